@@ -1,0 +1,84 @@
+"""What a clip is: frames, their rate, where they come from and, for simulated worlds, the true tracks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor
+
+WORLD_SIZE = 10.0
+"""Width of the picture in world units, whatever its size in pixels (Source: phyworld's 10 x 10 world)."""
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """Where each object is in each frame, true or read out of a prediction.
+
+    World units and seconds; x points right and y down, as in the picture. The centre of pixel column `i`
+    of a picture `width` pixels wide lies at `(i + 0.5) * WORLD_SIZE / width`.
+    """
+
+    position: Float[Tensor, "clip time object 2"]
+    """NaN where the object is absent or was not found."""
+    velocity: Float[Tensor, "clip time object 2"]
+    """Units a second; in the frame of a contact, the velocity after it."""
+    radius: Float[Tensor, "clip object"]
+    mass: Float[Tensor, "clip object"]
+    color: Float[Tensor, "clip object 3"]
+    """RGB in [0, 1]; the objects of one clip differ in colour, so colour is identity."""
+    present: Bool[Tensor, "clip time object"]
+    """The object exists (it may be hidden). False throughout for the padding of clips with fewer objects."""
+    visible: Float[Tensor, "clip time object"]
+    """Share of the object's area that shows: 0 exactly when it is all hidden, 1 exactly when none is."""
+
+    def at(self, clips: Tensor | slice) -> "Tracks":
+        """The same for some of the clips."""
+        return Tracks(**{name: value[clips] for name, value in vars(self).items()})
+
+    def between(self, start: int, stop: int) -> "Tracks":
+        """The same for frames `start` to `stop - 1`."""
+        per_frame = ("position", "velocity", "present", "visible")
+        return Tracks(**{k: v[:, start:stop] if k in per_frame else v for k, v in vars(self).items()})
+
+
+@dataclass(frozen=True)
+class Clips:
+    """One or more clips of one shape and frame rate."""
+
+    frames: UInt8[Tensor, "clip time channel height width"]
+    fps: float
+    identity: tuple[str, ...]
+    """One name a clip, unique over the project: `uniform/id/0/17`, `real/puck_headon.mp4/0`."""
+    tracks: Tracks | None = None
+    actions: Float[Tensor, "clip time action"] | None = None
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @property
+    def dt_s(self) -> float:
+        """Seconds from one frame to the next."""
+        return 1.0 / self.fps
+
+    def at(self, clips: Tensor | slice) -> "Clips":
+        """The same for some of the clips."""
+        chosen = torch.arange(len(self))[clips].tolist()
+        return Clips(
+            self.frames[clips],
+            self.fps,
+            tuple(self.identity[i] for i in chosen),
+            None if self.tracks is None else self.tracks.at(clips),
+            None if self.actions is None else self.actions[clips],
+        )
+
+
+class ClipSource(Protocol):
+    """Anything that gives clips by number: simulated worlds, folders of real video."""
+
+    def __len__(self) -> int: ...
+
+    def clips(self, indices: Sequence[int]) -> Clips:
+        """The clips of these numbers; a pure function of them."""
+        ...
