@@ -1,0 +1,283 @@
+"""What a run leaves behind: provenance, configuration and metrics, in files that are never half written."""
+
+import json
+import math
+import os
+import platform
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from vidworld import __version__
+from vidworld.config import to_yaml
+from vidworld.errors import UserError
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+PACKAGES = (
+    "torch",
+    "accelerate",
+    "diffusers",
+    "transformers",
+    "datasets",
+    "decord",
+    "av",
+    "numpy",
+    "scipy",
+    "safetensors",
+)
+"""The packages whose version can change a number."""
+
+
+# --- files -------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turns what the system refuses (no space, no permission) into one line that names the path."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(f"{path}: cannot be written ({reason}); free or choose another place") from error
+
+
+def prepare_folder(path: Path) -> Path:
+    """The folder, made where it is missing and seen to take a file.
+
+    Raises:
+        UserError: it cannot be made, or nothing can be written in it.
+    """
+    with writing(path):
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / f".probe.{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    return path
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes the whole file or leaves what was there, whenever the process is killed."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with writing(path):
+        try:
+            with temporary.open("w", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes valid JSON as `write_text` does; NaN and infinity become null, arrays lists."""
+    write_text(path, json.dumps(_plain(value), indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def append_jsonl(path: Path, row: Mapping[str, Any]) -> None:
+    """Adds a line; NaN and infinity become null."""
+    line = json.dumps(_plain(row), allow_nan=False, ensure_ascii=False)
+    with writing(path), path.open("a", encoding="utf-8", newline="\n") as file:
+        file.write(line + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """The value of a JSON file.
+
+    Raises:
+        UserError: there is no such file, or it is not JSON.
+    """
+    text = _read_text(path)
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise UserError(f"{path}: is not JSON ({error})") from error
+
+
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    """The rows of a file; a last line that a kill cut off (it has no end) is not one.
+
+    Raises:
+        UserError: there is no such file, or a whole line of it is not a JSON object.
+    """
+    rows = []
+    for number, line in enumerate(_read_text(path).split("\n")[:-1], start=1):
+        try:
+            row = json.loads(line)
+        except ValueError:
+            row = None
+        if not isinstance(row, dict):
+            raise UserError(f"{path}: line {number} is not a JSON object; mend it or take the line out")
+        rows.append(row)
+    return rows
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is not text in UTF-8") from error
+
+
+def _plain(value: Any) -> Any:
+    """The same in what JSON has; a non-finite number is None."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, (torch.Tensor, np.ndarray, np.generic)):
+        return _plain(value.tolist())
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+# --- provenance --------------------------------------------------------------------------------------------
+
+
+def provenance(seed: int, command: Sequence[str] | None = None) -> dict[str, Any]:
+    """What produced a result: code, packages, machine, seed, command (that of this process by default), time.
+
+    `commit` and `dirty` are None where vidworld does not run from a git checkout.
+    """
+    commit, dirty = _checkout()
+    device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+    return {
+        "commit": commit,
+        "dirty": dirty,
+        "versions": {"vidworld": __version__} | {name: _version(name) for name in PACKAGES},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "device": device.type,
+        "device_name": torch.cuda.get_device_name() if device.type == "cuda" else None,
+        "cpu": _cpu_model(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "processes": int(os.environ.get("WORLD_SIZE", "1")),
+        "seed": seed,
+        "command": shlex.join(sys.argv if command is None else command),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _checkout() -> tuple[str | None, bool | None]:
+    """The commit of the checkout that this file is tracked in, and whether anything there differs from it."""
+    here = Path(__file__).resolve()
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(here.parent), *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    try:
+        # A virtual environment may lie in somebody else's checkout: only one that tracks this file counts.
+        git("ls-files", "--error-unmatch", here.name)
+        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain"))
+    except (OSError, subprocess.CalledProcessError):
+        return None, None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _cpu_model() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+# --- a run -------------------------------------------------------------------------------------------------
+
+
+class RunLog:
+    """The records of a run folder: config.yaml and provenance.json at once, then metrics as they come.
+
+    A fresh run replaces the records of an earlier one. A run that resumes after `resumed_step` drops the rows
+    after that step, counts its seconds on from there, and is added to `resumed` of the first provenance.
+    Only the main process writes; on the others nothing happens.
+    """
+
+    def __init__(
+        self, folder: Path, config: object, seed: int, main: bool = True, resumed_step: int | None = None
+    ) -> None:
+        self.main = main
+        self.metrics = folder / "metrics.jsonl"
+        self._board: SummaryWriter | None = None
+        self._started = time.monotonic()
+        if not main:
+            return
+        prepare_folder(folder)
+        record = provenance(seed)
+        rows: list[dict[str, Any]] = []
+        if resumed_step is not None:
+            rows = [row for row in read_jsonl(self.metrics) if row["step"] <= resumed_step]
+            self._started -= rows[-1]["seconds"] if rows else 0.0
+            first = read_json(folder / "provenance.json")
+            record = first | {"resumed": [*first.get("resumed", []), {"after_step": resumed_step} | record]}
+        write_text(folder / "config.yaml", to_yaml(config))
+        write_json(folder / "provenance.json", record)
+        write_text(self.metrics, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        self._board = _open_board(folder / "tensorboard", resumed_step)
+
+    @property
+    def seconds(self) -> float:
+        """Since the run began, without the time between a stop and its resumption."""
+        return time.monotonic() - self._started
+
+    def write(self, step: int, values: Mapping[str, Any]) -> None:
+        """Adds the values of a step to metrics.jsonl, and the numbers among them to TensorBoard."""
+        if self._board is None:
+            return
+        plain = _plain(values)
+        append_jsonl(self.metrics, {"step": step, **plain, "seconds": round(self.seconds, 3)})
+        for name, value in plain.items():
+            if isinstance(value, (int, float)):
+                with writing(self.metrics):
+                    self._board.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Writes what TensorBoard still holds back."""
+        if self._board is not None:
+            self._board.close()
+
+    def __enter__(self) -> "RunLog":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _open_board(folder: Path, resumed_step: int | None) -> "SummaryWriter":
+    from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - seconds to import, and only runs need it
+
+    if resumed_step is None:
+        for old in folder.glob("events.out.tfevents.*"):
+            old.unlink()
+    purge_step = None if resumed_step is None else resumed_step + 1
+    with writing(folder):
+        return SummaryWriter(str(folder), purge_step=purge_step)
