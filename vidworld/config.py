@@ -18,7 +18,7 @@ import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
-from vidworld.errors import UserError
+from vidworld.errors import ArgumentParser, UserError
 
 T = TypeVar("T")
 Key = tuple[str | int, ...]
@@ -61,18 +61,17 @@ def resolved(config: object) -> dict[str, Any]:
 
 def to_yaml(config: object) -> str:
     """The text of a file that `load` reads back as an equal configuration."""
-    return yaml.dump(resolved(config), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    return yaml.dump(resolved(config), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
 
 
 def parse_command_line(
     schema: type[T], argv: Sequence[str] | None = None, description: str | None = None
 ) -> tuple[T, argparse.Namespace]:
     """The configuration and the arguments (`config`, `resume`, `overrides`) of a script's command line."""
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         description=description,
         epilog="keys and their defaults:\n" + "\n".join(f"  {line}" for line in _describe(schema)),
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="a YAML file of configs/")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint of the run")

@@ -1,5 +1,6 @@
 """The one error that is meant for people, and how scripts say it."""
 
+import argparse
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -11,6 +12,17 @@ class UserError(ValueError):
     Several faults that were found together are one error with a line each. Scripts and the command line
     print it without a traceback and exit with code 2.
     """
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """argparse's, but a wrong argument is a UserError and no option may be shortened."""
+
+    def __init__(self, *arguments: object, **options: object) -> None:
+        super().__init__(*arguments, **{"allow_abbrev": False, **options})  # type: ignore[arg-type]
+
+    def error(self, message: str) -> NoReturn:
+        """Raises the UserError."""
+        raise UserError(f"{message}; {self.prog} --help says what there is")
 
 
 def run_script(function: Callable[[], object]) -> NoReturn:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,9 +22,6 @@ import torch
 from vidworld import __version__
 from vidworld.config import to_yaml
 from vidworld.errors import UserError
-
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
 
 PACKAGES = (
     "torch",
@@ -225,7 +222,7 @@ class RunLog:
     ) -> None:
         self.main = main
         self.metrics = folder / "metrics.jsonl"
-        self._board: SummaryWriter | None = None
+        self._board: Any = None
         self._started = time.monotonic()
         if not main:
             return
@@ -272,8 +269,9 @@ class RunLog:
         self.close()
 
 
-def _open_board(folder: Path, resumed_step: int | None) -> "SummaryWriter":
-    from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - seconds to import, and only runs need it
+def _open_board(folder: Path, resumed_step: int | None) -> Any:
+    """TensorBoard's SummaryWriter, which takes a second to import and only runs need."""
+    from torch.utils.tensorboard import SummaryWriter
 
     if resumed_step is None:
         for old in folder.glob("events.out.tfevents.*"):

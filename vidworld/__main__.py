@@ -1,0 +1,5 @@
+"""`python -m vidworld` is the `vidworld` command."""
+
+from vidworld.cli import main
+
+main()

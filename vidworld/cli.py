@@ -1,0 +1,74 @@
+"""The `vidworld` command: `vidworld data render` and `vidworld data ingest`."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn, Protocol
+
+from vidworld import __version__
+from vidworld.errors import ArgumentParser, run_script
+
+
+class Command(Protocol):
+    """A module that is one command."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declares what the command takes."""
+        ...
+
+    def run(self, arguments: argparse.Namespace) -> None:
+        """Does it."""
+        ...
+
+
+# A command is imported when it is called for: `vidworld --help` need not wait for torch.
+
+
+def _render() -> Command:
+    from vidworld.data import render_command
+
+    return render_command
+
+
+def _ingest() -> Command:
+    from vidworld.data import ingest_command
+
+    return ingest_command
+
+
+COMMANDS: dict[str, dict[str, tuple[Callable[[], Command], str]]] = {
+    "data": {
+        "render": (_render, "write a picture and an MP4 of a clip or a quad of a simulated world"),
+        "ingest": (_ingest, "turn a folder of real videos into a data set"),
+    },
+}
+"""Group, name, and what the command does."""
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Exit with 0, or 2 where the arguments or what they name cannot be used."""
+    run_script(lambda: run(sys.argv[1:] if argv is None else argv))
+
+
+def run(argv: Sequence[str]) -> None:
+    """Runs the command of these arguments.
+
+    Raises:
+        UserError: the arguments, or what they name, cannot be used.
+    """
+    parser = ArgumentParser(
+        prog="vidworld", description="Two families of world model on one bench of physics."
+    )
+    parser.add_argument("--version", action="version", version=f"vidworld {__version__}")
+    groups = parser.add_subparsers(metavar="GROUP", required=True)
+    for group, commands in COMMANDS.items():
+        parser_of_group = groups.add_parser(group, help=" and ".join(commands))
+        names = parser_of_group.add_subparsers(metavar="COMMAND", required=True)
+        for name, (load, purpose) in commands.items():
+            parser_of_command = names.add_parser(name, help=purpose, description=f"{purpose.capitalize()}.")
+            if list(argv[:2]) == [group, name]:
+                command = load()
+                command.add_arguments(parser_of_command)
+                parser_of_command.set_defaults(run=command.run)
+    arguments = parser.parse_args(argv or ["--help"])
+    arguments.run(arguments)
