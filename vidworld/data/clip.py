@@ -1,7 +1,7 @@
 """What a clip is: frames, their rate, where they come from and, for simulated worlds, the true tracks."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
@@ -32,6 +32,13 @@ class Tracks:
     """The object exists (it may be hidden). False throughout for the padding of clips with fewer objects."""
     visible: Float[Tensor, "clip time object"]
     """Share of the object's area that shows: 0 exactly when it is all hidden, 1 exactly when none is."""
+    contact_s: Float[Tensor, "clip object"] = field(default_factory=lambda: torch.tensor(torch.nan))
+    """When the object first touches another, in seconds from the first frame of the whole clip; NaN where it does
+    not or nobody knows (the default)."""
+
+    def __post_init__(self) -> None:
+        if self.contact_s.ndim == 0:
+            object.__setattr__(self, "contact_s", self.contact_s.to(self.radius).expand_as(self.radius))
 
     def at(self, clips: Tensor | slice) -> "Tracks":
         """The same for some of the clips."""

@@ -1,0 +1,193 @@
+"""Discs in a box, simulated exactly: from event to event, each the root of a quadratic.
+
+Between events a disc moves in a line or a parabola. Gravity is common to all discs of a clip, so two free discs
+move in a line relative to each other, and the next contact of disc and disc, or disc and wall, is the root of a
+quadratic. All clips of a batch advance together, each to its own next event.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+RECEDING = -1e-12
+"""Approach slower than this (units squared a second) is none: rounding, after a contact or a graze."""
+REST_SPEED = 1e-6
+"""A disc that leaves the floor slower than this lies still (units a second)."""
+FRAME_TOLERANCE_S = 1e-9
+"""A contact this close to a frame's time happens before the frame: its velocity is the one after."""
+MOST_EVENTS = 4000
+
+
+@dataclass(frozen=True)
+class Worlds:
+    """The state of each clip's discs at time 0 and what surrounds them; float64, world units and seconds."""
+
+    position: Float[Tensor, "clip object 2"]
+    velocity: Float[Tensor, "clip object 2"]
+    radius: Float[Tensor, "clip object"]
+    mass: Float[Tensor, "clip object"]
+    present: Bool[Tensor, "clip object"]
+    color: Float[Tensor, "clip object 3"]
+    gravity: Float[Tensor, " clip"]
+    """Units a second squared, downwards (y grows downwards)."""
+    restitution: Float[Tensor, " clip"]
+    walls: Float[Tensor, "clip wall 3"]
+    """(n_x, n_y, offset): discs stay where n . x >= offset + radius."""
+    screens: Float[Tensor, "clip screen 4"]
+    """(left, top, right, bottom) of what hides the discs; all zero for none."""
+    blocks: Float[Tensor, "clip block 4"]
+    """(left, top, right, bottom) of what is drawn solid; the walls make it so."""
+
+    def at(self, clips: Tensor | slice) -> "Worlds":
+        """The same for some of the clips."""
+        return Worlds(**{name: value[clips] for name, value in vars(self).items()})
+
+
+@dataclass(frozen=True)
+class Motion:
+    """Where the discs of each clip are at the times asked for."""
+
+    position: Float[Tensor, "clip time object 2"]
+    velocity: Float[Tensor, "clip time object 2"]
+    contact_s: Float[Tensor, "clip object"]
+    """Time of each disc's first contact with another disc, NaN for none."""
+
+
+def dot(a: Float[Tensor, "*any 2"], b: Float[Tensor, "*any 2"]) -> Float[Tensor, "*any"]:
+    """The inner product, summed in one order whatever the batch."""
+    return a[..., 0] * b[..., 0] + a[..., 1] * b[..., 1]
+
+
+def disc_contact_times(worlds: Worlds, pairs: tuple[Tensor, Tensor]) -> Float[Tensor, "clip pair"]:
+    """Seconds until each pair of discs touches, infinite for never."""
+    first, second = pairs
+    apart = worlds.position[:, first] - worlds.position[:, second]
+    relative = worlds.velocity[:, first] - worlds.velocity[:, second]
+    reach = worlds.radius[:, first] + worlds.radius[:, second]
+    approach = dot(apart, relative)
+    gap = dot(apart, apart) - reach * reach
+    under_root = approach * approach - dot(relative, relative) * gap
+    time = gap.clamp(min=0) / (under_root.clamp(min=0).sqrt() - approach)
+    meets = (approach < RECEDING) & (under_root > 0) & worlds.present[:, first] & worlds.present[:, second]
+    return torch.where(meets, time, torch.inf)
+
+
+def wall_contact_times(worlds: Worlds, pull: Float[Tensor, "clip object 2"]) -> Float[Tensor, "clip object wall"]:
+    """Seconds until each disc touches each wall, infinite for never; `pull` is each disc's acceleration."""
+    normal = worlds.walls[:, None, :, :2]
+    height = dot(worlds.position[:, :, None], normal) - worlds.walls[:, None, :, 2] - worlds.radius[:, :, None]
+    speed = dot(worlds.velocity[:, :, None], normal)
+    force = dot(pull[:, :, None], normal)
+    height = height.clamp(min=0)
+    root = (speed * speed - 2 * force * height).clamp(min=0).sqrt()
+    reaches = speed * speed >= 2 * force * height
+    towards = torch.where((speed < 0) & reaches, 2 * height / (root - speed), torch.inf)
+    falls_back = torch.where((speed >= 0) & (force < 0), (speed + root) / -force, torch.inf)
+    return torch.where(worlds.present[:, :, None], torch.minimum(towards, falls_back), torch.inf)
+
+
+def bounce_discs(worlds: Worlds, clips: Tensor, first: Tensor, second: Tensor) -> None:
+    """Give each of these clips' two discs their velocities after the contact, in place."""
+    apart = worlds.position[clips, first] - worlds.position[clips, second]
+    normal = apart / dot(apart, apart).sqrt()[:, None]
+    speed = dot(worlds.velocity[clips, first] - worlds.velocity[clips, second], normal)
+    mass_1, mass_2 = worlds.mass[clips, first], worlds.mass[clips, second]
+    impulse = (-(1 + worlds.restitution[clips]) * speed * mass_1 * mass_2 / (mass_1 + mass_2))[:, None] * normal
+    worlds.velocity[clips, first] += impulse / mass_1[:, None]
+    worlds.velocity[clips, second] -= impulse / mass_2[:, None]
+
+
+def bounce_walls(worlds: Worlds, resting: Tensor, clips: Tensor, disc: Tensor, wall: Tensor) -> None:
+    """Give each of these clips' disc its velocity after the wall, on the wall to the last digit, in place."""
+    normal, offset = worlds.walls[clips, wall, :2], worlds.walls[clips, wall, 2]
+    radius, gravity = worlds.radius[clips, disc], worlds.gravity[clips]
+    speed = dot(worlds.velocity[clips, disc], normal)
+    height = dot(worlds.position[clips, disc], normal) - offset - radius
+    rests = (gravity * normal[:, 1] < 0) & (-worlds.restitution[clips] * speed < REST_SPEED)
+    change = torch.where(rests, -speed, -(1 + worlds.restitution[clips]) * speed)
+    worlds.velocity[clips, disc] += change[:, None] * normal
+    worlds.position[clips, disc] -= height[:, None] * normal
+    resting[clips, disc] |= rests
+
+
+def simulate(worlds: Worlds, times_s: Float[Tensor, " time"]) -> Motion:
+    """The discs' exact motion at these times, of which the first is not before 0 and each not before the last.
+
+    Raises:
+        ValueError: a clip has several discs, gravity and a floor that takes energy: a disc at rest there would
+            not fall with the others, and contacts would no longer be roots of quadratics.
+        RuntimeError: a clip has more than `MOST_EVENTS` events.
+    """
+    crowded = worlds.present.sum(1) > 1
+    if bool((crowded & (worlds.gravity != 0) & (worlds.restitution < 1)).any()) and worlds.walls.shape[1] > 0:
+        raise ValueError("several discs under gravity need restitution 1 (or no walls)")
+    clips, objects = worlds.radius.shape
+    state = Worlds(**{name: value.clone() for name, value in vars(worlds).items()})
+    shape = (clips, len(times_s), objects, 2)
+    motion = Motion(
+        position=state.position.new_empty(shape),
+        velocity=state.position.new_empty(shape),
+        contact_s=torch.full_like(state.radius, torch.nan),
+    )
+    resting = torch.zeros_like(state.present)
+    now_s = torch.zeros_like(state.gravity)
+    active = torch.arange(clips, device=now_s.device)
+    for _ in range(MOST_EVENTS):
+        record(motion, active, state, resting, now_s, times_s)
+        active, state, resting, now_s = advance(motion, active, state, resting, now_s, float(times_s[-1]))
+        if len(active) == 0:
+            return motion
+    raise RuntimeError(f"a world has more than {MOST_EVENTS} events")
+
+
+def acceleration(worlds: Worlds, resting: Bool[Tensor, "clip object"]) -> Float[Tensor, "clip object 2"]:
+    """Gravity for the discs that do not lie on a floor."""
+    down = torch.where(resting, 0.0, worlds.gravity[:, None])
+    return torch.stack([torch.zeros_like(down), down], dim=-1)
+
+
+def record(motion: Motion, clips: Tensor, state: Worlds, resting: Tensor, now_s: Tensor, times_s: Tensor) -> None:
+    """Write the free flight from `now_s` into every frame from then on; the next event writes over the rest."""
+    since = (times_s[None, :] - now_s[:, None])[:, :, None, None]
+    pull = acceleration(state, resting)[:, None]
+    position = state.position[:, None] + since * (state.velocity[:, None] + since * pull * 0.5)
+    velocity = state.velocity[:, None] + since * pull
+    later = since >= -FRAME_TOLERANCE_S
+    motion.position[clips] = torch.where(later, position, motion.position[clips])
+    motion.velocity[clips] = torch.where(later, velocity, motion.velocity[clips])
+
+
+def advance(
+    motion: Motion, clips: Tensor, state: Worlds, resting: Tensor, now_s: Tensor, end_s: float
+) -> tuple[Tensor, Worlds, Tensor, Tensor]:
+    """The clips that have another event before the end, each just after its next one."""
+    objects, walls = state.radius.shape[1], state.walls.shape[1]
+    pairs = torch.triu_indices(objects, objects, offset=1, device=clips.device)
+    pull = acceleration(state, resting)
+    times = torch.cat(
+        [disc_contact_times(state, (pairs[0], pairs[1])), wall_contact_times(state, pull).flatten(1)], dim=1
+    )
+    if times.shape[1] == 0:
+        return clips[:0], state.at(slice(0)), resting[:0], now_s[:0]
+    wait_s, event = times.min(dim=1)
+    goes_on = now_s + wait_s <= end_s + FRAME_TOLERANCE_S
+    clips, state, resting, now_s = clips[goes_on], state.at(goes_on), resting[goes_on], now_s[goes_on]
+    wait, pull, event = wait_s[goes_on][:, None, None], pull[goes_on], event[goes_on]
+    state.position.add_(wait * (state.velocity + wait * pull * 0.5))
+    state.velocity.add_(wait * pull)
+    now_s = now_s + wait[:, 0, 0]
+
+    of_discs = event < pairs.shape[1]
+    meeting = of_discs.nonzero()[:, 0]
+    first, second = pairs[0][event[meeting]], pairs[1][event[meeting]]
+    bounce_discs(state, meeting, first, second)
+    for disc in (first, second):
+        seen = motion.contact_s[clips[meeting], disc]
+        motion.contact_s[clips[meeting], disc] = torch.where(seen.isnan(), now_s[meeting], seen)
+    if walls > 0:
+        hitting = (~of_discs).nonzero()[:, 0]
+        hit = event[hitting] - pairs.shape[1]
+        bounce_walls(state, resting, hitting, hit // walls, hit % walls)
+    return clips, state, resting, now_s

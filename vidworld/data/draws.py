@@ -1,0 +1,90 @@
+"""Random numbers by number: draw `k` of stream `s` is a hash, so it is the same in any batch, worker or order.
+
+Only operations that IEEE 754 rounds exactly (+, -, x, /, square root) turn bits into numbers, so that two
+machines agree to the bit; sine and cosine are not among them.
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+# Source: splitmix64 (Steele, Lea & Flood 2014), its constants as signed 64-bit integers.
+GOLDEN = -7046029254386353131
+MIX_1 = -4658895280553007687
+MIX_2 = -7723592293110705685
+
+
+def key(name: str) -> int:
+    """A 64-bit number for a name, the same on every machine."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little", signed=True)
+
+
+def shift_right(bits: Int[Tensor, "*any"], by: int) -> Int[Tensor, "*any"]:
+    """The bits shifted right, filled with zeros (torch's own shift repeats the sign)."""
+    return (bits >> by) & ((1 << (64 - by)) - 1)
+
+
+def mix(bits: Int[Tensor, "*any"]) -> Int[Tensor, "*any"]:
+    """Splitmix64's hash of each number."""
+    bits = bits + GOLDEN
+    bits = (bits ^ shift_right(bits, 30)) * MIX_1
+    bits = (bits ^ shift_right(bits, 27)) * MIX_2
+    return bits ^ shift_right(bits, 31)
+
+
+def clip_streams(name: str, indices: Sequence[int], device: torch.device) -> Int[Tensor, " clip"]:
+    """One stream a clip: a function of the name (scenario, split and seed) and the clip's index."""
+    return mix(mix(torch.tensor(indices, dtype=torch.int64, device=device)) ^ key(name))
+
+
+class Draws:
+    """Numbers drawn from each stream in turn: every call takes the next ones of all streams."""
+
+    def __init__(self, streams: Int[Tensor, " stream"]) -> None:
+        self.streams = streams
+        self.drawn = 0
+
+    def uniform(
+        self, low: float | Tensor = 0.0, high: float | Tensor = 1.0, count: int | None = None
+    ) -> Float[Tensor, "stream *count"]:
+        """Evenly distributed in [low, high): one a stream, or `count` a stream."""
+        width = 1 if count is None else count
+        offsets = torch.arange(self.drawn, self.drawn + width, device=self.streams.device)
+        self.drawn += width
+        bits = shift_right(mix(self.streams[:, None] + mix(offsets)), 11)
+        share = bits.to(torch.float64) * 2.0**-53
+        return low + (share[:, 0] if count is None else share) * (high - low)
+
+    def chance(self, probability: float) -> Bool[Tensor, " stream"]:
+        """True with this probability."""
+        return self.uniform() < probability
+
+    def sign(self, count: int | None = None) -> Float[Tensor, "stream *count"]:
+        """-1 or 1."""
+        return torch.where(self.uniform(count=count) < 0.5, -1.0, 1.0).to(torch.float64)
+
+    def direction(self, count: int) -> Float[Tensor, "stream count 2"]:
+        """Unit vectors of any direction."""
+        return unit_vector(self.uniform(count=count))
+
+    def order(self, count: int) -> Int[Tensor, "stream count"]:
+        """The numbers below `count` in random order."""
+        return self.uniform(count=count).argsort(dim=1, stable=True)
+
+
+def unit_vector(turn: Float[Tensor, "*any"]) -> Float[Tensor, "*any 2"]:
+    """The vector that points at this share of a full turn, with exactly rounded operations only."""
+    quarter = (turn * 4).floor()
+    angle = (turn * 4 - quarter - 0.5) * 1.5707963267948966  # in [-pi/4, pi/4]
+    square = angle * angle
+    sine = angle * (1 + square * (-1 / 6 + square * (1 / 120 + square * (-1 / 5040 + square / 362880))))
+    cosine = 1 + square * (-0.5 + square * (1 / 24 + square * (-1 / 720 + square / 40320)))
+    length = (sine * sine + cosine * cosine).sqrt()
+    sine, cosine = sine / length, cosine / length
+    quarter = quarter.remainder(4)
+    x = torch.where(quarter == 0, cosine, torch.where(quarter == 1, -sine, torch.where(quarter == 2, -cosine, sine)))
+    y = torch.where(quarter == 0, sine, torch.where(quarter == 1, cosine, torch.where(quarter == 2, -sine, -cosine)))
+    return torch.stack([x, y], dim=-1)

@@ -1,0 +1,116 @@
+"""Quads: two valid clips that look the same at a splice, and the two impossible ones made of exactly their frames."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vidworld.data.clip import Clips
+from vidworld.data.discs import dot
+from vidworld.data.draws import clip_streams
+from vidworld.data.occlusion import LAYOUTS, OCCLUSION_RANGES
+from vidworld.data.scenarios import COLLISION_RANGES, MOTION_RANGES, collisions
+from vidworld.data.simulated import SPLITS, check_name, film
+from vidworld.data.stage import Candidates, Ranges, Setting, Stage, first_valid
+
+LEAST_CHANGE = 1.5
+"""How much the velocities after the splice differ, at least (units a second)."""
+
+
+@dataclass(frozen=True)
+class Quads:
+    """Two possible clips (`a`, `b`) and the two impossible ones that swap their futures."""
+
+    law: str
+    a: Clips
+    b: Clips
+    a_then_b: Clips
+    b_then_a: Clips
+    splice_frame: int
+    identity: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.identity)
+
+
+def splice(a: Clips, b: Clips, frame: int, name: str = "spliced") -> Clips:
+    """`a` before the frame and `b` from it on; no world moves like that, so there are no true tracks."""
+    frames = torch.cat([a.frames[:, :frame], b.frames[:, frame:]], dim=1)
+    return Clips(frames, a.fps, tuple(f"{identity}/{name}" for identity in a.identity))
+
+
+def momentum(stage: Stage, moment_s: Float[Tensor, " world"]) -> Candidates:
+    """A and B: one disc on two straight ways that cross at the moment."""
+    radius, color = stage.radius(1), stage.colors(1)
+    velocities = [stage.speed(1)[:, :, None] * stage.draws.direction(1) for _ in range(2)]
+    before = moment_s[:, None, None]
+    after = stage.setting.duration_s - before
+    ends = torch.cat([end for v in velocities for end in (-v * before, v * after)], dim=1)
+    point, valid = stage.place(ends.amin(1) - radius, ends.amax(1) + radius)
+    worlds = tuple(stage.worlds(point[:, None] - v * before, v, radius, color) for v in velocities)
+    change = velocities[0][:, 0] - velocities[1][:, 0]
+    return worlds, valid & (dot(change, change) >= LEAST_CHANGE**2)
+
+
+def collision(stage: Stage, moment_s: Float[Tensor, " world"]) -> Candidates:
+    """A and B: two discs that meet in the same place at the moment, coming from different sides."""
+    (a, b), valid = collisions(stage, moment_s, 2)
+    change = a.velocity - b.velocity
+    return (a, b), valid & (dot(change, change).sum(1) >= LEAST_CHANGE**2)
+
+
+Sampler = Callable[[Stage, Float[Tensor, " world"]], Candidates]
+
+LAWS: dict[str, tuple[Sampler, Ranges]] = {
+    **{law: (layout, OCCLUSION_RANGES) for law, layout in LAYOUTS.items()},
+    "momentum": (momentum, MOTION_RANGES),
+    "collision": (collision, COLLISION_RANGES),
+}
+
+
+def quads(
+    law: str,
+    split: str,
+    seed: int,
+    indices: Sequence[int],
+    num_frames: int = 16,
+    splice_frame: int = 8,
+    fps: float = 10.0,
+    height_px: int = 64,
+    width_px: int = 64,
+    device: torch.device | str = "cpu",
+) -> Quads:
+    """The quads of these numbers, each a function of (law, split, seed, number).
+
+    Where all is hidden at the splice (permanence, constancy, continuity, solidity) it is so in the frame before
+    it and the one after; where two ways cross (momentum, collision) they do so in frame `splice_frame`.
+    """
+    check_name(law, LAWS, "law")
+    check_name(split, SPLITS, "split")
+    setting = Setting(num_frames, fps, height_px, width_px)
+    sampler, ranges = LAWS[law]
+    crossing = splice_frame - 0.5 if law in LAYOUTS else splice_frame
+    streams = clip_streams(f"quad/{law}/{split}/{seed}", indices, torch.device(device))
+
+    def sample(streams: Tensor) -> Candidates:
+        moment_s = torch.full(streams.shape, crossing / fps, dtype=torch.float64, device=streams.device)
+        return sampler(Stage(streams, setting, ranges, split == "ood"), moment_s)
+
+    worlds_a, worlds_b = first_valid(sample, streams, law)
+    identity = tuple(f"{law}/{split}/{seed}/{index}" for index in indices)
+    a, b = (
+        film(worlds, setting, [f"{name}/{side}" for name in identity])
+        for worlds, side in ((worlds_a, "a"), (worlds_b, "b"))
+    )
+    bare_a, bare_b = (Clips(clips.frames, fps, identity) for clips in (a, b))
+    return Quads(
+        law,
+        a,
+        b,
+        splice(bare_a, bare_b, splice_frame, "a_then_b"),
+        splice(bare_b, bare_a, splice_frame, "b_then_a"),
+        splice_frame,
+        identity,
+    )

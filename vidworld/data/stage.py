@@ -1,0 +1,179 @@
+"""What a sampler of worlds works with: the picture's setting, the ranges of a scenario, and drawing from them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from vidworld.data.clip import WORLD_SIZE
+from vidworld.data.discs import Worlds
+from vidworld.data.draws import Draws, mix
+from vidworld.errors import UserError
+
+PALETTE = (
+    torch.tensor(
+        [[235, 45, 45], [45, 205, 60], [60, 95, 245], [240, 215, 40], [225, 50, 225], [40, 215, 225]],
+        dtype=torch.float32,
+    )
+    / 255
+)
+"""The discs' colours (red, green, blue, yellow, magenta, cyan): saturated, and brighter than the background."""
+
+MOST_CANDIDATES = 8192
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How clips are filmed."""
+
+    num_frames: int = 16
+    fps: float = 10.0
+    height_px: int = 64
+    width_px: int = 64
+
+    @property
+    def dt_s(self) -> float:
+        """Seconds from one frame to the next."""
+        return 1.0 / self.fps
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds from the first frame to the last."""
+        return (self.num_frames - 1) / self.fps
+
+    @property
+    def pixel(self) -> float:
+        """World units a pixel."""
+        return WORLD_SIZE / self.width_px
+
+    @property
+    def height(self) -> float:
+        """The picture's height in world units (its width is `WORLD_SIZE`)."""
+        return self.height_px * WORLD_SIZE / self.width_px
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """What a scenario draws speed (units a second) and radius (units) from, in distribution and outside it."""
+
+    speed: Interval
+    radius: Interval
+    speed_outside: tuple[Interval, ...]
+    radius_outside: tuple[Interval, ...]
+
+
+class Stage:
+    """One candidate world a stream: draws its numbers, within the ranges or outside them.
+
+    Outside, a third of the candidates have speeds from outside, a third radii, a third both.
+    """
+
+    def __init__(self, streams: Int[Tensor, " world"], setting: Setting, ranges: Ranges, outside: bool) -> None:
+        self.draws = Draws(streams)
+        self.setting = setting
+        self.ranges = ranges
+        kind = self.draws.uniform(0, 3).floor()
+        self.outside_speed = outside & (kind != 1)
+        self.outside_radius = outside & (kind != 0)
+        self.size = torch.tensor([WORLD_SIZE, setting.height], dtype=torch.float64, device=streams.device)
+
+    def speed(self, count: int) -> Float[Tensor, "world count"]:
+        """Speeds of `count` discs."""
+        return self._drawn(self.ranges.speed, self.ranges.speed_outside, self.outside_speed, count)
+
+    def radius(self, count: int) -> Float[Tensor, "world count"]:
+        """Radii of `count` discs."""
+        return self._drawn(self.ranges.radius, self.ranges.radius_outside, self.outside_radius, count)
+
+    def _drawn(
+        self, inside: Interval, outside: tuple[Interval, ...], is_outside: Bool[Tensor, " world"], count: int
+    ) -> Float[Tensor, "world count"]:
+        share = self.draws.uniform(count=count)
+        within = inside[0] + share * (inside[1] - inside[0])
+        piece = (share * len(outside)).floor().clamp(max=len(outside) - 1)
+        part = share * len(outside) - piece
+        low, high = torch.tensor(outside, dtype=torch.float64, device=share.device)[piece.long()].unbind(-1)
+        return torch.where(is_outside[:, None], low + part * (high - low), within)
+
+    def colors(self, count: int) -> Float[Tensor, "world count 3"]:
+        """Colours of `count` discs, no two the same."""
+        return PALETTE.to(self.size)[self.draws.order(len(PALETTE))[:, :count]]
+
+    def place(
+        self, low: Float[Tensor, "world 2"], high: Float[Tensor, "world 2"]
+    ) -> tuple[Float[Tensor, "world 2"], Bool[Tensor, " world"]]:
+        """A point such that everything from `low` to `high` about it is in the picture, and whether there is one."""
+        least, most = -low, self.size - high
+        point = least + self.draws.uniform(count=2) * (most - least)
+        room = least <= most
+        return point, room[:, 0] & room[:, 1]
+
+    def worlds(
+        self,
+        position: Float[Tensor, "world object 2"],
+        velocity: Float[Tensor, "world object 2"],
+        radius: Float[Tensor, "world object"],
+        color: Float[Tensor, "world object 3"],
+        present: Bool[Tensor, "world object"] | None = None,
+        gravity: float = 0.0,
+        restitution: float | Float[Tensor, " world"] = 1.0,
+        walls: Float[Tensor, "world wall 3"] | None = None,
+        screens: Float[Tensor, "world screen 4"] | None = None,
+        blocks: Float[Tensor, "world block 4"] | None = None,
+    ) -> Worlds:
+        """Worlds of these discs, mass their radius squared, and what is not named absent."""
+        count = len(radius)
+        return Worlds(
+            position=position,
+            velocity=velocity,
+            radius=radius,
+            mass=radius * radius,
+            present=torch.ones_like(radius, dtype=torch.bool) if present is None else present,
+            color=color,
+            gravity=radius.new_full((count,), gravity),
+            restitution=torch.as_tensor(restitution).to(radius).expand(count),
+            walls=radius.new_zeros(count, 0, 3) if walls is None else walls,
+            screens=radius.new_zeros(count, 0, 4) if screens is None else screens,
+            blocks=radius.new_zeros(count, 0, 4) if blocks is None else blocks,
+        )
+
+
+Candidates = tuple[tuple[Worlds, ...], Bool[Tensor, " world"]]
+
+
+def first_valid(
+    sample: Callable[[Int[Tensor, " world"]], Candidates], streams: Int[Tensor, " clip"], name: str
+) -> tuple[Worlds, ...]:
+    """Each stream's first candidate that is valid: a function of the stream alone, however many are tried at once.
+
+    Raises:
+        UserError: a stream has no valid candidate among its first `MOST_CANDIDATES`.
+    """
+    pending = torch.arange(len(streams), device=streams.device)
+    found: list[tuple[Tensor, tuple[Worlds, ...]]] = []
+    tried, batch = 0, 4
+    while len(pending) > 0:
+        if tried >= MOST_CANDIDATES:
+            raise UserError(f"{name}: no clip fits this picture, rate and length; fewer frames or a higher fps would do")
+        numbers = torch.arange(tried, tried + batch, device=streams.device)
+        worlds, valid = sample(mix(streams[pending][:, None] + mix(numbers)).flatten())
+        valid = valid.reshape(-1, batch)
+        has_one, first = valid.any(1), valid.to(torch.uint8).argmax(1)
+        chosen = (torch.arange(len(pending), device=pending.device) * batch + first)[has_one]
+        found.append((pending[has_one], tuple(world.at(chosen) for world in worlds)))
+        pending = pending[~has_one]
+        tried, batch = tried + batch, min(batch * 2, 64)
+    return _in_order(found)
+
+
+def _in_order(found: list[tuple[Tensor, tuple[Worlds, ...]]]) -> tuple[Worlds, ...]:
+    order = torch.cat([clips for clips, _ in found]).argsort()
+    groups = zip(*(worlds for _, worlds in found), strict=True)
+    return tuple(
+        Worlds(**{f.name: torch.cat([getattr(part, f.name) for part in group])[order] for f in fields(Worlds)})
+        for group in groups
+    )

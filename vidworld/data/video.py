@@ -1,0 +1,50 @@
+"""Clips as files that people look at: PNG pictures, film strips and MP4 videos."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import torch
+from jaxtyping import UInt8
+from PIL import Image
+from torch import Tensor
+
+
+def enlarged(frames: UInt8[Tensor, "*batch channel height width"], scale: int) -> UInt8[Tensor, "*batch channel h w"]:
+    """The frames with each pixel repeated `scale` times in both directions."""
+    return frames.repeat_interleave(scale, dim=-2).repeat_interleave(scale, dim=-1)
+
+
+def write_mp4(path: str | Path, frames: UInt8[Tensor, "time 3 height width"], fps: float, scale: int = 1) -> Path:
+    """The path, after writing the frames as H.264 in yuv420p, which every browser plays.
+
+    An odd width or height is made even by repeating the last column or row, as the pixel format demands.
+    """
+    frames = enlarged(frames, scale)
+    height, width = frames.shape[-2:]
+    if height % 2 or width % 2:
+        frames = torch.cat([frames, frames[..., -1:, :]], dim=-2) if height % 2 else frames
+        frames = torch.cat([frames, frames[..., -1:]], dim=-1) if width % 2 else frames
+    pictures = frames.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    rate = Fraction(fps).limit_denominator(1001)
+    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
+        stream = container.add_stream("libx264", rate=rate, options={"crf": "16", "preset": "medium"})
+        stream.height, stream.width = pictures.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        for picture in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    return Path(path)
+
+
+def write_png(path: str | Path, frame: UInt8[Tensor, "3 height width"], scale: int = 1) -> Path:
+    """The path, after writing one picture."""
+    Image.fromarray(enlarged(frame, scale).permute(1, 2, 0).contiguous().cpu().numpy()).save(path)
+    return Path(path)
+
+
+def filmstrip(frames: UInt8[Tensor, "time 3 height width"], gap_px: int = 1) -> UInt8[Tensor, "3 height length"]:
+    """All frames in one row, a light line between neighbours."""
+    line = frames.new_full((3, frames.shape[2], gap_px), 230)
+    row = [part for frame in frames for part in (frame, line)]
+    return torch.cat(row[:-1], dim=2)
