@@ -1,0 +1,1 @@
+"""From worlds and tasks to results, statistics and the report."""

@@ -1,0 +1,237 @@
+"""What a run folder holds for its report: files checked on the way in, nothing else is read."""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from vidworld.errors import UserError
+
+STAGES = ("tokenizer", "diffusion", "jepa", "readout")
+"""The training runs that may lie beside `physics/`, in the order in which they happen."""
+
+Number = Annotated[float | None, AfterValidator(lambda x: x if x is None or math.isfinite(x) else None)]
+"""A measured number; None where it does not apply (null, NaN and infinities in the file)."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+_Kind = TypeVar("_Kind", bound=_Record)
+
+
+class Row(_Record):
+    """One number of one world: a line of `results.json`."""
+
+    world: str
+    task: str
+    law: str
+    split: str
+    metric: str
+    value: Number
+    low: Number = None
+    high: Number = None
+    n: int
+    unit: str | None = None
+    higher_is_better: bool | None = None
+    floor: Number = None
+    ceiling: Number = None
+    seed: int | None = None
+    readout: str | None = None
+    headline: bool = False
+
+
+class Results(_Record):
+    """`results.json`."""
+
+    version: Literal[1] = Field(alias="schema")
+    provenance: dict[str, Any] = {}
+    results: list[Row] = Field(min_length=1)
+
+
+class Verdict(_Record):
+    """What the paired test says about one law. `contrast` names the difference: "jepa - diffusion"."""
+
+    law: str
+    statement: str
+    better: str | None = None
+    metric: str = "surprise_accuracy"
+    p_value: Number = None
+    difference: Number = None
+    low: Number = None
+    high: Number = None
+    contrast: str | None = None
+    withheld: str | None = None
+
+
+class Comparison(_Record):
+    """`comparison.json`: what was held equal, what was not, and the verdicts."""
+
+    controlled: bool
+    differences: list[str] = []
+    budgets: dict[str, dict[str, Any]] = {}
+    notes: list[str] = []
+    tried: list[dict[str, Any] | str] = []
+    verdicts: list[Verdict] = []
+
+
+class Rollout(_Record):
+    """One clip as it was and as each world continued it: an MP4 a world."""
+
+    task: str
+    identity: str
+    context_frames: int = Field(ge=0)
+    fps: float = Field(gt=0)
+    videos: dict[str, str]
+    note: str | None = None
+
+
+class SurprisePair(_Record):
+    """Surprise per chunk of the horizon, for the possible and the impossible clip."""
+
+    possible: list[Number]
+    impossible: list[Number]
+
+
+class Quad(_Record):
+    """A possible and an impossible clip of one quad, as film strips, and how much each surprised."""
+
+    law: str
+    identity: str
+    frames: dict[Literal["possible", "impossible"], str]
+    frames_per_chunk: int = Field(ge=1)
+    chunk_start: int = Field(ge=0)
+    surprise: dict[str, SurprisePair] = {}
+    note: str | None = None
+
+
+class Series(_Record):
+    """One line of a curve."""
+
+    label: str
+    x: list[float]
+    y: list[Number]
+    low: list[Number] | None = None
+    high: list[Number] | None = None
+
+
+class Curve(_Record):
+    """One measured curve: a quantity against a setting."""
+
+    name: str
+    x_label: str
+    y_label: str
+    series: list[Series]
+    note: str | None = None
+
+
+class Media(_Record):
+    """`media.json`: what there is to look at. Paths are relative to the folder it lies in."""
+
+    rollouts: list[Rollout] = []
+    quads: list[Quad] = []
+    curves: list[Curve] = []
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One training run: what it was asked, where it ran, how it went."""
+
+    name: str
+    config: dict[str, Any]
+    provenance: dict[str, Any]
+    metrics: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything a report is made of."""
+
+    name: str
+    physics: Path
+    results: Results
+    comparison: Comparison
+    media: Media
+    stages: dict[str, Stage]
+
+
+def read_run(folder: Path) -> Run:
+    """The run in this folder.
+
+    `physics/results.json` and `physics/comparison.json` are required; media and training runs may be absent.
+    Raises: UserError that names the first file which is missing or not what it should be.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such run folder; make one with `make demo` or eval/run_physics.py")
+    physics = folder / "physics"
+    for name in ("results.json", "comparison.json"):
+        if not (physics / name).is_file():
+            raise UserError(f"{physics / name}: not there; eval/run_physics.py writes it")
+    media = physics / "media.json"
+    return Run(
+        name=folder.resolve().name,
+        physics=physics,
+        results=_record(Results, physics / "results.json"),
+        comparison=_record(Comparison, physics / "comparison.json"),
+        media=_record(Media, media) if media.is_file() else Media(),
+        stages={name: _stage(folder / name) for name in STAGES if (folder / name).is_dir()},
+    )
+
+
+def media_bytes(run: Run, path: str) -> bytes:
+    """The content of a file that `media.json` names.
+
+    Raises: UserError where it is missing, or lies outside the physics folder.
+    """
+    file = (run.physics / path).resolve()
+    if not file.is_relative_to(run.physics.resolve()):
+        raise UserError(f"{run.physics / 'media.json'}: {path!r} lies outside {run.physics}")
+    if not file.is_file():
+        raise UserError(f"{run.physics / 'media.json'}: names {path!r}, which is not there")
+    return file.read_bytes()
+
+
+def _record(kind: type[_Kind], file: Path) -> _Kind:
+    try:
+        return kind.model_validate_json(file.read_bytes())
+    except ValidationError as error:
+        first, *rest = error.errors()
+        where = ".".join(str(part) for part in first["loc"])
+        more = f" (and {len(rest)} more)" if rest else ""
+        raise UserError(f"{file}: {where + ': ' if where else ''}{first['msg']}{more}") from None
+
+
+def _stage(folder: Path) -> Stage:
+    def mapping(name: str) -> dict[str, Any]:
+        file = folder / name
+        if not file.is_file():
+            return {}
+        try:  # JSON is YAML too, but YAML reads 1e-3 as text
+            text = file.read_text(encoding="utf-8")
+            content = json.loads(text) if file.suffix == ".json" else yaml.safe_load(text)
+        except (ValueError, yaml.YAMLError) as error:
+            raise UserError(f"{file}: cannot be read: {str(error).splitlines()[0]}") from None
+        if not isinstance(content, dict):
+            raise UserError(f"{file}: should hold names with values, holds a {type(content).__name__}")
+        return content
+
+    return Stage(folder.name, mapping("config.yaml"), mapping("provenance.json"), _metrics(folder))
+
+
+def _metrics(folder: Path) -> list[dict[str, Any]]:
+    file = folder / "metrics.jsonl"
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            if number == len(lines):
+                break  # the line that a killed run was writing
+            raise UserError(f"{file}: line {number} is not JSON") from None
+    return rows
