@@ -3,12 +3,13 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn, Protocol
+from typing import NoReturn, Protocol, runtime_checkable
 
 from vidworld import __version__
 from vidworld.errors import ArgumentParser, run_script
 
 
+@runtime_checkable
 class Command(Protocol):
     """A module that is one command."""
 

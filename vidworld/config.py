@@ -126,6 +126,14 @@ class _Dumper(yaml.SafeDumper):
 
     yaml_implicit_resolvers = _resolvers()
 
+    def represent_str(self, text: str) -> yaml.ScalarNode:
+        # In other quotes PyYAML folds a rare line break, such as U+0085, into a space.
+        style = None if text.isprintable() else '"'
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
+
 
 def _parse(text: str) -> Any:
     """The value of a YAML text; ValueError with one line where it is not YAML, or more than JSON can say."""
@@ -229,18 +237,20 @@ def _nested(schema: type) -> Iterator[tuple[dataclasses.Field[Any], type]]:
             yield field, inner[0]
 
 
-def _describe(schema: type, prefix: str = "") -> Iterator[str]:
+def _describe(schema: type, above: str = "", given: object = None) -> Iterator[str]:
     """A line for every key: its name, its type and its default."""
     hints = typing.get_type_hints(schema)
     nested = {field.name: inner for field, inner in _nested(schema)}
     for field in dataclasses.fields(cast(Any, schema)):
+        default = _default(field) if given is None else getattr(given, field.name)
         if field.name in nested:
-            yield from _describe(nested[field.name], f"{prefix}{field.name}.")
+            inner = nested[field.name]
+            yield from _describe(inner, f"{above}{field.name}.", default if type(default) is inner else None)
         else:
             kind = hints[field.name]
-            default = _default(field)
+            name = kind.__name__ if isinstance(kind, type) else str(kind).replace("typing.", "")
             shown = "" if default is dataclasses.MISSING else f" = {default}"
-            yield f"{prefix}{field.name}: {kind.__name__ if isinstance(kind, type) else kind}{shown}"
+            yield f"{above}{field.name}: {name}{shown}"
 
 
 # --- faults ------------------------------------------------------------------------------------------------

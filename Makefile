@@ -1,0 +1,57 @@
+# The commands of vidworld; `make` alone lists them. Each makes .venv first where it is missing or older than pyproject.toml.
+
+PYTHON ?= python3
+# For instance: make demo PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu" (no CUDA libraries)
+PIP_FLAGS ?=
+# Real videos to add to the demo: make demo VIDEO=folder
+VIDEO ?=
+
+SCALE := demo
+RUN := $(if $(VIDEO),$(SCALE)-real,$(SCALE))
+BIN := .venv/bin
+CORES := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
+# Said in full, as accelerate warns of each default that it takes and gives a process one thread.
+LAUNCH := $(BIN)/accelerate launch --quiet --num_processes 1 --num_machines 1 --dynamo_backend no \
+	--mixed_precision no --num_cpu_threads_per_process $(CORES)
+CONFIGS := configs/$(SCALE)
+
+# Nothing that make runs fetches a model.
+export HF_HUB_OFFLINE := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-short test check clean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: .venv/installed ## train and compare both worlds, with a report (VIDEO=folder adds real videos)
+	$(if $(VIDEO),test -e runs/$(RUN)/real || $(BIN)/vidworld data ingest "$(VIDEO)" --out runs/$(RUN)/real)
+	$(LAUNCH) train/train_tokenizer.py --config $(CONFIGS)/tokenizer.yaml
+	$(LAUNCH) train/train_jepa.py --config $(CONFIGS)/jepa.yaml
+	$(LAUNCH) train/train_diffusion.py --config $(CONFIGS)/diffusion.yaml
+	$(LAUNCH) train/train_readout.py --config $(CONFIGS)/readout.yaml
+	$(LAUNCH) eval/run_physics.py --config $(CONFIGS)/physics.yaml
+	$(BIN)/python eval/make_report.py runs/$(RUN)
+
+demo-short: ## the same path in three minutes, too short to learn much
+	@$(MAKE) --no-print-directory demo SCALE=short
+
+test: .venv/installed ## run the tests
+	$(BIN)/pytest
+
+check: .venv/installed ## format, lint, types, direction of imports
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean: ## remove the environment and the caches (runs/ stays)
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamp is the last thing written: an installation that failed is done again.
+.venv/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "vidworld needs Python 3.11 or newer: make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check $(PIP_FLAGS) --editable ".[test,dev]"
+	@touch $@

@@ -1,0 +1,14 @@
+"""One thread a worker (pytest-xdist has one for each core), and no network."""
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import torch
+from hypothesis import settings
+
+torch.set_num_threads(1)
+# No deadline: the first example of a test may have to import or compile something.
+settings.register_profile("vidworld", deadline=None, print_blob=True)
+settings.load_profile("vidworld")

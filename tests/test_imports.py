@@ -1,0 +1,48 @@
+import ast
+from pathlib import Path
+
+import grimp
+import pytest
+from importlinter.cli import lint_imports
+
+import vidworld
+
+PACKAGE = Path(vidworld.__file__).parent
+PROJECT = PACKAGE.parent
+
+
+@pytest.fixture(scope="module")
+def graph():
+    return grimp.build_graph("vidworld", cache_dir=None)
+
+
+def test_imports_have_one_direction(capsys):
+    kept = lint_imports(config_filename=str(PROJECT / "pyproject.toml"), no_cache=True, no_logo=True) == 0
+    assert kept, capsys.readouterr().out
+
+
+def test_metrics_import_only_errors_shapes_and_what_a_clip_is(graph):
+    allowed = {"vidworld.errors", "vidworld.shapes", "vidworld.data.clip"}
+    metrics = graph.find_descendants("vidworld.metrics") | {"vidworld.metrics"}
+    imported = {name for module in metrics for name in graph.find_modules_directly_imported_by(module)}
+    assert imported - metrics <= allowed
+
+
+@pytest.mark.parametrize("folder", ["vidworld", "train", "eval"])
+def test_no_code_names_a_device_vendor_where_a_device_would_do(folder):
+    """`.cuda()` and `device="cuda"` would leave out every other accelerator."""
+    for path in (PROJECT / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                called = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+                given = [*node.args, *(keyword.value for keyword in node.keywords)]
+                named = [a for a in given if isinstance(a, ast.Constant) and str(a.value).startswith("cuda")]
+                assert called != "cuda", f"{path}:{node.lineno}"
+                assert not named, f"{path}:{node.lineno}"
+
+
+def test_scripts_do_not_take_the_name_of_a_module():
+    """`python train/x.py` puts train/ first on the path, where x.py would hide a module x."""
+    modules = {path.stem for path in PACKAGE.rglob("*.py")}
+    scripts = {path.stem for folder in ("train", "eval") for path in (PROJECT / folder).glob("*.py")}
+    assert not scripts & modules
