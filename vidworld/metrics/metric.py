@@ -1,0 +1,34 @@
+"""What a metric is: one function, its unit, which way is better, and where it applies."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from jaxtyping import Float64
+from numpy import ndarray
+
+PerClip = Float64[ndarray, " clip"]
+"""One value a clip (a quad, for surprise); NaN where the metric does not apply to the clip."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One law's number, as the evaluation and the report know it."""
+
+    name: str
+    law: str
+    unit: str
+    higher_is_better: bool | None
+    """None: neither way is better by itself; the truth's value is the aim (a motion ratio of 1)."""
+    function: Callable[..., PerClip]
+    scenarios: tuple[str, ...] = ()
+    """Simulated worlds where it can apply; empty for quads, whose law says where they come from."""
+    takes: Literal["tracks", "samples", "surprise"] = "tracks"
+    """`tracks`: (predicted, truth, dt_s, start). `samples`: the same with a list of predicted tracks.
+    `surprise`: (surprise) of shape (quad, past, future, chunk)."""
+    headline: bool = False
+    bounds: tuple[float, float] | None = None
+    """The range of a clip's value where it has one: intervals respect it."""
+    ideal: float = 0.0
+    """What the truth scores."""
+    version: int = 1

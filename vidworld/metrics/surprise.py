@@ -1,0 +1,124 @@
+"""Surprise over quads: does the impossible future surprise more than the possible one?
+
+Every function takes surprise of shape (quad, past, future, chunk): past 0 is that of clip A, past 1 that of
+B, and so for futures; `[q, p, f]` is how badly the future f was predicted after the past p, chunk by chunk.
+The possible clips lie on the diagonal. Each returns one value a quad; a tie counts one half.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from vidworld.errors import UserError
+from vidworld.metrics.metric import Metric, PerClip
+
+Aggregation = Literal["mean", "max"]
+Surprise = Float[ndarray, "quad 2 2 chunk"]
+
+
+def over_chunks(surprise: Surprise, aggregation: Aggregation = "mean") -> Float[ndarray, "quad 2 2"]:
+    """One surprise a clip: the mean or the maximum over the chunks of the horizon; NaN chunks are left out.
+
+    Raises: UserError for a clip that has no number at all.
+    """
+    surprise = np.asarray(surprise, dtype=np.float64)
+    if not np.isfinite(surprise).any(axis=-1).all():
+        raise UserError("surprise has a clip without a single finite value: the world that made it diverged")
+    if aggregation == "mean":
+        means: ndarray = np.nanmean(surprise, axis=-1)
+        return means
+    maxima: ndarray = np.nanmax(surprise, axis=-1)
+    return maxima
+
+
+def target_matched(surprise: Surprise, aggregation: Aggregation = "mean") -> PerClip:
+    """Share of the two futures that surprise less after their own past than after the other's.
+
+    The headline: the target is identical on both sides, so how crowded or hard it is cancels.
+    """
+    values = over_chunks(surprise, aggregation)
+    right = _less(values[:, 0, 0], values[:, 1, 0]), _less(values[:, 1, 1], values[:, 0, 1])
+    return _mean_of(*right)
+
+
+def usual(surprise: Surprise, aggregation: Aggregation = "mean") -> PerClip:
+    """Share of the two pasts after which their own future surprises less than the other (IntPhys' form)."""
+    values = over_chunks(surprise, aggregation)
+    right = _less(values[:, 0, 0], values[:, 0, 1]), _less(values[:, 1, 1], values[:, 1, 0])
+    return _mean_of(*right)
+
+
+def within_quad(surprise: Surprise, aggregation: Aggregation = "mean") -> PerClip:
+    """1 where the two possible clips together surprise less than the two impossible ones, else 0.
+
+    Both sums hold the same two pasts and the same two futures: what a past or a future is like cancels.
+    """
+    values = over_chunks(surprise, aggregation)
+    return _less(values[:, 0, 0] + values[:, 1, 1], values[:, 0, 1] + values[:, 1, 0])
+
+
+def auroc(surprise: Surprise, aggregation: Aggregation = "mean") -> PerClip:
+    """Values a quad whose mean is the AUROC of impossible over possible clips, over all clips.
+
+    The value of a quad is its possible clips' placement plus its impossible clips' placement less the AUROC
+    (its Hájek projection; Source: DeLong et al. 1988): a bootstrap over quads then has the AUROC's variance.
+    Single values may leave [0, 1].
+    """
+    values = over_chunks(surprise, aggregation)
+    possible = np.stack([values[:, 0, 0], values[:, 1, 1]], axis=1)
+    impossible = np.stack([values[:, 0, 1], values[:, 1, 0]], axis=1)
+    area = _share_above(possible, impossible).mean()
+    placements = _share_above(possible, impossible).mean(axis=1)
+    mirrored = _share_above(-impossible, -possible).mean(axis=1)
+    combined: ndarray = placements + mirrored - area
+    return combined
+
+
+def relative(surprise: Surprise, copy_last_error: Surprise) -> Surprise:
+    """Surprise without units: divided by the copy-last error on the same tokens, so that worlds compare.
+
+    NaN in chunks in which nothing changes, where copy-last is right by itself.
+    """
+    error = np.asarray(copy_last_error, dtype=np.float64)
+    moving = error > 1e-6 * np.nanmax(error, initial=0.0)
+    ratio: ndarray = np.where(moving, np.asarray(surprise) / np.where(moving, error, 1.0), np.nan)
+    return ratio
+
+
+def _less(possible: Float[ndarray, " quad"], impossible: Float[ndarray, " quad"]) -> Float[ndarray, " quad"]:
+    """1 where the possible surprises less, one half for a tie."""
+    less: ndarray = (possible < impossible) + 0.5 * (possible == impossible)
+    return less
+
+
+def _mean_of(first: Float[ndarray, " quad"], second: Float[ndarray, " quad"]) -> Float[ndarray, " quad"]:
+    mean: ndarray = (first + second) / 2
+    return mean
+
+
+def _share_above(
+    values: Float[ndarray, "quad 2"], others: Float[ndarray, "quad 2"]
+) -> Float[ndarray, "quad 2"]:
+    """For each value the share of the others above it, ties one half."""
+    ordered = np.sort(others.ravel())
+    above = len(ordered) - np.searchsorted(ordered, values, side="right")
+    equal = len(ordered) - above - np.searchsorted(ordered, values, side="left")
+    share: ndarray = (above + 0.5 * equal) / len(ordered)
+    return share
+
+
+def _accuracy(name: str, form: Callable[..., PerClip], headline: bool = False) -> Metric:
+    return Metric(
+        name, "", "share", True, form, takes="surprise", headline=headline, bounds=(0.0, 1.0), ideal=1.0
+    )
+
+
+METRICS = (
+    _accuracy("surprise_accuracy", target_matched, headline=True),
+    _accuracy("surprise_accuracy_usual", usual),
+    _accuracy("surprise_accuracy_within_quad", within_quad),
+    Metric("surprise_auroc", "", "share", True, auroc, takes="surprise", ideal=1.0),
+)
