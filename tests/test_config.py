@@ -33,7 +33,9 @@ class Training:
     size: int | tuple[int, int] = 64
     optimiser: Optimiser = Optimiser(learning_rate=2e-3)
     blocks: tuple[Block, ...] = ()
-    weights: dict[str, float] = dataclasses.field(default_factory=dict)
+    weights: dict[str, float] = Field(default_factory=lambda: {"a": 0.5, "b": 2.0})
+    named: dict[str, Block] = dataclasses.field(default_factory=dict)
+    maybe: Block | None = None
 
     def __post_init__(self) -> None:
         if self.bf16 and self.steps == 13:
@@ -69,7 +71,16 @@ def test_values_defaults_and_types(write):
 def test_a_mapping_keeps_the_defaults_that_the_schema_gives_there(write):
     path = write("steps: 5\noptimiser: {kind: sgd}\n")
     assert load(Training, path).optimiser.learning_rate == 2e-3
+    assert load(Training, path, ["optimiser.betas=[0, 0]"]).optimiser == Optimiser(
+        learning_rate=2e-3, kind="sgd", betas=(0.0, 0.0)
+    )
     assert load(Training, write("steps: 5\n"), ["optimiser.kind=sgd"]).optimiser.learning_rate == 2e-3
+
+
+def test_a_dict_of_the_file_replaces_the_default_and_an_override_sets_one_key(write):
+    assert load(Training, write("steps: 5\nweights: {a: 1}")).weights == {"a": 1.0}
+    assert load(Training, write("steps: 5"), ["weights.a=1"]).weights == {"a": 1.0, "b": 2.0}
+    assert load(Training, write("steps: 5\nnamed: {x: {width: 3}, y: {}}")).named["y"] == Block()
 
 
 @pytest.mark.parametrize(("text", "value"), [("1e-3", 1e-3), ("3", 3.0), ("2.5E+2", 250.0), (".5", 0.5)])
@@ -96,6 +107,7 @@ def test_overrides_win_and_reach_into_mappings(write):
     config = load(Training, path, ["steps=7", "weights.b=2", "size=[3, 4]", "steps=8", "resume_from=a=b"])
     assert (config.steps, config.size, config.resume_from) == (8, (3, 4), "a=b")
     assert config.weights == {"a": 1.0, "b": 2.0}
+    assert load(Training, path, ["maybe.width=3"]).maybe == Block(width=3)
 
 
 def test_a_config_is_frozen_and_strict_in_python_too(write):
@@ -242,4 +254,7 @@ def test_command_line(write, capsys):
             parse_command_line(Training, argv)
     with pytest.raises(SystemExit, match="0"):
         parse_command_line(Training, ["--help"])
-    assert "optimiser.learning_rate: float = 0.002" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "optimiser.learning_rate: float = 0.002" in printed
+    assert 'weights: dict[str, float] = {"a": 0.5, "b": 2.0}' in printed
+    assert "steps: int\n" in printed

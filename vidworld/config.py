@@ -1,7 +1,7 @@
 """Configurations: a frozen dataclass says what there is, a YAML file and `key.path=value` overrides fill it.
 
-Every fault of a file and its overrides is reported at once. A mapping that leaves keys out keeps the defaults
-that the schema gives at that place.
+The overrides lie over the file, and the file over the defaults of the schema, key by key; a dict, a list or a
+scalar of the file replaces the default as a whole. Every fault is reported at once.
 """
 
 import argparse
@@ -9,6 +9,7 @@ import dataclasses
 import difflib
 import json
 import re
+import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,8 @@ from typing import Any, TypeVar, cast, dataclass_transform
 import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
+from pydantic.fields import FieldInfo
+from pydantic_core import to_jsonable_python
 
 from vidworld.errors import ArgumentParser, UserError
 
@@ -41,9 +44,8 @@ def load(schema: type[T], path: Path, overrides: Sequence[str] = ()) -> T:
     Raises:
         UserError: a line for each fault, of the file and of the overrides.
     """
-    data = _read(path)
+    data = _over_defaults(schema, _read(path))
     faults, sources = _apply(data, overrides, path)
-    data = _over_defaults(schema, data)
     try:
         # JSON mode: strict on scalars, while a list may become a tuple and a string a path.
         config = TypeAdapter(schema).validate_json(json.dumps(data))
@@ -198,18 +200,18 @@ def _apply(data: dict[str, Any], overrides: Sequence[str], path: Path) -> tuple[
     return faults, sources
 
 
-def _over_defaults(schema: type, data: Any) -> Any:
-    """The data, each mapping that stands for a nested schema laid over the default there."""
-    if not isinstance(data, dict):
-        return data
+def _over_defaults(schema: type, data: dict[str, Any]) -> dict[str, Any]:
+    """The data with what it leaves out, at any depth, as the schema has it by default."""
     filled = dict(data)
-    for field, nested in _nested(schema):
-        if field.name in filled:
-            default = _default(field)
-            given = _over_defaults(nested, filled[field.name])
-            if type(default) is nested and isinstance(given, dict):
-                given = _merged(resolved(default), given)
-            filled[field.name] = given
+    for name, field in _fields(schema).items():
+        default = None if field.is_required() else field.get_default(call_default_factory=True)
+        if name not in data and not field.is_required():
+            filled[name] = to_jsonable_python(default)
+        inner = _schema_in(field.annotation)
+        given = data.get(name)
+        if inner is not None and isinstance(given, dict) and not _is_container(field.annotation):
+            beside = to_jsonable_python(default) if type(default) is inner else {}
+            filled[name] = _over_defaults(inner, _merged(beside, given))
     return filled
 
 
@@ -221,36 +223,34 @@ def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _default(field: dataclasses.Field[Any]) -> Any:
-    if field.default_factory is not dataclasses.MISSING:
-        return field.default_factory()
-    return field.default
+def _fields(schema: type) -> dict[str, FieldInfo]:
+    return cast(dict[str, FieldInfo], vars(schema)["__pydantic_fields__"])
 
 
-def _nested(schema: type) -> Iterator[tuple[dataclasses.Field[Any], type]]:
-    """The fields of a schema that are of exactly one other schema, perhaps or None."""
-    hints = typing.get_type_hints(schema)
-    for field in dataclasses.fields(cast(Any, schema)):
-        kinds = (hints[field.name], *typing.get_args(hints[field.name]))
-        inner = [kind for kind in kinds if isinstance(kind, type) and dataclasses.is_dataclass(kind)]
-        if len(inner) == 1:
-            yield field, inner[0]
+def _schema_in(annotation: Any) -> type | None:
+    """The one schema that a type is, or that it is made of (`Schema | None`, `tuple[Schema, ...]`)."""
+    kinds = [annotation, *typing.get_args(annotation)]
+    schemas = [kind for kind in kinds if isinstance(kind, type) and dataclasses.is_dataclass(kind)]
+    return schemas[0] if len(schemas) == 1 else None
+
+
+def _is_container(annotation: Any) -> bool:
+    return typing.get_origin(annotation) not in (None, typing.Union, types.UnionType)
 
 
 def _describe(schema: type, above: str = "", given: object = None) -> Iterator[str]:
     """A line for every key: its name, its type and its default."""
     hints = typing.get_type_hints(schema)
-    nested = {field.name: inner for field, inner in _nested(schema)}
-    for field in dataclasses.fields(cast(Any, schema)):
-        default = _default(field) if given is None else getattr(given, field.name)
-        if field.name in nested:
-            inner = nested[field.name]
-            yield from _describe(inner, f"{above}{field.name}.", default if type(default) is inner else None)
+    for name, field in _fields(schema).items():
+        default = field.get_default(call_default_factory=True) if given is None else getattr(given, name)
+        inner = _schema_in(field.annotation)
+        if inner is not None:
+            yield from _describe(inner, f"{above}{name}.", default if type(default) is inner else None)
         else:
-            kind = hints[field.name]
-            name = kind.__name__ if isinstance(kind, type) else str(kind).replace("typing.", "")
-            shown = "" if default is dataclasses.MISSING else f" = {default}"
-            yield f"{above}{field.name}: {name}{shown}"
+            kind = hints[name].__name__ if type(hints[name]) is type else str(hints[name])
+            kind = kind.replace("typing.", "").replace("pathlib.", "")
+            shown = "" if field.is_required() else f" = {_shown(to_jsonable_python(default), 200)}"
+            yield f"{above}{name}: {kind}{shown}"
 
 
 # --- faults ------------------------------------------------------------------------------------------------
@@ -309,6 +309,6 @@ def _suggestion(schema: type, key: Key) -> str:
     return f"valid here: {', '.join(here)}"
 
 
-def _shown(value: object) -> str:
+def _shown(value: object, limit: int = 60) -> str:
     text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
