@@ -11,7 +11,16 @@ import numpy as np
 import pytest
 import yaml
 
-WORLDS = ("diffusion", "jepa", "untrained", "untrained_diffusion", "copy_last", "frame_difference", "blind", "zero")
+WORLDS = (
+    "diffusion",
+    "jepa",
+    "untrained",
+    "untrained_diffusion",
+    "copy_last",
+    "frame_difference",
+    "blind",
+    "zero",
+)
 ACCURACY = {  # law: diffusion, jepa, controls
     "permanence": (0.66, 0.93, (0.51, 0.50, 0.48, 0.50, 0.50, 0.50)),
     "constancy": (0.58, 0.71, (0.50, 0.50, 0.52, 0.71, 0.50, 0.50)),
@@ -23,16 +32,26 @@ ACCURACY = {  # law: diffusion, jepa, controls
 ROLLOUTS = {  # (task, law, metric, unit): diffusion, jepa, copy_last, constant_velocity, reconstruction, truth; OOD
     ("uniform", "uniform", "velocity_error", "units/s"): ((0.21, 0.17, 2.5, 0.02, 0.05, 0.01), 2.6, False),
     ("uniform", "uniform", "motion_ratio", ""): ((0.97, 0.93, 0.0, 1.0, 1.0, 1.0), 0.8, None),
-    ("collision", "collision", "velocity_error", "units/s"): ((0.52, 0.61, 2.1, 1.7, 0.07, 0.012), 2.1, False),
+    ("collision", "collision", "velocity_error", "units/s"): (
+        (0.52, 0.61, 2.1, 1.7, 0.07, 0.012),
+        2.1,
+        False,
+    ),
     ("collision", "collision", "contact_time_error", "frames"): ((0.8, 1.1, 4.4, 3.9, 0.12, 0.0), 1.5, False),
     ("collision", "momentum", "momentum_drift", "share"): ((0.12, 0.09, 1.0, 0.01, 0.02, 0.004), 2.2, False),
     ("occlusion", "permanence", "reappearance", "share"): ((0.71, 0.83, 0.0, 0.98, 0.99, 1.0), 0.7, True),
-    ("occlusion", "permanence", "phantom_objects", "objects/clip"): ((0.08, 0.03, 0.0, 0.0, 0.01, 0.0), 3.0, False),
+    ("occlusion", "permanence", "phantom_objects", "objects/clip"): (
+        (0.08, 0.03, 0.0, 0.0, 0.01, 0.0),
+        3.0,
+        False,
+    ),
 }
 SIZE, FRAMES, CONTEXT = 64, 16, 8
 
 
-def discs(centres: list[tuple[float, float, tuple[int, int, int]]], screen: tuple[int, int] | None) -> np.ndarray:
+def discs(
+    centres: list[tuple[float, float, tuple[int, int, int]]], screen: tuple[int, int] | None
+) -> np.ndarray:
     """One picture (height, width, 3) with discs of 7 px and perhaps a screen between two columns."""
     y, x = np.mgrid[:SIZE, :SIZE] + 0.5
     picture = np.full((SIZE, SIZE, 3), 245.0)
@@ -44,7 +63,9 @@ def discs(centres: list[tuple[float, float, tuple[int, int, int]]], screen: tupl
     return picture.round().astype(np.uint8)
 
 
-def film(speed: float, wobble: float, there: Callable[[int], bool], screen: tuple[int, int] | None) -> np.ndarray:
+def film(
+    speed: float, wobble: float, there: Callable[[int], bool], screen: tuple[int, int] | None
+) -> np.ndarray:
     """FRAMES pictures of a red disc that moves right and a blue one that rests."""
     rng = np.random.default_rng(0)
     pictures = []
@@ -81,14 +102,34 @@ def rows() -> list[dict[str, Any]]:
     """Every world, law and split, with intervals of a plausible width."""
     found = []
 
-    def add(world: str, task: str, law: str, split: str, metric: str, value: float, half: float, **rest: Any) -> None:
+    def add(
+        world: str, task: str, law: str, split: str, metric: str, value: float, half: float, **rest: Any
+    ) -> None:
         low, high = value - half, value + half
         if rest.get("bounded"):
             low, high = max(low, 0.0), min(high, 1.0)
         rest.pop("bounded", None)
         found.append(
-            dict(world=world, task=task, law=law, split=split, metric=metric, value=value, low=low, high=high, seed=0)
-            | dict(n=200, unit="share", higher_is_better=True, floor=0.5, ceiling=1.0, readout=None, headline=False)
+            dict(
+                world=world,
+                task=task,
+                law=law,
+                split=split,
+                metric=metric,
+                value=value,
+                low=low,
+                high=high,
+                seed=0,
+            )
+            | dict(
+                n=200,
+                unit="share",
+                higher_is_better=True,
+                floor=0.5,
+                ceiling=1.0,
+                readout=None,
+                headline=False,
+            )
             | rest
         )
 
@@ -98,7 +139,17 @@ def rows() -> list[dict[str, Any]]:
                 value = accuracy + toward_chance * (0.5 - accuracy)
                 half = 0.0 if value == 0.5 else 1.4 * (value * (1 - value) / 200) ** 0.5
                 headline = split == "id" and law != "constancy"
-                add(world, f"{law}_quads", law, split, "surprise_accuracy", value, half, headline=headline, bounded=1)
+                add(
+                    world,
+                    f"{law}_quads",
+                    law,
+                    split,
+                    "surprise_accuracy",
+                    value,
+                    half,
+                    headline=headline,
+                    bounded=1,
+                )
                 add(world, f"{law}_quads", law, split, "surprise_auroc", value - 0.02, half, bounded=1)
     for (task, law, metric, unit), (values, ood, better) in ROLLOUTS.items():
         names = ("diffusion", "jepa", "copy_last", "constant_velocity", "reconstruction", "truth")
@@ -107,7 +158,9 @@ def rows() -> list[dict[str, Any]]:
                 trained = world in ("diffusion", "jepa")
                 value = min(value * ood, 1.0) if trained and split == "ood" and unit == "share" else value
                 value = value * ood if trained and split == "ood" and unit != "share" else value
-                rest = dict(unit=unit, higher_is_better=better, floor=values[2], ceiling=values[5], readout="pixels")
+                rest = dict(
+                    unit=unit, higher_is_better=better, floor=values[2], ceiling=values[5], readout="pixels"
+                )
                 add(world, task, law, split, metric, value, 0.1 * value, headline=split == "id", **rest)
     for metric, better in (("physics_iq_spatial_iou", True), ("physics_iq_mse", False)):
         for world, value in (("diffusion", 0.21), ("jepa", 0.19), ("copy_last", 0.05), ("truth", 1.0)):
@@ -119,14 +172,24 @@ def rows() -> list[dict[str, Any]]:
 
 def comparison() -> dict[str, Any]:
     """A controlled comparison with a verdict of each kind."""
-    budget = dict(parameters=2712576, steps=2000, clips_seen=64000, training_flops=1.31e15, tokenizer_hash="9f31c2ab07")
+    budget = dict(
+        parameters=2712576, steps=2000, clips_seen=64000, training_flops=1.31e15, tokenizer_hash="9f31c2ab07"
+    )
     budget |= {"seeds": [0], "readout_steps": 400}
     differs = {"parameters": 2801664, "training_flops": 1.34e15}
 
-    def verdict(law: str, better: str | None, statement: str, p: float, d: float, w: float, withheld: str | None = None):
-        return dict(law=law, statement=statement, better=better, p_value=p, difference=d, low=d - w, high=d + w) | dict(
-            withheld=withheld, contrast="JEPA − diffusion"
-        )
+    def verdict(
+        law: str,
+        better: str | None,
+        statement: str,
+        p: float,
+        d: float,
+        w: float,
+        withheld: str | None = None,
+    ):
+        return dict(
+            law=law, statement=statement, better=better, p_value=p, difference=d, low=d - w, high=d + w
+        ) | dict(withheld=withheld, contrast="JEPA − diffusion")
 
     return {
         "controlled": True,
@@ -134,17 +197,55 @@ def comparison() -> dict[str, Any]:
         "budgets": {"diffusion": budget | differs, "jepa": budget},
         "notes": ["One seed each: intervals cover clips, not training runs."],
         "tried": [
-            {"world": "diffusion", "change": "learning_rate=3e-4", "val_surprise_accuracy": 0.61, "chosen": False},
-            {"world": "diffusion", "change": "learning_rate=1e-3", "val_surprise_accuracy": 0.64, "chosen": True},
+            {
+                "world": "diffusion",
+                "change": "learning_rate=3e-4",
+                "val_surprise_accuracy": 0.61,
+                "chosen": False,
+            },
+            {
+                "world": "diffusion",
+                "change": "learning_rate=1e-3",
+                "val_surprise_accuracy": 0.64,
+                "chosen": True,
+            },
             {"world": "jepa", "change": "learning_rate=3e-4", "val_surprise_accuracy": 0.82, "chosen": False},
             {"world": "jepa", "change": "learning_rate=1e-3", "val_surprise_accuracy": 0.85, "chosen": True},
         ],
         "verdicts": [
-            verdict("permanence", "jepa", "JEPA tells the impossible clip more often than diffusion.", 2e-5, 0.27, 0.06),
+            verdict(
+                "permanence",
+                "jepa",
+                "JEPA tells the impossible clip more often than diffusion.",
+                2e-5,
+                0.27,
+                0.06,
+            ),
             verdict("collision", None, "The data do not say which world is better.", 0.31, 0.03, 0.06),
-            verdict("momentum", "jepa", "JEPA tells the impossible clip more often than diffusion.", 1e-6, 0.34, 0.06),
-            verdict("continuity", "jepa", "JEPA tells the impossible clip more often than diffusion.", 4e-4, 0.18, 0.07),
-            verdict("solidity", "diffusion", "Diffusion tells the impossible clip more often than JEPA.", 3e-3, -0.17, 0.07),
+            verdict(
+                "momentum",
+                "jepa",
+                "JEPA tells the impossible clip more often than diffusion.",
+                1e-6,
+                0.34,
+                0.06,
+            ),
+            verdict(
+                "continuity",
+                "jepa",
+                "JEPA tells the impossible clip more often than diffusion.",
+                4e-4,
+                0.18,
+                0.07,
+            ),
+            verdict(
+                "solidity",
+                "diffusion",
+                "Diffusion tells the impossible clip more often than JEPA.",
+                3e-3,
+                -0.17,
+                0.07,
+            ),
             verdict(
                 "constancy",
                 None,
@@ -152,7 +253,7 @@ def comparison() -> dict[str, Any]:
                 0.02,
                 0.13,
                 0.07,
-                "the control frame_difference reaches 0.71, above 0.60: the quads can be told without physics",
+                "the control frame_difference reaches 0.71, above 0.60: the quads can be told without physics.",
             ),
         ],
     }
@@ -162,7 +263,14 @@ def media(folder: Path) -> dict[str, Any]:
     """Rollouts, quads and curves; their files are written below the folder."""
     (folder / "media").mkdir(parents=True, exist_ok=True)
     rollouts, quads = [], []
-    kinds = {"truth": 0.0, "diffusion": 1.5, "jepa": 0.5, "copy_last": 0.0, "constant_velocity": 0.0, "reconstruction": 0}
+    kinds = {
+        "truth": 0.0,
+        "diffusion": 1.5,
+        "jepa": 0.5,
+        "copy_last": 0.0,
+        "constant_velocity": 0.0,
+        "reconstruction": 0,
+    }
     for task, speed in (("uniform", 3.0), ("occlusion", 3.2)):
         videos = {}
         for world, wobble in kinds.items():
@@ -175,7 +283,10 @@ def media(folder: Path) -> dict[str, Any]:
         rollouts.append(dict(task=task, identity=identity, context_frames=CONTEXT, fps=10, videos=videos))
     for law, after in (("permanence", False), ("momentum", True)):
         frames = {}
-        for kind, there in (("possible", lambda f: True), ("impossible", lambda f, a=after: a or f < CONTEXT)):
+        for kind, there in (
+            ("possible", lambda f: True),
+            ("impossible", lambda f, a=after: a or f < CONTEXT),
+        ):
             screen = (24, 44) if law == "permanence" else None
             strip = film(3.0 if kind == "possible" or not after else 1.6, 0.0, there, screen)
             frames[kind] = f"media/{law}_{kind}.png"
@@ -185,17 +296,38 @@ def media(folder: Path) -> dict[str, Any]:
             "diffusion": {"possible": [0.61, 0.72], "impossible": [0.60, 0.83]},
             "untrained": {"possible": [1.02, 1.01], "impossible": [1.02, 1.0]},
         }
-        quad = dict(law=law, identity=f"{law}/id/0/3", frames=frames, frames_per_chunk=4, surprise=surprise, chunk_start=2)
+        quad = dict(
+            law=law,
+            identity=f"{law}/id/0/3",
+            frames=frames,
+            frames_per_chunk=4,
+            surprise=surprise,
+            chunk_start=2,
+        )
         quads.append(quad)
     noise = [0.1, 0.3, 0.5, 0.7, 0.85, 1.0]
     levels = {"permanence": [0.5, 0.55, 0.63, 0.74, 0.85, 0.7], "momentum": [0.6, 0.7, 0.8, 0.86, 0.8, 0.62]}
-    curve = dict(name="Surprise accuracy of diffusion by noise level", x_label="noise level", y_label="surprise accuracy")
+    curve = dict(
+        name="Surprise accuracy of diffusion by noise level",
+        x_label="noise level",
+        y_label="surprise accuracy",
+    )
     series = [
-        dict(label=law, x=noise, y=y, low=[v - 0.04 for v in y], high=[v + 0.04 for v in y]) for law, y in levels.items()
+        dict(label=law, x=noise, y=y, low=[v - 0.04 for v in y], high=[v + 0.04 for v in y])
+        for law, y in levels.items()
     ]
-    context = dict(name="Surprise accuracy by context length", x_label="context, chunks", y_label="surprise accuracy")
-    by_world = [dict(label="diffusion", x=[1, 2, 3], y=[0.55, 0.64, 0.66]), dict(label="jepa", x=[1, 2, 3], y=[0.7, 0.93, 0.94])]
-    return {"rollouts": rollouts, "quads": quads, "curves": [curve | {"series": series}, context | {"series": by_world}]}
+    context = dict(
+        name="Surprise accuracy by context length", x_label="context, chunks", y_label="surprise accuracy"
+    )
+    by_world = [
+        dict(label="diffusion", x=[1, 2, 3], y=[0.55, 0.64, 0.66]),
+        dict(label="jepa", x=[1, 2, 3], y=[0.7, 0.93, 0.94]),
+    ]
+    return {
+        "rollouts": rollouts,
+        "quads": quads,
+        "curves": [curve | {"series": series}, context | {"series": by_world}],
+    }
 
 
 def write_stages(folder: Path) -> None:
@@ -203,25 +335,32 @@ def write_stages(folder: Path) -> None:
     configs = {
         "tokenizer": {"seed": 0, "steps": 1500},
         "diffusion": {"seed": 0, "steps": 2000, "model": {"width": 192}},
-        "jepa": {"seed": 0, "steps": 2000, "model": {"width": 192}, "target": {"mode": "frozen"}},
+        "jepa": {"seed": 0, "steps": 2000, "model": {"width": 192, "target": "frozen"}},
         "readout": {"seed": 0, "steps": 400},
     }
     for name, config in configs.items():
         stage = folder / name
         stage.mkdir(parents=True, exist_ok=True)
         (stage / "config.yaml").write_text(yaml.safe_dump(config))
-        provenance = dict(commit="8ebe6e2f0a4c", dirty=False, device="cpu", seed=0, started="2026-11-22T12:00:00+00:00")
-        provenance |= dict(versions={"python": "3.11.7", "torch": "2.13.0"}, command=f"python train/train_{name}.py")
+        provenance = dict(
+            commit="8ebe6e2f0a4c", dirty=False, device="cpu", seed=0, started="2026-11-22T12:00:00+00:00"
+        )
+        provenance |= dict(
+            versions={"python": "3.11.7", "torch": "2.13.0"}, command=f"python train/train_{name}.py"
+        )
         (stage / "provenance.json").write_text(json.dumps(provenance))
         with (stage / "metrics.jsonl").open("w") as file:
             rng = np.random.default_rng(len(name))
             for step in range(0, int(config["steps"]), 10):
-                line = {"step": step, "loss": 0.1 + 0.9 * np.exp(-step / 300) * (1 + 0.1 * rng.standard_normal())}
+                line = {
+                    "step": step,
+                    "loss": 0.1 + 0.9 * np.exp(-step / 300) * (1 + 0.1 * rng.standard_normal()),
+                }
                 line |= {"seconds": step * 0.2, "learning_rate": 1e-3}
                 if name in ("diffusion", "jepa"):
                     line["copy_last_ratio"] = 0.4 + 0.6 * np.exp(-step / 500)
                 if name == "jepa":
-                    line["token_deviation"] = 0.9 + 0.05 * rng.standard_normal()
+                    line["deviation"] = 0.9 + 0.05 * rng.standard_normal()
                 file.write(json.dumps(line) + "\n")
 
 
@@ -230,14 +369,18 @@ def write_run(folder: Path) -> Path:
     physics = folder / "physics"
     physics.mkdir(parents=True)
     table = rows()
-    provenance = dict(commit="8ebe6e2f0a4c", dirty=True, device="cpu", seed=0, started="2026-11-22T12:30:00+00:00")
-    provenance |= dict(versions={"python": "3.11.7", "torch": "2.13.0"}, command="python eval/run_physics.py runs/demo")
+    provenance = dict(
+        commit="8ebe6e2f0a4c", dirty=True, device="cpu", seed=0, started="2026-11-22T12:30:00+00:00"
+    )
+    provenance |= dict(
+        versions={"python": "3.11.7", "torch": "2.13.0"}, command="python eval/run_physics.py runs/demo"
+    )
     results = {"schema": 1, "provenance": provenance, "results": table}
     (physics / "results.json").write_text(json.dumps(results))
     (physics / "comparison.json").write_text(json.dumps(comparison()))
     (physics / "media.json").write_text(json.dumps(media(physics)))
     with (physics / "per_clip.csv").open("w", newline="") as file:
-        names = "world,readout,task,law,split,metric,unit,identity,value,seed".split(",")
+        names = ["world", "readout", "task", "law", "split", "metric", "unit", "identity", "value", "seed"]
         writer = csv.DictWriter(file, names, extrasaction="ignore")
         writer.writeheader()
         writer.writerows({**row, "identity": f"{row['law']}/0"} for row in table)

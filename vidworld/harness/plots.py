@@ -13,8 +13,15 @@ from vidworld.harness.report_words import interval, number, world_label
 
 PALETTE = ("diffusion", "jepa", "truth", "reconstruction", "copy_last", "constant_velocity")
 """Worlds that have a colour of their own; every other world is a control and grey."""
+MOST_POINTS = 240
+"""Points of a training curve: more than a screen shows."""
 LABEL_GAP = 9.0
 """Least distance between the labels of two lines, in percent of the plot's height."""
+
+
+def color_of(world: str) -> str:
+    """The class of the world's colour, the same in every picture of the page."""
+    return world if world in PALETTE else "control"
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,8 @@ def linear_axis(values: Sequence[float], num_ticks: int = 4, zero: bool = False)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     low, high = first * step, last * step
     ticks = tuple(
-        Tick(round(100 * (i - first) / (last - first), 2), _tick_label(i * step, step)) for i in range(first, last + 1)
+        Tick(round(100 * (i - first) / (last - first), 2), _tick_label(i * step, step))
+        for i in range(first, last + 1)
     )
     return Axis(low, high, ticks)
 
@@ -105,8 +113,12 @@ def line_chart(curve: Curve, *, log_y: bool = False) -> Chart | None:
 
     A quantity called accuracy or AUROC has its chance line at one half.
     """
-    x_values = [x for series in curve.series for x, y in zip(series.x, series.y, strict=False) if y is not None]
-    y_values = [y for s in curve.series for part in (s.y, s.low or [], s.high or []) for y in part if y is not None]
+    x_values = [
+        x for series in curve.series for x, y in zip(series.x, series.y, strict=False) if y is not None
+    ]
+    y_values = [
+        y for s in curve.series for part in (s.y, s.low or [], s.high or []) for y in part if y is not None
+    ]
     if not x_values:
         return None
     share = any(word in curve.y_label.lower() for word in ("accuracy", "auroc"))
@@ -116,7 +128,7 @@ def line_chart(curve: Curve, *, log_y: bool = False) -> Chart | None:
     colors: dict[str, int] = {}
     lines = []
     for number, series in enumerate(curve.series):
-        color = series_color(series.label, number)
+        color = series_color(series, number)
         lines.append(_line(series, color, colors.get(color, 0), x_axis, y_axis))
         colors[color] = colors.get(color, 0) + 1
     return Chart(
@@ -133,10 +145,11 @@ def line_chart(curve: Curve, *, log_y: bool = False) -> Chart | None:
     )
 
 
-def series_color(label: str, number: int) -> str:
-    """The class of a line's colour: its world's where the label names one, else one of six others in turn."""
-    name = label.lower().replace(" ", "_").replace("-", "_")
-    return next((world for world in PALETTE if world in name and "untrained" not in name), f"other{number % 6}")
+def series_color(series: Series, number: int) -> str:
+    """The class of a line's colour: that of the world it names, else one of six others in turn."""
+    label = series.label.lower()
+    world = series.world or next((name for name in ("diffusion", "jepa") if name in label), None)
+    return f"other{number % 6}" if world is None or "untrained" in label else color_of(world)
 
 
 @dataclass(frozen=True)
@@ -174,19 +187,18 @@ def surprise_panel(quad: Quad, world: str, pair: SurprisePair) -> SurprisePanel 
     ]
     if not values:
         return None
-    axis = Axis(min(0.0, *(min(a, b) for _, a, b in values)), max(max(a, b) for _, a, b in values) * 1.3 or 1.0, ())
+    axis = Axis(min(0.0, *(min(a, b) for _, a, b in values)), max(max(a, b) for _, a, b in values) or 1.0, ())
     segments = tuple(
-        Segment(i * width, width, 100 - axis.percent(a), 100 - axis.percent(b), f"{a:.2g}", f"{b:.2g}")
+        Segment(i * width, width, 100 - axis.percent(a), 100 - axis.percent(b), number(a), number(b))
         for i, a, b in values
     )
     possible = _steps([(s.left, s.possible, s.width) for s in segments])
     impossible = _steps([(s.left, s.impossible, s.width) for s in segments])
     back = " L".join(impossible[1:].split(" L")[::-1])
-    color = world if world in PALETTE else "control"
-    return SurprisePanel(world_label(world), color, possible, impossible, f"{possible} L{back} Z", segments)
+    return SurprisePanel(world_label(world), color_of(world), possible, impossible, f"{possible} L{back} Z", segments)
 
 
-def thin(points: list[tuple[float, float]], most: int = 240) -> list[tuple[float, float]]:
+def thin(points: list[tuple[float, float]], most: int = MOST_POINTS) -> list[tuple[float, float]]:
     """The points, averaged in equal runs where there are more than `most`."""
     run = math.ceil(len(points) / most)
     groups = [points[i : i + run] for i in range(0, len(points), max(run, 1))]
@@ -240,6 +252,10 @@ def _tight_axis(values: Sequence[float]) -> Axis:
     round_axis = linear_axis(values)
     if min(values) == max(values):
         return round_axis
+    settings = sorted(set(values))
+    if len(settings) <= 8 and all(value == round(value) for value in settings):  # chunks, frames, steps: no halves
+        axis = Axis(settings[0], settings[-1], ())
+        return Axis(axis.low, axis.high, tuple(Tick(axis.percent(x), f"{x:g}") for x in settings))
     axis = Axis(min(values), max(values), ())
     slack = 1e-9 * (axis.high - axis.low)
     ticks = []

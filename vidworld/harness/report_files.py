@@ -1,6 +1,5 @@
 """What a run folder holds for its report: files checked on the way in, nothing else is read."""
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from vidworld.errors import UserError
+from vidworld.record import read_json, read_jsonl
 
 STAGES = ("tokenizer", "diffusion", "jepa", "readout")
 """The training runs that may lie beside `physics/`, in the order in which they happen."""
@@ -111,13 +111,14 @@ class Quad(_Record):
 
 
 class Series(_Record):
-    """One line of a curve."""
+    """One line of a curve, in the colour of `world` where it belongs to one."""
 
     label: str
     x: list[float]
     y: list[Number]
     low: list[Number] | None = None
     high: list[Number] | None = None
+    world: str | None = None
 
 
 class Curve(_Record):
@@ -207,31 +208,23 @@ def _record(kind: type[_Kind], file: Path) -> _Kind:
 
 
 def _stage(folder: Path) -> Stage:
-    def mapping(name: str) -> dict[str, Any]:
-        file = folder / name
-        if not file.is_file():
-            return {}
-        try:  # JSON is YAML too, but YAML reads 1e-3 as text
-            text = file.read_text(encoding="utf-8")
-            content = json.loads(text) if file.suffix == ".json" else yaml.safe_load(text)
-        except (ValueError, yaml.YAMLError) as error:
-            raise UserError(f"{file}: cannot be read: {str(error).splitlines()[0]}") from None
-        if not isinstance(content, dict):
-            raise UserError(f"{file}: should hold names with values, holds a {type(content).__name__}")
-        return content
-
-    return Stage(folder.name, mapping("config.yaml"), mapping("provenance.json"), _metrics(folder))
+    config, provenance, metrics = (folder / n for n in ("config.yaml", "provenance.json", "metrics.jsonl"))
+    return Stage(
+        name=folder.name,
+        config=_mapping(config, _read_yaml(config)) if config.is_file() else {},
+        provenance=_mapping(provenance, read_json(provenance)) if provenance.is_file() else {},
+        metrics=read_jsonl(metrics) if metrics.is_file() else [],
+    )
 
 
-def _metrics(folder: Path) -> list[dict[str, Any]]:
-    file = folder / "metrics.jsonl"
-    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    rows = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            if number == len(lines):
-                break  # the line that a killed run was writing
-            raise UserError(f"{file}: line {number} is not JSON") from None
-    return rows
+def _read_yaml(file: Path) -> Any:
+    try:
+        return yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (ValueError, yaml.YAMLError) as error:
+        raise UserError(f"{file}: is not YAML ({str(error).splitlines()[0]})") from None
+
+
+def _mapping(file: Path, content: Any) -> dict[str, Any]:
+    if not isinstance(content, dict):
+        raise UserError(f"{file}: should hold names with values, holds a {type(content).__name__}")
+    return content

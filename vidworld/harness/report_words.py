@@ -53,14 +53,22 @@ METRICS = {
 
 SPLITS = {"id": "ID", "ood": "OOD", "real": "real", "val": "validation"}
 
-TARGET_MODES = {
+TARGETS = {
     "frozen": "frozen tokens: it predicts the shared tokenizer's tokens, which do not change while it learns",
     "vcreg": "end to end with a variance-covariance regulariser in the space of the prediction",
     "sigreg": "end to end with SIGReg in the space of the prediction",
     "ema": "an exponential moving average of its own encoder (V-JEPA)",
 }
 
-_UPPER = {"auroc": "AUROC", "iq": "IQ", "iou": "IoU", "mse": "MSE", "jepa": "JEPA", "flops": "FLOPs", "ood": "OOD"}
+_UPPER = {
+    "auroc": "AUROC",
+    "iq": "IQ",
+    "iou": "IoU",
+    "mse": "MSE",
+    "jepa": "JEPA",
+    "flops": "FLOPs",
+    "ood": "OOD",
+}
 
 
 def title(name: str) -> str:
@@ -93,9 +101,9 @@ def number(value: float | None, low: float | None = None, high: float | None = N
         return scientific(value)
     decimals = 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
     if low is not None and high is not None and high > low:
-        decimals = min(4, max(decimals, -math.floor(math.log10((high - low) / 4)) if high - low < 0.1 else 0))
+        decimals = min(4, max(decimals, -math.floor(math.log10(high - low) + 1e-9)))
     elif value and abs(value) < 0.1:
-        decimals = 2 - math.floor(math.log10(abs(value)))
+        return f"{value:.2g}".replace("-", "−")
     return f"{value:.{decimals}f}".replace("-", "−")
 
 
@@ -118,6 +126,11 @@ def p_text(p_value: float | None) -> str:
     if p_value is None:
         return ""
     return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.2g}"
+
+
+def duration(seconds: float) -> str:
+    """The time as a reader says it: 42 s, 12 min, 3.4 h."""
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def setting(value: Any) -> str:
