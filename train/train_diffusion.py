@@ -1,0 +1,64 @@
+"""Trains the diffusion world: accelerate launch train/train_diffusion.py --config configs/demo/diffusion.yaml [key=value]."""
+
+import torch
+
+from vidworld.checkpoint import load_model
+from vidworld.config import parse_command_line
+from vidworld.data.mixture import ahead, batch_order
+from vidworld.errors import run_script
+from vidworld.models.dit import DiffusionTransformer
+from vidworld.models.flow import flow_loss, noised, training_levels
+from vidworld.run import begin, count_flops, is_finished
+from vidworld.schema import DiffusionConfig
+from vidworld.tokenizer.autoencoder import Autoencoder
+from vidworld.tokenizer.cache import cache_tokens
+
+
+def main() -> None:
+    config, arguments = parse_command_line(DiffusionConfig, description=__doc__)
+    tokenizer = load_model(Autoencoder, config.tokenizer)
+    fingerprint = tokenizer.fingerprint()
+    if is_finished(config, tokenizer=fingerprint):
+        return
+
+    # --- network, cached tokens, and where an earlier run left off ---
+    network = DiffusionTransformer(tokenizer.channels, **vars(config.model))
+    run = begin(config, network, arguments.resume)
+    accelerator = run.accelerator
+    cache = cache_tokens(tokenizer, config.data, config.tokenizer / "tokens", accelerator)
+
+    def batch(step: int) -> torch.Tensor:
+        numbers = batch_order(step, config.batch_clips, len(cache), config.seed)
+        return cache.tokens(numbers[accelerator.process_index :: accelerator.num_processes])
+
+    part_clips = config.batch_clips // accelerator.num_processes // config.accumulation
+
+    def loss_of(model: DiffusionTransformer, tokens: torch.Tensor) -> torch.Tensor:
+        noise = torch.randn_like(tokens)
+        level = training_levels(*tokens.shape[:2], config.shift).to(tokens.device)
+        velocity, _ = model(noised(tokens, noise, level), level)
+        return flow_loss(velocity, tokens, noise, level)
+
+    def loss_of_sample() -> torch.Tensor:
+        with accelerator.autocast():
+            return loss_of(network, batch(0)[:part_clips].to(accelerator.device))
+
+    run.flops_per_step = count_flops(run, loss_of_sample)
+
+    # --- the loop ---
+    batches = ahead(batch(step) for step in range(run.step, config.steps))
+    for _ in run.steps():
+        tokens = run.fetch(batches)
+        for part in tokens.split(part_clips):
+            with accelerator.accumulate(run.model), accelerator.autocast():
+                loss = loss_of(run.model, part)
+                run.backward(loss)
+        gradient_norm = run.update()
+        run.write({"loss": loss, "gradient_norm": gradient_norm})
+
+    run.ema.copy_to(network.parameters())
+    run.finish(tokenizer=fingerprint)
+
+
+if __name__ == "__main__":
+    run_script(main)

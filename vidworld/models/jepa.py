@@ -1,0 +1,144 @@
+"""The JEPA world's network: it encodes the chunks it saw and predicts the embedding of the next one."""
+
+import copy
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vidworld.models.layers import Block, Rotary, initialise, norm
+from vidworld.models.regularisers import sketched_gaussian, variance_covariance
+from vidworld.shapes import Tokens
+
+TargetMode = Literal["frozen", "vcreg", "sigreg", "ema"]
+"""What is predicted, and what keeps it from collapsing: see `JointEmbeddingPredictor`."""
+
+
+class JepaLoss(NamedTuple):
+    """What the predictor is trained on, and what tells of collapse."""
+
+    total: Tensor
+    prediction: Tensor
+    regulariser: Tensor
+    copy_last_ratio: Tensor
+    """Prediction loss over that of repeating the last embedding: towards 1, nothing is predicted."""
+    deviation: Tensor
+    """Standard deviation of the target embeddings across clips at a fixed place: towards 0, they have collapsed."""
+
+
+class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
+    """An encoder and a predictor, both block-causal in time, so that one pass predicts every chunk from those before.
+
+    Target modes:
+        frozen: the target is the shared tokenizer's frozen token, which cannot collapse (as in SALT, arXiv 2509.24317).
+        vcreg, sigreg: the target is the encoder's own embedding, trained end to end; variance and covariance
+            (VICReg, arXiv 2105.04906) or a sketched Gaussian test (LeJEPA, arXiv 2511.08544) of the embeddings, in the
+            space in which they are predicted, keep them apart.
+        ema: the target is the layer-normed embedding of a slow copy of the encoder (V-JEPA, arXiv 2404.08471).
+
+    An *embedding* is what is predicted: a token in the first mode, `width` numbers a cell in the others. Predictions
+    are fed back for a rollout, in the first mode through the encoder and in the others into the predictor.
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        channels: int = 32,
+        width: int = 192,
+        encoder_depth: int = 4,
+        predictor_depth: int = 2,
+        heads: int = 3,
+        target: TargetMode = "frozen",
+        regulariser_weight: float = 10.0,
+        action_channels: int = 0,
+        attention_backend: str = "native",
+    ) -> None:
+        super().__init__()
+        self.heads, self.target, self.regulariser_weight = heads, target, regulariser_weight
+        self.embedding_channels = channels if target == "frozen" else width
+
+        def blocks(depth: int) -> nn.ModuleList:
+            return nn.ModuleList(Block(width, heads, True, attention_backend) for _ in range(depth))
+
+        self.embed = nn.Linear(channels, width)
+        self.encoder = blocks(encoder_depth)
+        self.embed_action = nn.Linear(action_channels, width, bias=False) if action_channels else None
+        self.predictor = blocks(predictor_depth)
+        self.head = nn.Linear(width, self.embedding_channels)
+        initialise(self, encoder_depth + predictor_depth)
+        self.target_encoder: nn.ModuleDict | None = None
+        if target == "ema":
+            self.target_encoder = nn.ModuleDict(
+                {"embed": copy.deepcopy(self.embed), "encoder": copy.deepcopy(self.encoder)}
+            ).requires_grad_(False)
+
+    def embeddings(self, tokens: Tokens) -> Tokens:
+        """The targets: what a perfect prediction of these tokens would be, each from its own chunk and those before."""
+        if self.target == "frozen":
+            return tokens
+        if self.target_encoder is not None:
+            with torch.no_grad():
+                return self._encode(tokens, self.target_encoder["embed"], self.target_encoder["encoder"])
+        return self._encode(tokens, self.embed, self.encoder)
+
+    def predict(
+        self, embeddings: Tokens, actions: Float[Tensor, "clip t action"] | None = None
+    ) -> Tokens:
+        """For each chunk, the embedding of the one after it, given it and those before.
+
+        `actions` of a chunk are what is done during the chunk after it.
+        """
+        b, t, h, w, _ = embeddings.shape
+        z = self._encode(embeddings, self.embed, self.encoder) if self.target == "frozen" else embeddings
+        x = z.flatten(2, 3)
+        if self.embed_action is not None and actions is not None:
+            x = x + self.embed_action(actions).unsqueeze(2)
+        change = self.head(norm(self._run(x, self.predictor, (h, w)))).view(b, t, h, w, -1)
+        return embeddings + change
+
+    def forward(self, tokens: Tokens, actions: Tensor | None = None) -> JepaLoss:
+        """Distance of predicted and target embeddings, over all chunks that have one before them."""
+        context = self.context_embeddings(tokens)
+        target = self.embeddings(tokens) if self.target in ("frozen", "ema") else context
+        predicted = self.predict(context[:, :-1], None if actions is None else actions[:, 1:])
+        aim = target[:, 1:].detach() if self.target == "ema" else target[:, 1:]
+        distance = F.l1_loss if self.target == "ema" else F.mse_loss
+        prediction = distance(predicted.float(), aim.float())
+        regulariser = torch.zeros((), device=tokens.device)
+        if self.target == "vcreg":
+            regulariser = variance_covariance(context.float())
+        elif self.target == "sigreg":
+            regulariser = sketched_gaussian(context.float())
+        with torch.no_grad():
+            copied = distance(target[:, :-1].float(), target[:, 1:].float())
+            deviation = target.float().std(dim=0).mean() if len(target) > 1 else torch.ones(())
+            ratio = prediction / copied.clamp_min(1e-12)
+        total = prediction + self.regulariser_weight * regulariser
+        return JepaLoss(total, prediction, regulariser, ratio, deviation)
+
+    def context_embeddings(self, tokens: Tokens) -> Tokens:
+        """What `predict` is given for chunks that were seen: the online encoder's, where the target is a slow copy's."""
+        return self._encode(tokens, self.embed, self.encoder) if self.target == "ema" else self.embeddings(tokens)
+
+    @torch.no_grad()
+    def update_target(self, decay: float) -> None:
+        """Moves the slow copy towards the encoder; nothing in the other modes."""
+        if self.target_encoder is None:
+            return
+        online = [*self.embed.parameters(), *self.encoder.parameters()]
+        torch._foreach_lerp_(list(self.target_encoder.parameters()), online, 1 - decay)
+
+    def _encode(self, tokens: Tokens, embed: nn.Module, blocks: nn.ModuleList) -> Tokens:
+        b, t, h, w, _ = tokens.shape
+        x = self._run(embed(tokens.flatten(2, 3)), blocks, (h, w))
+        return (x if self.target == "frozen" else norm(x)).view(b, t, h, w, -1)
+
+    def _run(self, x: Tensor, blocks: nn.ModuleList, grid: tuple[int, int]) -> Tensor:
+        rotary = Rotary.of(0, (x.shape[1], *grid), x.shape[-1] // self.heads, like=x)
+        for block in blocks:
+            x, _ = block(x, rotary)
+        return x

@@ -1,0 +1,150 @@
+"""Every key that a file of configs/ may hold, with its unit and its default."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from vidworld.config import schema
+
+Positive = Annotated[int, Field(gt=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+@schema
+class ClipShape:
+    """The shape of every clip."""
+
+    num_frames: Positive = 16
+    fps: PositiveFloat = 10.0
+    height_px: Positive = 64
+    width_px: Positive = 64
+
+
+@schema
+class DataConfig:
+    """Which clips are trained on."""
+
+    shape: ClipShape = ClipShape()
+    scenarios: dict[str, PositiveFloat] = Field(
+        default_factory=lambda: {
+            "uniform": 1.0,
+            "parabola": 1.0,
+            "collision": 3.0,
+            "bounce": 1.0,
+            "billiards": 1.0,
+            "occlusion": 3.0,
+        }
+    )
+    """Simulated worlds and how often each is drawn, relative to the others."""
+    clips: Positive = 16384
+    """Different clips in an epoch."""
+    seed: int = 0
+    real: Path | None = None
+    """A folder that `vidworld data ingest` made."""
+    real_share: Share = 0.2
+    """How many of the clips are real where there are any."""
+
+
+@schema
+class OptimiserConfig:
+    """Muon for the matrices, AdamW for the rest, one learning rate for both."""
+
+    name: Literal["muon", "adamw"] = "muon"
+    lr: PositiveFloat = 3e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 0.02
+    warmup_steps: Annotated[int, Field(ge=0)] = 50
+    decay_share: Share = 0.5
+    """The last part of the steps, over which the rate falls to zero."""
+    clip_norm: PositiveFloat = 1.0
+    ema_decay: Share = 0.99
+
+
+@schema
+class TrainConfig:
+    """What every training has."""
+
+    out: Path
+    """The run folder."""
+    seed: int = 0
+    steps: Positive = 1000
+    batch_clips: Positive = 32
+    """Clips in one optimiser step, over all processes and accumulated parts."""
+    accumulation: Positive = 1
+    """Parts that each process' share of a batch is worked through in."""
+    mixed_precision: Literal["no", "bf16", "fp16"] = "bf16"
+    compile: bool = False
+    log_every: Positive = 20
+    save_every: Positive = 500
+    optimiser: OptimiserConfig = OptimiserConfig()
+    data: DataConfig = DataConfig()
+
+
+@schema
+class TokenizerModel:
+    patch_size: tuple[Positive, Positive, Positive] = (4, 8, 8)
+    """Frames, rows and columns of one token; the frames are a chunk."""
+    channels: Positive = 48
+    width: Positive = 192
+    depth: Positive = 2
+    heads: Positive = 3
+    attention_backend: str = "native"
+
+
+@schema
+class TokenizerConfig(TrainConfig):
+    """train/train_tokenizer.py"""
+
+    model: TokenizerModel = TokenizerModel()
+    kl_weight: Annotated[float, Field(ge=0)] = 1e-6
+
+
+@schema
+class DiffusionModel:
+    width: Positive = 192
+    depth: Positive = 6
+    heads: Positive = 3
+    causal: bool = True
+    """Chunks see only earlier ones, which a cached rollout needs; false is full attention."""
+    modulation_rank: Positive = 32
+    action_channels: Annotated[int, Field(ge=0)] = 0
+    attention_backend: str = "native"
+
+
+@schema
+class DiffusionConfig(TrainConfig):
+    """train/train_diffusion.py"""
+
+    tokenizer: Path
+    """The run folder of the tokenizer."""
+    model: DiffusionModel = DiffusionModel()
+    shift: PositiveFloat = 3.0
+    """How far training noise leans to the noisy end (1: evenly spread)."""
+
+
+@schema
+class JepaModel:
+    width: Positive = 192
+    encoder_depth: Positive = 4
+    predictor_depth: Positive = 2
+    heads: Positive = 3
+    target: Literal["frozen", "vcreg", "sigreg", "ema"] = "frozen"
+    regulariser_weight: Annotated[float, Field(ge=0)] = 10.0
+    action_channels: Annotated[int, Field(ge=0)] = 0
+    attention_backend: str = "native"
+
+
+@schema
+class JepaConfig(TrainConfig):
+    """train/train_jepa.py"""
+
+    tokenizer: Path
+    """The run folder of the tokenizer."""
+    model: JepaModel = JepaModel()
+    target_decay: Share = 0.998
+    """How slowly the target encoder follows, in mode ema."""
+    collapse_deviation: Share = 0.2
+    """The run stops where the embeddings' deviation across clips falls under this part of its first value."""
+    collapse_ratio: PositiveFloat = 1.2
+    """The run stops where prediction loss over copy-last loss stays above this after the warm-up."""

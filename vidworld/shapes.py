@@ -1,0 +1,17 @@
+"""The axes that shapes are written with, and the few shapes that have a name.
+
+clip     one of a batch of clips          time     frames
+t        chunks (latent time steps)       h, w     cells of the latent grid, from the top, from the left
+channel  of a picture or of a token       width    of a transformer's stream
+quad     one of a batch of quads          object   discs of a clip, in the order of its tracks
+sample   one of several futures of a stochastic world
+"""
+
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+Frames = UInt8[Tensor, "clip time channel height width"]
+Tokens = Float[Tensor, "clip t h w channel"]
+"""Spacetime cells as the worlds see them: normalised per channel with the tokenizer's statistics."""
+Stream = Float[Tensor, "clip t cell width"]
+"""What runs through a transformer: the cells of each chunk in one axis."""

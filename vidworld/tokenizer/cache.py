@@ -1,0 +1,80 @@
+"""Tokens of the training clips, made once and read by memory map: what both worlds are trained on."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from tqdm import tqdm
+
+from vidworld.config import resolved
+from vidworld.data.mixture import Mixture
+from vidworld.record import prepare_folder, writing
+from vidworld.schema import DataConfig
+from vidworld.shapes import Tokens
+from vidworld.tokenizer.autoencoder import Autoencoder
+
+SHARD_CLIPS = 2048
+BATCH_CLIPS = 64
+
+
+class CachedTokens:
+    """Tokens of a mixture's clips by number, in bf16, from shards that are mapped and not read."""
+
+    def __init__(self, shards: Sequence[Path]) -> None:
+        self.shards = [safe_open(str(path), framework="pt").get_tensor("tokens") for path in shards]
+
+    def __len__(self) -> int:
+        return sum(len(shard) for shard in self.shards)
+
+    def tokens(self, numbers: Sequence[int]) -> Tokens:
+        """The tokens of the clips of these numbers."""
+        size = len(self.shards[0])
+        return torch.stack([self.shards[number // size][number % size] for number in numbers])
+
+
+def cache_tokens(
+    tokenizer: Autoencoder, config: DataConfig, folder: Path, accelerator: Accelerator
+) -> CachedTokens:
+    """The tokens of every clip of the configuration; made now where they are missing, shared by the processes.
+
+    A shard is a file of the tokenizer's and the configuration's name, so that another of either is never taken for it.
+    """
+    text = json.dumps([tokenizer.fingerprint(), resolved(config)], sort_keys=True)
+    folder = prepare_folder(folder / hashlib.sha256(text.encode()).hexdigest()[:12])
+    starts = range(0, config.clips, SHARD_CLIPS)
+    paths = [folder / f"{start:09d}.safetensors" for start in starts]
+    missing = [pair for pair in zip(starts, paths, strict=True) if not pair[1].exists()]
+    mine = missing[accelerator.process_index :: accelerator.num_processes]
+    if mine:
+        clips = Mixture(config)
+        tokenizer = tokenizer.to(accelerator.device)
+        with tqdm(total=len(mine) * SHARD_CLIPS, desc="tokens", unit="clip", disable=None) as bar:
+            for start, path in mine:
+                numbers = range(start, min(start + SHARD_CLIPS, config.clips))
+                _write_shard(path, _encode(tokenizer, clips, numbers, accelerator, bar))
+    accelerator.wait_for_everyone()
+    return CachedTokens(paths)
+
+
+def _encode(tokenizer: Autoencoder, clips: Mixture, numbers: range, accelerator: Accelerator, bar: tqdm) -> Tokens:
+    pieces: list[Tensor] = []
+    for first in range(0, len(numbers), BATCH_CLIPS):
+        batch = numbers[first : first + BATCH_CLIPS]
+        with accelerator.autocast():
+            tokens = tokenizer.encode(clips.frames(batch).to(accelerator.device))
+        pieces.append(tokens.to("cpu", torch.bfloat16))
+        bar.update(len(batch))
+    return torch.cat(pieces)
+
+
+def _write_shard(path: Path, tokens: Tokens) -> None:
+    temporary = path.with_suffix(".part")
+    with writing(path):
+        save_file({"tokens": tokens.contiguous()}, str(temporary))
+        temporary.replace(path)

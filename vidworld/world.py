@@ -1,0 +1,167 @@
+"""What a world model is to the bench: a rollout and a surprise, and the one loop that rolls out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vidworld.data.clip import Clips
+from vidworld.models.dit import DiffusionTransformer
+from vidworld.models.flow import noised, sample
+from vidworld.models.jepa import JointEmbeddingPredictor
+from vidworld.models.layers import Memory
+from vidworld.shapes import Tokens
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Clips and their tokens."""
+
+    clips: Clips
+    tokens: Tokens
+
+    def chunks(self, start: int, stop: int) -> "Encoded":
+        """The same for chunks `start` to `stop - 1`."""
+        frames = self.clips.frames.shape[1] // self.tokens.shape[1]
+        clips = self.clips
+        tracks = None if clips.tracks is None else clips.tracks.between(start * frames, stop * frames)
+        cut = Clips(clips.frames[:, start * frames : stop * frames], clips.fps, clips.identity, tracks)
+        return Encoded(cut, self.tokens[:, start:stop])
+
+
+class Rollout(NamedTuple):
+    """Predicted chunks of each clip, in one or several samples."""
+
+    embeddings: Float[Tensor, "clip sample t h w embedding"]
+    """In the space that the world predicts in."""
+    tokens: Float[Tensor, "clip sample t h w channel"]
+    """As tokens of the shared tokenizer, which decodes them."""
+
+
+class World(Protocol):
+    """Anything that predicts: a network, a baseline, somebody else's model."""
+
+    name: str
+
+    def rollout(
+        self, context: Encoded, horizon: int, samples: int = 1, seed: int = 0, actions: Tensor | None = None
+    ) -> Rollout:
+        """The `horizon` chunks after the context."""
+        ...
+
+    def surprise(
+        self, seen: Encoded, context_length: int, seeds: Sequence[int]
+    ) -> Float[Tensor, "clip chunk"]:
+        """How badly each chunk from `context_length` on is predicted, given the true chunks before it.
+
+        Clips of equal seed share whatever the world draws at random.
+        """
+        ...
+
+
+class JepaWorld:
+    """Predicts embeddings; surprise is their squared distance."""
+
+    def __init__(self, network: JointEmbeddingPredictor, name: str = "jepa", decoder: torch.nn.Module | None = None):
+        self.network, self.name, self.decoder = network.eval(), name, decoder
+
+    @torch.no_grad()
+    def rollout(
+        self, context: Encoded, horizon: int, samples: int = 1, seed: int = 0, actions: Tensor | None = None
+    ) -> Rollout:
+        """A JEPA predicts one future: its samples are equal."""
+        embeddings = self.network.context_embeddings(context.tokens)
+        for _ in range(horizon):
+            following = self.network.predict(embeddings, actions)[:, -1:]
+            embeddings = torch.cat((embeddings, following.to(embeddings.dtype)), dim=1)
+        predicted = embeddings[:, -horizon:].unsqueeze(1).expand(-1, samples, -1, -1, -1, -1)
+        return Rollout(predicted, predicted if self.decoder is None else self.decoder(predicted))
+
+    @torch.no_grad()
+    def surprise(
+        self, seen: Encoded, context_length: int, seeds: Sequence[int]
+    ) -> Float[Tensor, "clip chunk"]:
+        predicted = self.network.predict(self.network.context_embeddings(seen.tokens)[:, :-1])
+        target = self.network.embeddings(seen.tokens)[:, 1:]
+        error = (predicted.float() - target.float()).square().mean(dim=(2, 3, 4))
+        return error[:, context_length - 1 :]
+
+
+class DiffusionWorld:
+    """Denoises the next chunk; surprise is the denoising error of the chunk that really came."""
+
+    def __init__(
+        self,
+        network: DiffusionTransformer,
+        name: str = "diffusion",
+        steps: int = 10,
+        shift: float = 3.0,
+        levels: Sequence[float] = (0.7, 0.9),
+    ):
+        self.network, self.name = network.eval(), name
+        self.steps, self.shift, self.levels = steps, shift, tuple(levels)
+
+    @torch.no_grad()
+    def rollout(
+        self, context: Encoded, horizon: int, samples: int = 1, seed: int = 0, actions: Tensor | None = None
+    ) -> Rollout:
+        """Chunk after chunk, each from noise given the clean ones before it, whose keys and values are kept."""
+        generator = torch.Generator().manual_seed(seed)
+        tokens = context.tokens.repeat_interleave(samples, dim=0)
+        memories = self._remember(tokens, None)
+        chunks = []
+        for _ in range(horizon):
+            noise = torch.randn(tokens[:, :1].shape, generator=generator).to(tokens)
+            chunk = sample(self._given(memories), noise, self.steps, self.shift)
+            chunks.append(chunk)
+            memories = self._remember(chunk, memories)
+        predicted = torch.cat(chunks, dim=1).unflatten(0, (len(context.tokens), samples))
+        return Rollout(predicted, predicted)
+
+    @torch.no_grad()
+    def surprise(
+        self, seen: Encoded, context_length: int, seeds: Sequence[int]
+    ) -> Float[Tensor, "clip chunk"]:
+        return self.surprise_by_level(seen, context_length, seeds).mean(dim=-1)
+
+    @torch.no_grad()
+    def surprise_by_level(
+        self, seen: Encoded, context_length: int, seeds: Sequence[int]
+    ) -> Float[Tensor, "clip chunk level"]:
+        """Squared velocity error at each of `levels`: which levels tell is chosen on a validation split."""
+        tokens = seen.tokens
+        draws = {seed: torch.randn(tokens.shape[1:], generator=_generator(seed)) for seed in set(seeds)}
+        noise = torch.stack([draws[seed] for seed in seeds]).to(tokens)
+        memories = self._remember(tokens[:, :context_length], None)
+        errors = []
+        for k in range(context_length, tokens.shape[1]):
+            chunk, of_chunk = tokens[:, k : k + 1], noise[:, k : k + 1]
+            errors.append(torch.stack([self._error(chunk, of_chunk, level, memories) for level in self.levels], -1))
+            if k + 1 < tokens.shape[1]:
+                memories = self._remember(chunk, memories)
+        return torch.stack(errors, dim=1)
+
+    def _error(self, chunk: Tokens, noise: Tokens, level: float, memories: list[Memory]) -> Float[Tensor, " clip"]:
+        noisy = noised(chunk, noise, torch.full(chunk.shape[:2], level, device=chunk.device))
+        velocity = self._given(memories)(noisy, level)
+        return (velocity.float() - (noise - chunk).float()).square().mean(dim=(1, 2, 3, 4))
+
+    def _given(self, memories: list[Memory]):  # type: ignore[no-untyped-def]
+        def velocity(tokens: Tokens, noise_level: float) -> Tokens:
+            level = torch.full(tokens.shape[:2], noise_level, device=tokens.device)
+            return self.network(tokens, level, memories=memories)[0]
+
+        return velocity
+
+    def _remember(self, chunks: Tokens, memories: list[Memory] | None) -> list[Memory]:
+        """Keys and values of clean chunks after those remembered."""
+        level = torch.zeros(chunks.shape[:2], device=chunks.device)
+        remembered: list[Memory] = self.network(chunks, level, memories=memories)[1]
+        return remembered
+
+
+def _generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
