@@ -33,8 +33,8 @@ class Tracks:
     visible: Float[Tensor, "clip time object"]
     """Share of the object's area that shows: 0 exactly when it is all hidden, 1 exactly when none is."""
     contact_s: Float[Tensor, "clip object"] = field(default_factory=lambda: torch.tensor(torch.nan))
-    """When the object first touches another, in seconds from the first frame of the whole clip; NaN where it does
-    not or nobody knows (the default)."""
+    """Seconds from the whole clip's first frame to the object's first contact with another; NaN where there is
+    none or nobody knows (the default)."""
 
     def __post_init__(self) -> None:
         if self.contact_s.ndim == 0:

@@ -1,8 +1,8 @@
 """Discs in a box, simulated exactly: from event to event, each the root of a quadratic.
 
-Between events a disc moves in a line or a parabola. Gravity is common to all discs of a clip, so two free discs
-move in a line relative to each other, and the next contact of disc and disc, or disc and wall, is the root of a
-quadratic. All clips of a batch advance together, each to its own next event.
+Between events a disc moves in a line or a parabola. Gravity is common to all discs of a clip, so two free
+discs move in a line relative to each other, and the next contact of disc and disc, or disc and wall, is the
+root of a quadratic. All clips of a batch advance together, each to its own next event.
 """
 
 from dataclasses import dataclass
@@ -74,10 +74,14 @@ def disc_contact_times(worlds: Worlds, pairs: tuple[Tensor, Tensor]) -> Float[Te
     return torch.where(meets, time, torch.inf)
 
 
-def wall_contact_times(worlds: Worlds, pull: Float[Tensor, "clip object 2"]) -> Float[Tensor, "clip object wall"]:
+def wall_contact_times(
+    worlds: Worlds, pull: Float[Tensor, "clip object 2"]
+) -> Float[Tensor, "clip object wall"]:
     """Seconds until each disc touches each wall, infinite for never; `pull` is each disc's acceleration."""
     normal = worlds.walls[:, None, :, :2]
-    height = dot(worlds.position[:, :, None], normal) - worlds.walls[:, None, :, 2] - worlds.radius[:, :, None]
+    height = (
+        dot(worlds.position[:, :, None], normal) - worlds.walls[:, None, :, 2] - worlds.radius[:, :, None]
+    )
     speed = dot(worlds.velocity[:, :, None], normal)
     force = dot(pull[:, :, None], normal)
     height = height.clamp(min=0)
@@ -94,7 +98,9 @@ def bounce_discs(worlds: Worlds, clips: Tensor, first: Tensor, second: Tensor) -
     normal = apart / dot(apart, apart).sqrt()[:, None]
     speed = dot(worlds.velocity[clips, first] - worlds.velocity[clips, second], normal)
     mass_1, mass_2 = worlds.mass[clips, first], worlds.mass[clips, second]
-    impulse = (-(1 + worlds.restitution[clips]) * speed * mass_1 * mass_2 / (mass_1 + mass_2))[:, None] * normal
+    impulse = (-(1 + worlds.restitution[clips]) * speed * mass_1 * mass_2 / (mass_1 + mass_2))[
+        :, None
+    ] * normal
     worlds.velocity[clips, first] += impulse / mass_1[:, None]
     worlds.velocity[clips, second] -= impulse / mass_2[:, None]
 
@@ -113,10 +119,10 @@ def bounce_walls(worlds: Worlds, resting: Tensor, clips: Tensor, disc: Tensor, w
 
 
 def simulate(worlds: Worlds, times_s: Float[Tensor, " time"]) -> Motion:
-    """The discs' exact motion at these times, of which the first is not before 0 and each not before the last.
+    """The discs' exact motion at these times, which start at 0 or later and do not go back.
 
     Raises:
-        ValueError: a clip has several discs, gravity and a floor that takes energy: a disc at rest there would
+        ValueError: a clip has several discs, gravity and walls that take energy: a disc at rest there would
             not fall with the others, and contacts would no longer be roots of quadratics.
         RuntimeError: a clip has more than `MOST_EVENTS` events.
     """
@@ -148,8 +154,10 @@ def acceleration(worlds: Worlds, resting: Bool[Tensor, "clip object"]) -> Float[
     return torch.stack([torch.zeros_like(down), down], dim=-1)
 
 
-def record(motion: Motion, clips: Tensor, state: Worlds, resting: Tensor, now_s: Tensor, times_s: Tensor) -> None:
-    """Write the free flight from `now_s` into every frame from then on; the next event writes over the rest."""
+def record(
+    motion: Motion, clips: Tensor, state: Worlds, resting: Tensor, now_s: Tensor, times_s: Tensor
+) -> None:
+    """Write the free flight from `now_s` into every frame from then on; the next event writes over it."""
     since = (times_s[None, :] - now_s[:, None])[:, :, None, None]
     pull = acceleration(state, resting)[:, None]
     position = state.position[:, None] + since * (state.velocity[:, None] + since * pull * 0.5)

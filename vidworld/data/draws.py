@@ -1,4 +1,4 @@
-"""Random numbers by number: draw `k` of stream `s` is a hash, so it is the same in any batch, worker or order.
+"""Random numbers by number: draw `k` of stream `s` is a hash, the same in any batch, worker or order.
 
 Only operations that IEEE 754 rounds exactly (+, -, x, /, square root) turn bits into numbers, so that two
 machines agree to the bit; sine and cosine are not among them.
@@ -85,6 +85,10 @@ def unit_vector(turn: Float[Tensor, "*any"]) -> Float[Tensor, "*any 2"]:
     length = (sine * sine + cosine * cosine).sqrt()
     sine, cosine = sine / length, cosine / length
     quarter = quarter.remainder(4)
-    x = torch.where(quarter == 0, cosine, torch.where(quarter == 1, -sine, torch.where(quarter == 2, -cosine, sine)))
-    y = torch.where(quarter == 0, sine, torch.where(quarter == 1, cosine, torch.where(quarter == 2, -sine, -cosine)))
+    x = torch.where(
+        quarter == 0, cosine, torch.where(quarter == 1, -sine, torch.where(quarter == 2, -cosine, sine))
+    )
+    y = torch.where(
+        quarter == 0, sine, torch.where(quarter == 1, cosine, torch.where(quarter == 2, -sine, -cosine))
+    )
     return torch.stack([x, y], dim=-1)

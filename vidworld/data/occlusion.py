@@ -1,7 +1,7 @@
-"""Scenes with screens: four layouts, each a pair (A, B) of valid worlds that look the same while all is hidden.
+"""Scenes with screens: layouts, each a pair (A, B) of valid worlds that look the same while all is hidden.
 
-The scenario `occlusion` films either world of any layout, at any time; the quads of the four occluded laws take
-both, at the splice. So a network trained on the scenario has seen everything that a possible clip shows.
+The scenario `occlusion` films either world of any layout, at any time; the quads of the four occluded laws
+take both, at the splice. So a network trained on the scenario has seen all that a possible clip shows.
 
 Discs move horizontally, each in a lane of its own. In every layout the passing disc is all hidden for at least
 half a frame before and after `moment_s`, and its centre is clear of the screen a quarter of a clip from it.
@@ -15,11 +15,12 @@ from torch import Tensor
 
 from vidworld.data.clip import WORLD_SIZE
 from vidworld.data.discs import Worlds
-from vidworld.data.stage import Candidates, Ranges, Stage
+from vidworld.data.stage import Candidates, Ranges, Sampler, Stage
 
-OCCLUSION_RANGES = Ranges((2.5, 4.0), (0.5, 0.9), ((2.0, 2.4), (4.2, 5.0)), ((0.35, 0.45), (1.0, 1.1)))
+RANGES = Ranges((2.5, 4.0), (0.5, 0.9), ((2.0, 2.4), (4.2, 5.0)), ((0.35, 0.45), (1.0, 1.1)))
 LEAST_SIZE_RATIO = 1.4
 """How much the larger disc's radius exceeds the smaller's where size is what changes."""
+LEAST_BLOCK_SHOWN = 0.5
 FAR = -1e9
 """Offset of a wall that is not there."""
 
@@ -37,7 +38,9 @@ class Passage:
         self.sign = stage.draws.sign()
         self.margin = stage.setting.pixel + 0.05
         self.radius = radius
-        self.half_width = radius + self.margin + self.speed * dt_s * (0.5 + shift.abs()) + stage.draws.uniform(0, 0.3)
+        self.half_width = (
+            radius + self.margin + self.speed * dt_s * (0.5 + shift.abs()) + stage.draws.uniform(0, 0.3)
+        )
         self.quarter_s = stage.setting.num_frames / 4 * dt_s
         self.before = self.speed * self.middle_s
         self.after = self.speed * (stage.setting.duration_s - self.middle_s)
@@ -50,7 +53,7 @@ class Passage:
 def place_between(
     stage: Stage, low: PerWorld, high: PerWorld, size: float = WORLD_SIZE
 ) -> tuple[PerWorld, Bool[Tensor, " world"]]:
-    """A coordinate about which everything from `low` to `high` lies in the picture, and whether there is one."""
+    """A coordinate about which all from `low` to `high` lies in the picture, and whether there is one."""
     least, most = -low, size - high
     return least + stage.draws.uniform() * (most - least), least <= most
 
@@ -72,7 +75,9 @@ class Companion:
         self.speed = stage.speed(1)[:, 0] * stage.draws.sign()
         self.present = stage.draws.chance(0.5)
         travel = self.speed * stage.setting.duration_s
-        self.x, fits = place_between(stage, travel.clamp(max=0) - self.radius, travel.clamp(min=0) + self.radius)
+        self.x, fits = place_between(
+            stage, travel.clamp(max=0) - self.radius, travel.clamp(min=0) + self.radius
+        )
         self.lane, has_lane = place_between(stage, -self.radius, self.radius, stage.setting.height)
         free = (self.lane - lane).abs() >= radius + self.radius + 0.2
         self.valid = ~self.present | (fits & has_lane & free)
@@ -91,7 +96,7 @@ def scene(
     wall: Float[Tensor, "world 1 3"] | None = None,
     block: Float[Tensor, "world 1 4"] | None = None,
 ) -> Worlds:
-    """A world of every layout's shape: two discs (the second the companion), two screens, one block and its wall."""
+    """A world in the shape of all layouts: two discs (the second the companion), two screens, a block, a wall."""
     zero = torch.zeros_like(x)
     nobody = torch.zeros_like(x, dtype=torch.bool)
     here = nobody | present
@@ -123,37 +128,66 @@ def permanence(stage: Stage, moment_s: PerWorld) -> Candidates:
     x, fits = _screen_place(stage, way, torch.zeros_like(radius))
     screens = screen(stage, x, lane, way)
     a, b = (
-        scene(stage, x - way.sign * way.before, way.sign * way.speed, lane, radius, color, there, screens, companion)
+        scene(
+            stage,
+            x - way.sign * way.before,
+            way.sign * way.speed,
+            lane,
+            radius,
+            color,
+            there,
+            screens,
+            companion,
+        )
         for there in (True, False)
     )
     return (a, b), has_lane & companion.valid & fits & way.clears()
 
 
-def constancy(stage: Stage, moment_s: PerWorld) -> Candidates:
-    """A and B: a disc passes behind a screen; they differ in its colour, or in its size."""
-    radii, colors = stage.radius(2), stage.colors(3)
-    resized = stage.draws.chance(0.5)[:, None]
-    radii = torch.where(resized, radii, radii[:, :1])
-    larger = radii.amax(1)
-    way = Passage(stage, moment_s, larger)
-    lane, has_lane = place_between(stage, -larger, larger, stage.setting.height)
-    companion = Companion(stage, lane, larger)
-    x, fits = _screen_place(stage, way, torch.zeros_like(larger))
+def color_constancy(stage: Stage, moment_s: PerWorld) -> Candidates:
+    """A and B: a disc passes behind a screen; its colour is another in A than in B."""
+    radius, colors = stage.radius(1), stage.colors(3)
+    return _constancy(stage, moment_s, radius.expand(-1, 2), (colors[:, [0, 2]], colors[:, [1, 2]]))
+
+
+def size_constancy(stage: Stage, moment_s: PerWorld) -> Candidates:
+    """A and B: a disc passes behind a screen; its size is another in A than in B."""
+    radii, color = stage.radius(2), stage.colors(2)
+    (a, b), valid = _constancy(stage, moment_s, radii, (color, color))
+    return (a, b), valid & (radii.amax(1) >= LEAST_SIZE_RATIO * radii.amin(1))
+
+
+def _constancy(
+    stage: Stage,
+    moment_s: PerWorld,
+    radii: Float[Tensor, "world 2"],
+    colors: tuple[Float[Tensor, "world object 3"], Float[Tensor, "world object 3"]],
+) -> Candidates:
+    largest = radii.amax(1)
+    way = Passage(stage, moment_s, largest)
+    lane, has_lane = place_between(stage, -largest, largest, stage.setting.height)
+    companion = Companion(stage, lane, largest)
+    x, fits = _screen_place(stage, way, torch.zeros_like(largest))
     screens = screen(stage, x, lane, way)
-    recolored = torch.where(resized[:, :, None], colors[:, :1], colors[:, 1:2])
     a, b = (
-        scene(stage, x - way.sign * way.before, way.sign * way.speed, lane, radius, color, True, screens, companion)
-        for radius, color in (
-            (radii[:, 0], colors[:, [0, 2]]),
-            (radii[:, 1], torch.cat([recolored, colors[:, 2:]], dim=1)),
+        scene(
+            stage,
+            x - way.sign * way.before,
+            way.sign * way.speed,
+            lane,
+            radius,
+            color,
+            True,
+            screens,
+            companion,
         )
+        for radius, color in zip(radii.unbind(1), colors, strict=True)
     )
-    changes = (larger >= LEAST_SIZE_RATIO * radii.amin(1)) | ~resized[:, 0]
-    return (a, b), has_lane & companion.valid & fits & way.clears() & changes
+    return (a, b), has_lane & companion.valid & fits & way.clears()
 
 
 def continuity(stage: Stage, moment_s: PerWorld) -> Candidates:
-    """Two screens; at the moment the disc is behind the first (A: the gap lies ahead) or the second (B: behind)."""
+    """Two screens with a gap; at the moment the disc is behind the first (A) or the second (B)."""
     radius, color = stage.radius(1)[:, 0], stage.colors(2)
     way = Passage(stage, moment_s, radius)
     spacing = 2 * way.half_width + radius * stage.draws.uniform(1.2, 2.5)
@@ -163,45 +197,71 @@ def continuity(stage: Stage, moment_s: PerWorld) -> Candidates:
     second = first + way.sign * spacing
     screens = torch.cat([screen(stage, first, lane, way), screen(stage, second, lane, way)], dim=1)
     a, b = (
-        scene(stage, x - way.sign * way.before, way.sign * way.speed, lane, radius, color, True, screens, companion)
+        scene(
+            stage,
+            x - way.sign * way.before,
+            way.sign * way.speed,
+            lane,
+            radius,
+            color,
+            True,
+            screens,
+            companion,
+        )
         for x in (first, second)
     )
     return (a, b), has_lane & companion.valid & fits & way.clears()
 
 
-def solidity(stage: Stage, moment_s: PerWorld) -> Candidates:
-    """A disc comes from one side (A) or the other (B): in half the worlds a block behind the screen sends it back.
+def block_solidity(stage: Stage, moment_s: PerWorld) -> Candidates:
+    """A disc comes from one side (A) or the other (B) to a block behind a screen, and goes back.
 
-    The block shows above and below the screen. In the other half nothing is there and the disc goes through: so
-    a world that merely expects the disc to come back where it went in, or never to, is right in half.
+    The block reaches from the picture's upper edge to its lower one and shows above or below the screen.
     """
     radius, color = stage.radius(1)[:, 0], stage.colors(2)
     way = Passage(stage, moment_s, radius)
-    solid = stage.draws.chance(0.5)
-    half_block = torch.where(solid, stage.draws.uniform(0.15, 0.3), 0.0)
-    stop = torch.where(solid, half_block + radius, 0.0)  # distance of the disc's centre from the middle at contact
+    half_block = stage.draws.uniform(0.15, 0.3)
+    stop = half_block + radius  # the disc's centre at the contact, from the block's middle
     way.half_width = way.half_width + stop
-    farthest = stop + torch.maximum(way.before, way.after) + radius
-    lane, has_lane = place_between(stage, -radius, radius, stage.setting.height)
-    x, fits = place_between(stage, -farthest, farthest)
-    screens = screen(stage, x, lane, way)
-    zero = torch.zeros_like(x)
-    block = torch.stack([x - half_block, zero, x + half_block, zero + stage.setting.height], dim=1)
-    block = torch.where(solid[:, None], block, 0.0)[:, None]
+    lane, x, screens, valid = _both_sides(stage, way, stop)
+    zero, height = torch.zeros_like(x), stage.setting.height
+    block = torch.stack([x - half_block, zero, x + half_block, zero + height], dim=1)[:, None]
     worlds = []
     for sign in (way.sign, -way.sign):
-        wall = torch.stack([-sign, zero, torch.where(solid, half_block - sign * x, FAR)], dim=1)[:, None]
+        wall = torch.stack([-sign, zero, half_block - sign * x], dim=1)[:, None]
         start = x - sign * (stop + way.before)
         worlds.append(
-            scene(stage, start, sign * way.speed, lane, radius, color, True, screens, wall=wall, block=block)
+            scene(stage, start, sign * way.speed, lane, radius, color, True, screens, None, wall, block)
         )
-    seen_above = (screens[:, 0, 1] > 0.3) | (screens[:, 0, 3] < stage.setting.height - 0.3)
+    shows = (screens[:, 0, 1] > LEAST_BLOCK_SHOWN) | (screens[:, 0, 3] < height - LEAST_BLOCK_SHOWN)
+    return tuple(worlds), valid & shows
+
+
+def open_solidity(stage: Stage, moment_s: PerWorld) -> Candidates:
+    """The same without a block: the disc goes through."""
+    radius, color = stage.radius(1)[:, 0], stage.colors(2)
+    way = Passage(stage, moment_s, radius)
+    lane, x, screens, valid = _both_sides(stage, way, torch.zeros_like(radius))
+    a, b = (
+        scene(stage, x - sign * way.before, sign * way.speed, lane, radius, color, True, screens)
+        for sign in (way.sign, -way.sign)
+    )
+    return (a, b), valid
+
+
+def _both_sides(
+    stage: Stage, way: Passage, stop: PerWorld
+) -> tuple[PerWorld, PerWorld, Float[Tensor, "world 1 4"], Bool[Tensor, " world"]]:
+    """Lane, middle and screen for a disc that comes from either side to `stop` from the middle, and validity."""
+    farthest = stop + torch.maximum(way.before, way.after) + way.radius
+    lane, has_lane = place_between(stage, -way.radius, way.radius, stage.setting.height)
+    x, fits = place_between(stage, -farthest, farthest)
     clears = stop + way.speed * way.quarter_s >= way.half_width
-    return tuple(worlds), has_lane & fits & clears & seen_above
+    return lane, x, screen(stage, x, lane, way), has_lane & fits & clears
 
 
 def _screen_place(stage: Stage, way: Passage, offset: PerWorld) -> tuple[PerWorld, Bool[Tensor, " world"]]:
-    """The middle of the first screen, such that the second at `offset` and both passages are in the picture."""
+    """The first screen's middle, such that the second at `offset` and both passages are in the picture."""
     start = -way.sign * way.before
     end = way.sign * way.after
     ends = torch.stack([start, end, start + offset, end + offset], dim=1)
@@ -210,33 +270,33 @@ def _screen_place(stage: Stage, way: Passage, offset: PerWorld) -> tuple[PerWorl
     return place_between(stage, low, high)
 
 
-LAYOUTS: dict[str, Callable[[Stage, PerWorld], Candidates]] = {
-    "permanence": permanence,
-    "constancy": constancy,
-    "continuity": continuity,
-    "solidity": solidity,
+Layout = Callable[[Stage, PerWorld], Candidates]
+
+LAYOUTS: dict[str, tuple[Layout, ...]] = {
+    "permanence": (permanence,),
+    "constancy": (color_constancy, size_constancy),
+    "continuity": (continuity,),
+    # A world that merely expects the disc where it went in, or on the other side, is right in half.
+    "solidity": (block_solidity, open_solidity),
 }
+"""The layouts of each law, one as frequent as the other."""
 
 
-def occlusion(stage: Stage) -> Candidates:
-    """Either world of any layout, each layout a quarter, with the disc hidden at any time of the clip."""
-    moment_s = stage.setting.duration_s * stage.draws.uniform(0.2, 0.8)
-    pick = stage.draws.uniform(0, 2 * len(LAYOUTS)).floor()
-    worlds: list[Worlds] = []
-    valid: list[Tensor] = []
-    for layout in LAYOUTS.values():
-        pair, fits = layout(stage, moment_s)
-        worlds += pair
-        valid += [fits, fits]
-    chosen = {
-        name: _pick([vars(world)[name] for world in worlds], pick) for name in vars(worlds[0])
-    }
-    return (Worlds(**chosen),), _pick(valid, pick)
+def filmed(layout: Layout) -> Sampler:
+    """A sampler of either world of the layout, with the disc hidden at any time of the clip."""
+
+    def either(stage: Stage) -> Candidates:
+        moment_s = stage.setting.duration_s * stage.draws.uniform(0.2, 0.8)
+        is_a = stage.draws.chance(0.5)
+        (a, b), valid = layout(stage, moment_s)
+        mixed = {
+            name: torch.where(is_a.reshape(-1, *[1] * (value.ndim - 1)), value, getattr(b, name))
+            for name, value in vars(a).items()
+        }
+        return (Worlds(**mixed),), valid
+
+    return either
 
 
-def _pick(options: list[Tensor], number: PerWorld) -> Tensor:
-    """Row by row, the option of this number."""
-    chosen = options[0]
-    for i, option in enumerate(options[1:], start=1):
-        chosen = torch.where((number == i).reshape(-1, *[1] * (option.ndim - 1)), option, chosen)
-    return chosen
+SAMPLERS = tuple(filmed(layouts[i % len(layouts)]) for layouts in LAYOUTS.values() for i in range(2))
+"""Of the scenario `occlusion`: each law's layouts in a quarter of the clips."""

@@ -1,19 +1,20 @@
-"""Quads: two valid clips that look the same at a splice, and the two impossible ones made of exactly their frames."""
+"""Quads: two valid clips that look the same at a splice, and the two impossible ones made of their frames."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vidworld.data import occlusion
 from vidworld.data.clip import Clips
 from vidworld.data.discs import dot
 from vidworld.data.draws import clip_streams
-from vidworld.data.occlusion import LAYOUTS, OCCLUSION_RANGES
+from vidworld.data.occlusion import Layout
 from vidworld.data.scenarios import COLLISION_RANGES, MOTION_RANGES, collisions
 from vidworld.data.simulated import SPLITS, check_name, film
-from vidworld.data.stage import Candidates, Ranges, Setting, Stage, first_valid
+from vidworld.data.stage import Candidates, Ranges, Sampler, Setting, Stage, sample
 
 LEAST_CHANGE = 1.5
 """How much the velocities after the splice differ, at least (units a second)."""
@@ -61,13 +62,28 @@ def collision(stage: Stage, moment_s: Float[Tensor, " world"]) -> Candidates:
     return (a, b), valid & (dot(change, change).sum(1) >= LEAST_CHANGE**2)
 
 
-Sampler = Callable[[Stage, Float[Tensor, " world"]], Candidates]
+@dataclass(frozen=True)
+class Law:
+    """What a law's quads are drawn by: one of the layouts, each as likely, from these ranges."""
 
-LAWS: dict[str, tuple[Sampler, Ranges]] = {
-    **{law: (layout, OCCLUSION_RANGES) for law, layout in LAYOUTS.items()},
-    "momentum": (momentum, MOTION_RANGES),
-    "collision": (collision, COLLISION_RANGES),
+    layouts: tuple[Layout, ...]
+    ranges: Ranges
+    moment_frames: float
+    """When, from the first frame after the splice on: A and B look the same then."""
+
+
+LAWS: dict[str, Law] = {
+    **{law: Law(layouts, occlusion.RANGES, -0.5) for law, layouts in occlusion.LAYOUTS.items()},
+    "momentum": Law((momentum,), MOTION_RANGES, 0.0),
+    "collision": Law((collision,), COLLISION_RANGES, 0.0),
 }
+
+
+def at_moment(layout: Layout, moment_s: float) -> Sampler:
+    """A sampler of both worlds of a layout."""
+    return lambda stage: layout(
+        stage, stage.draws.streams.new_full((len(stage.draws.streams),), moment_s, dtype=torch.float64)
+    )
 
 
 def quads(
@@ -84,21 +100,16 @@ def quads(
 ) -> Quads:
     """The quads of these numbers, each a function of (law, split, seed, number).
 
-    Where all is hidden at the splice (permanence, constancy, continuity, solidity) it is so in the frame before
-    it and the one after; where two ways cross (momentum, collision) they do so in frame `splice_frame`.
+    Where discs are hidden at the splice (permanence, constancy, continuity, solidity) they are so in the frames
+    before and after it; where two ways cross (momentum, collision) they do so in frame `splice_frame`.
     """
     check_name(law, LAWS, "law")
     check_name(split, SPLITS, "split")
     setting = Setting(num_frames, fps, height_px, width_px)
-    sampler, ranges = LAWS[law]
-    crossing = splice_frame - 0.5 if law in LAYOUTS else splice_frame
+    rule, moment_s = LAWS[law], (splice_frame + LAWS[law].moment_frames) / fps
+    samplers = [at_moment(layout, moment_s) for layout in rule.layouts]
     streams = clip_streams(f"quad/{law}/{split}/{seed}", indices, torch.device(device))
-
-    def sample(streams: Tensor) -> Candidates:
-        moment_s = torch.full(streams.shape, crossing / fps, dtype=torch.float64, device=streams.device)
-        return sampler(Stage(streams, setting, ranges, split == "ood"), moment_s)
-
-    worlds_a, worlds_b = first_valid(sample, streams, law)
+    worlds_a, worlds_b = sample(samplers, streams, setting, rule.ranges, split == "ood", law)
     identity = tuple(f"{law}/{split}/{seed}/{index}" for index in indices)
     a, b = (
         film(worlds, setting, [f"{name}/{side}" for name in identity])

@@ -1,9 +1,11 @@
-"""Pictures of discs, blocks and screens: anti-aliased, and fast because each disc is drawn in a window of its own.
+"""Pictures of discs, blocks and screens: anti-aliased, and fast because each disc has a window of its own.
 
-Screens and blocks stand still, so each clip has one base picture. A disc adds to it coverage x (colour - background)
-x the share of the pixel that no screen hides. Discs do not overlap and the palette is nowhere darker than the
-background, so the contributions add without overflow, and eight pixels can be added at a time as one integer.
+Screens and blocks stand still, so each clip has one base picture. A disc adds to it coverage x (colour -
+background) x the share of the pixel that no screen hides. Discs do not overlap and the palette is nowhere darker
+than the background, so the contributions add without overflow, eight pixels at a time as one integer.
 """
+
+from dataclasses import replace
 
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
@@ -16,35 +18,37 @@ BACKGROUND = 20 / 255
 SCREEN_GRAY = 128 / 255
 BLOCK_GRAY = 200 / 255
 
-FRAMES_AT_ONCE = 512
-"""A block's working set then stays in the processor's cache."""
-WORDS = {8: torch.int64, 4: torch.int32, 2: torch.int16, 1: torch.uint8}
+FRAMES_AT_ONCE = 256
+"""What is drawn together stays in the processor's cache."""
+WORD = 8
+"""Pixels in a word of 64 bits."""
+EVEN_BYTES = 0x00FF00FF00FF00FF
+HALVES = 0x0080008000800080
+FAR_PX = -1e4
+"""Where discs that are absent would be drawn."""
 
 
 def covered(
-    edges: Float[Tensor, "clip rectangle 2"], count: int, setting: Setting
+    edges: Float[Tensor, "clip rectangle 2"], count: int, pixel: float
 ) -> Float[Tensor, "clip rectangle pixel"]:
     """The share of each pixel of a row (or column) that lies between the two edges, in world units."""
-    edge = edges / setting.pixel
-    pixel = torch.arange(count, dtype=edges.dtype, device=edges.device)
-    inside = torch.minimum(edge[..., 1:], pixel + 1) - torch.maximum(edge[..., :1], pixel)
+    edge = edges / pixel
+    number = torch.arange(count, dtype=edges.dtype, device=edges.device)
+    inside = torch.minimum(edge[..., 1:], number + 1) - torch.maximum(edge[..., :1], number)
     return inside.clamp(0, 1)
 
 
-def rectangles(
-    boxes: Float[Tensor, "clip rectangle 4"], setting: Setting
-) -> tuple[Float[Tensor, "clip rectangle height"], Float[Tensor, "clip rectangle width"]]:
-    """The coverage of each box (left, top, right, bottom) by row and by column; a pixel's is their product."""
-    return covered(boxes[..., [1, 3]], setting.height_px, setting), covered(boxes[..., [0, 2]], setting.width_px, setting)
-
-
 def base_pictures(
-    screens: Float[Tensor, "clip screen 4"], blocks: Float[Tensor, "clip block 4"], setting: Setting
+    screens: Float[Tensor, "clip screen 4"],
+    blocks: Float[Tensor, "clip block 4"],
+    pixel: float,
+    setting: Setting,
 ) -> UInt8[Tensor, "clip 3 height width"]:
     """Each clip's picture without discs: background, then blocks, then screens."""
     picture = screens.new_full((len(screens), setting.height_px, setting.width_px), BACKGROUND)
     for boxes, gray in ((blocks, BLOCK_GRAY), (screens, SCREEN_GRAY)):
-        rows, columns = rectangles(boxes, setting)
+        rows = covered(boxes[..., [1, 3]], setting.height_px, pixel)
+        columns = covered(boxes[..., [0, 2]], setting.width_px, pixel)
         for i in range(boxes.shape[1]):
             share = rows[:, i, :, None] * columns[:, i, None, :]
             picture = picture + share * (gray - picture)
@@ -62,19 +66,23 @@ def render(
 ) -> UInt8[Tensor, "clip time 3 height width"]:
     """The frames; discs may be partly or wholly out of the picture."""
     clips, times = position.shape[:2]
-    base = base_pictures(screens, blocks, setting)
-    frames = torch.empty(
-        (clips, times, 3, setting.height_px, setting.width_px), dtype=torch.uint8, device=position.device
-    )
+    padded = replace(setting, width_px=-(-setting.width_px // WORD) * WORD)  # whole words, cut off at the end
+    base = base_pictures(screens, blocks, setting.pixel, padded)
+    frames = base.new_empty((clips, times, 3, padded.height_px, padded.width_px))
     step = max(1, FRAMES_AT_ONCE // times)
     for start in range(0, clips, step):
         some = slice(start, start + step)
-        block = frames[some]
-        block.copy_(base[some, None].expand_as(block))
+        frames[some] = base[some, None]
         add_discs(
-            block, position[some], radius[some], color[some], present[some], rectangles(screens[some], setting), setting
+            frames[some],
+            position[some],
+            radius[some],
+            color[some],
+            present[some],
+            screens[some],
+            setting.pixel,
         )
-    return frames
+    return frames[..., : setting.width_px].contiguous()
 
 
 def add_discs(
@@ -83,39 +91,37 @@ def add_discs(
     radius: Float[Tensor, "clip object"],
     color: Float[Tensor, "clip object 3"],
     present: Bool[Tensor, "clip object"],
-    screens: tuple[Float[Tensor, "clip screen height"], Float[Tensor, "clip screen width"]],
-    setting: Setting,
+    screens: Float[Tensor, "clip screen 4"],
+    pixel: float,
 ) -> None:
-    """Add every disc to the frames, in place."""
-    height, width = setting.height_px, setting.width_px
-    word = next(size for size in WORDS if width % size == 0)
-    radius_px = torch.where(present, radius / setting.pixel, 0.0)
+    """Add every disc to the frames, in place; the width is a whole number of words."""
+    height, width = frames.shape[-2:]
+    radius_px = torch.where(present, radius / pixel, 0.0)
     diameter = int(2 * float(radius_px.max())) + 4
-    rows = min(height, diameter)
-    columns = min(width, -(-(diameter + word - 1) // word) * word)
-    # (clip, time, object): the disc's centre in pixels and the upper left pixel of its window
-    center = torch.where(present[:, None, :, None], position / setting.pixel - 0.5, -1e6)
+    rows, columns = min(height, diameter), min(width, -(-(diameter + WORD - 1) // WORD) * WORD)
+    center = torch.where(present[:, None, :, None], position / pixel - 0.5, FAR_PX)
+    # the upper left pixel of each disc's window: on a whole word, and all of it in the picture
     corner = (center - radius_px[:, None, :, None] - 1).floor().clamp(min=0).to(torch.int64)
-    left = (corner[..., 0] // word * word).clamp(max=width - columns)
+    left = (corner[..., 0] // WORD * WORD).clamp(max=width - columns)
     top = corner[..., 1].clamp(max=height - rows)
     alpha = disc_coverage(center, torch.stack([left, top], dim=-1), radius_px, rows, columns)
-    screen_rows, screen_columns = screens
-    for i in range(screen_rows.shape[1]):
-        hidden = window(screen_rows[:, i], top, rows)[..., :, None] * window(screen_columns[:, i], left, columns)[..., None, :]
-        alpha *= 1 - hidden
-    ink = torch.where(present[:, :, None], (color - BACKGROUND) * 255, 0.0).to(torch.float32)
-    added = (alpha[:, :, :, None] * ink[:, None, :, :, None, None] + 0.5).to(torch.uint8)
-    # the windows' words among the frame's (channel, row, word)
-    words = width // word
-    grid = (
-        torch.arange(3, device=left.device)[:, None, None] * (height * words)
-        + torch.arange(rows, device=left.device)[:, None] * words
-        + torch.arange(columns // word, device=left.device)
+    screen_rows, screen_columns = (
+        covered(screens[..., [1, 3]], height, pixel),
+        covered(screens[..., [0, 2]], width, pixel),
     )
-    index = (top * words + left // word)[..., None] + grid.flatten()
-    frames.view(WORDS[word]).flatten(2).flatten(0, 1).scatter_add_(
-        1, index.flatten(2).flatten(0, 1), added.view(WORDS[word]).flatten(2).flatten(0, 1)
-    )
+    for i in range(screens.shape[1]):
+        across, down = window(screen_columns[:, i], left, columns), window(screen_rows[:, i], top, rows)
+        alpha *= 1 - down[..., :, None] * across[..., None, :]
+    ink = torch.where(present[:, :, None], (color - BACKGROUND) * 256 + 0.5, 0.0).to(torch.int64)
+    added = tinted(alpha.to(torch.uint8).view(torch.int64)[:, :, :, None], ink[:, None, :, :, None, None])
+    words = width // WORD
+    grid = words * (
+        torch.arange(3, device=left.device)[:, None, None] * height
+        + torch.arange(rows, device=left.device)[:, None]
+    ) + torch.arange(columns // WORD, device=left.device)
+    index = (top * words + left // WORD)[..., None] + grid.flatten()
+    canvas = frames.view(torch.int64).flatten(2).flatten(0, 1)  # (frame, channel x row x word)
+    canvas.scatter_add_(1, index.flatten(2).flatten(0, 1), added.flatten(2).flatten(0, 1))
 
 
 def disc_coverage(
@@ -125,13 +131,23 @@ def disc_coverage(
     rows: int,
     columns: int,
 ) -> Float[Tensor, "clip time object row column"]:
-    """The share of each pixel of the window at `corner` that the disc covers: a ramp one pixel wide at its edge."""
-    offset = (corner - center).to(torch.float32)
-    x = offset[..., 0, None] + torch.arange(columns, device=center.device)
-    y = offset[..., 1, None] + torch.arange(rows, device=center.device)
+    """How much the disc covers of each pixel of the window at `corner`: 0 to 255, and a half for rounding.
+
+    The coverage falls from 255 to 0 over the pixel about the disc's edge; lengths are in 255ths of a pixel.
+    """
+    offset = ((corner - center) * 255).to(torch.float32)
+    x = offset[..., 0, None] + 255 * torch.arange(columns, device=center.device)
+    y = offset[..., 1, None] + 255 * torch.arange(rows, device=center.device)
     distance = ((y * y)[..., :, None] + (x * x)[..., None, :]).sqrt_()
-    edge = (radius_px + 0.5).to(torch.float32)[:, None, :, None, None]
-    return distance.neg_().add_(edge).clamp_(0, 1)
+    edge = ((radius_px + 0.5) * 255 + 0.5).to(torch.float32)[:, None, :, None, None]
+    return distance.neg_().add_(edge).clamp_(0, 255.5)
+
+
+def tinted(alpha: Int[Tensor, "*any"], ink: Int[Tensor, "*any"]) -> Int[Tensor, "*any"]:
+    """Each of a word's eight bytes times ink / 256, rounded: even and odd bytes in turn, in 16-bit lanes."""
+    even = ((alpha & EVEN_BYTES) * ink + HALVES) >> 8 & EVEN_BYTES
+    odd = (((alpha >> 8) & EVEN_BYTES) * ink + HALVES) & ~EVEN_BYTES
+    return even | odd
 
 
 def window(

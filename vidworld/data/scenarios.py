@@ -1,18 +1,18 @@
 """What each scenario samples: discs, motions and their ranges, in distribution and outside it."""
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
+from vidworld.data import occlusion, phyworld
 from vidworld.data.clip import WORLD_SIZE
-from vidworld.data.discs import Worlds, dot
-from vidworld.data.occlusion import OCCLUSION_RANGES, occlusion
-from vidworld.data.stage import Candidates, Ranges, Setting, Stage, first_valid
+from vidworld.data.discs import dot
+from vidworld.data.stage import Candidates, Ranges, Sampler, Stage
 
-GRAVITY = 2.5
-"""Units a second squared (Source: phyworld)."""
+GRAVITY = 5.0
+"""Units a second squared: twice phyworld's, for clips half as long."""
 
 MOTION_RANGES = Ranges((1.0, 4.0), (0.7, 1.4), ((0.2, 0.8), (4.5, 5.5)), ((0.4, 0.6), (1.5, 1.8)))
 COLLISION_RANGES = Ranges((1.0, 4.0), (0.6, 1.3), ((0.2, 0.8), (4.5, 5.5)), ((0.4, 0.5), (1.4, 1.6)))
@@ -59,7 +59,9 @@ def bounce(stage: Stage) -> Candidates:
     speed_down = velocity[:, 0, 1]
     drop = contact_s * (speed_down + GRAVITY * contact_s / 2)
     impact = speed_down + GRAVITY * contact_s
-    apex = (speed_down.clamp(max=0) * speed_down).abs() / (2 * GRAVITY)  # above the start, where it is thrown up
+    apex = (speed_down.clamp(max=0) * speed_down).abs() / (
+        2 * GRAVITY
+    )  # above the start, where it is thrown up
     rebound = restitution * restitution * impact * impact / (2 * GRAVITY)
     room = floor - 2 * radius[:, 0]
     travel = velocity[:, 0, 0] * end_s
@@ -67,7 +69,9 @@ def bounce(stage: Stage) -> Candidates:
     position, valid = stage.place(sideways.clamp(max=0) - radius, sideways.clamp(min=0) + radius)
     position[:, 1] = floor - radius[:, 0] - drop
     valid = valid & (drop > 0) & (impact > LEAST_CLOSING_SPEED) & (drop + apex <= room) & (rebound <= room)
-    walls = torch.tensor([[0.0, -1.0, -floor]], dtype=torch.float64, device=radius.device).expand(len(radius), 1, 3)
+    walls = torch.tensor([[0.0, -1.0, -floor]], dtype=torch.float64, device=radius.device).expand(
+        len(radius), 1, 3
+    )
     worlds = stage.worlds(position[:, None], velocity, radius, color, None, GRAVITY, restitution, walls)
     return (worlds,), valid
 
@@ -83,7 +87,9 @@ def billiards(stage: Stage) -> Candidates:
     first, second = torch.triu_indices(5, 5, offset=1, device=radius.device)
     apart = position[:, first] - position[:, second]
     reach = radius[:, first] + radius[:, second]
-    free = (dot(apart, apart) > reach * reach) | ~present[:, second]  # the first of a pair has the lower number
+    free = (dot(apart, apart) > reach * reach) | ~present[
+        :, second
+    ]  # the first of a pair has the lower number
     valid = free.all(1) & ((room > 0).all(2) | ~present).all(1)
     width, height = WORLD_SIZE, stage.setting.height
     edges = [[1.0, 0.0, 0.0], [-1.0, 0.0, -width], [0.0, 1.0, 0.0], [0.0, -1.0, -height]]
@@ -92,7 +98,7 @@ def billiards(stage: Stage) -> Candidates:
 
 
 def collision(stage: Stage) -> Candidates:
-    """Two discs that meet inside the clip, mostly in its second half, head-on or obliquely, in view throughout."""
+    """Two discs that meet inside the clip, mostly in its second half; in view throughout."""
     late = stage.draws.chance(0.75)
     share = stage.draws.uniform()
     contact_s = stage.setting.duration_s * torch.where(late, 0.5 + 0.4 * share, 0.15 + 0.35 * share)
@@ -100,7 +106,7 @@ def collision(stage: Stage) -> Candidates:
 
 
 def collisions(stage: Stage, contact_s: Float[Tensor, " world"], count: int) -> Candidates:
-    """`count` collisions of the same two discs at the same place and time, each from velocities of its own."""
+    """`count` collisions of two discs at one place and time, each from velocities of its own."""
     radius, color = stage.radius(2), stage.colors(2)
     normal = stage.draws.direction(1)[:, 0]  # from the first disc to the second
     offset = torch.stack([-radius[:, :1] * normal, radius[:, 1:] * normal], dim=1)
@@ -118,7 +124,8 @@ def collisions(stage: Stage, contact_s: Float[Tensor, " world"], count: int) -> 
         valid = valid & (closing > LEAST_CLOSING_SPEED)
     point, fits = stage.place(low.amin(1), high.amax(1))
     worlds = tuple(
-        stage.worlds(point[:, None] + offset - incoming * before, incoming, radius, color) for incoming in approaches
+        stage.worlds(point[:, None] + offset - incoming * before, incoming, radius, color)
+        for incoming in approaches
     )
     return worlds, valid & fits
 
@@ -139,17 +146,22 @@ def after_contact(
     return torch.stack([velocity[:, 0] - mass[:, 1:] * change, velocity[:, 1] + mass[:, :1] * change], dim=1)
 
 
-SCENARIOS: dict[str, tuple[Callable[[Stage], Candidates], Ranges]] = {
-    "uniform": (uniform, MOTION_RANGES),
-    "parabola": (parabola, MOTION_RANGES),
-    "collision": (collision, COLLISION_RANGES),
-    "bounce": (bounce, MOTION_RANGES),
-    "billiards": (billiards, BILLIARDS_RANGES),
-    "occlusion": (occlusion, OCCLUSION_RANGES),
+@dataclass(frozen=True)
+class Scenario:
+    """What a clip of a scenario is drawn by: one of the samplers, each as likely, from these ranges."""
+
+    samplers: tuple[Sampler, ...]
+    ranges: Ranges
+
+
+SCENARIOS: dict[str, Scenario] = {
+    "uniform": Scenario((uniform,), MOTION_RANGES),
+    "parabola": Scenario((parabola,), MOTION_RANGES),
+    "collision": Scenario((collision,), COLLISION_RANGES),
+    "bounce": Scenario((bounce,), MOTION_RANGES),
+    "billiards": Scenario((billiards,), BILLIARDS_RANGES),
+    "occlusion": Scenario(occlusion.SAMPLERS, occlusion.RANGES),
+    "phyworld_uniform": Scenario((phyworld.phyworld_uniform,), phyworld.MOTION_RANGES),
+    "phyworld_parabola": Scenario((phyworld.phyworld_parabola,), phyworld.MOTION_RANGES),
+    "phyworld_collision": Scenario((phyworld.phyworld_collision,), phyworld.COLLISION_RANGES),
 }
-
-
-def sample_worlds(scenario: str, streams: Int[Tensor, " clip"], setting: Setting, outside: bool) -> Worlds:
-    """One world a stream."""
-    sampler, ranges = SCENARIOS[scenario]
-    return first_valid(lambda streams: sampler(Stage(streams, setting, ranges, outside)), streams, scenario)[0]

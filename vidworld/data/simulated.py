@@ -9,8 +9,8 @@ from vidworld.data.clip import Clips, Tracks
 from vidworld.data.discs import Worlds, simulate
 from vidworld.data.draws import clip_streams
 from vidworld.data.render import render, visible_share
-from vidworld.data.scenarios import SCENARIOS, sample_worlds
-from vidworld.data.stage import Setting
+from vidworld.data.scenarios import SCENARIOS
+from vidworld.data.stage import Setting, sample
 from vidworld.errors import UserError
 
 SPLITS = ("train", "val", "id", "ood")
@@ -52,7 +52,7 @@ def film(worlds: Worlds, setting: Setting, identity: Sequence[str]) -> Clips:
 
 
 class SimulatedClips:
-    """A ClipSource of one scenario and split: clip `i` is a function of (scenario, split, seed, i) and the setting."""
+    """A ClipSource: clip `i` is a function of (scenario, split, seed, i) and how it is filmed."""
 
     def __init__(
         self,
@@ -82,5 +82,6 @@ class SimulatedClips:
             if not 0 <= index < self.length:
                 raise IndexError(f"{self.name} has clips 0 to {self.length - 1}, not {index}")
         streams = clip_streams(self.name, indices, self.device)
-        worlds = sample_worlds(self.scenario, streams, self.setting, outside=self.split == "ood")
+        scenario, outside = SCENARIOS[self.scenario], self.split == "ood"
+        (worlds,) = sample(scenario.samplers, streams, self.setting, scenario.ranges, outside, self.scenario)
         return film(worlds, self.setting, [f"{self.name}/{index}" for index in indices])

@@ -1,6 +1,6 @@
-"""What a sampler of worlds works with: the picture's setting, the ranges of a scenario, and drawing from them."""
+"""What samplers of worlds work with: how a clip is filmed, a scenario's ranges, and draws from them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import torch
@@ -19,9 +19,11 @@ PALETTE = (
     )
     / 255
 )
-"""The discs' colours (red, green, blue, yellow, magenta, cyan): saturated, and brighter than the background."""
+"""The discs' colours: red, green, blue, yellow, magenta, cyan; no channel darker than the background."""
 
-MOST_CANDIDATES = 8192
+MOST_CANDIDATES = 10_000
+"""A clip that none of these fits is not to be had."""
+CANDIDATES_AT_ONCE = 2048
 
 Interval = tuple[float, float]
 
@@ -58,7 +60,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Ranges:
-    """What a scenario draws speed (units a second) and radius (units) from, in distribution and outside it."""
+    """What speeds (units a second) and radii (units) are drawn from, in distribution and outside it."""
 
     speed: Interval
     radius: Interval
@@ -72,7 +74,9 @@ class Stage:
     Outside, a third of the candidates have speeds from outside, a third radii, a third both.
     """
 
-    def __init__(self, streams: Int[Tensor, " world"], setting: Setting, ranges: Ranges, outside: bool) -> None:
+    def __init__(
+        self, streams: Int[Tensor, " world"], setting: Setting, ranges: Ranges, outside: bool
+    ) -> None:
         self.draws = Draws(streams)
         self.setting = setting
         self.ranges = ranges
@@ -106,7 +110,7 @@ class Stage:
     def place(
         self, low: Float[Tensor, "world 2"], high: Float[Tensor, "world 2"]
     ) -> tuple[Float[Tensor, "world 2"], Bool[Tensor, " world"]]:
-        """A point such that everything from `low` to `high` about it is in the picture, and whether there is one."""
+        """A point about which all from `low` to `high` is in the picture, and whether there is one."""
         least, most = -low, self.size - high
         point = least + self.draws.uniform(count=2) * (most - least)
         room = least <= most
@@ -143,37 +147,61 @@ class Stage:
 
 
 Candidates = tuple[tuple[Worlds, ...], Bool[Tensor, " world"]]
+"""One or more worlds a stream that belong together, and whether they will do."""
+Sampler = Callable[[Stage], Candidates]
 
 
-def first_valid(
-    sample: Callable[[Int[Tensor, " world"]], Candidates], streams: Int[Tensor, " clip"], name: str
+def sample(
+    samplers: Sequence[Sampler],
+    streams: Int[Tensor, " clip"],
+    setting: Setting,
+    ranges: Ranges,
+    outside: bool,
+    name: str,
 ) -> tuple[Worlds, ...]:
-    """Each stream's first candidate that is valid: a function of the stream alone, however many are tried at once.
+    """Worlds for each stream, from one of the samplers, each as likely as the others.
 
     Raises:
-        UserError: a stream has no valid candidate among its first `MOST_CANDIDATES`.
+        UserError: nothing fits the picture, the rate and the length.
     """
-    pending = torch.arange(len(streams), device=streams.device)
-    found: list[tuple[Tensor, tuple[Worlds, ...]]] = []
-    tried, batch = 0, 4
+    kind = Draws(streams).uniform(0, len(samplers)).floor()
+    parts = []
+    for number, sampler in enumerate(samplers):
+        clips = (kind == number).nonzero()[:, 0]
+        parts += _first_valid(sampler, clips, streams, setting, ranges, outside, name)
+    order = torch.cat([clips for clips, _ in parts]).argsort()
+    together = zip(*(worlds for _, worlds in parts), strict=True)
+    return tuple(
+        Worlds(**{f.name: torch.cat([getattr(part, f.name) for part in same])[order] for f in fields(Worlds)})
+        for same in together
+    )
+
+
+def _first_valid(
+    sampler: Sampler,
+    pending: Int[Tensor, " pending"],
+    streams: Int[Tensor, " clip"],
+    setting: Setting,
+    ranges: Ranges,
+    outside: bool,
+    name: str,
+) -> list[tuple[Tensor, tuple[Worlds, ...]]]:
+    """Each clip's first candidate that is valid: a function of its stream, however many are tried at once."""
+    found = []
+    tried = 0
     while len(pending) > 0:
         if tried >= MOST_CANDIDATES:
-            raise UserError(f"{name}: no clip fits this picture, rate and length; fewer frames or a higher fps would do")
-        numbers = torch.arange(tried, tried + batch, device=streams.device)
-        worlds, valid = sample(mix(streams[pending][:, None] + mix(numbers)).flatten())
-        valid = valid.reshape(-1, batch)
+            raise UserError(
+                f"{name}: no clip fits this picture, rate and length; fewer frames or a higher fps would do"
+            )
+        at_once = min(max(CANDIDATES_AT_ONCE // len(pending), 4), 256)
+        numbers = torch.arange(tried, tried + at_once, device=streams.device)
+        candidates = mix(streams[pending][:, None] + mix(numbers)).flatten()
+        worlds, valid = sampler(Stage(candidates, setting, ranges, outside))
+        valid = valid.reshape(-1, at_once)
         has_one, first = valid.any(1), valid.to(torch.uint8).argmax(1)
-        chosen = (torch.arange(len(pending), device=pending.device) * batch + first)[has_one]
+        chosen = (torch.arange(len(pending), device=pending.device) * at_once + first)[has_one]
         found.append((pending[has_one], tuple(world.at(chosen) for world in worlds)))
         pending = pending[~has_one]
-        tried, batch = tried + batch, min(batch * 2, 64)
-    return _in_order(found)
-
-
-def _in_order(found: list[tuple[Tensor, tuple[Worlds, ...]]]) -> tuple[Worlds, ...]:
-    order = torch.cat([clips for clips, _ in found]).argsort()
-    groups = zip(*(worlds for _, worlds in found), strict=True)
-    return tuple(
-        Worlds(**{f.name: torch.cat([getattr(part, f.name) for part in group])[order] for f in fields(Worlds)})
-        for group in groups
-    )
+        tried += at_once
+    return found
