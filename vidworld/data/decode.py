@@ -1,0 +1,203 @@
+"""Reading a video: its frames, shrunk, and when each is shown. decord reads; PyAV where decord cannot."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+import av
+import cv2
+import numpy as np
+from jaxtyping import Float64, UInt8
+
+try:
+    import decord
+    from decord._ffi.base import DECORDError
+except ModuleNotFoundError:  # no wheel for this machine (Macs, ARM)
+    decord = None
+
+Decoder = Literal["decord", "pyav"]
+TimeBase = Literal["sidecar", "presentation", "average rate"]
+"""Where the times come from; the average rate only where a file's own times do not go forward."""
+
+PIECE_FRAMES = 2000  # 130 MB at 128 x 171 px: a long video is read piece by piece
+BLOCK_FRAMES = 16  # full frames at once: 100 MB at 1920 x 1080
+MOST_S = 1e9  # a first frame later than this has no time (decord: -3.7e17)
+LISTED_BUT_MISSING = 0.1  # an index may list frames that are dropped on purpose (variable rates in AVI)
+
+
+class Unreadable(ValueError):
+    """A video that cannot be read; the text goes on from its name: `is empty`."""
+
+
+@dataclass(frozen=True)
+class Video:
+    """What is known of a video before its pictures are read."""
+
+    path: Path
+    decoder: Decoder
+    times_s: Float64[np.ndarray, " time"]
+    """When each frame is shown, in the order of showing."""
+    time_base: TimeBase
+    height_px: int
+    width_px: int
+    """Of the picture as shown: upright and with square pixels."""
+
+
+@dataclass(frozen=True)
+class Footage:
+    """Consecutive frames of a video, shrunk."""
+
+    frames: UInt8[np.ndarray, "time height width 3"]
+    first: int
+    """Number of the first of them in the file."""
+    decoder: Decoder
+    """What read the last of them: PyAV goes on where decord stops."""
+
+
+@dataclass(frozen=True)
+class _Header:
+    listed: int  # frames that the container says it holds, 0 where it does not say
+    rate: float | None  # frames a second, on average
+    height_px: int  # as shown
+    width_px: int
+
+
+def open_video(path: Path) -> Video:
+    """The video's times and size, after a look at whether it can be read at all.
+
+    Raises:
+        Unreadable: it is empty, no video, or cut short.
+    """
+    if path.stat().st_size == 0:
+        raise Unreadable("is empty")
+    try:
+        header = _header(path)
+    except (av.error.FFmpegError, OSError) as error:
+        raise Unreadable(f"is no video that can be decoded ({_reason(error)})") from error
+    decoder: Decoder = "decord"
+    times = _decord_times(path)
+    # AVI with B-frames: decord knows no time before the first key frame.
+    if times is None or not _forward(times) or len(times) < header.listed:
+        others = _pyav_times(path, header)
+        if times is None or not _forward(times) or len(others) > len(times):
+            decoder, times = "pyav", others
+    if len(times) < (1 - LISTED_BUT_MISSING) * header.listed:
+        raise Unreadable(f"is cut short: {len(times)} of the {header.listed} frames it lists are there")
+    base: TimeBase = "presentation" if _forward(times) else "average rate"
+    if base == "average rate":
+        if header.rate is None:
+            raise Unreadable("tells neither when its frames are shown nor their rate")
+        times = np.arange(len(times)) / header.rate
+    return Video(path, decoder, times, base, header.height_px, header.width_px)
+
+
+def read(video: Video, short_side_px: int, piece_frames: int = PIECE_FRAMES) -> Iterator[Footage]:
+    """The frames, upright and with their aspect, the shorter side `short_side_px`, piece by piece.
+
+    Raises:
+        Unreadable: a frame cannot be decoded, by decord nor by PyAV.
+    """
+    scale = short_side_px / min(video.height_px, video.width_px)
+    height, width = round(video.height_px * scale), round(video.width_px * scale)
+    shrunk = ((_shrink(frame, height, width), by) for frame, by in _frames(video))
+    first = 0
+    while piece := list(islice(shrunk, piece_frames)):
+        yield Footage(np.stack([frame for frame, _ in piece]), first, piece[-1][1])
+        first += len(piece)
+    if first < len(video.times_s):
+        raise Unreadable(f"stops after {first} of its {len(video.times_s)} frames")
+
+
+def _frames(video: Video) -> Iterator[tuple[UInt8[np.ndarray, "height width 3"], Decoder]]:
+    count, done = len(video.times_s), 0
+    if video.decoder == "decord":
+        try:
+            reader = decord.VideoReader(str(video.path))
+            for start in range(0, count, BLOCK_FRAMES):
+                block = reader.get_batch(range(start, min(start + BLOCK_FRAMES, count))).asnumpy()
+                for frame in block:
+                    yield frame, "decord"
+                    done += 1
+        except (DECORDError, RuntimeError):
+            pass  # PyAV goes on from here
+        if done == count:
+            return
+    try:
+        with av.open(str(video.path)) as container:
+            for frame in islice(container.decode(video=0), done, count):
+                upright = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
+                yield np.ascontiguousarray(upright), "pyav"
+                done += 1
+    except av.error.FFmpegError as error:
+        raise Unreadable(f"cannot be decoded after {done} frames ({_reason(error)})") from error
+
+
+def _shrink(
+    frame: UInt8[np.ndarray, "height width 3"], height: int, width: int
+) -> UInt8[np.ndarray, "small_height small_width 3"]:
+    """The frame at another size, each pixel the mean of what it covers.
+
+    A box of the pixel's size and then sampling is within half a grey level of cv2's INTER_AREA, in a third of
+    its time.
+    """
+    box = min(frame.shape[0] // height, frame.shape[1] // width)
+    if box < 3:
+        return cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+    box += box % 2 - 1  # an even box would shift the picture by half a pixel
+    blurred = cv2.blur(frame, (box, box))
+    return cv2.resize(blurred, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
+
+
+def _header(path: Path) -> _Header:
+    with av.open(str(path)) as container:
+        if not container.streams.video:
+            raise Unreadable("holds no video stream")
+        stream = container.streams.video[0]
+        frame = next(iter(container.decode(stream)), None)
+        if frame is None:
+            raise Unreadable("holds no frame")
+        aspect = float(stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 1)
+        rate = stream.average_rate or stream.guessed_rate
+        height, width = frame.height, round(frame.width * aspect)
+        if frame.rotation // 90 % 2:
+            height, width = width, height
+        return _Header(stream.frames, float(rate) if rate else None, height, width)
+
+
+def _decord_times(path: Path) -> Float64[np.ndarray, " time"] | None:
+    if decord is None:
+        return None
+    decord.logging.set_level(decord.logging.QUIET)
+    try:
+        reader = decord.VideoReader(str(path))
+        times = reader.get_frame_timestamp(range(len(reader)))[:, 0]
+    except (DECORDError, RuntimeError):
+        return None
+    return np.asarray(times, np.float64)
+
+
+def _pyav_times(path: Path, header: _Header) -> Float64[np.ndarray, " time"]:
+    times: list[float] = []
+    try:
+        with av.open(str(path)) as container:
+            for frame in container.decode(video=0):
+                times.append(np.nan if frame.time is None else frame.time)
+    except av.error.FFmpegError as error:
+        if header.listed:
+            there = f"{len(times)} of the {header.listed} frames it lists can be decoded"
+            raise Unreadable(f"is cut short: {there}") from error
+        raise Unreadable(f"cannot be decoded after {len(times)} frames ({_reason(error)})") from error
+    return np.sort(np.asarray(times))  # frames come in the order of showing, AVI's times do not
+
+
+def _forward(times: Float64[np.ndarray, " time"]) -> bool:
+    """Whether time goes on from each frame to the next, from a start that can be one."""
+    if not np.isfinite(times).all() or np.abs(times[:1]).max(initial=0.0) > MOST_S:
+        return False
+    return bool((np.diff(times) > 0).all())
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error).split(":")[0]
