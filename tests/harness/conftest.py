@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,8 @@ ACCURACY = {  # law: diffusion, jepa, controls
     "collision": (0.55, 0.58, (0.48, 0.50, 0.42, 0.44, 0.50, 0.50)),
     "solidity": (0.78, 0.61, (0.47, 0.50, 0.49, 0.46, 0.50, 0.50)),
 }
-ROLLOUTS = {  # (task, law, metric, unit): diffusion, jepa, copy_last, constant_velocity, reconstruction, truth; OOD
+ROLLOUT_WORLDS = ("diffusion", "jepa", "copy_last", "constant_velocity", "reconstruction", "truth")
+ROLLOUTS = {  # (task, law, metric, unit): a value for each of ROLLOUT_WORLDS; OOD factor; higher is better
     ("uniform", "uniform", "velocity_error", "units/s"): ((0.21, 0.17, 2.5, 0.02, 0.05, 0.01), 2.6, False),
     ("uniform", "uniform", "motion_ratio", ""): ((0.97, 0.93, 0.0, 1.0, 1.0, 1.0), 0.8, None),
     ("collision", "collision", "velocity_error", "units/s"): (
@@ -98,163 +100,108 @@ def write_png(path: Path, picture: np.ndarray) -> None:
         container.mux(stream.encode(None))
 
 
+def row(value: float, half: float, **names: Any) -> dict[str, Any]:
+    """One row of results.json, in a share's range where its unit is that."""
+    defaults = {"n": 200, "unit": "share", "higher_is_better": True, "floor": 0.5, "ceiling": 1.0, "seed": 0}
+    whole = {"value": value, "low": value - half, "high": value + half, "readout": None, "headline": False}
+    whole |= defaults | names
+    if whole["unit"] == "share":
+        whole |= {"low": max(whole["low"], 0.0), "high": min(whole["high"], 1.0)}
+    return whole
+
+
 def rows() -> list[dict[str, Any]]:
     """Every world, law and split, with intervals of a plausible width."""
     found = []
-
-    def add(
-        world: str, task: str, law: str, split: str, metric: str, value: float, half: float, **rest: Any
-    ) -> None:
-        low, high = value - half, value + half
-        if rest.get("bounded"):
-            low, high = max(low, 0.0), min(high, 1.0)
-        rest.pop("bounded", None)
-        found.append(
-            dict(
-                world=world,
-                task=task,
-                law=law,
-                split=split,
-                metric=metric,
-                value=value,
-                low=low,
-                high=high,
-                seed=0,
-            )
-            | dict(
-                n=200,
-                unit="share",
-                higher_is_better=True,
-                floor=0.5,
-                ceiling=1.0,
-                readout=None,
-                headline=False,
-            )
-            | rest
-        )
-
-    for law, (diffusion, jepa, controls) in ACCURACY.items():
-        for split, toward_chance in (("id", 0.0), ("ood", 0.4)):
-            for world, accuracy in zip(WORLDS, (diffusion, jepa, *controls), strict=True):
-                value = accuracy + toward_chance * (0.5 - accuracy)
-                half = 0.0 if value == 0.5 else 1.4 * (value * (1 - value) / 200) ** 0.5
-                headline = split == "id" and law != "constancy"
-                add(
-                    world,
-                    f"{law}_quads",
-                    law,
-                    split,
-                    "surprise_accuracy",
-                    value,
-                    half,
-                    headline=headline,
-                    bounded=1,
-                )
-                add(world, f"{law}_quads", law, split, "surprise_auroc", value - 0.02, half, bounded=1)
-    for (task, law, metric, unit), (values, ood, better) in ROLLOUTS.items():
-        names = ("diffusion", "jepa", "copy_last", "constant_velocity", "reconstruction", "truth")
-        for split in ("id", "ood"):
-            for world, value in zip(names, values, strict=True):
-                trained = world in ("diffusion", "jepa")
-                value = min(value * ood, 1.0) if trained and split == "ood" and unit == "share" else value
-                value = value * ood if trained and split == "ood" and unit != "share" else value
-                rest = dict(
-                    unit=unit, higher_is_better=better, floor=values[2], ceiling=values[5], readout="pixels"
-                )
-                add(world, task, law, split, metric, value, 0.1 * value, headline=split == "id", **rest)
-    for metric, better in (("physics_iq_spatial_iou", True), ("physics_iq_mse", False)):
-        for world, value in (("diffusion", 0.21), ("jepa", 0.19), ("copy_last", 0.05), ("truth", 1.0)):
-            value = value if better else 0.02 * (1 - value)
-            rest = dict(unit="share", higher_is_better=better, floor=0.05, ceiling=1.0, n=17, headline=True)
-            add(world, "real_futures", "real video", "real", metric, value, 0.3 * value, **rest)
+    for (law, (diffusion, jepa, controls)), split in product(ACCURACY.items(), ("id", "ood")):
+        for world, accuracy in zip(WORLDS, (diffusion, jepa, *controls), strict=True):
+            value = accuracy if split == "id" else 0.5 + 0.6 * (accuracy - 0.5)
+            half = 0.0 if value == 0.5 else 1.4 * (value * (1 - value) / 200) ** 0.5
+            names = {"world": world, "task": f"{law}_quads", "law": law, "split": split}
+            headline = split == "id" and law != "constancy"
+            found.append(row(value, half, **names, metric="surprise_accuracy", headline=headline))
+            found.append(row(value - 0.02, half, **names, metric="surprise_auroc"))
+    for ((task, law, metric, unit), (values, ood, better)), split in product(ROLLOUTS.items(), ("id", "ood")):
+        for world, value in zip(ROLLOUT_WORLDS, values, strict=True):
+            if split == "ood" and world in ("diffusion", "jepa"):
+                value = min(value * ood, 1.0) if unit == "share" else value * ood
+            names = {"world": world, "task": task, "law": law, "split": split, "metric": metric, "unit": unit}
+            ends = {"floor": values[2], "ceiling": values[5], "readout": "pixels", "higher_is_better": better}
+            found.append(row(value, 0.1 * value, **names, **ends, headline=split == "id"))
+    for metric, better, values in (
+        ("physics_iq_spatial_iou", True, (0.21, 0.19, 0.05, 1.0)),
+        ("physics_iq_mse", False, (0.016, 0.017, 0.02, 0.0)),
+    ):
+        for world, value in zip(("diffusion", "jepa", "copy_last", "truth"), values, strict=True):
+            names = {
+                "world": world,
+                "task": "real_futures",
+                "law": "real video",
+                "split": "real",
+                "metric": metric,
+            }
+            ends = {"floor": values[2], "ceiling": values[3], "higher_is_better": better, "n": 17}
+            found.append(row(value, 0.3 * value, **names, **ends, headline=True))
     return found
+
+
+def verdict(
+    law: str, better: str | None, p_value: float, difference: float, withheld: str | None = None
+) -> dict[str, Any]:
+    """What the paired test said of one law."""
+    names = {"jepa": "JEPA", "diffusion": "Diffusion"}
+    said = (
+        f"{names[better]} tells the impossible clip more often."
+        if better
+        else "The data do not say which is better."
+    )
+    test = {"p_value": p_value, "difference": difference, "low": difference - 0.06, "high": difference + 0.06}
+    return {
+        "law": law,
+        "statement": said,
+        "better": better,
+        "withheld": withheld,
+        "contrast": "JEPA − diffusion",
+    } | test
 
 
 def comparison() -> dict[str, Any]:
     """A controlled comparison with a verdict of each kind."""
-    budget = dict(
-        parameters=2712576, steps=2000, clips_seen=64000, training_flops=1.31e15, tokenizer_hash="9f31c2ab07"
-    )
-    budget |= {"seeds": [0], "readout_steps": 400}
-    differs = {"parameters": 2801664, "training_flops": 1.34e15}
-
-    def verdict(
-        law: str,
-        better: str | None,
-        statement: str,
-        p: float,
-        d: float,
-        w: float,
-        withheld: str | None = None,
-    ):
-        return dict(
-            law=law, statement=statement, better=better, p_value=p, difference=d, low=d - w, high=d + w
-        ) | dict(withheld=withheld, contrast="JEPA − diffusion")
-
+    budget = {
+        "parameters": 2712576,
+        "steps": 2000,
+        "clips_seen": 64000,
+        "training_flops": 1.31e15,
+        "seeds": [0],
+    }
+    budget |= {"tokenizer_hash": "9f31c2ab07", "readout_steps": 400}
+    accuracies = {
+        ("diffusion", "3e-4"): 0.61,
+        ("diffusion", "1e-3"): 0.64,
+        ("jepa", "3e-4"): 0.82,
+        ("jepa", "1e-3"): 0.85,
+    }
     return {
         "controlled": True,
         "differences": [],
-        "budgets": {"diffusion": budget | differs, "jepa": budget},
+        "budgets": {"diffusion": budget | {"parameters": 2801664, "training_flops": 1.34e15}, "jepa": budget},
         "notes": ["One seed each: intervals cover clips, not training runs."],
         "tried": [
             {
-                "world": "diffusion",
-                "change": "learning_rate=3e-4",
-                "val_surprise_accuracy": 0.61,
-                "chosen": False,
-            },
-            {
-                "world": "diffusion",
-                "change": "learning_rate=1e-3",
-                "val_surprise_accuracy": 0.64,
-                "chosen": True,
-            },
-            {"world": "jepa", "change": "learning_rate=3e-4", "val_surprise_accuracy": 0.82, "chosen": False},
-            {"world": "jepa", "change": "learning_rate=1e-3", "val_surprise_accuracy": 0.85, "chosen": True},
+                "world": world,
+                "change": f"learning_rate={rate}",
+                "val_surprise_accuracy": value,
+                "chosen": rate == "1e-3",
+            }
+            for (world, rate), value in accuracies.items()
         ],
         "verdicts": [
-            verdict(
-                "permanence",
-                "jepa",
-                "JEPA tells the impossible clip more often than diffusion.",
-                2e-5,
-                0.27,
-                0.06,
-            ),
-            verdict("collision", None, "The data do not say which world is better.", 0.31, 0.03, 0.06),
-            verdict(
-                "momentum",
-                "jepa",
-                "JEPA tells the impossible clip more often than diffusion.",
-                1e-6,
-                0.34,
-                0.06,
-            ),
-            verdict(
-                "continuity",
-                "jepa",
-                "JEPA tells the impossible clip more often than diffusion.",
-                4e-4,
-                0.18,
-                0.07,
-            ),
-            verdict(
-                "solidity",
-                "diffusion",
-                "Diffusion tells the impossible clip more often than JEPA.",
-                3e-3,
-                -0.17,
-                0.07,
-            ),
-            verdict(
-                "constancy",
-                None,
-                "No headline for this law.",
-                0.02,
-                0.13,
-                0.07,
-                "the control frame_difference reaches 0.71, above 0.60: the quads can be told without physics.",
-            ),
+            verdict("permanence", "jepa", 2e-5, 0.27),
+            verdict("collision", None, 0.31, 0.03),
+            verdict("momentum", "jepa", 1e-6, 0.34),
+            verdict("continuity", "jepa", 4e-4, 0.18),
+            verdict("solidity", "diffusion", 3e-3, -0.17),
+            verdict("constancy", None, 0.02, 0.13, "The control frame_difference reaches 0.71, above 0.60."),
         ],
     }
 
@@ -305,29 +252,24 @@ def media(folder: Path) -> dict[str, Any]:
             chunk_start=2,
         )
         quads.append(quad)
-    noise = [0.1, 0.3, 0.5, 0.7, 0.85, 1.0]
-    levels = {"permanence": [0.5, 0.55, 0.63, 0.74, 0.85, 0.7], "momentum": [0.6, 0.7, 0.8, 0.86, 0.8, 0.62]}
-    curve = dict(
-        name="Surprise accuracy of diffusion by noise level",
-        x_label="noise level",
-        y_label="surprise accuracy",
-    )
-    series = [
-        dict(label=law, x=noise, y=y, low=[v - 0.04 for v in y], high=[v + 0.04 for v in y])
-        for law, y in levels.items()
-    ]
-    context = dict(
-        name="Surprise accuracy by context length", x_label="context, chunks", y_label="surprise accuracy"
-    )
-    by_world = [
-        dict(label="diffusion", x=[1, 2, 3], y=[0.55, 0.64, 0.66]),
-        dict(label="jepa", x=[1, 2, 3], y=[0.7, 0.93, 0.94]),
-    ]
-    return {
-        "rollouts": rollouts,
-        "quads": quads,
-        "curves": [curve | {"series": series}, context | {"series": by_world}],
+    by_noise = {
+        "permanence": [0.5, 0.55, 0.63, 0.74, 0.85, 0.7],
+        "momentum": [0.6, 0.7, 0.8, 0.86, 0.8, 0.62],
     }
+    by_context = {"diffusion": [0.55, 0.64, 0.66], "jepa": [0.7, 0.93, 0.94]}
+
+    def curve(
+        name: str, x_label: str, x: list[float], lines: dict[str, list[float]], half: float
+    ) -> dict[str, Any]:
+        bands = {k: {"low": [v - half for v in y], "high": [v + half for v in y]} for k, y in lines.items()}
+        series = [{"label": label, "x": x, "y": y, **bands[label]} for label, y in lines.items()]
+        return {"name": name, "x_label": x_label, "y_label": "surprise accuracy", "series": series}
+
+    curves = [
+        curve("Diffusion by noise level", "noise level", [0.1, 0.3, 0.5, 0.7, 0.85, 1.0], by_noise, 0.04),
+        curve("By context length", "context, chunks", [1, 2, 3], by_context, 0.03),
+    ]
+    return {"rollouts": rollouts, "quads": quads, "curves": curves}
 
 
 def write_stages(folder: Path) -> None:

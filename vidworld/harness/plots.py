@@ -1,4 +1,4 @@
-"""Geometry of the report's pictures: numbers to percentages and paths; the template draws, this only computes.
+"""Geometry of the report's pictures: numbers to percentages and paths; the template draws.
 
 Across, everything is in percent of the plot's width, so that a picture is as wide as its place while its
 text keeps its size; colours are classes, so that a picture follows the page into the dark.
@@ -53,8 +53,11 @@ def linear_axis(values: Sequence[float], num_ticks: int = 4, zero: bool = False)
     """A linear axis over these values that ends on round numbers; with `zero` it includes 0."""
     low, high = min(values), max(values)
     low, high = (min(low, 0.0), max(high, 0.0)) if zero else (low, high)
-    if high - low < 1e-12:
-        low, high = (low, low + 1.0) if low == 0 else (low - abs(low) / 2, low + abs(low) / 2)
+    size = max(abs(low), abs(high))
+    if size < 1e-300:
+        low, high = 0.0, 1.0
+    elif high - low <= 1e-9 * size:
+        low, high = low - size / 2, low + size / 2
     step = _round_step((high - low) / num_ticks)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     low, high = first * step, last * step
@@ -67,11 +70,11 @@ def linear_axis(values: Sequence[float], num_ticks: int = 4, zero: bool = False)
 
 def share_axis() -> Axis:
     """The axis of shares and accuracies: 0 to 1, the same in every picture."""
-    return Axis(0.0, 1.0, tuple(Tick(100 * x, f"{x:g}") for x in (0, 0.25, 0.5, 0.75, 1)))
+    return Axis(0.0, 1.0, tuple(Tick(100 * x, f"{x:g}") for x in (0.0, 0.25, 0.5, 0.75, 1.0)))
 
 
 def log_axis(values: Sequence[float]) -> Axis:
-    """A logarithmic axis over these positive values, with ticks at 1, 2 and 5 or, where long, at powers of ten."""
+    """A logarithmic axis over these positive values, with ticks at 1, 2 and 5, or at powers of ten only."""
     low, high = math.log10(min(values)), math.log10(max(values))
     low, high = (low - 0.1, high + 0.1) if high - low < 0.2 else (low - 0.02, high + 0.02)
     mantissas = (1, 2, 5) if high - low < 2.2 else (1,)
@@ -127,8 +130,8 @@ def line_chart(curve: Curve, *, log_y: bool = False) -> Chart | None:
     x_axis = _tight_axis(x_values)
     colors: dict[str, int] = {}
     lines = []
-    for number, series in enumerate(curve.series):
-        color = series_color(series, number)
+    for i, series in enumerate(curve.series):
+        color = series_color(series, i)
         lines.append(_line(series, color, colors.get(color, 0), x_axis, y_axis))
         colors[color] = colors.get(color, 0) + 1
     return Chart(
@@ -195,7 +198,9 @@ def surprise_panel(quad: Quad, world: str, pair: SurprisePair) -> SurprisePanel 
     possible = _steps([(s.left, s.possible, s.width) for s in segments])
     impossible = _steps([(s.left, s.impossible, s.width) for s in segments])
     back = " L".join(impossible[1:].split(" L")[::-1])
-    return SurprisePanel(world_label(world), color_of(world), possible, impossible, f"{possible} L{back} Z", segments)
+    return SurprisePanel(
+        world_label(world), color_of(world), possible, impossible, f"{possible} L{back} Z", segments
+    )
 
 
 def thin(points: list[tuple[float, float]], most: int = MOST_POINTS) -> list[tuple[float, float]]:
@@ -253,7 +258,9 @@ def _tight_axis(values: Sequence[float]) -> Axis:
     if min(values) == max(values):
         return round_axis
     settings = sorted(set(values))
-    if len(settings) <= 8 and all(value == round(value) for value in settings):  # chunks, frames, steps: no halves
+    if len(settings) <= 8 and all(
+        value == round(value) for value in settings
+    ):  # chunks, frames, steps: no halves
         axis = Axis(settings[0], settings[-1], ())
         return Axis(axis.low, axis.high, tuple(Tick(axis.percent(x), f"{x:g}") for x in settings))
     axis = Axis(min(values), max(values), ())

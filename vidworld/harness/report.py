@@ -1,4 +1,4 @@
-"""A run folder as one self-contained page: `write_report` reads files, computes nothing that they do not say."""
+"""A run folder as one self-contained page, that says nothing which its files do not."""
 
 import base64
 import hashlib
@@ -57,7 +57,9 @@ def render(run: Run) -> str:
     }
     script = (PAGE / "script.js").read_text(encoding="utf-8")
     comparison, rows = run.comparison, run.results.results
-    withheld = {(verdict.law, verdict.metric): verdict.withheld for verdict in comparison.verdicts if verdict.withheld}
+    withheld = {
+        (verdict.law, verdict.metric): verdict.withheld for verdict in comparison.verdicts if verdict.withheld
+    }
     steps = tables.provenance_table(run)
     tried = [entry for entry in comparison.tried if isinstance(entry, dict)]
     return environment.get_template("page.html").render(
@@ -93,7 +95,9 @@ def tally(verdicts: Sequence[Verdict]) -> list[tuple[str, str, list[str]]]:
         return [words.title(verdict.law) for verdict in chosen]
 
     said = [verdict for verdict in verdicts if not verdict.withheld]
-    worlds = sorted({*tables.PAIR, *(v.better for v in said if v.better)}, key=lambda w: words.rank(words.WORLDS, w))
+    worlds = sorted(
+        {*tables.PAIR, *(v.better for v in said if v.better)}, key=lambda w: words.rank(words.WORLDS, w)
+    )
     found = [(w, f"{words.world_label(w)} is better", laws(v for v in said if v.better == w)) for w in worlds]
     found.append(("undecided", "The data do not say", laws(v for v in said if not v.better)))
     found.append(("withheld", "Withheld", laws(v for v in verdicts if v.withheld)))
@@ -107,8 +111,10 @@ def training_charts(run: Run) -> list[plots.Chart]:
         for name, y_label in TRAINING_CURVES.items():
             points = [(float(m["step"]), float(m[name])) for m in stage.metrics if m.get(name) is not None]
             if points:
-                x, y = zip(*plots.thin(points), strict=True)
-                series = Series(label=name, x=x, y=y, world=stage.name if stage.name in tables.PAIR else "truth")
+                x, y = (list(values) for values in zip(*plots.thin(points), strict=True))
+                series = Series(
+                    label=name, x=x, y=y, world=stage.name if stage.name in tables.PAIR else "truth"
+                )
                 title = f"{words.world_label(stage.name)}: {words.title(name)}"
                 curve = Curve(name=title, x_label="step", y_label=y_label, series=[series])
                 charts.append(plots.line_chart(curve, log_y=name == "loss"))
@@ -116,13 +122,20 @@ def training_charts(run: Run) -> list[plots.Chart]:
 
 
 def _verdict(run: Run, verdict: Verdict) -> dict[str, Any]:
-    rows = [r for r in run.results.results if (r.law, r.metric) == (verdict.law, verdict.metric) and r.split != "ood"]
+    rows = [
+        r
+        for r in run.results.results
+        if (r.law, r.metric) == (verdict.law, verdict.metric) and r.split != "ood"
+    ]
     found = tables.forests(rows)
     detail = ""
     if verdict.difference is not None:
         value = words.number(verdict.difference, verdict.low, verdict.high)
         bounds = words.interval(verdict.difference, verdict.low, verdict.high)
-        parts = (f"{verdict.contrast or 'difference'}: {value} {bounds}".strip(), words.p_text(verdict.p_value))
+        parts = (
+            f"{verdict.contrast or 'difference'}: {value} {bounds}".strip(),
+            words.p_text(verdict.p_value),
+        )
         detail = ", ".join(part for part in parts if part)
     return {
         "law": verdict.law,
@@ -176,7 +189,10 @@ def _quad(run: Run, quad: Quad) -> dict[str, Any]:
 def _rollout(run: Run, rollout: Rollout) -> dict[str, Any]:
     worlds = sorted(rollout.videos, key=lambda name: (name != "truth", words.rank(words.WORLDS, name)))
     paths = {world: rollout.videos[world] for world in worlds}
-    return {"rollout": rollout, "videos": {w: _data_uri(path, media_bytes(run, path)) for w, path in paths.items()}}
+    return {
+        "rollout": rollout,
+        "videos": {w: _data_uri(path, media_bytes(run, path)) for w, path in paths.items()},
+    }
 
 
 def _data_uri(path: str, content: bytes) -> str:

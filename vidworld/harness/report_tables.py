@@ -75,7 +75,9 @@ def forests(rows: Sequence[Row]) -> list[Forest]:
     return sorted((_forest(group) for group in groups.values()), key=lambda f: words.rank(words.LAWS, f.law))
 
 
-def headline_table(rows: Sequence[Row], withheld: Mapping[tuple[str, str], str | None]) -> list[dict[str, Any]]:
+def headline_table(
+    rows: Sequence[Row], withheld: Mapping[tuple[str, str], str | None]
+) -> list[dict[str, Any]]:
     """Per law its headline forests, one split each; a withheld headline has its reason in the numbers' place.
 
     `withheld` maps law and metric to the reason. What is withheld is listed although no row is a headline.
@@ -93,7 +95,7 @@ def headline_table(rows: Sequence[Row], withheld: Mapping[tuple[str, str], str |
 
 
 def budget_table(comparison: Comparison) -> list[dict[str, Any]]:
-    """Per budget its value for each world and, where two numbers differ, the ratio of the second to the first."""
+    """Per budget its value for each world and, where two numbers differ, the second over the first."""
     names = dict.fromkeys(name for budget in comparison.budgets.values() for name in budget)
     table = []
     for name in names:
@@ -103,7 +105,9 @@ def budget_table(comparison: Comparison) -> list[dict[str, Any]]:
         match values:
             case [int() | float() as first, int() | float() as second] if first and not same:
                 ratio = f"{second / first:.3g}"
-        table.append({"name": words.title(name), "cells": [words.setting(value) for value in values], "ratio": ratio})
+        table.append(
+            {"name": words.title(name), "cells": [words.setting(value) for value in values], "ratio": ratio}
+        )
     return table
 
 
@@ -114,7 +118,9 @@ def provenance_table(run: Run) -> list[dict[str, Any]]:
     for name, record, metrics in [*records, ("evaluation", run.results.provenance, [])]:
         seconds = metrics[-1].get("seconds") if metrics else None
         machine = [record.get("device_name") or record.get("device"), record.get("cpu")]
-        machine += [f"{record[count]} {count}" for count in ("processes", "cores", "threads") if record.get(count)]
+        machine += [
+            f"{record[count]} {count}" for count in ("processes", "cores", "threads") if record.get(count)
+        ]
         table.append(
             {
                 "name": words.title(name),
@@ -122,7 +128,7 @@ def provenance_table(run: Run) -> list[dict[str, Any]]:
                 "commit": str(record.get("commit") or "–")[:12],
                 "dirty": bool(record.get("dirty")),
                 "started": str(record.get("started") or "–")[:16].replace("T", " "),
-                "took": "–" if seconds is None else words.duration(seconds),
+                "took": "–" if seconds is None else words.duration(float(seconds)),
                 "seed": words.setting(record.get("seed")),
                 "machine": ", ".join(str(part) for part in machine if part) or "–",
                 "versions": {"python": record.get("python")} | (record.get("versions") or {}),
@@ -146,7 +152,9 @@ def _key(row: Row) -> tuple[str, ...]:
 
 def _forest(group: Sequence[Row]) -> Forest:
     first = group[0]
-    group = sorted(group, key=lambda r: (words.rank(words.WORLDS, r.world), words.rank(words.SPLITS, r.split)))
+    group = sorted(
+        group, key=lambda r: (words.rank(words.WORLDS, r.world), words.rank(words.SPLITS, r.split))
+    )
     values = [v for r in group for v in (r.value, r.low, r.high, r.floor, r.ceiling) if v is not None]
     chance = "accuracy" in first.metric or "auroc" in first.metric
     axis = plots.share_axis() if chance or not values else plots.linear_axis(values, zero=True)

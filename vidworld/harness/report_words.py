@@ -31,7 +31,7 @@ LAWS = {
 """What each law says, in the order in which laws are listed; laws without a word here come after."""
 
 METRICS = {
-    "surprise_accuracy": "Comparisons in which the same future surprises more after the wrong past; a tie is one half.",
+    "surprise_accuracy": "Futures that surprise more after the wrong past than after their own; a tie is ½.",
     "surprise_auroc": "How well surprise alone separates impossible from possible clips.",
     "surprise_accuracy_usual": "The usual form: one past, two futures. An emptier scene surprises less.",
     "velocity_error": "Mean distance between predicted and true velocity.",
@@ -130,7 +130,13 @@ def p_text(p_value: float | None) -> str:
 
 def duration(seconds: float) -> str:
     """The time as a reader says it: 42 s, 12 min, 3.4 h."""
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 120
+        else f"{seconds / 60:.0f} min"
+        if seconds < 7200
+        else f"{seconds / 3600:.1f} h"
+    )
 
 
 def setting(value: Any) -> str:

@@ -23,7 +23,7 @@ function runTogether(rollout) {
     bar.querySelector("output").textContent = `frame ${frame + 1} of ${frames} · ${predicted ? "predicted" : "context"}`;
     for (const figure of rollout.querySelectorAll(".film"))
       figure.querySelector(".phase").textContent =
-        !predicted ? "context" : figure.classList.contains("c-truth") ? "what happened" : "predicted";
+        !predicted ? "context" : figure.dataset.shows;
   }
   function seek(frame) {
     for (const video of videos) video.currentTime = (frame + 0.5) / fps;

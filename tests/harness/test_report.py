@@ -1,0 +1,326 @@
+"""The page: self-contained, well formed, escaped, and saying what its files say."""
+
+import base64
+import hashlib
+import json
+import re
+import runpy
+import shutil
+import sys
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vidworld.errors import UserError
+from vidworld.harness import report
+from vidworld.harness.report_files import Verdict, read_run
+
+VOID = {"meta", "br", "input", "line", "circle", "path", "img", "link"}
+HOSTILE = "<script>alert('x')</script>\"&"
+
+
+class Page(HTMLParser):
+    """What a browser would find: elements with their attributes, text, and tags that do not match."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.text = ""
+        self.open: list[str] = []
+        self.feed(html)
+        assert not self.open, f"never closed: {self.open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+        self.text += " "
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open and self.open[-1] == tag, f"</{tag}> closes {self.open[-3:]}"
+        self.open.pop()
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in ("style", "script"):
+            self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    @property
+    def words(self) -> str:
+        return " ".join(self.text.split())
+
+
+@pytest.fixture(scope="module")
+def html(finished_run: Path) -> str:
+    return report.render(read_run(finished_run))
+
+
+@pytest.fixture(scope="module")
+def page(html: str) -> Page:
+    return Page(html)
+
+
+@pytest.fixture
+def edited(finished_run: Path, tmp_path: Path) -> Callable[..., Path]:
+    """A shorter copy of the run, one of its JSON files changed by a function."""
+
+    def edit(name: str, change: Callable[[dict[str, Any]], object]) -> Path:
+        folder = tmp_path / "run"
+        if not folder.exists():
+            shutil.copytree(finished_run, folder)
+            results = folder / "physics" / "results.json"
+            whole = json.loads(results.read_text())  # two laws are enough, and quick
+            whole["results"] = [row for row in whole["results"] if row["law"] in ("permanence", "constancy")]
+            results.write_text(json.dumps(whole))
+        content = json.loads((folder / name).read_text())
+        change(content)
+        (folder / name).write_text(json.dumps(content))
+        return folder
+
+    return edit
+
+
+def render(folder: Path) -> Page:
+    return Page(report.render(read_run(folder)))
+
+
+def make_report(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """The exit code of eval/make_report.py."""
+    script = Path(__file__).parents[2] / "eval" / "make_report.py"
+    monkeypatch.setattr(sys, "argv", [str(script), *arguments])
+    with pytest.raises(SystemExit) as exit_:
+        runpy.run_path(str(script), run_name="__main__")
+    return int(exit_.value.code or 0)
+
+
+# --- one file ----------------------------------------------------------------------------------------------
+
+
+def test_everything_is_inside(html: str, page: Page) -> None:
+    for _, attributes in page.elements:
+        for name in ("src", "href", "srcset", "poster", "data", "action"):
+            if name in attributes:
+                assert attributes[name].startswith(("data:", "#")), (name, attributes[name][:80])
+    assert all(url.startswith("data:") for url in re.findall(r"url\(([^)]*)\)", html))
+    assert "@import" not in html
+    assert not page.all("link")
+
+
+def test_only_its_own_script_may_run(html: str, page: Page) -> None:
+    script = re.search(r"<script>(.*)</script>", html, re.DOTALL)
+    assert script
+    expected = base64.b64encode(hashlib.sha256(script[1].encode()).digest()).decode()
+    policy = next(meta["content"] for meta in page.all("meta") if "http-equiv" in meta)
+    assert f"script-src 'sha256-{expected}'" in policy
+    assert "default-src 'none'" in policy
+    assert len(page.all("script")) == 1
+
+
+def test_links_lead_somewhere(page: Page) -> None:
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert {link["href"][1:] for link in page.all("a")} <= set(ids)
+
+
+def test_whoever_cannot_see_is_told(page: Page) -> None:
+    assert all(video["aria-label"] for video in page.all("video"))
+    assert all(svg.get("aria-hidden") == "true" or svg.get("aria-label") for svg in page.all("svg"))
+    assert all(
+        "aria-label" in attributes for _, attributes in page.elements if attributes.get("role") == "img"
+    )
+    assert len(page.all("table")) < sum(header.get("scope") == "col" for header in page.all("th"))
+    assert next(iter(page.all("html")))["lang"] == "en"
+
+
+def test_films_start_together(page: Page) -> None:
+    films = page.all("video")
+    assert len(films) == 12
+    for film in films:
+        assert {"autoplay", "muted", "loop", "playsinline"} <= set(film)
+        assert film["src"].startswith("data:video/mp4;base64,")
+    rollouts = [article for article in page.all("article") if "data-context" in article]
+    assert [(a["data-context"], a["data-fps"]) for a in rollouts] == [("8", "10.0"), ("8", "10.0")]
+
+
+# --- what it says ------------------------------------------------------------------------------------------
+
+
+def test_verdicts_are_said_in_the_words_of_the_test(page: Page) -> None:
+    assert "JEPA tells the impossible clip more often." in page.words
+    assert "JEPA − diffusion: 0.27 [0.21, 0.33], p < 0.001" in page.words
+    assert "3 JEPA is better Permanence, Momentum, Continuity" in page.words
+
+
+def test_a_withheld_law_has_its_reason_and_no_headline_number(finished_run: Path, page: Page) -> None:
+    assert page.words.count("The control frame_difference reaches 0.71, above 0.60.") == 3
+    rows = read_run(finished_run).results.results
+    table = report.tables.headline_table(rows, {("constancy", "surprise_accuracy"): "a reason"})
+    (entry,) = next(group for group in table if group["law"] == "constancy")["rows"]
+    assert entry["withheld"] == "a reason"
+    assert "0.13 [0.07, 0.19]" not in page.words  # its difference
+
+
+def test_every_interval_is_shown(finished_run: Path, page: Page) -> None:
+    for forest in report.tables.forests(read_run(finished_run).results.results):
+        for estimate in forest.estimates:
+            assert estimate.interval
+            assert f"{estimate.value} {estimate.interval}" in page.words
+
+
+def test_which_way_is_better_is_said(page: Page) -> None:
+    assert "Velocity error ↓ lower is better" in page.words
+    assert "Surprise accuracy ↑ higher is better" in page.words
+    assert "Motion ratio closest to the ceiling is best" in page.words
+
+
+def test_the_tally_counts_laws_and_nothing_without_verdicts() -> None:
+    verdicts = [
+        Verdict(law="momentum", statement="", better="jepa"),
+        Verdict(law="collision", statement=""),
+        Verdict(law="constancy", statement="", better="jepa", withheld="a control"),
+    ]
+    assert [(kind, laws) for kind, _, laws in report.tally(verdicts)] == [
+        ("diffusion", []),
+        ("jepa", ["Momentum"]),
+        ("undecided", ["Collision"]),
+        ("withheld", ["Constancy"]),
+    ]
+    assert report.tally([]) == []
+
+
+def test_without_verdicts_nothing_is_claimed(edited: Callable[..., Path]) -> None:
+    page = render(edited("physics/comparison.json", lambda c: c.pop("verdicts")))
+    assert "is better" not in page.words.replace("↑ higher is better", "").replace("↓ lower is better", "")
+    assert "data do not say" not in page.words
+
+
+def test_an_uncontrolled_comparison_says_what_differs_first(edited: Callable[..., Path]) -> None:
+    change = {"controlled": False, "differences": ["steps: 2000 and 1000", "seeds: 0 and 1"]}
+    words = render(edited("physics/comparison.json", lambda c: c.update(change))).words
+    assert "Not a controlled comparison: steps: 2000 and 1000; seeds: 0 and 1" in words
+    assert words.index("Not a controlled comparison") < words.index("Permanence")
+    assert "same budget" not in words
+
+
+def test_budgets_stand_side_by_side(finished_run: Path) -> None:
+    table = {row["name"]: row for row in report.tables.budget_table(read_run(finished_run).comparison)}
+    assert table["Parameters"]["cells"] == ["2\u202f801\u202f664", "2\u202f712\u202f576"]
+    assert table["Parameters"]["ratio"] == "0.968"
+    assert table["Steps"]["ratio"] == "equal"
+    assert table["Training FLOPs"]["cells"] == ["1.34 × 10¹⁵", "1.31 × 10¹⁵"]
+
+
+def test_the_target_of_the_jepa_is_named(page: Page) -> None:
+    assert "The JEPA's target: frozen (frozen tokens" in page.words
+    assert report.tables.jepa_target({"steps": 3, "model": {"width": 1, "target": "ema"}}) == "ema"
+    assert report.tables.jepa_target({"steps": 3, "data": {"clips": 4}}) is None
+
+
+def test_training_is_drawn_and_long_runs_are_averaged(finished_run: Path) -> None:
+    charts = {chart.title: chart for chart in report.training_charts(read_run(finished_run))}
+    assert set(charts) >= {"Tokenizer: Loss", "Diffusion: Copy last ratio", "JEPA: Deviation"}
+    assert charts["JEPA: Loss"].lines[0].color == "jepa"
+    assert len(charts["JEPA: Loss"].table) <= report.plots.MOST_POINTS
+
+
+def test_several_seeds_have_rows_of_their_own(edited: Callable[..., Path]) -> None:
+    def second_seed(content: dict[str, Any]) -> None:
+        content["results"] += [row | {"seed": 1} for row in content["results"] if row["world"] == "jepa"]
+
+    words = render(edited("physics/results.json", second_seed)).words
+    assert "JEPA, seed 0" in words
+    assert "JEPA, seed 1" in words
+
+
+# --- what is missing, and what is wrong --------------------------------------------------------------------
+
+
+def test_what_is_missing_is_left_out(edited: Callable[..., Path]) -> None:
+    def simple(content: dict[str, Any]) -> None:
+        content["results"] = [row for row in content["results"] if row["split"] == "id"]
+
+    folder = edited("physics/results.json", simple)
+    (folder / "physics" / "media.json").unlink()
+    for stage in ("tokenizer", "diffusion", "jepa", "readout"):
+        shutil.rmtree(folder / stage)
+    page = render(folder)
+    assert not page.all("video")
+    ids = {attributes.get("id") for _, attributes in page.elements}
+    assert not {"rollouts", "curves", "training", "law-real-video"} & ids
+    assert {"verdicts", "table", "laws", "budget", "provenance"} <= ids
+    assert "OOD" not in page.words.replace("(OOD)", "")
+
+
+def test_a_missing_number_is_a_dash(edited: Callable[..., Path]) -> None:
+    def lose(content: dict[str, Any]) -> None:
+        for row in content["results"]:
+            if row["world"] == "diffusion":
+                row |= {"value": float("nan"), "low": None, "high": None}
+
+    words = render(edited("physics/results.json", lose)).words
+    assert not re.search(r"\b(nan|none)\b", words, re.IGNORECASE)
+
+
+def test_text_from_files_is_text(edited: Callable[..., Path]) -> None:
+    def poison(content: dict[str, Any]) -> None:
+        for row in content["results"]:
+            row |= {"task": HOSTILE, "unit": HOSTILE, "readout": HOSTILE}
+        content["results"][0] |= {"world": HOSTILE, "law": HOSTILE, "metric": HOSTILE, "headline": True}
+        content["provenance"] |= {"command": HOSTILE, "commit": HOSTILE, "versions": {HOSTILE: HOSTILE}}
+
+    edited("physics/results.json", poison)
+    said = {"differences": [HOSTILE], "controlled": False, "notes": [HOSTILE], "tried": [HOSTILE]}
+    folder = edited("physics/comparison.json", lambda c: c.update(said))
+
+    def rename(content: dict[str, Any]) -> None:
+        film = f"media/{HOSTILE.replace('/', '')}.mp4"
+        (folder / "physics" / film).write_bytes(b"a film")
+        content["rollouts"][0] |= {"task": HOSTILE, "identity": HOSTILE, "videos": {HOSTILE: film}}
+        content["quads"][0] |= {"law": HOSTILE, "identity": HOSTILE, "note": HOSTILE}
+        content["curves"][0] |= {"name": HOSTILE, "x_label": HOSTILE, "y_label": HOSTILE}
+
+    page = render(edited("physics/media.json", rename))
+    assert len(page.all("script")) == 1
+    assert "alert('x')" in page.text
+    assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
+
+
+def test_a_strip_that_is_no_png_is_named(finished_run: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(finished_run, tmp_path / "run")
+    (folder / "physics" / "media" / "momentum_possible.png").write_bytes(b"not a picture")
+    with pytest.raises(UserError, match=r"momentum_possible\.png: should be a PNG"):
+        report.render(read_run(folder))
+
+
+# --- the command -------------------------------------------------------------------------------------------
+
+
+def test_the_command_writes_the_page(
+    finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "page.html"
+    assert make_report(monkeypatch, str(finished_run), "--out", str(out)) == 0
+    assert capsys.readouterr().out.startswith(f"{out} (")
+    assert out.read_text(encoding="utf-8").lstrip().startswith("<!doctype html>")
+
+
+def test_the_command_says_in_one_line_what_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "physics").mkdir()
+    assert make_report(monkeypatch, str(tmp_path)) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "results.json: not there" in line
+
+
+def test_a_page_that_cannot_be_written_is_an_error_for_people(finished_run: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot be written"):
+        report.write_report(finished_run, tmp_path / "no such folder" / "page.html")
