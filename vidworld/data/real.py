@@ -18,7 +18,9 @@ class RealClips:
     theirs would mean a second is nothing rather than wrong; `by_rate` gives the numbers that go together.
     """
 
-    def __init__(self, path: Path, split: str, num_frames: int | None = None, size_px: int | None = None) -> None:
+    def __init__(
+        self, path: Path, split: str, num_frames: int | None = None, size_px: int | None = None
+    ) -> None:
         """Opens the data set; `num_frames` of each clip are used, all where it is not said.
 
         Raises:
@@ -27,16 +29,23 @@ class RealClips:
         rows = real_store.open_split(path, split)
         there, size = (int(rows.features["frames"].shape[axis]) for axis in (0, 3))
         if num_frames is not None and num_frames > there:
-            raise UserError(f"{path}: its clips have {there} frames, not {num_frames}: ingest with --num-frames")
+            raise UserError(
+                f"{path}: its clips have {there} frames, not {num_frames}: ingest with --num-frames"
+            )
         if size_px is not None and size_px != size:
-            raise UserError(f"{path}: its clips are {size} px wide, not {size_px}: ingest with --size {size_px}")
+            raise UserError(
+                f"{path}: its clips are {size} px wide, not {size_px}: ingest with --size {size_px}"
+            )
         self.num_frames = num_frames or there
+        self.size_px = size
         self.rows = rows.remove_columns("frames")
         """What is known of each clip, a row a clip."""
         self._pictures = rows.select_columns("frames").with_format("numpy", dtype=np.uint8)
         self.identity: tuple[str, ...] = tuple(rows["identity"])
         self.fps: tuple[float, ...] = tuple(rows["fps"])
         self.static_camera: tuple[bool, ...] = tuple(rows["static_camera"])
+        self._shots = list(zip(rows["file"], rows["shot"], strict=True))
+        self._starts = list(rows["start_frame"])
 
     def __len__(self) -> int:
         return len(self.identity)
@@ -59,10 +68,12 @@ class RealClips:
             groups.setdefault(self.fps[i], []).append(i)
         return groups
 
+    def same_shot(self, index: int) -> list[int]:
+        """The numbers of the clips of the same shot, this one too."""
+        return [i for i, shot in enumerate(self._shots) if shot == self._shots[index]]
+
     def later(self, frames: int) -> dict[int, int]:
-        """For each clip that has one, the number of the clip of the same shot that starts so many frames later."""
-        at = {
-            (row["file"], row["shot"], row["start_frame"]): i for i, row in enumerate(self.rows)
-        }
-        found = {i: at.get((file, shot, start + frames)) for (file, shot, start), i in at.items()}
+        """For clips that have one: the number of the clip of the same shot that starts so many frames later."""
+        at = {(shot, start): i for i, (shot, start) in enumerate(zip(self._shots, self._starts, strict=True))}
+        found = {i: at.get((shot, start + frames)) for (shot, start), i in at.items()}
         return {i: other for i, other in found.items() if other is not None}
