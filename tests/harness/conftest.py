@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -32,9 +33,13 @@ ACCURACY = {  # law: diffusion, jepa, controls
 }
 ROLLOUT_WORLDS = ("diffusion", "jepa", "copy_last", "constant_velocity", "reconstruction", "truth")
 ROLLOUTS = {  # (task, law, metric, unit): a value for each of ROLLOUT_WORLDS; OOD factor; higher is better
-    ("uniform", "uniform", "velocity_error", "units/s"): ((0.21, 0.17, 2.5, 0.02, 0.05, 0.01), 2.6, False),
-    ("uniform", "uniform", "motion_ratio", ""): ((0.97, 0.93, 0.0, 1.0, 1.0, 1.0), 0.8, None),
-    ("collision", "collision", "velocity_error", "units/s"): (
+    ("uniform", "uniform motion", "velocity_error", "units/s"): (
+        (0.21, 0.17, 2.5, 0.02, 0.05, 0.01),
+        2.6,
+        False,
+    ),
+    ("uniform", "uniform motion", "motion_ratio", "ratio"): ((0.97, 0.93, 0.0, 1.0, 1.0, 1.0), 0.8, None),
+    ("collision", "uniform motion", "velocity_error", "units/s"): (
         (0.52, 0.61, 2.1, 1.7, 0.07, 0.012),
         2.1,
         False,
@@ -80,6 +85,12 @@ def film(
     return np.stack(pictures)
 
 
+def joined(frames: np.ndarray) -> np.ndarray:
+    """The frames (time, height, width, 3) in one row, a light line of one pixel between neighbours."""
+    line = np.full((SIZE, 1, 3), 230, np.uint8)
+    return np.concatenate([part for frame in frames for part in (frame, line)][:-1], axis=1)
+
+
 def write_mp4(path: Path, frames: np.ndarray) -> None:
     """An H.264 film of the frames (time, height, width, 3) at 10 frames a second."""
     with av.open(str(path), "w") as container:
@@ -117,17 +128,21 @@ def rows() -> list[dict[str, Any]]:
         for world, accuracy in zip(WORLDS, (diffusion, jepa, *controls), strict=True):
             value = accuracy if split == "id" else 0.5 + 0.6 * (accuracy - 0.5)
             half = 0.0 if value == 0.5 else 1.4 * (value * (1 - value) / 200) ** 0.5
-            names = {"world": world, "task": f"{law}_quads", "law": law, "split": split}
-            headline = split == "id" and law != "constancy"
+            names = {"world": world, "task": "surprise", "law": law, "split": split}
+            headline = law != "constancy"
             found.append(row(value, half, **names, metric="surprise_accuracy", headline=headline))
             found.append(row(value - 0.02, half, **names, metric="surprise_auroc"))
-    for ((task, law, metric, unit), (values, ood, better)), split in product(ROLLOUTS.items(), ("id", "ood")):
+    for ((task, law, metric, unit), (values, ood, better)), split, readout in product(
+        ROLLOUTS.items(), ("id", "ood"), ("pixels", "probe")
+    ):
+        names = {"task": task, "law": law, "split": split, "metric": metric, "unit": unit, "readout": readout}
+        names |= {"floor": values[2], "ceiling": values[5], "higher_is_better": better}
+        names["headline"] = metric != "motion_ratio"
         for world, value in zip(ROLLOUT_WORLDS, values, strict=True):
             if split == "ood" and world in ("diffusion", "jepa"):
                 value = min(value * ood, 1.0) if unit == "share" else value * ood
-            names = {"world": world, "task": task, "law": law, "split": split, "metric": metric, "unit": unit}
-            ends = {"floor": values[2], "ceiling": values[5], "readout": "pixels", "higher_is_better": better}
-            found.append(row(value, 0.1 * value, **names, **ends, headline=split == "id"))
+            if readout == "pixels" or world != "reconstruction":
+                found.append(row(value, 0.1 * value, **names, world=world))
     for metric, better, values in (
         ("physics_iq_spatial_iou", True, (0.21, 0.19, 0.05, 1.0)),
         ("physics_iq_mse", False, (0.016, 0.017, 0.02, 0.0)),
@@ -135,8 +150,8 @@ def rows() -> list[dict[str, Any]]:
         for world, value in zip(("diffusion", "jepa", "copy_last", "truth"), values, strict=True):
             names = {
                 "world": world,
-                "task": "real_futures",
-                "law": "real video",
+                "task": "real video",
+                "law": "motion",
                 "split": "real",
                 "metric": metric,
             }
@@ -237,7 +252,7 @@ def media(folder: Path) -> dict[str, Any]:
             screen = (24, 44) if law == "permanence" else None
             strip = film(3.0 if kind == "possible" or not after else 1.6, 0.0, there, screen)
             frames[kind] = f"media/{law}_{kind}.png"
-            write_png(folder / frames[kind], np.concatenate(list(strip), axis=1))
+            write_png(folder / frames[kind], joined(strip))
         surprise = {
             "jepa": {"possible": [0.21, 0.34], "impossible": [0.24, 0.95]},
             "diffusion": {"possible": [0.61, 0.72], "impossible": [0.60, 0.83]},
@@ -334,3 +349,14 @@ def write_run(folder: Path) -> Path:
 def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A complete run folder; read it, do not change it."""
     return write_run(tmp_path_factory.mktemp("runs") / "demo")
+
+
+@pytest.fixture(scope="session")
+def short_run(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with two laws only, which is quicker to draw."""
+    folder = shutil.copytree(finished_run, tmp_path_factory.mktemp("runs") / "short")
+    results = folder / "physics" / "results.json"
+    content = json.loads(results.read_text())
+    content["results"] = [row for row in content["results"] if row["law"] in ("solidity", "constancy")]
+    results.write_text(json.dumps(content))
+    return folder

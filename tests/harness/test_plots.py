@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidworld.harness import plots
@@ -18,6 +18,7 @@ def make_curve(**lines: list[float | None]) -> Curve:
     return Curve(name="a curve", x_label="x", y_label="error", series=series)
 
 
+@settings(max_examples=40)
 @given(places, st.booleans())
 def test_a_linear_axis_holds_and_orders_its_values(values: list[float], zero: bool) -> None:
     axis = plots.linear_axis(values, zero=zero)
@@ -31,6 +32,7 @@ def test_a_linear_axis_holds_and_orders_its_values(values: list[float], zero: bo
     assert [tick.at for tick in axis.ticks] == sorted({tick.at for tick in axis.ticks})
 
 
+@settings(max_examples=40)
 @given(st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=8))
 def test_a_logarithmic_axis_holds_and_orders_its_values(values: list[float]) -> None:
     axis = plots.log_axis(values)
@@ -55,6 +57,7 @@ def test_beyond_the_axis_is_its_end() -> None:
     assert plots.share_axis().percent(-3.0) == 0
 
 
+@settings(max_examples=40)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=6))
 def test_labels_of_lines_do_not_touch(ends: list[float]) -> None:
     chart = plots.line_chart(make_curve(**{f"line {i}": [0.5, end] for i, end in enumerate(ends)}))

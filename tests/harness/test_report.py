@@ -69,17 +69,13 @@ def page(html: str) -> Page:
 
 
 @pytest.fixture
-def edited(finished_run: Path, tmp_path: Path) -> Callable[..., Path]:
-    """A shorter copy of the run, one of its JSON files changed by a function."""
+def edited(short_run: Path, tmp_path: Path) -> Callable[..., Path]:
+    """A copy of the short run, one of its JSON files changed by a function."""
 
     def edit(name: str, change: Callable[[dict[str, Any]], object]) -> Path:
         folder = tmp_path / "run"
         if not folder.exists():
-            shutil.copytree(finished_run, folder)
-            results = folder / "physics" / "results.json"
-            whole = json.loads(results.read_text())  # two laws are enough, and quick
-            whole["results"] = [row for row in whole["results"] if row["law"] in ("permanence", "constancy")]
-            results.write_text(json.dumps(whole))
+            shutil.copytree(short_run, folder)
         content = json.loads((folder / name).read_text())
         change(content)
         (folder / name).write_text(json.dumps(content))
@@ -175,6 +171,44 @@ def test_every_interval_is_shown(finished_run: Path, page: Page) -> None:
             assert f"{estimate.value} {estimate.interval}" in page.words
 
 
+def test_the_table_keeps_to_the_first_readout_and_the_ranges_trained_on(finished_run: Path) -> None:
+    rows = read_run(finished_run).results.results
+    table = report.tables.headline_table(rows, {})
+    entries = [entry for group in table for entry in group["rows"]]
+    assert {entry["split"] for entry in entries} == {"ID", "real"}
+    assert {entry["forest"].readout for entry in entries} == {"", "pixels"}
+    probed = report.tables.headline_table(rows, {}, secondary=True)
+    assert {entry["forest"].readout for group in probed for entry in group["rows"]} == {"probe"}
+    only_ood = [row for row in rows if row.split == "ood" and row.readout == "probe"]
+    (entry, *_) = report.tables.headline_table(only_ood, {})[0]["rows"]
+    assert (entry["split"], entry["forest"].readout) == ("OOD", "probe")
+
+
+def test_lines_between_frames_are_no_part_of_them(finished_run: Path) -> None:
+    run = read_run(finished_run)
+    strip = report._quad(run, run.media.quads[0])["strips"][0]  # 16 frames of 64 pixels, 15 lines of one
+    assert strip["aspect"] == 1
+    assert strip["length"] == (16 * 64 + 15) / 64
+
+
+def test_one_quad_and_one_rollout_of_a_kind_are_seen_at_once(edited: Callable[..., Path]) -> None:
+    def twice(content: dict[str, Any]) -> None:
+        content["rollouts"] += content["rollouts"][:1]
+        content["quads"] += content["quads"][:1]
+
+    page = render(edited("physics/media.json", twice))
+    assert len(page.all("video")) == 18
+    assert "1 more of Uniform" in page.words
+    assert "1 more quad" in page.words
+
+
+def test_the_noise_level_of_the_diffusion_world_is_named(edited: Callable[..., Path]) -> None:
+    said = {"diffusion_level": 0.7, "jepa_target": "vcreg"}
+    words = render(edited("physics/comparison.json", lambda c: c.update(said))).words
+    assert "noise level 0.7, chosen on a validation split" in words
+    assert "The JEPA's target: vcreg (end to end" in words
+
+
 def test_which_way_is_better_is_said(page: Page) -> None:
     assert "Velocity error ↓ lower is better" in page.words
     assert "Surprise accuracy ↑ higher is better" in page.words
@@ -254,7 +288,7 @@ def test_what_is_missing_is_left_out(edited: Callable[..., Path]) -> None:
     page = render(folder)
     assert not page.all("video")
     ids = {attributes.get("id") for _, attributes in page.elements}
-    assert not {"rollouts", "curves", "training", "law-real-video"} & ids
+    assert not {"rollouts", "curves", "training", "law-motion"} & ids
     assert {"verdicts", "table", "laws", "budget", "provenance"} <= ids
     assert "OOD" not in page.words.replace("(OOD)", "")
 
@@ -293,8 +327,8 @@ def test_text_from_files_is_text(edited: Callable[..., Path]) -> None:
     assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
 
 
-def test_a_strip_that_is_no_png_is_named(finished_run: Path, tmp_path: Path) -> None:
-    folder = shutil.copytree(finished_run, tmp_path / "run")
+def test_a_strip_that_is_no_png_is_named(short_run: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(short_run, tmp_path / "run")
     (folder / "physics" / "media" / "momentum_possible.png").write_bytes(b"not a picture")
     with pytest.raises(UserError, match=r"momentum_possible\.png: should be a PNG"):
         report.render(read_run(folder))
@@ -304,10 +338,10 @@ def test_a_strip_that_is_no_png_is_named(finished_run: Path, tmp_path: Path) -> 
 
 
 def test_the_command_writes_the_page(
-    finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    short_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "page.html"
-    assert make_report(monkeypatch, str(finished_run), "--out", str(out)) == 0
+    assert make_report(monkeypatch, str(short_run), "--out", str(out)) == 0
     assert capsys.readouterr().out.startswith(f"{out} (")
     assert out.read_text(encoding="utf-8").lstrip().startswith("<!doctype html>")
 
@@ -321,6 +355,6 @@ def test_the_command_says_in_one_line_what_is_wrong(
     assert "results.json: not there" in line
 
 
-def test_a_page_that_cannot_be_written_is_an_error_for_people(finished_run: Path, tmp_path: Path) -> None:
+def test_a_page_that_cannot_be_written_is_an_error_for_people(short_run: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be written"):
-        report.write_report(finished_run, tmp_path / "no such folder" / "page.html")
+        report.write_report(short_run, tmp_path / "no such folder" / "page.html")

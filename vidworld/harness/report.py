@@ -1,6 +1,7 @@
 """A run folder as one self-contained page, that says nothing which its files do not."""
 
 import base64
+import functools
 import hashlib
 import re
 import struct
@@ -14,7 +15,7 @@ from vidworld.errors import UserError
 from vidworld.harness import plots
 from vidworld.harness import report_tables as tables
 from vidworld.harness import report_words as words
-from vidworld.harness.report_files import Curve, Quad, Rollout, Run, Series, Verdict, media_bytes, read_run
+from vidworld.harness.report_files import Curve, Quad, Run, Series, Verdict, media_bytes, read_run
 from vidworld.record import write_text
 
 PAGE = Path(__file__).parent / "report_page"
@@ -41,50 +42,42 @@ def write_report(run_folder: Path, out: Path | None = None) -> Path:
 
 def render(run: Run) -> str:
     """The whole page as HTML; every text in it is escaped."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(PAGE),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "title_of": words.title,
-        "world": words.world_label,
-        "setting": words.setting,
-        "color": plots.color_of,
-        "slug": lambda name: re.sub(r"\W+", "-", name),
-    }
     script = (PAGE / "script.js").read_text(encoding="utf-8")
     comparison, rows = run.comparison, run.results.results
     withheld = {
         (verdict.law, verdict.metric): verdict.withheld for verdict in comparison.verdicts if verdict.withheld
     }
     steps = tables.provenance_table(run)
+    jepa = run.stages.get("jepa")
     tried = [entry for entry in comparison.tried if isinstance(entry, dict)]
-    return environment.get_template("page.html").render(
-        run=run,
-        comparison=comparison,
-        words=words,
-        pair=tables.PAIR,
-        script=script,
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        tally=tally(comparison.verdicts),
-        verdicts=[_verdict(run, verdict) for verdict in comparison.verdicts],
-        table=tables.headline_table(rows, withheld),
-        laws=_laws(run),
-        rollouts=[_rollout(run, rollout) for rollout in run.media.rollouts],
-        curves=[chart for chart in map(plots.line_chart, run.media.curves) if chart],
-        training=training_charts(run),
-        most_points=plots.MOST_POINTS,
-        budgets=tables.budget_table(comparison),
-        target=tables.jepa_target(run.stages["jepa"].config) if "jepa" in run.stages else None,
-        tried=tried,
-        tried_columns=list(dict.fromkeys(name for entry in tried for name in entry)),
-        tried_lines=[entry for entry in comparison.tried if isinstance(entry, str)],
-        steps=steps,
-        packages=list(dict.fromkeys(name for step in steps for name in step["versions"])),
-        rows=rows,
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            run=run,
+            comparison=comparison,
+            words=words,
+            pair=tables.PAIR,
+            script=script,
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            tally=tally(comparison.verdicts),
+            verdicts=[_verdict(run, verdict) for verdict in comparison.verdicts],
+            table=tables.headline_table(rows, withheld),
+            probe_table=tables.headline_table(rows, withheld, secondary=True),
+            laws=_laws(run),
+            rollouts=_rollouts(run),
+            curves=[chart for chart in map(plots.line_chart, run.media.curves) if chart],
+            training=training_charts(run),
+            most_points=plots.MOST_POINTS,
+            budgets=tables.budget_table(comparison),
+            target=comparison.jepa_target or (jepa and tables.jepa_target(jepa.config)),
+            tried=tried,
+            tried_columns=list(dict.fromkeys(name for entry in tried for name in entry)),
+            tried_lines=[entry for entry in comparison.tried if isinstance(entry, str)],
+            steps=steps,
+            packages=list(dict.fromkeys(name for step in steps for name in step["versions"])),
+            rows=rows,
+        )
     )
 
 
@@ -121,6 +114,25 @@ def training_charts(run: Run) -> list[plots.Chart]:
     return [chart for chart in charts if chart]
 
 
+@functools.cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(PAGE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "title_of": words.title,
+        "world": words.world_label,
+        "setting": words.setting,
+        "color": plots.color_of,
+        "slug": lambda name: re.sub(r"\W+", "-", name),
+    }
+    return environment
+
+
 def _verdict(run: Run, verdict: Verdict) -> dict[str, Any]:
     rows = [
         r
@@ -155,8 +167,8 @@ def _laws(run: Run) -> list[dict[str, Any]]:
         {
             "law": law,
             "hint": words.LAWS.get(law, ""),
-            "forests": [forest for forest in found if forest.law == law and forest.headline],
-            "more": [forest for forest in found if forest.law == law and not forest.headline],
+            "forests": [f for f in found if f.law == law and f.headline and not f.secondary],
+            "more": [f for f in found if f.law == law and (f.secondary or not f.headline)],
             "quads": [_quad(run, quad) for quad in run.media.quads if quad.law == law],
             "verdicts": [_verdict(run, verdict) for verdict in run.comparison.verdicts if verdict.law == law],
         }
@@ -176,7 +188,10 @@ def _quad(run: Run, quad: Quad) -> dict[str, Any]:
             raise UserError(f"{run.physics / path}: should be a PNG, and is not")
         width, height = struct.unpack(">II", content[16:24])
         frames = frames if horizon else round(width / height)  # without a surprise: taken as square frames
-        strips.append({"kind": kind, "uri": _data_uri(path, content), "aspect": width / frames / height})
+        gap = -width % frames  # the lines between the frames
+        frame_width = (width + gap) / frames - gap
+        strip = {"kind": kind, "uri": _data_uri(path, content), "aspect": frame_width / height}
+        strips.append(strip | {"length": width / frame_width})
     return {
         "quad": quad,
         "strips": strips,
@@ -186,13 +201,15 @@ def _quad(run: Run, quad: Quad) -> dict[str, Any]:
     }
 
 
-def _rollout(run: Run, rollout: Rollout) -> dict[str, Any]:
-    worlds = sorted(rollout.videos, key=lambda name: (name != "truth", words.rank(words.WORLDS, name)))
-    paths = {world: rollout.videos[world] for world in worlds}
-    return {
-        "rollout": rollout,
-        "videos": {w: _data_uri(path, media_bytes(run, path)) for w, path in paths.items()},
-    }
+def _rollouts(run: Run) -> list[dict[str, Any]]:
+    """Per task its rollouts with their films, the truth first."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for rollout in run.media.rollouts:
+        worlds = sorted(rollout.videos, key=lambda name: (name != "truth", words.rank(words.WORLDS, name)))
+        paths = {world: rollout.videos[world] for world in worlds}
+        films = {world: _data_uri(path, media_bytes(run, path)) for world, path in paths.items()}
+        found.setdefault(rollout.task, []).append({"rollout": rollout, "films": films})
+    return [{"task": task, "items": items} for task, items in found.items()]
 
 
 def _data_uri(path: str, content: bytes) -> str:

@@ -78,6 +78,8 @@ class Comparison(_Record):
     notes: list[str] = []
     tried: list[dict[str, Any] | str] = []
     verdicts: list[Verdict] = []
+    jepa_target: str | None = None
+    diffusion_level: float | None = None
 
 
 class Rollout(_Record):

@@ -47,6 +47,7 @@ class Forest:
     ceiling: str
     chance: bool
     headline: bool
+    secondary: bool
     axis: plots.Axis
     estimates: list[Estimate]
 
@@ -68,28 +69,37 @@ class Forest:
 
 
 def forests(rows: Sequence[Row]) -> list[Forest]:
-    """One forest per law, task, metric and read-out, in the order of the laws and then of the rows."""
+    """One forest per law, task, metric and read-out, in the order of the laws and then of the rows.
+
+    What the probe reads is secondary where the same is read from pixels: two read-outs of one thing, the one
+    that has films to look at first.
+    """
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
         groups.setdefault(_key(row), []).append(row)
-    return sorted((_forest(group) for group in groups.values()), key=lambda f: words.rank(words.LAWS, f.law))
+    by_pixels = {key[:3] for key in groups if key[3] != "probe"}
+    found = [_forest(group, key[3] == "probe" and key[:3] in by_pixels) for key, group in groups.items()]
+    return sorted(found, key=lambda forest: words.rank(words.LAWS, forest.law))
 
 
 def headline_table(
-    rows: Sequence[Row], withheld: Mapping[tuple[str, str], str | None]
+    rows: Sequence[Row], withheld: Mapping[tuple[str, str], str | None], secondary: bool = False
 ) -> list[dict[str, Any]]:
-    """Per law its headline forests, one split each; a withheld headline has its reason in the numbers' place.
+    """Per law its headline forests, in distribution where there is that, else the split that there is.
 
-    `withheld` maps law and metric to the reason. What is withheld is listed although no row is a headline.
+    `withheld` maps law and metric to the reason, which takes the numbers' place; what is withheld is listed
+    although no row of it is a headline.
     """
     found: dict[str, list[dict[str, Any]]] = {}
+    told = {_key(row) for row in rows if row.headline or (row.law, row.metric) in withheld}
+    in_distribution = {_key(row) for row in rows if row.split == "id"}
     for split in sorted({row.split for row in rows}, key=lambda name: words.rank(words.SPLITS, name)):
-        mine = [row for row in rows if row.split == split]
-        kept = {_key(r) for r in mine if r.headline or (split != "ood" and (r.law, r.metric) in withheld)}
-        for forest in forests([row for row in mine if _key(row) in kept]):
-            reason = withheld.get((forest.law, forest.metric))
-            entry = {"forest": forest, "split": words.SPLITS.get(split, split), "withheld": reason}
-            found.setdefault(forest.law, []).append(entry)
+        mine = [row for row in rows if row.split == split and _key(row) in told]
+        for forest in forests([row for row in mine if split != "ood" or _key(row) not in in_distribution]):
+            if forest.secondary == secondary:
+                reason = withheld.get((forest.law, forest.metric))
+                entry = {"forest": forest, "split": words.SPLITS.get(split, split), "withheld": reason}
+                found.setdefault(forest.law, []).append(entry)
     laws = sorted(found, key=lambda law: words.rank(words.LAWS, law))
     return [{"law": law, "hint": words.LAWS.get(law, ""), "rows": found[law]} for law in laws]
 
@@ -150,7 +160,7 @@ def _key(row: Row) -> tuple[str, ...]:
     return (row.law, row.task, row.metric, row.readout or "")
 
 
-def _forest(group: Sequence[Row]) -> Forest:
+def _forest(group: Sequence[Row], secondary: bool) -> Forest:
     first = group[0]
     group = sorted(
         group, key=lambda r: (words.rank(words.WORLDS, r.world), words.rank(words.SPLITS, r.split))
@@ -173,6 +183,7 @@ def _forest(group: Sequence[Row]) -> Forest:
         ceiling="" if ends.ceiling is None else words.number(ends.ceiling),
         chance=chance,
         headline=any(row.headline for row in group) or first.metric == "surprise_accuracy",
+        secondary=secondary,
         axis=axis,
         estimates=[_estimate(row, axis, group) for row in group],
     )

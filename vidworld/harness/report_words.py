@@ -25,13 +25,16 @@ LAWS = {
     "continuity": "Nothing gets from one place to another without crossing what lies between.",
     "solidity": "Solid things do not pass through each other.",
     "constancy": "Colour and size stay the same while hidden.",
-    "uniform": "Left alone, a disc keeps its velocity.",
-    "gravity": "A thrown disc follows its parabola.",
+    "uniform motion": "Left alone, a thing keeps its velocity; thrown, it follows its parabola.",
+    "jump": "Real video: nothing leaps from one place to another.",
+    "freeze": "Real video: what moves does not stop dead.",
+    "missing": "Real video: nothing vanishes.",
 }
 """What each law says, in the order in which laws are listed; laws without a word here come after."""
 
 METRICS = {
-    "surprise_accuracy": "Futures that surprise more after the wrong past than after their own; a tie is ½.",
+    "surprise_accuracy": "Futures that surprise more after the wrong past than after their own; "
+    "a tie counts one half.",
     "surprise_auroc": "How well surprise alone separates impossible from possible clips.",
     "surprise_accuracy_usual": "The usual form: one past, two futures. An emptier scene surprises less.",
     "velocity_error": "Mean distance between predicted and true velocity.",
@@ -101,7 +104,8 @@ def number(value: float | None, low: float | None = None, high: float | None = N
         return scientific(value)
     decimals = 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
     if low is not None and high is not None and high > low:
-        decimals = min(4, max(decimals, -math.floor(math.log10(high - low) + 1e-9)))
+        width = high - low if abs(value) >= 0.1 else (high - low) / 2
+        decimals = min(4, max(decimals, -math.floor(math.log10(width) + 1e-9)))
     elif value and abs(value) < 0.1:
         return f"{value:.2g}".replace("-", "−")
     return f"{value:.{decimals}f}".replace("-", "−")

@@ -10,7 +10,7 @@ function runTogether(rollout) {
   const bar = rollout.querySelector(".controls-bar");
   const slider = bar.querySelector("input");
   const button = (name) => bar.querySelector(`[data-do=${name}]`);
-  let playing = !calm, seen = true, speed = 0, hold = 0, frames = 1, shown = -1;
+  let playing = !calm, seen = false, speed = 0, hold = 0, frames = 1, shown = -1;
 
   const frameNow = () => Math.min(frames - 1, Math.floor(videos[0].currentTime * fps + 1e-3));
   function show(frame) {
@@ -67,12 +67,17 @@ function runTogether(rollout) {
   for (const video of videos) { video.loop = false; video.autoplay = false; video.pause(); }
   const ready = (video) => video.readyState >= 2 ? Promise.resolve()
     : new Promise((done) => ["loadeddata", "error"].forEach((name) => video.addEventListener(name, done, { once: true })));
-  Promise.all(videos.map(ready)).then(() => {
+  let prepared = null; // once the row is first seen: a page may hold many films
+  const prepare = () => Promise.all(videos.map(ready)).then(() => {
     frames = Math.max(1, Math.round(Math.min(...videos.map((video) => video.duration || Infinity)) * fps)) || 1;
     slider.max = frames - 1;
     bar.hidden = false;
     seek(0);
-    new IntersectionObserver(([entry]) => { seen = entry.isIntersecting; apply(); }).observe(rollout);
   });
+  new IntersectionObserver(([entry]) => {
+    seen = entry.isIntersecting;
+    if (seen) prepared ??= prepare();
+    prepared?.then(apply);
+  }).observe(rollout);
 }
 document.querySelectorAll(".rollout").forEach(runTogether);
