@@ -28,7 +28,7 @@ class Metric:
     `surprise`: (surprise) of shape (quad, past, future, chunk)."""
     headline: bool = False
     bounds: tuple[float, float] | None = None
-    """The range of a clip's value where it has one: intervals respect it."""
+    """The range that a mean over clips can have, where it has one; (0, inf) for counts."""
     ideal: float = 0.0
     """What the truth scores."""
     version: int = 1

@@ -82,5 +82,6 @@ METRICS = (
     Metric(
         "phantom_objects", "permanence", "objects", False, phantom_objects,
         ("uniform", "parabola", "collision", "bounce", "billiards", "occlusion"), headline=True,
+        bounds=(0.0, float("inf")),
     ),
 )  # fmt: skip

@@ -120,5 +120,5 @@ METRICS = (
     _accuracy("surprise_accuracy", target_matched, headline=True),
     _accuracy("surprise_accuracy_usual", usual),
     _accuracy("surprise_accuracy_within_quad", within_quad),
-    Metric("surprise_auroc", "", "share", True, auroc, takes="surprise", ideal=1.0),
+    Metric("surprise_auroc", "", "share", True, auroc, takes="surprise", bounds=(0.0, 1.0), ideal=1.0),
 )

@@ -1,0 +1,153 @@
+"""From values of single clips to rows: one number a world, task and metric, with its interval."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy import ndarray
+
+from vidworld.errors import UserError
+from vidworld.harness.bench import Value
+from vidworld.harness.statistics import Bounds, interval
+from vidworld.metrics import METRICS
+
+FLOOR, CEILING = "copy_last", "truth"
+CONTROLS = ("untrained", "untrained_diffusion", "zero", "copy_last", "frame_difference", "blind")
+CONTROL_LIMIT = 0.60
+"""Accuracy of a control above which a law's quads can be told without physics (Source: JEPA's record)."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One number of one world, with its interval and what it lies between."""
+
+    world: str
+    task: str
+    law: str
+    split: str
+    metric: str
+    value: float
+    low: float
+    high: float
+    n: int
+    """Clips or quads that count."""
+    unit: str
+    higher_is_better: bool | None
+    """None: the aim is the ceiling, and neither side of it is better."""
+    floor: float | None
+    ceiling: float | None
+    seed: int | None
+    """Of the training run; None over several."""
+    readout: str | None
+    headline: bool
+
+
+@dataclass(frozen=True)
+class Key:
+    """What the values of one row have in common."""
+
+    world: str
+    readout: str | None
+    task: str
+    law: str
+    split: str
+    metric: str
+
+
+def rows_from_clips(values: Iterable[Value]) -> list[Row]:
+    """One row for every world, read-out, task, law, split and metric.
+
+    Floor and ceiling are copy-last and the truth through the same read-out, where they were measured.
+
+    Raises: UserError where one clip has two values for the same thing.
+    """
+    tables = tabulate(values)
+    intervals = {key: interval(table.values, bounds_of(key.metric)) for key, table in tables.items()}
+    closed = withheld({key: found.value for key, found in intervals.items()})
+    rows = []
+    for key, found in intervals.items():
+        metric, table = METRICS.get(key.metric), tables[key]
+
+        def of(world: str, key: Key = key) -> float | None:
+            other = intervals.get(Key(world, key.readout, key.task, key.law, key.split, key.metric))
+            return None if other is None else other.value
+
+        rows.append(
+            Row(
+                **asdict(key) | asdict(found),
+                unit=table.unit,
+                higher_is_better=metric.higher_is_better if metric else better_is_higher(key.metric),
+                floor=of(FLOOR),
+                ceiling=of(CEILING),
+                seed=table.seeds[0] if len(table.seeds) == 1 else None,
+                headline=bool(metric and metric.headline) and (key.law, key.split, key.metric) not in closed,
+            )
+        )
+    return rows
+
+
+@dataclass(frozen=True)
+class Table:
+    """The values of one row: (seed, clip), NaN where a clip has none for a seed."""
+
+    values: ndarray
+    seeds: tuple[int, ...]
+    identities: tuple[str, ...]
+    unit: str
+
+    def at(self, identities: Sequence[str]) -> ndarray:
+        """The columns of these clips, all of which must be there."""
+        column = {identity: number for number, identity in enumerate(self.identities)}
+        chosen: ndarray = self.values[:, [column[identity] for identity in identities]]
+        return chosen
+
+
+def tabulate(values: Iterable[Value]) -> dict[Key, Table]:
+    """The values of each row as a table over seeds and clips.
+
+    Raises: UserError where one clip has two values for the same thing.
+    """
+    cells: dict[Key, dict[tuple[int, str], Value]] = defaultdict(dict)
+    for value in values:
+        key = Key(value.world, value.readout, value.task, value.law, value.split, value.metric)
+        if (value.seed, value.identity) in cells[key]:
+            raise UserError(
+                f"{value.world}, {value.metric}: two values for {value.identity}, seed {value.seed}"
+            )
+        cells[key][value.seed, value.identity] = value
+    tables = {}
+    for key, found in cells.items():
+        seeds = tuple(sorted({seed for seed, _ in found}))
+        identities = tuple(sorted({identity for _, identity in found}))
+        table = np.full((len(seeds), len(identities)), np.nan)
+        row, column = {s: i for i, s in enumerate(seeds)}, {c: i for i, c in enumerate(identities)}
+        for (seed, identity), value in found.items():
+            table[row[seed], column[identity]] = value.value
+        tables[key] = Table(table, seeds, identities, next(iter(found.values())).unit)
+    return tables
+
+
+def bounds_of(metric: str) -> Bounds | None:
+    """The range of a metric's mean."""
+    known = METRICS.get(metric)
+    return known.bounds if known else ((0.0, 1.0) if metric.endswith("_iou") else None)
+
+
+def better_is_higher(metric: str) -> bool:
+    """For metrics outside the registry (real video): an overlap is better high, an error low."""
+    return metric.endswith("_iou") or "score" in metric
+
+
+def withheld(means: Mapping[Key, float]) -> dict[tuple[str, str, str], str]:
+    """(law, split, metric) of the surprise accuracies that a control can reach, and the reason in words."""
+    reasons: dict[tuple[str, str, str], str] = {}
+    for key, mean in means.items():
+        if key.metric == "surprise_accuracy" and key.world in CONTROLS and mean > CONTROL_LIMIT:
+            reason = f"the control {key.world} reaches {mean:.2f}, above {CONTROL_LIMIT:.2f}"
+            place = key.law, key.split, key.metric
+            reasons[place] = f"{reasons[place]}; {reason}" if place in reasons else reason
+    return {
+        place: f"{reason}: these quads can be told without knowing the law"
+        for place, reason in reasons.items()
+    }
