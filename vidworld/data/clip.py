@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, UInt8
@@ -33,8 +33,8 @@ class Tracks:
     visible: Float[Tensor, "clip time object"]
     """Share of the object's area that shows: 0 exactly when it is all hidden, 1 exactly when none is."""
     contact_s: Float[Tensor, "clip object"] = field(default_factory=lambda: torch.tensor(torch.nan))
-    """Seconds from the whole clip's first frame to the object's first contact with another; NaN where there is
-    none or nobody knows (the default)."""
+    """Seconds from the whole clip's first frame to the object's first contact with another; NaN where there
+    is none or nobody knows (the default)."""
 
     def __post_init__(self) -> None:
         if self.contact_s.ndim == 0:
@@ -81,6 +81,7 @@ class Clips:
         )
 
 
+@runtime_checkable
 class ClipSource(Protocol):
     """Anything that gives clips by number: simulated worlds, folders of real video."""
 

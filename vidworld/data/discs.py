@@ -55,7 +55,7 @@ class Motion:
     """Time of each disc's first contact with another disc, NaN for none."""
 
 
-def dot(a: Float[Tensor, "*any 2"], b: Float[Tensor, "*any 2"]) -> Float[Tensor, "*any"]:
+def dot(a: Float[Tensor, "*#any 2"], b: Float[Tensor, "*#any 2"]) -> Float[Tensor, "..."]:
     """The inner product, summed in one order whatever the batch."""
     return a[..., 0] * b[..., 0] + a[..., 1] * b[..., 1]
 

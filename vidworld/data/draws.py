@@ -40,6 +40,13 @@ def clip_streams(name: str, indices: Sequence[int], device: torch.device) -> Int
     return mix(mix(torch.tensor(indices, dtype=torch.int64, device=device)) ^ key(name))
 
 
+def stratum(name: str, indices: Sequence[int], count: int, device: torch.device) -> Int[Tensor, " clip"]:
+    """A number below `count` for each clip: every `count` clips in a row have each once, in random order."""
+    index = torch.tensor(indices, dtype=torch.int64, device=device)
+    blocks = mix(mix(index // count) ^ key(f"{name}/stratum"))
+    return Draws(blocks).order(count).gather(1, (index % count)[:, None])[:, 0]
+
+
 class Draws:
     """Numbers drawn from each stream in turn: every call takes the next ones of all streams."""
 
@@ -77,8 +84,8 @@ class Draws:
 
 def unit_vector(turn: Float[Tensor, "*any"]) -> Float[Tensor, "*any 2"]:
     """The vector that points at this share of a full turn, with exactly rounded operations only."""
-    quarter = (turn * 4).floor()
-    angle = (turn * 4 - quarter - 0.5) * 1.5707963267948966  # in [-pi/4, pi/4]
+    quarter = (turn * 4 + 0.5).floor()
+    angle = (turn * 4 - quarter) * 1.5707963267948966  # in [-pi/4, pi/4]
     square = angle * angle
     sine = angle * (1 + square * (-1 / 6 + square * (1 / 120 + square * (-1 / 5040 + square / 362880))))
     cosine = 1 + square * (-0.5 + square * (1 / 24 + square * (-1 / 720 + square / 40320)))

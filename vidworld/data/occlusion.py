@@ -3,8 +3,8 @@
 The scenario `occlusion` films either world of any layout, at any time; the quads of the four occluded laws
 take both, at the splice. So a network trained on the scenario has seen all that a possible clip shows.
 
-Discs move horizontally, each in a lane of its own. In every layout the passing disc is all hidden for at least
-half a frame before and after `moment_s`, and its centre is clear of the screen a quarter of a clip from it.
+Discs move horizontally, each in a lane of its own. In every layout the passing disc is all hidden for at
+least half a frame before and after `moment_s`, and its centre is clear of the screen a quarter of a clip off.
 """
 
 from collections.abc import Callable
@@ -36,10 +36,10 @@ class Passage:
         self.middle_s = moment_s + shift * dt_s
         self.speed = stage.speed(1)[:, 0]
         self.sign = stage.draws.sign()
-        self.margin = stage.setting.pixel + 0.05
+        self.margin = 1.5 * stage.setting.pixel  # more than a disc's edge fades over
         self.radius = radius
         self.half_width = (
-            radius + self.margin + self.speed * dt_s * (0.5 + shift.abs()) + stage.draws.uniform(0, 0.3)
+            radius + self.margin + self.speed * dt_s * (0.5 + shift.abs()) + stage.draws.uniform(0.0, 0.3)
         )
         self.quarter_s = stage.setting.num_frames / 4 * dt_s
         self.before = self.speed * self.middle_s
@@ -61,7 +61,7 @@ def place_between(
 def screen(stage: Stage, x: PerWorld, lane: PerWorld, passage: Passage) -> Float[Tensor, "world 1 4"]:
     """A screen about `x` that hides the passing disc's lane and some more above and below."""
     height = stage.setting.height
-    more = stage.draws.uniform(0, 1.2, count=2)
+    more = stage.draws.uniform(0.0, 1.2, count=2)
     top = (lane - passage.radius - passage.margin - more[:, 0]).clamp(min=0)
     bottom = (lane + passage.radius + passage.margin + more[:, 1]).clamp(max=height)
     return torch.stack([x - passage.half_width, top, x + passage.half_width, bottom], dim=1)[:, None]
@@ -96,7 +96,7 @@ def scene(
     wall: Float[Tensor, "world 1 3"] | None = None,
     block: Float[Tensor, "world 1 4"] | None = None,
 ) -> Worlds:
-    """A world in the shape of all layouts: two discs (the second the companion), two screens, a block, a wall."""
+    """A world in the shape of all layouts: a disc and a companion, two screens, a block and its wall."""
     zero = torch.zeros_like(x)
     nobody = torch.zeros_like(x, dtype=torch.bool)
     here = nobody | present
@@ -252,7 +252,7 @@ def open_solidity(stage: Stage, moment_s: PerWorld) -> Candidates:
 def _both_sides(
     stage: Stage, way: Passage, stop: PerWorld
 ) -> tuple[PerWorld, PerWorld, Float[Tensor, "world 1 4"], Bool[Tensor, " world"]]:
-    """Lane, middle and screen for a disc that comes from either side to `stop` from the middle, and validity."""
+    """Lane, middle and screen of a disc that comes from either side to `stop` from the middle; validity."""
     farthest = stop + torch.maximum(way.before, way.after) + way.radius
     lane, has_lane = place_between(stage, -way.radius, way.radius, stage.setting.height)
     x, fits = place_between(stage, -farthest, farthest)

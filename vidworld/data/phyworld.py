@@ -3,8 +3,8 @@
 Source: Kang et al., "How far is video generation from world model" (arXiv 2411.02385) and its released
 generators `one_ball_uniform_motion.py`, `one_ball_parabola.py` and `two_balls_collision.py`: a 10 x 10 world,
 32 frames 0.1 s apart, discs that move to the right (of two, towards each other) and may leave the picture at
-the end. Differences: speeds and radii are drawn, not taken from a grid; two discs start anywhere that leaves 8
-frames before the contact, where phyworld keeps those of very different size to one side.
+the end. Differences: speeds and radii are drawn, not taken from a grid; two discs start anywhere that leaves
+8 frames before the contact, where phyworld keeps those of very different size to one side.
 """
 
 import torch
@@ -30,7 +30,7 @@ def _start(
 ) -> Float[Tensor, " world"]:
     """Where a disc starts to be in view for `LEAST_FRAMES_IN_VIEW`; near the left edge if it cannot be."""
     rightmost = WORLD_SIZE - radius - LEAST_FRAMES_IN_VIEW * stage.setting.dt_s * speed
-    near_edge = radius + stage.draws.uniform(0, 0.5)
+    near_edge = radius + stage.draws.uniform(0.0, 0.5)
     return stage.draws.uniform(radius, torch.where(rightmost < radius, near_edge, rightmost))
 
 

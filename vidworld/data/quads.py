@@ -10,14 +10,16 @@ from torch import Tensor
 from vidworld.data import occlusion
 from vidworld.data.clip import Clips
 from vidworld.data.discs import dot
-from vidworld.data.draws import clip_streams
 from vidworld.data.occlusion import Layout
-from vidworld.data.scenarios import COLLISION_RANGES, MOTION_RANGES, collisions
+from vidworld.data.scenarios import COLLISION_RANGES, HEAD_ON, MOTION_RANGES, collisions
 from vidworld.data.simulated import SPLITS, check_name, film
 from vidworld.data.stage import Candidates, Ranges, Sampler, Setting, Stage, sample
+from vidworld.errors import UserError
 
 LEAST_CHANGE = 1.5
-"""How much the velocities after the splice differ, at least (units a second)."""
+"""How much A's velocity differs from B's where the ways cross, at least (units a second)."""
+LEAST_CHANGE_OF_TWO = 3.0
+"""The same for the velocities of two discs that meet, taken as one vector of four."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +57,15 @@ def momentum(stage: Stage, moment_s: Float[Tensor, " world"]) -> Candidates:
     return worlds, valid & (dot(change, change) >= LEAST_CHANGE**2)
 
 
-def collision(stage: Stage, moment_s: Float[Tensor, " world"]) -> Candidates:
-    """A and B: two discs that meet in the same place at the moment, coming from different sides."""
-    (a, b), valid = collisions(stage, moment_s, 2)
-    change = a.velocity - b.velocity
-    return (a, b), valid & (dot(change, change).sum(1) >= LEAST_CHANGE**2)
+def collision(head_on: bool) -> Layout:
+    """A and B: two discs that meet in the same place at the moment, from other velocities."""
+
+    def layout(stage: Stage, moment_s: Float[Tensor, " world"]) -> Candidates:
+        (a, b), valid = collisions(stage, moment_s, 2, head_on)
+        change = a.velocity - b.velocity
+        return (a, b), valid & (dot(change, change).sum(1) >= LEAST_CHANGE_OF_TWO**2)
+
+    return layout
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,7 @@ class Law:
 LAWS: dict[str, Law] = {
     **{law: Law(layouts, occlusion.RANGES, -0.5) for law, layouts in occlusion.LAYOUTS.items()},
     "momentum": Law((momentum,), MOTION_RANGES, 0.0),
-    "collision": Law((collision,), COLLISION_RANGES, 0.0),
+    "collision": Law(tuple(map(collision, HEAD_ON)), COLLISION_RANGES, 0.0),
 }
 
 
@@ -100,16 +106,18 @@ def quads(
 ) -> Quads:
     """The quads of these numbers, each a function of (law, split, seed, number).
 
-    Where discs are hidden at the splice (permanence, constancy, continuity, solidity) they are so in the frames
-    before and after it; where two ways cross (momentum, collision) they do so in frame `splice_frame`.
+    Where discs are hidden at the splice (permanence, constancy, continuity, solidity) they are so in the
+    frames before and after it; where two ways cross (momentum, collision) they do so in `splice_frame`.
     """
     check_name(law, LAWS, "law")
     check_name(split, SPLITS, "split")
+    if not 0 < splice_frame < num_frames:
+        raise UserError(f"{law}: splice_frame {splice_frame} must lie within the {num_frames} frames")
     setting = Setting(num_frames, fps, height_px, width_px)
     rule, moment_s = LAWS[law], (splice_frame + LAWS[law].moment_frames) / fps
     samplers = [at_moment(layout, moment_s) for layout in rule.layouts]
-    streams = clip_streams(f"quad/{law}/{split}/{seed}", indices, torch.device(device))
-    worlds_a, worlds_b = sample(samplers, streams, setting, rule.ranges, split == "ood", law)
+    name, outside = f"quad/{law}/{split}/{seed}", split == "ood"
+    worlds_a, worlds_b = sample(samplers, name, indices, setting, rule.ranges, outside, torch.device(device))
     identity = tuple(f"{law}/{split}/{seed}/{index}" for index in indices)
     a, b = (
         film(worlds, setting, [f"{name}/{side}" for name in identity])

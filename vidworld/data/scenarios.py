@@ -17,9 +17,14 @@ GRAVITY = 5.0
 MOTION_RANGES = Ranges((1.0, 4.0), (0.7, 1.4), ((0.2, 0.8), (4.5, 5.5)), ((0.4, 0.6), (1.5, 1.8)))
 COLLISION_RANGES = Ranges((1.0, 4.0), (0.6, 1.3), ((0.2, 0.8), (4.5, 5.5)), ((0.4, 0.5), (1.4, 1.6)))
 BILLIARDS_RANGES = Ranges((1.0, 4.0), (0.5, 1.0), ((0.2, 0.8), (4.5, 5.5)), ((0.35, 0.45), (1.1, 1.2)))
+HEAD_ON = (True, False, False, False)
+"""A quarter of the collisions are head-on, the others from any direction."""
 RESTITUTION = (0.6, 1.0)
 RESTITUTION_OUTSIDE = (0.35, 0.5)
 LEAST_CLOSING_SPEED = 1.0
+"""Of two discs that meet (units a second)."""
+LEAST_IMPACT = 2.0
+"""Of a disc on the floor (units a second)."""
 
 
 def uniform(stage: Stage) -> Candidates:
@@ -68,7 +73,7 @@ def bounce(stage: Stage) -> Candidates:
     sideways = torch.stack([travel, torch.zeros_like(travel)], dim=1)
     position, valid = stage.place(sideways.clamp(max=0) - radius, sideways.clamp(min=0) + radius)
     position[:, 1] = floor - radius[:, 0] - drop
-    valid = valid & (drop > 0) & (impact > LEAST_CLOSING_SPEED) & (drop + apex <= room) & (rebound <= room)
+    valid = valid & (drop > 0) & (impact > LEAST_IMPACT) & (drop + apex <= room) & (rebound <= room)
     walls = torch.tensor([[0.0, -1.0, -floor]], dtype=torch.float64, device=radius.device).expand(
         len(radius), 1, 3
     )
@@ -80,7 +85,7 @@ def billiards(stage: Stage) -> Candidates:
     """Three to five discs and the picture's four edges, all contacts elastic."""
     radius, color = stage.radius(5), stage.colors(5)
     velocity = stage.speed(5)[:, :, None] * stage.draws.direction(5)
-    present = torch.arange(5, device=radius.device) < stage.draws.uniform(3, 6).floor()[:, None]
+    present = torch.arange(5, device=radius.device) < stage.draws.uniform(3.0, 6.0).floor()[:, None]
     room = stage.size - 2 * radius[:, :, None]
     share = stage.draws.uniform(count=10).reshape(-1, 5, 2)
     position = radius[:, :, None] + share * room
@@ -97,45 +102,43 @@ def billiards(stage: Stage) -> Candidates:
     return (stage.worlds(position, velocity, radius, color, present, walls=walls),), valid
 
 
-def collision(stage: Stage) -> Candidates:
-    """Two discs that meet inside the clip, mostly in its second half; in view throughout."""
-    late = stage.draws.chance(0.75)
-    share = stage.draws.uniform()
-    contact_s = stage.setting.duration_s * torch.where(late, 0.5 + 0.4 * share, 0.15 + 0.35 * share)
-    return collisions(stage, contact_s, 1)
+def collision_sampler(head_on: bool) -> Sampler:
+    """A sampler of two discs that meet inside the clip, mostly in its second half, in view throughout."""
+
+    def collision(stage: Stage) -> Candidates:
+        late = stage.draws.chance(0.75)
+        share = stage.draws.uniform()
+        contact_s = stage.setting.duration_s * torch.where(late, 0.5 + 0.4 * share, 0.15 + 0.35 * share)
+        return collisions(stage, contact_s, 1, head_on)
+
+    return collision
 
 
-def collisions(stage: Stage, contact_s: Float[Tensor, " world"], count: int) -> Candidates:
+def collisions(stage: Stage, contact_s: Float[Tensor, " world"], count: int, head_on: bool) -> Candidates:
     """`count` collisions of two discs at one place and time, each from velocities of its own."""
     radius, color = stage.radius(2), stage.colors(2)
     normal = stage.draws.direction(1)[:, 0]  # from the first disc to the second
     offset = torch.stack([-radius[:, :1] * normal, radius[:, 1:] * normal], dim=1)
-    approaches = [approach(stage, normal) for _ in range(count)]
     before = contact_s[:, None, None]
     after = stage.setting.duration_s - before
     low, high = offset - radius[:, :, None], offset + radius[:, :, None]
     valid = torch.ones_like(contact_s, dtype=torch.bool)
-    for incoming in approaches:
-        closing = dot(incoming[:, 0] - incoming[:, 1], normal)
+    approaches = []
+    for _ in range(count):
+        directions = torch.stack([normal, -normal], dim=1) if head_on else stage.draws.direction(2)
+        incoming = stage.speed(2)[:, :, None] * directions
         outgoing = after_contact(incoming, radius * radius, normal)
         for reached in (offset - incoming * before, offset + outgoing * after):
             low = torch.minimum(low, reached - radius[:, :, None])
             high = torch.maximum(high, reached + radius[:, :, None])
-        valid = valid & (closing > LEAST_CLOSING_SPEED)
+        valid = valid & (dot(incoming[:, 0] - incoming[:, 1], normal) > LEAST_CLOSING_SPEED)
+        approaches.append(incoming)
     point, fits = stage.place(low.amin(1), high.amax(1))
     worlds = tuple(
         stage.worlds(point[:, None] + offset - incoming * before, incoming, radius, color)
         for incoming in approaches
     )
     return worlds, valid & fits
-
-
-def approach(stage: Stage, normal: Float[Tensor, "world 2"]) -> Float[Tensor, "world 2 2"]:
-    """Velocities of two discs about to meet: a quarter of the worlds head-on, the others in any direction."""
-    directions = stage.draws.direction(2)
-    head_on = torch.stack([normal, -normal], dim=1)
-    chosen = torch.where(stage.draws.chance(0.25)[:, None, None], head_on, directions)
-    return stage.speed(2)[:, :, None] * chosen
 
 
 def after_contact(
@@ -157,7 +160,7 @@ class Scenario:
 SCENARIOS: dict[str, Scenario] = {
     "uniform": Scenario((uniform,), MOTION_RANGES),
     "parabola": Scenario((parabola,), MOTION_RANGES),
-    "collision": Scenario((collision,), COLLISION_RANGES),
+    "collision": Scenario(tuple(map(collision_sampler, HEAD_ON)), COLLISION_RANGES),
     "bounce": Scenario((bounce,), MOTION_RANGES),
     "billiards": Scenario((billiards,), BILLIARDS_RANGES),
     "occlusion": Scenario(occlusion.SAMPLERS, occlusion.RANGES),

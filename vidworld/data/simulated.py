@@ -7,7 +7,6 @@ import torch
 
 from vidworld.data.clip import Clips, Tracks
 from vidworld.data.discs import Worlds, simulate
-from vidworld.data.draws import clip_streams
 from vidworld.data.render import render, visible_share
 from vidworld.data.scenarios import SCENARIOS
 from vidworld.data.stage import Setting, sample
@@ -81,7 +80,8 @@ class SimulatedClips:
         for index in indices:
             if not 0 <= index < self.length:
                 raise IndexError(f"{self.name} has clips 0 to {self.length - 1}, not {index}")
-        streams = clip_streams(self.name, indices, self.device)
         scenario, outside = SCENARIOS[self.scenario], self.split == "ood"
-        (worlds,) = sample(scenario.samplers, streams, self.setting, scenario.ranges, outside, self.scenario)
+        (worlds,) = sample(
+            scenario.samplers, self.name, indices, self.setting, scenario.ranges, outside, self.device
+        )
         return film(worlds, self.setting, [f"{self.name}/{index}" for index in indices])

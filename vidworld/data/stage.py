@@ -9,12 +9,12 @@ from torch import Tensor
 
 from vidworld.data.clip import WORLD_SIZE
 from vidworld.data.discs import Worlds
-from vidworld.data.draws import Draws, mix
+from vidworld.data.draws import Draws, clip_streams, mix, stratum
 from vidworld.errors import UserError
 
 PALETTE = (
     torch.tensor(
-        [[235, 45, 45], [45, 205, 60], [60, 95, 245], [240, 215, 40], [225, 50, 225], [40, 215, 225]],
+        [[235, 45, 45], [45, 205, 60], [45, 75, 250], [240, 215, 40], [225, 50, 225], [40, 225, 230]],
         dtype=torch.float32,
     )
     / 255
@@ -80,7 +80,7 @@ class Stage:
         self.draws = Draws(streams)
         self.setting = setting
         self.ranges = ranges
-        kind = self.draws.uniform(0, 3).floor()
+        kind = self.draws.uniform(0.0, 3.0).floor()
         self.outside_speed = outside & (kind != 1)
         self.outside_radius = outside & (kind != 0)
         self.size = torch.tensor([WORLD_SIZE, setting.height], dtype=torch.float64, device=streams.device)
@@ -153,18 +153,20 @@ Sampler = Callable[[Stage], Candidates]
 
 def sample(
     samplers: Sequence[Sampler],
-    streams: Int[Tensor, " clip"],
+    name: str,
+    indices: Sequence[int],
     setting: Setting,
     ranges: Ranges,
     outside: bool,
-    name: str,
+    device: torch.device,
 ) -> tuple[Worlds, ...]:
-    """Worlds for each stream, from one of the samplers, each as likely as the others.
+    """Worlds for the clips of these numbers, from each of the samplers for as many; `name` names the stream.
 
     Raises:
         UserError: nothing fits the picture, the rate and the length.
     """
-    kind = Draws(streams).uniform(0, len(samplers)).floor()
+    streams = clip_streams(name, indices, device)
+    kind = stratum(name, indices, len(samplers), device)
     parts = []
     for number, sampler in enumerate(samplers):
         clips = (kind == number).nonzero()[:, 0]
