@@ -150,9 +150,29 @@ def test_films_start_together(page: Page) -> None:
 
 
 def test_verdicts_are_said_in_the_words_of_the_test(page: Page) -> None:
-    assert "JEPA tells the impossible clip more often." in page.words
-    assert "JEPA − diffusion: 0.27 [0.21, 0.33], p < 0.001" in page.words
-    assert "3 JEPA is better Permanence, Momentum, Continuity" in page.words
+    assert (
+        "JEPA is better than diffusion by surprise accuracy (p = 2e-05, corrected for 7 tests)" in page.words
+    )
+    assert "JEPA − diffusion: 0.27 [0.21, 0.33]" in page.words
+    assert "4 JEPA is better Permanence, Momentum, Continuity, Uniform motion" in page.words
+
+
+def test_a_verdict_is_drawn_with_the_numbers_that_it_is_about(finished_run: Path) -> None:
+    run = read_run(finished_run)
+    shown = report._verdict(run, next(v for v in run.comparison.verdicts if v.law == "uniform motion"))[
+        "forest"
+    ]
+    assert (shown.task, shown.readout, shown.splits) == ("Uniform", "pixels", ["ID"])
+    assert shown.of("jepa")[0].value == "0.17"
+
+
+def test_a_chance_that_the_statement_does_not_name_stands_beside_it(finished_run: Path) -> None:
+    run = read_run(finished_run)
+    named, silent = (
+        Verdict(law="a", statement=said, difference=0.2, p_value=0.03) for said in ("p = 0.03", "so")
+    )
+    assert report._verdict(run, named)["detail"] == "difference: 0.20"
+    assert report._verdict(run, silent)["detail"] == "difference: 0.20, p = 0.03"
 
 
 def test_a_withheld_law_has_its_reason_and_no_headline_number(finished_run: Path, page: Page) -> None:
@@ -231,7 +251,7 @@ def test_the_tally_counts_laws_and_nothing_without_verdicts() -> None:
 
 
 def test_without_verdicts_nothing_is_claimed(edited: Callable[..., Path]) -> None:
-    page = render(edited("physics/comparison.json", lambda c: c.pop("verdicts")))
+    page = render(edited("physics/comparison.json", lambda c: [c.pop("verdicts"), c.pop("further_verdicts")]))
     assert "is better" not in page.words.replace("↑ higher is better", "").replace("↓ lower is better", "")
     assert "data do not say" not in page.words
 

@@ -50,34 +50,31 @@ def render(run: Run) -> str:
     steps = tables.provenance_table(run)
     jepa = run.stages.get("jepa")
     tried = [entry for entry in comparison.tried if isinstance(entry, dict)]
-    return (
-        _environment()
-        .get_template("page.html")
-        .render(
-            run=run,
-            comparison=comparison,
-            words=words,
-            pair=tables.PAIR,
-            script=script,
-            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-            tally=tally(comparison.verdicts),
-            verdicts=[_verdict(run, verdict) for verdict in comparison.verdicts],
-            table=tables.headline_table(rows, withheld),
-            probe_table=tables.headline_table(rows, withheld, secondary=True),
-            laws=_laws(run),
-            rollouts=_rollouts(run),
-            curves=[chart for chart in map(plots.line_chart, run.media.curves) if chart],
-            training=training_charts(run),
-            most_points=plots.MOST_POINTS,
-            budgets=tables.budget_table(comparison),
-            target=comparison.jepa_target or (jepa and tables.jepa_target(jepa.config)),
-            tried=tried,
-            tried_columns=list(dict.fromkeys(name for entry in tried for name in entry)),
-            tried_lines=[entry for entry in comparison.tried if isinstance(entry, str)],
-            steps=steps,
-            packages=list(dict.fromkeys(name for step in steps for name in step["versions"])),
-            rows=rows,
-        )
+    page = _environment().get_template("page.html")
+    return page.render(
+        run=run,
+        comparison=comparison,
+        words=words,
+        pair=tables.PAIR,
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        tally=tally(comparison.verdicts),
+        verdicts=[_verdict(run, verdict) for verdict in comparison.verdicts],
+        table=tables.headline_table(rows, withheld),
+        probe_table=tables.headline_table(rows, withheld, secondary=True),
+        laws=_laws(run),
+        rollouts=_rollouts(run),
+        curves=[chart for chart in map(plots.line_chart, run.media.curves) if chart],
+        training=training_charts(run),
+        most_points=plots.MOST_POINTS,
+        budgets=tables.budget_table(comparison),
+        target=comparison.jepa_target or (jepa and tables.jepa_target(jepa.config)),
+        tried=tried,
+        tried_columns=list(dict.fromkeys(name for entry in tried for name in entry)),
+        tried_lines=[entry for entry in comparison.tried if isinstance(entry, str)],
+        steps=steps,
+        packages=list(dict.fromkeys(name for step in steps for name in step["versions"])),
+        rows=rows,
     )
 
 
@@ -134,34 +131,36 @@ def _environment() -> jinja2.Environment:
 
 
 def _verdict(run: Run, verdict: Verdict) -> dict[str, Any]:
+    """The verdict with its difference in words, and the forest that shows it."""
     rows = [
-        r
-        for r in run.results.results
-        if (r.law, r.metric) == (verdict.law, verdict.metric) and r.split != "ood"
+        row
+        for row in run.results.results
+        if (row.law, row.metric) == (verdict.law, verdict.metric)
+        and row.task == (verdict.task or row.task)
+        and row.split != "ood"
     ]
-    found = tables.forests(rows)
-    detail = ""
+    found = sorted(tables.forests(rows), key=lambda forest: forest.secondary)
+    parts = []
     if verdict.difference is not None:
         value = words.number(verdict.difference, verdict.low, verdict.high)
         bounds = words.interval(verdict.difference, verdict.low, verdict.high)
-        parts = (
-            f"{verdict.contrast or 'difference'}: {value} {bounds}".strip(),
-            words.p_text(verdict.p_value),
-        )
-        detail = ", ".join(part for part in parts if part)
+        parts.append(f"{verdict.contrast or 'difference'}: {value} {bounds}".strip())
+        if "p = " not in verdict.statement:
+            parts.append(words.p_text(verdict.p_value))
     return {
         "law": verdict.law,
         "hint": words.LAWS.get(verdict.law, ""),
         "statement": verdict.statement,
         "kind": "withheld" if verdict.withheld else verdict.better or "undecided",
         "withheld": verdict.withheld,
-        "detail": "" if verdict.withheld else detail,
+        "detail": "" if verdict.withheld else ", ".join(part for part in parts if part),
         "forest": found[0] if found and not verdict.withheld else None,
     }
 
 
 def _laws(run: Run) -> list[dict[str, Any]]:
     found = tables.forests(run.results.results)
+    said = [*run.comparison.verdicts, *run.comparison.further_verdicts]
     names = dict.fromkeys([*(forest.law for forest in found), *(quad.law for quad in run.media.quads)])
     return [
         {
@@ -170,7 +169,7 @@ def _laws(run: Run) -> list[dict[str, Any]]:
             "forests": [f for f in found if f.law == law and f.headline and not f.secondary],
             "more": [f for f in found if f.law == law and (f.secondary or not f.headline)],
             "quads": [_quad(run, quad) for quad in run.media.quads if quad.law == law],
-            "verdicts": [_verdict(run, verdict) for verdict in run.comparison.verdicts if verdict.law == law],
+            "verdicts": [_verdict(run, verdict) for verdict in said if verdict.law == law],
         }
         for law in sorted(names, key=lambda name: words.rank(words.LAWS, name))
     ]

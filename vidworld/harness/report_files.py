@@ -61,6 +61,7 @@ class Verdict(_Record):
     statement: str
     better: str | None = None
     metric: str = "surprise_accuracy"
+    task: str | None = None
     p_value: Number = None
     difference: Number = None
     low: Number = None
@@ -78,6 +79,7 @@ class Comparison(_Record):
     notes: list[str] = []
     tried: list[dict[str, Any] | str] = []
     verdicts: list[Verdict] = []
+    further_verdicts: list[Verdict] = []
     jepa_target: str | None = None
     diffusion_level: float | None = None
 
