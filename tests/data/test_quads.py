@@ -1,7 +1,7 @@
 """Quads: impossible clips are made of possible ones' frames, and nothing but physics tells them apart."""
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 
 import pytest
 import torch
@@ -15,11 +15,11 @@ from vidworld.data.occlusion import LAYOUTS
 from vidworld.data.quads import LAWS, LEAST_CHANGE, Quads, quads, splice
 from vidworld.errors import UserError
 
-COUNT = 100
+COUNT = 48
 SPLICE = 8
 
 
-@lru_cache(maxsize=2)
+@cache
 def made(law: str, split: str = "id") -> Quads:
     return quads(law, split, 0, range(COUNT))
 
@@ -64,7 +64,7 @@ def test_at_the_splice_both_look_the_same(law: str, split: str) -> None:
     frames = (SPLICE - 1, SPLICE) if law in LAYOUTS else (SPLICE,)
     for frame in frames:
         difference = four.a.frames[:, frame].int() - four.b.frames[:, frame].int()
-        assert difference.abs().max() <= (0 if law in LAYOUTS else 1)
+        assert difference.abs().max() == 0
 
 
 @pytest.mark.parametrize("law", LAWS)
@@ -72,9 +72,10 @@ def test_at_the_splice_both_look_the_same(law: str, split: str) -> None:
 def test_pasts_differ_and_futures_differ(law: str, split: str) -> None:
     """By at least five pixels' worth of full change in the first and in the last chunk of four frames."""
     four = made(law, split)
-    change = (four.a.frames.int() - four.b.frames.int()).abs().amax(2).flatten(2).sum(2) / 255
-    assert change[:, :4].amax(1).min() > 5
-    assert change[:, 12:].amax(1).min() > 5
+    a, b = four.a.frames, four.b.frames
+    for chunk in (slice(0, 4), slice(12, 16)):
+        change = torch.maximum(a[:, chunk], b[:, chunk]) - torch.minimum(a[:, chunk], b[:, chunk])
+        assert (change.amax(2).double().sum((2, 3)) / 255).amax(1).min() > 5
 
 
 def accuracy(first: Float[Tensor, " pair"], second: Float[Tensor, " pair"]) -> float:
@@ -86,10 +87,11 @@ def accuracy(first: Float[Tensor, " pair"], second: Float[Tensor, " pair"]) -> f
 def test_a_frames_only_model_is_right_in_one_half(law: str) -> None:
     four = made(law)
     random = torch.Generator().manual_seed(0)
-    weights = torch.randint(-9, 10, (3 * 64 * 64,), generator=random, dtype=torch.int64)
+    weights = torch.randint(-9, 10, (3 * 16 * 16,), generator=random, dtype=torch.int64)
 
     def surprise(clips: Clips) -> Float[Tensor, " clip"]:
-        return (clips.frames.long().flatten(2) @ weights).square().sum(1).double()  # whole numbers: exact
+        pixels = clips.frames[..., 2::4, 2::4].long().flatten(2)
+        return (pixels @ weights).square().sum(1).double()  # whole numbers: exact
 
     first = torch.cat([surprise(four.a), surprise(four.b)])
     second = torch.cat([surprise(four.a_then_b), surprise(four.b_then_a)])
@@ -119,7 +121,7 @@ CONTROLS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 @pytest.mark.parametrize("law", LAWS)
 def test_controls_that_know_no_physics_do_not_pass(law: str, split: str) -> None:
     scores = {name: target_matched(made(law, split), surprise) for name, surprise in CONTROLS.items()}
-    assert max(scores.values()) <= 0.56, scores
+    assert max(scores.values()) <= 0.55, scores
     assert scores["frame difference"] == 0.5
 
 
