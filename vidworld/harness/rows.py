@@ -112,9 +112,8 @@ def tabulate(values: Iterable[Value]) -> dict[Key, Table]:
     for value in values:
         key = Key(value.world, value.readout, value.task, value.law, value.split, value.metric)
         if (value.seed, value.identity) in cells[key]:
-            raise UserError(
-                f"{value.world}, {value.metric}: two values for {value.identity}, seed {value.seed}"
-            )
+            what = f"{value.world}, {value.metric}, {value.identity}, seed {value.seed}"
+            raise UserError(f"{what}: has two values; each clip is measured once a seed")
         cells[key][value.seed, value.identity] = value
     tables = {}
     for key, found in cells.items():

@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 from numpy.random import Generator
-from scipy import stats
+from scipy.special import ndtri, stdtrit
 
 from vidworld.errors import UserError
 
@@ -69,13 +69,13 @@ def interval(values: Values, bounds: Bounds | None = None, level: float = LEVEL,
     if bounds is not None:
         if not bounds[0] - 1e-9 <= mean <= bounds[1] + 1e-9:
             raise UserError(f"a mean of {mean:g} leaves its bounds, {bounds[0]:g} to {bounds[1]:g}")
-        low, high = _wilson(mean, clip_error, n, float(stats.t.ppf((1 + level) / 2, max(n - 1, 1))), bounds)
+        low, high = _wilson(mean, clip_error, n, float(stdtrit(max(n - 1, 1), (1 + level) / 2)), bounds)
     else:
         draws = _studentised(np.random.default_rng(seed), over_clips) * clip_error
         below, above = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
         low, high = mean - float(above), mean - float(below)
     if runs > 1:  # the two sources of error are independent: their half-widths add as squares do
-        half = float(stats.t.ppf((1 + level) / 2, runs - 1)) * _run_error(values)
+        half = float(stdtrit(runs - 1, (1 + level) / 2)) * _run_error(values)
         low, high = mean - math.hypot(mean - low, half), mean + math.hypot(high - mean, half)
     if bounds is not None:
         low, high = max(low, bounds[0]), min(high, bounds[1])
@@ -83,7 +83,11 @@ def interval(values: Values, bounds: Bounds | None = None, level: float = LEVEL,
 
 
 def compare(
-    first: Values, second: Values, bounds: Bounds | None = None, level: float = LEVEL, seed: int = 0
+    first: Values,
+    second: Float[ndarray, "other_seed other_clip"],
+    bounds: Bounds | None = None,
+    level: float = LEVEL,
+    seed: int = 0,
 ) -> Difference:
     """How much higher the first world scores than the second on the same clips, and whether that is chance.
 
@@ -105,7 +109,7 @@ def compare(
     runs = [(_run_error(x, COUNTS_FROM), len(x) - 1) for x in (first, second)]
     run_error = math.hypot(*(error for error, _ in runs))
     # Welch's degrees of freedom for two worlds whose runs scatter differently.
-    freedom = run_error**4 / sum(e**4 / max(df, 1) for e, df in runs) if run_error > 0 else 0
+    freedom = run_error**4 / sum(e**4 / max(df, 1) for e, df in runs) if run_error > 0 else 0.0
     scatter = _scatter(generator, run_error, freedom)
     if math.hypot(clip_error, run_error) == 0.0:
         half = _agreement_width(n, bounds)
@@ -141,7 +145,7 @@ def clips_needed(deviation: float, difference: float, level: float = LEVEL, powe
         raise UserError(
             f"no number of clips shows a difference of {difference} at a deviation of {deviation}"
         )
-    quantiles = float(stats.norm.ppf((1 + level) / 2) + stats.norm.ppf(power))
+    quantiles = float(ndtri((1 + level) / 2) + ndtri(power))
     return max(2, math.ceil((quantiles * deviation / difference) ** 2))
 
 
@@ -237,6 +241,6 @@ def _agreement_width(n: int, bounds: Bounds | None) -> float:
     """How far the true difference may lie from n equal ones: Wilson's bound for none in n."""
     if bounds is None:
         return 0.0
-    square = float(stats.norm.ppf(0.975)) ** 2
+    square = float(ndtri(0.975)) ** 2
     width = 1.0 if math.isinf(bounds[1]) else bounds[1] - bounds[0]
     return width * square / (n + square)

@@ -51,7 +51,8 @@ def verdicts(values: Iterable[Value]) -> tuple[list[Verdict], list[Verdict]]:
     Each list is corrected for its own length.
     """
     tables = tabulate(values)
-    reasons = withheld({key: float(np.nanmean(table.values)) for key, table in tables.items()})
+    measured = {key: table.values for key, table in tables.items() if np.isfinite(table.values).any()}
+    reasons = withheld({key: float(np.nanmean(table)) for key, table in measured.items()})
     primary: dict[str, Verdict] = {}
     further: list[Verdict] = []
     for key in sorted(_judged(tables), key=lambda key: (key.metric != "surprise_accuracy", key.law)):
