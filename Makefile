@@ -14,6 +14,11 @@ CORES := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 LAUNCH := $(BIN)/accelerate launch --quiet --num_processes 1 --num_machines 1 --dynamo_backend no \
 	--mixed_precision no --num_cpu_threads_per_process $(CORES)
 CONFIGS := configs/$(SCALE)
+# With real videos everything goes to a folder of its own.
+OUT = $(if $(VIDEO),out=runs/$(RUN)/$(1))
+FROM := $(if $(VIDEO),tokenizer=runs/$(RUN)/tokenizer)
+REAL := $(if $(VIDEO),data.real=runs/$(RUN)/real)
+WORLDS := $(if $(VIDEO),$(foreach name,jepa diffusion readout,$(name)=runs/$(RUN)/$(name)) real=runs/$(RUN)/real)
 
 # Nothing that make runs fetches a model.
 export HF_HUB_OFFLINE := 1
@@ -26,11 +31,11 @@ help: ## list these commands
 
 demo: .venv/installed ## train and compare both worlds, with a report (VIDEO=folder adds real videos)
 	$(if $(VIDEO),$(BIN)/vidworld data ingest "$(VIDEO)" --out runs/$(RUN)/real)
-	$(LAUNCH) train/train_tokenizer.py --config $(CONFIGS)/tokenizer.yaml
-	$(LAUNCH) train/train_jepa.py --config $(CONFIGS)/jepa.yaml
-	$(LAUNCH) train/train_diffusion.py --config $(CONFIGS)/diffusion.yaml
-	$(LAUNCH) train/train_readout.py --config $(CONFIGS)/readout.yaml
-	$(LAUNCH) eval/run_physics.py --config $(CONFIGS)/physics.yaml
+	$(LAUNCH) train/train_tokenizer.py --config $(CONFIGS)/tokenizer.yaml $(call OUT,tokenizer) $(REAL)
+	$(LAUNCH) train/train_jepa.py --config $(CONFIGS)/jepa.yaml $(call OUT,jepa) $(FROM) $(REAL)
+	$(LAUNCH) train/train_diffusion.py --config $(CONFIGS)/diffusion.yaml $(call OUT,diffusion) $(FROM) $(REAL)
+	$(LAUNCH) train/train_readout.py --config $(CONFIGS)/readout.yaml $(call OUT,readout) $(FROM)
+	$(LAUNCH) eval/run_physics.py --config $(CONFIGS)/physics.yaml $(call OUT,physics) $(FROM) $(WORLDS)
 	$(BIN)/python eval/make_report.py runs/$(RUN)
 
 demo-short: ## the same path in three minutes, too short to learn much

@@ -7,7 +7,7 @@ from vidworld.config import parse_command_line
 from vidworld.data.mixture import ahead, batch_order
 from vidworld.errors import run_script
 from vidworld.models.dit import DiffusionTransformer
-from vidworld.models.flow import flow_loss, noised, training_levels
+from vidworld.models.flow import flow_loss
 from vidworld.run import begin, count_flops, is_finished
 from vidworld.schema import DiffusionConfig
 from vidworld.tokenizer.autoencoder import Autoencoder
@@ -33,15 +33,9 @@ def main() -> None:
 
     part_clips = config.batch_clips // accelerator.num_processes // config.accumulation
 
-    def loss_of(model: DiffusionTransformer, tokens: torch.Tensor) -> torch.Tensor:
-        noise = torch.randn_like(tokens)
-        level = training_levels(*tokens.shape[:2], config.shift).to(tokens.device)
-        velocity, _ = model(noised(tokens, noise, level), level)
-        return flow_loss(velocity, tokens, noise, level)
-
     def loss_of_sample() -> torch.Tensor:
         with accelerator.autocast():
-            return loss_of(network, batch(0)[:part_clips].to(accelerator.device))
+            return flow_loss(network, batch(0)[:part_clips].to(accelerator.device), config.shift)
 
     run.flops_per_step = count_flops(run, loss_of_sample)
 
@@ -51,7 +45,7 @@ def main() -> None:
         tokens = run.fetch(batches)
         for part in tokens.split(part_clips):
             with accelerator.accumulate(run.model), accelerator.autocast():
-                loss = loss_of(run.model, part)
+                loss = flow_loss(run.model, part, config.shift)
                 run.backward(loss)
         gradient_norm = run.update()
         run.write({"loss": loss, "gradient_norm": gradient_norm})

@@ -90,7 +90,10 @@ def load_model(kind: type[M], run_folder: Path) -> M:
 
 def read_budget(run_folder: Path) -> dict[str, object]:
     """What the finished model of a run folder cost, and from which tokenizer and configuration it came."""
-    budget: dict[str, object] = read_json(run_folder / "model" / "budget.json")
+    path = run_folder / "model" / "budget.json"
+    if not path.exists():
+        raise UserError(f"{run_folder}: no finished model there; train it first, or name another run folder")
+    budget: dict[str, object] = read_json(path)
     return budget
 
 

@@ -3,10 +3,11 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import send_to_device
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.training_utils import EMAModel
 from torch import Tensor
@@ -21,6 +22,8 @@ from vidworld.errors import UserError
 from vidworld.optimiser import count_parameters, make_optimisers, make_schedule
 from vidworld.record import RunLog, prepare_folder
 from vidworld.schema import TrainConfig
+
+Batch = TypeVar("Batch")
 
 
 @dataclass
@@ -55,10 +58,10 @@ class Run:
         for step in bar:
             yield step
 
-    def fetch(self, batches: Iterator[Tensor]) -> Tensor:
+    def fetch(self, batches: Iterator[Batch]) -> Batch:
         """The next batch on the device; the time that it keeps the step waiting is counted."""
         asked = time.monotonic()
-        batch = next(batches).to(self.accelerator.device, non_blocking=True)
+        batch: Batch = send_to_device(next(batches), self.accelerator.device, non_blocking=True)
         self.waited_s += time.monotonic() - asked
         return batch
 

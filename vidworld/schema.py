@@ -148,3 +148,55 @@ class JepaConfig(TrainConfig):
     """The run stops where the embeddings' deviation across clips falls under this part of its first value."""
     collapse_ratio: PositiveFloat = 1.2
     """The run stops where prediction loss over copy-last loss stays above this after the warm-up."""
+
+
+@schema
+class ReadoutConfig(TrainConfig):
+    """train/train_readout.py"""
+
+    tokenizer: Path
+    """The run folder of the tokenizer."""
+    jepa: Path | None = None
+    """The run folder of a JEPA whose embeddings are to be read; without one it is the tokens."""
+    width: Positive = 128
+    depth: Positive = 2
+
+
+@schema
+class PhysicsConfig:
+    """eval/run_physics.py"""
+
+    out: Path
+    """The folder for results.json and what the report shows."""
+    tokenizer: Path
+    diffusion: Path
+    jepa: Path
+    readout: Path
+    """The run folders of what is evaluated."""
+    jepa_readout: Path | None = None
+    """The read-out of a JEPA whose embeddings are not tokens."""
+    real: Path | None = None
+    """A folder that `vidworld data ingest` made, for its held-out split."""
+    seed: int = 0
+    shape: ClipShape = ClipShape()
+    context_frames: Positive = 8
+    scenarios: tuple[str, ...] = ("uniform", "parabola", "collision", "bounce", "billiards", "occlusion")
+    laws: tuple[str, ...] = ("permanence", "collision", "momentum", "constancy", "continuity", "solidity")
+    clips: Positive = 64
+    """Clips of each scenario and split."""
+    quads: Positive = 200
+    """Quads of each law in distribution."""
+    ood_quads: Annotated[int, Field(ge=0)] = 100
+    """Quads of each law out of distribution."""
+    val_quads: Positive = 40
+    """Quads of each law of the validation split, on which the noise levels are chosen."""
+    samples: Positive = 2
+    """Futures that the diffusion world draws of each clip."""
+    sampling_steps: Positive = 10
+    shift: PositiveFloat = 3.0
+    """How the sampling steps lean to the noisy end."""
+    levels: tuple[Share, ...] = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0)
+    """Noise levels of the diffusion world's surprise to choose from."""
+    mixed_precision: Literal["no", "bf16", "fp16"] = "bf16"
+    shown: Positive = 2
+    """Rollouts of each scenario and quads of each law that the report shows."""

@@ -13,5 +13,7 @@ from torch import Tensor
 Frames = UInt8[Tensor, "clip time channel height width"]
 Tokens = Float[Tensor, "clip t h w channel"]
 """Spacetime cells as the worlds see them: normalised per channel with the tokenizer's statistics."""
+Embeddings = Float[Tensor, "clip t h w embedding"]
+"""What a JEPA predicts; tokens, where these are its target."""
 Stream = Float[Tensor, "clip t cell width"]
 """What runs through a transformer: the cells of each chunk in one axis."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -10,9 +10,9 @@ from torch import Tensor
 
 from vidworld.data.clip import Clips
 from vidworld.models.dit import DiffusionTransformer
-from vidworld.models.flow import noised, sample
+from vidworld.models.flow import Velocity, noised, sample
 from vidworld.models.jepa import JointEmbeddingPredictor
-from vidworld.models.layers import Memory
+from vidworld.layers import Memory
 from vidworld.shapes import Tokens
 
 
@@ -41,23 +41,32 @@ class Rollout(NamedTuple):
     """As tokens of the shared tokenizer, which decodes them."""
 
 
-class World(Protocol):
-    """Anything that predicts: a network, a baseline, somebody else's model."""
+@runtime_checkable
+class Scorer(Protocol):
+    """Anything that is surprised: a world, or a control that is none."""
 
     name: str
-
-    def rollout(
-        self, context: Encoded, horizon: int, samples: int = 1, seed: int = 0, actions: Tensor | None = None
-    ) -> Rollout:
-        """The `horizon` chunks after the context."""
-        ...
 
     def surprise(
         self, seen: Encoded, context_length: int, seeds: Sequence[int]
     ) -> Float[Tensor, "clip chunk"]:
         """How badly each chunk from `context_length` on is predicted, given the true chunks before it.
 
-        Clips of equal seed share whatever the world draws at random.
+        Clips of equal seed share whatever is drawn at random.
+        """
+        ...
+
+
+@runtime_checkable
+class World(Scorer, Protocol):
+    """Anything that predicts: a network, a baseline, somebody else's model."""
+
+    def rollout(
+        self, context: Encoded, horizon: int, samples: int, seeds: Sequence[int], actions: Tensor | None = None
+    ) -> Rollout:
+        """The `horizon` chunks after the context.
+
+        Each clip has a seed of its own for whatever is drawn at random, so that no result depends on its batch.
         """
         ...
 
@@ -70,21 +79,22 @@ class JepaWorld:
 
     @torch.no_grad()
     def rollout(
-        self, context: Encoded, horizon: int, samples: int = 1, seed: int = 0, actions: Tensor | None = None
+        self, context: Encoded, horizon: int, samples: int, seeds: Sequence[int], actions: Tensor | None = None
     ) -> Rollout:
         """A JEPA predicts one future: its samples are equal."""
-        embeddings = self.network.context_embeddings(context.tokens)
-        for _ in range(horizon):
-            following = self.network.predict(embeddings, actions)[:, -1:]
-            embeddings = torch.cat((embeddings, following.to(embeddings.dtype)), dim=1)
-        predicted = embeddings[:, -horizon:].unsqueeze(1).expand(-1, samples, -1, -1, -1, -1)
+        following, memories = self.network.predict(self.network.context_embeddings(context.tokens))
+        chunks = [following[:, -1:]]
+        while len(chunks) < horizon:
+            following, memories = self.network.predict(chunks[-1], memories=memories)
+            chunks.append(following)
+        predicted = torch.cat(chunks, dim=1).unsqueeze(1).expand(-1, samples, -1, -1, -1, -1)
         return Rollout(predicted, predicted if self.decoder is None else self.decoder(predicted))
 
     @torch.no_grad()
     def surprise(
         self, seen: Encoded, context_length: int, seeds: Sequence[int]
     ) -> Float[Tensor, "clip chunk"]:
-        predicted = self.network.predict(self.network.context_embeddings(seen.tokens)[:, :-1])
+        predicted, _ = self.network.predict(self.network.context_embeddings(seen.tokens)[:, :-1])
         target = self.network.embeddings(seen.tokens)[:, 1:]
         error = (predicted.float() - target.float()).square().mean(dim=(2, 3, 4))
         return error[:, context_length - 1 :]
@@ -106,16 +116,16 @@ class DiffusionWorld:
 
     @torch.no_grad()
     def rollout(
-        self, context: Encoded, horizon: int, samples: int = 1, seed: int = 0, actions: Tensor | None = None
+        self, context: Encoded, horizon: int, samples: int, seeds: Sequence[int], actions: Tensor | None = None
     ) -> Rollout:
         """Chunk after chunk, each from noise given the clean ones before it, whose keys and values are kept."""
-        generator = torch.Generator().manual_seed(seed)
         tokens = context.tokens.repeat_interleave(samples, dim=0)
         memories = self._remember(tokens, None)
+        shape = (samples, horizon, *tokens.shape[2:])
+        noise = torch.cat([torch.randn(shape, generator=_generator(seed)) for seed in seeds]).to(tokens)
         chunks = []
-        for _ in range(horizon):
-            noise = torch.randn(tokens[:, :1].shape, generator=generator).to(tokens)
-            chunk = sample(self._given(memories), noise, self.steps, self.shift)
+        for k in range(horizon):
+            chunk = sample(self._given(memories), noise[:, k : k + 1], self.steps, self.shift)
             chunks.append(chunk)
             memories = self._remember(chunk, memories)
         predicted = torch.cat(chunks, dim=1).unflatten(0, (len(context.tokens), samples))
@@ -149,10 +159,11 @@ class DiffusionWorld:
         velocity = self._given(memories)(noisy, level)
         return (velocity.float() - (noise - chunk).float()).square().mean(dim=(1, 2, 3, 4))
 
-    def _given(self, memories: list[Memory]):  # type: ignore[no-untyped-def]
+    def _given(self, memories: list[Memory]) -> Velocity:
         def velocity(tokens: Tokens, noise_level: float) -> Tokens:
             level = torch.full(tokens.shape[:2], noise_level, device=tokens.device)
-            return self.network(tokens, level, memories=memories)[0]
+            predicted: Tokens = self.network(tokens, level, memories=memories)[0]
+            return predicted
 
         return velocity
 

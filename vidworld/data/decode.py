@@ -24,7 +24,7 @@ TimeBase = Literal["sidecar", "presentation", "average rate"]
 PIECE_FRAMES = 2000  # 130 MB at 128 x 171 px: a long video is read piece by piece
 BLOCK_FRAMES = 16  # full frames at once: 100 MB at 1920 x 1080
 MOST_S = 1e9  # a first frame later than this has no time (decord: -3.7e17)
-LISTED_BUT_MISSING = 0.1  # an index may list frames that are dropped on purpose (variable rates in AVI)
+WHOLE_SHARE = 0.9  # of the frames or of the time that a header tells of
 
 
 class Unreadable(ValueError):
@@ -59,6 +59,7 @@ class Footage:
 @dataclass(frozen=True)
 class _Header:
     listed: int  # frames that the container says it holds, 0 where it does not say
+    duration_s: float | None
     rate: float | None  # frames a second, on average
     height_px: int  # as shown
     width_px: int
@@ -83,7 +84,7 @@ def open_video(path: Path) -> Video:
         others = _pyav_times(path, header)
         if times is None or not _forward(times) or len(others) > len(times):
             decoder, times = "pyav", others
-    if len(times) < (1 - LISTED_BUT_MISSING) * header.listed:
+    if _cut_short(times, header):
         raise Unreadable(f"is cut short: {len(times)} of the {header.listed} frames it lists are there")
     base: TimeBase = "presentation" if _forward(times) else "average rate"
     if base == "average rate":
@@ -153,7 +154,10 @@ def _shrink(
 def _header(path: Path) -> _Header:
     with av.open(str(path)) as container:
         if not container.streams.video:
-            raise Unreadable("holds no video stream")
+            sound = bool(container.streams.audio)
+            raise Unreadable(
+                "holds sound but no picture" if sound else "holds no picture: it may be cut short"
+            )
         stream = container.streams.video[0]
         frame = next(iter(container.decode(stream)), None)
         if frame is None:
@@ -163,7 +167,14 @@ def _header(path: Path) -> _Header:
         height, width = frame.height, round(frame.width * aspect)
         if frame.rotation // 90 % 2:
             height, width = width, height
-        return _Header(stream.frames, float(rate) if rate else None, height, width)
+        duration = stream.duration * stream.time_base if stream.duration and stream.time_base else None
+        return _Header(
+            listed=stream.frames,
+            duration_s=float(duration) if duration else None,
+            rate=float(rate) if rate else None,
+            height_px=height,
+            width_px=width,
+        )
 
 
 def _decord_times(path: Path) -> Float64[np.ndarray, " time"] | None:
@@ -190,6 +201,16 @@ def _pyav_times(path: Path, header: _Header) -> Float64[np.ndarray, " time"]:
             raise Unreadable(f"is cut short: {there}") from error
         raise Unreadable(f"cannot be decoded after {len(times)} frames ({_reason(error)})") from error
     return np.sort(np.asarray(times))  # frames come in the order of showing, AVI's times do not
+
+
+def _cut_short(times: Float64[np.ndarray, " time"], header: _Header) -> bool:
+    """Whether frames are missing, and the time that they would take: AVI lists empty places as frames."""
+    if len(times) >= WHOLE_SHARE * header.listed:
+        return False
+    if header.duration_s is None or len(times) < 2 or not _forward(times):
+        return True
+    there_s = times[-1] - times[0] + np.median(np.diff(times))
+    return bool(there_s < WHOLE_SHARE * header.duration_s)
 
 
 def _forward(times: Float64[np.ndarray, " time"]) -> bool:

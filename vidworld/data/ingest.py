@@ -10,6 +10,7 @@ from pathlib import Path
 
 import av
 import cv2
+from pydantic import TypeAdapter
 from tqdm import tqdm
 
 from vidworld.data import real_store
@@ -174,9 +175,9 @@ def _finished(out: Path, fingerprint: str) -> Ingested | None:
     record = real_store.read_record(out)
     if record is None:
         raise UserError(f"{out}: is there already and is no ingested data set: name another folder")
-    if record["fingerprint"] != fingerprint:
+    if record.get("fingerprint") != fingerprint:
         return None
-    files = tuple(FileRecord(**one) for one in record["files"])
+    files = TypeAdapter(tuple[FileRecord, ...]).validate_python(record["files"])
     aside = json.loads((out / real_store.SET_ASIDE_NAME).read_text(encoding="utf-8"))
     return Ingested(out, files, tuple(SetAside(**one) for one in aside), reused=True)
 

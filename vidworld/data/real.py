@@ -73,7 +73,7 @@ class RealClips:
         return [i for i, shot in enumerate(self._shots) if shot == self._shots[index]]
 
     def later(self, frames: int) -> dict[int, int]:
-        """For clips that have one: the number of the clip of the same shot that starts so many frames later."""
+        """For clips that have one: the number of the clip of the shot that starts so many frames later."""
         at = {(shot, start): i for i, (shot, start) in enumerate(zip(self._shots, self._starts, strict=True))}
         found = {i: at.get((shot, start + frames)) for (shot, start), i in at.items()}
         return {i: other for i, other in found.items() if other is not None}

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -13,7 +13,6 @@ from scipy import ndimage
 from vidworld.data.clip import Clips
 from vidworld.data.quads import Quads, splice
 from vidworld.data.real import RealClips
-from vidworld.data.simulated import check_name
 
 Kind = Literal["jump", "freeze", "missing"]
 """What is wrong in the impossible clips.
@@ -63,7 +62,6 @@ def real_quads(
     Only clips of a static camera count, where something moves before and after the splice and what is wrong
     shows. `jump_frames` is a multiple of the stride that the clips were cut with.
     """
-    check_name(kind, get_args(Kind), "kind of real quads")
     later = source.later(jump_frames) if kind == "jump" else {}
     able = [i for i, static in enumerate(source.static_camera) if static and (kind != "jump" or i in later)]
     taken: dict[str, int] = {}
@@ -101,7 +99,8 @@ def held(a: Pictures, splice_frame: int) -> Pictures:
 def background_of(shot: Pictures) -> Background:
     """What the frames of a shot mostly show, and where that is the background for sure."""
     some = shot[:: max(1, len(shot) // BACKGROUND_FRAMES)]
-    usual = np.median(some, axis=0).astype(np.int16)
+    level = np.median(some, axis=(2, 3), keepdims=True)  # exposures change
+    usual = np.asarray(np.median(some - level, axis=0) + np.median(level, axis=0), np.int16)
     same = _furthest(some, _lit(usual, some)) <= SEEN_LEVELS
     return Background(usual, same.mean(0) >= BACKGROUND_SHARE)
 
@@ -127,7 +126,7 @@ def shows(a: Pictures, b: Pictures, splice_frame: int, within: int = 4) -> bool:
     """Whether something moves in `a` on both sides of the splice and `b` differs on both, so near to it."""
     past = slice(max(0, splice_frame - within), splice_frame)
     future = slice(splice_frame, splice_frame + within)
-    moves = [_most_changed(a[part][:1], a[part]) for part in (past, future)]
+    moves = [_most_changed(np.repeat(a[part][:1], len(a[part]), axis=0), a[part]) for part in (past, future)]
     differs = [_most_changed(a[part], b[part]) for part in (past, future)]
     return min(*moves, *differs) >= LEAST_SHARE
 
@@ -135,7 +134,7 @@ def shows(a: Pictures, b: Pictures, splice_frame: int, within: int = 4) -> bool:
 def _lit(
     background: Int16[np.ndarray, "channel height width"], frames: Pictures
 ) -> Int16[np.ndarray, "time channel height width"]:
-    """The background as bright as each frame is: exposures change."""
+    """The background as bright as each frame is."""
     offset = np.median(frames - background, axis=(2, 3), keepdims=True)
     return np.asarray(background + offset, np.int16)
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, UInt8
 
-BLACK_LEVEL = 24
+BLACK_LEVEL = 12
 """No pixel of a black frame is brighter; a dark scene with one small lit ball is not black."""
 REPEAT_LEVELS = 2
 """No pixel of a repeated frame differs by more (compression leaves 1 or 2)."""
@@ -23,6 +23,8 @@ CUT_SHARE, CUT_RATIO = 0.15, 4.0
 EDGE_SHARE, EDGE_RATIO, EDGE_FRAMES = 0.02, 10.0, 12
 """Near the start and the end less is enough: a caption over the first frames leaves the scene as it is."""
 NEIGHBOURS = 8
+MOST_STEPS = 2
+"""A cut takes one step from frame to frame, or two by way of a mixture; what takes more is motion."""
 BLACK_BREAK = 3
 """So many black frames are a dropout; more are the end of a shot."""
 
@@ -93,20 +95,19 @@ def _different(
 
 
 def _cuts(grey: UInt8[np.ndarray, "time height width"]) -> Bool[np.ndarray, " step"]:
-    """Whether each step from one frame to the next is a cut: much changes at once, and not around it.
-
-    Comparing with the neighbours is what spares fast motion, which goes on for more than one step.
-    """
+    """Whether each step from one frame to the next is a cut: much changes at once, and not around it."""
     changed = np.array([_changed(a, b) for a, b in pairwise(grey)])
-    usual = np.zeros(len(changed))
+    usual = np.empty(len(changed))
     for i in range(len(changed)):
         around = np.r_[changed[max(0, i - NEIGHBOURS) : i], changed[i + 1 : i + 1 + NEIGHBOURS]]
-        usual[i] = np.median(around) if len(around) else 0.0
+        usual[i] = np.median(around) if len(around) else np.inf  # nothing to compare with
     step = np.arange(len(changed))
     edge = (step < EDGE_FRAMES) | (step >= len(changed) - EDGE_FRAMES)
-    cut = (changed > CUT_SHARE) & (changed > CUT_RATIO * usual)
-    lead = edge & (changed > EDGE_SHARE) & (changed > EDGE_RATIO * usual)
-    return np.asarray(cut | lead, bool)
+    sudden = (changed > CUT_SHARE) & (changed > CUT_RATIO * usual)
+    sudden |= edge & (changed > EDGE_SHARE) & (changed > EDGE_RATIO * usual)
+    runs = np.split(sudden, np.flatnonzero(np.diff(sudden)) + 1)
+    short = [run & (len(run) <= MOST_STEPS) for run in runs]
+    return np.concatenate(short).astype(bool)
 
 
 def _changed(a: UInt8[np.ndarray, "height width"], b: UInt8[np.ndarray, "height width"]) -> float:

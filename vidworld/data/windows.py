@@ -72,7 +72,7 @@ def clip_rate(shot: Shot, event_s: tuple[float, float] | None, options: ClipOpti
     """
     if len(shot.numbers) < 2:
         return Rate(None, "shows nothing that moves")
-    own = 1.0 / float(np.median(np.diff(shot.times_s) / np.diff(shot.numbers)))
+    own = float((shot.numbers[-1] - shot.numbers[0]) / (shot.times_s[-1] - shot.times_s[0]))
     if own < 0.95 * options.fps:
         return Rate(None, f"has {own:.3g} frames a second, fewer than the {options.fps:g} asked for")
     whole_s = float(shot.until_s[-1] - shot.times_s[0])

@@ -29,7 +29,7 @@ MOVED_LEVELS = 10
 KERNEL = np.ones((5, 5), np.uint8)
 
 Video = UInt8[ndarray, "time channel height width"]
-Masks = Bool[ndarray, "time height width"]
+Masks = Bool[ndarray, "time rows columns"]
 
 
 class PhysicsIq(NamedTuple):
@@ -93,7 +93,7 @@ def mean_squared_error(predicted: Video, truth: Video) -> float:
     return float(np.mean(((predicted.astype(np.float64) - truth) / 255.0) ** 2))
 
 
-def _grey(frame: UInt8[ndarray, "channel height width"], enlarge: int) -> UInt8[ndarray, "tall wide"]:
+def _grey(frame: UInt8[ndarray, "channel height width"], enlarge: int) -> UInt8[ndarray, "rows columns"]:
     picture = np.ascontiguousarray(frame.transpose(1, 2, 0))
     if enlarge != 1:
         picture = np.asarray(cv2.resize(picture, None, fx=enlarge, fy=enlarge), np.uint8)

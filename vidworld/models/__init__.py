@@ -1,1 +1,1 @@
-"""The two networks and what they share."""
+"""The two networks, and the flow of the one that generates."""

@@ -7,7 +7,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vidworld.models.layers import Block, Memory, Rotary, initialise, norm
+from vidworld.layers import Block, Memory, Rotary, initialise, norm
 from vidworld.shapes import Tokens
 
 
@@ -15,8 +15,8 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
     """Velocity of a rectified flow over the token grid, with a noise level for each chunk.
 
     Source: DiT (arXiv 2212.09748), its adaptive norm shared by the blocks as in PixArt (arXiv 2310.00426) but of low
-    rank, so that the network stays within 5% of the parameters of a plain transformer of its width and depth; noise
-    levels by chunk as in diffusion forcing (arXiv 2407.01392).
+    rank, so that the network stays within 5% of the parameters of a plain transformer of its width and depth; a noise
+    level for each chunk as in diffusion forcing (arXiv 2407.01392).
     """
 
     @register_to_config
@@ -64,10 +64,13 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         noise_level: Float[Tensor, "clip t"],
         actions: Float[Tensor, "clip t action"] | None = None,
         memories: list[Memory] | None = None,
+        beside: int | None = None,
     ) -> tuple[Tokens, list[Memory]]:
         """Velocity of each token, and the keys and values of all chunks up to the last.
 
-        Noise levels lie in [0, 1], 0 being clean. `memories` stands for earlier chunks: they are seen, not computed.
+        Noise levels lie in [0, 1], 0 being clean. `memories` stand for earlier chunks: they are seen, not computed.
+        With `beside` the tokens stand in the place of the remembered chunks from that number on, each of them seeing
+        those before it.
         """
         b, t, h, w, _ = tokens.shape
         x = self.embed(tokens.flatten(2, 3))  # (b, t, cell, width)
@@ -76,12 +79,13 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         frequencies = get_timestep_embedding(noise_level.flatten() * 1000, 128).to(x.dtype)
         modulation = self.modulation(self.embed_noise(frequencies)).to(x.dtype).view(b, t, 1, 8, -1)
         first = 0 if memories is None else memories[0].keys.shape[2] // (h * w)
+        first = first if beside is None else beside
         rotary = Rotary.of(first, (t, h, w), x.shape[-1] // self.heads, like=x)
         seen = []
         for i, block in enumerate(self.blocks):
             own = (modulation[..., :6, :] + self.block_modulation[i].to(x.dtype)).unbind(dim=-2)
             shifted = (own[0], 1 + own[1], own[2], own[3], 1 + own[4], own[5])
-            x, memory = block(x, rotary, shifted, None if memories is None else memories[i])
+            x, memory = block(x, rotary, shifted, None if memories is None else memories[i], beside)
             seen.append(memory)
         shift, scale = modulation[..., 6:, :].unbind(dim=-2)
         velocity = self.head(torch.addcmul(shift, norm(x), 1 + scale))

@@ -1,19 +1,18 @@
 """Rectified flow: noising, what the network is trained on, and sampling."""
 
-from typing import Protocol
+from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from diffusers.schedulers import FlowMatchEulerDiscreteScheduler
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from vidworld.shapes import Tokens
 
 
-class Velocity(Protocol):
-    """Anything that gives the velocity of tokens at one noise level: a network with its context filled in."""
-
-    def __call__(self, tokens: Tokens, noise_level: float) -> Tokens: ...
+Velocity = Callable[[Tokens, float], Tokens]
+"""Gives the velocity of tokens at one noise level: a network with its context filled in."""
 
 
 def noised(tokens: Tokens, noise: Tokens, noise_level: Float[Tensor, "clip t"]) -> Tokens:
@@ -34,25 +33,26 @@ def shifted(level: Tensor, shift: float) -> Tensor:
     return shift * level / (1 + (shift - 1) * level)
 
 
-def training_levels(clips: int, chunks: int, shift: float) -> Float[Tensor, "clip t"]:
-    """Noise levels of a batch: independent for each chunk; in every second clip, chunks before a random one are clean.
+def flow_loss(network: nn.Module, tokens: Tokens, shift: float) -> Float[Tensor, ""]:
+    """Mean squared error of the velocity of two noisy chunks, each given the clean chunks before it.
 
-    Source: diffusion forcing (arXiv 2407.01392). A rollout always has clean chunks before the one that it makes,
-    hence the second half. The clean chunks teach nothing; `flow_loss` leaves them out.
+    One pass over the clean chunks remembers their keys and values, a second one denoises two neighbouring chunks, each
+    at a level of its own and beside its clean self. So every target has the clean past that a rollout has; with noise
+    on all chunks of one pass, as in diffusion forcing, hardly one in four has (DECISIONS.md, 2026-11-22).
+
+    Raises:
+        ValueError: the clips have fewer than three chunks.
     """
-    level = shifted(torch.rand(clips, chunks), shift)
-    first_noisy = torch.randint(1, chunks, (clips, 1)) if chunks > 1 else torch.zeros(clips, 1)
-    clean = (torch.arange(chunks) < first_noisy) & (torch.arange(clips) % 2 == 0)[:, None]
-    return level.masked_fill(clean, 0.0)
-
-
-def flow_loss(
-    velocity: Tokens, tokens: Tokens, noise: Tokens, noise_level: Float[Tensor, "clip t"]
-) -> Float[Tensor, ""]:
-    """Mean squared error of the velocity over the chunks that carry noise."""
-    error = (velocity.float() - (noise - tokens).float()).square().mean(dim=(2, 3, 4))
-    noisy = noise_level > 0
-    return (error * noisy).sum() / noisy.sum().clamp_min(1)
+    b, t = tokens.shape[:2]
+    if t < 3:
+        raise ValueError(f"a clip of {t} chunks leaves no two of them a past")
+    first = int(torch.randint(1, t - 1, ()))
+    _, memories = network(tokens[:, :-1], torch.zeros(b, t - 1, device=tokens.device))
+    chunks = tokens[:, first : first + 2]
+    level = shifted(torch.rand(b, 2), shift).to(tokens.device)
+    noise = torch.randn_like(chunks)
+    velocity, _ = network(noised(chunks, noise, level), level, memories=memories, beside=first)
+    return F.mse_loss(velocity.float(), (noise - chunks).float())
 
 
 def sample(velocity: Velocity, noise: Tokens, steps: int, shift: float) -> Tokens:

@@ -10,9 +10,9 @@ from diffusers.models.modeling_utils import ModelMixin
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vidworld.models.layers import Block, Rotary, initialise, norm
+from vidworld.layers import Block, Memory, Rotary, initialise, norm
 from vidworld.models.regularisers import sketched_gaussian, variance_covariance
-from vidworld.shapes import Tokens
+from vidworld.shapes import Embeddings, Tokens
 
 TargetMode = Literal["frozen", "vcreg", "sigreg", "ema"]
 """What is predicted, and what keeps it from collapsing: see `JointEmbeddingPredictor`."""
@@ -76,7 +76,7 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
                 {"embed": copy.deepcopy(self.embed), "encoder": copy.deepcopy(self.encoder)}
             ).requires_grad_(False)
 
-    def embeddings(self, tokens: Tokens) -> Tokens:
+    def embeddings(self, tokens: Tokens) -> Embeddings:
         """The targets: what a perfect prediction of these tokens would be, each from its own chunk and those before."""
         if self.target == "frozen":
             return tokens
@@ -86,26 +86,43 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         return self._encode(tokens, self.embed, self.encoder)
 
     def predict(
-        self, embeddings: Tokens, actions: Float[Tensor, "clip t action"] | None = None
-    ) -> Tokens:
-        """For each chunk, the embedding of the one after it, given it and those before.
+        self,
+        embeddings: Embeddings,
+        actions: Float[Tensor, "clip t action"] | None = None,
+        memories: list[Memory] | None = None,
+        beside: int | None = None,
+    ) -> tuple[Embeddings, list[Memory]]:
+        """For each chunk, the embedding of the one after it, given it and those before; and what to remember of them.
 
-        `actions` of a chunk are what is done during the chunk after it.
+        `actions` of a chunk are what is done during the chunk after it. `memories` stand for chunks before these;
+        with `beside`, these stand in the place of the remembered ones from that number on, each seeing those before it.
         """
         b, t, h, w, _ = embeddings.shape
-        z = self._encode(embeddings, self.embed, self.encoder) if self.target == "frozen" else embeddings
-        x = z.flatten(2, 3)
+        depth = len(self.encoder) if self.target == "frozen" else 0
+        of_encoder, of_predictor = (None, None) if memories is None else (memories[:depth], memories[depth:])
+        x, remembered = embeddings.flatten(2, 3), []
+        if self.target == "frozen":
+            x, remembered = self._run(self.embed(x), self.encoder, (h, w), of_encoder, beside)
         if self.embed_action is not None and actions is not None:
             x = x + self.embed_action(actions).unsqueeze(2)
-        change = self.head(norm(self._run(x, self.predictor, (h, w)))).view(b, t, h, w, -1)
-        return embeddings + change
+        x, of_these = self._run(x, self.predictor, (h, w), of_predictor, beside)
+        return embeddings + self.head(norm(x)).view(b, t, h, w, -1), remembered + of_these
 
-    def forward(self, tokens: Tokens, actions: Tensor | None = None) -> JepaLoss:
-        """Distance of predicted and target embeddings, over all chunks that have one before them."""
+    def forward(self, tokens: Tokens, actions: Float[Tensor, "clip t action"] | None = None) -> JepaLoss:
+        """Distance of predicted and target embeddings, over all chunks that have one before them.
+
+        A second pass puts the predictions in the place of what they predict and predicts on from there: a rollout of
+        two steps from every chunk. With it a training step goes through as many chunks as the diffusion world's.
+        """
         context = self.context_embeddings(tokens)
         target = self.embeddings(tokens) if self.target in ("frozen", "ema") else context
-        predicted = self.predict(context[:, :-1], None if actions is None else actions[:, 1:])
         aim = target[:, 1:].detach() if self.target == "ema" else target[:, 1:]
+        taken = None if actions is None else actions[:, 1:]
+        predicted, memories = self.predict(context[:, :-1], taken)
+        if context.shape[1] > 2:
+            later = None if taken is None else taken[:, 1:]
+            again, _ = self.predict(predicted[:, :-1], later, memories, beside=1)
+            predicted, aim = torch.cat((predicted, again), dim=1), torch.cat((aim, aim[:, 1:]), dim=1)
         distance = F.l1_loss if self.target == "ema" else F.mse_loss
         prediction = distance(predicted.float(), aim.float())
         regulariser = torch.zeros((), device=tokens.device)
@@ -114,13 +131,13 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         elif self.target == "sigreg":
             regulariser = sketched_gaussian(context.float())
         with torch.no_grad():
+            once = predicted[:, : target.shape[1] - 1]
             copied = distance(target[:, :-1].float(), target[:, 1:].float())
+            ratio = distance(once.float(), target[:, 1:].float()) / copied.clamp_min(1e-12)
             deviation = target.float().std(dim=0).mean() if len(target) > 1 else torch.ones(())
-            ratio = prediction / copied.clamp_min(1e-12)
-        total = prediction + self.regulariser_weight * regulariser
-        return JepaLoss(total, prediction, regulariser, ratio, deviation)
+        return JepaLoss(prediction + self.regulariser_weight * regulariser, prediction, regulariser, ratio, deviation)
 
-    def context_embeddings(self, tokens: Tokens) -> Tokens:
+    def context_embeddings(self, tokens: Tokens) -> Embeddings:
         """What `predict` is given for chunks that were seen: the online encoder's, where the target is a slow copy's."""
         return self._encode(tokens, self.embed, self.encoder) if self.target == "ema" else self.embeddings(tokens)
 
@@ -132,13 +149,24 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         online = [*self.embed.parameters(), *self.encoder.parameters()]
         torch._foreach_lerp_(list(self.target_encoder.parameters()), online, 1 - decay)
 
-    def _encode(self, tokens: Tokens, embed: nn.Module, blocks: nn.ModuleList) -> Tokens:
+    def _encode(self, tokens: Tokens, embed: nn.Module, blocks: nn.ModuleList) -> Embeddings:
         b, t, h, w, _ = tokens.shape
-        x = self._run(embed(tokens.flatten(2, 3)), blocks, (h, w))
-        return (x if self.target == "frozen" else norm(x)).view(b, t, h, w, -1)
+        x, _ = self._run(embed(tokens.flatten(2, 3)), blocks, (h, w))
+        return norm(x).view(b, t, h, w, -1)
 
-    def _run(self, x: Tensor, blocks: nn.ModuleList, grid: tuple[int, int]) -> Tensor:
-        rotary = Rotary.of(0, (x.shape[1], *grid), x.shape[-1] // self.heads, like=x)
-        for block in blocks:
-            x, _ = block(x, rotary)
-        return x
+    def _run(
+        self,
+        x: Tensor,
+        blocks: nn.ModuleList,
+        grid: tuple[int, int],
+        memories: list[Memory] | None = None,
+        beside: int | None = None,
+    ) -> tuple[Tensor, list[Memory]]:
+        first = 0 if memories is None else memories[0].keys.shape[2] // (grid[0] * grid[1])
+        first = first if beside is None else beside
+        rotary = Rotary.of(first, (x.shape[1], *grid), x.shape[-1] // self.heads, like=x)
+        remembered = []
+        for i, block in enumerate(blocks):
+            x, memory = block(x, rotary, memory=None if memories is None else memories[i], beside=beside)
+            remembered.append(memory)
+        return x, remembered

@@ -6,7 +6,7 @@ import torch.distributed.nn.functional as differentiable
 from jaxtyping import Float
 from torch import Tensor
 
-from vidworld.shapes import Tokens
+from vidworld.shapes import Embeddings
 
 
 def over_all_processes(mean: Tensor) -> Tensor:
@@ -22,7 +22,7 @@ def over_all_processes(mean: Tensor) -> Tensor:
 
 
 def variance_covariance(
-    embeddings: Tokens, covariance_weight: float = 1.0
+    embeddings: Embeddings, covariance_weight: float = 1.0
 ) -> Float[Tensor, ""]:
     """How far the embedding channels are from unit deviation or more, and from being uncorrelated.
 
@@ -40,7 +40,7 @@ def variance_covariance(
 
 
 def sketched_gaussian(
-    embeddings: Tokens, projections: int = 256, knots: int = 17, limit: float = 3.0
+    embeddings: Embeddings, projections: int = 256, knots: int = 17, limit: float = 3.0
 ) -> Float[Tensor, ""]:
     """How far random one-dimensional shadows of the embeddings are from a standard normal.
 

@@ -10,7 +10,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vidworld.models.layers import Block, initialise, norm
+from vidworld.layers import Block, initialise, norm
 from vidworld.shapes import Frames, Tokens
 from vidworld.tokenizer.patches import PatchSize, grid_shape, patchify, unpatchify
 

@@ -1,7 +1,7 @@
 """Frames cut into spacetime patches and put together again: exact inverses, no parameters."""
 
 from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Shaped
 from torch import Tensor
 
 from vidworld.errors import UserError
@@ -27,8 +27,8 @@ def grid_shape(num_frames: int, height_px: int, width_px: int, patch_size: Patch
 
 
 def patchify(
-    frames: Float[Tensor, "clip time channel height width"], patch_size: PatchSize
-) -> Float[Tensor, "clip t h w values"]:
+    frames: Shaped[Tensor, "clip time channel height width"], patch_size: PatchSize
+) -> Shaped[Tensor, "clip t h w values"]:
     """The patches of each clip, every patch's values in the order (frame, row, column, channel)."""
     grid_shape(frames.shape[1], frames.shape[3], frames.shape[4], patch_size)
     p, q, r = patch_size
@@ -36,8 +36,8 @@ def patchify(
 
 
 def unpatchify(
-    patches: Float[Tensor, "clip t h w values"], patch_size: PatchSize, channels: int = 3
-) -> Float[Tensor, "clip time channel height width"]:
+    patches: Shaped[Tensor, "clip t h w values"], patch_size: PatchSize, channels: int = 3
+) -> Shaped[Tensor, "clip time channel height width"]:
     """The frames that `patchify` cut into these patches."""
     p, q, r = patch_size
     return rearrange(patches, "b t h w (p q r c) -> b (t p) c (h q) (w r)", p=p, q=q, r=r, c=channels)

@@ -1,0 +1,173 @@
+"""Measures worlds on physics: accelerate launch eval/run_physics.py --config configs/demo/physics.yaml [key=value]."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from tqdm import tqdm
+
+from vidworld.baselines import Blind, ConstantVelocity, CopyLast, FrameDifference
+from vidworld.checkpoint import load_model, read_budget
+from vidworld.config import parse_command_line, resolved
+from vidworld.data.quads import quads
+from vidworld.data.simulated import SimulatedClips
+from vidworld.errors import run_script
+from vidworld.harness.bench import Bench, Value
+from vidworld.harness.comparison import check_tokenizer, compare
+from vidworld.harness.media import save_quads, save_rollouts
+from vidworld.harness.real import measure_real
+from vidworld.harness.results import write_results
+from vidworld.harness.rollouts import measure_rollouts
+from vidworld.harness.surprises import (
+    EncodedQuads,
+    Matrix,
+    choose_levels,
+    measure_surprise,
+    surprise_of,
+    surprise_of_truth,
+)
+from vidworld.models.dit import DiffusionTransformer
+from vidworld.models.jepa import JointEmbeddingPredictor
+from vidworld.readout import Probe
+from vidworld.record import prepare_folder, read_json, write_json
+from vidworld.schema import PhysicsConfig
+from vidworld.tokenizer.autoencoder import Autoencoder
+from vidworld.world import DiffusionWorld, JepaWorld
+
+RUNS = ("tokenizer", "diffusion", "jepa", "readout")
+AT_ONCE = 32
+"""Clips or quads that go through the worlds together."""
+
+
+def main() -> None:
+    config, _ = parse_command_line(PhysicsConfig, description=__doc__)
+    accelerator = Accelerator(mixed_precision=config.mixed_precision)
+    prepare_folder(config.out)
+    inputs = {"config": resolved(config)} | {name: read_budget(getattr(config, name)) for name in RUNS}
+    if is_measured(config.out, inputs):
+        print(f"{config.out}: measured before, from the same models and configuration; nothing to do")
+        return
+    torch.manual_seed(config.seed)
+
+    # --- the worlds, and what they are measured with ---
+    tokenizer = load_model(Autoencoder, config.tokenizer).to(accelerator.device)
+    for folder in (config.diffusion, config.jepa, config.readout):
+        check_tokenizer(folder, tokenizer.fingerprint())
+    probes = {"": load_model(Probe, config.readout).to(accelerator.device)}
+    if config.jepa_readout is not None:
+        probes["jepa"] = load_model(Probe, config.jepa_readout).to(accelerator.device)
+    bench = Bench(tokenizer, probes, accelerator, config.context_frames, config.seed)
+    diffusion, jepa, untrained = load_worlds(config, bench)
+    rollers = [diffusion, jepa, CopyLast(tokenizer), ConstantVelocity(tokenizer)]
+    surprised = [*rollers, *untrained, FrameDifference(), Blind()]
+
+    # --- the diffusion world's noise levels, chosen on a validation split ---
+    val = [encoded_quads(bench, config, law, "val", range(config.val_quads)) for law in config.laws[:3]]
+    table = choose_levels(bench, diffusion, val)
+    best = int(table.mean(axis=0).argmax())
+    for world in (diffusion, untrained[1]):
+        world.levels = (config.levels[best],)
+
+    # --- rollouts, then surprise ---
+    values: list[Value] = []
+    media: dict[str, Any] = {"rollouts": [], "quads": [], "curves": [level_curves(config, table)]}
+    splits = ("id", "ood")
+    for scenario, split in progress([(s, p) for s in config.scenarios for p in splits], "rollouts", accelerator):
+        source = SimulatedClips(scenario, split, config.seed, config.clips, *vars(config.shape).values())
+        for numbers in batches(range(config.clips), accelerator):
+            values += measure_rollouts(bench, rollers, source.clips(numbers), scenario, split, config.samples)
+        if split == "id" and accelerator.is_main_process:
+            shown = source.clips(range(min(config.shown, config.clips)))
+            media["rollouts"] += save_rollouts(bench, rollers, shown, scenario, config.out)
+    counts = {"id": config.quads, "ood": config.ood_quads}
+    for law, split in progress([(law, p) for law in config.laws for p in splits], "surprise", accelerator):
+        for numbers in batches(range(counts[split]), accelerator):
+            encoded = encoded_quads(bench, config, law, split, numbers)
+            surprises: dict[str, Matrix] = {w.name: surprise_of(bench, w, encoded) for w in surprised}
+            surprises["truth"] = surprise_of_truth(bench, encoded)
+            for name, matrix in surprises.items():
+                values += measure_surprise(matrix, name, encoded.quads, split, bench)
+            if split == "id" and numbers[0] == 0:
+                shown_worlds = {name: surprises[name] for name in ("diffusion", "jepa", "copy_last")}
+                media["quads"] += save_quads(bench, encoded.quads, shown_worlds, config.shown, config.out)
+    if config.real is not None:
+        of_real, shown = measure_real(bench, config.real, [diffusion, jepa, CopyLast(tokenizer)], surprised, config)
+        values += of_real
+        media["rollouts"] += shown
+
+    # --- from all processes to files ---
+    values = gather_object(values)
+    if accelerator.is_main_process:
+        comparison = compare({"diffusion": config.diffusion, "jepa": config.jepa})
+        comparison["inputs"] = inputs
+        comparison["jepa_target"] = jepa.network.target
+        comparison["diffusion_level"] = config.levels[best]
+        write_json(config.out / "media.json", media)
+        write_results(config.out, values, comparison, config.seed)
+        print(f"{config.out / 'results.json'}: {len(values)} values of clips and quads")
+
+
+def is_measured(out: Path, inputs: dict[str, Any]) -> bool:
+    """Whether the folder holds the results of these very models and this configuration."""
+    if not (out / "results.json").exists() or not (out / "comparison.json").exists():
+        return False
+    return bool(read_json(out / "comparison.json").get("inputs") == inputs)
+
+
+def load_worlds(
+    config: PhysicsConfig, bench: Bench
+) -> tuple[DiffusionWorld, JepaWorld, tuple[JepaWorld, DiffusionWorld]]:
+    """The trained worlds, and networks of the same shape that were never trained."""
+    device = bench.accelerator.device
+    dit = load_model(DiffusionTransformer, config.diffusion).to(device)
+    predictor = load_model(JointEmbeddingPredictor, config.jepa).to(device)
+    raw_dit = DiffusionTransformer.from_config(dit.config).to(device)
+    raw_predictor = JointEmbeddingPredictor.from_config(predictor.config).to(device)
+    decoder = bench.probes["jepa"].decoder if "jepa" in bench.probes else None
+    settings = {"steps": config.sampling_steps, "shift": config.shift, "levels": config.levels}
+    return (
+        DiffusionWorld(dit, "diffusion", **settings),
+        JepaWorld(predictor, "jepa", decoder),
+        (JepaWorld(raw_predictor, "untrained", decoder), DiffusionWorld(raw_dit, "untrained_diffusion", **settings)),
+    )
+
+
+def encoded_quads(bench: Bench, config: PhysicsConfig, law: str, split: str, numbers: Sequence[int]) -> EncodedQuads:
+    """The quads of these numbers with their tokens."""
+    shape = config.shape
+    made = quads(
+        law, split, config.seed, numbers, shape.num_frames, config.context_frames, shape.fps, shape.height_px, shape.width_px
+    )
+    return EncodedQuads.of(bench, made)
+
+
+def level_curves(config: PhysicsConfig, table: np.ndarray) -> dict[str, Any]:
+    """The curve of the report that shows what each noise level tells."""
+    series = [
+        {"label": law, "x": list(config.levels), "y": row.tolist(), "low": None, "high": None}
+        for law, row in zip(config.laws, table, strict=False)
+    ]
+    name = "Diffusion surprise by noise level (validation split)"
+    return {"name": name, "x_label": "noise level", "y_label": "accuracy, target-matched", "series": series}
+
+
+def batches(numbers: Sequence[int], accelerator: Accelerator) -> Iterator[list[int]]:
+    """This process' share of the numbers, a few at a time."""
+    pieces = [list(numbers[i : i + AT_ONCE]) for i in range(0, len(numbers), AT_ONCE)]
+    yield from pieces[accelerator.process_index :: accelerator.num_processes]
+
+
+Item = TypeVar("Item")
+
+
+def progress(items: list[Item], name: str, accelerator: Accelerator) -> Iterator[Item]:
+    """The items under a progress bar of the main process."""
+    yield from tqdm(items, desc=name, disable=None if accelerator.is_main_process else True)
+
+
+if __name__ == "__main__":
+    run_script(main)

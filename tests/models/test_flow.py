@@ -1,0 +1,87 @@
+"""Noising, the levels of a batch, and the sampler on a flow whose answer is known."""
+
+import pytest
+import torch
+
+from vidworld.models.flow import flow_loss, noised, sample, shifted
+
+
+def test_noised_tokens_lie_between_clean_and_noise():
+    tokens, noise = torch.randn(2, 3, 2, 2, 4), torch.randn(2, 3, 2, 2, 4)
+    assert torch.equal(noised(tokens, noise, torch.zeros(2, 3)), tokens)
+    assert torch.allclose(noised(tokens, noise, torch.ones(2, 3)), noise, atol=1e-6)
+
+
+def test_shift_keeps_the_ends_and_leans_to_noise():
+    level = torch.linspace(0, 1, 11)
+    assert shifted(level, 3.0)[0] == 0
+    assert shifted(level, 3.0)[-1] == 1
+    assert (shifted(level, 3.0)[1:-1] > level[1:-1]).all()
+    assert torch.equal(shifted(level, 1.0), level)
+
+
+class Recorder(torch.nn.Module):
+    """Stands for a network: notes what it is asked, and answers zero."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked = []
+
+    def forward(self, tokens, noise_level, memories=None, beside=None):
+        self.asked.append((tokens, noise_level, memories, beside))
+        return torch.zeros_like(tokens), ["memory"]
+
+
+def test_training_denoises_two_neighbours_beside_their_clean_selves():
+    firsts = set()
+    for _ in range(30):
+        network = Recorder()
+        tokens = torch.randn(3, 4, 2, 2, 4)
+        flow_loss(network, tokens, 3.0)
+        (clean, no_noise, _, _), (noisy, level, memories, first) = network.asked
+        assert torch.equal(clean, tokens[:, :-1])
+        assert not no_noise.any()
+        assert noisy.shape[1] == 2
+        assert level.shape == (3, 2)
+        assert (level > 0).all()
+        assert memories == ["memory"]
+        firsts.add(first)
+    assert firsts == {1, 2}
+
+
+def test_the_loss_is_the_distance_from_noise_less_tokens():
+    """A network that answers zero is wrong by noise - tokens, whose square is 2 for unit normals."""
+    assert float(flow_loss(Recorder(), torch.randn(200, 4, 4, 4, 4), 3.0)) == pytest.approx(2.0, rel=0.03)
+
+
+def test_clips_too_short_to_have_a_past_are_refused():
+    with pytest.raises(ValueError, match="2 chunks"):
+        flow_loss(Recorder(), torch.randn(1, 2, 2, 2, 4), 3.0)
+
+
+@pytest.mark.parametrize("shift", [1.0, 3.0])
+def test_the_sampler_carries_noise_to_a_gaussian_of_known_mean_and_deviation(shift):
+    """For data N(mean, deviation²) the velocity is known: E[noise - x | x_t], linear in x_t."""
+    mean, deviation = 1.5, 0.3
+    torch.manual_seed(0)
+
+    def velocity(tokens, level):
+        a, b = 1 - level, level
+        variance = a * a * deviation**2 + b * b
+        centred = tokens - a * mean
+        return centred * b / variance - (mean + centred * a * deviation**2 / variance)
+
+    sampled = sample(velocity, torch.randn(2000, 1, 2, 2, 4), steps=200, shift=shift)
+    assert float(sampled.mean()) == pytest.approx(mean, abs=0.01)
+    assert float(sampled.std()) == pytest.approx(deviation, rel=0.03)
+
+
+def test_the_sampler_equals_a_reference_integral():
+    """Euler steps over the shifted levels, written out."""
+    noise = torch.randn(3, 1, 2, 2, 4, dtype=torch.float64)
+    steps, shift = 7, 2.0
+    levels = shifted(torch.linspace(1, 1 / steps, steps, dtype=torch.float64), shift).tolist() + [0.0]
+    x = noise
+    for now, following in zip(levels[:-1], levels[1:], strict=True):
+        x = x + (following - now) * (x * now - 1)
+    assert torch.allclose(sample(lambda tokens, level: tokens * level - 1, noise, steps, shift), x, atol=1e-5)

@@ -1,0 +1,85 @@
+"""Every target mode trains, and collapse is seen."""
+
+import pytest
+import torch
+
+from vidworld.models.jepa import JointEmbeddingPredictor
+from vidworld.models.regularisers import sketched_gaussian, variance_covariance
+
+SMALL = {"channels": 6, "width": 32, "heads": 2, "encoder_depth": 1, "predictor_depth": 1}
+
+
+def moving_tokens(clips):
+    """Clips in which one bright cell moves on by one column a chunk: the next chunk is known from the last two."""
+    tokens = torch.zeros(clips, 4, 4, 8, 6)
+    generator = torch.Generator().manual_seed(0)
+    row, column, step = (torch.randint(0, n, (clips,), generator=generator) for n in (4, 8, 2))
+    for t in range(4):
+        tokens[torch.arange(clips), t, row, (column + t * (2 * step - 1)) % 8] = 3.0
+    return tokens
+
+
+@pytest.mark.parametrize("target", ["frozen", "vcreg", "sigreg", "ema"])
+def test_a_target_mode_trains_without_collapse(target):
+    torch.manual_seed(0)
+    network = JointEmbeddingPredictor(**SMALL, target=target, regulariser_weight=1.0)
+    optimiser = torch.optim.AdamW([p for p in network.parameters() if p.requires_grad], lr=3e-3)
+    tokens = moving_tokens(32)
+    losses = []
+    for _ in range(25):
+        loss = network(tokens)
+        loss.total.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+        network.update_target(0.9)
+        losses.append(loss)
+    assert losses[-1].total < losses[0].total
+    assert losses[-1].deviation > 0.2 * losses[0].deviation
+    assert all(torch.isfinite(value) for value in losses[-1])
+
+
+def test_without_a_regulariser_the_end_to_end_mode_collapses_and_the_deviation_says_so():
+    torch.manual_seed(0)
+    network = JointEmbeddingPredictor(**SMALL, target="vcreg", regulariser_weight=0.0)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=3e-3)
+    tokens = moving_tokens(32)
+    deviations = []
+    for _ in range(60):
+        loss = network(tokens)
+        loss.total.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+        deviations.append(float(loss.deviation))
+    assert deviations[-1] < 0.5 * max(deviations[:5])
+
+
+def test_the_slow_target_follows_the_encoder():
+    network = JointEmbeddingPredictor(**SMALL, target="ema")
+    with torch.no_grad():
+        network.embed.weight += 1.0
+    before = network.target_encoder["embed"].weight.clone()
+    network.update_target(0.75)
+    assert torch.allclose(network.target_encoder["embed"].weight, before + 0.25, atol=1e-6)
+
+
+def test_later_chunks_are_predicted_twice_so_that_a_rollout_is_trained():
+    network = JointEmbeddingPredictor(**SMALL)
+    tokens = moving_tokens(2).requires_grad_()
+    once, _ = network.predict(tokens[:, :-1])
+    only_once = torch.nn.functional.mse_loss(once, tokens[:, 1:])
+    assert not torch.allclose(network(tokens).prediction, only_once)
+
+
+def test_variance_covariance_is_small_for_independent_channels_and_large_for_equal_clips():
+    spread = torch.randn(256, 1, 4, 4, 8)
+    assert variance_covariance(spread) < 0.05
+    assert variance_covariance(spread[:1].expand(256, -1, -1, -1, -1)) > 0.9
+    assert variance_covariance(spread[..., :1].expand(*spread.shape)) > 1.0
+
+
+def test_sketched_gaussian_is_small_for_a_normal_and_large_for_a_point():
+    torch.manual_seed(0)
+    normal = torch.randn(256, 1, 4, 4, 8)
+    assert sketched_gaussian(normal) < 0.005
+    assert sketched_gaussian(torch.zeros_like(normal)) > 0.1
+    assert sketched_gaussian(3 * normal) > 10 * sketched_gaussian(normal)

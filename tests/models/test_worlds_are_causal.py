@@ -1,0 +1,125 @@
+"""Both networks: nothing leaks from the future, and what is remembered equals what is computed again."""
+
+import pytest
+import torch
+
+from vidworld.layers import Rotary, attend
+from vidworld.models.dit import DiffusionTransformer
+from vidworld.models.jepa import JointEmbeddingPredictor
+
+SMALL = {"channels": 6, "width": 32, "heads": 2}
+
+
+def random_weights(network):
+    """The network with no matrix at zero, where nothing would be seen of anything."""
+    torch.manual_seed(1)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    return network.eval()
+
+
+@pytest.fixture
+def tokens():
+    return torch.randn(2, 4, 3, 3, 6, generator=torch.Generator().manual_seed(0))
+
+
+def test_a_chunk_of_the_diffusion_world_sees_none_after_it(tokens):
+    network = random_weights(DiffusionTransformer(**SMALL, depth=2))
+    level = torch.rand(2, 4)
+    changed = tokens.clone()
+    changed[:, 3] = 9.0
+    before, after = network(tokens, level)[0], network(changed, level)[0]
+    assert torch.equal(before[:, :3], after[:, :3])
+    assert not torch.allclose(before[:, 3], after[:, 3])
+
+
+def test_full_attention_does_see_what_comes_after(tokens):
+    network = random_weights(DiffusionTransformer(**SMALL, depth=2, causal=False))
+    changed = tokens.clone()
+    changed[:, 3] = 9.0
+    level = torch.rand(2, 4)
+    assert not torch.allclose(network(tokens, level)[0][:, 0], network(changed, level)[0][:, 0])
+
+
+def test_remembered_chunks_give_the_diffusion_world_what_seeing_them_again_would(tokens):
+    network = random_weights(DiffusionTransformer(**SMALL, depth=2))
+    level = torch.tensor([[0.0, 0.0, 0.4, 0.8]]).expand(2, -1)
+    whole = network(tokens, level)[0]
+    memories = network(tokens[:, :2], level[:, :2])[1]
+    assert torch.allclose(network(tokens[:, 2:], level[:, 2:], memories=memories)[0], whole[:, 2:], atol=1e-4)
+
+
+def test_a_chunk_beside_its_clean_self_sees_the_clean_chunks_before_it_and_nothing_else(tokens):
+    network = random_weights(DiffusionTransformer(**SMALL, depth=2))
+    noisy = torch.randn(2, 2, 3, 3, 6)
+    level = torch.rand(2, 2)
+    memories = network(tokens[:, :3], torch.zeros(2, 3))[1]
+    together = network(noisy, level, memories=memories, beside=1)[0]
+    for place, chunk in ((1, 0), (2, 1)):
+        before = network(tokens[:, :place], torch.zeros(2, place))[1]
+        alone = network(noisy[:, chunk : chunk + 1], level[:, chunk : chunk + 1], memories=before)[0]
+        assert torch.allclose(together[:, chunk : chunk + 1], alone, atol=1e-4)
+
+
+def test_each_chunk_has_a_noise_level_of_its_own(tokens):
+    network = random_weights(DiffusionTransformer(**SMALL, depth=2))
+    level = torch.full((2, 4), 0.5)
+    other = level.clone()
+    other[:, 2] = 0.9
+    before, after = network(tokens, level)[0], network(tokens, other)[0]
+    assert torch.equal(before[:, :2], after[:, :2])
+    assert not torch.allclose(before[:, 2], after[:, 2])
+
+
+@pytest.mark.parametrize("target", ["frozen", "vcreg", "sigreg", "ema"])
+def test_a_prediction_of_the_jepa_world_sees_nothing_of_what_it_predicts(target, tokens):
+    network = random_weights(JointEmbeddingPredictor(**SMALL, encoder_depth=1, predictor_depth=1, target=target))
+    changed = tokens.clone()
+    changed[:, 2:] = 9.0
+    before, after = (network.predict(network.context_embeddings(x))[0] for x in (tokens, changed))
+    assert torch.equal(before[:, :2], after[:, :2])
+    assert not torch.allclose(before[:, 2:], after[:, 2:])
+
+
+@pytest.mark.parametrize("target", ["frozen", "ema"])
+def test_remembered_chunks_give_the_jepa_world_what_seeing_them_again_would(target, tokens):
+    network = random_weights(JointEmbeddingPredictor(**SMALL, encoder_depth=1, predictor_depth=1, target=target))
+    context = network.context_embeddings(tokens)
+    whole, _ = network.predict(context)
+    _, memories = network.predict(context[:, :2])
+    again, _ = network.predict(context[:, 2:], memories=memories)
+    assert torch.allclose(again, whole[:, 2:], atol=1e-4)
+
+
+def test_actions_change_the_prediction(tokens):
+    network = random_weights(JointEmbeddingPredictor(**SMALL, action_channels=3))
+    one, other = (network.predict(tokens, actions)[0] for actions in (torch.zeros(2, 4, 3), torch.ones(2, 4, 3)))
+    assert not torch.allclose(one, other)
+
+
+def test_attention_by_matrix_products_equals_torchs_own():
+    q, k, v = (torch.randn(2, 3, n, 8) for n in (4, 9, 9))
+    expected = torch.nn.functional.scaled_dot_product_attention(q, k, v)
+    assert torch.allclose(attend(q, k, v, "native"), expected, atol=1e-5)
+
+
+def test_rotary_positions_tell_only_of_differences():
+    """A query and a key turned by their places: their product depends on how far apart they are, on each axis."""
+    q, k = torch.randn(1, 1, 1, 16), torch.randn(1, 1, 1, 16)
+    rotary = Rotary.of(0, (4, 5, 5), 16, like=q)
+    turned_q, turned_k = (rotary.turn(x.expand(1, 1, 100, 16)) for x in (q, k))
+    scores = (turned_q @ turned_k.transpose(-1, -2))[0, 0].view(4, 5, 5, 4, 5, 5)
+    assert torch.allclose(scores[0, 1, 2, 1, 3, 2], scores[2, 0, 4, 3, 2, 4], atol=1e-4)
+    assert not torch.allclose(scores[0, 1, 2, 1, 3, 2], scores[0, 1, 2, 2, 3, 2], atol=1e-3)
+
+
+def test_rotary_positions_of_later_chunks_continue_the_first():
+    x = torch.zeros(1)
+    whole, later = Rotary.of(0, (4, 2, 2), 16, like=x), Rotary.of(3, (1, 2, 2), 16, like=x)
+    assert torch.equal(whole.cos[12:], later.cos)
+    assert torch.equal(whole.sin[12:], later.sin)
+
+
+def test_both_worlds_have_the_same_number_of_parameters_to_five_per_cent():
+    sizes = [sum(p.numel() for p in kind().parameters()) for kind in (DiffusionTransformer, JointEmbeddingPredictor)]
+    assert abs(sizes[0] - sizes[1]) < 0.05 * max(sizes)

@@ -1,0 +1,175 @@
+"""The training scripts: a few steps of each, one after the other, as a user would run them; and what they refuse."""
+
+import json
+import runpy
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from vidworld.data.mixture import Mixture, ahead, batch_order
+from vidworld.schema import DataConfig
+
+ROOT = Path(__file__).parents[1]
+SMALL_DATA = ["data.clips=64", "data.shape.height_px=32", "data.shape.width_px=32"]
+SHORT = ["steps=6", "batch_clips=4", "log_every=2", "save_every=3", "mixed_precision=no", *SMALL_DATA]
+SMALL = {
+    "tokenizer": ["model.channels=8", "model.width=32", "model.depth=1", "model.heads=1"],
+    "diffusion": ["model.width=32", "model.depth=2", "model.heads=2"],
+    "jepa": ["model.width=32", "model.encoder_depth=1", "model.predictor_depth=1", "model.heads=2"],
+    "readout": ["width=32"],
+}
+
+
+def train(name, out, *overrides, capsys=None):
+    """The exit code of a training script, run with a small network in this process."""
+    sources = [] if name == "tokenizer" else [f"tokenizer={out.parent / 'tokenizer'}"]
+    script = ROOT / "train" / f"train_{name}.py"
+    config = ROOT / "configs" / "demo" / f"{name}.yaml"
+    argv = [str(script), "--config", str(config), f"out={out}", *sources, *SHORT, *SMALL[name], *overrides]
+    before = sys.argv
+    sys.argv = argv
+    try:
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(script), run_name="__main__")
+    finally:
+        sys.argv = before
+    return ended.value.code
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Run folders of a tokenizer, both worlds and a read-out, each trained for a few steps."""
+    folder = tmp_path_factory.mktemp("runs")
+    for name in SMALL:
+        assert train(name, folder / name) == 0
+    return folder
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_run_leaves_a_model_its_budget_and_its_metrics(name, runs):
+    folder = runs / name
+    assert (folder / "model" / "diffusion_pytorch_model.safetensors").exists()
+    budget = json.loads((folder / "model" / "budget.json").read_text())
+    assert budget["steps"] == 6
+    assert budget["clips_seen"] == 24
+    assert budget["training_flops"] > 1e6
+    assert budget["parameters"] > 1000
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [2, 4, 6]
+    assert all(0 <= row["data_wait_share"] <= 1 for row in rows)
+    assert (folder / "config.yaml").exists()
+    assert list((folder / "tensorboard").iterdir())
+    assert [path.name for path in (folder / "checkpoints").iterdir()] == ["step_00000003"]
+
+
+def test_both_worlds_name_the_tokenizer_that_they_learnt_from(runs):
+    tokenizer = json.loads((runs / "tokenizer" / "model" / "budget.json").read_text())["fingerprint"]
+    for name in ("diffusion", "jepa"):
+        assert json.loads((runs / name / "model" / "budget.json").read_text())["tokenizer"] == tokenizer
+
+
+def test_worlds_share_the_cached_tokens(runs):
+    assert len(list((runs / "tokenizer" / "tokens").rglob("*.safetensors"))) == 1
+
+
+def test_a_finished_run_is_not_done_again(runs, capsys):
+    before = (runs / "jepa" / "model" / "budget.json").stat().st_mtime_ns
+    assert train("jepa", runs / "jepa") == 0
+    assert "nothing to do" in capsys.readouterr().out
+    assert (runs / "jepa" / "model" / "budget.json").stat().st_mtime_ns == before
+
+
+def test_a_folder_that_holds_another_configurations_model_is_not_overwritten(runs, capsys):
+    assert train("jepa", runs / "jepa", "steps=7") == 2
+    assert "made from another config" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["tokenizer", "diffusion", "jepa"])
+def test_a_run_that_was_stopped_goes_on_to_the_same_weights(name, runs, tmp_path):
+    """Everything after the checkpoint of step 3 is thrown away and done again."""
+    stopped = tmp_path / name
+    shutil.copytree(runs / name, stopped)
+    shutil.rmtree(stopped / "model")
+    if name != "tokenizer":
+        (tmp_path / "tokenizer").symlink_to(runs / "tokenizer")
+    assert train(name, stopped, "--resume") == 0
+    first, again = (load_file(f / "model" / "diffusion_pytorch_model.safetensors") for f in (runs / name, stopped))
+    for key, value in first.items():
+        assert torch.equal(value, again[key]), key
+
+
+@pytest.mark.parametrize("target", ["vcreg", "sigreg", "ema"])
+def test_the_other_target_modes_train_and_can_be_read_out(target, runs, tmp_path):
+    (tmp_path / "tokenizer").symlink_to(runs / "tokenizer")
+    assert train("jepa", tmp_path / "jepa", f"model.target={target}", "model.regulariser_weight=1.0") == 0
+    assert train("readout", tmp_path / "readout", f"jepa={tmp_path / 'jepa'}", "steps=2") == 0
+
+
+def test_accumulated_parts_see_the_same_clips(runs, tmp_path):
+    (tmp_path / "tokenizer").symlink_to(runs / "tokenizer")
+    assert train("jepa", tmp_path / "jepa", "accumulation=2", "optimiser.name=adamw") == 0
+    assert train("jepa", tmp_path / "whole", "optimiser.name=adamw") == 0
+    rows = [(tmp_path / name / "metrics.jsonl").read_text().splitlines()[-1] for name in ("jepa", "whole")]
+    norms = [json.loads(row)["gradient_norm"] for row in rows]
+    assert norms[0] == pytest.approx(norms[1], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (["model.widht=32"], "width"),
+        (["steps=many"], "steps"),
+        (["steps=many", "model.widht=32"], "width"),
+        (["--resume"], "no checkpoint"),
+        (["batch_clips=3", "accumulation=2"], "batch_clips"),
+        (["out=/proc/nothing/here"], "/proc/nothing/here"),
+        (["model.patch_size=[4,7,8]"], "does not divide"),
+    ],
+)
+def test_what_cannot_be_used_is_one_clear_line_and_exit_code_2(overrides, says, tmp_path, capsys):
+    assert train("tokenizer", tmp_path / "tokenizer", *overrides) == 2
+    error = capsys.readouterr().err
+    assert says in error
+    assert "Traceback" not in error
+    assert all(line.startswith("error: ") for line in error.splitlines() if line)
+
+
+def test_a_world_without_its_tokenizer_says_so(tmp_path, capsys):
+    assert train("jepa", tmp_path / "jepa") == 2
+    assert "no finished model" in capsys.readouterr().err
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_says_what_may_help(runs, tmp_path, capsys):
+    (tmp_path / "tokenizer").symlink_to(runs / "tokenizer")
+    assert train("jepa", tmp_path / "jepa", "optimiser.lr=1e30", "optimiser.warmup_steps=0", "steps=20") == 2
+    assert "optimiser.lr" in capsys.readouterr().err
+
+
+def test_every_epoch_goes_once_through_all_clips_in_an_order_of_its_own():
+    epochs = [sum((batch_order(step, 5, 20, 0) for step in range(4 * e, 4 * e + 4)), []) for e in range(2)]
+    assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(20))
+    assert epochs[0] != epochs[1]
+    assert batch_order(3, 7, 20, 0) == batch_order(3, 7, 20, 0)
+    assert batch_order(3, 7, 20, 0) != batch_order(3, 7, 20, 1)
+
+
+def test_a_mixture_gives_the_same_clip_by_number_whatever_else_is_asked_for():
+    clips = Mixture(DataConfig(clips=40))
+    together = clips.frames([7, 3, 30])
+    assert torch.equal(together[1:2], clips.frames([3]))
+    assert len(clips) == 40
+
+
+def test_ahead_gives_all_items_in_order_and_passes_errors_on():
+    assert list(ahead(iter(range(5)))) == [0, 1, 2, 3, 4]
+
+    def failing():
+        yield 1
+        raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        list(ahead(failing()))

@@ -1,0 +1,83 @@
+"""Trains the probe of a representation: accelerate launch train/train_readout.py --config configs/demo/readout.yaml [key=value]."""
+
+import torch
+import torch.nn.functional as F
+
+from vidworld.checkpoint import load_model
+from vidworld.config import parse_command_line
+from vidworld.data.clip import Tracks
+from vidworld.data.mixture import ahead, batch_order
+from vidworld.data.simulated import SimulatedClips
+from vidworld.errors import run_script
+from vidworld.models.jepa import JointEmbeddingPredictor
+from vidworld.readout import Probe, probe_loss
+from vidworld.run import begin, count_flops, is_finished
+from vidworld.schema import ReadoutConfig
+from vidworld.tokenizer.autoencoder import Autoencoder
+
+
+def main() -> None:
+    config, arguments = parse_command_line(ReadoutConfig, description=__doc__)
+    tokenizer = load_model(Autoencoder, config.tokenizer)
+    jepa = None if config.jepa is None else load_model(JointEmbeddingPredictor, config.jepa)
+    sources = {"tokenizer": tokenizer.fingerprint(), "jepa": None if jepa is None else str(config.jepa)}
+    if is_finished(config, **sources):
+        return
+
+    # --- network, clips with their true tracks, and where an earlier run left off ---
+    shape, data = config.data.shape, config.data
+    grid = tokenizer.grid_of(shape.num_frames, shape.height_px, shape.width_px)
+    channels = tokenizer.channels if jepa is None else jepa.embedding_channels
+    network = Probe(
+        channels,
+        tokenizer.channels,
+        tokenizer.patch_size[0],
+        grid[1:],
+        config.width,
+        config.depth,
+        decodes=jepa is not None,
+    )
+    run = begin(config, network, arguments.resume)
+    accelerator = run.accelerator
+    device = accelerator.device
+    tokenizer, jepa = tokenizer.to(device), None if jepa is None else jepa.to(device)
+    sources_of_clips = [SimulatedClips(s, "train", data.seed, data.clips, *vars(shape).values()) for s in data.scenarios]
+
+    def batch(step: int) -> tuple[torch.Tensor, Tracks]:
+        """Each batch is of one scenario, so that its clips have equally many objects."""
+        source = sources_of_clips[step % len(sources_of_clips)]
+        numbers = batch_order(step, config.batch_clips, len(source), config.seed)
+        clips = source.clips(numbers[accelerator.process_index :: accelerator.num_processes])
+        assert clips.tracks is not None
+        return clips.frames, clips.tracks
+
+    def loss_of(model: Probe, frames: torch.Tensor, tracks: Tracks) -> torch.Tensor:
+        with torch.no_grad():
+            tokens = tokenizer.encode(frames)
+            embeddings = tokens if jepa is None else jepa.embeddings(tokens)
+        loss = probe_loss(model(embeddings), tracks, embeddings.shape[2:4])
+        return loss if network.decoder is None else loss + F.mse_loss(network.decoder(embeddings), tokens)
+
+    def loss_of_sample() -> torch.Tensor:
+        frames, tracks = batch(0)
+        with accelerator.autocast():
+            return loss_of(network, frames.to(device), tracks)
+
+    run.flops_per_step = count_flops(run, loss_of_sample)
+
+    # --- the loop ---
+    batches = ahead(batch(step) for step in range(run.step, config.steps))
+    for _ in run.steps():
+        frames, tracks = run.fetch(batches)
+        with accelerator.autocast():
+            loss = loss_of(run.model, frames, tracks)
+            run.backward(loss)
+        gradient_norm = run.update()
+        run.write({"loss": loss, "gradient_norm": gradient_norm})
+
+    run.ema.copy_to(network.parameters())
+    run.finish(**sources)
+
+
+if __name__ == "__main__":
+    run_script(main)

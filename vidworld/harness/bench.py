@@ -1,0 +1,87 @@
+"""What every world is measured with, and one measured value."""
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from vidworld.data.clip import Clips, Tracks
+from vidworld.readout import Probe, as_tracks, locate_discs, with_strangers
+from vidworld.shapes import Frames
+from vidworld.tokenizer.autoencoder import Autoencoder
+from vidworld.world import Encoded, Rollout, World
+
+
+@dataclass(frozen=True)
+class Value:
+    """One metric of one clip (or quad): a line of the per-clip table."""
+
+    world: str
+    readout: str | None
+    task: str
+    law: str
+    split: str
+    metric: str
+    unit: str
+    identity: str
+    value: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every world is measured with."""
+
+    tokenizer: Autoencoder
+    probes: Mapping[str, Probe]
+    """By world; a world that has none is read by that of the tokens, whose name is ''."""
+    accelerator: Accelerator
+    context_frames: int
+    seed: int
+
+    @property
+    def context_length(self) -> int:
+        """Chunks of context."""
+        return self.context_frames // self.tokenizer.patch_size[0]
+
+    def encode(self, clips: Clips) -> Encoded:
+        """The clips with their tokens."""
+        with self.accelerator.autocast():
+            return Encoded(clips, self.tokenizer.encode(clips.frames.to(self.accelerator.device)))
+
+    def decode(self, tokens: Tensor) -> Frames:
+        """The frames of tokens."""
+        with self.accelerator.autocast():
+            return self.tokenizer.decode(tokens).cpu()
+
+    def roll_out(self, world: World, seen: Encoded, samples: int = 1) -> Rollout:
+        """The world's prediction of all chunks after the context."""
+        horizon = seen.tokens.shape[1] - self.context_length
+        with self.accelerator.autocast():
+            rollout = world.rollout(seen.chunks(0, self.context_length), horizon, samples, self.seeds(seen.clips.identity))
+        return Rollout(rollout.embeddings.float(), rollout.tokens.float())
+
+    def seeds(self, identities: Sequence[str]) -> list[int]:
+        """A seed for each clip or quad, from its identity."""
+        return [zlib.crc32(f"{self.seed}/{identity}".encode()) for identity in identities]
+
+    def by_pixels(self, frames: Frames, truth: Tracks) -> Tracks:
+        """Tracks of decoded frames of the horizon, after the context's true ones."""
+        color, radius = with_strangers(truth)
+        return self._after_context(locate_discs(frames, color, radius), truth)
+
+    def by_probe(self, world: str, embeddings: Tensor, truth: Tracks) -> Tracks:
+        """Tracks of predicted embeddings, after the context's true ones."""
+        probe = self.probes.get(world, self.probes[""])
+        color, _ = with_strangers(truth)
+        with self.accelerator.autocast():
+            return self._after_context(probe.locate(embeddings, color.to(embeddings.device)).cpu(), truth)
+
+    def _after_context(self, position: Tensor, truth: Tracks) -> Tracks:
+        clips, frames, objects = truth.present.shape
+        nowhere = torch.full((clips, self.context_frames, position.shape[2], 2), torch.nan)
+        nowhere[:, :, :objects] = truth.position[:, : self.context_frames]
+        return as_tracks(torch.cat((nowhere, position.float()), dim=1), truth)

@@ -1,0 +1,80 @@
+"""Whether two worlds were trained alike, and what differs where they were not."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from vidworld.checkpoint import read_budget
+from vidworld.errors import UserError
+
+TOLERANCE = 0.05
+"""Share by which parameters and training FLOPs may differ."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What one world's training was given."""
+
+    tokenizer: str
+    data: Mapping[str, Any]
+    seed: int
+    parameters: int
+    steps: int
+    clips_seen: int
+    training_flops: int
+    seconds: float
+
+    @staticmethod
+    def of(run_folder: Path) -> "Budget":
+        """That of a finished run.
+
+        Raises:
+            UserError: the run's record lacks something.
+        """
+        record: dict[str, Any] = read_budget(run_folder)
+        try:
+            config = record["config"]
+            names = ("tokenizer", "parameters", "steps", "clips_seen", "training_flops", "seconds")
+            return Budget(data=config["data"], seed=config["seed"], **{name: record[name] for name in names})
+        except (KeyError, TypeError) as error:
+            raise UserError(f"{run_folder}: its model/budget.json lacks {error}; train it again") from error
+
+
+def differences(one: Budget, other: Budget) -> list[str]:
+    """What keeps a comparison from being a controlled one: a line each, none where it is."""
+    found = []
+    for name in ("tokenizer", "data", "seed", "steps", "clips_seen"):
+        a, b = getattr(one, name), getattr(other, name)
+        if a != b:
+            found.append(f"{name.replace('_', ' ')} differ: {a} and {b}")
+    for name in ("parameters", "training_flops"):
+        a, b = getattr(one, name), getattr(other, name)
+        if abs(a - b) > TOLERANCE * max(a, b):
+            found.append(f"{name.replace('_', ' ')} differ by more than {TOLERANCE:.0%}: {a:.4g} and {b:.4g}")
+    return found
+
+
+def compare(folders: Mapping[str, Path]) -> dict[str, Any]:
+    """What comparison.json says: whether the worlds of these run folders compare, and their budgets."""
+    budgets = {name: Budget.of(folder) for name, folder in folders.items()}
+    (first_name, first), *others = budgets.items()
+    found = [
+        f"{first_name} and {name}: {line}" for name, other in others for line in differences(first, other)
+    ]
+    plain = {name: asdict(budget) for name, budget in budgets.items()}
+    return {"controlled": not found, "differences": found, "budgets": plain}
+
+
+def check_tokenizer(folder: Path, fingerprint: str) -> None:
+    """Nothing, for a world trained on the tokens of this tokenizer.
+
+    Raises:
+        UserError: it was trained on another's, which mean something else.
+    """
+    trained_on = read_budget(folder).get("tokenizer")
+    if trained_on != fingerprint:
+        raise UserError(
+            f"{folder}: was trained on the tokens of tokenizer {trained_on}, and this one is {fingerprint}; "
+            "train it again, or name its own tokenizer"
+        )

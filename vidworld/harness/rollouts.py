@@ -1,0 +1,70 @@
+"""Rollouts of worlds over simulated clips, read out and measured clip by clip."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from vidworld.data.clip import Clips, Tracks
+from vidworld.harness.bench import Bench, Value
+from vidworld.metrics import METRICS
+from vidworld.world import World
+
+
+def measure_rollouts(
+    bench: Bench, worlds: Sequence[World], clips: Clips, scenario: str, split: str, samples: int
+) -> Iterator[Value]:
+    """Every metric that applies to the scenario: of each world, of the reconstruction and of the truth."""
+    truth = clips.tracks
+    assert truth is not None
+    seen = bench.encode(clips)
+    future = seen.tokens[:, bench.context_length :]
+    cases: list[tuple[str, str, list[Tracks]]] = [
+        ("truth", "pixels", [bench.by_pixels(clips.frames[:, bench.context_frames :], truth)]),
+        ("reconstruction", "pixels", [bench.by_pixels(bench.decode(future), truth)]),
+        ("truth", "probe", [bench.by_probe("", future, truth)]),
+    ]
+    for world in worlds:
+        rollout = bench.roll_out(world, seen, samples)
+        each = range(samples)
+        cases.append(
+            (world.name, "pixels", [bench.by_pixels(bench.decode(rollout.tokens[:, i]), truth) for i in each])
+        )
+        probed = [bench.by_probe(world.name, rollout.embeddings[:, i], truth) for i in each]
+        cases.append((world.name, "probe", probed))
+    for name, readout, tracks in cases:
+        yield from _measure(name, readout, tracks, clips, truth, scenario, split, bench)
+
+
+def _measure(
+    world: str,
+    readout: str,
+    samples: list[Tracks],
+    clips: Clips,
+    truth: Tracks,
+    scenario: str,
+    split: str,
+    bench: Bench,
+) -> Iterator[Value]:
+    """One value a clip and metric: the mean over the samples, for metrics of one prediction."""
+    for metric in METRICS.values():
+        if scenario not in metric.scenarios or (metric.takes == "samples" and len(samples) < 2):
+            continue
+        if metric.takes == "samples":
+            values = metric.function(samples, truth, clips.dt_s, bench.context_frames)
+        else:
+            each = [metric.function(tracks, truth, clips.dt_s, bench.context_frames) for tracks in samples]
+            values = np.mean(each, axis=0)
+        for identity, value in zip(clips.identity, values.tolist(), strict=True):
+            if value == value:  # NaN: the metric does not apply to the clip
+                yield Value(
+                    world,
+                    readout,
+                    scenario,
+                    metric.law,
+                    split,
+                    metric.name,
+                    metric.unit,
+                    identity,
+                    value,
+                    bench.seed,
+                )

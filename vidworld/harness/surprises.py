@@ -1,0 +1,118 @@
+"""Surprise of worlds over quads: every future after its own past and after the other's."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy import ndarray
+from torch import Tensor
+
+from vidworld.baselines import truth_surprise
+from vidworld.data.clip import Clips
+from vidworld.data.quads import Quads
+from vidworld.harness.bench import Bench, Value
+from vidworld.metrics import METRICS
+from vidworld.world import DiffusionWorld, Encoded, Scorer
+
+Matrix = Float[ndarray, "quad 2 2 chunk"]
+"""Surprise of future f after past p at [quad, p, f], chunk by chunk of the horizon."""
+
+
+@dataclass(frozen=True)
+class EncodedQuads:
+    """A quad's four clips with their tokens, in the order of a matrix: (A, A then B, B then A, B)."""
+
+    quads: Quads
+    clips: tuple[Encoded, Encoded, Encoded, Encoded]
+
+    @staticmethod
+    def of(bench: Bench, quads: Quads) -> "EncodedQuads":
+        """The possible clips are encoded and the others joined from their chunks: a splice lies between chunks."""
+        a, b = bench.encode(quads.a), bench.encode(quads.b)
+        cut = bench.context_length
+
+        def joined(first: Encoded, second: Encoded, clips: Clips) -> Encoded:
+            # The world of the first clip is the one that was seen: its tracks are what a baseline extrapolates.
+            spliced = replace(clips, tracks=first.clips.tracks)
+            return Encoded(spliced, torch.cat((first.tokens[:, :cut], second.tokens[:, cut:]), dim=1))
+
+        return EncodedQuads(quads, (a, joined(a, b, quads.a_then_b), joined(b, a, quads.b_then_a), b))
+
+    def stacked(self) -> Encoded:
+        """The four clips of all quads as one batch: all A, all A then B, all B then A, all B."""
+        tracks = [each.clips.tracks for each in self.clips]
+        whole = None
+        if all(track is not None for track in tracks):
+            first = tracks[0]
+            whole = type(first)(**{name: torch.cat([vars(t)[name] for t in tracks]) for name in vars(first)})
+        clips = Clips(
+            torch.cat([each.clips.frames for each in self.clips]),
+            self.clips[0].clips.fps,
+            sum((each.clips.identity for each in self.clips), ()),
+            whole,
+        )
+        return Encoded(clips, torch.cat([each.tokens for each in self.clips]))
+
+    def seeds(self, bench: Bench) -> list[int]:
+        """One a clip of the stack: the clips of a quad share it."""
+        return bench.seeds(self.quads.identity) * 4
+
+
+def as_matrix(surprise: Float[Tensor, "clip *rest"]) -> Float[ndarray, "quad 2 2 *rest"]:
+    """Surprise of a stack of quads, by quad, past and future."""
+    by_quad = surprise.unflatten(0, (4, -1)).transpose(0, 1).unflatten(1, (2, 2))
+    matrix: ndarray = by_quad.double().cpu().numpy()
+    return matrix
+
+
+def surprise_of(bench: Bench, world: Scorer, encoded: EncodedQuads) -> Matrix:
+    """The world's surprise at every future after every past."""
+    with bench.accelerator.autocast():
+        return as_matrix(world.surprise(encoded.stacked(), bench.context_length, encoded.seeds(bench)))
+
+
+def surprise_of_truth(bench: Bench, encoded: EncodedQuads) -> Matrix:
+    """The ceiling: the distance of each future from what the world of its past really did."""
+    a, a_b, b_a, b = (each.tokens[:, bench.context_length :] for each in encoded.clips)
+    return as_matrix(truth_surprise(torch.cat((a, a_b, b_a, b)), torch.cat((a, a, b, b))))
+
+
+def choose_levels(
+    bench: Bench, world: DiffusionWorld, quads: Sequence[EncodedQuads]
+) -> Float[ndarray, "law level"]:
+    """Accuracy of the diffusion world's surprise at each of its noise levels alone, law by law.
+
+    For a validation split: the levels are part of the metric, and choosing them on the test quads would flatter.
+    """
+    accuracy = METRICS["surprise_accuracy"].function
+    table = []
+    for encoded in quads:
+        with bench.accelerator.autocast():
+            by_level = world.surprise_by_level(
+                encoded.stacked(), bench.context_length, encoded.seeds(bench)
+            )
+        matrix = as_matrix(by_level)  # (quad, 2, 2, chunk, level)
+        table.append([accuracy(matrix[..., i]).mean() for i in range(matrix.shape[-1])])
+    return np.array(table)
+
+
+def measure_surprise(matrix: Matrix, world: str, quads: Quads, split: str, bench: Bench) -> Iterator[Value]:
+    """Every metric of surprise, quad by quad."""
+    for metric in METRICS.values():
+        if metric.takes != "surprise":
+            continue
+        for identity, value in zip(quads.identity, metric.function(matrix).tolist(), strict=True):
+            yield Value(
+                world,
+                None,
+                "surprise",
+                quads.law,
+                split,
+                metric.name,
+                metric.unit,
+                identity,
+                value,
+                bench.seed,
+            )
