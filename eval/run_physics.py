@@ -1,4 +1,7 @@
-"""Measures worlds on physics: accelerate launch eval/run_physics.py --config configs/demo/physics.yaml [key=value]."""
+"""Measures worlds on physics.
+
+accelerate launch eval/run_physics.py --config configs/demo/physics.yaml [key=value ...]
+"""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -76,7 +79,9 @@ def main() -> None:
     values: list[Value] = []
     media: dict[str, Any] = {"rollouts": [], "quads": [], "curves": [level_curves(config, table)]}
     splits = ("id", "ood")
-    for scenario, split in progress([(s, p) for s in config.scenarios for p in splits], "rollouts", accelerator):
+    for scenario, split in progress(
+        [(s, p) for s in config.scenarios for p in splits], "rollouts", accelerator
+    ):
         source = SimulatedClips(scenario, split, config.seed, config.clips, *vars(config.shape).values())
         for numbers in batches(range(config.clips), accelerator):
             values += measure_rollouts(bench, rollers, source.clips(numbers), scenario, split, config.samples)
@@ -95,7 +100,9 @@ def main() -> None:
                 shown_worlds = {name: surprises[name] for name in ("diffusion", "jepa", "copy_last")}
                 media["quads"] += save_quads(bench, encoded.quads, shown_worlds, config.shown, config.out)
     if config.real is not None:
-        of_real, shown = measure_real(bench, config.real, [diffusion, jepa, CopyLast(tokenizer)], surprised, config)
+        of_real, shown = measure_real(
+            bench, config.real, [diffusion, jepa, CopyLast(tokenizer)], surprised, config
+        )
         values += of_real
         media["rollouts"] += shown
 
@@ -132,15 +139,28 @@ def load_worlds(
     return (
         DiffusionWorld(dit, "diffusion", **settings),
         JepaWorld(predictor, "jepa", decoder),
-        (JepaWorld(raw_predictor, "untrained", decoder), DiffusionWorld(raw_dit, "untrained_diffusion", **settings)),
+        (
+            JepaWorld(raw_predictor, "untrained", decoder),
+            DiffusionWorld(raw_dit, "untrained_diffusion", **settings),
+        ),
     )
 
 
-def encoded_quads(bench: Bench, config: PhysicsConfig, law: str, split: str, numbers: Sequence[int]) -> EncodedQuads:
+def encoded_quads(
+    bench: Bench, config: PhysicsConfig, law: str, split: str, numbers: Sequence[int]
+) -> EncodedQuads:
     """The quads of these numbers with their tokens."""
     shape = config.shape
     made = quads(
-        law, split, config.seed, numbers, shape.num_frames, config.context_frames, shape.fps, shape.height_px, shape.width_px
+        law,
+        split,
+        config.seed,
+        numbers,
+        shape.num_frames,
+        config.context_frames,
+        shape.fps,
+        shape.height_px,
+        shape.width_px,
     )
     return EncodedQuads.of(bench, made)
 

@@ -97,7 +97,9 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_weights(name, runs, tmp_path
     if name != "tokenizer":
         (tmp_path / "tokenizer").symlink_to(runs / "tokenizer")
     assert train(name, stopped, "--resume") == 0
-    first, again = (load_file(f / "model" / "diffusion_pytorch_model.safetensors") for f in (runs / name, stopped))
+    first, again = (
+        load_file(f / "model" / "diffusion_pytorch_model.safetensors") for f in (runs / name, stopped)
+    )
     for key, value in first.items():
         assert torch.equal(value, again[key]), key
 
@@ -150,7 +152,7 @@ def test_a_loss_that_is_no_number_ends_the_run_and_says_what_may_help(runs, tmp_
 
 
 def test_every_epoch_goes_once_through_all_clips_in_an_order_of_its_own():
-    epochs = [sum((batch_order(step, 5, 20, 0) for step in range(4 * e, 4 * e + 4)), []) for e in range(2)]
+    epochs = [[n for step in range(4 * e, 4 * e + 4) for n in batch_order(step, 5, 20, 0)] for e in range(2)]
     assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(20))
     assert epochs[0] != epochs[1]
     assert batch_order(3, 7, 20, 0) == batch_order(3, 7, 20, 0)

@@ -77,7 +77,9 @@ def test_a_rollout_does_not_depend_on_its_batch(name, worlds, seen):
 def test_surprise_at_a_chunk_ignores_the_chunks_after_it(name, worlds, seen, tokenizer):
     frames = seen.clips.frames.clone()
     frames[:, 12:] = 255 - frames[:, 12:]
-    changed = Encoded(type(seen.clips)(frames, 10.0, seen.clips.identity, seen.clips.tracks), tokenizer.encode(frames))
+    changed = Encoded(
+        type(seen.clips)(frames, 10.0, seen.clips.identity, seen.clips.tracks), tokenizer.encode(frames)
+    )
     before, after = (worlds[name].surprise(each, 2, range(4)) for each in (seen, changed))
     assert torch.allclose(before[:, 0], after[:, 0], atol=1e-6)
     assert not torch.allclose(before[:, 1], after[:, 1])
@@ -85,7 +87,9 @@ def test_surprise_at_a_chunk_ignores_the_chunks_after_it(name, worlds, seen, tok
 
 def test_samples_of_the_diffusion_world_differ_and_repeat_by_seed(worlds, seen):
     context = seen.chunks(0, 2)
-    one, again, other = (worlds["diffusion"].rollout(context, 2, 2, s).tokens for s in (range(4), range(4), range(4, 8)))
+    one, again, other = (
+        worlds["diffusion"].rollout(context, 2, 2, s).tokens for s in (range(4), range(4), range(4, 8))
+    )
     assert torch.equal(one, again)
     assert not torch.allclose(one, other)
     assert not torch.allclose(one[:, 0], one[:, 1])

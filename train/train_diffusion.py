@@ -1,4 +1,7 @@
-"""Trains the diffusion world: accelerate launch train/train_diffusion.py --config configs/demo/diffusion.yaml [key=value]."""
+"""Trains the diffusion world.
+
+accelerate launch train/train_diffusion.py --config configs/demo/diffusion.yaml [key=value ...]
+"""
 
 import torch
 

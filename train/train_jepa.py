@@ -1,4 +1,7 @@
-"""Trains the JEPA world: accelerate launch train/train_jepa.py --config configs/demo/jepa.yaml [key=value]."""
+"""Trains the JEPA world.
+
+accelerate launch train/train_jepa.py --config configs/demo/jepa.yaml [key=value ...]
+"""
 
 import torch
 
@@ -38,7 +41,9 @@ def main() -> None:
 
     run.flops_per_step = count_flops(run, loss_of_sample)
     with torch.no_grad(), accelerator.autocast():
-        first_deviation = float(network(cache.tokens(range(min(64, len(cache)))).to(accelerator.device)).deviation)
+        first_deviation = float(
+            network(cache.tokens(range(min(64, len(cache)))).to(accelerator.device)).deviation
+        )
 
     # --- the loop ---
     batches = ahead(batch(step) for step in range(run.step, config.steps))
@@ -73,8 +78,8 @@ def stop_if_collapsed(config: JepaConfig, loss: JepaLoss, step: int, first_devia
         )
     if float(loss.copy_last_ratio) > config.collapse_ratio:
         raise UserError(
-            f"{config.out}: predicts nothing at step {step}: its loss is {float(loss.copy_last_ratio):.2f} times that of "
-            "repeating the last embedding; a lower optimiser.lr may help"
+            f"{config.out}: predicts nothing at step {step}: its loss is {float(loss.copy_last_ratio):.2f} times that "
+            "of repeating the last embedding; a lower optimiser.lr may help"
         )
 
 

@@ -1,4 +1,7 @@
-"""Trains the probe of a representation: accelerate launch train/train_readout.py --config configs/demo/readout.yaml [key=value]."""
+"""Trains the probe of a representation.
+
+accelerate launch train/train_readout.py --config configs/demo/readout.yaml [key=value ...]
+"""
 
 import torch
 import torch.nn.functional as F
@@ -41,7 +44,9 @@ def main() -> None:
     accelerator = run.accelerator
     device = accelerator.device
     tokenizer, jepa = tokenizer.to(device), None if jepa is None else jepa.to(device)
-    sources_of_clips = [SimulatedClips(s, "train", data.seed, data.clips, *vars(shape).values()) for s in data.scenarios]
+    sources_of_clips = [
+        SimulatedClips(s, "train", data.seed, data.clips, *vars(shape).values()) for s in data.scenarios
+    ]
 
     def batch(step: int) -> tuple[torch.Tensor, Tracks]:
         """Each batch is of one scenario, so that its clips have equally many objects."""

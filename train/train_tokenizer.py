@@ -1,4 +1,7 @@
-"""Trains the tokenizer: accelerate launch train/train_tokenizer.py --config configs/demo/tokenizer.yaml [key=value]."""
+"""Trains the tokenizer.
+
+accelerate launch train/train_tokenizer.py --config configs/demo/tokenizer.yaml [key=value ...]
+"""
 
 import torch
 
@@ -18,7 +21,10 @@ def main() -> None:
     # --- clips, network, and where an earlier run left off ---
     clips = Mixture(config.data)
     shape = config.data.shape
-    network = Autoencoder(**vars(config.model), grid=(shape.height_px // config.model.patch_size[1], shape.width_px // config.model.patch_size[2]))
+    network = Autoencoder(
+        **vars(config.model),
+        grid=(shape.height_px // config.model.patch_size[1], shape.width_px // config.model.patch_size[2]),
+    )
     network.fit_components(clips.frames(range(min(256, len(clips)))))
     run = begin(config, network, arguments.resume)
     accelerator = run.accelerator

@@ -30,22 +30,31 @@ def constant_velocity(context: Clips, num_frames: int) -> Frames:
     """
     tracks = context.tracks
     if tracks is None:
-        raise UserError("constant_velocity extrapolates true tracks, and real clips have none: leave it out for these")
+        raise UserError(
+            "constant_velocity extrapolates true tracks, and real clips have none: leave it out for these"
+        )
     last = context.frames[:, -1].float() / 255
     saturation = last.amax(dim=1) - last.amin(dim=1)
-    plate = torch.where((saturation > 0.04)[:, None], BACKGROUND, last)[:, None]  # (clip, 1, 3, height, width)
+    plate = torch.where((saturation > 0.04)[:, None], BACKGROUND, last)[
+        :, None
+    ]  # (clip, 1, 3, height, width)
     elapsed_s = context.dt_s * torch.arange(1, num_frames + 1)
     position = tracks.position[:, -1:] + tracks.velocity[:, -1:] * elapsed_s[:, None, None]
     coverage = _coverage(position, tracks.radius, *last.shape[-2:])
     coverage = coverage * ((plate - BACKGROUND).abs().amax(dim=2, keepdim=True) < 0.02)
     frames = plate.expand(-1, num_frames, -1, -1, -1)
     for i in range(coverage.shape[2]):
-        frames = torch.lerp(frames, tracks.color[:, None, i, :, None, None].to(frames), coverage[:, :, i, None])
+        frames = torch.lerp(
+            frames, tracks.color[:, None, i, :, None, None].to(frames), coverage[:, :, i, None]
+        )
     return (frames * 255).round().to(torch.uint8)
 
 
 def _coverage(
-    position: Float[Tensor, "clip time object 2"], radius: Float[Tensor, "clip object"], height: int, width: int
+    position: Float[Tensor, "clip time object 2"],
+    radius: Float[Tensor, "clip object"],
+    height: int,
+    width: int,
 ) -> Float[Tensor, "clip time object height width"]:
     """The share of each pixel that a disc covers; an absent disc (NaN) covers none."""
     pixel = WORLD_SIZE / width
@@ -63,11 +72,20 @@ class FrameWorld:
         self.name, self.predict, self.tokenizer = name, predict, tokenizer
 
     def rollout(
-        self, context: Encoded, horizon: int, samples: int, seeds: Sequence[int], actions: Tensor | None = None
+        self,
+        context: Encoded,
+        horizon: int,
+        samples: int,
+        seeds: Sequence[int],
+        actions: Tensor | None = None,
     ) -> Rollout:
         """The formula's frames as tokens, so that they go through the same read-out as any world's."""
         frames = self.predict(context.clips, horizon * self.tokenizer.patch_size[0])
-        tokens = self.tokenizer.encode(frames.to(context.tokens.device)).unsqueeze(1).expand(-1, samples, *[-1] * 4)
+        tokens = (
+            self.tokenizer.encode(frames.to(context.tokens.device))
+            .unsqueeze(1)
+            .expand(-1, samples, *[-1] * 4)
+        )
         return Rollout(tokens, tokens)
 
     def surprise(
@@ -76,7 +94,9 @@ class FrameWorld:
         frames = seen.clips.frames
         past = seen.chunks(0, context_length).clips
         predicted = self.predict(past, frames.shape[1] - past.frames.shape[1])
-        error = (predicted.float() - frames[:, past.frames.shape[1] :].float()).square().mean(dim=(2, 3, 4)) / 255**2
+        error = (predicted.float() - frames[:, past.frames.shape[1] :].float()).square().mean(
+            dim=(2, 3, 4)
+        ) / 255**2
         return rearrange(error, "b (t p) -> b t p", p=self.tokenizer.patch_size[0]).mean(dim=-1)
 
 

@@ -53,7 +53,9 @@ def load_checkpoint(accelerator: Accelerator, run_folder: Path) -> int:
             accelerator.print(f"{path}: cannot be read ({error}); trying the one before")
             continue
         return step
-    raise UserError(f"{run_folder}: no checkpoint to resume from; leave out --resume to start a new run there")
+    raise UserError(
+        f"{run_folder}: no checkpoint to resume from; leave out --resume to start a new run there"
+    )
 
 
 def save_model(model: ModelMixin, run_folder: Path, record: dict[str, object]) -> None:
@@ -79,7 +81,9 @@ def load_model(kind: type[M], run_folder: Path) -> M:
         raise UserError(f"{run_folder}: no finished model there; train it first, or name another run folder")
     found = read_json(folder / "config.json").get("_class_name")
     if found != kind.__name__:
-        raise UserError(f"{run_folder}: holds a model of kind {found}, where one of kind {kind.__name__} is needed")
+        raise UserError(
+            f"{run_folder}: holds a model of kind {found}, where one of kind {kind.__name__} is needed"
+        )
     try:
         model: M = kind.from_pretrained(str(folder), local_files_only=True)
     except (OSError, RuntimeError, ValueError) as error:

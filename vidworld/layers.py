@@ -49,10 +49,15 @@ class Rotary(NamedTuple):
         angle = torch.cat(angles, dim=1)  # (place, pairs)
         return Rotary(angle.cos().to(like), angle.sin().to(like))
 
-    def turn(self, x: Float[Tensor, "clip head place head_width"]) -> Float[Tensor, "clip head place head_width"]:
+    def turn(
+        self, x: Float[Tensor, "clip head place head_width"]
+    ) -> Float[Tensor, "clip head place head_width"]:
         """Each head vector turned by its place."""
         first, second = x.chunk(2, dim=-1)
-        turned = torch.addcmul(first * self.cos, second, -self.sin), torch.addcmul(second * self.cos, first, self.sin)
+        turned = (
+            torch.addcmul(first * self.cos, second, -self.sin),
+            torch.addcmul(second * self.cos, first, self.sin),
+        )
         return torch.cat(turned, dim=-1)
 
 
@@ -75,9 +80,10 @@ def attend(
     """
     if queries.device.type == "cpu":
         scores = (queries * queries.shape[-1] ** -0.5) @ keys.transpose(-1, -2)
-        return scores.softmax(dim=-1, dtype=scores.dtype) @ values
-    heads_last = (x.transpose(1, 2) for x in (queries, keys, values))
-    attended: Tensor = dispatch_attention_fn(*heads_last, backend=AttentionBackendName(backend))
+        weights: Tensor = scores.softmax(dim=-1, dtype=scores.dtype)
+        return weights @ values
+    q, k, v = (x.transpose(1, 2) for x in (queries, keys, values))  # the dispatcher has heads last but one
+    attended: Tensor = dispatch_attention_fn(q, k, v, backend=AttentionBackendName(backend))
     return attended.transpose(1, 2)
 
 
@@ -99,7 +105,9 @@ class Attention(nn.Module):
         self, x: Stream, rotary: Rotary | None, memory: Memory | None, beside: int | None
     ) -> tuple[Stream, Memory]:
         b, t, cells, width = x.shape
-        q, k, v = self.to_qkv(x).view(b, t * cells, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (b, head, n, width)
+        q, k, v = (
+            self.to_qkv(x).view(b, t * cells, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        )  # (b, head, n, width)
         q, k = norm(q), norm(k)
         if rotary is not None:
             q, k = rotary.turn(q), rotary.turn(k)

@@ -17,10 +17,13 @@ def make_optimisers(model: nn.Module, config: OptimiserConfig) -> list[Optimizer
     trained = [p for p in model.parameters() if p.requires_grad]
     matrices = [p for p in trained if p.ndim == 2 and config.name == "muon"]
     others = [p for p in trained if p.ndim != 2 or config.name != "muon"]
-    decayed = {"lr": config.lr, "weight_decay": config.weight_decay}
-    optimisers: list[Optimizer] = [AdamW(others, betas=(0.9, 0.95), fused=True, **decayed)]
+    optimisers: list[Optimizer] = [
+        AdamW(others, lr=config.lr, betas=(0.9, 0.95), weight_decay=config.weight_decay, fused=True)
+    ]
     if matrices:
-        optimisers.append(Muon(matrices, adjust_lr_fn="match_rms_adamw", **decayed))
+        optimisers.append(
+            Muon(matrices, lr=config.lr, weight_decay=config.weight_decay, adjust_lr_fn="match_rms_adamw")
+        )
     return optimisers
 
 
@@ -28,7 +31,7 @@ def make_schedule(optimiser: Optimizer, config: OptimiserConfig, steps: int) -> 
     """Warm-up, a plateau, and a fall to zero over the last `decay_share` of the steps."""
     warmup = min(config.warmup_steps, steps // 10)
     decay = int(config.decay_share * steps)
-    return get_wsd_schedule(
+    schedule: LambdaLR = get_wsd_schedule(
         optimiser,
         num_warmup_steps=warmup,
         num_decay_steps=max(1, decay),
@@ -36,10 +39,9 @@ def make_schedule(optimiser: Optimizer, config: OptimiserConfig, steps: int) -> 
         decay_type="linear",
         min_lr_ratio=0.0,
     )
+    return schedule
 
 
 def count_parameters(model: nn.Module) -> int:
     """Parameters that are trained."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
-
-

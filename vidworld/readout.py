@@ -46,11 +46,15 @@ def locate_discs(
     above = (frames.float() / 255 - BACKGROUND).flatten(3)  # (clip, time, 3, place)
     share = (line[:, None] @ above) / squared  # (clip, time, object, place)
     off = above.square().sum(dim=2, keepdim=True) / squared - share.square()  # squared distance from the line
-    weight = (share.clamp(0, 1) * ((off < (OFF_COLOUR * share).square()) & (share > FAINT))).view(b, t, -1, height, width)
+    weight = (share.clamp(0, 1) * ((off < (OFF_COLOUR * share).square()) & (share > FAINT))).view(
+        b, t, -1, height, width
+    )
     area = weight.sum(dim=(3, 4))
     x = (torch.arange(width, device=frames.device) + 0.5) * pixel
     y = (torch.arange(height, device=frames.device) + 0.5) * pixel
-    place = torch.stack((weight.sum(dim=3) @ x, weight.sum(dim=4) @ y), dim=-1) / area.clamp_min(1e-6)[..., None]
+    place = (
+        torch.stack((weight.sum(dim=3) @ x, weight.sum(dim=4) @ y), dim=-1) / area.clamp_min(1e-6)[..., None]
+    )
     least = LEAST_AREA * torch.pi * (radius.float() / pixel).square()
     return torch.where((area >= least[:, None])[..., None], place, torch.nan)
 
@@ -105,9 +109,10 @@ class Answers(NamedTuple):
 class Probe(ModelMixin, ConfigMixin):  # type: ignore[misc]
     """A small attentive head: asks each chunk where the disc of each palette colour is in each of its frames.
 
-    Cells exchange what they see, and every cell says how much it knows of a disc, how far from the cell's middle it is, and whether it shows; the answer
-    is the mean over the cells, weighted by how much they know. Trained on a world's representation of true frames and frozen; `decoder`, for worlds whose embeddings are not
-    tokens, maps them to the shared tokenizer's.
+    Cells exchange what they see, and every cell says how much it knows of a disc, how far from the cell's middle it
+    is, and whether it shows; the answer is the mean over the cells, weighted by how much they know. Trained on a
+    world's representation of true frames and frozen. `decoder`, for worlds whose embeddings are not tokens, maps them
+    to the shared tokenizer's.
     """
 
     @register_to_config
@@ -140,7 +145,9 @@ class Probe(ModelMixin, ConfigMixin):  # type: ignore[misc]
         x = (self.embed(embeddings) + self.place).view(b * t, 1, h * w, -1)
         for block in self.blocks:
             x, _ = block(x)
-        of_cell = self.ask(norm(x)).view(b, t, h * w, -1).unflatten(-1, (self.frames_per_chunk, len(PALETTE), 4))
+        of_cell = (
+            self.ask(norm(x)).view(b, t, h * w, -1).unflatten(-1, (self.frames_per_chunk, len(PALETTE), 4))
+        )
         logits = of_cell[..., 0].float()  # (b, t, cell, frame, color)
         attention = logits.softmax(dim=2).unsqueeze(-1)
         middles = torch.meshgrid(_middles(h), _middles(w), indexing="ij")

@@ -12,7 +12,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from diffusers.training_utils import EMAModel
 from torch import Tensor
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
@@ -37,7 +37,7 @@ class Run:
     model: Callable[..., Any]
     """The same as the loop calls it: wrapped for several processes, and compiled if asked."""
     optimisers: list[Optimizer]
-    schedules: list[LRScheduler]
+    schedules: list[LambdaLR]
     ema: EMAModel
     log: RunLog
     step: int
@@ -47,7 +47,7 @@ class Run:
 
     def steps(self) -> Iterator[int]:
         """The numbers of the steps to do, under a progress bar."""
-        bar = tqdm(
+        yield from tqdm(
             range(self.step, self.config.steps),
             initial=self.step,
             total=self.config.steps,
@@ -55,8 +55,6 @@ class Run:
             unit="step",
             disable=None if self.accelerator.is_main_process else True,
         )
-        for step in bar:
-            yield step
 
     def fetch(self, batches: Iterator[Batch]) -> Batch:
         """The next batch on the device; the time that it keeps the step waiting is counted."""
@@ -91,8 +89,13 @@ class Run:
     def write(self, values: dict[str, Any]) -> None:
         """Logs the values every `log_every` steps and saves a checkpoint every `save_every`."""
         if self.step % self.config.log_every == 0 or self.step == self.config.steps:
-            numbers = {k: float(v.detach() if isinstance(v, Tensor) else v) for k, v in values.items()}
-            numbers |= {"lr": self.schedules[0].get_last_lr()[0], "data_wait_share": self.data_wait_share}
+            numbers: dict[str, float] = {
+                k: float(v.detach() if isinstance(v, Tensor) else v) for k, v in values.items()
+            }
+            numbers |= {
+                "lr": float(self.schedules[0].get_last_lr()[0]),
+                "data_wait_share": self.data_wait_share,
+            }
             self.log.write(self.step, numbers)
         if self.step % self.config.save_every == 0 and self.step < self.config.steps:
             save_checkpoint(self.accelerator, self.config.out, self.step)
@@ -193,5 +196,6 @@ def count_flops(run: Run, one_part: Callable[[], Tensor]) -> int:
         one_part().backward()
     run.network.zero_grad(set_to_none=True)
     torch.set_rng_state(states)
-    parts = run.config.accumulation * run.accelerator.num_processes
-    return counter.get_total_flops() * parts
+    parts: int = run.config.accumulation * run.accelerator.num_processes
+    per_part: int = counter.get_total_flops()
+    return per_part * parts

@@ -9,10 +9,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vidworld.data.clip import Clips
+from vidworld.layers import Memory
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.flow import Velocity, noised, sample
 from vidworld.models.jepa import JointEmbeddingPredictor
-from vidworld.layers import Memory
 from vidworld.shapes import Tokens
 
 
@@ -62,7 +62,12 @@ class World(Scorer, Protocol):
     """Anything that predicts: a network, a baseline, somebody else's model."""
 
     def rollout(
-        self, context: Encoded, horizon: int, samples: int, seeds: Sequence[int], actions: Tensor | None = None
+        self,
+        context: Encoded,
+        horizon: int,
+        samples: int,
+        seeds: Sequence[int],
+        actions: Tensor | None = None,
     ) -> Rollout:
         """The `horizon` chunks after the context.
 
@@ -74,12 +79,19 @@ class World(Scorer, Protocol):
 class JepaWorld:
     """Predicts embeddings; surprise is their squared distance."""
 
-    def __init__(self, network: JointEmbeddingPredictor, name: str = "jepa", decoder: torch.nn.Module | None = None):
+    def __init__(
+        self, network: JointEmbeddingPredictor, name: str = "jepa", decoder: torch.nn.Module | None = None
+    ):
         self.network, self.name, self.decoder = network.eval(), name, decoder
 
     @torch.no_grad()
     def rollout(
-        self, context: Encoded, horizon: int, samples: int, seeds: Sequence[int], actions: Tensor | None = None
+        self,
+        context: Encoded,
+        horizon: int,
+        samples: int,
+        seeds: Sequence[int],
+        actions: Tensor | None = None,
     ) -> Rollout:
         """A JEPA predicts one future: its samples are equal."""
         following, memories = self.network.predict(self.network.context_embeddings(context.tokens))
@@ -116,7 +128,12 @@ class DiffusionWorld:
 
     @torch.no_grad()
     def rollout(
-        self, context: Encoded, horizon: int, samples: int, seeds: Sequence[int], actions: Tensor | None = None
+        self,
+        context: Encoded,
+        horizon: int,
+        samples: int,
+        seeds: Sequence[int],
+        actions: Tensor | None = None,
     ) -> Rollout:
         """Chunk after chunk, each from noise given the clean ones before it, whose keys and values are kept."""
         tokens = context.tokens.repeat_interleave(samples, dim=0)
@@ -149,12 +166,16 @@ class DiffusionWorld:
         errors = []
         for k in range(context_length, tokens.shape[1]):
             chunk, of_chunk = tokens[:, k : k + 1], noise[:, k : k + 1]
-            errors.append(torch.stack([self._error(chunk, of_chunk, level, memories) for level in self.levels], -1))
+            errors.append(
+                torch.stack([self._error(chunk, of_chunk, level, memories) for level in self.levels], -1)
+            )
             if k + 1 < tokens.shape[1]:
                 memories = self._remember(chunk, memories)
         return torch.stack(errors, dim=1)
 
-    def _error(self, chunk: Tokens, noise: Tokens, level: float, memories: list[Memory]) -> Float[Tensor, " clip"]:
+    def _error(
+        self, chunk: Tokens, noise: Tokens, level: float, memories: list[Memory]
+    ) -> Float[Tensor, " clip"]:
         noisy = noised(chunk, noise, torch.full(chunk.shape[:2], level, device=chunk.device))
         velocity = self._given(memories)(noisy, level)
         return (velocity.float() - (noise - chunk).float()).square().mean(dim=(1, 2, 3, 4))

@@ -1,5 +1,7 @@
 """Noising, the levels of a batch, and the sampler on a flow whose answer is known."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -80,8 +82,8 @@ def test_the_sampler_equals_a_reference_integral():
     """Euler steps over the shifted levels, written out."""
     noise = torch.randn(3, 1, 2, 2, 4, dtype=torch.float64)
     steps, shift = 7, 2.0
-    levels = shifted(torch.linspace(1, 1 / steps, steps, dtype=torch.float64), shift).tolist() + [0.0]
+    levels = shifted(torch.linspace(1, 1 / steps, steps, dtype=torch.float64), shift).tolist()
     x = noise
-    for now, following in zip(levels[:-1], levels[1:], strict=True):
+    for now, following in pairwise([*levels, 0.0]):
         x = x + (following - now) * (x * now - 1)
     assert torch.allclose(sample(lambda tokens, level: tokens * level - 1, noise, steps, shift), x, atol=1e-5)

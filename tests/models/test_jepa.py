@@ -57,9 +57,9 @@ def test_the_slow_target_follows_the_encoder():
     network = JointEmbeddingPredictor(**SMALL, target="ema")
     with torch.no_grad():
         network.embed.weight += 1.0
-    before = network.target_encoder["embed"].weight.clone()
+    before = network.target_embed.weight.clone()
     network.update_target(0.75)
-    assert torch.allclose(network.target_encoder["embed"].weight, before + 0.25, atol=1e-6)
+    assert torch.allclose(network.target_embed.weight, before + 0.25, atol=1e-6)
 
 
 def test_later_chunks_are_predicted_twice_so_that_a_rollout_is_trained():

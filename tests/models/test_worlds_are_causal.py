@@ -73,7 +73,9 @@ def test_each_chunk_has_a_noise_level_of_its_own(tokens):
 
 @pytest.mark.parametrize("target", ["frozen", "vcreg", "sigreg", "ema"])
 def test_a_prediction_of_the_jepa_world_sees_nothing_of_what_it_predicts(target, tokens):
-    network = random_weights(JointEmbeddingPredictor(**SMALL, encoder_depth=1, predictor_depth=1, target=target))
+    network = random_weights(
+        JointEmbeddingPredictor(**SMALL, encoder_depth=1, predictor_depth=1, target=target)
+    )
     changed = tokens.clone()
     changed[:, 2:] = 9.0
     before, after = (network.predict(network.context_embeddings(x))[0] for x in (tokens, changed))
@@ -83,7 +85,9 @@ def test_a_prediction_of_the_jepa_world_sees_nothing_of_what_it_predicts(target,
 
 @pytest.mark.parametrize("target", ["frozen", "ema"])
 def test_remembered_chunks_give_the_jepa_world_what_seeing_them_again_would(target, tokens):
-    network = random_weights(JointEmbeddingPredictor(**SMALL, encoder_depth=1, predictor_depth=1, target=target))
+    network = random_weights(
+        JointEmbeddingPredictor(**SMALL, encoder_depth=1, predictor_depth=1, target=target)
+    )
     context = network.context_embeddings(tokens)
     whole, _ = network.predict(context)
     _, memories = network.predict(context[:, :2])
@@ -93,7 +97,9 @@ def test_remembered_chunks_give_the_jepa_world_what_seeing_them_again_would(targ
 
 def test_actions_change_the_prediction(tokens):
     network = random_weights(JointEmbeddingPredictor(**SMALL, action_channels=3))
-    one, other = (network.predict(tokens, actions)[0] for actions in (torch.zeros(2, 4, 3), torch.ones(2, 4, 3)))
+    one, other = (
+        network.predict(tokens, actions)[0] for actions in (torch.zeros(2, 4, 3), torch.ones(2, 4, 3))
+    )
     assert not torch.allclose(one, other)
 
 
@@ -121,5 +127,8 @@ def test_rotary_positions_of_later_chunks_continue_the_first():
 
 
 def test_both_worlds_have_the_same_number_of_parameters_to_five_per_cent():
-    sizes = [sum(p.numel() for p in kind().parameters()) for kind in (DiffusionTransformer, JointEmbeddingPredictor)]
+    sizes = [
+        sum(p.numel() for p in kind().parameters())
+        for kind in (DiffusionTransformer, JointEmbeddingPredictor)
+    ]
     assert abs(sizes[0] - sizes[1]) < 0.05 * max(sizes)

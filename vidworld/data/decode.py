@@ -115,7 +115,7 @@ def _frames(video: Video) -> Iterator[tuple[UInt8[np.ndarray, "height width 3"],
     count, done = len(video.times_s), 0
     if video.decoder == "decord":
         try:
-            reader = decord.VideoReader(str(video.path))
+            reader = decord.VideoReader(str(video.path), num_threads=1)  # files are read side by side
             for start in range(0, count, BLOCK_FRAMES):
                 block = reader.get_batch(range(start, min(start + BLOCK_FRAMES, count))).asnumpy()
                 for frame in block:

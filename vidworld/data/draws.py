@@ -50,20 +50,30 @@ def stratum(name: str, indices: Sequence[int], count: int, device: torch.device)
 class Draws:
     """Numbers drawn from each stream in turn: every call takes the next ones of all streams."""
 
+    AHEAD = 32
+    """Numbers that are made at once: a hash is many small operations."""
+
     def __init__(self, streams: Int[Tensor, " stream"]) -> None:
         self.streams = streams
+        self.ready = torch.empty((len(streams), 0), dtype=torch.float64, device=streams.device)
         self.drawn = 0
 
     def uniform(
         self, low: float | Tensor = 0.0, high: float | Tensor = 1.0, count: int | None = None
     ) -> Float[Tensor, "stream *count"]:
         """Evenly distributed in [low, high): one a stream, or `count` a stream."""
-        width = 1 if count is None else count
-        offsets = torch.arange(self.drawn, self.drawn + width, device=self.streams.device)
-        self.drawn += width
+        start = self.drawn
+        self.drawn += 1 if count is None else count
+        while self.ready.shape[1] < self.drawn:
+            self._draw_ahead()
+        share = self.ready[:, start] if count is None else self.ready[:, start : self.drawn]
+        return low + share * (high - low)
+
+    def _draw_ahead(self) -> None:
+        done = self.ready.shape[1]
+        offsets = torch.arange(done, done + self.AHEAD, device=self.streams.device)
         bits = shift_right(mix(self.streams[:, None] + mix(offsets)), 11)
-        share = bits.to(torch.float64) * 2.0**-53
-        return low + (share[:, 0] if count is None else share) * (high - low)
+        self.ready = torch.cat([self.ready, bits.to(torch.float64) * 2.0**-53], dim=1)
 
     def chance(self, probability: float) -> Bool[Tensor, " stream"]:
         """True with this probability."""

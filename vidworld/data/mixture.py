@@ -7,7 +7,6 @@ from typing import TypeVar
 import torch
 
 from vidworld.data.clip import ClipSource
-
 from vidworld.data.simulated import SimulatedClips
 from vidworld.schema import DataConfig
 from vidworld.shapes import Frames
@@ -22,7 +21,9 @@ class Mixture:
         sources, shares = _sources(config, split)
         generator = torch.Generator().manual_seed(config.seed)
         self.sources = sources
-        self.source_of = torch.multinomial(torch.tensor(shares), config.clips, replacement=True, generator=generator)
+        self.source_of = torch.multinomial(
+            torch.tensor(shares), config.clips, replacement=True, generator=generator
+        )
         of_source = torch.nn.functional.one_hot(self.source_of, len(sources))
         self.number_in_source = (of_source.cumsum(0) - 1).gather(1, self.source_of[:, None])[:, 0]
 
@@ -46,11 +47,13 @@ class Mixture:
 def _sources(config: DataConfig, split: str) -> tuple[list[ClipSource], list[float]]:
     shape = config.shape
     sources: list[ClipSource] = [
-        SimulatedClips(name, split, config.seed, config.clips, *vars(shape).values()) for name in config.scenarios
+        SimulatedClips(name, split, config.seed, config.clips, *vars(shape).values())
+        for name in config.scenarios
     ]
     shares = list(config.scenarios.values())
     if config.real is not None:
         from vidworld.data.real import RealClips
+
         sources.append(RealClips(config.real, split, shape.num_frames))
         shares = [share / sum(shares) * (1 - config.real_share) for share in shares] + [config.real_share]
     return sources, shares

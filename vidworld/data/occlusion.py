@@ -298,5 +298,6 @@ def filmed(layout: Layout) -> Sampler:
     return either
 
 
-SAMPLERS = tuple(filmed(layouts[i % len(layouts)]) for layouts in LAYOUTS.values() for i in range(2))
+_EITHER = {layout: filmed(layout) for layouts in LAYOUTS.values() for layout in layouts}
+SAMPLERS = tuple(_EITHER[layouts[i % len(layouts)]] for layouts in LAYOUTS.values() for i in range(2))
 """Of the scenario `occlusion`: each law's layouts in a quarter of the clips."""

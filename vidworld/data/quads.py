@@ -11,7 +11,7 @@ from vidworld.data import occlusion
 from vidworld.data.clip import Clips
 from vidworld.data.discs import dot
 from vidworld.data.occlusion import Layout
-from vidworld.data.scenarios import COLLISION_RANGES, HEAD_ON, MOTION_RANGES, collisions
+from vidworld.data.scenarios import COLLISION_RANGES, MOTION_RANGES, collisions, one_in_four
 from vidworld.data.simulated import SPLITS, check_name, film
 from vidworld.data.stage import Candidates, Ranges, Sampler, Setting, Stage, sample
 from vidworld.errors import UserError
@@ -81,7 +81,7 @@ class Law:
 LAWS: dict[str, Law] = {
     **{law: Law(layouts, occlusion.RANGES, -0.5) for law, layouts in occlusion.LAYOUTS.items()},
     "momentum": Law((momentum,), MOTION_RANGES, 0.0),
-    "collision": Law(tuple(map(collision, HEAD_ON)), COLLISION_RANGES, 0.0),
+    "collision": Law(one_in_four(collision), COLLISION_RANGES, 0.0),
 }
 
 
@@ -115,7 +115,8 @@ def quads(
         raise UserError(f"{law}: splice_frame {splice_frame} must lie within the {num_frames} frames")
     setting = Setting(num_frames, fps, height_px, width_px)
     rule, moment_s = LAWS[law], (splice_frame + LAWS[law].moment_frames) / fps
-    samplers = [at_moment(layout, moment_s) for layout in rule.layouts]
+    at_splice = {layout: at_moment(layout, moment_s) for layout in rule.layouts}
+    samplers = [at_splice[layout] for layout in rule.layouts]
     name, outside = f"quad/{law}/{split}/{seed}", split == "ood"
     worlds_a, worlds_b = sample(samplers, name, indices, setting, rule.ranges, outside, torch.device(device))
     identity = tuple(f"{law}/{split}/{seed}/{index}" for index in indices)

@@ -1,6 +1,8 @@
 """What each scenario samples: discs, motions and their ranges, in distribution and outside it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float
@@ -17,8 +19,6 @@ GRAVITY = 5.0
 MOTION_RANGES = Ranges((1.0, 4.0), (0.7, 1.4), ((0.2, 0.8), (4.5, 5.5)), ((0.4, 0.6), (1.5, 1.8)))
 COLLISION_RANGES = Ranges((1.0, 4.0), (0.6, 1.3), ((0.2, 0.8), (4.5, 5.5)), ((0.4, 0.5), (1.4, 1.6)))
 BILLIARDS_RANGES = Ranges((1.0, 4.0), (0.5, 1.0), ((0.2, 0.8), (4.5, 5.5)), ((0.35, 0.45), (1.1, 1.2)))
-HEAD_ON = (True, False, False, False)
-"""A quarter of the collisions are head-on, the others from any direction."""
 RESTITUTION = (0.6, 1.0)
 RESTITUTION_OUTSIDE = (0.35, 0.5)
 LEAST_CLOSING_SPEED = 1.0
@@ -102,6 +102,15 @@ def billiards(stage: Stage) -> Candidates:
     return (stage.worlds(position, velocity, radius, color, present, walls=walls),), valid
 
 
+T = TypeVar("T")
+
+
+def one_in_four(make: Callable[[bool], T]) -> tuple[T, T, T, T]:
+    """What draws collisions, for a quarter of them head-on, and for the others from any direction."""
+    head_on, oblique = make(True), make(False)
+    return head_on, oblique, oblique, oblique
+
+
 def collision_sampler(head_on: bool) -> Sampler:
     """A sampler of two discs that meet inside the clip, mostly in its second half, in view throughout."""
 
@@ -160,7 +169,7 @@ class Scenario:
 SCENARIOS: dict[str, Scenario] = {
     "uniform": Scenario((uniform,), MOTION_RANGES),
     "parabola": Scenario((parabola,), MOTION_RANGES),
-    "collision": Scenario(tuple(map(collision_sampler, HEAD_ON)), COLLISION_RANGES),
+    "collision": Scenario(one_in_four(collision_sampler), COLLISION_RANGES),
     "bounce": Scenario((bounce,), MOTION_RANGES),
     "billiards": Scenario((billiards,), BILLIARDS_RANGES),
     "occlusion": Scenario(occlusion.SAMPLERS, occlusion.RANGES),

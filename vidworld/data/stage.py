@@ -23,7 +23,7 @@ PALETTE = (
 
 MOST_CANDIDATES = 10_000
 """A clip that none of these fits is not to be had."""
-CANDIDATES_AT_ONCE = 2048
+CANDIDATES_AT_ONCE = 512
 
 Interval = tuple[float, float]
 
@@ -168,9 +168,9 @@ def sample(
     streams = clip_streams(name, indices, device)
     kind = stratum(name, indices, len(samplers), device)
     parts = []
-    for number, sampler in enumerate(samplers):
-        clips = (kind == number).nonzero()[:, 0]
-        parts += _first_valid(sampler, clips, streams, setting, ranges, outside, name)
+    for sampler in dict.fromkeys(samplers):
+        uses = torch.tensor([each is sampler for each in samplers], device=device)
+        parts += _first_valid(sampler, uses[kind].nonzero()[:, 0], streams, setting, ranges, outside, name)
     order = torch.cat([clips for clips, _ in parts]).argsort()
     together = zip(*(worlds for _, worlds in parts), strict=True)
     return tuple(

@@ -61,7 +61,9 @@ class Bench:
         """The world's prediction of all chunks after the context."""
         horizon = seen.tokens.shape[1] - self.context_length
         with self.accelerator.autocast():
-            rollout = world.rollout(seen.chunks(0, self.context_length), horizon, samples, self.seeds(seen.clips.identity))
+            rollout = world.rollout(
+                seen.chunks(0, self.context_length), horizon, samples, self.seeds(seen.clips.identity)
+            )
         return Rollout(rollout.embeddings.float(), rollout.tokens.float())
 
     def seeds(self, identities: Sequence[str]) -> list[int]:
@@ -81,7 +83,7 @@ class Bench:
             return self._after_context(probe.locate(embeddings, color.to(embeddings.device)).cpu(), truth)
 
     def _after_context(self, position: Tensor, truth: Tracks) -> Tracks:
-        clips, frames, objects = truth.present.shape
+        clips, _, objects = truth.present.shape
         nowhere = torch.full((clips, self.context_frames, position.shape[2], 2), torch.nan)
         nowhere[:, :, :objects] = truth.position[:, : self.context_frames]
         return as_tracks(torch.cat((nowhere, position.float()), dim=1), truth)

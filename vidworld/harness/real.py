@@ -7,7 +7,6 @@ from typing import Any, get_args
 
 import torch
 
-
 from vidworld.data.real import RealClips
 from vidworld.data.real_quads import Kind, real_quads
 from vidworld.errors import UserError
@@ -42,7 +41,9 @@ def measure_real(
             if not len(quads):
                 continue
             encoded = EncodedQuads.of(bench, quads)
-            worlds = [world for world in surprised if world.name != "constant_velocity"]  # it needs true tracks
+            worlds = [
+                world for world in surprised if world.name != "constant_velocity"
+            ]  # it needs true tracks
             matrices = {world.name: surprise_of(bench, world, encoded) for world in worlds}
             matrices["truth"] = surprise_of_truth(bench, encoded)
             for name, matrix in matrices.items():
@@ -71,7 +72,16 @@ def _futures(bench: Bench, source: RealClips, number: int, rollers: Sequence[Wor
                 metric, unit = f"physics_iq_{name}", "squared level" if name == "mse" else "share"
                 values.append(
                     Value(
-                        world, "pixels", "real video", "motion", "real", metric, unit, clips.identity[0], value, bench.seed
+                        world,
+                        "pixels",
+                        "real video",
+                        "motion",
+                        "real",
+                        metric,
+                        unit,
+                        clips.identity[0],
+                        value,
+                        bench.seed,
                     )
                 )
     return values
@@ -83,5 +93,3 @@ def _one_a_file(source: RealClips) -> list[int]:
     for number, identity in enumerate(source.identity):
         files.setdefault(identity.rpartition("/")[0], number)
     return list(files.values())
-
-

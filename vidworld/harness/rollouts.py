@@ -1,5 +1,6 @@
 """Rollouts of worlds over simulated clips, read out and measured clip by clip."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -55,7 +56,7 @@ def _measure(
             each = [metric.function(tracks, truth, clips.dt_s, bench.context_frames) for tracks in samples]
             values = np.mean(each, axis=0)
         for identity, value in zip(clips.identity, values.tolist(), strict=True):
-            if value == value:  # NaN: the metric does not apply to the clip
+            if math.isfinite(value):  # else the metric does not apply to the clip
                 yield Value(
                     world,
                     readout,

@@ -10,7 +10,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from vidworld.baselines import truth_surprise
-from vidworld.data.clip import Clips
+from vidworld.data.clip import Clips, Tracks
 from vidworld.data.quads import Quads
 from vidworld.harness.bench import Bench, Value
 from vidworld.metrics import METRICS
@@ -42,11 +42,12 @@ class EncodedQuads:
 
     def stacked(self) -> Encoded:
         """The four clips of all quads as one batch: all A, all A then B, all B then A, all B."""
-        tracks = [each.clips.tracks for each in self.clips]
+        tracks = [each.clips.tracks for each in self.clips if each.clips.tracks is not None]
         whole = None
-        if all(track is not None for track in tracks):
-            first = tracks[0]
-            whole = type(first)(**{name: torch.cat([vars(t)[name] for t in tracks]) for name in vars(first)})
+        if len(tracks) == len(self.clips):
+            whole = Tracks(
+                **{name: torch.cat([vars(each)[name] for each in tracks]) for name in vars(tracks[0])}
+            )
         clips = Clips(
             torch.cat([each.clips.frames for each in self.clips]),
             self.clips[0].clips.fps,
@@ -90,9 +91,7 @@ def choose_levels(
     table = []
     for encoded in quads:
         with bench.accelerator.autocast():
-            by_level = world.surprise_by_level(
-                encoded.stacked(), bench.context_length, encoded.seeds(bench)
-            )
+            by_level = world.surprise_by_level(encoded.stacked(), bench.context_length, encoded.seeds(bench))
         matrix = as_matrix(by_level)  # (quad, 2, 2, chunk, level)
         table.append([accuracy(matrix[..., i]).mean() for i in range(matrix.shape[-1])])
     return np.array(table)

@@ -52,7 +52,9 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         """
         initialise(self, depth)
         nn.init.zeros_(self.block_modulation)
-        nn.init.normal_(self.embed_noise[0].weight, std=128**-0.5)
+        first = self.embed_noise[0]
+        assert isinstance(first, nn.Linear)
+        nn.init.normal_(first.weight, std=first.in_features**-0.5)
         nn.init.zeros_(self.modulation.weight)
         with torch.no_grad():
             self.block_modulation[:, 2] = self.block_modulation[:, 5] = 0.5

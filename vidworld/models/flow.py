@@ -4,12 +4,11 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from diffusers.schedulers import FlowMatchEulerDiscreteScheduler
+from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from vidworld.shapes import Tokens
-
 
 Velocity = Callable[[Tokens, float], Tokens]
 """Gives the velocity of tokens at one noise level: a network with its context filled in."""

@@ -70,19 +70,19 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self.predictor = blocks(predictor_depth)
         self.head = nn.Linear(width, self.embedding_channels)
         initialise(self, encoder_depth + predictor_depth)
-        self.target_encoder: nn.ModuleDict | None = None
+        self.target_embed: nn.Linear | None = None
+        self.target_encoder: nn.ModuleList | None = None
         if target == "ema":
-            self.target_encoder = nn.ModuleDict(
-                {"embed": copy.deepcopy(self.embed), "encoder": copy.deepcopy(self.encoder)}
-            ).requires_grad_(False)
+            self.target_embed = copy.deepcopy(self.embed).requires_grad_(False)
+            self.target_encoder = copy.deepcopy(self.encoder).requires_grad_(False)
 
     def embeddings(self, tokens: Tokens) -> Embeddings:
         """The targets: what a perfect prediction of these tokens would be, each from its own chunk and those before."""
         if self.target == "frozen":
             return tokens
-        if self.target_encoder is not None:
+        if self.target_embed is not None and self.target_encoder is not None:
             with torch.no_grad():
-                return self._encode(tokens, self.target_encoder["embed"], self.target_encoder["encoder"])
+                return self._encode(tokens, self.target_embed, self.target_encoder)
         return self._encode(tokens, self.embed, self.encoder)
 
     def predict(
@@ -100,7 +100,8 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         b, t, h, w, _ = embeddings.shape
         depth = len(self.encoder) if self.target == "frozen" else 0
         of_encoder, of_predictor = (None, None) if memories is None else (memories[:depth], memories[depth:])
-        x, remembered = embeddings.flatten(2, 3), []
+        x = embeddings.flatten(2, 3)
+        remembered: list[Memory] = []
         if self.target == "frozen":
             x, remembered = self._run(self.embed(x), self.encoder, (h, w), of_encoder, beside)
         if self.embed_action is not None and actions is not None:
@@ -135,19 +136,24 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
             copied = distance(target[:, :-1].float(), target[:, 1:].float())
             ratio = distance(once.float(), target[:, 1:].float()) / copied.clamp_min(1e-12)
             deviation = target.float().std(dim=0).mean() if len(target) > 1 else torch.ones(())
-        return JepaLoss(prediction + self.regulariser_weight * regulariser, prediction, regulariser, ratio, deviation)
+        return JepaLoss(
+            prediction + self.regulariser_weight * regulariser, prediction, regulariser, ratio, deviation
+        )
 
     def context_embeddings(self, tokens: Tokens) -> Embeddings:
-        """What `predict` is given for chunks that were seen: the online encoder's, where the target is a slow copy's."""
-        return self._encode(tokens, self.embed, self.encoder) if self.target == "ema" else self.embeddings(tokens)
+        """What `predict` is given for chunks that were seen: in mode ema the online encoder's embeddings."""
+        if self.target == "ema":
+            return self._encode(tokens, self.embed, self.encoder)
+        return self.embeddings(tokens)
 
     @torch.no_grad()
     def update_target(self, decay: float) -> None:
         """Moves the slow copy towards the encoder; nothing in the other modes."""
-        if self.target_encoder is None:
+        if self.target_embed is None or self.target_encoder is None:
             return
-        online = [*self.embed.parameters(), *self.encoder.parameters()]
-        torch._foreach_lerp_(list(self.target_encoder.parameters()), online, 1 - decay)
+        online: list[Tensor] = [*self.embed.parameters(), *self.encoder.parameters()]
+        slow: list[Tensor] = [*self.target_embed.parameters(), *self.target_encoder.parameters()]
+        torch._foreach_lerp_(slow, online, 1 - decay)
 
     def _encode(self, tokens: Tokens, embed: nn.Module, blocks: nn.ModuleList) -> Embeddings:
         b, t, h, w, _ = tokens.shape

@@ -21,9 +21,7 @@ def over_all_processes(mean: Tensor) -> Tensor:
     return summed / dist.get_world_size()
 
 
-def variance_covariance(
-    embeddings: Embeddings, covariance_weight: float = 1.0
-) -> Float[Tensor, ""]:
+def variance_covariance(embeddings: Embeddings, covariance_weight: float = 1.0) -> Float[Tensor, ""]:
     """How far the embedding channels are from unit deviation or more, and from being uncorrelated.
 
     Source: VICReg (arXiv 2105.04906), eqs. 1 and 3. Deviations are taken across clips at a fixed place, where collapse
@@ -54,7 +52,10 @@ def sketched_gaussian(
     shadows = flat @ (directions / directions.norm(dim=0))  # (n, projection)
     points = torch.linspace(0, limit, knots, device=flat.device)
     angles = shadows.unsqueeze(-1) * points
-    real, imaginary = over_all_processes(angles.cos().mean(dim=0)), over_all_processes(angles.sin().mean(dim=0))
+    real, imaginary = (
+        over_all_processes(angles.cos().mean(dim=0)),
+        over_all_processes(angles.sin().mean(dim=0)),
+    )
     normal = torch.exp(-points.square() / 2)
     distance = ((real - normal).square() + imaginary.square()) * normal
     return 2 * torch.trapezoid(distance, points, dim=-1).mean()

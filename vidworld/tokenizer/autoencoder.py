@@ -14,7 +14,6 @@ from vidworld.layers import Block, initialise, norm
 from vidworld.shapes import Frames, Tokens
 from vidworld.tokenizer.patches import PatchSize, grid_shape, patchify, unpatchify
 
-
 Patches = Float[Tensor, "clip t h w values"]
 
 
@@ -86,13 +85,16 @@ class Autoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     def encode(self, frames: Frames) -> Tokens:
         """The clips' tokens: the posterior's mean, normalised per channel."""
         mean, _ = self.posterior(self._patches(frames))
-        return (mean.float() - self.latent_mean) / self.latent_std
+        tokens: Tokens = (mean.float() - self.latent_mean) / self.latent_std
+        return tokens
 
     @torch.no_grad()
     def decode(self, tokens: Tokens) -> Frames:
         """The clips that these tokens stand for."""
         patches = self.reconstruct(tokens * self.latent_std + self.latent_mean)
-        return unpatchify(((patches.float() + 1) * 127.5).clamp(0, 255).round().to(torch.uint8), self.patch_size)
+        return unpatchify(
+            ((patches.float() + 1) * 127.5).clamp(0, 255).round().to(torch.uint8), self.patch_size
+        )
 
     def posterior(self, patches: Patches) -> tuple[Tokens, Tokens]:
         """Mean and log-variance of the latents, not normalised, of patches whose values lie in [-1, 1]."""
@@ -103,7 +105,8 @@ class Autoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     def reconstruct(self, latents: Tokens) -> Patches:
         """Patches, about [-1, 1], of latents that are not normalised."""
         x = self._transform(self.from_latent(latents), self.decoder, self.decoder_place)
-        return self.synthesis(latents) + self.to_patch(x)
+        patches: Patches = self.synthesis(latents) + self.to_patch(x)
+        return patches
 
     def _patches(self, frames: Frames) -> Patches:
         """The frames' patches in [-1, 1]; cut as bytes, which is a quarter of the copying."""

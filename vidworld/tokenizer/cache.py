@@ -62,7 +62,9 @@ def cache_tokens(
     return CachedTokens(paths)
 
 
-def _encode(tokenizer: Autoencoder, clips: Mixture, numbers: range, accelerator: Accelerator, bar: tqdm) -> Tokens:
+def _encode(
+    tokenizer: Autoencoder, clips: Mixture, numbers: range, accelerator: Accelerator, bar: tqdm
+) -> Tokens:
     pieces: list[Tensor] = []
     for first in range(0, len(numbers), BATCH_CLIPS):
         batch = numbers[first : first + BATCH_CLIPS]
