@@ -2,10 +2,12 @@
 
 import pytest
 import torch
+from accelerate import Accelerator
 
 from vidworld.baselines import Blind, ConstantVelocity, CopyLast, FrameDifference, truth_surprise
 from vidworld.data.quads import quads
 from vidworld.data.simulated import SimulatedClips
+from vidworld.harness.bench import Bench
 from vidworld.harness.surprises import EncodedQuads, as_matrix
 from vidworld.metrics.surprise import target_matched
 from vidworld.models.dit import DiffusionTransformer
@@ -107,18 +109,13 @@ def test_constant_velocity_is_right_where_nothing_acts(tokenizer, seen):
     assert (predicted.float() - true.float()).abs().mean() < 1.0
     tracks = seen.clips.tracks
     place = locate_discs(predicted, tracks.color, tracks.radius)
-    assert torch.allclose(place, tracks.position[:, 8:].float(), atol=0.03)
+    assert torch.allclose(place, tracks.position[:, 8:].float(), atol=0.06)
 
 
 def test_controls_that_see_one_chunk_or_only_change_are_at_one_half(tokenizer):
-    class Bench:
-        context_length = 2
-
-        def encode(self, clips):
-            return Encoded(clips, tokenizer.encode(clips.frames))
-
+    bench = Bench(tokenizer, {}, Accelerator(mixed_precision="no"), context_frames=8, seed=0)
     made = quads("permanence", "id", 0, range(8), height_px=32, width_px=32)
-    encoded = EncodedQuads.of(Bench(), made)
+    encoded = EncodedQuads.of(bench, made)
     for control in (Blind(), FrameDifference()):
         matrix = as_matrix(control.surprise(encoded.stacked(), 2, range(32)))
         assert (target_matched(matrix) == 0.5).all(), control.name

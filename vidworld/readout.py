@@ -121,7 +121,7 @@ class Probe(ModelMixin, ConfigMixin):  # type: ignore[misc]
         embedding_channels: int = 48,
         token_channels: int = 48,
         frames_per_chunk: int = 4,
-        grid: tuple[int, int] = (8, 8),
+        grid: Sequence[int] = (8, 8),
         width: int = 128,
         depth: int = 2,
         decodes: bool = False,

@@ -2,16 +2,16 @@
 
 clip     one of a batch of clips          time     frames
 t        chunks (latent time steps)       h, w     cells of the latent grid, from the top, from the left
-channel  of a picture or of a token       width    of a transformer's stream
+channel  of a picture                     latent   of a token
+width    of a transformer's stream        sample   one of several futures of a stochastic world
 quad     one of a batch of quads          object   discs of a clip, in the order of its tracks
-sample   one of several futures of a stochastic world
 """
 
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
 Frames = UInt8[Tensor, "clip time channel height width"]
-Tokens = Float[Tensor, "clip t h w channel"]
+Tokens = Float[Tensor, "clip t h w latent"]
 """Spacetime cells as the worlds see them: normalised per channel with the tokenizer's statistics."""
 Embeddings = Float[Tensor, "clip t h w embedding"]
 """What a JEPA predicts; tokens, where these are its target."""

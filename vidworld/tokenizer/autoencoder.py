@@ -1,6 +1,7 @@
 """The spacetime-patch autoencoder: frames to a grid of few-channel tokens, each chunk on its own."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -34,18 +35,20 @@ class Autoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     @register_to_config
     def __init__(
         self,
-        patch_size: PatchSize = (4, 8, 8),
+        patch_size: Sequence[int] = (4, 8, 8),
         channels: int = 32,
         width: int = 192,
         depth: int = 2,
         heads: int = 3,
-        grid: tuple[int, int] = (8, 8),
+        grid: Sequence[int] = (8, 8),
         picture_channels: int = 3,
         attention_backend: str = "native",
     ) -> None:
         super().__init__()
-        self.patch_size, self.channels = patch_size, channels
-        values = patch_size[0] * patch_size[1] * patch_size[2] * picture_channels
+        frames, rows, columns = patch_size  # a list where they come from a file
+        self.patch_size: PatchSize = (frames, rows, columns)
+        self.channels = channels
+        values = frames * rows * columns * picture_channels
 
         def blocks() -> nn.ModuleList:
             return nn.ModuleList(Block(width, heads, False, attention_backend) for _ in range(depth))

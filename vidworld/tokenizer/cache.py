@@ -24,7 +24,7 @@ BATCH_CLIPS = 64
 
 
 class CachedTokens:
-    """Tokens of a mixture's clips by number, in bf16, from shards that are mapped and not read."""
+    """Tokens of a mixture's clips by number, from shards in bf16 that are mapped and not read."""
 
     def __init__(self, shards: Sequence[Path]) -> None:
         self.shards = [safe_open(str(path), framework="pt").get_tensor("tokens") for path in shards]
@@ -35,7 +35,7 @@ class CachedTokens:
     def tokens(self, numbers: Sequence[int]) -> Tokens:
         """The tokens of the clips of these numbers."""
         size = len(self.shards[0])
-        return torch.stack([self.shards[number // size][number % size] for number in numbers])
+        return torch.stack([self.shards[number // size][number % size] for number in numbers]).float()
 
 
 def cache_tokens(
