@@ -230,7 +230,9 @@ def _wilson(mean: float, error: float, n: int, critical: float, bounds: Bounds) 
         return max(low, mean + shift / 2 - half), mean + shift / 2 + half
     width = high - low
     share = (mean - low) / width
-    effective = share * (1 - share) / (error / width) ** 2 if error > 0 else float(n)
+    # Clips that agree have an error of rounding alone, or none.
+    spread = share * (1 - share)
+    effective = spread / (error / width) ** 2 if error > 1e-9 * width and spread > 0 else float(n)
     shrink = 1 + critical**2 / effective
     centre = (share + critical**2 / (2 * effective)) / shrink
     half = critical / shrink * math.sqrt(share * (1 - share) / effective + critical**2 / (4 * effective**2))
