@@ -1,4 +1,4 @@
-"""The training scripts: a few steps of each, one after the other, as a user would run them; and what they refuse."""
+"""The scripts: a few steps of each training, then evaluation and report, as a user would run them; what they refuse."""
 
 import json
 import runpy
@@ -24,20 +24,42 @@ SMALL = {
 }
 
 
-def train(name, out, *overrides, capsys=None):
-    """The exit code of a training script, run with a small network in this process."""
-    sources = [] if name == "tokenizer" else [f"tokenizer={out.parent / 'tokenizer'}"]
-    script = ROOT / "train" / f"train_{name}.py"
-    config = ROOT / "configs" / "demo" / f"{name}.yaml"
-    argv = [str(script), "--config", str(config), f"out={out}", *sources, *SHORT, *SMALL[name], *overrides]
+def run(script, *arguments):
+    """The exit code of a script, run in this process."""
     before = sys.argv
-    sys.argv = argv
+    sys.argv = [script, *map(str, arguments)]
     try:
         with pytest.raises(SystemExit) as ended:
-            runpy.run_path(str(script), run_name="__main__")
+            runpy.run_path(str(ROOT / script), run_name="__main__")
     finally:
         sys.argv = before
     return ended.value.code
+
+
+def train(name, out, *overrides):
+    """The exit code of a training script with a small network."""
+    sources = [] if name == "tokenizer" else [f"tokenizer={out.parent / 'tokenizer'}"]
+    config = ROOT / "configs" / "demo" / f"{name}.yaml"
+    return run(
+        f"train/train_{name}.py", "--config", config, f"out={out}", *sources, *SHORT, *SMALL[name], *overrides
+    )
+
+
+def evaluate(runs, out, *overrides):
+    """The exit code of the evaluation of these runs, with a few clips."""
+    models = [f"{name}={runs / name}" for name in SMALL]
+    few = [
+        "clips=3",
+        "quads=4",
+        "ood_quads=2",
+        "val_quads=2",
+        "shown=1",
+        "sampling_steps=2",
+        "levels=[0.7,1.0]",
+    ]
+    size = ["shape.height_px=32", "shape.width_px=32", "mixed_precision=no", "laws=[permanence,momentum]"]
+    config = ROOT / "configs" / "short" / "physics.yaml"
+    return run("eval/run_physics.py", "--config", config, f"out={out}", *models, *few, *size, *overrides)
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +171,62 @@ def test_a_loss_that_is_no_number_ends_the_run_and_says_what_may_help(runs, tmp_
     (tmp_path / "tokenizer").symlink_to(runs / "tokenizer")
     assert train("jepa", tmp_path / "jepa", "optimiser.lr=1e30", "optimiser.warmup_steps=0", "steps=20") == 2
     assert "optimiser.lr" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def measured(runs):
+    """The same runs with their evaluation beside them."""
+    assert evaluate(runs, runs / "physics") == 0
+    return runs
+
+
+def test_every_world_and_control_is_in_the_results_with_an_interval(measured):
+    rows = json.loads((measured / "physics" / "results.json").read_text())["results"]
+    surprise = {row["world"] for row in rows if row["metric"] == "surprise_accuracy"}
+    controls = {
+        "copy_last",
+        "constant_velocity",
+        "untrained",
+        "untrained_diffusion",
+        "frame_difference",
+        "blind",
+    }
+    assert surprise == {"diffusion", "jepa", "truth"} | controls
+    velocity = {(row["world"], row["readout"]) for row in rows if row["metric"] == "velocity_error"}
+    rollers = {"diffusion", "jepa", "copy_last", "constant_velocity", "truth"}
+    assert velocity == {(w, r) for w in rollers for r in ("pixels", "probe")} | {("reconstruction", "pixels")}
+    assert all(row["low"] <= row["value"] <= row["high"] for row in rows)
+    blind = [row["value"] for row in rows if row["world"] == "blind" and row["metric"] == "surprise_accuracy"]
+    assert blind == [0.5] * 4  # two laws, two splits
+    truth = [row["value"] for row in rows if row["world"] == "truth" and row["metric"] == "surprise_accuracy"]
+    assert truth == [1.0] * 4
+
+
+def test_worlds_of_equal_budget_are_a_controlled_comparison(measured):
+    comparison = json.loads((measured / "physics" / "comparison.json").read_text())
+    differing = [
+        line for line in comparison["differences"] if "parameters" not in line and "flops" not in line
+    ]
+    assert differing == []  # networks this small differ by what is a few per cent of real ones
+    assert comparison["jepa_target"] == "frozen"
+
+
+def test_an_evaluation_that_is_done_is_not_done_again(measured, capsys):
+    assert evaluate(measured, measured / "physics") == 0
+    assert "nothing to do" in capsys.readouterr().out
+
+
+def test_a_world_of_another_tokenizer_is_refused(measured, tmp_path, capsys):
+    assert train("tokenizer", tmp_path / "tokenizer", "seed=1") == 0
+    assert evaluate(measured, tmp_path / "physics", f"tokenizer={tmp_path / 'tokenizer'}") == 2
+    assert "trained on the tokens of tokenizer" in capsys.readouterr().err
+
+
+def test_a_report_is_made_of_what_was_measured(measured):
+    assert run("eval/make_report.py", measured) == 0
+    page = (measured / "report.html").read_text()
+    assert "permanence" in page.lower()
+    assert page.count("<video") >= 3
 
 
 def test_every_epoch_goes_once_through_all_clips_in_an_order_of_its_own():

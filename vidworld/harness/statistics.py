@@ -236,7 +236,9 @@ def _wilson(mean: float, error: float, n: int, critical: float, bounds: Bounds) 
     shrink = 1 + critical**2 / effective
     centre = (share + critical**2 / (2 * effective)) / shrink
     half = critical / shrink * math.sqrt(share * (1 - share) / effective + critical**2 / (4 * effective**2))
-    return low + width * max(centre - half, 0.0), low + width * min(centre + half, 1.0)
+    # Rounding must not put the mean outside its own interval.
+    least, most = min(max(centre - half, 0.0), share), max(min(centre + half, 1.0), share)
+    return low + width * least, low + width * most
 
 
 def _agreement_width(n: int, bounds: Bounds | None) -> float:
