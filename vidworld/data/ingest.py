@@ -140,7 +140,12 @@ def _read_all(
         return video.without_frames()
 
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        results = list(tqdm(pool.map(read_one, digests), "ingest", len(digests), unit="video", disable=None))
+        coming = [pool.submit(read_one, file) for file in digests]
+        try:
+            results = [one.result() for one in tqdm(coming, "ingest", unit="video", disable=None)]
+        except BaseException:  # Ctrl-C, a full disk: do not read the rest first
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     videos = {f: result for f, result in zip(digests, results, strict=True) if isinstance(result, VideoClips)}
     aside = [result for result in results if isinstance(result, SetAside)]
     missing = [file for file in known.entries if file not in digests]

@@ -18,6 +18,8 @@ STILL_SHARE = 0.001
 STATIC_PX = 0.3
 """A static camera's median corner moves less, at 128 px: on films known to be static it moves 0 to 0.15."""
 CORNERS_TO_TELL = 4
+SLACK_FRAMES = 0.05
+"""A clip may end so much after the last picture's time: rates and times are rounded."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,7 @@ class _Window(NamedTuple):
 
 
 def _frames_in(span_s: float, fps: float) -> int:
-    return floor(span_s * fps + 1e-3) + 1
+    return floor(span_s * fps + SLACK_FRAMES) + 1
 
 
 def _starts(
@@ -167,7 +169,7 @@ def _starts(
     """When each clip starts: `stride` frames apart, on a grid through the start of the event."""
     stride_s = options.stride / fps
     first, last = float(shot.times_s[0]), float(shot.until_s[-1]) - (options.num_frames - 1) / fps
-    slack = 1e-3 / fps
+    slack = SLACK_FRAMES / fps
     anchor = first if event_s is None else min(max(event_s[0], first), last)
     before = floor((anchor - first + slack) / stride_s)
     after = floor((last - anchor + slack) / stride_s)
