@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from vidworld.data.simulated import SimulatedClips
+from vidworld.optimiser import make_optimisers
+from vidworld.schema import OptimiserConfig
 from vidworld.tokenizer.autoencoder import Autoencoder
 
 
@@ -50,13 +52,14 @@ def test_training_lowers_the_loss(frames):
     torch.manual_seed(0)
     network = Autoencoder(channels=8, width=64, depth=1, heads=1, grid=(4, 4))
     network.fit_components(frames)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3)
+    optimisers = make_optimisers(network, OptimiserConfig(lr=4e-3))
     losses = []
     for _ in range(30):
         loss = network(frames, 1e-6)
         loss.total.backward()
-        optimiser.step()
-        optimiser.zero_grad()
+        for optimiser in optimisers:
+            optimiser.step()
+            optimiser.zero_grad()
         losses.append(float(loss.reconstruction.detach()))
     assert losses[-1] < 0.8 * losses[0]
 
