@@ -36,6 +36,7 @@ class Passage:
         self.middle_s = moment_s + shift * dt_s
         self.speed = stage.speed(1)[:, 0]
         self.sign = stage.draws.sign()
+        self.velocity = self.sign * self.speed
         self.margin = 1.5 * stage.setting.pixel  # more than a disc's edge fades over
         self.radius = radius
         self.half_width = (
@@ -44,6 +45,10 @@ class Passage:
         self.quarter_s = stage.setting.num_frames / 4 * dt_s
         self.before = self.speed * self.middle_s
         self.after = self.speed * (stage.setting.duration_s - self.middle_s)
+
+    def start(self, x: PerWorld) -> PerWorld:
+        """Where the disc is at time 0 if it is at `x` in the middle of its pass."""
+        return x - self.velocity * self.middle_s
 
     def clears(self) -> Bool[Tensor, " world"]:
         """Whether the centre is beside the screen a quarter of a clip before and after the middle."""
@@ -128,17 +133,7 @@ def permanence(stage: Stage, moment_s: PerWorld) -> Candidates:
     x, fits = _screen_place(stage, way, torch.zeros_like(radius))
     screens = screen(stage, x, lane, way)
     a, b = (
-        scene(
-            stage,
-            x - way.sign * way.before,
-            way.sign * way.speed,
-            lane,
-            radius,
-            color,
-            there,
-            screens,
-            companion,
-        )
+        scene(stage, way.start(x), way.velocity, lane, radius, color, there, screens, companion)
         for there in (True, False)
     )
     return (a, b), has_lane & companion.valid & fits & way.clears()
@@ -170,17 +165,7 @@ def _constancy(
     x, fits = _screen_place(stage, way, torch.zeros_like(largest))
     screens = screen(stage, x, lane, way)
     a, b = (
-        scene(
-            stage,
-            x - way.sign * way.before,
-            way.sign * way.speed,
-            lane,
-            radius,
-            color,
-            True,
-            screens,
-            companion,
-        )
+        scene(stage, way.start(x), way.velocity, lane, radius, color, True, screens, companion)
         for radius, color in zip(radii.unbind(1), colors, strict=True)
     )
     return (a, b), has_lane & companion.valid & fits & way.clears()
@@ -197,17 +182,7 @@ def continuity(stage: Stage, moment_s: PerWorld) -> Candidates:
     second = first + way.sign * spacing
     screens = torch.cat([screen(stage, first, lane, way), screen(stage, second, lane, way)], dim=1)
     a, b = (
-        scene(
-            stage,
-            x - way.sign * way.before,
-            way.sign * way.speed,
-            lane,
-            radius,
-            color,
-            True,
-            screens,
-            companion,
-        )
+        scene(stage, way.start(x), way.velocity, lane, radius, color, True, screens, companion)
         for x in (first, second)
     )
     return (a, b), has_lane & companion.valid & fits & way.clears()

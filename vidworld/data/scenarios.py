@@ -64,9 +64,7 @@ def bounce(stage: Stage) -> Candidates:
     speed_down = velocity[:, 0, 1]
     drop = contact_s * (speed_down + GRAVITY * contact_s / 2)
     impact = speed_down + GRAVITY * contact_s
-    apex = (speed_down.clamp(max=0) * speed_down).abs() / (
-        2 * GRAVITY
-    )  # above the start, where it is thrown up
+    apex = speed_down.clamp(max=0).square() / (2 * GRAVITY)  # above the start, where it is thrown up
     rebound = restitution * restitution * impact * impact / (2 * GRAVITY)
     room = floor - 2 * radius[:, 0]
     travel = velocity[:, 0, 0] * end_s
@@ -74,9 +72,7 @@ def bounce(stage: Stage) -> Candidates:
     position, valid = stage.place(sideways.clamp(max=0) - radius, sideways.clamp(min=0) + radius)
     position[:, 1] = floor - radius[:, 0] - drop
     valid = valid & (drop > 0) & (impact > LEAST_IMPACT) & (drop + apex <= room) & (rebound <= room)
-    walls = torch.tensor([[0.0, -1.0, -floor]], dtype=torch.float64, device=radius.device).expand(
-        len(radius), 1, 3
-    )
+    walls = radius.new_tensor([[0.0, -1.0, -floor]]).expand(len(radius), 1, 3)
     worlds = stage.worlds(position[:, None], velocity, radius, color, None, GRAVITY, restitution, walls)
     return (worlds,), valid
 
@@ -92,13 +88,11 @@ def billiards(stage: Stage) -> Candidates:
     first, second = torch.triu_indices(5, 5, offset=1, device=radius.device)
     apart = position[:, first] - position[:, second]
     reach = radius[:, first] + radius[:, second]
-    free = (dot(apart, apart) > reach * reach) | ~present[
-        :, second
-    ]  # the first of a pair has the lower number
+    free = (dot(apart, apart) > reach * reach) | ~present[:, second]  # if one is absent, the second is
     valid = free.all(1) & ((room > 0).all(2) | ~present).all(1)
     width, height = WORLD_SIZE, stage.setting.height
     edges = [[1.0, 0.0, 0.0], [-1.0, 0.0, -width], [0.0, 1.0, 0.0], [0.0, -1.0, -height]]
-    walls = torch.tensor(edges, dtype=torch.float64, device=radius.device).expand(len(radius), 4, 3)
+    walls = radius.new_tensor(edges).expand(len(radius), 4, 3)
     return (stage.worlds(position, velocity, radius, color, present, walls=walls),), valid
 
 
