@@ -51,7 +51,8 @@ def read_sidecar(path: Path) -> Sidecar:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: the sidecar cannot be read ({error})") from error
+        reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
+        raise UserError(f"{path}: the sidecar cannot be read ({reason})") from error
     entries: dict[str, Entry] = {}
     faults: list[str] = []
     for number, line in enumerate(lines, 1):
