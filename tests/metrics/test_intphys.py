@@ -1,0 +1,26 @@
+"""IntPhys' accuracies on a handful of clips."""
+
+import numpy as np
+import pytest
+
+from vidworld.metrics.intphys import absolute_accuracy, auroc, relative_accuracy
+
+POSSIBLE = np.array([[1.0, 3.0], [2.0, 2.0], [1.0, 1.0]])
+IMPOSSIBLE = np.array([[2.0, 3.0], [2.0, 2.0], [0.0, 4.0]])
+
+
+def test_relative_by_hand():
+    # Means 2 < 2.5, 2 = 2 (a tie is wrong), 1 < 2; maxima 3 = 3, 2 = 2, 1 < 4.
+    assert relative_accuracy(POSSIBLE, IMPOSSIBLE).tolist() == [1, 0, 1]
+    assert relative_accuracy(POSSIBLE, IMPOSSIBLE, "max").tolist() == [0, 0, 1]
+
+
+def test_absolute_by_hand():
+    # Maxima 3, 2, 1: their 90th percentile is 2.8.
+    assert absolute_accuracy(POSSIBLE, IMPOSSIBLE).tolist() == [0, 1, 1, 1, 0, 1]
+
+
+def test_auroc_by_hand():
+    # Means 2, 2, 1 against 2.5, 2, 2: three of nine pairs above by 2.5, two by 1, four ties among the rest.
+    assert auroc(POSSIBLE, IMPOSSIBLE) == pytest.approx((5 + 0.5 * 4) / 9)
+    assert auroc(POSSIBLE, POSSIBLE) == 0.5

@@ -1,0 +1,130 @@
+"""phyworld's parser and errors: by hand, and against its published errors of the truth."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from vidworld.data.render import render
+from vidworld.data.simulated import SimulatedClips
+from vidworld.data.stage import Setting
+from vidworld.metrics.phyworld import collision_errors, drawn, mean_velocity_error, parse
+
+DT_S = 0.1
+
+
+def picture(*boxes, size=10):
+    """One white clip of one frame with coloured boxes (left, top, right, bottom, colour)."""
+    frame = np.full((1, 1, 3, size, size), 255, np.uint8)
+    for left, top, right, bottom, color in boxes:
+        frame[0, 0, :, top:bottom, left:right] = np.array(color)[:, None, None]
+    return torch.from_numpy(frame)
+
+
+RED, BLUE = (255, 0, 0), (0, 0, 255)
+
+
+def test_parser_by_hand():
+    frames = picture((2, 4, 4, 8, RED), (6, 0, 9, 1, BLUE))
+    # Red fills columns 2, 3 and rows 4 to 7; blue columns 6, 7, 8 and row 0.
+    assert parse(frames, 2)[0, 0] == pytest.approx(np.array([[2.5, 5.5], [7.0, 0.0]]))
+    assert parse(frames, 2, calibrated=True)[0, 0, 0] == pytest.approx(np.array([25, 55]) / 9)
+
+
+def test_what_is_not_found_lies_at_a_border():
+    frames = torch.cat([picture((2, 4, 4, 8, RED)), picture()], dim=1)
+    assert parse(frames, 1)[0, 1, 0] == pytest.approx([10.0, 5.5])
+    assert parse(frames, 2)[0, 1, 0] == pytest.approx([0.0, 5.5])
+
+
+def simulated(scenario, clips):
+    """Clips of phyworld's setting, filmed at 256 px with its convention of pixels, as places and tracks."""
+    truth = SimulatedClips(scenario, "id", 0, clips, 32, 10.0, 16, 16).clips(range(clips)).tracks
+    position, radius = drawn(truth.position.double(), truth.radius.double(), 256)
+    nothing = torch.zeros(clips, 0, 4, dtype=torch.float64)
+    frames = render(
+        position,
+        radius,
+        truth.color.double(),
+        truth.present[:, 0],
+        nothing,
+        nothing,
+        Setting(32, 10.0, 256, 256),
+    )
+    return frames, truth
+
+
+def floor(values):
+    return float(np.nanmean(values)), float(np.nanstd(values) / np.sqrt(np.isfinite(values).sum()))
+
+
+@pytest.fixture(scope="module")
+def uniform():
+    return simulated("phyworld_uniform", 60)
+
+
+def test_the_published_floor_of_uniform_motion(uniform):
+    frames, truth = uniform
+    value, error = floor(mean_velocity_error(parse(frames, 1), truth, DT_S))
+    speed = truth.velocity[:, 0, 0, 0].mean() / 2.5  # the floor is in proportion to the mean speed
+    assert value / speed == pytest.approx(0.0099, rel=0.05)
+    assert error < 0.001
+
+
+def test_the_calibrated_parser_has_no_such_floor(uniform):
+    frames, truth = uniform
+    value, _ = floor(mean_velocity_error(parse(frames, 1, calibrated=True), truth, DT_S))
+    assert value < 0.0015
+
+
+@pytest.mark.slow
+def test_the_published_floor_of_uniform_motion_at_length():
+    frames, truth = simulated("phyworld_uniform", 300)
+    value, _ = floor(mean_velocity_error(parse(frames, 1), truth, DT_S))
+    assert value == pytest.approx(0.0099, rel=0.05)
+
+
+@pytest.mark.slow
+def test_the_floor_of_collisions():
+    """0.0105 where 0.0117 is published: ours draws other pairs of discs, and fewer fast ones."""
+    frames, truth = simulated("phyworld_collision", 300)
+    value, _ = floor(collision_errors(parse(frames, 2), truth, DT_S).velocity_after)
+    assert value == pytest.approx(0.0105, rel=0.07)
+
+
+@pytest.mark.slow
+def test_the_floor_of_parabolas():
+    """Published is 0.0210, and not of what: neither axis alone comes near, both together are 0.0222."""
+    frames, truth = simulated("phyworld_parabola", 200)
+    axes = [floor(mean_velocity_error(parse(frames, 1), truth, DT_S, axis))[0] for axis in (0, 1)]
+    assert axes == pytest.approx([0.0099, 0.0124], rel=0.05)
+
+
+def test_collision_errors_by_hand():
+    clip = SimulatedClips("phyworld_collision", "id", 0, 8, 32, 10.0, 16, 16).clips(range(8))
+    truth = clip.tracks
+    place = truth.position.double().numpy()
+    exact = collision_errors(place, truth, DT_S)
+    for values in exact:
+        assert np.nanmax(values) < 0.02 * 20  # float32 velocities, and contacts between frames
+    assert np.nanmax(exact.velocity_after) < 1e-6
+    # The whole picture moves on by 0.03 a frame: every velocity is 0.3 too high.
+    drift = place + 0.03 * np.arange(32)[None, :, None, None] * np.array([1.0, 0.0])
+    moved = collision_errors(drift, truth, DT_S)
+    assert moved.velocity_before == pytest.approx(0.3, abs=1e-5)
+    assert moved.momentum_before == pytest.approx(0.3 * truth.mass.sum(1).numpy(), rel=1e-3)
+
+
+def test_errors_to_both_sides_cancel(uniform):
+    _, truth = uniform
+    place = truth.position.double().numpy()
+    place[:, 5::2] += 0.05
+    place[:, -1] = truth.position.double().numpy()[:, -1]
+    assert np.nanmedian(mean_velocity_error(place, truth, DT_S)) < 0.05
+
+
+def test_a_disc_out_of_view_is_left_out(uniform):
+    _, truth = uniform
+    gone = replace(truth, position=truth.position + 20.0)
+    assert np.isnan(mean_velocity_error(gone.position.double().numpy(), gone, DT_S)).all()
