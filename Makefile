@@ -38,7 +38,7 @@ demo: .venv/installed ## train and compare both worlds, with a report (VIDEO=fol
 	$(LAUNCH) eval/run_physics.py --config $(CONFIGS)/physics.yaml $(call OUT,physics) $(FROM) $(WORLDS)
 	$(BIN)/python eval/make_report.py runs/$(RUN)
 
-demo-short: ## the same path in three minutes, too short to learn much
+demo-short: ## the same path in a few minutes, too short to learn much
 	@$(MAKE) --no-print-directory demo SCALE=short
 
 test: .venv/installed ## run the tests
