@@ -119,8 +119,7 @@ def test_discs_may_leave_the_picture() -> None:
 def test_tinted_is_the_product_of_every_byte() -> None:
     alpha = torch.arange(256, dtype=torch.uint8)
     for level in (0, 1, 25, 127, 128, 220, 235):
-        ink = int(level / 255 * 256 + 0.5)
-        result = tinted(alpha.view(torch.int64), torch.tensor(ink)).view(torch.uint8)
+        result = tinted(alpha.view(torch.int32), torch.tensor(level + 1, dtype=torch.int32)).view(torch.uint8)
         assert (result.double() - alpha.double() * level / 255).abs().max() <= 1.0
         assert result[0] == 0 and result[255] == level
 

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from vidworld.data import occlusion
 from vidworld.data.clip import Clips
-from vidworld.data.discs import dot
+from vidworld.data.discs import Worlds, dot
 from vidworld.data.occlusion import Layout
 from vidworld.data.scenarios import COLLISION_RANGES, MOTION_RANGES, collisions, one_in_four
-from vidworld.data.simulated import SPLITS, check_name, film
+from vidworld.data.simulated import SPLITS, check_name, films
 from vidworld.data.stage import Candidates, Ranges, Sampler, Setting, Stage, sample
 from vidworld.errors import UserError
 
@@ -118,11 +118,15 @@ def quads(
     at_splice = {layout: at_moment(layout, moment_s) for layout in rule.layouts}
     samplers = [at_splice[layout] for layout in rule.layouts]
     name, outside = f"quad/{law}/{split}/{seed}", split == "ood"
-    worlds_a, worlds_b = sample(samplers, name, indices, setting, rule.ranges, outside, torch.device(device))
+    device = torch.device(device)
+
+    def draw(indices: Sequence[int]) -> tuple[Worlds, ...]:
+        return sample(samplers, name, indices, setting, rule.ranges, outside, device)
+
     identity = tuple(f"{law}/{split}/{seed}/{index}" for index in indices)
     a, b = (
-        film(worlds, setting, [f"{name}/{side}" for name in identity])
-        for worlds, side in ((worlds_a, "a"), (worlds_b, "b"))
+        Clips(frames, fps, tuple(f"{each}/{side}" for each in identity), tracks)
+        for side, (frames, tracks) in zip("ab", films(draw, indices, setting, device, 2), strict=True)
     )
     bare_a, bare_b = (Clips(clips.frames, fps, identity) for clips in (a, b))
     return Quads(
