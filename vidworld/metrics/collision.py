@@ -263,8 +263,6 @@ METRICS = (
         "outgoing_velocity_error", "collision", "ratio", False, outgoing_velocity_error, SCENARIOS,
         headline=True,
     ),
-    Metric(
-        "restitution_error", "collision", "ratio", False, restitution_error, SCENARIOS, bounds=(0.0, 2.0)
-    ),
+    Metric("restitution_error", "collision", "ratio", False, restitution_error, SCENARIOS),
     Metric("interpenetration", "collision", "radii", False, interpenetration, SCENARIOS),
 )  # fmt: skip
