@@ -95,9 +95,9 @@ class Attention(nn.Module):
     each with a true past.
     """
 
-    def __init__(self, width: int, heads: int, causal: bool, backend: str) -> None:
+    def __init__(self, width: int, heads: int, backend: str) -> None:
         super().__init__()
-        self.heads, self.causal, self.backend = heads, causal, backend
+        self.heads, self.backend = heads, backend
         self.to_qkv = nn.Linear(width, 3 * width, bias=False)
         self.to_out = nn.Linear(width, width)
 
@@ -114,20 +114,17 @@ class Attention(nn.Module):
         seen = 0 if memory is None else memory.keys.shape[2]
         if memory is not None and beside is None:
             k, v = torch.cat((memory.keys, k), dim=2), torch.cat((memory.values, v), dim=2)
-        if not self.causal:
-            y = attend(q, k, v, self.backend)
-        else:
-            chunks = []
-            for number, of_chunk in enumerate(q.split(cells, dim=2)):
-                here = slice(number * cells, (number + 1) * cells)
-                if memory is not None and beside is not None:
-                    before = slice(0, (beside + number) * cells)
-                    keys = torch.cat((memory.keys[:, :, before], k[:, :, here]), dim=2)
-                    values = torch.cat((memory.values[:, :, before], v[:, :, here]), dim=2)
-                else:
-                    keys, values = k[:, :, : seen + here.stop], v[:, :, : seen + here.stop]
-                chunks.append(attend(of_chunk, keys, values, self.backend))
-            y = torch.cat(chunks, dim=2)
+        chunks = []
+        for number, of_chunk in enumerate(q.split(cells, dim=2)):
+            here = slice(number * cells, (number + 1) * cells)
+            if memory is not None and beside is not None:
+                before = slice(0, (beside + number) * cells)
+                keys = torch.cat((memory.keys[:, :, before], k[:, :, here]), dim=2)
+                values = torch.cat((memory.values[:, :, before], v[:, :, here]), dim=2)
+            else:
+                keys, values = k[:, :, : seen + here.stop], v[:, :, : seen + here.stop]
+            chunks.append(attend(of_chunk, keys, values, self.backend))
+        y = torch.cat(chunks, dim=2)
         return self.to_out(y.transpose(1, 2).reshape(b, t, cells, width)), Memory(k, v)
 
 
@@ -138,10 +135,10 @@ class Block(nn.Module):
     block is a plain pre-norm transformer block.
     """
 
-    def __init__(self, width: int, heads: int, causal: bool, backend: str, mlp_ratio: float = 4.0) -> None:
+    def __init__(self, width: int, heads: int, backend: str, mlp_ratio: float = 4.0) -> None:
         super().__init__()
         hidden = int(width * mlp_ratio)
-        self.attention = Attention(width, heads, causal, backend)
+        self.attention = Attention(width, heads, backend)
         self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
 
     def forward(

@@ -130,7 +130,7 @@ class Probe(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self.frames_per_chunk = frames_per_chunk
         self.embed = nn.Linear(embedding_channels, width)
         self.place = nn.Parameter(torch.zeros(*grid, width))
-        self.blocks = nn.ModuleList(Block(width, max(1, width // 64), False, "native") for _ in range(depth))
+        self.blocks = nn.ModuleList(Block(width, max(1, width // 64), "native") for _ in range(depth))
         self.ask = nn.Linear(width, len(PALETTE) * frames_per_chunk * 4)
         initialise(self, depth)
         self.decoder: nn.Module | None = None

@@ -105,8 +105,6 @@ class DiffusionModel:
     width: Positive = 192
     depth: Positive = 6
     heads: Positive = 3
-    causal: bool = True
-    """Chunks see only earlier ones, which a cached rollout needs; false is full attention."""
     modulation_rank: Positive = 32
     action_channels: Annotated[int, Field(ge=0)] = 0
     attention_backend: str = "native"
@@ -195,7 +193,7 @@ class PhysicsConfig:
     sampling_steps: Positive = 10
     shift: PositiveFloat = 3.0
     """How the sampling steps lean to the noisy end."""
-    levels: tuple[Share, ...] = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0)
+    levels: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0)
     """Noise levels of the diffusion world's surprise to choose from."""
     mixed_precision: Literal["no", "bf16", "fp16"] = "bf16"
     shown: Positive = 2

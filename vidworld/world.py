@@ -11,7 +11,7 @@ from torch import Tensor
 from vidworld.data.clip import Clips
 from vidworld.layers import Memory
 from vidworld.models.dit import DiffusionTransformer
-from vidworld.models.flow import Velocity, noised, sample
+from vidworld.models.flow import Denoiser, noised, sample
 from vidworld.models.jepa import JointEmbeddingPredictor
 from vidworld.shapes import Tokens
 
@@ -137,14 +137,14 @@ class DiffusionWorld:
     ) -> Rollout:
         """Chunk after chunk, each from noise given the clean ones before it, whose keys and values are kept."""
         tokens = context.tokens.repeat_interleave(samples, dim=0)
-        memories = self._remember(tokens, None)
+        memories, last = self.network.remember(tokens), tokens[:, -1:]
         shape = (samples, horizon, *tokens.shape[2:])
         noise = torch.cat([torch.randn(shape, generator=_generator(seed)) for seed in seeds]).to(tokens)
         chunks = []
         for k in range(horizon):
-            chunk = sample(self._given(memories), noise[:, k : k + 1], self.steps, self.shift)
-            chunks.append(chunk)
-            memories = self._remember(chunk, memories)
+            last = sample(self._given(last, memories), noise[:, k : k + 1], self.steps, self.shift)
+            chunks.append(last)
+            memories = self.network.remember(last, memories)
         predicted = torch.cat(chunks, dim=1).unflatten(0, (len(context.tokens), samples))
         return Rollout(predicted, predicted)
 
@@ -162,37 +162,24 @@ class DiffusionWorld:
         tokens = seen.tokens
         draws = {seed: torch.randn(tokens.shape[1:], generator=_generator(seed)) for seed in set(seeds)}
         noise = torch.stack([draws[seed] for seed in seeds]).to(tokens)
-        memories = self._remember(tokens[:, :context_length], None)
+        memories = self.network.remember(tokens[:, :-1])
+        chunks, previous = tokens[:, context_length:], tokens[:, context_length - 1 : -1]
         errors = []
-        for k in range(context_length, tokens.shape[1]):
-            chunk, of_chunk = tokens[:, k : k + 1], noise[:, k : k + 1]
-            errors.append(
-                torch.stack([self._error(chunk, of_chunk, level, memories) for level in self.levels], -1)
-            )
-            if k + 1 < tokens.shape[1]:
-                memories = self._remember(chunk, memories)
-        return torch.stack(errors, dim=1)
+        for level in self.levels:
+            levels = torch.full(chunks.shape[:2], level, device=tokens.device)
+            noisy = noised(chunks, noise[:, context_length:], levels)
+            denoised = self.network.denoise(noisy, levels, previous, memories, beside=context_length)
+            error = (denoised.float() - chunks.float()).square().mean(dim=(2, 3, 4))
+            errors.append(error / level**2)
+        return torch.stack(errors, dim=-1)
 
-    def _error(
-        self, chunk: Tokens, noise: Tokens, level: float, memories: list[Memory]
-    ) -> Float[Tensor, " clip"]:
-        noisy = noised(chunk, noise, torch.full(chunk.shape[:2], level, device=chunk.device))
-        velocity = self._given(memories)(noisy, level)
-        return (velocity.float() - (noise - chunk).float()).square().mean(dim=(1, 2, 3, 4))
+    def _given(self, previous: Tokens, memories: list[Memory]) -> Denoiser:
+        def denoised(noisy: Tokens, noise_level: float) -> Tokens:
+            level = torch.full(noisy.shape[:2], noise_level, device=noisy.device)
+            chunk: Tokens = self.network.denoise(noisy, level, previous, memories)
+            return chunk.float()
 
-    def _given(self, memories: list[Memory]) -> Velocity:
-        def velocity(tokens: Tokens, noise_level: float) -> Tokens:
-            level = torch.full(tokens.shape[:2], noise_level, device=tokens.device)
-            predicted: Tokens = self.network(tokens, level, memories=memories)[0]
-            return predicted
-
-        return velocity
-
-    def _remember(self, chunks: Tokens, memories: list[Memory] | None) -> list[Memory]:
-        """Keys and values of clean chunks after those remembered."""
-        level = torch.zeros(chunks.shape[:2], device=chunks.device)
-        remembered: list[Memory] = self.network(chunks, level, memories=memories)[1]
-        return remembered
+        return denoised
 
 
 def _generator(seed: int) -> torch.Generator:

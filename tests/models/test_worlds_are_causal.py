@@ -23,52 +23,49 @@ def tokens():
     return torch.randn(2, 4, 3, 3, 6, generator=torch.Generator().manual_seed(0))
 
 
-def test_a_chunk_of_the_diffusion_world_sees_none_after_it(tokens):
+@pytest.fixture
+def noisy():
+    return torch.randn(2, 2, 3, 3, 6, generator=torch.Generator().manual_seed(2))
+
+
+def test_what_the_diffusion_world_remembers_of_a_chunk_knows_none_after_it(tokens):
     network = random_weights(DiffusionTransformer(**SMALL, depth=2))
-    level = torch.rand(2, 4)
     changed = tokens.clone()
     changed[:, 3] = 9.0
-    before, after = network(tokens, level)[0], network(changed, level)[0]
-    assert torch.equal(before[:, :3], after[:, :3])
-    assert not torch.allclose(before[:, 3], after[:, 3])
+    before, after = network.remember(tokens), network.remember(changed)
+    cells = 9
+    assert torch.equal(before[-1].keys[:, :, : 3 * cells], after[-1].keys[:, :, : 3 * cells])
+    assert not torch.allclose(before[-1].keys[:, :, 3 * cells :], after[-1].keys[:, :, 3 * cells :])
 
 
-def test_full_attention_does_see_what_comes_after(tokens):
-    network = random_weights(DiffusionTransformer(**SMALL, depth=2, causal=False))
-    changed = tokens.clone()
-    changed[:, 3] = 9.0
-    level = torch.rand(2, 4)
-    assert not torch.allclose(network(tokens, level)[0][:, 0], network(changed, level)[0][:, 0])
-
-
-def test_remembered_chunks_give_the_diffusion_world_what_seeing_them_again_would(tokens):
+def test_remembering_in_parts_equals_remembering_at_once(tokens):
     network = random_weights(DiffusionTransformer(**SMALL, depth=2))
-    level = torch.tensor([[0.0, 0.0, 0.4, 0.8]]).expand(2, -1)
-    whole = network(tokens, level)[0]
-    memories = network(tokens[:, :2], level[:, :2])[1]
-    assert torch.allclose(network(tokens[:, 2:], level[:, 2:], memories=memories)[0], whole[:, 2:], atol=1e-4)
+    at_once = network.remember(tokens)
+    in_parts = network.remember(tokens[:, 2:], network.remember(tokens[:, :2]))
+    for one, other in zip(at_once, in_parts, strict=True):
+        assert torch.allclose(one.keys, other.keys, atol=1e-4)
+        assert torch.allclose(one.values, other.values, atol=1e-4)
 
 
-def test_a_chunk_beside_its_clean_self_sees_the_clean_chunks_before_it_and_nothing_else(tokens):
+def test_a_noisy_chunk_sees_the_clean_chunks_before_its_place_and_nothing_else(tokens, noisy):
     network = random_weights(DiffusionTransformer(**SMALL, depth=2))
-    noisy = torch.randn(2, 2, 3, 3, 6)
     level = torch.rand(2, 2)
-    memories = network(tokens[:, :3], torch.zeros(2, 3))[1]
-    together = network(noisy, level, memories=memories, beside=1)[0]
-    for place, chunk in ((1, 0), (2, 1)):
-        before = network(tokens[:, :place], torch.zeros(2, place))[1]
-        alone = network(noisy[:, chunk : chunk + 1], level[:, chunk : chunk + 1], memories=before)[0]
-        assert torch.allclose(together[:, chunk : chunk + 1], alone, atol=1e-4)
+    together = network(tokens[:, :3], noisy, level, first=1)
+    for place, chunk in ((1, slice(0, 1)), (2, slice(1, 2))):
+        before = network.remember(tokens[:, :place])
+        alone = network.denoise(noisy[:, chunk], level[:, chunk], tokens[:, place - 1 : place], before)
+        assert torch.allclose(together[:, chunk], alone, atol=1e-4)
 
 
-def test_each_chunk_has_a_noise_level_of_its_own(tokens):
+def test_a_noisy_chunk_is_denoised_by_its_past_and_its_own_noise_level(tokens, noisy):
     network = random_weights(DiffusionTransformer(**SMALL, depth=2))
-    level = torch.full((2, 4), 0.5)
-    other = level.clone()
-    other[:, 2] = 0.9
-    before, after = network(tokens, level)[0], network(tokens, other)[0]
-    assert torch.equal(before[:, :2], after[:, :2])
-    assert not torch.allclose(before[:, 2], after[:, 2])
+    level = torch.full((2, 2), 0.5)
+    first = network(tokens[:, :3], noisy, level, first=1)
+    other_past = network(tokens[:, :3].flip(1), noisy, level, first=1)
+    other_level = network(tokens[:, :3], noisy, torch.tensor([[0.5, 0.9]]).expand(2, -1), first=1)
+    assert not torch.allclose(first, other_past)
+    assert torch.equal(first[:, 0], other_level[:, 0])
+    assert not torch.allclose(first[:, 1], other_level[:, 1])
 
 
 @pytest.mark.parametrize("target", ["frozen", "vcreg", "sigreg", "ema"])
@@ -93,6 +90,27 @@ def test_remembered_chunks_give_the_jepa_world_what_seeing_them_again_would(targ
     _, memories = network.predict(context[:, :2])
     again, _ = network.predict(context[:, 2:], memories=memories)
     assert torch.allclose(again, whole[:, 2:], atol=1e-4)
+
+
+def test_pure_noise_disturbs_nothing_and_clean_tokens_pass(tokens, noisy):
+    network = random_weights(DiffusionTransformer(**SMALL, depth=2))
+    memories, previous = network.remember(tokens[:, :3]), tokens[:, :2]
+
+    def denoised(chunks, level):
+        return network.denoise(chunks, torch.full((2, 2), level), previous, memories, beside=1)
+
+    assert torch.equal(denoised(noisy, 1.0), denoised(torch.randn_like(noisy), 1.0))
+    assert torch.allclose(denoised(noisy, 0.0), noisy, atol=1e-5)
+
+
+def test_actions_change_what_is_denoised(tokens, noisy):
+    network = random_weights(DiffusionTransformer(**SMALL, depth=2, action_channels=3))
+    level = torch.full((2, 2), 0.5)
+    one, other = (
+        network(tokens[:, :3], noisy, level, 1, actions)
+        for actions in (torch.zeros(2, 2, 3), torch.ones(2, 2, 3))
+    )
+    assert not torch.allclose(one, other)
 
 
 def test_actions_change_the_prediction(tokens):

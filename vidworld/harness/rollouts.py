@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from vidworld.data.clip import Clips, Tracks
+from vidworld.data.clip import WORLD_SIZE, Clips, Tracks
 from vidworld.harness.bench import Bench, Value
-from vidworld.metrics import METRICS
+from vidworld.metrics import METRICS, Metric, PerClip
+from vidworld.readout import locate_discs
 from vidworld.world import World
 
 
@@ -15,6 +16,7 @@ def measure_rollouts(
     bench: Bench, worlds: Sequence[World], clips: Clips, scenario: str, split: str, samples: int
 ) -> Iterator[Value]:
     """Every metric that applies to the scenario: of each world, of the reconstruction and of the truth."""
+    yield from _measure_reconstruction(bench, clips, scenario, split)
     truth = clips.tracks
     assert truth is not None
     seen = bench.encode(clips)
@@ -36,6 +38,24 @@ def measure_rollouts(
         yield from _measure(name, readout, tracks, clips, truth, scenario, split, bench)
 
 
+def _measure_reconstruction(bench: Bench, clips: Clips, scenario: str, split: str) -> Iterator[Value]:
+    """What whole clips lose when they are encoded and decoded."""
+    truth = clips.tracks
+    assert truth is not None
+    decoded = bench.decode(bench.encode(clips).tokens)
+    places, true_places = (
+        locate_discs(frames, truth.color, truth.radius).double().numpy() for frames in (decoded, clips.frames)
+    )
+    given = {
+        "frames": (decoded.numpy(), clips.frames.numpy()),
+        "places": (places, true_places, WORLD_SIZE / clips.frames.shape[-1]),
+    }
+    for metric in METRICS.values():
+        if metric.takes in given and scenario in metric.scenarios:
+            values = metric.function(*given[metric.takes])
+            yield from _values("reconstruction", "pixels", metric, values, clips, scenario, split, bench)
+
+
 def _measure(
     world: str,
     readout: str,
@@ -48,24 +68,30 @@ def _measure(
 ) -> Iterator[Value]:
     """One value a clip and metric: the mean over the samples, for metrics of one prediction."""
     for metric in METRICS.values():
-        if scenario not in metric.scenarios or (metric.takes == "samples" and len(samples) < 2):
+        if scenario not in metric.scenarios or metric.takes not in ("tracks", "samples"):
+            continue
+        if metric.takes == "samples" and len(samples) < 2:
             continue
         if metric.takes == "samples":
             values = metric.function(samples, truth, clips.dt_s, bench.context_frames)
         else:
             each = [metric.function(tracks, truth, clips.dt_s, bench.context_frames) for tracks in samples]
             values = np.mean(each, axis=0)
-        for identity, value in zip(clips.identity, values.tolist(), strict=True):
-            if math.isfinite(value):  # else the metric does not apply to the clip
-                yield Value(
-                    world,
-                    readout,
-                    scenario,
-                    metric.law,
-                    split,
-                    metric.name,
-                    metric.unit,
-                    identity,
-                    value,
-                    bench.seed,
-                )
+        yield from _values(world, readout, metric, values, clips, scenario, split, bench)
+
+
+def _values(
+    world: str,
+    readout: str,
+    metric: Metric,
+    values: PerClip,
+    clips: Clips,
+    scenario: str,
+    split: str,
+    bench: Bench,
+) -> Iterator[Value]:
+    """The metric's value of each clip to which it applies."""
+    place = (world, readout, scenario, metric.law, split, metric.name, metric.unit)
+    for identity, value in zip(clips.identity, values.tolist(), strict=True):
+        if math.isfinite(value):
+            yield Value(*place, identity, value, bench.seed)

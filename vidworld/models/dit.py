@@ -1,4 +1,4 @@
-"""The diffusion world's network: a transformer that says which way a noisy chunk lies from the clean one."""
+"""The diffusion world's network: a transformer that says what clean chunk a noisy one hides."""
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
@@ -8,11 +8,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vidworld.layers import Block, Memory, Rotary, initialise, norm
-from vidworld.shapes import Tokens
+from vidworld.shapes import Stream, Tokens
+
+CHANGE = 0.3
+"""Variance of a token's change from one chunk to the next, of tokens whose own is 1: as a rule, of simulated clips."""
 
 
 class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
-    """Velocity of a rectified flow over the token grid, with a noise level for each chunk.
+    """Clean chunks from noisy ones and the clean ones before them, with a noise level for each chunk.
 
     Source: DiT (arXiv 2212.09748), its adaptive norm shared by the blocks as in PixArt (arXiv 2310.00426) but of low
     rank, so that the network stays within 5% of the parameters of a plain transformer of its width and depth; a noise
@@ -26,26 +29,26 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         width: int = 192,
         depth: int = 6,
         heads: int = 3,
-        causal: bool = True,
         modulation_rank: int = 32,
         action_channels: int = 0,
         attention_backend: str = "native",
     ) -> None:
         super().__init__()
-        self.heads, self.causal = heads, causal
+        self.heads = heads
         self.embed = nn.Linear(channels, width)
+        self.embed_previous = nn.Linear(channels, width, bias=False)
         self.embed_action = nn.Linear(action_channels, width, bias=False) if action_channels else None
         self.embed_noise = nn.Sequential(
             nn.Linear(128, modulation_rank), nn.SiLU(), nn.Linear(modulation_rank, modulation_rank), nn.SiLU()
         )
         self.modulation = nn.Linear(modulation_rank, 8 * width)
         self.block_modulation = nn.Parameter(torch.zeros(depth, 6, width))
-        self.blocks = nn.ModuleList(Block(width, heads, causal, attention_backend) for _ in range(depth))
+        self.blocks = nn.ModuleList(Block(width, heads, attention_backend) for _ in range(depth))
         self.head = nn.Linear(width, channels)
         self._initialise(depth)
 
     def _initialise(self, depth: int) -> None:
-        """Every block begins as a plain transformer block of half strength, and the velocity as zero.
+        """Every block begins as a plain transformer block of half strength.
 
         Gates begin at one half and not at zero as in DiT: with closed gates an untrained network ignores its context,
         and a short training spends its first hundreds of steps on opening them.
@@ -58,31 +61,74 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         nn.init.zeros_(self.modulation.weight)
         with torch.no_grad():
             self.block_modulation[:, 2] = self.block_modulation[:, 5] = 0.5
-        nn.init.zeros_(self.head.weight)
 
     def forward(
         self,
-        tokens: Tokens,
-        noise_level: Float[Tensor, "clip t"],
-        actions: Float[Tensor, "clip t action"] | None = None,
-        memories: list[Memory] | None = None,
-        beside: int | None = None,
-    ) -> tuple[Tokens, list[Memory]]:
-        """Velocity of each token, and the keys and values of all chunks up to the last.
+        clean: Tokens,
+        noisy: Float[Tensor, "clip noisy h w latent"],
+        noise_level: Float[Tensor, "clip noisy"],
+        first: int,
+        actions: Float[Tensor, "clip noisy action"] | None = None,
+    ) -> Float[Tensor, "clip noisy h w latent"]:
+        """The clean chunks behind noisy ones, which stand in the place of those of `clean` from number `first` on.
 
-        Noise levels lie in [0, 1], 0 being clean. `memories` stand for earlier chunks: they are seen, not computed.
-        With `beside` the tokens stand in the place of the remembered chunks from that number on, each of them seeing
-        those before it.
+        Each noisy chunk sees the clean chunks before its place. Noise levels lie in [0, 1], 0 being clean.
         """
-        b, t, h, w, _ = tokens.shape
-        x = self.embed(tokens.flatten(2, 3))  # (b, t, cell, width)
+        memories = self.remember(clean)
+        previous = clean[:, first - 1 : first - 1 + noisy.shape[1]]
+        return self.denoise(noisy, noise_level, previous, memories, actions, beside=first)
+
+    def remember(self, clean: Tokens, memories: list[Memory] | None = None) -> list[Memory]:
+        """Keys and values of the clean chunks after those remembered, and of those."""
+        level = torch.zeros(clean.shape[:2], device=clean.device)
+        grid = (clean.shape[2], clean.shape[3])
+        return self._run(self.embed(clean.flatten(2, 3)), level, grid, memories, None)[1]
+
+    def denoise(
+        self,
+        noisy: Tokens,
+        noise_level: Float[Tensor, "clip t"],
+        previous: Tokens,
+        memories: list[Memory],
+        actions: Float[Tensor, "clip t action"] | None = None,
+        beside: int | None = None,
+    ) -> Tokens:
+        """The clean chunks behind noisy ones that follow those remembered.
+
+        `previous` is the clean chunk before each of them. `actions` are what is done during each. With `beside` the
+        noisy chunks stand in the place of the remembered ones from that number on, each of them seeing those before
+        it.
+
+        Input and output are preconditioned as in EDM (arXiv 2206.00364), with the previous chunk for the mean of what
+        is expected: the network sees the best linear estimate and adds what that misses, as much as it may miss. At
+        level 1 that is the previous chunk alone, so that pure noise disturbs nothing, and what is predicted is the
+        change, as in the JEPA world.
+        """
+        level = noise_level[:, :, None, None, None]
+        spread = CHANGE * (1 - level) ** 2 + level**2
+        estimate = previous + CHANGE * (1 - level) / spread * (noisy - (1 - level) * previous)
+        deviation = (CHANGE / spread).sqrt() * level
+        x = self.embed(estimate.flatten(2, 3)) + self.embed_previous(previous.flatten(2, 3))
         if self.embed_action is not None and actions is not None:
             x = x + self.embed_action(actions).unsqueeze(2)
+        x, _ = self._run(x, noise_level, (noisy.shape[2], noisy.shape[3]), memories, beside)
+        clean: Tokens = estimate + deviation * self.head(x).view(noisy.shape)
+        return clean
+
+    def _run(
+        self,
+        x: Stream,
+        noise_level: Float[Tensor, "clip t"],
+        grid: tuple[int, int],
+        memories: list[Memory] | None,
+        beside: int | None,
+    ) -> tuple[Stream, list[Memory]]:
+        b, t = noise_level.shape
         frequencies = get_timestep_embedding(noise_level.flatten() * 1000, 128).to(x.dtype)
         modulation = self.modulation(self.embed_noise(frequencies)).to(x.dtype).view(b, t, 1, 8, -1)
-        first = 0 if memories is None else memories[0].keys.shape[2] // (h * w)
+        first = 0 if memories is None else memories[0].keys.shape[2] // (grid[0] * grid[1])
         first = first if beside is None else beside
-        rotary = Rotary.of(first, (t, h, w), x.shape[-1] // self.heads, like=x)
+        rotary = Rotary.of(first, (t, *grid), x.shape[-1] // self.heads, like=x)
         seen = []
         for i, block in enumerate(self.blocks):
             own = (modulation[..., :6, :] + self.block_modulation[i].to(x.dtype)).unbind(dim=-2)
@@ -90,5 +136,4 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
             x, memory = block(x, rotary, shifted, None if memories is None else memories[i], beside)
             seen.append(memory)
         shift, scale = modulation[..., 6:, :].unbind(dim=-2)
-        velocity = self.head(torch.addcmul(shift, norm(x), 1 + scale))
-        return velocity.view(b, t, h, w, -1), seen
+        return torch.addcmul(shift, norm(x), 1 + scale), seen

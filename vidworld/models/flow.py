@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from vidworld.shapes import Tokens
 
-Velocity = Callable[[Tokens, float], Tokens]
-"""Gives the velocity of tokens at one noise level: a network with its context filled in."""
+Denoiser = Callable[[Tokens, float], Tokens]
+"""Gives the clean tokens behind noisy ones of one noise level: a network with its context filled in."""
 
 
 def noised(tokens: Tokens, noise: Tokens, noise_level: Float[Tensor, "clip t"]) -> Tokens:
@@ -32,12 +32,19 @@ def shifted(level: Tensor, shift: float) -> Tensor:
     return shift * level / (1 + (shift - 1) * level)
 
 
+def velocity(noisy: Tokens, denoised: Tokens, noise_level: Float[Tensor, "clip t"]) -> Tokens:
+    """The velocity at noisy tokens that leads straight to the denoised ones."""
+    return (noisy - denoised) / noise_level[:, :, None, None, None]
+
+
 def flow_loss(network: nn.Module, tokens: Tokens, shift: float) -> Float[Tensor, ""]:
-    """Mean squared error of the velocity of two noisy chunks, each given the clean chunks before it.
+    """Mean squared error of two denoised chunks, each given the clean chunks before it.
 
     One pass over the clean chunks remembers their keys and values, a second one denoises two neighbouring chunks, each
     at a level of its own and beside its clean self. So every target has the clean past that a rollout has; with noise
-    on all chunks of one pass, as in diffusion forcing, hardly one in four has (DECISIONS.md, 2026-11-22).
+    on all chunks of one pass, as in diffusion forcing, hardly one in four has (DECISIONS.md, 2026-11-22). Clean
+    chunks are predicted, all levels weighing the same: weighed as velocities, by one over the level squared, the
+    levels at which nothing is left to predict drown the others in a short training.
 
     Raises:
         ValueError: the clips have fewer than three chunks.
@@ -46,19 +53,20 @@ def flow_loss(network: nn.Module, tokens: Tokens, shift: float) -> Float[Tensor,
     if t < 3:
         raise ValueError(f"a clip of {t} chunks leaves no two of them a past")
     first = int(torch.randint(1, t - 1, ()))
-    _, memories = network(tokens[:, :-1], torch.zeros(b, t - 1, device=tokens.device))
     chunks = tokens[:, first : first + 2]
     level = shifted(torch.rand(b, 2), shift).to(tokens.device)
     noise = torch.randn_like(chunks)
-    velocity, _ = network(noised(chunks, noise, level), level, memories=memories, beside=first)
-    return F.mse_loss(velocity.float(), (noise - chunks).float())
+    noisy = noised(chunks, noise, level)
+    denoised = network(tokens[:, :-1], noisy, level, first)
+    return F.mse_loss(denoised.float(), chunks.float())
 
 
-def sample(velocity: Velocity, noise: Tokens, steps: int, shift: float) -> Tokens:
+def sample(denoiser: Denoiser, noise: Tokens, steps: int, shift: float) -> Tokens:
     """Clean tokens: the flow from noise, by `steps` Euler steps of diffusers' scheduler."""
     scheduler = FlowMatchEulerDiscreteScheduler(shift=shift)
     scheduler.set_timesteps(sigmas=torch.linspace(1, 1 / steps, steps).tolist(), device=noise.device)
     tokens = noise
     for timestep, level in zip(scheduler.timesteps, scheduler.sigmas.tolist(), strict=False):
-        tokens = scheduler.step(velocity(tokens, level), timestep, tokens).prev_sample
+        flow = velocity(tokens, denoiser(tokens, level), tokens.new_full(tokens.shape[:2], level))
+        tokens = scheduler.step(flow, timestep, tokens).prev_sample
     return tokens

@@ -62,7 +62,7 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self.embedding_channels = channels if target == "frozen" else width
 
         def blocks(depth: int) -> nn.ModuleList:
-            return nn.ModuleList(Block(width, heads, True, attention_backend) for _ in range(depth))
+            return nn.ModuleList(Block(width, heads, attention_backend) for _ in range(depth))
 
         self.embed = nn.Linear(channels, width)
         self.encoder = blocks(encoder_depth)

@@ -51,7 +51,7 @@ class Autoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         values = frames * rows * columns * picture_channels
 
         def blocks() -> nn.ModuleList:
-            return nn.ModuleList(Block(width, heads, False, attention_backend) for _ in range(depth))
+            return nn.ModuleList(Block(width, heads, attention_backend) for _ in range(depth))
 
         self.encoder_place = nn.Parameter(torch.zeros(*grid, width))
         self.decoder_place = nn.Parameter(torch.zeros(*grid, width))

@@ -1,0 +1,44 @@
+"""What the tokenizer keeps: the ceiling of everything that is decoded."""
+
+import numpy as np
+from jaxtyping import Float64, UInt8
+from numpy import ndarray
+
+from vidworld.data.clip import WORLD_SIZE
+from vidworld.metrics.metric import Metric, PerClip
+
+SCENARIOS = ("uniform", "parabola", "collision", "bounce", "billiards", "occlusion")
+NEVER_EXACT = 1e-3
+"""Squared byte under which an error is not told from none: 78 dB."""
+
+
+def psnr(frames: UInt8[ndarray, "clip time c h w"], truth: UInt8[ndarray, "clip time c h w"]) -> PerClip:
+    """Peak signal-to-noise ratio of each clip, in dB, its squared error being the mean over all its pixels."""
+    squared = (frames.astype(np.float32) - truth.astype(np.float32)) ** 2
+    error = squared.reshape(len(squared), -1).mean(axis=1, dtype=np.float64)
+    decibels: PerClip = 10 * np.log10(255**2 / np.maximum(error, NEVER_EXACT))
+    return decibels
+
+
+def centroid_error(
+    places: Float64[ndarray, "clip time object 2"],
+    truth: Float64[ndarray, "clip time object 2"],
+    pixel: float,
+) -> PerClip:
+    """Mean distance of discs from where the same read-out finds them in the original, in pixels of `pixel` units.
+
+    A disc that is found in the original only is charged the distance of one that could be anywhere. NaN where the
+    original shows none.
+    """
+    shown = np.isfinite(truth).all(axis=-1)
+    distance = np.linalg.norm(np.nan_to_num(places) - np.nan_to_num(truth), axis=-1)
+    distance = np.where(np.isfinite(places).all(axis=-1), distance, WORLD_SIZE / np.sqrt(6)) / pixel
+    count = shown.sum(axis=(1, 2))
+    mean: PerClip = np.where(count > 0, (distance * shown).sum(axis=(1, 2)) / np.maximum(count, 1), np.nan)
+    return mean
+
+
+METRICS = (
+    Metric("psnr", "reconstruction", "dB", True, psnr, SCENARIOS, "frames"),
+    Metric("centroid_error", "reconstruction", "px", False, centroid_error, SCENARIOS, "places"),
+)
