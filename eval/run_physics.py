@@ -113,6 +113,7 @@ def main() -> None:
         comparison["inputs"] = inputs
         comparison["jepa_target"] = jepa.network.target
         comparison["diffusion_level"] = config.levels[best]
+        comparison["tried"] = resolved(config)["tried"]
         write_json(config.out / "media.json", media)
         write_results(config.out, values, comparison, config.seed)
         print(f"{config.out / 'results.json'}: {len(values)} values of clips and quads")

@@ -10,7 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from vidworld.data.mixture import Mixture, ahead, batch_order
+from vidworld.data.mixture import Mixture, batch_order
+from vidworld.data.threads import ahead
 from vidworld.schema import DataConfig
 
 ROOT = Path(__file__).parents[1]

@@ -7,7 +7,8 @@ import torch
 
 from vidworld.checkpoint import load_model
 from vidworld.config import parse_command_line
-from vidworld.data.mixture import ahead, batch_order
+from vidworld.data.mixture import batch_order
+from vidworld.data.threads import ahead
 from vidworld.errors import run_script
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.flow import flow_loss

@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from vidworld.checkpoint import load_model
 from vidworld.config import parse_command_line
 from vidworld.data.clip import Tracks
-from vidworld.data.mixture import ahead, batch_order
+from vidworld.data.mixture import batch_order
 from vidworld.data.simulated import SimulatedClips
+from vidworld.data.threads import ahead
 from vidworld.errors import run_script
 from vidworld.models.jepa import JointEmbeddingPredictor
 from vidworld.readout import Probe, probe_loss

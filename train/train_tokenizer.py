@@ -6,7 +6,8 @@ accelerate launch train/train_tokenizer.py --config configs/demo/tokenizer.yaml 
 import torch
 
 from vidworld.config import parse_command_line
-from vidworld.data.mixture import Mixture, ahead, batch_order
+from vidworld.data.mixture import Mixture, batch_order
+from vidworld.data.threads import ahead
 from vidworld.errors import run_script
 from vidworld.run import begin, count_flops, is_finished
 from vidworld.schema import TokenizerConfig

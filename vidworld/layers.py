@@ -90,9 +90,7 @@ def attend(
 class Attention(nn.Module):
     """Self-attention over a stream, with normalised queries and keys (Source: ViT-22B, arXiv 2302.05442).
 
-    The chunks of a stream follow those of its memory. With `beside` they stand in the place of the memory's chunks
-    from that number on instead, and each sees itself and the memory before its place: many second thoughts at once,
-    each with a true past.
+    The chunks of a stream follow those of its memory, and see them.
     """
 
     def __init__(self, width: int, heads: int, backend: str) -> None:
@@ -101,9 +99,7 @@ class Attention(nn.Module):
         self.to_qkv = nn.Linear(width, 3 * width, bias=False)
         self.to_out = nn.Linear(width, width)
 
-    def forward(
-        self, x: Stream, rotary: Rotary | None, memory: Memory | None, beside: int | None
-    ) -> tuple[Stream, Memory]:
+    def forward(self, x: Stream, rotary: Rotary | None, memory: Memory | None) -> tuple[Stream, Memory]:
         b, t, cells, width = x.shape
         q, k, v = (
             self.to_qkv(x).view(b, t * cells, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
@@ -112,18 +108,12 @@ class Attention(nn.Module):
         if rotary is not None:
             q, k = rotary.turn(q), rotary.turn(k)
         seen = 0 if memory is None else memory.keys.shape[2]
-        if memory is not None and beside is None:
+        if memory is not None:
             k, v = torch.cat((memory.keys, k), dim=2), torch.cat((memory.values, v), dim=2)
         chunks = []
         for number, of_chunk in enumerate(q.split(cells, dim=2)):
-            here = slice(number * cells, (number + 1) * cells)
-            if memory is not None and beside is not None:
-                before = slice(0, (beside + number) * cells)
-                keys = torch.cat((memory.keys[:, :, before], k[:, :, here]), dim=2)
-                values = torch.cat((memory.values[:, :, before], v[:, :, here]), dim=2)
-            else:
-                keys, values = k[:, :, : seen + here.stop], v[:, :, : seen + here.stop]
-            chunks.append(attend(of_chunk, keys, values, self.backend))
+            until = seen + (number + 1) * cells
+            chunks.append(attend(of_chunk, k[:, :, :until], v[:, :, :until], self.backend))
         y = torch.cat(chunks, dim=2)
         return self.to_out(y.transpose(1, 2).reshape(b, t, cells, width)), Memory(k, v)
 
@@ -147,14 +137,13 @@ class Block(nn.Module):
         rotary: Rotary | None = None,
         modulation: tuple[Tensor, ...] | None = None,
         memory: Memory | None = None,
-        beside: int | None = None,
     ) -> tuple[Stream, Memory]:
         if modulation is None:
-            attended, memory = self.attention(norm(x), rotary, memory, beside)
+            attended, memory = self.attention(norm(x), rotary, memory)
             x = x + attended
             return x + self.mlp(norm(x)), memory
         shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = modulation
-        attended, memory = self.attention(torch.addcmul(shift_a, norm(x), scale_a), rotary, memory, beside)
+        attended, memory = self.attention(torch.addcmul(shift_a, norm(x), scale_a), rotary, memory)
         x = torch.addcmul(x, gate_a, attended)
         return torch.addcmul(x, gate_m, self.mlp(torch.addcmul(shift_m, norm(x), scale_m))), memory
 

@@ -117,7 +117,7 @@ class DiffusionConfig(TrainConfig):
     tokenizer: Path
     """The run folder of the tokenizer."""
     model: DiffusionModel = DiffusionModel()
-    shift: PositiveFloat = 3.0
+    shift: PositiveFloat = 8.0
     """How far training noise leans to the noisy end (1: evenly spread)."""
 
 
@@ -161,6 +161,15 @@ class ReadoutConfig(TrainConfig):
 
 
 @schema
+class Tried:
+    """A configuration that was tried on the way, so that the effort spent on each side can be seen."""
+
+    world: str
+    what: str
+    outcome: str
+
+
+@schema
 class PhysicsConfig:
     """eval/run_physics.py"""
 
@@ -196,5 +205,7 @@ class PhysicsConfig:
     levels: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0)
     """Noise levels of the diffusion world's surprise to choose from."""
     mixed_precision: Literal["no", "bf16", "fp16"] = "bf16"
+    tried: tuple[Tried, ...] = ()
+    """For the report: what was tried for each world."""
     shown: Positive = 2
     """Rollouts of each scenario and quads of each law that the report shows."""

@@ -137,14 +137,13 @@ class DiffusionWorld:
     ) -> Rollout:
         """Chunk after chunk, each from noise given the clean ones before it, whose keys and values are kept."""
         tokens = context.tokens.repeat_interleave(samples, dim=0)
-        memories, last = self.network.remember(tokens), tokens[:, -1:]
+        memories, last = self.network.remember(tokens[:, :-1]), tokens[:, -1:]
         shape = (samples, horizon, *tokens.shape[2:])
         noise = torch.cat([torch.randn(shape, generator=_generator(seed)) for seed in seeds]).to(tokens)
         chunks = []
         for k in range(horizon):
-            last = sample(self._given(last, memories), noise[:, k : k + 1], self.steps, self.shift)
-            chunks.append(last)
-            memories = self.network.remember(last, memories)
+            chunks.append(sample(self._given(last, memories), noise[:, k : k + 1], self.steps, self.shift))
+            memories, last = self.network.remember(last, memories), chunks[-1]
         predicted = torch.cat(chunks, dim=1).unflatten(0, (len(context.tokens), samples))
         return Rollout(predicted, predicted)
 
@@ -162,21 +161,24 @@ class DiffusionWorld:
         tokens = seen.tokens
         draws = {seed: torch.randn(tokens.shape[1:], generator=_generator(seed)) for seed in set(seeds)}
         noise = torch.stack([draws[seed] for seed in seeds]).to(tokens)
-        memories = self.network.remember(tokens[:, :-1])
-        chunks, previous = tokens[:, context_length:], tokens[:, context_length - 1 : -1]
+        memories = self.network.remember(tokens[:, : context_length - 1])
         errors = []
-        for level in self.levels:
-            levels = torch.full(chunks.shape[:2], level, device=tokens.device)
-            noisy = noised(chunks, noise[:, context_length:], levels)
-            denoised = self.network.denoise(noisy, levels, previous, memories, beside=context_length)
-            error = (denoised.float() - chunks.float()).square().mean(dim=(2, 3, 4))
-            errors.append(error / level**2)
-        return torch.stack(errors, dim=-1)
+        for k in range(context_length, tokens.shape[1]):
+            chunk, previous = tokens[:, k : k + 1], tokens[:, k - 1 : k]
+            denoised = self._given(previous, memories)
+            of_levels = []
+            for level in self.levels:
+                levels = torch.full(chunk.shape[:2], level, device=tokens.device)
+                error = denoised(noised(chunk, noise[:, k : k + 1], levels), level) - chunk
+                of_levels.append(error.square().mean(dim=(1, 2, 3, 4)) / level**2)
+            errors.append(torch.stack(of_levels, dim=-1))
+            memories = self.network.remember(previous, memories)
+        return torch.stack(errors, dim=1)
 
-    def _given(self, previous: Tokens, memories: list[Memory]) -> Denoiser:
+    def _given(self, previous: Tokens, memories: list[Memory] | None) -> Denoiser:
         def denoised(noisy: Tokens, noise_level: float) -> Tokens:
             level = torch.full(noisy.shape[:2], noise_level, device=noisy.device)
-            chunk: Tokens = self.network.denoise(noisy, level, previous, memories)
+            chunk: Tokens = self.network(noisy, level, previous, memories)[0]
             return chunk.float()
 
         return denoised

@@ -164,7 +164,7 @@ def verdict(law: str, better: str | None, p_value: float, difference: float, **r
     """What the paired test said of one law."""
     names = {"jepa": "JEPA is better than diffusion", "diffusion": "Diffusion is better than JEPA"}
     said = names[better] if better else "The data do not say which world is better"
-    said += f" by surprise accuracy (p = {p_value:.2g}, corrected for 7 tests); one training run each."
+    said += f" by surprise accuracy (p = {p_value:.2g}, corrected for 7 tests)."
     test = {"p_value": p_value, "difference": difference, "low": difference - 0.06, "high": difference + 0.06}
     found = {
         "law": law,
@@ -217,7 +217,7 @@ def comparison() -> dict[str, Any]:
                 None,
                 0.02,
                 0.13,
-                withheld="The control frame_difference reaches 0.71, above 0.60.",
+                withheld="The control Frame difference reaches 0.71, above 0.60.",
             ),
             verdict(
                 "uniform motion",

@@ -176,7 +176,7 @@ def test_a_chance_that_the_statement_does_not_name_stands_beside_it(finished_run
 
 
 def test_a_withheld_law_has_its_reason_and_no_headline_number(finished_run: Path, page: Page) -> None:
-    assert page.words.count("The control frame_difference reaches 0.71, above 0.60.") == 3
+    assert page.words.count("The control Frame difference reaches 0.71, above 0.60.") == 3
     rows = read_run(finished_run).results.results
     table = report.tables.headline_table(rows, {("constancy", "surprise_accuracy"): "a reason"})
     (entry,) = next(group for group in table if group["law"] == "constancy")["rows"]

@@ -62,14 +62,6 @@ def test_the_slow_target_follows_the_encoder():
     assert torch.allclose(network.target_embed.weight, before + 0.25, atol=1e-6)
 
 
-def test_later_chunks_are_predicted_twice_so_that_a_rollout_is_trained():
-    network = JointEmbeddingPredictor(**SMALL)
-    tokens = moving_tokens(2).requires_grad_()
-    once, _ = network.predict(tokens[:, :-1])
-    only_once = torch.nn.functional.mse_loss(once, tokens[:, 1:])
-    assert not torch.allclose(network(tokens).prediction, only_once)
-
-
 def test_variance_covariance_is_small_for_independent_channels_and_large_for_equal_clips():
     spread = torch.randn(256, 1, 4, 4, 8)
     assert variance_covariance(spread) < 0.05

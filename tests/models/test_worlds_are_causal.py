@@ -25,47 +25,71 @@ def tokens():
 
 @pytest.fixture
 def noisy():
-    return torch.randn(2, 2, 3, 3, 6, generator=torch.Generator().manual_seed(2))
+    return torch.randn(2, 3, 3, 3, 6, generator=torch.Generator().manual_seed(2))
 
 
-def test_what_the_diffusion_world_remembers_of_a_chunk_knows_none_after_it(tokens):
+@pytest.fixture
+def level():
+    return torch.tensor([[0.3, 0.9, 0.6]]).expand(2, -1)
+
+
+def test_a_denoised_chunk_sees_nothing_of_its_clean_self_nor_of_what_comes_after(tokens, noisy, level):
+    """Chunk k is denoised given the clean chunks up to k - 1: what it may not see is `previous` from k on."""
     network = random_weights(DiffusionTransformer(**SMALL, depth=2))
-    changed = tokens.clone()
-    changed[:, 3] = 9.0
-    before, after = network.remember(tokens), network.remember(changed)
-    cells = 9
-    assert torch.equal(before[-1].keys[:, :, : 3 * cells], after[-1].keys[:, :, : 3 * cells])
-    assert not torch.allclose(before[-1].keys[:, :, 3 * cells :], after[-1].keys[:, :, 3 * cells :])
+    changed, changed_noisy = tokens.clone(), noisy.clone()
+    changed[:, 2:] = 9.0
+    changed_noisy[:, 2:] = 9.0
+    before = network(noisy, level, tokens[:, :3])[0]
+    after = network(changed_noisy, level, changed[:, :3])[0]
+    assert torch.equal(before[:, :2], after[:, :2])
+    assert not torch.allclose(before[:, 2], after[:, 2])
 
 
-def test_remembering_in_parts_equals_remembering_at_once(tokens):
+def test_a_denoised_chunk_sees_every_clean_chunk_before_it(tokens, noisy, level):
     network = random_weights(DiffusionTransformer(**SMALL, depth=2))
-    at_once = network.remember(tokens)
-    in_parts = network.remember(tokens[:, 2:], network.remember(tokens[:, :2]))
-    for one, other in zip(at_once, in_parts, strict=True):
-        assert torch.allclose(one.keys, other.keys, atol=1e-4)
-        assert torch.allclose(one.values, other.values, atol=1e-4)
+    before = network(noisy, level, tokens[:, :3])[0]
+    for chunk in range(3):
+        changed = tokens.clone()
+        changed[:, chunk] = 9.0
+        assert not torch.allclose(before[:, 2], network(noisy, level, changed[:, :3])[0][:, 2])
 
 
-def test_a_noisy_chunk_sees_the_clean_chunks_before_its_place_and_nothing_else(tokens, noisy):
+def test_remembered_chunks_give_the_diffusion_world_what_seeing_them_again_would(tokens, noisy):
     network = random_weights(DiffusionTransformer(**SMALL, depth=2))
-    level = torch.rand(2, 2)
-    together = network(tokens[:, :3], noisy, level, first=1)
-    for place, chunk in ((1, slice(0, 1)), (2, slice(1, 2))):
-        before = network.remember(tokens[:, :place])
-        alone = network.denoise(noisy[:, chunk], level[:, chunk], tokens[:, place - 1 : place], before)
-        assert torch.allclose(together[:, chunk], alone, atol=1e-4)
+    level = torch.tensor([[1.0, 1.0, 0.4]]).expand(2, -1)
+    whole = network(noisy, level, tokens[:, :3])[0]
+    memories = network.remember(tokens[:, 1:2], network.remember(tokens[:, :1]))
+    alone = network(noisy[:, 2:], level[:, 2:], tokens[:, 2:3], memories)[0]
+    assert torch.allclose(alone, whole[:, 2:], atol=1e-4)
+    assert network.remember(tokens[:, :0]) is None
 
 
-def test_a_noisy_chunk_is_denoised_by_its_past_and_its_own_noise_level(tokens, noisy):
+def test_each_chunk_has_a_noise_level_of_its_own(tokens, noisy, level):
     network = random_weights(DiffusionTransformer(**SMALL, depth=2))
-    level = torch.full((2, 2), 0.5)
-    first = network(tokens[:, :3], noisy, level, first=1)
-    other_past = network(tokens[:, :3].flip(1), noisy, level, first=1)
-    other_level = network(tokens[:, :3], noisy, torch.tensor([[0.5, 0.9]]).expand(2, -1), first=1)
-    assert not torch.allclose(first, other_past)
-    assert torch.equal(first[:, 0], other_level[:, 0])
-    assert not torch.allclose(first[:, 1], other_level[:, 1])
+    other = level.clone()
+    other[:, 2] = 0.7
+    before, after = (network(noisy, each, tokens[:, :3])[0] for each in (level, other))
+    assert torch.equal(before[:, :2], after[:, :2])
+    assert not torch.allclose(before[:, 2], after[:, 2])
+
+
+def test_pure_noise_disturbs_nothing_and_clean_tokens_pass(tokens, noisy):
+    network = random_weights(DiffusionTransformer(**SMALL, depth=2))
+
+    def denoised(chunks, level):
+        return network(chunks, torch.full((2, 3), level), tokens[:, :3])[0]
+
+    assert torch.equal(denoised(noisy, 1.0), denoised(torch.randn_like(noisy), 1.0))
+    assert torch.allclose(denoised(noisy, 0.0), noisy, atol=1e-5)
+
+
+def test_actions_change_what_is_denoised(tokens, noisy, level):
+    network = random_weights(DiffusionTransformer(**SMALL, depth=2, action_channels=3))
+    one, other = (
+        network(noisy, level, tokens[:, :3], actions=actions)[0]
+        for actions in (torch.zeros(2, 3, 3), torch.ones(2, 3, 3))
+    )
+    assert not torch.allclose(one, other)
 
 
 @pytest.mark.parametrize("target", ["frozen", "vcreg", "sigreg", "ema"])
@@ -90,27 +114,6 @@ def test_remembered_chunks_give_the_jepa_world_what_seeing_them_again_would(targ
     _, memories = network.predict(context[:, :2])
     again, _ = network.predict(context[:, 2:], memories=memories)
     assert torch.allclose(again, whole[:, 2:], atol=1e-4)
-
-
-def test_pure_noise_disturbs_nothing_and_clean_tokens_pass(tokens, noisy):
-    network = random_weights(DiffusionTransformer(**SMALL, depth=2))
-    memories, previous = network.remember(tokens[:, :3]), tokens[:, :2]
-
-    def denoised(chunks, level):
-        return network.denoise(chunks, torch.full((2, 2), level), previous, memories, beside=1)
-
-    assert torch.equal(denoised(noisy, 1.0), denoised(torch.randn_like(noisy), 1.0))
-    assert torch.allclose(denoised(noisy, 0.0), noisy, atol=1e-5)
-
-
-def test_actions_change_what_is_denoised(tokens, noisy):
-    network = random_weights(DiffusionTransformer(**SMALL, depth=2, action_channels=3))
-    level = torch.full((2, 2), 0.5)
-    one, other = (
-        network(tokens[:, :3], noisy, level, 1, actions)
-        for actions in (torch.zeros(2, 2, 3), torch.ones(2, 2, 3))
-    )
-    assert not torch.allclose(one, other)
 
 
 def test_actions_change_the_prediction(tokens):

@@ -1,8 +1,6 @@
 """The clips that a run trains on, in their order: a pure function of the configuration, the step and the seed."""
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from collections.abc import Sequence
 
 import torch
 
@@ -10,8 +8,6 @@ from vidworld.data.clip import ClipSource
 from vidworld.data.simulated import SimulatedClips
 from vidworld.schema import DataConfig
 from vidworld.shapes import Frames
-
-Item = TypeVar("Item")
 
 
 class Mixture:
@@ -70,13 +66,3 @@ def batch_order(step: int, batch: int, length: int, seed: int) -> list[int]:
         numbers += order[offset : offset + batch - len(numbers)].tolist()
         position = step * batch + len(numbers)
     return numbers
-
-
-def ahead(items: Iterator[Item]) -> Iterator[Item]:
-    """The same items, each made in another thread while the one before it is used."""
-    with ThreadPoolExecutor(1) as pool:
-        missing = object()
-        coming = pool.submit(next, items, missing)
-        while (item := coming.result()) is not missing:
-            coming = pool.submit(next, items, missing)
-            yield item  # type: ignore[misc]

@@ -6,7 +6,7 @@ the same cores slow each other down a hundredfold.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from threading import Barrier
@@ -23,21 +23,37 @@ def in_threads(function: Callable[[Item], Result], items: Sequence[Item]) -> lis
     return list(_pool().map(function, items))
 
 
-@cache
-def _pool() -> ThreadPoolExecutor:
-    count = torch.get_num_threads()
+def ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """The same items, each made in another thread while the one before it is used."""
+    _pool()  # from here, where torch takes all cores
+    with one_core_pool(1, "ahead") as pool:
+        missing = object()
+        coming = pool.submit(next, items, missing)
+        while (item := coming.result()) is not missing:
+            coming = pool.submit(next, items, missing)
+            yield item  # type: ignore[misc]
+
+
+def one_core_pool(count: int, name: str) -> ThreadPoolExecutor:
+    """Threads in which torch keeps to the thread that calls it; in all others it takes as many as before."""
+    usual = torch.get_num_threads()
     started = Barrier(count + 1)
 
     def start() -> None:
         torch.set_num_threads(1)  # of the thread that calls it
         started.wait()
 
-    pool = ThreadPoolExecutor(count, thread_name_prefix="clips", initializer=start)
+    pool = ThreadPoolExecutor(count, thread_name_prefix=name, initializer=start)
     for _ in range(count):
         pool.submit(int)
     started.wait()
-    torch.set_num_threads(count)  # also what threads of others that start later get
+    torch.set_num_threads(usual)  # also what threads of others that start later get
     return pool
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return one_core_pool(torch.get_num_threads(), "clips")
 
 
 os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked process has none of its parent's threads

@@ -63,7 +63,10 @@ def compare(folders: Mapping[str, Path]) -> dict[str, Any]:
         f"{first_name} and {name}: {line}" for name, other in others for line in differences(first, other)
     ]
     plain = {name: asdict(budget) for name, budget in budgets.items()}
-    return {"controlled": not found, "differences": found, "budgets": plain}
+    equal = "Equal are the tokenizer, the clips and their order, the seed and the steps"
+    within = " and ".join(f"{name.replace('_', ' ')} to {share:.0%}" for name, share in TOLERANCES.items())
+    notes = [f"{equal}; {within}."] if not found else []
+    return {"controlled": not found, "differences": found, "budgets": plain, "notes": notes}
 
 
 def check_tokenizer(folder: Path, fingerprint: str) -> None:

@@ -74,6 +74,7 @@ class Comparison(_Record):
     """`comparison.json`: what was held equal, what was not, and the verdicts."""
 
     controlled: bool
+    runs: int | None = None
     differences: list[str] = []
     budgets: dict[str, dict[str, Any]] = {}
     notes: list[str] = []

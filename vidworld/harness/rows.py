@@ -9,6 +9,7 @@ from numpy import ndarray
 
 from vidworld.errors import UserError
 from vidworld.harness.bench import Value
+from vidworld.harness.report_words import world_label
 from vidworld.harness.statistics import Bounds, interval
 from vidworld.metrics import METRICS
 
@@ -143,7 +144,7 @@ def withheld(means: Mapping[Key, float]) -> dict[tuple[str, str, str], str]:
     reasons: dict[tuple[str, str, str], str] = {}
     for key, mean in means.items():
         if key.metric == "surprise_accuracy" and key.world in CONTROLS and mean > CONTROL_LIMIT:
-            reason = f"the control {key.world} reaches {mean:.2f}, above {CONTROL_LIMIT:.2f}"
+            reason = f"the control {world_label(key.world)} reaches {mean:.2f}, above {CONTROL_LIMIT:.2f}"
             place = key.law, key.split, key.metric
             reasons[place] = f"{reasons[place]}; {reason}" if place in reasons else reason
     return {

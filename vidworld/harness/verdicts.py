@@ -61,7 +61,12 @@ def verdicts(values: Iterable[Value]) -> tuple[list[Verdict], list[Verdict]]:
             further.append(verdict)
         else:
             primary[key.law] = verdict
-    return _stated(list(primary.values()), tables), _stated(further, tables)
+    return _stated(list(primary.values())), _stated(further)
+
+
+def runs_of(values: Iterable[Value]) -> int:
+    """Training runs of each of the two worlds; with one, a verdict is about those runs and not about the family."""
+    return len({value.seed for value in values if value.world in PAIR})
 
 
 def _judged(tables: Mapping[Key, Table]) -> list[Key]:
@@ -90,7 +95,7 @@ def _verdict(key: Key, tables: Mapping[Key, Table], reason: str | None) -> Verdi
     )  # fmt: skip
 
 
-def _stated(found: list[Verdict], tables: Mapping[Key, Table]) -> list[Verdict]:
+def _stated(found: list[Verdict]) -> list[Verdict]:
     """The verdicts with corrected p-values and their words."""
     tested = {f"{v.law}/{v.metric}": v.p_value for v in found if v.withheld is None}
     corrected = holm(tested)
@@ -99,7 +104,7 @@ def _stated(found: list[Verdict], tables: Mapping[Key, Table]) -> list[Verdict]:
         p_value = corrected.get(f"{verdict.law}/{verdict.metric}", math.nan)
         verdict = replace(verdict, p_value=p_value)
         verdict = replace(verdict, better=_better(verdict, METRICS[verdict.metric]))
-        stated.append(replace(verdict, statement=_statement(verdict, len(tested), tables)))
+        stated.append(replace(verdict, statement=_statement(verdict, len(tested))))
     return stated
 
 
@@ -109,7 +114,7 @@ def _better(verdict: Verdict, metric: Metric) -> str | None:
     return PAIR[0] if (verdict.difference > 0) == metric.higher_is_better else PAIR[1]
 
 
-def _statement(verdict: Verdict, tests: int, tables: Mapping[Key, Table]) -> str:
+def _statement(verdict: Verdict, tests: int) -> str:
     """The verdict in words."""
     what = verdict.metric.replace("_", " ")
     if verdict.withheld is not None:
@@ -123,13 +128,7 @@ def _statement(verdict: Verdict, tests: int, tables: Mapping[Key, Table]) -> str
         said = f"{NAMES[verdict.better]} is better than {NAMES[other]} by {what} ({chance})"
     else:
         said = f"The data do not say which world is better by {what} ({chance}){_needed(verdict)}"
-    one_run = all(
-        len(table.seeds) == 1
-        for key, table in tables.items()
-        if (key.metric, key.law) == (verdict.metric, verdict.law) and key.world in PAIR
-    )
-    said = said[0].upper() + said[1:]
-    return said + ("; one training run each, so this is about these runs." if one_run else ".")
+    return said[0].upper() + said[1:] + "."
 
 
 def _needed(verdict: Verdict) -> str:

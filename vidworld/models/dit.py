@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vidworld.layers import Block, Memory, Rotary, initialise, norm
-from vidworld.shapes import Stream, Tokens
+from vidworld.shapes import Tokens
 
 CHANGE = 0.3
 """Variance of a token's change from one chunk to the next, of tokens whose own is 1: as a rule, of simulated clips."""
@@ -64,46 +64,24 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
     def forward(
         self,
-        clean: Tokens,
-        noisy: Float[Tensor, "clip noisy h w latent"],
-        noise_level: Float[Tensor, "clip noisy"],
-        first: int,
-        actions: Float[Tensor, "clip noisy action"] | None = None,
-    ) -> Float[Tensor, "clip noisy h w latent"]:
-        """The clean chunks behind noisy ones, which stand in the place of those of `clean` from number `first` on.
-
-        Each noisy chunk sees the clean chunks before its place. Noise levels lie in [0, 1], 0 being clean.
-        """
-        memories = self.remember(clean)
-        previous = clean[:, first - 1 : first - 1 + noisy.shape[1]]
-        return self.denoise(noisy, noise_level, previous, memories, actions, beside=first)
-
-    def remember(self, clean: Tokens, memories: list[Memory] | None = None) -> list[Memory]:
-        """Keys and values of the clean chunks after those remembered, and of those."""
-        level = torch.zeros(clean.shape[:2], device=clean.device)
-        grid = (clean.shape[2], clean.shape[3])
-        return self._run(self.embed(clean.flatten(2, 3)), level, grid, memories, None)[1]
-
-    def denoise(
-        self,
         noisy: Tokens,
         noise_level: Float[Tensor, "clip t"],
         previous: Tokens,
-        memories: list[Memory],
+        memories: list[Memory] | None = None,
         actions: Float[Tensor, "clip t action"] | None = None,
-        beside: int | None = None,
-    ) -> Tokens:
-        """The clean chunks behind noisy ones that follow those remembered.
+    ) -> tuple[Tokens, list[Memory]]:
+        """The clean chunks behind noisy ones, and the keys and values of these and of those before.
 
-        `previous` is the clean chunk before each of them. `actions` are what is done during each. With `beside` the
-        noisy chunks stand in the place of the remembered ones from that number on, each of them seeing those before
-        it.
+        Noise levels lie in [0, 1], 0 being clean. `previous` is the clean chunk before each: it enters where its noisy
+        successor does, so that every chunk of one pass has a clean past, its own and those of the chunks that it looks
+        back at. `memories` stand for earlier chunks; `actions` are what is done during each.
 
         Input and output are preconditioned as in EDM (arXiv 2206.00364), with the previous chunk for the mean of what
         is expected: the network sees the best linear estimate and adds what that misses, as much as it may miss. At
         level 1 that is the previous chunk alone, so that pure noise disturbs nothing, and what is predicted is the
         change, as in the JEPA world.
         """
+        b, t, h, w, _ = noisy.shape
         level = noise_level[:, :, None, None, None]
         spread = CHANGE * (1 - level) ** 2 + level**2
         estimate = previous + CHANGE * (1 - level) / spread * (noisy - (1 - level) * previous)
@@ -111,29 +89,27 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         x = self.embed(estimate.flatten(2, 3)) + self.embed_previous(previous.flatten(2, 3))
         if self.embed_action is not None and actions is not None:
             x = x + self.embed_action(actions).unsqueeze(2)
-        x, _ = self._run(x, noise_level, (noisy.shape[2], noisy.shape[3]), memories, beside)
-        clean: Tokens = estimate + deviation * self.head(x).view(noisy.shape)
-        return clean
-
-    def _run(
-        self,
-        x: Stream,
-        noise_level: Float[Tensor, "clip t"],
-        grid: tuple[int, int],
-        memories: list[Memory] | None,
-        beside: int | None,
-    ) -> tuple[Stream, list[Memory]]:
-        b, t = noise_level.shape
         frequencies = get_timestep_embedding(noise_level.flatten() * 1000, 128).to(x.dtype)
         modulation = self.modulation(self.embed_noise(frequencies)).to(x.dtype).view(b, t, 1, 8, -1)
-        first = 0 if memories is None else memories[0].keys.shape[2] // (grid[0] * grid[1])
-        first = first if beside is None else beside
-        rotary = Rotary.of(first, (t, *grid), x.shape[-1] // self.heads, like=x)
+        first = 0 if memories is None else memories[0].keys.shape[2] // (h * w)
+        rotary = Rotary.of(first, (t, h, w), x.shape[-1] // self.heads, like=x)
         seen = []
         for i, block in enumerate(self.blocks):
             own = (modulation[..., :6, :] + self.block_modulation[i].to(x.dtype)).unbind(dim=-2)
             shifted = (own[0], 1 + own[1], own[2], own[3], 1 + own[4], own[5])
-            x, memory = block(x, rotary, shifted, None if memories is None else memories[i], beside)
+            x, memory = block(x, rotary, shifted, None if memories is None else memories[i])
             seen.append(memory)
         shift, scale = modulation[..., 6:, :].unbind(dim=-2)
-        return torch.addcmul(shift, norm(x), 1 + scale), seen
+        change = self.head(torch.addcmul(shift, norm(x), 1 + scale)).view(noisy.shape)
+        return estimate + deviation * change, seen
+
+    def remember(self, previous: Tokens, memories: list[Memory] | None = None) -> list[Memory] | None:
+        """What later chunks look back at, of the chunks that follow these clean ones: at level 1, free of noise.
+
+        None where there is nothing to remember yet.
+        """
+        if not previous.shape[1]:
+            return memories
+        level = torch.ones(previous.shape[:2], device=previous.device)
+        remembered: list[Memory] = self(previous, level, previous, memories)[1]
+        return remembered

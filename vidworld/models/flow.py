@@ -38,26 +38,15 @@ def velocity(noisy: Tokens, denoised: Tokens, noise_level: Float[Tensor, "clip t
 
 
 def flow_loss(network: nn.Module, tokens: Tokens, shift: float) -> Float[Tensor, ""]:
-    """Mean squared error of two denoised chunks, each given the clean chunks before it.
+    """Mean squared error of every chunk but the first, denoised from a level of its own given the clean ones before.
 
-    One pass over the clean chunks remembers their keys and values, a second one denoises two neighbouring chunks, each
-    at a level of its own and beside its clean self. So every target has the clean past that a rollout has; with noise
-    on all chunks of one pass, as in diffusion forcing, hardly one in four has (DECISIONS.md, 2026-11-22). Clean
-    chunks are predicted, all levels weighing the same: weighed as velocities, by one over the level squared, the
-    levels at which nothing is left to predict drown the others in a short training.
-
-    Raises:
-        ValueError: the clips have fewer than three chunks.
+    Clean chunks are predicted, all levels weighing the same: weighed as velocities, by one over the level squared, the
+    levels at which nothing is left to predict drown the others in a short training (DECISIONS.md, 2026-11-22).
     """
-    b, t = tokens.shape[:2]
-    if t < 3:
-        raise ValueError(f"a clip of {t} chunks leaves no two of them a past")
-    first = int(torch.randint(1, t - 1, ()))
-    chunks = tokens[:, first : first + 2]
-    level = shifted(torch.rand(b, 2), shift).to(tokens.device)
-    noise = torch.randn_like(chunks)
-    noisy = noised(chunks, noise, level)
-    denoised = network(tokens[:, :-1], noisy, level, first)
+    chunks = tokens[:, 1:]
+    level = shifted(torch.rand(chunks.shape[:2]), shift).to(tokens.device)
+    noisy = noised(chunks, torch.randn_like(chunks), level)
+    denoised, _ = network(noisy, level, tokens[:, :-1])
     return F.mse_loss(denoised.float(), chunks.float())
 
 

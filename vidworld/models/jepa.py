@@ -90,12 +90,10 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         embeddings: Embeddings,
         actions: Float[Tensor, "clip t action"] | None = None,
         memories: list[Memory] | None = None,
-        beside: int | None = None,
     ) -> tuple[Embeddings, list[Memory]]:
         """For each chunk, the embedding of the one after it, given it and those before; and what to remember of them.
 
-        `actions` of a chunk are what is done during the chunk after it. `memories` stand for chunks before these;
-        with `beside`, these stand in the place of the remembered ones from that number on, each seeing those before it.
+        `actions` of a chunk are what is done during the chunk after it. `memories` stand for chunks before these.
         """
         b, t, h, w, _ = embeddings.shape
         depth = len(self.encoder) if self.target == "frozen" else 0
@@ -103,27 +101,19 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         x = embeddings.flatten(2, 3)
         remembered: list[Memory] = []
         if self.target == "frozen":
-            x, remembered = self._run(self.embed(x), self.encoder, (h, w), of_encoder, beside)
+            x, remembered = self._run(self.embed(x), self.encoder, (h, w), of_encoder)
         if self.embed_action is not None and actions is not None:
             x = x + self.embed_action(actions).unsqueeze(2)
-        x, of_these = self._run(x, self.predictor, (h, w), of_predictor, beside)
+        x, of_these = self._run(x, self.predictor, (h, w), of_predictor)
         return embeddings + self.head(norm(x)).view(b, t, h, w, -1), remembered + of_these
 
     def forward(self, tokens: Tokens, actions: Float[Tensor, "clip t action"] | None = None) -> JepaLoss:
-        """Distance of predicted and target embeddings, over all chunks that have one before them.
-
-        A second pass puts the predictions in the place of what they predict and predicts on from there: a rollout of
-        two steps from every chunk. With it a training step goes through as many chunks as the diffusion world's.
-        """
+        """Distance of predicted and target embeddings, over all chunks that have one before them."""
         context = self.context_embeddings(tokens)
         target = self.embeddings(tokens) if self.target in ("frozen", "ema") else context
         aim = target[:, 1:].detach() if self.target == "ema" else target[:, 1:]
         taken = None if actions is None else actions[:, 1:]
-        predicted, memories = self.predict(context[:, :-1], taken)
-        if context.shape[1] > 2:
-            later = None if taken is None else taken[:, 1:]
-            again, _ = self.predict(predicted[:, :-1], later, memories, beside=1)
-            predicted, aim = torch.cat((predicted, again), dim=1), torch.cat((aim, aim[:, 1:]), dim=1)
+        predicted, _ = self.predict(context[:, :-1], taken)
         distance = F.l1_loss if self.target == "ema" else F.mse_loss
         prediction = distance(predicted.float(), aim.float())
         regulariser = torch.zeros((), device=tokens.device)
@@ -132,9 +122,8 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         elif self.target == "sigreg":
             regulariser = sketched_gaussian(context.float())
         with torch.no_grad():
-            once = predicted[:, : target.shape[1] - 1]
             copied = distance(target[:, :-1].float(), target[:, 1:].float())
-            ratio = distance(once.float(), target[:, 1:].float()) / copied.clamp_min(1e-12)
+            ratio = prediction / copied.clamp_min(1e-12)
             deviation = target.float().std(dim=0).mean() if len(target) > 1 else torch.ones(())
         return JepaLoss(
             prediction + self.regulariser_weight * regulariser, prediction, regulariser, ratio, deviation
@@ -166,13 +155,11 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         blocks: nn.ModuleList,
         grid: tuple[int, int],
         memories: list[Memory] | None = None,
-        beside: int | None = None,
     ) -> tuple[Tensor, list[Memory]]:
         first = 0 if memories is None else memories[0].keys.shape[2] // (grid[0] * grid[1])
-        first = first if beside is None else beside
         rotary = Rotary.of(first, (x.shape[1], *grid), x.shape[-1] // self.heads, like=x)
         remembered = []
         for i, block in enumerate(blocks):
-            x, memory = block(x, rotary, memory=None if memories is None else memories[i], beside=beside)
+            x, memory = block(x, rotary, memory=None if memories is None else memories[i])
             remembered.append(memory)
         return x, remembered

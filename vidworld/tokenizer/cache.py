@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -76,7 +77,7 @@ def _encode(
 
 
 def _write_shard(path: Path, tokens: Tokens) -> None:
-    temporary = path.with_suffix(".part")
+    temporary = path.with_suffix(f".{os.getpid()}.part")  # another run may be making the same
     with writing(path):
         save_file({"tokens": tokens.contiguous()}, str(temporary))
         temporary.replace(path)
