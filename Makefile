@@ -10,6 +10,12 @@ SCALE := demo
 RUN := $(if $(VIDEO),$(SCALE)-real,$(SCALE))
 BIN := .venv/bin
 HALF := $(shell cores=$$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN); echo $$(((cores + 1) / 2)))
+# On a CPU the evaluation is shared by two processes, whose results are those of one.
+ifeq ($(shell command -v nvidia-smi),)
+EVALUATE := ACCELERATE_USE_CPU=true OMP_NUM_THREADS=$(HALF) $(BIN)/torchrun --standalone --nproc_per_node 2
+else
+EVALUATE := $(BIN)/python
+endif
 LINE_jepa := 0
 LINE_diffusion := 1
 LINE_readout := 2
@@ -34,7 +40,7 @@ demo: .venv/installed ## train and compare both worlds, with a report (VIDEO=fol
 	$(if $(VIDEO),$(BIN)/vidworld data ingest "$(VIDEO)" --out runs/$(RUN)/real)
 	$(BIN)/python train/train_tokenizer.py --config $(CONFIGS)/tokenizer.yaml $(call OUT,tokenizer) $(REAL)
 	@$(MAKE) --no-print-directory -j2 SCALE=$(SCALE) jepa diffusion readout
-	$(BIN)/python eval/run_physics.py --config $(CONFIGS)/physics.yaml $(call OUT,physics) $(FROM) $(WORLDS)
+	$(EVALUATE) eval/run_physics.py --config $(CONFIGS)/physics.yaml $(call OUT,physics) $(FROM) $(WORLDS)
 	$(BIN)/python eval/make_report.py runs/$(RUN)
 
 # Two at a time, each on half of the cores: networks as small as these gain nothing from a second core.

@@ -193,13 +193,13 @@ class PhysicsConfig:
     """Clips of each scenario and split."""
     quads: Positive = 200
     """Quads of each law in distribution."""
-    ood_quads: Annotated[int, Field(ge=0)] = 100
+    ood_quads: Annotated[int, Field(ge=0)] = 50
     """Quads of each law out of distribution."""
     val_quads: Positive = 40
     """Quads of each law of the validation split, on which the noise levels are chosen."""
     samples: Positive = 2
     """Futures that the diffusion world draws of each clip."""
-    sampling_steps: Positive = 10
+    sampling_steps: Positive = 8
     shift: PositiveFloat = 3.0
     """How the sampling steps lean to the noisy end."""
     levels: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0)

@@ -140,10 +140,11 @@ class DiffusionWorld:
         memories, last = self.network.remember(tokens[:, :-1]), tokens[:, -1:]
         shape = (samples, horizon, *tokens.shape[2:])
         noise = torch.cat([torch.randn(shape, generator=_generator(seed)) for seed in seeds]).to(tokens)
-        chunks = []
+        chunks: list[Tokens] = []
         for k in range(horizon):
+            if chunks:
+                memories, last = self.network.remember(last, memories), chunks[-1]
             chunks.append(sample(self._given(last, memories), noise[:, k : k + 1], self.steps, self.shift))
-            memories, last = self.network.remember(last, memories), chunks[-1]
         predicted = torch.cat(chunks, dim=1).unflatten(0, (len(context.tokens), samples))
         return Rollout(predicted, predicted)
 
@@ -164,6 +165,8 @@ class DiffusionWorld:
         memories = self.network.remember(tokens[:, : context_length - 1])
         errors = []
         for k in range(context_length, tokens.shape[1]):
+            if k > context_length:
+                memories = self.network.remember(tokens[:, k - 2 : k - 1], memories)
             chunk, previous = tokens[:, k : k + 1], tokens[:, k - 1 : k]
             denoised = self._given(previous, memories)
             of_levels = []
@@ -172,7 +175,6 @@ class DiffusionWorld:
                 error = denoised(noised(chunk, noise[:, k : k + 1], levels), level) - chunk
                 of_levels.append(error.square().mean(dim=(1, 2, 3, 4)) / level**2)
             errors.append(torch.stack(of_levels, dim=-1))
-            memories = self.network.remember(previous, memories)
         return torch.stack(errors, dim=1)
 
     def _given(self, previous: Tokens, memories: list[Memory] | None) -> Denoiser:

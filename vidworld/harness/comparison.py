@@ -8,8 +8,8 @@ from typing import Any
 from vidworld.checkpoint import read_budget
 from vidworld.errors import UserError
 
-TOLERANCES = {"parameters": 0.05, "training_flops": 0.10}
-"""Share by which these may differ: the same two passes leave 5% between the worlds (DECISIONS.md, 2026-11-22)."""
+TOLERANCES = {"parameters": 0.05, "training_flops": 0.05}
+"""Share by which these may differ."""
 
 
 @dataclass(frozen=True)
