@@ -39,11 +39,12 @@ help: ## list these commands
 demo: .venv/installed ## train and compare both worlds, with a report (VIDEO=folder adds real videos)
 	$(if $(VIDEO),$(BIN)/vidworld data ingest "$(VIDEO)" --out runs/$(RUN)/real)
 	$(BIN)/python train/train_tokenizer.py --config $(CONFIGS)/tokenizer.yaml $(call OUT,tokenizer) $(REAL)
-	@$(MAKE) --no-print-directory -j2 SCALE=$(SCALE) jepa diffusion readout
+	@$(MAKE) --no-print-directory -j$(if $(filter short,$(SCALE)),3,2) SCALE=$(SCALE) jepa diffusion readout
 	$(EVALUATE) eval/run_physics.py --config $(CONFIGS)/physics.yaml $(call OUT,physics) $(FROM) $(WORLDS)
 	$(BIN)/python eval/make_report.py runs/$(RUN)
 
-# Two at a time, each on half of the cores: networks as small as these gain nothing from a second core.
+# Two at a time (the short ones, which mostly start up, all at once), each on half of the cores: networks as small as
+# these gain nothing from a second core.
 jepa diffusion readout: .venv/installed
 	OMP_NUM_THREADS=$(HALF) TQDM_POSITION=$(LINE_$@) $(BIN)/python train/train_$@.py \
 		--config $(CONFIGS)/$@.yaml $(call OUT,$@) $(FROM) $(if $(filter readout,$@),,$(REAL))
