@@ -21,6 +21,7 @@ from vidworld.data.simulated import SimulatedClips
 from vidworld.errors import run_script
 from vidworld.harness.bench import Bench, Value
 from vidworld.harness.comparison import check_tokenizer, compare
+from vidworld.harness.generalisation import Draw, draws_of, generalisation_curves, write_draws
 from vidworld.harness.media import save_quads, save_rollouts
 from vidworld.harness.real import measure_real
 from vidworld.harness.results import write_results
@@ -78,6 +79,7 @@ def main() -> None:
 
     # --- rollouts, then surprise ---
     values: list[Value] = []
+    draws: list[Draw] = []
     media: dict[str, Any] = {"rollouts": [], "quads": [], "curves": [level_curves(config, table)]}
     splits = ("id", "ood")
     for scenario, split in progress(
@@ -85,7 +87,9 @@ def main() -> None:
     ):
         source = SimulatedClips(scenario, split, config.seed, config.clips, *vars(config.shape).values())
         for numbers in batches(range(config.clips), accelerator):
-            values += measure_rollouts(bench, rollers, source.clips(numbers), scenario, split, config.samples)
+            clips = source.clips(numbers)
+            values += measure_rollouts(bench, rollers, clips, scenario, split, config.samples)
+            draws += draws_of(clips, scenario, split)
         if split == "id" and accelerator.is_main_process:
             shown = source.clips(range(min(config.shown, config.clips)))
             media["rollouts"] += save_rollouts(bench, rollers, shown, scenario, config.out)
@@ -110,16 +114,27 @@ def main() -> None:
         media["rollouts"] += shown
 
     # --- from all processes to files ---
-    values = gather_object(values)
+    values, draws = gather_object(values), gather_object(draws)
     if accelerator.is_main_process:
-        comparison = compare({"diffusion": config.diffusion, "jepa": config.jepa})
-        comparison["inputs"] = inputs
-        comparison["jepa_target"] = jepa.network.target
-        comparison["diffusion_level"] = config.levels[best]
+        comparison = compare({"diffusion": config.diffusion, "jepa": config.jepa}) | {"inputs": inputs}
+        comparison |= {"jepa_target": jepa.network.target, "diffusion_level": config.levels[best]}
         comparison["tried"] = resolved(config)["tried"]
-        write_json(config.out / "media.json", media)
-        write_results(config.out, values, comparison, config.seed)
+        write_files(config, values, draws, media, comparison)
         print(f"{config.out / 'results.json'}: {len(values)} values of clips and quads")
+
+
+def write_files(
+    config: PhysicsConfig,
+    values: list[Value],
+    draws: list[Draw],
+    media: dict[str, Any],
+    comparison: dict[str, Any],
+) -> None:
+    """Leaves everything that was measured; comparison.json, which says that it was, among the last."""
+    write_draws(config.out / "clips.csv", draws)
+    curves = generalisation_curves(values, draws)
+    write_json(config.out / "media.json", media | {"generalisation": curves})
+    write_results(config.out, values, comparison, config.seed)
 
 
 def is_measured(out: Path, inputs: dict[str, Any]) -> bool:

@@ -203,6 +203,15 @@ def test_every_world_and_control_is_in_the_results_with_an_interval(measured):
     assert truth == [1.0] * 4
 
 
+def test_every_clip_that_was_measured_says_what_it_was_drawn_with(measured):
+    lines = (measured / "physics" / "clips.csv").read_text().splitlines()
+    assert lines[0] == "identity,task,split,speed,radius,mass_ratio"
+    told = {line.split(",")[0] for line in lines[1:]}
+    per_clip = (measured / "physics" / "per_clip.csv").read_text()
+    assert told and all(f",{identity}," in per_clip for identity in told)
+    assert "generalisation" in json.loads((measured / "physics" / "media.json").read_text())
+
+
 def test_worlds_of_equal_budget_are_a_controlled_comparison(measured):
     comparison = json.loads((measured / "physics" / "comparison.json").read_text())
     differing = [

@@ -95,6 +95,14 @@ def as_tracks(position: Float[Tensor, "clip time object 2"], truth: Tracks) -> T
     )
 
 
+def after_context(position: Float[Tensor, "clip horizon all 2"], truth: Tracks, start: int) -> Tracks:
+    """Tracks of a whole clip: the truth up to frame `start`, and from it on what was found."""
+    shape = (len(position), start, position.shape[2], 2)
+    context = torch.full(shape, torch.nan, dtype=position.dtype, device=position.device)
+    context[:, :, : truth.present.shape[2]] = truth.position[:, :start].to(position)
+    return as_tracks(torch.cat((context, position), dim=1), truth)
+
+
 class Answers(NamedTuple):
     """What a probe says of each palette colour in each frame."""
 

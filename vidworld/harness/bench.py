@@ -4,12 +4,11 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
 from accelerate import Accelerator
 from torch import Tensor
 
 from vidworld.data.clip import Clips, Tracks
-from vidworld.readout import Probe, as_tracks, locate_discs, with_strangers
+from vidworld.readout import Probe, after_context, locate_discs, with_strangers
 from vidworld.shapes import Frames
 from vidworld.tokenizer.autoencoder import Autoencoder
 from vidworld.world import Encoded, Rollout, World
@@ -73,17 +72,12 @@ class Bench:
     def by_pixels(self, frames: Frames, truth: Tracks) -> Tracks:
         """Tracks of decoded frames of the horizon, after the context's true ones."""
         color, radius = with_strangers(truth)
-        return self._after_context(locate_discs(frames, color, radius), truth)
+        return after_context(locate_discs(frames, color, radius), truth, self.context_frames)
 
     def by_probe(self, world: str, embeddings: Tensor, truth: Tracks) -> Tracks:
         """Tracks of predicted embeddings, after the context's true ones."""
         probe = self.probes.get(world, self.probes[""])
         color, _ = with_strangers(truth)
         with self.accelerator.autocast():
-            return self._after_context(probe.locate(embeddings, color.to(embeddings.device)).cpu(), truth)
-
-    def _after_context(self, position: Tensor, truth: Tracks) -> Tracks:
-        clips, _, objects = truth.present.shape
-        nowhere = torch.full((clips, self.context_frames, position.shape[2], 2), torch.nan)
-        nowhere[:, :, :objects] = truth.position[:, : self.context_frames]
-        return as_tracks(torch.cat((nowhere, position.float()), dim=1), truth)
+            position = probe.locate(embeddings, color.to(embeddings.device)).cpu().float()
+        return after_context(position, truth, self.context_frames)

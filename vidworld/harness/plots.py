@@ -109,6 +109,7 @@ class Chart:
     note: str | None = None
     columns: tuple[str, ...] = ()
     table: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    shaded: tuple[tuple[float, float], ...] = ()  # left and width, percent
 
 
 def line_chart(curve: Curve, *, log_y: bool = False) -> Chart | None:
@@ -145,6 +146,7 @@ def line_chart(curve: Curve, *, log_y: bool = False) -> Chart | None:
         curve.note,
         tuple(series.label for series in curve.series),
         tuple((f"{x:g}", tuple(_cell(series, x) for series in curve.series)) for x in sorted(set(x_values))),
+        tuple((x_axis.percent(a), x_axis.percent(b) - x_axis.percent(a)) for a, b in curve.shaded),
     )
 
 

@@ -50,7 +50,7 @@ def render(run: Run) -> str:
     steps = tables.provenance_table(run)
     jepa = run.stages.get("jepa")
     tried = [entry for entry in comparison.tried if isinstance(entry, dict)]
-    page = _environment().get_template("page.html")
+    page = environment().get_template("page.html")
     return page.render(
         run=run,
         comparison=comparison,
@@ -64,6 +64,7 @@ def render(run: Run) -> str:
         probe_table=tables.headline_table(rows, withheld, secondary=True),
         laws=_laws(run),
         rollouts=_rollouts(run),
+        generalisation=[chart for chart in map(plots.line_chart, run.media.generalisation) if chart],
         curves=[chart for chart in map(plots.line_chart, run.media.curves) if chart],
         training=training_charts(run),
         most_points=plots.MOST_POINTS,
@@ -112,22 +113,23 @@ def training_charts(run: Run) -> list[plots.Chart]:
 
 
 @functools.cache
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
+def environment() -> jinja2.Environment:
+    """Where the templates of the pages are, and the words that they may use."""
+    made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(PAGE),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
+    made.filters |= {
         "title_of": words.title,
         "world": words.world_label,
         "setting": words.setting,
         "color": plots.color_of,
         "slug": lambda name: re.sub(r"\W+", "-", name),
     }
-    return environment
+    return made
 
 
 def _verdict(run: Run, verdict: Verdict) -> dict[str, Any]:

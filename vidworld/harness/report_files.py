@@ -134,6 +134,8 @@ class Curve(_Record):
     y_label: str
     series: list[Series]
     note: str | None = None
+    shaded: list[tuple[float, float]] = []
+    """Stretches of the setting to set off: what was trained on."""
 
 
 class Media(_Record):
@@ -142,6 +144,8 @@ class Media(_Record):
     rollouts: list[Rollout] = []
     quads: list[Quad] = []
     curves: list[Curve] = []
+    generalisation: list[Curve] = []
+    """Error against what clips were drawn with, the range trained on shaded."""
 
 
 @dataclass(frozen=True)
