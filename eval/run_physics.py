@@ -43,8 +43,8 @@ from vidworld.tokenizer.autoencoder import Autoencoder
 from vidworld.world import DiffusionWorld, JepaWorld
 
 RUNS = ("tokenizer", "diffusion", "jepa", "readout")
-CHOSEN_ON = ("permanence", "collision", "momentum")
-"""The laws that the diffusion world's noise level is chosen on."""
+MAIN_LAWS = ("permanence", "collision", "momentum")
+"""Those that the diffusion world's noise level is chosen on."""
 AT_ONCE = 25
 """Clips or quads that go through the worlds together."""
 
@@ -93,9 +93,9 @@ def main() -> None:
         if split == "id" and accelerator.is_main_process:
             shown = source.clips(range(min(config.shown, config.clips)))
             media["rollouts"] += save_rollouts(bench, rollers, shown, scenario, config.out)
-    counts = {"id": config.quads, "ood": config.ood_quads}
     for law, split in progress([(law, p) for law in config.laws for p in splits], "surprise", accelerator):
-        for numbers in batches(range(counts[split]), accelerator):
+        count = config.quads if law in MAIN_LAWS else config.further_quads
+        for numbers in batches(range(count if split == "id" else config.ood_quads), accelerator):
             encoded = encoded_quads(bench, config, law, split, numbers)
             # what was never trained is a control of the quads that make the headline
             scorers = surprised if split == "id" else [w for w in surprised if w not in untrained]
@@ -195,7 +195,7 @@ def levels_table(bench: Bench, config: PhysicsConfig, world: DiffusionWorld) -> 
 
 def laws_chosen_on(config: PhysicsConfig) -> list[str]:
     """The laws that the noise level is chosen on: all, where none of the usual ones is measured."""
-    return [law for law in CHOSEN_ON if law in config.laws] or list(config.laws)
+    return [law for law in MAIN_LAWS if law in config.laws] or list(config.laws)
 
 
 def level_curves(config: PhysicsConfig, table: np.ndarray) -> dict[str, Any]:

@@ -192,7 +192,9 @@ class PhysicsConfig:
     clips: Positive = 64
     """Clips of each scenario and split."""
     quads: Positive = 200
-    """Quads of each law in distribution."""
+    """Quads of permanence, collision and momentum in distribution."""
+    further_quads: Positive = 100
+    """Quads of every other law in distribution."""
     ood_quads: Annotated[int, Field(ge=0)] = 50
     """Quads of each law out of distribution."""
     val_quads: Positive = 40

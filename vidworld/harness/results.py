@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from vidworld.errors import UserError
 from vidworld.harness.bench import Value
 from vidworld.harness.rows import Row, rows_from_clips
+from vidworld.harness.shortfalls import shortfalls
 from vidworld.harness.verdicts import runs_of, verdicts
 from vidworld.record import provenance, read_json, write_json, write_text
 
@@ -34,7 +35,8 @@ def write_results(
     primary, further = verdicts(values)
     write_per_clip(folder / "per_clip.csv", values)
     said = {"verdicts": [asdict(v) for v in primary], "further_verdicts": [asdict(v) for v in further]}
-    write_json(folder / "comparison.json", dict(comparison) | {"runs": runs_of(values)} | said)
+    notes = {"notes": [*comparison.get("notes", []), *shortfalls(rows)], "runs": runs_of(values)}
+    write_json(folder / "comparison.json", dict(comparison) | notes | said)
     content = {
         "schema": SCHEMA,
         "provenance": provenance(seed),

@@ -11,6 +11,9 @@ from vidworld.metrics import METRICS, Metric, PerClip
 from vidworld.readout import locate_discs
 from vidworld.world import World
 
+IN_THE_OPEN = 0.9
+"""Share of a disc that shows from which on its centroid is that of the disc."""
+
 
 def measure_rollouts(
     bench: Bench, worlds: Sequence[World], clips: Clips, scenario: str, split: str, samples: int

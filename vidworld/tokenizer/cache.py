@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import random
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from vidworld.schema import DataConfig
 from vidworld.shapes import Tokens
 from vidworld.tokenizer.autoencoder import Autoencoder
 
-SHARD_CLIPS = 2048
+SHARD_CLIPS = 512
 BATCH_CLIPS = 64
 
 
@@ -55,8 +56,13 @@ def cache_tokens(
     if mine:
         clips = Mixture(config)
         tokenizer = tokenizer.to(accelerator.device)
+        # Two runs that start together share the work: each in an order of its own, leaving what the other has made.
+        random.Random(os.getpid()).shuffle(mine)
         with tqdm(total=len(mine) * SHARD_CLIPS, desc="tokens", unit="clip", disable=None) as bar:
             for start, path in mine:
+                if path.exists():
+                    bar.update(SHARD_CLIPS)
+                    continue
                 numbers = range(start, min(start + SHARD_CLIPS, config.clips))
                 _write_shard(path, _encode(tokenizer, clips, numbers, accelerator, bar))
     accelerator.wait_for_everyone()
