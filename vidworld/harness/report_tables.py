@@ -101,6 +101,8 @@ def headline_table(
                 entry = {"forest": forest, "split": words.SPLITS.get(split, split), "withheld": reason}
                 found.setdefault(forest.law, []).append(entry)
     laws = sorted(found, key=lambda law: words.rank(words.LAWS, law))
+    for entries in found.values():
+        entries.sort(key=lambda entry: entry["forest"].metric != "surprise_accuracy")
     return [{"law": law, "hint": words.LAWS.get(law, ""), "rows": found[law]} for law in laws]
 
 
