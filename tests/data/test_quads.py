@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vidworld.data.clip import Clips, Tracks
 from vidworld.data.occlusion import LAYOUTS
-from vidworld.data.quads import LAWS, LEAST_CHANGE, Quads, quads, splice
+from vidworld.data.quads import LAWS, LEAST_CHANGE, Quads, layout_of, quads, splice
 from vidworld.errors import UserError
 
 COUNT = 48
@@ -226,3 +226,11 @@ def test_what_cannot_be_had_is_named() -> None:
         quads("inertia", "id", 0, [0])
     with pytest.raises(UserError, match="splice_frame 16 must lie within the 16 frames"):
         quads("momentum", "id", 0, [0], splice_frame=16)
+
+
+def test_the_layout_of_a_quad_is_known_from_its_identity() -> None:
+    made = [layout_of(f"solidity/id/0/{i}") for i in range(20)]
+    assert made.count("block_solidity") == made.count("open_solidity") == 10
+    assert {layout_of(f"collision/ood/3/{i}") for i in range(8)} == {"head_on", "oblique"}
+    assert layout_of("momentum/id/0/5") == "momentum"
+    assert layout_of("puck_a.mp4/3/jump") is None and layout_of("jump/real/0/1") is None

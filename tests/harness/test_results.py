@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from vidworld.data.quads import layout_of
 from vidworld.errors import UserError
 from vidworld.harness.bench import Value
 from vidworld.harness.results import read_per_clip, read_results, write_per_clip, write_results
@@ -197,3 +198,14 @@ def test_per_clip_tables_that_are_wrong_are_said(values, tmp_path):
         read_per_clip(path)
     with pytest.raises(UserError, match="cannot be read"):
         read_per_clip(tmp_path / "none.csv")
+
+
+def test_a_control_that_is_right_in_one_layout_and_wrong_in_the_other_withholds_the_law(values):
+    """Its mean is one half: opposite cues cancel in it, and not in a world that follows one of them."""
+    right = [float(layout_of(f"solidity/id/0/{i}") == "open_solidity") for i in range(200)]
+    for world, accuracies in (("copy_last", right), ("jepa", [0.9] * 200), ("diffusion", [0.5] * 200)):
+        made = quad_values(world, "solidity", accuracies)
+        values += [replace(value, identity=f"solidity/id/0/{i}") for i, value in enumerate(made)]
+    verdict = next(v for v in verdicts(values)[0] if v.law == "solidity")
+    assert verdict.better is None
+    assert "reaches 1.00 in the layout open_solidity" in (verdict.withheld or "")

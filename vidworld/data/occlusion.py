@@ -251,7 +251,7 @@ LAYOUTS: dict[str, tuple[Layout, ...]] = {
     "permanence": (permanence,),
     "constancy": (color_constancy, size_constancy),
     "continuity": (continuity,),
-    # A world that merely expects the disc where it went in, or on the other side, is right in half.
+    # A cue that is right in one half is wrong in the other: controls are judged in each by itself.
     "solidity": (block_solidity, open_solidity),
 }
 """The layouts of each law, one as frequent as the other."""

@@ -10,6 +10,7 @@ from torch import Tensor
 from vidworld.data import occlusion
 from vidworld.data.clip import Clips
 from vidworld.data.discs import Worlds, dot
+from vidworld.data.draws import stratum
 from vidworld.data.occlusion import Layout
 from vidworld.data.scenarios import COLLISION_RANGES, MOTION_RANGES, collisions, one_in_four
 from vidworld.data.simulated import SPLITS, check_name, films
@@ -65,6 +66,7 @@ def collision(head_on: bool) -> Layout:
         change = a.velocity - b.velocity
         return (a, b), valid & (dot(change, change).sum(1) >= LEAST_CHANGE_OF_TWO**2)
 
+    layout.__name__ = "head_on" if head_on else "oblique"
     return layout
 
 
@@ -92,6 +94,22 @@ def at_moment(layout: Layout, moment_s: float) -> Sampler:
     )
 
 
+def stream_name(law: str, split: str, seed: int | str) -> str:
+    """Of the random stream that a law's quads are drawn from."""
+    return f"quad/{law}/{split}/{seed}"
+
+
+def layout_of(identity: str) -> str | None:
+    """The name of the layout that the simulated quad of this identity was drawn by; None for any other quad."""
+    parts = identity.split("/")
+    if len(parts) != 4 or parts[0] not in LAWS or not parts[3].isdecimal():
+        return None
+    law, split, seed, index = parts
+    layouts = LAWS[law].layouts
+    kind = stratum(stream_name(law, split, seed), [int(index)], len(layouts), torch.device("cpu"))
+    return getattr(layouts[int(kind)], "__name__", None)
+
+
 def quads(
     law: str,
     split: str,
@@ -117,7 +135,7 @@ def quads(
     rule, moment_s = LAWS[law], (splice_frame + LAWS[law].moment_frames) / fps
     at_splice = {layout: at_moment(layout, moment_s) for layout in rule.layouts}
     samplers = [at_splice[layout] for layout in rule.layouts]
-    name, outside = f"quad/{law}/{split}/{seed}", split == "ood"
+    name, outside = stream_name(law, split, seed), split == "ood"
     device = torch.device(device)
 
     def draw(indices: Sequence[int]) -> tuple[Worlds, ...]:

@@ -50,7 +50,8 @@ METRICS = {
     "psnr": "Peak signal-to-noise ratio of what was encoded and decoded.",
     "centroid_error": "How far discs move when they are encoded and decoded.",
     "motion_ratio": "Predicted over true path length; 1 is right, 0 is frozen.",
-    "determinism_spread": "Spread of the samples over the true displacement: what a sampler gambles.",
+    "determinism_spread": "Spread of the samples over the true displacement; a disc that is lost or frozen counts as "
+    "one that could be anywhere, so that a world without chance may have some.",
     "physics_iq_spatial_iou": "Physics-IQ: where something moves.",
     "physics_iq_spatiotemporal_iou": "Physics-IQ: where and when something moves.",
     "physics_iq_weighted_spatial_iou": "Physics-IQ: where and how much moves.",

@@ -7,8 +7,9 @@ from vidworld.harness.rows import Row
 from vidworld.harness.verdicts import PAIR, READOUT, SPLIT
 
 TASKS = ("uniform", "collision")
+ERRORS = ("velocity_error", "outgoing_velocity_error", "restitution_error")
 FASTER_THAN_STILL = 0.5
-"""A rollout says something of motion where its velocity error is under this share of a frozen frame's."""
+"""A rollout says something of motion where these errors are under this share of a frozen frame's."""
 MOTION = (0.9, 1.1)
 """Motion ratios between which a world neither freezes nor runs away."""
 CHANCE = 0.5
@@ -27,9 +28,10 @@ def _of(world: str, rows: Sequence[Row]) -> Iterable[str]:
     for row in mine:
         if row.readout != READOUT or row.task not in TASKS:
             continue
-        if row.metric == "velocity_error" and row.floor and row.value > FASTER_THAN_STILL * row.floor:
+        if row.metric in ERRORS and row.floor and row.value > FASTER_THAN_STILL * row.floor:
+            what = row.metric.replace("_", " ")
             yield (
-                f"{world_label(world)}: velocity error on {row.task} {row.value:.2f} {row.unit}, over half of the "
+                f"{world_label(world)}: {what} on {row.task} {row.value:.2f} {row.unit}, over half of the "
                 f"{row.floor:.2f} of a frozen frame."
             )
         if row.metric == "motion_ratio" and not MOTION[0] <= row.value <= MOTION[1]:

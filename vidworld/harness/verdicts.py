@@ -4,8 +4,6 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from vidworld.harness.bench import Value
 from vidworld.harness.rows import Key, Table, bounds_of, tabulate, withheld
 from vidworld.harness.statistics import LEVEL, clips_needed, compare, holm
@@ -51,8 +49,7 @@ def verdicts(values: Iterable[Value]) -> tuple[list[Verdict], list[Verdict]]:
     Each list is corrected for its own length.
     """
     tables = tabulate(values)
-    measured = {key: table.values for key, table in tables.items() if np.isfinite(table.values).any()}
-    reasons = withheld({key: float(np.nanmean(table)) for key, table in measured.items()})
+    reasons = withheld(tables)
     primary: dict[str, Verdict] = {}
     further: list[Verdict] = []
     for key in sorted(_judged(tables), key=lambda key: (key.metric != "surprise_accuracy", key.law)):
@@ -127,17 +124,17 @@ def _statement(verdict: Verdict, tests: int) -> str:
         other = PAIR[1] if verdict.better == PAIR[0] else PAIR[0]
         said = f"{NAMES[verdict.better]} is better than {NAMES[other]} by {what} ({chance})"
     else:
-        said = f"The data do not say which world is better by {what} ({chance}){_needed(verdict)}"
+        said = f"The data do not say which world is better by {what} ({chance}){_needed(verdict, tests)}"
     return said[0].upper() + said[1:] + "."
 
 
-def _needed(verdict: Verdict) -> str:
+def _needed(verdict: Verdict, tests: int) -> str:
     """How many clips would show a difference as large as the one seen."""
     half = (verdict.high - verdict.low) / 2
     if verdict.difference == 0 or half == 0:
         return ""
     deviation = half / 1.96 * math.sqrt(verdict.n)
-    number = clips_needed(deviation, verdict.difference)
+    number = clips_needed(deviation, verdict.difference, 1 - (1 - LEVEL) / tests)
     unit = "quads" if METRICS[verdict.metric].takes == "surprise" else "clips"
     return (
         f"; a difference like this one would take about {number:,} {unit} to show" if number < ENOUGH else ""

@@ -22,7 +22,7 @@ class Metric:
     """None: neither way is better by itself; the truth's value is the aim (a motion ratio of 1)."""
     function: Callable[..., PerClip]
     scenarios: tuple[str, ...] = ()
-    """Simulated worlds where it can apply; empty for quads, whose law says where they come from."""
+    """Simulated worlds where it can apply, that of its verdict first; empty for quads, whose law names theirs."""
     takes: Literal["tracks", "samples", "surprise", "frames", "places"] = "tracks"
     """`tracks`: (predicted, truth, dt_s, start). `samples`: the same with a list of predicted tracks.
     `surprise`: (surprise) of shape (quad, past, future, chunk). `frames`: (frames, true frames). `places`: (places,

@@ -81,7 +81,7 @@ METRICS = (
     Metric("reappearance_delay", "permanence", "frames", False, reappearance_delay, SCENARIOS),
     Metric(
         "phantom_objects", "permanence", "objects", False, phantom_objects,
-        ("uniform", "parabola", "collision", "bounce", "billiards", "occlusion"), headline=True,
+        ("occlusion", "uniform", "parabola", "collision", "bounce", "billiards"), headline=True,
         bounds=(0.0, float("inf")),
     ),
 )  # fmt: skip
