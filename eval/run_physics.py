@@ -3,6 +3,7 @@
 accelerate launch eval/run_physics.py --config configs/demo/physics.yaml [key=value ...]
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -209,8 +210,11 @@ def level_curves(config: PhysicsConfig, table: np.ndarray) -> dict[str, Any]:
 
 
 def batches(numbers: Sequence[int], accelerator: Accelerator) -> Iterator[list[int]]:
-    """This process' share of the numbers, a few at a time."""
-    pieces = [list(numbers[i : i + AT_ONCE]) for i in range(0, len(numbers), AT_ONCE)]
+    """This process' share of the numbers, a few at a time; the shares are equal to one number or so."""
+    processes = accelerator.num_processes
+    rounds = max(1, math.ceil(len(numbers) / (AT_ONCE * processes)))
+    size = max(1, math.ceil(len(numbers) / (rounds * processes)))
+    pieces = [list(numbers[i : i + size]) for i in range(0, len(numbers), size)]
     yield from pieces[accelerator.process_index :: accelerator.num_processes]
 
 
