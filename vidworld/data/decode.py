@@ -1,6 +1,7 @@
 """Reading a video: its frames, shrunk, and when each is shown. decord reads; PyAV where decord cannot."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -114,15 +115,13 @@ def read(video: Video, short_side_px: int, piece_frames: int = PIECE_FRAMES) -> 
 def _frames(video: Video) -> Iterator[tuple[UInt8[np.ndarray, "height width 3"], Decoder]]:
     count, done = len(video.times_s), 0
     if video.decoder == "decord":
-        try:
+        with suppress(DECORDError, RuntimeError):  # PyAV goes on from where decord stops
             reader = decord.VideoReader(str(video.path), num_threads=1)  # files are read side by side
             for start in range(0, count, BLOCK_FRAMES):
                 block = reader.get_batch(range(start, min(start + BLOCK_FRAMES, count))).asnumpy()
                 for frame in block:
                     yield frame, "decord"
                     done += 1
-        except (DECORDError, RuntimeError):
-            pass  # PyAV goes on from here
         if done == count:
             return
     try:
