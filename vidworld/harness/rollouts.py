@@ -9,6 +9,7 @@ from vidworld.data.clip import WORLD_SIZE, Clips, Tracks
 from vidworld.harness.bench import Bench, Value
 from vidworld.metrics import METRICS, Metric, PerClip
 from vidworld.readout import locate_discs
+from vidworld.shapes import Frames
 from vidworld.world import World
 
 IN_THE_OPEN = 0.9
@@ -19,14 +20,15 @@ def measure_rollouts(
     bench: Bench, worlds: Sequence[World], clips: Clips, scenario: str, split: str, samples: int
 ) -> Iterator[Value]:
     """Every metric that applies to the scenario: of each world, of the reconstruction and of the truth."""
-    yield from _measure_reconstruction(bench, clips, scenario, split)
     truth = clips.tracks
     assert truth is not None
     seen = bench.encode(clips)
+    decoded = bench.decode(seen.tokens)
+    yield from _measure_reconstruction(decoded, clips, truth, scenario, split, bench)
     future = seen.tokens[:, bench.context_length :]
     cases: list[tuple[str, str, list[Tracks]]] = [
         ("truth", "pixels", [bench.by_pixels(clips.frames[:, bench.context_frames :], truth)]),
-        ("reconstruction", "pixels", [bench.by_pixels(bench.decode(future), truth)]),
+        ("reconstruction", "pixels", [bench.by_pixels(decoded[:, bench.context_frames :], truth)]),
         ("truth", "probe", [bench.by_probe("", future, truth)]),
     ]
     for world in worlds:
@@ -41,11 +43,10 @@ def measure_rollouts(
         yield from _measure(name, readout, tracks, clips, truth, scenario, split, bench)
 
 
-def _measure_reconstruction(bench: Bench, clips: Clips, scenario: str, split: str) -> Iterator[Value]:
-    """What whole clips lose when they are encoded and decoded."""
-    truth = clips.tracks
-    assert truth is not None
-    decoded = bench.decode(bench.encode(clips).tokens)
+def _measure_reconstruction(
+    decoded: Frames, clips: Clips, truth: Tracks, scenario: str, split: str, bench: Bench
+) -> Iterator[Value]:
+    """What whole clips have lost by being encoded and decoded."""
     places, true_places = (
         locate_discs(frames, truth.color, truth.radius).double().numpy() for frames in (decoded, clips.frames)
     )
