@@ -331,7 +331,8 @@ def test_text_from_files_is_text(edited: Callable[..., Path]) -> None:
         content["provenance"] |= {"command": HOSTILE, "commit": HOSTILE, "versions": {HOSTILE: HOSTILE}}
 
     edited("physics/results.json", poison)
-    said = {"differences": [HOSTILE], "controlled": False, "notes": [HOSTILE], "tried": [HOSTILE]}
+    said = {"differences": [HOSTILE], "controlled": False, "notes": [HOSTILE]}
+    said |= {"tried": [{HOSTILE: HOSTILE}]}
     folder = edited("physics/comparison.json", lambda c: c.update(said))
 
     def rename(content: dict[str, Any]) -> None:

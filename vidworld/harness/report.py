@@ -49,7 +49,6 @@ def render(run: Run) -> str:
     }
     steps = tables.provenance_table(run)
     jepa = run.stages.get("jepa")
-    tried = [entry for entry in comparison.tried if isinstance(entry, dict)]
     page = environment().get_template("page.html")
     return page.render(
         run=run,
@@ -70,9 +69,7 @@ def render(run: Run) -> str:
         most_points=plots.MOST_POINTS,
         budgets=tables.budget_table(comparison),
         target=comparison.jepa_target or (jepa and tables.jepa_target(jepa.config)),
-        tried=tried,
-        tried_columns=list(dict.fromkeys(name for entry in tried for name in entry)),
-        tried_lines=[entry for entry in comparison.tried if isinstance(entry, str)],
+        tried_columns=list(dict.fromkeys(name for entry in comparison.tried for name in entry)),
         steps=steps,
         packages=list(dict.fromkeys(name for step in steps for name in step["versions"])),
         rows=rows,

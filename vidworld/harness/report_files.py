@@ -78,7 +78,7 @@ class Comparison(_Record):
     differences: list[str] = []
     budgets: dict[str, dict[str, Any]] = {}
     notes: list[str] = []
-    tried: list[dict[str, Any] | str] = []
+    tried: list[dict[str, Any]] = []
     verdicts: list[Verdict] = []
     further_verdicts: list[Verdict] = []
     jepa_target: str | None = None
