@@ -215,7 +215,7 @@ def batches(numbers: Sequence[int], accelerator: Accelerator) -> Iterator[list[i
     rounds = max(1, math.ceil(len(numbers) / (AT_ONCE * processes)))
     size = max(1, math.ceil(len(numbers) / (rounds * processes)))
     pieces = [list(numbers[i : i + size]) for i in range(0, len(numbers), size)]
-    yield from pieces[accelerator.process_index :: accelerator.num_processes]
+    yield from pieces[accelerator.process_index :: processes]
 
 
 Item = TypeVar("Item")
