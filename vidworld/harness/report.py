@@ -170,6 +170,7 @@ def _laws(run: Run) -> list[dict[str, Any]]:
             "more": [f for f in found if f.law == law and (f.secondary or not f.headline)],
             "quads": [_quad(run, quad) for quad in run.media.quads if quad.law == law],
             "verdicts": [_verdict(run, verdict) for verdict in said if verdict.law == law],
+            "limits": tables.limits_table([limit for limit in run.calibration if limit.law == law]),
         }
         for law in sorted(names, key=lambda name: words.rank(words.LAWS, name))
     ]
