@@ -159,7 +159,8 @@ def _verdict(run: Run, verdict: Verdict) -> dict[str, Any]:
 
 
 def _laws(run: Run) -> list[dict[str, Any]]:
-    found = tables.forests(run.results.results)
+    # Recombined clips stand beside those whose values they recombine, under the curves.
+    found = tables.forests([row for row in run.results.results if row.split != "recombined"])
     said = [*run.comparison.verdicts, *run.comparison.further_verdicts]
     names = dict.fromkeys([*(forest.law for forest in found), *(quad.law for quad in run.media.quads)])
     return [
