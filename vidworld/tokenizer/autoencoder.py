@@ -115,7 +115,7 @@ class Autoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
     def _patches(self, frames: Frames) -> Patches:
         """The frames' patches in [-1, 1]; cut as bytes, which is a quarter of the copying."""
-        return patchify(frames, self.patch_size).to(self.latent_mean) / 127.5 - 1
+        return patchify(frames, self.patch_size).to(self.latent_mean).div_(127.5).sub_(1)
 
     def _transform(self, x: Tensor, blocks: nn.ModuleList, place: Tensor) -> Tensor:
         """The normalised stream after these blocks, every chunk a batch entry of its own."""
