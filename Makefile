@@ -30,7 +30,7 @@ WORLDS := $(if $(VIDEO),$(foreach name,jepa diffusion readout,$(name)=runs/$(RUN
 export HF_HUB_OFFLINE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-short jepa diffusion readout calibrate test check clean
+.PHONY: help demo demo-short jepa diffusion readout calibrate test test-chaos test-slurm bench-scaling check clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,15 @@ calibrate: .venv/installed ## measure the measures: faults of known size, baseli
 
 test: .venv/installed ## run the tests
 	$(BIN)/pytest
+
+test-chaos: .venv/installed ## kill a run 25 times at random moments: it must come to the same weights (minutes)
+	$(BIN)/pytest -m "slow or not slow" -n 0 tests/cluster/test_chaos.py
+
+test-slurm: .venv/installed ## the jobs of slurm/ on a real Slurm of two nodes that is started for it (root, Debian; minutes)
+	$(BIN)/pytest -m slow -n 0 -rs tests/cluster/test_slurm.py
+
+bench-scaling: .venv/installed ## clips a second of one process and of two
+	$(BIN)/python eval/bench_scaling.py
 
 check: .venv/installed ## format, lint, types, direction of imports
 	$(BIN)/ruff format --check

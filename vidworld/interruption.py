@@ -17,6 +17,7 @@ class Interruption:
         self.name = ""
         """Of the signal; empty where none came."""
         self._before: dict[signal.Signals, Any] = {s: signal.signal(s, self._remember) for s in SIGNALS}
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # what slurm/rank.py held back
 
     def release(self) -> None:
         """Gives the signals back their former meaning."""

@@ -36,7 +36,7 @@ class Muon(Optimizer):
         self.precision = precision
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Takes a step; returns what the closure does."""
         loss = None
         if closure is not None:

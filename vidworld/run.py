@@ -190,10 +190,10 @@ class Run:
     def averaged(self) -> ModelMixin:
         """A network of its own with the averaged weights, the same on every process."""
         arguments = {k: v for k, v in self.network.config.items() if not k.startswith("_")}
-        model = self.kind(**arguments).to(self.accelerator.device)
-        buffers = {name: whole(value) for name, value in self.network.named_buffers()}
-        model.load_state_dict(buffers | dict(averages(self.network, self.ema)))
-        model.eval()
+        model = self.kind(**arguments)
+        averaged = self.network.state_dict() | dict(averages(self.network, self.ema))
+        model.load_state_dict({name: whole(value) for name, value in averaged.items()})
+        model.to(self.accelerator.device).eval()
         return model
 
     def finish(self, model: ModelMixin, **record: object) -> None:

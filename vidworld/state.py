@@ -1,25 +1,16 @@
-"""The state of a training as tensors and numbers by name, whole on the first process however it is spread."""
+"""The state of a training as tensors and numbers by name: whole, however it is spread over processes."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import torch
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
-from torch.distributed.checkpoint.state_dict import (
-    StateDictOptions,
-    get_model_state_dict,
-    get_optimizer_state_dict,
-    set_model_state_dict,
-    set_optimizer_state_dict,
-)
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from vidworld.sharding import spread_as, whole
-
-WHOLE = StateDictOptions(full_state_dict=True, flatten_optimizer_state_dict=True)
 
 
 @dataclass(frozen=True)
@@ -35,27 +26,32 @@ class State:
 def averages(network: nn.Module, ema: EMAModel) -> Iterator[tuple[str, Tensor]]:
     """The averaged parameters by name."""
     for (name, _), shadow in zip(network.named_parameters(), ema.shadow_params, strict=True):
-        yield name, whole(shadow)
+        yield name, shadow
 
 
 def state_of(
-    network: nn.Module, ema: EMAModel, optimisers: Iterable[Optimizer], schedules: Iterable[LambdaLR]
+    network: nn.Module, ema: EMAModel, optimisers: Sequence[Optimizer], schedules: Sequence[LambdaLR]
 ) -> State:
     """A copy in main memory, so that the training may go on while it is written. All processes must call it."""
-    # Flattened: a tensor or a plain value by each name.
-    of_optimisers = cast(dict[str, Any], get_optimizer_state_dict(network, tuple(optimisers), options=WHOLE))
     tensors: dict[str, dict[str, Tensor]] = {
-        "network": cast(dict[str, Tensor], get_model_state_dict(network, options=WHOLE)),
+        "network": network.state_dict(),
         "average": dict(averages(network, ema)),
-        "optimiser": {k: v for k, v in of_optimisers.items() if isinstance(v, Tensor)},
+        "optimiser": {
+            f"{name}.{key}": value
+            for name, _, state in _of_optimisers(network, optimisers)
+            for key, value in state.items()
+        },
     }
     copies = {
-        file: {name: value.detach().to("cpu", copy=True).contiguous() for name, value in group.items()}
-        for file, group in tensors.items()
+        file: {
+            name: whole(value.detach()).to("cpu", copy=True).contiguous() for name, value in of_file.items()
+        }
+        for file, of_file in tensors.items()
     }
+    groups = [[{k: v for k, v in g.items() if k != "params"} for g in o.param_groups] for o in optimisers]
     numbers = {
         "average_steps": ema.optimization_step,
-        "optimiser": {k: v for k, v in of_optimisers.items() if not isinstance(v, Tensor)},
+        "groups": groups,
         "schedules": [schedule.state_dict() for schedule in schedules],
     }
     return State(copies, numbers)
@@ -66,24 +62,37 @@ def restore(
     state: State,
     network: nn.Module,
     ema: EMAModel,
-    optimisers: Iterable[Optimizer],
-    schedules: Iterable[LambdaLR],
+    optimisers: Sequence[Optimizer],
+    schedules: Sequence[LambdaLR],
 ) -> None:
-    """Sets everything to what `state_of` gave, on any number of processes. All processes must call it.
-
-    Raises:
-        RuntimeError, KeyError, ValueError: the state is of another network.
-    """
-    set_model_state_dict(network, dict(state.tensors["network"]), options=WHOLE)
-    for (name, _), shadow in zip(network.named_parameters(), ema.shadow_params, strict=True):
+    """Sets everything to what `state_of` gave, on any number of processes. All processes must call it."""
+    for name, value in network.state_dict().items():
+        value.copy_(spread_as(state.tensors["network"][name], value))
+    for name, shadow in averages(network, ema):
         shadow.copy_(spread_as(state.tensors["average"][name], shadow))
     ema.optimization_step = state.numbers["average_steps"]
-    of_optimisers = state.tensors["optimiser"] | _tuples(state.numbers["optimiser"])
-    set_optimizer_state_dict(network, tuple(optimisers), of_optimisers, options=WHOLE)
+    for name, parameter, kept in _of_optimisers(network, optimisers):
+        for key, value in _under(state.tensors["optimiser"], name).items():
+            # What has the parameter's shape is spread as it is; else it is a count of steps.
+            kept[key] = spread_as(value, parameter) if value.ndim else value.to(parameter.device)
+    for optimiser, groups in zip(optimisers, state.numbers["groups"], strict=True):
+        for group, numbers in zip(optimiser.param_groups, groups, strict=True):
+            group.update({k: tuple(v) if isinstance(v, list) else v for k, v in numbers.items()})
     for schedule, numbers in zip(schedules, state.numbers["schedules"], strict=True):
         schedule.load_state_dict(numbers)
 
 
-def _tuples(numbers: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON's lists as the tuples that they were (the betas of Adam)."""
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in numbers.items()}
+def _of_optimisers(
+    network: nn.Module, optimisers: Sequence[Optimizer]
+) -> Iterator[tuple[str, Tensor, dict[str, Tensor]]]:
+    """Each parameter that an optimiser moves: its name, itself, and what the optimiser keeps of it."""
+    names = {parameter: name for name, parameter in network.named_parameters()}
+    for optimiser in optimisers:
+        for group in optimiser.param_groups:
+            for parameter in group["params"]:
+                yield names[parameter], parameter, optimiser.state[parameter]
+
+
+def _under(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    """The tensors of one parameter, by what they are."""
+    return {key.rpartition(".")[2]: value for key, value in tensors.items() if key.rpartition(".")[0] == name}
