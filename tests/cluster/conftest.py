@@ -7,15 +7,14 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from small_runs import train
+from small_runs import train_here
 
 
 @pytest.fixture(scope="session")
 def tokenizer(tmp_path_factory):
     """The run folder of a small tokenizer."""
     out = tmp_path_factory.mktemp("small") / "tokenizer"
-    done = train("tokenizer", out)
-    assert done.returncode == 0, done.stderr
+    assert train_here("tokenizer", out) == 0
     return out
 
 

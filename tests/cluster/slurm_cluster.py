@@ -47,10 +47,9 @@ def why_not() -> str:
     if not all(shutil.which(name) for name in DAEMONS):
         if shutil.which("apt-get") is None:
             return "Slurm is not installed, and there is no apt-get to install Debian's packages with"
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "check": False}
-        subprocess.run(["apt-get", "update", "-qq"], **quiet)
-        install = ["apt-get", "install", "-y", "-qq", "slurm-wlm", "munge"]
-        subprocess.run(install, env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"}, **quiet)
+        for line in ("apt-get update -qq", "apt-get install -y -qq slurm-wlm munge"):
+            environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+            subprocess.run(line.split(), env=environment, capture_output=True, check=False)
     missing = [name for name in DAEMONS if shutil.which(name) is None]
     return f"{', '.join(missing)} not installed: apt-get install slurm-wlm munge" if missing else ""
 

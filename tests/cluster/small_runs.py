@@ -1,10 +1,13 @@
 """Small runs in processes of their own, as a cluster starts and kills them."""
 
+import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from safetensors.torch import load_file
 
 ROOT = Path(__file__).parents[2]
@@ -48,6 +51,24 @@ def train(name, out, *overrides, processes=1):
     return subprocess.run(
         line, env=ENVIRONMENT, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
     )
+
+
+def train_here(name, out, *overrides):
+    """The exit code of a small training in this very process."""
+    _, script, *arguments = command(name, out, *overrides)
+    before = sys.argv
+    sys.argv = [script, *arguments]
+    try:
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(script, run_name="__main__")
+    finally:
+        sys.argv = before
+    return ended.value.code
+
+
+def rows(run_folder):
+    """What a run has logged."""
+    return [json.loads(line) for line in (run_folder / "metrics.jsonl").read_text().splitlines()]
 
 
 def weights(run_folder):

@@ -56,6 +56,7 @@ def test_fsdp2_shards_every_block_by_itself_and_nothing_else(network, blocks):
     assert all(type(module) is Block for module in chosen)
 
 
+@pytest.mark.slow
 def test_a_sharded_run_comes_to_the_weights_of_one_that_is_not(tmp_path):
     """Muon and AdamW on two processes over gloo, by torch's fully_shard; the state goes into another and back."""
     script = str(ROOT / "tests" / "cluster" / "sharded_steps.py")

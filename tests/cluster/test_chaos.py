@@ -12,6 +12,7 @@ import torch
 from small_runs import ENVIRONMENT, ROOT, command, train, weights
 
 STEPS = 300
+pytestmark = pytest.mark.slow
 SETTINGS = [f"steps={STEPS}", "save_every=5", "log_every=10"]
 
 
@@ -30,7 +31,7 @@ def step_of(out):
     return json.loads(lines[-1])["step"] if lines else 0
 
 
-@pytest.mark.parametrize("kills", [5, pytest.param(25, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [5, 25])
 def test_a_run_that_is_killed_again_and_again_comes_to_the_same_weights(kills, undisturbed, runs):
     """Every kill comes once the run has gone on by a random part of its share of the steps, and at any moment then."""
     out, chance = runs / "diffusion", random.Random(kills)

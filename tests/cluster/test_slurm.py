@@ -178,16 +178,19 @@ def test_an_array_of_three_seeds_becomes_one_table_also_before_it_is_done(cluste
     (job,) = submitted(cluster, place, *line)
     sweep = place / "runs" / "seeds"
     cluster.wait(lambda: any(sweep.glob("*/physics/results.json")), 600, "the first comparison")
-    collect = [sys.executable, "eval/collect_sweep.py", str(sweep)]
-    options = {"cwd": place, "env": cluster.environment, "capture_output": True, "text": True, "check": True}
-    half = subprocess.run(collect, **options).stdout
+
+    def collected():
+        line = [sys.executable, "eval/collect_sweep.py", str(sweep)]
+        return subprocess.check_output(line, cwd=place, env=cluster.environment, text=True)
+
+    half = collected()
     assert "finished" in half
     assert "(unfinished)" in half
     try:
         cluster.wait_for(job, 900)
     except (AssertionError, TimeoutError) as error:
         raise AssertionError(logs(place)) from error
-    table = subprocess.run(collect, **options).stdout
+    table = collected()
     assert "unfinished" not in table
     assert all(f"seed {seed}: finished" in table for seed in range(3))
     assert (sweep / "report.html").exists()
