@@ -43,10 +43,11 @@ def main() -> None:
             return network(*next(run.split(run.fetch(iter([batch(0)]))))).total
 
     run.flops_per_step = count_flops(run, loss_of_sample)
+    set_seed(config.seed)
+    untrained = JointEmbeddingPredictor(tokenizer.channels, **vars(config.model)).to(accelerator.device)
     with torch.no_grad(), accelerator.autocast():
-        first_deviation = float(
-            network(cache.tokens(range(min(64, len(cache)))).to(accelerator.device)).deviation
-        )
+        some = cache.tokens(range(min(64, len(cache)))).to(accelerator.device)
+        first_deviation = float(untrained(some).deviation)
 
     # --- the loop ---
     batches = ahead(batch(step) for step in range(run.step, config.steps))

@@ -101,15 +101,19 @@ class Run:
             unit="step",
             disable=None if self.accelerator.is_main_process else True,
         )
-        with bar, self.watchdog.watching():
-            for step in bar:
-                set_seed((self.config.seed * 1_000_003 + step) % 2**32)
-                yield step
-                self.watchdog.beat(f"step {self.step}")
-                if self.accelerator.is_main_process:
-                    self.heartbeat.beat(self.step)
-                if self.stopping and self.step < self.config.steps:
-                    self.stop()
+        try:
+            with bar, self.watchdog.watching():
+                for step in bar:
+                    set_seed((self.config.seed * 1_000_003 + step) % 2**32)
+                    yield step
+                    self.watchdog.beat(f"step {self.step}")
+                    if self.accelerator.is_main_process:
+                        self.heartbeat.beat(self.step)
+                    if self.stopping and self.step < self.config.steps:
+                        self.stop()
+        except BaseException:  # also the end of a loop that an error has left
+            self.interruption.release()
+            raise
 
     def fetch(self, batches: Iterator[Batch]) -> Batch:
         """The next batch on the device; the time that it keeps the step waiting is counted."""

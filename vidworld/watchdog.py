@@ -6,10 +6,11 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from vidworld.errors import UserError
 from vidworld.record import write_json
 
 HEARTBEAT_S = 10.0
@@ -32,19 +33,19 @@ class Heartbeat:
         now = time.monotonic()
         if not self._first and now - self._told_s < HEARTBEAT_S and step < self.steps:
             return
+        self._first = False
         rate = (step - self._told_step) / max(1e-9, now - self._told_s)
-        write_json(
-            self.path,
-            {
-                "step": step,
-                "steps": self.steps,
-                "steps_per_s": round(rate, 4),
-                "time": datetime.now(UTC).isoformat(timespec="seconds"),
-                "host": socket.gethostname(),
-                "pid": os.getpid(),
-            },
-        )
-        self._told_step, self._told_s, self._first = step, now, False
+        signs = {
+            "step": step,
+            "steps": self.steps,
+            "steps_per_s": round(rate, 4),
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+        }
+        with suppress(UserError):  # a full disk that lets the training go on is not to end it here
+            write_json(self.path, signs)
+        self._told_step, self._told_s = step, now
 
 
 class Watchdog:

@@ -76,6 +76,38 @@ def weights(run_folder):
     return load_file(run_folder / "model" / "diffusion_pytorch_model.safetensors")
 
 
+def evaluation(runs, out, processes=1):
+    """The command line of a small evaluation of these runs."""
+    models = [f"{name}={runs / name}" for name in SMALL]
+    few = [
+        "clips=3",
+        "quads=4",
+        "further_quads=2",
+        "ood_quads=2",
+        "val_quads=2",
+        "shown=1",
+        "sampling_steps=2",
+    ]
+    size = [
+        "shape.height_px=32",
+        "shape.width_px=32",
+        "mixed_precision=no",
+        "levels=[0.7,1.0]",
+        "scenarios=[uniform]",
+    ]
+    config = ["--config", str(ROOT / "configs" / "short" / "physics.yaml"), f"out={out}"]
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
+    return [
+        sys.executable,
+        *launcher[: 5 * (processes > 1)],
+        str(ROOT / "eval" / "run_physics.py"),
+        *config,
+        *models,
+        *few,
+        *size,
+    ]
+
+
 def launched_with(file):
     """The environment that `accelerate launch --config_file configs/accelerate/FILE` gives its processes."""
     from accelerate.commands.launch import _validate_launch_command, launch_command_parser

@@ -9,7 +9,7 @@ import time
 
 import pytest
 import torch
-from small_runs import ENVIRONMENT, ROOT, command, train, weights
+from small_runs import ENVIRONMENT, ROOT, command, evaluation, train, train_here, weights
 
 STEPS = 300
 pytestmark = pytest.mark.slow
@@ -46,10 +46,10 @@ def test_a_run_that_is_killed_again_and_again_comes_to_the_same_weights(kills, u
             text=True,
             start_new_session=True,
         )
-        aim = (kill + chance.random()) * (STEPS - 20) / kills
-        while process.poll() is None and step_of(out) < aim:
+        aim = (kill + chance.random()) * (STEPS - 50) / kills
+        while kill % 5 != 4 and process.poll() is None and step_of(out) < aim:
             time.sleep(0.01)
-        time.sleep(chance.random() * 0.3)
+        time.sleep(chance.random() * (5.0 if kill % 5 == 4 else 0.3))  # every fifth while it still starts
         assert process.poll() is None, process.communicate()[0]
         os.killpg(process.pid, signal.SIGKILL)
         went_on += "going on from step" in process.communicate()[0]
@@ -60,3 +60,29 @@ def test_a_run_that_is_killed_again_and_again_comes_to_the_same_weights(kills, u
     assert all(torch.equal(first[name], again[name]) for name in first)
     steps = [json.loads(line)["step"] for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert steps == list(range(10, STEPS + 1, 10))
+
+
+def test_an_evaluation_that_is_killed_is_done_again_to_the_same_numbers(runs):
+    for name in ("diffusion", "jepa", "readout"):
+        assert train_here(name, runs / name) == 0
+    subprocess.run(
+        evaluation(runs, runs / "calm"), env=ENVIRONMENT, cwd=ROOT, capture_output=True, check=True
+    )
+    for moment in ("clips.csv", "media.json"):  # what is written among the first, and among the last
+        process = subprocess.Popen(
+            evaluation(runs, runs / "physics"), env=ENVIRONMENT, cwd=ROOT, stderr=subprocess.DEVNULL
+        )
+        written = runs / "physics" / moment
+        while (
+            process.poll() is None and not written.exists() and not list((runs / "physics").glob("*/*.mp4"))
+        ):
+            time.sleep(0.002)
+        process.kill()
+        process.wait()
+    subprocess.run(
+        evaluation(runs, runs / "physics"), env=ENVIRONMENT, cwd=ROOT, capture_output=True, check=True
+    )
+    calm, killed = (
+        json.loads((runs / f / "results.json").read_text())["results"] for f in ("calm", "physics")
+    )
+    assert killed == calm

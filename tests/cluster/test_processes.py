@@ -7,7 +7,7 @@ import subprocess
 import time
 
 import pytest
-from small_runs import ENVIRONMENT, ROOT, command, rows, train
+from small_runs import ENVIRONMENT, ROOT, command, evaluation, rows, train, train_here
 
 pytestmark = pytest.mark.slow
 FIFTY = ["steps=50", "log_every=1", "save_every=20"]
@@ -84,3 +84,18 @@ def test_a_run_that_hangs_ends_with_a_message(runs):
     assert done.returncode != 0
     assert "nothing was done for 10 s after step 2" in done.stderr
     assert json.loads((runs / "diffusion" / "heartbeat.json").read_text())["step"] >= 1
+
+
+def test_an_evaluation_that_is_shared_gives_the_same_numbers(runs):
+    for name in ("diffusion", "jepa", "readout"):
+        assert train_here(name, runs / name) == 0
+    for processes in (1, 2):
+        line = evaluation(runs, runs / str(processes), processes)
+        subprocess.run(line, env=ENVIRONMENT, cwd=ROOT, capture_output=True, check=True)
+    one, two = (json.loads((runs / n / "results.json").read_text())["results"] for n in ("1", "2"))
+
+    def told(rows):
+        names = ("world", "task", "law", "split", "metric", "readout")
+        return {tuple(str(row[name]) for name in names): row["value"] for row in rows}
+
+    assert told(two) == pytest.approx(told(one), rel=1e-3, abs=1e-4, nan_ok=True)
