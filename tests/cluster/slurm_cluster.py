@@ -32,8 +32,8 @@ JobRequeue=1
 KillWait=20
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
-NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port=17011 CPUs=1
-NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port=17012 CPUs=1
+NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port=17011 CPUs=1 RealMemory={memory}
+NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port=17012 CPUs=1 RealMemory={memory}
 PartitionName=main Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP PriorityTier=1 PreemptMode=REQUEUE GraceTime=20
 PartitionName=urgent Nodes=n1,n2 MaxTime=INFINITE State=UP PriorityTier=10 PreemptMode=OFF
 """
@@ -67,7 +67,8 @@ class Cluster:
         for name in ("ctld", "n1", "n2"):
             (self.state / name).mkdir(parents=True)
         host = subprocess.run(["hostname", "-s"], capture_output=True, text=True, check=True).stdout.strip()
-        (self.state / "slurm.conf").write_text(CONF.format(host=host, state=self.state))
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**21 - 512  # MB, half each
+        (self.state / "slurm.conf").write_text(CONF.format(host=host, state=self.state, memory=memory))
         if subprocess.run(["pgrep", "-x", "munged"], capture_output=True, check=False).returncode:
             Path("/run/munge").mkdir(exist_ok=True)
             shutil.chown("/run/munge", "munge", "munge")
