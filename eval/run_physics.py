@@ -82,9 +82,8 @@ def main() -> None:
     values: list[Value] = []
     draws: list[Draw] = []
     media: dict[str, Any] = {"rollouts": [], "quads": [], "curves": [level_curves(config, table)]}
-    splits = ("id", "ood")
     for scenario, split in progress(
-        [(s, p) for s in config.scenarios for p in splits], "rollouts", accelerator
+        [(s, p) for s in config.scenarios for p in ("id", "ood", "recombined")], "rollouts", accelerator
     ):
         source = SimulatedClips(scenario, split, config.seed, config.clips, *vars(config.shape).values())
         for numbers in batches(range(config.clips), accelerator):
@@ -94,7 +93,9 @@ def main() -> None:
         if split == "id" and accelerator.is_main_process:
             shown = source.clips(range(min(config.shown, config.clips)))
             media["rollouts"] += save_rollouts(bench, rollers, shown, scenario, config.out)
-    for law, split in progress([(law, p) for law in config.laws for p in splits], "surprise", accelerator):
+    for law, split in progress(
+        [(law, p) for law in config.laws for p in ("id", "ood")], "surprise", accelerator
+    ):
         count = config.quads if law in MAIN_LAWS else config.further_quads
         for numbers in batches(range(count if split == "id" else config.ood_quads), accelerator):
             encoded = encoded_quads(bench, config, law, split, numbers)

@@ -11,6 +11,7 @@ from vidworld.harness.bench import Bench
 from vidworld.harness.surprises import EncodedQuads, as_matrix
 from vidworld.metrics.surprise import target_matched
 from vidworld.models.dit import DiffusionTransformer
+from vidworld.models.flow import sample
 from vidworld.models.jepa import JointEmbeddingPredictor
 from vidworld.readout import locate_discs
 from vidworld.tokenizer.autoencoder import Autoencoder
@@ -95,6 +96,40 @@ def test_samples_of_the_diffusion_world_differ_and_repeat_by_seed(worlds, seen):
     assert torch.equal(one, again)
     assert not torch.allclose(one, other)
     assert not torch.allclose(one[:, 0], one[:, 1])
+
+
+def test_a_rollout_from_memory_equals_one_that_looks_at_all_chunks_again(worlds, seen):
+    world, seeds = worlds["diffusion"], [5, 6, 7, 8]
+    network, tokens = world.network, seen.tokens[:, :2]
+    noise = torch.stack(
+        [torch.randn(3, 8, 8, 64, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+    )
+    for k in range(3):
+        previous = tokens[:, -1:]
+
+        def denoised(noisy, level, tokens=tokens, previous=previous):
+            memories = network.remember(tokens[:, :-1])
+            return network(noisy, torch.full((4, 1), level), previous, memories)[0]
+
+        with torch.no_grad():
+            chunk = sample(denoised, noise[:, k : k + 1], world.steps, world.shift)
+        tokens = torch.cat((tokens, chunk), dim=1)
+    found = world.rollout(seen.chunks(0, 2), 3, 1, seeds).tokens[:, 0]
+    assert torch.allclose(found, tokens[:, 2:], atol=1e-3)
+
+
+def test_all_noise_levels_at_once_surprise_as_each_alone(worlds, seen):
+    world = worlds["diffusion"]
+    together = world.surprise_by_level(seen, 2, range(4))
+    for i, level in enumerate(world.levels):
+        alone = DiffusionWorld(world.network, levels=(level,)).surprise_by_level(seen, 2, range(4))
+        assert torch.allclose(together[..., i], alone[..., 0], rtol=1e-4)
+
+
+def test_surprise_works_with_one_chunk_of_context(worlds, seen):
+    surprise = worlds["diffusion"].surprise(seen, 1, range(4))
+    assert surprise.shape == (4, 3)
+    assert torch.allclose(surprise[:, 1:], worlds["diffusion"].surprise(seen, 2, range(4)), rtol=1e-4)
 
 
 def test_a_long_rollout_of_the_jepa_world_begins_like_a_short_one(worlds, seen):

@@ -22,6 +22,14 @@ class Memory(NamedTuple):
     keys: Float[Tensor, "clip head seen head_width"]
     values: Float[Tensor, "clip head seen head_width"]
 
+    def first(self, places: int) -> "Memory":
+        """What is remembered of the first so many places."""
+        return Memory(self.keys[:, :, :places], self.values[:, :, :places])
+
+    def repeated(self, count: int) -> "Memory":
+        """The memory for a batch in which all clips come `count` times."""
+        return Memory(self.keys.repeat(count, 1, 1, 1), self.values.repeat(count, 1, 1, 1))
+
 
 class Rotary(NamedTuple):
     """Cosines and sines of the positions of a stretch of the latent grid."""

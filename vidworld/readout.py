@@ -123,6 +123,8 @@ class Probe(ModelMixin, ConfigMixin):  # type: ignore[misc]
     to the shared tokenizer's.
     """
 
+    _repeated_blocks = ("Block",)
+
     @register_to_config
     def __init__(
         self,

@@ -11,7 +11,7 @@ from torch import Tensor
 from vidworld.data.clip import Clips
 from vidworld.layers import Memory
 from vidworld.models.dit import DiffusionTransformer
-from vidworld.models.flow import Denoiser, noised, sample
+from vidworld.models.flow import noised, sample
 from vidworld.models.jepa import JointEmbeddingPredictor
 from vidworld.shapes import Tokens
 
@@ -106,9 +106,10 @@ class JepaWorld:
     def surprise(
         self, seen: Encoded, context_length: int, seeds: Sequence[int]
     ) -> Float[Tensor, "clip chunk"]:
-        predicted, _ = self.network.predict(self.network.context_embeddings(seen.tokens)[:, :-1])
-        target = self.network.embeddings(seen.tokens)[:, 1:]
-        error = (predicted.float() - target.float()).square().mean(dim=(2, 3, 4))
+        context = self.network.context_embeddings(seen.tokens)
+        target = self.network.embeddings(seen.tokens) if self.network.target == "ema" else context
+        predicted, _ = self.network.predict(context[:, :-1])
+        error = (predicted.float() - target[:, 1:].float()).square().mean(dim=(2, 3, 4))
         return error[:, context_length - 1 :]
 
 
@@ -135,16 +136,21 @@ class DiffusionWorld:
         seeds: Sequence[int],
         actions: Tensor | None = None,
     ) -> Rollout:
-        """Chunk after chunk, each from noise given the clean ones before it, whose keys and values are kept."""
+        """Chunk after chunk, each from noise given the clean ones before it, whose keys and values are kept.
+
+        What is remembered of a place is free of noise (`DiffusionTransformer.remember`). So is the first step of
+        sampling, which starts from level 1: its keys and values are those to keep, and cost nothing more.
+        """
         tokens = context.tokens.repeat_interleave(samples, dim=0)
         memories, last = self.network.remember(tokens[:, :-1]), tokens[:, -1:]
         shape = (samples, horizon, *tokens.shape[2:])
         noise = torch.cat([torch.randn(shape, generator=_generator(seed)) for seed in seeds]).to(tokens)
         chunks: list[Tokens] = []
         for k in range(horizon):
-            if chunks:
-                memories, last = self.network.remember(last, memories), chunks[-1]
-            chunks.append(sample(self._given(last, memories), noise[:, k : k + 1], self.steps, self.shift))
+            given = _Given(self.network, last, memories)
+            last = sample(given, noise[:, k : k + 1], self.steps, self.shift)
+            memories = given.memories_after
+            chunks.append(last)
         predicted = torch.cat(chunks, dim=1).unflatten(0, (len(context.tokens), samples))
         return Rollout(predicted, predicted)
 
@@ -158,32 +164,43 @@ class DiffusionWorld:
     def surprise_by_level(
         self, seen: Encoded, context_length: int, seeds: Sequence[int]
     ) -> Float[Tensor, "clip chunk level"]:
-        """Squared velocity error at each of `levels`: which levels tell is chosen on a validation split."""
-        tokens = seen.tokens
+        """Squared velocity error at each of `levels`, all in one batch: which tell is chosen on a validation split."""
+        tokens, count = seen.tokens, len(self.levels)
         draws = {seed: torch.randn(tokens.shape[1:], generator=_generator(seed)) for seed in set(seeds)}
         noise = torch.stack([draws[seed] for seed in seeds]).to(tokens)
-        memories = self.network.remember(tokens[:, : context_length - 1])
+        level = tokens.new_tensor(self.levels).repeat_interleave(len(tokens)).unsqueeze(1)  # (level clip, 1)
+        memories = self.network.remember(tokens[:, :-2])
+        cells = tokens.shape[2] * tokens.shape[3]
         errors = []
         for k in range(context_length, tokens.shape[1]):
-            if k > context_length:
-                memories = self.network.remember(tokens[:, k - 2 : k - 1], memories)
-            chunk, previous = tokens[:, k : k + 1], tokens[:, k - 1 : k]
-            denoised = self._given(previous, memories)
-            of_levels = []
-            for level in self.levels:
-                levels = torch.full(chunk.shape[:2], level, device=tokens.device)
-                error = denoised(noised(chunk, noise[:, k : k + 1], levels), level) - chunk
-                of_levels.append(error.square().mean(dim=(1, 2, 3, 4)) / level**2)
-            errors.append(torch.stack(of_levels, dim=-1))
+            before = [memory.first((k - 1) * cells).repeated(count) for memory in memories or ()]
+            chunk, previous, drawn = (
+                x.repeat(count, 1, 1, 1, 1)
+                for x in (tokens[:, k : k + 1], tokens[:, k - 1 : k], noise[:, k : k + 1])
+            )
+            denoised, _ = self.network(noised(chunk, drawn, level), level, previous, before or None)
+            error = (denoised.float() - chunk).square().mean(dim=(1, 2, 3, 4)) / level.squeeze(1).square()
+            errors.append(error.view(count, -1).T)
         return torch.stack(errors, dim=1)
 
-    def _given(self, previous: Tokens, memories: list[Memory] | None) -> Denoiser:
-        def denoised(noisy: Tokens, noise_level: float) -> Tokens:
-            level = torch.full(noisy.shape[:2], noise_level, device=noisy.device)
-            chunk: Tokens = self.network(noisy, level, previous, memories)[0]
-            return chunk.float()
 
-        return denoised
+class _Given:
+    """The network with its context filled in: a denoiser of the chunk after `previous`."""
+
+    def __init__(
+        self, network: DiffusionTransformer, previous: Tokens, memories: list[Memory] | None
+    ) -> None:
+        self.network, self.previous, self.memories = network, previous, memories
+        self.memories_after: list[Memory] | None = None
+        """The memories with this chunk's own, as of the first call, whose level is 1."""
+
+    def __call__(self, noisy: Tokens, noise_level: float) -> Tokens:
+        level = torch.full(noisy.shape[:2], noise_level, device=noisy.device)
+        chunk, seen = self.network(noisy, level, self.previous, self.memories)
+        if self.memories_after is None:
+            self.memories_after = seen
+        clean: Tokens = chunk.float()
+        return clean
 
 
 def _generator(seed: int) -> torch.Generator:

@@ -36,7 +36,7 @@ def network_of(seed, world):
     config = OptimiserConfig(lr=1e-2, warmup_steps=0)
     optimisers = make_optimisers(network, config, torch.float32)
     schedules = [make_schedule(optimiser, config, 10) for optimiser in optimisers]
-    return network, EMAModel(network.parameters(), decay=0.9), optimisers, schedules
+    return network, EMAModel(network.parameters(), decay=0.9, foreach=True), optimisers, schedules
 
 
 def main():

@@ -69,7 +69,8 @@ def test_a_clip_is_the_same_in_another_process() -> None:
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_splits_and_seeds_have_clips_of_their_own(scenario: str) -> None:
-    made = [SimulatedClips(scenario, split, seed).clips([0, 1]) for split in SPLITS for seed in (0, 1)]
+    splits = SPLITS if SCENARIOS[scenario].ranges.corner else set(SPLITS) - {"recombined"}
+    made = [SimulatedClips(scenario, split, seed).clips([0, 1]) for split in splits for seed in (0, 1)]
     firsts = {fingerprint(one.at(slice(i, i + 1))) for one in made for i in range(2)}
     assert len(firsts) == 2 * len(made)
 
@@ -112,6 +113,26 @@ def test_ranges_in_distribution_and_outside_it(scenario: str) -> None:
         assert bool((~inside)[there].any()) is (split == "ood")
         if split == "ood":
             assert (~fast_enough & large_enough & there).any() and (fast_enough & ~large_enough & there).any()
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_training_has_fast_discs_and_large_ones_and_recombined_those_that_are_both(scenario: str) -> None:
+    ranges = SCENARIOS[scenario].ranges
+
+    def corner(split: str) -> tuple[torch.Tensor, torch.Tensor]:
+        true = tracks(scenario, split, 256)
+        there = true.present[:, 0]
+        fast = true.velocity[:, 0].norm(dim=-1) > ranges.fast
+        return fast & there, (true.radius > ranges.large) & there
+
+    fast, large = corner("train")
+    if not ranges.corner:
+        with pytest.raises(UserError, match="nothing is left to recombine"):
+            corner("recombined")
+        return
+    assert fast.any() and large.any() and not (fast & large).any()
+    fast, large = corner("recombined")
+    assert (fast & large).any(1).all()
 
 
 def test_uniform_motion_is_uniform_and_in_any_direction() -> None:

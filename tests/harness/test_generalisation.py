@@ -62,7 +62,7 @@ def test_what_a_clip_was_drawn_with_by_hand():
 
 def test_a_curve_follows_the_error_and_shades_what_was_trained_on():
     """An error that is the speed itself: a straight line, through bins inside and on either side."""
-    drawn = draws(TASK, "id", 100) + draws(TASK, "ood", 100)
+    drawn = draws(TASK, "id", 100) + draws(TASK, "ood", 100) + draws(TASK, "recombined", 20)
     curves = generalisation_curves(values_of(drawn, lambda d: d.speed), drawn)
     assert [curve["name"] for curve in curves] == ["Uniform: speed", "Uniform: radius"]
     speed = curves[0]
@@ -86,6 +86,17 @@ def test_a_point_outside_counts_clips_of_which_nothing_else_is_outside():
     assert set(speed["y"]) == {0.0}
     outside = [not small <= x <= large for x in radius["x"]]
     assert radius["y"] == [float(out) for out in outside] and any(outside)
+
+
+def test_recombined_clips_stand_apart_beside_those_whose_values_they_recombine():
+    """An error of 1 where training left the pair out: the curves do not see it, their note does."""
+    drawn = draws(TASK, "id", 60) + draws(TASK, "recombined", 10)
+    values = values_of(drawn, lambda d: float(d.split == "recombined"))
+    curves = generalisation_curves(values, drawn)
+    assert all(set(line["y"]) == {0.0} for curve in curves for line in curve["series"])
+    seen, recombined = curves[0]["note"].split(". ")
+    assert "fast or" in seen and "JEPA 0.00" in seen
+    assert recombined.startswith("Recombined, with a disc that is both (10 clips): JEPA 1.00")
 
 
 def test_the_mass_ratio_is_drawn_where_discs_meet():

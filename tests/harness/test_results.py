@@ -103,6 +103,19 @@ def test_a_lower_error_is_better(values):
     assert verdict.statement.startswith("Diffusion is better than JEPA")
 
 
+def test_a_verdict_says_what_other_forms_of_surprise_find(values):
+    """The usual form finds the other world better, that within a quad none; the maximum was not measured."""
+    for value in values[:400]:
+        better = {"jepa": share(0.5, seed=3), "diffusion": share(0.9, seed=4)}[value.world]
+        number = int(value.identity.split("/")[1])
+        values.append(replace(value, metric="surprise_accuracy_usual", value=float(better[number])))
+        values.append(replace(value, metric="surprise_accuracy_within_quad", value=0.5))
+    verdict = next(v for v in verdicts(values)[0] if v.law == "permanence")
+    assert verdict.better == "jepa"
+    assert verdict.other_forms.endswith(": usual: diffusion, within a quad: undecided.")
+    assert next(v for v in verdicts(values)[0] if v.law == LAW).other_forms == ""
+
+
 def test_verdicts_do_not_follow_the_means():
     verdict = verdicts(both("momentum", 0.86, 0.8))[0][0]
     assert verdict.difference > 0 and verdict.better is None

@@ -196,6 +196,12 @@ def test_only_the_same_clips_compare():
         compare(np.ones((1, 3)), np.ones((1, 4)))
 
 
+def test_the_interval_of_an_error_does_not_go_below_zero():
+    few = np.array([[0.0, 0.0, 0.1, 2.0]])
+    assert interval(few).low == 0.0 < interval(few).value
+    assert interval(few - 0.01).low < -0.01
+
+
 def test_a_mean_outside_its_bounds_is_said():
     with pytest.raises(UserError, match="bounds"):
         interval(np.full((1, 3), 2.0), SHARE)

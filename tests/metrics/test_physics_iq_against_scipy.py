@@ -4,6 +4,10 @@ Written from the paper and OpenCV's documented arithmetic with numpy and scipy a
 point, the running average, the difference, opening and closing.
 """
 
+import json
+from pathlib import Path
+
+import decord
 import numpy as np
 import pytest
 import torch
@@ -73,6 +77,35 @@ def test_all_four_equal_the_independent_ones_on_noisy_takes(seed, start):
     ours = physics_iq(torch.from_numpy(one)[None], torch.from_numpy(other)[None], start=start)
     expected = np.array(four_measures(one, other, start))
     assert np.array(ours)[:, 0] == pytest.approx(expected, abs=1e-6, nan_ok=True)
+
+
+REAL_VIDEO = Path(__file__).parents[3] / "shared" / "real_video"
+
+
+@pytest.mark.skipif(not REAL_VIDEO.is_dir(), reason="the sample films are not here (../shared/real_video)")
+@pytest.mark.parametrize(
+    "pair",
+    [
+        ("slide_friction1.mp4", "slide_friction2.mp4"),
+        ("puck_headon.mp4", "puck_oblique.mp4"),
+        ("physion_0000.mp4", "physion_0001.mp4"),
+    ],
+)
+def test_all_four_equal_the_independent_ones_on_real_takes(pair):
+    lines = map(json.loads, (REAL_VIDEO / "clips.jsonl").read_text().splitlines())
+    events = {line["file"]: line["event_frames"] for line in lines}
+
+    def frames(name):
+        first, last = events[name] or (0, 60)
+        film = decord.VideoReader(str(REAL_VIDEO / name), width=128, height=96)
+        numbers = np.linspace(first, min(last, len(film) - 1), 24).round().astype(int)
+        return np.ascontiguousarray(film.get_batch(numbers).asnumpy().transpose(0, 3, 1, 2))
+
+    one, other = map(frames, pair)
+    ours = physics_iq(torch.from_numpy(one)[None], torch.from_numpy(other)[None], start=4)
+    expected = np.array(four_measures(one, other, 4))
+    assert np.isfinite(expected).all() and expected[3] > 0
+    assert np.array(ours)[:, 0] == pytest.approx(expected, abs=1e-6)
 
 
 def test_the_takes_have_motion_and_differ():

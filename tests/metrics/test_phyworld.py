@@ -2,15 +2,17 @@
 
 import io
 from dataclasses import replace
+from itertools import product
 
 import av
 import numpy as np
 import pytest
 import torch
 
+from vidworld.data.discs import Worlds
 from vidworld.data.render import render
-from vidworld.data.simulated import SimulatedClips
-from vidworld.data.stage import Setting
+from vidworld.data.simulated import SimulatedClips, film
+from vidworld.data.stage import PALETTE, Setting
 from vidworld.metrics.phyworld import (
     collision_errors,
     drawn,
@@ -47,20 +49,22 @@ def test_what_is_not_found_lies_at_a_border():
 
 
 def simulated(scenario, clips):
-    """Clips of phyworld's setting, filmed at 256 px with its convention of pixels, as places and tracks."""
-    truth = SimulatedClips(scenario, "id", 0, clips, 32, 10.0, 16, 16).clips(range(clips)).tracks
+    """Clips of phyworld's setting, as it films them, and their tracks."""
+    return as_phyworld(SimulatedClips(scenario, "id", 0, clips, 32, 10.0, 16, 16).clips(range(clips)).tracks)
+
+
+def filmed(worlds):
+    """These worlds, as phyworld films them, and their tracks."""
+    unused = torch.empty((len(worlds.radius), 32, 3, 16, 16), dtype=torch.uint8)
+    return as_phyworld(film(worlds, Setting(32, 10.0, 16, 16), unused))
+
+
+def as_phyworld(truth):
+    """Pictures of these tracks at 256 px with its convention of pixels, and the tracks."""
     position, radius = drawn(truth.position.double(), truth.radius.double(), 256)
-    nothing = torch.zeros(clips, 0, 4, dtype=torch.float64)
-    frames = render(
-        position,
-        radius,
-        truth.color.double(),
-        truth.present[:, 0],
-        nothing,
-        nothing,
-        Setting(32, 10.0, 256, 256),
-    )
-    return frames, truth
+    nothing = torch.zeros(len(radius), 0, 4, dtype=torch.float64)
+    shown = truth.color.double(), truth.present[:, 0], nothing, nothing
+    return render(position, radius, *shown, Setting(32, 10.0, 256, 256)), truth
 
 
 def floor(values):
@@ -94,22 +98,62 @@ def test_the_published_floor_of_uniform_motion_at_length():
 
 
 @pytest.mark.slow
-def test_the_published_floor_of_collisions_lies_between_ours_without_and_with_compression():
-    """0.0105 from our pictures and 0.0125 after H.264, where 0.0117 is published: its draws are not known."""
-    frames, truth = simulated("phyworld_collision", 120)
-    value, _ = floor(collision_errors(parse(frames, 2), truth, DT_S).velocity_after)
-    assert value == pytest.approx(0.0105, rel=0.07)
-    compressed = torch.stack([by_h264(clip) for clip in frames])
-    after, error = floor(collision_errors(parse(compressed, 2), truth, DT_S).velocity_after)
-    assert value < 0.0117 < after + error
-    assert after == pytest.approx(0.0125, rel=0.1)
+def test_the_published_floor_of_collisions():
+    """With the radii and speeds of its evaluation set, and through H.264 as its files are: not within 5%, but 8%."""
+    worlds = evaluation_collisions(500)
+    before, after = [], []
+    for start in range(0, 500, 50):
+        frames, truth = filmed(worlds.at(slice(start, start + 50)))
+        compressed = torch.stack([by_h264(clip) for clip in frames])
+        for found, shown in ((before, frames), (after, compressed)):
+            found.append(collision_errors(parse(shown, 2), truth, DT_S).velocity_after)
+    value, error = floor(np.concatenate(after))
+    assert value == pytest.approx(0.0117, rel=0.08)
+    assert error < 0.0004
+    assert floor(np.concatenate(before))[0] < value
+
+
+def evaluation_collisions(count):
+    """Worlds of its evaluation in distribution: all pairs of 15 speeds and 5 radii drawn with numpy's seed 42.
+
+    Discs start a drawn distance apart that leaves 8 frames before the contact; what leaves fewer is not filmed.
+    """
+    draw = np.random.RandomState(42)
+    speeds, radii = sorted(draw.uniform(1, 4, 15)), sorted(draw.uniform(0.5, 1.5, 5))
+    pairs = np.array(list(product(radii, radii, speeds, speeds)))
+    draw.shuffle(pairs)
+    radius, speed = pairs[:, :2], pairs[:, 2:]
+    reach, closing = radius.sum(1), speed.sum(1) * DT_S
+    nearest = reach + 8 * closing
+    apart = draw.uniform(nearest, np.minimum(reach + 24 * closing, 10 - reach))
+    left = np.maximum(draw.uniform(radius[:, 0], 10 - radius[:, 1] - apart), radius[:, 0])
+    right = np.minimum(left + apart, 10 - radius[:, 1])
+    y = draw.uniform(radius.max(1) + 0.5, 9.5 - radius.max(1))
+    kept = np.flatnonzero(right - left >= nearest)[:count]
+    position = np.stack([np.stack([left, right], 1), np.stack([y, y], 1)], 2)
+    velocity = np.stack([speed * [1, -1], 0 * speed], 2)
+    position, velocity, radius = (torch.from_numpy(values[kept]) for values in (position, velocity, radius))
+    nothing = torch.zeros(count, 0, 4, dtype=torch.float64)
+    return Worlds(
+        position=position,
+        velocity=velocity,
+        radius=radius,
+        mass=radius**2,
+        present=torch.ones_like(radius, dtype=torch.bool),
+        color=PALETTE[[0, 2]].double().expand(count, 2, 3),
+        gravity=torch.zeros(count, dtype=torch.float64),
+        restitution=torch.ones(count, dtype=torch.float64),
+        walls=nothing[..., :3],
+        screens=nothing,
+        blocks=nothing,
+    )
 
 
 def by_h264(clip):
-    """The clip after phyworld's way of storing it: libx264 with its defaults, 4:2:0."""
+    """The clip after phyworld's way of storing it: libx264 at imageio's default quality, 4:2:0."""
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=5)
+        stream = container.add_stream("libx264", rate=10, options={"crf": "25"})
         stream.height, stream.width = clip.shape[-2:]
         stream.pix_fmt = "yuv420p"
         for frame in clip:

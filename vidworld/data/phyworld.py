@@ -15,8 +15,10 @@ from vidworld.data.clip import WORLD_SIZE
 from vidworld.data.stage import PALETTE, Candidates, Ranges, Stage
 
 GRAVITY = 2.5
-MOTION_RANGES = Ranges((1.0, 4.0), (0.7, 1.4), ((0.0, 0.8), (4.5, 6.0)), ((0.3, 0.6), (1.5, 2.0)))
-COLLISION_RANGES = Ranges((1.0, 4.0), (0.5, 1.5), ((0.0, 0.8), (4.5, 6.0)), ((0.3, 0.4), (1.7, 2.0)))
+MOTION_RANGES = Ranges((1.0, 4.0), (0.7, 1.4), ((0.0, 0.8), (4.5, 6.0)), ((0.3, 0.6), (1.5, 2.0)), corner=0.0)
+COLLISION_RANGES = Ranges(
+    (1.0, 4.0), (0.5, 1.5), ((0.0, 0.8), (4.5, 6.0)), ((0.3, 0.4), (1.7, 2.0)), corner=0.0
+)
 BORDER = 0.5
 """Distance that discs keep from the upper and lower edge."""
 LEAST_FRAMES_IN_VIEW = 24

@@ -135,11 +135,11 @@ def quads(
     rule, moment_s = LAWS[law], (splice_frame + LAWS[law].moment_frames) / fps
     at_splice = {layout: at_moment(layout, moment_s) for layout in rule.layouts}
     samplers = [at_splice[layout] for layout in rule.layouts]
-    name, outside = stream_name(law, split, seed), split == "ood"
+    name = stream_name(law, split, seed)
     device = torch.device(device)
 
     def draw(indices: Sequence[int]) -> tuple[Worlds, ...]:
-        return sample(samplers, name, indices, setting, rule.ranges, outside, device)
+        return sample(samplers, name, indices, setting, rule.ranges, split, device)
 
     identity = tuple(f"{law}/{split}/{seed}/{index}" for index in indices)
     a, b = (

@@ -15,8 +15,9 @@ from vidworld.data.stage import Setting, sample
 from vidworld.data.threads import in_threads
 from vidworld.errors import UserError
 
-SPLITS = ("train", "val", "id", "ood")
-"""`train`, `val` and `id` draw from the same ranges with different numbers, `ood` from outside them."""
+SPLITS = ("train", "val", "id", "ood", "recombined")
+"""`train`, `val` and `id` draw from the same ranges with different numbers, `ood` from outside them; in
+`recombined` some disc is as fast and as large as only different discs are in the first three."""
 
 MOST_IN_A_BLOCK = 64
 """Clips that one thread makes at a time."""
@@ -124,7 +125,7 @@ class SimulatedClips:
         return Clips(frames, self.setting.fps, tuple(f"{self.name}/{index}" for index in indices), tracks)
 
     def _worlds(self, indices: Sequence[int]) -> tuple[Worlds, ...]:
-        scenario, outside = SCENARIOS[self.scenario], self.split == "ood"
+        scenario = SCENARIOS[self.scenario]
         return sample(
-            scenario.samplers, self.name, indices, self.setting, scenario.ranges, outside, self.device
+            scenario.samplers, self.name, indices, self.setting, scenario.ranges, self.split, self.device
         )

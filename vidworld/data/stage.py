@@ -60,29 +60,42 @@ class Setting:
 
 @dataclass(frozen=True)
 class Ranges:
-    """What speeds (units a second) and radii (units) are drawn from, in distribution and outside it."""
+    """What speeds (units a second) and radii (units) are drawn from, in distribution and outside it.
+
+    In distribution no disc is both fast and large; in `recombined` one is at least.
+    """
 
     speed: Interval
     radius: Interval
     speed_outside: tuple[Interval, ...]
     radius_outside: tuple[Interval, ...]
+    corner: float = 0.4
+    """The part of the speeds that is fast, and of the radii that is large."""
+
+    @property
+    def fast(self) -> float:
+        """The least of the speeds in the corner."""
+        return self.speed[1] - self.corner * (self.speed[1] - self.speed[0])
+
+    @property
+    def large(self) -> float:
+        """The least of the radii in the corner."""
+        return self.radius[1] - self.corner * (self.radius[1] - self.radius[0])
 
 
 class Stage:
-    """One candidate world a stream: draws its numbers, within the ranges or outside them.
+    """One candidate world a stream: draws its numbers as the split has them.
 
-    Outside, a third of the candidates have speeds from outside, a third radii, a third both.
+    In `ood`, a third of the candidates have speeds from outside, a third radii, a third both.
     """
 
-    def __init__(
-        self, streams: Int[Tensor, " world"], setting: Setting, ranges: Ranges, outside: bool
-    ) -> None:
+    def __init__(self, streams: Int[Tensor, " world"], setting: Setting, ranges: Ranges, split: str) -> None:
         self.draws = Draws(streams)
         self.setting = setting
         self.ranges = ranges
         kind = self.draws.uniform(0.0, 3.0).floor()
-        self.outside_speed = outside & (kind != 1)
-        self.outside_radius = outside & (kind != 0)
+        self.outside_speed = (split == "ood") & (kind != 1)
+        self.outside_radius = (split == "ood") & (kind != 0)
         self.size = torch.tensor([WORLD_SIZE, setting.height], dtype=torch.float64, device=streams.device)
 
     def speed(self, count: int) -> Float[Tensor, "world count"]:
@@ -157,20 +170,22 @@ def sample(
     indices: Sequence[int],
     setting: Setting,
     ranges: Ranges,
-    outside: bool,
+    split: str,
     device: torch.device,
 ) -> tuple[Worlds, ...]:
     """Worlds for the clips of these numbers, from each of the samplers for as many; `name` names the stream.
 
     Raises:
-        UserError: nothing fits the picture, the rate and the length.
+        UserError: nothing fits the picture, the rate and the length, or these ranges leave no corner out.
     """
+    if split == "recombined" and not ranges.corner:
+        raise UserError(f"{name}: nothing is left to recombine; training draws every speed with every radius")
     streams = clip_streams(name, indices, device)
     kind = stratum(name, indices, len(samplers), device)
     parts = []
     for sampler in dict.fromkeys(samplers):
         uses = torch.tensor([each is sampler for each in samplers], device=device)
-        parts += _first_valid(sampler, uses[kind].nonzero()[:, 0], streams, setting, ranges, outside, name)
+        parts += _first_valid(sampler, uses[kind].nonzero()[:, 0], streams, setting, ranges, split, name)
     order = torch.cat([clips for clips, _ in parts]).argsort()
     together = zip(*(worlds for _, worlds in parts), strict=True)
     return tuple(
@@ -185,7 +200,7 @@ def _first_valid(
     streams: Int[Tensor, " clip"],
     setting: Setting,
     ranges: Ranges,
-    outside: bool,
+    split: str,
     name: str,
 ) -> list[tuple[Tensor, tuple[Worlds, ...]]]:
     """Each clip's first candidate that is valid: a function of its stream, however many are tried at once."""
@@ -199,7 +214,10 @@ def _first_valid(
         at_once = min(max(CANDIDATES_AT_ONCE // len(pending), 4), 256)
         numbers = torch.arange(tried, tried + at_once, device=streams.device)
         candidates = mix(streams[pending][:, None] + mix(numbers)).flatten()
-        worlds, valid = sampler(Stage(candidates, setting, ranges, outside))
+        worlds, valid = sampler(Stage(candidates, setting, ranges, split))
+        if split != "ood":
+            corner = torch.stack([_has_fast_and_large(world, ranges) for world in worlds]).any(0)
+            valid = valid & (corner == (split == "recombined"))
         valid = valid.reshape(-1, at_once)
         has_one, first = valid.any(1), valid.to(torch.uint8).argmax(1)
         chosen = (torch.arange(len(pending), device=pending.device) * at_once + first)[has_one]
@@ -207,3 +225,9 @@ def _first_valid(
         pending = pending[~has_one]
         tried += at_once
     return found
+
+
+def _has_fast_and_large(worlds: Worlds, ranges: Ranges) -> Bool[Tensor, " world"]:
+    """Whether a disc is in the corner of speed and radius that training leaves out."""
+    fast = worlds.velocity.square().sum(-1) > ranges.fast**2
+    return (fast & (worlds.radius > ranges.large) & worlds.present).any(1)

@@ -24,7 +24,12 @@ from vidworld.shapes import Frames
 
 Scorer = Callable[[Frames, int, int], Float[Tensor, "clip chunk"]]
 """Surprise of the chunks from frame `start` on, each of so many frames."""
-FORMS = tuple(name for name, metric in METRICS.items() if metric.takes == "surprise")
+FORMS = tuple(
+    name
+    for name, metric in METRICS.items()
+    if metric.takes == "surprise"
+    and name != "surprise_accuracy_maximum"  # each is taken with both aggregations
+)
 
 
 def blind(frames: Frames, start: int, chunk_frames: int) -> Float[Tensor, "clip chunk"]:

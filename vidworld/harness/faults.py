@@ -37,7 +37,7 @@ class Scene:
     def of(scenario: str, numbers: Sequence[int], setting: Setting, seed: int = 0) -> "Scene":
         """Clips of the scenario's `id` split, by their numbers."""
         known, name = SCENARIOS[scenario], f"{scenario}/id/{seed}"
-        (worlds,) = sample(known.samplers, name, numbers, setting, known.ranges, False, torch.device("cpu"))
+        (worlds,) = sample(known.samplers, name, numbers, setting, known.ranges, "id", torch.device("cpu"))
         shape = (len(numbers), setting.num_frames, 3, setting.height_px, setting.width_px)
         truth = film(worlds, setting, torch.empty(shape, dtype=torch.uint8))
         return Scene(truth, worlds, setting)

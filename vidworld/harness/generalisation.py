@@ -3,14 +3,14 @@
 A clip's speed is that of its fastest disc in the first frame, its radius the largest, its mass ratio that of
 the heaviest disc to the lightest. A curve is over one of them: inside its range count the clips of `id`
 (interpolation), outside it those of `ood` of which nothing else lies outside (extrapolation), and the clips
-of which both speed and radius do are told apart. Recombination, values seen in pairs not seen, cannot be
-measured: training draws every pair (DECISIONS.md, 2026-11-22).
+of which both speed and radius do are told apart. Clips of `recombined` have values that were seen in pairs
+that were not: a disc that is fast and large.
 """
 
 import csv
 import io
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
 from pathlib import Path
@@ -112,7 +112,7 @@ def generalisation_curves(values: Sequence[Value], draws: Sequence[Draw]) -> lis
                         "y_label": f"{title(name)}, {METRICS[name].unit}",
                         "series": series,
                         "shaded": [trained_range(task, quantity)],
-                        "note": _both(of_world, worlds) if quantity == "speed" else None,
+                        "note": _groups(of_world, worlds) if quantity == "speed" else None,
                     }
                 )
     return curves
@@ -132,7 +132,9 @@ def _series(world: str, found: Sequence[tuple[Draw, float]], task: str, quantity
         inside = [
             (getattr(draw, quantity), value)
             for draw, value in found
-            if low <= getattr(draw, quantity) <= high and where == _outside(draw)
+            if low <= getattr(draw, quantity) <= high
+            and where == _outside(draw)
+            and draw.split != "recombined"
         ]
         if len(inside) >= FEWEST:
             x, y = np.array(inside).T
@@ -164,13 +166,31 @@ def _outside(draw: Draw) -> tuple[str, ...]:
     return tuple(name for name, value, (low, high) in checked if not low <= value <= high)
 
 
-def _both(of_world: Mapping[str, Sequence[tuple[Draw, float]]], worlds: Sequence[str]) -> str | None:
-    """What each world scores where both speed and radius lie outside, in words."""
-    parts, count = [], 0
-    for world in worlds:
-        values = [value for draw, value in of_world[world] if len(_outside(draw)) == 2]
-        if len(values) >= FEWEST and world != "truth":
-            mean, count = interval(np.array([values])), max(count, len(values))
-            bounds = (mean.value, mean.low, mean.high)
-            parts.append(f"{world_label(world)} {number(*bounds)} {bounds_text(*bounds)}")
-    return f"Speed and radius both outside ({count} clips): {', '.join(parts)}." if parts else None
+def _groups(of_world: Mapping[str, Sequence[tuple[Draw, float]]], worlds: Sequence[str]) -> str | None:
+    """What each world scores on clips that no curve tells apart, in words."""
+    notes = []
+    for name, belongs in GROUPS.items():
+        parts, count = [], 0
+        for world in worlds:
+            values = [value for draw, value in of_world[world] if belongs(draw)]
+            if len(values) >= FEWEST and world != "truth":
+                mean, count = interval(np.array([values])), max(count, len(values))
+                bounds = (mean.value, mean.low, mean.high)
+                parts.append(f"{world_label(world)} {number(*bounds)} {bounds_text(*bounds)}")
+        if parts:
+            notes.append(f"{name} ({count} clips): {', '.join(parts)}.")
+    return " ".join(notes) or None
+
+
+def _seen(draw: Draw) -> bool:
+    """Whether the clip is of those trained on, with a disc as fast or as large as the recombined ones."""
+    ranges = SCENARIOS[draw.task].ranges
+    return draw.split == "id" and (draw.speed > ranges.fast or draw.radius > ranges.large)
+
+
+GROUPS: dict[str, Callable[[Draw], bool]] = {
+    "Inside, with a disc that is fast or one that is large": _seen,
+    "Recombined, with a disc that is both": lambda draw: draw.split == "recombined",
+    "Speed and radius both outside": lambda draw: len(_outside(draw)) == 2,
+}
+"""Sets of clips, by what they were drawn with."""

@@ -153,6 +153,7 @@ def _verdict(run: Run, verdict: Verdict) -> dict[str, Any]:
         "kind": "withheld" if verdict.withheld else verdict.better or "undecided",
         "withheld": verdict.withheld,
         "detail": "" if verdict.withheld else ", ".join(part for part in parts if part),
+        "other_forms": "" if verdict.withheld else verdict.other_forms,
         "forest": found[0] if found and not verdict.withheld else None,
     }
 

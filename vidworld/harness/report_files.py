@@ -68,6 +68,7 @@ class Verdict(_Record):
     high: Number = None
     contrast: str | None = None
     withheld: str | None = None
+    other_forms: str = ""
 
 
 class Comparison(_Record):

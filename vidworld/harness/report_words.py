@@ -38,6 +38,8 @@ METRICS = {
     "a tie counts one half.",
     "surprise_auroc": "How well surprise alone separates impossible from possible clips.",
     "surprise_accuracy_usual": "The usual form: one past, two futures. An emptier scene surprises less.",
+    "surprise_accuracy_within_quad": "Quads whose possible clips together surprise less than the impossible ones.",
+    "surprise_accuracy_maximum": "As the first, by the maximum over time and not the mean: cheap cues show more.",
     "velocity_error": "Mean distance between predicted and true velocity.",
     "momentum_drift": "Change of total momentum, relative to what was there.",
     "energy_drift": "Change of total energy, relative to what was there.",
@@ -58,7 +60,7 @@ METRICS = {
     "physics_iq_mse": "Physics-IQ: pixel error.",
 }
 
-SPLITS = {"id": "ID", "ood": "OOD", "real": "real", "val": "validation"}
+SPLITS = {"id": "ID", "ood": "OOD", "recombined": "recombined", "real": "real", "val": "validation"}
 
 TARGETS = {
     "frozen": "frozen tokens: it predicts the shared tokenizer's tokens, which do not change while it learns",

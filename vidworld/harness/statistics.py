@@ -59,7 +59,8 @@ class Difference(Interval):
 def interval(values: Values, bounds: Bounds | None = None, level: float = LEVEL, seed: int = 0) -> Interval:
     """The mean over clips and runs with its interval; NaN clips are left out.
 
-    bounds: the range that the mean can have; (0, inf) for counts. The same seed gives the same interval.
+    bounds: the range that the mean can have; (0, inf) for counts. The interval of what has none, but no value
+    below zero either (an error), does not go below zero. The same seed gives the same interval.
 
     Raises: UserError for a mean outside the bounds.
     """
@@ -82,6 +83,8 @@ def interval(values: Values, bounds: Bounds | None = None, level: float = LEVEL,
         low, high = mean - math.hypot(mean - low, half), mean + math.hypot(high - mean, half)
     if bounds is not None:
         low, high = max(low, bounds[0]), min(high, bounds[1])
+    elif values.min() >= 0:
+        low = max(low, 0.0)
     return Interval(mean, low, high, n)
 
 

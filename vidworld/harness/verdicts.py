@@ -16,6 +16,12 @@ READOUT = "pixels"
 """Rollouts are judged by the read-out that is the same for both worlds; the probe's numbers stand beside."""
 SMALLEST = 0.01
 """p-values below are given as such: two thousand draws tell them no finer, once corrected."""
+OTHER_FORMS = {
+    "surprise_accuracy_usual": "usual",
+    "surprise_accuracy_within_quad": "within a quad",
+    "surprise_accuracy_maximum": "maximum over time",
+}
+"""Further forms of surprise, which are told beside a verdict by the headline form."""
 ENOUGH = 1_000_000
 """More clips than this are as good as none: then no number is given."""
 
@@ -40,6 +46,8 @@ class Verdict:
     """What the difference is of."""
     withheld: str | None
     """Why there is no verdict, where a control reaches the law's quads."""
+    other_forms: str = ""
+    """Which world each other form of surprise finds better, where there are such."""
 
 
 def verdicts(values: Iterable[Value]) -> tuple[list[Verdict], list[Verdict]]:
@@ -54,6 +62,8 @@ def verdicts(values: Iterable[Value]) -> tuple[list[Verdict], list[Verdict]]:
     further: list[Verdict] = []
     for key in sorted(_judged(tables), key=lambda key: (key.metric != "surprise_accuracy", key.law)):
         verdict = _verdict(key, tables, reasons.get((key.law, key.split, key.metric)))
+        if key.metric == "surprise_accuracy":
+            verdict = replace(verdict, other_forms=_other_forms(key, tables))
         if key.law in primary:
             further.append(verdict)
         else:
@@ -90,6 +100,17 @@ def _verdict(key: Key, tables: Mapping[Key, Table], reason: str | None) -> Verdi
         key.law, key.metric, key.task, "", None, found.p_value, found.value, found.low, found.high, found.n,
         contrast, reason,
     )  # fmt: skip
+
+
+def _other_forms(key: Key, tables: Mapping[Key, Table]) -> str:
+    """What the same test says of the other forms, each by itself."""
+    said = []
+    for metric, name in OTHER_FORMS.items():
+        other = replace(key, metric=metric)
+        if other in tables and replace(other, world=PAIR[1]) in tables:
+            better = _better(_verdict(other, tables, None), METRICS[metric])
+            said.append(f"{name}: {'undecided' if better is None else NAMES[better]}")
+    return f"Better by other forms of surprise, each tested alone: {', '.join(said)}." if said else ""
 
 
 def _stated(found: list[Verdict]) -> list[Verdict]:

@@ -6,6 +6,7 @@ The possible clips lie on the diagonal. Each returns one value a quad; a tie cou
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -120,5 +121,6 @@ METRICS = (
     _accuracy("surprise_accuracy", target_matched, headline=True),
     _accuracy("surprise_accuracy_usual", usual),
     _accuracy("surprise_accuracy_within_quad", within_quad),
+    _accuracy("surprise_accuracy_maximum", partial(target_matched, aggregation="max")),
     Metric("surprise_auroc", "", "share", True, auroc, takes="surprise", bounds=(0.0, 1.0), ideal=1.0),
 )

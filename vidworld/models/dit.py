@@ -22,6 +22,8 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
     level for each chunk as in diffusion forcing (arXiv 2407.01392).
     """
 
+    _repeated_blocks = ("Block",)
+
     @register_to_config
     def __init__(
         self,

@@ -44,6 +44,8 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
     are fed back for a rollout, in the first mode through the encoder and in the others into the predictor.
     """
 
+    _repeated_blocks = ("Block",)
+
     @register_to_config
     def __init__(
         self,

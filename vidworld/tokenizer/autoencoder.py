@@ -32,6 +32,8 @@ class Autoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     A chunk is encoded and decoded without its neighbours, so a token knows nothing of the future, nor of the past.
     """
 
+    _repeated_blocks = ("Block",)
+
     @register_to_config
     def __init__(
         self,
