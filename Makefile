@@ -30,10 +30,10 @@ WORLDS := $(if $(VIDEO),$(foreach name,jepa diffusion readout,$(name)=runs/$(RUN
 export HF_HUB_OFFLINE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-short jepa diffusion readout calibrate bench test check clean
+.PHONY: help demo demo-short jepa diffusion readout calibrate bench test test-cluster test-chaos test-slurm bench-scaling check clean
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # One process needs no `accelerate launch`, which takes seconds to start; the scripts are the same under it.
 demo: .venv/installed ## train and compare both worlds, with a report (VIDEO=folder adds real videos)
@@ -60,6 +60,18 @@ bench: .venv/installed ## measure speed and memory beside peers and the machine'
 
 test: .venv/installed ## run the tests
 	$(BIN)/pytest
+
+test-chaos: .venv/installed ## kill a run 25 times at random moments: it must come to the same weights (minutes)
+	$(BIN)/pytest -m slow -n 0 tests/cluster/test_chaos.py -k 25
+
+test-cluster: .venv/installed ## runs on several processes that are stopped, killed, sharded, or hang (five kills; minutes)
+	$(BIN)/pytest -m slow tests/cluster -k "not 25" --ignore tests/cluster/test_slurm.py
+
+test-slurm: .venv/installed ## the jobs of slurm/ on a real Slurm of two nodes that is started for it (root, Debian; minutes)
+	$(BIN)/pytest -m slow -n 0 -rs tests/cluster/test_slurm.py
+
+bench-scaling: .venv/installed ## clips a second of one process and of two
+	$(BIN)/python eval/bench_scaling.py
 
 check: .venv/installed ## format, lint, types, direction of imports
 	$(BIN)/ruff format --check

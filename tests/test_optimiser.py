@@ -5,7 +5,7 @@ import torch
 from accelerate import Accelerator
 
 from vidworld.models.dit import DiffusionTransformer
-from vidworld.models.flow import flow_loss
+from vidworld.models.flow import flow_loss, shifted
 from vidworld.optimiser import Muon, make_optimisers
 from vidworld.run import compile_blocks
 from vidworld.schema import OptimiserConfig
@@ -50,7 +50,7 @@ def losses(make, prepare=lambda network: None, steps=100):
     found = []
     for _ in range(steps):
         with torch.autocast("cpu", torch.bfloat16):
-            loss = flow_loss(network, clips, 3.0)
+            loss = flow_loss(network, clips, torch.randn(8, 3, 2, 2, 8), shifted(torch.rand(8, 3), 3.0))
         loss.backward()
         for optimiser in optimisers:
             optimiser.step()

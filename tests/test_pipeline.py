@@ -109,7 +109,7 @@ def test_a_finished_run_is_not_done_again(runs, capsys):
 
 def test_a_folder_that_holds_another_configurations_model_is_not_overwritten(runs, capsys):
     assert train("jepa", runs / "jepa", "steps=7") == 2
-    assert "made from another config" in capsys.readouterr().err
+    assert "made from another configuration: steps (6, now 7)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["tokenizer", "diffusion", "jepa"])

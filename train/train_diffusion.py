@@ -4,14 +4,16 @@ accelerate launch train/train_diffusion.py --config configs/demo/diffusion.yaml 
 """
 
 import torch
+from accelerate.utils import set_seed
 
 from vidworld.checkpoint import load_model
 from vidworld.config import parse_command_line
 from vidworld.data.mixture import batch_order
+from vidworld.data.noise import generators, normal, uniform
 from vidworld.data.threads import ahead
 from vidworld.errors import run_script
 from vidworld.models.dit import DiffusionTransformer
-from vidworld.models.flow import flow_loss
+from vidworld.models.flow import flow_loss, shifted
 from vidworld.run import begin, count_flops, is_finished
 from vidworld.schema import DiffusionConfig
 from vidworld.tokenizer.autoencoder import Autoencoder
@@ -21,41 +23,41 @@ from vidworld.tokenizer.cache import cache_tokens
 def main() -> None:
     config, arguments = parse_command_line(DiffusionConfig, description=__doc__)
     tokenizer = load_model(Autoencoder, config.tokenizer)
-    fingerprint = tokenizer.fingerprint()
-    if is_finished(config, tokenizer=fingerprint):
+    sources = {"tokenizer": tokenizer.fingerprint()}
+    if is_finished(config, sources):
         return
 
     # --- network, cached tokens, and where an earlier run left off ---
+    set_seed(config.seed)
     network = DiffusionTransformer(tokenizer.channels, **vars(config.model))
-    run = begin(config, network, arguments.resume)
+    run = begin(config, network, arguments.resume, sources)
     accelerator = run.accelerator
     cache = cache_tokens(tokenizer, config.data, config.tokenizer / "tokens", accelerator)
 
-    def batch(step: int) -> torch.Tensor:
+    def batch(step: int) -> tuple[torch.Tensor, ...]:
+        """Tokens of this process' clips, their noise, and its level."""
         numbers = batch_order(step, config.batch_clips, len(cache), config.seed)
-        return cache.tokens(numbers[accelerator.process_index :: accelerator.num_processes])
-
-    part_clips = config.batch_clips // accelerator.num_processes // config.accumulation
+        tokens = cache.tokens(run.mine(numbers))
+        streams = generators(config.seed, step, run.mine(range(config.batch_clips)))
+        level = shifted(uniform(streams, tokens.shape[1] - 1), config.shift)
+        return tokens, normal(streams, *tokens[0, 1:].shape), level
 
     def loss_of_sample() -> torch.Tensor:
         with accelerator.autocast():
-            return flow_loss(network, batch(0)[:part_clips].to(accelerator.device), config.shift)
+            return flow_loss(network, *next(run.split(run.fetch(iter([batch(0)])))))
 
     run.flops_per_step = count_flops(run, loss_of_sample)
 
     # --- the loop ---
     batches = ahead(batch(step) for step in range(run.step, config.steps))
     for _ in run.steps():
-        tokens = run.fetch(batches)
-        for part in tokens.split(part_clips):
+        for tokens, noise, level in run.split(run.fetch(batches)):
             with accelerator.accumulate(run.model), accelerator.autocast():
-                loss = flow_loss(run.model, part, config.shift)
-                run.backward(loss)
-        gradient_norm = run.update()
-        run.write({"loss": loss, "gradient_norm": gradient_norm})
+                run.backward(flow_loss(run.model, tokens, noise, level))
+        run.update()
+        run.write()
 
-    run.ema.copy_to(network.parameters())
-    run.finish(tokenizer=fingerprint)
+    run.finish(run.averaged())
 
 
 if __name__ == "__main__":

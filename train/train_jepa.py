@@ -3,14 +3,17 @@
 accelerate launch train/train_jepa.py --config configs/demo/jepa.yaml [key=value ...]
 """
 
+from collections.abc import Mapping
+
 import torch
+from accelerate.utils import set_seed
 
 from vidworld.checkpoint import load_model
 from vidworld.config import parse_command_line
 from vidworld.data.mixture import batch_order
 from vidworld.data.threads import ahead
 from vidworld.errors import UserError, run_script
-from vidworld.models.jepa import JepaLoss, JointEmbeddingPredictor
+from vidworld.models.jepa import JointEmbeddingPredictor
 from vidworld.run import begin, count_flops, is_finished
 from vidworld.schema import JepaConfig
 from vidworld.tokenizer.autoencoder import Autoencoder
@@ -20,66 +23,65 @@ from vidworld.tokenizer.cache import cache_tokens
 def main() -> None:
     config, arguments = parse_command_line(JepaConfig, description=__doc__)
     tokenizer = load_model(Autoencoder, config.tokenizer)
-    fingerprint = tokenizer.fingerprint()
-    if is_finished(config, tokenizer=fingerprint):
+    sources = {"tokenizer": tokenizer.fingerprint()}
+    if is_finished(config, sources):
         return
 
     # --- network, cached tokens, and where an earlier run left off ---
+    set_seed(config.seed)
     network = JointEmbeddingPredictor(tokenizer.channels, **vars(config.model))
-    run = begin(config, network, arguments.resume)
+    run = begin(config, network, arguments.resume, sources)
     accelerator = run.accelerator
     cache = cache_tokens(tokenizer, config.data, config.tokenizer / "tokens", accelerator)
 
-    def batch(step: int) -> torch.Tensor:
+    def batch(step: int) -> tuple[torch.Tensor]:
         numbers = batch_order(step, config.batch_clips, len(cache), config.seed)
-        return cache.tokens(numbers[accelerator.process_index :: accelerator.num_processes])
-
-    part_clips = config.batch_clips // accelerator.num_processes // config.accumulation
+        return (cache.tokens(run.mine(numbers)),)
 
     def loss_of_sample() -> torch.Tensor:
         with accelerator.autocast():
-            return network(batch(0)[:part_clips].to(accelerator.device)).total
+            return network(*next(run.split(run.fetch(iter([batch(0)]))))).total
 
     run.flops_per_step = count_flops(run, loss_of_sample)
+    set_seed(config.seed)
+    untrained = JointEmbeddingPredictor(tokenizer.channels, **vars(config.model)).to(accelerator.device)
     with torch.no_grad(), accelerator.autocast():
-        first_deviation = float(
-            network(cache.tokens(range(min(64, len(cache)))).to(accelerator.device)).deviation
-        )
+        some = cache.tokens(range(min(64, len(cache)))).to(accelerator.device)
+        first_deviation = float(untrained(some).deviation)
 
     # --- the loop ---
     batches = ahead(batch(step) for step in range(run.step, config.steps))
     for _ in run.steps():
-        tokens = run.fetch(batches)
-        for part in tokens.split(part_clips):
+        for (tokens,) in run.split(run.fetch(batches)):
             with accelerator.accumulate(run.model), accelerator.autocast():
-                loss = run.model(part)
-                run.backward(loss.total)
-        gradient_norm = run.update()
+                loss = run.model(tokens)
+                run.backward(loss.total, loss._asdict())
+        run.update()
         network.update_target(config.target_decay)
-        run.write(loss._asdict() | {"gradient_norm": gradient_norm})
-        stop_if_collapsed(config, loss, run.step, first_deviation)
+        stop_if_collapsed(config, run.write(), run.step, first_deviation)
 
-    run.ema.copy_to(network.parameters())
-    run.finish(tokenizer=fingerprint)
+    run.finish(run.averaged())
 
 
-def stop_if_collapsed(config: JepaConfig, loss: JepaLoss, step: int, first_deviation: float) -> None:
-    """Ends a run whose embeddings no longer tell clips apart, every `log_every` steps after the warm-up.
+def stop_if_collapsed(
+    config: JepaConfig, told: Mapping[str, float], step: int, first_deviation: float
+) -> None:
+    """Ends a run whose embeddings no longer tell clips apart, where a step told of them, after the warm-up.
 
     Raises:
         UserError: the deviation across clips, or prediction loss over copy-last loss, has crossed its bound.
     """
-    if step % config.log_every or step < 2 * config.optimiser.warmup_steps:
+    if not told or step < 2 * config.optimiser.warmup_steps:
         return
-    deviation, least = float(loss.deviation), config.collapse_deviation * first_deviation
+    deviation, least = told["deviation"], config.collapse_deviation * first_deviation
     if deviation < least:
         raise UserError(
             f"{config.out}: collapsed at step {step}: the embeddings' deviation across clips is {deviation:.3g}, under "
             f"{least:.3g}; a larger model.regulariser_weight, or model.target=frozen, prevents it"
         )
-    if float(loss.copy_last_ratio) > config.collapse_ratio:
+    if told["copy_last_ratio"] > config.collapse_ratio:
         raise UserError(
-            f"{config.out}: predicts nothing at step {step}: its loss is {float(loss.copy_last_ratio):.2f} times that "
+            f"{config.out}: predicts nothing at step {step}: its loss is {told['copy_last_ratio']:.2f} times that "
             "of repeating the last embedding; a lower optimiser.lr may help"
         )
 

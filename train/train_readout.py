@@ -5,6 +5,7 @@ accelerate launch train/train_readout.py --config configs/demo/readout.yaml [key
 
 import torch
 import torch.nn.functional as F
+from accelerate.utils import set_seed
 
 from vidworld.checkpoint import load_model
 from vidworld.config import parse_command_line
@@ -14,7 +15,7 @@ from vidworld.data.simulated import SimulatedClips
 from vidworld.data.threads import ahead
 from vidworld.errors import run_script
 from vidworld.models.jepa import JointEmbeddingPredictor
-from vidworld.readout import Probe, probe_loss
+from vidworld.readout import Probe, probe_loss, shows
 from vidworld.run import begin, count_flops, is_finished
 from vidworld.schema import ReadoutConfig
 from vidworld.tokenizer.autoencoder import Autoencoder
@@ -25,13 +26,14 @@ def main() -> None:
     tokenizer = load_model(Autoencoder, config.tokenizer)
     jepa = None if config.jepa is None else load_model(JointEmbeddingPredictor, config.jepa)
     sources = {"tokenizer": tokenizer.fingerprint(), "jepa": None if jepa is None else str(config.jepa)}
-    if is_finished(config, **sources):
+    if is_finished(config, sources):
         return
 
     # --- network, clips with their true tracks, and where an earlier run left off ---
     shape, data = config.data.shape, config.data
     grid = tokenizer.grid_of(shape.num_frames, shape.height_px, shape.width_px)
     channels = tokenizer.channels if jepa is None else jepa.embedding_channels
+    set_seed(config.seed)
     network = Probe(
         channels,
         tokenizer.channels,
@@ -41,7 +43,7 @@ def main() -> None:
         config.depth,
         decodes=jepa is not None,
     )
-    run = begin(config, network, arguments.resume)
+    run = begin(config, network, arguments.resume, sources)
     accelerator = run.accelerator
     device = accelerator.device
     tokenizer, jepa = tokenizer.to(device), None if jepa is None else jepa.to(device)
@@ -53,36 +55,41 @@ def main() -> None:
         """Each batch is of one scenario, so that its clips have equally many objects."""
         source = sources_of_clips[step % len(sources_of_clips)]
         numbers = batch_order(step, config.batch_clips, len(source), config.seed)
-        clips = source.clips(numbers[accelerator.process_index :: accelerator.num_processes])
+        clips = source.clips(run.mine(numbers))
         assert clips.tracks is not None
         return clips.frames, clips.tracks
 
-    def loss_of(model: Probe, frames: torch.Tensor, tracks: Tracks) -> torch.Tensor:
+    def discs_in_a_part(tracks: Tracks) -> torch.Tensor:
+        """How many show, on average over the parts of a batch and the processes."""
+        shown = shows(tracks).sum().to(device) / config.accumulation
+        return run.mean(shown).clamp_min(1)
+
+    def loss_of(model: Probe, frames: torch.Tensor, tracks: Tracks, discs: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
             tokens = tokenizer.encode(frames)
             embeddings = tokens if jepa is None else jepa.embeddings(tokens)
-        loss = probe_loss(model(embeddings), tracks, embeddings.shape[2:4])
+        loss = probe_loss(model(embeddings), tracks, embeddings.shape[2:4], discs)
         return loss if network.decoder is None else loss + F.mse_loss(network.decoder(embeddings), tokens)
 
     def loss_of_sample() -> torch.Tensor:
-        frames, tracks = batch(0)
+        frames, tracks = run.fetch(iter([batch(0)]))
         with accelerator.autocast():
-            return loss_of(network, frames.to(device), tracks)
+            return loss_of(network, frames, tracks, discs_in_a_part(tracks))
 
     run.flops_per_step = count_flops(run, loss_of_sample)
 
     # --- the loop ---
     batches = ahead(batch(step) for step in range(run.step, config.steps))
     for _ in run.steps():
-        frames, tracks = run.fetch(batches)
-        with accelerator.autocast():
-            loss = loss_of(run.model, frames, tracks)
-            run.backward(loss)
-        gradient_norm = run.update()
-        run.write({"loss": loss, "gradient_norm": gradient_norm})
+        batch_now = run.fetch(batches)
+        discs = discs_in_a_part(batch_now[1])
+        for frames, tracks in run.split(batch_now):
+            with accelerator.accumulate(run.model), accelerator.autocast():
+                run.backward(loss_of(run.model, frames, tracks, discs))
+        run.update()
+        run.write()
 
-    run.ema.copy_to(network.parameters())
-    run.finish(**sources)
+    run.finish(run.averaged())
 
 
 if __name__ == "__main__":

@@ -4,9 +4,11 @@ accelerate launch train/train_tokenizer.py --config configs/demo/tokenizer.yaml 
 """
 
 import torch
+from accelerate.utils import set_seed
 
 from vidworld.config import parse_command_line
 from vidworld.data.mixture import Mixture, batch_order
+from vidworld.data.noise import generators, normal
 from vidworld.data.threads import ahead
 from vidworld.errors import run_script
 from vidworld.run import begin, count_flops, is_finished
@@ -20,6 +22,7 @@ def main() -> None:
         return
 
     # --- clips, network, and where an earlier run left off ---
+    set_seed(config.seed)
     clips = Mixture(config.data)
     shape = config.data.shape
     network = Autoencoder(
@@ -30,35 +33,34 @@ def main() -> None:
     run = begin(config, network, arguments.resume)
     accelerator = run.accelerator
 
-    def batch(step: int) -> torch.Tensor:
-        numbers = batch_order(step, config.batch_clips, len(clips), config.seed)
-        return clips.frames(numbers[accelerator.process_index :: accelerator.num_processes])
+    grid = network.grid_of(shape.num_frames, shape.height_px, shape.width_px)
 
-    part_clips = config.batch_clips // accelerator.num_processes // config.accumulation
-    sample = batch(0)[:part_clips].to(accelerator.device)
+    def batch(step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Frames of this process' clips, and the noise of their latents."""
+        numbers = batch_order(step, config.batch_clips, len(clips), config.seed)
+        streams = generators(config.seed, step, run.mine(range(config.batch_clips)))
+        return clips.frames(run.mine(numbers)), normal(streams, *grid, network.channels)
 
     def loss_of_sample() -> torch.Tensor:
         with accelerator.autocast():
-            return network(sample, config.kl_weight).total
+            return network(*next(run.split(run.fetch(iter([batch(0)])))), config.kl_weight).total
 
     run.flops_per_step = count_flops(run, loss_of_sample)
 
     # --- the loop ---
     batches = ahead(batch(step) for step in range(run.step, config.steps))
     for _ in run.steps():
-        frames = run.fetch(batches)
-        for part in frames.split(part_clips):
+        for frames, noise in run.split(run.fetch(batches)):
             with accelerator.accumulate(run.model), accelerator.autocast():
-                loss = run.model(part, config.kl_weight)
-                run.backward(loss.total)
-        gradient_norm = run.update()
-        psnr_db = -10 * loss.reconstruction.detach().log10()
-        run.write({"loss": loss.total, "psnr_db": psnr_db, "kl": loss.kl, "gradient_norm": gradient_norm})
+                loss = run.model(frames, noise, config.kl_weight)
+                run.backward(loss.total, {"psnr_db": -10 * loss.reconstruction.log10(), "kl": loss.kl})
+        run.update()
+        run.write()
 
     # --- the averaged weights, and the statistics that its tokens are normalised with ---
-    run.ema.copy_to(network.parameters())
-    network.eval().fit_statistics(clips.frames(range(min(512, len(clips)))).to(accelerator.device))
-    run.finish(fingerprint=network.fingerprint())
+    model = run.averaged()
+    model.fit_statistics(clips.frames(range(min(512, len(clips)))).to(accelerator.device))
+    run.finish(model, fingerprint=model.fingerprint())
 
 
 if __name__ == "__main__":

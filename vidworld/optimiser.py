@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from transformers import get_wsd_schedule
 
 from vidworld.schema import OptimiserConfig
+from vidworld.sharding import spread_as, whole
 
 MOMENTUM = 0.95
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
@@ -23,13 +24,23 @@ class Muon(Optimizer):
 
     Source: Muon (arXiv 2502.16982), with updates scaled to AdamW's. Equals torch.optim.Muon with `match_rms_adamw` to
     the rounding of bf16, which takes the matrices one by one.
+
+    `precision` is that in which they are made orthogonal: in bf16 what two processes round otherwise than one grows to
+    3e-4 of the loss within 50 steps, in float32 it stays under 1e-6 (DECISIONS.md, 2026-11-22).
     """
 
-    def __init__(self, matrices: Iterable[nn.Parameter], lr: float, weight_decay: float) -> None:
+    def __init__(
+        self,
+        matrices: Iterable[nn.Parameter],
+        lr: float,
+        weight_decay: float,
+        precision: torch.dtype = torch.bfloat16,
+    ) -> None:
         super().__init__(matrices, {"lr": lr, "weight_decay": weight_decay})
+        self.precision = precision
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Takes a step; returns what the closure does."""
         loss = None
         if closure is not None:
@@ -47,7 +58,7 @@ class Muon(Optimizer):
     def _update(self, matrices: list[nn.Parameter], lr: float, weight_decay: float) -> None:
         """Moves matrices of one shape; one after another where they are not multiplied, to stay in the cache."""
         aims = torch.empty(
-            (len(matrices), *matrices[0].shape), dtype=torch.bfloat16, device=matrices[0].device
+            (len(matrices), *matrices[0].shape), dtype=self.precision, device=matrices[0].device
         )
         for aim, matrix in zip(aims, matrices, strict=True):
             assert matrix.grad is not None
@@ -55,10 +66,10 @@ class Muon(Optimizer):
             if not state:
                 state["momentum_buffer"] = torch.zeros_like(matrix)
             momentum = state["momentum_buffer"].lerp_(matrix.grad, 1 - MOMENTUM)
-            aim.copy_(matrix.grad.lerp(momentum, MOMENTUM))  # Nesterov's
+            aim.copy_(whole(matrix.grad.lerp(momentum, MOMENTUM)))  # Nesterov's
         scale = 0.2 * max(matrices[0].shape) ** 0.5  # arXiv 2502.16982, eq. 4
         for direction, matrix in zip(orthogonalised(aims), matrices, strict=True):
-            matrix.mul_(1 - lr * weight_decay).add_(direction, alpha=-lr * scale)
+            matrix.mul_(1 - lr * weight_decay).add_(spread_as(direction, matrix), alpha=-lr * scale)
 
 
 def orthogonalised(
@@ -75,7 +86,9 @@ def orthogonalised(
     return x.mT if tall else x
 
 
-def make_optimisers(model: nn.Module, config: OptimiserConfig) -> list[Optimizer]:
+def make_optimisers(
+    model: nn.Module, config: OptimiserConfig, precision: torch.dtype = torch.bfloat16
+) -> list[Optimizer]:
     """Muon for the matrices and AdamW for all else, or AdamW alone; one learning rate serves both.
 
     Muon halves the steps to a loss here (DECISIONS.md, 2026-11-22).
@@ -87,7 +100,7 @@ def make_optimisers(model: nn.Module, config: OptimiserConfig) -> list[Optimizer
         AdamW(others, lr=config.lr, betas=(0.9, 0.95), weight_decay=config.weight_decay, fused=True)
     ]
     if matrices:
-        optimisers.append(Muon(matrices, lr=config.lr, weight_decay=config.weight_decay))
+        optimisers.append(Muon(matrices, lr=config.lr, weight_decay=config.weight_decay, precision=precision))
     return optimisers
 
 

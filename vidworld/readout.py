@@ -1,13 +1,13 @@
 """Read-outs: from what a world produces to tracks, by looking at decoded pixels or by a trained probe."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from vidworld.data.clip import WORLD_SIZE, Tracks
@@ -123,7 +123,7 @@ class Probe(ModelMixin, ConfigMixin):  # type: ignore[misc]
     to the shared tokenizer's.
     """
 
-    _repeated_blocks = ("Block",)
+    _repeated_blocks: ClassVar[list[str]] = ["Block"]
 
     @register_to_config
     def __init__(
@@ -177,10 +177,21 @@ class Probe(ModelMixin, ConfigMixin):  # type: ignore[misc]
         return torch.where((answers.seen.gather(2, index) > 0)[..., None], place * WORLD_SIZE, torch.nan)
 
 
-def probe_loss(answers: Answers, truth: Tracks, grid: Sequence[int]) -> Float[Tensor, ""]:
-    """Distance where a disc shows, the entropy of whether it does, and that of which cell holds its middle."""
+def shows(truth: Tracks) -> Bool[Tensor, "clip time object"]:
+    """Whether so much of a disc shows that it is to be found."""
+    return truth.present & (truth.visible > 0.5)
+
+
+def probe_loss(
+    answers: Answers, truth: Tracks, grid: Sequence[int], discs: float | Tensor
+) -> Float[Tensor, ""]:
+    """Distance where a disc shows, the entropy of whether it does, and that of which cell holds its middle.
+
+    `discs` show in these clips, or on average in as many of the batch that they are part of: what the first and the
+    last are divided by, so that the parts' mean is the loss of the whole batch.
+    """
     device, frames = answers.seen.device, answers.seen.shape[1]
-    seen = (truth.present & (truth.visible > 0.5)).to(device)
+    seen = shows(truth).to(device)
     place = (truth.position.nan_to_num() / WORLD_SIZE).float().to(device)
     # Padding objects may share a colour with a disc of the clip; what is not seen adds nothing.
     index = palette_index(truth.color).to(device)[:, None, :].expand(-1, frames, -1)
@@ -189,9 +200,8 @@ def probe_loss(answers: Answers, truth: Tracks, grid: Sequence[int]) -> Float[Te
     target = target.scatter_add(2, index[..., None].expand(-1, -1, -1, 2), place * seen[..., None])
     h, w = grid
     cell = (target[..., 1] * h).long().clamp(0, h - 1) * w + (target[..., 0] * w).long().clamp(0, w - 1)
-    count = shown.sum().clamp_min(1)
-    distance = ((answers.place - target).abs().sum(-1) * shown).sum() / count
-    which = (F.cross_entropy(answers.attention.movedim(-1, 1), cell, reduction="none") * shown).sum() / count
+    distance = ((answers.place - target).abs().sum(-1) * shown).sum() / discs
+    which = (F.cross_entropy(answers.attention.movedim(-1, 1), cell, reduction="none") * shown).sum() / discs
     return 10 * distance + which + F.binary_cross_entropy_with_logits(answers.seen, shown)
 
 

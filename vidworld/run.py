@@ -1,13 +1,16 @@
 """The state of a training run and the few things that every training script does with it."""
 
 import time
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NoReturn
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import send_to_device
+from accelerate.utils import InitProcessGroupKwargs, broadcast_object_list, send_to_device, set_seed
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.training_utils import EMAModel
 from torch import Tensor
@@ -16,14 +19,33 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
-from vidworld.checkpoint import checkpoints, load_checkpoint, read_budget, save_checkpoint, save_model
+from vidworld.checkpoint import (
+    CheckpointWriter,
+    load_checkpoint,
+    newest_checkpoint,
+    read_budget,
+    save_checkpoint,
+    save_model,
+)
 from vidworld.config import resolved
 from vidworld.errors import UserError
+from vidworld.interruption import EXIT_CODE, Interruption
 from vidworld.optimiser import count_parameters, make_optimisers, make_schedule
 from vidworld.record import RunLog, prepare_folder
 from vidworld.schema import TrainConfig
+from vidworld.sharding import whole
+from vidworld.spikes import Spikes, keep_batch
+from vidworld.state import State, averages, restore, state_of
+from vidworld.watchdog import Heartbeat, Watchdog
 
-Batch = TypeVar("Batch")
+FREE = ("out", "tokenizer", "jepa", "log_every", "save_every", "keep", "timeout_s", "compile")
+"""Keys that a run may go on with other values of: they change no weight (which model is read is told by what it holds,
+not by where it lies)."""
+
+Sources = Mapping[str, str | None]
+"""The models that a training reads, by name, each told by what it holds."""
+Batch = tuple[Any, ...]
+"""Tensors, or anything with `at`, of which each clip of the batch has one."""
 
 
 @dataclass
@@ -31,25 +53,51 @@ class Run:
     """Everything that changes while a network trains."""
 
     config: TrainConfig
+    sources: Sources
     accelerator: Accelerator
     network: ModelMixin
     """The network itself, with its weights and methods."""
     model: Callable[..., Any]
     """The same as the loop calls it: wrapped for several processes."""
+    kind: type[ModelMixin]
+    """What the network was before it was wrapped."""
     optimisers: list[Optimizer]
     schedules: list[LambdaLR]
     ema: EMAModel
     log: RunLog
+    spikes: Spikes
     step: int
     flops_per_step: int = 0
     waited_s: float = 0.0
     started_s: float = field(default_factory=time.monotonic)
 
+    def __post_init__(self) -> None:
+        me, all_of_us = self.accelerator.process_index, self.accelerator.num_processes
+        who = f"{self.config.out}, process {me} of {all_of_us}" if all_of_us > 1 else str(self.config.out)
+        self.interruption = Interruption()
+        self.watchdog = Watchdog(self.config.timeout_s, who)
+        self.heartbeat = Heartbeat(self.config.out, self.config.steps, self.step)
+        self.writer = CheckpointWriter(self.config.out, self.config.keep)
+        self.stopping = False
+        self._saved_step = self.step
+        self._losses: list[float] = []  # since the last checkpoint
+        self._batch: Batch = ()
+        self._parts: list[Mapping[str, Tensor]] = []
+        self._told: dict[str, Tensor] = {}
+
+    # --- what a loop calls, in its order ---
+
     def steps(self) -> Iterator[int]:
-        """The numbers of the steps to do, under a progress bar; where asked, blocks are compiled from here on."""
+        """The numbers of the steps to do, under a progress bar; every draw of a step follows from its number.
+
+        Where asked, blocks are compiled from here on.
+
+        Raises:
+            SystemExit: with code 75, after saving, where any process was asked to stop.
+        """
         if self.config.compile:
             compile_blocks(self.network, self.accelerator)
-        yield from tqdm(
+        bar = tqdm(
             range(self.step, self.config.steps),
             initial=self.step,
             total=self.config.steps,
@@ -57,79 +105,215 @@ class Run:
             unit="step",
             disable=None if self.accelerator.is_main_process else True,
         )
+        try:
+            with bar, self.watchdog.watching():
+                for step in bar:
+                    set_seed((self.config.seed * 1_000_003 + step) % 2**32)
+                    yield step
+                    self.watchdog.beat(f"step {self.step}")
+                    if self.accelerator.is_main_process:
+                        self.heartbeat.beat(self.step)
+                    if self.stopping and self.step < self.config.steps:
+                        self.stop()
+        except BaseException:  # also the end of a loop that an error has left
+            self.interruption.release()
+            raise
 
     def fetch(self, batches: Iterator[Batch]) -> Batch:
         """The next batch on the device; the time that it keeps the step waiting is counted."""
         asked = time.monotonic()
-        batch: Batch = send_to_device(next(batches), self.accelerator.device, non_blocking=True)
+        self._batch = send_to_device(next(batches), self.accelerator.device, non_blocking=True)
         self.waited_s += time.monotonic() - asked
-        return batch
+        return self._batch
 
-    def backward(self, loss: Tensor) -> None:
-        """Adds the gradient of one part of a batch.
+    def split(self, batch: Batch) -> Iterator[Batch]:
+        """The parts that a process' share of a batch is worked through in."""
+        for number in range(self.config.accumulation):
+            some = slice(number * self.part_clips, (number + 1) * self.part_clips)
+            yield tuple(whole[some] if isinstance(whole, Tensor) else whole.at(some) for whole in batch)
+
+    def backward(self, loss: Tensor, told: Mapping[str, Tensor] | None = None) -> None:
+        """Adds the gradient of one part of a batch; what else it told is logged."""
+        self.accelerator.backward(loss)
+        self._parts.append({"loss": loss.detach()} | {k: v.detach() for k, v in (told or {}).items()})
+
+    def update(self) -> None:
+        """Takes the optimisers' step, or skips it where the loss is a spike.
 
         Raises:
-            UserError: the loss is no number.
+            UserError: there were too many spikes.
         """
-        if not torch.isfinite(loss.detach()):
-            raise UserError(
-                f"{self.config.out}: the loss of step {self.step} is {loss.item()}; a lower optimiser.lr may help"
-            )
-        self.accelerator.backward(loss)
-
-    def update(self) -> float:
-        """Takes the optimisers' step and returns the gradient's norm before clipping."""
-        norm = self.accelerator.clip_grad_norm_(self.network.parameters(), self.config.optimiser.clip_norm)
+        norm = float(whole(self._clip(self.network.parameters(), self.config.optimiser.clip_norm)))
+        self._told = {
+            name: torch.stack([part[name] for part in self._parts]).mean() for name in self._parts[0]
+        }
+        self._parts = []
+        # All processes must agree: one that skips or stops by itself leaves the others waiting.
+        asked = torch.tensor(float(bool(self.interruption.name)), device=self.accelerator.device)
+        loss, stopping = self.mean(torch.stack((self._told["loss"].float(), asked))).tolist()
+        self._told["gradient_norm"] = asked.new_tensor(norm)
+        self.stopping = stopping > 0
+        scaler = self.accelerator.scaler  # skips by itself where its own scale was too large
+        spike = self.spikes.is_one(loss, 0.0 if scaler else norm)
+        if spike:
+            self._keep(loss, norm)
         for optimiser, schedule in zip(self.optimisers, self.schedules, strict=True):
-            optimiser.step()
-            schedule.step()
+            if not spike:
+                optimiser.step()
             optimiser.zero_grad()
-        self.ema.step(self.network.parameters())
+            with warnings.catch_warnings(action="ignore"):  # a schedule goes on over a step that is skipped
+                schedule.step()
+        if not spike:
+            self.ema.step(self.network.parameters())
+            self._losses.append(loss)
+        elif scaler:
+            scaler.update()
         self.step += 1
-        return float(norm)
+        if self.spikes.too_many:
+            raise UserError(
+                f"{self.config.out}: stopped at step {self.step}, as the losses of {self.config.spikes.most} of the "
+                f"last {self.config.spikes.window} steps were spikes or no numbers (the last is {loss:.4g}); a lower "
+                "optimiser.lr may help, and their batches are in spikes/"
+            )
 
-    def write(self, values: dict[str, Any]) -> None:
-        """Logs the values every `log_every` steps and saves a checkpoint every `save_every`."""
+    def write(self) -> dict[str, float]:
+        """What the batch told, over all its parts and processes, every `log_every` steps; else nothing.
+
+        Saves a checkpoint every `save_every`.
+        """
+        numbers: dict[str, float] = {}
         if self.step % self.config.log_every == 0 or self.step == self.config.steps:
-            numbers: dict[str, float] = {
-                k: float(v.detach() if isinstance(v, Tensor) else v) for k, v in values.items()
-            }
-            numbers |= {
-                "lr": float(self.schedules[0].get_last_lr()[0]),
-                "data_wait_share": self.data_wait_share,
-            }
+            told = torch.stack([value.float() for value in self._told.values()])
+            numbers = dict(zip(self._told, self.mean(told).tolist(), strict=True))
+            numbers["lr"] = float(self.schedules[0].get_last_lr()[0])
+            numbers["skipped"] = self.spikes.skipped
+            numbers["data_wait_share"] = self.data_wait_share
             self.log.write(self.step, numbers)
         if self.step % self.config.save_every == 0 and self.step < self.config.steps:
-            save_checkpoint(self.accelerator, self.config.out, self.step)
+            state = self.state()
+            if self.accelerator.is_main_process:
+                self.writer.save(self.step, state)
+        return numbers
+
+    def averaged(self) -> ModelMixin:
+        """A network of its own with the averaged weights, the same on every process."""
+        arguments = {k: v for k, v in self.network.config.items() if not k.startswith("_")}
+        model = self.kind(**arguments)
+        averaged = self.network.state_dict() | dict(averages(self.network, self.ema))
+        model.load_state_dict({name: whole(value) for name, value in averaged.items()})
+        model.to(self.accelerator.device).eval()
+        return model
+
+    def finish(self, model: ModelMixin, **record: object) -> None:
+        """Writes the finished model and what it cost, and waits until it is there."""
+        self.log.close()
+        if self.accelerator.is_main_process:
+            self.writer.wait()
+            budget = {
+                "config": resolved(self.config),
+                "parameters": count_parameters(model),
+                "steps": self.config.steps,
+                "skipped_steps": self.spikes.skipped,
+                "clips_seen": self.config.steps * self.config.batch_clips,
+                "training_flops": self.flops_per_step * self.config.steps,
+                "seconds": round(self.log.seconds, 1),
+                **self.sources,
+                **record,
+            }
+            save_model(model, self.config.out, budget)
+            print(
+                f"{self.config.out}: {self.config.steps} steps in {self.log.seconds:.0f} s, "
+                f"waiting for data {self.data_wait_share:.1%} of the time"
+            )
+        self._part_company()
+
+    # --- the rest ---
+
+    @property
+    def part_clips(self) -> int:
+        """Clips that one process works through at once."""
+        return self.config.batch_clips // int(self.accelerator.num_processes) // self.config.accumulation
 
     @property
     def data_wait_share(self) -> float:
         """Part of the time so far that steps waited for their data."""
         return self.waited_s / max(1e-9, time.monotonic() - self.started_s)
 
-    def finish(self, **record: object) -> None:
-        """Writes the model with its averaged weights, and what it cost."""
-        self.accelerator.wait_for_everyone()
+    def mine(self, numbers: Sequence[int]) -> Sequence[int]:
+        """This process' share of the numbers of a batch."""
+        return numbers[self.accelerator.process_index :: self.accelerator.num_processes]
+
+    def mean(self, value: Tensor) -> Tensor:
+        """The mean over processes."""
+        mean: Tensor = self.accelerator.reduce(value, "mean")
+        return mean
+
+    def state(self) -> State:
+        """What a checkpoint of this step holds. All processes must call it."""
+        state = state_of(self.network, self.ema, self._plain_optimisers(), self.schedules)
+        scaler = self.accelerator.scaler
+        state.numbers.update(
+            config=resolved(self.config),
+            sources=dict(self.sources),
+            processes=self.accelerator.num_processes,
+            scaler=None if scaler is None else scaler.state_dict(),
+            spikes=self.spikes.state(),
+            loss=sum(self._losses) / len(self._losses) if self._losses else None,
+        )
+        self._losses, self._saved_step = [], self.step
+        return state
+
+    def restore(self, state: State) -> None:
+        """Sets everything to what `state` holds."""
+        restore(state, self.network, self.ema, self._plain_optimisers(), self.schedules)
+        self.spikes.restore(state.numbers["spikes"])
+        if self.accelerator.scaler is not None and state.numbers["scaler"] is not None:
+            self.accelerator.scaler.load_state_dict(state.numbers["scaler"])
+
+    def stop(self) -> NoReturn:
+        """Saves and exits, to be started again.
+
+        Raises:
+            UserError: the checkpoint cannot be written.
+        """
+        state = None if self._saved_step == self.step else self.state()
         self.log.close()
-        if not self.accelerator.is_main_process:
-            return
-        budget = {
-            "config": resolved(self.config),
-            "parameters": count_parameters(self.network),
-            "steps": self.config.steps,
-            "clips_seen": self.config.steps * self.config.batch_clips,
-            "training_flops": self.flops_per_step * self.config.steps,
-            "seconds": round(self.log.seconds, 1),
-            **record,
-        }
-        save_model(self.network, self.config.out, budget)
-        print(
-            f"{self.config.out}: {self.config.steps} steps in {self.log.seconds:.0f} s, "
-            f"waiting for data {self.data_wait_share:.1%} of the time"
+        if self.accelerator.is_main_process:
+            self.writer.wait(must=True)
+            if state is not None:
+                save_checkpoint(self.config.out, self.step, state, self.config.keep)
+            print(
+                f"{self.config.out}: asked to stop ({self.interruption.name or 'another process was'}), saved at step "
+                f"{self.step} of {self.config.steps}; started again it goes on from there (exit code {EXIT_CODE})",
+                flush=True,
+            )
+        self._part_company()
+        raise SystemExit(EXIT_CODE)
+
+    def _clip(self, parameters: Iterator[Tensor], most: float) -> Tensor:
+        norm: Tensor = self.accelerator.clip_grad_norm_(parameters, most)
+        return norm
+
+    def _keep(self, loss: float, norm: float) -> None:
+        """Puts the batch of a spike where it can be looked at."""
+        told = {"loss": loss, "gradient_norm": norm}
+        path = keep_batch(self.config.out, self.step, self.accelerator.process_index, self._batch, told)
+        self.accelerator.print(
+            f"{self.config.out}: skipped step {self.step}, loss {loss:.4g}; its batch: {path}"
         )
 
+    def _plain_optimisers(self) -> list[Optimizer]:
+        """The optimisers without what accelerate wraps them in."""
+        return [getattr(optimiser, "optimizer", optimiser) for optimiser in self.optimisers]
 
-def is_finished(config: TrainConfig, **record: object) -> bool:
+    def _part_company(self) -> None:
+        """Ends what processes have in common, when the first of them is done with writing."""
+        self.interruption.release()
+        self.accelerator.wait_for_everyone()
+        self.accelerator.end_training()
+
+
+def is_finished(config: TrainConfig, sources: Sources | None = None) -> bool:
     """Whether the run folder holds the model of this very configuration, which is then said.
 
     Raises:
@@ -138,46 +322,44 @@ def is_finished(config: TrainConfig, **record: object) -> bool:
     if not (config.out / "model" / "budget.json").exists():
         return False
     budget = read_budget(config.out)
-    wanted = {"config": resolved(config), **record}
-    differing = sorted(key for key, value in wanted.items() if budget.get(key) != value)
-    if differing:
+    if differing := _differing(budget.get("config"), budget, config, sources or {}):
         raise UserError(
-            f"{config.out}: holds a model made from another {' and '.join(differing)}; "
+            f"{config.out}: holds a model made from another configuration: {', '.join(differing)}; "
             "choose another out=FOLDER, or remove that one"
         )
     print(f"{config.out}: finished before, from the same configuration; nothing to do")
     return True
 
 
-def begin(config: TrainConfig, network: ModelMixin, resume: bool) -> Run:
-    """A run at its first step, or at that of the newest checkpoint in its folder.
+def begin(config: TrainConfig, network: ModelMixin, resume: bool, sources: Sources | None = None) -> Run:
+    """A run at its first step, or at that of the newest whole checkpoint in its folder.
 
     Raises:
-        UserError: the folder cannot be written, or `resume` is asked for with nothing there.
+        UserError: the folder cannot be written, its checkpoint is of another configuration, or `resume` is asked for
+            with nothing there.
     """
     accelerator = Accelerator(
-        mixed_precision=config.mixed_precision, gradient_accumulation_steps=config.accumulation
+        mixed_precision=config.mixed_precision,
+        gradient_accumulation_steps=config.accumulation,
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(seconds=config.timeout_s))],
     )
-    share = config.batch_clips / accelerator.num_processes / config.accumulation
-    if share != int(share):
+    shares = accelerator.num_processes * config.accumulation
+    if config.batch_clips % shares:
         raise UserError(
             f"batch_clips={config.batch_clips} does not divide into {accelerator.num_processes} processes x "
-            f"{config.accumulation} parts; choose a multiple of {accelerator.num_processes * config.accumulation}"
+            f"{config.accumulation} parts; choose a multiple of {shares}"
         )
     prepare_folder(config.out)
-    torch.manual_seed(config.seed + accelerator.process_index)
+    step, state = _state_to_resume(config, accelerator, resume, sources or {})
+    kind = type(network)
     network = network.to(accelerator.device).train()
-    optimisers = make_optimisers(network, config.optimiser)
+    exact = torch.float32 if config.mixed_precision == "no" else torch.bfloat16
+    optimisers = make_optimisers(network, config.optimiser, exact)
     schedules = [make_schedule(optimiser, config.optimiser, config.steps) for optimiser in optimisers]
     model, *prepared = accelerator.prepare(network, *optimisers)
     ema = EMAModel(
         network.parameters(), decay=config.optimiser.ema_decay, use_ema_warmup=True, power=0.9, foreach=True
     )
-    accelerator.register_for_checkpointing(ema, *schedules)
-    step = 0
-    if resume or checkpoints(config.out):
-        step = load_checkpoint(accelerator, config.out)
-        accelerator.print(f"{config.out}: going on from step {step}")
     log = RunLog(
         config.out,
         config,
@@ -185,7 +367,24 @@ def begin(config: TrainConfig, network: ModelMixin, resume: bool) -> Run:
         main=accelerator.is_main_process,
         resumed_step=step if step else None,
     )
-    return Run(config, accelerator, network, model, prepared, schedules, ema, log, step)
+    run = Run(
+        config,
+        sources or {},
+        accelerator,
+        network,
+        model,
+        kind,
+        prepared,
+        schedules,
+        ema,
+        log,
+        Spikes(config.spikes),
+        step,
+    )
+    if state is not None:
+        run.restore(state)
+        accelerator.print(f"{config.out}: going on from step {step}")
+    return run
 
 
 def compile_blocks(network: ModelMixin, accelerator: Accelerator) -> None:
@@ -214,12 +413,58 @@ def count_flops(run: Run, one_part: Callable[[], Tensor]) -> int:
 
     Measured by torch's counter on one part, whose gradient is dropped.
     """
-    states = torch.get_rng_state()
     counter = FlopCounterMode(display=False)
     with counter:
         one_part().backward()
     run.network.zero_grad(set_to_none=True)
-    torch.set_rng_state(states)
     parts: int = run.config.accumulation * run.accelerator.num_processes
     per_part: int = counter.get_total_flops()
     return per_part * parts
+
+
+def _state_to_resume(
+    config: TrainConfig, accelerator: Accelerator, resume: bool, sources: Sources
+) -> tuple[int, State | None]:
+    """The step to go on from and what was saved at it: that which the main process finds whole."""
+    found: list[tuple[int, Path] | None] = [None]
+    if accelerator.is_main_process:
+        found = [newest_checkpoint(config.out)]
+    (newest,) = broadcast_object_list(found)
+    if newest is None:
+        if resume:
+            raise UserError(
+                f"{config.out}: no checkpoint to resume from; leave out --resume to start a new run there"
+            )
+        return 0, None
+    step, path = newest
+    state = load_checkpoint(path)
+    saved = state.numbers
+    if differing := _differing(saved["config"], saved["sources"], config, sources):
+        raise UserError(
+            f"{path}: is of another configuration: {', '.join(differing)}; choose another out=FOLDER, or the "
+            "configuration in its config.yaml"
+        )
+    return step, state
+
+
+def _differing(
+    saved: Any, saved_sources: Mapping[str, Any], config: TrainConfig, sources: Sources
+) -> list[str]:
+    """Each key that matters and that was saved with another value, with both values."""
+    before, now = (
+        {k: v for k, v in _flat(c).items() if k.split(".")[0] not in FREE} for c in (saved, resolved(config))
+    )
+    before |= {f"the {name} that is read": saved_sources.get(name) for name in sources}
+    now |= {f"the {name} that is read": value for name, value in sources.items()}
+    return [
+        f"{key} ({before.get(key)}, now {now.get(key)})"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key)
+    ]
+
+
+def _flat(value: Any, above: str = "") -> dict[str, Any]:
+    """Every leaf of nested dicts by its dotted key."""
+    if not isinstance(value, dict):
+        return {above.removesuffix("."): value}
+    return {k: v for name, inner in value.items() for k, v in _flat(inner, f"{above}{name}.").items()}

@@ -9,6 +9,7 @@ from vidworld.config import schema
 
 Positive = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -62,6 +63,30 @@ class OptimiserConfig:
 
 
 @schema
+class KeepConfig:
+    """Which checkpoints stay."""
+
+    last: Positive = 2
+    """The newest, and those before it in case the newest is broken."""
+    best: NotNegative = 1
+    """Those with the lowest mean loss since the checkpoint before."""
+    every: NotNegative = 0
+    """Those whose step is a multiple of this (0: none)."""
+
+
+@schema
+class SpikeConfig:
+    """Which updates are skipped, and when a run is given up."""
+
+    ratio: PositiveFloat = 10.0
+    """A loss is a spike that is this many times the median of those before it, or no number."""
+    window: Positive = 50
+    """Steps that are looked back at; before there are as many, only what is no number is a spike."""
+    most: Positive = 10
+    """Spikes in a window with which the run ends."""
+
+
+@schema
 class TrainConfig:
     """What every training has."""
 
@@ -72,11 +97,16 @@ class TrainConfig:
     batch_clips: Positive = 32
     """Clips in one optimiser step, over all processes and accumulated parts."""
     accumulation: Positive = 1
-    """Parts that each process' share of a batch is worked through in."""
+    """Parts that each process' share of a batch is worked through in. The gradient is that of the whole batch, but for
+    the regulariser of a JEPA (model.target vcreg or sigreg), which takes its statistics of one part at a time."""
     mixed_precision: Literal["no", "bf16", "fp16"] = "bf16"
     compile: bool = False
     log_every: Positive = 20
     save_every: Positive = 500
+    keep: KeepConfig = KeepConfig()
+    spikes: SpikeConfig = SpikeConfig()
+    timeout_s: PositiveFloat = 1800.0
+    """A run ends, with a message, where a step or a collective takes longer."""
     optimiser: OptimiserConfig = OptimiserConfig()
     data: DataConfig = DataConfig()
 

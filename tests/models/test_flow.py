@@ -36,7 +36,7 @@ class Recorder(torch.nn.Module):
 
 def test_training_denoises_every_chunk_but_the_first_given_the_clean_one_before():
     network, tokens = Recorder(), torch.randn(3, 4, 2, 2, 4)
-    flow_loss(network, tokens, 3.0)
+    flow_loss(network, tokens, torch.randn(3, 3, 2, 2, 4), torch.rand(3, 3))
     ((noisy, level, previous),) = network.asked
     assert torch.equal(previous, tokens[:, :-1])
     assert noisy.shape == tokens[:, 1:].shape
@@ -49,8 +49,9 @@ def test_training_denoises_every_chunk_but_the_first_given_the_clean_one_before(
 def test_the_loss_is_the_squared_error_of_the_clean_chunks():
     """A network that knows the answer has none; one that says zero is wrong by the tokens, unit normals."""
     tokens = torch.randn(200, 4, 4, 4, 4)
-    assert float(flow_loss(Recorder(tokens[:, 1:]), tokens, 3.0)) == 0.0
-    assert float(flow_loss(Recorder(), tokens, 3.0)) == pytest.approx(1.0, rel=0.03)
+    drawn = torch.randn(200, 3, 4, 4, 4), torch.rand(200, 3)
+    assert float(flow_loss(Recorder(tokens[:, 1:]), tokens, *drawn)) == 0.0
+    assert float(flow_loss(Recorder(), tokens, *drawn)) == pytest.approx(1.0, rel=0.03)
 
 
 @pytest.mark.parametrize("shift", [1.0, 3.0])

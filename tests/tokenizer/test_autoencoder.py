@@ -55,7 +55,9 @@ def test_training_lowers_the_loss(frames):
     optimisers = make_optimisers(network, OptimiserConfig(lr=4e-3))
     losses = []
     for _ in range(30):
-        loss = network(frames, 1e-6)
+        loss = network(
+            frames, torch.randn(len(frames), *network.grid_of(*frames.shape[1:2], *frames.shape[3:]), 8), 1e-6
+        )
         loss.total.backward()
         for optimiser in optimisers:
             optimiser.step()

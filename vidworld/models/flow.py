@@ -37,16 +37,21 @@ def velocity(noisy: Tokens, denoised: Tokens, noise_level: Float[Tensor, "clip t
     return (noisy - denoised) / noise_level[:, :, None, None, None]
 
 
-def flow_loss(network: nn.Module, tokens: Tokens, shift: float) -> Float[Tensor, ""]:
+def flow_loss(
+    network: nn.Module,
+    tokens: Tokens,
+    noise: Float[Tensor, "clip later h w latent"],
+    noise_level: Float[Tensor, "clip later"],
+) -> Float[Tensor, ""]:
     """Mean squared error of every chunk but the first, denoised from a level of its own given the clean ones before.
+
+    Noise and levels are those of the chunks but the first.
 
     Clean chunks are predicted, all levels weighing the same: weighed as velocities, by one over the level squared, the
     levels at which nothing is left to predict drown the others in a short training (DECISIONS.md, 2026-11-22).
     """
     chunks = tokens[:, 1:]
-    level = shifted(torch.rand(chunks.shape[:2]), shift).to(tokens.device)
-    noisy = noised(chunks, torch.randn_like(chunks), level)
-    denoised, _ = network(noisy, level, tokens[:, :-1])
+    denoised, _ = network(noised(chunks, noise, noise_level), noise_level, tokens[:, :-1])
     return F.mse_loss(denoised.float(), chunks.float())
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -32,7 +32,7 @@ class Autoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     A chunk is encoded and decoded without its neighbours, so a token knows nothing of the future, nor of the past.
     """
 
-    _repeated_blocks = ("Block",)
+    _repeated_blocks: ClassVar[list[str]] = ["Block"]
 
     @register_to_config
     def __init__(
@@ -76,12 +76,15 @@ class Autoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         """The latent grid (t, h, w) of a clip of this shape."""
         return grid_shape(num_frames, height_px, width_px, self.patch_size)
 
-    def forward(self, frames: Frames, kl_weight: float) -> TokenizerLoss:
-        """Squared error of a sampled reconstruction in units of [0, 1], and the posterior's divergence from N(0, 1)."""
+    def forward(self, frames: Frames, noise: Tokens, kl_weight: float) -> TokenizerLoss:
+        """Squared error of a sampled reconstruction in units of [0, 1], and the posterior's divergence from N(0, 1).
+
+        `noise`, unit normals, says which sample.
+        """
         patches = self._patches(frames)
         mean, log_variance = (x.float() for x in self.posterior(patches))
         log_variance = log_variance.clamp(-12, 4)
-        latents = mean + torch.randn_like(mean) * (log_variance / 2).exp()
+        latents = mean + noise * (log_variance / 2).exp()
         reconstruction = F.mse_loss(self.reconstruct(latents).float(), patches) / 4
         kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
         return TokenizerLoss(reconstruction + kl_weight * kl, reconstruction, kl)
