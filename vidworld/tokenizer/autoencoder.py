@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -32,7 +32,7 @@ class Autoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     A chunk is encoded and decoded without its neighbours, so a token knows nothing of the future, nor of the past.
     """
 
-    _repeated_blocks: ClassVar[list[str]] = ["Block"]
+    _repeated_blocks = ["Block"]  # noqa: RUF012  (diffusers reads it; its own classes have it so)
 
     @register_to_config
     def __init__(
