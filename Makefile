@@ -30,7 +30,7 @@ WORLDS := $(if $(VIDEO),$(foreach name,jepa diffusion readout,$(name)=runs/$(RUN
 export HF_HUB_OFFLINE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-short jepa diffusion readout calibrate test test-cluster test-chaos test-slurm bench-scaling check clean
+.PHONY: help demo demo-short jepa diffusion readout calibrate bench test test-cluster test-chaos test-slurm bench-scaling check clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ demo-short: ## the same path in a few minutes, too short to learn much
 
 calibrate: .venv/installed ## measure the measures: faults of known size, baselines, controls (no trained world; minutes)
 	$(BIN)/python eval/calibrate.py
+
+bench: .venv/installed ## measure speed and memory beside peers and the machine's limits (no trained world; minutes)
+	$(BIN)/python eval/bench.py
 
 test: .venv/installed ## run the tests
 	$(BIN)/pytest

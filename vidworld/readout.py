@@ -1,7 +1,7 @@
 """Read-outs: from what a world produces to tracks, by looking at decoded pixels or by a trained probe."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -123,7 +123,7 @@ class Probe(ModelMixin, ConfigMixin):  # type: ignore[misc]
     to the shared tokenizer's.
     """
 
-    _repeated_blocks = ("Block",)
+    _repeated_blocks: ClassVar[list[str]] = ["Block"]
 
     @register_to_config
     def __init__(

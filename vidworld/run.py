@@ -391,15 +391,22 @@ def begin(config: TrainConfig, network: ModelMixin, resume: bool, sources: Sourc
 def compile_blocks(network: ModelMixin, accelerator: Accelerator) -> None:
     """Compiles one transformer block for all of a kind, a fraction of the time that a whole network takes.
 
-    Where nothing can be compiled (on a CPU it takes a C++ compiler), that is said and the blocks stay as they are.
+    Where nothing can be compiled, that is said and the blocks stay as they are.
     """
-    try:
-        torch.compile(torch.square)(torch.ones(16, device=accelerator.device))
-    except RuntimeError as error:  # torch's for a backend that failed
-        reason = str(error).strip().splitlines()[0]
+    reason = why_not_compile(accelerator.device)
+    if reason is None:
+        network.compile_repeated_blocks()
+    else:
         accelerator.print(f"compile: not possible here, going on without ({reason})")
-        return
-    network.compile_repeated_blocks()
+
+
+def why_not_compile(device: torch.device) -> str | None:
+    """Why torch.compile does not work here, where it does not: on a CPU it takes a C++ compiler."""
+    try:
+        torch.compile(torch.square)(torch.ones(16, device=device))
+    except RuntimeError as error:  # torch's for a backend that failed
+        return str(error).strip().splitlines()[0]
+    return None
 
 
 def count_flops(run: Run, one_part: Callable[[], Tensor]) -> int:

@@ -231,8 +231,8 @@ class PhysicsConfig:
     """Quads of each law of the validation split, on which the noise levels are chosen."""
     samples: Positive = 2
     """Futures that the diffusion world draws of each clip."""
-    sampling_steps: Positive = 8
-    shift: PositiveFloat = 3.0
+    sampling_steps: Positive = 4
+    shift: PositiveFloat = 8.0
     """How the sampling steps lean to the noisy end."""
     levels: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0)
     """Noise levels of the diffusion world's surprise to choose from."""

@@ -235,6 +235,30 @@ def test_which_way_is_better_is_said(page: Page) -> None:
     assert "Motion ratio closest to the ceiling is best" in page.words
 
 
+def test_detection_limits_stand_with_their_law_where_a_calibration_lies_beside_the_run(
+    edited: Callable[..., Path],
+) -> None:
+    folder = edited("physics/results.json", lambda content: None)
+    assert "Detection limit" not in report.render(read_run(folder))
+    line = {"law": "momentum", "metric": "momentum_drift", "readout": "pixels", "task": "uniform", "n": 200}
+    line |= {
+        "fault": "speed",
+        "fault_unit": "%",
+        "unit": "ratio",
+        "noise_floor": 0.0189,
+        "detection_limit": 2.0,
+    }
+    calibration = folder.parent / "calibration" / "calibration.json"
+    calibration.parent.mkdir()
+    calibration.write_text(json.dumps({"schema": 1, "results": [line, line | {"size": 5.0}]}))
+    (chapter,) = re.findall(r'<article id="law-momentum".*?</article>', report.render(read_run(folder)), re.S)
+    cells = re.findall("<td>(.*?)</td>", chapter.split("Detection limit")[-1])
+    assert cells == ["Momentum drift", "speed", "pixels", "0.0189 ratio", "2 %", "200"]
+    calibration.write_text("{}")
+    with pytest.raises(UserError, match=r"calibration\.json: schema"):
+        read_run(folder)
+
+
 def test_the_tally_counts_laws_and_nothing_without_verdicts() -> None:
     verdicts = [
         Verdict(law="momentum", statement="", better="jepa"),

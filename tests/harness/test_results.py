@@ -112,7 +112,7 @@ def test_a_verdict_says_what_other_forms_of_surprise_find(values):
         values.append(replace(value, metric="surprise_accuracy_within_quad", value=0.5))
     verdict = next(v for v in verdicts(values)[0] if v.law == "permanence")
     assert verdict.better == "jepa"
-    assert verdict.other_forms.endswith(": usual: diffusion, within a quad: undecided.")
+    assert verdict.other_forms.endswith("differ: usual (diffusion is better), within a quad (undecided).")
     assert next(v for v in verdicts(values)[0] if v.law == LAW).other_forms == ""
 
 

@@ -1,6 +1,5 @@
 """The page of a calibration: a curve for each fault and metric, and what needs no training."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -47,7 +46,7 @@ def _chart(rows: Sequence[CalibrationRow]) -> plots.Chart | None:
                 high=[row.high for row in mine],
             )
         )
-    limits = {row.readout: _limit(row) for row in rows}
+    limits = {row.readout: words.detection_limit(row.detection_limit, row.fault_unit) for row in rows}
     said = ", ".join(f"{limit} by {readout}" for readout, limit in limits.items())
     curve = Curve(
         name=f"{words.title(first.metric)} under {first.fault}",
@@ -57,13 +56,6 @@ def _chart(rows: Sequence[CalibrationRow]) -> plots.Chart | None:
         note=f"Detection limit: {said}.",
     )
     return plots.line_chart(curve)
-
-
-def _limit(row: CalibrationRow) -> str:
-    """The detection limit in words."""
-    if not math.isfinite(row.detection_limit):
-        return "none found"
-    return f"{row.detection_limit:g} {row.fault_unit}"
 
 
 def _limits(rows: Sequence[CalibrationRow]) -> dict[str, Any]:
@@ -76,7 +68,7 @@ def _limits(rows: Sequence[CalibrationRow]) -> dict[str, Any]:
             f"{row.fault}, {row.task}",
             row.readout,
             f"{row.noise_floor:.3g} {row.unit}",
-            _limit(row),
+            words.detection_limit(row.detection_limit, row.fault_unit),
             f"{row.monotone:.2f}",
             str(row.n),
         )

@@ -159,7 +159,8 @@ def _verdict(run: Run, verdict: Verdict) -> dict[str, Any]:
 
 
 def _laws(run: Run) -> list[dict[str, Any]]:
-    found = tables.forests(run.results.results)
+    # Recombined clips stand beside those whose values they recombine, under the curves.
+    found = tables.forests([row for row in run.results.results if row.split != "recombined"])
     said = [*run.comparison.verdicts, *run.comparison.further_verdicts]
     names = dict.fromkeys([*(forest.law for forest in found), *(quad.law for quad in run.media.quads)])
     return [
@@ -170,6 +171,7 @@ def _laws(run: Run) -> list[dict[str, Any]]:
             "more": [f for f in found if f.law == law and (f.secondary or not f.headline)],
             "quads": [_quad(run, quad) for quad in run.media.quads if quad.law == law],
             "verdicts": [_verdict(run, verdict) for verdict in said if verdict.law == law],
+            "limits": tables.limits_table([limit for limit in run.calibration if limit.law == law]),
         }
         for law in sorted(names, key=lambda name: words.rank(words.LAWS, name))
     ]

@@ -149,6 +149,28 @@ class Media(_Record):
     """Error against what clips were drawn with, the range trained on shaded."""
 
 
+class Limit(_Record):
+    """A line of `calibration.json`: from which size on a metric sees a fault that was planted."""
+
+    law: str
+    metric: str
+    readout: str
+    task: str
+    fault: str
+    fault_unit: str
+    unit: str
+    noise_floor: float
+    detection_limit: Number = None
+    n: int
+
+
+class Calibration(_Record):
+    """`calibration.json`."""
+
+    version: Literal[1] = Field(alias="schema")
+    results: list[Limit]
+
+
 @dataclass(frozen=True)
 class Stage:
     """One training run: what it was asked, where it ran, how it went."""
@@ -169,12 +191,15 @@ class Run:
     comparison: Comparison
     media: Media
     stages: dict[str, Stage]
+    calibration: list[Limit]
+    """Empty where `make calibrate` was not run beside it."""
 
 
 def read_run(folder: Path) -> Run:
     """The run in this folder.
 
-    `physics/results.json` and `physics/comparison.json` are required; media and training runs may be absent.
+    `physics/results.json` and `physics/comparison.json` are required; media and training runs may be absent, and so may
+    `calibration/calibration.json` beside the folder.
     Raises: UserError that names the first file which is missing or not what it should be.
     """
     if not folder.is_dir():
@@ -183,7 +208,7 @@ def read_run(folder: Path) -> Run:
     for name in ("results.json", "comparison.json"):
         if not (physics / name).is_file():
             raise UserError(f"{physics / name}: not there; eval/run_physics.py writes it")
-    media = physics / "media.json"
+    media, calibration = physics / "media.json", folder.parent / "calibration" / "calibration.json"
     return Run(
         name=folder.resolve().name,
         physics=physics,
@@ -191,6 +216,7 @@ def read_run(folder: Path) -> Run:
         comparison=_record(Comparison, physics / "comparison.json"),
         media=_record(Media, media) if media.is_file() else Media(),
         stages={name: _stage(folder / name) for name in STAGES if (folder / name).is_dir()},
+        calibration=_record(Calibration, calibration).results if calibration.is_file() else [],
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from vidworld.harness import plots
 from vidworld.harness import report_words as words
-from vidworld.harness.report_files import Comparison, Row, Run
+from vidworld.harness.report_files import Comparison, Limit, Row, Run
 
 PAIR = ("diffusion", "jepa")
 """The two worlds that the report compares; every other row is a baseline or a control."""
@@ -211,3 +211,19 @@ def _estimate(row: Row, axis: plots.Axis, group: Sequence[Row]) -> Estimate:
         ceiling=at(row.ceiling),
         n=row.n,
     )
+
+
+def limits_table(limits: Sequence[Limit]) -> list[tuple[str, ...]]:
+    """For each metric, read-out and planted fault: what the truth scores, and the least fault that is seen."""
+    found = {(limit.metric, limit.fault, limit.readout): limit for limit in limits}
+    return [
+        (
+            words.title(limit.metric),
+            limit.fault,
+            limit.readout,
+            f"{limit.noise_floor:.3g} {limit.unit}",
+            words.detection_limit(limit.detection_limit, limit.fault_unit),
+            str(limit.n),
+        )
+        for limit in found.values()
+    ]

@@ -139,6 +139,11 @@ def p_text(p_value: float | None) -> str:
     return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.2g}"
 
 
+def detection_limit(size: float | None, unit: str) -> str:
+    """From which size on a planted fault is seen."""
+    return "none found" if size is None or not math.isfinite(size) else f"{size:g} {unit}"
+
+
 def duration(seconds: float) -> str:
     """The time as a reader says it: 42 s, 12 min, 3.4 h."""
     return (

@@ -47,7 +47,7 @@ class Verdict:
     withheld: str | None
     """Why there is no verdict, where a control reaches the law's quads."""
     other_forms: str = ""
-    """Which world each other form of surprise finds better, where there are such."""
+    """What other forms of surprise find, where that is something else."""
 
 
 def verdicts(values: Iterable[Value]) -> tuple[list[Verdict], list[Verdict]]:
@@ -63,7 +63,7 @@ def verdicts(values: Iterable[Value]) -> tuple[list[Verdict], list[Verdict]]:
     for key in sorted(_judged(tables), key=lambda key: (key.metric != "surprise_accuracy", key.law)):
         verdict = _verdict(key, tables, reasons.get((key.law, key.split, key.metric)))
         if key.metric == "surprise_accuracy":
-            verdict = replace(verdict, other_forms=_other_forms(key, tables))
+            verdict = replace(verdict, other_forms=_other_forms(key, tables, verdict))
         if key.law in primary:
             further.append(verdict)
         else:
@@ -102,15 +102,17 @@ def _verdict(key: Key, tables: Mapping[Key, Table], reason: str | None) -> Verdi
     )  # fmt: skip
 
 
-def _other_forms(key: Key, tables: Mapping[Key, Table]) -> str:
-    """What the same test says of the other forms, each by itself."""
+def _other_forms(key: Key, tables: Mapping[Key, Table], verdict: Verdict) -> str:
+    """What the same test says of the forms that differ from this one, each by itself."""
+    by_this = _better(replace(verdict, withheld=None), METRICS[key.metric])
     said = []
     for metric, name in OTHER_FORMS.items():
         other = replace(key, metric=metric)
         if other in tables and replace(other, world=PAIR[1]) in tables:
             better = _better(_verdict(other, tables, None), METRICS[metric])
-            said.append(f"{name}: {'undecided' if better is None else NAMES[better]}")
-    return f"Better by other forms of surprise, each tested alone: {', '.join(said)}." if said else ""
+            if better != by_this:
+                said.append(f"{name} ({'undecided' if better is None else f'{NAMES[better]} is better'})")
+    return f"Other forms of surprise, each tested alone, differ: {', '.join(said)}." if said else ""
 
 
 def _stated(found: list[Verdict]) -> list[Verdict]:

@@ -1,5 +1,7 @@
 """The diffusion world's network: a transformer that says what clean chunk a noisy one hides."""
 
+from typing import ClassVar
+
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.embeddings import get_timestep_embedding
@@ -22,7 +24,7 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
     level for each chunk as in diffusion forcing (arXiv 2407.01392).
     """
 
-    _repeated_blocks = ("Block",)
+    _repeated_blocks: ClassVar[list[str]] = ["Block"]
 
     @register_to_config
     def __init__(

@@ -1,7 +1,7 @@
 """The JEPA world's network: it encodes the chunks it saw and predicts the embedding of the next one."""
 
 import copy
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -44,7 +44,7 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
     are fed back for a rollout, in the first mode through the encoder and in the others into the predictor.
     """
 
-    _repeated_blocks = ("Block",)
+    _repeated_blocks: ClassVar[list[str]] = ["Block"]
 
     @register_to_config
     def __init__(

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -32,7 +32,7 @@ class Autoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     A chunk is encoded and decoded without its neighbours, so a token knows nothing of the future, nor of the past.
     """
 
-    _repeated_blocks = ("Block",)
+    _repeated_blocks: ClassVar[list[str]] = ["Block"]
 
     @register_to_config
     def __init__(
@@ -118,7 +118,7 @@ class Autoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
     def _patches(self, frames: Frames) -> Patches:
         """The frames' patches in [-1, 1]; cut as bytes, which is a quarter of the copying."""
-        return patchify(frames, self.patch_size).to(self.latent_mean) / 127.5 - 1
+        return patchify(frames, self.patch_size).to(self.latent_mean).div_(127.5).sub_(1)
 
     def _transform(self, x: Tensor, blocks: nn.ModuleList, place: Tensor) -> Tensor:
         """The normalised stream after these blocks, every chunk a batch entry of its own."""
