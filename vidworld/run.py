@@ -341,7 +341,8 @@ def begin(config: TrainConfig, network: ModelMixin, resume: bool, sources: Sourc
     accelerator = Accelerator(
         mixed_precision=config.mixed_precision,
         gradient_accumulation_steps=config.accumulation,
-        kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(seconds=config.timeout_s))],
+        # A collective by itself waits longer: the watchdog, whose message says more, is to end it.
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(seconds=config.timeout_s + 60))],
     )
     shares = accelerator.num_processes * config.accumulation
     if config.batch_clips % shares:

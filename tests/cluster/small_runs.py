@@ -23,6 +23,7 @@ SETTINGS = [
     "log_every=1",
     "save_every=2",
     "mixed_precision=no",
+    "compile=false",
     "data.clips=64",
     "data.shape.height_px=32",
     "data.shape.width_px=32",
