@@ -14,10 +14,13 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from tqdm import tqdm
 
+from vidworld.adapters.protocol import AdaptedWorld
+from vidworld.adapters.registry import load_worlds
 from vidworld.baselines import Blind, ConstantVelocity, CopyLast, FrameDifference
 from vidworld.checkpoint import load_model, read_budget
 from vidworld.config import parse_command_line, resolved
 from vidworld.data.quads import quads
+from vidworld.data.real import RealClips
 from vidworld.data.simulated import SimulatedClips
 from vidworld.errors import run_script
 from vidworld.harness.bench import Bench, Value
@@ -25,6 +28,7 @@ from vidworld.harness.comparison import check_tokenizer, compare
 from vidworld.harness.generalisation import Draw, draws_of, generalisation_curves, write_draws
 from vidworld.harness.media import save_quads, save_rollouts
 from vidworld.harness.real import measure_real
+from vidworld.harness.report_words import WORLDS
 from vidworld.harness.results import write_results
 from vidworld.harness.rollouts import measure_rollouts
 from vidworld.harness.surprises import (
@@ -40,7 +44,7 @@ from vidworld.models.jepa import JointEmbeddingPredictor
 from vidworld.readout import Probe
 from vidworld.record import prepare_folder, read_json, write_json
 from vidworld.schema import PhysicsConfig
-from vidworld.tokenizer.autoencoder import Autoencoder
+from vidworld.tokenizer.tokenizer import load_tokenizer
 from vidworld.world import DiffusionWorld, JepaWorld
 
 RUNS = ("tokenizer", "diffusion", "jepa", "readout")
@@ -61,7 +65,7 @@ def main() -> None:
     torch.manual_seed(config.seed)
 
     # --- the worlds, and what they are measured with ---
-    tokenizer = load_model(Autoencoder, config.tokenizer).to(accelerator.device)
+    tokenizer = load_tokenizer(config.tokenizer).to(accelerator.device)
     for folder in (config.diffusion, config.jepa, config.readout):
         check_tokenizer(folder, tokenizer.fingerprint())
     probes = {"": load_model(Probe, config.readout).to(accelerator.device)}
@@ -69,8 +73,15 @@ def main() -> None:
         probes["jepa"] = load_model(Probe, config.jepa_readout).to(accelerator.device)
     bench = Bench(tokenizer, probes, accelerator, config.context_frames, config.seed)
     diffusion, jepa, untrained = load_worlds(config, bench)
-    rollers = [diffusion, jepa, CopyLast(tokenizer), ConstantVelocity(tokenizer)]
-    surprised = [*rollers, *untrained, FrameDifference(), Blind()]
+    others = load_worlds(
+        config.worlds, tokenizer, accelerator.device, config.sampling_steps, taken=list(WORLDS)
+    )
+    check_worlds(config, others)
+    predicting = [world for world in others if world.predicts]
+    baselines = [CopyLast(tokenizer), ConstantVelocity(tokenizer)]
+    rollers = [diffusion, jepa, *baselines, *predicting]
+    surprised = [diffusion, jepa, *baselines, *untrained, FrameDifference(), Blind()]
+    surprised += [world for world in others if world.is_surprised]
 
     # --- the diffusion world's noise levels, chosen on a validation split ---
     table = levels_table(bench, config, diffusion)
@@ -109,7 +120,7 @@ def main() -> None:
                 media["quads"] += save_quads(bench, encoded.quads, shown_worlds, config.shown, config.out)
     if config.real is not None:
         of_real, shown = measure_real(
-            bench, config.real, [diffusion, jepa, CopyLast(tokenizer)], surprised, config
+            bench, config.real, [diffusion, jepa, CopyLast(tokenizer), *predicting], surprised, config
         )
         values += of_real
         media["rollouts"] += shown
@@ -122,6 +133,21 @@ def main() -> None:
         comparison["tried"] = resolved(config)["tried"]
         write_files(config, values, draws, media, comparison)
         print(f"{config.out / 'results.json'}: {len(values)} values of clips and quads")
+
+
+def check_worlds(config: PhysicsConfig, worlds: Sequence[AdaptedWorld]) -> None:
+    """Nothing, where each of them can continue every clip: before anything is measured."""
+    names = [
+        f"{s}/{p}/{config.seed}/{i}"
+        for s in config.scenarios
+        for p in ("id", "ood")
+        for i in range(config.clips)
+    ]
+    if config.real is not None:
+        names += RealClips(config.real, "real", config.shape.num_frames, config.shape.width_px).identity
+    for world in worlds:
+        if world.predicts:
+            world.check_clips(names)
 
 
 def write_files(

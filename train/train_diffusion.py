@@ -14,13 +14,13 @@ from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.flow import flow_loss
 from vidworld.run import begin, count_flops, is_finished
 from vidworld.schema import DiffusionConfig
-from vidworld.tokenizer.autoencoder import Autoencoder
 from vidworld.tokenizer.cache import cache_tokens
+from vidworld.tokenizer.tokenizer import load_tokenizer
 
 
 def main() -> None:
     config, arguments = parse_command_line(DiffusionConfig, description=__doc__)
-    tokenizer = load_model(Autoencoder, config.tokenizer)
+    tokenizer = load_tokenizer(config.tokenizer)
     fingerprint = tokenizer.fingerprint()
     if is_finished(config, tokenizer=fingerprint):
         return

@@ -13,13 +13,13 @@ from vidworld.errors import UserError, run_script
 from vidworld.models.jepa import JepaLoss, JointEmbeddingPredictor
 from vidworld.run import begin, count_flops, is_finished
 from vidworld.schema import JepaConfig
-from vidworld.tokenizer.autoencoder import Autoencoder
 from vidworld.tokenizer.cache import cache_tokens
+from vidworld.tokenizer.tokenizer import load_tokenizer
 
 
 def main() -> None:
     config, arguments = parse_command_line(JepaConfig, description=__doc__)
-    tokenizer = load_model(Autoencoder, config.tokenizer)
+    tokenizer = load_tokenizer(config.tokenizer)
     fingerprint = tokenizer.fingerprint()
     if is_finished(config, tokenizer=fingerprint):
         return

@@ -20,6 +20,7 @@ from vidworld.record import prepare_folder, writing
 from vidworld.schema import DataConfig
 from vidworld.shapes import Tokens
 from vidworld.tokenizer.autoencoder import Autoencoder
+from vidworld.tokenizer.pretrained import PretrainedAutoencoder
 
 SHARD_CLIPS = 512
 BATCH_CLIPS = 64
@@ -41,7 +42,7 @@ class CachedTokens:
 
 
 def cache_tokens(
-    tokenizer: Autoencoder, config: DataConfig, folder: Path, accelerator: Accelerator
+    tokenizer: Autoencoder | PretrainedAutoencoder, config: DataConfig, folder: Path, accelerator: Accelerator
 ) -> CachedTokens:
     """The tokens of every clip of the configuration; made now where they are missing, shared by the processes.
 
@@ -70,7 +71,11 @@ def cache_tokens(
 
 
 def _encode(
-    tokenizer: Autoencoder, clips: Mixture, numbers: range, accelerator: Accelerator, bar: tqdm
+    tokenizer: Autoencoder | PretrainedAutoencoder,
+    clips: Mixture,
+    numbers: range,
+    accelerator: Accelerator,
+    bar: tqdm,
 ) -> Tokens:
     pieces: list[Tensor] = []
     for first in range(0, len(numbers), BATCH_CLIPS):
