@@ -8,11 +8,11 @@ from typing import Any
 import diffusers
 import torch
 from einops import repeat
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from vidworld.adapters.levels import Level, Levels, sampled
-from vidworld.adapters.transformers_of_video import FAMILIES, Family, Parts, Question
+from vidworld.adapters.transformers_of_video import FAMILIES, Family, Future, Parts, Past, Question
 from vidworld.data.clip import Clips
 from vidworld.errors import UserError
 from vidworld.record import read_json
@@ -101,7 +101,7 @@ class DiffusersVideo:
         noise = self._noise(seeds, count, past)
         past_noise = self._noise([seed + 1 for seed in seeds], past.shape[2], past)
 
-        def ask(noisy: Latents, level: Level) -> Tensor:
+        def ask(noisy: Future, level: Level) -> Tensor:
             question = Question(past, past_noise, noisy, level, _rate(context.fps))
             return self.family.ask(self.parts, question)[:, :, past.shape[2] :]
 
@@ -134,10 +134,10 @@ class DiffusersVideo:
 
     def _denoising_error(
         self,
-        past: Latents,
-        past_noise: Latents,
-        clean: Latents,
-        noise: Latents,
+        past: Past,
+        past_noise: Past,
+        clean: Future,
+        noise: Future,
         levels: Sequence[Level],
         fps: float,
     ) -> Float[Tensor, " clip"]:
@@ -149,7 +149,7 @@ class DiffusersVideo:
             errors.append((answer - level.target(clean, noise)).square().mean(dim=(1, 2, 3, 4)))
         return torch.stack(errors).mean(dim=0)
 
-    def _fitted(self, frames: Frames) -> Frames:
+    def _fitted(self, frames: Frames) -> UInt8[Tensor, "clip fitted channel height width"]:
         """The frames from the start of a clip, as 1 + n * r of them.
 
         Raises:
@@ -177,7 +177,7 @@ class DiffusersVideo:
         mean, std = (each[:, :, : latents.shape[2]] for each in (self._mean, self._std))
         return as_frames(decode_latents(self.vae, latents * std + mean)).cpu()
 
-    def _noise(self, seeds: Sequence[int], count: int, like: Latents) -> Latents:
+    def _noise(self, seeds: Sequence[int], count: int, like: Past) -> Future:
         """Noise for `count` latent frames, each clip's from its own seed, drawn frame after frame on the CPU."""
         shape = (count, like.shape[1], *like.shape[3:])
         draws = {

@@ -13,6 +13,7 @@ Replacement: the past stands in the sequence with as much noise as the future (a
 that was trained on text alone can be given a past in no other way without training it.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +22,16 @@ from typing import Any
 
 import torch
 from einops import rearrange
+from jaxtyping import Float
 from torch import Tensor
 
 from vidworld.adapters.levels import Level, Levels
 from vidworld.errors import UserError
 from vidworld.tokenizer.video_vae import Latents, Ratio
+
+
+Past = Float[Tensor, "clip latent past h w"]
+Future = Float[Tensor, "clip latent future h w"]
 
 
 @dataclass(frozen=True)
@@ -49,10 +55,10 @@ class Parts:
 class Question:
     """Latents (clip, latent, t, h, w) of a clean past and a noisy future."""
 
-    past: Latents
-    past_noise: Latents
+    past: Past
+    past_noise: Past
     """What the past is mixed with where it has to be as noisy as the future."""
-    future: Latents
+    future: Future
     """Noisy, not yet scaled."""
     level: Level
     fps: float
@@ -190,38 +196,36 @@ def ask_cogvideox(parts: Parts, question: Question) -> Tensor:
 def ask_cosmos(parts: Parts, question: Question) -> Tensor:
     """CosmosTransformer3DModel: Cosmos 1 (EDM), 2 and 2.5 (flow)."""
     config, channels = parts.transformer.config, question.past.shape[1]
-    options: dict[str, Any] = {}
-    b, _, t, h, w = question.known().shape
+    b, _, t, _, _ = question.known().shape
     times = question.time
     if config.in_channels == channels:
         x = question.replaced
     elif config.in_channels == channels + 1:
-        options["condition_mask"] = question.known().to(parts.transformer.dtype)
         if (
             parts.levels.form == "edm"
-        ):  # the past as it is at hardly any noise, where EDM divides by the data's deviation
+        ):  # as it is at hardly any noise, where EDM divides by the data's deviation
             x = question.clean(1 / parts.levels.latent_scale)
         else:
             x = question.clean()
             # Cosmos 2 tells the past's frames a time of 1e-4, Cosmos 2.5 (the one with projected text) of 0.1
             past = 0.1 if config.use_crossattn_projection else 1e-4
             times = question.times(past, question.level.timestep).view(b, 1, t, 1, 1)
+        x = torch.cat((x, question.known()), dim=1)
     else:
         raise UserError(
             f"{parts.folder}: a Cosmos transformer of {config.in_channels} input channels is not known"
         )
-    if config.concat_padding_mask:
-        options["padding_mask"] = x.new_zeros(
-            1, 1, h * parts.ratio.rows, w * parts.ratio.columns, dtype=parts.transformer.dtype
-        )
-    if not config.use_crossattn_projection:
-        options["fps"] = question.fps
+    # The last channel, where there is one, is 1 in a border that only fills the picture up: there is none here.
+    # Given as channels, the forward need not make it (which takes torchvision).
+    missing = parts.transformer.patch_embed.proj.in_features // math.prod(config.patch_size) - x.shape[1]
+    parts.transformer.register_to_config(concat_padding_mask=False)
+    x = torch.cat((x, x.new_zeros(b, missing, *x.shape[2:])), dim=1)
     answer: Tensor = parts.transformer(
         hidden_states=x.to(parts.transformer.dtype),
         timestep=times,
         encoder_hidden_states=parts.prompt.expand(b, -1, -1),
+        fps=None if config.use_crossattn_projection else question.fps,
         return_dict=False,
-        **options,
     )[0]
     return answer
 

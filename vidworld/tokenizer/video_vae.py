@@ -143,9 +143,8 @@ def scaling_of(vae: Any) -> tuple[Tensor, Tensor]:
     channels = next(
         getattr(config, name) for name in ("z_dim", "latent_channels", "z_channels") if hasattr(config, name)
     )
-    mean, std = getattr(vae, "latents_mean", None), getattr(vae, "latents_std", None)
-    if mean is None:
-        mean, std = getattr(config, "latents_mean", None), getattr(config, "latents_std", None)
+    buffers = dict(vae.named_buffers())  # LTX has its statistics there, the others in the config
+    mean, std = (buffers.get(name, config.get(name)) for name in ("latents_mean", "latents_std"))
     shape = (1, channels, -1, 1, 1)
     if mean is None or std is None:
         mean, std = torch.zeros(channels), torch.ones(channels)
