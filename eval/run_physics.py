@@ -6,7 +6,7 @@ accelerate launch eval/run_physics.py --config configs/demo/physics.yaml [key=va
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from accelerate.utils import gather_object
 from tqdm import tqdm
 
 from vidworld.adapters.protocol import AdaptedWorld
-from vidworld.adapters.registry import load_worlds
+from vidworld.adapters.registry import adapted_worlds
 from vidworld.baselines import Blind, ConstantVelocity, CopyLast, FrameDifference
 from vidworld.checkpoint import load_model, read_budget
 from vidworld.config import parse_command_line, resolved
@@ -72,16 +72,9 @@ def main() -> None:
     if config.jepa_readout is not None:
         probes["jepa"] = load_model(Probe, config.jepa_readout).to(accelerator.device)
     bench = Bench(tokenizer, probes, accelerator, config.context_frames, config.seed)
-    diffusion, jepa, untrained = load_worlds(config, bench)
-    others = load_worlds(
-        config.worlds, tokenizer, accelerator.device, config.sampling_steps, taken=list(WORLDS)
-    )
-    check_worlds(config, others)
-    predicting = [world for world in others if world.predicts]
-    baselines = [CopyLast(tokenizer), ConstantVelocity(tokenizer)]
-    rollers = [diffusion, jepa, *baselines, *predicting]
-    surprised = [diffusion, jepa, *baselines, *untrained, FrameDifference(), Blind()]
-    surprised += [world for world in others if world.is_surprised]
+    diffusion, jepa, untrained, others = load_worlds(config, bench)
+    rollers = [diffusion, jepa, CopyLast(tokenizer), ConstantVelocity(tokenizer), *others.predicting]
+    surprised = [*rollers[:4], *untrained, FrameDifference(), Blind(), *others.surprised]
 
     # --- the diffusion world's noise levels, chosen on a validation split ---
     table = levels_table(bench, config, diffusion)
@@ -120,7 +113,7 @@ def main() -> None:
                 media["quads"] += save_quads(bench, encoded.quads, shown_worlds, config.shown, config.out)
     if config.real is not None:
         of_real, shown = measure_real(
-            bench, config.real, [diffusion, jepa, CopyLast(tokenizer), *predicting], surprised, config
+            bench, config.real, [w for w in rollers if w.name != "constant_velocity"], surprised, config
         )
         values += of_real
         media["rollouts"] += shown
@@ -135,19 +128,31 @@ def main() -> None:
         print(f"{config.out / 'results.json'}: {len(values)} values of clips and quads")
 
 
-def check_worlds(config: PhysicsConfig, worlds: Sequence[AdaptedWorld]) -> None:
-    """Nothing, where each of them can continue every clip: before anything is measured."""
+class Others(NamedTuple):
+    """Other people's models, by what they offer."""
+
+    predicting: list[AdaptedWorld]
+    surprised: list[AdaptedWorld]
+
+
+def worlds_of_others(config: PhysicsConfig, bench: Bench) -> Others:
+    """Other people's models; whether they can continue every clip is seen before anything is measured."""
+    worlds = adapted_worlds(
+        config.worlds, bench.tokenizer, bench.accelerator.device, config.sampling_steps, taken=list(WORLDS)
+    )
     names = [
-        f"{s}/{p}/{config.seed}/{i}"
-        for s in config.scenarios
-        for p in ("id", "ood")
-        for i in range(config.clips)
+        f"{scenario}/{split}/{config.seed}/{number}"
+        for scenario in config.scenarios
+        for split in ("id", "ood")
+        for number in range(config.clips)
     ]
-    if config.real is not None:
+    if config.real is not None and worlds:
         names += RealClips(config.real, "real", config.shape.num_frames, config.shape.width_px).identity
     for world in worlds:
-        if world.predicts:
-            world.check_clips(names)
+        world.check_clips(names)
+    return Others(
+        [world for world in worlds if world.predicts], [world for world in worlds if world.is_surprised]
+    )
 
 
 def write_files(
@@ -173,8 +178,8 @@ def is_measured(out: Path, inputs: dict[str, Any]) -> bool:
 
 def load_worlds(
     config: PhysicsConfig, bench: Bench
-) -> tuple[DiffusionWorld, JepaWorld, tuple[JepaWorld, DiffusionWorld]]:
-    """The trained worlds, and networks of the same shape that were never trained."""
+) -> tuple[DiffusionWorld, JepaWorld, tuple[JepaWorld, DiffusionWorld], Others]:
+    """The trained worlds, networks of the same shape that were never trained, and other people's models."""
     device = bench.accelerator.device
     dit = load_model(DiffusionTransformer, config.diffusion).to(device)
     predictor = load_model(JointEmbeddingPredictor, config.jepa).to(device)
@@ -189,6 +194,7 @@ def load_worlds(
             JepaWorld(raw_predictor, "untrained", decoder),
             DiffusionWorld(raw_dit, "untrained_diffusion", **settings),
         ),
+        worlds_of_others(config, bench),
     )
 
 

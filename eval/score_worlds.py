@@ -17,7 +17,7 @@ from accelerate import Accelerator
 from tqdm import tqdm
 
 from vidworld.adapters.protocol import AdaptedWorld
-from vidworld.adapters.registry import load_worlds, parse
+from vidworld.adapters.registry import adapted_worlds, parse
 from vidworld.baselines import Blind, ConstantVelocity, CopyLast, FrameDifference
 from vidworld.config import parse_command_line, resolved
 from vidworld.data.quads import quads
@@ -60,12 +60,10 @@ def main() -> None:
     # --- the worlds; their pixels are read as they are, without a tokenizer's loss and without a probe ---
     tokenizer = FrameTokenizer(config.chunk_frames, config.shape.height_px, config.shape.width_px)
     bench = Bench(tokenizer, {}, accelerator, config.context_frames, config.seed)
-    worlds = load_worlds(texts, tokenizer, accelerator.device, config.sampling_steps, taken=list(WORLDS))
+    worlds = adapted_worlds(texts, tokenizer, accelerator.device, config.sampling_steps, taken=list(WORLDS))
+    names = [f"{source.name}/{number}" for source in sources(config) for number in range(config.clips)]
     for world in worlds:
-        if world.predicts:
-            world.check_clips(
-                [f"{source.name}/{i}" for source in sources(config) for i in range(config.clips)]
-            )
+        world.check_clips(names)
 
     # --- part by part, each of them kept on disk ---
     same = {k: v for k, v in resolved(config).items() if k not in ("out", "worlds", "at_once")}

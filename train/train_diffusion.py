@@ -5,7 +5,6 @@ accelerate launch train/train_diffusion.py --config configs/demo/diffusion.yaml 
 
 import torch
 
-from vidworld.checkpoint import load_model
 from vidworld.config import parse_command_line
 from vidworld.data.mixture import batch_order
 from vidworld.data.threads import ahead

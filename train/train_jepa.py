@@ -5,7 +5,6 @@ accelerate launch train/train_jepa.py --config configs/demo/jepa.yaml [key=value
 
 import torch
 
-from vidworld.checkpoint import load_model
 from vidworld.config import parse_command_line
 from vidworld.data.mixture import batch_order
 from vidworld.data.threads import ahead

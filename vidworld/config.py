@@ -72,7 +72,7 @@ def parse_command_line(
     description: str | None = None,
     add_arguments: Callable[[argparse.ArgumentParser], None] = lambda parser: None,
 ) -> tuple[T, argparse.Namespace]:
-    """The configuration and the arguments (`config`, `resume`, `overrides` and any added) of a script's command line."""
+    """The configuration and the arguments (`config`, `resume`, `overrides`, any added) of a script's command line."""
     parser = ArgumentParser(
         description=description,
         epilog="keys and their defaults:\n" + "\n".join(f"  {line}" for line in _describe(schema)),

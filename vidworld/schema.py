@@ -103,6 +103,19 @@ class TokenizerConfig(TrainConfig):
 
 
 @schema
+class AdoptConfig:
+    """train/adopt_tokenizer.py"""
+
+    out: Path
+    """The run folder, used like that of a tokenizer of our own."""
+    pretrained: Path
+    """The local folder of a video autoencoder of diffusers (config.json and weights)."""
+    clips: Positive = 256
+    """Clips that the per-channel statistics are of."""
+    data: DataConfig = DataConfig()
+
+
+@schema
 class DiffusionModel:
     width: Positive = 192
     depth: Positive = 6
@@ -220,7 +233,7 @@ class PhysicsConfig:
 
 @schema
 class ScoreConfig:
-    """eval/score_worlds.py and vidworld data contexts"""
+    """eval/score_worlds.py, and vidworld data contexts"""
 
     out: Path
     """The folder for results.json, and for what was measured so far."""

@@ -10,7 +10,6 @@ from vidworld.harness.bench import Bench
 from vidworld.tokenizer.frames import FrameTokenizer
 
 sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).parents[1] / "tokenizer"))
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import argparse
 import torch
 
 from vidworld.adapters.check import faults, notes, tokenizer_for
-from vidworld.adapters.registry import load_worlds
+from vidworld.adapters.registry import adapted_worlds
 from vidworld.adapters.videos import Videos
 from vidworld.data.stage import Setting
 from vidworld.errors import UserError
@@ -32,11 +32,12 @@ def run(arguments: argparse.Namespace) -> None:
     """
     setting = Setting(arguments.num_frames, 10.0, arguments.height, arguments.width)
     tokenizer = tokenizer_for(setting, arguments.context_frames)
-    (world,) = load_worlds([arguments.world], tokenizer, torch.device("cpu"), arguments.steps)
+    (world,) = adapted_worlds([arguments.world], tokenizer, torch.device("cpu"), arguments.steps)
     if isinstance(world.model, Videos):
         count = len(list(world.model.folder.glob("*.mp4")))
         print(
-            f"{world.name}: a folder of {count} clips, measured by rollouts alone; eval/score_worlds.py names missing ones"
+            f"{world.name}: a folder of {count} clips, measured by rollouts alone; "
+            "eval/score_worlds.py names those that are missing"
         )
         return
     found = list(faults(world, setting, arguments.context_frames))

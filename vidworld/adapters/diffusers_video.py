@@ -1,4 +1,4 @@
-"""Video diffusion models of diffusers: rollouts given clean latents of the past, surprise as their own denoising error."""
+"""Video diffusion models of diffusers: rollouts given clean latents, surprise as their own denoising error."""
 
 import math
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ from vidworld.tokenizer.video_vae import (
 )
 
 SHARES = (0.3, 0.5, 0.7, 0.9)
-"""Noise shares that surprise is the mean over: the ends, where a target gives itself away or cannot be told, are left out."""
+"""Noise shares that surprise is the mean over; at the ends a target gives itself away or cannot be told."""
 USUAL_FPS = 24.0
 """For clips of no known rate."""
 
@@ -47,9 +47,9 @@ class DiffusersVideo:
     method for a flow), each step given the past as the model can take it (transformers_of_video).
 
     Surprise. Latent after latent: each is noised to a few levels and denoised given the true latents before it; its
-    surprise is the squared error in the model's own parametrisation (noise, v, flow, EDM's residual). What comes later is
-    not in the sequence, and every latent is encoded from the frames up to its own end, so that neither the transformer's
-    attention nor the autoencoder can look ahead. It counts for every frame of the latent.
+    surprise is the squared error in the model's own parametrisation (noise, v, flow, EDM's residual). What comes later
+    is not in the sequence, and every latent is encoded from the frames up to its own end, so that neither the
+    transformer's attention nor the autoencoder can look ahead. It counts for every frame of the latent.
     """
 
     def __init__(self, folder: Path, device: torch.device, steps: int) -> None:

@@ -1,10 +1,12 @@
 """What somebody else's model has to offer, and how that becomes a world of the bench.
 
-It sees and gives frames: no token, no chunk, nothing of ours. It may offer either method or both. What it predicts is
-encoded with the bench's tokenizer like a baseline's frames, so that it passes through the read-outs of all worlds.
+It sees and gives frames: no token, no chunk, no true track, nothing of ours. It may offer either method or both. What
+it predicts is encoded with the bench's tokenizer like a baseline's frames, so that it passes through the read-outs of
+all worlds.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -87,9 +89,11 @@ class AdaptedWorld:
         """
         count = min(samples, getattr(self.model, "samples", samples))
         num_frames = horizon * self.tokenizer.patch_size[0]
+        # A copy: a slice of the whole clip's frames would still lead to those after it.
+        shown = replace(context.clips, frames=context.clips.frames.clone(), tracks=None)
         tokens = []
         for sample in range(count):
-            frames = self.model.predict(context.clips, num_frames, [seed + sample for seed in seeds])
+            frames = self.model.predict(shown, num_frames, [seed + sample for seed in seeds])
             self._check_frames(frames, context.clips, num_frames)
             tokens.append(tokens_of_future(self.tokenizer, context, frames))
         stacked = torch.stack(tokens, dim=1)
@@ -106,7 +110,7 @@ class AdaptedWorld:
         """
         per_chunk = self.tokenizer.patch_size[0]
         context_frames = context_length * per_chunk
-        surprise = self.model.surprise(seen.clips, context_frames, seeds)
+        surprise = self.model.surprise(replace(seen.clips, tracks=None), context_frames, seeds)
         clips, future = len(seen.clips), seen.clips.frames.shape[1] - context_frames
         self._check_surprise(surprise, clips, future)
         return rearrange(surprise.float().cpu(), "b (t p) -> b t p", p=per_chunk).mean(dim=-1)

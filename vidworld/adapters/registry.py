@@ -67,7 +67,7 @@ def parse(text: str) -> Spec:
     return Spec(name or usual, kind, path)
 
 
-def load_worlds(
+def adapted_worlds(
     texts: Iterable[str], tokenizer: Tokenizer, device: torch.device, steps: int, taken: Sequence[str] = ()
 ) -> list[AdaptedWorld]:
     """The worlds of `[NAME=]KIND:PATH` lines; `taken` are names that results already have.

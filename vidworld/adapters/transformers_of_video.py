@@ -3,8 +3,8 @@
 Each follows its own pipeline, and differs in how it is told what is clean:
 
 LTX           times by token, 0 for the past (LTXConditionPipeline)
-Wan           times by token where the pipeline has `expand_timesteps` (2.2 5B); a mask and the past's latents as further
-              channels where it has them (image-to-video); else replacement
+Wan           times by token where the pipeline has `expand_timesteps` (2.2 5B); a mask and the past's latents as
+              further channels where it has them (image-to-video); else replacement
 CogVideoX     the first latent as further channels where it has them (image-to-video), and replacement
 Cosmos        a mask as a further channel where it has one (video-to-world), with times by frame from Cosmos 2 on; else
               replacement
@@ -28,7 +28,6 @@ from torch import Tensor
 from vidworld.adapters.levels import Level, Levels
 from vidworld.errors import UserError
 from vidworld.tokenizer.video_vae import Latents, Ratio
-
 
 Past = Float[Tensor, "clip latent past h w"]
 Future = Float[Tensor, "clip latent future h w"]

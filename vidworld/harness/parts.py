@@ -20,7 +20,7 @@ class Parts:
 
     @staticmethod
     def of(out: Path, sources: Any) -> "Parts":
-        """Those under OUT/parts whose values come from these sources (plain values; other sources have another folder)."""
+        """Those under OUT/parts that were measured from these sources (JSON); of others the folder has another name."""
         text = json.dumps(sources, sort_keys=True)
         return Parts(prepare_folder(out / "parts" / hashlib.sha256(text.encode()).hexdigest()[:12]))
 
@@ -36,6 +36,6 @@ class Parts:
 
 
 def state_of(path: Path) -> list[tuple[str, int, int]]:
-    """Name, size and time of change of a file, or of every file in a folder: what tells that something else is there now."""
+    """Name, size and time of change of a file or of every file in a folder: what tells that it was changed."""
     files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
     return [(str(f.relative_to(path)), (stat := f.stat()).st_size, stat.st_mtime_ns) for f in files]

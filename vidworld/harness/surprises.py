@@ -31,8 +31,8 @@ class EncodedQuads:
     def of(bench: Bench, quads: Quads) -> "EncodedQuads":
         """The possible clips are encoded and the others joined from their chunks: a splice lies between chunks.
 
-        With a tokenizer that remembers, tokens after the splice would tell of the past that they were encoded after: then
-        the spliced frames are encoded, as a world would meet them.
+        With a tokenizer that remembers, tokens after the splice would tell of the past that they were encoded after:
+        then the spliced frames are encoded, as a world would meet them.
         """
         a, b = bench.encode(quads.a), bench.encode(quads.b)
         cut = bench.context_length

@@ -1,6 +1,6 @@
 """A pretrained video autoencoder of diffusers behind the interface of our own tokenizer."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from vidworld.tokenizer.video_vae import (
     KINDS,
     as_frames,
     as_pictures,
+    channels_of,
     decode_latents,
     encode_latents,
     load_vae,
@@ -28,9 +29,9 @@ from vidworld.tokenizer.video_vae import (
 class PretrainedAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     """Somebody else's video autoencoder, with statistics of our clips; it is not trained.
 
-    These take 1 + n * frames frames, ours whole chunks of `frames`. So the first frames - 1 frames of a clip are left out:
-    the first chunk's token stands for its last frame, and every other chunk's for the chunk, with the same borders as
-    with our own tokenizer. On the way back the frames left out are copies of the next.
+    These take 1 + n * frames frames, ours whole chunks of `frames`. So the first frames - 1 frames of a clip are left
+    out: the first chunk's token stands for its last frame, and every other chunk's for the chunk, with the same borders
+    as with our own tokenizer. On the way back the frames left out are copies of the next.
 
     Each chunk's tokens depend on the chunks before, as these autoencoders are causal and not chunk by chunk (in
     CogVideoX's group norms, the first chunk's also on the second).
@@ -44,11 +45,10 @@ class PretrainedAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         if kind not in KINDS:
             raise UserError(f"{kind}: no video autoencoder that is known here; known: {', '.join(KINDS)}")
         self.vae = getattr(diffusers, kind).from_config(dict(settings or {}))
-        self.patch_size: PatchSize = tuple(ratio_of(self.vae))
-        self.unseen_frames = self.patch_size[0] - 1
-        with torch.no_grad():
-            side = (1, 3, 1, *self.patch_size[1:])
-            self.channels = encode_latents(self.vae, torch.zeros(side)).shape[1]
+        ratio = ratio_of(self.vae)
+        self.patch_size: PatchSize = (ratio.frames, ratio.rows, ratio.columns)
+        self.unseen_frames = ratio.frames - 1
+        self.channels = channels_of(self.vae)
         self.register_buffer("latent_mean", torch.zeros(self.channels))
         self.register_buffer("latent_std", torch.ones(self.channels))
 
@@ -88,11 +88,16 @@ class PretrainedAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         return torch.cat((frames[:, :1].expand(-1, self.unseen_frames, -1, -1, -1), frames), dim=1)
 
     @torch.no_grad()
-    def fit_statistics(self, frames: Frames) -> None:
-        """Sets the per-channel mean and deviation that tokens are normalised with, from these clips."""
-        latents = self._latents(frames)
-        self.latent_mean.copy_(latents.mean(dim=(0, 1, 2, 3)))
-        self.latent_std.copy_(latents.std(dim=(0, 1, 2, 3)).clamp_min(1e-6))
+    def fit_statistics(self, batches: Iterable[Frames]) -> None:
+        """Sets the per-channel mean and deviation that tokens are normalised with, from these batches of clips."""
+        count, total, squares = 0, 0.0, 0.0
+        for frames in batches:
+            latents = self._latents(frames).flatten(0, 3).double()
+            count += len(latents)
+            total, squares = total + latents.sum(dim=0), squares + latents.square().sum(dim=0)
+        mean = total / count
+        self.latent_mean.copy_(mean)
+        self.latent_std.copy_((squares / count - mean**2).clamp_min(1e-12).sqrt())
 
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits that differ when any weight differs."""

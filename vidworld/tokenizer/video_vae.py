@@ -105,6 +105,12 @@ def ratio_of(vae: Any) -> Ratio:
     return Ratio(int(frames), int(side), int(side))
 
 
+def channels_of(vae: Any) -> int:
+    """How many numbers a latent has."""
+    names = ("z_dim", "latent_channels", "z_channels")
+    return int(next(vae.config[name] for name in names if name in vae.config))
+
+
 def encode_latents(vae: Any, pictures: Pictures) -> Latents:
     """The latents of clips of 1 + n * ratio frames: the mode of the posterior, or the codes of a quantiser."""
     frames = ratio_of(vae).frames
@@ -139,10 +145,7 @@ def decode_latents(vae: Any, latents: Latents) -> Pictures:
 
 def scaling_of(vae: Any) -> tuple[Tensor, Tensor]:
     """Mean and deviation, (1, latent, t or 1, 1, 1), that the model's own pipeline normalises latents with."""
-    config = vae.config
-    channels = next(
-        getattr(config, name) for name in ("z_dim", "latent_channels", "z_channels") if hasattr(config, name)
-    )
+    config, channels = vae.config, channels_of(vae)
     buffers = dict(vae.named_buffers())  # LTX has its statistics there, the others in the config
     mean, std = (buffers.get(name, config.get(name)) for name in ("latents_mean", "latents_std"))
     shape = (1, channels, -1, 1, 1)
