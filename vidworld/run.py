@@ -21,7 +21,7 @@ from vidworld.config import resolved
 from vidworld.errors import UserError
 from vidworld.optimiser import count_parameters, make_optimisers, make_schedule
 from vidworld.record import RunLog, prepare_folder
-from vidworld.schema import TrainConfig
+from vidworld.schema import AdoptConfig, TrainConfig
 
 Batch = TypeVar("Batch")
 
@@ -127,7 +127,7 @@ class Run:
         )
 
 
-def is_finished(config: TrainConfig, **record: object) -> bool:
+def is_finished(config: TrainConfig | AdoptConfig, **record: object) -> bool:
     """Whether the run folder holds the model of this very configuration, which is then said.
 
     Raises:

@@ -167,7 +167,7 @@ def test_files_may_hold_the_future_alone_another_rate_or_another_size(tmp_path):
     name = tmp_path / "uniform_id_0_0.mp4"
     doubled = clip.frames[0].repeat_interleave(3, dim=0)
     larger = clip.frames[0].repeat_interleave(2, dim=-1).repeat_interleave(2, dim=-2)
-    for frames, fps in ((clip.frames[0], 10), (future, 10), (doubled, 30), (larger, 10)):
+    for frames, fps in ((clip.frames[0], 10.0), (future, 10.0), (doubled, 30.0), (larger, 10.0)):
         write_mp4(name, frames, fps)
         found = predicted(tmp_path, clip)
         assert found.shape == (1, *future.shape)
@@ -178,7 +178,7 @@ def test_videos_that_cannot_be_used_are_named(tmp_path):
     clip, name = truth(0), tmp_path / "uniform_id_0_0.mp4"
     with pytest.raises(UserError, match=r"holds no \.mp4 file"):
         Videos(tmp_path)
-    write_mp4(name, clip.frames[0, :12], 10)  # neither the clip nor its future
+    write_mp4(name, clip.frames[0, :12], 10.0)  # neither the clip nor its future
     with pytest.raises(UserError, match="12 frames at 10 a second are neither the whole clip, 16 frames"):
         predicted(tmp_path, clip)
     name.write_bytes(b"no video")

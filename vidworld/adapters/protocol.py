@@ -113,7 +113,8 @@ class AdaptedWorld:
         surprise = self.model.surprise(replace(seen.clips, tracks=None), context_frames, seeds)
         clips, future = len(seen.clips), seen.clips.frames.shape[1] - context_frames
         self._check_surprise(surprise, clips, future)
-        return rearrange(surprise.float().cpu(), "b (t p) -> b t p", p=per_chunk).mean(dim=-1)
+        by_chunk: Tensor = rearrange(surprise.float().cpu(), "b (t p) -> b t p", p=per_chunk).mean(dim=-1)
+        return by_chunk
 
     def _check_frames(self, frames: object, context: Clips, num_frames: int) -> None:
         wanted = (len(context), num_frames, *context.frames.shape[2:])

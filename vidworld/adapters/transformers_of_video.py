@@ -117,11 +117,12 @@ def ask_ltx(parts: Parts, question: Question) -> Tensor:
         video_coords=places.to(x.device).expand(len(x), -1, -1),
         return_dict=False,
     )[0]
-    return rearrange(
+    latents: Tensor = rearrange(
         answer,
         "b (t h w) (c p q r) -> b c (t p) (h q) (w r)",
         t=grid[0], h=grid[1], w=grid[2], p=p, q=q, r=q,
     )  # fmt: skip
+    return latents
 
 
 def ask_wan(parts: Parts, question: Question) -> Tensor:

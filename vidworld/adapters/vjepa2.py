@@ -79,7 +79,8 @@ class VJepa2:
         predicted = self.predicted(window[:, :context_frames], window.shape[1] - context_frames)
         target = self.network.encoder(window).last_hidden_state.float()[:, -predicted.shape[1] :]
         error = (predicted - F.layer_norm(target, target.shape[-1:])).abs().mean(dim=-1)
-        return error.unflatten(1, (-1, self._cells)).mean(dim=-1)
+        by_tubelet: Tensor = error.unflatten(1, (-1, self._cells)).mean(dim=-1)
+        return by_tubelet
 
     @property
     def _cells(self) -> int:
@@ -93,7 +94,8 @@ class VJepa2:
         if flat.shape[-2:] != (side, side):
             flat = F.interpolate(flat, (side, side), mode="bilinear", antialias=True, align_corners=False)
         mean, std = (torch.tensor(values, device=self.device).view(1, 3, 1, 1) for values in (MEAN, STD))
-        return ((flat - mean) / std).unflatten(0, frames.shape[:2])
+        pictures: Tensor = ((flat - mean) / std).unflatten(0, frames.shape[:2])
+        return pictures
 
     def _check_lengths(self, context_frames: int, total: int) -> None:
         config = self.network.config

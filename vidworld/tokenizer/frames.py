@@ -22,13 +22,12 @@ class FrameTokenizer:
 
     def encode(self, frames: Frames) -> Tokens:
         """The frames as tokens."""
-        return patchify(frames, self.patch_size).float() / 127.5 - 1
+        return patchify(frames, self.patch_size).float().div_(127.5).sub_(1)
 
     def decode(self, tokens: Tokens) -> Frames:
         """The frames that these tokens are."""
-        return unpatchify(
-            ((tokens.float() + 1) * 127.5).clamp(0, 255).round().to(torch.uint8), self.patch_size
-        )
+        levels = (tokens.float() + 1).mul_(127.5).clamp_(0, 255).round_()
+        return unpatchify(levels.to(torch.uint8), self.patch_size)
 
     def fingerprint(self) -> str:
         """Its name: it has no weights."""
