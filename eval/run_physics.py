@@ -6,7 +6,7 @@ accelerate launch eval/run_physics.py --config configs/demo/physics.yaml [key=va
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -14,10 +14,13 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from tqdm import tqdm
 
+from vidworld.adapters.protocol import AdaptedWorld
+from vidworld.adapters.registry import adapted_worlds
 from vidworld.baselines import Blind, ConstantVelocity, CopyLast, FrameDifference
 from vidworld.checkpoint import load_model, read_budget
 from vidworld.config import parse_command_line, resolved
 from vidworld.data.quads import quads
+from vidworld.data.real import RealClips
 from vidworld.data.simulated import SimulatedClips
 from vidworld.errors import run_script
 from vidworld.harness.bench import Bench, Value
@@ -25,6 +28,7 @@ from vidworld.harness.comparison import check_tokenizer, compare
 from vidworld.harness.generalisation import Draw, draws_of, generalisation_curves, write_draws
 from vidworld.harness.media import save_quads, save_rollouts
 from vidworld.harness.real import measure_real
+from vidworld.harness.report_words import WORLDS
 from vidworld.harness.results import write_results
 from vidworld.harness.rollouts import measure_rollouts
 from vidworld.harness.surprises import (
@@ -40,7 +44,7 @@ from vidworld.models.jepa import JointEmbeddingPredictor
 from vidworld.readout import Probe
 from vidworld.record import prepare_folder, read_json, write_json
 from vidworld.schema import PhysicsConfig
-from vidworld.tokenizer.autoencoder import Autoencoder
+from vidworld.tokenizer.tokenizer import load_tokenizer
 from vidworld.world import DiffusionWorld, JepaWorld
 
 RUNS = ("tokenizer", "diffusion", "jepa", "readout")
@@ -61,16 +65,16 @@ def main() -> None:
     torch.manual_seed(config.seed)
 
     # --- the worlds, and what they are measured with ---
-    tokenizer = load_model(Autoencoder, config.tokenizer).to(accelerator.device)
+    tokenizer = load_tokenizer(config.tokenizer).to(accelerator.device)
     for folder in (config.diffusion, config.jepa, config.readout):
         check_tokenizer(folder, tokenizer.fingerprint())
     probes = {"": load_model(Probe, config.readout).to(accelerator.device)}
     if config.jepa_readout is not None:
         probes["jepa"] = load_model(Probe, config.jepa_readout).to(accelerator.device)
     bench = Bench(tokenizer, probes, accelerator, config.context_frames, config.seed)
-    diffusion, jepa, untrained = load_worlds(config, bench)
-    rollers = [diffusion, jepa, CopyLast(tokenizer), ConstantVelocity(tokenizer)]
-    surprised = [*rollers, *untrained, FrameDifference(), Blind()]
+    diffusion, jepa, untrained, others = load_worlds(config, bench)
+    rollers = [diffusion, jepa, CopyLast(tokenizer), ConstantVelocity(tokenizer), *others.predicting]
+    surprised = [*rollers[:4], *untrained, FrameDifference(), Blind(), *others.surprised]
 
     # --- the diffusion world's noise levels, chosen on a validation split ---
     table = levels_table(bench, config, diffusion)
@@ -110,7 +114,7 @@ def main() -> None:
                 media["quads"] += save_quads(bench, encoded.quads, shown_worlds, config.shown, config.out)
     if config.real is not None:
         of_real, shown = measure_real(
-            bench, config.real, [diffusion, jepa, CopyLast(tokenizer)], surprised, config
+            bench, config.real, [w for w in rollers if w.name != "constant_velocity"], surprised, config
         )
         values += of_real
         media["rollouts"] += shown
@@ -123,6 +127,33 @@ def main() -> None:
         comparison["tried"] = resolved(config)["tried"]
         write_files(config, values, draws, media, comparison)
         print(f"{config.out / 'results.json'}: {len(values)} values of clips and quads")
+
+
+class Others(NamedTuple):
+    """Other people's models, by what they offer."""
+
+    predicting: list[AdaptedWorld]
+    surprised: list[AdaptedWorld]
+
+
+def worlds_of_others(config: PhysicsConfig, bench: Bench) -> Others:
+    """Other people's models; whether they can continue every clip is seen before anything is measured."""
+    worlds = adapted_worlds(
+        config.worlds, bench.tokenizer, bench.accelerator.device, config.sampling_steps, taken=list(WORLDS)
+    )
+    names = [
+        f"{scenario}/{split}/{config.seed}/{number}"
+        for scenario in config.scenarios
+        for split in ("id", "ood")
+        for number in range(config.clips)
+    ]
+    if config.real is not None and worlds:
+        names += RealClips(config.real, "real", config.shape.num_frames, config.shape.width_px).identity
+    for world in worlds:
+        world.check_clips(names)
+    return Others(
+        [world for world in worlds if world.predicts], [world for world in worlds if world.is_surprised]
+    )
 
 
 def write_files(
@@ -148,8 +179,8 @@ def is_measured(out: Path, inputs: dict[str, Any]) -> bool:
 
 def load_worlds(
     config: PhysicsConfig, bench: Bench
-) -> tuple[DiffusionWorld, JepaWorld, tuple[JepaWorld, DiffusionWorld]]:
-    """The trained worlds, and networks of the same shape that were never trained."""
+) -> tuple[DiffusionWorld, JepaWorld, tuple[JepaWorld, DiffusionWorld], Others]:
+    """The trained worlds, networks of the same shape that were never trained, and other people's models."""
     device = bench.accelerator.device
     dit = load_model(DiffusionTransformer, config.diffusion).to(device)
     predictor = load_model(JointEmbeddingPredictor, config.jepa).to(device)
@@ -164,6 +195,7 @@ def load_worlds(
             JepaWorld(raw_predictor, "untrained", decoder),
             DiffusionWorld(raw_dit, "untrained_diffusion", **settings),
         ),
+        worlds_of_others(config, bench),
     )
 
 

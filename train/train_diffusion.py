@@ -6,7 +6,6 @@ accelerate launch train/train_diffusion.py --config configs/demo/diffusion.yaml 
 import torch
 from accelerate.utils import set_seed
 
-from vidworld.checkpoint import load_model
 from vidworld.config import parse_command_line
 from vidworld.data.mixture import batch_order
 from vidworld.data.noise import generators, normal, uniform
@@ -16,13 +15,13 @@ from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.flow import flow_loss, shifted
 from vidworld.run import begin, count_flops, is_finished
 from vidworld.schema import DiffusionConfig
-from vidworld.tokenizer.autoencoder import Autoencoder
 from vidworld.tokenizer.cache import cache_tokens
+from vidworld.tokenizer.tokenizer import load_tokenizer
 
 
 def main() -> None:
     config, arguments = parse_command_line(DiffusionConfig, description=__doc__)
-    tokenizer = load_model(Autoencoder, config.tokenizer)
+    tokenizer = load_tokenizer(config.tokenizer)
     sources = {"tokenizer": tokenizer.fingerprint()}
     if is_finished(config, sources):
         return

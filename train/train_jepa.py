@@ -8,7 +8,6 @@ from collections.abc import Mapping
 import torch
 from accelerate.utils import set_seed
 
-from vidworld.checkpoint import load_model
 from vidworld.config import parse_command_line
 from vidworld.data.mixture import batch_order
 from vidworld.data.threads import ahead
@@ -16,13 +15,13 @@ from vidworld.errors import UserError, run_script
 from vidworld.models.jepa import JointEmbeddingPredictor
 from vidworld.run import begin, count_flops, is_finished
 from vidworld.schema import JepaConfig
-from vidworld.tokenizer.autoencoder import Autoencoder
 from vidworld.tokenizer.cache import cache_tokens
+from vidworld.tokenizer.tokenizer import load_tokenizer
 
 
 def main() -> None:
     config, arguments = parse_command_line(JepaConfig, description=__doc__)
-    tokenizer = load_model(Autoencoder, config.tokenizer)
+    tokenizer = load_tokenizer(config.tokenizer)
     sources = {"tokenizer": tokenizer.fingerprint()}
     if is_finished(config, sources):
         return

@@ -18,12 +18,12 @@ from vidworld.models.jepa import JointEmbeddingPredictor
 from vidworld.readout import Probe, probe_loss, shows
 from vidworld.run import begin, count_flops, is_finished
 from vidworld.schema import ReadoutConfig
-from vidworld.tokenizer.autoencoder import Autoencoder
+from vidworld.tokenizer.tokenizer import load_tokenizer
 
 
 def main() -> None:
     config, arguments = parse_command_line(ReadoutConfig, description=__doc__)
-    tokenizer = load_model(Autoencoder, config.tokenizer)
+    tokenizer = load_tokenizer(config.tokenizer)
     jepa = None if config.jepa is None else load_model(JointEmbeddingPredictor, config.jepa)
     sources = {"tokenizer": tokenizer.fingerprint(), "jepa": None if jepa is None else str(config.jepa)}
     if is_finished(config, sources):

@@ -11,7 +11,7 @@ from vidworld.data.clip import WORLD_SIZE, Clips
 from vidworld.data.render import BACKGROUND
 from vidworld.errors import UserError
 from vidworld.shapes import Frames, Tokens
-from vidworld.tokenizer.autoencoder import Autoencoder
+from vidworld.tokenizer.tokenizer import Tokenizer
 from vidworld.world import Encoded, Rollout
 
 
@@ -65,10 +65,18 @@ def _coverage(
     return ((radius.float()[:, None, :, None, None] - distance) / pixel + 0.5).clamp(0, 1)
 
 
+def tokens_of_future(tokenizer: Tokenizer, context: Encoded, frames: Frames) -> Tokens:
+    """The tokens of predicted frames; a tokenizer that remembers is shown the context first."""
+    if tokenizer.remembers:
+        frames = torch.cat((context.clips.frames.to(frames.device), frames), dim=1)
+    tokens = tokenizer.encode(frames.to(context.tokens.device))
+    return tokens[:, context.tokens.shape[1] :] if tokenizer.remembers else tokens
+
+
 class FrameWorld:
     """A world that predicts frames by a formula; its surprise is the squared error of the frames."""
 
-    def __init__(self, name: str, predict: Callable[[Clips, int], Frames], tokenizer: Autoencoder) -> None:
+    def __init__(self, name: str, predict: Callable[[Clips, int], Frames], tokenizer: Tokenizer) -> None:
         self.name, self.predict, self.tokenizer = name, predict, tokenizer
 
     def rollout(
@@ -81,11 +89,7 @@ class FrameWorld:
     ) -> Rollout:
         """The formula's frames as tokens, so that they go through the same read-out as any world's."""
         frames = self.predict(context.clips, horizon * self.tokenizer.patch_size[0])
-        tokens = (
-            self.tokenizer.encode(frames.to(context.tokens.device))
-            .unsqueeze(1)
-            .expand(-1, samples, *[-1] * 4)
-        )
+        tokens = tokens_of_future(self.tokenizer, context, frames).unsqueeze(1).expand(-1, samples, *[-1] * 4)
         return Rollout(tokens, tokens)
 
     def surprise(
@@ -103,7 +107,7 @@ class FrameWorld:
 class CopyLast(FrameWorld):
     """The last frame for ever; its surprise is the distance of each chunk's tokens from those of the chunk before."""
 
-    def __init__(self, tokenizer: Autoencoder) -> None:
+    def __init__(self, tokenizer: Tokenizer) -> None:
         super().__init__("copy_last", last_frame, tokenizer)
 
     def surprise(
@@ -116,7 +120,7 @@ class CopyLast(FrameWorld):
 class ConstantVelocity(FrameWorld):
     """Inertia alone, from the true state."""
 
-    def __init__(self, tokenizer: Autoencoder) -> None:
+    def __init__(self, tokenizer: Tokenizer) -> None:
         super().__init__("constant_velocity", constant_velocity, tokenizer)
 
 

@@ -1,4 +1,4 @@
-"""The `vidworld` command: `vidworld data render` and `vidworld data ingest`."""
+"""The `vidworld` command: `vidworld data render`, `ingest` and `contexts`, and `vidworld check-world`."""
 
 import argparse
 import sys
@@ -37,13 +37,31 @@ def _ingest() -> Command:
     return ingest_command
 
 
+def _contexts() -> Command:
+    from vidworld.data import contexts_command
+
+    return contexts_command
+
+
+def _check_world() -> Command:
+    from vidworld.adapters import check_command
+
+    return check_command
+
+
 COMMANDS: dict[str, dict[str, tuple[Callable[[], Command], str]]] = {
     "data": {
         "render": (_render, "write a picture and an MP4 of a clip or a quad of a simulated world"),
         "ingest": (_ingest, "turn a folder of real videos into a data set"),
+        "contexts": (_contexts, "write the clips that a world made elsewhere is to continue"),
     },
 }
 """Group, name, and what the command does."""
+
+ALONE: dict[str, tuple[Callable[[], Command], str]] = {
+    "check-world": (_check_world, "say what is wrong with a model that is to be measured"),
+}
+"""Commands of no group."""
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -68,8 +86,16 @@ def run(argv: Sequence[str]) -> None:
         for name, (load, purpose) in commands.items():
             parser_of_command = names.add_parser(name, help=purpose, description=f"{purpose.capitalize()}.")
             if list(argv[:2]) == [group, name]:
-                command = load()
-                command.add_arguments(parser_of_command)
-                parser_of_command.set_defaults(run=command.run)
+                _fill(parser_of_command, load())
+    for name, (load, purpose) in ALONE.items():
+        parser_of_command = groups.add_parser(name, help=purpose, description=f"{purpose.capitalize()}.")
+        if list(argv[:1]) == [name]:
+            _fill(parser_of_command, load())
     arguments = parser.parse_args(argv or ["--help"])
     arguments.run(arguments)
+
+
+def _fill(parser: argparse.ArgumentParser, command: Command) -> None:
+    """Gives a command's parser its arguments and what it does."""
+    command.add_arguments(parser)
+    parser.set_defaults(run=command.run)

@@ -11,7 +11,7 @@ import json
 import re
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast, dataclass_transform
 
@@ -67,9 +67,12 @@ def to_yaml(config: object) -> str:
 
 
 def parse_command_line(
-    schema: type[T], argv: Sequence[str] | None = None, description: str | None = None
+    schema: type[T],
+    argv: Sequence[str] | None = None,
+    description: str | None = None,
+    add_arguments: Callable[[argparse.ArgumentParser], None] = lambda parser: None,
 ) -> tuple[T, argparse.Namespace]:
-    """The configuration and the arguments (`config`, `resume`, `overrides`) of a script's command line."""
+    """The configuration and the arguments (`config`, `resume`, `overrides`, any added) of a script's command line."""
     parser = ArgumentParser(
         description=description,
         epilog="keys and their defaults:\n" + "\n".join(f"  {line}" for line in _describe(schema)),
@@ -77,6 +80,7 @@ def parse_command_line(
     )
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="a YAML file of configs/")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint of the run")
+    add_arguments(parser)
     parser.add_argument("overrides", nargs="*", metavar="key.path=value", help="replaces the file's value")
     arguments = parser.parse_intermixed_args(argv)
     return load(schema, arguments.config, arguments.overrides), arguments

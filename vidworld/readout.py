@@ -39,22 +39,25 @@ def locate_discs(
     A pixel is a mixture of background and disc where it lies on the line between their colours; the share of the
     disc is its weight. On exact pictures this is right to a hundredth of a pixel.
     """
-    b, t, _, height, width = frames.shape
+    b, t, _, _, width = frames.shape
     pixel = WORLD_SIZE / width
     line = color.float() - BACKGROUND  # (clip, object, 3)
-    squared = line.square().sum(dim=-1)[:, None, :, None]
-    above = (frames.float() / 255 - BACKGROUND).flatten(3)  # (clip, time, 3, place)
-    share = (line[:, None] @ above) / squared  # (clip, time, object, place)
-    off = above.square().sum(dim=2, keepdim=True) / squared - share.square()  # squared distance from the line
-    weight = (share.clamp(0, 1) * ((off < (OFF_COLOUR * share).square()) & (share > FAINT))).view(
-        b, t, -1, height, width
+    squared = line.square().sum(dim=-1)
+    above = (frames.float() / 255 - BACKGROUND).movedim(2, -1)  # (clip, time, row, column, 3)
+    far = above.square().sum(dim=-1)
+    # The others, nearly all of a picture, are too near the background to show any of a disc.
+    clip, time, row, column = (far > FAINT**2 * squared.amin()).nonzero(as_tuple=True)
+    above, far = above[clip, time, row, column], far[clip, time, row, column]
+    share = (line[clip] @ above[..., None])[..., 0] / squared[clip]  # (pixel, object)
+    off = far[:, None] / squared[clip] - share.square()  # squared distance from the line
+    weight = share.clamp(0, 1) * ((off < (OFF_COLOUR * share).square()) & (share > FAINT))
+    x, y = ((each + 0.5).to(weight)[:, None] * pixel * weight for each in (column, row))
+    sums = weight.new_zeros(3, b * t, weight.shape[1])
+    area, *moments = (
+        total.index_add_(0, clip * t + time, part).view(b, t, -1)
+        for total, part in zip(sums, (weight, x, y), strict=True)
     )
-    area = weight.sum(dim=(3, 4))
-    x = (torch.arange(width, device=frames.device) + 0.5) * pixel
-    y = (torch.arange(height, device=frames.device) + 0.5) * pixel
-    place = (
-        torch.stack((weight.sum(dim=3) @ x, weight.sum(dim=4) @ y), dim=-1) / area.clamp_min(1e-6)[..., None]
-    )
+    place = torch.stack(moments, dim=-1) / area.clamp_min(1e-6)[..., None]
     least = LEAST_AREA * torch.pi * (radius.float() / pixel).square()
     return torch.where((area >= least[:, None])[..., None], place, torch.nan)
 

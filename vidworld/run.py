@@ -32,7 +32,7 @@ from vidworld.errors import UserError
 from vidworld.interruption import EXIT_CODE, Interruption
 from vidworld.optimiser import count_parameters, make_optimisers, make_schedule
 from vidworld.record import RunLog, prepare_folder
-from vidworld.schema import TrainConfig
+from vidworld.schema import AdoptConfig, TrainConfig
 from vidworld.sharding import whole
 from vidworld.spikes import Spikes, keep_batch
 from vidworld.state import State, averages, restore, state_of
@@ -313,7 +313,7 @@ class Run:
         self.accelerator.end_training()
 
 
-def is_finished(config: TrainConfig, sources: Sources | None = None) -> bool:
+def is_finished(config: TrainConfig | AdoptConfig, sources: Sources | None = None) -> bool:
     """Whether the run folder holds the model of this very configuration, which is then said.
 
     Raises:
@@ -449,7 +449,10 @@ def _state_to_resume(
 
 
 def _differing(
-    saved: Any, saved_sources: Mapping[str, Any], config: TrainConfig, sources: Sources
+    saved: Any,
+    saved_sources: Mapping[str, Any],
+    config: TrainConfig | AdoptConfig,
+    sources: Sources,
 ) -> list[str]:
     """Each key that matters and that was saved with another value, with both values."""
     before, now = (

@@ -120,6 +120,8 @@ class TokenizerModel:
     depth: Positive = 2
     heads: Positive = 3
     attention_backend: str = "native"
+    levels: Annotated[int, Field(ge=2)] | None = None
+    """Values that a channel can take (finite scalar quantisation); without it any."""
 
 
 @schema
@@ -128,6 +130,19 @@ class TokenizerConfig(TrainConfig):
 
     model: TokenizerModel = TokenizerModel()
     kl_weight: Annotated[float, Field(ge=0)] = 1e-6
+
+
+@schema
+class AdoptConfig:
+    """train/adopt_tokenizer.py"""
+
+    out: Path
+    """The run folder, used like that of a tokenizer of our own."""
+    pretrained: Path
+    """The local folder of a video autoencoder of diffusers (config.json and weights)."""
+    clips: Positive = 256
+    """Clips that the per-channel statistics are of."""
+    data: DataConfig = DataConfig()
 
 
 @schema
@@ -239,5 +254,45 @@ class PhysicsConfig:
     mixed_precision: Literal["no", "bf16", "fp16"] = "bf16"
     tried: tuple[Tried, ...] = ()
     """For the report: what was tried for each world."""
+    worlds: tuple[str, ...] = ()
+    """Other people's models to measure beside, each [NAME=]KIND:PATH: vjepa2:FOLDER, diffusers:FOLDER, videos:FOLDER,
+    python:module.ClassName."""
     shown: Positive = 2
     """Rollouts of each scenario and quads of each law that the report shows."""
+
+
+@schema
+class ScoreConfig:
+    """eval/score_worlds.py, and vidworld data contexts"""
+
+    out: Path
+    """The folder for results.json, and for what was measured so far."""
+    worlds: tuple[str, ...] = ()
+    """Each [NAME=]KIND:PATH, as in the evaluation of physics; --world adds to them."""
+    seed: int = 0
+    shape: ClipShape = ClipShape()
+    context_frames: Positive = 8
+    chunk_frames: Positive = 4
+    """Frames that surprise is averaged over; context and clip are whole chunks."""
+    scenarios: tuple[str, ...] = ("uniform", "parabola", "collision", "bounce", "billiards", "occlusion")
+    laws: tuple[str, ...] = ("permanence", "collision", "momentum", "constancy", "continuity", "solidity")
+    splits: tuple[Literal["id", "ood"], ...] = ("id", "ood")
+    clips: Annotated[int, Field(ge=0)] = 64
+    """Clips of each scenario and split."""
+    quads: Annotated[int, Field(ge=0)] = 100
+    """Quads of each law and split."""
+    samples: Positive = 2
+    """Futures of each clip, of worlds that draw any."""
+    sampling_steps: Positive = 20
+    """Of diffusion models."""
+    at_once: Positive = 4
+    """Clips or quads that go through a world together, and that a stopped run does again at most."""
+
+    def __post_init__(self) -> None:
+        for name, frames in (("context_frames", self.context_frames), ("num_frames", self.shape.num_frames)):
+            if frames % self.chunk_frames:
+                raise ValueError(f"{name} {frames} is no multiple of chunk_frames {self.chunk_frames}")
+        if self.context_frames >= self.shape.num_frames:
+            raise ValueError(
+                f"context_frames {self.context_frames} leaves none of {self.shape.num_frames} to predict"
+            )

@@ -4,13 +4,14 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
 from accelerate import Accelerator
 from torch import Tensor
 
 from vidworld.data.clip import Clips, Tracks
 from vidworld.readout import Probe, after_context, locate_discs, with_strangers
 from vidworld.shapes import Frames
-from vidworld.tokenizer.autoencoder import Autoencoder
+from vidworld.tokenizer.tokenizer import Tokenizer
 from vidworld.world import Encoded, Rollout, World
 
 
@@ -34,9 +35,9 @@ class Value:
 class Bench:
     """What every world is measured with."""
 
-    tokenizer: Autoencoder
+    tokenizer: Tokenizer
     probes: Mapping[str, Probe]
-    """By world; a world that has none is read by that of the tokens, whose name is ''."""
+    """By world; a world that has none is read by that of the tokens, whose name is ''. Without that there are none."""
     accelerator: Accelerator
     context_frames: int
     seed: int
@@ -55,6 +56,13 @@ class Bench:
         """The frames of tokens."""
         with self.accelerator.autocast():
             return self.tokenizer.decode(tokens).cpu()
+
+    def decode_future(self, seen: Encoded, future: Tensor) -> Frames:
+        """The frames of predicted chunks; a tokenizer that remembers is given the context's chunks first."""
+        if not self.tokenizer.remembers:
+            return self.decode(future)
+        context = seen.tokens[:, : self.context_length].to(future)
+        return self.decode(torch.cat((context, future), dim=1))[:, self.context_frames :]
 
     def roll_out(self, world: World, seen: Encoded, samples: int = 1) -> Rollout:
         """The world's prediction of all chunks after the context."""

@@ -59,8 +59,10 @@ def _futures(bench: Bench, source: RealClips, number: int, rollers: Sequence[Wor
     clips = source.clips([number])
     seen = bench.encode(clips)
     context = clips.frames[:, : bench.context_frames]
-    futures = {world.name: bench.decode(bench.roll_out(world, seen).tokens[:, 0]) for world in rollers}
-    futures["reconstruction"] = bench.decode(seen.tokens[:, bench.context_length :])
+    futures = {
+        world.name: bench.decode_future(seen, bench.roll_out(world, seen).tokens[:, 0]) for world in rollers
+    }
+    futures["reconstruction"] = bench.decode_future(seen, seen.tokens[:, bench.context_length :])
     futures["truth"] = clips.frames[:, bench.context_frames :]
     values = []
     for world, future in futures.items():

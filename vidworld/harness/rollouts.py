@@ -4,13 +4,14 @@ import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import torch
 
 from vidworld.data.clip import WORLD_SIZE, Clips, Tracks
 from vidworld.harness.bench import Bench, Value
 from vidworld.metrics import METRICS, Metric, PerClip
 from vidworld.readout import locate_discs
 from vidworld.shapes import Frames
-from vidworld.world import World
+from vidworld.world import Encoded, World
 
 IN_THE_OPEN = 0.9
 """Share of a disc that shows from which on its centroid is that of the disc."""
@@ -20,25 +21,45 @@ def measure_rollouts(
     bench: Bench, worlds: Sequence[World], clips: Clips, scenario: str, split: str, samples: int
 ) -> Iterator[Value]:
     """Every metric that applies to the scenario: of each world, of the reconstruction and of the truth."""
-    truth = clips.tracks
-    assert truth is not None
     seen = bench.encode(clips)
+    yield from measure_references(bench, seen, scenario, split)
+    yield from measure_worlds(bench, worlds, seen, scenario, split, samples)
+
+
+def measure_references(bench: Bench, seen: Encoded, scenario: str, split: str) -> Iterator[Value]:
+    """What no world can be better than: the truth by each read-out, and what the tokenizer keeps."""
+    clips, truth = seen.clips, seen.clips.tracks
+    assert truth is not None
     decoded = bench.decode(seen.tokens)
-    yield from _measure_reconstruction(decoded, clips, truth, scenario, split, bench)
     future = seen.tokens[:, bench.context_length :]
     cases: list[tuple[str, str, list[Tracks]]] = [
-        ("truth", "pixels", [bench.by_pixels(clips.frames[:, bench.context_frames :], truth)]),
-        ("reconstruction", "pixels", [bench.by_pixels(decoded[:, bench.context_frames :], truth)]),
-        ("truth", "probe", [bench.by_probe("", future, truth)]),
+        ("truth", "pixels", [bench.by_pixels(clips.frames[:, bench.context_frames :], truth)])
     ]
+    if not torch.equal(decoded, clips.frames):  # a tokenizer without loss has nothing to measure
+        yield from _measure_reconstruction(decoded, clips, truth, scenario, split, bench)
+        reconstructed = bench.by_pixels(decoded[:, bench.context_frames :], truth)
+        cases.append(("reconstruction", "pixels", [reconstructed]))
+    if bench.probes:
+        cases.append(("truth", "probe", [bench.by_probe("", future, truth)]))
+    for name, readout, tracks in cases:
+        yield from _measure(name, readout, tracks, clips, truth, scenario, split, bench)
+
+
+def measure_worlds(
+    bench: Bench, worlds: Sequence[World], seen: Encoded, scenario: str, split: str, samples: int
+) -> Iterator[Value]:
+    """Every metric that applies to the scenario, of each world's rollouts."""
+    clips, truth = seen.clips, seen.clips.tracks
+    assert truth is not None
+    cases: list[tuple[str, str, list[Tracks]]] = []
     for world in worlds:
         rollout = bench.roll_out(world, seen, samples)
-        each = range(samples)
-        cases.append(
-            (world.name, "pixels", [bench.by_pixels(bench.decode(rollout.tokens[:, i]), truth) for i in each])
-        )
-        probed = [bench.by_probe(world.name, rollout.embeddings[:, i], truth) for i in each]
-        cases.append((world.name, "probe", probed))
+        each = range(rollout.tokens.shape[1])  # a world may have fewer samples to give than it is asked for
+        futures = [bench.decode_future(seen, rollout.tokens[:, i]) for i in each]
+        cases.append((world.name, "pixels", [bench.by_pixels(future, truth) for future in futures]))
+        if bench.probes:
+            probed = [bench.by_probe(world.name, rollout.embeddings[:, i], truth) for i in each]
+            cases.append((world.name, "probe", probed))
     for name, readout, tracks in cases:
         yield from _measure(name, readout, tracks, clips, truth, scenario, split, bench)
 
@@ -46,12 +67,13 @@ def measure_rollouts(
 def _measure_reconstruction(
     decoded: Frames, clips: Clips, truth: Tracks, scenario: str, split: str, bench: Bench
 ) -> Iterator[Value]:
-    """What whole clips have lost by being encoded and decoded."""
+    """What clips have lost by being encoded and decoded, from the first frame on that is encoded."""
+    decoded, frames = (each[:, bench.tokenizer.unseen_frames :] for each in (decoded, clips.frames))
     places, true_places = (
-        locate_discs(frames, truth.color, truth.radius).double().numpy() for frames in (decoded, clips.frames)
+        locate_discs(each, truth.color, truth.radius).double().numpy() for each in (decoded, frames)
     )
     given = {
-        "frames": (decoded.numpy(), clips.frames.numpy()),
+        "frames": (decoded.numpy(), frames.numpy()),
         "places": (places, true_places, WORLD_SIZE / clips.frames.shape[-1]),
     }
     for metric in METRICS.values():

@@ -29,13 +29,19 @@ class EncodedQuads:
 
     @staticmethod
     def of(bench: Bench, quads: Quads) -> "EncodedQuads":
-        """The possible clips are encoded and the others joined from their chunks: a splice lies between chunks."""
+        """The possible clips are encoded and the others joined from their chunks: a splice lies between chunks.
+
+        With a tokenizer that remembers, tokens after the splice would tell of the past that they were encoded after:
+        then the spliced frames are encoded, as a world would meet them.
+        """
         a, b = bench.encode(quads.a), bench.encode(quads.b)
         cut = bench.context_length
 
         def joined(first: Encoded, second: Encoded, clips: Clips) -> Encoded:
             # The world of the first clip is the one that was seen: its tracks are what a baseline extrapolates.
             spliced = replace(clips, tracks=first.clips.tracks)
+            if bench.tokenizer.remembers:
+                return bench.encode(spliced)
             return Encoded(spliced, torch.cat((first.tokens[:, :cut], second.tokens[:, cut:]), dim=1))
 
         return EncodedQuads(quads, (a, joined(a, b, quads.a_then_b), joined(b, a, quads.b_then_a), b))

@@ -14,8 +14,18 @@ from torch import Tensor, nn
 from vidworld.layers import Block, initialise, norm
 from vidworld.shapes import Frames, Tokens
 from vidworld.tokenizer.patches import PatchSize, grid_shape, patchify, unpatchify
+from vidworld.tokenizer.quantise import nearest_code, quantised
 
 Patches = Float[Tensor, "clip t h w values"]
+
+
+def fingerprint_of(network: nn.Module) -> str:
+    """Twelve hexadecimal digits that differ when any weight of the network differs."""
+    digest = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
 
 
 class TokenizerLoss(NamedTuple):
@@ -30,9 +40,12 @@ class Autoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     """A variational autoencoder over spacetime patches (Source: the latents of Sora and of Stable Diffusion).
 
     A chunk is encoded and decoded without its neighbours, so a token knows nothing of the future, nor of the past.
+    With `levels` its latents are quantised (finite scalar quantisation), and it is no longer variational.
     """
 
     _repeated_blocks = ["Block"]  # noqa: RUF012  (diffusers reads it; its own classes have it so)
+    remembers = False
+    unseen_frames = 0
 
     @register_to_config
     def __init__(
@@ -45,8 +58,10 @@ class Autoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         grid: Sequence[int] = (8, 8),
         picture_channels: int = 3,
         attention_backend: str = "native",
+        levels: int | None = None,
     ) -> None:
         super().__init__()
+        self.levels = levels
         frames, rows, columns = patch_size  # a list where they come from a file
         self.patch_size: PatchSize = (frames, rows, columns)
         self.channels = channels
@@ -83,6 +98,9 @@ class Autoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         """
         patches = self._patches(frames)
         mean, log_variance = (x.float() for x in self.posterior(patches))
+        if self.levels is not None:
+            reconstruction = F.mse_loss(self.reconstruct(quantised(mean, self.levels)).float(), patches) / 4
+            return TokenizerLoss(reconstruction, reconstruction, torch.zeros_like(reconstruction))
         log_variance = log_variance.clamp(-12, 4)
         latents = mean + noise * (log_variance / 2).exp()
         reconstruction = F.mse_loss(self.reconstruct(latents).float(), patches) / 4
@@ -91,15 +109,17 @@ class Autoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
     @torch.no_grad()
     def encode(self, frames: Frames) -> Tokens:
-        """The clips' tokens: the posterior's mean, normalised per channel."""
-        mean, _ = self.posterior(self._patches(frames))
-        tokens: Tokens = (mean.float() - self.latent_mean) / self.latent_std
+        """The clips' tokens: the posterior's mean, or the code nearest to it, normalised per channel."""
+        tokens: Tokens = (self._latents(self._patches(frames)) - self.latent_mean) / self.latent_std
         return tokens
 
     @torch.no_grad()
     def decode(self, tokens: Tokens) -> Frames:
-        """The clips that these tokens stand for."""
-        patches = self.reconstruct(tokens * self.latent_std + self.latent_mean)
+        """The clips that these tokens stand for; of a quantiser's, those that the nearest codes stand for."""
+        latents = tokens * self.latent_std + self.latent_mean
+        if self.levels is not None:
+            latents = nearest_code(latents, self.levels)
+        patches = self.reconstruct(latents)
         return unpatchify(
             ((patches.float() + 1) * 127.5).clamp(0, 255).round().to(torch.uint8), self.patch_size
         )
@@ -153,14 +173,15 @@ class Autoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     @torch.no_grad()
     def fit_statistics(self, frames: Frames) -> None:
         """Sets the per-channel mean and deviation that tokens are normalised with, from these clips."""
-        mean, _ = self.posterior(self._patches(frames))
-        self.latent_mean.copy_(mean.float().mean(dim=(0, 1, 2, 3)))
-        self.latent_std.copy_(mean.float().std(dim=(0, 1, 2, 3)).clamp_min(1e-6))
+        latents = self._latents(self._patches(frames))
+        self.latent_mean.copy_(latents.mean(dim=(0, 1, 2, 3)))
+        self.latent_std.copy_(latents.std(dim=(0, 1, 2, 3)).clamp_min(1e-6))
+
+    def _latents(self, patches: Patches) -> Tokens:
+        """What stands for these patches, not normalised: the posterior's mean, or the code nearest to it."""
+        mean = self.posterior(patches)[0].float()
+        return mean if self.levels is None else quantised(mean, self.levels)
 
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits that differ when any weight differs: what 'the same tokenizer' means."""
-        digest = hashlib.sha256()
-        for name, value in sorted(self.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(value.detach().float().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()[:12]
+        return fingerprint_of(self)

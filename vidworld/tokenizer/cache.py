@@ -20,6 +20,7 @@ from vidworld.record import prepare_folder, writing
 from vidworld.schema import DataConfig
 from vidworld.shapes import Tokens
 from vidworld.tokenizer.autoencoder import Autoencoder
+from vidworld.tokenizer.pretrained import PretrainedAutoencoder
 
 SHARD_CLIPS = 512
 MADE_CLIPS = 256
@@ -44,7 +45,7 @@ class CachedTokens:
 
 
 def cache_tokens(
-    tokenizer: Autoencoder, config: DataConfig, folder: Path, accelerator: Accelerator
+    tokenizer: Autoencoder | PretrainedAutoencoder, config: DataConfig, folder: Path, accelerator: Accelerator
 ) -> CachedTokens:
     """The tokens of every clip of the configuration; made now where they are missing, shared by the processes.
 
@@ -73,7 +74,11 @@ def cache_tokens(
 
 
 def _encode(
-    tokenizer: Autoencoder, clips: Mixture, numbers: range, accelerator: Accelerator, bar: tqdm
+    tokenizer: Autoencoder | PretrainedAutoencoder,
+    clips: Mixture,
+    numbers: range,
+    accelerator: Accelerator,
+    bar: tqdm,
 ) -> Tokens:
     pieces: list[Tensor] = []
     at_once = ENCODED_CLIPS if accelerator.device.type == "cpu" else MADE_CLIPS

@@ -1,0 +1,85 @@
+"""Models that break one promise each."""
+
+import torch
+from my_world import MyWorld
+
+
+class Nothing:
+    pass
+
+
+class Floats(MyWorld):
+    def predict(self, context, num_frames, seeds):
+        return super().predict(context, num_frames, seeds).float()
+
+
+class TooFew(MyWorld):
+    def predict(self, context, num_frames, seeds):
+        return super().predict(context, num_frames, seeds)[:, 1:]
+
+
+class Dice(MyWorld):
+    def predict(self, context, num_frames, seeds):
+        return torch.randint(0, 255, (len(context), num_frames, *context.frames.shape[2:]), dtype=torch.uint8)
+
+
+class Remembers(MyWorld):
+    """Keeps what surprise was shown, and predicts it."""
+
+    def __init__(self):
+        self.shown = {}
+
+    def predict(self, context, num_frames, seeds):
+        known = [self.shown.get(name) for name in context.identity]
+        usual = super().predict(context, num_frames, seeds)
+        return torch.stack([u if k is None else k[-num_frames:] for k, u in zip(known, usual, strict=True)])
+
+    def surprise(self, clips, context_frames, seeds):
+        self.shown |= dict(zip(clips.identity, clips.frames, strict=True))
+        return super().surprise(clips, context_frames, seeds)
+
+
+class Averages(MyWorld):
+    def predict(self, context, num_frames, seeds):
+        mean = context.frames[:, -1:].float().mean(dim=0, keepdim=True)
+        return mean.expand(len(context), num_frames, -1, -1, -1).to(torch.uint8)
+
+    def surprise(self, clips, context_frames, seeds):
+        surprise = super().surprise(clips, context_frames, seeds)
+        return surprise - surprise.mean()
+
+
+class NotANumber(MyWorld):
+    def surprise(self, clips, context_frames, seeds):
+        return super().surprise(clips, context_frames, seeds) * torch.nan
+
+
+class PerClip(MyWorld):
+    def surprise(self, clips, context_frames, seeds):
+        return super().surprise(clips, context_frames, seeds).mean(dim=1)
+
+
+class Numbers(MyWorld):
+    def surprise(self, clips, context_frames, seeds):
+        return super().surprise(clips, context_frames, seeds).tolist()
+
+
+class Indifferent(MyWorld):
+    def surprise(self, clips, context_frames, seeds):
+        return torch.ones(len(clips), clips.frames.shape[1] - context_frames)
+
+
+class Unshared(MyWorld):
+    def surprise(self, clips, context_frames, seeds):
+        noise = torch.rand(len(clips), 1, generator=torch.Generator().manual_seed(seeds[0]))
+        return super().surprise(clips, context_frames, seeds) + noise
+
+
+class Breaks(MyWorld):
+    def predict(self, context, num_frames, seeds):
+        raise RuntimeError("out of luck")
+
+
+class NeedsArguments(MyWorld):
+    def __init__(self, path):
+        self.path = path

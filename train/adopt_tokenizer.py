@@ -1,0 +1,54 @@
+"""Makes a pretrained video autoencoder of diffusers a tokenizer of ours: measures its statistics, trains nothing.
+
+python train/adopt_tokenizer.py --config configs/base/adopt.yaml pretrained=FOLDER [key=value ...]
+"""
+
+import time
+
+from accelerate import Accelerator
+from tqdm import tqdm
+
+from vidworld.checkpoint import save_model
+from vidworld.config import parse_command_line, resolved
+from vidworld.data.mixture import Mixture
+from vidworld.errors import run_script
+from vidworld.optimiser import count_parameters
+from vidworld.record import prepare_folder
+from vidworld.run import is_finished
+from vidworld.schema import AdoptConfig
+from vidworld.tokenizer.pretrained import PretrainedAutoencoder
+
+AT_ONCE = 8
+
+
+def main() -> None:
+    config, _ = parse_command_line(AdoptConfig, description=__doc__)
+    if is_finished(config):
+        return
+    started_s = time.monotonic()
+    tokenizer = PretrainedAutoencoder.adopt(config.pretrained)
+    shape = config.data.shape
+    tokenizer.grid_of(shape.num_frames, shape.height_px, shape.width_px)  # says so where the clips do not fit
+    tokenizer = tokenizer.to(Accelerator().device)
+    clips = Mixture(config.data)
+    numbers = range(min(config.clips, len(clips)))
+    batches = [numbers[start : start + AT_ONCE] for start in range(0, len(numbers), AT_ONCE)]
+    tokenizer.fit_statistics(
+        clips.frames(batch) for batch in tqdm(batches, desc=str(config.out), unit="batch", disable=None)
+    )
+    prepare_folder(config.out)
+    record = {
+        "config": resolved(config),
+        "parameters": count_parameters(tokenizer),
+        "steps": 0,
+        "clips_seen": 0,
+        "training_flops": 0,
+        "seconds": round(time.monotonic() - started_s, 1),
+        "fingerprint": tokenizer.fingerprint(),
+    }
+    save_model(tokenizer, config.out, record)
+    print(f"{config.out}: {config.pretrained} with the statistics of {len(numbers)} clips")
+
+
+if __name__ == "__main__":
+    run_script(main)
