@@ -1,4 +1,4 @@
-"""The `vidworld` command: `vidworld data render` and `vidworld data ingest`."""
+"""The `vidworld` command: `vidworld data render`, `vidworld data ingest` and `vidworld data check`."""
 
 import argparse
 import sys
@@ -37,10 +37,17 @@ def _ingest() -> Command:
     return ingest_command
 
 
+def _check() -> Command:
+    from vidworld.benchmarks import check_command
+
+    return check_command
+
+
 COMMANDS: dict[str, dict[str, tuple[Callable[[], Command], str]]] = {
     "data": {
         "render": (_render, "write a picture and an MP4 of a clip or a quad of a simulated world"),
         "ingest": (_ingest, "turn a folder of real videos into a data set"),
+        "check": (_check, "say whether the folder of a benchmark is complete, and what is missing"),
     },
 }
 """Group, name, and what the command does."""
