@@ -7,7 +7,6 @@ The first form asks the worlds of a configuration of eval/run_physics.py, the se
 surprised by. Films without labels (the test set of IntPhys) give a submission instead of a score.
 """
 
-from argparse import REMAINDER
 from pathlib import Path
 
 from vidworld.benchmarks import BENCHMARKS
@@ -27,8 +26,8 @@ def main() -> None:
     parser.add_argument("--surprise", type=Path, help="JSON: for each film its surprise in each window")
     parser.add_argument("--world", default="other", help="the name of what was surprised (with --surprise)")
     parser.add_argument("--config", type=Path, help="a configuration of eval/run_physics.py")
-    parser.add_argument("overrides", nargs=REMAINDER, metavar="key=value", help="for the configuration")
-    arguments = parser.parse_args()
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="for the configuration")
+    arguments = parser.parse_intermixed_args()
     if (arguments.surprise is None) == (arguments.config is None):
         raise UserError("give either --config, for worlds of this project, or --surprise, for another's")
     benchmark = BENCHMARKS[arguments.kind]

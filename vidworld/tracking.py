@@ -39,10 +39,10 @@ FARTHEST = 4.0
 """Of half an object's size and its uncertain motion: how far from where it is expected it may be."""
 OTHER_COLOR = 60.0
 """Levels of colour that tell as much as one of those distances, or as a mass e times as large."""
-MOST_CHANGE = 1.8
+MOST_CHANGE = 1.4
 """Of the logarithm of an object's mass from frame to frame."""
-NO_LINK = 100.0
-"""More than any link costs."""
+NO_LINK = 4.0
+"""A link that costs as much is none: what touches another takes its component only where it fits better."""
 SPLIT_ROUNDS = 10
 BIN = 16
 """Levels that count as one colour."""
@@ -143,7 +143,7 @@ class _Path:
         recolored = float(np.linalg.norm(blob.color - self.blobs[self.last].color)) / OTHER_COLOR
         if distance > FARTHEST or change > MOST_CHANGE:
             return NO_LINK
-        return distance + change + recolored
+        return min(distance + change + recolored, NO_LINK)
 
     def worth(self, frames: int) -> float:
         """How likely it is what a film shows: it is seen for long, goes far for its size, and stands out."""
@@ -186,7 +186,7 @@ def _nearest(paths: Sequence[_Path], places: Float[ndarray, "start 2"]) -> _Path
     """The path that is where an object is known to be for most frames; None where none is."""
     seen = np.flatnonzero(np.isfinite(places).all(axis=1)).tolist()
     shared = [
-        sum(k in p.blobs and np.linalg.norm(p.blobs[k].position - places[k]) < p.size for k in seen)
+        sum(k in p.blobs and bool(np.linalg.norm(p.blobs[k].position - places[k]) < p.size) for k in seen)
         for p in paths
     ]
     return paths[int(np.argmax(shared))] if shared and max(shared) > 0 else None
@@ -209,7 +209,7 @@ def background_of(frames: Film) -> Picture:
     )
     twofold = differs.mean(axis=0) > RESTING_SHARE
     if not twofold.any():
-        return usual.astype(np.float64)
+        return np.asarray(usual, np.float64)
     values = sample[:, twofold].astype(np.float32)
     other = np.nanmedian(np.where(differs[:, twofold, None], values, np.nan), axis=0)
     unsure = cv2.dilate(twofold.astype(np.uint8), np.ones((5, 5), np.uint8))
@@ -219,7 +219,7 @@ def background_of(frames: Film) -> Picture:
     here = usual[twofold]
     nearer = np.abs(other - continued).sum(axis=1) < np.abs(here - continued).sum(axis=1)
     usual[twofold] = np.where(nearer[:, None], other, here)
-    return usual.astype(np.float64)
+    return np.asarray(usual, np.float64)
 
 
 # --- what differs from it ----------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ def frames(seed: int, count: int = 12) -> np.ndarray:
     """`count` pictures (time height width 3) of a disc that moves right."""
     pictures = np.full((count, SIZE, SIZE, 3), 200, np.uint8)
     for k in range(count):
-        cv2.circle(pictures[k], (4 + 2 * k, 8 + 3 * (seed % 5)), 4, (200, 40, 40), -1)
+        cv2.circle(pictures[k], (5 + k, 8 + 3 * (seed % 5)), 4, (200, 40, 40), -1)
     return pictures
 
 
@@ -49,7 +49,7 @@ def intphys(folder: Path, labelled: bool = True) -> Path:
             place = folder / block / "0001" / str(film_number)
             (place / "scene").mkdir(parents=True)
             for k, picture in enumerate(frames(film_number), start=1):
-                cv2.imwrite(str(place / "scene" / f"scene_{k:03d}.png"), picture)
+                cv2.imwrite(str(place / "scene" / f"scene_{k:03d}.png"), picture[..., ::-1])
             if labelled:
                 text(place / "status.json", json.dumps({"header": {"is_possible": film_number <= 2}}))
     return folder / "O2" / "0001" / "3" / "scene" / "scene_005.png"

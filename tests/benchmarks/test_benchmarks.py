@@ -1,7 +1,7 @@
 """Every benchmark's sample passes the checker, a file taken away is named, and its films are read as it says."""
 
 import json
-import subprocess
+import runpy
 import sys
 import zipfile
 from pathlib import Path
@@ -174,28 +174,28 @@ def test_a_submission_has_every_film_in_the_tasks_order(tmp_path: Path) -> None:
         accuracies(benchmark, entries, {}, "mine", 0)
 
 
-def test_the_script_scores_anothers_surprise_and_submits_without_labels(tmp_path: Path) -> None:
-    def run(folder: Path) -> subprocess.CompletedProcess[str]:
+def test_the_script_scores_anothers_surprise_and_submits_without_labels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main = runpy.run_path(str(PROJECT / "eval" / "score_benchmark.py"))["main"]
+
+    def run(folder: Path) -> str:
         entries = BENCHMARKS["intphys"].entries(folder)
         content = {e.identity: [1.0, 3.0 - bool(e.possible)] for e in entries}
         (tmp_path / "s.json").write_text(json.dumps(content))
-        command = [
-            sys.executable,
-            "eval/score_benchmark.py",
-            "intphys",
-            str(folder),
-            "--out",
-            str(folder / "out"),
-        ]
-        command += ["--surprise", str(tmp_path / "s.json"), "--world", "mine"]
-        return subprocess.run(command, check=False, capture_output=True, text=True, cwd=PROJECT)
+        arguments = ["score_benchmark.py", "intphys", str(folder), "--out", str(folder / "out")]
+        monkeypatch.setattr(
+            sys, "argv", [*arguments, "--surprise", str(tmp_path / "s.json"), "--world", "mine"]
+        )
+        main()
+        return capsys.readouterr().out
 
     samples.intphys(tmp_path / "dev")
-    done = run(tmp_path / "dev")
-    assert done.returncode == 0, done.stderr
-    assert "mine, permanence, relative_accuracy_score: 1.000" in done.stdout
+    assert "mine, permanence, relative_accuracy_score: 1.000" in run(tmp_path / "dev")
     assert json.loads((tmp_path / "dev" / "out" / "results.json").read_text())["schema"] == 1
     samples.intphys(tmp_path / "test", labelled=False)
-    done = run(tmp_path / "test")
-    assert done.returncode == 0, done.stderr
+    assert "a submission of 12 films" in run(tmp_path / "test")
     assert (tmp_path / "test" / "out" / "answer_mine.zip").exists()
+    (tmp_path / "s.json").write_text("{}")
+    with pytest.raises(UserError, match="has no surprise of O1/0001/1"):
+        main()

@@ -1,7 +1,7 @@
 """The leaderboard merges results, and sorts and filters them in a real browser."""
 
 import json
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
@@ -81,17 +81,17 @@ def test_every_fault_is_named(runs: tuple[Path, Path], tmp_path: Path) -> None:
     assert not (tmp_path / "board.html").exists()
 
 
-def test_the_script_says_what_it_wrote(runs: tuple[Path, Path], tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "eval/make_leaderboard.py",
-        str(runs[0]),
-        "--out",
-        str(tmp_path / "board.html"),
-    ]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=PROJECT)
-    assert done.returncode == 0, done.stderr
-    assert "board.html: 7 rows" in done.stdout
+def test_the_script_says_what_it_wrote(
+    runs: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    main = runpy.run_path(str(PROJECT / "eval" / "make_leaderboard.py"))["main"]
+    argv = ["make_leaderboard.py", str(runs[0]), "--out", str(tmp_path / "board.html")]
+    monkeypatch.setattr(sys, "argv", argv)
+    main()
+    assert "board.html: 7 rows" in capsys.readouterr().out
 
 
 SHOWN = "[...document.querySelectorAll('.board tbody tr:not([hidden])')]"

@@ -75,7 +75,7 @@ def fit_film(folder: Path, entry: Entry) -> FilmFit:
     position = tracked.position / footage.scale
     share = float(np.isfinite(position).all(axis=(1, 2)).mean())
     try:
-        fit = law.fit(footage.times_s, position, footage.scene)
+        fit = law.fit(footage.times_s, position, footage.scene, None)
     except NoFit as error:
         return _none(entry, str(error), share)
     extent = float(np.linalg.norm(np.nanmax(position, axis=0) - np.nanmin(position, axis=0), axis=-1).max())

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -59,7 +59,7 @@ def law_values(
     deviation_of_truth = _rms(own.residual[start:], spoken)
     values = []
     for world, future in futures.items():
-        found, fit = truth, own
+        found, fit = truth, cast(LawFit | None, own)
         if world != "truth":
             film = np.concatenate([whole[:start], _film(future[0])])
             found = track(film, law.objects, scene, truth[:start] * len(whole[0])).position / len(whole[0])

@@ -33,7 +33,7 @@ def surprise_of_films(
 ) -> dict[str, Windows]:
     """The world's surprise at every window of every film, by the film's name: the mean over the window's chunks.
 
-    shape: frames and pixels of the world's clips. What an earlier run of the same world wrote to `out` is not done again.
+    shape: frames and pixels of the world's clips. What an earlier run of this world wrote to `out` is not done again.
     """
     record = prepare_folder(out) / RECORD_NAME
     done = {

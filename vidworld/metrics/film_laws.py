@@ -102,12 +102,15 @@ class NoFit(ValueError):
 
 @dataclass(frozen=True)
 class _Flights:
-    """Parabolas with one acceleration, one for each stretch between contacts."""
+    """Parabolas with one acceleration, one for each stretch between contacts; arrays are (stretch, 2).
 
-    acceleration: Float[ndarray, " 2"]
-    start: Float[ndarray, "stretch 2"]
+    Here and in what a bootstrap calls plain arrays: shapes checked in the innermost loop would make the tests slow.
+    """
+
+    acceleration: ndarray
+    start: ndarray
     """Place at time zero, of the stretch's parabola."""
-    velocity: Float[ndarray, "stretch 2"]
+    velocity: ndarray
     """At time zero."""
 
     def place(self, times: ndarray, stretch: ndarray) -> ndarray:
@@ -116,7 +119,7 @@ class _Flights:
         return path
 
 
-def _fit_flights(times: Times, path: Path, stretch: Int[ndarray, " time"], accelerated: bool) -> _Flights:
+def _fit_flights(times: ndarray, path: ndarray, stretch: ndarray, accelerated: bool) -> _Flights:
     """The parabolas through the frames whose stretch is not negative, those far off counting less."""
     used = stretch >= 0
     count = int(stretch.max()) + 1
@@ -186,7 +189,7 @@ def _kinks(times: Times, path: Path, stretch: Stretch) -> list[float]:
     return found
 
 
-def _deviation(times: Times, places: Path, stretch: Stretch) -> float:
+def _deviation(times: ndarray, places: ndarray, stretch: ndarray) -> float:
     """Root mean square distance from parabolas of one acceleration, all frames counting alike."""
     member = np.eye(int(stretch.max()) + 1)[stretch]
     design = np.concatenate([member, member * times[:, None], times[:, None] ** 2], axis=1)
@@ -225,7 +228,7 @@ def _flight(
         raise NoFit(f"is tracked in {int(np.isfinite(path).all(axis=1).sum())} frames, too few for a fit")
     spoken = times[stretch >= 0]
 
-    def measured(places: Path) -> list[float]:
+    def measured(places: ndarray) -> list[float]:
         flights = _fit_flights(times, places, stretch, True)
         first, last = (flights.velocity[0] + flights.acceleration * t for t in (spoken[0], spoken[-1]))
         speeds = [float(np.linalg.norm(v)) / (scene.px_per_m or 1.0) for v in (first, last)]
@@ -234,7 +237,7 @@ def _flight(
     fitted = _placed(_fit_flights(times, path, stretch, accelerated), times, stretch)
     unit = "m/s" if scene.px_per_m else "px/s"
     names = [*_names_of_acceleration(scene), ("initial_speed", unit), ("final_speed", unit)]
-    return _law_fit(law, path, fitted, stretch, measured, names)
+    return _law_fit(law, path, fitted, stretch, measured, names, 3)
 
 
 def fit_bounces(times: Times, position: Position, scene: Scene, stretch: Stretch | None = None) -> LawFit:
@@ -249,7 +252,7 @@ def fit_bounces(times: Times, position: Position, scene: Scene, stretch: Stretch
     if stretch.max() < 1:  # a single flight
         return fit_flight(times, position, scene, stretch)
 
-    def measured(places: Path) -> list[float]:
+    def measured(places: ndarray) -> list[float]:
         flights = _fit_flights(times, places, stretch, True)
         given_back = _restitutions(flights)
         return [*_of_acceleration(flights.acceleration, scene), float(np.mean(given_back)), *given_back]
@@ -257,7 +260,7 @@ def fit_bounces(times: Times, position: Position, scene: Scene, stretch: Stretch
     fitted = _placed(_fit_flights(times, path, stretch, True), times, stretch)
     names = [*_names_of_acceleration(scene), ("restitution", "ratio")]
     names += [(f"restitution_{k + 1}", "ratio") for k in range(int(stretch.max()))]
-    return _law_fit("bounce", path, fitted, stretch, measured, names)
+    return _law_fit("bounce", path, fitted, stretch, measured, names, 2 * int(stretch.max()) + 3)
 
 
 def _seen(stretch: Stretch, path: Path) -> Stretch:
@@ -329,14 +332,14 @@ def fit_pendulum(times: Times, position: Position, scene: Scene, stretch: Stretc
 
     best = solve((places - middle) @ along, guess)
 
-    def measured(moved: Path) -> list[float]:
+    def measured(moved: ndarray) -> list[float]:
         parameters = solve((moved[seen] - middle) @ along, best)
         return [float(2 * np.pi / abs(parameters[3])), float(parameters[2])]
 
     fitted = np.full(path.shape, np.nan)
     across = (places - middle) - np.outer((places - middle) @ along, along)
     fitted[seen] = middle + np.outer(_swing(best, t), along) + across
-    return _law_fit("pendulum", path, fitted, stretch, measured, [("period", "s"), ("decay", "1/s")])
+    return _law_fit("pendulum", path, fitted, stretch, measured, [("period", "s"), ("decay", "1/s")], 5)
 
 
 def _swing(parameters: ndarray, t: ndarray) -> ndarray:
@@ -388,11 +391,11 @@ def fit_collision(times: Times, position: Position, scene: Scene, stretch: Stret
 
     sides = [np.where(stretch == k, 0, -1) for k in (0, 1)]
 
-    def velocities(places: Position, side: Stretch) -> Float[ndarray, "object 2"]:
+    def velocities(places: ndarray, side: ndarray) -> ndarray:
         fits = [_fit_flights(times, places[:, k], side, True) for k in (0, 1)]
         return np.stack([fit.velocity[0] + fit.acceleration * contact for fit in fits])
 
-    def measured(places: Position) -> list[float]:
+    def measured(places: ndarray) -> list[float]:
         before, after = (velocities(places, side) for side in sides)
         line = np.nanmean(
             np.where((np.abs(times - contact) <= 3 * step)[:, None], places[:, 1] - places[:, 0], np.nan), 0
@@ -412,7 +415,7 @@ def fit_collision(times: Times, position: Position, scene: Scene, stretch: Stret
         fitted[side >= 0, k] = placed[side >= 0]
     names = [("momentum_angle", "degrees"), ("momentum_kept", "ratio")]
     names += [("restitution", "ratio"), ("energy_kept", "ratio")]
-    return _law_fit("collision", position, fitted, stretch, measured, names)
+    return _law_fit("collision", position, fitted, stretch, measured, names, 6)
 
 
 # --- what they share ---------------------------------------------------------------------------------------
@@ -446,10 +449,14 @@ def _law_fit(
     stretch: Stretch,
     measured: Callable[[ndarray], list[float]],
     names: Sequence[tuple[str, str]],
+    spent: int,
 ) -> LawFit:
-    """The quantities with their bootstrap intervals, and how far the path lies from the law's."""
+    """The quantities with their bootstrap intervals, and how far the path lies from the law's.
+
+    spent: parameters that a coordinate is fitted with: residuals are so much smaller than errors.
+    """
     values = measured(path)
-    draws = np.array([measured(drawn) for drawn in _redrawn(path, fitted)])
+    draws = np.array([measured(drawn) for drawn in _redrawn(path, fitted, spent)])
     low, high = np.nanpercentile(draws, [2.5, 97.5], axis=0)
     quantities = tuple(
         Quantity(name, value, float(a), float(b), unit)
@@ -459,11 +466,11 @@ def _law_fit(
     return LawFit(law, quantities, residual.reshape(len(path), -1), stretch)
 
 
-def _redrawn(path: ndarray, fitted: ndarray) -> list[ndarray]:
+def _redrawn(path: ndarray, fitted: ndarray, spent: int) -> list[ndarray]:
     """Paths that could have been tracked: the law's with residuals drawn in blocks."""
     rng = np.random.default_rng(0)
     used = np.flatnonzero(np.isfinite((path - fitted).reshape(len(path), -1)).all(axis=1))
-    residual = (path - fitted)[used]
+    residual = (path - fitted)[used] * np.sqrt(len(used) / max(len(used) - spent, 1))
     block = max(1, len(used) // BLOCKS)
     drawn = []
     for _ in range(DRAWS):

@@ -25,7 +25,7 @@ function show() {
 function sort(column, down) {
   sorted = { column, down };
   const at = columns.indexOf(column);
-  const keys = new Map(rows.map((row) => [row, row.cells[at].dataset.key]));
+  const keys = new Map(rows.map((row) => [row, row.cells[at]?.dataset.key])); // no column: the order of the page
   const numbers = column === "value" || column === "n";
   const compare = (a, b) => {
     const [x, y] = [keys.get(a), keys.get(b)];
