@@ -75,7 +75,7 @@ def test_version_and_help(capsys):
     assert "data" in bare
 
 
-@pytest.mark.parametrize("name", ["render", "ingest"])
+@pytest.mark.parametrize("name", ["render", "ingest", "check"])
 def test_the_real_commands_describe_themselves(name, capsys):
     assert exit_code("data", name, "--help") == 0
     assert f"vidworld data {name}" in capsys.readouterr().out

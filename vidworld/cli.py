@@ -1,4 +1,4 @@
-"""The `vidworld` command: `vidworld data render`, `ingest` and `contexts`, and `vidworld check-world`."""
+"""The `vidworld` command: `vidworld data render`, `ingest`, `contexts` and `check`, and `vidworld check-world`."""
 
 import argparse
 import sys
@@ -43,6 +43,12 @@ def _contexts() -> Command:
     return contexts_command
 
 
+def _check_benchmark() -> Command:
+    from vidworld.benchmarks import check_command
+
+    return check_command
+
+
 def _check_world() -> Command:
     from vidworld.adapters import check_command
 
@@ -54,6 +60,7 @@ COMMANDS: dict[str, dict[str, tuple[Callable[[], Command], str]]] = {
         "render": (_render, "write a picture and an MP4 of a clip or a quad of a simulated world"),
         "ingest": (_ingest, "turn a folder of real videos into a data set"),
         "contexts": (_contexts, "write the clips that a world made elsewhere is to continue"),
+        "check": (_check_benchmark, "say whether the folder of a benchmark is complete, and what is missing"),
     },
 }
 """Group, name, and what the command does."""

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -12,6 +13,8 @@ import av
 import numpy as np
 import pytest
 import yaml
+
+sys.path.insert(0, str(Path(__file__).parent))  # `browser`: importlib mode adds no folder by itself
 
 WORLDS = (
     "diffusion",

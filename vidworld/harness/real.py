@@ -1,4 +1,4 @@
-"""Worlds on held-out real video: Physics-IQ's motion metrics on futures, surprise on spliced quads."""
+"""Worlds on held-out real video: Physics-IQ's motion metrics and laws on futures, surprise on spliced quads."""
 
 import math
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ from vidworld.data.real_quads import Kind, real_quads
 from vidworld.errors import UserError
 from vidworld.harness.bench import Bench, Value
 from vidworld.harness.media import save_rollouts
+from vidworld.harness.real_laws import law_values
 from vidworld.harness.surprises import EncodedQuads, measure_surprise, surprise_of, surprise_of_truth
 from vidworld.metrics.physics_iq import physics_iq
 from vidworld.schema import PhysicsConfig
@@ -55,7 +56,7 @@ def measure_real(
 
 
 def _futures(bench: Bench, source: RealClips, number: int, rollers: Sequence[World]) -> list[Value]:
-    """Physics-IQ's four measures of each world's future of one clip."""
+    """Physics-IQ's four measures of each world's future of one clip, and how it keeps the law of the clip's event."""
     clips = source.clips([number])
     seen = bench.encode(clips)
     context = clips.frames[:, : bench.context_frames]
@@ -64,7 +65,7 @@ def _futures(bench: Bench, source: RealClips, number: int, rollers: Sequence[Wor
     }
     futures["reconstruction"] = bench.decode_future(seen, seen.tokens[:, bench.context_length :])
     futures["truth"] = clips.frames[:, bench.context_frames :]
-    values = []
+    values = law_values(source, number, futures, bench.context_frames, bench.seed)
     for world, future in futures.items():
         predicted = torch.cat((context, future), dim=1)
         scores = physics_iq(predicted, clips.frames, bench.context_frames, ENLARGED)

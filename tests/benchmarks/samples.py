@@ -1,0 +1,208 @@
+"""Tiny made-up samples of every benchmark, in its own layout: a few pictures of a disc that moves."""
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+
+SIZE = 32
+
+
+def frames(seed: int, count: int = 12) -> np.ndarray:
+    """`count` pictures (time height width 3) of a disc that moves right."""
+    pictures = np.full((count, SIZE, SIZE, 3), 200, np.uint8)
+    for k in range(count):
+        cv2.circle(pictures[k], (5 + k, 8 + 3 * (seed % 5)), 4, (200, 40, 40), -1)
+    return pictures
+
+
+def film_bytes(seed: int, count: int = 12, fps: int = 30) -> bytes:
+    content = io.BytesIO()
+    with av.open(content, "w", format="mp4") as out:
+        stream = out.add_stream("libx264", rate=fps)
+        stream.width = stream.height = SIZE
+        stream.pix_fmt, stream.options = "yuv420p", {"crf": "10", "preset": "ultrafast"}
+        for picture in frames(seed, count):
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        out.mux(stream.encode(None))
+    return content.getvalue()
+
+
+def film(path: Path, seed: int = 0, count: int = 12, fps: int = 30) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(film_bytes(seed, count, fps))
+
+
+def text(path: Path, content: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+
+
+def intphys(folder: Path, labelled: bool = True) -> Path:
+    """The file that is taken away to see whether it is missed; so for all."""
+    for block in ("O1", "O2", "O3"):
+        for film_number in range(1, 5):
+            place = folder / block / "0001" / str(film_number)
+            (place / "scene").mkdir(parents=True)
+            for k, picture in enumerate(frames(film_number), start=1):
+                cv2.imwrite(str(place / "scene" / f"scene_{k:03d}.png"), picture[..., ::-1])
+            if labelled:
+                text(place / "status.json", json.dumps({"header": {"is_possible": film_number <= 2}}))
+    return folder / "O2" / "0001" / "3" / "scene" / "scene_005.png"
+
+
+def intphys2(folder: Path) -> Path:
+    lines = ["name,file_name,type,condition,SceneIndex,game_name"]
+    for k, kind in enumerate(("1_Possible", "1_Impossible", "2_Possible", "2_Impossible")):
+        film(folder / "Videos" / f"a{k}.mp4", k)
+        lines.append(f"a{k},Videos/a{k}.mp4,{kind},permanence,7,x")
+    text(folder / "metadata.csv", "\n".join(lines) + "\n")
+    return folder / "Videos" / "a2.mp4"
+
+
+def grasp(folder: Path) -> Path:
+    for kind in ("P", "IP"):
+        for name in ("Collision", "Gravity"):
+            for k in range(2):
+                film(folder / f"{kind}_{name}" / f"{k}.mp4", k)
+    return folder / "IP_Gravity" / "1.mp4"
+
+
+def inflevel(folder: Path) -> Path:
+    lines = ["vid1_path,vid2_path,vid1_label,vid1_end_priming_2,vid2_end_priming_2"]
+    film(folder / "continuity" / "a.mp4", 0, 20)
+    film(folder / "continuity" / "b.mp4", 1, 22)
+    lines.append("continuity/a.mp4,continuity/b.mp4,impossible,3,4")
+    text(folder / "continuity.csv", "\n".join(lines) + "\n")
+    return folder / "continuity" / "b.mp4"
+
+
+def physics_iq(folder: Path) -> Path:
+    for number, side in enumerate(("left", "center", "right"), start=1):
+        for take in (1, 2):
+            name = f"perspective-{side}_take-{take}_trimmed-ball"
+            digits = f"{number + 3 * (take - 1):04d}"
+            film(folder / f"full-videos/take-{take}/30FPS/{digits}_full-videos_30FPS_{name}.mp4")
+            film(folder / f"split-videos/testing/30FPS/{digits}_testing-videos_30FPS_{name}.mp4")
+            film(folder / f"video-masks/real/30FPS/{digits}_video-masks_30FPS_{name}.mp4")
+            frame = folder / f"switch-frames/{digits}_switch-frames_anyFPS_{name}.jpg"
+            frame.parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(frame), frames(0)[0])
+    name = "0005_testing-videos_30FPS_perspective-center_take-2_trimmed-ball.mp4"
+    return folder / "split-videos" / "testing" / "30FPS" / name
+
+
+def physion(folder: Path) -> Path:
+    lines = ["stimulus,touches"]
+    for scenario in ("Collide", "Drop"):
+        for k in range(2):
+            film(folder / scenario / "mp4s-redyellow" / f"pilot_{scenario}_{k:04d}_img.mp4", k)
+            lines.append(f"pilot_{scenario}_{k:04d},{bool(k)}")
+    text(folder / "labels.csv", "\n".join(lines) + "\n")
+    return folder / "Drop" / "mp4s-redyellow" / "pilot_Drop_0001_img.mp4"
+
+
+def clevrer(folder: Path) -> Path:
+    for k in (10000, 10001):
+        film(folder / "video_10000-11000" / f"video_{k}.mp4")
+        note = {"scene_index": k, "collision": [{"object_ids": [0, 2], "frame_id": 7, "location": [0, 0, 0]}]}
+        text(folder / "annotation_10000-11000" / f"annotation_{k}.json", json.dumps(note))
+    return folder / "annotation_10000-11000" / "annotation_10001.json"
+
+
+def phyworld_hdf5(folder: Path) -> Path:
+    import h5py
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for law in ("uniform_motion", "parabola", "collision"):
+        balls = 2 if law == "collision" else 1
+        with h5py.File(folder / f"{law}_eval.hdf5", "w") as file:
+            places = np.zeros((3, 12, balls, 2))
+            places[..., 0], places[..., 1] = np.linspace(1, 9, 12)[None, :, None], 7.0
+            file["position_streams/00000"] = places
+            file["init_streams/00000"] = np.ones((3, 2 * balls))
+            films = file.create_dataset("video_streams/00000", (3,), h5py.vlen_dtype(np.uint8))
+            for k in range(3):
+                films[k] = np.frombuffer(film_bytes(k), np.uint8)
+    return folder / "parabola_eval.hdf5"
+
+
+def morpheus(folder: Path) -> Path:
+    for experiment in ("falling_ball", "pendulum"):
+        place = folder / "real-world-cropped" / experiment / "take_1"
+        film(place / "cropped_video.mp4")
+        text(place / "info.json", "{}")
+    return folder / "real-world-cropped" / "pendulum" / "take_1" / "cropped_video.mp4"
+
+
+def _lerobot_info(folder: Path, version: str, data: str, video: str) -> None:
+    features = {"observation.images.top": {"dtype": "video"}, "action": {"dtype": "float32"}}
+    info = {"codebase_version": version, "fps": 30, "features": features, "chunks_size": 1000}
+    text(folder / "meta" / "info.json", json.dumps(info | {"data_path": data, "video_path": video}))
+
+
+def lerobot(folder: Path) -> Path:
+    """Format v2.1."""
+    data = "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet"
+    video = "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4"
+    _lerobot_info(folder, "v2.1", data, video)
+    rows = [json.dumps({"episode_index": k, "length": 12}) for k in range(2)]
+    text(folder / "meta" / "episodes.jsonl", "\n".join(rows) + "\n")
+    for k in range(2):
+        text(folder / f"data/chunk-000/episode_{k:06d}.parquet", "not looked into")
+        film(folder / f"videos/chunk-000/observation.images.top/episode_{k:06d}.mp4", k)
+    return folder / "videos/chunk-000/observation.images.top/episode_000001.mp4"
+
+
+def lerobot_v3(folder: Path) -> Path:
+    """Two episodes, of 12 and 8 frames, in one film."""
+    import pyarrow
+    from pyarrow import parquet
+
+    data = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
+    video = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
+    _lerobot_info(folder, "v3.0", data, video)
+    camera = "videos/observation.images.top"
+    rows = [
+        {"episode_index": k, "data/chunk_index": 0, "data/file_index": 0}
+        | {f"{camera}/chunk_index": 0, f"{camera}/file_index": 0}
+        | {f"{camera}/from_timestamp": start / 30, f"{camera}/to_timestamp": stop / 30}
+        for k, (start, stop) in enumerate(((0, 12), (12, 20)))
+    ]
+    place = folder / "meta" / "episodes" / "chunk-000" / "file-000.parquet"
+    place.parent.mkdir(parents=True)
+    parquet.write_table(pyarrow.Table.from_pylist(rows), place)
+    text(folder / "data/chunk-000/file-000.parquet", "not looked into")
+    film(folder / f"{camera}/chunk-000/file-000.mp4", 0, 20)
+    return folder / "data/chunk-000/file-000.parquet"
+
+
+def webdataset(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for shard in range(3):
+        with tarfile.open(folder / f"clips-{shard:06d}.tar", "w") as archive:
+            for k in range(2):
+                for suffix, content in (("mp4", film_bytes(k)), ("json", b"{}")):
+                    member = tarfile.TarInfo(f"{shard}{k}.{suffix}")
+                    member.size = len(content)
+                    archive.addfile(member, io.BytesIO(content))
+    return folder / "clips-000001.tar"
+
+
+SAMPLES = {
+    "intphys": intphys,
+    "intphys2": intphys2,
+    "grasp": grasp,
+    "inflevel": inflevel,
+    "physics_iq": physics_iq,
+    "physion": physion,
+    "clevrer": clevrer,
+    "phyworld_hdf5": phyworld_hdf5,
+    "morpheus": morpheus,
+    "lerobot": lerobot,
+    "webdataset": webdataset,
+}

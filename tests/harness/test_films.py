@@ -1,0 +1,103 @@
+"""Real films end to end: tracked, fitted, recorded, and not done twice."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vidworld.data.sidecar import read_sidecar
+from vidworld.errors import UserError
+from vidworld.harness.films import RECORD_NAME, FilmFit, fit_film, fit_films, summary
+
+PROJECT = Path(__file__).parents[2]
+REAL_VIDEO = PROJECT.parent / "shared" / "real_video"
+needs_real_video = pytest.mark.skipif(
+    not REAL_VIDEO.is_dir(), reason="the sample films are not here (../shared/real_video)"
+)
+
+CLEAN = ("proj60.mp4", "puck_headon.mp4", "puck_glancing_spin.mp4", "pendulum_damped_red.mp4")
+CLEAN += ("toss_tennis.mp4", "toss_updown.mp4", "osp_ball_toss.mp4", "osp_ball_toss_15fps.mp4")
+
+
+def fitted(file: str) -> FilmFit:
+    return fit_film(REAL_VIDEO, read_sidecar(REAL_VIDEO / "clips.jsonl").of(file))
+
+
+@needs_real_video
+@pytest.mark.parametrize(("file", "within"), [("bounce_ball_ruler.mp4", 0.08), ("proj30.mp4", 0.06)])
+def test_gravity_is_in_the_films(file: str, within: float) -> None:
+    film = fitted(file)
+    assert film.tracked >= 0.95
+    g = next(quantity for quantity in film.quantities if quantity.name == "acceleration")
+    assert g.value == pytest.approx(9.81, rel=within)
+    assert g.low < g.value < g.high
+
+
+@needs_real_video
+def test_momentum_keeps_its_direction_across_the_oblique_collision() -> None:
+    film = fitted("puck_oblique.mp4")
+    assert film.tracked >= 0.95
+    angle = next(quantity for quantity in film.quantities if quantity.name == "momentum_angle")
+    assert abs(angle.value) < 5 and angle.low < angle.value < angle.high
+
+
+@needs_real_video
+@pytest.mark.slow
+@pytest.mark.parametrize("file", CLEAN)
+def test_the_clean_films_are_tracked(file: str) -> None:
+    assert fitted(file).tracked >= 0.95
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A film that is none, one that is not there, and one whose event follows no law."""
+    (tmp_path / "broken.mp4").write_bytes(b"no film")
+    lines = [
+        {"file": "broken.mp4", "event": "projectile", "event_frames": [0, 20]},
+        {"file": "absent.mp4", "event": "bounce"},
+        {"file": "street.mp4", "event": "general"},
+    ]
+    (tmp_path / "clips.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return tmp_path
+
+
+def test_a_film_that_cannot_be_fitted_says_why(folder: Path) -> None:
+    films = list(fit_films(folder, folder / "out"))
+    assert [film.why_none is not None for film in films] == [True] * 3
+    assert "no video that can be decoded" in str(films[0].why_none)
+    assert "cannot be read" in str(films[1].why_none)
+    assert "general" in str(films[2].why_none)
+    assert len(summary(films).splitlines()) == 3
+
+
+def test_what_was_done_is_not_done_again(folder: Path) -> None:
+    first = list(fit_films(folder, folder / "out"))
+    record = folder / "out" / RECORD_NAME
+    lines = record.read_text().splitlines()
+    record.write_text("\n".join(lines[:2]) + "\n")  # stopped after two
+    assert list(fit_films(folder, folder / "out")) == first
+    assert record.read_text().splitlines() == lines
+    (folder / "broken.mp4").write_bytes(b"another film")  # a film that changed is done again
+    list(fit_films(folder, folder / "out"))
+    assert len(record.read_text().splitlines()) == 4
+
+
+def test_a_folder_without_a_sidecar_is_one_line(folder: Path) -> None:
+    (folder / "clips.jsonl").unlink()
+    with pytest.raises(UserError, match="the sidecar cannot be read"):
+        list(fit_films(folder, folder / "out"))
+    command = [sys.executable, "eval/fit_laws.py", str(folder), "--out", str(folder / "out")]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=PROJECT)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+
+
+@needs_real_video
+def test_an_event_beyond_the_end_is_said(tmp_path: Path) -> None:
+    shutil.copy(REAL_VIDEO / "toss_updown.mp4", tmp_path)
+    line = {"file": "toss_updown.mp4", "event": "projectile", "event_frames": [5000, 6000]}
+    (tmp_path / "clips.jsonl").write_text(json.dumps(line) + "\n")
+    (film,) = fit_films(tmp_path, tmp_path / "out")
+    assert "none of the event's 5000 to 6000" in str(film.why_none)

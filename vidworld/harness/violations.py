@@ -1,0 +1,143 @@
+"""Surprise at other people's possible and impossible films, and the accuracies that its benchmark gives for it."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+from tqdm import tqdm
+
+from vidworld.benchmarks.benchmark import Benchmark, Entry, clip_of, windows_of
+from vidworld.errors import UserError
+from vidworld.harness.bench import Bench, Value
+from vidworld.metrics.intphys import absolute_accuracy, auroc, relative_accuracy
+from vidworld.record import append_jsonl, prepare_folder, read_jsonl
+from vidworld.world import Encoded, Scorer
+
+Windows = Float[ndarray, " window"]
+RECORD_NAME = "surprise.jsonl"
+AT_ONCE = 16
+"""Windows that go through a world together."""
+
+
+def surprise_of_films(
+    bench: Bench,
+    world: Scorer,
+    benchmark: Benchmark,
+    entries: Sequence[Entry],
+    shape: tuple[int, int],
+    out: Path,
+) -> dict[str, Windows]:
+    """The world's surprise at every window of every film, by the film's name: the mean over the window's chunks.
+
+    shape: frames and pixels of the world's clips. What an earlier run of this world wrote to `out` is not done again.
+    """
+    record = prepare_folder(out) / RECORD_NAME
+    done = {
+        row["film"]: np.array(row["surprise"])
+        for row in (read_jsonl(record) if record.exists() else [])
+        if (row["world"], row["shape"]) == (world.name, list(shape))
+    }
+    for entry in tqdm(entries, f"surprise of {world.name}", unit="film", disable=None):
+        if entry.identity in done:
+            continue
+        clip = clip_of(benchmark, entry, shape[1])
+        windows = windows_of(clip, shape[0], benchmark.reading.window_stride)
+        found = []
+        for start in range(0, len(windows), AT_ONCE):
+            part = windows.at(slice(start, start + AT_ONCE))
+            seen: Encoded = bench.encode(part)
+            seeds = bench.seeds([entry.group] * len(part))  # films that are compared share what is drawn
+            with bench.accelerator.autocast():
+                surprise = world.surprise(seen, bench.context_length, seeds)
+            found.append(surprise.double().mean(dim=1).cpu().numpy())
+        done[entry.identity] = np.concatenate(found)
+        append_jsonl(
+            record,
+            {"film": entry.identity, "world": world.name, "shape": shape, "surprise": done[entry.identity]},
+        )
+    return {entry.identity: done[entry.identity] for entry in entries}
+
+
+def accuracies(
+    benchmark: Benchmark, entries: Iterable[Entry], surprise: Mapping[str, Windows], world: str, seed: int
+) -> list[Value]:
+    """Relative and absolute accuracy and AUROC of each property, as values of pairs, films and the property.
+
+    Within a group the possible films are paired with the impossible ones in their order.
+
+    Raises:
+        UserError: a film is not labelled, or a group has more of one side.
+    """
+    groups: dict[str, dict[str, list[Entry]]] = defaultdict(lambda: defaultdict(list))
+    for entry in entries:
+        if entry.possible is None:
+            raise UserError(
+                f"{entry.identity}: nothing says whether it is possible (write a submission instead)"
+            )
+        groups[entry.property][entry.group].append(entry)
+    values = []
+    for name, of in groups.items():
+        pairs: list[tuple[Entry, Entry]] = []
+        for group, films in of.items():
+            possible, impossible = ([f for f in films if f.possible is side] for side in (True, False))
+            if len(possible) != len(impossible):
+                raise UserError(
+                    f"{group}: has {len(possible)} possible and {len(impossible)} impossible films"
+                )
+            pairs += zip(possible, impossible, strict=True)
+        low, high = (_stacked([surprise[pair[side].identity] for pair in pairs]) for side in (0, 1))
+        kinds = {
+            "relative_accuracy": (
+                relative_accuracy(low, high),
+                [f"{a.identity} {b.identity}" for a, b in pairs],
+            ),
+            "absolute_accuracy": (
+                absolute_accuracy(low, high),
+                [p[k].identity for k in (0, 1) for p in pairs],
+            ),
+            "auroc": (np.array([auroc(low, high)]), [name]),
+        }
+        for metric, (found, identities) in kinds.items():
+            values += [
+                Value(
+                    world,
+                    None,
+                    benchmark.name,
+                    name,
+                    "test",
+                    f"{metric}_score",
+                    "share",
+                    identity,
+                    float(v),
+                    seed,
+                )
+                for v, identity in zip(found, identities, strict=True)
+            ]
+    return values
+
+
+def _stacked(windows: Sequence[Windows]) -> Float[ndarray, "film window"]:
+    """One row a film, NaN where a film has fewer windows than the longest."""
+    table = np.full((len(windows), max(map(len, windows))), np.nan)
+    for row, values in zip(table, windows, strict=True):
+        row[: len(values)] = values
+    return table
+
+
+def read_surprise(path: Path) -> dict[str, Windows]:
+    """Surprises of films that something else computed: a JSON object of lists of numbers, by the film's name.
+
+    Raises:
+        UserError: it is not that.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return {str(film): np.atleast_1d(np.asarray(values, np.float64)) for film, values in content.items()}
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    except (ValueError, AttributeError, TypeError) as error:
+        raise UserError(f"{path}: is no JSON object of numbers by film ({error})") from error
