@@ -30,7 +30,7 @@ WORLDS := $(if $(VIDEO),$(foreach name,jepa diffusion readout,$(name)=runs/$(RUN
 export HF_HUB_OFFLINE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-short jepa diffusion readout calibrate bench test test-cluster test-chaos test-slurm bench-scaling check clean
+.PHONY: help demo demo-short jepa diffusion readout few-step calibrate bench test test-cluster test-chaos test-slurm bench-scaling check clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,11 @@ jepa diffusion readout: .venv/installed
 
 demo-short: ## the same path in a few minutes, too short to learn much
 	@$(MAKE) --no-print-directory demo SCALE=short
+
+few-step: .venv/installed ## after demo: teach its diffusion world to sample in 1, 2 or 4 steps; what they cost goes to the report
+	$(BIN)/python train/train_few_step.py --config $(CONFIGS)/few_step.yaml
+	$(BIN)/python eval/run_steps.py runs/$(SCALE)
+	$(BIN)/python eval/make_report.py runs/$(SCALE)
 
 calibrate: .venv/installed ## measure the measures: faults of known size, baselines, controls (no trained world; minutes)
 	$(BIN)/python eval/calibrate.py

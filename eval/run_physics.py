@@ -21,6 +21,7 @@ from vidworld.checkpoint import load_model, read_budget
 from vidworld.config import parse_command_line, resolved
 from vidworld.data.quads import quads
 from vidworld.data.real import RealClips
+from vidworld.data.scenarios import SCENARIOS
 from vidworld.data.simulated import SimulatedClips
 from vidworld.errors import run_script
 from vidworld.harness.bench import Bench, Value
@@ -86,9 +87,7 @@ def main() -> None:
     values: list[Value] = []
     draws: list[Draw] = []
     media: dict[str, Any] = {"rollouts": [], "quads": [], "curves": [level_curves(config, table)]}
-    for scenario, split in progress(
-        [(s, p) for s in config.scenarios for p in ("id", "ood", "recombined")], "rollouts", accelerator
-    ):
+    for scenario, split in progress(rollout_splits(config), "rollouts", accelerator):
         source = SimulatedClips(scenario, split, config.seed, config.clips, *vars(config.shape).values())
         for numbers in batches(range(config.clips), accelerator):
             clips = source.clips(numbers)
@@ -143,8 +142,7 @@ def worlds_of_others(config: PhysicsConfig, bench: Bench) -> Others:
     )
     names = [
         f"{scenario}/{split}/{config.seed}/{number}"
-        for scenario in config.scenarios
-        for split in ("id", "ood")
+        for scenario, split in rollout_splits(config)
         for number in range(config.clips)
     ]
     if config.real is not None and worlds:
@@ -225,6 +223,16 @@ def levels_table(bench: Bench, config: PhysicsConfig, world: DiffusionWorld) -> 
     tables = gather_object([(choose_levels(bench, world, quads_of), len(mine))] if mine else [])
     found, counts = zip(*tables, strict=True)
     return np.average(found, axis=0, weights=counts)
+
+
+def rollout_splits(config: PhysicsConfig) -> list[tuple[str, str]]:
+    """Each scenario with each of its splits: `recombined` where training leaves a corner out."""
+    return [
+        (scenario, split)
+        for scenario in config.scenarios
+        for split in ("id", "ood", "recombined")
+        if split != "recombined" or SCENARIOS[scenario].ranges.corner
+    ]
 
 
 def laws_chosen_on(config: PhysicsConfig) -> list[str]:

@@ -16,8 +16,15 @@ from vidworld.schema import DataConfig
 
 ROOT = Path(__file__).parents[1]
 SMALL_DATA = ["data.clips=64", "data.shape.height_px=32", "data.shape.width_px=32"]
-SHORT = ["steps=6", "batch_clips=4", "log_every=2", "save_every=3", "mixed_precision=no", "compile=false"]
-SHORT += SMALL_DATA
+SHORT = [
+    "steps=6",
+    "batch_clips=4",
+    "log_every=2",
+    "save_every=3",
+    "mixed_precision=no",
+    "compile=false",
+    *SMALL_DATA,
+]
 SMALL = {
     "tokenizer": ["model.channels=8", "model.width=32", "model.depth=1", "model.heads=1"],
     "diffusion": ["model.width=32", "model.depth=2", "model.heads=2"],

@@ -107,7 +107,7 @@ def test_a_rollout_from_memory_equals_one_that_looks_at_all_chunks_again(worlds,
     for k in range(3):
         previous = tokens[:, -1:]
 
-        def denoised(noisy, level, tokens=tokens, previous=previous):
+        def denoised(noisy, level, _, tokens=tokens, previous=previous):
             memories = network.remember(tokens[:, :-1])
             return network(noisy, torch.full((4, 1), level), previous, memories)[0]
 

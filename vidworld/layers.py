@@ -5,6 +5,7 @@ earlier chunks. Attention runs chunk by chunk over slices, so it needs no mask, 
 see, and takes a memory of earlier chunks in the same way as it takes the chunks of its own input.
 """
 
+from contextlib import nullcontext
 from typing import NamedTuple
 
 import torch
@@ -71,7 +72,8 @@ class Rotary(NamedTuple):
 
 def norm(x: Tensor) -> Tensor:
     """Layer norm without parameters, in the precision of `x` (autocast would return float32 and copy)."""
-    with torch.autocast(x.device.type, enabled=False):
+    kind = x.device.type
+    with torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext():
         return F.layer_norm(x, x.shape[-1:])
 
 

@@ -38,7 +38,7 @@ from vidworld.spikes import Spikes, keep_batch
 from vidworld.state import State, averages, restore, state_of
 from vidworld.watchdog import Heartbeat, Watchdog
 
-FREE = ("out", "tokenizer", "jepa", "log_every", "save_every", "keep", "timeout_s", "compile")
+FREE = ("out", "tokenizer", "diffusion", "jepa", "log_every", "save_every", "keep", "timeout_s", "compile")
 """Keys that a run may go on with other values of: they change no weight (which model is read is told by what it holds,
 not by where it lies)."""
 

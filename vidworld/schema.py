@@ -167,6 +167,20 @@ class DiffusionConfig(TrainConfig):
 
 
 @schema
+class FewStepConfig(TrainConfig):
+    """train/train_few_step.py"""
+
+    tokenizer: Path
+    """The run folder of the tokenizer."""
+    diffusion: Path
+    """The run folder of the diffusion world that is taught to take few steps."""
+    shift: PositiveFloat = 8.0
+    """How far training noise leans to the noisy end, as in the diffusion world's own training."""
+    sampling_shift: PositiveFloat = 8.0
+    """The same of the sampling steps."""
+
+
+@schema
 class JepaModel:
     width: Positive = 192
     encoder_depth: Positive = 4

@@ -194,9 +194,11 @@ class _Given:
         self.memories_after: list[Memory] | None = None
         """The memories with this chunk's own, as of the first call, whose level is 1."""
 
-    def __call__(self, noisy: Tokens, noise_level: float) -> Tokens:
-        level = torch.full(noisy.shape[:2], noise_level, device=noisy.device)
-        chunk, seen = self.network(noisy, level, self.previous, self.memories)
+    def __call__(self, noisy: Tokens, noise_level: float, following: float) -> Tokens:
+        level, towards = (
+            torch.full(noisy.shape[:2], each, device=noisy.device) for each in (noise_level, following)
+        )
+        chunk, seen = self.network(noisy, level, self.previous, self.memories, towards=towards)
         if self.memories_after is None:
             self.memories_after = seen
         clean: Tokens = chunk.float()

@@ -60,7 +60,7 @@ def test_the_sampler_carries_noise_to_a_gaussian_of_known_mean_and_deviation(shi
     mean, deviation = 1.5, 0.3
     torch.manual_seed(0)
 
-    def denoised(tokens, level):
+    def denoised(tokens, level, _):
         a, b = 1 - level, level
         return mean + (tokens - a * mean) * a * deviation**2 / (a * a * deviation**2 + b * b)
 
@@ -77,4 +77,6 @@ def test_the_sampler_equals_a_reference_integral():
     x = noise
     for now, following in pairwise([*levels, 0.0]):
         x = x + (following - now) * (x - (x * now - 1)) / now
-    assert torch.allclose(sample(lambda tokens, level: tokens * level - 1, noise, steps, shift), x, atol=1e-5)
+    assert torch.allclose(
+        sample(lambda tokens, level, _: tokens * level - 1, noise, steps, shift), x, atol=1e-5
+    )

@@ -186,8 +186,9 @@ def test_a_quantised_tokenizer_learns_through_the_rounding(tokenizers):
     network.fit_components(frames)
     optimiser = torch.optim.AdamW([p for p in network.parameters() if p.requires_grad], lr=4e-3)
     losses = []
+    no_noise = torch.zeros(8, *network.grid_of(16, 24, 24), 16)
     for _ in range(25):
-        loss = network(frames, 1e-6)
+        loss = network(frames, no_noise, 1e-6)
         assert loss.kl == 0
         loss.total.backward()
         optimiser.step()

@@ -13,7 +13,7 @@ import numpy as np
 
 from vidworld.benchmarks.benchmark import Benchmark, Entry, Reading, numbered
 from vidworld.errors import UserError
-from vidworld.record import writing
+from vidworld.record import prepare_folder, writing
 
 BLOCKS = {"O1": "permanence", "O2": "constancy", "O3": "continuity"}
 FILMS = ("1", "2", "3", "4")
@@ -72,6 +72,7 @@ def write_submission(folder: Path, surprise: Mapping[str, float], out: Path) -> 
             f"{lacking[0]}: has no surprise; a submission needs one of each of {len(films)} films"
         )
     lines = [f"{film} {1.0 / (1.0 + surprise[film]):.17g}\n" for film in films]
+    prepare_folder(out.parent)
     with writing(out), zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(ANSWER_NAME, "".join(lines))
     return out

@@ -17,7 +17,7 @@ from vidworld.data.clip import WORLD_SIZE
 from vidworld.data.discs import Worlds
 from vidworld.data.stage import Candidates, Ranges, Sampler, Stage
 
-RANGES = Ranges((2.5, 4.0), (0.5, 0.9), ((2.0, 2.4), (4.2, 5.0)), ((0.35, 0.45), (1.0, 1.1)))
+RANGES = Ranges((2.5, 4.0), (0.5, 0.9), ((2.0, 2.4), (4.2, 5.0)), ((0.35, 0.45), (1.0, 1.1)), corner=0.0)
 LEAST_SIZE_RATIO = 1.4
 """How much the larger disc's radius exceeds the smaller's where size is what changes."""
 LEAST_BLOCK_SHOWN = 0.5

@@ -111,9 +111,9 @@ def footage_of(path: Path, entry: Entry) -> Footage:
     video = open_video(path)
     times_s = scene_times(video, entry)
     first, last = entry.event_frames or (0, len(times_s) - 1)
-    last = min(last, len(times_s) - 1)
-    if last - first < 2:
+    if min(last, len(times_s) - 1) - first < 2:
         raise Unreadable(f"has {len(times_s)} frames, none of the event's {first} to {last}")
+    last = min(last, len(times_s) - 1)
     short = min(video.height_px, video.width_px)
     pieces = []
     for piece in read(video, min(short, MOST_PX), last + 1):

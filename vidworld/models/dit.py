@@ -34,15 +34,20 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         modulation_rank: int = 32,
         action_channels: int = 0,
         attention_backend: str = "native",
+        flow_map: bool = False,
     ) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.flow_map = heads, flow_map
         self.embed = nn.Linear(channels, width)
         self.embed_previous = nn.Linear(channels, width, bias=False)
         self.embed_action = nn.Linear(action_channels, width, bias=False) if action_channels else None
-        self.embed_noise = nn.Sequential(
-            nn.Linear(128, modulation_rank), nn.SiLU(), nn.Linear(modulation_rank, modulation_rank), nn.SiLU()
-        )
+
+        def of_number() -> nn.Sequential:
+            rank = modulation_rank
+            return nn.Sequential(nn.Linear(128, rank), nn.SiLU(), nn.Linear(rank, rank), nn.SiLU())
+
+        self.embed_noise = of_number()
+        self.embed_jump = of_number() if flow_map else None
         self.modulation = nn.Linear(modulation_rank, 8 * width)
         self.block_modulation = nn.Parameter(torch.zeros(depth, 6, width))
         self.blocks = nn.ModuleList(Block(width, heads, attention_backend) for _ in range(depth))
@@ -57,9 +62,11 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         """
         initialise(self, depth)
         nn.init.zeros_(self.block_modulation)
-        first = self.embed_noise[0]
-        assert isinstance(first, nn.Linear)
-        nn.init.normal_(first.weight, std=first.in_features**-0.5)
+        for embed in (self.embed_noise, self.embed_jump):
+            if embed is not None:
+                nn.init.normal_(embed.get_parameter("0.weight"), std=128**-0.5)
+        if self.embed_jump is not None:  # a jump changes nothing before it is trained
+            nn.init.zeros_(self.embed_jump.get_parameter("2.weight"))
         nn.init.zeros_(self.modulation.weight)
         with torch.no_grad():
             self.block_modulation[:, 2] = self.block_modulation[:, 5] = 0.5
@@ -71,6 +78,7 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         previous: Tokens,
         memories: list[Memory] | None = None,
         actions: Float[Tensor, "clip t action"] | None = None,
+        towards: Float[Tensor, "clip t"] | None = None,
     ) -> tuple[Tokens, list[Memory]]:
         """The clean chunks behind noisy ones, and the keys and values of these and of those before.
 
@@ -82,6 +90,10 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         is expected: the network sees the best linear estimate and adds what that misses, as much as it may miss. At
         level 1 that is the previous chunk alone, so that pure noise disturbs nothing, and what is predicted is the
         change, as in the JEPA world.
+
+        With `flow_map` the answer is where a straight step would end that leads as far as the curved flow does from
+        the noise level to the level `towards` (the same level where none is given: the flow at the level itself).
+        Without it the flow at the level is all that the network knows, and `towards` changes nothing.
         """
         b, t, h, w, _ = noisy.shape
         level = noise_level[:, :, None, None, None]
@@ -91,8 +103,11 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         x = self.embed(estimate.flatten(2, 3)) + self.embed_previous(previous.flatten(2, 3))
         if self.embed_action is not None and actions is not None:
             x = x + self.embed_action(actions).unsqueeze(2)
-        frequencies = get_timestep_embedding(noise_level.flatten() * 1000, 128).to(x.dtype)
-        modulation = self.modulation(self.embed_noise(frequencies)).to(x.dtype).view(b, t, 1, 8, -1)
+        embedded = self.embed_noise(_frequencies(noise_level).to(x.dtype))
+        if self.embed_jump is not None:
+            jump = noise_level - (noise_level if towards is None else towards)
+            embedded = embedded + self.embed_jump(_frequencies(jump).to(x.dtype))
+        modulation = self.modulation(embedded).to(x.dtype).view(b, t, 1, 8, -1)
         first = 0 if memories is None else memories[0].keys.shape[2] // (h * w)
         rotary = Rotary.of(first, (t, h, w), x.shape[-1] // self.heads, like=x)
         seen = []
@@ -115,3 +130,9 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         level = torch.ones(previous.shape[:2], device=previous.device)
         remembered: list[Memory] = self(previous, level, previous, memories)[1]
         return remembered
+
+
+def _frequencies(levels: Float[Tensor, "clip t"]) -> Float[Tensor, "chunk 128"]:
+    """Sines and cosines of each chunk's number."""
+    found: Tensor = get_timestep_embedding(levels.flatten() * 1000, 128)
+    return found

@@ -1,6 +1,7 @@
 """Rectified flow: noising, what the network is trained on, and sampling."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -10,8 +11,9 @@ from torch import Tensor, nn
 
 from vidworld.shapes import Tokens
 
-Denoiser = Callable[[Tokens, float], Tokens]
-"""Gives the clean tokens behind noisy ones of one noise level: a network with its context filled in."""
+Denoiser = Callable[[Tokens, float, float], Tokens]
+"""Gives the clean tokens behind noisy ones of one noise level, of which a step to the second level is to be taken: a
+network with its context filled in."""
 
 
 def noised(tokens: Tokens, noise: Tokens, noise_level: Float[Tensor, "clip t"]) -> Tokens:
@@ -60,7 +62,9 @@ def sample(denoiser: Denoiser, noise: Tokens, steps: int, shift: float) -> Token
     scheduler = FlowMatchEulerDiscreteScheduler(shift=shift)
     scheduler.set_timesteps(sigmas=torch.linspace(1, 1 / steps, steps).tolist(), device=noise.device)
     tokens = noise
-    for timestep, level in zip(scheduler.timesteps, scheduler.sigmas.tolist(), strict=False):
-        flow = velocity(tokens, denoiser(tokens, level), tokens.new_full(tokens.shape[:2], level))
+    for timestep, (level, following) in zip(
+        scheduler.timesteps, pairwise(scheduler.sigmas.tolist()), strict=True
+    ):
+        flow = velocity(tokens, denoiser(tokens, level, following), tokens.new_full(tokens.shape[:2], level))
         tokens = scheduler.step(flow, timestep, tokens).prev_sample
     return tokens

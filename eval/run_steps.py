@@ -1,0 +1,74 @@
+"""Measures what fewer steps of sampling cost in physics: python eval/run_steps.py runs/demo [--clips 32].
+
+Of the diffusion world of a run folder, and of the one that was taught to take few steps where there is one. The curves
+join those that the report draws.
+"""
+
+import argparse
+from pathlib import Path
+
+from accelerate import Accelerator
+from tqdm import tqdm
+
+from vidworld.checkpoint import load_model
+from vidworld.data.simulated import SimulatedClips
+from vidworld.errors import ArgumentParser, UserError, run_script
+from vidworld.harness.bench import Bench
+from vidworld.harness.comparison import check_tokenizer
+from vidworld.harness.evaluations import STEPS, error_by_steps
+from vidworld.models.dit import DiffusionTransformer
+from vidworld.record import provenance, read_json, write_json
+from vidworld.tokenizer.autoencoder import Autoencoder
+from vidworld.world import DiffusionWorld
+
+SCENARIOS = ("uniform", "collision")
+CONTEXT_FRAMES = 8
+
+
+def main() -> None:
+    arguments = parse()
+    runs: Path = arguments.runs
+    accelerator = Accelerator(mixed_precision="bf16")
+    tokenizer = load_model(Autoencoder, runs / "tokenizer").to(accelerator.device)
+    names = [name for name in ("diffusion", "few_step") if (runs / name / "model").is_dir()]
+    if not names:
+        raise UserError(
+            f"{runs}: no finished diffusion world there; train it first, or name another run folder"
+        )
+    worlds = []
+    for name in names:
+        check_tokenizer(runs / name, tokenizer.fingerprint())
+        network = load_model(DiffusionTransformer, runs / name).to(accelerator.device)
+        worlds.append(DiffusionWorld(network, name, shift=arguments.shift))
+    bench = Bench(tokenizer, {}, accelerator, CONTEXT_FRAMES, 0)
+    curves = []
+    for scenario in tqdm(SCENARIOS, "steps", disable=None):
+        clips = SimulatedClips(scenario, "id").clips(range(arguments.clips))
+        curves.append(error_by_steps(bench, worlds, clips, scenario))
+    out = runs / "steps.json"
+    write_json(out, {"schema": 1, "provenance": provenance(0), "clips": arguments.clips, "curves": curves})
+    media_path = runs / "physics" / "media.json"
+    if media_path.exists():
+        media, made = read_json(media_path), {curve["name"] for curve in curves}
+        kept = [curve for curve in media.get("curves", []) if curve["name"] not in made]
+        write_json(media_path, media | {"curves": kept + curves})
+    for curve in curves:
+        for line in curve["series"]:
+            errors = ", ".join(f"{x}: {y:.2f}" for x, y in zip(line["x"], line["y"], strict=True))
+            print(f"{curve['name']}, {line['label']}: {errors} {curve['y_label']}")
+    print(f"{out}: error at {', '.join(map(str, STEPS))} evaluations a chunk")
+
+
+def parse() -> argparse.Namespace:
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("runs", type=Path, metavar="RUNS")
+    parser.add_argument("--clips", type=int, default=32, help="of each scenario (default: %(default)s)")
+    parser.add_argument("--shift", type=float, default=8.0, help="how steps lean to the noisy end")
+    arguments = parser.parse_args()
+    if arguments.clips < 1 or not arguments.shift > 0:
+        raise UserError("--clips and --shift: both must be above 0")
+    return arguments
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,64 @@
+"""Teaches a trained diffusion world to sample in 1, 2 or 4 steps.
+
+accelerate launch train/train_few_step.py --config configs/demo/few_step.yaml [key=value ...]
+"""
+
+import torch
+from accelerate.utils import set_seed
+
+from vidworld.checkpoint import load_model
+from vidworld.config import parse_command_line
+from vidworld.data.mixture import batch_order
+from vidworld.data.threads import ahead
+from vidworld.errors import run_script
+from vidworld.harness.comparison import check_tokenizer
+from vidworld.models.dit import DiffusionTransformer
+from vidworld.models.flow_map import flow_map_loss, flow_map_of
+from vidworld.run import begin, count_flops, is_finished
+from vidworld.schema import FewStepConfig
+from vidworld.tokenizer.autoencoder import fingerprint_of
+from vidworld.tokenizer.cache import cache_tokens
+from vidworld.tokenizer.tokenizer import load_tokenizer
+
+
+def main() -> None:
+    config, arguments = parse_command_line(FewStepConfig, description=__doc__)
+    tokenizer = load_tokenizer(config.tokenizer)
+    teacher = load_model(DiffusionTransformer, config.diffusion)
+    sources = {"tokenizer": tokenizer.fingerprint(), "diffusion": fingerprint_of(teacher)}
+    if is_finished(config, sources):
+        return
+
+    # --- the trained world, cached tokens, and where an earlier run left off ---
+    check_tokenizer(config.diffusion, tokenizer.fingerprint())
+    set_seed(config.seed)
+    network = flow_map_of(teacher)
+    run = begin(config, network, arguments.resume, sources)
+    accelerator = run.accelerator
+    cache = cache_tokens(tokenizer, config.data, config.tokenizer / "tokens", accelerator)
+
+    def batch(step: int) -> tuple[torch.Tensor]:
+        numbers = batch_order(step, config.batch_clips, len(cache), config.seed)
+        return (cache.tokens(run.mine(numbers)),)
+
+    def loss_of_sample() -> torch.Tensor:
+        with accelerator.autocast():
+            (tokens,) = next(run.split(run.fetch(iter([batch(0)]))))
+            return flow_map_loss(network, tokens, config.shift, config.sampling_shift)
+
+    run.flops_per_step = count_flops(run, loss_of_sample)
+
+    # --- the loop ---
+    batches = ahead(batch(step) for step in range(run.step, config.steps))
+    for _ in run.steps():
+        for (tokens,) in run.split(run.fetch(batches)):
+            with accelerator.accumulate(run.model), accelerator.autocast():
+                run.backward(flow_map_loss(run.model, tokens, config.shift, config.sampling_shift))
+        run.update()
+        run.write()
+
+    run.finish(run.averaged())
+
+
+if __name__ == "__main__":
+    run_script(main)
