@@ -9,7 +9,8 @@ tracker are alike from one frame to the next. They say nothing of a wrong scale 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import product
 
 import numpy as np
@@ -74,11 +75,16 @@ class LawFit:
     """A law fitted to a film's tracks."""
 
     law: str
-    quantities: tuple[Quantity, ...]
     residual: Float[ndarray, "time object"]
     """Pixels from the law's path; NaN where the fit does not speak."""
     stretch: Int[ndarray, " time"]
     """Which stretch between contacts each frame lies in, counted among those that were fitted; -1: in none."""
+    measured: Callable[[], tuple[Quantity, ...]] = field(repr=False)
+
+    @cached_property
+    def quantities(self) -> tuple[Quantity, ...]:
+        """The law's constants; their intervals take a while, so they are found when asked for."""
+        return self.measured()
 
     @property
     def deviation_px(self) -> float:
@@ -498,15 +504,17 @@ def _law_fit(
 
     spent: parameters that a coordinate is fitted with: residuals are so much smaller than errors.
     """
-    values = measured(path)
-    draws = np.array([measured(drawn) for drawn in _redrawn(path, fitted, spent)])
-    low, high = np.nanpercentile(draws, [2.5, 97.5], axis=0)
-    quantities = tuple(
-        Quantity(name, value, float(a), float(b), unit)
-        for (name, unit), value, a, b in zip(names, values, low, high, strict=True)
-    )
-    residual = np.linalg.norm(path - fitted, axis=-1)
-    return LawFit(law, quantities, residual.reshape(len(path), -1), stretch)
+
+    def quantities() -> tuple[Quantity, ...]:
+        draws = np.array([measured(drawn) for drawn in _redrawn(path, fitted, spent)])
+        low, high = np.nanpercentile(draws, [2.5, 97.5], axis=0)
+        return tuple(
+            Quantity(name, value, float(a), float(b), unit)
+            for (name, unit), value, a, b in zip(names, measured(path), low, high, strict=True)
+        )
+
+    residual = np.linalg.norm(path - fitted, axis=-1).reshape(len(path), -1)
+    return LawFit(law, residual, stretch, quantities)
 
 
 def _redrawn(path: ndarray, fitted: ndarray, spent: int) -> list[ndarray]:
