@@ -315,6 +315,10 @@ def _split(seen: list[Blob], live: Sequence[_Path], frame: int) -> list[Blob]:
             for path in live
             if len(path.blobs) > MOST_GAP and ((e := path.expected(frame)) >= low).all() and (e <= high).all()
         ]
+        heavy = max((path.recent("mass") for path in inside), default=0.0)
+        inside = [
+            path for path in inside if path.recent("mass") >= 0.5 * heavy
+        ]  # a shadow is swallowed whole
         if len(inside) < 2 or blob.mass < 0.7 * sum(path.recent("mass") for path in inside):
             apart.append(blob)
             continue

@@ -107,6 +107,19 @@ def test_a_pendulum_has_its_period_and_decay() -> None:
     assert decay.value == pytest.approx(0.15, abs=0.01)
 
 
+def test_a_pendulum_that_hits_a_wall_has_its_own_period_still() -> None:
+    times = np.arange(160) * STEP
+    phase = 2 * np.pi * times / 1.3
+    swing = (
+        80 * np.exp(-0.3 * np.floor(phase / np.pi) * 0.65) * np.abs(np.sin(phase))
+    )  # it turns round where it hangs
+    path = np.stack([150 - swing, 200 + 0 * swing], axis=1)[:, None]
+    fit = fit_pendulum(times, noisy(path), Scene(), None)
+    assert fit.stretch.max() >= 2
+    assert fit.of("period").value == pytest.approx(1.3, rel=0.05)
+    assert fit.of("decay").value == pytest.approx(0.3, abs=0.06)
+
+
 def colliding(times: np.ndarray, kept: float = 1.0) -> np.ndarray:
     """One comes with (600, 100) px/s; at 0.3 s they share it out."""
     before = np.array([[600.0, 100.0], [0.0, 0.0]])

@@ -43,7 +43,8 @@ def law_values(
     scene = background_of(_film(shot.flatten(0, 1)))
     clip = source.clips([number])
     whole = _film(clip.frames[0])
-    truth = track(whole, law.objects, scene).position / len(whole[0])
+    size = len(whole[0])
+    truth = track(whole, law.objects, scene).position
     if np.isfinite(truth).all(axis=(1, 2)).mean() < LEAST_TRACKED or np.isnan(truth[:start]).all():
         return []
     times_s = np.arange(len(truth)) / clip.fps
@@ -56,16 +57,17 @@ def law_values(
     spoken = np.isfinite(own.residual[start:])
     if not (counted.any() and spoken.any()):
         return []
-    deviation_of_truth = _rms(own.residual[start:], spoken)
+    deviation_of_truth = _rms(own.residual[start:] / size, spoken)
     values = []
     for world, future in futures.items():
         found, fit = truth, cast(LawFit | None, own)
         if world != "truth":
             film = np.concatenate([whole[:start], _film(future[0])])
-            found = track(film, law.objects, scene, truth[:start] * len(whole[0])).position / len(whole[0])
+            found = track(film, law.objects, scene, truth[:start]).position
             fit = _refit(law.fit, times_s, found, about, own)
-        distance = np.linalg.norm(found[start:] - truth[start:], axis=-1)
-        deviation = _rms(fit.residual[start:] if fit else np.full(counted.shape, np.nan), spoken)
+        distance = np.linalg.norm(found[start:] - truth[start:], axis=-1) / size
+        residual = fit.residual[start:] / size if fit else np.full(counted.shape, np.nan)
+        deviation = _rms(residual, spoken)
         measured = {
             "position_error": float(np.mean(np.nan_to_num(distance[counted], nan=MISSING))),
             "law_deviation": deviation,

@@ -9,13 +9,14 @@ tracker are alike from one frame to the next. They say nothing of a wrong scale 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import product
 
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
-from scipy.optimize import least_squares
+from scipy.optimize import least_squares, minimize_scalar
 
 from vidworld.errors import UserError
 
@@ -37,6 +38,8 @@ KINK_TIMES = 3.0
 """Two parabolas that fit so many times better than one have a contact between them that nobody named..."""
 KINK_PX = 0.5
 """...unless the one deviates by less."""
+IMPACT = 1.2
+"""Top speeds by which a wall changes a swing's velocity in three steps; a swing of 20 steps changes by a half."""
 WINDOW_S = 0.15
 """Seconds on either side of a collision in which nothing but it changes a velocity."""
 
@@ -72,11 +75,16 @@ class LawFit:
     """A law fitted to a film's tracks."""
 
     law: str
-    quantities: tuple[Quantity, ...]
     residual: Float[ndarray, "time object"]
     """Pixels from the law's path; NaN where the fit does not speak."""
     stretch: Int[ndarray, " time"]
     """Which stretch between contacts each frame lies in, counted among those that were fitted; -1: in none."""
+    measured: Callable[[], tuple[Quantity, ...]] = field(repr=False)
+
+    @cached_property
+    def quantities(self) -> tuple[Quantity, ...]:
+        """The law's constants; their intervals take a while, so they are found when asked for."""
+        return self.measured()
 
     @property
     def deviation_px(self) -> float:
@@ -311,35 +319,76 @@ def _of_acceleration(acceleration: ndarray, scene: Scene) -> list[float]:
 
 
 def fit_pendulum(times: Times, position: Position, scene: Scene, stretch: Stretch | None = None) -> LawFit:
-    """A decaying oscillation along the line on which the bob moves most.
+    """A decaying oscillation along the line on which the bob moves most; where it hits a wall, one for each swing.
 
     Source: x(t) = c + a exp(-d t) cos(2 pi t / p + f); the period of a swing of 20 degrees is 0.8% longer than that of
-    a small one.
+    a small one. Swings that a wall cuts short share c and p, and the decay is that of their amplitudes.
     """
     path = position[:, 0]
-    stretch = _seen(np.zeros(len(times), int) if stretch is None else stretch, path)
-    seen = stretch >= 0
+    seen = np.isfinite(path).all(axis=1)
     if seen.sum() < 2 * LEAST_FRAMES:
         raise NoFit(f"is tracked in {int(seen.sum())} frames, too few for a fit")
-    t, places = times[seen] - times[0], path[seen]
-    middle = places.mean(axis=0)
-    along = np.linalg.svd(places - middle, full_matrices=False)[2][0]
-    guess = _first_guess(t, (places - middle) @ along)
-
-    def solve(line: ndarray, start: ndarray) -> ndarray:
-        solved = least_squares(lambda p: _swing(p, t) - line, start, loss="soft_l1")
-        return np.asarray(solved.x)
-
-    best = solve((places - middle) @ along, guess)
+    middle = path[seen].mean(axis=0)
+    along = np.linalg.svd(path[seen] - middle, full_matrices=False)[2][0]
+    if stretch is None:
+        stretch = _stretches(times, path, _impacts(times, (path - middle) @ along), AT_CONTACT * _step(times))
+    stretch = _seen(stretch, path)
+    if (stretch >= 0).sum() < 2 * LEAST_FRAMES:
+        raise NoFit("swings for too few frames between the walls that it hits")
+    used, member = stretch >= 0, np.eye(int(stretch.max()) + 1)[stretch[stretch >= 0]]
+    t = times[used] - times[0]
+    best = _first_guess(t, (path[used] - middle) @ along, member)
 
     def measured(moved: ndarray) -> list[float]:
-        parameters = solve((moved[seen] - middle) @ along, best)
-        return [float(2 * np.pi / abs(parameters[3])), float(parameters[2])]
+        line = (moved[used] - middle) @ along
+        period, decay, _ = _swings(t, line, member, best)
+        return [period, decay]
 
+    line = (path[used] - middle) @ along
     fitted = np.full(path.shape, np.nan)
-    across = (places - middle) - np.outer((places - middle) @ along, along)
-    fitted[seen] = middle + np.outer(_swing(best, t), along) + across
-    return _law_fit("pendulum", path, fitted, stretch, measured, [("period", "s"), ("decay", "1/s")], 5)
+    fitted[used] = path[used] + np.outer(_swings(t, line, member, best)[2] - line, along)
+    names = [("period", "s"), ("decay", "1/s")]
+    return _law_fit("pendulum", path, fitted, stretch, measured, names, 2 * member.shape[1] + 3)
+
+
+def _impacts(times: ndarray, line: ndarray) -> list[float]:
+    """When a swing is turned round by a wall: within three steps by more than its usual top speed."""
+    speed = np.diff(line)
+    change = np.abs(speed[3:] - speed[:-3])
+    sharp = change > IMPACT * np.nanpercentile(np.abs(speed), 90)
+    peaks = [k for k in np.flatnonzero(sharp) if change[k] == np.nanmax(change[max(0, k - 4) : k + 5])]
+    return [float(times[k + 2]) for k in peaks if speed[k] * speed[k + 3] < 0]
+
+
+def _swings(t: ndarray, line: ndarray, member: ndarray, guess: ndarray) -> tuple[float, float, ndarray]:
+    """Period, decay and the fitted line: one damped oscillation, or one undamped a swing where there are several."""
+    if member.shape[1] == 1:
+        solved = np.asarray(least_squares(lambda p: _swing(p, t) - line, guess, loss="soft_l1").x)
+        return float(2 * np.pi / abs(solved[3])), float(solved[2]), _swing(solved, t)
+
+    def of(w: float) -> tuple[ndarray, ndarray]:
+        design = _design(t, member, w)
+        solution = np.linalg.lstsq(design, line, rcond=None)[0]
+        return design @ solution, solution
+
+    found = minimize_scalar(
+        lambda w: float(((of(w)[0] - line) ** 2).sum()),
+        bounds=(0.8 * guess[3], 1.25 * guess[3]),
+        method="bounded",
+    )
+    fitted, solution = of(float(found.x))
+    count = member.shape[1]
+    amplitude = np.hypot(solution[1 : 1 + count], solution[1 + count :])
+    when = (member * t[:, None]).sum(axis=0) / member.sum(axis=0)
+    decay = -np.polyfit(when, np.log(np.maximum(amplitude, 1e-9)), 1)[0]
+    return float(2 * np.pi / found.x), float(decay), fitted
+
+
+def _design(t: ndarray, member: ndarray, w: float) -> ndarray:
+    """Columns of a middle that all share and an oscillation of each swing."""
+    return np.concatenate(
+        [np.ones((len(t), 1)), member * np.cos(w * t)[:, None], member * np.sin(w * t)[:, None]], axis=1
+    )
 
 
 def _swing(parameters: ndarray, t: ndarray) -> ndarray:
@@ -349,17 +398,17 @@ def _swing(parameters: ndarray, t: ndarray) -> ndarray:
     return line
 
 
-def _first_guess(t: ndarray, line: ndarray) -> ndarray:
-    """The undamped oscillation that fits best among many periods."""
+def _first_guess(t: ndarray, line: ndarray, member: ndarray) -> ndarray:
+    """Parameters of `_swing` with the frequency that fits best among many; that of one swing does for all."""
     span = float(t[-1] - t[0])
     best, least = np.zeros(5), np.inf
     for turns in np.arange(0.5, min(len(t) / 4, 60.0), 0.1):
         w = 2 * np.pi * turns / span
-        design = np.stack([np.cos(w * t), np.sin(w * t), np.ones_like(t)], axis=1)
-        solution, *_ = np.linalg.lstsq(design, line, rcond=None)
+        solution, *_ = np.linalg.lstsq(design := _design(t, member, w), line, rcond=None)
         error = float(((design @ solution - line) ** 2).sum())
-        if error < least:
-            least, best = error, np.array([solution[0], solution[1], 0.05, w, solution[2]])
+        if error < (1.0 if member.shape[1] == 1 else 0.9) * least:  # of several the lowest
+            least = error
+            best = np.array([solution[1], solution[1 + member.shape[1]], 0.05, w, solution[0]])
     return best
 
 
@@ -455,15 +504,17 @@ def _law_fit(
 
     spent: parameters that a coordinate is fitted with: residuals are so much smaller than errors.
     """
-    values = measured(path)
-    draws = np.array([measured(drawn) for drawn in _redrawn(path, fitted, spent)])
-    low, high = np.nanpercentile(draws, [2.5, 97.5], axis=0)
-    quantities = tuple(
-        Quantity(name, value, float(a), float(b), unit)
-        for (name, unit), value, a, b in zip(names, values, low, high, strict=True)
-    )
-    residual = np.linalg.norm(path - fitted, axis=-1)
-    return LawFit(law, quantities, residual.reshape(len(path), -1), stretch)
+
+    def quantities() -> tuple[Quantity, ...]:
+        draws = np.array([measured(drawn) for drawn in _redrawn(path, fitted, spent)])
+        low, high = np.nanpercentile(draws, [2.5, 97.5], axis=0)
+        return tuple(
+            Quantity(name, value, float(a), float(b), unit)
+            for (name, unit), value, a, b in zip(names, measured(path), low, high, strict=True)
+        )
+
+    residual = np.linalg.norm(path - fitted, axis=-1).reshape(len(path), -1)
+    return LawFit(law, residual, stretch, quantities)
 
 
 def _redrawn(path: ndarray, fitted: ndarray, spent: int) -> list[ndarray]:
