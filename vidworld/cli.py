@@ -1,4 +1,4 @@
-"""The `vidworld` command: `vidworld data render` and `vidworld data ingest`."""
+"""The `vidworld` command: `vidworld data render`, `vidworld data ingest` and `vidworld export`."""
 
 import argparse
 import sys
@@ -37,6 +37,12 @@ def _ingest() -> Command:
     return ingest_command
 
 
+def _export() -> Command:
+    from vidworld.speed import export_command
+
+    return export_command
+
+
 COMMANDS: dict[str, dict[str, tuple[Callable[[], Command], str]]] = {
     "data": {
         "render": (_render, "write a picture and an MP4 of a clip or a quad of a simulated world"),
@@ -44,6 +50,14 @@ COMMANDS: dict[str, dict[str, tuple[Callable[[], Command], str]]] = {
     },
 }
 """Group, name, and what the command does."""
+
+ALONE: dict[str, tuple[Callable[[], Command], str]] = {
+    "export": (
+        _export,
+        "write trained worlds as torch.export and ONNX files, with weights of eight bits too",
+    ),
+}
+"""Commands of no group."""
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -68,8 +82,16 @@ def run(argv: Sequence[str]) -> None:
         for name, (load, purpose) in commands.items():
             parser_of_command = names.add_parser(name, help=purpose, description=f"{purpose.capitalize()}.")
             if list(argv[:2]) == [group, name]:
-                command = load()
-                command.add_arguments(parser_of_command)
-                parser_of_command.set_defaults(run=command.run)
+                _fill(parser_of_command, load())
+    for name, (load, purpose) in ALONE.items():
+        parser_of_command = groups.add_parser(name, help=purpose, description=f"{purpose.capitalize()}.")
+        if list(argv[:1]) == [name]:
+            _fill(parser_of_command, load())
     arguments = parser.parse_args(argv or ["--help"])
     arguments.run(arguments)
+
+
+def _fill(parser: argparse.ArgumentParser, command: Command) -> None:
+    """Gives a command's parser its arguments and what it does."""
+    command.add_arguments(parser)
+    parser.set_defaults(run=command.run)
