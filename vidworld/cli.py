@@ -1,4 +1,4 @@
-"""The `vidworld` command: `vidworld data render`, `ingest`, `contexts` and `check`, and `vidworld check-world`."""
+"""The `vidworld` command: `vidworld data render`, `ingest`, `contexts`, `check`; `check-world` and `export`."""
 
 import argparse
 import sys
@@ -55,6 +55,12 @@ def _check_world() -> Command:
     return check_command
 
 
+def _export() -> Command:
+    from vidworld.speed import export_command
+
+    return export_command
+
+
 COMMANDS: dict[str, dict[str, tuple[Callable[[], Command], str]]] = {
     "data": {
         "render": (_render, "write a picture and an MP4 of a clip or a quad of a simulated world"),
@@ -67,6 +73,10 @@ COMMANDS: dict[str, dict[str, tuple[Callable[[], Command], str]]] = {
 
 ALONE: dict[str, tuple[Callable[[], Command], str]] = {
     "check-world": (_check_world, "say what is wrong with a model that is to be measured"),
+    "export": (
+        _export,
+        "write trained worlds as torch.export and ONNX files, with weights of eight bits too",
+    ),
 }
 """Commands of no group."""
 

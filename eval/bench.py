@@ -1,0 +1,114 @@
+"""Measures how fast it all is: python eval/bench.py [--out runs/bench]. Needs no trained world.
+
+Everything is measured in one run on one core (or `--cores`), ours and what a user would take instead in turn. About
+six minutes.
+"""
+
+import argparse
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from vidworld.errors import ArgumentParser, UserError, run_script
+from vidworld.record import prepare_folder, provenance, write_json
+from vidworld.run import why_not_compile
+from vidworld.speed.bench import measure
+from vidworld.speed.cases import (
+    BASE,
+    DEMO,
+    Case,
+    clip_cases,
+    reading_cases,
+    tokenizer_cases,
+    training_cases,
+    world_cases,
+)
+from vidworld.speed.growth import measure_growth
+from vidworld.speed.limits import measure_limits
+from vidworld.speed.page import write_page
+
+CLIPS = 8
+"""Of a training step, as in configs/demo."""
+CASES = 13
+"""For the progress bar."""
+
+
+def main() -> None:
+    arguments = parse()
+    out = prepare_folder(arguments.out)
+    keep_to(arguments.cores)
+    device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+    torch.manual_seed(0)
+
+    compiled = not arguments.eager and why_not_compile(device) is None
+    limits = measure_limits(CLIPS * 192, DEMO.width, device, arguments.seconds)
+    with tempfile.TemporaryDirectory() as folder:
+        cases = tqdm(all_cases(device, compiled, Path(folder)), "bench", CASES, disable=None)
+        rows = list(measure(cases, limits, arguments.seconds))
+    growth = [] if arguments.no_growth else measure_growth(device, arguments.seconds)
+
+    record = provenance(0)
+    content = {
+        "schema": 1,
+        "provenance": record,
+        "cores": arguments.cores,
+        "compiled": compiled,
+        "limits": limits.in_words(),
+        "rows": [asdict(row) for row in rows],
+        "growth": [asdict(curve) for curve in growth],
+    }
+    write_json(out / "bench.json", content)
+    machine = f"{record['cpu']}, {arguments.cores} cores, {device.type}"
+    page = write_page(out / "bench.html", rows, growth, machine)
+    for row in rows:
+        beside = "" if row.ratio is None else f", {row.ratio:.2f} x {row.peer_name}"
+        share = "" if row.share_of_limit is None else f", {row.share_of_limit:.0%} of the limit"
+        print(f"{row.name}: {row.ours:.4g} {row.unit}{beside}{share}")
+    print(f"{out / 'bench.json'}: {len(rows)} rows; {page}")
+
+
+def all_cases(device: torch.device, compiled: bool, folder: Path) -> Iterator[Case]:
+    """Each case, made when its turn comes."""
+    yield from clip_cases(64)
+    yield from reading_cases(folder)
+    yield from tokenizer_cases(CLIPS, device)
+    yield from world_cases(DEMO, 4, device)
+    yield from training_cases(DEMO, CLIPS, device, compiled)
+    yield from training_cases(BASE, CLIPS, device, compiled)
+
+
+def keep_to(cores: int) -> None:
+    """Nothing; the process and torch keep to so many cores from here on.
+
+    Raises:
+        UserError: there are not so many.
+    """
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if cores > there:
+        raise UserError(f"--cores {cores}: there are {there} cores; choose no more")
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
+    torch.set_num_threads(cores)
+
+
+def parse() -> argparse.Namespace:
+    parser = ArgumentParser(description=__doc__)
+    add = parser.add_argument
+    add("--out", type=Path, default=Path("runs/bench"))
+    add("--cores", type=int, default=1, help="cores that everything keeps to (default: %(default)s)")
+    add("--seconds", type=float, default=8.0, help="about how long a case is measured (default: %(default)g)")
+    add("--eager", action="store_true", help="without compiled blocks")
+    add("--no-growth", action="store_true", help="without the curves of growth")
+    arguments = parser.parse_args()
+    if arguments.cores < 1 or not arguments.seconds > 0:
+        raise UserError("--cores and --seconds: both must be above 0")
+    return arguments
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,109 @@
+"""The bench: its rows add up, its peers do the same work, and its page says what its rows say."""
+
+import pytest
+import torch
+
+from vidworld.speed import peers
+from vidworld.speed.bench import measure
+from vidworld.speed.cases import Case, Size, clip_cases, reading_cases, training_step
+from vidworld.speed.growth import Growth, exponent
+from vidworld.speed.limits import Limits, measure_limits
+from vidworld.speed.page import write_page
+
+LIMITS = Limits(products=1e12, block_products=5e11, copy=1e10)
+
+
+def test_rows_set_our_rate_beside_each_peer_and_the_limit():
+    case = Case(
+        "work", "things/s", 10, lambda: sum(range(1000)), {"other": lambda: sum(range(20_000))}, flops=1e6
+    )
+    row, *_ = rows = list(measure([case], LIMITS, 0.01))
+    assert (row.name, row.unit, row.peer_name, row.limit) == ("work", "things/s", "other", 1e7)
+    assert row.ratio == pytest.approx(row.ours / row.peer)
+    assert row.ratio > 3
+    assert row.share_of_limit == pytest.approx(row.ours / 1e7)
+    assert all(other.unit == "MB" and not other.higher_is_better for other in rows[1:])
+
+
+def test_a_case_without_peer_or_limit_has_none():
+    row = next(measure([Case("alone", "things/s", 1, lambda: None)], LIMITS, 0.01))
+    assert (row.peer, row.peer_name, row.ratio, row.limit, row.share_of_limit) == (None,) * 5
+
+
+def test_the_limits_are_rates():
+    limits = measure_limits(64, 64, torch.device("cpu"), 0.01)
+    assert limits.products > 1e9
+    assert limits.block_products > 1e8
+    assert limits.copy > 1e8
+    assert limits.in_words()["copy_gb_per_s"] == round(limits.copy / 1e9, 1)
+
+
+@pytest.mark.parametrize(
+    ("power", "values"), [(1, [2.0, 4.0, 8.0]), (2, [3.0, 12.0, 48.0]), (0, [5.0, 5.0, 5.0])]
+)
+def test_the_exponent_is_the_power_that_values_grow_with(power, values):
+    assert exponent([1, 2, 4], values) == pytest.approx(power)
+
+
+def test_the_peers_take_what_the_worlds_take_and_give_a_loss():
+    torch.manual_seed(0)
+    transformer = peers.VideoTransformer(channels=6, width=64, depth=1, grid=(3, 2, 2))
+    training_step(transformer, lambda: transformer(torch.randn(2, 3, 2, 2, 6)), torch.device("cpu"))()
+    jepa = peers.VideoJepa(width=64, encoder_depth=1, predictor_depth=1, num_frames=8, side_px=16)
+    loss = jepa(torch.rand(2, 8, 3, 16, 16))
+    loss.backward()
+    assert loss > 0
+
+
+def test_the_peers_have_about_as_many_parameters_as_the_worlds():
+    def count(network):
+        return sum(p.numel() for p in network.parameters())
+
+    size = Size("demo", 192, 6)
+    theirs = peers.VideoTransformer(48, 192, 6, (3, 8, 8))
+    assert 0.9 < count(theirs) / count(size.diffusion()) < 1.5  # its norms have a matrix a block
+    assert 0.9 < count(peers.VideoJepa(192, 4, 2, 12, 64)) / count(size.jepa()) < 1.2
+
+
+@pytest.mark.parametrize("make", [peers.cosmos_autoencoder, peers.ltx_autoencoder])
+def test_the_peers_autoencoders_cut_as_ours_does(make):
+    network = make(48)
+    assert 1e6 < sum(p.numel() for p in network.parameters()) < 4e6
+    with torch.no_grad():
+        latents = network.encode(torch.rand(1, 3, 9, 32, 32) * 2 - 1).latent_dist.mode()
+        assert latents.shape == (1, 48, 3, 4, 4)  # theirs take the first frame by itself
+        assert network.decode(latents).sample.shape == (1, 3, 9, 32, 32)
+
+
+def test_pymunks_clips_show_two_discs_that_meet_and_part():
+    frames = peers.pymunk_films(clips=1, num_frames=16, fps=10.0, side_px=64)
+    assert frames.shape == (1, 16, 3, 64, 64)
+    red = (frames[0, :, 0] > 150) & (frames[0, :, 2] < 100)
+    across = torch.arange(64.0)
+    x = (red * across).sum(dim=(1, 2)) / red.sum(dim=(1, 2))
+    assert x[0] < x[6]
+    assert x[15] < x[8]
+
+
+def test_reading_and_making_clips_give_as_many_frames_as_they_say(tmp_path):
+    (reading,) = reading_cases(tmp_path, seconds=1)
+    counts = {name: sum(len(batch) for batch in job()) for name, job in reading.peers.items()}
+    assert {*counts.values(), sum(len(batch) for batch in reading.ours())} == {reading.amount}
+    first = [next(iter(job()))[0] for job in (reading.ours, *reading.peers.values())]
+    assert all(picture.shape == (3, 64, 85) for picture in first)
+    assert all((picture.float() - first[0].float()).abs().mean() < 3 for picture in first)
+    (making,) = clip_cases(2)
+    assert making.ours().frames.shape[:2] == (2, 16)
+    assert making.amount == 32
+
+
+def test_the_page_says_what_the_rows_say(tmp_path):
+    rows = list(
+        measure([Case("work <1>", "things/s", 10, lambda: None, {"other": lambda: None})], LIMITS, 0.01)
+    )
+    growth = [Growth("training step", "width", "s", [1, 2, 4], [1.0, 2.0, 4.0], 1.0)]
+    text = write_page(tmp_path / "bench.html", rows, growth, "a machine").read_text()
+    assert "work &lt;1&gt;" in text
+    assert "power 1.00" in text
+    assert "a machine" in text
+    assert "http" not in text.replace("http-equiv", "")

@@ -1,0 +1,258 @@
+"""What is measured: a case is one amount of work, done by us and by what a user would take instead."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from diffusers.training_utils import EMAModel
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from vidworld.data.decode import open_video, read
+from vidworld.data.quads import quads
+from vidworld.data.simulated import SimulatedClips
+from vidworld.data.video import write_mp4
+from vidworld.models.dit import DiffusionTransformer
+from vidworld.models.flow import flow_loss
+from vidworld.models.jepa import JointEmbeddingPredictor
+from vidworld.optimiser import make_optimisers
+from vidworld.schema import OptimiserConfig, TokenizerModel
+from vidworld.speed import peers
+from vidworld.speed.limits import Limits
+from vidworld.speed.timing import Job
+from vidworld.tokenizer.autoencoder import Autoencoder
+from vidworld.world import DiffusionWorld, Encoded, JepaWorld
+
+FRAMES, SIDE_PX, CHUNKS, CONTEXT = 16, 64, 4, 2
+"""A clip of the demo: its frames, its side, its chunks, and how many of these are given."""
+GRID = (8, 8)
+CHANNELS = 48
+THEIR_FRAMES = 13
+"""Of a clip's 16 for autoencoders that take the first frame by itself and then four at a time: they have less to do."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One amount of work."""
+
+    name: str
+    unit: str
+    amount: int
+    """Of the unit's things in one job."""
+    ours: Job
+    peers: dict[str, Job] = field(default_factory=dict)
+    flops: float | None = None
+    """Of our job in matrix products, where these are what limits it."""
+    moved_bytes: float | None = None
+    """That our job must read and write at the least, where this is what limits it."""
+
+    def limit(self, limits: Limits) -> float | None:
+        """The rate, in the case's unit, that the machine's own rate allows."""
+        if self.flops is not None:
+            return self.amount * limits.products / self.flops
+        if self.moved_bytes is not None:
+            return self.amount * limits.copy / self.moved_bytes
+        return None
+
+
+class Size(NamedTuple):
+    """The size of a world, as in configs/."""
+
+    name: str
+    width: int
+    depth: int
+
+    @property
+    def heads(self) -> int:
+        return self.width // peers.HEAD_WIDTH
+
+    def diffusion(self) -> DiffusionTransformer:
+        return DiffusionTransformer(CHANNELS, self.width, self.depth, self.heads)
+
+    def jepa(self) -> JointEmbeddingPredictor:
+        encoder, predictor = self.depth * 2 // 3, self.depth // 3
+        return JointEmbeddingPredictor(CHANNELS, self.width, encoder, predictor, self.heads)
+
+
+DEMO, BASE = Size("demo", 192, 6), Size("base", 384, 12)
+
+
+def training_cases(size: Size, clips: int, device: torch.device, compiled: bool) -> list[Case]:
+    """A training step of each world: loss, gradient, clipping, optimisers, average; ours compiled where asked."""
+    tokens = torch.randn(clips, CHUNKS, *GRID, CHANNELS, device=device)
+    frames = torch.rand(clips, FRAMES - 4, 3, SIDE_PX, SIDE_PX, device=device)
+    diffusion, jepa = size.diffusion(), size.jepa()
+    transformer = peers.VideoTransformer(CHANNELS, size.width, size.depth, (CHUNKS - 1, *GRID))
+    vjepa = peers.VideoJepa(size.width, len(jepa.encoder), len(jepa.predictor), FRAMES - 4, SIDE_PX)
+
+    def case(
+        name: str,
+        ours: DiffusionTransformer | JointEmbeddingPredictor,
+        loss: Callable[[], Tensor],
+        peer: str,
+        job: Job,
+    ) -> Case:
+        step = training_step(ours, loss, device)
+        with FlopCounterMode(display=False) as counter:  # Muon's products too
+            step()
+        if compiled:
+            ours.compile_repeated_blocks()
+        flops = float(counter.get_total_flops())
+        return Case(f"training step, {name}, {size.name}", "clips/s", clips, step, {peer: job}, flops)
+
+    return [
+        case(
+            "diffusion",
+            diffusion.to(device),
+            lambda: flow_loss(diffusion, tokens, 8.0),
+            "diffusers CogVideoXTransformer3DModel",
+            training_step(transformer.to(device), lambda: transformer(tokens[:, 1:]), device),
+        ),
+        case(
+            "jepa",
+            jepa.to(device),
+            lambda: jepa(tokens).total,
+            "transformers VJEPA2Model",
+            training_step(vjepa.to(device), lambda: vjepa(frames), device),
+        ),
+    ]
+
+
+def training_step(network: nn.Module, loss: Callable[[], Tensor], device: torch.device) -> Job:
+    """What `vidworld.run` does in a step, for any network: so both sides have one optimiser and one average."""
+    network.train()
+    optimisers = make_optimisers(network, OptimiserConfig())
+    ema = EMAModel(network.parameters(), decay=0.99, use_ema_warmup=True, power=0.9, foreach=True)
+
+    def step() -> None:
+        with _autocast(device):
+            value = loss()
+        value.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        for optimiser in optimisers:
+            optimiser.step()
+            optimiser.zero_grad()
+        ema.step(network.parameters())
+
+    return step
+
+
+def tokenizer_cases(clips: int, device: torch.device) -> list[Case]:
+    """Clips to tokens and back, beside autoencoders of as many parameters that cut as ours does."""
+    model = TokenizerModel()
+    ours = Autoencoder(**vars(model), grid=GRID).eval().to(device)
+    frames = SimulatedClips("collision", "train").clips(range(clips)).frames.to(device)
+    tokens = ours.encode(frames)
+    others: dict[str, Any] = {
+        "diffusers AutoencoderKLCosmos": peers.cosmos_autoencoder(model.channels).to(device),
+        "diffusers AutoencoderKLLTXVideo": peers.ltx_autoencoder(model.channels).to(device),
+    }
+
+    def pictures() -> Tensor:
+        return frames[:, :THEIR_FRAMES].transpose(1, 2).float() / 127.5 - 1
+
+    with torch.no_grad():
+        latents = {name: other.encode(pictures()).latent_dist.mode() for name, other in others.items()}
+
+    def encode(name: str) -> Job:
+        return _without_gradients(lambda: others[name].encode(pictures()).latent_dist, device)
+
+    def decode(name: str) -> Job:
+        return _without_gradients(lambda: others[name].decode(latents[name]).sample, device)
+
+    found = []
+    for what, job, of_peer in (
+        ("encode", lambda: ours.encode(frames), encode),
+        ("decode", lambda: ours.decode(tokens), decode),
+    ):
+        with FlopCounterMode(display=False) as counter:
+            job()
+        flops = float(counter.get_total_flops())
+        theirs = {name: of_peer(name) for name in others}
+        found.append(
+            Case(f"tokenizer, {what}", "clips/s", clips, _without_gradients(job, device), theirs, flops)
+        )
+    return found
+
+
+def clip_cases(clips: int) -> list[Case]:
+    """Making simulated clips."""
+    source = SimulatedClips("collision", "train")
+    frames = clips * FRAMES
+
+    def ours() -> object:
+        return source.clips(range(clips))
+
+    def pymunk() -> object:
+        return peers.pymunk_films(clips, FRAMES, source.setting.fps, SIDE_PX)
+
+    written = 3.0 * SIDE_PX**2 * frames
+    return [Case("simulated clips", "frames/s", frames, ours, {"pymunk + cv2": pymunk}, moved_bytes=written)]
+
+
+def reading_cases(folder: Path, seconds: int = 8, batch: int = 16) -> list[Case]:
+    """Reading a video of 320 x 240 px, made here, into batches of pictures of 64 rows."""
+    clips = SimulatedClips("billiards", "train", num_frames=25 * seconds, fps=25, height_px=240, width_px=320)
+    frames = clips.clips([0]).frames[0]
+    path = write_mp4(folder / "film.mp4", frames, 25)
+    height, width = SIDE_PX, round(320 * SIDE_PX / 240)
+
+    def ours() -> object:
+        pieces = read(open_video(path), SIDE_PX, piece_frames=batch)
+        return [torch.from_numpy(piece.frames).permute(0, 3, 1, 2).contiguous() for piece in pieces]
+
+    jobs: dict[str, Job] = {"PyAV + cv2": lambda: list(peers.pyav_batches(path, batch, height, width))}
+    try:
+        import decord  # noqa: F401
+    except ModuleNotFoundError:  # no wheel for this machine
+        pass
+    else:
+        jobs["decord + cv2"] = lambda: list(peers.decord_batches(path, batch, height, width))
+    return [Case("reading a video", "frames/s", len(frames), ours, jobs)]
+
+
+def world_cases(size: Size, steps: int, device: torch.device) -> list[Case]:
+    """A second of video rolled out, pixels included, and the surprise of a quad."""
+    tokenizer = Autoencoder(**vars(TokenizerModel()), grid=GRID).eval().to(device)
+    clips = SimulatedClips("collision", "id").clips([0])
+    context = Encoded(clips, tokenizer.encode(clips.frames.to(device))).chunks(0, CONTEXT)
+    made = quads("collision", "id", 0, [0])
+    four = [made.a, made.a_then_b, made.b_then_a, made.b]
+    quad_tokens = tokenizer.encode(torch.cat([each.frames for each in four]).to(device))
+    quad = Encoded(made.a, quad_tokens)
+    diffusion = DiffusionWorld(size.diffusion().to(device), steps=steps, levels=(0.7,))
+    jepa = JepaWorld(size.jepa().to(device))
+
+    def case(name: str, unit: str, amount: int, job: Job) -> Case:
+        with FlopCounterMode(display=False) as counter:
+            job()
+        flops = float(counter.get_total_flops())
+        return Case(name, unit, amount, _without_gradients(job, device), flops=flops)
+
+    found = []
+    for world in (diffusion, jepa):
+        how = f", {steps} steps" if world is diffusion else ""
+
+        def roll_out(world: DiffusionWorld | JepaWorld = world) -> object:
+            return tokenizer.decode(world.rollout(context, CHUNKS, 1, [0]).tokens[:, 0].float())
+
+        def surprise(world: DiffusionWorld | JepaWorld = world) -> object:
+            return world.surprise(quad, CONTEXT, [0] * 4)
+
+        found.append(case(f"rollout of {FRAMES} frames, {world.name}{how}", "frames/s", FRAMES, roll_out))
+        found.append(case(f"surprise of a quad, {world.name}", "quads/s", 1, surprise))
+    return found
+
+
+def _without_gradients(job: Job, device: torch.device) -> Job:
+    def done() -> None:
+        with torch.no_grad(), _autocast(device):
+            job()
+
+    return done
+
+
+def _autocast(device: torch.device) -> torch.autocast:
+    return torch.autocast(device.type, torch.bfloat16)

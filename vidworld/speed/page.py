@@ -1,0 +1,74 @@
+"""The page of a bench: rates beside peers and limits, and how time and memory grow."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vidworld.harness import plots
+from vidworld.harness.report import environment
+from vidworld.harness.report_files import Curve, Series
+from vidworld.record import write_text
+from vidworld.speed.bench import Row
+from vidworld.speed.growth import Growth
+
+
+def write_page(path: Path, rows: Sequence[Row], growth: Sequence[Growth], machine: str) -> Path:
+    """The page's path, after writing it."""
+    template = environment().get_template("bench.html")
+    text = template.render(
+        machine=machine,
+        rates=_table([row for row in rows if row.higher_is_better]),
+        memory=_table([row for row in rows if not row.higher_is_better]),
+        bars=_bars(rows),
+        charts_drawn=[chart for chart in map(_chart, growth) if chart],
+    )
+    write_text(path, text)
+    return path
+
+
+def _table(rows: Sequence[Row]) -> dict[str, Any]:
+    cells = [
+        (
+            row.name,
+            f"{row.ours:.4g} {row.unit}",
+            row.peer_name or "",
+            "" if row.peer is None else f"{row.peer:.4g}",
+            "" if row.ratio is None else f"{row.ratio:.2f}",
+            "" if row.limit is None else f"{row.limit:.4g}",
+            "" if row.share_of_limit is None else f"{row.share_of_limit:.0%}",
+        )
+        for row in rows
+    ]
+    heads = ("What", "vidworld", "Peer", "Peer's", "Ratio", "Limit", "Share of it")
+    return {"heads": heads, "rows": cells}
+
+
+def _bars(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Ratios as bars on a scale of logarithms from a quarter to the largest; 1 is where both are equal."""
+    compared = [row for row in rows if row.higher_is_better and row.ratio]
+    if not compared:
+        return []
+    axis = plots.log_axis([0.25, 1.0, *(row.ratio or 1.0 for row in compared)])
+    even = axis.percent(1.0)
+    bars = []
+    for row in compared:
+        at = axis.percent(row.ratio or 1.0)
+        bars.append(
+            {
+                "label": f"{row.name} / {row.peer_name}",
+                "left": min(at, even),
+                "width": max(abs(at - even), 0.3),
+                "text": f"{row.ratio:.2f}",
+                "behind": at < even,
+            }
+        )
+    return bars
+
+
+def _chart(growth: Growth) -> plots.Chart | None:
+    """One curve, both axes named; the exponent is in the title."""
+    title = f"{growth.what}, {growth.unit} by {growth.of}: power {growth.exponent:.2f}"
+    series = Series(
+        label=growth.what, x=[float(size) for size in growth.sizes], y=growth.values, world="diffusion"
+    )
+    return plots.line_chart(Curve(name=title, x_label=growth.of, y_label=growth.unit, series=[series]))
