@@ -212,7 +212,7 @@ def run(script, *arguments):
 def test_an_adopted_tokenizer_is_trained_upon_like_our_own(tmp_path, capsys):
     theirs = tiny_models.save_vae("AutoencoderKLWan", tmp_path / "theirs")
     config = tmp_path / "adopt.yaml"
-    data = ["data.clips=8", "data.shape.height_px=24", "data.shape.width_px=24"]
+    data = ["data.clips=8", "data.shape.height_px=32", "data.shape.width_px=32"]
     config.write_text(f"out: {tmp_path / 'tokenizer'}\npretrained: {theirs}\nclips: 8\n")
     assert run("train/adopt_tokenizer.py", "--config", config, *data) == 0
     budget = json.loads((tmp_path / "tokenizer" / "model" / "budget.json").read_text())
