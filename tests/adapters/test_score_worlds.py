@@ -22,7 +22,7 @@ SIZE = 48
 CONFIG = f"""
 shape: {{num_frames: 16, fps: 10.0, height_px: {SIZE}, width_px: {SIZE}}}
 scenarios: [uniform]
-laws: [momentum]
+laws: [permanence, collision, momentum]
 splits: [id]
 clips: 3
 quads: 2
@@ -75,7 +75,9 @@ def test_worlds_stand_beside_the_references_and_a_stopped_run_goes_on(config, vi
     moving, still = rows["oracle", "velocity_error"], rows["mine", "velocity_error"]
     assert moving["ceiling"] <= moving["value"] < 0.5 * still["value"]
     assert moving["floor"] == rows["copy_last", "velocity_error"]["value"]
-    assert ("mine", "surprise_accuracy") in rows
+    every = json.loads((tmp_path / "scores" / "results.json").read_text())["results"]
+    laws = {row["law"] for row in every if (row["world"], row["metric"]) == ("mine", "surprise_accuracy")}
+    assert laws == {"permanence", "collision", "momentum"}
     assert ("oracle", "surprise_accuracy") not in rows
     assert ("oracle", "determinism_spread") not in rows  # one file says nothing of chance
     assert ("mine", "determinism_spread") in rows
@@ -83,7 +85,7 @@ def test_worlds_stand_beside_the_references_and_a_stopped_run_goes_on(config, vi
     assert rows["truth", "surprise_accuracy"]["value"] == 1.0
     table = (tmp_path / "scores" / "per_clip.csv").read_text()
     parts = {path: path.stat().st_mtime_ns for path in (tmp_path / "scores" / "parts").rglob("*.csv")}
-    assert len(parts) == 2 + 1 + 2 + 2 + 1  # rollouts and surprise of the references, the videos' and mine
+    assert len(parts) == 2 + 3 + 2 + 2 + 3  # rollouts and surprise of the references, the videos' and mine
 
     lost = sorted(parts)[0]
     lost.unlink()

@@ -91,11 +91,12 @@ class PretrainedAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     def fit_statistics(self, batches: Iterable[Frames]) -> None:
         """Sets the per-channel mean and deviation that tokens are normalised with, from these batches of clips."""
         count = 0
-        total = squares = torch.zeros_like(self.latent_mean, dtype=torch.float64)
+        total, squares = torch.zeros(2, self.channels, dtype=torch.float64, device=self.latent_mean.device)
         for frames in batches:
             latents = self._latents(frames).flatten(0, 3).double()
             count += len(latents)
-            total, squares = total + latents.sum(dim=0), squares + latents.square().sum(dim=0)
+            total += latents.sum(dim=0)
+            squares += latents.square().sum(dim=0)
         mean = total / count
         self.latent_mean.copy_(mean)
         self.latent_std.copy_((squares / count - mean**2).clamp_min(1e-12).sqrt())
