@@ -58,6 +58,9 @@ METRICS = {
     "physics_iq_spatiotemporal_iou": "Physics-IQ: where and when something moves.",
     "physics_iq_weighted_spatial_iou": "Physics-IQ: where and how much moves.",
     "physics_iq_mse": "Physics-IQ: pixel error.",
+    "position_error": "Real video: how far from the truth things are, in pictures; what is missing is charged 0.41.",
+    "law_deviation": "Real video: how far the path lies from the law of what happens; the truth has a deviation too.",
+    "added_deviation": "Real video: what a world adds to the truth's own deviation from the law.",
 }
 
 SPLITS = {"id": "ID", "ood": "OOD", "recombined": "recombined", "real": "real", "val": "validation"}
