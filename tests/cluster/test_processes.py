@@ -96,7 +96,7 @@ def test_an_evaluation_that_is_shared_gives_the_same_numbers(runs):
 
     def told(rows):
         """What counts who is ahead is left out: among four quads of networks this small a rounding can turn one."""
-        rows = [row for row in rows if not row["metric"].endswith(("accuracy", "auroc"))]
+        rows = [row for row in rows if not re.search("accuracy|auroc", row["metric"])]
         names = ("world", "task", "law", "split", "metric", "readout")
         return {tuple(str(row[name]) for name in names): row["value"] for row in rows}
 
