@@ -127,6 +127,9 @@ class Cluster:
 
         def over() -> bool:
             states = set(self.state_of(job).split())
+            assert "DependencyNeverSatisfied" not in self.ask("scontrol", "show", "job", job), (
+                "an earlier job failed"
+            )
             assert not states & {"FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY"}, states
             return states == {"COMPLETED"}
 

@@ -9,9 +9,11 @@ import sys
 
 import pytest
 import torch
-import yaml
 from slurm_cluster import Cluster, why_not
 from small_runs import ENVIRONMENT, ROOT, SETTINGS, SMALL, weights
+
+from vidworld.config import load, to_yaml
+from vidworld.schema import DiffusionConfig, JepaConfig, PhysicsConfig, ReadoutConfig, TokenizerConfig
 
 pytestmark = pytest.mark.slow
 
@@ -19,6 +21,13 @@ SMALL_JOBS = ["--nodes=1", "--ntasks-per-node=1", "--gres=none", "--cpus-per-tas
 FEW = ["clips=3", "quads=4", "further_quads=2", "ood_quads=2", "val_quads=2", "shown=1", "sampling_steps=2"]
 FEW += ["shape.height_px=32", "shape.width_px=32", "mixed_precision=no", "laws=[permanence,momentum]"]
 FEW += ["levels=[0.7,1.0]"]
+KINDS = {
+    "tokenizer": TokenizerConfig,
+    "diffusion": DiffusionConfig,
+    "jepa": JepaConfig,
+    "readout": ReadoutConfig,
+    "physics": PhysicsConfig,
+}
 
 
 @pytest.fixture(scope="module")
@@ -45,17 +54,10 @@ def place(tmp_path_factory):
         shutil.copytree(ROOT / name, place / name)
     small = place / "configs" / "small"
     shutil.copytree(ROOT / "configs" / "short", small)
-    for name, settings in [*((n, SETTINGS + s) for n, s in SMALL.items()), ("physics", FEW)]:
+    for name, kind in KINDS.items():
         path = small / f"{name}.yaml"
-        content = yaml.safe_load(path.read_text())
-        for setting in settings:
-            dotted, _, value = setting.partition("=")
-            *above, key = dotted.split(".")
-            target = content
-            for part in above:
-                target = target.setdefault(part, {})
-            target[key] = yaml.safe_load(value)
-        path.write_text(yaml.dump(content))
+        settings = FEW if name == "physics" else SETTINGS + SMALL[name]
+        path.write_text(to_yaml(load(kind, path, settings)))
     return place
 
 
