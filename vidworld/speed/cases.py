@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from diffusers.training_utils import EMAModel
@@ -15,7 +15,7 @@ from vidworld.data.quads import quads
 from vidworld.data.simulated import SimulatedClips
 from vidworld.data.video import write_mp4
 from vidworld.models.dit import DiffusionTransformer
-from vidworld.models.flow import flow_loss
+from vidworld.models.flow import flow_loss, shifted
 from vidworld.models.jepa import JointEmbeddingPredictor
 from vidworld.optimiser import make_optimisers
 from vidworld.schema import OptimiserConfig, TokenizerModel
@@ -31,6 +31,9 @@ GRID = (8, 8)
 CHANNELS = 48
 THEIR_FRAMES = 13
 """Of a clip's 16 for autoencoders that take the first frame by itself and then four at a time: they have less to do."""
+
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -68,12 +71,29 @@ class Size(NamedTuple):
     def heads(self) -> int:
         return self.width // peers.HEAD_WIDTH
 
-    def diffusion(self) -> DiffusionTransformer:
-        return DiffusionTransformer(CHANNELS, self.width, self.depth, self.heads)
+    def diffusion(self, device: torch.device) -> DiffusionTransformer:
+        network: DiffusionTransformer = DiffusionTransformer(CHANNELS, self.width, self.depth, self.heads)
+        return placed(network, device)
 
-    def jepa(self) -> JointEmbeddingPredictor:
+    def jepa(self, device: torch.device) -> JointEmbeddingPredictor:
         encoder, predictor = self.depth * 2 // 3, self.depth // 3
-        return JointEmbeddingPredictor(CHANNELS, self.width, encoder, predictor, self.heads)
+        network: JointEmbeddingPredictor = JointEmbeddingPredictor(
+            CHANNELS, self.width, encoder, predictor, self.heads
+        )
+        return placed(network, device)
+
+
+def placed(network: Network, device: torch.device) -> Network:
+    """The network, on the device."""
+    nn.Module.to(network, device)
+    return network
+
+
+def diffusion_loss(network: nn.Module, tokens: Tensor) -> Tensor:
+    """What the diffusion world is trained on, noise and its levels drawn."""
+    chunks = tokens[:, 1:]
+    level = shifted(torch.rand(chunks.shape[:2], device=tokens.device), 8.0)
+    return flow_loss(network, tokens, torch.randn_like(chunks), level)
 
 
 DEMO, BASE = Size("demo", 192, 6), Size("base", 384, 12)
@@ -83,7 +103,7 @@ def training_cases(size: Size, clips: int, device: torch.device, compiled: bool)
     """A training step of each world: loss, gradient, clipping, optimisers, average; ours compiled where asked."""
     tokens = torch.randn(clips, CHUNKS, *GRID, CHANNELS, device=device)
     frames = torch.rand(clips, FRAMES - 4, 3, SIDE_PX, SIDE_PX, device=device)
-    diffusion, jepa = size.diffusion(), size.jepa()
+    diffusion, jepa = size.diffusion(device), size.jepa(device)
     transformer = peers.VideoTransformer(CHANNELS, size.width, size.depth, (CHUNKS - 1, *GRID))
     vjepa = peers.VideoJepa(size.width, len(jepa.encoder), len(jepa.predictor), FRAMES - 4, SIDE_PX)
 
@@ -105,14 +125,14 @@ def training_cases(size: Size, clips: int, device: torch.device, compiled: bool)
     return [
         case(
             "diffusion",
-            diffusion.to(device),
-            lambda: flow_loss(diffusion, tokens, 8.0),
+            diffusion,
+            lambda: diffusion_loss(diffusion, tokens),
             "diffusers CogVideoXTransformer3DModel",
             training_step(transformer.to(device), lambda: transformer(tokens[:, 1:]), device),
         ),
         case(
             "jepa",
-            jepa.to(device),
+            jepa,
             lambda: jepa(tokens).total,
             "transformers VJEPA2Model",
             training_step(vjepa.to(device), lambda: vjepa(frames), device),
@@ -222,8 +242,8 @@ def world_cases(size: Size, steps: int, device: torch.device) -> list[Case]:
     four = [made.a, made.a_then_b, made.b_then_a, made.b]
     quad_tokens = tokenizer.encode(torch.cat([each.frames for each in four]).to(device))
     quad = Encoded(made.a, quad_tokens)
-    diffusion = DiffusionWorld(size.diffusion().to(device), steps=steps, levels=(0.7,))
-    jepa = JepaWorld(size.jepa().to(device))
+    diffusion = DiffusionWorld(size.diffusion(device), steps=steps, levels=(0.7,))
+    jepa = JepaWorld(size.jepa(device))
 
     def case(name: str, unit: str, amount: int, job: Job) -> Case:
         with FlopCounterMode(display=False) as counter:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -180,9 +181,7 @@ def measure_forms(
     tokens = bench.encode(next(iter(sources.values()))).tokens[:1, :SEEN].float()
     noise = torch.randn(tokens[:, :1].shape, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        seconds = medians_s(
-            {form: lambda step=step: step(tokens, noise) for form, (step, _) in forms.items()}, 2.0
-        )
+        seconds = medians_s({form: partial(step, tokens, noise) for form, (step, _) in forms.items()}, 2.0)
         answers = {form: step(tokens, noise) for form, (step, _) in forms.items()}
     plain = forms["torch"][0]
     assert isinstance(plain, nn.Module)

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from vidworld.data.simulated import SimulatedClips
-from vidworld.models.flow import flow_loss
-from vidworld.speed.cases import CHANNELS, CONTEXT, DEMO, GRID, Size, training_step
+from vidworld.speed.cases import CHANNELS, CONTEXT, DEMO, GRID, Size, diffusion_loss, training_step
 from vidworld.speed.timing import Job, medians_s, peak_mb
 from vidworld.world import DiffusionWorld, Encoded
 
@@ -37,12 +36,12 @@ def measure_growth(device: torch.device, budget_s: float) -> list[Growth]:
     """Time and peak memory of the diffusion world's training step and rollout over sizes; `budget_s` a curve."""
 
     def step(chunks: int = 4, clips: int = 2, width: int = DEMO.width) -> Job:
-        network = Size("", width, DEMO.depth).diffusion().to(device)
+        network = Size("", width, DEMO.depth).diffusion(device)
         tokens = torch.randn(clips, chunks, *GRID, CHANNELS, device=device)
-        return training_step(network, lambda: flow_loss(network, tokens, 8.0), device)
+        return training_step(network, lambda: diffusion_loss(network, tokens), device)
 
     def rollout(chunks: int) -> Job:
-        world = DiffusionWorld(DEMO.diffusion().to(device), steps=1)
+        world = DiffusionWorld(DEMO.diffusion(device), steps=1)
         tokens = torch.randn(1, CONTEXT, *GRID, CHANNELS, device=device)
         context = Encoded(SimulatedClips("uniform", "id").clips([0]), tokens)
         return lambda: world.rollout(context, chunks, 1, [0])

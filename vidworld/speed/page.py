@@ -69,6 +69,6 @@ def _chart(growth: Growth) -> plots.Chart | None:
     """One curve, both axes named; the exponent is in the title."""
     title = f"{growth.what}, {growth.unit} by {growth.of}: power {growth.exponent:.2f}"
     series = Series(
-        label=growth.what, x=[float(size) for size in growth.sizes], y=growth.values, world="diffusion"
+        label=growth.what, x=[float(size) for size in growth.sizes], y=list(growth.values), world="diffusion"
     )
     return plots.line_chart(Curve(name=title, x_label=growth.of, y_label=growth.unit, series=[series]))

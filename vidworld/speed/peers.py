@@ -5,6 +5,7 @@ All are built from their configurations, in the sizes that the worlds have; noth
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -28,7 +29,7 @@ class VideoTransformer(nn.Module):
     def __init__(self, channels: int, width: int, depth: int, grid: tuple[int, int, int]) -> None:
         super().__init__()
         t, h, w = grid
-        self.network = CogVideoXTransformer3DModel(
+        self.network: Any = CogVideoXTransformer3DModel(
             num_attention_heads=width // HEAD_WIDTH,
             attention_head_dim=HEAD_WIDTH,
             in_channels=channels,
@@ -98,9 +99,9 @@ class VideoJepa(nn.Module):
         )
 
 
-def cosmos_autoencoder(channels: int) -> AutoencoderKLCosmos:
+def cosmos_autoencoder(channels: int) -> nn.Module:
     """Cosmos' autoencoder of two to three million parameters, cutting 4 x 8 x 8 as ours does."""
-    return AutoencoderKLCosmos(
+    network: Any = AutoencoderKLCosmos(
         latent_channels=channels,
         encoder_block_out_channels=(32, 48, 64),
         decode_block_out_channels=(64, 64, 64),
@@ -111,12 +112,14 @@ def cosmos_autoencoder(channels: int) -> AutoencoderKLCosmos:
         temporal_compression_ratio=4,
         latents_mean=None,
         latents_std=None,
-    ).eval()
+    )
+    placed: nn.Module = network.eval()
+    return placed
 
 
-def ltx_autoencoder(channels: int) -> AutoencoderKLLTXVideo:
+def ltx_autoencoder(channels: int) -> nn.Module:
     """LTX-Video's autoencoder of two to three million parameters, cutting 4 x 8 x 8 as ours does."""
-    return AutoencoderKLLTXVideo(
+    network: Any = AutoencoderKLLTXVideo(
         latent_channels=channels,
         block_out_channels=(48, 64, 64),
         down_block_types=("LTXVideoDownBlock3D",) * 3,
@@ -130,7 +133,9 @@ def ltx_autoencoder(channels: int) -> AutoencoderKLLTXVideo:
         upsample_residual=(False,) * 3,
         upsample_factor=(1,) * 3,
         patch_size=2,
-    ).eval()
+    )
+    placed: nn.Module = network.eval()
+    return placed
 
 
 SUPERSAMPLED = 4

@@ -45,9 +45,9 @@ def peak_mb(job: Job) -> float | None:
         return (torch.accelerator.max_memory_allocated() - before) / 1e6
     try:
         Path(f"/proc/{os.getpid()}/clear_refs").write_text("5")  # proc(5): resets the peak
-        before = _status_mb("VmRSS")
+        resident_mb = _status_mb("VmRSS")
         job()
-        return _status_mb("VmHWM") - before
+        return _status_mb("VmHWM") - resident_mb
     except OSError:
         return None
 
