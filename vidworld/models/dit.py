@@ -64,9 +64,12 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         nn.init.zeros_(self.block_modulation)
         for embed in (self.embed_noise, self.embed_jump):
             if embed is not None:
-                nn.init.normal_(embed[0].weight, std=128**-0.5)
-        if self.embed_jump is not None:  # a jump changes nothing before it is trained
-            nn.init.zeros_(self.embed_jump[2].weight)
+                first, last = embed[0], embed[2]
+                assert isinstance(first, nn.Linear)
+                assert isinstance(last, nn.Linear)
+                nn.init.normal_(first.weight, std=first.in_features**-0.5)
+                if embed is self.embed_jump:  # a jump changes nothing before it is trained
+                    nn.init.zeros_(last.weight)
         nn.init.zeros_(self.modulation.weight)
         with torch.no_grad():
             self.block_modulation[:, 2] = self.block_modulation[:, 5] = 0.5
