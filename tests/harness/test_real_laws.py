@@ -1,4 +1,4 @@
-"""A future is charged for what it adds to the truth's own deviation; to freeze, to go straight or to vanish never pays."""
+"""A future is charged for what it adds to the truth's own deviation; to freeze or to vanish never pays."""
 
 import numpy as np
 import pytest
