@@ -164,8 +164,8 @@ def test_a_job_that_hits_its_time_limit_goes_on_by_itself(cluster, place, chaine
     shutil.copytree(chained / "tokenizer", place / "runs" / "limited" / "tokenizer")
     rows = [json.loads(line) for line in (left_alone / "metrics.jsonl").read_text().splitlines()]
     rate = (rows[-1]["step"] - rows[0]["step"]) / (rows[-1]["seconds"] - rows[0]["seconds"])
-    settings = [f"steps={int(rate * 75)}", "save_every=100000", "log_every=10"]
-    options = ["--nodes=2", "--time=1", "--signal=USR1@10"]
+    settings = [f"steps={int(rate * 50)}", "save_every=100000", "log_every=10"]
+    options = ["--nodes=2", "--time=1", "--signal=USR1@30"]
     job = sent(cluster, place, "diffusion", "runs/limited", *settings, options=options)
     try:
         cluster.wait_for(job, 600)
