@@ -61,7 +61,7 @@ calibrate: .venv/installed ## measure the measures: faults of known size, baseli
 	$(BIN)/python eval/calibrate.py
 
 bench: .venv/installed ## measure speed and memory beside peers and the machine's limits (no trained world; minutes)
-	$(BIN)/python eval/bench.py
+	$(BIN)/python eval/run_bench.py
 
 test: .venv/installed ## run the tests
 	$(BIN)/pytest

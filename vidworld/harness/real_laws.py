@@ -101,7 +101,7 @@ def _contacts_s(row: Mapping[str, Any]) -> tuple[float, ...]:
     return tuple(c / rate - row["start_s"] for c in contacts) if rate else ()
 
 
-def _film(frames: UInt8[Tensor, "time 3 height width"]) -> Film:
+def _film(frames: UInt8[Tensor, "time 3 small_height small_width"]) -> Film:
     """The frames enlarged, with their colours last."""
     pictures = np.asarray(frames).transpose(0, 2, 3, 1)
     size = (pictures.shape[2] * ENLARGED, pictures.shape[1] * ENLARGED)

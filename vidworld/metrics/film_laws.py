@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 from scipy.optimize import least_squares, minimize_scalar
+from scipy.special import ndtri, stdtrit
 
 from vidworld.errors import UserError
 
@@ -25,6 +26,8 @@ STANDARD_GRAVITY = 9.81
 DRAWS = 300
 BLOCKS = 8
 """The residuals are drawn in blocks of a so-manieth of their number."""
+WIDER = float(stdtrit(BLOCKS - 1, 0.975) / ndtri(0.975))
+"""So few blocks show less than their scatter: intervals are wider by what Student's quantile is over the normal one."""
 LEAST_FRAMES = 4
 """Of a stretch between contacts: fewer do not show a parabola."""
 ROUNDS = 6
@@ -509,7 +512,9 @@ def _law_fit(
         draws = np.array([measured(drawn) for drawn in _redrawn(path, fitted, spent)])
         low, high = np.nanpercentile(draws, [2.5, 97.5], axis=0)
         return tuple(
-            Quantity(name, value, float(a), float(b), unit)
+            Quantity(
+                name, value, value - WIDER * (value - float(a)), value + WIDER * (float(b) - value), unit
+            )
             for (name, unit), value, a, b in zip(names, measured(path), low, high, strict=True)
         )
 

@@ -214,9 +214,11 @@ def clip_cases(clips: int) -> list[Case]:
 
 def reading_cases(folder: Path, seconds: int = 8, batch: int = 16) -> list[Case]:
     """Reading a video of 320 x 240 px, made here, into batches of pictures of 64 rows."""
-    clips = SimulatedClips("billiards", "train", num_frames=25 * seconds, fps=25, height_px=240, width_px=320)
+    clips = SimulatedClips(
+        "billiards", "train", num_frames=25 * seconds, fps=25.0, height_px=240, width_px=320
+    )
     frames = clips.clips([0]).frames[0]
-    path = write_mp4(folder / "film.mp4", frames, 25)
+    path = write_mp4(folder / "film.mp4", frames, 25.0)
     height, width = SIDE_PX, round(320 * SIDE_PX / 240)
 
     def ours() -> object:
