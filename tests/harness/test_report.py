@@ -259,6 +259,20 @@ def test_detection_limits_stand_with_their_law_where_a_calibration_lies_beside_t
         read_run(folder)
 
 
+def test_recombined_clips_stand_with_the_curves_alone(edited: Callable[..., Path]) -> None:
+    def recombine(content: dict[str, Any]) -> None:
+        content["results"] += [
+            row | {"split": "recombined", "value": 7.77}
+            for row in content["results"]
+            if row["split"] == "ood"
+        ]
+
+    before, every_row = report.render(read_run(edited("physics/results.json", recombine))).split(
+        "<summary>All "
+    )
+    assert "7.77" in every_row and "7.77" not in before
+
+
 def test_the_tally_counts_laws_and_nothing_without_verdicts() -> None:
     verdicts = [
         Verdict(law="momentum", statement="", better="jepa"),

@@ -136,7 +136,7 @@ def _verdict(run: Run, verdict: Verdict) -> dict[str, Any]:
         for row in run.results.results
         if (row.law, row.metric) == (verdict.law, verdict.metric)
         and row.task == (verdict.task or row.task)
-        and row.split != "ood"
+        and row.split not in tables.OUTSIDE
     ]
     found = sorted(tables.forests(rows), key=lambda forest: forest.secondary)
     parts = []

@@ -10,6 +10,8 @@ from vidworld.harness.report_files import Comparison, Limit, Row, Run
 
 PAIR = ("diffusion", "jepa")
 """The two worlds that the report compares; every other row is a baseline or a control."""
+OUTSIDE = ("ood", "recombined")
+"""Splits that training does not draw from."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,9 @@ def headline_table(
     in_distribution = {_key(row) for row in rows if row.split == "id"}
     for split in sorted({row.split for row in rows}, key=lambda name: words.rank(words.SPLITS, name)):
         mine = [row for row in rows if row.split == split and _key(row) in told]
-        for forest in forests([row for row in mine if split != "ood" or _key(row) not in in_distribution]):
+        for forest in forests(
+            [row for row in mine if split not in OUTSIDE or _key(row) not in in_distribution]
+        ):
             if forest.secondary == secondary:
                 reason = withheld.get((forest.law, forest.metric))
                 entry = {"forest": forest, "split": words.SPLITS.get(split, split), "withheld": reason}
