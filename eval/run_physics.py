@@ -61,7 +61,9 @@ def main() -> None:
     prepare_folder(config.out)
     inputs = {"config": resolved(config)} | {name: read_budget(getattr(config, name)) for name in RUNS}
     if is_measured(config.out, inputs):
-        accelerator.print(f"{config.out}: measured before, from the same models and configuration; nothing to do")
+        accelerator.print(
+            f"{config.out}: measured before, from the same models and configuration; nothing to do"
+        )
         return
     torch.manual_seed(config.seed)
 
