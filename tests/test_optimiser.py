@@ -6,7 +6,7 @@ from accelerate import Accelerator
 
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.flow import flow_loss, shifted
-from vidworld.optimiser import Muon, make_optimisers
+from vidworld.optimiser import Muon, make_optimisers, orthogonalised
 from vidworld.run import compile_blocks
 from vidworld.schema import OptimiserConfig
 
@@ -31,7 +31,28 @@ def test_muon_moves_each_matrix_as_torchs_own_does():
             optimiser.step()
         found.append(matrices)
     for ours, theirs, before in zip(*found, start, strict=True):
-        assert (ours - theirs).norm() < 0.02 * (theirs - before).norm()  # what bf16 rounds in five iterations
+        assert (ours - theirs).norm() < 0.03 * (theirs - before).norm()  # what bf16 rounds in five steps
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 24), (3, 24, 8), (3, 16, 16), (1, 2, 3)])
+def test_matrices_are_orthogonalised_by_the_published_polynomial(shape):
+    """In float32 its shorter way over Gram matrices and the long way are one; torch's rounds to bf16."""
+    torch.manual_seed(0)
+    matrices = torch.randn(shape)
+    left, values, right = torch.linalg.svd(matrices, full_matrices=False)
+    values = values / values.norm(dim=1, keepdim=True)
+    for _ in range(5):
+        values = 3.4445 * values - 4.7750 * values**3 + 2.0315 * values**5
+    assert torch.allclose(orthogonalised(matrices), left * values[:, None] @ right, atol=1e-4)
+
+
+def test_faint_directions_do_not_blow_up_in_bf16():
+    torch.manual_seed(0)
+    left, right = (torch.linalg.qr(torch.randn(2, side, 64))[0] for side in (64, 256))
+    matrices = left / torch.arange(1, 65) @ right.mT
+    values = torch.linalg.svdvals(orthogonalised(matrices.bfloat16()).float())
+    assert values.min() > 0.5
+    assert values.max() < 1.3
 
 
 def test_muon_leaves_a_matrix_without_gradient_alone():
@@ -70,10 +91,10 @@ def with_torchs_muon(network):
 
 
 def test_a_hundred_losses_are_those_with_torchs_muon():
-    """To 3% of each: bf16 rounds differently where matrices are multiplied together, and steps add that up."""
+    """To 6% of each: bf16 rounds differently where matrices are multiplied together, and steps add that up."""
     found, expected = losses(ours), losses(with_torchs_muon)
     assert expected[-10:].mean() < 0.5 * expected[:10].mean()
-    assert ((found - expected).abs() < 0.03 * expected).all()
+    assert ((found - expected).abs() < 0.06 * expected).all()
 
 
 @pytest.mark.slow

@@ -112,7 +112,8 @@ class Attention(nn.Module):
     def forward(self, x: Stream, rotary: Rotary | None, memory: Memory | None) -> tuple[Stream, Memory]:
         b, t, cells, width = x.shape
         q, k, v = (
-            self.to_qkv(x).view(b, t * cells, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+            part.view(b, t * cells, self.heads, -1).transpose(1, 2)
+            for part in self.to_qkv(x).chunk(3, dim=-1)
         )  # (b, head, n, width)
         q, k = norm(q), norm(k)
         if rotary is not None:
@@ -139,7 +140,7 @@ class Block(nn.Module):
         super().__init__()
         hidden = int(width * mlp_ratio)
         self.attention = Attention(width, heads, backend)
-        self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
+        self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.SiLU(), nn.Linear(hidden, width))
 
     def forward(
         self,

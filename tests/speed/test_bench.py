@@ -1,5 +1,7 @@
 """The bench: its rows add up, its peers do the same work, and its page says what its rows say."""
 
+import time
+
 import pytest
 import torch
 
@@ -7,37 +9,41 @@ from vidworld.speed import peers
 from vidworld.speed.bench import measure
 from vidworld.speed.cases import Case, Size, clip_cases, reading_cases, training_step
 from vidworld.speed.growth import Growth, exponent
-from vidworld.speed.limits import Limits, measure_limits
+from vidworld.speed.limits import Probe, block_products, memory_copy, rates, square_product
 from vidworld.speed.page import write_page
 
-LIMITS = Limits(products=1e12, block_products=5e11, copy=1e10)
+NAP_S = 0.002
+PROBE = Probe(lambda: time.sleep(NAP_S), 2e6)
 
 CPU = torch.device("cpu")
 
 
 def test_rows_set_our_rate_beside_each_peer_and_the_limit():
     case = Case(
-        "work", "things/s", 10, lambda: sum(range(1000)), {"other": lambda: sum(range(20_000))}, flops=1e6
+        "work", "things/s", 10, lambda: sum(range(1000)), {"other": lambda: sum(range(20_000))}, PROBE, 1e6
     )
-    row, *_ = rows = list(measure([case], LIMITS, 0.01))
-    assert (row.name, row.unit, row.peer_name, row.limit) == ("work", "things/s", "other", 1e7)
+    row, *_ = rows = list(measure([case], 0.01))
+    assert (row.name, row.unit, row.peer_name) == ("work", "things/s", "other")
+    assert 0.5 * 20 / NAP_S < row.limit < 20 / NAP_S  # half of what the probe does makes ten things
     assert row.ratio == pytest.approx(row.ours / row.peer)
     assert row.ratio > 3
-    assert row.share_of_limit == pytest.approx(row.ours / 1e7)
+    assert row.share_of_limit == pytest.approx(row.ours / row.limit)
     assert all(other.unit == "MB" and not other.higher_is_better for other in rows[1:])
 
 
 def test_a_case_without_peer_or_limit_has_none():
-    row = next(measure([Case("alone", "things/s", 1, lambda: None)], LIMITS, 0.01))
+    row = next(measure([Case("alone", "things/s", 1, lambda: None)], 0.01))
     assert (row.peer, row.peer_name, row.ratio, row.limit, row.share_of_limit) == (None,) * 5
 
 
 def test_the_limits_are_rates():
-    limits = measure_limits(64, 64, torch.device("cpu"), 0.01)
-    assert limits.products > 1e9
-    assert limits.block_products > 1e8
-    assert limits.copy > 1e8
-    assert limits.in_words()["copy_gb_per_s"] == round(limits.copy / 1e9, 1)
+    found = rates(
+        {"products": square_product(CPU), "copy": memory_copy(CPU), "block": block_products(64, 64, CPU)},
+        0.01,
+    )
+    assert found["products"] > 1e9
+    assert found["block"] > 1e8
+    assert found["copy"] > 1e8
 
 
 @pytest.mark.parametrize(
@@ -100,9 +106,7 @@ def test_reading_and_making_clips_give_as_many_frames_as_they_say(tmp_path):
 
 
 def test_the_page_says_what_the_rows_say(tmp_path):
-    rows = list(
-        measure([Case("work <1>", "things/s", 10, lambda: None, {"other": lambda: None})], LIMITS, 0.01)
-    )
+    rows = list(measure([Case("work <1>", "things/s", 10, lambda: None, {"other": lambda: None})], 0.01))
     growth = [Growth("training step", "width", "s", [1, 2, 4], [1.0, 2.0, 4.0], 1.0)]
     text = write_page(tmp_path / "bench.html", rows, growth, "a machine").read_text()
     assert "work &lt;1&gt;" in text

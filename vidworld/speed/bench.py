@@ -4,10 +4,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from vidworld.speed.cases import Case
-from vidworld.speed.limits import Limits
 from vidworld.speed.timing import medians_s, peak_mb
 
-OURS = "vidworld"
+OURS, LIMIT = "vidworld", "limit"
 
 
 @dataclass(frozen=True)
@@ -27,12 +26,20 @@ class Row:
     higher_is_better: bool = True
 
 
-def measure(cases: Iterable[Case], limits: Limits, budget_s: float) -> Iterator[Row]:
-    """A row of rates for each case and peer, each case taking about `budget_s`, and one of peak memory."""
+def measure(cases: Iterable[Case], budget_s: float) -> Iterator[Row]:
+    """A row of rates for each case and peer, each case taking about `budget_s`, and one of peak memory.
+
+    The machine's limit is measured with each case, in turn with it and its peers: what else the machine does then
+    slows all of them.
+    """
     for case in cases:
         jobs = {OURS: case.ours, **case.peers}
-        rates = {name: case.amount / seconds for name, seconds in medians_s(jobs, budget_s).items()}
-        yield from _rows(case.name, case.unit, rates, case.limit(limits))
+        seconds = medians_s(jobs if case.limit is None else {**jobs, LIMIT: case.limit.job}, budget_s)
+        limit = None
+        if case.limit is not None:
+            limit = case.amount / (case.needed / case.limit.amount * seconds[LIMIT])
+        rates = {name: case.amount / seconds[name] for name in jobs}
+        yield from _rows(case.name, case.unit, rates, limit)
         peaks = {name: peak_mb(job) for name, job in jobs.items()}
         known = {name: peak for name, peak in peaks.items() if peak}
         if OURS in known:

@@ -20,7 +20,7 @@ from vidworld.models.jepa import JointEmbeddingPredictor
 from vidworld.optimiser import make_optimisers
 from vidworld.schema import OptimiserConfig, TokenizerModel
 from vidworld.speed import peers
-from vidworld.speed.limits import Limits
+from vidworld.speed.limits import Probe, block_products, memory_copy
 from vidworld.speed.timing import Job
 from vidworld.tokenizer.autoencoder import Autoencoder
 from vidworld.world import DiffusionWorld, Encoded, JepaWorld
@@ -28,6 +28,7 @@ from vidworld.world import DiffusionWorld, Encoded, JepaWorld
 FRAMES, SIDE_PX, CHUNKS, CONTEXT = 16, 64, 4, 2
 """A clip of the demo: its frames, its side, its chunks, and how many of these are given."""
 GRID = (8, 8)
+CELLS = 64
 CHANNELS = 48
 THEIR_FRAMES = 13
 """Of a clip's 16 for autoencoders that take the first frame by itself and then four at a time: they have less to do."""
@@ -46,18 +47,10 @@ class Case:
     """Of the unit's things in one job."""
     ours: Job
     peers: dict[str, Job] = field(default_factory=dict)
-    flops: float | None = None
-    """Of our job in matrix products, where these are what limits it."""
-    moved_bytes: float | None = None
-    """That our job must read and write at the least, where this is what limits it."""
-
-    def limit(self, limits: Limits) -> float | None:
-        """The rate, in the case's unit, that the machine's own rate allows."""
-        if self.flops is not None:
-            return self.amount * limits.products / self.flops
-        if self.moved_bytes is not None:
-            return self.amount * limits.copy / self.moved_bytes
-        return None
+    limit: Probe | None = None
+    """What shows the machine's rate at what our job needs most of."""
+    needed: float = 0.0
+    """How much of it our job needs at the least: floating-point operations of its matrix products, or bytes moved."""
 
 
 class Size(NamedTuple):
@@ -106,6 +99,7 @@ def training_cases(size: Size, clips: int, device: torch.device, compiled: bool)
     diffusion, jepa = size.diffusion(device), size.jepa(device)
     transformer = peers.VideoTransformer(CHANNELS, size.width, size.depth, (CHUNKS - 1, *GRID))
     vjepa = peers.VideoJepa(size.width, len(jepa.encoder), len(jepa.predictor), FRAMES - 4, SIDE_PX)
+    limit = block_products(clips * (CHUNKS - 1) * CELLS, size.width, device)
 
     def case(
         name: str,
@@ -120,7 +114,7 @@ def training_cases(size: Size, clips: int, device: torch.device, compiled: bool)
         if compiled:
             ours.compile_repeated_blocks()
         flops = float(counter.get_total_flops())
-        return Case(f"training step, {name}, {size.name}", "clips/s", clips, step, {peer: job}, flops)
+        return Case(f"training step, {name}, {size.name}", "clips/s", clips, step, {peer: job}, limit, flops)
 
     return [
         case(
@@ -183,6 +177,7 @@ def tokenizer_cases(clips: int, device: torch.device) -> list[Case]:
         return _without_gradients(lambda: others[name].decode(latents[name]).sample, device)
 
     found = []
+    limit = block_products(clips * CHUNKS * CELLS, model.width, device)
     for what, job, of_peer in (
         ("encode", lambda: ours.encode(frames), encode),
         ("decode", lambda: ours.decode(tokens), decode),
@@ -192,7 +187,9 @@ def tokenizer_cases(clips: int, device: torch.device) -> list[Case]:
         flops = float(counter.get_total_flops())
         theirs = {name: of_peer(name) for name in others}
         found.append(
-            Case(f"tokenizer, {what}", "clips/s", clips, _without_gradients(job, device), theirs, flops)
+            Case(
+                f"tokenizer, {what}", "clips/s", clips, _without_gradients(job, device), theirs, limit, flops
+            )
         )
     return found
 
@@ -209,7 +206,17 @@ def clip_cases(clips: int) -> list[Case]:
         return peers.pymunk_films(clips, FRAMES, source.setting.fps, SIDE_PX)
 
     written = 3.0 * SIDE_PX**2 * frames
-    return [Case("simulated clips", "frames/s", frames, ours, {"pymunk + cv2": pymunk}, moved_bytes=written)]
+    return [
+        Case(
+            "simulated clips",
+            "frames/s",
+            frames,
+            ours,
+            {"pymunk + cv2": pymunk},
+            memory_copy(torch.device("cpu")),
+            written,
+        )
+    ]
 
 
 def reading_cases(folder: Path, seconds: int = 8, batch: int = 16) -> list[Case]:
@@ -246,12 +253,13 @@ def world_cases(size: Size, steps: int, device: torch.device) -> list[Case]:
     quad = Encoded(made.a, quad_tokens)
     diffusion = DiffusionWorld(size.diffusion(device), steps=steps, levels=(0.7,))
     jepa = JepaWorld(size.jepa(device))
+    limit = block_products(len(four) * CHUNKS * CELLS, size.width, device)
 
     def case(name: str, unit: str, amount: int, job: Job) -> Case:
         with FlopCounterMode(display=False) as counter:
             job()
         flops = float(counter.get_total_flops())
-        return Case(name, unit, amount, _without_gradients(job, device), flops=flops)
+        return Case(name, unit, amount, _without_gradients(job, device), limit=limit, needed=flops)
 
     found = []
     for world in (diffusion, jepa):

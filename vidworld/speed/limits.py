@@ -1,10 +1,10 @@
 """What the machine can do, measured beside what is done: matrix products and copies."""
 
-from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 import torch
 
-from vidworld.speed.timing import medians_s
+from vidworld.speed.timing import Job, medians_s
 
 SQUARE = 2048
 """Side of the product that stands for the processor's best rate."""
@@ -12,31 +12,34 @@ COPIED_BYTES = 256 * 2**20
 """More than a cache holds."""
 
 
-@dataclass(frozen=True)
-class Limits:
-    """Rates that nothing here can pass."""
+class Probe(NamedTuple):
+    """A job whose rate nothing that needs the same can pass."""
 
-    products: float
-    """Floating-point operations a second of a large square product in bf16."""
-    block_products: float
-    """The same for the products of one transformer block, forward and backward, at the model's own shapes."""
-    copy: float
-    """Bytes a second from memory to memory, each counted once."""
-
-    def in_words(self) -> dict[str, float]:
-        """The rates by name and unit, for a record."""
-        names = {"products": "gflops", "block_products": "gflops", "copy": "gb_per_s"}
-        return {f"{name}_{names[name]}": round(rate / 1e9, 1) for name, rate in asdict(self).items()}
+    job: Job
+    amount: float
+    """In one job: floating-point operations, or bytes."""
 
 
-def measure_limits(places: int, width: int, device: torch.device, budget_s: float) -> Limits:
-    """The machine's rates now; `places` are the tokens of a batch, `width` that of the stream."""
+def square_product(device: torch.device) -> Probe:
+    """A large square product in bf16, the best that the processor does."""
+    square, other = (torch.randn(SQUARE, SQUARE, device=device, dtype=torch.bfloat16) for _ in range(2))
+    return Probe(lambda: square @ other, 2 * SQUARE**3)
+
+
+def memory_copy(device: torch.device) -> Probe:
+    """From memory to memory, each byte counted once."""
+    source = torch.zeros(COPIED_BYTES, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    return Probe(lambda: target.copy_(source), COPIED_BYTES)
+
+
+def block_products(places: int, width: int, device: torch.device) -> Probe:
+    """The products of one transformer block, forward and backward, for a batch of so many tokens of this width."""
 
     def matrix(rows: int, columns: int) -> torch.Tensor:
         return torch.randn(rows, columns, device=device, dtype=torch.bfloat16)
 
-    square, other = matrix(SQUARE, SQUARE), matrix(SQUARE, SQUARE)
-    # of a block: queries, keys and values; out of attention; up and down in its two-layer network
+    # queries, keys and values; out of attention; up and down in its two-layer network
     sides = ((width, 3 * width), (width, width), (width, 4 * width), (4 * width, width))
     layers = [(matrix(places, i), matrix(o, i), matrix(places, o)) for i, o in sides]
 
@@ -46,12 +49,10 @@ def measure_limits(places: int, width: int, device: torch.device, budget_s: floa
             gradient @ weight
             gradient.T @ inputs
 
-    source = torch.zeros(COPIED_BYTES, dtype=torch.uint8, device=device)
-    target = torch.empty_like(source)
-    seconds = medians_s(
-        {"square": lambda: square @ other, "block": block, "copy": lambda: target.copy_(source)}, budget_s
-    )
-    of_block = sum(3 * 2 * places * i * o for i, o in sides)
-    return Limits(
-        2 * SQUARE**3 / seconds["square"], of_block / seconds["block"], COPIED_BYTES / seconds["copy"]
-    )
+    return Probe(block, sum(3 * 2 * places * i * o for i, o in sides))
+
+
+def rates(found: dict[str, Probe], budget_s: float) -> dict[str, float]:
+    """Operations, or bytes, a second of each."""
+    seconds = medians_s({name: probe.job for name, probe in found.items()}, budget_s)
+    return {name: probe.amount / seconds[name] for name, probe in found.items()}
