@@ -74,7 +74,6 @@ class Run:
     def __post_init__(self) -> None:
         me, all_of_us = self.accelerator.process_index, self.accelerator.num_processes
         who = f"{self.config.out}, process {me} of {all_of_us}" if all_of_us > 1 else str(self.config.out)
-        self.interruption = Interruption()
         self.watchdog = Watchdog(self.config.timeout_s, who)
         self.heartbeat = Heartbeat(self.config.out, self.config.steps, self.step)
         self.writer = CheckpointWriter(self.config.out, self.config.keep)
@@ -105,6 +104,7 @@ class Run:
             unit="step",
             disable=None if self.accelerator.is_main_process else True,
         )
+        self.interruption = Interruption()
         try:
             with bar, self.watchdog.watching():
                 for step in bar:

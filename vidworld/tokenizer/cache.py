@@ -55,8 +55,9 @@ def cache_tokens(
     folder = prepare_folder(folder / hashlib.sha256(text.encode()).hexdigest()[:12])
     starts = range(0, config.clips, SHARD_CLIPS)
     paths = [folder / f"{start:09d}.safetensors" for start in starts]
-    missing = [pair for pair in zip(starts, paths, strict=True) if not pair[1].exists()]
-    mine = missing[accelerator.process_index :: accelerator.num_processes]
+    # Shares of all, not of the missing ones: another run may add some between one process' look and another's.
+    shares = list(zip(starts, paths, strict=True))[accelerator.process_index :: accelerator.num_processes]
+    mine = [(start, path) for start, path in shares if not path.exists()]
     if mine:
         clips = Mixture(config)
         tokenizer = tokenizer.to(accelerator.device)
