@@ -10,7 +10,7 @@ SCALE := demo
 RUN := $(if $(VIDEO),$(SCALE)-real,$(SCALE))
 BIN := .venv/bin
 HALF := $(shell cores=$$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN); echo $$(((cores + 1) / 2)))
-# On a CPU the evaluation is shared by two processes, whose results are those of one up to the rounding of bf16.
+# On a CPU the evaluation is shared by two processes, whose results are those of one with as many threads as each has.
 ifeq ($(shell command -v nvidia-smi),)
 EVALUATE := ACCELERATE_USE_CPU=true OMP_NUM_THREADS=$(HALF) $(BIN)/torchrun --standalone --nproc_per_node 2
 else

@@ -8,6 +8,8 @@ import os
 import subprocess
 import sys
 import time
+from itertools import pairwise
+from statistics import median
 
 import torch
 from accelerate import Accelerator
@@ -42,24 +44,23 @@ def main() -> None:
 
 
 def measure(steps: int) -> None:
-    """Prints the clips a second of all processes together."""
+    """Prints the clips a second of all processes together, by the median of the steps."""
     accelerator = Accelerator(mixed_precision="bf16")
     torch.manual_seed(0)
     network = DiffusionTransformer(48)
     model, *optimisers = accelerator.prepare(network, *make_optimisers(network, OptimiserConfig()))
     batch = torch.randn(CLIPS, 4, 8, 8, 48), torch.randn(CLIPS, 3, 8, 8, 48), torch.rand(CLIPS, 3)
-    for step in range(WARM_UP + steps):
-        if step == WARM_UP:
-            accelerator.wait_for_everyone()
-            started = time.monotonic()
+    moments = []
+    for _ in range(WARM_UP + steps):
         with accelerator.autocast():
             accelerator.backward(flow_loss(model, *batch))
         accelerator.clip_grad_norm_(network.parameters(), 1.0)
         for optimiser in optimisers:
             optimiser.step()
             optimiser.zero_grad()
-    accelerator.wait_for_everyone()
-    accelerator.print(steps * CLIPS * accelerator.num_processes / (time.monotonic() - started))
+        moments.append(time.monotonic())
+    usual_s = median(after - before for before, after in pairwise(moments[WARM_UP - 1 :]))
+    accelerator.print(CLIPS * accelerator.num_processes / usual_s)
     accelerator.end_training()
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from vidworld.compiling import why_not_compile
 from vidworld.errors import ArgumentParser, UserError, run_script
 from vidworld.record import prepare_folder, provenance, write_json
-from vidworld.run import why_not_compile
 from vidworld.speed.bench import measure
 from vidworld.speed.cases import (
     BASE,

@@ -3,16 +3,18 @@
 accelerate launch eval/run_physics.py --config configs/demo/physics.yaml [key=value ...]
 """
 
-import math
-from collections.abc import Iterator, Sequence
+import shutil
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import gather_object
-from tqdm import tqdm
+from accelerate.utils import InitProcessGroupKwargs
 
 from vidworld.adapters.protocol import AdaptedWorld
 from vidworld.adapters.registry import adapted_worlds
@@ -26,16 +28,17 @@ from vidworld.data.simulated import SimulatedClips
 from vidworld.errors import run_script
 from vidworld.harness.bench import Bench, Value
 from vidworld.harness.comparison import check_tokenizer, compare
-from vidworld.harness.generalisation import Draw, draws_of, generalisation_curves, write_draws
+from vidworld.harness.generalisation import draws_of, generalisation_curves, write_draws
 from vidworld.harness.media import save_quads, save_rollouts
-from vidworld.harness.real import measure_real
+from vidworld.harness.parts import Part, few, measure, origin, parts_folder, values_of
+from vidworld.harness.real import real_parts, shown_real
 from vidworld.harness.report_words import WORLDS
 from vidworld.harness.results import write_results
 from vidworld.harness.rollouts import measure_rollouts
 from vidworld.harness.surprises import (
     EncodedQuads,
-    Matrix,
-    choose_levels,
+    level_task,
+    measure_levels,
     measure_surprise,
     surprise_of,
     surprise_of_truth,
@@ -46,18 +49,20 @@ from vidworld.readout import Probe
 from vidworld.record import prepare_folder, read_json, write_json
 from vidworld.schema import PhysicsConfig
 from vidworld.tokenizer.tokenizer import load_tokenizer
-from vidworld.world import DiffusionWorld, JepaWorld
+from vidworld.world import DiffusionWorld, JepaWorld, Scorer, World
 
 RUNS = ("tokenizer", "diffusion", "jepa", "readout")
 MAIN_LAWS = ("permanence", "collision", "momentum")
 """Those that the diffusion world's noise level is chosen on."""
 AT_ONCE = 25
 """Clips or quads that go through the worlds together."""
+PATIENCE = InitProcessGroupKwargs(timeout=timedelta(hours=2))
+"""How long a process waits for the others, which have more or slower parts."""
 
 
 def main() -> None:
     config, _ = parse_command_line(PhysicsConfig, description=__doc__)
-    accelerator = Accelerator(mixed_precision=config.mixed_precision)
+    accelerator = Accelerator(mixed_precision=config.mixed_precision, kwargs_handlers=[PATIENCE])
     prepare_folder(config.out)
     inputs = {"config": resolved(config)} | {name: read_budget(getattr(config, name)) for name in RUNS}
     if is_measured(config.out, inputs):
@@ -78,55 +83,33 @@ def main() -> None:
     diffusion, jepa, untrained, others = load_worlds(config, bench)
     rollers = [diffusion, jepa, CopyLast(tokenizer), ConstantVelocity(tokenizer), *others.predicting]
     surprised = [*rollers[:4], *untrained, FrameDifference(), Blind(), *others.surprised]
+    kept = parts_folder(config.out, [inputs, others.origins])
 
     # --- the diffusion world's noise levels, chosen on a validation split ---
-    table = levels_table(bench, config, diffusion)
+    of_levels = list(level_parts(config, bench, diffusion, kept))
+    measure(of_levels, accelerator, "noise levels")
+    table = levels_table(config, values_of(of_levels))
     best = int(table.mean(axis=0).argmax())
     for world in (diffusion, untrained[1]):
         world.levels = (config.levels[best],)
 
-    # --- rollouts, then surprise ---
-    values: list[Value] = []
-    draws: list[Draw] = []
-    media: dict[str, Any] = {"rollouts": [], "quads": [], "curves": [level_curves(config, table)]}
-    for scenario, split in progress(rollout_splits(config), "rollouts", accelerator):
-        source = SimulatedClips(scenario, split, config.seed, config.clips, *vars(config.shape).values())
-        for numbers in batches(range(config.clips), accelerator):
-            clips = source.clips(numbers)
-            values += measure_rollouts(bench, rollers, clips, scenario, split, config.samples)
-            draws += draws_of(clips, scenario, split)
-        if split == "id" and accelerator.is_main_process:
-            shown = source.clips(range(min(config.shown, config.clips)))
-            media["rollouts"] += save_rollouts(bench, rollers, shown, scenario, config.out)
-    for law, split in progress(
-        [(law, p) for law in config.laws for p in ("id", "ood")], "surprise", accelerator
-    ):
-        count = config.quads if law in MAIN_LAWS else config.further_quads
-        for numbers in batches(range(count if split == "id" else config.ood_quads), accelerator):
-            encoded = encoded_quads(bench, config, law, split, numbers)
-            # what was never trained is a control of the quads that make the headline
-            scorers = surprised if split == "id" else [w for w in surprised if w not in untrained]
-            surprises: dict[str, Matrix] = {w.name: surprise_of(bench, w, encoded) for w in scorers}
-            surprises["truth"] = surprise_of_truth(bench, encoded)
-            for name, matrix in surprises.items():
-                values += measure_surprise(matrix, name, encoded.quads, split, bench)
-            if split == "id" and numbers[0] == 0:
-                shown_worlds = {name: surprises[name] for name in ("diffusion", "jepa", "copy_last")}
-                media["quads"] += save_quads(bench, encoded.quads, shown_worlds, config.shown, config.out)
+    # --- rollouts, surprise and real video, part by part ---
+    # What was never trained is a control of the quads that make the headline.
+    scorers = {"id": surprised, "ood": [world for world in surprised if world not in untrained]}
+    parts = [*rollout_parts(config, bench, rollers, kept), *surprise_parts(config, bench, scorers, kept)]
     if config.real is not None:
-        of_real, shown = measure_real(
-            bench, config.real, [w for w in rollers if w.name != "constant_velocity"], surprised, config
-        )
-        values += of_real
-        media["rollouts"] += shown
+        parts += real_parts(config, bench, rollers, surprised, kept)
+    measure(parts, accelerator, "physics")
 
-    # --- from all processes to files ---
-    values, draws = gather_object(values), gather_object(draws)
+    # --- from all parts to files ---
     if accelerator.is_main_process:
+        values = values_of(parts)
+        media = shown(config, bench, rollers) | {"curves": [level_curves(config, table)]}
         comparison = compare({"diffusion": config.diffusion, "jepa": config.jepa}) | {"inputs": inputs}
         comparison |= {"jepa_target": jepa.network.target, "diffusion_level": config.levels[best]}
         comparison["tried"] = resolved(config)["tried"]
-        write_files(config, values, draws, media, comparison)
+        write_files(config, values, media, comparison)
+        shutil.rmtree(kept.parent)
         print(f"{config.out / 'results.json'}: {len(values)} values of clips and quads")
 
 
@@ -135,6 +118,8 @@ class Others(NamedTuple):
 
     predicting: list[AdaptedWorld]
     surprised: list[AdaptedWorld]
+    origins: list[Any]
+    """What tells that they are others than before."""
 
 
 def worlds_of_others(config: PhysicsConfig, bench: Bench) -> Others:
@@ -152,18 +137,21 @@ def worlds_of_others(config: PhysicsConfig, bench: Bench) -> Others:
     for world in worlds:
         world.check_clips(names)
     return Others(
-        [world for world in worlds if world.predicts], [world for world in worlds if world.is_surprised]
+        [world for world in worlds if world.predicts],
+        [world for world in worlds if world.is_surprised],
+        [origin(text, world) for text, world in zip(config.worlds, worlds, strict=True)],
     )
 
 
 def write_files(
-    config: PhysicsConfig,
-    values: list[Value],
-    draws: list[Draw],
-    media: dict[str, Any],
-    comparison: dict[str, Any],
+    config: PhysicsConfig, values: list[Value], media: dict[str, Any], comparison: dict[str, Any]
 ) -> None:
     """Leaves everything that was measured; comparison.json, which says that it was, among the last."""
+    draws = [
+        draw
+        for scenario, split in rollout_splits(config)
+        for draw in draws_of(simulated(config, scenario, split).clips(range(config.clips)), scenario, split)
+    ]
     write_draws(config.out / "clips.csv", draws)
     curves = generalisation_curves(values, draws)
     write_json(config.out / "media.json", media | {"generalisation": curves})
@@ -199,32 +187,76 @@ def load_worlds(
     )
 
 
+# --- the parts: a few clips or quads each, the same ones on any number of processes ---
+
+
+def level_parts(config: PhysicsConfig, bench: Bench, world: DiffusionWorld, folder: Path) -> Iterator[Part]:
+    """Accuracy of the world's surprise at each noise level, on the validation quads."""
+
+    def measured(law: str, numbers: range) -> Iterator[Value]:
+        yield from measure_levels(bench, world, encoded_quads(config, bench, law, "val", numbers))
+
+    for law in laws_chosen_on(config):
+        for numbers in few(config.val_quads, AT_ONCE):
+            yield Part(folder / f"levels_{law}_{numbers[0]}.csv", partial(measured, law, numbers))
+
+
+def rollout_parts(
+    config: PhysicsConfig, bench: Bench, worlds: Sequence[World], folder: Path
+) -> Iterator[Part]:
+    """Rollouts over simulated clips."""
+
+    def measured(scenario: str, split: str, numbers: range) -> Iterator[Value]:
+        clips = simulated(config, scenario, split).clips(numbers)
+        yield from measure_rollouts(bench, worlds, clips, scenario, split, config.samples)
+
+    for scenario, split in rollout_splits(config):
+        for numbers in few(config.clips, AT_ONCE):
+            name = f"rollouts_{scenario}_{split}_{numbers[0]}.csv"
+            yield Part(folder / name, partial(measured, scenario, split, numbers))
+
+
+def surprise_parts(
+    config: PhysicsConfig, bench: Bench, scorers: Mapping[str, Sequence[Scorer]], folder: Path
+) -> Iterator[Part]:
+    """Surprise over quads, of those who are asked in each split."""
+
+    def measured(law: str, split: str, numbers: range) -> Iterator[Value]:
+        encoded = encoded_quads(config, bench, law, split, numbers)
+        for scorer in scorers[split]:
+            matrix = surprise_of(bench, scorer, encoded)
+            yield from measure_surprise(matrix, scorer.name, encoded.quads, split, bench)
+        yield from measure_surprise(surprise_of_truth(bench, encoded), "truth", encoded.quads, split, bench)
+
+    for law in config.laws:
+        for split in scorers:
+            for numbers in few(count_of_quads(config, law, split), AT_ONCE):
+                name = f"surprise_{law}_{split}_{numbers[0]}.csv"
+                yield Part(folder / name, partial(measured, law, split, numbers))
+
+
+# --- what they are made of ---
+
+
+def simulated(config: PhysicsConfig, scenario: str, split: str) -> SimulatedClips:
+    """The clips of a scenario and split."""
+    return SimulatedClips(scenario, split, config.seed, config.clips, *vars(config.shape).values())
+
+
 def encoded_quads(
-    bench: Bench, config: PhysicsConfig, law: str, split: str, numbers: Sequence[int]
+    config: PhysicsConfig, bench: Bench, law: str, split: str, numbers: Sequence[int]
 ) -> EncodedQuads:
     """The quads of these numbers with their tokens."""
     shape = config.shape
-    made = quads(
-        law,
-        split,
-        config.seed,
-        numbers,
-        shape.num_frames,
-        config.context_frames,
-        shape.fps,
-        shape.height_px,
-        shape.width_px,
-    )
-    return EncodedQuads.of(bench, made)
+    size = (shape.num_frames, config.context_frames, shape.fps, shape.height_px, shape.width_px)
+    return EncodedQuads.of(bench, quads(law, split, config.seed, numbers, *size))
 
 
-def levels_table(bench: Bench, config: PhysicsConfig, world: DiffusionWorld) -> np.ndarray:
-    """Accuracy of the world's surprise by law and noise level, on the validation quads of all processes."""
-    mine = range(config.val_quads)[bench.accelerator.process_index :: bench.accelerator.num_processes]
-    quads_of = [encoded_quads(bench, config, law, "val", mine) for law in laws_chosen_on(config)]
-    tables = gather_object([(choose_levels(bench, world, quads_of), len(mine))] if mine else [])
-    found, counts = zip(*tables, strict=True)
-    return np.average(found, axis=0, weights=counts)
+def count_of_quads(config: PhysicsConfig, law: str, split: str) -> int:
+    """How many quads of a law are looked at."""
+    if split == "ood":
+        return config.ood_quads
+    return config.quads if law in MAIN_LAWS else config.further_quads
 
 
 def rollout_splits(config: PhysicsConfig) -> list[tuple[str, str]]:
@@ -242,6 +274,35 @@ def laws_chosen_on(config: PhysicsConfig) -> list[str]:
     return [law for law in MAIN_LAWS if law in config.laws] or list(config.laws)
 
 
+def levels_table(config: PhysicsConfig, values: Iterable[Value]) -> np.ndarray:
+    """Accuracy of the world's surprise by law and noise level."""
+    found: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for value in values:
+        found[value.law, value.task].append(value.value)
+    tasks = [level_task(level) for level in config.levels]
+    return np.array([[np.mean(found[law, task]) for task in tasks] for law in laws_chosen_on(config)])
+
+
+# --- what the report shows ---
+
+
+def shown(config: PhysicsConfig, bench: Bench, rollers: Sequence[World]) -> dict[str, Any]:
+    """What media.json says of some rollouts and some quads."""
+    rollouts = []
+    for scenario in config.scenarios:
+        clips = simulated(config, scenario, "id").clips(range(min(config.shown, config.clips)))
+        rollouts += save_rollouts(bench, rollers, clips, scenario, config.out)
+    if config.real is not None:
+        rollouts += shown_real(config, bench, rollers)
+    of_quads = []
+    for law in config.laws:
+        few_quads = range(min(config.shown, count_of_quads(config, law, "id")))
+        encoded = encoded_quads(config, bench, law, "id", few_quads)
+        surprises = {world.name: surprise_of(bench, world, encoded) for world in rollers[:3]}
+        of_quads += save_quads(bench, encoded.quads, surprises, config.out)
+    return {"rollouts": rollouts, "quads": of_quads}
+
+
 def level_curves(config: PhysicsConfig, table: np.ndarray) -> dict[str, Any]:
     """The curve of the report that shows what each noise level tells."""
     series = [
@@ -250,23 +311,6 @@ def level_curves(config: PhysicsConfig, table: np.ndarray) -> dict[str, Any]:
     ]
     name = "Diffusion surprise by noise level (validation split)"
     return {"name": name, "x_label": "noise level", "y_label": "accuracy, target-matched", "series": series}
-
-
-def batches(numbers: Sequence[int], accelerator: Accelerator) -> Iterator[list[int]]:
-    """This process' share of the numbers, a few at a time; the shares are equal to one number or so."""
-    processes = accelerator.num_processes
-    rounds = max(1, math.ceil(len(numbers) / (AT_ONCE * processes)))
-    size = max(1, math.ceil(len(numbers) / (rounds * processes)))
-    pieces = [list(numbers[i : i + size]) for i in range(0, len(numbers), size)]
-    yield from pieces[accelerator.process_index :: processes]
-
-
-Item = TypeVar("Item")
-
-
-def progress(items: list[Item], name: str, accelerator: Accelerator) -> Iterator[Item]:
-    """The items under a progress bar of the main process."""
-    yield from tqdm(items, desc=name, disable=None if accelerator.is_main_process else True)
 
 
 if __name__ == "__main__":

@@ -6,25 +6,23 @@ A run that was stopped goes on where it was.
 """
 
 import argparse
-import inspect
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from tqdm import tqdm
 
 from vidworld.adapters.protocol import AdaptedWorld
-from vidworld.adapters.registry import adapted_worlds, parse
+from vidworld.adapters.registry import adapted_worlds
 from vidworld.baselines import Blind, ConstantVelocity, CopyLast, FrameDifference
 from vidworld.config import parse_command_line, resolved
 from vidworld.data.quads import quads
 from vidworld.data.simulated import SimulatedClips
 from vidworld.errors import UserError, run_script
 from vidworld.harness.bench import Bench, Value
-from vidworld.harness.parts import Parts, state_of
+from vidworld.harness.parts import Part, few, measure, origin, parts_folder, values_of
 from vidworld.harness.report_words import WORLDS
 from vidworld.harness.results import write_results
 from vidworld.harness.rollouts import measure_references, measure_worlds
@@ -32,18 +30,6 @@ from vidworld.harness.surprises import EncodedQuads, measure_surprise, surprise_
 from vidworld.record import prepare_folder
 from vidworld.schema import ScoreConfig
 from vidworld.tokenizer.frames import FrameTokenizer
-
-REFERENCES = "references"
-"""The parts of truth, baselines and controls, which are the same beside every model."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """A few clips or quads of one task, to be measured together."""
-
-    name: str
-    world: str
-    measured: Callable[[], Iterator[Value]]
 
 
 def main() -> None:
@@ -65,27 +51,16 @@ def main() -> None:
     for world in worlds:
         world.check_clips(names)
 
-    # --- part by part, each of them kept on disk ---
+    # --- part by part; truth, baselines and controls are the same beside every model ---
     same = {k: v for k, v in resolved(config).items() if k not in ("out", "worlds", "at_once")}
-    kept = {REFERENCES: Parts.of(config.out, same)}
+    parts = list(parts_of(config, bench, None, parts_folder(config.out, same)))
     for world, text in zip(worlds, texts, strict=True):
-        spec = parse(text)
-        origin = inspect.getfile(type(world.model)) if spec.kind == "python" else spec.path
-        kept[world.name] = Parts.of(config.out, [same, spec, state_of(Path(origin))])
-    parts = [
-        *parts_of(config, bench, None),
-        *(part for world in worlds for part in parts_of(config, bench, world)),
-    ]
-    mine = parts[accelerator.process_index :: accelerator.num_processes]
-    for part in tqdm(
-        mine, desc="scoring", unit="part", disable=None if accelerator.is_main_process else True
-    ):
-        kept[part.world].measure(part.name, part.measured)
+        parts += parts_of(config, bench, world, parts_folder(config.out, [same, origin(text, world)]))
+    measure(parts, accelerator, "scoring")
 
     # --- from all parts to results ---
-    accelerator.wait_for_everyone()
     if accelerator.is_main_process:
-        values = [value for part in parts for value in kept[part.world].values([part.name])]
+        values = values_of(parts)
         notes = ["Models made elsewhere: neither data nor compute nor tokenizer were controlled."]
         write_results(
             config.out,
@@ -106,28 +81,19 @@ def sources(config: ScoreConfig) -> list[SimulatedClips]:
     ]
 
 
-def parts_of(config: ScoreConfig, bench: Bench, world: AdaptedWorld | None) -> Iterator[Part]:
+def parts_of(config: ScoreConfig, bench: Bench, world: AdaptedWorld | None, folder: Path) -> Iterator[Part]:
     """All parts of one world, or those of the references."""
-    name = REFERENCES if world is None else world.name
     if world is None or world.predicts:
         for source in sources(config):
             for numbers in few(config.clips, config.at_once):
-                yield Part(
-                    f"rollouts_{source.scenario}_{source.split}_{numbers[0]}_{numbers[-1]}",
-                    name,
-                    lambda source=source, numbers=numbers: rollouts(config, bench, world, source, numbers),
-                )
+                name = f"rollouts_{source.scenario}_{source.split}_{numbers[0]}_{numbers[-1]}.csv"
+                yield Part(folder / name, partial(rollouts, config, bench, world, source, numbers))
     if world is None or world.is_surprised:
         for law in config.laws:
             for split in config.splits:
                 for numbers in few(config.quads, config.at_once):
-                    yield Part(
-                        f"surprise_{law}_{split}_{numbers[0]}_{numbers[-1]}",
-                        name,
-                        lambda law=law, split=split, numbers=numbers: surprises(
-                            config, bench, world, law, split, numbers
-                        ),
-                    )
+                    name = f"surprise_{law}_{split}_{numbers[0]}_{numbers[-1]}.csv"
+                    yield Part(folder / name, partial(surprises, config, bench, world, law, split, numbers))
 
 
 def rollouts(
@@ -161,11 +127,6 @@ def surprises(
         yield from measure_surprise(matrix, scorer.name, encoded.quads, split, bench)
     if world is None:
         yield from measure_surprise(surprise_of_truth(bench, encoded), "truth", encoded.quads, split, bench)
-
-
-def few(count: int, at_once: int) -> list[range]:
-    """The numbers up to `count`, a few at a time."""
-    return [range(start, min(start + at_once, count)) for start in range(0, count, at_once)]
 
 
 def _add_world(parser: argparse.ArgumentParser) -> None:

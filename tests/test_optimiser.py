@@ -4,10 +4,10 @@ import pytest
 import torch
 from accelerate import Accelerator
 
+from vidworld.compiling import compile_blocks
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.flow import flow_loss, shifted
 from vidworld.optimiser import Muon, make_optimisers, orthogonalised
-from vidworld.run import compile_blocks
 from vidworld.schema import OptimiserConfig
 
 LR, DECAY = 0.02, 0.1

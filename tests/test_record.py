@@ -4,6 +4,7 @@ import math
 import multiprocessing
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from vidworld import record
 from vidworld.config import load, schema
 from vidworld.errors import UserError
 from vidworld.record import (
-    RunLog,
+    append,
     append_jsonl,
     prepare_folder,
     provenance,
@@ -28,6 +29,7 @@ from vidworld.record import (
     write_json,
     write_text,
 )
+from vidworld.run_log import RunLog
 
 
 @schema
@@ -110,6 +112,33 @@ def test_a_write_that_fails_leaves_the_file_that_was_there(tmp_path, monkeypatch
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 def test_a_full_disk_is_one_line():
     assert "No space left on device" in fault(append_jsonl, Path("/dev/full"), {"a": 1})
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("mount") is None, reason="only root can mount a small disk"
+)
+def test_what_a_full_disk_refuses_is_written_when_there_is_room(tmp_path, capsys):
+    if os.system(f"mount -t tmpfs -o size=200k none {tmp_path} 2>/dev/null"):
+        pytest.skip("mounting is not allowed here")
+    try:
+        with RunLog(tmp_path, Tiny(), seed=4) as log:
+            log.write(1, {"loss": 1.0})
+            filler = tmp_path / "filler"
+            assert "No space" in fault(append, filler, bytes(2**20))
+            assert filler.stat().st_size == 0
+            with pytest.raises(OSError), filler.open("wb", buffering=0) as file:
+                while True:
+                    file.write(bytes(100))
+            for step in range(2, 200):
+                log.write(step, {"loss": 1.0 * step})
+            filler.unlink()
+            log.write(200, {"loss": 200.0})
+        (said,) = capsys.readouterr().out.splitlines()
+        assert "No space left on device" in said
+        assert [row["step"] for row in read_jsonl(log.metrics)] == list(range(1, 201))
+        assert scalars(tmp_path)["loss"] == [(step, float(step)) for step in range(1, 201)]
+    finally:
+        os.system(f"umount {tmp_path}")
 
 
 def write_and_be_killed(path: Path) -> None:

@@ -14,8 +14,8 @@ from vidworld.data.mixture import Mixture
 from vidworld.errors import run_script
 from vidworld.optimiser import count_parameters
 from vidworld.record import prepare_folder
-from vidworld.run import is_finished
 from vidworld.schema import AdoptConfig
+from vidworld.start import is_finished
 from vidworld.tokenizer.pretrained import PretrainedAutoencoder
 
 AT_ONCE = 8

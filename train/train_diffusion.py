@@ -13,8 +13,8 @@ from vidworld.data.threads import ahead
 from vidworld.errors import run_script
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.flow import flow_loss, shifted
-from vidworld.run import begin, count_flops, is_finished
 from vidworld.schema import DiffusionConfig
+from vidworld.start import begin, is_finished
 from vidworld.tokenizer.cache import cache_tokens
 from vidworld.tokenizer.tokenizer import load_tokenizer
 
@@ -45,7 +45,7 @@ def main() -> None:
         with accelerator.autocast():
             return flow_loss(network, *next(run.split(run.fetch(iter([batch(0)])))))
 
-    run.flops_per_step = count_flops(run, loss_of_sample)
+    run.count_flops(loss_of_sample)
 
     # --- the loop ---
     batches = ahead(batch(step) for step in range(run.step, config.steps))

@@ -14,8 +14,8 @@ from vidworld.errors import run_script
 from vidworld.harness.comparison import check_tokenizer
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.flow_map import flow_map_loss, flow_map_of
-from vidworld.run import begin, count_flops, is_finished
 from vidworld.schema import FewStepConfig
+from vidworld.start import begin, is_finished
 from vidworld.tokenizer.autoencoder import fingerprint_of
 from vidworld.tokenizer.cache import cache_tokens
 from vidworld.tokenizer.tokenizer import load_tokenizer
@@ -46,7 +46,7 @@ def main() -> None:
             (tokens,) = next(run.split(run.fetch(iter([batch(0)]))))
             return flow_map_loss(network, tokens, config.shift, config.sampling_shift)
 
-    run.flops_per_step = count_flops(run, loss_of_sample)
+    run.count_flops(loss_of_sample)
 
     # --- the loop ---
     batches = ahead(batch(step) for step in range(run.step, config.steps))

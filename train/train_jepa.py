@@ -13,8 +13,8 @@ from vidworld.data.mixture import batch_order
 from vidworld.data.threads import ahead
 from vidworld.errors import UserError, run_script
 from vidworld.models.jepa import JointEmbeddingPredictor
-from vidworld.run import begin, count_flops, is_finished
 from vidworld.schema import JepaConfig
+from vidworld.start import begin, is_finished
 from vidworld.tokenizer.cache import cache_tokens
 from vidworld.tokenizer.tokenizer import load_tokenizer
 
@@ -41,7 +41,7 @@ def main() -> None:
         with accelerator.autocast():
             return network(*next(run.split(run.fetch(iter([batch(0)]))))).total
 
-    run.flops_per_step = count_flops(run, loss_of_sample)
+    run.count_flops(loss_of_sample)
     set_seed(config.seed)
     untrained = JointEmbeddingPredictor(tokenizer.channels, **vars(config.model)).to(accelerator.device)
     with torch.no_grad(), accelerator.autocast():

@@ -16,8 +16,8 @@ from vidworld.data.threads import ahead
 from vidworld.errors import run_script
 from vidworld.models.jepa import JointEmbeddingPredictor
 from vidworld.readout import Probe, probe_loss, shows
-from vidworld.run import begin, count_flops, is_finished
 from vidworld.schema import ReadoutConfig
+from vidworld.start import begin, is_finished
 from vidworld.tokenizer.tokenizer import load_tokenizer
 
 
@@ -76,7 +76,7 @@ def main() -> None:
         with accelerator.autocast():
             return loss_of(network, frames, tracks, discs_in_a_part(tracks))
 
-    run.flops_per_step = count_flops(run, loss_of_sample)
+    run.count_flops(loss_of_sample)
 
     # --- the loop ---
     batches = ahead(batch(step) for step in range(run.step, config.steps))

@@ -11,8 +11,8 @@ from vidworld.data.mixture import Mixture, batch_order
 from vidworld.data.noise import generators, normal
 from vidworld.data.threads import ahead
 from vidworld.errors import run_script
-from vidworld.run import begin, count_flops, is_finished
 from vidworld.schema import TokenizerConfig
+from vidworld.start import begin, is_finished
 from vidworld.tokenizer.autoencoder import Autoencoder
 
 
@@ -45,7 +45,7 @@ def main() -> None:
         with accelerator.autocast():
             return network(*next(run.split(run.fetch(iter([batch(0)])))), config.kl_weight).total
 
-    run.flops_per_step = count_flops(run, loss_of_sample)
+    run.count_flops(loss_of_sample)
 
     # --- the loop ---
     batches = ahead(batch(step) for step in range(run.step, config.steps))

@@ -11,13 +11,16 @@ SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 
 class Interruption:
-    """Remembers the first of `SIGNALS` instead of dying of it, until it is released."""
+    """Remembers the first of `SIGNALS` instead of dying of it, until it is released.
+
+    What has nothing to save (a training that still starts) or keeps what it has done (an evaluation) just dies of
+    them: `slurm/launch` takes a death by SIGUSR1 for the same wish.
+    """
 
     def __init__(self) -> None:
         self.name = ""
         """Of the signal; empty where none came."""
         self._before: dict[signal.Signals, Any] = {s: signal.signal(s, self._remember) for s in SIGNALS}
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # what slurm/rank.py held back
 
     def release(self) -> None:
         """Gives the signals back their former meaning."""

@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from transformers import get_wsd_schedule
 
 from vidworld.schema import OptimiserConfig
-from vidworld.sharding import spread_as, whole
+from vidworld.sharding import in_shares, spread_as, whole
 
 MOMENTUM = 0.95
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
@@ -23,6 +23,8 @@ LONG = 1.5
 
 class Muon(Optimizer):
     """Momentum whose every matrix is made orthogonal before it is applied, all matrices of one shape together.
+
+    Several processes share that work.
 
     Source: Muon (arXiv 2502.16982), with updates scaled to AdamW's. Equals torch.optim.Muon with `match_rms_adamw` to
     the rounding of bf16, which takes the matrices one by one.
@@ -70,7 +72,7 @@ class Muon(Optimizer):
             momentum = state["momentum_buffer"].lerp_(matrix.grad, 1 - MOMENTUM)
             aim.copy_(whole(matrix.grad.lerp(momentum, MOMENTUM)))  # Nesterov's
         scale = 0.2 * max(matrices[0].shape) ** 0.5  # arXiv 2502.16982, eq. 4
-        for direction, matrix in zip(orthogonalised(aims), matrices, strict=True):
+        for direction, matrix in zip(in_shares(orthogonalised, aims), matrices, strict=True):
             matrix.mul_(1 - lr * weight_decay).add_(spread_as(direction, matrix), alpha=-lr * scale)
 
 

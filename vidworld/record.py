@@ -1,5 +1,6 @@
-"""What a run leaves behind: provenance, configuration and metrics, in files that are never half written."""
+"""Files that are never half written, and what produced a result."""
 
+import errno
 import json
 import math
 import os
@@ -7,20 +8,17 @@ import platform
 import shlex
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 import torch
 
 from vidworld import __version__
-from vidworld.config import to_yaml
 from vidworld.errors import UserError
 
 PACKAGES = (
@@ -81,14 +79,26 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Writes valid JSON as `write_text` does; NaN and infinity become null, arrays lists."""
-    write_text(path, json.dumps(_plain(value), indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+    write_text(path, json.dumps(plain(value), indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def append(path: Path, data: bytes) -> None:
+    """Adds all of it to the file, or nothing where it is refused."""
+    with writing(path), path.open("ab", buffering=0) as file:
+        size = file.tell()
+        if file.write(data) < len(data):  # what was left of a disk that is full now
+            file.truncate(size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def append_jsonl(path: Path, row: Mapping[str, Any]) -> None:
     """Adds a line; NaN and infinity become null."""
-    line = json.dumps(_plain(row), allow_nan=False, ensure_ascii=False)
-    with writing(path), path.open("a", encoding="utf-8", newline="\n") as file:
-        file.write(line + "\n")
+    append(path, as_line(row))
+
+
+def as_line(row: Mapping[str, Any]) -> bytes:
+    """A line of JSON."""
+    return (json.dumps(plain(row), allow_nan=False, ensure_ascii=False) + "\n").encode()
 
 
 def read_json(path: Path) -> Any:
@@ -131,14 +141,14 @@ def _read_text(path: Path) -> str:
         raise UserError(f"{path}: is not text in UTF-8") from error
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """The same in what JSON has; a non-finite number is None."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
+        return {str(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(inner) for inner in value]
+        return [plain(inner) for inner in value]
     if isinstance(value, (torch.Tensor, np.ndarray, np.generic)):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, float) and not math.isfinite(value):
@@ -204,78 +214,3 @@ def _cpu_model() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
-
-
-# --- a run -------------------------------------------------------------------------------------------------
-
-
-class RunLog:
-    """The records of a run folder: config.yaml and provenance.json at once, then metrics as they come.
-
-    A fresh run replaces the records of an earlier one. A run that resumes after `resumed_step` drops the rows
-    after that step, counts its seconds on from there, and is added to `resumed` of the first provenance.
-    Only the main process writes; on the others nothing happens.
-    """
-
-    def __init__(
-        self, folder: Path, config: object, seed: int, main: bool = True, resumed_step: int | None = None
-    ) -> None:
-        self.main = main
-        self.metrics = folder / "metrics.jsonl"
-        self._board: Any = None
-        self._started = time.monotonic()
-        if not main:
-            return
-        prepare_folder(folder)
-        record = provenance(seed)
-        rows: list[dict[str, Any]] = []
-        if resumed_step is not None:
-            rows = [row for row in read_jsonl(self.metrics) if row["step"] <= resumed_step]
-            self._started -= rows[-1]["seconds"] if rows else 0.0
-            first = read_json(folder / "provenance.json")
-            record = first | {"resumed": [*first.get("resumed", []), {"after_step": resumed_step} | record]}
-        write_text(folder / "config.yaml", to_yaml(config))
-        write_json(folder / "provenance.json", record)
-        write_text(self.metrics, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-        self._board = _open_board(folder / "tensorboard", resumed_step)
-
-    @property
-    def seconds(self) -> float:
-        """Since the run began, without the time between a stop and its resumption."""
-        return time.monotonic() - self._started
-
-    def write(self, step: int, values: Mapping[str, Any]) -> None:
-        """Adds the values of a step to metrics.jsonl, and the numbers among them to TensorBoard."""
-        if self._board is None:
-            return
-        plain = _plain(values)
-        append_jsonl(self.metrics, {"step": step, **plain, "seconds": round(self.seconds, 3)})
-        for name, value in plain.items():
-            if isinstance(value, (int, float)):
-                with writing(self.metrics):
-                    self._board.add_scalar(name, value, step)
-
-    def close(self) -> None:
-        """Writes what TensorBoard still holds back."""
-        if self._board is not None:
-            self._board.close()
-
-    def __enter__(self) -> "RunLog":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-def _open_board(folder: Path, resumed_step: int | None) -> Any:
-    """TensorBoard's SummaryWriter, which takes a second to import and only runs need."""
-    from torch.utils.tensorboard import SummaryWriter
-
-    if resumed_step is None:
-        for old in folder.glob("events.out.tfevents.*"):
-            old.unlink()
-    purge_step = None if resumed_step is None else resumed_step + 1
-    with writing(folder):
-        return SummaryWriter(str(folder), purge_step=purge_step)

@@ -1,16 +1,14 @@
-"""The state of a training run and the few things that every training script does with it."""
+"""A training run: everything that changes in it, and what every training script does with it step by step."""
 
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
-from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import InitProcessGroupKwargs, broadcast_object_list, send_to_device, set_seed
+from accelerate.utils import send_to_device, set_seed
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.training_utils import EMAModel
 from torch import Tensor
@@ -19,28 +17,18 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
-from vidworld.checkpoint import (
-    CheckpointWriter,
-    load_checkpoint,
-    newest_checkpoint,
-    read_budget,
-    save_checkpoint,
-    save_model,
-)
+from vidworld.checkpoint import CheckpointWriter, save_checkpoint, save_model
+from vidworld.compiling import compile_blocks
 from vidworld.config import resolved
 from vidworld.errors import UserError
 from vidworld.interruption import EXIT_CODE, Interruption
-from vidworld.optimiser import count_parameters, make_optimisers, make_schedule
-from vidworld.record import RunLog, prepare_folder
-from vidworld.schema import AdoptConfig, TrainConfig
+from vidworld.optimiser import count_parameters
+from vidworld.run_log import RunLog
+from vidworld.schema import TrainConfig
 from vidworld.sharding import whole
 from vidworld.spikes import Spikes, keep_batch
 from vidworld.state import State, averages, restore, state_of
 from vidworld.watchdog import Heartbeat, Watchdog
-
-FREE = ("out", "tokenizer", "diffusion", "jepa", "log_every", "save_every", "keep", "timeout_s", "compile")
-"""Keys that a run may go on with other values of: they change no weight (which model is read is told by what it holds,
-not by where it lies)."""
 
 Sources = Mapping[str, str | None]
 """The models that a training reads, by name, each told by what it holds."""
@@ -74,7 +62,6 @@ class Run:
     def __post_init__(self) -> None:
         me, all_of_us = self.accelerator.process_index, self.accelerator.num_processes
         who = f"{self.config.out}, process {me} of {all_of_us}" if all_of_us > 1 else str(self.config.out)
-        self.interruption = Interruption()
         self.watchdog = Watchdog(self.config.timeout_s, who)
         self.heartbeat = Heartbeat(self.config.out, self.config.steps, self.step)
         self.writer = CheckpointWriter(self.config.out, self.config.keep)
@@ -85,7 +72,19 @@ class Run:
         self._parts: list[Mapping[str, Tensor]] = []
         self._told: dict[str, Tensor] = {}
 
-    # --- what a loop calls, in its order ---
+    # --- what a script calls, in its order ---
+
+    def count_flops(self, one_part: Callable[[], Tensor]) -> None:
+        """Measures the floating-point operations of a step: forward and backward, over all processes and parts.
+
+        By torch's counter on one part, whose gradient is dropped.
+        """
+        counter = FlopCounterMode(display=False)
+        with counter:
+            one_part().backward()
+        self.network.zero_grad(set_to_none=True)
+        parts = self.config.accumulation * self.accelerator.num_processes
+        self.flops_per_step = counter.get_total_flops() * parts
 
     def steps(self) -> Iterator[int]:
         """The numbers of the steps to do, under a progress bar; every draw of a step follows from its number.
@@ -105,6 +104,7 @@ class Run:
             unit="step",
             disable=None if self.accelerator.is_main_process else True,
         )
+        self.interruption = Interruption()
         try:
             with bar, self.watchdog.watching():
                 for step in bar:
@@ -206,7 +206,7 @@ class Run:
 
     def finish(self, model: ModelMixin, **record: object) -> None:
         """Writes the finished model and what it cost, and waits until it is there."""
-        self.log.close()
+        self.log.flush()
         if self.accelerator.is_main_process:
             self.writer.wait()
             budget = {
@@ -277,7 +277,7 @@ class Run:
             UserError: the checkpoint cannot be written.
         """
         state = None if self._saved_step == self.step else self.state()
-        self.log.close()
+        self.log.flush()
         if self.accelerator.is_main_process:
             self.writer.wait(must=True)
             if state is not None:
@@ -311,164 +311,3 @@ class Run:
         self.interruption.release()
         self.accelerator.wait_for_everyone()
         self.accelerator.end_training()
-
-
-def is_finished(config: TrainConfig | AdoptConfig, sources: Sources | None = None) -> bool:
-    """Whether the run folder holds the model of this very configuration, which is then said.
-
-    Raises:
-        UserError: it holds one of another configuration, which is not to be lost.
-    """
-    if not (config.out / "model" / "budget.json").exists():
-        return False
-    budget = read_budget(config.out)
-    if differing := _differing(budget.get("config"), budget, config, sources or {}):
-        raise UserError(
-            f"{config.out}: holds a model made from another configuration: {', '.join(differing)}; "
-            "choose another out=FOLDER, or remove that one"
-        )
-    print(f"{config.out}: finished before, from the same configuration; nothing to do")
-    return True
-
-
-def begin(config: TrainConfig, network: ModelMixin, resume: bool, sources: Sources | None = None) -> Run:
-    """A run at its first step, or at that of the newest whole checkpoint in its folder.
-
-    Raises:
-        UserError: the folder cannot be written, its checkpoint is of another configuration, or `resume` is asked for
-            with nothing there.
-    """
-    accelerator = Accelerator(
-        mixed_precision=config.mixed_precision,
-        gradient_accumulation_steps=config.accumulation,
-        # A collective by itself waits longer: the watchdog, whose message says more, is to end it.
-        kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(seconds=config.timeout_s + 60))],
-    )
-    shares = accelerator.num_processes * config.accumulation
-    if config.batch_clips % shares:
-        raise UserError(
-            f"batch_clips={config.batch_clips} does not divide into {accelerator.num_processes} processes x "
-            f"{config.accumulation} parts; choose a multiple of {shares}"
-        )
-    prepare_folder(config.out)
-    step, state = _state_to_resume(config, accelerator, resume, sources or {})
-    kind = type(network)
-    network = network.to(accelerator.device).train()
-    exact = torch.float32 if config.mixed_precision == "no" else torch.bfloat16
-    optimisers = make_optimisers(network, config.optimiser, exact)
-    schedules = [make_schedule(optimiser, config.optimiser, config.steps) for optimiser in optimisers]
-    model, *prepared = accelerator.prepare(network, *optimisers)
-    ema = EMAModel(
-        network.parameters(), decay=config.optimiser.ema_decay, use_ema_warmup=True, power=0.9, foreach=True
-    )
-    log = RunLog(
-        config.out,
-        config,
-        config.seed,
-        main=accelerator.is_main_process,
-        resumed_step=step if step else None,
-    )
-    run = Run(
-        config,
-        sources or {},
-        accelerator,
-        network,
-        model,
-        kind,
-        prepared,
-        schedules,
-        ema,
-        log,
-        Spikes(config.spikes),
-        step,
-    )
-    if state is not None:
-        run.restore(state)
-        accelerator.print(f"{config.out}: going on from step {step}")
-    return run
-
-
-def compile_blocks(network: ModelMixin, accelerator: Accelerator) -> None:
-    """Compiles one transformer block for all of a kind, a fraction of the time that a whole network takes.
-
-    Where nothing can be compiled, that is said and the blocks stay as they are.
-    """
-    reason = why_not_compile(accelerator.device)
-    if reason is None:
-        network.compile_repeated_blocks()
-    else:
-        accelerator.print(f"compile: not possible here, going on without ({reason})")
-
-
-def why_not_compile(device: torch.device) -> str | None:
-    """Why torch.compile does not work here, where it does not: on a CPU it takes a C++ compiler."""
-    try:
-        torch.compile(torch.square)(torch.ones(16, device=device))
-    except RuntimeError as error:  # torch's for a backend that failed
-        return str(error).strip().splitlines()[0]
-    return None
-
-
-def count_flops(run: Run, one_part: Callable[[], Tensor]) -> int:
-    """Floating-point operations of one optimiser step: forward and backward, over all processes and parts.
-
-    Measured by torch's counter on one part, whose gradient is dropped.
-    """
-    counter = FlopCounterMode(display=False)
-    with counter:
-        one_part().backward()
-    run.network.zero_grad(set_to_none=True)
-    parts: int = run.config.accumulation * run.accelerator.num_processes
-    per_part: int = counter.get_total_flops()
-    return per_part * parts
-
-
-def _state_to_resume(
-    config: TrainConfig, accelerator: Accelerator, resume: bool, sources: Sources
-) -> tuple[int, State | None]:
-    """The step to go on from and what was saved at it: that which the main process finds whole."""
-    found: list[tuple[int, Path] | None] = [None]
-    if accelerator.is_main_process:
-        found = [newest_checkpoint(config.out)]
-    (newest,) = broadcast_object_list(found)
-    if newest is None:
-        if resume:
-            raise UserError(
-                f"{config.out}: no checkpoint to resume from; leave out --resume to start a new run there"
-            )
-        return 0, None
-    step, path = newest
-    state = load_checkpoint(path)
-    saved = state.numbers
-    if differing := _differing(saved["config"], saved["sources"], config, sources):
-        raise UserError(
-            f"{path}: is of another configuration: {', '.join(differing)}; choose another out=FOLDER, or the "
-            "configuration in its config.yaml"
-        )
-    return step, state
-
-
-def _differing(
-    saved: Any,
-    saved_sources: Mapping[str, Any],
-    config: TrainConfig | AdoptConfig,
-    sources: Sources,
-) -> list[str]:
-    """Each key that matters and that was saved with another value, with both values."""
-    before, now = (
-        {k: v for k, v in _flat(c).items() if k.split(".")[0] not in FREE} for c in (saved, resolved(config))
-    )
-    before |= {f"the {name} that is read": saved_sources.get(name) for name in sources}
-    now |= {f"the {name} that is read": value for name, value in sources.items()}
-    return [
-        f"{key} ({before.get(key)}, now {now.get(key)})"
-        for key in sorted(before.keys() | now.keys())
-        if before.get(key) != now.get(key)
-    ]
-
-
-def _flat(value: Any, above: str = "") -> dict[str, Any]:
-    """Every leaf of nested dicts by its dotted key."""
-    if not isinstance(value, dict):
-        return {above.removesuffix("."): value}
-    return {k: v for name, inner in value.items() for k, v in _flat(inner, f"{above}{name}.").items()}

@@ -1,5 +1,9 @@
-"""Tensors of which each process may hold a part (FSDP2), and the whole of them."""
+"""Tensors of which each process may hold a part (FSDP2), the whole of them, and work that each does a part of."""
 
+from collections.abc import Callable
+
+import torch.distributed as dist
+from jaxtyping import Float
 from torch import Tensor
 from torch.distributed.tensor import DTensor, distribute_tensor
 
@@ -15,3 +19,23 @@ def spread_as(value: Tensor, sample: Tensor) -> Tensor:
     if isinstance(sample, DTensor):
         return distribute_tensor(value, sample.device_mesh, sample.placements, src_data_rank=None)
     return value
+
+
+def in_shares(
+    function: Callable[[Tensor], Tensor], items: Float[Tensor, "item *rest"]
+) -> Float[Tensor, "item *rest"]:
+    """The function of a stack of things that it treats one by one, of which each process does its share.
+
+    All processes must call it with the same stack, and get the same, to the last bit.
+    """
+    processes = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+    if not 1 < processes <= len(items):
+        return function(items)
+    size = -(-len(items) // processes)
+    mine = items.new_zeros(size, *items.shape[1:])
+    share = items[dist.get_rank() * size :][:size]
+    if len(share):
+        mine[: len(share)] = function(share)
+    everything = items.new_empty(size * processes, *items.shape[1:])
+    dist.all_gather_into_tensor(everything, mine)
+    return everything[: len(items)]

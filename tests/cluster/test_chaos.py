@@ -1,4 +1,4 @@
-"""Kills at random moments: in a step, in a save, while data are made, while the model is written."""
+"""Kills at random moments: in a step, in a save, while data are made, while the model is written, in an evaluation."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -62,27 +63,29 @@ def test_a_run_that_is_killed_again_and_again_comes_to_the_same_weights(kills, u
     assert steps == list(range(10, STEPS + 1, 10))
 
 
-def test_an_evaluation_that_is_killed_is_done_again_to_the_same_numbers(runs):
+def test_an_evaluation_that_is_killed_goes_on_to_the_same_numbers(runs):
+    """Killed between two parts, in one, and while what the report shows is written; nothing is measured twice."""
     for name in ("diffusion", "jepa", "readout"):
         assert train_here(name, runs / name) == 0
-    subprocess.run(
-        evaluation(runs, runs / "calm"), env=ENVIRONMENT, cwd=ROOT, capture_output=True, check=True
-    )
-    for moment in ("clips.csv", "media.json"):  # what is written among the first, and among the last
-        process = subprocess.Popen(
-            evaluation(runs, runs / "physics"), env=ENVIRONMENT, cwd=ROOT, stderr=subprocess.DEVNULL
-        )
-        written = runs / "physics" / moment
-        while (
-            process.poll() is None and not written.exists() and not list((runs / "physics").glob("*/*.mp4"))
-        ):
+    quiet = {"env": ENVIRONMENT, "cwd": ROOT, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.run(evaluation(runs, runs / "calm"), check=True, **quiet)
+    out, chance = runs / "physics", random.Random(0)
+
+    def kept():
+        return {path: path.stat().st_mtime_ns for path in out.glob("parts/*/*.csv")}
+
+    before: dict[Path, int] = {}
+    moments = [lambda n=n: len(kept()) >= n for n in (1, 7, 12)] + [lambda: any(out.glob("media/*.mp4"))]
+    for reached in moments:
+        process = subprocess.Popen(evaluation(runs, out), **quiet)
+        while process.poll() is None and not reached():
             time.sleep(0.002)
+        time.sleep(chance.random() * 0.1)
         process.kill()
-        process.wait()
-    subprocess.run(
-        evaluation(runs, runs / "physics"), env=ENVIRONMENT, cwd=ROOT, capture_output=True, check=True
-    )
-    calm, killed = (
-        json.loads((runs / f / "results.json").read_text())["results"] for f in ("calm", "physics")
-    )
+        assert process.wait() == -signal.SIGKILL
+        assert before.items() <= kept().items()
+        before = kept()
+    subprocess.run(evaluation(runs, out), check=True, **quiet)
+    calm, killed = ((runs / name / "per_clip.csv").read_text() for name in ("calm", "physics"))
     assert killed == calm
+    assert not (out / "parts").exists()

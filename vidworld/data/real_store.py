@@ -89,11 +89,17 @@ def open_split(path: Path, split: str) -> datasets.Dataset:
     """The rows of a split, read from disk as they are asked for.
 
     Raises:
-        UserError: there is no finished data set, or no clip in that split.
+        UserError: there is no finished data set, a file of it is missing or broken, or no clip is in that split.
     """
     if read_record(path) is None:
         raise UserError(f"{path}: is no data set of real clips: make one with `vidworld data ingest`")
-    splits = datasets.load_from_disk(path)
+    try:
+        splits = datasets.load_from_disk(path)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"{path}: cannot be read ({reason}); remove it and ingest its videos again"
+        ) from error
     if split not in splits:
         have = ", ".join(name for name in SPLITS if name in splits)
         raise UserError(f"{path}: there is no clip in split {split!r} (there are {have}): ingest more videos")

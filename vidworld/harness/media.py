@@ -44,13 +44,13 @@ def save_rollouts(
 
 
 def save_quads(
-    bench: Bench, quads: Quads, surprises: Mapping[str, Matrix], count: int, folder: Path
+    bench: Bench, quads: Quads, surprises: Mapping[str, Matrix], folder: Path
 ) -> list[dict[str, Any]]:
-    """What media.json says of the first quads: film strips of A and of B then A, and the surprise at A's future."""
+    """What media.json says of these quads: film strips of A and of B then A, and the surprise at A's future."""
     prepare_folder(folder / "media")
     entries = []
-    for i in range(min(count, len(quads))):
-        name = _file_name(quads.identity[i])
+    for i, identity in enumerate(quads.identity):
+        name = _file_name(identity)
         strips = {}
         for kind, clips in (("possible", quads.a), ("impossible", quads.b_then_a)):
             strips[kind] = f"media/{name}_{kind}.png"
@@ -63,7 +63,7 @@ def save_quads(
         entries.append(
             {
                 "law": quads.law,
-                "identity": quads.identity[i],
+                "identity": identity,
                 "frames": strips,
                 "frames_per_chunk": bench.tokenizer.patch_size[0],
                 "chunk_start": bench.context_length,

@@ -1,9 +1,10 @@
 """Worlds on held-out real video: Physics-IQ's motion metrics and laws on futures, surprise on spliced quads."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import torch
 
@@ -12,47 +13,79 @@ from vidworld.data.real_quads import Kind, real_quads
 from vidworld.errors import UserError
 from vidworld.harness.bench import Bench, Value
 from vidworld.harness.media import save_rollouts
+from vidworld.harness.parts import Part, few
 from vidworld.harness.real_laws import law_values
 from vidworld.harness.surprises import EncodedQuads, measure_surprise, surprise_of, surprise_of_truth
 from vidworld.metrics.physics_iq import physics_iq
 from vidworld.schema import PhysicsConfig
 from vidworld.world import Scorer, World
 
+AT_ONCE = 8
+"""Clips of a part."""
 SHOWN = 4
 """Files of which the report shows a rollout."""
 ENLARGED = 4
 """Physics-IQ's masks lose what is narrower than 5 pixels, which at 64 px is much of what moves."""
 
 
-def measure_real(
-    bench: Bench, folder: Path, rollers: Sequence[World], surprised: Sequence[Scorer], config: PhysicsConfig
-) -> tuple[list[Value], list[dict[str, Any]]]:
-    """The values of the held-out clips, and what media.json says of some of their rollouts."""
-    source = RealClips(folder, "real", config.shape.num_frames, config.shape.width_px)
+def held_out(config: PhysicsConfig) -> RealClips:
+    """The held-out clips of the configuration's data set.
+
+    Raises:
+        UserError: it has none.
+    """
+    assert config.real is not None
+    source = RealClips(config.real, "real", config.shape.num_frames, config.shape.width_px)
     if not len(source):
-        raise UserError(f"{folder}: has no held-out clips (split real); ingest a folder with more videos")
-    mine = range(bench.accelerator.process_index, len(source), bench.accelerator.num_processes)
-    values: list[Value] = []
-    for number in mine:
-        values += _futures(bench, source, number, rollers)
-    shown: list[dict[str, Any]] = []
-    if bench.accelerator.is_main_process:
-        for kind in get_args(Kind):
-            quads = real_quads(source, kind, bench.context_frames, config.seed)
-            if not len(quads):
-                continue
-            encoded = EncodedQuads.of(bench, quads)
-            worlds = [
-                world for world in surprised if world.name != "constant_velocity"
-            ]  # it needs true tracks
-            matrices = {world.name: surprise_of(bench, world, encoded) for world in worlds}
-            matrices["truth"] = surprise_of_truth(bench, encoded)
-            for name, matrix in matrices.items():
-                values += measure_surprise(matrix, name, quads, "real", bench)
-        different = _one_a_file(source)[:SHOWN]
-        for number in different:
-            shown += save_rollouts(bench, rollers, source.clips([number]), "real video", config.out)
-    return values, shown
+        raise UserError(
+            f"{config.real}: has no held-out clips (split real); ingest a folder with more videos"
+        )
+    return source
+
+
+def real_parts(
+    config: PhysicsConfig, bench: Bench, rollers: Sequence[World], surprised: Sequence[Scorer], folder: Path
+) -> Iterator[Part]:
+    """Futures of the held-out clips, then surprise at each kind of quad of them."""
+    source = held_out(config)
+
+    def futures(numbers: range) -> Iterator[Value]:
+        for number in numbers:
+            yield from _futures(bench, source, number, without_tracks(rollers))
+
+    def surprises(kind: Kind) -> Iterator[Value]:
+        quads = real_quads(source, kind, bench.context_frames, config.seed)
+        if not len(quads):
+            return
+        encoded = EncodedQuads.of(bench, quads)
+        for world in without_tracks(surprised):
+            yield from measure_surprise(surprise_of(bench, world, encoded), world.name, quads, "real", bench)
+        yield from measure_surprise(surprise_of_truth(bench, encoded), "truth", quads, "real", bench)
+
+    for numbers in few(len(source), AT_ONCE):
+        yield Part(folder / f"real_{numbers[0]}.csv", partial(futures, numbers))
+    for kind in get_args(Kind):
+        yield Part(folder / f"real_surprise_{kind}.csv", partial(surprises, kind))
+
+
+def shown_real(config: PhysicsConfig, bench: Bench, rollers: Sequence[World]) -> list[dict[str, Any]]:
+    """What media.json says of rollouts of some held-out clips."""
+    source = held_out(config)
+    return [
+        entry
+        for number in _one_a_file(source)[:SHOWN]
+        for entry in save_rollouts(
+            bench, without_tracks(rollers), source.clips([number]), "real video", config.out
+        )
+    ]
+
+
+S = TypeVar("S", bound=Scorer)
+
+
+def without_tracks(worlds: Sequence[S]) -> list[S]:
+    """Those that need no true tracks, which real video does not have."""
+    return [world for world in worlds if world.name != "constant_velocity"]
 
 
 def _futures(bench: Bench, source: RealClips, number: int, rollers: Sequence[World]) -> list[Value]:

@@ -1,9 +1,8 @@
 """Surprise of worlds over quads: every future after its own past and after the other's."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from numpy import ndarray
@@ -86,21 +85,25 @@ def surprise_of_truth(bench: Bench, encoded: EncodedQuads) -> Matrix:
     return as_matrix(truth_surprise(torch.cat((a, a_b, b_a, b)), torch.cat((a, a, b, b))))
 
 
-def choose_levels(
-    bench: Bench, world: DiffusionWorld, quads: Sequence[EncodedQuads]
-) -> Float[ndarray, "law level"]:
-    """Accuracy of the diffusion world's surprise at each of its noise levels alone, law by law.
+def level_task(level: float) -> str:
+    """What the values at one noise level are called."""
+    return f"noise level {level:g}"
+
+
+def measure_levels(bench: Bench, world: DiffusionWorld, encoded: EncodedQuads) -> Iterator[Value]:
+    """Accuracy of the diffusion world's surprise at each of its noise levels alone, quad by quad.
 
     For a validation split: the levels are part of the metric, and choosing them on the test quads would flatter.
     """
-    accuracy = METRICS["surprise_accuracy"].function
-    table = []
-    for encoded in quads:
-        with bench.accelerator.autocast():
-            by_level = world.surprise_by_level(encoded.stacked(), bench.context_length, encoded.seeds(bench))
-        matrix = as_matrix(by_level)  # (quad, 2, 2, chunk, level)
-        table.append([accuracy(matrix[..., i]).mean() for i in range(matrix.shape[-1])])
-    return np.array(table)
+    accuracy = METRICS["surprise_accuracy"]
+    with bench.accelerator.autocast():
+        by_level = world.surprise_by_level(encoded.stacked(), bench.context_length, encoded.seeds(bench))
+    matrix = as_matrix(by_level)  # (quad, 2, 2, chunk, level)
+    for number, level in enumerate(world.levels):
+        place = (world.name, None, level_task(level), encoded.quads.law, "val", accuracy.name, accuracy.unit)
+        values = accuracy.function(matrix[..., number]).tolist()
+        for identity, value in zip(encoded.quads.identity, values, strict=True):
+            yield Value(*place, identity, value, bench.seed)
 
 
 def measure_surprise(matrix: Matrix, world: str, quads: Quads, split: str, bench: Bench) -> Iterator[Value]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
@@ -55,8 +55,9 @@ def cache_tokens(
     folder = prepare_folder(folder / hashlib.sha256(text.encode()).hexdigest()[:12])
     starts = range(0, config.clips, SHARD_CLIPS)
     paths = [folder / f"{start:09d}.safetensors" for start in starts]
-    missing = [pair for pair in zip(starts, paths, strict=True) if not pair[1].exists()]
-    mine = missing[accelerator.process_index :: accelerator.num_processes]
+    # Shares of all, not of the missing ones: another run may add some between one process' look and another's.
+    shares = list(zip(starts, paths, strict=True))[accelerator.process_index :: accelerator.num_processes]
+    mine = [(start, path) for start, path in shares if not _is_whole(path)]
     if mine:
         clips = Mixture(config)
         tokenizer = tokenizer.to(accelerator.device)
@@ -64,9 +65,11 @@ def cache_tokens(
         random.Random(os.getpid()).shuffle(mine)
         with tqdm(total=len(mine) * SHARD_CLIPS, desc="tokens", unit="clip", disable=None) as bar:
             for start, path in mine:
-                if path.exists():
+                if _is_whole(path):
                     bar.update(SHARD_CLIPS)
                     continue
+                if path.exists():
+                    print(f"{path}: is cut off or no tokens; made again", flush=True)
                 numbers = range(start, min(start + SHARD_CLIPS, config.clips))
                 _write_shard(path, _encode(tokenizer, clips, numbers, accelerator, bar))
     accelerator.wait_for_everyone()
@@ -89,6 +92,15 @@ def _encode(
             pieces.append(tokens.to("cpu", torch.bfloat16))
             bar.update(len(frames))
     return torch.cat(pieces)
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether the shard is there, as long as it says that it is."""
+    try:
+        with safe_open(str(path), framework="pt"):
+            return True
+    except (OSError, SafetensorError):
+        return False
 
 
 def _write_shard(path: Path, tokens: Tokens) -> None:

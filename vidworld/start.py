@@ -1,0 +1,153 @@
+"""How a training starts: at its first step, at that of its newest whole checkpoint, or not, as it is finished."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import InitProcessGroupKwargs, broadcast_object_list
+from diffusers.models.modeling_utils import ModelMixin
+from diffusers.training_utils import EMAModel
+
+from vidworld.checkpoint import load_checkpoint, newest_checkpoint, read_budget
+from vidworld.config import resolved
+from vidworld.errors import UserError
+from vidworld.optimiser import make_optimisers, make_schedule
+from vidworld.record import prepare_folder
+from vidworld.run import Run, Sources
+from vidworld.run_log import RunLog
+from vidworld.schema import AdoptConfig, TrainConfig
+from vidworld.spikes import Spikes
+from vidworld.state import State
+
+FREE = ("out", "tokenizer", "diffusion", "jepa", "log_every", "save_every", "keep", "timeout_s", "compile")
+"""Keys that a run may go on with other values of: they change no weight (which model is read is told by what it holds,
+not by where it lies)."""
+
+
+def is_finished(config: TrainConfig | AdoptConfig, sources: Sources | None = None) -> bool:
+    """Whether the run folder holds the model of this very configuration, which is then said.
+
+    Raises:
+        UserError: it holds one of another configuration, which is not to be lost.
+    """
+    if not (config.out / "model" / "budget.json").exists():
+        return False
+    budget = read_budget(config.out)
+    if differing := _differing(budget.get("config"), budget, config, sources or {}):
+        raise UserError(
+            f"{config.out}: holds a model made from another configuration: {', '.join(differing)}; "
+            "choose another out=FOLDER, or remove that one"
+        )
+    print(f"{config.out}: finished before, from the same configuration; nothing to do")
+    return True
+
+
+def begin(config: TrainConfig, network: ModelMixin, resume: bool, sources: Sources | None = None) -> Run:
+    """A run at its first step, or at that of the newest whole checkpoint in its folder.
+
+    Raises:
+        UserError: the folder cannot be written, its checkpoint is of another configuration, or `resume` is asked for
+            with nothing there.
+    """
+    accelerator = Accelerator(
+        mixed_precision=config.mixed_precision,
+        gradient_accumulation_steps=config.accumulation,
+        # A collective by itself waits longer: the watchdog, whose message says more, is to end it.
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(seconds=config.timeout_s + 60))],
+    )
+    shares = accelerator.num_processes * config.accumulation
+    if config.batch_clips % shares:
+        raise UserError(
+            f"batch_clips={config.batch_clips} does not divide into {accelerator.num_processes} processes x "
+            f"{config.accumulation} parts; choose a multiple of {shares}"
+        )
+    prepare_folder(config.out)
+    step, state = _state_to_resume(config, accelerator, resume, sources or {})
+    kind = type(network)
+    network = network.to(accelerator.device).train()
+    exact = torch.float32 if config.mixed_precision == "no" else torch.bfloat16
+    optimisers = make_optimisers(network, config.optimiser, exact)
+    schedules = [make_schedule(optimiser, config.optimiser, config.steps) for optimiser in optimisers]
+    model, *prepared = accelerator.prepare(network, *optimisers)
+    ema = EMAModel(
+        network.parameters(), decay=config.optimiser.ema_decay, use_ema_warmup=True, power=0.9, foreach=True
+    )
+    log = RunLog(
+        config.out,
+        config,
+        config.seed,
+        main=accelerator.is_main_process,
+        resumed_step=step if step else None,
+    )
+    run = Run(
+        config,
+        sources or {},
+        accelerator,
+        network,
+        model,
+        kind,
+        prepared,
+        schedules,
+        ema,
+        log,
+        Spikes(config.spikes),
+        step,
+    )
+    if state is not None:
+        run.restore(state)
+        accelerator.print(f"{config.out}: going on from step {step}")
+    return run
+
+
+def _state_to_resume(
+    config: TrainConfig, accelerator: Accelerator, resume: bool, sources: Sources
+) -> tuple[int, State | None]:
+    """The step to go on from and what was saved at it: that which the main process finds whole."""
+    found: list[tuple[int, Path] | None] = [None]
+    if accelerator.is_main_process:
+        found = [newest_checkpoint(config.out)]
+    (newest,) = broadcast_object_list(found)
+    if newest is None:
+        if resume:
+            raise UserError(
+                f"{config.out}: no checkpoint to resume from; leave out --resume to start a new run there"
+            )
+        return 0, None
+    step, path = newest
+    state = load_checkpoint(path)
+    saved = state.numbers
+    if differing := _differing(saved["config"], saved["sources"], config, sources):
+        raise UserError(
+            f"{path}: is of another configuration: {', '.join(differing)}; choose another out=FOLDER, or the "
+            "configuration in its config.yaml"
+        )
+    return step, state
+
+
+def _differing(
+    saved: Any,
+    saved_sources: Mapping[str, Any],
+    config: TrainConfig | AdoptConfig,
+    sources: Sources,
+) -> list[str]:
+    """Each key that matters and that was saved with another value, with both values."""
+    before, now = (
+        {k: v for k, v in _flat(c).items() if k.split(".")[0] not in FREE} for c in (saved, resolved(config))
+    )
+    before |= {f"the {name} that is read": saved_sources.get(name) for name in sources}
+    now |= {f"the {name} that is read": value for name, value in sources.items()}
+    return [
+        f"{key} ({before.get(key)}, now {now.get(key)})"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key)
+    ]
+
+
+def _flat(value: Any, above: str = "") -> dict[str, Any]:
+    """Every leaf of nested dicts by its dotted key."""
+    if not isinstance(value, dict):
+        return {above.removesuffix("."): value}
+    return {k: v for name, inner in value.items() for k, v in _flat(inner, f"{above}{name}.").items()}
