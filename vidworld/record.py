@@ -16,9 +16,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import numpy as np
-import torch
-
 from vidworld import __version__
 from vidworld.config import to_yaml
 from vidworld.errors import UserError
@@ -137,7 +134,7 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(inner) for inner in value]
-    if isinstance(value, (torch.Tensor, np.ndarray, np.generic)):
+    if hasattr(value, "tolist"):  # a tensor, or an array or number of numpy
         return _plain(value.tolist())
     if isinstance(value, Path):
         return str(value)
@@ -154,6 +151,8 @@ def provenance(seed: int, command: Sequence[str] | None = None) -> dict[str, Any
 
     `commit` and `dirty` are None where vidworld does not run from a git checkout.
     """
+    import torch
+
     commit, dirty = _checkout()
     device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     return {
