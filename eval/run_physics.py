@@ -19,13 +19,14 @@ from accelerate.utils import InitProcessGroupKwargs
 from vidworld.adapters.protocol import AdaptedWorld
 from vidworld.adapters.registry import adapted_worlds
 from vidworld.baselines import Blind, ConstantVelocity, CopyLast, FrameDifference
-from vidworld.checkpoint import load_model, read_budget
+from vidworld.checkpoint import load_model
 from vidworld.config import parse_command_line, resolved
 from vidworld.data.quads import quads
 from vidworld.data.real import RealClips
 from vidworld.data.scenarios import SCENARIOS
 from vidworld.data.simulated import SimulatedClips
 from vidworld.errors import run_script
+from vidworld.finished import read_budget
 from vidworld.harness.bench import Bench, Value
 from vidworld.harness.comparison import check_tokenizer, compare
 from vidworld.harness.generalisation import draws_of, generalisation_curves, write_draws

@@ -5,18 +5,11 @@ python train/adopt_tokenizer.py --config configs/base/adopt.yaml pretrained=FOLD
 
 import time
 
-from accelerate import Accelerator
-from tqdm import tqdm
-
-from vidworld.checkpoint import save_model
 from vidworld.config import parse_command_line, resolved
-from vidworld.data.mixture import Mixture
 from vidworld.errors import run_script
-from vidworld.optimiser import count_parameters
+from vidworld.finished import is_finished
 from vidworld.record import prepare_folder
 from vidworld.schema import AdoptConfig
-from vidworld.start import is_finished
-from vidworld.tokenizer.pretrained import PretrainedAutoencoder
 
 AT_ONCE = 8
 
@@ -25,6 +18,16 @@ def main() -> None:
     config, _ = parse_command_line(AdoptConfig, description=__doc__)
     if is_finished(config):
         return
+
+    # --- imported now: what is done, or wrong, was said without waiting for torch ---
+    from accelerate import Accelerator
+    from tqdm import tqdm
+
+    from vidworld.checkpoint import save_model
+    from vidworld.data.mixture import Mixture
+    from vidworld.optimiser import count_parameters
+    from vidworld.tokenizer.pretrained import PretrainedAutoencoder
+
     started_s = time.monotonic()
     tokenizer = PretrainedAutoencoder.adopt(config.pretrained)
     shape = config.data.shape

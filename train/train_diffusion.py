@@ -3,33 +3,38 @@
 accelerate launch train/train_diffusion.py --config configs/demo/diffusion.yaml [key=value ...]
 """
 
-import torch
-from accelerate.utils import set_seed
-
 from vidworld.config import parse_command_line
-from vidworld.data.mixture import batch_order
-from vidworld.data.noise import generators, normal, uniform
-from vidworld.data.threads import ahead
 from vidworld.errors import run_script
-from vidworld.models.dit import DiffusionTransformer
-from vidworld.models.flow import flow_loss, shifted
+from vidworld.finished import Sources, is_finished, tokenizer_in
 from vidworld.schema import DiffusionConfig
-from vidworld.start import begin, is_finished
-from vidworld.tokenizer.cache import cache_tokens
-from vidworld.tokenizer.tokenizer import load_tokenizer
 
 
 def main() -> None:
     config, arguments = parse_command_line(DiffusionConfig, description=__doc__)
-    tokenizer = load_tokenizer(config.tokenizer)
-    sources = {"tokenizer": tokenizer.fingerprint()}
-    if is_finished(config, sources):
-        return
+    sources = {"tokenizer": tokenizer_in(config.tokenizer)}
+    if not is_finished(config, sources):
+        train(config, sources, arguments.resume)
+
+
+def train(config: DiffusionConfig, sources: Sources, resume: bool) -> None:
+    # imported now: what is done, or wrong, was said without waiting for torch
+    import torch
+    from accelerate.utils import set_seed
+
+    from vidworld.data.mixture import batch_order
+    from vidworld.data.noise import generators, normal, uniform
+    from vidworld.data.threads import ahead
+    from vidworld.models.dit import DiffusionTransformer
+    from vidworld.models.flow import flow_loss, shifted
+    from vidworld.start import begin
+    from vidworld.tokenizer.cache import cache_tokens
+    from vidworld.tokenizer.tokenizer import load_tokenizer
 
     # --- network, cached tokens, and where an earlier run left off ---
+    tokenizer = load_tokenizer(config.tokenizer)
     set_seed(config.seed)
     network = DiffusionTransformer(tokenizer.channels, **vars(config.model))
-    run = begin(config, network, arguments.resume, sources)
+    run = begin(config, network, resume, sources)
     accelerator = run.accelerator
     cache = cache_tokens(tokenizer, config.data, config.tokenizer / "tokens", accelerator)
 

@@ -11,11 +11,12 @@ from vidworld.config import parse_command_line
 from vidworld.data.mixture import batch_order
 from vidworld.data.threads import ahead
 from vidworld.errors import run_script
+from vidworld.finished import is_finished
 from vidworld.harness.comparison import check_tokenizer
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.flow_map import flow_map_loss, flow_map_of
 from vidworld.schema import FewStepConfig
-from vidworld.start import begin, is_finished
+from vidworld.start import begin
 from vidworld.tokenizer.autoencoder import fingerprint_of
 from vidworld.tokenizer.cache import cache_tokens
 from vidworld.tokenizer.tokenizer import load_tokenizer

@@ -5,31 +5,36 @@ accelerate launch train/train_jepa.py --config configs/demo/jepa.yaml [key=value
 
 from collections.abc import Mapping
 
-import torch
-from accelerate.utils import set_seed
-
 from vidworld.config import parse_command_line
-from vidworld.data.mixture import batch_order
-from vidworld.data.threads import ahead
 from vidworld.errors import UserError, run_script
-from vidworld.models.jepa import JointEmbeddingPredictor
+from vidworld.finished import Sources, is_finished, tokenizer_in
 from vidworld.schema import JepaConfig
-from vidworld.start import begin, is_finished
-from vidworld.tokenizer.cache import cache_tokens
-from vidworld.tokenizer.tokenizer import load_tokenizer
 
 
 def main() -> None:
     config, arguments = parse_command_line(JepaConfig, description=__doc__)
-    tokenizer = load_tokenizer(config.tokenizer)
-    sources = {"tokenizer": tokenizer.fingerprint()}
-    if is_finished(config, sources):
-        return
+    sources = {"tokenizer": tokenizer_in(config.tokenizer)}
+    if not is_finished(config, sources):
+        train(config, sources, arguments.resume)
+
+
+def train(config: JepaConfig, sources: Sources, resume: bool) -> None:
+    # imported now: what is done, or wrong, was said without waiting for torch
+    import torch
+    from accelerate.utils import set_seed
+
+    from vidworld.data.mixture import batch_order
+    from vidworld.data.threads import ahead
+    from vidworld.models.jepa import JointEmbeddingPredictor
+    from vidworld.start import begin
+    from vidworld.tokenizer.cache import cache_tokens
+    from vidworld.tokenizer.tokenizer import load_tokenizer
 
     # --- network, cached tokens, and where an earlier run left off ---
+    tokenizer = load_tokenizer(config.tokenizer)
     set_seed(config.seed)
     network = JointEmbeddingPredictor(tokenizer.channels, **vars(config.model))
-    run = begin(config, network, arguments.resume, sources)
+    run = begin(config, network, resume, sources)
     accelerator = run.accelerator
     cache = cache_tokens(tokenizer, config.data, config.tokenizer / "tokens", accelerator)
 

@@ -3,33 +3,39 @@
 accelerate launch train/train_readout.py --config configs/demo/readout.yaml [key=value ...]
 """
 
-import torch
-import torch.nn.functional as F
-from accelerate.utils import set_seed
-
-from vidworld.checkpoint import load_model
 from vidworld.config import parse_command_line
-from vidworld.data.clip import Tracks
-from vidworld.data.mixture import batch_order
-from vidworld.data.simulated import SimulatedClips
-from vidworld.data.threads import ahead
 from vidworld.errors import run_script
-from vidworld.models.jepa import JointEmbeddingPredictor
-from vidworld.readout import Probe, probe_loss, shows
+from vidworld.finished import Sources, is_finished, tokenizer_in
 from vidworld.schema import ReadoutConfig
-from vidworld.start import begin, is_finished
-from vidworld.tokenizer.tokenizer import load_tokenizer
 
 
 def main() -> None:
     config, arguments = parse_command_line(ReadoutConfig, description=__doc__)
-    tokenizer = load_tokenizer(config.tokenizer)
-    jepa = None if config.jepa is None else load_model(JointEmbeddingPredictor, config.jepa)
-    sources = {"tokenizer": tokenizer.fingerprint(), "jepa": None if jepa is None else str(config.jepa)}
-    if is_finished(config, sources):
-        return
+    jepa_name = None if config.jepa is None else str(config.jepa)
+    sources = {"tokenizer": tokenizer_in(config.tokenizer), "jepa": jepa_name}
+    if not is_finished(config, sources):
+        train(config, sources, arguments.resume)
+
+
+def train(config: ReadoutConfig, sources: Sources, resume: bool) -> None:
+    # imported now: what is done, or wrong, was said without waiting for torch
+    import torch
+    import torch.nn.functional as F
+    from accelerate.utils import set_seed
+
+    from vidworld.checkpoint import load_model
+    from vidworld.data.clip import Tracks
+    from vidworld.data.mixture import batch_order
+    from vidworld.data.simulated import SimulatedClips
+    from vidworld.data.threads import ahead
+    from vidworld.models.jepa import JointEmbeddingPredictor
+    from vidworld.readout import Probe, probe_loss, shows
+    from vidworld.start import begin
+    from vidworld.tokenizer.tokenizer import load_tokenizer
 
     # --- network, clips with their true tracks, and where an earlier run left off ---
+    tokenizer = load_tokenizer(config.tokenizer)
+    jepa = None if config.jepa is None else load_model(JointEmbeddingPredictor, config.jepa)
     shape, data = config.data.shape, config.data
     grid = tokenizer.grid_of(shape.num_frames, shape.height_px, shape.width_px)
     channels = tokenizer.channels if jepa is None else jepa.embedding_channels
@@ -43,7 +49,7 @@ def main() -> None:
         config.depth,
         decodes=jepa is not None,
     )
-    run = begin(config, network, arguments.resume, sources)
+    run = begin(config, network, resume, sources)
     accelerator = run.accelerator
     device = accelerator.device
     tokenizer, jepa = tokenizer.to(device), None if jepa is None else jepa.to(device)

@@ -3,23 +3,28 @@
 accelerate launch train/train_tokenizer.py --config configs/demo/tokenizer.yaml [key=value ...]
 """
 
-import torch
-from accelerate.utils import set_seed
-
 from vidworld.config import parse_command_line
-from vidworld.data.mixture import Mixture, batch_order
-from vidworld.data.noise import generators, normal
-from vidworld.data.threads import ahead
 from vidworld.errors import run_script
+from vidworld.finished import is_finished
 from vidworld.schema import TokenizerConfig
-from vidworld.start import begin, is_finished
-from vidworld.tokenizer.autoencoder import Autoencoder
 
 
 def main() -> None:
     config, arguments = parse_command_line(TokenizerConfig, description=__doc__)
-    if is_finished(config):
-        return
+    if not is_finished(config):
+        train(config, arguments.resume)
+
+
+def train(config: TokenizerConfig, resume: bool) -> None:
+    # imported now: what is done, or wrong, was said without waiting for torch
+    import torch
+    from accelerate.utils import set_seed
+
+    from vidworld.data.mixture import Mixture, batch_order
+    from vidworld.data.noise import generators, normal
+    from vidworld.data.threads import ahead
+    from vidworld.start import begin
+    from vidworld.tokenizer.autoencoder import Autoencoder
 
     # --- clips, network, and where an earlier run left off ---
     set_seed(config.seed)
@@ -30,7 +35,7 @@ def main() -> None:
         grid=(shape.height_px // config.model.patch_size[1], shape.width_px // config.model.patch_size[2]),
     )
     network.fit_components(clips.frames(range(min(256, len(clips)))))
-    run = begin(config, network, arguments.resume)
+    run = begin(config, network, resume)
     accelerator = run.accelerator
 
     grid = network.grid_of(shape.num_frames, shape.height_px, shape.width_px)

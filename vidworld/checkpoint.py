@@ -204,15 +204,6 @@ def load_model(kind: type[M], run_folder: Path) -> M:
     return model.eval()
 
 
-def read_budget(run_folder: Path) -> dict[str, object]:
-    """What the finished model of a run folder cost, and from which tokenizer and configuration it came."""
-    path = run_folder / "model" / "budget.json"
-    if not path.exists():
-        raise UserError(f"{run_folder}: no finished model there; train it first, or name another run folder")
-    budget: dict[str, object] = read_json(path)
-    return budget
-
-
 # --- folders that are whole or not there -------------------------------------------------------------------
 
 

@@ -15,9 +15,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
 from vidworld import __version__
 from vidworld.errors import UserError
 
@@ -147,7 +144,7 @@ def plain(value: Any) -> Any:
         return {str(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(inner) for inner in value]
-    if isinstance(value, (torch.Tensor, np.ndarray, np.generic)):
+    if hasattr(value, "tolist"):  # a tensor, or an array or number of numpy
         return plain(value.tolist())
     if isinstance(value, Path):
         return str(value)
@@ -164,6 +161,8 @@ def provenance(seed: int, command: Sequence[str] | None = None) -> dict[str, Any
 
     `commit` and `dirty` are None where vidworld does not run from a git checkout.
     """
+    import torch
+
     commit, dirty = _checkout()
     device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     return {

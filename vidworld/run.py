@@ -21,6 +21,7 @@ from vidworld.checkpoint import CheckpointWriter, save_checkpoint, save_model
 from vidworld.compiling import compile_blocks
 from vidworld.config import resolved
 from vidworld.errors import UserError
+from vidworld.finished import Sources
 from vidworld.interruption import EXIT_CODE, Interruption
 from vidworld.optimiser import count_parameters
 from vidworld.run_log import RunLog
@@ -30,8 +31,6 @@ from vidworld.spikes import Spikes, keep_batch
 from vidworld.state import State, averages, restore, state_of
 from vidworld.watchdog import Heartbeat, Watchdog
 
-Sources = Mapping[str, str | None]
-"""The models that a training reads, by name, each told by what it holds."""
 Batch = tuple[Any, ...]
 """Tensors, or anything with `at`, of which each clip of the batch has one."""
 

@@ -1,9 +1,7 @@
-"""How a training starts: at its first step, at that of its newest whole checkpoint, or not, as it is finished."""
+"""How a training starts: at its first step, or at that of its newest whole checkpoint."""
 
-from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -11,38 +9,16 @@ from accelerate.utils import InitProcessGroupKwargs, broadcast_object_list
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.training_utils import EMAModel
 
-from vidworld.checkpoint import load_checkpoint, newest_checkpoint, read_budget
-from vidworld.config import resolved
+from vidworld.checkpoint import load_checkpoint, newest_checkpoint
 from vidworld.errors import UserError
+from vidworld.finished import Sources, differing
 from vidworld.optimiser import make_optimisers, make_schedule
 from vidworld.record import prepare_folder
-from vidworld.run import Run, Sources
+from vidworld.run import Run
 from vidworld.run_log import RunLog
-from vidworld.schema import AdoptConfig, TrainConfig
+from vidworld.schema import TrainConfig
 from vidworld.spikes import Spikes
 from vidworld.state import State
-
-FREE = ("out", "tokenizer", "diffusion", "jepa", "log_every", "save_every", "keep", "timeout_s", "compile")
-"""Keys that a run may go on with other values of: they change no weight (which model is read is told by what it holds,
-not by where it lies)."""
-
-
-def is_finished(config: TrainConfig | AdoptConfig, sources: Sources | None = None) -> bool:
-    """Whether the run folder holds the model of this very configuration, which is then said.
-
-    Raises:
-        UserError: it holds one of another configuration, which is not to be lost.
-    """
-    if not (config.out / "model" / "budget.json").exists():
-        return False
-    budget = read_budget(config.out)
-    if differing := _differing(budget.get("config"), budget, config, sources or {}):
-        raise UserError(
-            f"{config.out}: holds a model made from another configuration: {', '.join(differing)}; "
-            "choose another out=FOLDER, or remove that one"
-        )
-    print(f"{config.out}: finished before, from the same configuration; nothing to do")
-    return True
 
 
 def begin(config: TrainConfig, network: ModelMixin, resume: bool, sources: Sources | None = None) -> Run:
@@ -119,35 +95,9 @@ def _state_to_resume(
     step, path = newest
     state = load_checkpoint(path)
     saved = state.numbers
-    if differing := _differing(saved["config"], saved["sources"], config, sources):
+    if changed := differing(saved["config"], saved["sources"], config, sources):
         raise UserError(
-            f"{path}: is of another configuration: {', '.join(differing)}; choose another out=FOLDER, or the "
+            f"{path}: is of another configuration: {', '.join(changed)}; choose another out=FOLDER, or the "
             "configuration in its config.yaml"
         )
     return step, state
-
-
-def _differing(
-    saved: Any,
-    saved_sources: Mapping[str, Any],
-    config: TrainConfig | AdoptConfig,
-    sources: Sources,
-) -> list[str]:
-    """Each key that matters and that was saved with another value, with both values."""
-    before, now = (
-        {k: v for k, v in _flat(c).items() if k.split(".")[0] not in FREE} for c in (saved, resolved(config))
-    )
-    before |= {f"the {name} that is read": saved_sources.get(name) for name in sources}
-    now |= {f"the {name} that is read": value for name, value in sources.items()}
-    return [
-        f"{key} ({before.get(key)}, now {now.get(key)})"
-        for key in sorted(before.keys() | now.keys())
-        if before.get(key) != now.get(key)
-    ]
-
-
-def _flat(value: Any, above: str = "") -> dict[str, Any]:
-    """Every leaf of nested dicts by its dotted key."""
-    if not isinstance(value, dict):
-        return {above.removesuffix("."): value}
-    return {k: v for name, inner in value.items() for k, v in _flat(inner, f"{above}{name}.").items()}

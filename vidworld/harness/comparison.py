@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vidworld.checkpoint import read_budget
 from vidworld.errors import UserError
+from vidworld.finished import read_budget
 
 TOLERANCES = {"parameters": 0.05, "training_flops": 0.05}
 """Share by which these may differ."""

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vidworld.checkpoint import read_budget
 from vidworld.errors import UserError
+from vidworld.finished import read_budget
 from vidworld.harness.bench import Value
 from vidworld.harness.report_files import STAGES
 from vidworld.harness.results import read_per_clip, read_results, write_results

@@ -1,5 +1,7 @@
 """Times and peak memories of jobs that are measured in turn, so that what the machine does besides meets all alike."""
 
+import ctypes
+import gc
 import os
 import statistics
 import time
@@ -44,12 +46,26 @@ def peak_mb(job: Job) -> float | None:
         job()
         return (torch.accelerator.max_memory_allocated() - before) / 1e6
     try:
+        _give_back()
         Path(f"/proc/{os.getpid()}/clear_refs").write_text("5")  # proc(5): resets the peak
         resident_mb = _status_mb("VmRSS")
         job()
-        return _status_mb("VmHWM") - resident_mb
+        return max(_status_mb("VmHWM") - resident_mb, 0.0)  # the kernel counts to some hundred kB
     except OSError:
         return None
+
+
+def _give_back() -> None:
+    """Nothing; freed memory goes back to the system, or a job that takes it again would seem to take none.
+
+    Raises:
+        OSError: the C library (another than glibc) has no way to say so.
+    """
+    gc.collect()
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except AttributeError as error:
+        raise OSError("malloc_trim: not there") from error
 
 
 def _status_mb(name: str) -> float:
