@@ -34,6 +34,8 @@ def train(config: DiffusionConfig, sources: Sources, resume: bool) -> None:
     tokenizer = load_tokenizer(config.tokenizer)
     set_seed(config.seed)
     network = DiffusionTransformer(tokenizer.channels, **vars(config.model))
+    if config.gradient_checkpointing:
+        network.enable_gradient_checkpointing()
     run = begin(config, network, resume, sources)
     accelerator = run.accelerator
     cache = cache_tokens(tokenizer, config.data, config.tokenizer / "tokens", accelerator)

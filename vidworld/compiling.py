@@ -5,14 +5,14 @@ from accelerate import Accelerator
 from diffusers.models.modeling_utils import ModelMixin
 
 
-def compile_blocks(network: ModelMixin, accelerator: Accelerator) -> None:
+def compile_blocks(network: ModelMixin, accelerator: Accelerator, mode: str = "default") -> None:
     """Compiles one transformer block for all of a kind, a fraction of the time that a whole network takes.
 
     Where nothing can be compiled, that is said and the blocks stay as they are.
     """
     reason = why_not_compile(accelerator.device)
     if reason is None:
-        network.compile_repeated_blocks()
+        network.compile_repeated_blocks(mode=mode)
     else:
         accelerator.print(f"compile: not possible here, going on without ({reason})")
 

@@ -9,7 +9,10 @@ from vidworld.errors import UserError
 from vidworld.record import read_json
 from vidworld.schema import AdoptConfig, TrainConfig
 
-FREE = ("out", "tokenizer", "diffusion", "jepa", "log_every", "save_every", "keep", "timeout_s", "compile")
+FREE = (
+    *("out", "tokenizer", "diffusion", "jepa", "log_every", "save_every", "keep", "timeout_s"),
+    *("compile", "compile_mode", "gradient_checkpointing"),
+)
 """Keys that a run may go on with other values of: they change no weight (which model is read is told by what it holds,
 not by where it lies)."""
 

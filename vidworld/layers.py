@@ -5,12 +5,15 @@ earlier chunks. Attention runs chunk by chunk over slices, so it needs no mask, 
 see, and takes a memory of earlier chunks in the same way as it takes the chunks of its own input.
 """
 
+from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from diffusers.models.attention_dispatch import AttentionBackendName, dispatch_attention_fn
+from diffusers.models.modeling_utils import ModelMixin
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -157,6 +160,13 @@ class Block(nn.Module):
         attended, memory = self.attention(torch.addcmul(shift_a, norm(x), scale_a), rotary, memory)
         x = torch.addcmul(x, gate_a, attended)
         return torch.addcmul(x, gate_m, self.mlp(torch.addcmul(shift_m, norm(x), scale_m))), memory
+
+
+def checkpointed(network: ModelMixin, block: nn.Module) -> Callable[..., tuple[Stream, Memory]]:
+    """The block; where the network's gradient checkpointing is on, one that is computed again for the gradient."""
+    if network.gradient_checkpointing and torch.is_grad_enabled():
+        return partial(network._gradient_checkpointing_func, block)  # type: ignore[arg-type,misc]
+    return block
 
 
 def initialise(module: nn.Module, depth: int) -> None:

@@ -94,7 +94,7 @@ class Run:
             SystemExit: with code 75, after saving, where any process was asked to stop.
         """
         if self.config.compile:
-            compile_blocks(self.network, self.accelerator)
+            compile_blocks(self.network, self.accelerator, self.config.compile_mode)
         bar = tqdm(
             range(self.step, self.config.steps),
             initial=self.step,

@@ -101,6 +101,11 @@ class TrainConfig:
     the regulariser of a JEPA (model.target vcreg or sigreg), which takes its statistics of one part at a time."""
     mixed_precision: Literal["no", "bf16", "fp16"] = "bf16"
     compile: bool = False
+    """Transformer blocks are compiled, after which a step costs half on a CPU."""
+    compile_mode: Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"] = (
+        "default"
+    )
+    """That of torch.compile; `reduce-overhead` records CUDA graphs."""
     log_every: Positive = 20
     save_every: Positive = 500
     keep: KeepConfig = KeepConfig()
@@ -162,6 +167,8 @@ class DiffusionConfig(TrainConfig):
     tokenizer: Path
     """The run folder of the tokenizer."""
     model: DiffusionModel = DiffusionModel()
+    gradient_checkpointing: bool = False
+    """Blocks are computed again for the gradient instead of kept: less memory for a third more work."""
     shift: PositiveFloat = 8.0
     """How far training noise leans to the noisy end (1: evenly spread)."""
 
@@ -199,6 +206,8 @@ class JepaConfig(TrainConfig):
     tokenizer: Path
     """The run folder of the tokenizer."""
     model: JepaModel = JepaModel()
+    gradient_checkpointing: bool = False
+    """Blocks are computed again for the gradient instead of kept: less memory for a third more work."""
     target_decay: Share = 0.998
     """How slowly the target encoder follows, in mode ema."""
     collapse_deviation: Share = 0.2

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from vidworld.layers import Rotary, attend
+from vidworld.layers import Block, Rotary, attend
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.jepa import JointEmbeddingPredictor
 
@@ -153,3 +153,25 @@ def test_both_worlds_have_the_same_number_of_parameters_to_five_per_cent():
         for kind in (DiffusionTransformer, JointEmbeddingPredictor)
     ]
     assert abs(sizes[0] - sizes[1]) < 0.05 * max(sizes)
+
+
+@pytest.mark.parametrize("kind", [DiffusionTransformer, JointEmbeddingPredictor])
+def test_checkpointed_blocks_give_the_same_gradients_and_run_once_more(kind, tokens, noisy, level):
+    """Blocks whose results are kept run once a step, those that are computed again twice."""
+    network = random_weights(kind(**SMALL))
+    runs = []
+    blocks = [module for module in network.modules() if isinstance(module, Block)]
+    for block in blocks:
+        block.register_forward_pre_hook(lambda *_: runs.append(1))
+
+    def gradients():
+        given = (noisy, level, tokens[:, :3]) if kind is DiffusionTransformer else (tokens,)
+        network.zero_grad()
+        network(*given)[0].square().mean().backward()
+        return [parameter.grad for parameter in network.parameters()]
+
+    kept = gradients()
+    assert len(runs) == len(blocks)
+    network.enable_gradient_checkpointing()
+    assert all(torch.equal(a, b) for a, b in zip(gradients(), kept, strict=True))
+    assert len(runs) == 3 * len(blocks)

@@ -7,7 +7,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vidworld.layers import Block, Memory, Rotary, initialise, norm
+from vidworld.layers import Block, Memory, Rotary, checkpointed, initialise, norm
 from vidworld.shapes import Tokens
 
 CHANGE = 0.3
@@ -22,6 +22,7 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
     level for each chunk as in diffusion forcing (arXiv 2407.01392).
     """
 
+    _supports_gradient_checkpointing = True
     _repeated_blocks = ["Block"]  # noqa: RUF012  (diffusers reads it; its own classes have it so)
 
     @register_to_config
@@ -37,7 +38,7 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         flow_map: bool = False,
     ) -> None:
         super().__init__()
-        self.heads, self.flow_map = heads, flow_map
+        self.heads, self.flow_map, self.gradient_checkpointing = heads, flow_map, False
         self.embed = nn.Linear(channels, width)
         self.embed_previous = nn.Linear(channels, width, bias=False)
         self.embed_action = nn.Linear(action_channels, width, bias=False) if action_channels else None
@@ -114,7 +115,8 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         for i, block in enumerate(self.blocks):
             own = (modulation[..., :6, :] + self.block_modulation[i].to(x.dtype)).unbind(dim=-2)
             shifted = (own[0], 1 + own[1], own[2], own[3], 1 + own[4], own[5])
-            x, memory = block(x, rotary, shifted, None if memories is None else memories[i])
+            run = checkpointed(self, block)
+            x, memory = run(x, rotary, shifted, None if memories is None else memories[i])
             seen.append(memory)
         shift, scale = modulation[..., 6:, :].unbind(dim=-2)
         change = self.head(torch.addcmul(shift, norm(x), 1 + scale)).view(noisy.shape)

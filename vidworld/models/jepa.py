@@ -10,7 +10,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vidworld.layers import Block, Memory, Rotary, initialise, norm
+from vidworld.layers import Block, Memory, Rotary, checkpointed, initialise, norm
 from vidworld.models.regularisers import sketched_gaussian, variance_covariance
 from vidworld.shapes import Embeddings, Tokens
 
@@ -44,6 +44,7 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
     are fed back for a rollout, in the first mode through the encoder and in the others into the predictor.
     """
 
+    _supports_gradient_checkpointing = True
     _repeated_blocks = ["Block"]  # noqa: RUF012  (diffusers reads it; its own classes have it so)
 
     @register_to_config
@@ -61,6 +62,7 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         self.heads, self.target, self.regulariser_weight = heads, target, regulariser_weight
+        self.gradient_checkpointing = False
         self.embedding_channels = channels if target == "frozen" else width
 
         def blocks(depth: int) -> nn.ModuleList:
@@ -162,6 +164,7 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         rotary = Rotary.of(first, (x.shape[1], *grid), x.shape[-1] // self.heads, like=x)
         remembered = []
         for i, block in enumerate(blocks):
-            x, memory = block(x, rotary, memory=None if memories is None else memories[i])
+            run = checkpointed(self, block)
+            x, memory = run(x, rotary, None, None if memories is None else memories[i])
             remembered.append(memory)
         return x, remembered
