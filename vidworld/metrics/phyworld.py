@@ -15,10 +15,9 @@ Quirks, kept:
 - momentum and energy errors are not divided by anything.
 
 Measured with our simulation of its settings at 256 px: 0.0101 ± 0.0002 for uniform motion (published 0.0099),
-0.0207 ± 0.0001 for the parabola (published 0.0210), and for collisions, with the radii and speeds that its
-evaluation draws and after H.264, through which its pictures go, 0.0108 and 0.0112 ± 0.0003 in two draws of the
-starting places (published 0.0117). Before it they stand at 0.0098 and 0.0101: the few frames after a contact do not
-average out what compression does to the edges, as those of uniform motion do (0.0100).
+0.0207 ± 0.0001 for the parabola (published 0.0210), and 0.0116 ± 0.0004 for collisions (published 0.0117) with its grid
+of scenes, its soft edges and its two compressions, without which it is 0.0102: the few frames after a contact do not
+average out what compression does to an edge, as those of uniform motion do (DECISIONS.md, 2026-11-22).
 """
 
 from typing import NamedTuple
