@@ -32,7 +32,7 @@ from vidworld.harness.comparison import check_tokenizer, compare
 from vidworld.harness.generalisation import draws_of, generalisation_curves, write_draws
 from vidworld.harness.media import save_quads, save_rollouts
 from vidworld.harness.parts import Part, few, measure, origin, parts_folder, values_of
-from vidworld.harness.real import real_parts, shown_real
+from vidworld.harness.real import held_out, real_parts, shown_real
 from vidworld.harness.report_words import WORLDS
 from vidworld.harness.results import write_results
 from vidworld.harness.rollouts import measure_rollouts
@@ -84,7 +84,8 @@ def main() -> None:
     diffusion, jepa, untrained, others = load_worlds(config, bench)
     rollers = [diffusion, jepa, CopyLast(tokenizer), ConstantVelocity(tokenizer), *others.predicting]
     surprised = [*rollers[:4], *untrained, FrameDifference(), Blind(), *others.surprised]
-    kept = parts_folder(config.out, [inputs, others.origins])
+    real = None if config.real is None else held_out(config)
+    kept = parts_folder(config.out, [inputs, others.origins, real and real.identity])
 
     # --- the diffusion world's noise levels, chosen on a validation split ---
     of_levels = list(level_parts(config, bench, diffusion, kept))
@@ -98,14 +99,14 @@ def main() -> None:
     # What was never trained is a control of the quads that make the headline.
     scorers = {"id": surprised, "ood": [world for world in surprised if world not in untrained]}
     parts = [*rollout_parts(config, bench, rollers, kept), *surprise_parts(config, bench, scorers, kept)]
-    if config.real is not None:
-        parts += real_parts(config, bench, rollers, surprised, kept)
+    if real is not None:
+        parts += real_parts(bench, real, rollers, surprised, kept)
     measure(parts, accelerator, "physics")
 
     # --- from all parts to files ---
     if accelerator.is_main_process:
         values = values_of(parts)
-        media = shown(config, bench, rollers) | {"curves": [level_curves(config, table)]}
+        media = shown(config, bench, rollers, real) | {"curves": [level_curves(config, table)]}
         comparison = compare({"diffusion": config.diffusion, "jepa": config.jepa}) | {"inputs": inputs}
         comparison |= {"jepa_target": jepa.network.target, "diffusion_level": config.levels[best]}
         comparison["tried"] = resolved(config)["tried"]
@@ -287,14 +288,16 @@ def levels_table(config: PhysicsConfig, values: Iterable[Value]) -> np.ndarray:
 # --- what the report shows ---
 
 
-def shown(config: PhysicsConfig, bench: Bench, rollers: Sequence[World]) -> dict[str, Any]:
+def shown(
+    config: PhysicsConfig, bench: Bench, rollers: Sequence[World], real: RealClips | None
+) -> dict[str, Any]:
     """What media.json says of some rollouts and some quads."""
     rollouts = []
     for scenario in config.scenarios:
         clips = simulated(config, scenario, "id").clips(range(min(config.shown, config.clips)))
         rollouts += save_rollouts(bench, rollers, clips, scenario, config.out)
-    if config.real is not None:
-        rollouts += shown_real(config, bench, rollers)
+    if real is not None:
+        rollouts += shown_real(bench, real, rollers, config.out)
     of_quads = []
     for law in config.laws:
         few_quads = range(min(config.shown, count_of_quads(config, law, "id")))

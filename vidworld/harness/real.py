@@ -44,17 +44,16 @@ def held_out(config: PhysicsConfig) -> RealClips:
 
 
 def real_parts(
-    config: PhysicsConfig, bench: Bench, rollers: Sequence[World], surprised: Sequence[Scorer], folder: Path
+    bench: Bench, source: RealClips, rollers: Sequence[World], surprised: Sequence[Scorer], folder: Path
 ) -> Iterator[Part]:
     """Futures of the held-out clips, then surprise at each kind of quad of them."""
-    source = held_out(config)
 
     def futures(numbers: range) -> Iterator[Value]:
         for number in numbers:
             yield from _futures(bench, source, number, without_tracks(rollers))
 
     def surprises(kind: Kind) -> Iterator[Value]:
-        quads = real_quads(source, kind, bench.context_frames, config.seed)
+        quads = real_quads(source, kind, bench.context_frames, bench.seed)
         if not len(quads):
             return
         encoded = EncodedQuads.of(bench, quads)
@@ -68,15 +67,15 @@ def real_parts(
         yield Part(folder / f"real_surprise_{kind}.csv", partial(surprises, kind))
 
 
-def shown_real(config: PhysicsConfig, bench: Bench, rollers: Sequence[World]) -> list[dict[str, Any]]:
+def shown_real(
+    bench: Bench, source: RealClips, rollers: Sequence[World], folder: Path
+) -> list[dict[str, Any]]:
     """What media.json says of rollouts of some held-out clips."""
-    source = held_out(config)
+    worlds = without_tracks(rollers)
     return [
         entry
         for number in _one_a_file(source)[:SHOWN]
-        for entry in save_rollouts(
-            bench, without_tracks(rollers), source.clips([number]), "real video", config.out
-        )
+        for entry in save_rollouts(bench, worlds, source.clips([number]), "real video", folder)
     ]
 
 
