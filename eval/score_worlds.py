@@ -6,10 +6,8 @@ A run that was stopped goes on where it was.
 """
 
 import argparse
-import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,11 +22,12 @@ from vidworld.data.quads import quads
 from vidworld.data.simulated import SimulatedClips
 from vidworld.errors import UserError, run_script
 from vidworld.harness.bench import Bench, Value
-from vidworld.harness.parts import Parts, state_of
+from vidworld.harness.parts import Parts
 from vidworld.harness.report_words import WORLDS
 from vidworld.harness.results import write_results
 from vidworld.harness.rollouts import measure_references, measure_worlds
 from vidworld.harness.surprises import EncodedQuads, measure_surprise, surprise_of, surprise_of_truth
+from vidworld.harness.worlds import origin_of
 from vidworld.record import prepare_folder
 from vidworld.schema import ScoreConfig
 from vidworld.tokenizer.frames import FrameTokenizer
@@ -69,9 +68,7 @@ def main() -> None:
     same = {k: v for k, v in resolved(config).items() if k not in ("out", "worlds", "at_once")}
     kept = {REFERENCES: Parts.of(config.out, same)}
     for world, text in zip(worlds, texts, strict=True):
-        spec = parse(text)
-        origin = inspect.getfile(type(world.model)) if spec.kind == "python" else spec.path
-        kept[world.name] = Parts.of(config.out, [same, spec, state_of(Path(origin))])
+        kept[world.name] = Parts.of(config.out, [same, parse(text), origin_of(text, world)])
     parts = [
         *parts_of(config, bench, None),
         *(part for world in worlds for part in parts_of(config, bench, world)),

@@ -12,6 +12,7 @@ from jaxtyping import UInt8
 
 from vidworld.data.clip import Clips
 from vidworld.data.decode import Unreadable, open_video, read
+from vidworld.data.source import Source
 from vidworld.errors import UserError
 
 MOST_NAMED = 20
@@ -156,15 +157,20 @@ def plain_film(entry: Entry) -> tuple[Film, float]:
         if not pictures:
             raise Unreadable("holds no picture")
         return np.stack(pictures).astype(np.uint8), float("nan")
-    return film_of(entry.video)
+    return film_of(Source(entry.video))
 
 
-def film_of(path: Path) -> tuple[Film, float]:
-    """All frames of a video file at its own size, and their average rate. Raises: Unreadable, OSError."""
-    video = open_video(path)
-    frames = np.concatenate([piece.frames for piece in read(video, min(video.height_px, video.width_px))])
-    span = float(video.times_s[-1] - video.times_s[0])
-    return frames, (len(video.times_s) - 1) / span if span > 0 else float("nan")
+def film_of(source: Source) -> tuple[Film, float]:
+    """All frames of a video at its own size, and their average rate. Raises: Unreadable, OSError."""
+    with source.opened() as path:
+        video = open_video(path)
+        mine = source.frames(video.times_s)
+        pieces = [piece.only(mine) for piece in read(video, min(video.height_px, video.width_px))]
+    times = video.times_s[mine.start : mine.stop]
+    span = float(times[-1] - times[0])
+    return np.concatenate([piece.frames for piece in pieces]), (len(times) - 1) / span if span > 0 else float(
+        "nan"
+    )
 
 
 def numbered(folder: Path, pattern: str) -> dict[int, Path]:
