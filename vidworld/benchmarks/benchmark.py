@@ -143,16 +143,19 @@ def windows_of(clip: Clips, length: int, stride: int) -> Clips:
 
 
 def plain_film(entry: Entry) -> tuple[Film, float]:
-    """The frames of a film, or of a folder of pictures in the order of their names, and their rate.
+    """The frames of a film, or of a folder of pictures (those that the entry needs, else all by name), and their rate.
 
     A folder of pictures has no rate of its own: NaN. Raises: Unreadable, OSError.
     """
     if entry.video.is_dir():
-        pictures = []
-        for path in sorted(path for path in entry.video.iterdir() if path.suffix.lower() in PICTURES):
+        listed = [path for path in entry.needs if path.parent == entry.video]
+        pictures: list[np.ndarray] = []
+        for path in listed or sorted(p for p in entry.video.iterdir() if p.suffix.lower() in PICTURES):
             picture = cv2.imread(str(path))
             if picture is None:
                 raise Unreadable(f"{path.name} is no picture")
+            if pictures and picture.shape != pictures[0].shape:
+                raise Unreadable(f"{path.name} is of another size than the picture before it")
             pictures.append(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
         if not pictures:
             raise Unreadable("holds no picture")
@@ -187,7 +190,7 @@ def read_csv(path: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
     """The rows of a table that must have these columns.
 
     Raises:
-        UserError: there is no such file, or a column is missing.
+        UserError: there is no such file, it is no such table, or a column is missing.
     """
     import csv
 
@@ -197,12 +200,14 @@ def read_csv(path: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
             lacking = [name for name in columns if name not in (reader.fieldnames or ())]
             if lacking:
                 raise UserError(f"{path}: has no column {', '.join(lacking)}")
-            yield from reader
-    except OSError as error:
-        reason = (
-            "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
-        )
-        raise UserError(f"{path}: {reason}") from error
+            for row in reader:
+                if None in row.values():
+                    raise UserError(f"{path}: line {reader.line_num} has fewer columns than the first")
+                yield row
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: is missing") from error
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from error
 
 
 def _square(

@@ -22,6 +22,7 @@ from vidworld.tracking import Film, track
 
 MOST_PX = 480
 """Films are tracked with a shorter side of so many pixels, or their own if that is less."""
+LEAST_FRAMES = 3
 SHOT_PX = 128
 """Cuts are looked for in frames with a shorter side of so many pixels."""
 RECORD_NAME = "films.jsonl"
@@ -115,6 +116,10 @@ def footage_of(path: Path, entry: Entry) -> Footage:
     video = open_video(path)
     times_s = scene_times(video, entry)
     first, last = entry.event_frames or (0, len(times_s) - 1)
+    if len(times_s) < LEAST_FRAMES:
+        raise Unreadable(
+            f"has {len(times_s)} frame{'s' * (len(times_s) > 1)}, and no law shows in fewer than {LEAST_FRAMES}"
+        )
     if min(last, len(times_s) - 1) - first < 2:
         raise Unreadable(f"has {len(times_s)} frames, none of the event's {first} to {last}")
     last = min(last, len(times_s) - 1)
