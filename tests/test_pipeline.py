@@ -1,14 +1,13 @@
 """The scripts: a few steps of each training, then evaluation and report, as a user would run them; what they refuse."""
 
 import json
-import runpy
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from scripts import run
 
 from vidworld.data.mixture import Mixture, batch_order
 from vidworld.data.threads import ahead
@@ -31,18 +30,6 @@ SMALL = {
     "jepa": ["model.width=32", "model.encoder_depth=1", "model.predictor_depth=1", "model.heads=2"],
     "readout": ["width=32"],
 }
-
-
-def run(script, *arguments):
-    """The exit code of a script, run in this process."""
-    before = sys.argv
-    sys.argv = [script, *map(str, arguments)]
-    try:
-        with pytest.raises(SystemExit) as ended:
-            runpy.run_path(str(ROOT / script), run_name="__main__")
-    finally:
-        sys.argv = before
-    return ended.value.code
 
 
 def train(name, out, *overrides):

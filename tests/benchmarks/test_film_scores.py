@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import samples
 from accelerate import Accelerator
+from scripts import run
 from torch import Tensor
 
 from vidworld.benchmarks import BENCHMARKS
@@ -29,6 +30,11 @@ SAMPLES = {
     "phyworld_hdf5": samples.phyworld_hdf5,
     "morpheus": lambda folder: samples.morpheus(folder, 24, 10),
 }
+
+
+def score(*arguments: object) -> object:
+    """The exit code of the script."""
+    return run("eval/score_benchmark.py", *arguments)
 
 
 class Oracle:
@@ -135,7 +141,7 @@ def test_films_that_are_too_short_are_one_line(name: str, tmp_path: Path, stand:
         SCORES[name].measure(short, [], entries, Parts.of(tmp_path / "out", "x"))
 
 
-def test_the_script_asks_anybodys_model(tmp_path: Path, score: Any, capsys: Any) -> None:
+def test_the_script_asks_anybodys_model(tmp_path: Path, capsys: Any) -> None:
     samples.phyworld_hdf5(tmp_path / "with a space")
     size = ("shape.height_px=32", "shape.width_px=32")
     world = ("--world", "mine=python:my_world.MyWorld")
@@ -149,7 +155,7 @@ def test_the_script_asks_anybodys_model(tmp_path: Path, score: Any, capsys: Any)
     assert "mine, permanence, test, relative_accuracy_score" in capsys.readouterr().out
 
 
-def test_what_has_no_score_says_why(tmp_path: Path, score: Any, capsys: Any) -> None:
+def test_what_has_no_score_says_why(tmp_path: Path, capsys: Any) -> None:
     assert score("clevrer", tmp_path, "--world", "python:my_world.MyWorld", "--out", tmp_path / "out") == 2
     assert "answers to questions in words" in capsys.readouterr().err
     assert score("morpheus", tmp_path, "--out", tmp_path / "out") == 2

@@ -13,7 +13,7 @@ from vidworld.data.real import RealClips
 from vidworld.data.windows import ClipOptions
 from vidworld.errors import UserError
 
-OPTIONS = ClipOptions(fps=10, size_px=16, num_frames=2, stride=2)
+OPTIONS = ClipOptions(fps=10.0, size_px=16, num_frames=2, stride=2)
 NAMES = {
     "lerobot": {"observation.images.top/000000", "observation.images.top/000001"},
     "lerobot_v3": {"observation.images.top/000000", "observation.images.top/000001"},

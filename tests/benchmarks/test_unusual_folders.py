@@ -1,4 +1,4 @@
-"""Folders as people have them: spaces, strangers, broken files. They are read rightly, or one line says what is wrong."""
+"""Folders as people have them: spaces, strangers, broken files: read rightly, or one line says what is wrong."""
 
 import shutil
 from pathlib import Path

@@ -11,6 +11,7 @@ from vidworld.metrics.film_laws import (
     fit_collision,
     fit_flight,
     fit_pendulum,
+    fit_uniform,
 )
 
 STEP = 1 / 60
@@ -47,6 +48,18 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
         )
         inside += g.low <= 9.81 <= g.high
     assert inside >= 16  # 19 of 20 are meant; fewer than 16 would be chance in one of 400
+
+
+def test_uniform_motion_gives_its_acceleration_with_an_interval_around_it() -> None:
+    """Also where it is not uniform at all: the interval is that of what was measured, not of the law."""
+    times = np.arange(40) * STEP
+    for pull in (0.0, 300.0):
+        path = np.stack([20 + 200 * times - 0.5 * pull * times**2, 50 + 0 * times], axis=1)[:, None]
+        fit = fit_uniform(times, noisy(path), Scene(), None)
+        found = fit.of("acceleration")
+        assert found.low <= found.value <= found.high
+        assert found.low < -pull < found.high  # along the way: what slows down is below zero
+    assert fit.deviation_px > 5
 
 
 def test_what_happens_before_the_release_is_left_out() -> None:

@@ -16,7 +16,7 @@ from vidworld.benchmarks.benchmark import Entry
 from vidworld.benchmarks.morpheus import BENCHMARK
 from vidworld.harness.bench import Value
 from vidworld.harness.film_scores.films import FilmScore, Stand
-from vidworld.harness.real_laws import enlarged
+from vidworld.harness.real_laws import as_film
 from vidworld.metrics.morpheus import physical_invariance
 from vidworld.tracking import track
 
@@ -30,14 +30,14 @@ def of_film(stand: Stand, entry: Entry, world: Any) -> Iterator[Value]:
     """The invariance score of a world's future of one film; nothing where the film itself cannot be tracked."""
     start, fps = stand.bench.context_frames, stand.shape.fps
     clip = stand.around(stand.clip(entry), start, round(MOST_S * fps))
-    film, scale = enlarged(clip.frames[0]), BENCHMARK.reading.size_px
+    film, scale = as_film(clip.frames[0]), BENCHMARK.reading.size_px
     truth = track(film, 1).position[:, 0] * (scale / film.shape[2])
     if not np.isfinite(truth).all(axis=1).sum() > start:
         return
     place = truth
     if world is not None:
         future = torch.cat((clip.frames[:, :start], stand.future(world, clip)), dim=1)
-        shown = enlarged(future[0])
+        shown = as_film(future[0])
         known = truth[:start, None] * (film.shape[2] / scale)
         place = track(shown, 1, known=known).position[:, 0] * (scale / film.shape[2])
     energy = mechanical_energy(place, truth, fps)[start:]
