@@ -76,6 +76,23 @@ def test_what_happens_before_the_release_is_left_out() -> None:
     assert (np.flatnonzero(fit.stretch >= 0) >= release - 2).all()
 
 
+def test_a_roll_ends_where_several_things_happen_to_it() -> None:
+    times = np.arange(120) * STEP
+    roll = np.stack([20 + 40 * times + 0.5 * 150 * times**2, 50 + 0 * times], axis=1)
+    rng = np.random.default_rng(3)
+    roll[80:] = roll[79] + np.cumsum(rng.uniform(-4, 4, (40, 2)), axis=0)
+    fit = fit_flight(times, noisy(roll[:, None], 0.1), Scene(), None)
+    assert fit.of("acceleration").value == pytest.approx(150, rel=0.03)
+    assert 75 <= np.flatnonzero(fit.stretch >= 0).max() <= 81
+
+
+def test_a_force_that_grows_is_no_contact() -> None:
+    times = np.arange(120) * STEP
+    path = np.stack([20 + 100 * times + 20 * times**3, 50 + 0 * times], axis=1)
+    fit = fit_flight(times, noisy(path[:, None], 0.1), Scene(), None)
+    assert (fit.stretch == 0).all() and fit.deviation_px > 0.5
+
+
 def bouncing(times: np.ndarray, restitution: float) -> tuple[np.ndarray, list[float]]:
     """Drops from 250 px, g 1962 px/s²: the path and when it hits the floor."""
     y, v, g, contacts, path = 50.0, 0.0, 1962.0, [], []

@@ -19,6 +19,8 @@ AT_CONTACT = 1.0
 """Frames around a contact that are left out."""
 KINK_TIMES = 3.0
 """Two parabolas that fit so many times better than one have a contact between them that nobody named..."""
+CLEAN_TIMES = 12.0
+"""So many times less than all of it does that half deviate which is taken for itself: a growing force gives eight."""
 KINK_PX = 0.5
 """...unless the one deviates by less."""
 
@@ -111,11 +113,26 @@ def kinks(times: Times, path: Path, stretch: Stretch) -> list[float]:
         cuts = range(LEAST_FRAMES + 1, len(t) - LEAST_FRAMES)
         parts = [_deviation(t, places, (np.arange(len(t)) >= cut).astype(int)) for cut in cuts]
         best = int(np.argmin(parts))
-        if whole > KINK_PX and parts[best] * KINK_TIMES < whole:
-            cut = cuts[best]
+        cut = cuts[best] if parts[best] * KINK_TIMES < whole else _clean_end(t, places, whole)
+        if whole > KINK_PX and cut is not None:
             found.append(float(t[cut - 1 : cut + 1].mean()))
             todo += [frames[:cut], frames[cut:]]
     return found
+
+
+def _clean_end(times: ndarray, places: ndarray, whole: float) -> int | None:
+    """Where the first or last half or more becomes a parabola, though the rest is none; None where it does not.
+
+    A thing that is held, then let go; or that rolls until several things happen to it at once.
+    """
+    count = len(times)
+    cuts = [*range(count // 2, count - LEAST_FRAMES), *range(LEAST_FRAMES, count - count // 2)]
+    parts = [slice(None, cut) if cut >= count // 2 else slice(cut, None) for cut in cuts]
+    apart = [_deviation(times[p], places[p], np.zeros(len(times[p]), int)) for p in parts]
+    if not apart or min(apart) * CLEAN_TIMES > whole:
+        return None
+    clean = [n for n, deviation in enumerate(apart) if deviation <= 2 * min(apart)]
+    return cuts[max(clean, key=lambda n: len(times[parts[n]]))]
 
 
 def _deviation(times: ndarray, places: ndarray, stretch: ndarray) -> float:
