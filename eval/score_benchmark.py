@@ -17,7 +17,7 @@ from accelerate import Accelerator
 from vidworld.benchmarks import BENCHMARKS
 from vidworld.benchmarks.benchmark import Benchmark, Entry, check
 from vidworld.benchmarks.intphys import write_submission
-from vidworld.config import parse_command_line
+from vidworld.config import load
 from vidworld.errors import ArgumentParser, UserError, run_script
 from vidworld.harness.bench import Value
 from vidworld.harness.film_scores import SCORES, UNSCORED
@@ -29,6 +29,8 @@ from vidworld.harness.worlds import Asked, predicting, surprised, worlds_of
 from vidworld.record import prepare_folder
 from vidworld.schema import PhysicsConfig, ScoreConfig
 
+FRAMES_CONFIG = Path(__file__).parents[1] / "configs" / "base" / "score.yaml"
+"""Size, rate and context of other people's models, where no configuration says others."""
 VIOLATIONS = ("intphys", "intphys2", "grasp", "inflevel")
 
 
@@ -91,7 +93,7 @@ def parse() -> Namespace:
     what = "KIND:PATH of somebody's model, beside those of --config or alone; with --surprise the name in the results"
     parser.add_argument("--world", action="append", default=[], help=what)
     parser.add_argument("--surprise", type=Path, help="JSON: for each film its surprise in each window")
-    help_ = "for the configuration, or without one for that of eval/score_worlds.py"
+    help_ = "for the configuration, or without one for configs/base/score.yaml"
     parser.add_argument("overrides", nargs="*", metavar="key=value", help=help_)
     arguments: Namespace = parser.parse_intermixed_args()
     if arguments.surprise is None and arguments.config is None and not arguments.world:
@@ -112,11 +114,10 @@ def parse() -> Namespace:
 def worlds(arguments: Namespace) -> Asked:
     """The worlds that the command line names."""
     if arguments.config is None:
-        given = [f"out={arguments.out}", *arguments.overrides]
-        config, _ = parse_command_line(ScoreConfig, given)
+        config = load(ScoreConfig, FRAMES_CONFIG, arguments.overrides)
         return worlds_of(config, arguments.world, Accelerator())
-    config, _ = parse_command_line(PhysicsConfig, ["--config", str(arguments.config), *arguments.overrides])
-    return worlds_of(config, arguments.world, Accelerator(mixed_precision=config.mixed_precision))
+    trained = load(PhysicsConfig, arguments.config, arguments.overrides)
+    return worlds_of(trained, arguments.world, Accelerator(mixed_precision=trained.mixed_precision))
 
 
 def able(choose, asked: Asked, what: str) -> list:  # type: ignore[no-untyped-def, type-arg]

@@ -34,7 +34,7 @@ def test_a_film_cut_short_is_one_line_with_its_name(name: str, tmp_path: Path) -
     samples.SAMPLES[name](tmp_path)
     entry = BENCHMARKS[name].entries(tmp_path)[0]
     content = entry.video.read_bytes()
-    entry.video.write_bytes(content[: len(content) // 3])
+    entry.video.write_bytes(content[: 700 if name == "webdataset" else len(content) // 3])
     with pytest.raises(UserError) as said:
         clip_of(BENCHMARKS[name], entry)
     assert entry.video.name in str(said.value) and len(str(said.value).splitlines()) == 1
