@@ -30,7 +30,7 @@ from vidworld.record import prepare_folder
 from vidworld.schema import PhysicsConfig, ScoreConfig
 
 FRAMES_CONFIG = Path(__file__).parents[1] / "configs" / "base" / "score.yaml"
-"""Size, rate and context of other people's models, where no configuration says others."""
+"""Of other people's models, as far as neither the benchmark's own evaluation nor the command line say otherwise."""
 VIOLATIONS = ("intphys", "intphys2", "grasp", "inflevel")
 
 
@@ -114,10 +114,30 @@ def parse() -> Namespace:
 def worlds(arguments: Namespace) -> Asked:
     """The worlds that the command line names."""
     if arguments.config is None:
-        config = load(ScoreConfig, FRAMES_CONFIG, arguments.overrides)
+        own = own_reading(BENCHMARKS[arguments.kind], load(ScoreConfig, FRAMES_CONFIG))
+        given = {override.partition("=")[0] for override in arguments.overrides}
+        usual = [f"{key}={value}" for key, value in own.items() if key not in given]
+        config = load(ScoreConfig, FRAMES_CONFIG, [*usual, *arguments.overrides])
         return worlds_of(config, arguments.world, Accelerator())
     trained = load(PhysicsConfig, arguments.config, arguments.overrides)
     return worlds_of(trained, arguments.world, Accelerator(mixed_precision=trained.mixed_precision))
+
+
+def own_reading(benchmark: Benchmark, config: ScoreConfig) -> dict[str, int]:
+    """Size, window and context of the benchmark's own evaluation, in whole chunks, as far as it says them.
+
+    Of several contexts (its own score takes the best of them, on the films that it is of) the middle one.
+    """
+    reading, chunk = benchmark.reading, config.chunk_frames
+    said = {"shape.height_px": reading.size_px, "shape.width_px": reading.size_px}
+    slower = 1.0 if benchmark.name in VIOLATIONS else config.shape.fps / (reading.fps or config.shape.fps)
+    contexts = [c for frames in reading.context_frames if (c := int(frames * slower + 0.5))]
+    whole = [c for c in contexts if c % chunk == 0] or [c // chunk * chunk for c in contexts if c >= chunk]
+    if whole:
+        said["context_frames"] = whole[len(whole) // 2]
+    if benchmark.name in VIOLATIONS and reading.window_frames:
+        said["shape.num_frames"] = reading.window_frames
+    return said
 
 
 def able(choose, asked: Asked, what: str) -> list:  # type: ignore[no-untyped-def, type-arg]

@@ -46,13 +46,13 @@ def text(path: Path, content: str) -> None:
     path.write_text(content)
 
 
-def intphys(folder: Path, labelled: bool = True) -> Path:
+def intphys(folder: Path, labelled: bool = True, count: int = 12) -> Path:
     """The file that is taken away to see whether it is missed; so for all."""
     for block in ("O1", "O2", "O3"):
         for film_number in range(1, 5):
             place = folder / block / "0001" / str(film_number)
             (place / "scene").mkdir(parents=True)
-            for k, picture in enumerate(frames(film_number), start=1):
+            for k, picture in enumerate(frames(film_number, count), start=1):
                 cv2.imwrite(str(place / "scene" / f"scene_{k:03d}.png"), picture[..., ::-1])
             if labelled:
                 text(place / "status.json", json.dumps({"header": {"is_possible": film_number <= 2}}))
@@ -128,9 +128,9 @@ def phyworld_hdf5(folder: Path) -> Path:
             places = np.full((3, 12, balls, 2), 7.0)
             places[..., 0, 0] = np.linspace(1, 8, 12)
             if law == "collision":  # the first stops where it meets the second, which goes on
-                meets = np.arange(12) > 8
-                places[..., 0, 0] = np.where(meets, places[0, 8, 0, 0], places[..., 0, 0])
-                places[..., 1, 0] = places[0, 8, 0, 0] + 2 + 0.5 * np.maximum(0, np.arange(12) - 8)
+                step = np.arange(12)
+                places[..., 0, 0] = 1.5 + 0.4 * np.minimum(step, 8)
+                places[..., 1, 0] = 6.7 + 0.4 * np.maximum(0, step - 8)
             file["position_streams/00000"] = places
             file["init_streams/00000"] = np.ones((3, 2 * balls))
             films = file.create_dataset("video_streams/00000", (3,), h5py.vlen_dtype(np.uint8))
@@ -144,8 +144,8 @@ def discs(places: np.ndarray) -> np.ndarray:
     pictures = np.full((len(places), SIZE, SIZE, 3), 200, np.uint8)
     for picture, balls in zip(pictures, places, strict=True):
         for (x, y), color in zip(balls, ((200, 40, 40), (40, 40, 200)), strict=False):
-            centre = (round(x / 10 * SIZE), round((1 - y / 10) * SIZE))
-            cv2.circle(picture, centre, round(SIZE / 10), color, -1)
+            x, y, radius = (round(16 * SIZE * length / 10) for length in (x, 10 - y, 1.0))
+            cv2.circle(picture, (x - 8, y - 8), radius, color, -1, cv2.LINE_AA, shift=4)
     return pictures
 
 

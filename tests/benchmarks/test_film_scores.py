@@ -146,14 +146,13 @@ def test_films_that_are_too_short_are_one_line(name: str, tmp_path: Path, stand:
 
 def test_the_script_asks_anybodys_model(tmp_path: Path, capsys: Any) -> None:
     samples.phyworld_hdf5(tmp_path / "with a space")
-    size = ("shape.height_px=32", "shape.width_px=32")
+    size = ("shape.height_px=32", "shape.width_px=32", "context_frames=8")
     world = ("--world", "mine=python:my_world.MyWorld")
     assert score("phyworld_hdf5", tmp_path / "with a space", *world, *size, "--out", tmp_path / "out") == 0
     assert "mine, uniform_motion, id, phyworld_error" in capsys.readouterr().out
     rows = json.loads((tmp_path / "out" / "results.json").read_text())["results"]
     assert {row["world"] for row in rows} == {"truth", "copy_last", "mine"}
-    samples.intphys(tmp_path / "intphys")
-    size = (*size, "shape.num_frames=2", "context_frames=1", "chunk_frames=1")
+    samples.intphys(tmp_path / "intphys", count=80)  # of which every fifth is shown: a window of 16
     assert score("intphys", tmp_path / "intphys", *world, *size, "--out", tmp_path / "violations") == 0
     assert "mine, permanence, test, relative_accuracy_score" in capsys.readouterr().out
 

@@ -126,7 +126,7 @@ def _clean_end(times: ndarray, places: ndarray, whole: float) -> int | None:
     A thing that is held, then let go; or that rolls until several things happen to it at once.
     """
     count = len(times)
-    cuts = [*range(count // 2, count - LEAST_FRAMES), *range(LEAST_FRAMES, count - count // 2)]
+    cuts: list[int] = [*range(count // 2, count - LEAST_FRAMES), *range(LEAST_FRAMES, count - count // 2)]
     parts = [slice(None, cut) if cut >= count // 2 else slice(cut, None) for cut in cuts]
     apart = [_deviation(times[p], places[p], np.zeros(len(times[p]), int)) for p in parts]
     if not apart or min(apart) * CLEAN_TIMES > whole:
