@@ -85,8 +85,8 @@ def inflevel(folder: Path) -> Path:
     return folder / "continuity" / "b.mp4"
 
 
-def physics_iq(folder: Path, count: int = 12) -> Path:
-    for number, side in enumerate(("left", "center", "right"), start=1):
+def physics_iq(folder: Path, count: int = 12, sides: tuple[str, ...] = ("left", "center", "right")) -> Path:
+    for number, side in enumerate(sides, start=1):
         for take in (1, 2):
             name = f"perspective-{side}_take-{take}_trimmed-ball"
             digits = f"{number + 3 * (take - 1):04d}"

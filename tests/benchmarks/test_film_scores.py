@@ -25,8 +25,8 @@ from vidworld.world import Rollout
 
 SHAPE = ClipShape(num_frames=16, fps=10.0, height_px=32, width_px=32)
 SAMPLES = {
-    "physics_iq": lambda folder: samples.physics_iq(folder, 240),
-    "physion": lambda folder: samples.physion(folder, 6, 125),
+    "physics_iq": lambda folder: samples.physics_iq(folder, 120, ("left",)),
+    "physion": lambda folder: samples.physion(folder, 6, 60),
     "phyworld_hdf5": samples.phyworld_hdf5,
     "morpheus": lambda folder: samples.morpheus(folder, 24, 10),
 }

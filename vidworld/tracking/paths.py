@@ -93,7 +93,9 @@ class Path:
         if len(self.blobs) <= MOST_GAP or not self.last < later.frames[0] <= self.last + LONGEST_AWAY:
             return NO_LINK
         (mass, color), (other_mass, other_color) = self.usual, later.usual
-        distance = float(np.linalg.norm(later.positions[0] - self.positions[-1])) / self.size
+        waited, speed = later.frames[0] - self.last, float(np.linalg.norm(self.velocity()))
+        scale = self.size + 0.25 * speed * waited
+        distance = float(np.linalg.norm(later.positions[0] - self.positions[-1])) / scale
         change = abs(float(np.log(other_mass / mass)))
         return distance + change + float(np.linalg.norm(other_color - color)) / OTHER_COLOR
 

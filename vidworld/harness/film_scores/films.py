@@ -1,7 +1,7 @@
 """Films of a benchmark continued by a world, at the world's own size and rate, and measured film by film."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,8 @@ class Stand:
     benchmark: Benchmark
     shape: ClipShape
     """Size and rate of the worlds' clips; a film may be longer than theirs."""
+    read: dict[Entry, Clips] = field(default_factory=dict, repr=False, compare=False)
+    """The last two films: all worlds are asked about one before the next is read."""
 
     def clip(self, entry: Entry) -> Clips:
         """All of a film at the worlds' size and rate: of its frames those nearest in time.
@@ -32,6 +34,14 @@ class Stand:
         Raises:
             UserError: it cannot be read, or has no rate.
         """
+        if entry not in self.read:
+            clip = self._clip(entry)
+            for old in [*self.read][:-1]:
+                del self.read[old]
+            self.read[entry] = clip
+        return self.read[entry]
+
+    def _clip(self, entry: Entry) -> Clips:
         clip = clip_of(self.benchmark, entry, self.shape.width_px)
         if not clip.fps > 0:
             raise UserError(f"{entry.video}: nothing says at which rate its frames follow one another")
