@@ -62,6 +62,7 @@ def test_the_cameras_of_an_episode_are_held_out_together(tmp_path: Path) -> None
             place = folder / f"videos/chunk-000/observation.images.{camera}/episode_{k:06d}.mp4"
             samples.film(place, k, 12 + (camera == "side"))
     made = ingest(folder, tmp_path / "ours", OPTIONS)
+    assert made.set_aside == ()
     splits = {one.file: one.split for one in made.files}
     assert len(splits) == 10 and set(splits.values()) == {"train", "val", "real"}
     for k in range(5):

@@ -16,6 +16,7 @@ from vidworld.metrics.film_laws.law import (
 from vidworld.metrics.film_laws.parabolas import (
     LEAST_FRAMES,
     between_contacts,
+    clean_part,
     fit_flights,
     places_of,
     where_seen,
@@ -48,7 +49,7 @@ def _flight(
     if stretch is None:
         parts = between_contacts(times, path, scene.contacts_s)
         longest = int(np.bincount(parts[parts >= 0]).argmax()) if parts.max() >= 0 else -1
-        stretch = np.where((parts == longest) & (parts >= 0), 0, -1)
+        stretch = clean_part(times, path, np.where((parts == longest) & (parts >= 0), 0, -1))
     stretch = where_seen(stretch, path)
     if (stretch >= 0).sum() <= LEAST_FRAMES:
         raise NoFit(f"is tracked in {int(np.isfinite(path).all(axis=1).sum())} frames, too few for a fit")

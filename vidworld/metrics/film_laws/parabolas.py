@@ -113,26 +113,33 @@ def kinks(times: Times, path: Path, stretch: Stretch) -> list[float]:
         cuts = range(LEAST_FRAMES + 1, len(t) - LEAST_FRAMES)
         parts = [_deviation(t, places, (np.arange(len(t)) >= cut).astype(int)) for cut in cuts]
         best = int(np.argmin(parts))
-        cut = cuts[best] if parts[best] * KINK_TIMES < whole else _clean_end(t, places, whole)
-        if whole > KINK_PX and cut is not None:
+        if whole > KINK_PX and parts[best] * KINK_TIMES < whole:
+            cut = cuts[best]
             found.append(float(t[cut - 1 : cut + 1].mean()))
             todo += [frames[:cut], frames[cut:]]
     return found
 
 
-def _clean_end(times: ndarray, places: ndarray, whole: float) -> int | None:
-    """Where the first or last half or more becomes a parabola, though the rest is none; None where it does not.
+def clean_part(times: Times, path: Path, stretch: Stretch) -> Stretch:
+    """A single stretch, or the first or last half or more of it where that is a parabola and the whole is none.
 
     A thing that is held, then let go; or that rolls until several things happen to it at once.
     """
-    count = len(times)
-    cuts: list[int] = [*range(count // 2, count - LEAST_FRAMES), *range(LEAST_FRAMES, count - count // 2)]
-    parts = [slice(None, cut) if cut >= count // 2 else slice(cut, None) for cut in cuts]
-    apart = [_deviation(times[p], places[p], np.zeros(len(times[p]), int)) for p in parts]
-    if not apart or min(apart) * CLEAN_TIMES > whole:
-        return None
-    clean = [n for n, deviation in enumerate(apart) if deviation <= 2 * min(apart)]
-    return cuts[max(clean, key=lambda n: len(times[parts[n]]))]
+    frames = np.flatnonzero(stretch == 0)
+    count = len(frames)
+    ends = [frames[:cut] for cut in range(count // 2, count)] + [frames[cut:] for cut in range(1, count // 2)]
+    ends = [part for part in ends if len(part) > LEAST_FRAMES]
+
+    def apart(part: ndarray) -> float:
+        return _deviation(times[part], path[part], np.zeros(len(part), int))
+
+    found = [apart(part) for part in ends]
+    if not found or not apart(frames) > max(KINK_PX, CLEAN_TIMES * min(found)):
+        return stretch
+    clean = [part for part, deviation in zip(ends, found, strict=True) if deviation <= 2 * min(found)]
+    kept = np.full(len(stretch), -1)
+    kept[max(clean, key=len)] = 0
+    return kept
 
 
 def _deviation(times: ndarray, places: ndarray, stretch: ndarray) -> float:
