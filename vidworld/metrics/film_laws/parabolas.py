@@ -21,6 +21,8 @@ KINK_TIMES = 3.0
 """Two parabolas that fit so many times better than one have a contact between them that nobody named..."""
 CLEAN_TIMES = 12.0
 """So many times less than all of it does that half deviate which is taken for itself: a growing force gives eight."""
+LEAST_CLEAN = 12
+"""Frames of such a half: through fewer a parabola may go by chance."""
 KINK_PX = 0.5
 """...unless the one deviates by less."""
 
@@ -128,7 +130,7 @@ def clean_part(times: Times, path: Path, stretch: Stretch) -> Stretch:
     frames = np.flatnonzero(stretch == 0)
     count = len(frames)
     ends = [frames[:cut] for cut in range(count // 2, count)] + [frames[cut:] for cut in range(1, count // 2)]
-    ends = [part for part in ends if len(part) > LEAST_FRAMES]
+    ends = [part for part in ends if len(part) >= LEAST_CLEAN]
 
     def apart(part: ndarray) -> float:
         return _deviation(times[part], path[part], np.zeros(len(part), int))
