@@ -19,7 +19,6 @@ from accelerate.utils import InitProcessGroupKwargs
 from vidworld.adapters.protocol import AdaptedWorld
 from vidworld.adapters.registry import adapted_worlds
 from vidworld.baselines import Blind, ConstantVelocity, CopyLast, FrameDifference
-from vidworld.checkpoint import load_model
 from vidworld.config import parse_command_line, resolved
 from vidworld.data.quads import quads
 from vidworld.data.real import RealClips
@@ -28,7 +27,7 @@ from vidworld.data.simulated import SimulatedClips
 from vidworld.errors import run_script
 from vidworld.finished import read_budget
 from vidworld.harness.bench import Bench, Value
-from vidworld.harness.comparison import check_tokenizer, compare
+from vidworld.harness.comparison import compare
 from vidworld.harness.generalisation import draws_of, generalisation_curves, write_draws
 from vidworld.harness.media import save_quads, save_rollouts
 from vidworld.harness.parts import Part, few, measure, origin, parts_folder, values_of
@@ -44,15 +43,13 @@ from vidworld.harness.surprises import (
     surprise_of,
     surprise_of_truth,
 )
+from vidworld.harness.worlds import RUNS, bench_of, diffusion_world, jepa_world, trained_worlds
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.jepa import JointEmbeddingPredictor
-from vidworld.readout import Probe
 from vidworld.record import prepare_folder, read_json, write_json
 from vidworld.schema import PhysicsConfig
-from vidworld.tokenizer.tokenizer import load_tokenizer
 from vidworld.world import DiffusionWorld, JepaWorld, Scorer, World
 
-RUNS = ("tokenizer", "diffusion", "jepa", "readout")
 MAIN_LAWS = ("permanence", "collision", "momentum")
 """Those that the diffusion world's noise level is chosen on."""
 AT_ONCE = 25
@@ -74,13 +71,8 @@ def main() -> None:
     torch.manual_seed(config.seed)
 
     # --- the worlds, and what they are measured with ---
-    tokenizer = load_tokenizer(config.tokenizer).to(accelerator.device)
-    for folder in (config.diffusion, config.jepa, config.readout):
-        check_tokenizer(folder, tokenizer.fingerprint())
-    probes = {"": load_model(Probe, config.readout).to(accelerator.device)}
-    if config.jepa_readout is not None:
-        probes["jepa"] = load_model(Probe, config.jepa_readout).to(accelerator.device)
-    bench = Bench(tokenizer, probes, accelerator, config.context_frames, config.seed)
+    bench = bench_of(config, accelerator)
+    tokenizer = bench.tokenizer
     diffusion, jepa, untrained, others = load_worlds(config, bench)
     rollers = [diffusion, jepa, CopyLast(tokenizer), ConstantVelocity(tokenizer), *others.predicting]
     surprised = [*rollers[:4], *untrained, FrameDifference(), Blind(), *others.surprised]
@@ -172,21 +164,14 @@ def load_worlds(
 ) -> tuple[DiffusionWorld, JepaWorld, tuple[JepaWorld, DiffusionWorld], Others]:
     """The trained worlds, networks of the same shape that were never trained, and other people's models."""
     device = bench.accelerator.device
-    dit = load_model(DiffusionTransformer, config.diffusion).to(device)
-    predictor = load_model(JointEmbeddingPredictor, config.jepa).to(device)
-    raw_dit = DiffusionTransformer.from_config(dit.config).to(device)
-    raw_predictor = JointEmbeddingPredictor.from_config(predictor.config).to(device)
-    decoder = bench.probes["jepa"].decoder if "jepa" in bench.probes else None
-    settings = {"steps": config.sampling_steps, "shift": config.shift, "levels": config.levels}
-    return (
-        DiffusionWorld(dit, "diffusion", **settings),
-        JepaWorld(predictor, "jepa", decoder),
-        (
-            JepaWorld(raw_predictor, "untrained", decoder),
-            DiffusionWorld(raw_dit, "untrained_diffusion", **settings),
-        ),
-        worlds_of_others(config, bench),
+    diffusion, jepa = trained_worlds(config, bench)
+    raw_dit = DiffusionTransformer.from_config(diffusion.network.config).to(device)
+    raw_predictor = JointEmbeddingPredictor.from_config(jepa.network.config).to(device)
+    untrained = (
+        jepa_world(bench, raw_predictor, "untrained"),
+        diffusion_world(config, raw_dit, "untrained_diffusion"),
     )
+    return diffusion, jepa, untrained, worlds_of_others(config, bench)
 
 
 # --- the parts: a few clips or quads each, the same ones on any number of processes ---

@@ -1,14 +1,14 @@
 """The scripts: a few steps of each training, then evaluation and report, as a user would run them; what they refuse."""
 
 import json
-import runpy
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from benchmarks import samples
 from safetensors.torch import load_file
+from scripts import run
 
 from vidworld.data.mixture import Mixture, batch_order
 from vidworld.data.threads import ahead
@@ -31,18 +31,6 @@ SMALL = {
     "jepa": ["model.width=32", "model.encoder_depth=1", "model.predictor_depth=1", "model.heads=2"],
     "readout": ["width=32"],
 }
-
-
-def run(script, *arguments):
-    """The exit code of a script, run in this process."""
-    before = sys.argv
-    sys.argv = [script, *map(str, arguments)]
-    try:
-        with pytest.raises(SystemExit) as ended:
-            runpy.run_path(str(ROOT / script), run_name="__main__")
-    finally:
-        sys.argv = before
-    return ended.value.code
 
 
 def train(name, out, *overrides):
@@ -271,3 +259,28 @@ def test_ahead_gives_all_items_in_order_and_passes_errors_on():
 
     with pytest.raises(ValueError, match="broken"):
         list(ahead(failing()))
+
+
+def test_a_benchmark_is_scored_with_the_trained_worlds(runs, tmp_path, capsys):
+    def scored(kind, *more):
+        arguments = (kind, tmp_path / kind, "--config", ROOT / "configs" / "short" / "physics.yaml", *more)
+        models = [f"{name}={runs / name}" for name in SMALL]
+        size = [
+            "shape.height_px=32",
+            "shape.width_px=32",
+            "mixed_precision=no",
+            f"out={tmp_path / 'physics'}",
+        ]
+        return run("eval/score_benchmark.py", *arguments, "--out", tmp_path / "out" / kind, *models, *size)
+
+    samples.phyworld_hdf5(tmp_path / "phyworld_hdf5")
+    assert scored("phyworld_hdf5") == 0
+    samples.intphys(tmp_path / "intphys", count=80)
+    assert scored("intphys") == 0
+    said = capsys.readouterr().out
+    for world in ("diffusion", "jepa"):
+        assert f"{world}, collision, id, phyworld_error" in said
+        assert f"{world}, permanence, test, relative_accuracy_score" in said
+    shutil.rmtree(tmp_path / "intphys" / "O2")
+    assert scored("intphys", "--surprise", tmp_path / "s.json") == 2
+    assert "give either --config" in capsys.readouterr().err

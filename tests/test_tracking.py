@@ -96,3 +96,24 @@ def test_the_object_that_is_known_is_the_one_followed() -> None:
 
 def test_an_empty_scene_has_no_objects() -> None:
     assert np.isnan(track(film([[]] * 12), 1).position).all()
+
+
+def test_what_leaves_the_picture_and_comes_back_is_one_thing() -> None:
+    """A ball that is thrown down out of the picture and comes up again after ten frames."""
+    t = np.arange(50)
+    y = 40 + 4.0 * t
+    y = np.where(y > 125, 250 - y, y)  # turns round 35 px below the picture
+    x = 20 + 1.5 * t
+    tracked = track(film([[(a, b, RED)] for a, b in zip(x, y, strict=True)]), 1)
+    inside = (y > 8) & (y < HEIGHT - 8)
+    assert np.isfinite(tracked.position[inside, 0]).all()
+    error = np.linalg.norm(tracked.position[inside, 0] - np.stack([x, y], 1)[inside], axis=1)
+    assert np.sqrt((error**2).mean()) < 0.3
+
+
+def test_what_appears_elsewhere_or_in_another_colour_is_another_thing() -> None:
+    t = np.arange(40)
+    for x, color in ((110.0, RED), (34.0, BLUE)):
+        discs = [[(10 + 1.5 * k, 45.0, RED)] if k < 16 else [(x + 0.5 * k, 45.0, color)] for k in t]
+        tracked = track(film([d if not 16 <= k < 24 else [] for k, d in enumerate(discs)]), 1)
+        assert not (np.isfinite(tracked.position[:16]).any() and np.isfinite(tracked.position[24:]).any())

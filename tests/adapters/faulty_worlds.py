@@ -54,6 +54,11 @@ class NotANumber(MyWorld):
         return super().surprise(clips, context_frames, seeds) * torch.nan
 
 
+class OtherArguments:
+    def predict(self, context):
+        return context.frames
+
+
 class PerClip(MyWorld):
     def surprise(self, clips, context_frames, seeds):
         return super().surprise(clips, context_frames, seeds).mean(dim=1)

@@ -25,6 +25,7 @@ def test_the_template_keeps_the_protocol_and_is_short(capsys):
 
 FAULTS = {
     "Nothing": "Nothing has neither predict(context, num_frames, seeds) nor surprise(clips",
+    "OtherArguments": "predict must take (context, num_frames, seeds)",
     "Floats": "predict gave a float32 tensor of shape (2, 8, 3, 24, 24), where a uint8 tensor of shape (2, 8,",
     "TooFew": "predict gave a uint8 tensor of shape (2, 7, 3, 24, 24)",
     "Dice": "predict: the same context and seeds gave other frames the second time",

@@ -2,13 +2,12 @@
 
 import csv
 import json
-import runpy
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from scripts import run
 
 from vidworld import cli
 from vidworld.adapters.registry import adapted_worlds, parse
@@ -32,14 +31,7 @@ at_once: 2
 
 def score(config, *arguments):
     """The exit code of the script, run in this process."""
-    before = sys.argv
-    sys.argv = ["eval/score_worlds.py", "--config", str(config), *map(str, arguments)]
-    try:
-        with pytest.raises(SystemExit) as ended:
-            runpy.run_path(str(ROOT / "eval/score_worlds.py"), run_name="__main__")
-    finally:
-        sys.argv = before
-    return ended.value.code
+    return run("eval/score_worlds.py", "--config", config, *arguments)
 
 
 @pytest.fixture

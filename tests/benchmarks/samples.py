@@ -16,17 +16,21 @@ def frames(seed: int, count: int = 12) -> np.ndarray:
     """`count` pictures (time height width 3) of a disc that moves right."""
     pictures = np.full((count, SIZE, SIZE, 3), 200, np.uint8)
     for k in range(count):
-        cv2.circle(pictures[k], (5 + k, 8 + 3 * (seed % 5)), 4, (200, 40, 40), -1)
+        cv2.circle(pictures[k], (5 + k % 24, 8 + 3 * (seed % 5)), 4, (200, 40, 40), -1)
     return pictures
 
 
 def film_bytes(seed: int, count: int = 12, fps: int = 30) -> bytes:
+    return as_mp4(frames(seed, count), fps)
+
+
+def as_mp4(pictures: np.ndarray, fps: int) -> bytes:
     content = io.BytesIO()
     with av.open(content, "w", format="mp4") as out:
         stream = out.add_stream("libx264", rate=fps)
         stream.width = stream.height = SIZE
         stream.pix_fmt, stream.options = "yuv420p", {"crf": "10", "preset": "ultrafast"}
-        for picture in frames(seed, count):
+        for picture in pictures:
             out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         out.mux(stream.encode(None))
     return content.getvalue()
@@ -42,13 +46,13 @@ def text(path: Path, content: str) -> None:
     path.write_text(content)
 
 
-def intphys(folder: Path, labelled: bool = True) -> Path:
+def intphys(folder: Path, labelled: bool = True, count: int = 12) -> Path:
     """The file that is taken away to see whether it is missed; so for all."""
     for block in ("O1", "O2", "O3"):
         for film_number in range(1, 5):
             place = folder / block / "0001" / str(film_number)
             (place / "scene").mkdir(parents=True)
-            for k, picture in enumerate(frames(film_number), start=1):
+            for k, picture in enumerate(frames(film_number, count), start=1):
                 cv2.imwrite(str(place / "scene" / f"scene_{k:03d}.png"), picture[..., ::-1])
             if labelled:
                 text(place / "status.json", json.dumps({"header": {"is_possible": film_number <= 2}}))
@@ -81,12 +85,12 @@ def inflevel(folder: Path) -> Path:
     return folder / "continuity" / "b.mp4"
 
 
-def physics_iq(folder: Path) -> Path:
-    for number, side in enumerate(("left", "center", "right"), start=1):
+def physics_iq(folder: Path, count: int = 12, sides: tuple[str, ...] = ("left", "center", "right")) -> Path:
+    for number, side in enumerate(sides, start=1):
         for take in (1, 2):
             name = f"perspective-{side}_take-{take}_trimmed-ball"
             digits = f"{number + 3 * (take - 1):04d}"
-            film(folder / f"full-videos/take-{take}/30FPS/{digits}_full-videos_30FPS_{name}.mp4")
+            film(folder / f"full-videos/take-{take}/30FPS/{digits}_full-videos_30FPS_{name}.mp4", 0, count)
             film(folder / f"split-videos/testing/30FPS/{digits}_testing-videos_30FPS_{name}.mp4")
             film(folder / f"video-masks/real/30FPS/{digits}_video-masks_30FPS_{name}.mp4")
             frame = folder / f"switch-frames/{digits}_switch-frames_anyFPS_{name}.jpg"
@@ -96,12 +100,12 @@ def physics_iq(folder: Path) -> Path:
     return folder / "split-videos" / "testing" / "30FPS" / name
 
 
-def physion(folder: Path) -> Path:
+def physion(folder: Path, each: int = 2, count: int = 12) -> Path:
     lines = ["stimulus,touches"]
     for scenario in ("Collide", "Drop"):
-        for k in range(2):
-            film(folder / scenario / "mp4s-redyellow" / f"pilot_{scenario}_{k:04d}_img.mp4", k)
-            lines.append(f"pilot_{scenario}_{k:04d},{bool(k)}")
+        for k in range(each):
+            film(folder / scenario / "mp4s-redyellow" / f"pilot_{scenario}_{k:04d}_img.mp4", k % 2, count)
+            lines.append(f"pilot_{scenario}_{k:04d},{bool(k % 2)}")
     text(folder / "labels.csv", "\n".join(lines) + "\n")
     return folder / "Drop" / "mp4s-redyellow" / "pilot_Drop_0001_img.mp4"
 
@@ -121,20 +125,34 @@ def phyworld_hdf5(folder: Path) -> Path:
     for law in ("uniform_motion", "parabola", "collision"):
         balls = 2 if law == "collision" else 1
         with h5py.File(folder / f"{law}_eval.hdf5", "w") as file:
-            places = np.zeros((3, 12, balls, 2))
-            places[..., 0], places[..., 1] = np.linspace(1, 9, 12)[None, :, None], 7.0
+            places = np.full((3, 12, balls, 2), 7.0)
+            places[..., 0, 0] = np.linspace(1, 8, 12)
+            if law == "collision":  # the first stops where it meets the second, which goes on
+                step = np.arange(12)
+                places[..., 0, 0] = 1.5 + 0.4 * np.minimum(step, 8)
+                places[..., 1, 0] = 6.7 + 0.4 * np.maximum(0, step - 8)
             file["position_streams/00000"] = places
             file["init_streams/00000"] = np.ones((3, 2 * balls))
             films = file.create_dataset("video_streams/00000", (3,), h5py.vlen_dtype(np.uint8))
             for k in range(3):
-                films[k] = np.frombuffer(film_bytes(k), np.uint8)
+                films[k] = np.frombuffer(as_mp4(discs(places[k]), 30), np.uint8)
     return folder / "parabola_eval.hdf5"
 
 
-def morpheus(folder: Path) -> Path:
+def discs(places: np.ndarray) -> np.ndarray:
+    """Pictures of a red disc and a blue one at places in a world of 10 x 10, y upwards."""
+    pictures = np.full((len(places), SIZE, SIZE, 3), 200, np.uint8)
+    for picture, balls in zip(pictures, places, strict=True):
+        for (x, y), color in zip(balls, ((200, 40, 40), (40, 40, 200)), strict=False):
+            x, y, radius = (round(16 * SIZE * length / 10) for length in (x, 10 - y, 1.0))
+            cv2.circle(picture, (x - 8, y - 8), radius, color, -1, cv2.LINE_AA, shift=4)
+    return pictures
+
+
+def morpheus(folder: Path, count: int = 12, fps: int = 30) -> Path:
     for experiment in ("falling_ball", "pendulum"):
         place = folder / "real-world-cropped" / experiment / "take_1"
-        film(place / "cropped_video.mp4")
+        film(place / "cropped_video.mp4", 0, count, fps)
         text(place / "info.json", "{}")
     return folder / "real-world-cropped" / "pendulum" / "take_1" / "cropped_video.mp4"
 

@@ -96,7 +96,7 @@ def test_phyworlds_positions_are_turned_to_the_pictures_axes(tmp_path: Path) -> 
     collision = next(entry for entry in entries if entry.property == "collision")
     places = true_positions(collision)
     assert places.shape == (12, 2, 2)
-    assert np.allclose(places[0, :, 0], 1.0) and np.allclose(places[..., 1], 3.0)
+    assert np.allclose(places[0, 0, 0], 1.5) and np.allclose(places[..., 1], 3.0)
 
 
 def test_lerobot_v3_episodes_are_cut_from_their_file(tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_the_script_scores_anothers_surprise_and_submits_without_labels(
         return capsys.readouterr().out
 
     samples.intphys(tmp_path / "dev")
-    assert "mine, permanence, relative_accuracy_score: 1.000" in run(tmp_path / "dev")
+    assert "mine, permanence, test, relative_accuracy_score: 1.000" in run(tmp_path / "dev")
     assert json.loads((tmp_path / "dev" / "out" / "results.json").read_text())["schema"] == 1
     samples.intphys(tmp_path / "test", labelled=False)
     assert "a submission of 12 films" in run(tmp_path / "test")

@@ -6,11 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
-from vidworld.data.sidecar import read_sidecar
+from vidworld.data.sidecar import Entry, read_sidecar
+from vidworld.data.video import write_mp4
 from vidworld.errors import UserError
-from vidworld.harness.films import RECORD_NAME, FilmFit, fit_film, fit_films, summary
+from vidworld.harness.films import RECORD_NAME, FilmFit, fit_film, fit_films, footage_of, summary
 
 PROJECT = Path(__file__).parents[2]
 REAL_VIDEO = PROJECT.parent / "shared" / "real_video"
@@ -20,6 +23,7 @@ needs_real_video = pytest.mark.skipif(
 
 CLEAN = ("proj60.mp4", "puck_headon.mp4", "puck_glancing_spin.mp4", "pendulum_damped_red.mp4")
 CLEAN += ("toss_tennis.mp4", "toss_updown.mp4", "osp_ball_toss.mp4", "osp_ball_toss_15fps.mp4")
+CLEAN += ("puck_const_force.avi", "puck_inertia.avi", "jbart_bounce_sideways.mp4", "jbart_toss_bounce.avi")
 
 
 def fitted(file: str) -> FilmFit:
@@ -92,6 +96,25 @@ def test_a_folder_without_a_sidecar_is_one_line(folder: Path) -> None:
     command = [sys.executable, "eval/fit_laws.py", str(folder), "--out", str(folder / "out")]
     done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=PROJECT)
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+
+
+def test_a_title_card_is_no_frame_of_the_event(tmp_path: Path) -> None:
+    rows, columns = np.mgrid[:64, :96] + 0.5
+    film = [np.random.default_rng(0).integers(0, 255, (64, 96, 3)).astype(np.uint8)] * 2  # the card
+    for k in range(24):
+        share = np.clip(6.5 - np.hypot(columns - 12 - 3 * k, rows - 20), 0, 1)[..., None]
+        film.append((180 * (1 - share) + np.array([200, 40, 40]) * share).astype(np.uint8))
+    write_mp4(tmp_path / "puck.mp4", torch.from_numpy(np.stack(film)).permute(0, 3, 1, 2), 25.0)
+    footage = footage_of(tmp_path / "puck.mp4", Entry(file="puck.mp4", event="uniform"))
+    assert len(footage.frames) == 24 and footage.times_s[0] == pytest.approx(2 / 25)
+    assert fit_film(tmp_path, Entry(file="puck.mp4", event="uniform")).tracked == 1.0
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_film_of_a_frame_or_two_is_said(count: int, tmp_path: Path) -> None:
+    write_mp4(tmp_path / "short.mp4", torch.zeros(count, 3, 32, 32, dtype=torch.uint8), 25.0)
+    film = fit_film(tmp_path, Entry(file="short.mp4", event="bounce"))
+    assert f"has {count} frame" in str(film.why_none) and "no law shows in fewer than 3" in str(film.why_none)
 
 
 @needs_real_video

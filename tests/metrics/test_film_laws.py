@@ -11,6 +11,7 @@ from vidworld.metrics.film_laws import (
     fit_collision,
     fit_flight,
     fit_pendulum,
+    fit_uniform,
 )
 
 STEP = 1 / 60
@@ -49,6 +50,18 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     assert inside >= 16  # 19 of 20 are meant; fewer than 16 would be chance in one of 400
 
 
+def test_uniform_motion_gives_its_acceleration_with_an_interval_around_it() -> None:
+    """Also where it is not uniform at all: the interval is that of what was measured, not of the law."""
+    times = np.arange(40) * STEP
+    for pull in (0.0, 300.0):
+        path = np.stack([20 + 200 * times - 0.5 * pull * times**2, 50 + 0 * times], axis=1)[:, None]
+        fit = fit_uniform(times, noisy(path), Scene(), None)
+        found = fit.of("acceleration")
+        assert found.low <= found.value <= found.high
+        assert found.low < -pull < found.high  # along the way: what slows down is below zero
+    assert fit.deviation_px > 4
+
+
 def test_what_happens_before_the_release_is_left_out() -> None:
     """A hand that carries the ball up is no flight, though nobody named the release."""
     times = np.arange(70) * STEP
@@ -61,6 +74,23 @@ def test_what_happens_before_the_release_is_left_out() -> None:
     fit = fit_flight(times, noisy(path), Scene((), DOWN, 200.0), None)
     assert fit.of("acceleration").value == pytest.approx(9.81, rel=0.03)
     assert (np.flatnonzero(fit.stretch >= 0) >= release - 2).all()
+
+
+def test_a_roll_ends_where_several_things_happen_to_it() -> None:
+    times = np.arange(120) * STEP
+    roll = np.stack([20 + 40 * times + 0.5 * 150 * times**2, 50 + 0 * times], axis=1)
+    rng = np.random.default_rng(3)
+    roll[80:] = roll[79] + np.cumsum(rng.uniform(-4, 4, (40, 2)), axis=0)
+    fit = fit_flight(times, noisy(roll[:, None], 0.1), Scene(), None)
+    assert fit.of("acceleration").value == pytest.approx(150, rel=0.03)
+    assert 75 <= np.flatnonzero(fit.stretch >= 0).max() <= 81
+
+
+def test_a_force_that_grows_is_no_contact() -> None:
+    times = np.arange(120) * STEP
+    path = np.stack([20 + 100 * times + 20 * times**3, 50 + 0 * times], axis=1)
+    fit = fit_flight(times, noisy(path[:, None], 0.1), Scene(), None)
+    assert (fit.stretch == 0).all() and fit.deviation_px > 0.5
 
 
 def bouncing(times: np.ndarray, restitution: float) -> tuple[np.ndarray, list[float]]:

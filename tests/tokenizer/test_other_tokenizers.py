@@ -2,14 +2,13 @@
 
 import json
 import math
-import runpy
-import sys
 from pathlib import Path
 
 import pytest
 import tiny_models
 import torch
 from accelerate import Accelerator
+from scripts import run
 
 from vidworld.baselines import CopyLast
 from vidworld.checkpoint import save_model
@@ -196,18 +195,6 @@ def test_a_quantised_tokenizer_learns_through_the_rounding(tokenizers):
         losses.append(float(loss.total.detach()))
     assert losses[-1] < 0.85 * losses[0]
     assert network.encoder[0].mlp[0].weight.abs().sum() > 0
-
-
-def run(script, *arguments):
-    """The exit code of a script, run in this process."""
-    before = sys.argv
-    sys.argv = [script, *map(str, arguments)]
-    try:
-        with pytest.raises(SystemExit) as ended:
-            runpy.run_path(str(ROOT / script), run_name="__main__")
-    finally:
-        sys.argv = before
-    return ended.value.code
 
 
 def test_an_adopted_tokenizer_is_trained_upon_like_our_own(tmp_path, capsys):

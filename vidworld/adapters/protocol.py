@@ -5,7 +5,8 @@ it predicts is encoded with the bench's tokenizer like a baseline's frames, so t
 all worlds.
 """
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
@@ -46,13 +47,20 @@ class Surprised(Protocol):
         ...
 
 
+METHODS = {
+    "predict": ("context", "num_frames", "seeds"),
+    "surprise": ("clips", "context_frames", "seeds"),
+}
+"""What each is called with, in this order."""
+
+
 class AdaptedWorld:
     """A model of frames as a world of the bench."""
 
     def __init__(self, name: str, model: Any, tokenizer: Tokenizer) -> None:
         """
         Raises:
-            UserError: the model offers neither method.
+            UserError: the model offers neither method, or one that cannot be called with what it is given.
         """
         self.name, self.model, self.tokenizer = name, model, tokenizer
         self.predicts, self.is_surprised = (
@@ -63,6 +71,9 @@ class AdaptedWorld:
                 f"{name}: {type(model).__name__} has neither predict(context, num_frames, seeds) nor "
                 "surprise(clips, context_frames, seeds)"
             )
+        for method, arguments in METHODS.items():
+            if callable(own := getattr(model, method, None)) and not _takes(own, len(arguments)):
+                raise UserError(f"{name}: {method} must take ({', '.join(arguments)})")
 
     def check_clips(self, identities: Sequence[str]) -> None:
         """Nothing, where the model can continue all of these clips.
@@ -133,6 +144,17 @@ class AdaptedWorld:
             )
         if not bool(surprise.isfinite().all()):
             raise UserError(f"{self.name}: surprise gave values that are not finite")
+
+
+def _takes(method: Callable[..., object], count: int) -> bool:
+    """Whether it can be called with so many arguments."""
+    try:
+        inspect.signature(method).bind(*range(count))
+    except TypeError:
+        return False
+    except ValueError:  # of something compiled nothing is known
+        return True
+    return True
 
 
 def _said(value: object) -> str:

@@ -12,6 +12,7 @@ from jaxtyping import UInt8
 
 from vidworld.data.clip import Clips
 from vidworld.data.decode import Unreadable, open_video, read
+from vidworld.data.source import Source
 from vidworld.errors import UserError
 
 MOST_NAMED = 20
@@ -142,29 +143,37 @@ def windows_of(clip: Clips, length: int, stride: int) -> Clips:
 
 
 def plain_film(entry: Entry) -> tuple[Film, float]:
-    """The frames of a film, or of a folder of pictures in the order of their names, and their rate.
+    """The frames of a film, or of a folder of pictures (those that the entry needs, else all by name), and their rate.
 
     A folder of pictures has no rate of its own: NaN. Raises: Unreadable, OSError.
     """
     if entry.video.is_dir():
-        pictures = []
-        for path in sorted(path for path in entry.video.iterdir() if path.suffix.lower() in PICTURES):
+        listed = [path for path in entry.needs if path.parent == entry.video]
+        pictures: list[np.ndarray] = []
+        for path in listed or sorted(p for p in entry.video.iterdir() if p.suffix.lower() in PICTURES):
             picture = cv2.imread(str(path))
             if picture is None:
                 raise Unreadable(f"{path.name} is no picture")
+            if pictures and picture.shape != pictures[0].shape:
+                raise Unreadable(f"{path.name} is of another size than the picture before it")
             pictures.append(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
         if not pictures:
             raise Unreadable("holds no picture")
         return np.stack(pictures).astype(np.uint8), float("nan")
-    return film_of(entry.video)
+    return film_of(Source(entry.video))
 
 
-def film_of(path: Path) -> tuple[Film, float]:
-    """All frames of a video file at its own size, and their average rate. Raises: Unreadable, OSError."""
-    video = open_video(path)
-    frames = np.concatenate([piece.frames for piece in read(video, min(video.height_px, video.width_px))])
-    span = float(video.times_s[-1] - video.times_s[0])
-    return frames, (len(video.times_s) - 1) / span if span > 0 else float("nan")
+def film_of(source: Source) -> tuple[Film, float]:
+    """All frames of a video at its own size, and their average rate. Raises: Unreadable, OSError."""
+    with source.opened() as path:
+        video = open_video(path)
+        mine = source.frames(video.times_s)
+        pieces = [piece.only(mine) for piece in read(video, min(video.height_px, video.width_px))]
+    times = video.times_s[mine.start : mine.stop]
+    span = float(times[-1] - times[0])
+    return np.concatenate([piece.frames for piece in pieces]), (len(times) - 1) / span if span > 0 else float(
+        "nan"
+    )
 
 
 def numbered(folder: Path, pattern: str) -> dict[int, Path]:
@@ -181,7 +190,7 @@ def read_csv(path: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
     """The rows of a table that must have these columns.
 
     Raises:
-        UserError: there is no such file, or a column is missing.
+        UserError: there is no such file, it is no such table, or a column is missing.
     """
     import csv
 
@@ -191,12 +200,14 @@ def read_csv(path: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
             lacking = [name for name in columns if name not in (reader.fieldnames or ())]
             if lacking:
                 raise UserError(f"{path}: has no column {', '.join(lacking)}")
-            yield from reader
-    except OSError as error:
-        reason = (
-            "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
-        )
-        raise UserError(f"{path}: {reason}") from error
+            for row in reader:
+                if None in row.values():
+                    raise UserError(f"{path}: line {reader.line_num} has fewer columns than the first")
+                yield row
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: is missing") from error
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from error
 
 
 def _square(

@@ -31,7 +31,11 @@ def entries(folder: Path) -> list[Entry]:
     for name in tables:
         for number, row in enumerate(read_csv(folder / f"{name}.csv", COLUMNS)):
             films = [folder / row[f"vid{k}_path"] for k in (1, 2)]
-            starts = _starts(films, [int(float(row[f"vid{k}_end_priming_2"])) + 1 for k in (1, 2)])
+            try:
+                primed = [int(float(row[f"vid{k}_end_priming_2"])) + 1 for k in (1, 2)]
+            except ValueError as error:
+                raise UserError(f"{folder / name}.csv: line {number + 2}: {error}") from error
+            starts = _starts(films, primed)
             first_is_possible = row["vid1_label"].strip().lower() == "possible"
             for k, (film, start) in enumerate(zip(films, starts, strict=True)):
                 identity = f"{name}/{number}/{k + 1}"

@@ -33,7 +33,7 @@ def entries(folder: Path) -> list[Entry]:
     labelled = next(folder.glob("O?/*/?/status.json"), None) is not None
     found = []
     for block, law in BLOCKS.items():
-        for group in sorted(path for path in (folder / block).glob("*") if path.is_dir()):
+        for group in sorted(path for path in (folder / block).glob("[0-9]*") if path.is_dir()):
             frames = {film: numbered(group / film / "scene", "scene_*.png") for film in FILMS}
             longest = max((max(of, default=0) for of in frames.values()), default=0)
             for film in FILMS:

@@ -13,6 +13,7 @@ from jaxtyping import Float
 
 from vidworld.benchmarks.benchmark import Benchmark, Entry, Film, Reading, film_of
 from vidworld.data.clip import WORLD_SIZE
+from vidworld.data.source import Source
 from vidworld.errors import UserError
 
 LAWS = ("uniform_motion", "parabola", "collision")
@@ -57,6 +58,15 @@ def true_positions(entry: Entry) -> Float[np.ndarray, "time object 2"]:
     return np.stack([places[..., 0], WORLD_SIZE - places[..., 1]], axis=-1)
 
 
+def radii_and_speeds(entry: Entry) -> tuple[Float[np.ndarray, " object"], Float[np.ndarray, " object"]]:
+    """What the film was drawn from, in world units and seconds; speeds are sizes."""
+    batch, number = entry.member.split("/")
+    with _open(entry.video) as file:
+        drawn = np.asarray(file["init_streams"][batch][int(number)], np.float64).ravel()
+    radius, speed = np.split(drawn, 2)
+    return radius, np.abs(speed)
+
+
 def film(entry: Entry) -> tuple[Film, float]:
     """The film's frames and rate."""
     batch, number = entry.member.split("/")
@@ -65,7 +75,7 @@ def film(entry: Entry) -> tuple[Film, float]:
     with tempfile.NamedTemporaryFile(suffix=".mp4") as place:
         place.write(content)
         place.flush()
-        return film_of(Path(place.name))
+        return film_of(Source(Path(place.name)))
 
 
 def _open(path: Path) -> Any:

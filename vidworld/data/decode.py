@@ -56,6 +56,11 @@ class Footage:
     decoder: Decoder
     """What read the last of them: PyAV goes on where decord stops."""
 
+    def only(self, numbers: range) -> "Footage":
+        """Those of them that have these numbers in the file."""
+        start, stop = (min(max(n - self.first, 0), len(self.frames)) for n in (numbers.start, numbers.stop))
+        return Footage(self.frames[start:stop], self.first + start, self.decoder)
+
 
 @dataclass(frozen=True)
 class _Header:

@@ -13,9 +13,10 @@ import cv2
 from pydantic import TypeAdapter
 from tqdm import tqdm
 
-from vidworld.data import real_store
+from vidworld.data import lerobot, real_store, webdataset
 from vidworld.data.decode import Unreadable
 from vidworld.data.sidecar import SIDECAR_NAME, Sidecar, read_sidecar
+from vidworld.data.source import Source
 from vidworld.data.video_clips import VideoClips, clips_of_video
 from vidworld.data.windows import ClipOptions
 from vidworld.errors import UserError
@@ -70,6 +71,9 @@ class Ingested:
 def ingest(folder: Path, out: Path, options: ClipOptions, sidecar: Path | None = None) -> Ingested:
     """The data set of all videos in a folder and the folders in it; it is at `out` only when it is complete.
 
+    A LeRobot data set (meta/info.json) gives each camera's video of each episode, WebDataset's shards (tar files and no
+    video beside them) their films.
+
     The sidecar is `clips.jsonl` of the folder where none is given and there is one. A data set that was made
     of the same files with the same options is left as it is.
 
@@ -78,17 +82,20 @@ def ingest(folder: Path, out: Path, options: ClipOptions, sidecar: Path | None =
     """
     _check(options)
     known = _sidecar(folder, sidecar)
-    digests = {file: _digest(folder / file) for file in _videos(folder)}
+    sources = sources_of(folder)
+    digests = {file: _digest(source) for file, source in sources.items()}
     entries = [entry.model_dump(mode="json") for entry in known.entries.values()]
     fingerprint = _hash(json.dumps([VERSION, digests, asdict(options), entries]).encode())
     if (finished := _finished(out, fingerprint)) is not None:
         return finished
     try:
         with real_store.workshop(out) as workshop, real_store.without_bars():
-            videos, aside = _read_all(folder, digests, known, options, workshop)
+            videos, aside = _read_all(sources, digests, known, options, workshop)
             if not videos:
                 raise UserError(f"{folder}: no video in it can be used: {_first(aside)}")
-            splits = assign_splits({file: known.of(file).event or "" for file in videos})
+            group = {file: sources[file].group or file for file in videos}
+            of_groups = assign_splits({group[file]: known.of(file).event or "" for file in videos})
+            splits = {file: of_groups[group[file]] for file in videos}
             records = tuple(_record(file, splits[file], video) for file, video in videos.items())
             built = workshop / "built"
             by_split = {name: [f for f in videos if splits[f] == name] for name in real_store.SPLITS}
@@ -120,7 +127,11 @@ def assign_splits(events: Mapping[str, str]) -> dict[str, str]:
 
 
 def _read_all(
-    folder: Path, digests: Mapping[str, str], known: Sidecar, options: ClipOptions, workshop: Path
+    sources: Mapping[str, Source],
+    digests: Mapping[str, str],
+    known: Sidecar,
+    options: ClipOptions,
+    workshop: Path,
 ) -> tuple[dict[str, VideoClips], tuple[SetAside, ...]]:
     """The videos that gave clips, their rows saved and let go of, and the others."""
     first_of: dict[str, str] = {}
@@ -131,7 +142,7 @@ def _read_all(
         if first_of[digests[file]] != file:
             return SetAside(file, f"is the same as {first_of[digests[file]]}")
         try:
-            video = clips_of_video(folder / file, known.of(file), options)
+            video = clips_of_video(sources[file], known.of(file), options)
         except Unreadable as error:
             return SetAside(file, str(error))
         except (OSError, av.error.FFmpegError, cv2.error) as error:
@@ -153,14 +164,24 @@ def _read_all(
     return videos, tuple(aside)
 
 
-def _videos(folder: Path) -> list[str]:
+def sources_of(folder: Path) -> dict[str, Source]:
+    """The videos of a folder, by the name that results and the sidecar have for them.
+
+    Raises:
+        UserError: there is no such folder, no video in it, or it is a data set of videos that cannot be read.
+    """
     if not folder.is_dir():
         raise UserError(f"{folder}: {'is not a folder' if folder.exists() else 'there is no such folder'}")
     paths = [path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES]
     files = sorted(p.as_posix() for p in paths if not (folder / p).is_dir() and not p.name.startswith("."))
+    if (folder / lerobot.INFO).exists():
+        return lerobot.sources(folder)
+    if not files and any(folder.glob("*.tar")):
+        return webdataset.sources(folder)
     if not files:
-        raise UserError(f"{folder}: there is no video in it (no {', '.join(SUFFIXES)})")
-    return files
+        kinds = f"no {', '.join(SUFFIXES)}, no LeRobot data set, no WebDataset shard"
+        raise UserError(f"{folder}: there is no video in it ({kinds})")
+    return {file: Source(folder / file) for file in files}
 
 
 def _sidecar(folder: Path, sidecar: Path | None) -> Sidecar:
@@ -223,15 +244,16 @@ def _part(workshop: Path, file: str) -> Path:
     return workshop / "parts" / _hash(file.encode())
 
 
-def _digest(path: Path) -> str:
+def _digest(source: Source) -> str:
+    path, part = source.path, f"{source.member}{source.span_s or ''}"
     try:
         size = path.stat().st_size
         with path.open("rb") as stream:
             start = stream.read(END_BYTES)
             stream.seek(max(0, size - END_BYTES))
-            return _hash(str(size).encode() + start + stream.read(END_BYTES))
+            return _hash(f"{size}{part}".encode() + start + stream.read(END_BYTES))
     except OSError:
-        return _hash(str(path).encode())  # set aside when it is its turn
+        return _hash(f"{path}{part}".encode())  # set aside when it is its turn
 
 
 def _hash(content: bytes) -> str:

@@ -12,7 +12,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares what the command takes."""
     usual = ClipOptions()
     add = parser.add_argument
-    add("folder", type=Path, metavar="FOLDER", help="videos, also in folders within it")
+    add(
+        "folder",
+        type=Path,
+        metavar="FOLDER",
+        help="videos, also in folders within it; a LeRobot data set; WebDataset shards",
+    )
     add("--out", type=Path, required=True, metavar="DATASET", help="where the data set is written")
     fps = (
         "frames a second of a clip, in scene time; a shot (its event, where the sidecar names one) too short "

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field, replace
 from math import ceil
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float64
@@ -10,6 +9,7 @@ from jaxtyping import Float64
 from vidworld.data.decode import Decoder, TimeBase, Unreadable, Video, open_video, read
 from vidworld.data.shots import Shot, find_shots
 from vidworld.data.sidecar import Entry
+from vidworld.data.source import Source
 from vidworld.data.windows import ClipOptions, RealClip, clip_rate, cut_clips
 
 MEASURED_PX = 96
@@ -41,24 +41,32 @@ class VideoClips:
         return replace(self, clips=[(shot, replace(clip, frames=nothing)) for shot, clip in self.clips])
 
 
-def clips_of_video(path: Path, entry: Entry, options: ClipOptions) -> VideoClips:
+def clips_of_video(source: Source, entry: Entry, options: ClipOptions) -> VideoClips:
     """All clips of a video, in order.
 
     Raises:
         Unreadable: it cannot be read, or none of it makes a clip.
     """
-    video = open_video(path)
+    with source.opened() as path:
+        return _clips(open_video(path), source, entry, options)
+
+
+def _clips(video: Video, source: Source, entry: Entry, options: ClipOptions) -> VideoClips:
     times_s = scene_times(video, entry)
+    mine = source.frames(video.times_s)
     short_side_px = min(video.height_px, video.width_px)
     result = VideoClips(
         decoder=video.decoder,
         time_base=video.time_base if entry.true_fps is None else "sidecar",
-        frames=len(times_s),
+        frames=len(mine),
         scale=options.size_px / short_side_px,
         short_side_px=short_side_px,
     )
     for footage in read(video, options.size_px * ceil(MEASURED_PX / options.size_px)):
         result.decoder = footage.decoder
+        footage = footage.only(mine)
+        if not len(footage.frames):
+            continue
         piece_s = times_s[footage.first : footage.first + len(footage.frames)]
         found = find_shots(footage.frames, piece_s, footage.first)
         result.black += found.black

@@ -73,6 +73,10 @@ class Bench:
             )
         return Rollout(rollout.embeddings.float(), rollout.tokens.float())
 
+    def future_frames(self, world: World, seen: Encoded) -> Frames:
+        """The frames that the world predicts after the context, in one sample."""
+        return self.decode_future(seen, self.roll_out(world, seen).tokens[:, 0])
+
     def seeds(self, identities: Sequence[str]) -> list[int]:
         """A seed for each clip or quad, from its identity."""
         return [zlib.crc32(f"{self.seed}/{identity}".encode()) for identity in identities]

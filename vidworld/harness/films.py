@@ -6,20 +6,25 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from pydantic import TypeAdapter
 from tqdm import tqdm
 
 from vidworld.data.decode import Unreadable, open_video, read
+from vidworld.data.shots import find_shots
 from vidworld.data.sidecar import GRAVITY, SIDECAR_NAME, Entry, read_sidecar
 from vidworld.data.video_clips import scene_times
 from vidworld.errors import UserError
 from vidworld.metrics.film_laws import LAWS, STANDARD_GRAVITY, NoFit, Quantity, Scene
 from vidworld.record import append_jsonl, prepare_folder, read_jsonl
-from vidworld.tracking import track
+from vidworld.tracking import Film, track
 
 MOST_PX = 480
 """Films are tracked with a shorter side of so many pixels, or their own if that is less."""
+LEAST_FRAMES = 3
+SHOT_PX = 128
+"""Cuts are looked for in frames with a shorter side of so many pixels."""
 RECORD_NAME = "films.jsonl"
 
 
@@ -103,7 +108,7 @@ class Footage:
 
 
 def footage_of(path: Path, entry: Entry) -> Footage:
-    """The frames of the sidecar's event, all where it names none.
+    """The frames of the sidecar's event, all where it names none; of several shots (a title card) the longest.
 
     Raises:
         Unreadable: the film cannot be read, or its event lies outside it.
@@ -111,6 +116,10 @@ def footage_of(path: Path, entry: Entry) -> Footage:
     video = open_video(path)
     times_s = scene_times(video, entry)
     first, last = entry.event_frames or (0, len(times_s) - 1)
+    if len(times_s) < LEAST_FRAMES:
+        raise Unreadable(
+            f"has {len(times_s)} frame{'s' * (len(times_s) > 1)}, and no law shows in fewer than {LEAST_FRAMES}"
+        )
     if min(last, len(times_s) - 1) - first < 2:
         raise Unreadable(f"has {len(times_s)} frames, none of the event's {first} to {last}")
     last = min(last, len(times_s) - 1)
@@ -119,12 +128,21 @@ def footage_of(path: Path, entry: Entry) -> Footage:
     for piece in read(video, min(short, MOST_PX), last + 1):
         pieces.append(piece.frames[max(first - piece.first, 0) : last + 1 - piece.first])
         break  # the first piece ends with the event
-    return Footage(
-        np.concatenate(pieces),
-        times_s[first : last + 1],
-        min(short, MOST_PX) / short,
-        scene_of(entry, times_s),
-    )
+    frames, times = np.concatenate(pieces), times_s[first : last + 1]
+    shot = _longest_shot(frames, times)
+    return Footage(frames[shot], times[shot], min(short, MOST_PX) / short, scene_of(entry, times_s))
+
+
+def _longest_shot(frames: Film, times_s: np.ndarray) -> slice:
+    """Where it lies, with the frames that repeat another."""
+    scale = min(1.0, SHOT_PX / min(frames.shape[1:3]))
+    small = [cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) for frame in frames]
+    shots = find_shots(np.stack(small).astype(np.uint8), times_s).shots
+    if not shots:  # black throughout
+        return slice(None)
+    starts = [*(int(shot.numbers[0]) for shot in shots), len(frames)]
+    longest = int(np.argmax(np.diff(starts)))
+    return slice(starts[longest], starts[longest + 1])
 
 
 def scene_of(entry: Entry, times_s: np.ndarray) -> Scene:

@@ -192,7 +192,8 @@ def _order(line: Line) -> tuple[Any, ...]:
     value = row.value if math.isfinite(row.value) else math.inf
     if row.higher_is_better and math.isfinite(value):
         value = -value
-    group = (words.rank(words.LAWS, row.law), row.law, row.task, row.split, row.metric, row.readout or "")
+    law = (words.rank(words.LAWS, row.law), row.law, not row.headline)
+    group = (*law, row.task, row.split, row.metric, row.readout or "")
     return (*group, value)
 
 

@@ -92,9 +92,7 @@ def _futures(bench: Bench, source: RealClips, number: int, rollers: Sequence[Wor
     clips = source.clips([number])
     seen = bench.encode(clips)
     context = clips.frames[:, : bench.context_frames]
-    futures = {
-        world.name: bench.decode_future(seen, bench.roll_out(world, seen).tokens[:, 0]) for world in rollers
-    }
+    futures = {world.name: bench.future_frames(world, seen) for world in rollers}
     futures["reconstruction"] = bench.decode_future(seen, seen.tokens[:, bench.context_length :])
     futures["truth"] = clips.frames[:, bench.context_frames :]
     values = law_values(source, number, futures, bench.context_frames, bench.seed)

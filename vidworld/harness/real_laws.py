@@ -40,9 +40,9 @@ def law_values(
     if law is None or not (row["in_event"] and row["static_camera"]):
         return []
     shot = source.clips(source.same_shot(number)).frames
-    scene = background_of(_film(shot.flatten(0, 1)))
+    scene = background_of(as_film(shot.flatten(0, 1)))
     clip = source.clips([number])
-    whole = _film(clip.frames[0])
+    whole = as_film(clip.frames[0])
     size = len(whole[0])
     truth = track(whole, law.objects, scene).position
     if np.isfinite(truth).all(axis=(1, 2)).mean() < LEAST_TRACKED or np.isnan(truth[:start]).all():
@@ -62,7 +62,7 @@ def law_values(
     for world, future in futures.items():
         found, fit = truth, cast(LawFit | None, own)
         if world != "truth":
-            film = np.concatenate([whole[:start], _film(future[0])])
+            film = np.concatenate([whole[:start], as_film(future[0])])
             found = track(film, law.objects, scene, truth[:start]).position
             fit = _refit(law.fit, times_s, found, about, own)
         distance = np.linalg.norm(found[start:] - truth[start:], axis=-1) / size
@@ -101,7 +101,7 @@ def _contacts_s(row: Mapping[str, Any]) -> tuple[float, ...]:
     return tuple(c / rate - row["start_s"] for c in contacts) if rate else ()
 
 
-def _film(frames: UInt8[Tensor, "time 3 small_height small_width"]) -> Film:
+def as_film(frames: UInt8[Tensor, "time 3 small_height small_width"]) -> Film:
     """The frames enlarged, with their colours last."""
     pictures = np.asarray(frames).transpose(0, 2, 3, 1)
     size = (pictures.shape[2] * ENLARGED, pictures.shape[1] * ENLARGED)

@@ -15,6 +15,7 @@ from vidworld.errors import UserError
 from vidworld.harness.bench import Bench, Value
 from vidworld.metrics.intphys import absolute_accuracy, auroc, relative_accuracy
 from vidworld.record import append_jsonl, prepare_folder, read_jsonl
+from vidworld.schema import ClipShape
 from vidworld.world import Encoded, Scorer
 
 Windows = Float[ndarray, " window"]
@@ -28,24 +29,24 @@ def surprise_of_films(
     world: Scorer,
     benchmark: Benchmark,
     entries: Sequence[Entry],
-    shape: tuple[int, int],
-    out: Path,
+    shape: ClipShape,
+    kept: Path,
 ) -> dict[str, Windows]:
     """The world's surprise at every window of every film, by the film's name: the mean over the window's chunks.
 
-    shape: frames and pixels of the world's clips. What an earlier run of this world wrote to `out` is not done again.
+    kept: a folder of what these very worlds measured; what stands there is not done again.
     """
-    record = prepare_folder(out) / RECORD_NAME
+    record = prepare_folder(kept) / RECORD_NAME
     done = {
         row["film"]: np.array(row["surprise"])
         for row in (read_jsonl(record) if record.exists() else [])
-        if (row["world"], row["shape"]) == (world.name, list(shape))
+        if row["world"] == world.name
     }
     for entry in tqdm(entries, f"surprise of {world.name}", unit="film", disable=None):
         if entry.identity in done:
             continue
-        clip = clip_of(benchmark, entry, shape[1])
-        windows = windows_of(clip, shape[0], benchmark.reading.window_stride)
+        clip = clip_of(benchmark, entry, shape.width_px)
+        windows = windows_of(clip, shape.num_frames, benchmark.reading.window_stride)
         found = []
         for start in range(0, len(windows), AT_ONCE):
             part = windows.at(slice(start, start + AT_ONCE))
@@ -55,10 +56,7 @@ def surprise_of_films(
                 surprise = world.surprise(seen, bench.context_length, seeds)
             found.append(surprise.double().mean(dim=1).cpu().numpy())
         done[entry.identity] = np.concatenate(found)
-        append_jsonl(
-            record,
-            {"film": entry.identity, "world": world.name, "shape": shape, "surprise": done[entry.identity]},
-        )
+        append_jsonl(record, {"film": entry.identity, "world": world.name, "surprise": done[entry.identity]})
     return {entry.identity: done[entry.identity] for entry in entries}
 
 

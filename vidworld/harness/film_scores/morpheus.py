@@ -1,0 +1,68 @@
+"""Morpheus: how far what moves in a world's future keeps its energy.
+
+Its own evaluation has a set of invariants for each experiment, in metres; the one that all share is mechanical energy.
+Ours is that of the one thing that moves most, in the picture's own units: gravity is the number for which the true film
+keeps its energy best. A future in which the thing is not found keeps nothing.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy import ndarray
+
+from vidworld.benchmarks.benchmark import Entry
+from vidworld.benchmarks.morpheus import BENCHMARK
+from vidworld.harness.bench import Value
+from vidworld.harness.film_scores.films import FilmScore, Stand
+from vidworld.harness.real_laws import as_film
+from vidworld.metrics.morpheus import physical_invariance
+from vidworld.tracking import track
+
+MOST_S = 5.0
+"""Seconds that are predicted at most."""
+WINDOW_S = 1.0
+"""Of which the best window counts; of a shorter future all of it."""
+
+
+def of_film(stand: Stand, entry: Entry, world: Any) -> Iterator[Value]:
+    """The invariance score of a world's future of one film; nothing where the film itself cannot be tracked."""
+    start, fps = stand.bench.context_frames, stand.shape.fps
+    clip = stand.around(stand.clip(entry), start, round(MOST_S * fps))
+    film, scale = as_film(clip.frames[0]), BENCHMARK.reading.size_px
+    truth = track(film, 1).position[:, 0] * (scale / film.shape[2])
+    if not np.isfinite(truth).all(axis=1).sum() > start:
+        return
+    place = truth
+    if world is not None:
+        future = torch.cat((clip.frames[:, :start], stand.future(world, clip)), dim=1)
+        shown = as_film(future[0])
+        known = truth[:start, None] * (film.shape[2] / scale)
+        place = track(shown, 1, known=known).position[:, 0] * (scale / film.shape[2])
+    energy = mechanical_energy(place, truth, fps)[start:]
+    window = min(len(energy), max(3, round(WINDOW_S * fps)))
+    score = float(physical_invariance(energy[None, None], window)[0])
+    name = "truth" if world is None else world.name
+    metric, seed = "physical_invariance_score", stand.bench.seed
+    value = score if np.isfinite(score) else 0.0
+    yield Value(
+        name, "pixels", "morpheus", entry.property, "test", metric, "share", entry.identity, value, seed
+    )
+
+
+def mechanical_energy(place: ndarray, truth: ndarray, fps: float) -> ndarray:
+    """Per mass, of a path (time, 2) with y down: kinetic and, above the true film's lowest place, potential.
+
+    Gravity is the regression of the true film's kinetic energy on its depth.
+    """
+    kinetic = [0.5 * (np.gradient(path, 1.0 / fps, axis=0) ** 2).sum(axis=1) for path in (place, truth)]
+    seen = np.isfinite(kinetic[1])
+    depth, motion = truth[seen, 1], kinetic[1][seen]
+    spread = float(np.var(depth))
+    gravity = max(0.0, float(np.cov(depth, motion, bias=True)[0, 1]) / spread) if spread > 0 else 0.0
+    energy: ndarray = kinetic[0] + gravity * (float(depth.max()) - place[:, 1])
+    return energy
+
+
+SCORE = FilmScore(of_film)

@@ -1,0 +1,104 @@
+"""The bench of a configuration and the worlds on it: those that were trained, and other people's."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from accelerate import Accelerator
+
+from vidworld.adapters.protocol import AdaptedWorld
+from vidworld.adapters.registry import adapted_worlds
+from vidworld.checkpoint import load_model
+from vidworld.config import resolved
+from vidworld.finished import read_budget
+from vidworld.harness.bench import Bench
+from vidworld.harness.comparison import check_tokenizer
+from vidworld.harness.parts import origin
+from vidworld.harness.report_words import WORLDS
+from vidworld.models.dit import DiffusionTransformer
+from vidworld.models.jepa import JointEmbeddingPredictor
+from vidworld.readout import Probe
+from vidworld.schema import ClipShape, PhysicsConfig, ScoreConfig
+from vidworld.tokenizer.frames import FrameTokenizer
+from vidworld.tokenizer.tokenizer import load_tokenizer
+from vidworld.world import DiffusionWorld, JepaWorld
+
+RUNS = ("tokenizer", "diffusion", "jepa", "readout")
+"""The keys of a configuration that name a run folder."""
+
+
+def bench_of(config: PhysicsConfig, accelerator: Accelerator) -> Bench:
+    """What the worlds of a configuration are measured with.
+
+    Raises:
+        UserError: a run folder has no finished model, or one that was trained on another tokenizer's tokens.
+    """
+    tokenizer = load_tokenizer(config.tokenizer).to(accelerator.device)
+    for folder in (config.diffusion, config.jepa, config.readout):
+        check_tokenizer(folder, tokenizer.fingerprint())
+    probes = {"": load_model(Probe, config.readout).to(accelerator.device)}
+    if config.jepa_readout is not None:
+        probes["jepa"] = load_model(Probe, config.jepa_readout).to(accelerator.device)
+    return Bench(tokenizer, probes, accelerator, config.context_frames, config.seed)
+
+
+def trained_worlds(config: PhysicsConfig, bench: Bench) -> tuple[DiffusionWorld, JepaWorld]:
+    """The two worlds that the configuration names, on the bench's device."""
+    device = bench.accelerator.device
+    dit = load_model(DiffusionTransformer, config.diffusion).to(device)
+    predictor = load_model(JointEmbeddingPredictor, config.jepa).to(device)
+    return diffusion_world(config, dit, "diffusion"), jepa_world(bench, predictor, "jepa")
+
+
+def diffusion_world(config: PhysicsConfig, network: DiffusionTransformer, name: str) -> DiffusionWorld:
+    """A world of the configuration's sampler and noise levels."""
+    return DiffusionWorld(network, name, config.sampling_steps, config.shift, config.levels)
+
+
+def jepa_world(bench: Bench, network: JointEmbeddingPredictor, name: str) -> JepaWorld:
+    """A world whose embeddings are decoded by the bench's probe of JEPA, where it has one."""
+    return JepaWorld(network, name, bench.probes["jepa"].decoder if "jepa" in bench.probes else None)
+
+
+class Asked(NamedTuple):
+    """Worlds that are to be measured on films."""
+
+    bench: Bench
+    worlds: list[Any]
+    shape: ClipShape
+    made_of: list[Any]
+    """What tells that the worlds are still the same (JSON)."""
+
+
+def worlds_of(config: PhysicsConfig | ScoreConfig, more: Sequence[str], accelerator: Accelerator) -> Asked:
+    """Every world of a configuration and of further `[NAME=]KIND:PATH` lines.
+
+    Raises:
+        UserError: one of them cannot be used.
+    """
+    texts = [*config.worlds, *more]
+    settings = {k: v for k, v in resolved(config).items() if k not in ("out", "worlds", "tried")}
+    made_of: list[Any] = [settings]
+    worlds: list[Any] = []
+    if isinstance(config, PhysicsConfig):
+        bench = bench_of(config, accelerator)
+        worlds += trained_worlds(config, bench)
+        made_of.append([read_budget(getattr(config, name)) for name in RUNS])
+    else:
+        shape = config.shape
+        tokenizer = FrameTokenizer(config.chunk_frames, shape.height_px, shape.width_px)
+        bench = Bench(tokenizer, {}, accelerator, config.context_frames, config.seed)
+    device, taken = accelerator.device, list(WORLDS)
+    others = adapted_worlds(texts, bench.tokenizer, device, config.sampling_steps, taken)
+    worlds += others
+    made_of += [origin(text, world) for text, world in zip(texts, others, strict=True)]
+    return Asked(bench, worlds, config.shape, made_of)
+
+
+def predicting(worlds: Sequence[Any]) -> list[Any]:
+    """Those that continue clips."""
+    return [world for world in worlds if not isinstance(world, AdaptedWorld) or world.predicts]
+
+
+def surprised(worlds: Sequence[Any]) -> list[Any]:
+    """Those that are surprised."""
+    return [world for world in worlds if not isinstance(world, AdaptedWorld) or world.is_surprised]
