@@ -47,6 +47,8 @@ def episodes(folder: Path) -> list[Episode]:
         raise UserError(f"{path}: format {version} is not known; v2.0, v2.1 and v3.0 are")
     try:
         return list((_of_v2 if version.startswith("v2") else _of_v3)(folder, info, cameras))
+    except UserError:
+        raise
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path.parent}: an episode has no usable {error}") from error
 
