@@ -4,6 +4,7 @@ Source: LeRobot's documentation of its data set format. In v2 an episode has a f
 and meta/episodes says from when to when each goes.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 from vidworld.data.source import Source
 from vidworld.errors import UserError
-from vidworld.record import read_json, read_jsonl
+from vidworld.record import read_json
 
 INFO = Path("meta") / "info.json"
 
@@ -46,6 +47,8 @@ def episodes(folder: Path) -> list[Episode]:
         raise UserError(f"{path}: format {version} is not known; v2.0, v2.1 and v3.0 are")
     try:
         return list((_of_v2 if version.startswith("v2") else _of_v3)(folder, info, cameras))
+    except UserError:
+        raise
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path.parent}: an episode has no usable {error}") from error
 
@@ -63,7 +66,7 @@ def sources(folder: Path) -> dict[str, Source]:
 
 
 def _of_v2(folder: Path, info: dict[str, Any], cameras: list[str]) -> Iterator[Episode]:
-    for row in read_jsonl(folder / "meta" / "episodes.jsonl"):
+    for row in _rows(folder / "meta" / "episodes.jsonl"):
         number = int(row["episode_index"])
         names = {"episode_index": number, "episode_chunk": number // int(info.get("chunks_size", 1000))}
         for camera in cameras:
@@ -71,6 +74,20 @@ def _of_v2(folder: Path, info: dict[str, Any], cameras: list[str]) -> Iterator[E
             yield Episode(
                 camera, number, Source(video, group=str(number)), folder / info["data_path"].format(**names)
             )
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects of JSON Lines, the last of which may have no end of line."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            try:
+                yield dict(json.loads(line))
+            except (ValueError, TypeError) as error:
+                raise UserError(f"{path}: line {number} is not a JSON object") from error
 
 
 def _of_v3(folder: Path, info: dict[str, Any], cameras: list[str]) -> Iterator[Episode]:

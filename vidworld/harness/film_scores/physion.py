@@ -81,7 +81,7 @@ def answered(features: Float[ndarray, "film feature"], answers: ndarray, fold: n
         known, asked = ((features[part] - mean) / spread for part in (train, test))
         target = np.where(answers[train], 1.0, -1.0)
         gram = known @ known.T
-        ridge = gram + PENALTY * np.trace(gram) / len(gram) * np.eye(len(gram))
+        ridge = gram + PENALTY * max(np.trace(gram) / len(gram), 1e-9) * np.eye(len(gram))
         said[test] = asked @ known.T @ np.linalg.solve(ridge, target - target.mean()) + target.mean() > 0
     return said
 

@@ -19,12 +19,12 @@ AT_CONTACT = 1.0
 """Frames around a contact that are left out."""
 KINK_TIMES = 3.0
 """Two parabolas that fit so many times better than one have a contact between them that nobody named..."""
+KINK_PX = 0.5
+"""...unless the one deviates by less."""
 CLEAN_TIMES = 12.0
 """So many times less than all of it does that half deviate which is taken for itself: a growing force gives eight."""
 LEAST_CLEAN = 12
 """Frames of such a half: through fewer a parabola may go by chance."""
-KINK_PX = 0.5
-"""...unless the one deviates by less."""
 
 
 @dataclass(frozen=True)
