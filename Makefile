@@ -30,7 +30,7 @@ WORLDS := $(if $(VIDEO),$(foreach name,jepa diffusion readout,$(name)=runs/$(RUN
 export HF_HUB_OFFLINE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-short jepa diffusion readout few-step calibrate bench test test-cluster test-chaos test-slurm bench-scaling check clean
+.PHONY: help demo demo-short jepa diffusion readout few-step calibrate bench test test-cluster test-kills test-chaos test-slurm bench-scaling check clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ bench: .venv/installed ## measure speed and memory beside peers and the machine'
 
 test: .venv/installed ## run the tests
 	$(BIN)/pytest
+
+test-kills: .venv/installed ## five kills of a training, four of an evaluation, and what two processes share (as in CI; minutes)
+	$(BIN)/pytest -m slow --dist load tests/cluster -k "killed and not 25 or shared or lose and diffusion"
 
 test-chaos: .venv/installed ## kill a run 25 times at random moments: it must come to the same weights (minutes)
 	$(BIN)/pytest -m slow -n 0 tests/cluster/test_chaos.py -k 25
