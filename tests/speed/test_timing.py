@@ -38,7 +38,7 @@ def test_the_peak_is_what_a_job_takes_at_its_height():
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a process's peak memory is known on Linux only")
 def test_memory_that_an_earlier_job_freed_is_no_gift():
-    """The allocator keeps what lies below a piece that is still held: a job that takes it again takes it too."""
+    """The allocator keeps what lies below a piece still held; a job that takes it again takes it all the same."""
 
     def job():
         return [torch.ones(2**14) for _ in range(1000)]  # 66 MB in pieces below the size that is mapped

@@ -132,6 +132,7 @@ def export(
         import onnxruntime
         import onnxscript  # noqa: F401
         from onnxruntime.quantization import QuantType, quantize_dynamic
+        from onnxruntime.quantization.shape_inference import quant_pre_process
     except ModuleNotFoundError as error:
         raise UserError(
             f"exporting takes {error.name}, which is not installed: pip install 'vidworld[export]'"
@@ -151,7 +152,9 @@ def export(
             external_data=False,
             verbose=False,
         )
-    quantize_dynamic(onnx, small, weight_type=QuantType.QInt8)
+    # A weight that several steps use is exported behind a transpose, where it would not be found: that is folded first.
+    quant_pre_process(onnx, small, skip_symbolic_shape=True)
+    quantize_dynamic(small, small, weight_type=QuantType.QInt8)
     loaded = torch.export.load(whole).module()
 
     def by_onnx(path: Path) -> Step:
