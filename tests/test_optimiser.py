@@ -31,12 +31,12 @@ def test_muon_moves_each_matrix_as_torchs_own_does():
             optimiser.step()
         found.append(matrices)
     for ours, theirs, before in zip(*found, start, strict=True):
-        assert (ours - theirs).norm() < 0.03 * (theirs - before).norm()  # what bf16 rounds in five steps
+        assert (ours - theirs).norm() < 0.02 * (theirs - before).norm()  # what bf16 rounds in five iterations
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 24), (3, 24, 8), (3, 16, 16), (1, 2, 3)])
 def test_matrices_are_orthogonalised_by_the_published_polynomial(shape):
-    """In float32 its shorter way over Gram matrices and the long way are one; torch's rounds to bf16."""
+    """In float32; torch's own rounds to bf16."""
     torch.manual_seed(0)
     matrices = torch.randn(shape)
     left, values, right = torch.linalg.svd(matrices, full_matrices=False)
@@ -91,10 +91,10 @@ def with_torchs_muon(network):
 
 
 def test_a_hundred_losses_are_those_with_torchs_muon():
-    """To 6% of each: bf16 rounds differently where matrices are multiplied together, and steps add that up."""
+    """To 3% of each: bf16 rounds differently where matrices are multiplied together, and steps add that up."""
     found, expected = losses(ours), losses(with_torchs_muon)
     assert expected[-10:].mean() < 0.5 * expected[:10].mean()
-    assert ((found - expected).abs() < 0.06 * expected).all()
+    assert ((found - expected).abs() < 0.03 * expected).all()
 
 
 @pytest.mark.slow

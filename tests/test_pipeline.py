@@ -279,7 +279,7 @@ def test_a_benchmark_is_scored_with_the_trained_worlds(runs, tmp_path, capsys):
     assert scored("intphys") == 0
     said = capsys.readouterr().out
     for world in ("diffusion", "jepa"):
-        assert f"{world}, collision, id, phyworld_error" in said
+        assert f"{world}, uniform_motion, id, phyworld_error" in said
         assert f"{world}, permanence, test, relative_accuracy_score" in said
     shutil.rmtree(tmp_path / "intphys" / "O2")
     assert scored("intphys", "--surprise", tmp_path / "s.json") == 2

@@ -17,8 +17,6 @@ from vidworld.sharding import in_shares, spread_as, whole
 MOMENTUM = 0.95
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 """Coefficients of the odd polynomial that is applied five times (Source: Muon's first publication)."""
-LONG = 1.5
-"""Ratio of its sides from which on a matrix has less work done on its Gram matrix than on itself."""
 
 
 class Muon(Optimizer):
@@ -76,43 +74,18 @@ class Muon(Optimizer):
             matrix.mul_(1 - lr * weight_decay).add_(spread_as(direction, matrix), alpha=-lr * scale)
 
 
-def orthogonalised(matrices: Float[Tensor, "matrix row column"]) -> Float[Tensor, "matrix row column"]:
-    """Each matrix with its singular values moved to about one (0.7 to 1.2), in its own precision.
-
-    A step multiplies x by a polynomial of its Gram matrix. The polynomials of long ones are multiplied together before,
-    which is half the work; but in bf16 small eigenvalues are lost from a Gram matrix and grow with the steps, so it is
-    formed anew after three (DECISIONS.md, 2026-11-22).
-    """
+def orthogonalised(
+    matrices: Float[Tensor, "matrix row column"], steps: int = 5
+) -> Float[Tensor, "matrix row column"]:
+    """Each matrix with its singular values moved to about one (0.7 to 1.2), in its own precision."""
+    a, b, c = NEWTON_SCHULZ
     tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.mT if tall else matrices
     x = x / x.norm(dim=(1, 2), keepdim=True).clamp_min(1e-7)
-    a, b, c = NEWTON_SCHULZ
-    if x.shape[2] < LONG * x.shape[1]:
-        for _ in range(5):
-            gram = x @ x.mT
-            x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    else:
-        for steps in (3, 2):
-            x = _product(x @ x.mT, steps) @ x
+    for _ in range(steps):
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return x.mT if tall else x
-
-
-def _polynomial(gram: Float[Tensor, "matrix row row"]) -> Float[Tensor, "matrix row row"]:
-    """What a matrix with this Gram matrix is multiplied by in a step."""
-    a, b, c = NEWTON_SCHULZ
-    factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
-    factor.diagonal(dim1=1, dim2=2).add_(a)
-    return factor
-
-
-def _product(gram: Float[Tensor, "matrix row row"], steps: int) -> Float[Tensor, "matrix row row"]:
-    """What it is multiplied by in so many."""
-    product = factor = _polynomial(gram)
-    for _ in range(steps - 1):
-        gram = factor @ gram @ factor
-        factor = _polynomial(gram)
-        product = factor @ product
-    return product
 
 
 def make_optimisers(
