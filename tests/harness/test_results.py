@@ -222,3 +222,16 @@ def test_a_control_that_is_right_in_one_layout_and_wrong_in_the_other_withholds_
     verdict = next(v for v in verdicts(values)[0] if v.law == "solidity")
     assert verdict.better is None
     assert "reaches 1.00 in the layout open_solidity" in (verdict.withheld or "")
+
+
+@pytest.mark.parametrize(
+    ("metric", "highest"),
+    [("relative_accuracy_score", 1.0), ("spatial_iou", 1.0), ("phyworld_error", math.inf)],
+)
+def test_intervals_of_benchmarks_stay_in_their_range(metric, highest):
+    values = [
+        Value("jepa", None, "intphys", "collision", "test", metric, "", f"film{i}", float(i > 0), 0)
+        for i in range(3)
+    ]
+    (row,) = rows_from_clips(values)
+    assert 0 <= row.low < row.value < row.high <= highest

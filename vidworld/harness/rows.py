@@ -18,6 +18,8 @@ FLOOR, CEILING = "copy_last", "truth"
 CONTROLS = ("untrained", "untrained_diffusion", "zero", "copy_last", "frame_difference", "blind")
 CONTROL_LIMIT = 0.60
 """Accuracy of a control above which a law's quads can be told without physics (Source: JEPA's record)."""
+SHARES = ("_iou", "accuracy_score", "auroc_score", "invariance_score")
+"""Ends of the names of benchmarks' metrics that lie between 0 and 1."""
 
 
 @dataclass(frozen=True)
@@ -130,9 +132,12 @@ def tabulate(values: Iterable[Value]) -> dict[Key, Table]:
 
 
 def bounds_of(metric: str) -> Bounds | None:
-    """The range of a metric's mean."""
-    known = METRICS.get(metric)
-    return known.bounds if known else ((0.0, 1.0) if metric.endswith("_iou") else None)
+    """The range of a metric's mean: as registered, else (of benchmarks and real video) by its name."""
+    if known := METRICS.get(metric):
+        return known.bounds
+    if metric.endswith("_error"):
+        return 0.0, np.inf
+    return (0.0, 1.0) if metric.endswith(SHARES) else None
 
 
 def better_is_higher(metric: str) -> bool:
