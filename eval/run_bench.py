@@ -66,7 +66,7 @@ def main() -> None:
         "growth": [asdict(curve) for curve in growth],
     }
     write_json(out / "bench.json", content)
-    machine = f"{record['cpu']}, {arguments.cores} cores, {device.type}"
+    machine = f"{record['cpu']}, {arguments.cores} core{'s' * (arguments.cores > 1)}, {device.type}"
     page = write_page(out / "bench.html", rows, growth, machine)
     for row in rows:
         beside = "" if row.ratio is None else f", {row.ratio:.2f} x {row.peer_name}"

@@ -160,12 +160,12 @@ def test_a_preempted_job_is_requeued_and_comes_to_the_same_weights(cluster, plac
 
 
 def test_a_job_that_hits_its_time_limit_goes_on_by_itself(cluster, place, chained, left_alone):
-    """Slurm sends the signal up to a minute early: the run is long enough for more than one of them."""
+    """Slurm sends the signal up to a minute early: a job has half a minute at the least, and the run takes several."""
     shutil.copytree(chained / "tokenizer", place / "runs" / "limited" / "tokenizer")
     rows = [json.loads(line) for line in (left_alone / "metrics.jsonl").read_text().splitlines()]
     rate = (rows[-1]["step"] - rows[0]["step"]) / (rows[-1]["seconds"] - rows[0]["seconds"])
-    settings = [f"steps={int(rate * 50)}", "save_every=100000", "log_every=10"]
-    options = ["--nodes=2", "--time=1", "--signal=USR1@30"]
+    settings = [f"steps={int(rate * 120)}", "save_every=100000", "log_every=10"]
+    options = ["--nodes=2", "--time=2", "--signal=USR1@30"]
     job = sent(cluster, place, "diffusion", "runs/limited", *settings, options=options)
     try:
         cluster.wait_for(job, 600)
