@@ -1,375 +1,21 @@
-"""A run folder as evaluation leaves it, with invented numbers, small pictures and films."""
+"""The run folder that the tests of the report read, and its page."""
 
-import csv
 import json
 import shutil
 import sys
 from collections.abc import Callable
-from itertools import product
 from pathlib import Path
 from typing import Any
 
-import av
-import numpy as np
 import pytest
-import yaml
 
-sys.path.insert(0, str(Path(__file__).parent))  # `browser`: importlib mode adds no folder by itself
+sys.path.insert(0, str(Path(__file__).parent))  # the helpers here: importlib mode adds no folder by itself
 
-WORLDS = (
-    "diffusion",
-    "jepa",
-    "untrained",
-    "untrained_diffusion",
-    "copy_last",
-    "frame_difference",
-    "blind",
-    "zero",
-)
-ACCURACY = {  # law: diffusion, jepa, controls
-    "permanence": (0.66, 0.93, (0.51, 0.50, 0.48, 0.50, 0.50, 0.50)),
-    "constancy": (0.58, 0.71, (0.50, 0.50, 0.52, 0.71, 0.50, 0.50)),
-    "continuity": (0.61, 0.79, (0.49, 0.50, 0.50, 0.47, 0.50, 0.50)),
-    "momentum": (0.65, 0.99, (0.45, 0.50, 0.31, 0.36, 0.50, 0.50)),
-    "collision": (0.55, 0.58, (0.48, 0.50, 0.42, 0.44, 0.50, 0.50)),
-    "solidity": (0.78, 0.61, (0.47, 0.50, 0.49, 0.46, 0.50, 0.50)),
-}
-ROLLOUT_WORLDS = ("diffusion", "jepa", "copy_last", "constant_velocity", "reconstruction", "truth")
-ROLLOUTS = {  # (task, law, metric, unit): a value for each of ROLLOUT_WORLDS; OOD factor; higher is better
-    ("uniform", "uniform motion", "velocity_error", "units/s"): (
-        (0.21, 0.17, 2.5, 0.02, 0.05, 0.01),
-        2.6,
-        False,
-    ),
-    ("uniform", "uniform motion", "motion_ratio", "ratio"): ((0.97, 0.93, 0.0, 1.0, 1.0, 1.0), 0.8, None),
-    ("collision", "uniform motion", "velocity_error", "units/s"): (
-        (0.52, 0.61, 2.1, 1.7, 0.07, 0.012),
-        2.1,
-        False,
-    ),
-    ("collision", "collision", "contact_time_error", "frames"): ((0.8, 1.1, 4.4, 3.9, 0.12, 0.0), 1.5, False),
-    ("collision", "momentum", "momentum_drift", "share"): ((0.12, 0.09, 1.0, 0.01, 0.02, 0.004), 2.2, False),
-    ("occlusion", "permanence", "reappearance", "share"): ((0.71, 0.83, 0.0, 0.98, 0.99, 1.0), 0.7, True),
-    ("occlusion", "permanence", "phantom_objects", "objects/clip"): (
-        (0.08, 0.03, 0.0, 0.0, 0.01, 0.0),
-        3.0,
-        False,
-    ),
-}
-SIZE, FRAMES, CONTEXT = 64, 16, 8
+from invented_run import write_run
+from parsed_page import Page
 
-
-def discs(
-    centres: list[tuple[float, float, tuple[int, int, int]]], screen: tuple[int, int] | None
-) -> np.ndarray:
-    """One picture (height, width, 3) with discs of 7 px and perhaps a screen between two columns."""
-    y, x = np.mgrid[:SIZE, :SIZE] + 0.5
-    picture = np.full((SIZE, SIZE, 3), 245.0)
-    for cx, cy, color in centres:
-        share = np.clip(7.5 - np.hypot(x - cx, y - cy), 0, 1)[..., None]
-        picture = picture * (1 - share) + np.array(color) * share
-    if screen:
-        picture[8:56, screen[0] : screen[1]] = (120, 125, 135)
-    return picture.round().astype(np.uint8)
-
-
-def film(
-    speed: float, wobble: float, there: Callable[[int], bool], screen: tuple[int, int] | None
-) -> np.ndarray:
-    """FRAMES pictures of a red disc that moves right and a blue one that rests."""
-    rng = np.random.default_rng(0)
-    pictures = []
-    for frame in range(FRAMES):
-        shift = wobble * rng.standard_normal() if frame >= CONTEXT else 0.0
-        centres = [(52.0, 14.0, (40, 90, 220))]
-        if there(frame):
-            centres.append((8 + speed * frame + shift, 34 + shift, (220, 50, 40)))
-        pictures.append(discs(centres, screen))
-    return np.stack(pictures)
-
-
-def joined(frames: np.ndarray) -> np.ndarray:
-    """The frames (time, height, width, 3) in one row, a light line of one pixel between neighbours."""
-    line = np.full((SIZE, 1, 3), 230, np.uint8)
-    return np.concatenate([part for frame in frames for part in (frame, line)][:-1], axis=1)
-
-
-def write_mp4(path: Path, frames: np.ndarray) -> None:
-    """An H.264 film of the frames (time, height, width, 3) at 10 frames a second."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=10)
-        stream.width, stream.height, stream.pix_fmt = frames.shape[2], frames.shape[1], "yuv420p"
-        stream.options = {"crf": "12"}
-        for picture in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode(None))
-
-
-def write_png(path: Path, picture: np.ndarray) -> None:
-    """A PNG of the picture (height, width, 3)."""
-    with av.open(str(path), "w", format="image2", options={"update": "1"}) as container:
-        stream = container.add_stream("png", rate=1)
-        stream.width, stream.height, stream.pix_fmt = picture.shape[1], picture.shape[0], "rgb24"
-        container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode(None))
-
-
-def row(value: float, half: float, **names: Any) -> dict[str, Any]:
-    """One row of results.json, in a share's range where its unit is that."""
-    defaults = {"n": 200, "unit": "share", "higher_is_better": True, "floor": 0.5, "ceiling": 1.0, "seed": 0}
-    whole = {"value": value, "low": value - half, "high": value + half, "readout": None, "headline": False}
-    whole |= defaults | names
-    if whole["unit"] == "share":
-        whole |= {"low": max(whole["low"], 0.0), "high": min(whole["high"], 1.0)}
-    return whole
-
-
-def rows() -> list[dict[str, Any]]:
-    """Every world, law and split, with intervals of a plausible width."""
-    found = []
-    for (law, (diffusion, jepa, controls)), split in product(ACCURACY.items(), ("id", "ood")):
-        for world, accuracy in zip(WORLDS, (diffusion, jepa, *controls), strict=True):
-            value = accuracy if split == "id" else 0.5 + 0.6 * (accuracy - 0.5)
-            half = 0.0 if value == 0.5 else 1.4 * (value * (1 - value) / 200) ** 0.5
-            names = {"world": world, "task": "surprise", "law": law, "split": split}
-            headline = law != "constancy"
-            found.append(row(value, half, **names, metric="surprise_accuracy", headline=headline))
-            found.append(row(value - 0.02, half, **names, metric="surprise_auroc"))
-    for ((task, law, metric, unit), (values, ood, better)), split, readout in product(
-        ROLLOUTS.items(), ("id", "ood"), ("pixels", "probe")
-    ):
-        names = {"task": task, "law": law, "split": split, "metric": metric, "unit": unit, "readout": readout}
-        names |= {"floor": values[2], "ceiling": values[5], "higher_is_better": better}
-        names["headline"] = metric != "motion_ratio"
-        for world, value in zip(ROLLOUT_WORLDS, values, strict=True):
-            if split == "ood" and world in ("diffusion", "jepa"):
-                value = min(value * ood, 1.0) if unit == "share" else value * ood
-            if readout == "pixels" or world != "reconstruction":
-                found.append(row(value, 0.1 * value, **names, world=world))
-    for metric, better, values in (
-        ("physics_iq_spatial_iou", True, (0.21, 0.19, 0.05, 1.0)),
-        ("physics_iq_mse", False, (0.016, 0.017, 0.02, 0.0)),
-    ):
-        for world, value in zip(("diffusion", "jepa", "copy_last", "truth"), values, strict=True):
-            names = {
-                "world": world,
-                "task": "real video",
-                "law": "motion",
-                "split": "real",
-                "metric": metric,
-            }
-            ends = {"floor": values[2], "ceiling": values[3], "higher_is_better": better, "n": 17}
-            found.append(row(value, 0.3 * value, **names, **ends, headline=True))
-    return found
-
-
-def verdict(law: str, better: str | None, p_value: float, difference: float, **rest: Any) -> dict[str, Any]:
-    """What the paired test said of one law."""
-    names = {"jepa": "JEPA is better than diffusion", "diffusion": "Diffusion is better than JEPA"}
-    said = names[better] if better else "The data do not say which world is better"
-    said += f" by surprise accuracy (p = {p_value:.2g}, corrected for 7 tests)."
-    test = {"p_value": p_value, "difference": difference, "low": difference - 0.06, "high": difference + 0.06}
-    found = {
-        "law": law,
-        "statement": said,
-        "better": better,
-        "withheld": None,
-        "contrast": "JEPA − diffusion",
-    }
-    return found | test | {"metric": "surprise_accuracy", "task": "surprise"} | rest
-
-
-def comparison() -> dict[str, Any]:
-    """A controlled comparison with a verdict of each kind."""
-    budget = {
-        "parameters": 2712576,
-        "steps": 2000,
-        "clips_seen": 64000,
-        "training_flops": 1.31e15,
-        "seeds": [0],
-    }
-    budget |= {"tokenizer_hash": "9f31c2ab07", "readout_steps": 400}
-    accuracies = {
-        ("diffusion", "3e-4"): 0.61,
-        ("diffusion", "1e-3"): 0.64,
-        ("jepa", "3e-4"): 0.82,
-        ("jepa", "1e-3"): 0.85,
-    }
-    return {
-        "controlled": True,
-        "differences": [],
-        "budgets": {"diffusion": budget | {"parameters": 2801664, "training_flops": 1.34e15}, "jepa": budget},
-        "notes": ["One seed each: intervals cover clips, not training runs."],
-        "tried": [
-            {
-                "world": world,
-                "change": f"learning_rate={rate}",
-                "val_surprise_accuracy": value,
-                "chosen": rate == "1e-3",
-            }
-            for (world, rate), value in accuracies.items()
-        ],
-        "verdicts": [
-            verdict("permanence", "jepa", 2e-5, 0.27),
-            verdict("collision", None, 0.31, 0.03),
-            verdict("momentum", "jepa", 1e-6, 0.34),
-            verdict("continuity", "jepa", 4e-4, 0.18),
-            verdict("solidity", "diffusion", 3e-3, -0.17),
-            verdict(
-                "constancy",
-                None,
-                0.02,
-                0.13,
-                withheld="The control Frame difference reaches 0.71, above 0.60.",
-            ),
-            verdict(
-                "uniform motion",
-                "jepa",
-                0.01,
-                -0.04,
-                low=-0.06,
-                high=-0.02,
-                metric="velocity_error",
-                task="uniform",
-            ),
-        ],
-        "further_verdicts": [
-            verdict(
-                "momentum",
-                "jepa",
-                0.01,
-                -0.03,
-                low=-0.04,
-                high=-0.02,
-                metric="momentum_drift",
-                task="collision",
-            )
-        ],
-    }
-
-
-def media(folder: Path) -> dict[str, Any]:
-    """Rollouts, quads and curves; their files are written below the folder."""
-    (folder / "media").mkdir(parents=True, exist_ok=True)
-    rollouts, quads = [], []
-    kinds = {
-        "truth": 0.0,
-        "diffusion": 1.5,
-        "jepa": 0.5,
-        "copy_last": 0.0,
-        "constant_velocity": 0.0,
-        "reconstruction": 0,
-    }
-    for task, speed in (("uniform", 3.0), ("occlusion", 3.2)):
-        videos = {}
-        for world, wobble in kinds.items():
-            frames = film(speed, wobble, lambda frame: True, (26, 40) if task == "occlusion" else None)
-            if world == "copy_last":
-                frames[CONTEXT:] = frames[CONTEXT - 1]
-            videos[world] = f"media/{task}_{world}.mp4"
-            write_mp4(folder / videos[world], frames)
-        identity = f"{task}/id/0/17"
-        rollouts.append(dict(task=task, identity=identity, context_frames=CONTEXT, fps=10, videos=videos))
-    for law, after in (("permanence", False), ("momentum", True)):
-        frames = {}
-        for kind, there in (
-            ("possible", lambda f: True),
-            ("impossible", lambda f, a=after: a or f < CONTEXT),
-        ):
-            screen = (24, 44) if law == "permanence" else None
-            strip = film(3.0 if kind == "possible" or not after else 1.6, 0.0, there, screen)
-            frames[kind] = f"media/{law}_{kind}.png"
-            write_png(folder / frames[kind], joined(strip))
-        surprise = {
-            "jepa": {"possible": [0.21, 0.34], "impossible": [0.24, 0.95]},
-            "diffusion": {"possible": [0.61, 0.72], "impossible": [0.60, 0.83]},
-            "untrained": {"possible": [1.02, 1.01], "impossible": [1.02, 1.0]},
-        }
-        quad = dict(
-            law=law,
-            identity=f"{law}/id/0/3",
-            frames=frames,
-            frames_per_chunk=4,
-            surprise=surprise,
-            chunk_start=2,
-        )
-        quads.append(quad)
-    by_noise = {
-        "permanence": [0.5, 0.55, 0.63, 0.74, 0.85, 0.7],
-        "momentum": [0.6, 0.7, 0.8, 0.86, 0.8, 0.62],
-    }
-    by_context = {"diffusion": [0.55, 0.64, 0.66], "jepa": [0.7, 0.93, 0.94]}
-
-    def curve(
-        name: str, x_label: str, x: list[float], lines: dict[str, list[float]], half: float
-    ) -> dict[str, Any]:
-        bands = {k: {"low": [v - half for v in y], "high": [v + half for v in y]} for k, y in lines.items()}
-        series = [{"label": label, "x": x, "y": y, **bands[label]} for label, y in lines.items()]
-        return {"name": name, "x_label": x_label, "y_label": "surprise accuracy", "series": series}
-
-    curves = [
-        curve("Diffusion by noise level", "noise level", [0.1, 0.3, 0.5, 0.7, 0.85, 1.0], by_noise, 0.04),
-        curve("By context length", "context, chunks", [1, 2, 3], by_context, 0.03),
-    ]
-    return {"rollouts": rollouts, "quads": quads, "curves": curves}
-
-
-def write_stages(folder: Path) -> None:
-    """The four training runs: what was asked, where it ran and how it went."""
-    configs = {
-        "tokenizer": {"seed": 0, "steps": 1500},
-        "diffusion": {"seed": 0, "steps": 2000, "model": {"width": 192}},
-        "jepa": {"seed": 0, "steps": 2000, "model": {"width": 192, "target": "frozen"}},
-        "readout": {"seed": 0, "steps": 400},
-    }
-    for name, config in configs.items():
-        stage = folder / name
-        stage.mkdir(parents=True, exist_ok=True)
-        (stage / "config.yaml").write_text(yaml.safe_dump(config))
-        provenance = dict(
-            commit="8ebe6e2f0a4c", dirty=False, device="cpu", seed=0, started="2026-11-22T12:00:00+00:00"
-        )
-        provenance |= dict(
-            versions={"python": "3.11.7", "torch": "2.13.0"}, command=f"python train/train_{name}.py"
-        )
-        (stage / "provenance.json").write_text(json.dumps(provenance))
-        with (stage / "metrics.jsonl").open("w") as file:
-            rng = np.random.default_rng(len(name))
-            for step in range(0, int(config["steps"]), 10):
-                line = {
-                    "step": step,
-                    "loss": 0.1 + 0.9 * np.exp(-step / 300) * (1 + 0.1 * rng.standard_normal()),
-                }
-                line |= {"seconds": step * 0.2, "learning_rate": 1e-3}
-                if name in ("diffusion", "jepa"):
-                    line["copy_last_ratio"] = 0.4 + 0.6 * np.exp(-step / 500)
-                if name == "jepa":
-                    line["deviation"] = 0.9 + 0.05 * rng.standard_normal()
-                file.write(json.dumps(line) + "\n")
-
-
-def write_run(folder: Path) -> Path:
-    """The folder, filled with a whole run."""
-    physics = folder / "physics"
-    physics.mkdir(parents=True)
-    table = rows()
-    provenance = dict(
-        commit="8ebe6e2f0a4c", dirty=True, device="cpu", seed=0, started="2026-11-22T12:30:00+00:00"
-    )
-    provenance |= dict(
-        versions={"python": "3.11.7", "torch": "2.13.0"}, command="python eval/run_physics.py runs/demo"
-    )
-    results = {"schema": 1, "provenance": provenance, "results": table}
-    (physics / "results.json").write_text(json.dumps(results))
-    (physics / "comparison.json").write_text(json.dumps(comparison()))
-    (physics / "media.json").write_text(json.dumps(media(physics)))
-    with (physics / "per_clip.csv").open("w", newline="") as file:
-        names = ["world", "readout", "task", "law", "split", "metric", "unit", "identity", "value", "seed"]
-        writer = csv.DictWriter(file, names, extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows({**row, "identity": f"{row['law']}/0"} for row in table)
-    write_stages(folder)
-    return folder
+from vidworld.harness import report
+from vidworld.harness.report_files import read_run
 
 
 @pytest.fixture(scope="session")
@@ -387,3 +33,29 @@ def short_run(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     content["results"] = [row for row in content["results"] if row["law"] in ("solidity", "constancy")]
     results.write_text(json.dumps(content))
     return folder
+
+
+@pytest.fixture
+def edited(short_run: Path, tmp_path: Path) -> Callable[..., Path]:
+    """A copy of the short run, one of its JSON files changed by a function."""
+
+    def edit(name: str, change: Callable[[dict[str, Any]], object]) -> Path:
+        folder = tmp_path / "run"
+        if not folder.exists():
+            shutil.copytree(short_run, folder)
+        content = json.loads((folder / name).read_text())
+        change(content)
+        (folder / name).write_text(json.dumps(content))
+        return folder
+
+    return edit
+
+
+@pytest.fixture(scope="module")
+def html(finished_run: Path) -> str:
+    return report.render(read_run(finished_run))
+
+
+@pytest.fixture(scope="module")
+def page(html: str) -> Page:
+    return Page(html)
