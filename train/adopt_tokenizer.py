@@ -47,7 +47,6 @@ def main() -> None:
         "clips_seen": 0,
         "training_flops": 0,
         "seconds": round(time.monotonic() - started_s, 1),
-        "fingerprint": tokenizer.fingerprint(),
     }
     save_model(tokenizer, config.out, record)
     print(f"{config.out}: {config.pretrained} with the statistics of {len(numbers)} clips")

@@ -5,13 +5,13 @@ accelerate launch train/train_diffusion.py --config configs/demo/diffusion.yaml 
 
 from vidworld.config import parse_command_line
 from vidworld.errors import run_script
-from vidworld.finished import Sources, is_finished, tokenizer_in
+from vidworld.finished import Sources, fingerprint_in, is_finished
 from vidworld.schema import DiffusionConfig
 
 
 def main() -> None:
     config, arguments = parse_command_line(DiffusionConfig, description=__doc__)
-    sources = {"tokenizer": tokenizer_in(config.tokenizer)}
+    sources = {"tokenizer": fingerprint_in(config.tokenizer)}
     if not is_finished(config, sources):
         train(config, sources, arguments.resume)
 
@@ -34,8 +34,6 @@ def train(config: DiffusionConfig, sources: Sources, resume: bool) -> None:
     tokenizer = load_tokenizer(config.tokenizer)
     set_seed(config.seed)
     network = DiffusionTransformer(tokenizer.channels, **vars(config.model))
-    if config.gradient_checkpointing:
-        network.enable_gradient_checkpointing()
     run = begin(config, network, resume, sources)
     accelerator = run.accelerator
     cache = cache_tokens(tokenizer, config.data, config.tokenizer / "tokens", accelerator)
@@ -53,6 +51,8 @@ def train(config: DiffusionConfig, sources: Sources, resume: bool) -> None:
             return flow_loss(network, *next(run.split(run.fetch(iter([batch(0)])))))
 
     run.count_flops(loss_of_sample)
+    if config.gradient_checkpointing:  # counted without: the second forward pass teaches nothing
+        network.enable_gradient_checkpointing()
 
     # --- the loop ---
     batches = ahead(batch(step) for step in range(run.step, config.steps))

@@ -3,38 +3,41 @@
 accelerate launch train/train_few_step.py --config configs/demo/few_step.yaml [key=value ...]
 """
 
-import torch
-from accelerate.utils import set_seed
-
-from vidworld.checkpoint import load_model
 from vidworld.config import parse_command_line
-from vidworld.data.mixture import batch_order
-from vidworld.data.threads import ahead
 from vidworld.errors import run_script
-from vidworld.finished import is_finished
-from vidworld.harness.comparison import check_tokenizer
-from vidworld.models.dit import DiffusionTransformer
-from vidworld.models.flow_map import flow_map_loss, flow_map_of
+from vidworld.finished import Sources, fingerprint_in, is_finished
 from vidworld.schema import FewStepConfig
-from vidworld.start import begin
-from vidworld.tokenizer.autoencoder import fingerprint_of
-from vidworld.tokenizer.cache import cache_tokens
-from vidworld.tokenizer.tokenizer import load_tokenizer
 
 
 def main() -> None:
     config, arguments = parse_command_line(FewStepConfig, description=__doc__)
-    tokenizer = load_tokenizer(config.tokenizer)
-    teacher = load_model(DiffusionTransformer, config.diffusion)
-    sources = {"tokenizer": tokenizer.fingerprint(), "diffusion": fingerprint_of(teacher)}
-    if is_finished(config, sources):
-        return
+    sources = {name: fingerprint_in(getattr(config, name)) for name in ("tokenizer", "diffusion")}
+    if not is_finished(config, sources):
+        train(config, sources, arguments.resume)
+
+
+def train(config: FewStepConfig, sources: Sources, resume: bool) -> None:
+    # imported now: what is done, or wrong, was said without waiting for torch
+    import torch
+    from accelerate.utils import set_seed
+
+    from vidworld.checkpoint import load_model
+    from vidworld.data.mixture import batch_order
+    from vidworld.data.threads import ahead
+    from vidworld.harness.comparison import check_tokenizer
+    from vidworld.models.dit import DiffusionTransformer
+    from vidworld.models.flow_map import flow_map_loss, flow_map_of
+    from vidworld.start import begin
+    from vidworld.tokenizer.cache import cache_tokens
+    from vidworld.tokenizer.tokenizer import load_tokenizer
 
     # --- the trained world, cached tokens, and where an earlier run left off ---
+    tokenizer = load_tokenizer(config.tokenizer)
+    teacher = load_model(DiffusionTransformer, config.diffusion)
     check_tokenizer(config.diffusion, tokenizer.fingerprint())
     set_seed(config.seed)
     network = flow_map_of(teacher)
-    run = begin(config, network, arguments.resume, sources)
+    run = begin(config, network, resume, sources)
     accelerator = run.accelerator
     cache = cache_tokens(tokenizer, config.data, config.tokenizer / "tokens", accelerator)
 

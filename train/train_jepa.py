@@ -7,13 +7,13 @@ from collections.abc import Mapping
 
 from vidworld.config import parse_command_line
 from vidworld.errors import UserError, run_script
-from vidworld.finished import Sources, is_finished, tokenizer_in
+from vidworld.finished import Sources, fingerprint_in, is_finished
 from vidworld.schema import JepaConfig
 
 
 def main() -> None:
     config, arguments = parse_command_line(JepaConfig, description=__doc__)
-    sources = {"tokenizer": tokenizer_in(config.tokenizer)}
+    sources = {"tokenizer": fingerprint_in(config.tokenizer)}
     if not is_finished(config, sources):
         train(config, sources, arguments.resume)
 
@@ -34,8 +34,6 @@ def train(config: JepaConfig, sources: Sources, resume: bool) -> None:
     tokenizer = load_tokenizer(config.tokenizer)
     set_seed(config.seed)
     network = JointEmbeddingPredictor(tokenizer.channels, **vars(config.model))
-    if config.gradient_checkpointing:
-        network.enable_gradient_checkpointing()
     run = begin(config, network, resume, sources)
     accelerator = run.accelerator
     cache = cache_tokens(tokenizer, config.data, config.tokenizer / "tokens", accelerator)
@@ -49,6 +47,8 @@ def train(config: JepaConfig, sources: Sources, resume: bool) -> None:
             return network(*next(run.split(run.fetch(iter([batch(0)]))))).total
 
     run.count_flops(loss_of_sample)
+    if config.gradient_checkpointing:  # counted without: the second forward pass teaches nothing
+        network.enable_gradient_checkpointing()
     set_seed(config.seed)
     untrained = JointEmbeddingPredictor(tokenizer.channels, **vars(config.model)).to(accelerator.device)
     with torch.no_grad(), accelerator.autocast():

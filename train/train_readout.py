@@ -5,14 +5,14 @@ accelerate launch train/train_readout.py --config configs/demo/readout.yaml [key
 
 from vidworld.config import parse_command_line
 from vidworld.errors import run_script
-from vidworld.finished import Sources, is_finished, tokenizer_in
+from vidworld.finished import Sources, fingerprint_in, is_finished
 from vidworld.schema import ReadoutConfig
 
 
 def main() -> None:
     config, arguments = parse_command_line(ReadoutConfig, description=__doc__)
-    jepa_name = None if config.jepa is None else str(config.jepa)
-    sources = {"tokenizer": tokenizer_in(config.tokenizer), "jepa": jepa_name}
+    read = {"tokenizer": config.tokenizer, "jepa": config.jepa}
+    sources = {name: fingerprint_in(folder) if folder else None for name, folder in read.items()}
     if not is_finished(config, sources):
         train(config, sources, arguments.resume)
 

@@ -65,7 +65,7 @@ def train(config: TokenizerConfig, resume: bool) -> None:
     # --- the averaged weights, and the statistics that its tokens are normalised with ---
     model = run.averaged()
     model.fit_statistics(clips.frames(range(min(512, len(clips)))).to(accelerator.device))
-    run.finish(model, fingerprint=model.fingerprint())
+    run.finish(model)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,10 @@ from typing import Any, TypeVar
 from diffusers.models.modeling_utils import ModelMixin
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from vidworld.errors import UserError
+from vidworld.finished import FORMAT, read_budget
 from vidworld.record import prepare_folder, read_json, write_json, writing
 from vidworld.schema import KeepConfig
 from vidworld.state import State
@@ -174,7 +176,8 @@ def save_model(model: ModelMixin, run_folder: Path, record: dict[str, object]) -
         try:
             _clear(temporary)
             model.save_pretrained(str(temporary), safe_serialization=True)
-            write_json(temporary / "budget.json", record)
+            identity = {"format": FORMAT, "fingerprint": fingerprint_of(model)}
+            write_json(temporary / "budget.json", record | identity)
             _publish(temporary, final)
         except SafetensorError as error:
             raise OSError(str(error)) from error
@@ -186,11 +189,10 @@ def load_model(kind: type[M], run_folder: Path) -> M:
     """The finished model of a run folder, in evaluation mode; safetensors only, nothing is unpickled.
 
     Raises:
-        UserError: there is none, or it is of another kind.
+        UserError: there is none, or it is of another kind or format.
     """
+    read_budget(run_folder)
     folder = run_folder / "model"
-    if not (folder / "config.json").exists():
-        raise UserError(f"{run_folder}: no finished model there; train it first, or name another run folder")
     found = read_json(folder / "config.json").get("_class_name")
     if found != kind.__name__:
         raise UserError(
@@ -202,6 +204,15 @@ def load_model(kind: type[M], run_folder: Path) -> M:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"{folder}: cannot be read ({reason}); train it again") from error
     return model.eval()
+
+
+def fingerprint_of(network: nn.Module) -> str:
+    """Twelve hexadecimal digits that differ when any weight of the network differs."""
+    digest = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
 
 
 # --- folders that are whole or not there -------------------------------------------------------------------

@@ -13,11 +13,14 @@ FREE = (
     *("out", "tokenizer", "diffusion", "jepa", "log_every", "save_every", "keep", "timeout_s"),
     *("compile", "compile_mode", "gradient_checkpointing"),
 )
-"""Keys that a run may go on with other values of: they change no weight (which model is read is told by what it holds,
-not by where it lies)."""
+"""Keys that a run may go on with other values of: they change no weight but by rounding (which model is read is told
+by what it holds, not by where it lies)."""
+
+FORMAT = 2
+"""Of saved models. One higher whenever the same weights come to mean another network."""
 
 Sources = Mapping[str, str | None]
-"""The models that a training reads, by name, each told by what it holds."""
+"""The models that a training reads, by name, each told by its fingerprint."""
 
 
 def is_finished(config: TrainConfig | AdoptConfig, sources: Sources | None = None) -> bool:
@@ -29,7 +32,7 @@ def is_finished(config: TrainConfig | AdoptConfig, sources: Sources | None = Non
     if not (config.out / "model" / "budget.json").exists():
         return False
     budget = read_budget(config.out)
-    if found := differing(budget.get("config"), budget, config, sources or {}):
+    if found := differing(budget, config, sources or {}):
         raise UserError(
             f"{config.out}: holds a model made from another configuration: {', '.join(found)}; "
             "choose another out=FOLDER, or remove that one"
@@ -42,36 +45,42 @@ def read_budget(run_folder: Path) -> dict[str, Any]:
     """What the finished model of a run folder cost, and from which tokenizer and configuration it came.
 
     Raises:
-        UserError: there is no finished model.
+        UserError: there is no finished model, or one whose weights mean another network today.
     """
     path = run_folder / "model" / "budget.json"
     if not path.exists():
         raise UserError(f"{run_folder}: no finished model there; train it first, or name another run folder")
     budget: dict[str, Any] = read_json(path)
+    if budget.get("format") != FORMAT:
+        raise UserError(
+            f"{run_folder}: its model is of format {budget.get('format', 1)}, and networks have changed since (format "
+            f"{FORMAT}); train it again in another folder, or use the version of vidworld that made it"
+        )
     return budget
 
 
-def tokenizer_in(run_folder: Path) -> str:
-    """The fingerprint of a run folder's tokenizer, which was recorded when its weights were written.
+def fingerprint_in(run_folder: Path) -> str:
+    """The fingerprint of a run folder's model, which was recorded when its weights were written.
 
     Raises:
-        UserError: there is no finished tokenizer.
+        UserError: as `read_budget`.
     """
-    fingerprint = read_budget(run_folder).get("fingerprint")
-    if not isinstance(fingerprint, str):
-        raise UserError(f"{run_folder}: holds no tokenizer; name the run folder of one")
-    return fingerprint
+    return str(read_budget(run_folder)["fingerprint"])
 
 
-def differing(
-    saved: Any, saved_sources: Mapping[str, Any], config: TrainConfig | AdoptConfig, sources: Sources
-) -> list[str]:
-    """Each key that matters and that was saved with another value, with both values."""
+def differing(saved: Mapping[str, Any], config: TrainConfig | AdoptConfig, sources: Sources) -> list[str]:
+    """Each key that matters and that was saved with another value, with both values.
+
+    saved: what a model's budget.json or a checkpoint's state.json says.
+    """
     before, now = (
-        {k: v for k, v in _flat(c).items() if k.split(".")[0] not in FREE} for c in (saved, resolved(config))
+        {k: v for k, v in _flat(c).items() if k.split(".")[0] not in FREE}
+        for c in (saved.get("config"), resolved(config))
     )
-    before |= {f"the {name} that is read": saved_sources.get(name) for name in sources}
-    now |= {f"the {name} that is read": value for name, value in sources.items()}
+    before |= {"format": saved.get("format")} | {
+        f"the {name} that is read": saved.get(name) for name in sources
+    }
+    now |= {"format": FORMAT} | {f"the {name} that is read": value for name, value in sources.items()}
     return [
         f"{key} ({before.get(key)}, now {now.get(key)})"
         for key in sorted(before.keys() | now.keys())

@@ -21,7 +21,7 @@ from vidworld.checkpoint import CheckpointWriter, save_checkpoint, save_model
 from vidworld.compiling import compile_blocks
 from vidworld.config import resolved
 from vidworld.errors import UserError
-from vidworld.finished import Sources
+from vidworld.finished import FORMAT, Sources
 from vidworld.interruption import EXIT_CODE, Interruption
 from vidworld.optimiser import count_parameters
 from vidworld.run_log import RunLog
@@ -253,7 +253,8 @@ class Run:
         scaler = self.accelerator.scaler
         state.numbers.update(
             config=resolved(self.config),
-            sources=dict(self.sources),
+            format=FORMAT,
+            **self.sources,
             processes=self.accelerator.num_processes,
             scaler=None if scaler is None else scaler.state_dict(),
             spikes=self.spikes.state(),

@@ -94,8 +94,7 @@ def _state_to_resume(
         return 0, None
     step, path = newest
     state = load_checkpoint(path)
-    saved = state.numbers
-    if changed := differing(saved["config"], saved["sources"], config, sources):
+    if changed := differing(state.numbers, config, sources):
         raise UserError(
             f"{path}: is of another configuration: {', '.join(changed)}; choose another out=FOLDER, or the "
             "configuration in its config.yaml"

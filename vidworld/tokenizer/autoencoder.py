@@ -1,6 +1,5 @@
 """The spacetime-patch autoencoder: frames to a grid of few-channel tokens, each chunk on its own."""
 
-import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,21 +10,13 @@ from diffusers.models.modeling_utils import ModelMixin
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vidworld.checkpoint import fingerprint_of
 from vidworld.layers import Block, initialise, norm
 from vidworld.shapes import Frames, Tokens
 from vidworld.tokenizer.patches import PatchSize, grid_shape, patchify, unpatchify
 from vidworld.tokenizer.quantise import nearest_code, quantised
 
 Patches = Float[Tensor, "clip t h w values"]
-
-
-def fingerprint_of(network: nn.Module) -> str:
-    """Twelve hexadecimal digits that differ when any weight of the network differs."""
-    digest = hashlib.sha256()
-    for name, value in sorted(network.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(value.detach().float().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:12]
 
 
 class TokenizerLoss(NamedTuple):

@@ -10,9 +10,9 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor
 
+from vidworld.checkpoint import fingerprint_of
 from vidworld.errors import UserError
 from vidworld.shapes import Frames, Tokens
-from vidworld.tokenizer.autoencoder import fingerprint_of
 from vidworld.tokenizer.patches import PatchSize, grid_shape
 from vidworld.tokenizer.video_vae import (
     KINDS,
