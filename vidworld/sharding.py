@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import torch
 import torch.distributed as dist
 from jaxtyping import Float
 from torch import Tensor
@@ -36,6 +37,6 @@ def in_shares(
     share = items[dist.get_rank() * size :][:size]
     if len(share):
         mine[: len(share)] = function(share)
-    everything = items.new_empty(size * processes, *items.shape[1:])
-    dist.all_gather_into_tensor(everything, mine)
-    return everything[: len(items)]
+    shares = [torch.empty_like(mine) for _ in range(processes)]
+    dist.all_gather(shares, mine)
+    return torch.cat(shares)[: len(items)]
