@@ -11,6 +11,7 @@ give a submission instead of a score. What was measured before a run was stopped
 
 from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 from accelerate import Accelerator
 
@@ -31,7 +32,8 @@ from vidworld.schema import PhysicsConfig, ScoreConfig
 
 FRAMES_CONFIG = Path(__file__).parents[1] / "configs" / "base" / "score.yaml"
 """Of other people's models, as far as neither the benchmark's own evaluation nor the command line say otherwise."""
-VIOLATIONS = ("intphys", "intphys2", "grasp", "inflevel")
+VIOLATIONS = tuple(kind for kind in BENCHMARKS if kind not in SCORES and kind not in UNSCORED)
+"""Benchmarks whose films are possible or not: they ask for surprise."""
 
 
 def main() -> None:
@@ -54,12 +56,14 @@ def main() -> None:
         kept = parts_folder(out, [asked.made_of, kind, str(folder.resolve())])
         if kind in SCORES:
             stand = Stand(asked.bench, benchmark, asked.shape)
-            values = SCORES[kind].measure(stand, able(predicting, asked, "continues films"), entries, kept)
+            values = SCORES[kind].measure(
+                stand, some(predicting(asked.worlds), "continues films", asked), entries, kept
+            )
         else:
-            able_worlds = able(surprised, asked, "is surprised")
+            able = some(surprised(asked.worlds), "is surprised", asked)
             surprises = {
                 world.name: surprise_of_films(asked.bench, world, benchmark, entries, asked.shape, kept)
-                for world in able_worlds
+                for world in able
             }
 
     # --- scores, or a submission ---
@@ -138,16 +142,15 @@ def own_reading(benchmark: Benchmark, config: ScoreConfig) -> dict[str, int]:
     return said
 
 
-def able(choose, asked: Asked, what: str) -> list:  # type: ignore[no-untyped-def, type-arg]
-    """The worlds that can do what the benchmark asks.
+def some(able: list[Any], what: str, asked: Asked) -> list[Any]:
+    """The worlds that are able to do what the benchmark asks.
 
     Raises:
         UserError: there are none.
     """
-    chosen = choose(asked.worlds)
-    if not chosen:
+    if not able:
         raise UserError(f"no world here {what}: {', '.join(world.name for world in asked.worlds)} cannot")
-    return list(chosen)
+    return able
 
 
 def from_file(path: Path, entries: list[Entry]) -> dict[str, Windows]:
