@@ -121,18 +121,18 @@ def test_what_a_full_disk_refuses_is_written_when_there_is_room(tmp_path, capsys
     if os.system(f"mount -t tmpfs -o size=200k none {tmp_path} 2>/dev/null"):
         pytest.skip("mounting is not allowed here")
     try:
-        with RunLog(tmp_path, Tiny(), seed=4) as log:
-            log.write(1, {"loss": 1.0})
-            filler = tmp_path / "filler"
-            assert "No space" in fault(append, filler, bytes(2**20))
-            assert filler.stat().st_size == 0
-            with pytest.raises(OSError), filler.open("wb", buffering=0) as file:
-                while True:
-                    file.write(bytes(100))
-            for step in range(2, 200):
-                log.write(step, {"loss": 1.0 * step})
-            filler.unlink()
-            log.write(200, {"loss": 200.0})
+        log = RunLog(tmp_path, Tiny(), seed=4)
+        log.write(1, {"loss": 1.0})
+        filler = tmp_path / "filler"
+        assert "No space" in fault(append, filler, bytes(2**20))
+        assert filler.stat().st_size == 0
+        with pytest.raises(OSError), filler.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(100))
+        for step in range(2, 200):
+            log.write(step, {"loss": 1.0 * step})
+        filler.unlink()
+        log.write(200, {"loss": 200.0})
         (said,) = capsys.readouterr().out.splitlines()
         assert "No space left on device" in said
         assert [row["step"] for row in read_jsonl(log.metrics)] == list(range(1, 201))
@@ -223,27 +223,27 @@ def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
 
 
 def test_a_run_records_config_and_provenance_before_its_first_step(tmp_path):
-    with RunLog(tmp_path / "run", Tiny(steps=9), seed=4) as log:
-        assert load(Tiny, tmp_path / "run" / "config.yaml") == Tiny(steps=9)
-        assert read_json(tmp_path / "run" / "provenance.json")["seed"] == 4
-        assert read_jsonl(log.metrics) == []
-        log.write(0, {"loss": torch.tensor(0.5), "note": "warm-up"})
-        log.write(1, {"loss": math.nan, "rate": 3})
-        rows = read_jsonl(log.metrics)
-        assert 0 <= rows[0].pop("seconds") <= rows[1].pop("seconds")
-        assert rows == [{"step": 0, "loss": 0.5, "note": "warm-up"}, {"step": 1, "loss": None, "rate": 3}]
+    log = RunLog(tmp_path / "run", Tiny(steps=9), seed=4)
+    assert load(Tiny, tmp_path / "run" / "config.yaml") == Tiny(steps=9)
+    assert read_json(tmp_path / "run" / "provenance.json")["seed"] == 4
+    assert read_jsonl(log.metrics) == []
+    log.write(0, {"loss": torch.tensor(0.5), "note": "warm-up"})
+    log.write(1, {"loss": math.nan, "rate": 3})
+    rows = read_jsonl(log.metrics)
+    assert 0 <= rows[0].pop("seconds") <= rows[1].pop("seconds")
+    assert rows == [{"step": 0, "loss": 0.5, "note": "warm-up"}, {"step": 1, "loss": None, "rate": 3}]
     assert scalars(tmp_path / "run") == {"loss": [(0, 0.5)], "rate": [(1, 3.0)]}
 
 
 def test_a_resumed_run_goes_on_from_its_step(tmp_path):
-    with RunLog(tmp_path, Tiny(), seed=4) as log:
-        for step in range(5):
-            log.write(step, {"loss": step})
+    log = RunLog(tmp_path, Tiny(), seed=4)
+    for step in range(5):
+        log.write(step, {"loss": step})
     with log.metrics.open("a") as file:
         file.write('{"step": 5, "lo')
-    with RunLog(tmp_path, Tiny(steps=8), seed=4, resumed_step=2) as log:
-        assert log.seconds >= read_jsonl(log.metrics)[-1]["seconds"]
-        log.write(3, {"loss": 30})
+    log = RunLog(tmp_path, Tiny(steps=8), seed=4, resumed_step=2)
+    assert log.seconds >= read_jsonl(log.metrics)[-1]["seconds"]
+    log.write(3, {"loss": 30})
     assert [(row["step"], row["loss"]) for row in read_jsonl(log.metrics)] == [
         (0, 0),
         (1, 1),
@@ -258,13 +258,13 @@ def test_a_resumed_run_goes_on_from_its_step(tmp_path):
 
 def test_a_fresh_run_replaces_an_earlier_one(tmp_path):
     for value in (1.0, 2.0):
-        with RunLog(tmp_path, Tiny(), seed=4) as log:
-            log.write(0, {"loss": value})
+        log = RunLog(tmp_path, Tiny(), seed=4)
+        log.write(0, {"loss": value})
     assert [row["loss"] for row in read_jsonl(log.metrics)] == [2.0]
     assert scalars(tmp_path) == {"loss": [(0, 2.0)]}
 
 
 def test_only_the_main_process_writes(tmp_path):
-    with RunLog(tmp_path / "run", Tiny(), seed=4, main=False) as log:
-        log.write(0, {"loss": 1.0})
+    log = RunLog(tmp_path / "run", Tiny(), seed=4, main=False)
+    log.write(0, {"loss": 1.0})
     assert not (tmp_path / "run").exists()

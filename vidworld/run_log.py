@@ -5,7 +5,6 @@ import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from vidworld.config import to_yaml
@@ -89,14 +88,6 @@ class RunLog:
                     f"warning: {error}; training goes on, and keeps its metrics until they can be", flush=True
                 )
             self._refused = True
-
-    def __enter__(self) -> "RunLog":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.flush()
 
 
 def _first_events(resumed_step: int | None) -> bytes:
