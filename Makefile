@@ -67,7 +67,7 @@ test: .venv/installed ## run the tests
 	$(BIN)/pytest
 
 test-kills: .venv/installed ## five kills of a training, and what two processes lose (as in CI; minutes)
-	$(BIN)/pytest -m slow --dist load tests/cluster -k "again_and_again and not 25 or lose and diffusion-settings1"
+	$(BIN)/pytest -m slow --dist load tests/cluster -k "again_and_again and not 25 or lose and accumulated"
 
 test-chaos: .venv/installed ## kill a run 25 times at random moments: it must come to the same weights (minutes)
 	$(BIN)/pytest -m slow -n 0 tests/cluster/test_chaos.py -k 25

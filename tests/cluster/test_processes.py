@@ -23,12 +23,12 @@ def assert_the_same_losses(one, other):
 @pytest.mark.parametrize(
     ("name", "settings"),
     [
-        ("tokenizer", []),
-        ("diffusion", []),
-        ("diffusion", ["accumulation=2"]),
-        ("jepa", []),
-        ("jepa", ["model.target=sigreg", "optimiser.lr=3e-3"]),
-        ("readout", ["optimiser.lr=1e-3"]),
+        pytest.param("tokenizer", [], id="tokenizer"),
+        pytest.param("diffusion", [], id="diffusion"),
+        pytest.param("diffusion", ["accumulation=2"], id="accumulated"),  # CI runs this one
+        pytest.param("jepa", [], id="jepa"),
+        pytest.param("jepa", ["model.target=sigreg", "optimiser.lr=3e-3"], id="sigreg"),
+        pytest.param("readout", ["optimiser.lr=1e-3"], id="readout"),
     ],
 )
 def test_two_processes_lose_what_one_does(name, settings, runs):
