@@ -105,7 +105,7 @@ class TrainConfig:
     compile_mode: Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"] = (
         "default"
     )
-    """That of torch.compile; `reduce-overhead` records CUDA graphs."""
+    """That of torch.compile; `reduce-overhead` records CUDA graphs, on a GPU, where it was not tried yet."""
     log_every: Positive = 20
     save_every: Positive = 500
     keep: KeepConfig = KeepConfig()
