@@ -61,6 +61,8 @@ def measure(steps: int) -> None:
         moments.append(time.monotonic())
     usual_s = median(after - before for before, after in pairwise(moments[WARM_UP - 1 :]))
     accelerator.print(CLIPS * accelerator.num_processes / usual_s)
+    # The end of a process group may wait for ever where a thread of gloo's still lets go of the last tensors.
+    accelerator.wait_for_everyone()
     accelerator.end_training()
 
 
