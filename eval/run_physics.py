@@ -3,13 +3,12 @@
 accelerate launch eval/run_physics.py --config configs/demo/physics.yaml [key=value ...]
 """
 
-import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,33 +16,29 @@ from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs
 
 from vidworld.adapters.protocol import AdaptedWorld
-from vidworld.adapters.registry import adapted_worlds
 from vidworld.baselines import Blind, ConstantVelocity, CopyLast, FrameDifference
 from vidworld.config import parse_command_line, resolved
-from vidworld.data.quads import quads
 from vidworld.data.real import RealClips
 from vidworld.data.scenarios import SCENARIOS
-from vidworld.data.simulated import SimulatedClips
+from vidworld.data.simulated import simulated
 from vidworld.errors import run_script
-from vidworld.finished import read_budget
 from vidworld.harness.bench import Bench, Value
 from vidworld.harness.comparison import compare
 from vidworld.harness.generalisation import draws_of, generalisation_curves, write_draws
 from vidworld.harness.media import save_quads, save_rollouts
-from vidworld.harness.parts import Part, few, measure, origin, parts_folder, values_of
+from vidworld.harness.parts import Part, few, forget, measure, parts_folder, values_of
 from vidworld.harness.real import held_out, real_parts, shown_real
-from vidworld.harness.report_words import WORLDS
 from vidworld.harness.results import write_results
 from vidworld.harness.rollouts import measure_rollouts
 from vidworld.harness.surprises import (
-    EncodedQuads,
+    encoded_quads,
     level_task,
     measure_levels,
     measure_surprise,
     surprise_of,
     surprise_of_truth,
 )
-from vidworld.harness.worlds import RUNS, bench_of, diffusion_world, jepa_world, trained_worlds
+from vidworld.harness.worlds import diffusion_world, jepa_world, made_of, predicting, surprised, worlds_of
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.jepa import JointEmbeddingPredictor
 from vidworld.record import prepare_folder, read_json, write_json
@@ -62,37 +57,44 @@ def main() -> None:
     config, _ = parse_command_line(PhysicsConfig, description=__doc__)
     accelerator = Accelerator(mixed_precision=config.mixed_precision, kwargs_handlers=[PATIENCE])
     prepare_folder(config.out)
-    inputs = {"config": resolved(config)} | {name: read_budget(getattr(config, name)) for name in RUNS}
+    real = None if config.real is None else held_out(config.real, config.shape)
+    inputs = made_of(config, config.worlds) | {"real": real and list(real.identity)}
     if is_measured(config.out, inputs):
         accelerator.print(
             f"{config.out}: measured before, from the same models and configuration; nothing to do"
         )
+        if accelerator.is_main_process:
+            forget(config.out)
         return
-    torch.manual_seed(config.seed)
 
     # --- the worlds, and what they are measured with ---
-    bench = bench_of(config, accelerator)
-    tokenizer = bench.tokenizer
-    diffusion, jepa, untrained, others = load_worlds(config, bench)
-    rollers = [diffusion, jepa, CopyLast(tokenizer), ConstantVelocity(tokenizer), *others.predicting]
-    surprised = [*rollers[:4], *untrained, FrameDifference(), Blind(), *others.surprised]
-    real = None if config.real is None else held_out(config)
-    kept = parts_folder(config.out, [inputs, others.origins, real and real.identity])
+    asked = worlds_of(config, (), accelerator)
+    bench = asked.bench
+    diffusion, jepa, *others = asked.worlds
+    check_others(others, config, real)
+    untrained = untrained_worlds(config, bench, diffusion, jepa)
+    baselines = [CopyLast(bench.tokenizer), ConstantVelocity(bench.tokenizer)]
+    rollers = [diffusion, jepa, *baselines, *predicting(others)]
+    surprised_ones = [diffusion, jepa, *baselines, *untrained, FrameDifference(), Blind(), *surprised(others)]
+    kept = parts_folder(config.out, inputs)
 
     # --- the diffusion world's noise levels, chosen on a validation split ---
     of_levels = list(level_parts(config, bench, diffusion, kept))
     measure(of_levels, accelerator, "noise levels")
     table = levels_table(config, values_of(of_levels))
     best = int(table.mean(axis=0).argmax())
-    for world in (diffusion, untrained[1]):
+    for world in (diffusion, untrained[0]):
         world.levels = (config.levels[best],)
 
     # --- rollouts, surprise and real video, part by part ---
     # What was never trained is a control of the quads that make the headline.
-    scorers = {"id": surprised, "ood": [world for world in surprised if world not in untrained]}
+    scorers = {
+        "id": surprised_ones,
+        "ood": [world for world in surprised_ones if world not in untrained],
+    }
     parts = [*rollout_parts(config, bench, rollers, kept), *surprise_parts(config, bench, scorers, kept)]
     if real is not None:
-        parts += real_parts(bench, real, rollers, surprised, kept)
+        parts += real_parts(bench, real, rollers, surprised_ones, kept)
     measure(parts, accelerator, "physics")
 
     # --- from all parts to files ---
@@ -103,44 +105,29 @@ def main() -> None:
         comparison |= {"jepa_target": jepa.network.target, "diffusion_level": config.levels[best]}
         comparison["tried"] = resolved(config)["tried"]
         write_files(config, values, media, comparison)
-        shutil.rmtree(kept.parent)
+        forget(config.out)
         print(f"{config.out / 'results.json'}: {len(values)} values of clips and quads")
 
 
-class Others(NamedTuple):
-    """Other people's models, by what they offer."""
+def check_others(others: Sequence[AdaptedWorld], config: PhysicsConfig, real: RealClips | None) -> None:
+    """Nothing, where other people's models can continue every clip: seen before anything is measured.
 
-    predicting: list[AdaptedWorld]
-    surprised: list[AdaptedWorld]
-    origins: list[Any]
-    """What tells that they are others than before."""
-
-
-def worlds_of_others(config: PhysicsConfig, bench: Bench) -> Others:
-    """Other people's models; whether they can continue every clip is seen before anything is measured."""
-    worlds = adapted_worlds(
-        config.worlds, bench.tokenizer, bench.accelerator.device, config.sampling_steps, taken=list(WORLDS)
-    )
+    Raises:
+        UserError: one of them cannot.
+    """
     names = [
         f"{scenario}/{split}/{config.seed}/{number}"
         for scenario, split in rollout_splits(config)
         for number in range(config.clips)
     ]
-    if config.real is not None and worlds:
-        names += RealClips(config.real, "real", config.shape.num_frames, config.shape.width_px).identity
-    for world in worlds:
-        world.check_clips(names)
-    return Others(
-        [world for world in worlds if world.predicts],
-        [world for world in worlds if world.is_surprised],
-        [origin(text, world) for text, world in zip(config.worlds, worlds, strict=True)],
-    )
+    for world in others:
+        world.check_clips([*names, *(real.identity if real is not None else ())])
 
 
 def write_files(
     config: PhysicsConfig, values: list[Value], media: dict[str, Any], comparison: dict[str, Any]
 ) -> None:
-    """Leaves everything that was measured; comparison.json, which says that it was, among the last."""
+    """Leaves everything that was measured; comparison.json, which says that it was, last."""
     draws = [
         draw
         for scenario, split in rollout_splits(config)
@@ -159,19 +146,18 @@ def is_measured(out: Path, inputs: dict[str, Any]) -> bool:
     return bool(read_json(out / "comparison.json").get("inputs") == inputs)
 
 
-def load_worlds(
-    config: PhysicsConfig, bench: Bench
-) -> tuple[DiffusionWorld, JepaWorld, tuple[JepaWorld, DiffusionWorld], Others]:
-    """The trained worlds, networks of the same shape that were never trained, and other people's models."""
+def untrained_worlds(
+    config: PhysicsConfig, bench: Bench, diffusion: DiffusionWorld, jepa: JepaWorld
+) -> tuple[DiffusionWorld, JepaWorld]:
+    """Networks of the same shape that were never trained, the same whichever worlds stand beside them."""
+    torch.manual_seed(config.seed)
     device = bench.accelerator.device
-    diffusion, jepa = trained_worlds(config, bench)
     raw_dit = DiffusionTransformer.from_config(diffusion.network.config).to(device)
     raw_predictor = JointEmbeddingPredictor.from_config(jepa.network.config).to(device)
-    untrained = (
-        jepa_world(bench, raw_predictor, "untrained"),
+    return (
         diffusion_world(config, raw_dit, "untrained_diffusion"),
+        jepa_world(bench, raw_predictor, "untrained"),
     )
-    return diffusion, jepa, untrained, worlds_of_others(config, bench)
 
 
 # --- the parts: a few clips or quads each, the same ones on any number of processes ---
@@ -181,11 +167,13 @@ def level_parts(config: PhysicsConfig, bench: Bench, world: DiffusionWorld, fold
     """Accuracy of the world's surprise at each noise level, on the validation quads."""
 
     def measured(law: str, numbers: range) -> Iterator[Value]:
-        yield from measure_levels(bench, world, encoded_quads(config, bench, law, "val", numbers))
+        yield from measure_levels(bench, world, encoded_quads(bench, config, law, "val", numbers))
 
     for law in laws_chosen_on(config):
         for numbers in few(config.val_quads, AT_ONCE):
-            yield Part(folder / f"levels_{law}_{numbers[0]}.csv", partial(measured, law, numbers))
+            yield Part(
+                folder / f"levels_{law}_{numbers[0]}_{numbers[-1]}.csv", partial(measured, law, numbers)
+            )
 
 
 def rollout_parts(
@@ -199,7 +187,7 @@ def rollout_parts(
 
     for scenario, split in rollout_splits(config):
         for numbers in few(config.clips, AT_ONCE):
-            name = f"rollouts_{scenario}_{split}_{numbers[0]}.csv"
+            name = f"rollouts_{scenario}_{split}_{numbers[0]}_{numbers[-1]}.csv"
             yield Part(folder / name, partial(measured, scenario, split, numbers))
 
 
@@ -209,7 +197,7 @@ def surprise_parts(
     """Surprise over quads, of those who are asked in each split."""
 
     def measured(law: str, split: str, numbers: range) -> Iterator[Value]:
-        encoded = encoded_quads(config, bench, law, split, numbers)
+        encoded = encoded_quads(bench, config, law, split, numbers)
         for scorer in scorers[split]:
             matrix = surprise_of(bench, scorer, encoded)
             yield from measure_surprise(matrix, scorer.name, encoded.quads, split, bench)
@@ -218,25 +206,11 @@ def surprise_parts(
     for law in config.laws:
         for split in scorers:
             for numbers in few(count_of_quads(config, law, split), AT_ONCE):
-                name = f"surprise_{law}_{split}_{numbers[0]}.csv"
+                name = f"surprise_{law}_{split}_{numbers[0]}_{numbers[-1]}.csv"
                 yield Part(folder / name, partial(measured, law, split, numbers))
 
 
 # --- what they are made of ---
-
-
-def simulated(config: PhysicsConfig, scenario: str, split: str) -> SimulatedClips:
-    """The clips of a scenario and split."""
-    return SimulatedClips(scenario, split, config.seed, config.clips, *vars(config.shape).values())
-
-
-def encoded_quads(
-    config: PhysicsConfig, bench: Bench, law: str, split: str, numbers: Sequence[int]
-) -> EncodedQuads:
-    """The quads of these numbers with their tokens."""
-    shape = config.shape
-    size = (shape.num_frames, config.context_frames, shape.fps, shape.height_px, shape.width_px)
-    return EncodedQuads.of(bench, quads(law, split, config.seed, numbers, *size))
 
 
 def count_of_quads(config: PhysicsConfig, law: str, split: str) -> int:
@@ -286,7 +260,7 @@ def shown(
     of_quads = []
     for law in config.laws:
         few_quads = range(min(config.shown, count_of_quads(config, law, "id")))
-        encoded = encoded_quads(config, bench, law, "id", few_quads)
+        encoded = encoded_quads(bench, config, law, "id", few_quads)
         surprises = {world.name: surprise_of(bench, world, encoded) for world in rollers[:3]}
         of_quads += save_quads(bench, encoded.quads, surprises, config.out)
     return {"rollouts": rollouts, "quads": of_quads}

@@ -15,21 +15,19 @@ import torch
 from accelerate import Accelerator
 
 from vidworld.adapters.protocol import AdaptedWorld
-from vidworld.adapters.registry import adapted_worlds
+from vidworld.adapters.registry import origin
 from vidworld.baselines import Blind, ConstantVelocity, CopyLast, FrameDifference
 from vidworld.config import parse_command_line, resolved
-from vidworld.data.quads import quads
-from vidworld.data.simulated import SimulatedClips
+from vidworld.data.simulated import SimulatedClips, simulated
 from vidworld.errors import UserError, run_script
 from vidworld.harness.bench import Bench, Value
-from vidworld.harness.parts import Part, few, measure, origin, parts_folder, values_of
-from vidworld.harness.report_words import WORLDS
+from vidworld.harness.parts import Part, few, measure, parts_folder, values_of
 from vidworld.harness.results import write_results
 from vidworld.harness.rollouts import measure_references, measure_worlds
-from vidworld.harness.surprises import EncodedQuads, measure_surprise, surprise_of, surprise_of_truth
+from vidworld.harness.surprises import encoded_quads, measure_surprise, surprise_of, surprise_of_truth
+from vidworld.harness.worlds import worlds_of
 from vidworld.record import prepare_folder
 from vidworld.schema import ScoreConfig
-from vidworld.tokenizer.frames import FrameTokenizer
 
 
 def main() -> None:
@@ -44,9 +42,8 @@ def main() -> None:
     torch.manual_seed(config.seed)
 
     # --- the worlds; their pixels are read as they are, without a tokenizer's loss and without a probe ---
-    tokenizer = FrameTokenizer(config.chunk_frames, config.shape.height_px, config.shape.width_px)
-    bench = Bench(tokenizer, {}, accelerator, config.context_frames, config.seed)
-    worlds = adapted_worlds(texts, tokenizer, accelerator.device, config.sampling_steps, taken=list(WORLDS))
+    asked = worlds_of(config, arguments.world, accelerator)
+    bench, worlds = asked.bench, asked.worlds
     names = [f"{source.name}/{number}" for source in sources(config) for number in range(config.clips)]
     for world in worlds:
         world.check_clips(names)
@@ -55,7 +52,7 @@ def main() -> None:
     same = {k: v for k, v in resolved(config).items() if k not in ("out", "worlds", "at_once")}
     parts = list(parts_of(config, bench, None, parts_folder(config.out, same)))
     for world, text in zip(worlds, texts, strict=True):
-        parts += parts_of(config, bench, world, parts_folder(config.out, [same, origin(text, world)]))
+        parts += parts_of(config, bench, world, parts_folder(config.out, [same, origin(text)]))
     measure(parts, accelerator, "scoring")
 
     # --- from all parts to results ---
@@ -73,12 +70,7 @@ def main() -> None:
 
 def sources(config: ScoreConfig) -> list[SimulatedClips]:
     """The clips that rollouts are measured on."""
-    shape = vars(config.shape).values()
-    return [
-        SimulatedClips(scenario, split, config.seed, config.clips, *shape)
-        for scenario in config.scenarios
-        for split in config.splits
-    ]
+    return [simulated(config, scenario, split) for scenario in config.scenarios for split in config.splits]
 
 
 def parts_of(config: ScoreConfig, bench: Bench, world: AdaptedWorld | None, folder: Path) -> Iterator[Part]:
@@ -113,9 +105,7 @@ def surprises(
     config: ScoreConfig, bench: Bench, world: AdaptedWorld | None, law: str, split: str, numbers: range
 ) -> Iterator[Value]:
     """The values of these quads, of one world or of the references."""
-    shape = config.shape
-    size = (shape.num_frames, config.context_frames, shape.fps, shape.height_px, shape.width_px)
-    encoded = EncodedQuads.of(bench, quads(law, split, config.seed, numbers, *size))
+    encoded = encoded_quads(bench, config, law, split, numbers)
     baselines: list[Any] = [
         CopyLast(bench.tokenizer),
         ConstantVelocity(bench.tokenizer),

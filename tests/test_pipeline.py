@@ -218,8 +218,11 @@ def test_worlds_of_equal_budget_are_a_controlled_comparison(measured):
 
 
 def test_an_evaluation_that_is_done_is_not_done_again(measured, capsys):
+    left = measured / "physics" / "parts" / "of a run that was killed at its end"
+    left.mkdir(parents=True)
     assert evaluate(measured, measured / "physics") == 0
     assert "nothing to do" in capsys.readouterr().out
+    assert not left.parent.exists()
 
 
 def test_a_world_of_another_tokenizer_is_refused(measured, tmp_path, capsys):

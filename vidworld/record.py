@@ -46,6 +46,12 @@ def writing(path: Path) -> Iterator[None]:
         raise UserError(f"{path}: cannot be written ({reason}); free or choose another place") from error
 
 
+def states_of(path: Path) -> list[list[Any]]:
+    """Name, size in bytes and time of the file, or of every file below the folder: what tells that one has changed."""
+    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    return [[str(file.relative_to(path)), (stat := file.stat()).st_size, stat.st_mtime_ns] for file in files]
+
+
 def prepare_folder(path: Path) -> Path:
     """The folder, made where it is missing and seen to take a file.
 

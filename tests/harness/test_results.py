@@ -10,6 +10,7 @@ import pytest
 
 from vidworld.data.quads import layout_of
 from vidworld.errors import UserError
+from vidworld.harness import results
 from vidworld.harness.bench import Value
 from vidworld.harness.results import read_per_clip, read_results, write_per_clip, write_results
 from vidworld.harness.rows import rows_from_clips
@@ -166,6 +167,18 @@ def test_files_say_what_was_measured(values, tmp_path):
         assert next(csv.reader(file)) == [
             "world", "readout", "task", "law", "split", "metric", "unit", "identity", "value", "seed",
         ]  # fmt: skip
+
+
+def test_the_file_that_says_from_what_is_written_after_what(values, tmp_path, monkeypatch):
+    """What is killed in between says of neither old nor new rows that they are of the new models."""
+
+    def full(path, content):
+        raise UserError(f"{path}: no space")
+
+    monkeypatch.setattr(results, "write_json", full)
+    with pytest.raises(UserError, match=r"results\.json: no space"):
+        write_results(tmp_path, values, {"inputs": "new"}, seed=0)
+    assert not (tmp_path / "comparison.json").exists()
 
 
 def test_what_was_not_measured_is_null_and_comes_back(tmp_path):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from vidworld.errors import UserError
+from vidworld.finished import FORMAT
 from vidworld.harness.bench import Value
 from vidworld.harness.report import write_report
 from vidworld.harness.results import write_results
@@ -33,7 +34,7 @@ def finished(folder, seed, jepa):
     ]
     for world in ("diffusion", "jepa"):
         (folder / world / "model").mkdir(parents=True)
-        budget = {"config": {"seed": seed}}
+        budget = {"config": {"seed": seed}, "format": FORMAT}
         (folder / world / "model" / "budget.json").write_text(json.dumps(budget))
     (folder / "physics").mkdir()
     comparison = {"controlled": True, "differences": [], "budgets": {}, "notes": ["of one seed"]}
@@ -46,7 +47,7 @@ def sweep(tmp_path):
     for seed, jepa in ((0, 0.9), (1, 0.8)):
         finished(tmp_path / f"seed_{seed}", seed, jepa)
     (tmp_path / "seed_2" / "tokenizer" / "model").mkdir(parents=True)
-    (tmp_path / "seed_2" / "tokenizer" / "model" / "budget.json").write_text("{}")
+    (tmp_path / "seed_2" / "tokenizer" / "model" / "budget.json").write_text(json.dumps({"format": FORMAT}))
     (tmp_path / "seed_2" / "diffusion").mkdir()
     beat = {"step": 300, "steps": 1000, "time": "2026-11-22T20:00:00+00:00"}
     (tmp_path / "seed_2" / "diffusion" / "heartbeat.json").write_text(json.dumps(beat))

@@ -3,6 +3,7 @@
 import importlib
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from vidworld.errors import UserError
@@ -14,25 +15,35 @@ def load_class(path: str) -> Any:
     Raises:
         UserError: there is no such module or class, or it cannot be made.
     """
-    module_name, _, class_name = path.rpartition(".")
+    class_name = path.rpartition(".")[2]
+    kind = getattr(module_of(path), class_name, None)
+    if kind is None:
+        raise UserError(f"python:{path}: the module {path.rpartition('.')[0]} has no {class_name}")
+    try:
+        return kind()
+    except Exception as error:
+        raise UserError(f"python:{path}: {class_name}() failed ({_first_line(error)})") from error
+
+
+def module_of(path: str) -> ModuleType:
+    """The module of `module.ClassName`.
+
+    Raises:
+        UserError: there is none, or it cannot be imported.
+    """
+    module_name = path.rpartition(".")[0]
     if not module_name:
         raise UserError(f"python:{path}: is no module.ClassName")
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
-        kind = getattr(importlib.import_module(module_name), class_name)
+        return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         raise UserError(
             f"python:{path}: there is no module {error.name}; it is looked for in this folder and on PYTHONPATH"
         ) from error
-    except AttributeError as error:
-        raise UserError(f"python:{path}: the module {module_name} has no {class_name}") from error
     except Exception as error:  # whatever somebody else's module raises
         raise UserError(f"python:{path}: importing {module_name} failed ({_first_line(error)})") from error
-    try:
-        return kind()
-    except Exception as error:
-        raise UserError(f"python:{path}: {class_name}() failed ({_first_line(error)})") from error
 
 
 def _first_line(error: Exception) -> str:

@@ -9,6 +9,7 @@ import torch
 from vidworld.adapters.protocol import AdaptedWorld
 from vidworld.data.simulated import check_name
 from vidworld.errors import UserError
+from vidworld.record import states_of
 from vidworld.tokenizer.tokenizer import Tokenizer
 
 Load = Callable[[str, torch.device, int], Any]
@@ -65,6 +66,21 @@ def parse(text: str) -> Spec:
     check_name(kind, KINDS, "kind of world")
     usual = path.rpartition(".")[2] if kind == "python" else Path(path).resolve().name
     return Spec(name or usual, kind, path)
+
+
+def origin(text: str) -> list[Any]:
+    """What tells that `[NAME=]KIND:PATH` names another model than before: its files' states (JSON).
+
+    Raises:
+        UserError: it is not of that form, or a class' module cannot be imported.
+    """
+    spec = parse(text)
+    path = Path(spec.path)
+    if spec.kind == "python":
+        from vidworld.adapters.python_class import module_of
+
+        path = Path(module_of(spec.path).__file__ or "")
+    return [*spec, states_of(path)]
 
 
 def adapted_worlds(

@@ -6,7 +6,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from vidworld.config import load
-from vidworld.data.simulated import SimulatedClips
+from vidworld.data.simulated import simulated
 from vidworld.data.video import write_mp4
 from vidworld.record import prepare_folder, writing
 from vidworld.schema import ScoreConfig
@@ -30,8 +30,7 @@ def run(arguments: argparse.Namespace) -> None:
         path = folder / f"{scenario}_{split}_{config.seed}_{number}.mp4"
         if path.exists():
             continue
-        source = SimulatedClips(scenario, split, config.seed, config.clips, *vars(config.shape).values())
-        frames = source.clips([number]).frames[0, : config.context_frames]
+        frames = simulated(config, scenario, split).clips([number]).frames[0, : config.context_frames]
         temporary = path.with_name(f".{path.stem}.part.mp4")
         with writing(path):
             write_mp4(temporary, frames, config.shape.fps)

@@ -14,6 +14,7 @@ from vidworld.data.scenarios import SCENARIOS
 from vidworld.data.stage import Setting, sample
 from vidworld.data.threads import in_threads
 from vidworld.errors import UserError
+from vidworld.schema import PhysicsConfig, ScoreConfig
 
 SPLITS = ("train", "val", "id", "ood", "recombined")
 """`train`, `val` and `id` draw from the same ranges with different numbers, `ood` from outside them; in
@@ -85,6 +86,13 @@ def film(worlds: Worlds, setting: Setting, out: UInt8[Tensor, "clip time 3 heigh
 def joined(parts: Sequence[Tracks]) -> Tracks:
     """The tracks of all parts, in order."""
     return Tracks(**{name: torch.cat([vars(part)[name] for part in parts]) for name in vars(parts[0])})
+
+
+def simulated(config: PhysicsConfig | ScoreConfig, scenario: str, split: str) -> "SimulatedClips":
+    """The clips of a scenario and split that an evaluation asks for."""
+    shape = config.shape
+    size = (shape.num_frames, shape.fps, shape.height_px, shape.width_px)
+    return SimulatedClips(scenario, split, config.seed, config.clips, *size)
 
 
 class SimulatedClips:

@@ -1,12 +1,12 @@
-"""The parts of an evaluation: each is measured whole by one process, and kept on disk until all of them are.
+"""The parts of an evaluation: each is measured whole by one process, and kept on disk.
 
 So an evaluation that was stopped goes on where it was, and gives the same numbers on any number of processes: what is
 computed together is the same everywhere.
 """
 
 import hashlib
-import inspect
 import json
+import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +15,11 @@ from typing import Any
 from accelerate import Accelerator
 from tqdm import tqdm
 
-from vidworld import __version__
-from vidworld.adapters.protocol import AdaptedWorld
-from vidworld.adapters.registry import parse
 from vidworld.harness.bench import Value
 from vidworld.harness.results import read_per_clip, write_per_clip
-from vidworld.record import prepare_folder
+from vidworld.record import prepare_folder, states_of
+
+PACKAGE = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -33,8 +32,12 @@ class Part:
 
 
 def parts_folder(out: Path, sources: Any) -> Path:
-    """The folder under OUT/parts for what is measured from these sources (JSON); of others it has another name."""
-    text = json.dumps([__version__, sources], sort_keys=True)
+    """The folder under OUT/parts for what is measured from these sources (JSON) by this very code.
+
+    Of other sources, or after a change of the code, it has another name.
+    """
+    code = [state for state in states_of(PACKAGE) if state[0].endswith(".py")]
+    text = json.dumps([code, sources], sort_keys=True)
     return prepare_folder(out / "parts" / hashlib.sha256(text.encode()).hexdigest()[:12])
 
 
@@ -61,10 +64,6 @@ def few(count: int, most: int) -> list[range]:
     return [range(start, min(start + size, count)) for start in range(0, count, size)]
 
 
-def origin(text: str, world: AdaptedWorld) -> Any:
-    """What tells that a world of others, named by [NAME=]KIND:PATH, is another one than before: its files' states."""
-    spec = parse(text)
-    path = Path(inspect.getfile(type(world.model)) if spec.kind == "python" else spec.path)
-    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
-    states = [(str(f.relative_to(path)), (stat := f.stat()).st_size, stat.st_mtime_ns) for f in files]
-    return [spec, states]
+def forget(out: Path) -> None:
+    """Removes all parts, where what was made of them says the same."""
+    shutil.rmtree(out / "parts", ignore_errors=True)

@@ -17,7 +17,7 @@ from vidworld.harness.parts import Part, few
 from vidworld.harness.real_laws import law_values
 from vidworld.harness.surprises import EncodedQuads, measure_surprise, surprise_of, surprise_of_truth
 from vidworld.metrics.physics_iq import physics_iq
-from vidworld.schema import PhysicsConfig
+from vidworld.schema import ClipShape
 from vidworld.world import Scorer, World
 
 AT_ONCE = 8
@@ -28,18 +28,15 @@ ENLARGED = 4
 """Physics-IQ's masks lose what is narrower than 5 pixels, which at 64 px is much of what moves."""
 
 
-def held_out(config: PhysicsConfig) -> RealClips:
-    """The held-out clips of the configuration's data set.
+def held_out(folder: Path, shape: ClipShape) -> RealClips:
+    """The held-out clips of a data set.
 
     Raises:
         UserError: it has none.
     """
-    assert config.real is not None
-    source = RealClips(config.real, "real", config.shape.num_frames, config.shape.width_px)
+    source = RealClips(folder, "real", shape.num_frames, shape.width_px)
     if not len(source):
-        raise UserError(
-            f"{config.real}: has no held-out clips (split real); ingest a folder with more videos"
-        )
+        raise UserError(f"{folder}: has no held-out clips (split real); ingest a folder with more videos")
     return source
 
 
@@ -62,7 +59,7 @@ def real_parts(
         yield from measure_surprise(surprise_of_truth(bench, encoded), "truth", quads, "real", bench)
 
     for numbers in few(len(source), AT_ONCE):
-        yield Part(folder / f"real_{numbers[0]}.csv", partial(futures, numbers))
+        yield Part(folder / f"real_{numbers[0]}_{numbers[-1]}.csv", partial(futures, numbers))
     for kind in get_args(Kind):
         yield Part(folder / f"real_surprise_{kind}.csv", partial(surprises, kind))
 

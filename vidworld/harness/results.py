@@ -30,19 +30,19 @@ class Results:
 def write_results(
     folder: Path, values: Sequence[Value], comparison: Mapping[str, Any], seed: int
 ) -> list[Row]:
-    """The rows, after writing results.json, per_clip.csv and comparison.json (with the verdicts) there."""
+    """The rows, after writing per_clip.csv, results.json and, last, comparison.json (with the verdicts) there."""
     rows = rows_from_clips(values)
     primary, further = verdicts(values)
     write_per_clip(folder / "per_clip.csv", values)
     said = {"verdicts": [asdict(v) for v in primary], "further_verdicts": [asdict(v) for v in further]}
     notes = {"notes": [*comparison.get("notes", []), *shortfalls(rows)], "runs": runs_of(values)}
-    write_json(folder / "comparison.json", dict(comparison) | notes | said)
     content = {
         "schema": SCHEMA,
         "provenance": provenance(seed),
         "results": [asdict(row) for row in rows],
     }
     write_json(folder / "results.json", content)
+    write_json(folder / "comparison.json", dict(comparison) | notes | said)
     return rows
 
 

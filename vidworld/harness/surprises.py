@@ -1,6 +1,6 @@
 """Surprise of worlds over quads: every future after its own past and after the other's."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,9 +10,10 @@ from torch import Tensor
 
 from vidworld.baselines import truth_surprise
 from vidworld.data.clip import Clips, Tracks
-from vidworld.data.quads import Quads
+from vidworld.data.quads import Quads, quads
 from vidworld.harness.bench import Bench, Value
 from vidworld.metrics import METRICS
+from vidworld.schema import PhysicsConfig, ScoreConfig
 from vidworld.world import DiffusionWorld, Encoded, Scorer
 
 Matrix = Float[ndarray, "quad 2 2 chunk"]
@@ -64,6 +65,15 @@ class EncodedQuads:
     def seeds(self, bench: Bench) -> list[int]:
         """One a clip of the stack: the clips of a quad share it."""
         return bench.seeds(self.quads.identity) * 4
+
+
+def encoded_quads(
+    bench: Bench, config: PhysicsConfig | ScoreConfig, law: str, split: str, numbers: Sequence[int]
+) -> EncodedQuads:
+    """The quads of these numbers that an evaluation asks for."""
+    shape = config.shape
+    size = (shape.num_frames, config.context_frames, shape.fps, shape.height_px, shape.width_px)
+    return EncodedQuads.of(bench, quads(law, split, config.seed, numbers, *size))
 
 
 def as_matrix(surprise: Float[Tensor, "clip *rest"]) -> Float[ndarray, "quad 2 2 *rest"]:

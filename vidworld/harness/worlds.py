@@ -1,18 +1,18 @@
 """The bench of a configuration and the worlds on it: those that were trained, and other people's."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from accelerate import Accelerator
 
 from vidworld.adapters.protocol import AdaptedWorld
-from vidworld.adapters.registry import adapted_worlds
+from vidworld.adapters.registry import adapted_worlds, origin
 from vidworld.checkpoint import load_model
 from vidworld.config import resolved
 from vidworld.finished import read_budget
 from vidworld.harness.bench import Bench
 from vidworld.harness.comparison import check_tokenizer
-from vidworld.harness.parts import origin
 from vidworld.harness.report_words import WORLDS
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.jepa import JointEmbeddingPredictor
@@ -22,7 +22,7 @@ from vidworld.tokenizer.frames import FrameTokenizer
 from vidworld.tokenizer.tokenizer import load_tokenizer
 from vidworld.world import DiffusionWorld, JepaWorld
 
-RUNS = ("tokenizer", "diffusion", "jepa", "readout")
+RUNS = ("tokenizer", "diffusion", "jepa", "readout", "jepa_readout")
 """The keys of a configuration that name a run folder."""
 
 
@@ -65,8 +65,7 @@ class Asked(NamedTuple):
     bench: Bench
     worlds: list[Any]
     shape: ClipShape
-    made_of: list[Any]
-    """What tells that the worlds are still the same (JSON)."""
+    made_of: dict[str, Any]
 
 
 def worlds_of(config: PhysicsConfig | ScoreConfig, more: Sequence[str], accelerator: Accelerator) -> Asked:
@@ -76,22 +75,30 @@ def worlds_of(config: PhysicsConfig | ScoreConfig, more: Sequence[str], accelera
         UserError: one of them cannot be used.
     """
     texts = [*config.worlds, *more]
-    settings = {k: v for k, v in resolved(config).items() if k not in ("out", "worlds", "tried")}
-    made_of: list[Any] = [settings]
+    known = made_of(config, texts)
     worlds: list[Any] = []
     if isinstance(config, PhysicsConfig):
         bench = bench_of(config, accelerator)
         worlds += trained_worlds(config, bench)
-        made_of.append([read_budget(getattr(config, name)) for name in RUNS])
     else:
         shape = config.shape
         tokenizer = FrameTokenizer(config.chunk_frames, shape.height_px, shape.width_px)
         bench = Bench(tokenizer, {}, accelerator, config.context_frames, config.seed)
     device, taken = accelerator.device, list(WORLDS)
-    others = adapted_worlds(texts, bench.tokenizer, device, config.sampling_steps, taken)
-    worlds += others
-    made_of += [origin(text, world) for text, world in zip(texts, others, strict=True)]
-    return Asked(bench, worlds, config.shape, made_of)
+    worlds += adapted_worlds(texts, bench.tokenizer, device, config.sampling_steps, taken)
+    return Asked(bench, worlds, config.shape, known)
+
+
+def made_of(config: PhysicsConfig | ScoreConfig, texts: Sequence[str]) -> dict[str, Any]:
+    """What tells that a configuration and its worlds, others' by `[NAME=]KIND:PATH`, are still the same (JSON).
+
+    Raises:
+        UserError: a run folder holds no finished model, or a line cannot be used.
+    """
+    settings = {k: v for k, v in resolved(config).items() if k not in ("out", "worlds")}
+    folders = {name: settings.get(name) for name in RUNS}
+    budgets = {name: read_budget(Path(folder)) for name, folder in folders.items() if folder}
+    return {"config": settings, "runs": budgets, "worlds": [origin(text) for text in texts]}
 
 
 def predicting(worlds: Sequence[Any]) -> list[Any]:
