@@ -48,8 +48,8 @@ def main() -> None:
     torch.manual_seed(0)
 
     compiled = not arguments.eager and why_not_compile(device) is None
-    rated = {"square product": square_product(device), "copy": memory_copy(device)}
-    limits = {name: round(rate / 1e9, 1) for name, rate in rates(rated, arguments.seconds).items()}
+    best = rates({"square product": square_product(device), "copy": memory_copy(device)}, arguments.seconds)
+    limits = {name: round(rate / 1e9, 1) for name, rate in best.items()}
     with tempfile.TemporaryDirectory() as folder:
         cases = tqdm(all_cases(device, compiled, Path(folder)), "bench", CASES, disable=None)
         rows = list(measure(cases, arguments.seconds))

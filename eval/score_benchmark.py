@@ -9,11 +9,12 @@ films that are possible or not, whatever wrote its surprise to a file. Films wit
 give a submission instead of a score. What was measured before a run was stopped is not measured again.
 """
 
+import math
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 
 from vidworld.benchmarks import BENCHMARKS
 from vidworld.benchmarks.benchmark import Benchmark, Entry, check
@@ -67,17 +68,17 @@ def main() -> None:
             }
 
     # --- scores, or a submission ---
+    if not PartialState().is_main_process:
+        return
     if kind in VIOLATIONS:
         if any(entry.possible is None for entry in entries):
-            return submit(folder, surprises, out)
+            submit(folder, surprises, out)
+            return
         values = of_surprises(benchmark, entries, surprises, seed)
     rows = write_results(prepare_folder(out), values, {}, seed)
     for row in rows:
-        if "score" in row.metric or kind == "phyworld_hdf5":
-            interval = f"[{row.low:.3f}, {row.high:.3f}]"
-            print(
-                f"{row.world}, {row.law}, {row.split}, {row.metric}: {row.value:.3f} {interval}, n = {row.n}"
-            )
+        interval = "" if math.isnan(row.low) else f" [{row.low:.3f}, {row.high:.3f}]"
+        print(f"{row.world}, {row.law}, {row.split}, {row.metric}: {row.value:.3f}{interval}, n = {row.n}")
     print(f"{out / 'results.json'}: {len(rows)} rows")
 
 
@@ -109,6 +110,9 @@ def parse() -> Namespace:
             raise UserError(
                 f"--surprise is for {', '.join(VIOLATIONS)}; {arguments.kind} asks worlds for futures"
             )
+        if len(arguments.world) > 1 or arguments.overrides:
+            more = "a second --world" if len(arguments.world) > 1 else arguments.overrides[0]
+            raise UserError(f"--surprise is one world's, and measured already: leave out {more}")
         arguments.world = arguments.world or ["other"]
     return arguments
 
@@ -116,7 +120,7 @@ def parse() -> Namespace:
 def worlds(arguments: Namespace) -> Asked:
     """The worlds that the command line names."""
     if arguments.config is None:
-        own = own_reading(BENCHMARKS[arguments.kind], load(ScoreConfig, FRAMES_CONFIG))
+        own = own_reading(BENCHMARKS[arguments.kind], load(ScoreConfig, FRAMES_CONFIG, arguments.overrides))
         given = {override.partition("=")[0] for override in arguments.overrides}
         usual = [f"{key}={value}" for key, value in own.items() if key not in given]
         config = load(ScoreConfig, FRAMES_CONFIG, [*usual, *arguments.overrides])

@@ -62,7 +62,7 @@ def prepare_folder(path: Path) -> Path:
         path.mkdir(parents=True, exist_ok=True)
         probe = path / f".probe.{os.getpid()}"
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # a process of the same number on another machine may have been faster
     return path
 
 

@@ -135,6 +135,17 @@ def test_a_fall_keeps_its_energy_with_the_gravity_of_its_own_film() -> None:
     assert other.std() > 0.2 * other.mean()
 
 
+def test_a_frame_in_which_the_true_film_was_lost_is_left_out() -> None:
+    """Its neighbours give it a velocity, but it has no place."""
+    t = np.arange(20) / 10
+    fall = np.stack([3 * t, 0.5 * 9.0 * t**2], axis=1)
+    gap = fall.copy()
+    gap[12] = np.nan
+    energy = mechanical_energy(fall, gap, 10.0)[1:-1]
+    assert np.isfinite(energy).all() and energy.std() < 0.02 * energy.mean()
+    assert np.isnan(mechanical_energy(fall, np.full_like(fall, np.nan), 10.0)).all()
+
+
 @pytest.mark.parametrize("name", [*SCORES])
 def test_films_that_are_too_short_are_one_line(name: str, tmp_path: Path, stand: Stand) -> None:
     samples.SAMPLES[name](tmp_path)
@@ -165,3 +176,23 @@ def test_what_has_no_score_says_why(tmp_path: Path, capsys: Any) -> None:
     file = ("--surprise", tmp_path / "s.json")
     assert score("morpheus", tmp_path, *file, "--out", tmp_path / "out") == 2
     assert "asks worlds for futures" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [(("--world", "one", "--world", "two"), "a second --world"), (("seed=3",), "leave out seed=3")],
+)
+def test_what_a_file_of_surprises_has_no_use_for_is_refused(
+    more: Any, says: str, tmp_path: Path, capsys: Any
+) -> None:
+    file = ("--surprise", tmp_path / "s.json")
+    assert score("intphys", tmp_path, *file, *more, "--out", tmp_path / "out") == 2
+    assert says in capsys.readouterr().err
+
+
+def test_a_benchmarks_own_context_is_in_the_chunks_that_are_asked_for(tmp_path: Path, capsys: Any) -> None:
+    samples.physion(tmp_path / "physion", 6, 120)
+    asked = ("shape.height_px=32", "shape.width_px=32", "chunk_frames=8", "--out", tmp_path / "out")
+    assert score("physion", tmp_path / "physion", "--world", "python:my_world.MyWorld", *asked) == 0, (
+        capsys.readouterr().err
+    )

@@ -123,4 +123,4 @@ def test_an_event_beyond_the_end_is_said(tmp_path: Path) -> None:
     line = {"file": "toss_updown.mp4", "event": "projectile", "event_frames": [5000, 6000]}
     (tmp_path / "clips.jsonl").write_text(json.dumps(line) + "\n")
     (film,) = fit_films(tmp_path, tmp_path / "out")
-    assert "none of the event's 5000 to 6000" in str(film.why_none)
+    assert "has 0 frames of the event's (5000 to 6000)" in str(film.why_none)

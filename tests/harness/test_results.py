@@ -238,13 +238,26 @@ def test_a_control_that_is_right_in_one_layout_and_wrong_in_the_other_withholds_
 
 
 @pytest.mark.parametrize(
-    ("metric", "highest"),
-    [("relative_accuracy_score", 1.0), ("spatial_iou", 1.0), ("phyworld_error", math.inf)],
+    ("metric", "unit", "highest"),
+    [
+        ("relative_accuracy_score", "share", 1.0),
+        ("spatial_iou", "share", 1.0),
+        ("physics_iq_verified_score", "percent", 100.0),
+        ("phyworld_error", "units/s", math.inf),
+    ],
 )
-def test_intervals_of_benchmarks_stay_in_their_range(metric, highest):
+def test_intervals_of_benchmarks_stay_in_their_range(metric, unit, highest):
+    full = min(highest, 100.0)
     values = [
-        Value("jepa", None, "intphys", "collision", "test", metric, "", f"film{i}", float(i > 0), 0)
+        Value("jepa", None, "intphys", "collision", "test", metric, unit, f"film{i}", full * (i > 0), 0)
         for i in range(3)
     ]
     (row,) = rows_from_clips(values)
     assert 0 <= row.low < row.value < row.high <= highest
+
+
+def test_one_number_for_all_films_claims_no_certainty(tmp_path):
+    score = Value("jepa", None, "physics_iq", "motion", "test", "physics_iq_score", "percent", "all", 40.0, 0)
+    write_results(tmp_path, [score], {}, seed=0)
+    (row,) = read_results(tmp_path / "results.json").results
+    assert row.value == 40.0 and math.isnan(row.low) and math.isnan(row.high)

@@ -63,14 +63,10 @@ class AdaptedWorld:
             UserError: the model offers neither method, or one that cannot be called with what it is given.
         """
         self.name, self.model, self.tokenizer = name, model, tokenizer
-        self.predicts, self.is_surprised = (
-            callable(getattr(model, m, None)) for m in ("predict", "surprise")
-        )
+        self.predicts, self.is_surprised = (callable(getattr(model, method, None)) for method in METHODS)
         if not self.predicts and not self.is_surprised:
-            raise UserError(
-                f"{name}: {type(model).__name__} has neither predict(context, num_frames, seeds) nor "
-                "surprise(clips, context_frames, seeds)"
-            )
+            neither = " nor ".join(f"{method}({', '.join(takes)})" for method, takes in METHODS.items())
+            raise UserError(f"{name}: {type(model).__name__} has neither {neither}")
         for method, arguments in METHODS.items():
             if callable(own := getattr(model, method, None)) and not _takes(own, len(arguments)):
                 raise UserError(f"{name}: {method} must take ({', '.join(arguments)})")

@@ -23,6 +23,7 @@ from vidworld.tracking import Film, track
 MOST_PX = 480
 """Films are tracked with a shorter side of so many pixels, or their own if that is less."""
 LEAST_FRAMES = 3
+"""With fewer nothing shows an acceleration."""
 SHOT_PX = 128
 """Cuts are looked for in frames with a shorter side of so many pixels."""
 RECORD_NAME = "films.jsonl"
@@ -115,14 +116,13 @@ def footage_of(path: Path, entry: Entry) -> Footage:
     """
     video = open_video(path)
     times_s = scene_times(video, entry)
-    first, last = entry.event_frames or (0, len(times_s) - 1)
-    if len(times_s) < LEAST_FRAMES:
+    first, end = entry.event_frames or (0, len(times_s) - 1)
+    last = min(end, len(times_s) - 1)
+    if (there := max(last + 1 - first, 0)) < LEAST_FRAMES:
+        of = f" of the event's ({first} to {end})" if entry.event_frames else ""
         raise Unreadable(
-            f"has {len(times_s)} frame{'s' * (len(times_s) > 1)}, and no law shows in fewer than {LEAST_FRAMES}"
+            f"has {there} frame{'s' * (there != 1)}{of}, and no law shows in fewer than {LEAST_FRAMES}"
         )
-    if min(last, len(times_s) - 1) - first < 2:
-        raise Unreadable(f"has {len(times_s)} frames, none of the event's {first} to {last}")
-    last = min(last, len(times_s) - 1)
     short = min(video.height_px, video.width_px)
     pieces = []
     for piece in read(video, min(short, MOST_PX), last + 1):
@@ -140,9 +140,9 @@ def _longest_shot(frames: Film, times_s: np.ndarray) -> slice:
     shots = find_shots(np.stack(small).astype(np.uint8), times_s).shots
     if not shots:  # black throughout
         return slice(None)
-    starts = [*(int(shot.numbers[0]) for shot in shots), len(frames)]
-    longest = int(np.argmax(np.diff(starts)))
-    return slice(starts[longest], starts[longest + 1])
+    longest = max(shots, key=lambda shot: shot.until_s[-1] - shot.times_s[0])
+    end = int(np.searchsorted(times_s, longest.until_s[-1], side="right"))
+    return slice(int(longest.numbers[0]), end)
 
 
 def scene_of(entry: Entry, times_s: np.ndarray) -> Scene:

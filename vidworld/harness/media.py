@@ -26,9 +26,7 @@ def save_rollouts(
     seen = bench.encode(clips)
     context = clips.frames[:, : bench.context_frames]
     futures = {"truth": clips.frames[:, bench.context_frames :]}
-    futures |= {
-        world.name: bench.decode_future(seen, bench.roll_out(world, seen).tokens[:, 0]) for world in worlds
-    }
+    futures |= {world.name: bench.future_frames(world, seen) for world in worlds}
     futures["reconstruction"] = bench.decode_future(seen, seen.tokens[:, bench.context_length :])
     entries = []
     for i, identity in enumerate(clips.identity):

@@ -16,7 +16,7 @@ from vidworld.harness.media import save_rollouts
 from vidworld.harness.parts import Part, few
 from vidworld.harness.real_laws import law_values
 from vidworld.harness.surprises import EncodedQuads, measure_surprise, surprise_of, surprise_of_truth
-from vidworld.metrics.physics_iq import physics_iq
+from vidworld.metrics.physics_iq import UNITS, physics_iq
 from vidworld.schema import ClipShape
 from vidworld.world import Scorer, World
 
@@ -99,7 +99,7 @@ def _futures(bench: Bench, source: RealClips, number: int, rollers: Sequence[Wor
         for name, score in scores._asdict().items():
             value = float(score[0])
             if math.isfinite(value):
-                metric, unit = f"physics_iq_{name}", "squared level" if name == "mse" else "share"
+                metric, unit = f"physics_iq_{name}", UNITS[name]
                 values.append(
                     Value(
                         world,

@@ -18,8 +18,8 @@ FLOOR, CEILING = "copy_last", "truth"
 CONTROLS = ("untrained", "untrained_diffusion", "zero", "copy_last", "frame_difference", "blind")
 CONTROL_LIMIT = 0.60
 """Accuracy of a control above which a law's quads can be told without physics (Source: JEPA's record)."""
-SHARES = ("_iou", "accuracy_score", "auroc_score", "invariance_score")
-"""Ends of the names of benchmarks' metrics that lie between 0 and 1."""
+RANGES = {"share": (0.0, 1.0), "percent": (0.0, 100.0)}
+"""Of what is measured in these units."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,9 @@ def rows_from_clips(values: Iterable[Value]) -> list[Row]:
     Raises: UserError where one clip has two values for the same thing.
     """
     tables = tabulate(values)
-    intervals = {key: interval(table.values, bounds_of(key.metric)) for key, table in tables.items()}
+    intervals = {
+        key: interval(table.values, bounds_of(key.metric, table.unit)) for key, table in tables.items()
+    }
     closed = withheld(tables)
     rows = []
     for key, found in intervals.items():
@@ -131,13 +133,13 @@ def tabulate(values: Iterable[Value]) -> dict[Key, Table]:
     return tables
 
 
-def bounds_of(metric: str) -> Bounds | None:
-    """The range of a metric's mean: as registered, else (of benchmarks and real video) by its name."""
+def bounds_of(metric: str, unit: str) -> Bounds | None:
+    """The range of a metric's mean: as registered, else (of benchmarks and real video) by its name and unit."""
     if known := METRICS.get(metric):
         return known.bounds
     if metric.endswith("_error"):
         return 0.0, np.inf
-    return (0.0, 1.0) if metric.endswith(SHARES) else None
+    return RANGES.get(unit)
 
 
 def better_is_higher(metric: str) -> bool:

@@ -94,7 +94,7 @@ def _verdict(key: Key, tables: Mapping[Key, Table], reason: str | None) -> Verdi
     """The paired test, not yet corrected nor put into words."""
     first, second = tables[key], tables[replace(key, world=PAIR[1])]
     shared = sorted(set(first.identities) & set(second.identities))
-    found = compare(first.at(shared), second.at(shared), bounds_of(key.metric))
+    found = compare(first.at(shared), second.at(shared), bounds_of(key.metric, first.unit))
     contrast = f"{NAMES[PAIR[0]]} − {NAMES[PAIR[1]]}"
     return Verdict(
         key.law, key.metric, key.task, "", None, found.p_value, found.value, found.low, found.high, found.n,

@@ -19,7 +19,6 @@ from vidworld.schema import ClipShape
 from vidworld.world import Encoded, Scorer
 
 Windows = Float[ndarray, " window"]
-RECORD_NAME = "surprise.jsonl"
 AT_ONCE = 16
 """Windows that go through a world together."""
 
@@ -34,15 +33,16 @@ def surprise_of_films(
 ) -> dict[str, Windows]:
     """The world's surprise at every window of every film, by the film's name: the mean over the window's chunks.
 
-    kept: a folder of what these very worlds measured; what stands there is not done again.
+    Each process asks about its share of the films. kept: a folder of what these very worlds measured; what stands there
+    is not done again.
     """
-    record = prepare_folder(kept) / RECORD_NAME
-    done = {
-        row["film"]: np.array(row["surprise"])
-        for row in (read_jsonl(record) if record.exists() else [])
-        if row["world"] == world.name
-    }
-    for entry in tqdm(entries, f"surprise of {world.name}", unit="film", disable=None):
+    kept, accelerator = prepare_folder(kept), bench.accelerator
+    done = _known(kept, world.name)
+    accelerator.wait_for_everyone()  # nobody writes before all have read
+    record = kept / f"surprise_{accelerator.process_index}.jsonl"
+    mine = entries[accelerator.process_index :: accelerator.num_processes]
+    quiet = None if accelerator.is_main_process else True
+    for entry in tqdm(mine, f"surprise of {world.name}", unit="film", disable=quiet):
         if entry.identity in done:
             continue
         clip = clip_of(benchmark, entry, shape.width_px)
@@ -55,9 +55,16 @@ def surprise_of_films(
             with bench.accelerator.autocast():
                 surprise = world.surprise(seen, bench.context_length, seeds)
             found.append(surprise.double().mean(dim=1).cpu().numpy())
-        done[entry.identity] = np.concatenate(found)
-        append_jsonl(record, {"film": entry.identity, "world": world.name, "surprise": done[entry.identity]})
+        append_jsonl(record, {"film": entry.identity, "world": world.name, "surprise": np.concatenate(found)})
+    accelerator.wait_for_everyone()
+    done = _known(kept, world.name)
     return {entry.identity: done[entry.identity] for entry in entries}
+
+
+def _known(kept: Path, world: str) -> dict[str, Windows]:
+    """What all processes wrote of a world, now or before."""
+    rows = [row for record in sorted(kept.glob("surprise_*.jsonl")) for row in read_jsonl(record)]
+    return {row["film"]: np.array(row["surprise"]) for row in rows if row["world"] == world}
 
 
 def accuracies(

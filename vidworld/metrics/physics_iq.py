@@ -45,17 +45,34 @@ class PhysicsIq(NamedTuple):
     """Mean squared error of the colours in [0, 1]; it applies to every clip."""
 
 
+UNITS = {name: "squared level" if name == "mse" else "share" for name in PhysicsIq._fields}
+
+
 def physics_iq(predicted: Frames, truth: Frames, start: int = 0, enlarge: int = 1) -> PhysicsIq:
     """The four measures of predicted clips, over the frames from `start` on.
 
     Motion is looked for in the pictures `enlarge` times as large.
     """
     scores = [
-        _score(np.asarray(p), np.asarray(t), start, enlarge)
+        measures(np.asarray(p), np.asarray(t), start, enlarge)
         for p, t in zip(predicted.cpu(), truth.cpu(), strict=True)
     ]
     columns = np.asarray(scores, np.float64).reshape(-1, 4).T
     return PhysicsIq(*columns)
+
+
+def measures(
+    predicted: Video, truth: Video, start: int = 0, enlarge: int = 1, still_counts: bool = False
+) -> tuple[float, float, float, float]:
+    """The four measures of one clip.
+
+    still_counts: also those of motion where nothing moves in the truth, as published; else they are NaN there.
+    """
+    masks = motion_masks(predicted, enlarge)[start:], motion_masks(truth, enlarge)[start:]
+    mse = mean_squared_error(predicted[start:], truth[start:])
+    if not still_counts and not masks[1].any():
+        return (np.nan, np.nan, np.nan, mse)
+    return (spatial_iou(*masks), spatiotemporal_iou(*masks), weighted_spatial_iou(*masks), mse)
 
 
 def motion_masks(video: Video, enlarge: int = 1) -> Masks:
@@ -103,11 +120,3 @@ def _grey(frame: UInt8[ndarray, "channel height width"], enlarge: int) -> UInt8[
 def _iou(a: Bool[ndarray, "height width"], b: Bool[ndarray, "height width"]) -> float:
     union = np.logical_or(a, b).sum()
     return float(np.logical_and(a, b).sum() / union) if union else 1.0
-
-
-def _score(predicted: Video, truth: Video, start: int, enlarge: int) -> tuple[float, float, float, float]:
-    masks = motion_masks(predicted, enlarge)[start:], motion_masks(truth, enlarge)[start:]
-    mse = mean_squared_error(predicted[start:], truth[start:])
-    if not masks[1].any():
-        return (np.nan, np.nan, np.nan, mse)
-    return (spatial_iou(*masks), spatiotemporal_iou(*masks), weighted_spatial_iou(*masks), mse)

@@ -28,7 +28,7 @@ class PhysicsIqScore(NamedTuple):
 def physics_iq_score(model: Measures, takes: Measures) -> PhysicsIqScore:
     """The scores of films, given the same measures between the two takes of each film's scene and side.
 
-    Where the takes agree in nothing (an IoU of 0), a model that agrees as little has 1.
+    Where the takes agree in nothing (an IoU of 0), every model has 1: nothing less could be asked of it.
     """
     mean, among = model.mean(axis=0), takes.mean(axis=0)
     original = np.mean(_ratio(mean[:3], among[:3])) - (mean[3] - among[3])
@@ -37,6 +37,6 @@ def physics_iq_score(model: Measures, takes: Measures) -> PhysicsIqScore:
 
 
 def _ratio(above: ndarray, below: ndarray) -> ndarray:
-    """above / below, 1 where both are 0."""
+    """above / below, 1 where below is 0."""
     ratio: ndarray = np.where(below > 0, above / np.where(below > 0, below, 1.0), 1.0)
     return ratio

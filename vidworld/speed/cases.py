@@ -1,5 +1,6 @@
 """What is measured: a case is one amount of work, done by us and by what a user would take instead."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +29,7 @@ from vidworld.world import DiffusionWorld, Encoded, JepaWorld
 FRAMES, SIDE_PX, CHUNKS, CONTEXT = 16, 64, 4, 2
 """A clip of the demo: its frames, its side, its chunks, and how many of these are given."""
 GRID = (8, 8)
-CELLS = 64
+CELLS = math.prod(GRID)
 CHANNELS = 48
 THEIR_FRAMES = 13
 """Of a clip's 16 for autoencoders that take the first frame by itself and then four at a time: they have less to do."""

@@ -1,8 +1,8 @@
 """Films of a benchmark continued by a world, at the world's own size and rate, and measured film by film."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,6 @@ class Stand:
     benchmark: Benchmark
     shape: ClipShape
     """Size and rate of the worlds' clips; a film may be longer than theirs."""
-    read: dict[Entry, Clips] = field(default_factory=dict, repr=False, compare=False)
-    """The last two films: all worlds are asked about one before the next is read."""
 
     def clip(self, entry: Entry) -> Clips:
         """All of a film at the worlds' size and rate: of its frames those nearest in time.
@@ -35,21 +33,7 @@ class Stand:
         Raises:
             UserError: it cannot be read, or has no rate.
         """
-        if entry not in self.read:
-            clip = self._clip(entry)
-            for old in [*self.read][:-1]:
-                del self.read[old]
-            self.read[entry] = clip
-        return self.read[entry]
-
-    def _clip(self, entry: Entry) -> Clips:
-        clip = clip_of(self.benchmark, entry, self.shape.width_px)
-        if not clip.fps > 0:
-            raise UserError(f"{entry.video}: nothing says at which rate its frames follow one another")
-        step = clip.fps / self.shape.fps
-        count = int((clip.frames.shape[1] - 1) / step + 1 + 1e-6)
-        numbers = np.round(np.arange(count) * step).astype(int)
-        return replace(clip, frames=clip.frames[:, numbers], fps=self.shape.fps)
+        return _film(self.benchmark, entry, self.shape)
 
     def around(self, clip: Clips, given: int, most: int | None = None) -> Clips:
         """The last frames of context before frame `given`, and after it as many whole chunks as there are.
@@ -72,6 +56,19 @@ class Stand:
     def future(self, world: Any, clip: Clips) -> Frames:
         """The world's frames after the context."""
         return self.bench.future_frames(world, self.bench.encode(clip))
+
+
+@lru_cache(
+    maxsize=2
+)  # all worlds are asked about one film, and the other take of it, before the next is read
+def _film(benchmark: Benchmark, entry: Entry, shape: ClipShape) -> Clips:
+    clip = clip_of(benchmark, entry, shape.width_px)
+    if not clip.fps > 0:
+        raise UserError(f"{entry.video}: nothing says at which rate its frames follow one another")
+    step = clip.fps / shape.fps
+    count = int((clip.frames.shape[1] - 1) / step + 1 + 1e-6)
+    numbers = np.round(np.arange(count) * step).astype(int)
+    return replace(clip, frames=clip.frames[:, numbers], fps=shape.fps)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from vidworld.harness.bench import Value
 from vidworld.harness.film_scores.films import FilmScore, Stand
 from vidworld.harness.real_laws import as_film
 from vidworld.metrics.morpheus import physical_invariance
-from vidworld.tracking import track
+from vidworld.tracking import background_of, track
 
 MOST_S = 5.0
 """Seconds that are predicted at most."""
@@ -30,17 +30,17 @@ def of_film(stand: Stand, entry: Entry, world: Any) -> Iterator[Value]:
     """The invariance score of a world's future of one film; nothing where the film itself cannot be tracked."""
     start, fps = stand.bench.context_frames, stand.shape.fps
     clip = stand.around(stand.clip(entry), start, round(MOST_S * fps))
-    film, scale = as_film(clip.frames[0]), BENCHMARK.reading.size_px
-    truth = track(film, 1).position[:, 0] * (scale / film.shape[2])
-    if not np.isfinite(truth).all(axis=1).sum() > start:
+    film = as_film(clip.frames[0])
+    scene = background_of(film)
+    unit = BENCHMARK.reading.size_px / film.shape[2]
+    truth = track(film, 1, scene).position
+    energy = mechanical_energy(truth[:, 0] * unit, truth[:, 0] * unit, fps)[start:]
+    if not np.isfinite(energy).any():
         return
-    place = truth
     if world is not None:
         future = torch.cat((clip.frames[:, :start], stand.future(world, clip)), dim=1)
-        shown = as_film(future[0])
-        known = truth[:start, None] * (film.shape[2] / scale)
-        place = track(shown, 1, known=known).position[:, 0] * (scale / film.shape[2])
-    energy = mechanical_energy(place, truth, fps)[start:]
+        place = track(as_film(future[0]), 1, scene, truth[:start]).position
+        energy = mechanical_energy(place[:, 0] * unit, truth[:, 0] * unit, fps)[start:]
     window = min(len(energy), max(3, round(WINDOW_S * fps)))
     score = float(physical_invariance(energy[None, None], window)[0])
     name = "truth" if world is None else world.name
@@ -54,10 +54,14 @@ def of_film(stand: Stand, entry: Entry, world: Any) -> Iterator[Value]:
 def mechanical_energy(place: ndarray, truth: ndarray, fps: float) -> ndarray:
     """Per mass, of a path (time, 2) with y down: kinetic and, above the true film's lowest place, potential.
 
-    Gravity is the regression of the true film's kinetic energy on its depth.
+    Gravity is the regression of the true film's kinetic energy on its depth, over the frames that have both (a frame
+    between two others has a velocity where it has no place itself). NaN where the path has no place, and throughout
+    where no frame of the true film has both.
     """
     kinetic = [0.5 * (np.gradient(path, 1.0 / fps, axis=0) ** 2).sum(axis=1) for path in (place, truth)]
-    seen = np.isfinite(kinetic[1])
+    seen = np.isfinite(kinetic[1]) & np.isfinite(truth[:, 1])
+    if not seen.any():
+        return np.full(len(place), np.nan)
     depth, motion = truth[seen, 1], kinetic[1][seen]
     spread = float(np.var(depth))
     gravity = max(0.0, float(np.cov(depth, motion, bias=True)[0, 1]) / spread) if spread > 0 else 0.0

@@ -14,17 +14,9 @@ import numpy as np
 
 from vidworld.benchmarks.benchmark import Entry
 from vidworld.benchmarks.physics_iq import CONTEXT_S, HORIZON_S
-from vidworld.errors import UserError
 from vidworld.harness.bench import Value
 from vidworld.harness.film_scores.films import FilmScore, Stand
-from vidworld.metrics.physics_iq import (
-    Video,
-    mean_squared_error,
-    motion_masks,
-    spatial_iou,
-    spatiotemporal_iou,
-    weighted_spatial_iou,
-)
+from vidworld.metrics.physics_iq import UNITS, PhysicsIq, measures
 from vidworld.metrics.physics_iq_score import physics_iq_score
 from vidworld.shapes import Frames
 
@@ -42,10 +34,8 @@ def of_film(stand: Stand, entry: Entry, world: Any) -> Iterator[Value]:
         predicted, name = _stretch(stand, other).frames[:, stand.bench.context_frames :], "truth"
     else:
         predicted, name = stand.future(world, truth), world.name
-    measures = _measures(predicted, truth.frames[:, stand.bench.context_frames :])
-    for metric, value in measures.items():
-        unit = "squared level" if metric == "mse" else "share"
-        yield _value(name, f"{PREFIX}{metric}", unit, entry.identity, value, stand.bench.seed)
+    for metric, value in _measures(predicted, truth.frames[:, stand.bench.context_frames :]).items():
+        yield _value(name, f"{PREFIX}{metric}", UNITS[metric], entry.identity, value, stand.bench.seed)
 
 
 def whole(values: Sequence[Value], entries: Sequence[Entry], seed: int) -> Iterator[Value]:
@@ -88,17 +78,10 @@ def _other_take(entry: Entry) -> Entry | None:
 def _measures(predicted: Frames, truth: Frames) -> dict[str, float]:
     """The four measures, two films without motion agreeing, as published."""
     count = min(predicted.shape[1], truth.shape[1])
-    if not count:
-        raise UserError("a film has no frame after the switch")
-    films: list[Video] = [np.asarray(frames[0, :count]) for frames in (predicted, truth)]
-    enlarge = max(1, MASKS_PX // films[0].shape[-1])
-    masks = [motion_masks(film, enlarge) for film in films]
-    return {
-        "spatial_iou": spatial_iou(*masks),
-        "spatiotemporal_iou": spatiotemporal_iou(*masks),
-        "weighted_spatial_iou": weighted_spatial_iou(*masks),
-        "mse": mean_squared_error(*films),
-    }
+    of_world, true = (np.asarray(frames[0, :count]) for frames in (predicted, truth))
+    enlarge = max(1, MASKS_PX // true.shape[-1])
+    found = measures(of_world, true, enlarge=enlarge, still_counts=True)
+    return dict(zip(PhysicsIq._fields, found, strict=True))
 
 
 def _value(world: str, metric: str, unit: str, identity: str, value: float, seed: int) -> Value:
