@@ -2,19 +2,17 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import pytest
 import torch
 from benchmarks import samples
 from safetensors.torch import load_file
-from scripts import run
+from scripts import ROOT, run
 
 from vidworld.data.mixture import Mixture, batch_order
 from vidworld.data.threads import ahead
 from vidworld.schema import DataConfig
 
-ROOT = Path(__file__).parents[1]
 SMALL_DATA = ["data.clips=64", "data.shape.height_px=32", "data.shape.width_px=32"]
 SHORT = [
     "steps=6",
@@ -284,6 +282,8 @@ def test_a_benchmark_is_scored_with_the_trained_worlds(runs, tmp_path, capsys):
     for world in ("diffusion", "jepa"):
         assert f"{world}, uniform_motion, id, phyworld_error" in said
         assert f"{world}, permanence, test, relative_accuracy_score" in said
-    shutil.rmtree(tmp_path / "intphys" / "O2")
     assert scored("intphys", "--surprise", tmp_path / "s.json") == 2
     assert "give either --config" in capsys.readouterr().err
+    shutil.rmtree(tmp_path / "intphys" / "O2")
+    assert scored("intphys") == 2
+    assert "O2" in capsys.readouterr().err

@@ -8,9 +8,12 @@ quad     one of a batch of quads          object   discs of a clip, in the order
 """
 
 from jaxtyping import Float, UInt8
+from numpy import ndarray
 from torch import Tensor
 
 Frames = UInt8[Tensor, "clip time channel height width"]
+Film = UInt8[ndarray, "time height width 3"]
+"""A video as files and trackers have it, its colours last."""
 Tokens = Float[Tensor, "clip t h w latent"]
 """Spacetime cells as the worlds see them: normalised per channel with the tokenizer's statistics."""
 Embeddings = Float[Tensor, "clip t h w embedding"]

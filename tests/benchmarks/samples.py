@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import av
@@ -202,13 +203,19 @@ def lerobot_v3(folder: Path) -> Path:
 def webdataset(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for shard in range(3):
-        with tarfile.open(folder / f"clips-{shard:06d}.tar", "w") as archive:
-            for k in range(2):
-                for suffix, content in (("mp4", film_bytes(k)), ("json", b"{}")):
-                    member = tarfile.TarInfo(f"{shard}{k}.{suffix}")
-                    member.size = len(content)
-                    archive.addfile(member, io.BytesIO(content))
+        write_shard(folder / f"clips-{shard:06d}.tar", [f"{shard}{k}" for k in range(2)])
     return folder / "clips-000001.tar"
+
+
+def write_shard(path: Path, keys: Sequence[str]) -> Path:
+    """A tar file with a film and its JSON for each key."""
+    with tarfile.open(path, "w") as archive:
+        for k, key in enumerate(keys):
+            for suffix, content in (("mp4", film_bytes(k)), ("json", b"{}")):
+                member = tarfile.TarInfo(f"{key}.{suffix}")
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+    return path
 
 
 SAMPLES = {

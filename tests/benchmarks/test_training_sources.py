@@ -1,5 +1,6 @@
 """LeRobot data sets and WebDataset shards become data sets of clips as a folder of videos does."""
 
+import errno
 import json
 from pathlib import Path
 
@@ -8,8 +9,11 @@ import samples
 import torch
 
 from vidworld import cli
+from vidworld.data import source, webdataset
+from vidworld.data.decode import Unreadable
 from vidworld.data.ingest import ingest
 from vidworld.data.real import RealClips
+from vidworld.data.source import Source
 from vidworld.data.windows import ClipOptions
 from vidworld.errors import UserError
 
@@ -47,6 +51,40 @@ def test_an_episode_of_a_longer_file_is_its_own_stretch(tmp_path: Path) -> None:
             red = (frame[0] - frame[1]).clamp(0)
             across = float((red.sum(0) * (torch.arange(16) + 0.5)).sum() / red.sum()) * samples.SIZE / 16
             assert across == pytest.approx(5.5 + start, abs=1.5)
+
+
+def test_series_of_shards_are_told_apart(tmp_path: Path) -> None:
+    """Two with the same numbers, one of them with a gap, and a file without a number."""
+    for name in ("train-000000", "train-000002", "val-000000", "extra"):
+        samples.write_shard(tmp_path / f"{name}.tar", [name])
+    names = ["extra.tar", "train-000000.tar", "train-000001.tar", "train-000002.tar", "val-000000.tar"]
+    assert [path.name for path in webdataset.shards(tmp_path)] == names
+    with pytest.raises(UserError, match=r"train-000001\.tar: is missing"):
+        webdataset.sources(tmp_path)
+    samples.write_shard(tmp_path / "train-000001.tar", ["train-000001"])
+    assert len(webdataset.sources(tmp_path)) == 5
+    with pytest.raises(UserError, match=r"holds no \.tar"):
+        webdataset.sources(tmp_path / "nothing")
+
+
+def test_a_tar_file_is_blamed_for_its_own_faults_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shard = samples.write_shard(tmp_path / "a.tar", ["film"])
+    with pytest.raises(KeyError, match="mine"), Source(shard, "film.mp4").opened():
+        raise KeyError("mine")
+    with pytest.raises(Unreadable, match=r"cannot be read from a\.tar"), Source(shard, "none.mp4").opened():
+        pass
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(source.shutil, "copyfileobj", full)
+    with (
+        pytest.raises(UserError, match=r"has no room for a film of a\.tar"),
+        Source(shard, "film.mp4").opened(),
+    ):
+        pass
 
 
 def test_the_cameras_of_an_episode_are_held_out_together(tmp_path: Path) -> None:

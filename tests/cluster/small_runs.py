@@ -2,12 +2,10 @@
 
 import json
 import os
-import runpy
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from safetensors.torch import load_file
 
 ROOT = Path(__file__).parents[2]
@@ -57,14 +55,9 @@ def train(name, out, *overrides, processes=1):
 def train_here(name, out, *overrides):
     """The exit code of a small training in this very process."""
     _, script, *arguments = command(name, out, *overrides)
-    before = sys.argv
-    sys.argv = [script, *arguments]
-    try:
-        with pytest.raises(SystemExit) as ended:
-            runpy.run_path(script, run_name="__main__")
-    finally:
-        sys.argv = before
-    return ended.value.code
+    from scripts import run  # not where processes of their own import this
+
+    return run(script, *arguments)
 
 
 def rows(run_folder):

@@ -73,6 +73,18 @@ def test_long_videos_come_in_pieces(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.concatenate([piece.frames for piece in pieces]), whole)
 
 
+def test_a_stretch_is_read_by_itself(tmp_path: Path, decoder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = films.write(tmp_path / "a.mp4", films.film(np.arange(60) / 30))
+    video, whole = open_video(path), pictures(path)
+    shrunk = []
+    shrink = decode._shrink
+    monkeypatch.setattr(decode, "_shrink", lambda *given: shrunk.append(1) or shrink(*given))
+    pieces = list(read(video, films.HEIGHT, range(37, 49), piece_frames=10))
+    assert [(piece.first, len(piece.frames)) for piece in pieces] == [(37, 10), (47, 2)]
+    np.testing.assert_array_equal(np.concatenate([piece.frames for piece in pieces]), whole[37:49])
+    assert len(shrunk) == 12
+
+
 def test_pyav_goes_on_where_decord_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = films.write(tmp_path / "a.mp4", films.film(np.arange(40) / 30))
     video, whole = open_video(path), pictures(path)

@@ -2,18 +2,16 @@
 
 import json
 import math
-import runpy
-import sys
-from pathlib import Path
 
 import pytest
+import scripts
 
 from vidworld.data.stage import Setting
 from vidworld.harness.calibration import READOUTS, calibrate, detection_limit, measure_baselines
 from vidworld.harness.faults import FAULTS
 from vidworld.harness.statistics import Interval
 
-SCRIPT = Path(__file__).parents[2] / "eval" / "calibrate.py"
+SCRIPT = "eval/calibrate.py"
 SIZES = (0.0, 1.0, 2.0, 4.0)
 
 
@@ -83,13 +81,8 @@ def test_baselines_lie_between_the_truth_and_standing_still():
 
 def run(capsys, *arguments):
     """Exit code, what was printed, and what was complained of."""
-    before, sys.argv = sys.argv, [str(SCRIPT), *map(str, arguments)]
-    try:
-        with pytest.raises(SystemExit) as ended:
-            runpy.run_path(str(SCRIPT), run_name="__main__")
-    finally:
-        sys.argv = before
-    return ended.value.code, *capsys.readouterr()
+    code = scripts.run(SCRIPT, *arguments)
+    return code, *capsys.readouterr()
 
 
 def test_the_script_writes_rows_and_a_page(tmp_path, capsys):

@@ -3,30 +3,20 @@
 import base64
 import hashlib
 import re
-import runpy
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from parsed_page import Page, render
+from scripts import run
 
 from vidworld.errors import UserError
 from vidworld.harness import report
 from vidworld.harness.report_files import read_run
 
 HOSTILE = "<script>alert('x')</script>\"&"
-
-
-def make_report(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    """The exit code of eval/make_report.py."""
-    script = Path(__file__).parents[2] / "eval" / "make_report.py"
-    monkeypatch.setattr(sys, "argv", [str(script), *arguments])
-    with pytest.raises(SystemExit) as exit_:
-        runpy.run_path(str(script), run_name="__main__")
-    return int(exit_.value.code or 0)
 
 
 # --- one file ----------------------------------------------------------------------------------------------
@@ -143,19 +133,19 @@ def test_a_strip_that_is_no_png_is_named(short_run: Path, tmp_path: Path) -> Non
 
 
 def test_the_command_writes_the_page(
-    short_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    short_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "page.html"
-    assert make_report(monkeypatch, str(short_run), "--out", str(out)) == 0
+    assert run("eval/make_report.py", short_run, "--out", out) == 0
     assert capsys.readouterr().out.startswith(f"{out} (")
     assert out.read_text(encoding="utf-8").lstrip().startswith("<!doctype html>")
 
 
 def test_the_command_says_in_one_line_what_is_wrong(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "physics").mkdir()
-    assert make_report(monkeypatch, str(tmp_path)) == 2
+    assert run("eval/make_report.py", tmp_path) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "results.json: not there" in line
 

@@ -14,12 +14,11 @@ from vidworld.data.clip import Clips
 from vidworld.data.decode import Unreadable, open_video, read
 from vidworld.data.source import Source
 from vidworld.errors import UserError
+from vidworld.shapes import Film
 
 MOST_NAMED = 20
 """Missing files that the checker names; of the rest it says how many."""
 PICTURES = (".png", ".jpg", ".jpeg")
-
-Film = UInt8[np.ndarray, "time height width 3"]
 
 
 @dataclass(frozen=True)
@@ -168,7 +167,7 @@ def film_of(source: Source) -> tuple[Film, float]:
     with source.opened() as path:
         video = open_video(path)
         mine = source.frames(video.times_s)
-        pieces = [piece.only(mine) for piece in read(video, min(video.height_px, video.width_px))]
+        pieces = list(read(video, min(video.height_px, video.width_px), mine))
     times = video.times_s[mine.start : mine.stop]
     span = float(times[-1] - times[0])
     return np.concatenate([piece.frames for piece in pieces]), (len(times) - 1) / span if span > 0 else float(

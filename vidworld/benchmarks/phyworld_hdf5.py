@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from vidworld.benchmarks.benchmark import Benchmark, Entry, Film, Reading, film_of
+from vidworld.benchmarks.benchmark import Benchmark, Entry, Reading, film_of
 from vidworld.data.clip import WORLD_SIZE
 from vidworld.data.source import Source
 from vidworld.errors import UserError
+from vidworld.shapes import Film
 
 LAWS = ("uniform_motion", "parabola", "collision")
 STREAMS = ("video_streams", "position_streams", "init_streams")

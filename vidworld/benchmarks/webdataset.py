@@ -2,9 +2,10 @@
 
 from pathlib import Path, PurePosixPath
 
-from vidworld.benchmarks.benchmark import Benchmark, Entry, Film, Reading, film_of
+from vidworld.benchmarks.benchmark import Benchmark, Entry, Reading, film_of
 from vidworld.data.source import Source
 from vidworld.data.webdataset import films, shards
+from vidworld.shapes import Film
 
 LAYOUT = """\
 FOLDER/

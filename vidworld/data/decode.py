@@ -56,11 +56,6 @@ class Footage:
     decoder: Decoder
     """What read the last of them: PyAV goes on where decord stops."""
 
-    def only(self, numbers: range) -> "Footage":
-        """Those of them that have these numbers in the file."""
-        start, stop = (min(max(n - self.first, 0), len(self.frames)) for n in (numbers.start, numbers.stop))
-        return Footage(self.frames[start:stop], self.first + start, self.decoder)
-
 
 @dataclass(frozen=True)
 class _Header:
@@ -100,29 +95,35 @@ def open_video(path: Path) -> Video:
     return Video(path, decoder, times, base, header.height_px, header.width_px)
 
 
-def read(video: Video, short_side_px: int, piece_frames: int = PIECE_FRAMES) -> Iterator[Footage]:
+def read(
+    video: Video, short_side_px: int, numbers: range | None = None, piece_frames: int = PIECE_FRAMES
+) -> Iterator[Footage]:
     """The frames, upright and with their aspect, the shorter side `short_side_px`, piece by piece.
+
+    numbers: those of a stretch, which alone is decoded where the file lets one jump to it; by default all.
 
     Raises:
         Unreadable: a frame cannot be decoded, by decord nor by PyAV.
     """
     scale = short_side_px / min(video.height_px, video.width_px)
     height, width = round(video.height_px * scale), round(video.width_px * scale)
-    shrunk = ((_shrink(frame, height, width), by) for frame, by in _frames(video))
-    first = 0
+    numbers = range(len(video.times_s)) if numbers is None else numbers
+    shrunk = ((_shrink(frame, height, width), by) for frame, by in _frames(video, numbers))
+    first = numbers.start
     while piece := list(islice(shrunk, piece_frames)):
         yield Footage(np.stack([frame for frame, _ in piece]), first, piece[-1][1])
         first += len(piece)
-    if first < len(video.times_s):
+    if first < numbers.stop:
         raise Unreadable(f"stops after {first} of its {len(video.times_s)} frames")
 
 
-def _frames(video: Video) -> Iterator[tuple[UInt8[np.ndarray, "height width 3"], Decoder]]:
-    count, done = len(video.times_s), 0
+def _frames(video: Video, numbers: range) -> Iterator[tuple[UInt8[np.ndarray, "height width 3"], Decoder]]:
+    """The frames of these numbers; `done` is the number of the next."""
+    done, count = numbers.start, numbers.stop
     if video.decoder == "decord":
         with suppress(DECORDError, RuntimeError):  # PyAV goes on from where decord stops
             reader = decord.VideoReader(str(video.path), num_threads=1)  # files are read side by side
-            for start in range(0, count, BLOCK_FRAMES):
+            for start in range(done, count, BLOCK_FRAMES):
                 block = reader.get_batch(range(start, min(start + BLOCK_FRAMES, count))).asnumpy()
                 for frame in block:
                     yield frame, "decord"

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import av
@@ -247,13 +248,19 @@ def _part(workshop: Path, file: str) -> Path:
 def _digest(source: Source) -> str:
     path, part = source.path, f"{source.member}{source.span_s or ''}"
     try:
-        size = path.stat().st_size
-        with path.open("rb") as stream:
-            start = stream.read(END_BYTES)
-            stream.seek(max(0, size - END_BYTES))
-            return _hash(f"{size}{part}".encode() + start + stream.read(END_BYTES))
+        stat = path.stat()
+        return _hash(f"{stat.st_size}{part}".encode() + _ends(path, stat.st_size, stat.st_mtime_ns))
     except OSError:
         return _hash(f"{path}{part}".encode())  # set aside when it is its turn
+
+
+@lru_cache(maxsize=1)  # a file may hold many videos, one after the other
+def _ends(path: Path, size: int, time_ns: int) -> bytes:
+    """The first and the last bytes of a file that was written at this time."""
+    with path.open("rb") as stream:
+        start = stream.read(END_BYTES)
+        stream.seek(max(0, size - END_BYTES))
+        return start + stream.read(END_BYTES)
 
 
 def _hash(content: bytes) -> str:

@@ -1,5 +1,6 @@
 """Where a video lies: a file, one of many in a tar file, or a stretch of a longer one."""
 
+import errno
 import shutil
 import tarfile
 import tempfile
@@ -7,11 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from jaxtyping import Float64
 
 from vidworld.data.decode import Unreadable
+from vidworld.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -33,20 +36,33 @@ class Source:
 
         Raises:
             Unreadable: the tar file cannot be read, or has no such member.
+            UserError: there is no room for a copy of the member.
         """
         if not self.member:
             yield self.path
             return
+        with tempfile.NamedTemporaryFile(suffix=".mp4") as place:
+            self._copy(place)
+            yield Path(place.name)
+
+    def _copy(self, place: IO[bytes]) -> None:
+        """The member's content, to a file."""
         try:
-            with tarfile.open(self.path) as archive, tempfile.NamedTemporaryFile(suffix=".mp4") as place:
+            with tarfile.open(self.path) as archive:
                 content = archive.extractfile(self.member)
                 if content is None:
                     raise Unreadable(f"is no file in {self.path.name}")
                 shutil.copyfileobj(content, place)
                 place.flush()
-                yield Path(place.name)
         except (tarfile.TarError, EOFError, KeyError) as error:
             raise Unreadable(f"cannot be read from {self.path.name} ({error})") from error
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise UserError(
+                f"{tempfile.gettempdir()}: has no room for a film of {self.path.name}; free some, or name "
+                "another place with TMPDIR"
+            ) from error
 
     def frames(self, times_s: Float64[np.ndarray, " time"]) -> range:
         """The numbers of its frames among those of the file.

@@ -62,11 +62,8 @@ def _clips(video: Video, source: Source, entry: Entry, options: ClipOptions) -> 
         scale=options.size_px / short_side_px,
         short_side_px=short_side_px,
     )
-    for footage in read(video, options.size_px * ceil(MEASURED_PX / options.size_px)):
+    for footage in read(video, options.size_px * ceil(MEASURED_PX / options.size_px), mine):
         result.decoder = footage.decoder
-        footage = footage.only(mine)
-        if not len(footage.frames):
-            continue
         piece_s = times_s[footage.first : footage.first + len(footage.frames)]
         found = find_shots(footage.frames, piece_s, footage.first)
         result.black += found.black

@@ -5,6 +5,7 @@ follow one another, the film's is .mp4.
 """
 
 import tarfile
+from collections import defaultdict
 from pathlib import Path, PurePosixPath
 
 from vidworld.data.source import Source
@@ -12,13 +13,18 @@ from vidworld.errors import UserError
 
 
 def shards(folder: Path) -> list[Path]:
-    """The tar files from the first number to the last, also those that are left out between them."""
-    numbered = {int(d): path for path in sorted(folder.glob("*.tar")) if (d := _digits(path))}
+    """The tar files, and of those that are numbered alike also the ones left out between the first and the last."""
+    series: dict[str, dict[int, Path]] = defaultdict(dict)
     found = []
-    for number in range(min(numbered, default=0), max(numbered, default=-1) + 1):
-        like = next(iter(numbered.values()))
-        name = f"{like.stem.removesuffix(_digits(like))}{number:0{len(_digits(like))}d}.tar"
-        found.append(numbered.get(number, like.with_name(name)))
+    for path in sorted(folder.glob("*.tar")):
+        if digits := _digits(path):
+            series[path.stem.removesuffix(digits)][int(digits)] = path
+        else:
+            found.append(path)
+    for prefix, numbered in series.items():
+        width = len(_digits(next(iter(numbered.values()))))
+        for number in range(min(numbered), max(numbered) + 1):
+            found.append(numbered.get(number, folder / f"{prefix}{number:0{width}d}.tar"))
     return found
 
 
@@ -43,8 +49,10 @@ def sources(folder: Path) -> dict[str, Source]:
     """The films by shard and name.
 
     Raises:
-        UserError: a shard is missing or cannot be read.
+        UserError: a shard is missing or cannot be read, or there is none.
     """
+    if not shards(folder):
+        raise UserError(f"{folder}: holds no .tar")
     if missing := [shard for shard in shards(folder) if not shard.exists()]:
         raise UserError(
             f"{missing[0]}: is missing ({len(missing)} of the shards between the first and the last)"

@@ -18,7 +18,8 @@ from vidworld.data.video_clips import scene_times
 from vidworld.errors import UserError
 from vidworld.metrics.film_laws import LAWS, STANDARD_GRAVITY, NoFit, Quantity, Scene
 from vidworld.record import append_jsonl, prepare_folder, read_jsonl
-from vidworld.tracking import Film, track
+from vidworld.shapes import Film
+from vidworld.tracking import track
 
 MOST_PX = 480
 """Films are tracked with a shorter side of so many pixels, or their own if that is less."""
@@ -124,11 +125,8 @@ def footage_of(path: Path, entry: Entry) -> Footage:
             f"has {there} frame{'s' * (there != 1)}{of}, and no law shows in fewer than {LEAST_FRAMES}"
         )
     short = min(video.height_px, video.width_px)
-    pieces = []
-    for piece in read(video, min(short, MOST_PX), last + 1):
-        pieces.append(piece.frames[max(first - piece.first, 0) : last + 1 - piece.first])
-        break  # the first piece ends with the event
-    frames, times = np.concatenate(pieces), times_s[first : last + 1]
+    pieces = read(video, min(short, MOST_PX), range(first, last + 1))
+    frames, times = np.concatenate([piece.frames for piece in pieces]), times_s[first : last + 1]
     shot = _longest_shot(frames, times)
     return Footage(frames[shot], times[shot], min(short, MOST_PX) / short, scene_of(entry, times_s))
 

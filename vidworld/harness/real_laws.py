@@ -15,8 +15,8 @@ from vidworld.data.real import RealClips
 from vidworld.harness.bench import Value
 from vidworld.metrics.film_laws import LAWS, Fit, LawFit, NoFit, Position, Scene, Times
 from vidworld.metrics.velocity import ANYWHERE
-from vidworld.shapes import Frames
-from vidworld.tracking import Film, background_of, track
+from vidworld.shapes import Film, Frames
+from vidworld.tracking import background_of, track
 
 ENLARGED = 4
 """Clips are tracked at so many times their size: what is 2 px wide at 64 px has no body of its own."""

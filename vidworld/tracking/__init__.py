@@ -14,12 +14,13 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from vidworld.tracking.background import Film, Picture, background_of, threshold_of
+from vidworld.shapes import Film
+from vidworld.tracking.background import Picture, background_of, threshold_of
 from vidworld.tracking.blobs import blobs
-from vidworld.tracking.paths import Path, link
+from vidworld.tracking.paths import Followed, link
 from vidworld.tracking.recovery import recover
 
-__all__ = ["Film", "Tracked", "background_of", "track"]
+__all__ = ["Tracked", "background_of", "track"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def track(
     paths = link(found, float(np.hypot(*frames.shape[1:3])))
     paths.sort(key=lambda path: -path.worth(len(frames)))
     if known is None:
-        chosen: list[Path | None] = [*sorted(paths[:objects], key=lambda path: path.frames[0])]
+        chosen: list[Followed | None] = [*sorted(paths[:objects], key=lambda path: path.frames[0])]
     else:
         chosen = [nearest(paths, known[:, number]) for number in range(objects)]
     position = np.full((len(frames), objects, 2), np.nan)
@@ -68,7 +69,7 @@ def track(
     return Tracked(position, size)
 
 
-def nearest(paths: Sequence[Path], places: Float[ndarray, "start 2"]) -> Path | None:
+def nearest(paths: Sequence[Followed], places: Float[ndarray, "start 2"]) -> Followed | None:
     """The path that is where an object is known to be for most frames; None where none is."""
     seen = np.flatnonzero(np.isfinite(places).all(axis=1)).tolist()
     shared = [

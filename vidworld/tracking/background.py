@@ -5,7 +5,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from numpy import ndarray
 
-Film = UInt8[ndarray, "time height width 3"]
+from vidworld.shapes import Film
+
 Picture = Float[ndarray, "height width 3"]
 
 SAMPLED = 61

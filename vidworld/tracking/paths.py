@@ -22,15 +22,15 @@ MOST_CHANGE = 1.4
 """Of the logarithm of an object's mass from frame to frame."""
 NO_LINK = 4.0
 """A link that costs as much is none: what touches another takes its component only where it fits better."""
-SPLIT_ROUNDS = 10
 JOINED = 2.0
 """The same of a path that ended and one that began later: the size of the thing, a mass e times as large."""
+SPLIT_ROUNDS = 10
 LONGEST_AWAY = 20
 """Frames for which a thing may be out of the picture, or hidden, before what appears there counts as another."""
 
 
 @dataclass
-class Path:
+class Followed:
     """A component followed from frame to frame."""
 
     blobs: dict[int, Blob]
@@ -88,7 +88,7 @@ class Path:
             return NO_LINK
         return min(distance + change + recolored, NO_LINK)
 
-    def unlike(self, later: "Path") -> float:
+    def unlike(self, later: "Followed") -> float:
         """How unlike it a path is that begins after its end; `NO_LINK` where it cannot be the same thing."""
         if len(self.blobs) <= MOST_GAP or not self.last < later.frames[0] <= self.last + LONGEST_AWAY:
             return NO_LINK
@@ -106,9 +106,9 @@ class Path:
         return float(len(self.blobs) / frames * np.log1p(travelled) * np.sqrt(outstanding))
 
 
-def link(found: Sequence[list[Blob]], diagonal: float) -> list[Path]:
+def link(found: Sequence[list[Blob]], diagonal: float) -> list[Followed]:
     """The components of successive frames as paths, by the cheapest assignment frame by frame."""
-    paths: list[Path] = []
+    paths: list[Followed] = []
     for frame, seen in enumerate(found):
         live = [path for path in paths if frame - path.last <= MOST_GAP + 1]
         seen = _split(seen, live, frame)
@@ -119,23 +119,24 @@ def link(found: Sequence[list[Blob]], diagonal: float) -> list[Path]:
             if cost[i, j] < NO_LINK:
                 live[i].blobs[frame] = seen[j]
                 taken.add(j)
-        paths += [Path({frame: blob}) for j, blob in enumerate(seen) if j not in taken]
+        paths += [Followed({frame: blob}) for j, blob in enumerate(seen) if j not in taken]
     return _joined(paths)
 
 
-def _joined(paths: Sequence[Path]) -> list[Path]:
+def _joined(paths: Sequence[Followed]) -> list[Followed]:
     """The paths; what left the picture and comes back where it left it, as large and of its colour, has one."""
-    whole: list[Path] = []
+    whole: list[Followed] = []
     for path in paths:
-        earlier = min(whole, key=lambda other: other.unlike(path), default=None)
-        if earlier is not None and len(path.blobs) > MOST_GAP and earlier.unlike(path) < JOINED:
-            earlier.blobs |= path.blobs
+        # What is seen for a moment only is not looked for among those that left: in a noisy film most are such.
+        unlike = [other.unlike(path) for other in whole] if len(path.blobs) > MOST_GAP else []
+        if unlike and min(unlike) < JOINED:
+            whole[int(np.argmin(unlike))].blobs |= path.blobs
         else:
             whole.append(path)
     return whole
 
 
-def _split(seen: list[Blob], live: Sequence[Path], frame: int) -> list[Blob]:
+def _split(seen: list[Blob], live: Sequence[Followed], frame: int) -> list[Blob]:
     """The components; one in which several followed things are expected and find room falls into as many."""
     apart = []
     for blob in seen:

@@ -5,9 +5,10 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from numpy import ndarray
 
-from vidworld.tracking.background import Film, Picture, difference
+from vidworld.shapes import Film
+from vidworld.tracking.background import Picture, difference
 from vidworld.tracking.blobs import blob_of
-from vidworld.tracking.paths import Path
+from vidworld.tracking.paths import Followed
 
 BIN = 16
 """Levels that count as one colour."""
@@ -19,7 +20,7 @@ LEAST_LEFT = 0.4
 """Of an object's usual colours that must be where it is found by them."""
 
 
-def recover(path: Path, frames: Film, background: Picture, threshold: float) -> None:
+def recover(path: Followed, frames: Film, background: Picture, threshold: float) -> None:
     """Adds the frames in which the thing touches another: found there by its colours, near where it is expected.
 
     The colours that tell it from all else that moves and from the scene around it are a ratio of histograms; from the
@@ -61,7 +62,7 @@ def recover(path: Path, frames: Film, background: Picture, threshold: float) -> 
     path.blobs = dict(sorted((merged | path.blobs).items()))  # better with something else than not at all
 
 
-def _extrapolated(path: Path, frame: int) -> Float[ndarray, " 2"]:
+def _extrapolated(path: Followed, frame: int) -> Float[ndarray, " 2"]:
     """Where the thing would be by the parabola through the nearest frames in which it is known."""
     known = np.array(path.frames)
     near = np.sort(np.argsort(np.abs(known - frame), kind="stable")[:LEAST_KNOWN])
@@ -69,7 +70,7 @@ def _extrapolated(path: Path, frame: int) -> Float[ndarray, " 2"]:
     return np.array([np.polyval(np.polyfit(offset, places[:, axis], 2), 0.0) for axis in (0, 1)])
 
 
-def _telling_colours(path: Path, frames: Film, background: Picture) -> Float[ndarray, "red green blue"]:
+def _telling_colours(path: Followed, frames: Film, background: Picture) -> Float[ndarray, "red green blue"]:
     """By colour, the share of its pixels that are the thing's, among those in and around its places."""
     edges = (256 // BIN,) * 3
     own, other = np.zeros(edges), np.zeros(edges)

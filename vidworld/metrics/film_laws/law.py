@@ -21,7 +21,7 @@ WIDER = float(stdtrit(BLOCKS - 1, 0.975) / ndtri(0.975))
 
 Times = Float[ndarray, " time"]
 Position = Float[ndarray, "time object 2"]
-Path = Float[ndarray, "time 2"]
+Places = Float[ndarray, "time 2"]
 Stretch = Int[ndarray, " time"]
 """Which stretch between contacts each frame lies in; -1: in none."""
 

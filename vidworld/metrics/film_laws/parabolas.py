@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy import ndarray
 
-from vidworld.metrics.film_laws.law import Path, Stretch, Times, frame_step
+from vidworld.metrics.film_laws.law import Places, Stretch, Times, frame_step
 
 LEAST_FRAMES = 4
 """Of a stretch between contacts: fewer do not show a parabola."""
@@ -64,7 +64,7 @@ def fit_flights(times: ndarray, path: ndarray, stretch: ndarray, accelerated: bo
     return Flights(acceleration, solution[:count], solution[count : 2 * count])
 
 
-def stretches(times: Times, path: Path, contacts_s: Sequence[float], margin_s: float) -> Stretch:
+def stretches(times: Times, path: Places, contacts_s: Sequence[float], margin_s: float) -> Stretch:
     """The number of the stretch between contacts of each frame; -1 near a contact or where nothing is seen."""
     label = np.searchsorted(np.sort(np.asarray(contacts_s, dtype=float)), times)
     seen = np.isfinite(path).all(axis=1)
@@ -77,7 +77,7 @@ def stretches(times: Times, path: Path, contacts_s: Sequence[float], margin_s: f
     return numbers
 
 
-def between_contacts(times: Times, path: Path, contacts_s: Sequence[float]) -> Stretch:
+def between_contacts(times: Times, path: Places, contacts_s: Sequence[float]) -> Stretch:
     """The stretches between contacts: those that were read by eye, and those that nobody named."""
     margin_s = AT_CONTACT * frame_step(times)
     contacts = nearby(times, path, contacts_s)
@@ -85,7 +85,7 @@ def between_contacts(times: Times, path: Path, contacts_s: Sequence[float]) -> S
     return stretches(times, path, contacts, margin_s)
 
 
-def nearby(times: Times, path: Path, contacts_s: Sequence[float]) -> list[float]:
+def nearby(times: Times, path: Places, contacts_s: Sequence[float]) -> list[float]:
     """The contacts that were read by eye, each moved to where two parabolas meet best."""
     named, near = sorted(contacts_s), NEAR_CONTACT * frame_step(times)
     seen, moved = np.isfinite(path).all(axis=1), []
@@ -102,7 +102,7 @@ def nearby(times: Times, path: Path, contacts_s: Sequence[float]) -> list[float]
     return moved
 
 
-def kinks(times: Times, path: Path, stretch: Stretch) -> list[float]:
+def kinks(times: Times, path: Places, stretch: Stretch) -> list[float]:
     """When something else is hit or let go within the stretches: a friction that grows is no kink."""
     found: list[float] = []
     todo = [np.flatnonzero(stretch == k) for k in range(int(stretch.max()) + 1)]
@@ -122,7 +122,7 @@ def kinks(times: Times, path: Path, stretch: Stretch) -> list[float]:
     return found
 
 
-def clean_part(times: Times, path: Path, stretch: Stretch) -> Stretch:
+def clean_part(times: Times, path: Places, stretch: Stretch) -> Stretch:
     """A single stretch, or the first or last half or more of it where that is a parabola and the whole is none.
 
     A thing that is held, then let go; or that rolls until several things happen to it at once.
@@ -152,7 +152,7 @@ def _deviation(times: ndarray, places: ndarray, stretch: ndarray) -> float:
     return float(np.sqrt((residual**2).sum(axis=1).mean()))
 
 
-def where_seen(stretch: Stretch, path: Path) -> Stretch:
+def where_seen(stretch: Stretch, path: Places) -> Stretch:
     """The stretches without the frames in which the thing is not there, numbered without those that are left with
     too few."""
     seen = np.where(np.isfinite(path).all(axis=1), stretch, -1)
@@ -163,7 +163,7 @@ def where_seen(stretch: Stretch, path: Path) -> Stretch:
     return numbers
 
 
-def places_of(flights: Flights, times: Times, stretch: Stretch) -> Path:
+def places_of(flights: Flights, times: Times, stretch: Stretch) -> Places:
     places = np.full((len(times), 2), np.nan)
     used = stretch >= 0
     places[used] = flights.place(times[used], stretch[used])
