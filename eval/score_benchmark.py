@@ -9,7 +9,6 @@ films that are possible or not, whatever wrote its surprise to a file. Films wit
 give a submission instead of a score. What was measured before a run was stopped is not measured again.
 """
 
-import math
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -77,8 +76,8 @@ def main() -> None:
         values = of_surprises(benchmark, entries, surprises, seed)
     rows = write_results(prepare_folder(out), values, {}, seed)
     for row in rows:
-        interval = "" if math.isnan(row.low) else f" [{row.low:.3f}, {row.high:.3f}]"
-        print(f"{row.world}, {row.law}, {row.split}, {row.metric}: {row.value:.3f}{interval}, n = {row.n}")
+        interval = f"[{row.low:.3f}, {row.high:.3f}]"
+        print(f"{row.world}, {row.law}, {row.split}, {row.metric}: {row.value:.3f} {interval}, n = {row.n}")
     print(f"{out / 'results.json'}: {len(rows)} rows")
 
 

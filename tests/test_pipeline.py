@@ -284,6 +284,3 @@ def test_a_benchmark_is_scored_with_the_trained_worlds(runs, tmp_path, capsys):
         assert f"{world}, permanence, test, relative_accuracy_score" in said
     assert scored("intphys", "--surprise", tmp_path / "s.json") == 2
     assert "give either --config" in capsys.readouterr().err
-    shutil.rmtree(tmp_path / "intphys" / "O2")
-    assert scored("intphys") == 2
-    assert "O2" in capsys.readouterr().err

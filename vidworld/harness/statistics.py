@@ -41,7 +41,7 @@ Values = Float[ndarray, "seed clip"]
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean and where the true one lies at the stated level; NaN where that is not known."""
+    """A mean and where the true one lies at the stated level; all NaN where nothing was measured."""
 
     value: float
     low: float
@@ -62,8 +62,7 @@ def interval(values: Values, bounds: Bounds | None = None, level: float = LEVEL,
     """The mean over clips and runs with its interval; NaN clips are left out.
 
     bounds: the range that the mean can have; (0, inf) for counts. The interval of what has none, but no value
-    below zero either (an error), does not go below zero. One clip says nothing of others: low and high are NaN.
-    The same seed gives the same interval.
+    below zero either (an error), does not go below zero. The same seed gives the same interval.
 
     Raises: UserError for a mean outside the bounds.
     """
@@ -73,18 +72,16 @@ def interval(values: Values, bounds: Bounds | None = None, level: float = LEVEL,
         return Interval(math.nan, math.nan, math.nan, 0)
     over_clips = values.mean(axis=0)
     mean, clip_error = float(over_clips.mean()), _clip_error(over_clips)
-    if bounds is not None and not bounds[0] - 1e-9 <= mean <= bounds[1] + 1e-9:
-        raise UserError(f"a mean of {mean:g} leaves its bounds, {bounds[0]:g} to {bounds[1]:g}")
-    if n == 1:
-        return Interval(mean, math.nan, math.nan, n)
     if bounds is not None:
-        low, high = _wilson(mean, clip_error, n, float(stdtrit(n - 1, (1 + level) / 2)), bounds)
+        if not bounds[0] - 1e-9 <= mean <= bounds[1] + 1e-9:
+            raise UserError(f"a mean of {mean:g} leaves its bounds, {bounds[0]:g} to {bounds[1]:g}")
+        low, high = _wilson(mean, clip_error, n, float(stdtrit(max(n - 1, 1), (1 + level) / 2)), bounds)
     else:
         draws = _studentised(np.random.default_rng(seed), over_clips) * clip_error
         below, above = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
         low, high = mean - float(above), mean - float(below)
     if run_error := _run_error(values):
-        critical = [float(stdtrit(freedom, (1 + level) / 2)) for freedom in (n - 1, runs - 1)]
+        critical = [float(stdtrit(freedom, (1 + level) / 2)) for freedom in (max(n - 1, 1), runs - 1)]
         low = mean - _with_runs(mean - low, run_error, *critical)
         high = mean + _with_runs(high - mean, run_error, *critical)
     if bounds is not None:
