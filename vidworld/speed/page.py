@@ -30,17 +30,22 @@ def _table(rows: Sequence[Row]) -> dict[str, Any]:
     cells = [
         (
             row.name,
-            f"{row.ours:.4g} {row.unit}",
+            f"{_number(row.ours)} {row.unit}",
             row.peer_name or "",
-            "" if row.peer is None else f"{row.peer:.4g}",
+            "" if row.peer is None else _number(row.peer),
             "" if row.ratio is None else f"{row.ratio:.2f}",
-            "" if row.limit is None else f"{row.limit:.4g}",
+            "" if row.limit is None else _number(row.limit),
             "" if row.share_of_limit is None else f"{row.share_of_limit:.0%}",
         )
         for row in rows
     ]
     heads = ("What", "vidworld", "Peer", "Peer's", "Ratio", "Limit", "Share of it")
     return {"heads": heads, "rows": cells}
+
+
+def _number(value: float) -> str:
+    """Four digits that count, in full."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _bars(rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -58,8 +63,8 @@ def _bars(rows: Sequence[Row]) -> list[dict[str, Any]]:
                 "label": f"{row.name} / {row.peer_name}",
                 "left": min(at, even),
                 "width": max(abs(at - even), 0.3),
+                "even": even,
                 "text": f"{row.ratio:.2f}",
-                "behind": at < even,
             }
         )
     return bars
