@@ -58,10 +58,9 @@ class Stand:
         return self.bench.future_frames(world, self.bench.encode(clip))
 
 
-@lru_cache(
-    maxsize=2
-)  # all worlds are asked about one film, and the other take of it, before the next is read
+@lru_cache(maxsize=2)
 def _film(benchmark: Benchmark, entry: Entry, shape: ClipShape) -> Clips:
+    """Read once: all worlds are asked about one film, and the other take of it, before the next is read."""
     clip = clip_of(benchmark, entry, shape.width_px)
     if not clip.fps > 0:
         raise UserError(f"{entry.video}: nothing says at which rate its frames follow one another")
