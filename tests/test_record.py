@@ -166,6 +166,17 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
         assert said.startswith(f"{path}: cannot be written (")
 
 
+def test_a_process_of_the_same_number_elsewhere_may_try_the_folder_too(tmp_path, monkeypatch):
+    touch = Path.touch
+
+    def touched_and_taken_away(path):
+        touch(path)
+        path.unlink()
+
+    monkeypatch.setattr(Path, "touch", touched_and_taken_away)
+    assert prepare_folder(tmp_path / "shared").is_dir()
+
+
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="this system has no /proc")
 def test_a_folder_that_takes_no_file_is_one_line():
     assert "/proc/self: cannot be written" in fault(prepare_folder, Path("/proc/self"))
