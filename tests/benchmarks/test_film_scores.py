@@ -11,16 +11,18 @@ from accelerate import Accelerator
 from scripts import run
 from torch import Tensor
 
+from vidworld.baselines import CopyLast
 from vidworld.benchmarks import BENCHMARKS
 from vidworld.errors import UserError
 from vidworld.harness.bench import Bench
-from vidworld.harness.film_scores import SCORES
+from vidworld.harness.film_scores import SCORES, morpheus
 from vidworld.harness.film_scores.films import Stand
 from vidworld.harness.film_scores.morpheus import mechanical_energy
 from vidworld.harness.film_scores.physion import answered
 from vidworld.harness.parts import parts_folder
 from vidworld.schema import ClipShape
 from vidworld.tokenizer.frames import FrameTokenizer
+from vidworld.tracking import Tracked
 from vidworld.world import Rollout
 
 SHAPE = ClipShape(num_frames=16, fps=10.0, height_px=32, width_px=32)
@@ -144,6 +146,29 @@ def test_a_frame_in_which_the_true_film_was_lost_is_left_out() -> None:
     energy = mechanical_energy(fall, gap, 10.0)[1:-1]
     assert np.isfinite(energy).all() and energy.std() < 0.02 * energy.mean()
     assert np.isnan(mechanical_energy(fall, np.full_like(fall, np.nan), 10.0)).all()
+
+
+@pytest.mark.parametrize(
+    ("lost", "counts"),
+    [
+        (slice(10, 11), True),
+        (slice(15, 16), False),  # no second after the context is whole
+        (slice(0, 8), False),  # no world could know of it
+    ],
+)
+def test_a_film_that_itself_keeps_nothing_charges_no_world(
+    lost: slice, counts: bool, tmp_path: Path, stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples.morpheus(tmp_path, 24, 10)
+    t = np.arange(24) / 10
+    place = np.stack([30 * t, 45 * t**2], axis=1)[:, None]
+    place[lost] = np.nan
+    monkeypatch.setattr(morpheus, "track", lambda *_: Tracked(place, np.ones(1)))
+    here = Stand(stand.bench, BENCHMARKS["morpheus"], SHAPE)
+    entry = BENCHMARKS["morpheus"].entries(tmp_path)[0]
+    for world in (None, CopyLast(stand.bench.tokenizer)):
+        values = [value.value for value in morpheus.of_film(here, entry, world)]
+        assert (len(values), all(value > 0.5 for value in values)) == (int(counts), True)
 
 
 @pytest.mark.parametrize("name", [*SCORES])

@@ -2,7 +2,8 @@
 
 Its own evaluation has a set of invariants for each experiment, in metres; the one that all share is mechanical energy.
 Ours is that of the one thing that moves most, in the picture's own units: gravity is the number for which the true film
-keeps its energy best. A future in which the thing is not found keeps nothing.
+keeps its energy best. A future in which the thing is not found for long enough keeps nothing; of a film whose own thing
+is not, nothing is said.
 """
 
 from collections.abc import Iterator
@@ -27,25 +28,30 @@ WINDOW_S = 1.0
 
 
 def of_film(stand: Stand, entry: Entry, world: Any) -> Iterator[Value]:
-    """The invariance score of a world's future of one film; nothing where the film itself cannot be tracked."""
+    """The invariance score of a world's future of one film.
+
+    Nothing where the film itself has none, or its thing is not seen in the context: the world could not know of it.
+    """
     start, fps = stand.bench.context_frames, stand.shape.fps
     clip = stand.around(stand.clip(entry), start, round(MOST_S * fps))
     film = as_film(clip.frames[0])
     scene = background_of(film)
     unit = BENCHMARK.reading.size_px / film.shape[2]
     truth = track(film, 1, scene).position
-    energy = mechanical_energy(truth[:, 0] * unit, truth[:, 0] * unit, fps)[start:]
-    if not np.isfinite(energy).any():
+
+    def kept(place: ndarray) -> float:
+        energy = mechanical_energy(place[:, 0] * unit, truth[:, 0] * unit, fps)[start:]
+        window = min(len(energy), max(3, round(WINDOW_S * fps)))
+        return float(physical_invariance(energy[None, None], window)[0])
+
+    name, value = "truth", kept(truth)
+    if np.isnan(value) or np.isnan(truth[:start]).all():
         return
     if world is not None:
         future = torch.cat((clip.frames[:, :start], stand.future(world, clip)), dim=1)
         place = track(as_film(future[0]), 1, scene, truth[:start]).position
-        energy = mechanical_energy(place[:, 0] * unit, truth[:, 0] * unit, fps)[start:]
-    window = min(len(energy), max(3, round(WINDOW_S * fps)))
-    score = float(physical_invariance(energy[None, None], window)[0])
-    name = "truth" if world is None else world.name
+        name, value = world.name, float(np.nan_to_num(kept(place)))
     metric, seed = "physical_invariance_score", stand.bench.seed
-    value = score if np.isfinite(score) else 0.0
     yield Value(
         name, "pixels", "morpheus", entry.property, "test", metric, "share", entry.identity, value, seed
     )
