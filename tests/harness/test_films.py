@@ -98,16 +98,43 @@ def test_a_folder_without_a_sidecar_is_one_line(folder: Path) -> None:
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
 
 
-def test_a_title_card_is_no_frame_of_the_event(tmp_path: Path) -> None:
+def puck(at: int) -> np.ndarray:
+    """A picture of it on grey, moving."""
     rows, columns = np.mgrid[:64, :96] + 0.5
+    share = np.clip(6.5 - np.hypot(columns - 12 - 3 * at, rows - 20), 0, 1)[..., None]
+    return np.asarray(180 * (1 - share) + np.array([200, 40, 40]) * share, np.uint8)
+
+
+def test_a_title_card_is_no_frame_of_the_event(tmp_path: Path) -> None:
     film = [np.random.default_rng(0).integers(0, 255, (64, 96, 3)).astype(np.uint8)] * 2  # the card
-    for k in range(24):
-        share = np.clip(6.5 - np.hypot(columns - 12 - 3 * k, rows - 20), 0, 1)[..., None]
-        film.append((180 * (1 - share) + np.array([200, 40, 40]) * share).astype(np.uint8))
+    film += map(puck, range(24))
     write_mp4(tmp_path / "puck.mp4", torch.from_numpy(np.stack(film)).permute(0, 3, 1, 2), 25.0)
     footage = footage_of(tmp_path / "puck.mp4", Entry(file="puck.mp4", event="uniform"))
     assert len(footage.frames) == 24 and footage.times_s[0] == pytest.approx(2 / 25)
     assert fit_film(tmp_path, Entry(file="puck.mp4", event="uniform")).tracked == 1.0
+
+
+def test_black_is_no_frame_of_the_shot_before_it(tmp_path: Path) -> None:
+    """By frames, the black between them would make the first the longer one."""
+    film = (
+        [255 - puck(k) for k in range(10)] + [np.zeros((64, 96, 3), np.uint8)] * 20 + [*map(puck, range(24))]
+    )
+    write_mp4(tmp_path / "puck.mp4", torch.from_numpy(np.stack(film)).permute(0, 3, 1, 2), 25.0)
+    footage = footage_of(tmp_path / "puck.mp4", Entry(file="puck.mp4", event="uniform"))
+    assert len(footage.frames) == 24 and footage.times_s[0] == pytest.approx(30 / 25)
+    film = [*film[30:], *film[10:30]]
+    write_mp4(tmp_path / "faded.mp4", torch.from_numpy(np.stack(film)).permute(0, 3, 1, 2), 25.0)
+    footage = footage_of(tmp_path / "faded.mp4", Entry(file="faded.mp4", event="uniform"))
+    assert len(footage.frames) == 24 and footage.frames[-1].max() > 100
+
+
+@pytest.mark.parametrize(("event", "there"), [((3, 4), 2), ((8, 30), 2), ((50, 60), 0)])
+def test_an_event_of_too_few_frames_says_how_many_there_are(
+    event: tuple[int, int], there: int, tmp_path: Path
+) -> None:
+    write_mp4(tmp_path / "short.mp4", torch.zeros(10, 3, 32, 32, dtype=torch.uint8), 25.0)
+    film = fit_film(tmp_path, Entry(file="short.mp4", event="bounce", event_frames=event))
+    assert f"has {there} frames of the event's ({event[0]} to {event[1]})" in str(film.why_none)
 
 
 @pytest.mark.parametrize("count", [1, 2])
