@@ -161,14 +161,20 @@ class DiffusionModel:
 
 
 @schema
-class DiffusionConfig(TrainConfig):
-    """train/train_diffusion.py"""
+class WorldConfig(TrainConfig):
+    """What the training of each world has."""
 
     tokenizer: Path
     """The run folder of the tokenizer."""
-    model: DiffusionModel = DiffusionModel()
     gradient_checkpointing: bool = False
     """Blocks are computed again for the gradient instead of kept: less memory for a third more work."""
+
+
+@schema
+class DiffusionConfig(WorldConfig):
+    """train/train_diffusion.py"""
+
+    model: DiffusionModel = DiffusionModel()
     shift: PositiveFloat = 8.0
     """How far training noise leans to the noisy end (1: evenly spread)."""
 
@@ -200,14 +206,10 @@ class JepaModel:
 
 
 @schema
-class JepaConfig(TrainConfig):
+class JepaConfig(WorldConfig):
     """train/train_jepa.py"""
 
-    tokenizer: Path
-    """The run folder of the tokenizer."""
     model: JepaModel = JepaModel()
-    gradient_checkpointing: bool = False
-    """Blocks are computed again for the gradient instead of kept: less memory for a third more work."""
     target_decay: Share = 0.998
     """How slowly the target encoder follows, in mode ema."""
     collapse_deviation: Share = 0.2
