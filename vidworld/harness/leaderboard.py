@@ -106,7 +106,7 @@ def results_files(paths: Sequence[Path]) -> list[Path]:
 
 
 def table(runs: Sequence[tuple[Path, Results]]) -> list[Line]:
-    """The rows of all runs, what is compared together: by law, task, split, metric and read-out; best first."""
+    """The rows of all runs, what is compared together: by law, metric, task, split and read-out; best first."""
     names = _names([path for path, _ in runs])
     pairs = [
         (_run(name, path, results.provenance), row)
@@ -193,7 +193,8 @@ def _order(line: Line) -> tuple[Any, ...]:
     if row.higher_is_better and math.isfinite(value):
         value = -value
     law = (words.rank(words.LAWS, row.law), row.law, not row.headline)
-    group = (*law, row.task, row.split, row.metric, row.readout or "")
+    metric = (words.rank(words.METRICS, row.metric), row.metric)
+    group = (*law, *metric, row.task, row.split, row.readout or "")
     return (*group, value)
 
 
