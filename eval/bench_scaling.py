@@ -1,7 +1,8 @@
-"""Clips a second of one process and of two, one thread each: python eval/bench_scaling.py [--steps 40].
+"""Clips a second of one process and of two, one thread each: python eval/bench_scaling.py [--steps 30].
 
 Weak scaling: every process has as many clips as the one alone. The diffusion world of the demo, on noise for tokens;
-data parallel over gloo as in a training, gradients exchanged, the optimiser included.
+data parallel over gloo as in a training, gradients exchanged, the optimiser included. One and two take turns, and the
+best turn of each counts: what else the machine does slows two, which wait for one another, more than one.
 """
 
 import os
@@ -23,24 +24,26 @@ from vidworld.schema import OptimiserConfig
 CLIPS = 8
 """Of one process' step, as in the demo."""
 WARM_UP = 3
+TURNS = 3
 
 
 def main() -> None:
     parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=40, help="steps that are timed")
+    parser.add_argument("--steps", type=int, default=30, help="steps that are timed")
     steps = parser.parse_args().steps
     if "RANK" in os.environ:
         measure(steps)
         return
-    rates = []
-    for processes in (1, 2):
+    best = {1: 0.0, 2: 0.0}
+    for processes in [*best] * TURNS:
         launch = ["torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
         line = [sys.executable, "-m", *launch, __file__, "--steps", str(steps)]
         environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
         said = subprocess.run(line, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
-        rates.append(float(said.split()[-1]))
-        print(f"{processes} process{'es'[: 2 * processes - 2]}: {rates[-1]:.1f} clips/s", flush=True)
-    print(f"weak scaling from one to two: {rates[1] / rates[0]:.2f} times")
+        rate = float(said.split()[-1])
+        best[processes] = max(best[processes], rate)
+        print(f"{processes} process{'es'[: 2 * processes - 2]}: {rate:.1f} clips/s", flush=True)
+    print(f"weak scaling from one to two: {best[2] / best[1]:.2f} times")
 
 
 def measure(steps: int) -> None:
