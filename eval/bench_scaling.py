@@ -1,21 +1,22 @@
 """Clips a second of one process and of two, one thread each: python eval/bench_scaling.py [--steps 30].
 
 Weak scaling: every process has as many clips as the one alone. The diffusion world of the demo, on noise for tokens;
-data parallel over gloo as in a training, gradients exchanged, the optimiser included. One and two take turns, and the
-best turn of each counts: what else the machine does slows two, which wait for one another, more than one.
+data parallel over gloo as in a training, gradients exchanged, the optimiser included. Beside it stand two processes at
+once that exchange nothing: more than they get out of two cores nobody can. All take turns; medians of the turns.
 """
 
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from itertools import pairwise
 from statistics import median
 
 import torch
 from accelerate import Accelerator
 
-from vidworld.errors import ArgumentParser, run_script
+from vidworld.errors import ArgumentParser, UserError, run_script
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.flow import flow_loss
 from vidworld.optimiser import make_optimisers
@@ -34,16 +35,31 @@ def main() -> None:
     if "RANK" in os.environ:
         measure(steps)
         return
-    best = {1: 0.0, 2: 0.0}
-    for processes in [*best] * TURNS:
+    runs = {"one process": [1], "two together": [2], "two that exchange nothing": [1, 1]}
+    rates: dict[str, list[float]] = {name: [] for name in runs}
+    for name in [*runs] * TURNS:
+        rates[name].append(rate_of(runs[name], steps))
+        print(f"{name}: {rates[name][-1]:.1f} clips/s", flush=True)
+    one, two, apart = (median(of_run) for of_run in rates.values())
+    print(f"weak scaling from one to two: {two / one:.2f} times (exchanging nothing: {apart / one:.2f})")
+
+
+def rate_of(launches: Sequence[int], steps: int) -> float:
+    """Clips a second of all launches at once, each of so many processes.
+
+    Raises:
+        UserError: one of them failed.
+    """
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    started = []
+    for processes in launches:
         launch = ["torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
         line = [sys.executable, "-m", *launch, __file__, "--steps", str(steps)]
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
-        said = subprocess.run(line, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
-        rate = float(said.split()[-1])
-        best[processes] = max(best[processes], rate)
-        print(f"{processes} process{'es'[: 2 * processes - 2]}: {rate:.1f} clips/s", flush=True)
-    print(f"weak scaling from one to two: {best[2] / best[1]:.2f} times")
+        started.append(subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, text=True))
+    said = [process.communicate()[0] for process in started]
+    if any(process.returncode for process in started):
+        raise UserError("a process of the measurement failed; what it said stands above")
+    return sum(float(text.split()[-1]) for text in said)
 
 
 def measure(steps: int) -> None:
