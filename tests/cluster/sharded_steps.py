@@ -1,6 +1,7 @@
 """Three steps of a small diffusion world: python sharded_steps.py OUT [under torchrun, sharded by fsdp2.yaml's policy].
 
-OUT gets the weights, and those of a second network that was restored from the first one's state.
+OUT gets the weights, and those of a second network that was restored from the first one's state. All in float64: AdamW
+divides a gradient by its own size, so that one of hardly any size would be all rounding in float32.
 """
 
 import os
@@ -26,7 +27,7 @@ from vidworld.state import restore, state_of
 def network_of(seed, world):
     """A network, its average, optimisers and schedules; sharded over the processes of the world."""
     torch.manual_seed(seed)
-    network = DiffusionTransformer(8, width=32, depth=3, heads=2)
+    network = DiffusionTransformer(8, width=32, depth=3, heads=2).double()
     if world > 1:
         mesh = init_device_mesh("cpu", (world,))
         policy = fsdp2_prepare_auto_wrap_policy(fsdp2_plugin(), network)
@@ -34,7 +35,7 @@ def network_of(seed, world):
             fully_shard(module, mesh=mesh)
         fully_shard(network, mesh=mesh)
     config = OptimiserConfig(lr=1e-2, warmup_steps=0)
-    optimisers = make_optimisers(network, config, torch.float32)
+    optimisers = make_optimisers(network, config, torch.float64)
     schedules = [make_schedule(optimiser, config, 10) for optimiser in optimisers]
     return network, EMAModel(network.parameters(), decay=0.9, foreach=True), optimisers, schedules
 
@@ -49,7 +50,7 @@ def main():
     for step in range(3):
         torch.manual_seed(step)
         batch = torch.randn(4, 4, 2, 2, 8), torch.randn(4, 3, 2, 2, 8), torch.rand(4, 3)
-        flow_loss(network, *(whole[rank::world] for whole in batch)).backward()
+        flow_loss(network, *(whole[rank::world].double() for whole in batch)).backward()
         for optimiser, schedule in zip(optimisers, schedules, strict=True):
             optimiser.step()
             optimiser.zero_grad()
@@ -67,6 +68,7 @@ def main():
             save_file(tensors, out / f"{name}.safetensors")
             save_file(restored.tensors[name], out / f"restored_{name}.safetensors")
     if world > 1:
+        dist.barrier()  # gloo's end may wait for ever on the tensors of the last collective
         dist.destroy_process_group()
 
 

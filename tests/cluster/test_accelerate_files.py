@@ -70,5 +70,5 @@ def test_a_sharded_run_comes_to_the_weights_of_one_that_is_not(tmp_path):
         again = load_file(tmp_path / "two" / f"restored_{kind}.safetensors")
         assert one.keys() == two.keys() == again.keys()
         for name, value in one.items():
-            torch.testing.assert_close(two[name], value, rtol=1e-4, atol=1e-6)
+            torch.testing.assert_close(two[name], value, rtol=1e-9, atol=1e-12)
             assert torch.equal(two[name], again[name]), name
