@@ -1,5 +1,9 @@
 """What was made faster trains as what it stands for does."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from accelerate import Accelerator
@@ -99,9 +103,18 @@ def test_a_hundred_losses_are_those_with_torchs_muon():
 
 @pytest.mark.slow
 def test_a_hundred_losses_with_compiled_blocks_are_those_without():
-    accelerator = Accelerator(cpu=True)
-    found = losses(ours, lambda network: compile_blocks(network, accelerator))
-    assert ((found - losses(ours)).abs() < 0.03 * found).all()
+    """In a process of its own: what checks shapes during the tests cannot be compiled."""
+    script = (
+        "from test_optimiser import *\n"
+        "found = losses(ours, lambda network: compile_blocks(network, Accelerator(cpu=True)))\n"
+        "print(((found - losses(ours)).abs() / found).max().item())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "going on without" not in done.stdout
+    assert float(done.stdout.split()[-1]) < 0.03
 
 
 def test_without_a_compiler_that_is_said_and_the_blocks_stay(monkeypatch, capsys):
