@@ -28,6 +28,9 @@ WORLDS := $(if $(VIDEO),$(foreach name,jepa diffusion readout,$(name)=runs/$(RUN
 
 # Nothing that make runs fetches a model.
 export HF_HUB_OFFLINE := 1
+# The compiler is taken to know the processor's instructions: torch would first try each kind (57 to 37 s until a world's
+# twelfth step). One that does not is found out by the first kernel, and the worlds train without compiled blocks.
+export TORCHINDUCTOR_VEC_ISA_OK := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-short jepa diffusion readout few-step calibrate bench test test-cluster test-kills test-chaos test-slurm bench-scaling check clean
@@ -39,12 +42,12 @@ help: ## list these commands
 demo: .venv/installed ## train and compare both worlds, with a report (VIDEO=folder adds real videos)
 	$(if $(VIDEO),$(BIN)/vidworld data ingest "$(VIDEO)" --out runs/$(RUN)/real)
 	$(BIN)/python train/train_tokenizer.py --config $(CONFIGS)/tokenizer.yaml $(call OUT,tokenizer) $(REAL)
-	@$(MAKE) --no-print-directory -j$(if $(filter short,$(SCALE)),3,2) SCALE=$(SCALE) jepa diffusion readout
+	@$(MAKE) --no-print-directory -j3 SCALE=$(SCALE) jepa diffusion readout
 	$(EVALUATE) eval/run_physics.py --config $(CONFIGS)/physics.yaml $(call OUT,physics) $(FROM) $(WORLDS)
 	$(BIN)/python eval/make_report.py runs/$(RUN)
 
-# Two at a time (the short ones, which mostly start up, all at once), each on half of the cores: networks as small as
-# these gain nothing from a second core.
+# All at once, each on half of the cores: networks as small as these gain nothing from a second core, and the probe,
+# the shortest, would be left alone with one core if it came last.
 jepa diffusion readout: .venv/installed
 	OMP_NUM_THREADS=$(HALF) TQDM_POSITION=$(LINE_$@) $(BIN)/python train/train_$@.py \
 		--config $(CONFIGS)/$@.yaml $(call OUT,$@) $(FROM) $(if $(filter readout,$@),,$(REAL))

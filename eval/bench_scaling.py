@@ -1,16 +1,17 @@
-"""Clips a second of one process and of two, one thread each: python eval/bench_scaling.py [--steps 30].
+"""Clips a second of one process and of two, one thread each: python eval/bench_scaling.py [--rounds 12].
 
 Weak scaling: every process has as many clips as the one alone. The diffusion world of the demo, on noise for tokens;
 data parallel over gloo as in a training, gradients exchanged, the optimiser included. Beside it stand two processes at
-once that exchange nothing: more than they get out of two cores nobody can. All take turns; medians of the turns.
+once that exchange nothing: more than they get out of two cores nobody can. All stay alive and take short turns, so
+that a core that is slow for a minute is slow for each of them; ratios are medians over the rounds.
 """
 
 import os
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from itertools import pairwise
 from statistics import median
 
 import torch
@@ -24,62 +25,97 @@ from vidworld.schema import OptimiserConfig
 
 CLIPS = 8
 """Of one process' step, as in the demo."""
-WARM_UP = 3
-TURNS = 3
+STEPS = 6
+"""Of a turn; one more before it is not timed."""
 
 
 def main() -> None:
     parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=30, help="steps that are timed")
-    steps = parser.parse_args().steps
+    parser.add_argument("--rounds", type=int, default=12, help="turns of each kind")
+    rounds = parser.parse_args().rounds
     if "RANK" in os.environ:
-        measure(steps)
+        take_turns()
         return
-    runs = {"one process": [1], "two together": [2], "two that exchange nothing": [1, 1]}
-    rates: dict[str, list[float]] = {name: [] for name in runs}
-    for name in [*runs] * TURNS:
-        rates[name].append(rate_of(runs[name], steps))
-        print(f"{name}: {rates[name][-1]:.1f} clips/s", flush=True)
-    one, two, apart = (median(of_run) for of_run in rates.values())
-    print(f"weak scaling from one to two: {two / one:.2f} times (exchanging nothing: {apart / one:.2f})")
+    first, second = start(1), start(1)
+    kinds = {"one process": first, "two together": start(2), "two that exchange nothing": [*first, *second]}
+    rates: dict[str, list[float]] = {name: [] for name in kinds}
+    for number in range(rounds):
+        for name, processes in kinds.items():
+            rates[name].append(rate_of(processes))
+        told = ", ".join(f"{name} {of_kind[-1]:.1f}" for name, of_kind in rates.items())
+        print(f"round {number + 1} of {rounds}, clips/s: {told}", flush=True)
+    everyone = (*first, *second, *kinds["two together"])
+    for process in everyone:  # of all before any is waited for: those of one group wait for each other
+        assert process.stdin is not None
+        process.stdin.close()
+    for process in everyone:
+        process.wait()
+    one, two, apart = rates.values()
+    together, bound = (median(b / a for a, b in zip(one, both, strict=True)) for both in (two, apart))
+    told = ", ".join(f"{name} {median(of_kind):.1f}" for name, of_kind in rates.items())
+    print(f"medians, clips/s: {told}")
+    print(f"weak scaling from one to two: {together:.2f} times (exchanging nothing: {bound:.2f})")
 
 
-def rate_of(launches: Sequence[int], steps: int) -> float:
-    """Clips a second of all launches at once, each of so many processes.
+def start(count: int) -> list[subprocess.Popen[str]]:
+    """So many processes of one group, which wait for their turn."""
+    with socket.socket() as any_port:
+        any_port.bind(("localhost", 0))
+        port = any_port.getsockname()[1]
+    common = {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", "WORLD_SIZE": str(count)}
+    common |= {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
+    return [
+        subprocess.Popen(
+            [sys.executable, __file__],
+            env=os.environ | common | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(count)
+    ]
+
+
+def rate_of(processes: Sequence[subprocess.Popen[str]]) -> float:
+    """Clips a second of these processes in one turn.
 
     Raises:
         UserError: one of them failed.
     """
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
-    started = []
-    for processes in launches:
-        launch = ["torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
-        line = [sys.executable, "-m", *launch, __file__, "--steps", str(steps)]
-        started.append(subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, text=True))
-    said = [process.communicate()[0] for process in started]
-    if any(process.returncode for process in started):
+    for process in processes:
+        assert process.stdin is not None
+        print("go", file=process.stdin, flush=True)
+    answers = []
+    for process in processes:
+        assert process.stdout is not None
+        answers.append(process.stdout.readline())
+    if not all(answers):
         raise UserError("a process of the measurement failed; what it said stands above")
-    return sum(float(text.split()[-1]) for text in said)
+    return sum(map(float, answers))
 
 
-def measure(steps: int) -> None:
-    """Prints the clips a second of all processes together, by the median of the steps."""
+def take_turns() -> None:
+    """Some steps for every line of the input, whose clips a second are said, to the input's end."""
     accelerator = Accelerator(mixed_precision="bf16")
     torch.manual_seed(0)
     network = DiffusionTransformer(48)
     model, *optimisers = accelerator.prepare(network, *make_optimisers(network, OptimiserConfig()))
     batch = torch.randn(CLIPS, 4, 8, 8, 48), torch.randn(CLIPS, 3, 8, 8, 48), torch.rand(CLIPS, 3)
-    moments = []
-    for _ in range(WARM_UP + steps):
+
+    def step() -> None:
         with accelerator.autocast():
             accelerator.backward(flow_loss(model, *batch))
         accelerator.clip_grad_norm_(network.parameters(), 1.0)
         for optimiser in optimisers:
             optimiser.step()
             optimiser.zero_grad()
-        moments.append(time.monotonic())
-    usual_s = median(after - before for before, after in pairwise(moments[WARM_UP - 1 :]))
-    accelerator.print(CLIPS * accelerator.num_processes / usual_s)
+
+    for _ in sys.stdin:
+        step()
+        started = time.monotonic()
+        for _ in range(STEPS):
+            step()
+        print(CLIPS * STEPS / (time.monotonic() - started), flush=True)
     # The end of a process group may wait for ever where a thread of gloo's still lets go of the last tensors.
     accelerator.wait_for_everyone()
     accelerator.end_training()

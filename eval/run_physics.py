@@ -47,8 +47,9 @@ from vidworld.world import DiffusionWorld, JepaWorld, Scorer, World
 
 MAIN_LAWS = ("permanence", "collision", "momentum")
 """Those that the diffusion world's noise level is chosen on."""
-AT_ONCE = 25
-"""Clips or quads that go through the worlds together."""
+CLIPS_AT_ONCE = 25
+QUADS_AT_ONCE = 10
+"""What goes through the worlds together: more, and what lies between two layers leaves a processor's cache."""
 PATIENCE = InitProcessGroupKwargs(timeout=timedelta(hours=2))
 """How long a process waits for the others, which have more or slower parts."""
 
@@ -170,7 +171,7 @@ def level_parts(config: PhysicsConfig, bench: Bench, world: DiffusionWorld, fold
         yield from measure_levels(bench, world, encoded_quads(bench, config, law, "val", numbers))
 
     for law in laws_chosen_on(config):
-        for numbers in few(config.val_quads, AT_ONCE):
+        for numbers in few(config.val_quads, QUADS_AT_ONCE):
             yield Part(
                 folder / f"levels_{law}_{numbers[0]}_{numbers[-1]}.csv", partial(measured, law, numbers)
             )
@@ -186,7 +187,7 @@ def rollout_parts(
         yield from measure_rollouts(bench, worlds, clips, scenario, split, config.samples)
 
     for scenario, split in rollout_splits(config):
-        for numbers in few(config.clips, AT_ONCE):
+        for numbers in few(config.clips, CLIPS_AT_ONCE):
             name = f"rollouts_{scenario}_{split}_{numbers[0]}_{numbers[-1]}.csv"
             yield Part(folder / name, partial(measured, scenario, split, numbers))
 
@@ -205,7 +206,7 @@ def surprise_parts(
 
     for law in config.laws:
         for split in scorers:
-            for numbers in few(count_of_quads(config, law, split), AT_ONCE):
+            for numbers in few(count_of_quads(config, law, split), QUADS_AT_ONCE):
                 name = f"surprise_{law}_{split}_{numbers[0]}_{numbers[-1]}.csv"
                 yield Part(folder / name, partial(measured, law, split, numbers))
 

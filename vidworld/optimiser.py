@@ -53,12 +53,14 @@ class Muon(Optimizer):
             for matrix in group["params"]:
                 if matrix.grad is not None:
                     alike[matrix.shape].append(matrix)
-            for matrices in alike.values():
-                self._update(matrices, group["lr"], group["weight_decay"])
+            # What other processes have made comes in while this one makes its share of the next shape.
+            started = [(matrices, self._directions(matrices)) for matrices in alike.values()]
+            for matrices, directions in started:
+                _move(matrices, directions(), group["lr"], group["weight_decay"])
         return loss
 
-    def _update(self, matrices: list[nn.Parameter], lr: float, weight_decay: float) -> None:
-        """Moves matrices of one shape; one after another where they are not multiplied, to stay in the cache."""
+    def _directions(self, matrices: list[nn.Parameter]) -> Callable[[], Tensor]:
+        """Where matrices of one shape are to go; one after another where they are not multiplied, for the cache."""
         aims = torch.empty(
             (len(matrices), *matrices[0].shape), dtype=self.precision, device=matrices[0].device
         )
@@ -69,9 +71,14 @@ class Muon(Optimizer):
                 state["momentum_buffer"] = torch.zeros_like(matrix)
             momentum = state["momentum_buffer"].lerp_(matrix.grad, 1 - MOMENTUM)
             aim.copy_(whole(matrix.grad.lerp(momentum, MOMENTUM)))  # Nesterov's
-        scale = 0.2 * max(matrices[0].shape) ** 0.5  # arXiv 2502.16982, eq. 4
-        for direction, matrix in zip(in_shares(orthogonalised, aims), matrices, strict=True):
-            matrix.mul_(1 - lr * weight_decay).add_(spread_as(direction, matrix), alpha=-lr * scale)
+        return in_shares(orthogonalised, aims)
+
+
+def _move(matrices: list[nn.Parameter], directions: Tensor, lr: float, weight_decay: float) -> None:
+    """A step of matrices of one shape, as long as AdamW's."""
+    scale = 0.2 * max(matrices[0].shape) ** 0.5  # arXiv 2502.16982, eq. 4
+    for direction, matrix in zip(directions, matrices, strict=True):
+        matrix.mul_(1 - lr * weight_decay).add_(spread_as(direction, matrix), alpha=-lr * scale)
 
 
 def orthogonalised(

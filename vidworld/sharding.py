@@ -24,19 +24,26 @@ def spread_as(value: Tensor, sample: Tensor) -> Tensor:
 
 def in_shares(
     function: Callable[[Tensor], Tensor], items: Float[Tensor, "item *rest"]
-) -> Float[Tensor, "item *rest"]:
-    """The function of a stack of things that it treats one by one, of which each process does its share.
+) -> Callable[[], Float[Tensor, "item *rest"]]:
+    """The function of a stack of things that it treats one by one, of which each process does its share now.
 
-    All processes must call it with the same stack, and get the same, to the last bit.
+    What is returned waits for the others' shares and gives all. Every process must call both with the same stack, and
+    gets the same, to the last bit.
     """
     processes = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
     if not 1 < processes <= len(items):
-        return function(items)
+        done = function(items)
+        return lambda: done
     size = -(-len(items) // processes)
     mine = items.new_zeros(size, *items.shape[1:])
     share = items[dist.get_rank() * size :][:size]
     if len(share):
         mine[: len(share)] = function(share)
     shares = [torch.empty_like(mine) for _ in range(processes)]
-    dist.all_gather(shares, mine)
-    return torch.cat(shares)[: len(items)]
+    gathering = dist.all_gather(shares, mine, async_op=True)
+
+    def gathered() -> Tensor:
+        gathering.wait()
+        return torch.cat(shares)[: len(items)]
+
+    return gathered

@@ -1,10 +1,12 @@
 """Rollouts of worlds over simulated clips, read out and measured clip by clip."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from vidworld.data.clip import WORLD_SIZE, Clips, Tracks
 from vidworld.harness.bench import Bench, Value
@@ -54,14 +56,30 @@ def measure_worlds(
     cases: list[tuple[str, str, list[Tracks]]] = []
     for world in worlds:
         rollout = bench.roll_out(world, seen, samples)
-        each = range(rollout.tokens.shape[1])  # a world may have fewer samples to give than it is asked for
-        futures = [bench.decode_future(seen, rollout.tokens[:, i]) for i in each]
-        cases.append((world.name, "pixels", [bench.by_pixels(future, truth) for future in futures]))
+
+        def by_pixels(tokens: Tensor) -> Tracks:
+            return bench.by_pixels(bench.decode_future(seen, tokens), truth)
+
+        def by_probe(embeddings: Tensor, name: str = world.name) -> Tracks:
+            return bench.by_probe(name, embeddings, truth)
+
+        cases.append((world.name, "pixels", _of_samples(by_pixels, rollout.tokens)))
         if bench.probes:
-            probed = [bench.by_probe(world.name, rollout.embeddings[:, i], truth) for i in each]
-            cases.append((world.name, "probe", probed))
+            cases.append((world.name, "probe", _of_samples(by_probe, rollout.embeddings)))
     for name, readout, tracks in cases:
         yield from _measure(name, readout, tracks, clips, truth, scenario, split, bench)
+
+
+def _of_samples(
+    read: Callable[[Tensor], Tracks], samples: Float[Tensor, "clip sample *rest"]
+) -> list[Tracks]:
+    """What is read out of each sample: once, where they are equal, as those of a world that predicts one future.
+
+    There are fewer than were asked for where a world has no more to give.
+    """
+    first, *others = samples.unbind(dim=1)
+    tracks = read(first)
+    return [tracks, *(tracks if torch.equal(other, first) else read(other) for other in others)]
 
 
 def _measure_reconstruction(
@@ -93,6 +111,7 @@ def _measure(
     bench: Bench,
 ) -> Iterator[Value]:
     """One value a clip and metric: the mean over the samples, for metrics of one prediction."""
+    distinct = samples[:1] if all(tracks is samples[0] for tracks in samples) else samples
     for metric in METRICS.values():
         if scenario not in metric.scenarios or metric.takes not in ("tracks", "samples"):
             continue
@@ -101,7 +120,7 @@ def _measure(
         if metric.takes == "samples":
             values = metric.function(samples, truth, clips.dt_s, bench.context_frames)
         else:
-            each = [metric.function(tracks, truth, clips.dt_s, bench.context_frames) for tracks in samples]
+            each = [metric.function(tracks, truth, clips.dt_s, bench.context_frames) for tracks in distinct]
             values = np.mean(each, axis=0)
         yield from _values(world, readout, metric, values, clips, scenario, split, bench)
 
