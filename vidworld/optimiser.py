@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import torch
@@ -53,10 +54,16 @@ class Muon(Optimizer):
             for matrix in group["params"]:
                 if matrix.grad is not None:
                     alike[matrix.shape].append(matrix)
-            # What other processes have made comes in while this one makes its share of the next shape.
-            started = [(matrices, self._directions(matrices)) for matrices in alike.values()]
-            for matrices, directions in started:
-                _move(matrices, directions(), group["lr"], group["weight_decay"])
+            moving: Callable[[], None] | None = None
+            for matrices in alike.values():
+                directions = self._directions(matrices)
+                # What others have made of one shape comes in while this process makes its share of the next; no more
+                # than two shapes are on their way, as a network that is spread over processes may not fit into one.
+                if moving is not None:
+                    moving()
+                moving = partial(_move, matrices, directions, group["lr"], group["weight_decay"])
+            if moving is not None:
+                moving()
         return loss
 
     def _directions(self, matrices: list[nn.Parameter]) -> Callable[[], Tensor]:
@@ -74,10 +81,12 @@ class Muon(Optimizer):
         return in_shares(orthogonalised, aims)
 
 
-def _move(matrices: list[nn.Parameter], directions: Tensor, lr: float, weight_decay: float) -> None:
+def _move(
+    matrices: list[nn.Parameter], directions: Callable[[], Tensor], lr: float, weight_decay: float
+) -> None:
     """A step of matrices of one shape, as long as AdamW's."""
     scale = 0.2 * max(matrices[0].shape) ** 0.5  # arXiv 2502.16982, eq. 4
-    for direction, matrix in zip(directions, matrices, strict=True):
+    for direction, matrix in zip(directions(), matrices, strict=True):
         matrix.mul_(1 - lr * weight_decay).add_(spread_as(direction, matrix), alpha=-lr * scale)
 
 

@@ -31,10 +31,11 @@ def in_shares(
     gets the same, to the last bit.
     """
     processes = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
-    if not 1 < processes <= len(items):
+    count = len(items)
+    if not 1 < processes <= count:
         done = function(items)
         return lambda: done
-    size = -(-len(items) // processes)
+    size = -(-count // processes)
     mine = items.new_zeros(size, *items.shape[1:])
     share = items[dist.get_rank() * size :][:size]
     if len(share):
@@ -44,6 +45,6 @@ def in_shares(
 
     def gathered() -> Tensor:
         gathering.wait()
-        return torch.cat(shares)[: len(items)]
+        return torch.cat(shares)[:count]
 
     return gathered
