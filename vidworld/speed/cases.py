@@ -90,7 +90,7 @@ def diffusion_loss(network: nn.Module, tokens: Tensor) -> Tensor:
     return flow_loss(network, tokens, torch.randn_like(chunks), level)
 
 
-DEMO, BASE = Size("demo", 192, 6), Size("base", 384, 12)
+DEMO, BASE = Size("demo", 128, 6), Size("base", 384, 12)
 
 
 def training_cases(size: Size, clips: int, device: torch.device, compiled: bool) -> list[Case]:
