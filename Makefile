@@ -9,6 +9,7 @@ VIDEO ?=
 SCALE := demo
 RUN := $(if $(VIDEO),$(SCALE)-real,$(SCALE))
 BIN := .venv/bin
+INSTALL = pip install --quiet --disable-pip-version-check --no-compile $(PIP_FLAGS)
 HALF := $(shell cores=$$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN); echo $$(((cores + 1) / 2)))
 # On a CPU the evaluation is shared by two processes, whose results are those of one with as many threads as each has.
 ifeq ($(shell command -v nvidia-smi),)
@@ -63,28 +64,28 @@ few-step: .venv/installed ## after demo: teach its diffusion world to sample in 
 calibrate: .venv/installed ## measure the measures: faults of known size, baselines, controls (no trained world; minutes)
 	$(BIN)/python eval/calibrate.py
 
-bench: .venv/installed ## measure speed and memory beside peers and the machine's limits (no trained world; minutes)
+bench: .venv/tools ## measure speed and memory beside peers and the machine's limits (no trained world; minutes)
 	$(BIN)/python eval/run_bench.py
 
-test: .venv/installed ## run the tests
+test: .venv/tools ## run the tests
 	$(BIN)/pytest
 
-test-kills: .venv/installed ## five kills of a training, and what two processes lose (as in CI; minutes)
+test-kills: .venv/tools ## five kills of a training, and what two processes lose (as in CI; minutes)
 	$(BIN)/pytest -m slow --dist load tests/cluster -k "again_and_again and not 25 or lose and accumulated"
 
-test-chaos: .venv/installed ## kill a run 25 times at random moments: it must come to the same weights (minutes)
+test-chaos: .venv/tools ## kill a run 25 times at random moments: it must come to the same weights (minutes)
 	$(BIN)/pytest -m slow -n 0 tests/cluster/test_chaos.py -k 25
 
-test-cluster: .venv/installed ## runs on several processes that are stopped, killed, sharded, or hang (five kills; minutes)
+test-cluster: .venv/tools ## runs on several processes that are stopped, killed, sharded, or hang (five kills; minutes)
 	$(BIN)/pytest -m slow tests/cluster -k "not 25" --ignore tests/cluster/test_slurm.py
 
-test-slurm: .venv/installed ## the jobs of slurm/ on a real Slurm of two nodes that is started for it (root, Debian; minutes)
+test-slurm: .venv/tools ## the jobs of slurm/ on a real Slurm of two nodes that is started for it (root, Debian; minutes)
 	$(BIN)/pytest -m slow -n 0 -rs tests/cluster/test_slurm.py
 
 bench-scaling: .venv/installed ## clips a second of one process and of two
 	$(BIN)/python eval/bench_scaling.py
 
-check: .venv/installed ## format, lint, types, direction of imports
+check: .venv/tools ## format, lint, types, direction of imports
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
@@ -99,5 +100,10 @@ clean: ## remove the environment and the caches (runs/ stays)
 .venv/installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "vidworld needs Python 3.11 or newer: make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile $(PIP_FLAGS) --editable ".[test,dev]"
+	$(BIN)/$(INSTALL) --editable .
+	@touch $@
+
+# The demo does not wait for what only tests, checks and the bench's peers need.
+.venv/tools: .venv/installed
+	$(BIN)/$(INSTALL) --editable ".[test,dev]"
 	@touch $@
