@@ -32,6 +32,9 @@ export HF_HUB_OFFLINE := 1
 # The compiler is taken to know the processor's instructions: torch would first try each kind (57 to 37 s until a world's
 # twelfth step). One that does not is found out by the first kernel, and the worlds train without compiled blocks.
 export TORCHINDUCTOR_VEC_ISA_OK := 1
+# What a process imports is compiled once, also where the shell, as in many containers, forbids to keep it: a process
+# began after 18 to 22 s, now after 8.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-short jepa diffusion readout few-step calibrate bench test test-cluster test-kills test-chaos test-slurm bench-scaling check clean
