@@ -21,6 +21,7 @@ from vidworld.errors import ArgumentParser, UserError, run_script
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.flow import flow_loss
 from vidworld.optimiser import make_optimisers
+from vidworld.precision import precision, product_dtype
 from vidworld.schema import OptimiserConfig
 
 CLIPS = 8
@@ -96,10 +97,12 @@ def rate_of(processes: Sequence[subprocess.Popen[str]]) -> float:
 
 def take_turns() -> None:
     """Some steps for every line of the input, whose clips a second are said, to the input's end."""
-    accelerator = Accelerator(mixed_precision="bf16")
+    accelerator = Accelerator(mixed_precision=precision())
     torch.manual_seed(0)
     network = DiffusionTransformer(48)
-    model, *optimisers = accelerator.prepare(network, *make_optimisers(network, OptimiserConfig()))
+    model, *optimisers = accelerator.prepare(
+        network, *make_optimisers(network, OptimiserConfig(), product_dtype())
+    )
     batch = torch.randn(CLIPS, 4, 8, 8, 48), torch.randn(CLIPS, 3, 8, 8, 48), torch.rand(CLIPS, 3)
 
     def step() -> None:

@@ -41,6 +41,7 @@ from vidworld.harness.surprises import (
 from vidworld.harness.worlds import diffusion_world, jepa_world, made_of, predicting, surprised, worlds_of
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.jepa import JointEmbeddingPredictor
+from vidworld.precision import precision
 from vidworld.record import prepare_folder, read_json, write_json
 from vidworld.schema import PhysicsConfig
 from vidworld.world import DiffusionWorld, JepaWorld, Scorer, World
@@ -56,7 +57,7 @@ PATIENCE = InitProcessGroupKwargs(timeout=timedelta(hours=2))
 
 def main() -> None:
     config, _ = parse_command_line(PhysicsConfig, description=__doc__)
-    accelerator = Accelerator(mixed_precision=config.mixed_precision, kwargs_handlers=[PATIENCE])
+    accelerator = Accelerator(mixed_precision=precision(config.mixed_precision), kwargs_handlers=[PATIENCE])
     prepare_folder(config.out)
     real = None if config.real is None else held_out(config.real, config.shape)
     inputs = made_of(config, config.worlds) | {"real": real and list(real.identity)}

@@ -17,6 +17,7 @@ from vidworld.harness.bench import Bench
 from vidworld.harness.comparison import check_tokenizer
 from vidworld.harness.evaluations import STEPS, error_by_steps
 from vidworld.models.dit import DiffusionTransformer
+from vidworld.precision import precision
 from vidworld.record import provenance, read_json, write_json
 from vidworld.tokenizer.autoencoder import Autoencoder
 from vidworld.world import DiffusionWorld
@@ -28,7 +29,7 @@ CONTEXT_FRAMES = 8
 def main() -> None:
     arguments = parse()
     runs: Path = arguments.runs
-    accelerator = Accelerator(mixed_precision="bf16")
+    accelerator = Accelerator(mixed_precision=precision())
     tokenizer = load_model(Autoencoder, runs / "tokenizer").to(accelerator.device)
     names = [name for name in ("diffusion", "few_step") if (runs / name / "model").is_dir()]
     if not names:

@@ -27,6 +27,7 @@ from vidworld.harness.parts import parts_folder
 from vidworld.harness.results import write_results
 from vidworld.harness.violations import Windows, accuracies, read_surprise, surprise_of_films
 from vidworld.harness.worlds import Asked, predicting, surprised, worlds_of
+from vidworld.precision import precision
 from vidworld.record import prepare_folder
 from vidworld.schema import PhysicsConfig, ScoreConfig
 
@@ -125,7 +126,9 @@ def worlds(arguments: Namespace) -> Asked:
         config = load(ScoreConfig, FRAMES_CONFIG, [*usual, *arguments.overrides])
         return worlds_of(config, arguments.world, Accelerator())
     trained = load(PhysicsConfig, arguments.config, arguments.overrides)
-    return worlds_of(trained, arguments.world, Accelerator(mixed_precision=trained.mixed_precision))
+    return worlds_of(
+        trained, arguments.world, Accelerator(mixed_precision=precision(trained.mixed_precision))
+    )
 
 
 def own_reading(benchmark: Benchmark, config: ScoreConfig) -> dict[str, int]:

@@ -169,6 +169,8 @@ def provenance(seed: int, command: Sequence[str] | None = None) -> dict[str, Any
     """
     import torch
 
+    from vidworld.precision import precision
+
     commit, dirty = _checkout()
     device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     return {
@@ -178,6 +180,7 @@ def provenance(seed: int, command: Sequence[str] | None = None) -> dict[str, Any
         "python": platform.python_version(),
         "platform": platform.platform(),
         "device": device.type,
+        "auto_precision": precision(),
         "device_name": torch.cuda.get_device_name() if device.type == "cuda" else None,
         "cpu": _cpu_model(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),

@@ -11,6 +11,7 @@ Positive = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Precision = Literal["auto", "no", "bf16", "fp16"]
 
 
 @schema
@@ -99,7 +100,8 @@ class TrainConfig:
     accumulation: Positive = 1
     """Parts that each process' share of a batch is worked through in. The gradient is that of the whole batch, but for
     the regulariser of a JEPA (model.target vcreg or sigreg), which takes its statistics of one part at a time."""
-    mixed_precision: Literal["no", "bf16", "fp16"] = "bf16"
+    mixed_precision: Precision = "auto"
+    """auto: bf16 where the processor multiplies it, else float32 (no)."""
     compile: bool = False
     """Transformer blocks are compiled, after which a step costs half on a CPU."""
     compile_mode: Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"] = (
@@ -276,7 +278,7 @@ class PhysicsConfig:
     """How the sampling steps lean to the noisy end."""
     levels: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0)
     """Noise levels of the diffusion world's surprise to choose from."""
-    mixed_precision: Literal["no", "bf16", "fp16"] = "bf16"
+    mixed_precision: Precision = "auto"
     tried: tuple[Tried, ...] = ()
     """For the report: what was tried for each world."""
     worlds: tuple[str, ...] = ()

@@ -3,7 +3,6 @@
 from datetime import timedelta
 from pathlib import Path
 
-import torch
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs, broadcast_object_list
 from diffusers.models.modeling_utils import ModelMixin
@@ -13,6 +12,7 @@ from vidworld.checkpoint import load_checkpoint, newest_checkpoint
 from vidworld.errors import UserError
 from vidworld.finished import Sources, differing
 from vidworld.optimiser import make_optimisers, make_schedule
+from vidworld.precision import precision, product_dtype
 from vidworld.record import prepare_folder
 from vidworld.run import Run
 from vidworld.run_log import RunLog
@@ -29,7 +29,7 @@ def begin(config: TrainConfig, network: ModelMixin, resume: bool, sources: Sourc
             with nothing there.
     """
     accelerator = Accelerator(
-        mixed_precision=config.mixed_precision,
+        mixed_precision=precision(config.mixed_precision),
         gradient_accumulation_steps=config.accumulation,
         # A collective by itself waits longer: the watchdog, whose message says more, is to end it.
         kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(seconds=config.timeout_s + 60))],
@@ -44,8 +44,7 @@ def begin(config: TrainConfig, network: ModelMixin, resume: bool, sources: Sourc
     step, state = _state_to_resume(config, accelerator, resume, sources or {})
     kind = type(network)
     network = network.to(accelerator.device).train()
-    exact = torch.float32 if config.mixed_precision == "no" else torch.bfloat16
-    optimisers = make_optimisers(network, config.optimiser, exact)
+    optimisers = make_optimisers(network, config.optimiser, product_dtype(config.mixed_precision))
     schedules = [make_schedule(optimiser, config.optimiser, config.steps) for optimiser in optimisers]
     model, *prepared = accelerator.prepare(network, *optimisers)
     ema = EMAModel(

@@ -19,6 +19,7 @@ from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.flow import flow_loss, shifted
 from vidworld.models.jepa import JointEmbeddingPredictor
 from vidworld.optimiser import make_optimisers
+from vidworld.precision import precision, product_dtype
 from vidworld.schema import OptimiserConfig, TokenizerModel
 from vidworld.speed import peers
 from vidworld.speed.limits import Probe, block_products, memory_copy
@@ -138,7 +139,7 @@ def training_cases(size: Size, clips: int, device: torch.device, compiled: bool)
 def training_step(network: nn.Module, loss: Callable[[], Tensor], device: torch.device) -> Job:
     """What `vidworld.run` does in a step, for any network: so both sides have one optimiser and one average."""
     network.train()
-    optimisers = make_optimisers(network, OptimiserConfig())
+    optimisers = make_optimisers(network, OptimiserConfig(), product_dtype())
     ema = EMAModel(network.parameters(), decay=0.99, use_ema_warmup=True, power=0.9, foreach=True)
 
     def step() -> None:
@@ -286,4 +287,4 @@ def _without_gradients(job: Job, device: torch.device) -> Job:
 
 
 def _autocast(device: torch.device) -> torch.autocast:
-    return torch.autocast(device.type, torch.bfloat16)
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision() == "bf16")

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import torch
 
+from vidworld.precision import product_dtype
 from vidworld.speed.timing import Job, medians_s
 
 SQUARE = 2048
@@ -21,8 +22,8 @@ class Probe(NamedTuple):
 
 
 def square_product(device: torch.device) -> Probe:
-    """A large square product in bf16, the best that the processor does."""
-    square, other = (torch.randn(SQUARE, SQUARE, device=device, dtype=torch.bfloat16) for _ in range(2))
+    """A large square product in bf16 where the processor multiplies it, the best that it does."""
+    square, other = (torch.randn(SQUARE, SQUARE, device=device, dtype=product_dtype()) for _ in range(2))
     return Probe(lambda: square @ other, 2 * SQUARE**3)
 
 
@@ -37,7 +38,7 @@ def block_products(places: int, width: int, device: torch.device) -> Probe:
     """The products of one transformer block, forward and backward, for a batch of so many tokens of this width."""
 
     def matrix(rows: int, columns: int) -> torch.Tensor:
-        return torch.randn(rows, columns, device=device, dtype=torch.bfloat16)
+        return torch.randn(rows, columns, device=device, dtype=product_dtype())
 
     # queries, keys and values; out of attention; up and down in its two-layer network
     sides = ((width, 3 * width), (width, width), (width, 4 * width), (4 * width, width))
