@@ -25,7 +25,7 @@ def train(config: DiffusionConfig, sources: Sources, resume: bool) -> None:
     from vidworld.data.noise import generators, normal, uniform
     from vidworld.data.threads import ahead
     from vidworld.models.dit import DiffusionTransformer
-    from vidworld.models.flow import flow_loss, shifted
+    from vidworld.models.flow import flow_loss, training_levels
     from vidworld.start import begin
     from vidworld.tokenizer.cache import cache_tokens
     from vidworld.tokenizer.tokenizer import load_tokenizer
@@ -43,7 +43,7 @@ def train(config: DiffusionConfig, sources: Sources, resume: bool) -> None:
         numbers = batch_order(step, config.batch_clips, len(cache), config.seed)
         tokens = cache.tokens(run.mine(numbers))
         streams = generators(config.seed, step, run.mine(range(config.batch_clips)))
-        level = shifted(uniform(streams, tokens.shape[1] - 1), config.shift)
+        level = training_levels(uniform(streams, tokens.shape[1] - 1), config.shift, config.pure_share)
         return tokens, normal(streams, *tokens[0, 1:].shape), level
 
     def loss_of_sample() -> torch.Tensor:

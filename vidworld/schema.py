@@ -179,6 +179,8 @@ class DiffusionConfig(WorldConfig):
     model: DiffusionModel = DiffusionModel()
     shift: PositiveFloat = 8.0
     """How far training noise leans to the noisy end (1: evenly spread)."""
+    pure_share: Share = 0.0
+    """Share of chunks that are trained at noise level 1, where only memory helps: half of them for a short training."""
 
 
 @schema

@@ -5,7 +5,16 @@ from itertools import pairwise
 import pytest
 import torch
 
-from vidworld.models.flow import flow_loss, noised, sample, shifted
+from vidworld.models.flow import flow_loss, noised, sample, shifted, training_levels
+
+
+@pytest.mark.parametrize("pure", [0.0, 0.25, 1.0])
+def test_a_share_of_the_training_levels_is_pure_noise_and_the_others_are_shifted(pure):
+    drawn = torch.arange(1000) / 1000
+    levels = training_levels(drawn, 3.0, pure)
+    assert (levels == 1).float().mean().item() == pytest.approx(pure)
+    left = levels[levels < 1]
+    torch.testing.assert_close(left, shifted(torch.arange(len(left)) / max(len(left), 1), 3.0))
 
 
 def test_noised_tokens_lie_between_clean_and_noise():

@@ -34,6 +34,15 @@ def shifted(level: Tensor, shift: float) -> Tensor:
     return shift * level / (1 + (shift - 1) * level)
 
 
+def training_levels(drawn: Tensor, shift: float, pure: float) -> Tensor:
+    """Noise levels to train at, of numbers drawn evenly from [0, 1): the share `pure` at level 1, the others shifted.
+
+    At level 1 nothing of a chunk is left to see, so that what is remembered is all there is to learn from; and a chunk
+    that others look back at is then as it will be in a rollout.
+    """
+    return shifted(((drawn - pure) / (1 - pure)).clamp_min(0), shift).where(drawn >= pure, 1.0)
+
+
 def velocity(noisy: Tokens, denoised: Tokens, noise_level: Float[Tensor, "clip t"]) -> Tokens:
     """The velocity at noisy tokens that leads straight to the denoised ones."""
     return (noisy - denoised) / noise_level[:, :, None, None, None]
