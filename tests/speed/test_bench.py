@@ -55,9 +55,9 @@ def test_the_exponent_is_the_power_that_values_grow_with(power, values):
 
 def test_the_peers_take_what_the_worlds_take_and_give_a_loss():
     torch.manual_seed(0)
-    transformer = peers.VideoTransformer(channels=6, width=64, depth=1, grid=(3, 2, 2))
+    transformer = peers.VideoTransformer(channels=6, width=64, depth=1, heads=2, grid=(3, 2, 2))
     training_step(transformer, lambda: transformer(torch.randn(2, 3, 2, 2, 6)), torch.device("cpu"))()
-    jepa = peers.VideoJepa(width=64, encoder_depth=1, predictor_depth=1, num_frames=8, side_px=16)
+    jepa = peers.VideoJepa(width=64, encoder_depth=1, predictor_depth=1, heads=2, num_frames=8, side_px=16)
     loss = jepa(torch.rand(2, 8, 3, 16, 16))
     loss.backward()
     assert loss > 0
@@ -67,10 +67,10 @@ def test_the_peers_have_about_as_many_parameters_as_the_worlds():
     def count(network):
         return sum(p.numel() for p in network.parameters())
 
-    size = Size("demo", 192, 6)
-    theirs = peers.VideoTransformer(48, 192, 6, (3, 8, 8))
+    size = Size("demo", 192, 6, 3)
+    theirs = peers.VideoTransformer(48, 192, 6, 3, (3, 8, 8))
     assert 0.9 < count(theirs) / count(size.diffusion(CPU)) < 1.5  # its norms have a matrix a block
-    assert 0.9 < count(peers.VideoJepa(192, 4, 2, 12, 64)) / count(size.jepa(CPU)) < 1.2
+    assert 0.9 < count(peers.VideoJepa(192, 4, 2, 3, 12, 64)) / count(size.jepa(CPU)) < 1.2
 
 
 @pytest.mark.parametrize("make", [peers.cosmos_autoencoder, peers.ltx_autoencoder])

@@ -61,10 +61,7 @@ class Size(NamedTuple):
     name: str
     width: int
     depth: int
-
-    @property
-    def heads(self) -> int:
-        return self.width // peers.HEAD_WIDTH
+    heads: int
 
     def diffusion(self, device: torch.device) -> DiffusionTransformer:
         network: DiffusionTransformer = DiffusionTransformer(CHANNELS, self.width, self.depth, self.heads)
@@ -91,7 +88,7 @@ def diffusion_loss(network: nn.Module, tokens: Tensor) -> Tensor:
     return flow_loss(network, tokens, torch.randn_like(chunks), level)
 
 
-DEMO, BASE = Size("demo", 128, 6), Size("base", 384, 12)
+DEMO, BASE = Size("demo", 128, 6, 4), Size("base", 384, 12, 6)
 
 
 def training_cases(size: Size, clips: int, device: torch.device, compiled: bool) -> list[Case]:
@@ -99,8 +96,9 @@ def training_cases(size: Size, clips: int, device: torch.device, compiled: bool)
     tokens = torch.randn(clips, CHUNKS, *GRID, CHANNELS, device=device)
     frames = torch.rand(clips, FRAMES - 4, 3, SIDE_PX, SIDE_PX, device=device)
     diffusion, jepa = size.diffusion(device), size.jepa(device)
-    transformer = peers.VideoTransformer(CHANNELS, size.width, size.depth, (CHUNKS - 1, *GRID))
-    vjepa = peers.VideoJepa(size.width, len(jepa.encoder), len(jepa.predictor), FRAMES - 4, SIDE_PX)
+    transformer = peers.VideoTransformer(CHANNELS, size.width, size.depth, size.heads, (CHUNKS - 1, *GRID))
+    depths = len(jepa.encoder), len(jepa.predictor)
+    vjepa = peers.VideoJepa(size.width, *depths, size.heads, FRAMES - 4, SIDE_PX)
     limit = block_products(clips * (CHUNKS - 1) * CELLS, size.width, device)
 
     def case(

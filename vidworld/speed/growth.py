@@ -36,7 +36,7 @@ def measure_growth(device: torch.device, budget_s: float) -> list[Growth]:
     """Time and peak memory of the diffusion world's training step and rollout over sizes; `budget_s` a curve."""
 
     def step(chunks: int = 4, clips: int = 2, width: int = DEMO.width) -> Job:
-        network = Size("", width, DEMO.depth).diffusion(device)
+        network = Size("", width, DEMO.depth, width * DEMO.heads // DEMO.width).diffusion(device)
         tokens = torch.randn(clips, chunks, *GRID, CHANNELS, device=device)
         return training_step(network, lambda: diffusion_loss(network, tokens), device)
 

@@ -16,8 +16,6 @@ from jaxtyping import UInt8
 from torch import Tensor, nn
 from transformers import VJEPA2Config, VJEPA2Model
 
-HEAD_WIDTH = 64
-
 
 class VideoTransformer(nn.Module):
     """CogVideoX's transformer, trained as a flow on the tokens that the diffusion world is trained on.
@@ -26,12 +24,12 @@ class VideoTransformer(nn.Module):
     keys and rotary positions, adaptive norm, a network of four times the width. Its text is one empty word.
     """
 
-    def __init__(self, channels: int, width: int, depth: int, grid: tuple[int, int, int]) -> None:
+    def __init__(self, channels: int, width: int, depth: int, heads: int, grid: tuple[int, int, int]) -> None:
         super().__init__()
         t, h, w = grid
         self.network: Any = CogVideoXTransformer3DModel(
-            num_attention_heads=width // HEAD_WIDTH,
-            attention_head_dim=HEAD_WIDTH,
+            num_attention_heads=heads,
+            attention_head_dim=width // heads,
             in_channels=channels,
             out_channels=channels,
             time_embed_dim=width // 4,
@@ -45,7 +43,7 @@ class VideoTransformer(nn.Module):
             max_text_seq_length=1,
             use_rotary_positional_embeddings=True,
         )
-        cos, sin = get_3d_rotary_pos_embed(HEAD_WIDTH, ((0, 0), (h, w)), (h, w), t)
+        cos, sin = get_3d_rotary_pos_embed(width // heads, ((0, 0), (h, w)), (h, w), t)
         self.register_buffer("cos", cos)
         self.register_buffer("sin", sin)
 
@@ -67,7 +65,13 @@ class VideoJepa(nn.Module):
     """
 
     def __init__(
-        self, width: int, encoder_depth: int, predictor_depth: int, num_frames: int, side_px: int
+        self,
+        width: int,
+        encoder_depth: int,
+        predictor_depth: int,
+        heads: int,
+        num_frames: int,
+        side_px: int,
     ) -> None:
         super().__init__()
         patch, frames = 8, 4
@@ -78,10 +82,10 @@ class VideoJepa(nn.Module):
                 crop_size=side_px,
                 frames_per_clip=num_frames,
                 hidden_size=width,
-                num_attention_heads=width // HEAD_WIDTH,
+                num_attention_heads=heads,
                 num_hidden_layers=encoder_depth,
                 pred_hidden_size=width,
-                pred_num_attention_heads=width // HEAD_WIDTH,
+                pred_num_attention_heads=heads,
                 pred_num_hidden_layers=predictor_depth,
                 pred_num_mask_tokens=1,
             )
