@@ -17,12 +17,12 @@ from statistics import median
 import torch
 from accelerate import Accelerator
 
-from vidworld.errors import ArgumentParser, UserError, run_script
+from vidworld.core.errors import ArgumentParser, UserError, run_script
+from vidworld.core.precision import precision, product_dtype
+from vidworld.core.schema import OptimiserConfig
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.flow import flow_loss
-from vidworld.optimiser import make_optimisers
-from vidworld.precision import precision, product_dtype
-from vidworld.schema import OptimiserConfig
+from vidworld.training.optimiser import make_optimisers
 
 CLIPS = 8
 """Of one process' step, as in the demo."""

@@ -11,15 +11,15 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from vidworld.data.quads import LAWS
-from vidworld.data.scenarios import SCENARIOS
-from vidworld.data.stage import Setting
-from vidworld.errors import ArgumentParser, run_script
-from vidworld.harness.calibration import calibrate, measure_baselines
-from vidworld.harness.calibration_page import write_page
-from vidworld.harness.controls import measure_controls
-from vidworld.harness.faults import FAULTS
-from vidworld.record import prepare_folder, provenance, write_json
+from vidworld.core.errors import ArgumentParser, run_script
+from vidworld.core.records import prepare_folder, provenance, write_json
+from vidworld.evaluation.calibration import calibrate, measure_baselines
+from vidworld.evaluation.controls import measure_controls
+from vidworld.evaluation.injected_errors import FAULTS
+from vidworld.report.calibration_page import write_page
+from vidworld.simulation.quadruplets import LAWS
+from vidworld.simulation.scenarios import SCENARIOS
+from vidworld.simulation.stage import Setting
 
 LEAST_CLIPS = 10
 """Fewer have no interval worth the name."""

@@ -5,9 +5,9 @@ Comparisons that are not finished are listed with how far they are; run it again
 
 from pathlib import Path
 
-from vidworld.errors import ArgumentParser, run_script
-from vidworld.harness.report import write_report
-from vidworld.harness.sweep import collect
+from vidworld.core.errors import ArgumentParser, run_script
+from vidworld.evaluation.sweep import collect
+from vidworld.report.page import write_report
 
 
 def main() -> None:

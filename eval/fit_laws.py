@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from vidworld.errors import ArgumentParser, run_script
-from vidworld.harness.films import RECORD_NAME, fit_films, summary
+from vidworld.core.errors import ArgumentParser, run_script
+from vidworld.video_laws.fit import RECORD_NAME, fit_films, summary
 
 
 def main() -> None:

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from vidworld.errors import ArgumentParser, run_script
-from vidworld.harness.leaderboard import write_leaderboard
+from vidworld.core.errors import ArgumentParser, run_script
+from vidworld.report.leaderboard import write_leaderboard
 
 
 def main() -> None:

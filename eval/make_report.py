@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from vidworld.errors import ArgumentParser, run_script
-from vidworld.harness.report import write_report
+from vidworld.core.errors import ArgumentParser, run_script
+from vidworld.report.page import write_report
 
 
 def main() -> None:

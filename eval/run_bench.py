@@ -14,9 +14,8 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from vidworld.compiling import why_not_compile
-from vidworld.errors import ArgumentParser, UserError, run_script
-from vidworld.record import prepare_folder, provenance, write_json
+from vidworld.core.errors import ArgumentParser, UserError, run_script
+from vidworld.core.records import prepare_folder, provenance, write_json
 from vidworld.speed.bench import measure
 from vidworld.speed.cases import (
     BASE,
@@ -31,6 +30,7 @@ from vidworld.speed.cases import (
 from vidworld.speed.growth import measure_growth
 from vidworld.speed.limits import memory_copy, rates, square_product
 from vidworld.speed.page import write_page
+from vidworld.training.compiling import why_not_compile
 
 CLIPS = 8
 """Of a training step, as in configs/demo."""

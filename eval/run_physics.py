@@ -15,22 +15,21 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs
 
-from vidworld.adapters.protocol import AdaptedWorld
-from vidworld.baselines import Blind, ConstantVelocity, CopyLast, FrameDifference
-from vidworld.config import parse_command_line, resolved
-from vidworld.data.real import RealClips
-from vidworld.data.scenarios import SCENARIOS
-from vidworld.data.simulated import simulated
-from vidworld.errors import run_script
-from vidworld.harness.bench import Bench, Value
-from vidworld.harness.comparison import compare
-from vidworld.harness.generalisation import draws_of, generalisation_curves, write_draws
-from vidworld.harness.media import save_quads, save_rollouts
-from vidworld.harness.parts import Part, few, forget, measure, parts_folder, values_of
-from vidworld.harness.real import held_out, real_parts, shown_real
-from vidworld.harness.results import write_results
-from vidworld.harness.rollouts import measure_rollouts
-from vidworld.harness.surprises import (
+from vidworld.analysis.generalisation import draws_of, generalisation_curves, write_draws
+from vidworld.analysis.records import Value
+from vidworld.analysis.results import write_results
+from vidworld.core.config import parse_command_line, resolved
+from vidworld.core.errors import run_script
+from vidworld.core.precision import precision
+from vidworld.core.records import prepare_folder, read_json, write_json
+from vidworld.core.schema import PhysicsConfig
+from vidworld.evaluation.bench import Bench
+from vidworld.evaluation.comparison import compare
+from vidworld.evaluation.media import save_quads, save_rollouts
+from vidworld.evaluation.models import diffusion_world, jepa_world, made_of, predicting, surprised, worlds_of
+from vidworld.evaluation.real import held_out, real_parts, shown_real
+from vidworld.evaluation.rollouts import measure_rollouts
+from vidworld.evaluation.surprises import (
     encoded_quads,
     level_task,
     measure_levels,
@@ -38,13 +37,15 @@ from vidworld.harness.surprises import (
     surprise_of,
     surprise_of_truth,
 )
-from vidworld.harness.worlds import diffusion_world, jepa_world, made_of, predicting, surprised, worlds_of
+from vidworld.evaluation.units import Part, few, forget, measure, parts_folder, values_of
+from vidworld.models.baselines import Blind, ConstantVelocity, CopyLast, FrameDifference
 from vidworld.models.dit import DiffusionTransformer
+from vidworld.models.external.protocol import AdaptedWorld
 from vidworld.models.jepa import JointEmbeddingPredictor
-from vidworld.precision import precision
-from vidworld.record import prepare_folder, read_json, write_json
-from vidworld.schema import PhysicsConfig
-from vidworld.world import DiffusionWorld, JepaWorld, Scorer, World
+from vidworld.models.world_model import DiffusionWorld, JepaWorld, Scorer, World
+from vidworld.simulation.scenarios import SCENARIOS
+from vidworld.simulation.simulated import simulated
+from vidworld.video.real import RealClips
 
 MAIN_LAWS = ("permanence", "collision", "momentum")
 """Those that the diffusion world's noise level is chosen on."""

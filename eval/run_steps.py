@@ -10,17 +10,17 @@ from pathlib import Path
 from accelerate import Accelerator
 from tqdm import tqdm
 
-from vidworld.checkpoint import load_model
-from vidworld.data.simulated import SimulatedClips
-from vidworld.errors import ArgumentParser, UserError, run_script
-from vidworld.harness.bench import Bench
-from vidworld.harness.comparison import check_tokenizer
-from vidworld.harness.evaluations import STEPS, error_by_steps
+from vidworld.core.errors import ArgumentParser, UserError, run_script
+from vidworld.core.precision import precision
+from vidworld.core.records import provenance, read_json, write_json
+from vidworld.evaluation.bench import Bench
+from vidworld.evaluation.sampling_steps import STEPS, error_by_steps
+from vidworld.models.budget import check_tokenizer
 from vidworld.models.dit import DiffusionTransformer
-from vidworld.precision import precision
-from vidworld.record import provenance, read_json, write_json
-from vidworld.tokenizer.autoencoder import Autoencoder
-from vidworld.world import DiffusionWorld
+from vidworld.models.files import load_model
+from vidworld.models.tokenizers.autoencoder import Autoencoder
+from vidworld.models.world_model import DiffusionWorld
+from vidworld.simulation.simulated import SimulatedClips
 
 SCENARIOS = ("uniform", "collision")
 CONTEXT_FRAMES = 8

@@ -15,21 +15,21 @@ from typing import Any
 
 from accelerate import Accelerator, PartialState
 
-from vidworld.benchmarks import BENCHMARKS
-from vidworld.benchmarks.benchmark import Benchmark, Entry, check
-from vidworld.benchmarks.intphys import write_submission
-from vidworld.config import load
-from vidworld.errors import ArgumentParser, UserError, run_script
-from vidworld.harness.bench import Value
-from vidworld.harness.film_scores import SCORES, UNSCORED
-from vidworld.harness.film_scores.films import Stand
-from vidworld.harness.parts import parts_folder
-from vidworld.harness.results import write_results
-from vidworld.harness.violations import Windows, accuracies, read_surprise, surprise_of_films
-from vidworld.harness.worlds import Asked, predicting, surprised, worlds_of
-from vidworld.precision import precision
-from vidworld.record import prepare_folder
-from vidworld.schema import PhysicsConfig, ScoreConfig
+from vidworld.analysis.records import Value
+from vidworld.analysis.results import write_results
+from vidworld.core.config import load
+from vidworld.core.errors import ArgumentParser, UserError, run_script
+from vidworld.core.precision import precision
+from vidworld.core.records import prepare_folder
+from vidworld.core.schema import PhysicsConfig, ScoreConfig
+from vidworld.evaluation.benchmark_scores import SCORES, UNSCORED
+from vidworld.evaluation.benchmark_scores.films import Stand
+from vidworld.evaluation.benchmarks import BENCHMARKS
+from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry, check
+from vidworld.evaluation.benchmarks.intphys import write_submission
+from vidworld.evaluation.models import Asked, predicting, surprised, worlds_of
+from vidworld.evaluation.units import parts_folder
+from vidworld.evaluation.violations import Windows, accuracies, read_surprise, surprise_of_films
 
 FRAMES_CONFIG = Path(__file__).parents[1] / "configs" / "base" / "score.yaml"
 """Of other people's models, as far as neither the benchmark's own evaluation nor the command line say otherwise."""

@@ -14,20 +14,21 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from vidworld.adapters.protocol import AdaptedWorld
-from vidworld.adapters.registry import origin
-from vidworld.baselines import Blind, ConstantVelocity, CopyLast, FrameDifference
-from vidworld.config import parse_command_line, resolved
-from vidworld.data.simulated import SimulatedClips, simulated
-from vidworld.errors import UserError, run_script
-from vidworld.harness.bench import Bench, Value
-from vidworld.harness.parts import Part, few, measure, parts_folder, values_of
-from vidworld.harness.results import write_results
-from vidworld.harness.rollouts import measure_references, measure_worlds
-from vidworld.harness.surprises import encoded_quads, measure_surprise, surprise_of, surprise_of_truth
-from vidworld.harness.worlds import worlds_of
-from vidworld.record import prepare_folder
-from vidworld.schema import ScoreConfig
+from vidworld.analysis.records import Value
+from vidworld.analysis.results import write_results
+from vidworld.core.config import parse_command_line, resolved
+from vidworld.core.errors import UserError, run_script
+from vidworld.core.records import prepare_folder
+from vidworld.core.schema import ScoreConfig
+from vidworld.evaluation.bench import Bench
+from vidworld.evaluation.models import worlds_of
+from vidworld.evaluation.rollouts import measure_references, measure_worlds
+from vidworld.evaluation.surprises import encoded_quads, measure_surprise, surprise_of, surprise_of_truth
+from vidworld.evaluation.units import Part, few, measure, parts_folder, values_of
+from vidworld.models.baselines import Blind, ConstantVelocity, CopyLast, FrameDifference
+from vidworld.models.external.protocol import AdaptedWorld
+from vidworld.models.external.registry import origin
+from vidworld.simulation.simulated import SimulatedClips, simulated
 
 
 def main() -> None:

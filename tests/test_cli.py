@@ -6,7 +6,7 @@ import pytest
 
 import vidworld
 from vidworld import cli
-from vidworld.errors import UserError
+from vidworld.core.errors import UserError
 
 
 @pytest.fixture

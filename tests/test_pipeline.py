@@ -4,14 +4,14 @@ import json
 import shutil
 
 import pytest
+import samples
 import torch
-from benchmarks import samples
 from safetensors.torch import load_file
 from scripts import ROOT, run
 
-from vidworld.data.mixture import Mixture, batch_order
-from vidworld.data.threads import ahead
-from vidworld.schema import DataConfig
+from vidworld.core.schema import DataConfig
+from vidworld.core.threads import ahead
+from vidworld.training.mixture import Mixture, batch_order
 
 SMALL_DATA = ["data.clips=64", "data.shape.height_px=32", "data.shape.width_px=32"]
 SHORT = [

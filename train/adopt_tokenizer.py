@@ -5,11 +5,11 @@ python train/adopt_tokenizer.py --config configs/base/adopt.yaml pretrained=FOLD
 
 import time
 
-from vidworld.config import parse_command_line, resolved
-from vidworld.errors import run_script
-from vidworld.finished import is_finished
-from vidworld.record import prepare_folder
-from vidworld.schema import AdoptConfig
+from vidworld.core.config import parse_command_line, resolved
+from vidworld.core.errors import run_script
+from vidworld.core.records import prepare_folder
+from vidworld.core.schema import AdoptConfig
+from vidworld.training.finished import is_finished
 
 AT_ONCE = 8
 
@@ -23,10 +23,10 @@ def main() -> None:
     from accelerate import Accelerator
     from tqdm import tqdm
 
-    from vidworld.checkpoint import save_model
-    from vidworld.data.mixture import Mixture
-    from vidworld.optimiser import count_parameters
-    from vidworld.tokenizer.pretrained import PretrainedAutoencoder
+    from vidworld.models.files import save_model
+    from vidworld.models.tokenizers.pretrained import PretrainedAutoencoder
+    from vidworld.training.mixture import Mixture
+    from vidworld.training.optimiser import count_parameters
 
     started_s = time.monotonic()
     tokenizer = PretrainedAutoencoder.adopt(config.pretrained)

@@ -3,10 +3,11 @@
 accelerate launch train/train_diffusion.py --config configs/demo/diffusion.yaml [key=value ...]
 """
 
-from vidworld.config import parse_command_line
-from vidworld.errors import run_script
-from vidworld.finished import Sources, fingerprint_in, is_finished
-from vidworld.schema import DiffusionConfig
+from vidworld.core.config import parse_command_line
+from vidworld.core.errors import run_script
+from vidworld.core.schema import DiffusionConfig
+from vidworld.models.budget import fingerprint_in
+from vidworld.training.finished import Sources, is_finished
 
 
 def main() -> None:
@@ -21,14 +22,14 @@ def train(config: DiffusionConfig, sources: Sources, resume: bool) -> None:
     import torch
     from accelerate.utils import set_seed
 
-    from vidworld.data.mixture import batch_order
-    from vidworld.data.noise import generators, normal, uniform
-    from vidworld.data.threads import ahead
+    from vidworld.core.threads import ahead
     from vidworld.models.dit import DiffusionTransformer
     from vidworld.models.flow import flow_loss, training_levels
-    from vidworld.start import begin
-    from vidworld.tokenizer.cache import cache_tokens
-    from vidworld.tokenizer.tokenizer import load_tokenizer
+    from vidworld.models.tokenizers.tokenizer import load_tokenizer
+    from vidworld.training.mixture import batch_order
+    from vidworld.training.noise import generators, normal, uniform
+    from vidworld.training.setup import begin
+    from vidworld.training.token_cache import cache_tokens
 
     # --- network, cached tokens, and where an earlier run left off ---
     tokenizer = load_tokenizer(config.tokenizer)

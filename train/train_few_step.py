@@ -3,10 +3,11 @@
 accelerate launch train/train_few_step.py --config configs/demo/few_step.yaml [key=value ...]
 """
 
-from vidworld.config import parse_command_line
-from vidworld.errors import run_script
-from vidworld.finished import Sources, fingerprint_in, is_finished
-from vidworld.schema import FewStepConfig
+from vidworld.core.config import parse_command_line
+from vidworld.core.errors import run_script
+from vidworld.core.schema import FewStepConfig
+from vidworld.models.budget import fingerprint_in
+from vidworld.training.finished import Sources, is_finished
 
 
 def main() -> None:
@@ -21,15 +22,15 @@ def train(config: FewStepConfig, sources: Sources, resume: bool) -> None:
     import torch
     from accelerate.utils import set_seed
 
-    from vidworld.checkpoint import load_model
-    from vidworld.data.mixture import batch_order
-    from vidworld.data.threads import ahead
-    from vidworld.harness.comparison import check_tokenizer
+    from vidworld.core.threads import ahead
+    from vidworld.models.budget import check_tokenizer
     from vidworld.models.dit import DiffusionTransformer
+    from vidworld.models.files import load_model
     from vidworld.models.flow_map import flow_map_loss, flow_map_of
-    from vidworld.start import begin
-    from vidworld.tokenizer.cache import cache_tokens
-    from vidworld.tokenizer.tokenizer import load_tokenizer
+    from vidworld.models.tokenizers.tokenizer import load_tokenizer
+    from vidworld.training.mixture import batch_order
+    from vidworld.training.setup import begin
+    from vidworld.training.token_cache import cache_tokens
 
     # --- the trained world, cached tokens, and where an earlier run left off ---
     tokenizer = load_tokenizer(config.tokenizer)

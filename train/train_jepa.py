@@ -5,10 +5,11 @@ accelerate launch train/train_jepa.py --config configs/demo/jepa.yaml [key=value
 
 from collections.abc import Mapping
 
-from vidworld.config import parse_command_line
-from vidworld.errors import UserError, run_script
-from vidworld.finished import Sources, fingerprint_in, is_finished
-from vidworld.schema import JepaConfig
+from vidworld.core.config import parse_command_line
+from vidworld.core.errors import UserError, run_script
+from vidworld.core.schema import JepaConfig
+from vidworld.models.budget import fingerprint_in
+from vidworld.training.finished import Sources, is_finished
 
 
 def main() -> None:
@@ -23,12 +24,12 @@ def train(config: JepaConfig, sources: Sources, resume: bool) -> None:
     import torch
     from accelerate.utils import set_seed
 
-    from vidworld.data.mixture import batch_order
-    from vidworld.data.threads import ahead
+    from vidworld.core.threads import ahead
     from vidworld.models.jepa import JointEmbeddingPredictor
-    from vidworld.start import begin
-    from vidworld.tokenizer.cache import cache_tokens
-    from vidworld.tokenizer.tokenizer import load_tokenizer
+    from vidworld.models.tokenizers.tokenizer import load_tokenizer
+    from vidworld.training.mixture import batch_order
+    from vidworld.training.setup import begin
+    from vidworld.training.token_cache import cache_tokens
 
     # --- network, cached tokens, and where an earlier run left off ---
     tokenizer = load_tokenizer(config.tokenizer)

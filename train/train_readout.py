@@ -3,10 +3,11 @@
 accelerate launch train/train_readout.py --config configs/demo/readout.yaml [key=value ...]
 """
 
-from vidworld.config import parse_command_line
-from vidworld.errors import run_script
-from vidworld.finished import Sources, fingerprint_in, is_finished
-from vidworld.schema import ReadoutConfig
+from vidworld.core.config import parse_command_line
+from vidworld.core.errors import run_script
+from vidworld.core.schema import ReadoutConfig
+from vidworld.models.budget import fingerprint_in
+from vidworld.training.finished import Sources, is_finished
 
 
 def main() -> None:
@@ -23,15 +24,15 @@ def train(config: ReadoutConfig, sources: Sources, resume: bool) -> None:
     import torch.nn.functional as F
     from accelerate.utils import set_seed
 
-    from vidworld.checkpoint import load_model
-    from vidworld.data.clip import Tracks
-    from vidworld.data.mixture import batch_order
-    from vidworld.data.simulated import SimulatedClips
-    from vidworld.data.threads import ahead
+    from vidworld.core.clip import Tracks
+    from vidworld.core.threads import ahead
+    from vidworld.models.files import load_model
     from vidworld.models.jepa import JointEmbeddingPredictor
-    from vidworld.readout import Probe, probe_loss, shows
-    from vidworld.start import begin
-    from vidworld.tokenizer.tokenizer import load_tokenizer
+    from vidworld.models.probe import Probe, probe_loss, shows
+    from vidworld.models.tokenizers.tokenizer import load_tokenizer
+    from vidworld.simulation.simulated import SimulatedClips
+    from vidworld.training.mixture import batch_order
+    from vidworld.training.setup import begin
 
     # --- network, clips with their true tracks, and where an earlier run left off ---
     tokenizer = load_tokenizer(config.tokenizer)

@@ -3,10 +3,10 @@
 accelerate launch train/train_tokenizer.py --config configs/demo/tokenizer.yaml [key=value ...]
 """
 
-from vidworld.config import parse_command_line
-from vidworld.errors import run_script
-from vidworld.finished import is_finished
-from vidworld.schema import TokenizerConfig
+from vidworld.core.config import parse_command_line
+from vidworld.core.errors import run_script
+from vidworld.core.schema import TokenizerConfig
+from vidworld.training.finished import is_finished
 
 
 def main() -> None:
@@ -20,11 +20,11 @@ def train(config: TokenizerConfig, resume: bool) -> None:
     import torch
     from accelerate.utils import set_seed
 
-    from vidworld.data.mixture import Mixture, batch_order
-    from vidworld.data.noise import generators, normal
-    from vidworld.data.threads import ahead
-    from vidworld.start import begin
-    from vidworld.tokenizer.autoencoder import Autoencoder
+    from vidworld.core.threads import ahead
+    from vidworld.models.tokenizers.autoencoder import Autoencoder
+    from vidworld.training.mixture import Mixture, batch_order
+    from vidworld.training.noise import generators, normal
+    from vidworld.training.setup import begin
 
     # --- clips, network, and where an earlier run left off ---
     set_seed(config.seed)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn, Protocol, runtime_checkable
 
 from vidworld import __version__
-from vidworld.errors import ArgumentParser, run_script
+from vidworld.core.errors import ArgumentParser, run_script
 
 
 @runtime_checkable
@@ -26,37 +26,37 @@ class Command(Protocol):
 
 
 def _render() -> Command:
-    from vidworld.data import render_command
+    from vidworld.simulation import render_command
 
     return render_command
 
 
 def _ingest() -> Command:
-    from vidworld.data import ingest_command
+    from vidworld.video import ingest_command
 
     return ingest_command
 
 
 def _contexts() -> Command:
-    from vidworld.data import contexts_command
+    from vidworld.evaluation import contexts_command
 
     return contexts_command
 
 
 def _check_benchmark() -> Command:
-    from vidworld.benchmarks import check_command
+    from vidworld.evaluation.benchmarks import check_command
 
     return check_command
 
 
 def _check_world() -> Command:
-    from vidworld.adapters import check_command
+    from vidworld.models.external import check_command
 
     return check_command
 
 
 def _export() -> Command:
-    from vidworld.speed import export_command
+    from vidworld.evaluation import export_command
 
     return export_command
 

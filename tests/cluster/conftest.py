@@ -1,12 +1,6 @@
-"""What the tests of runs in processes of their own share; they may import small_runs."""
-
-import sys
-from pathlib import Path
+"""What the tests of runs in processes of their own share."""
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from small_runs import train_here
 
 

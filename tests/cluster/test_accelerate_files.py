@@ -9,11 +9,11 @@ from accelerate.utils.fsdp_utils import fsdp2_prepare_auto_wrap_policy
 from safetensors.torch import load_file
 from small_runs import ENVIRONMENT, ROOT, fsdp2_plugin, launched_with
 
-from vidworld.layers import Block
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.jepa import JointEmbeddingPredictor
-from vidworld.readout import Probe
-from vidworld.tokenizer.autoencoder import Autoencoder
+from vidworld.models.layers import Block
+from vidworld.models.probe import Probe
+from vidworld.models.tokenizers.autoencoder import Autoencoder
 
 FILES = {  # machines, processes
     "one_gpu.yaml": (1, 1),

@@ -8,11 +8,11 @@ import shutil
 import pytest
 import torch
 
-from vidworld import checkpoint
-from vidworld.checkpoint import checkpoints, load_checkpoint, newest_checkpoint, save_checkpoint
-from vidworld.errors import UserError
-from vidworld.schema import KeepConfig
-from vidworld.state import State
+from vidworld.core.errors import UserError
+from vidworld.core.schema import KeepConfig
+from vidworld.training import checkpoint
+from vidworld.training.checkpoint import checkpoints, load_checkpoint, newest_checkpoint, save_checkpoint
+from vidworld.training.state import State
 
 KEEP = KeepConfig(last=2, best=0, every=0)
 

@@ -66,7 +66,7 @@ def test_a_run_that_hangs_ends_with_a_message(runs):
     """One of two processes is stopped for good: the other waits for it in a collective, and does not for ever."""
     (runs / "hang.py").write_text(
         "import os, runpy, signal, sys\n"
-        "from vidworld.run import Run\n"
+        "from vidworld.training.run import Run\n"
         "update = Run.update\n"
         "def stuck(run):\n"
         "    if run.step == 2 and run.accelerator.process_index == 1:\n"

@@ -12,8 +12,8 @@ import torch
 from slurm_cluster import Cluster, why_not
 from small_runs import ENVIRONMENT, ROOT, SETTINGS, SMALL, weights
 
-from vidworld.config import load, to_yaml
-from vidworld.schema import DiffusionConfig, JepaConfig, PhysicsConfig, ReadoutConfig, TokenizerConfig
+from vidworld.core.config import load, to_yaml
+from vidworld.core.schema import DiffusionConfig, JepaConfig, PhysicsConfig, ReadoutConfig, TokenizerConfig
 
 pytestmark = pytest.mark.slow
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from vidworld.schema import SpikeConfig
-from vidworld.spikes import Spikes, keep_batch
+from vidworld.core.schema import SpikeConfig
+from vidworld.training.spikes import Spikes, keep_batch
 
 
 def after(losses, **settings):

@@ -9,7 +9,7 @@ import pytest
 import torch
 from small_runs import rows, train_here, weights
 
-from vidworld.run import Run
+from vidworld.training.run import Run
 
 
 @pytest.fixture(scope="module")

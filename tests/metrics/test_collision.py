@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scenes import DT_S, FRAMES, START, collision, mean, moved, places
 
-from vidworld.data.clip import Tracks
+from vidworld.core.clip import Tracks
 from vidworld.metrics.collision import (
     contact_time_error,
     interpenetration,

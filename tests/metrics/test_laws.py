@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scenes import DT_S, SCENES, START, duplicated, moved, places, scaled
 
-from vidworld.data.clip import Tracks
+from vidworld.core.clip import Tracks
 from vidworld.metrics import METRICS, Metric
 
 seeds = st.integers(0, 10_000)

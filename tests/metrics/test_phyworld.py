@@ -10,17 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from vidworld.data.discs import Worlds
-from vidworld.data.render import render
-from vidworld.data.simulated import SimulatedClips, film
-from vidworld.data.stage import PALETTE, Setting
-from vidworld.metrics.phyworld import (
-    collision_errors,
-    drawn,
-    mean_position_error,
-    mean_velocity_error,
-    parse,
-)
+from vidworld.metrics.phyworld import collision_errors, drawn, mean_position_error, mean_velocity_error, parse
+from vidworld.simulation.discs import Worlds
+from vidworld.simulation.render import render
+from vidworld.simulation.simulated import SimulatedClips, film
+from vidworld.simulation.stage import PALETTE, Setting
 
 DT_S = 0.1
 

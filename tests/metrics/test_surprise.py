@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from vidworld.errors import UserError
+from vidworld.core.errors import UserError
 from vidworld.metrics.surprise import auroc, over_chunks, relative, target_matched, usual, within_quad
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scenes import DT_S, START, mean, moved, places, scaled, uniform
 
-from vidworld.errors import UserError
+from vidworld.core.errors import UserError
 from vidworld.metrics.momentum import momentum_drift
 from vidworld.metrics.velocity import determinism_spread, motion_ratio, velocity_error
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from vidworld.layers import Block, Rotary, attend
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.jepa import JointEmbeddingPredictor
+from vidworld.models.layers import Block, Rotary, attend
 
 SMALL = {"channels": 6, "width": 32, "heads": 2}
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy import ndarray
 
-from vidworld.data.clip import Tracks
+from vidworld.core.clip import Tracks
 from vidworld.metrics.metric import Metric, PerClip
 from vidworld.metrics.motion import STILL, as_array, is_whole, measure_motion, positions, speed
 

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
-from vidworld.data.clip import Tracks
+from vidworld.core.clip import Tracks
 from vidworld.metrics.metric import Metric, PerClip
 from vidworld.metrics.motion import Motion, as_array, mean_where, measure_motion, speed
 

@@ -16,8 +16,8 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 from torch import Tensor
 
-from vidworld.data.clip import Tracks
-from vidworld.errors import UserError
+from vidworld.core.clip import Tracks
+from vidworld.core.errors import UserError
 
 WHOLE = 0.999
 """Visible share from which a disc counts as whole."""

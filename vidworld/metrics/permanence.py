@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Bool
 from numpy import ndarray
 
-from vidworld.data.clip import WORLD_SIZE, Tracks
+from vidworld.core.clip import WORLD_SIZE, Tracks
 from vidworld.metrics.metric import Metric, PerClip
 from vidworld.metrics.motion import as_array, is_found, is_whole, mean_where, positions, speed
 

@@ -21,8 +21,8 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from numpy import ndarray
 
+from vidworld.core.shapes import Frames
 from vidworld.metrics.metric import PerClip
-from vidworld.shapes import Frames
 
 AVERAGE_WEIGHT = 0.3
 MOVED_LEVELS = 10

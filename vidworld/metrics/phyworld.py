@@ -27,10 +27,10 @@ import torch
 from jaxtyping import Float
 from numpy import ndarray
 
-from vidworld.data.clip import WORLD_SIZE, Tracks
+from vidworld.core.clip import WORLD_SIZE, Tracks
+from vidworld.core.shapes import Frames
 from vidworld.metrics.metric import PerClip
 from vidworld.metrics.motion import as_array
-from vidworld.shapes import Frames
 
 FIRST_FRAME = 3
 CONTACT_CHANGE = 0.1

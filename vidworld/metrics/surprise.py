@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from vidworld.errors import UserError
+from vidworld.core.errors import UserError
 from vidworld.metrics.metric import Metric, PerClip
 
 Aggregation = Literal["mean", "max"]

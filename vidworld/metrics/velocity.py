@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vidworld.data.clip import WORLD_SIZE, Tracks
-from vidworld.errors import UserError
+from vidworld.core.clip import WORLD_SIZE, Tracks
+from vidworld.core.errors import UserError
 from vidworld.metrics.metric import Metric, PerClip
 from vidworld.metrics.motion import STILL, is_whole, mean_where, measure_motion, positions, speed
 

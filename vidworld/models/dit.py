@@ -7,8 +7,8 @@ from diffusers.models.modeling_utils import ModelMixin
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vidworld.layers import Block, Memory, Rotary, checkpointed, initialise, norm
-from vidworld.shapes import Tokens
+from vidworld.core.shapes import Tokens
+from vidworld.models.layers import Block, Memory, Rotary, checkpointed, initialise, norm
 
 CHANGE = 0.3
 """Variance of a token's change from one chunk to the next, of tokens whose own is 1: as a rule, of simulated clips."""

@@ -9,7 +9,7 @@ from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchE
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vidworld.shapes import Tokens
+from vidworld.core.shapes import Tokens
 
 Denoiser = Callable[[Tokens, float, float], Tokens]
 """Gives the clean tokens behind noisy ones of one noise level, of which a step to the second level is to be taken: a

@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from vidworld.core.shapes import Tokens
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.flow import noised, shifted, velocity
-from vidworld.shapes import Tokens
 
 MOST_STEPS = 4
 """Steps of the finest sampling that is learnt; each is learnt from two that are half as long."""

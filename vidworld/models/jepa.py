@@ -10,9 +10,9 @@ from diffusers.models.modeling_utils import ModelMixin
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vidworld.layers import Block, Memory, Rotary, checkpointed, initialise, norm
+from vidworld.core.shapes import Embeddings, Tokens
+from vidworld.models.layers import Block, Memory, Rotary, checkpointed, initialise, norm
 from vidworld.models.regularisers import sketched_gaussian, variance_covariance
-from vidworld.shapes import Embeddings, Tokens
 
 TargetMode = Literal["frozen", "vcreg", "sigreg", "ema"]
 """What is predicted, and what keeps it from collapsing: see `JointEmbeddingPredictor`."""

@@ -6,7 +6,7 @@ import torch.distributed.nn.functional as differentiable
 from jaxtyping import Float
 from torch import Tensor
 
-from vidworld.shapes import Embeddings
+from vidworld.core.shapes import Embeddings
 
 
 def over_all_processes(mean: Tensor) -> Tensor:

@@ -11,21 +11,21 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from vidworld.data.decode import open_video, read
-from vidworld.data.quads import quads
-from vidworld.data.simulated import SimulatedClips
-from vidworld.data.video import write_mp4
+from vidworld.core.media import write_mp4
+from vidworld.core.precision import precision, product_dtype
+from vidworld.core.schema import OptimiserConfig, TokenizerModel
+from vidworld.core.timing import Job
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.flow import flow_loss, shifted
 from vidworld.models.jepa import JointEmbeddingPredictor
-from vidworld.optimiser import make_optimisers
-from vidworld.precision import precision, product_dtype
-from vidworld.schema import OptimiserConfig, TokenizerModel
+from vidworld.models.tokenizers.autoencoder import Autoencoder
+from vidworld.models.world_model import DiffusionWorld, Encoded, JepaWorld
+from vidworld.simulation.quadruplets import quads
+from vidworld.simulation.simulated import SimulatedClips
 from vidworld.speed import peers
 from vidworld.speed.limits import Probe, block_products, memory_copy
-from vidworld.speed.timing import Job
-from vidworld.tokenizer.autoencoder import Autoencoder
-from vidworld.world import DiffusionWorld, Encoded, JepaWorld
+from vidworld.training.optimiser import make_optimisers
+from vidworld.video.decode import open_video, read
 
 FRAMES, SIDE_PX, CHUNKS, CONTEXT = 16, 64, 4, 2
 """A clip of the demo: its frames, its side, its chunks, and how many of these are given."""
@@ -135,7 +135,7 @@ def training_cases(size: Size, clips: int, device: torch.device, compiled: bool)
 
 
 def training_step(network: nn.Module, loss: Callable[[], Tensor], device: torch.device) -> Job:
-    """What `vidworld.run` does in a step, for any network: so both sides have one optimiser and one average."""
+    """What `vidworld.training.run` does in a step, for any network: so both sides have one optimiser and one average."""
     network.train()
     optimisers = make_optimisers(network, OptimiserConfig(), product_dtype())
     ema = EMAModel(network.parameters(), decay=0.99, use_ema_warmup=True, power=0.9, foreach=True)

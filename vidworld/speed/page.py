@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vidworld.harness import plots
-from vidworld.harness.report import environment
-from vidworld.harness.report_files import Curve, Series
-from vidworld.record import write_text
+from vidworld.core.records import write_text
+from vidworld.report import charts as plots
+from vidworld.report.files import Curve, Series
+from vidworld.report.page import environment
 from vidworld.speed.bench import Row
 from vidworld.speed.growth import Growth
 

@@ -1,0 +1,263 @@
+"""Rows, verdicts and files, from values of clips whose answer is known."""
+
+import csv
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from vidworld.analysis import results
+from vidworld.analysis.records import Value
+from vidworld.analysis.results import read_per_clip, read_results, write_per_clip, write_results
+from vidworld.analysis.rows import rows_from_clips
+from vidworld.analysis.verdicts import runs_of, verdicts
+from vidworld.core.errors import UserError
+from vidworld.simulation.quadruplets import layout_of
+
+LAW = "uniform motion"
+
+
+def quad_values(world, law, accuracies, seed=0, split="id"):
+    return [
+        Value(world, None, "surprise", law, split, "surprise_accuracy", "share", f"{law}/{i}", float(a), seed)
+        for i, a in enumerate(accuracies)
+    ]
+
+
+def clip_values(world, errors, readout="pixels", seed=0):
+    return [
+        Value(world, readout, "uniform", LAW, "id", "velocity_error", "units/s", f"u/{i}", float(e), seed)
+        for i, e in enumerate(errors)
+    ]
+
+
+def share(chance, n=200, seed=0):
+    return np.random.default_rng(seed).binomial(2, chance, n) / 2
+
+
+def both(law, jepa, diffusion):
+    return [*quad_values("jepa", law, share(jepa)), *quad_values("diffusion", law, share(diffusion, seed=1))]
+
+
+@pytest.fixture
+def values():
+    return [
+        *quad_values("jepa", "permanence", share(0.95)),
+        *quad_values("diffusion", "permanence", share(0.6, seed=1)),
+        *quad_values("blind", "permanence", [0.5] * 200),
+        *quad_values("copy_last", "permanence", share(0.5, seed=2)),
+        *quad_values("truth", "permanence", [1.0] * 200),
+        *quad_values("jepa", "collision", share(0.8)),
+        *quad_values("diffusion", "collision", share(0.6, seed=1)),
+        *quad_values("untrained", "collision", [1.0] * 150 + [0.0] * 50),
+        *clip_values("jepa", np.linspace(0.4, 0.6, 100)),
+        *clip_values("diffusion", np.linspace(0.6, 0.4, 100)),
+        *clip_values("copy_last", np.linspace(1.9, 2.1, 100)),
+        *clip_values("truth", np.full(100, 0.01)),
+    ]
+
+
+def test_rows_have_interval_floor_and_ceiling(values):
+    rows = {(row.world, row.law): row for row in rows_from_clips(values)}
+    row = rows["jepa", "uniform motion"]
+    assert (row.value, row.floor, row.ceiling) == pytest.approx((0.5, 2.0, 0.01))
+    assert row.low < 0.5 < row.high and row.n == 100 and row.seed == 0 and row.readout == "pixels"
+    assert row.higher_is_better is False and row.headline
+    blind = rows["blind", "permanence"]
+    assert blind.value == 0.5 and blind.low < 0.5 < blind.high
+    assert rows["untrained", "collision"].floor is None
+
+
+def test_a_law_that_a_control_reaches_has_no_headline(values):
+    headline = {(row.world, row.law): row.headline for row in rows_from_clips(values)}
+    assert headline["jepa", "permanence"] and not headline["jepa", "collision"]
+    verdict = next(v for v in verdicts(values)[0] if v.law == "collision")
+    assert verdict.better is None and "Untrained JEPA reaches 0.75" in (verdict.withheld or "")
+    assert "Untrained JEPA reaches 0.75" in verdict.statement
+
+
+def test_a_control_on_another_split_withholds_that_split_only(values):
+    values += quad_values("blind", "permanence", [1.0] * 200, split="ood")
+    values += quad_values("jepa", "permanence", [1.0] * 200, split="ood")
+    headline = {(r.world, r.split): r.headline for r in rows_from_clips(values) if r.law == "permanence"}
+    assert headline["jepa", "id"] and not headline["jepa", "ood"]
+
+
+def test_verdicts_follow_the_test(values):
+    said = {verdict.law: verdict for verdict in verdicts(values)[0]}
+    assert said["permanence"].better == "jepa"
+    assert said["permanence"].statement.startswith(
+        "JEPA is better than diffusion by surprise accuracy (p < 0.01"
+    )
+    assert said["permanence"].difference == pytest.approx(0.35, abs=0.06)
+    assert said["uniform motion"].better is None
+    assert "data do not say" in said["uniform motion"].statement
+    assert runs_of(values) == 1
+
+
+def test_a_lower_error_is_better(values):
+    better = [replace(v, value=v.value / 2) if v.world == "diffusion" and v.readout else v for v in values]
+    verdict = next(v for v in verdicts(better)[0] if v.law == "uniform motion")
+    assert verdict.better == "diffusion" and verdict.difference > 0
+    assert verdict.statement.startswith("Diffusion is better than JEPA")
+
+
+def test_a_verdict_says_what_other_forms_of_surprise_find(values):
+    """The usual form finds the other world better, that within a quad none; the maximum was not measured."""
+    for value in values[:400]:
+        better = {"jepa": share(0.5, seed=3), "diffusion": share(0.9, seed=4)}[value.world]
+        number = int(value.identity.split("/")[1])
+        values.append(replace(value, metric="surprise_accuracy_usual", value=float(better[number])))
+        values.append(replace(value, metric="surprise_accuracy_within_quad", value=0.5))
+    verdict = next(v for v in verdicts(values)[0] if v.law == "permanence")
+    assert verdict.better == "jepa"
+    assert verdict.other_forms.endswith("differ: usual (diffusion is better), within a quad (undecided).")
+    assert next(v for v in verdicts(values)[0] if v.law == LAW).other_forms == ""
+
+
+def test_verdicts_do_not_follow_the_means():
+    verdict = verdicts(both("momentum", 0.86, 0.8))[0][0]
+    assert verdict.difference > 0 and verdict.better is None
+    assert "would take about" in verdict.statement and "quads" in verdict.statement
+
+
+def test_many_laws_are_corrected():
+    rng = np.random.default_rng(3)
+    one = both("momentum", 0.75, 0.65)
+    alone = verdicts(one)[0][0].p_value
+    other = [
+        value
+        for law in ("permanence", "continuity", "solidity")
+        for world in ("jepa", "diffusion")
+        for value in quad_values(world, law, rng.binomial(2, 0.7, 200) / 2)
+    ]
+    together = next(v for v in verdicts(one + other)[0] if v.law == "momentum")
+    assert together.p_value > 1.5 * alone and "corrected for 4 tests" in together.statement
+
+
+def test_seeds_are_runs_and_not_more_clips():
+    many = [
+        v for seed in range(3) for v in clip_values("jepa", np.linspace(0.4, 0.6, 50) + 0.1 * seed, seed=seed)
+    ]
+    row = rows_from_clips(many)[0]
+    assert row.n == 50 and row.seed is None and row.value == pytest.approx(0.6)
+    assert row.high - row.low > 0.2  # runs 0.1 apart: Student's quantile for two degrees of freedom
+
+
+def test_a_clip_measured_twice_is_said(values):
+    with pytest.raises(UserError, match=r"permanence/0, seed 0: has two values"):
+        rows_from_clips([*values, *quad_values("jepa", "permanence", [1.0])])
+
+
+def test_files_say_what_was_measured(values, tmp_path):
+    rows = write_results(tmp_path, values, {"controlled": True, "differences": []}, seed=5)
+    assert read_per_clip(tmp_path / "per_clip.csv") == values
+    assert list(read_results(tmp_path / "results.json").results) == rows
+    content = json.loads((tmp_path / "results.json").read_text())
+    assert content["schema"] == 1 and content["provenance"]["seed"] == 5
+    assert set(content["results"][0]) == {
+        "world", "task", "law", "split", "metric", "value", "low", "high", "n", "unit", "higher_is_better",
+        "floor", "ceiling", "seed", "readout", "headline",
+    }  # fmt: skip
+    comparison = json.loads((tmp_path / "comparison.json").read_text())
+    assert comparison["controlled"] is True and comparison["verdicts"][0]["statement"]
+    with (tmp_path / "per_clip.csv").open() as file:
+        assert next(csv.reader(file)) == [
+            "world", "readout", "task", "law", "split", "metric", "unit", "identity", "value", "seed",
+        ]  # fmt: skip
+
+
+def test_the_file_that_says_from_what_is_written_after_what(values, tmp_path, monkeypatch):
+    """What is killed in between says of neither old nor new rows that they are of the new models."""
+
+    def full(path, content):
+        raise UserError(f"{path}: no space")
+
+    monkeypatch.setattr(results, "write_json", full)
+    with pytest.raises(UserError, match=r"results\.json: no space"):
+        write_results(tmp_path, values, {"inputs": "new"}, seed=0)
+    assert not (tmp_path / "comparison.json").exists()
+
+
+def test_what_was_not_measured_is_null_and_comes_back(tmp_path):
+    write_results(tmp_path, clip_values("jepa", [np.nan, np.nan]), {}, seed=0)
+    assert json.loads((tmp_path / "results.json").read_text())["results"][0]["value"] is None
+    assert math.isnan(read_results(tmp_path / "results.json").results[0].value)
+
+
+def edited(path, change):
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda c: c.update(schema=2), "schema 1"),
+        (lambda c: c["results"][0].update(n="many"), r"row 0\.n"),
+        (lambda c: c["results"][1].pop("metric"), r"row 1\.metric"),
+        (lambda c: c["results"][0].update(valeu=1), "valeu"),
+        (lambda c: c.update(results={}), "row"),
+    ],
+)
+def test_results_that_are_wrong_are_said(values, tmp_path, change, said):
+    write_results(tmp_path, values, {}, seed=0)
+    with pytest.raises(UserError, match=said):
+        read_results(edited(tmp_path / "results.json", change))
+
+
+def test_per_clip_tables_that_are_wrong_are_said(values, tmp_path):
+    path = tmp_path / "per_clip.csv"
+    write_per_clip(path, values[:2])
+    text = path.read_text()
+    path.write_text(
+        text.replace("surprise_accuracy,share,permanence/1,1.0", "surprise_accuracy,share,permanence/1,x")
+    )
+    with pytest.raises(UserError, match="line 3"):
+        read_per_clip(path)
+    path.write_text(text.replace("world,", "planet,", 1))
+    with pytest.raises(UserError, match="columns"):
+        read_per_clip(path)
+    with pytest.raises(UserError, match="cannot be read"):
+        read_per_clip(tmp_path / "none.csv")
+
+
+def test_a_control_that_is_right_in_one_layout_and_wrong_in_the_other_withholds_the_law(values):
+    """Its mean is one half: opposite cues cancel in it, and not in a world that follows one of them."""
+    right = [float(layout_of(f"solidity/id/0/{i}") == "open_solidity") for i in range(200)]
+    for world, accuracies in (("copy_last", right), ("jepa", [0.9] * 200), ("diffusion", [0.5] * 200)):
+        made = quad_values(world, "solidity", accuracies)
+        values += [replace(value, identity=f"solidity/id/0/{i}") for i, value in enumerate(made)]
+    verdict = next(v for v in verdicts(values)[0] if v.law == "solidity")
+    assert verdict.better is None
+    assert "reaches 1.00 in the layout open_solidity" in (verdict.withheld or "")
+
+
+@pytest.mark.parametrize(
+    ("metric", "unit", "highest"),
+    [
+        ("relative_accuracy_score", "share", 1.0),
+        ("spatial_iou", "share", 1.0),
+        ("physics_iq_verified_score", "percent", 100.0),
+        ("phyworld_error", "units/s", math.inf),
+    ],
+)
+def test_intervals_of_benchmarks_stay_in_their_range(metric, unit, highest):
+    full = min(highest, 100.0)
+    values = [
+        Value("jepa", None, "intphys", "collision", "test", metric, unit, f"film{i}", full * (i > 0), 0)
+        for i in range(3)
+    ]
+    (row,) = rows_from_clips(values)
+    assert 0 <= row.low < row.value < row.high <= highest
+
+
+def test_one_number_for_all_films_claims_no_certainty(tmp_path):
+    score = Value("jepa", None, "physics_iq", "motion", "test", "physics_iq_score", "percent", "all", 40.0, 0)
+    write_results(tmp_path, [score], {}, seed=0)
+    (row,) = read_results(tmp_path / "results.json").results
+    assert row.value == 40.0 and row.low < 5 and row.high > 95

@@ -1,0 +1,141 @@
+"""LeRobot data sets and WebDataset shards become data sets of clips as a folder of videos does."""
+
+import errno
+import json
+from pathlib import Path
+
+import pytest
+import samples
+import torch
+
+from vidworld import cli
+from vidworld.core.errors import UserError
+from vidworld.video import source, webdataset
+from vidworld.video.decode import Unreadable
+from vidworld.video.ingest import ingest
+from vidworld.video.real import RealClips
+from vidworld.video.source import Source
+from vidworld.video.windows import ClipOptions
+
+OPTIONS = ClipOptions(fps=10.0, size_px=16, num_frames=2, stride=2)
+NAMES = {
+    "lerobot": {"observation.images.top/000000", "observation.images.top/000001"},
+    "lerobot_v3": {"observation.images.top/000000", "observation.images.top/000001"},
+    "webdataset": {f"clips-00000{s}/{s}{k}.mp4" for s in range(3) for k in range(2)},
+}
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_a_data_set_of_others_is_ingested(kind: str, tmp_path: Path) -> None:
+    getattr(samples, kind)(tmp_path / "theirs")
+    made = ingest(tmp_path / "theirs", tmp_path / "ours", OPTIONS)
+    assert {one.file for one in made.files} == NAMES[kind]
+    assert made.set_aside == ()
+    clips = RealClips(tmp_path / "ours", "train").clips([0])
+    assert clips.frames.shape[2:] == (3, 16, 16) and clips.fps == pytest.approx(10)
+    assert ingest(tmp_path / "theirs", tmp_path / "ours", OPTIONS).reused
+
+
+def test_an_episode_of_a_longer_file_is_its_own_stretch(tmp_path: Path) -> None:
+    """Episodes of 12 and of 8 frames in one file: what comes after an episode is in no clip of it."""
+    samples.lerobot_v3(tmp_path / "theirs")
+    first, second = ingest(tmp_path / "theirs", tmp_path / "ours", OPTIONS).files
+    assert (first.frames, second.frames) == (12, 8)
+    for split in ("real", "train"):
+        clips = RealClips(tmp_path / "ours", split)
+        first_frame, last = (0, 12) if clips.rows[0]["file"].endswith("0") else (12, 20)
+        for number in range(len(clips)):
+            start = clips.rows[number]["start_s"] * 30
+            assert first_frame - 0.01 <= start < last
+            frame = clips.clips([number]).frames[0, 0].float()
+            red = (frame[0] - frame[1]).clamp(0)
+            across = float((red.sum(0) * (torch.arange(16) + 0.5)).sum() / red.sum()) * samples.SIZE / 16
+            assert across == pytest.approx(5.5 + start, abs=1.5)
+
+
+def test_series_of_shards_are_told_apart(tmp_path: Path) -> None:
+    """Two with the same numbers, one of them with a gap, and a file without a number."""
+    for name in ("train-000000", "train-000002", "val-000000", "extra"):
+        samples.write_shard(tmp_path / f"{name}.tar", [name])
+    names = ["extra.tar", "train-000000.tar", "train-000001.tar", "train-000002.tar", "val-000000.tar"]
+    assert [path.name for path in webdataset.shards(tmp_path)] == names
+    with pytest.raises(UserError, match=r"train-000001\.tar: is missing"):
+        webdataset.sources(tmp_path)
+    samples.write_shard(tmp_path / "train-000001.tar", ["train-000001"])
+    assert len(webdataset.sources(tmp_path)) == 5
+    with pytest.raises(UserError, match=r"holds no \.tar"):
+        webdataset.sources(tmp_path / "nothing")
+
+
+def test_a_tar_file_is_blamed_for_its_own_faults_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shard = samples.write_shard(tmp_path / "a.tar", ["film"])
+    with pytest.raises(KeyError, match="mine"), Source(shard, "film.mp4").opened():
+        raise KeyError("mine")
+    with pytest.raises(Unreadable, match=r"cannot be read from a\.tar"), Source(shard, "none.mp4").opened():
+        pass
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(source.shutil, "copyfileobj", full)
+    with (
+        pytest.raises(UserError, match=r"has no room for a film of a\.tar"),
+        Source(shard, "film.mp4").opened(),
+    ):
+        pass
+
+
+def test_the_cameras_of_an_episode_are_held_out_together(tmp_path: Path) -> None:
+    folder = tmp_path / "theirs"
+    samples.lerobot(folder)
+    info = json.loads((folder / "meta" / "info.json").read_text())
+    info["features"]["observation.images.side"] = {"dtype": "video"}
+    (folder / "meta" / "info.json").write_text(json.dumps(info))
+    rows = [json.dumps({"episode_index": k}) for k in range(5)]
+    (folder / "meta" / "episodes.jsonl").write_text("\n".join(rows))
+    for camera in ("top", "side"):
+        for k in range(5):
+            place = folder / f"videos/chunk-000/observation.images.{camera}/episode_{k:06d}.mp4"
+            samples.film(place, k, 12 + (camera == "side"))
+    made = ingest(folder, tmp_path / "ours", OPTIONS)
+    assert made.set_aside == ()
+    splits = {one.file: one.split for one in made.files}
+    assert len(splits) == 10 and set(splits.values()) == {"train", "val", "real"}
+    for k in range(5):
+        assert len({split for file, split in splits.items() if file.endswith(f"{k:06d}")}) == 1
+
+
+def test_what_cannot_be_read_is_set_aside_or_one_line(tmp_path: Path) -> None:
+    theirs = tmp_path / "a folder"
+    taken = samples.lerobot(theirs)
+    taken.unlink()
+    (aside,) = ingest(theirs, tmp_path / "ours", OPTIONS).set_aside
+    assert aside.file.endswith("000001") and "cannot be read" in aside.reason
+    info = theirs / "meta" / "info.json"
+    info.write_text(json.dumps(json.loads(info.read_text()) | {"codebase_version": "v9"}))
+    with pytest.raises(UserError, match="format v9 is not known"):
+        ingest(theirs, tmp_path / "other", OPTIONS)
+    (theirs / "meta" / "episodes.jsonl").write_text('{"length": 3}\n')
+    info.write_text(json.dumps(json.loads(info.read_text()) | {"codebase_version": "v2.1"}))
+    with pytest.raises(UserError, match="an episode has no usable 'episode_index'"):
+        ingest(theirs, tmp_path / "other", OPTIONS)
+    info.write_text("{}")
+    with pytest.raises(UserError, match="has no 'codebase_version'"):
+        ingest(theirs, tmp_path / "other", OPTIONS)
+    shards = tmp_path / "shards"
+    taken = samples.webdataset(shards)
+    taken.write_bytes(b"no tar")
+    with pytest.raises(UserError, match=r"clips-000001\.tar: is no tar file"):
+        ingest(shards, tmp_path / "other", OPTIONS)
+    taken.unlink()
+    with pytest.raises(UserError, match=r"clips-000001\.tar: is missing"):
+        ingest(shards, tmp_path / "other", OPTIONS)
+
+
+def test_the_command_takes_shards(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    samples.webdataset(tmp_path / "shards")
+    options = ["--size", "16", "--num-frames", "2"]
+    cli.run(["data", "ingest", str(tmp_path / "shards"), "--out", str(tmp_path / "ours"), *options])
+    assert "clips of 6 files" in capsys.readouterr().out

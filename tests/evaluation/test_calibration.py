@@ -1,0 +1,123 @@
+"""Calibration: the detection limit by hand, curves that rise, and the script as a user would run it."""
+
+import json
+import math
+
+import pytest
+import scripts
+
+from vidworld.analysis.statistics import Interval
+from vidworld.evaluation.calibration import READOUTS, calibrate, detection_limit, measure_baselines
+from vidworld.evaluation.injected_errors import FAULTS
+from vidworld.simulation.stage import Setting
+
+SCRIPT = "eval/calibrate.py"
+SIZES = (0.0, 1.0, 2.0, 4.0)
+
+
+def intervals(*bounds):
+    return [Interval((low + high) / 2, float(low), float(high), 10) for low, high in bounds]
+
+
+@pytest.mark.parametrize(
+    ("bounds", "higher_is_better", "limit"),
+    [
+        ([(0, 1), (0.5, 1.5), (1.1, 2), (3, 4)], False, 2.0),
+        ([(0, 1), (1.1, 2), (0.9, 2), (3, 4)], False, 4.0),  # a size that falls back undoes those before it
+        ([(0, 0), (0.1, 0.1), (0.2, 0.2), (0.4, 0.4)], False, 1.0),
+        ([(0, 1), (0, 1), (0, 1), (0, 1)], False, None),
+        ([(0, 1), (0.5, 1.5), (1.1, 2), (0.5, 4)], False, None),
+        ([(0.9, 1), (0.85, 0.95), (0.5, 0.8), (0.1, 0.2)], True, 2.0),
+        ([(0.9, 1), (1.1, 1.2), (1.1, 1.2), (1.1, 1.2)], True, None),  # better is no fault
+        ([(0.9, 1.1), (0.95, 1.2), (1.2, 1.3), (0.5, 0.6)], None, 2.0),
+        ([(math.nan, math.nan)] * 4, False, None),
+    ],
+)
+def test_detection_limit_by_hand(bounds, higher_is_better, limit):
+    found = detection_limit(SIZES, intervals(*bounds), higher_is_better)
+    assert math.isnan(found) if limit is None else found == limit
+
+
+def test_a_speed_fault_reads_as_its_size_by_tracks():
+    """The energy of a disc that is faster by a tenth is higher by 21%, and its momentum by 10%."""
+    fault = next(fault for fault in FAULTS if fault.name == "speed")
+    (rows,) = calibrate(Setting(), 8, 10, [fault])
+    found = {(row.metric, row.size): row for row in rows if row.readout == "tracks"}
+    assert found["momentum_drift", 10.0].value == pytest.approx(0.1, rel=1e-6)
+    assert found["energy_drift", 10.0].value == pytest.approx(0.21, rel=1e-6)
+    assert found["motion_ratio", 10.0].value == pytest.approx(1.1, rel=1e-6)
+    # Two samples 10% to either side: each ends a tenth of the way from the truth.
+    assert found["determinism_spread", 10.0].value == pytest.approx(0.1, rel=1e-6)
+    assert all(row.monotone == 1 for row in found.values())
+    assert all(row.noise_floor < 1e-6 or row.metric == "motion_ratio" for row in found.values())
+    by_pixels = {(row.metric, row.size): row for row in rows if row.readout == "pixels"}
+    assert by_pixels["velocity_error", 0.0].value == by_pixels["velocity_error", 20.0].noise_floor > 0.01
+    assert by_pixels["velocity_error", 20.0].value == pytest.approx(
+        found["velocity_error", 20.0].value, rel=0.05
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_every_curve_rises_and_every_fault_is_found(fault):
+    """As `make calibrate` measures them."""
+    (rows,) = calibrate(Setting(), 8, 200, [fault])
+    for row in rows:
+        assert row.monotone == pytest.approx(1.0), (row.metric, row.readout)
+        assert row.detection_limit <= fault.sizes[-1], (row.metric, row.readout)
+        if fault.name == "speed" and row.metric == "velocity_error":
+            assert row.detection_limit <= 2.0
+
+
+def test_baselines_lie_between_the_truth_and_standing_still():
+    rows = {(r.world, r.metric): r for r in measure_baselines(Setting(), 8, 10, "uniform")}
+    truth, frozen, inertia = (
+        rows[world, "velocity_error"].value for world in ("truth", "copy_last", "constant_velocity")
+    )
+    assert truth < 0.1 and inertia < 0.3 and frozen > 1
+    assert rows["truth", "motion_ratio"].value == pytest.approx(1, abs=0.05)
+    assert rows["copy_last", "motion_ratio"].value == pytest.approx(0, abs=0.05)
+
+
+def run(capsys, *arguments):
+    """Exit code, what was printed, and what was complained of."""
+    code = scripts.run(SCRIPT, *arguments)
+    return code, *capsys.readouterr()
+
+
+def test_the_script_writes_rows_and_a_page(tmp_path, capsys):
+    code, _, errors = run(capsys, "--out", tmp_path, "--clips", 10, "--width", 32)
+    assert (code, errors) == (0, "")  # no bars where nobody watches
+    content = json.loads((tmp_path / "calibration.json").read_text())
+    assert content["schema"] == 1 and content["provenance"]["versions"]["vidworld"]
+    assert {
+        "law", "metric", "readout", "fault", "size", "value", "noise_floor", "detection_limit"
+    } <= set(content["results"][0])  # fmt: skip
+    named = {(row["fault"], row["metric"], row["readout"], row["size"]) for row in content["results"]}
+    assert named == {
+        (fault.name, metric, readout, float(size))
+        for fault in FAULTS
+        for metric in fault.metrics
+        for readout in READOUTS
+        for size in (0, *fault.sizes)
+    }
+    assert {row["world"] for row in content["baselines"]} == {"truth", "copy_last", "constant_velocity"}
+    assert {row["scorer"] for row in content["controls"]} >= {"blind", "motion_energy"}
+    page = (tmp_path / "calibration.html").read_text()
+    assert page.count('class="plot lines"') == sum(len(fault.metrics) for fault in FAULTS)
+    assert "Detection limits" in page and ">nan" not in page
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--clips", "3"], ["--clips", "many"], ["--width", "8"], ["--cips", "9"]]
+)
+def test_wrong_arguments_are_one_line(arguments, capsys):
+    code, printed, errors = run(capsys, *arguments)
+    assert code == 2 and printed == ""
+    assert errors.startswith("error: ") and errors.count("\n") == 1 and arguments[0] in errors
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    code, _, errors = run(capsys, "--out", tmp_path / "file", "--clips", 10)
+    assert code == 2 and errors.startswith("error: ") and errors.count("\n") == 1

@@ -1,0 +1,98 @@
+"""Real quads are made of exactly the frames of two clips, show what is wrong, and say what was done."""
+
+import films
+import numpy as np
+import pytest
+import torch
+
+from vidworld.evaluation.real_quadruplets import RealQuads, background_of, emptied, held, real_quads, shows
+from vidworld.video.ingest import ingest
+from vidworld.video.real import RealClips
+from vidworld.video.windows import ClipOptions
+
+KINDS = ("jump", "freeze", "missing")
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> RealClips:
+    """Four seconds of a disc that goes back and forth before a static camera; the only film, so it trains."""
+    path = tmp_path_factory.mktemp("films")
+    times_s = np.arange(120) / 30
+    films.write(path / "disc.mp4", films.film(times_s, lambda t: 64 + 50 * np.sin(2 * t)))
+    return RealClips(ingest(path, path / "clips", ClipOptions(size_px=48)).out, "train")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_impossible_clips_are_made_of_the_frames_of_possible_ones(source: RealClips, kind: str) -> None:
+    quads = real_quads(source, kind)  # type: ignore[arg-type]
+    assert isinstance(quads, RealQuads) and quads.law == kind and len(quads) >= 2
+    a, b, ab, ba = (clips.frames for clips in (quads.a, quads.b, quads.a_then_b, quads.b_then_a))
+    assert torch.equal(ab, torch.cat([a[:, :8], b[:, 8:]], 1))
+    assert torch.equal(ba, torch.cat([b[:, :8], a[:, 8:]], 1))
+    assert quads.a.fps == 10.0
+    assert len({*quads.identity}) == len(quads) == len(quads.done)
+    assert all(name.startswith(f"{kind}/real/disc.mp4/") for name in quads.identity)
+    for i, name in enumerate(quads.identity):
+        original = source.clips([source.identity.index(name.removeprefix(f"{kind}/"))])
+        assert torch.equal(a[i], original.frames[0])
+        assert shows(a[i].numpy(), b[i].numpy(), 8)
+
+
+def test_a_jump_goes_to_the_clip_that_starts_later(source: RealClips) -> None:
+    quads = real_quads(source, "jump")
+    # The stride is 8: the future of A is the past of B.
+    assert torch.equal(quads.a.frames[:, 8:], quads.b.frames[:, :8])
+    assert quads.done[0] == "the other future is of real/disc.mp4/1, 8 frames (0.8 s) later"
+
+
+def test_a_freeze_holds_the_last_picture_before_the_splice(source: RealClips) -> None:
+    quads = real_quads(source, "freeze")
+    assert torch.equal(quads.b.frames, quads.a.frames[:, 7:8].expand_as(quads.b.frames))
+    assert quads.done[0] == "the other future is frame 7, held"
+
+
+def test_without_the_disc_there_is_only_the_wall(source: RealClips) -> None:
+    quads = real_quads(source, "missing")
+    for clip in quads.b.frames:
+        assert np.isnan([films.center_x(frame) for frame in clip.permute(0, 2, 3, 1).numpy()]).all()
+        assert (clip.int() - clip[:1].int()).abs().max() < 25  # and it stands still
+    assert "the background in" in quads.done[0]
+
+
+def test_what_moves_stays_where_its_background_is_not_known() -> None:
+    """A large disc that hardly moves hides the wall behind its middle in all frames."""
+    frames = films.film(np.arange(16) / 10, lambda t: 64 + 5 * t).transpose(0, 3, 1, 2)
+    np.testing.assert_array_equal(emptied(frames, background_of(frames)), frames)
+
+
+def test_flicker_is_no_motion_and_stays() -> None:
+    frames = films.film(np.arange(16) / 10, lambda t: 20 + 60 * t).astype(int)
+    frames[::2] += 12
+    clip = frames.clip(0, 255).astype(np.uint8).transpose(0, 3, 1, 2)
+    empty = emptied(clip, background_of(clip))
+    wall = films.wall().transpose(2, 0, 1).astype(int)
+    np.testing.assert_allclose(empty[0] - wall, 12, atol=2)
+    np.testing.assert_allclose(empty[1] - wall, 0, atol=2)
+
+
+def test_a_quad_has_to_show_what_is_wrong() -> None:
+    moving = films.film(np.arange(16) / 10).transpose(0, 3, 1, 2)
+    still = held(moving, 8)
+    assert shows(moving, still, 8)
+    assert not shows(moving, moving, 8)  # nothing differs
+    assert not shows(still, moving, 8)  # nothing moves in the real clip
+    late = np.concatenate([still[:8], moving[8:]])
+    assert not shows(late, still, 8)  # nothing moves before the splice
+
+
+def test_the_choice_is_a_function_of_the_seed(source: RealClips) -> None:
+    one, again = (real_quads(source, "freeze", seed=3, per_file=2) for _ in range(2))
+    assert one.identity == again.identity and len(one) == 2
+    assert len({real_quads(source, "freeze", seed=s, per_file=2).identity for s in range(8)}) > 1
+
+
+def test_no_clip_of_a_moving_camera_is_used(source: RealClips, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "static_camera", (False,) * len(source))
+    quads = real_quads(source, "freeze")
+    assert len(quads) == 0
+    assert quads.a_then_b.frames.shape == (0, 16, 3, 48, 48)

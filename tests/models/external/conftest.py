@@ -1,0 +1,13 @@
+"""A small bench."""
+
+import pytest
+from accelerate import Accelerator
+
+from vidworld.evaluation.bench import Bench
+from vidworld.models.tokenizers.frames import FrameTokenizer
+
+
+@pytest.fixture(scope="session")
+def bench():
+    """Clips of 24 px, 16 frames, the first 8 of them shown; frames as they are."""
+    return Bench(FrameTokenizer(4, 24, 24), {}, Accelerator(cpu=True), 8, 0)

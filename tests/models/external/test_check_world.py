@@ -1,0 +1,77 @@
+"""vidworld check-world: what keeps the protocol passes, and each broken promise is one line."""
+
+import json
+
+import pytest
+import tiny_models
+
+from vidworld import cli
+
+ROOT = Path(__file__).parents[3]
+SMALL = ("--height", "24", "--width", "24")
+
+
+def check(spec, *arguments):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["check-world", spec, *SMALL, *arguments])
+    return ended.value.code
+
+
+def test_the_template_keeps_the_protocol_and_is_short(capsys):
+    assert check("python:my_world.MyWorld") == 0
+    assert "MyWorld: keeps the protocol with predict and surprise" in capsys.readouterr().out
+    assert len((ROOT / "tests" / "support" / "my_world.py").read_text().splitlines()) < 60
+
+
+FAULTS = {
+    "Nothing": "Nothing has neither predict(context, num_frames, seeds) nor surprise(clips",
+    "OtherArguments": "predict must take (context, num_frames, seeds)",
+    "Floats": "predict gave a float32 tensor of shape (2, 8, 3, 24, 24), where a uint8 tensor of shape (2, 8,",
+    "TooFew": "predict gave a uint8 tensor of shape (2, 7, 3, 24, 24)",
+    "Dice": "predict: the same context and seeds gave other frames the second time",
+    "Remembers": "predict: other frames after the context changed the prediction: it sees the future",
+    "Averages": "predict: a clip alone is continued otherwise than beside another",
+    "NotANumber": "surprise gave values that are not finite",
+    "PerClip": "surprise gave a float32 tensor of shape (2,), where a floating-point tensor of shape (2, 8)",
+    "Numbers": "surprise gave a list",
+    "Indifferent": "surprise: other frames after the context changed nothing",
+    "Unshared": "surprise: one clip twice with one seed has two surprises",
+    "Breaks": "predict: failed with RuntimeError: out of luck",
+    "NeedsArguments": "NeedsArguments() failed (TypeError: ",
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_each_broken_promise_is_said(name, capsys):
+    assert check(f"python:faulty_worlds.{name}") == 2
+    error = capsys.readouterr().err
+    assert FAULTS[name] in error
+    assert "Traceback" not in error
+    assert all(line.startswith("error: ") for line in error.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ("my_world.MyWorld", "is not KIND:PATH, with KIND one of vjepa2, diffusers, videos, python"),
+        ("pyhton:my_world.MyWorld", "did you mean 'python'?"),
+        ("python:MyWorld", "is no module.ClassName"),
+        ("python:no_module.MyWorld", "there is no module no_module"),
+        ("python:my_world.YourWorld", "the module my_world has no YourWorld"),
+    ],
+)
+def test_what_names_no_world_is_said(spec, says, capsys):
+    assert check(spec) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_a_context_that_leaves_nothing_is_said(capsys):
+    assert check("python:my_world.MyWorld", "--context-frames", "16") == 2
+    assert "--context-frames 16" in capsys.readouterr().err
+
+
+def test_a_network_keeps_the_protocol(tmp_path, capsys):
+    assert check(f"vjepa2:{tiny_models.save_vjepa2(tmp_path / 'vjepa2')}") == 0
+    out = capsys.readouterr().out
+    assert "vjepa2: it has no predict: it is measured by surprise alone" in out
+    assert json.loads((tmp_path / "vjepa2" / "config.json").read_text())["model_type"] == "vjepa2"

@@ -1,0 +1,124 @@
+"""Pictures: what is larger lies further, chunks lie below their frames, and labels can be read."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vidworld.report import charts as plots
+from vidworld.report.files import Curve, Quad, Series, SurprisePair
+
+numbers = st.floats(-1e6, 1e6)
+places = st.lists(numbers, min_size=2, max_size=8)
+
+
+def make_curve(**lines: list[float | None]) -> Curve:
+    series = [Series(label=label, x=[float(i) for i in range(len(y))], y=y) for label, y in lines.items()]
+    return Curve(name="a curve", x_label="x", y_label="error", series=series)
+
+
+@settings(max_examples=40)
+@given(places, st.booleans())
+def test_a_linear_axis_holds_and_orders_its_values(values: list[float], zero: bool) -> None:
+    axis = plots.linear_axis(values, zero=zero)
+    slack = 1e-9 * (axis.high - axis.low)
+    assert axis.low - slack <= min(values)
+    assert max(values) <= axis.high + slack
+    assert not zero or axis.low <= 0 <= axis.high
+    percents = [axis.percent(value) for value in sorted(values)]
+    assert percents == sorted(percents)
+    assert 3 <= len(axis.ticks) <= 9
+    assert [tick.at for tick in axis.ticks] == sorted({tick.at for tick in axis.ticks})
+
+
+@settings(max_examples=40)
+@given(st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=8))
+def test_a_logarithmic_axis_holds_and_orders_its_values(values: list[float]) -> None:
+    axis = plots.log_axis(values)
+    percents = [axis.percent(value) for value in sorted(values)]
+    assert percents == sorted(percents)
+    assert all(0 <= tick.at <= 100 for tick in axis.ticks)
+
+
+def test_ticks_lie_where_they_say() -> None:
+    axis = plots.linear_axis([0.0, 0.23])
+    assert [(tick.at, tick.label) for tick in axis.ticks] == [
+        (0.0, "0.0"),
+        (33.33, "0.1"),
+        (66.67, "0.2"),
+        (100.0, "0.3"),
+    ]
+    assert [tick.label for tick in plots.share_axis().ticks] == ["0", "0.25", "0.5", "0.75", "1"]
+
+
+def test_beyond_the_axis_is_its_end() -> None:
+    assert plots.share_axis().percent(1.4) == 100
+    assert plots.share_axis().percent(-3.0) == 0
+
+
+@settings(max_examples=40)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=6))
+def test_labels_of_lines_do_not_touch(ends: list[float]) -> None:
+    chart = plots.line_chart(make_curve(**{f"line {i}": [0.5, end] for i, end in enumerate(ends)}))
+    assert chart
+    tops = sorted(line.label_top for line in chart.lines)
+    assert all(b - a >= plots.LABEL_GAP - 0.011 for a, b in pairwise(tops))
+    assert tops[-1] <= 100
+
+
+def test_a_world_keeps_its_colour_and_others_get_one() -> None:
+    chart = plots.line_chart(
+        make_curve(jepa=[1, 2], diffusion=[2, 3], permanence=[3, 4], untrained_jepa=[4, 5])
+    )
+    assert chart
+    assert [line.color for line in chart.lines] == ["jepa", "diffusion", "other2", "other3"]
+
+
+def test_lines_of_one_colour_differ_in_dash() -> None:
+    chart = plots.line_chart(make_curve(jepa_id=[1, 2], jepa_ood=[2, 3]))
+    assert chart
+    assert [line.dash for line in chart.lines] == [0, 1]
+
+
+def test_what_is_missing_is_skipped_and_nothing_is_no_chart() -> None:
+    chart = plots.line_chart(make_curve(a=[1.0, None, 3.0]))
+    assert chart
+    assert chart.lines[0].path.count(",") == 2
+    assert chart.table[1:] == (("2", ("3.00",)),)
+    assert plots.line_chart(make_curve(a=[None])) is None
+    assert plots.line_chart(make_curve()) is None
+
+
+def test_an_accuracy_has_its_chance_line_and_a_band() -> None:
+    series = Series(label="jepa", x=[1, 2, 3], y=[0.6, 0.7, 0.8], low=[0.5, 0.6, 0.7], high=[0.7, 0.8, 0.9])
+    chart = plots.line_chart(Curve(name="a", x_label="chunks", y_label="surprise accuracy", series=[series]))
+    assert chart
+    assert chart.chance == 100 - chart.y_axis.percent(0.5)
+    assert chart.lines[0].band.endswith("Z")
+    assert chart.table[0] == ("1", ("0.60 [0.50, 0.70]",))
+    assert [tick.label for tick in chart.x_axis.ticks] == ["1", "2", "3"]
+
+
+def test_surprise_lies_below_its_chunks() -> None:
+    quad = Quad(law="a", identity="b", frames={}, frames_per_chunk=4, chunk_start=2)
+    panel = plots.surprise_panel(quad, "jepa", SurprisePair(possible=[0.2, 0.5], impossible=[0.2, 1.0]))
+    assert panel
+    assert [(s.left, s.width) for s in panel.segments] == [(50.0, 25.0), (75.0, 25.0)]
+    assert [s.impossible for s in panel.segments] == [80.0, 0.0]
+    assert [s.possible for s in panel.segments] == [80.0, 50.0]
+    assert panel.possible == "M50.00,80.00 L75.00,80.00 L75.00,50.00 L100.00,50.00"
+
+
+def test_surprise_without_a_whole_chunk_has_no_panel() -> None:
+    quad = Quad(law="a", identity="b", frames={}, frames_per_chunk=4, chunk_start=2)
+    assert plots.surprise_panel(quad, "jepa", SurprisePair(possible=[None], impossible=[1.0])) is None
+
+
+def test_thinning_keeps_the_mean_and_the_order() -> None:
+    points = [(float(i), float(i % 2)) for i in range(1000)]
+    thinned = plots.thin(points, most=100)
+    assert len(thinned) == 100
+    assert [y for _, y in thinned] == pytest.approx([0.5] * 100)
+    assert thinned == sorted(thinned)
+    assert plots.thin(points[:5], most=100) == points[:5]

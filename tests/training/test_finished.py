@@ -1,0 +1,76 @@
+"""What a run folder's records tell: done before, of another configuration, of networks that have changed since."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vidworld.core.config import resolved
+from vidworld.core.errors import UserError
+from vidworld.core.schema import ReadoutConfig
+from vidworld.models.budget import FORMAT, fingerprint_in, read_budget
+from vidworld.training.finished import is_finished
+
+SOURCES = {"tokenizer": "a tokenizer", "jepa": "a predictor"}
+
+
+@pytest.fixture
+def config(tmp_path):
+    """That of a probe which lies finished in its folder."""
+    return probe(tmp_path / "readout")
+
+
+def probe(out, **record):
+    """The configuration of a probe whose record says this besides."""
+    config = ReadoutConfig(out=out, tokenizer=out.parent / "tokenizer", jepa=out.parent / "jepa")
+    budget = {"config": resolved(config), "format": FORMAT, "fingerprint": "a probe"} | SOURCES | record
+    (out / "model").mkdir(parents=True)
+    (out / "model" / "budget.json").write_text(json.dumps(budget, default=str))
+    return config
+
+
+def test_the_same_again_is_finished(config, capsys):
+    assert is_finished(config, SOURCES)
+    assert "nothing to do" in capsys.readouterr().out
+    assert fingerprint_in(config.out) == "a probe"
+
+
+def test_a_probe_of_a_predictor_that_was_trained_again_in_its_place_is_another(config):
+    with pytest.raises(UserError, match=r"the jepa that is read \(a predictor, now another\)"):
+        is_finished(config, SOURCES | {"jepa": "another"})
+
+
+@pytest.mark.parametrize("saved", [FORMAT - 1, FORMAT + 1, None])
+def test_weights_that_meant_another_network_are_refused(tmp_path, saved):
+    config = probe(tmp_path / "readout", format=saved)
+    for ask in (lambda: read_budget(config.out), lambda: is_finished(config, SOURCES)):
+        with pytest.raises(
+            UserError, match=f"readout: its model is of format .* {FORMAT}\\); train it again"
+        ):
+            ask()
+
+
+def test_a_folder_without_a_model_is_not_finished(tmp_path):
+    config = ReadoutConfig(out=tmp_path, tokenizer=tmp_path)
+    assert not is_finished(config, SOURCES)
+    with pytest.raises(UserError, match="no finished model there"):
+        fingerprint_in(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["tokenizer", "diffusion", "jepa", "readout", "few_step"])
+def test_a_script_that_cannot_begin_does_not_wait_for_torch(name, tmp_path):
+    """The tokenizer's finds another's model in its place, the others that there is no tokenizer."""
+    root = Path(__file__).parents[2]
+    loaded = "import atexit, runpy, sys; atexit.register(lambda: print('torch' in sys.modules))"
+    script = f"{loaded}; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+    configured = ["--config", str(root / "configs" / "demo" / f"{name}.yaml"), f"out={tmp_path / name}"]
+    given = ["steps=1"] if name == "tokenizer" else [f"tokenizer={tmp_path / 'none'}"]
+    if name == "tokenizer":
+        (tmp_path / name / "model").mkdir(parents=True)
+        (tmp_path / name / "model" / "budget.json").write_text(json.dumps({"format": FORMAT}))
+    command = [sys.executable, "-c", script, str(root / "train" / f"train_{name}.py"), *configured, *given]
+    said = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert said.returncode == 2, said.stderr
+    assert said.stdout.split()[-1] == "False"

@@ -1,0 +1,222 @@
+"""A folder becomes a data set: what can be used is in it once, and the rest is listed with its reason."""
+
+import json
+from pathlib import Path
+
+import films
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vidworld.core.errors import ArgumentParser, UserError
+from vidworld.video import ingest_command
+from vidworld.video.ingest import Ingested, SetAside, assign_splits, ingest
+from vidworld.video.real import RealClips
+from vidworld.video.windows import ClipOptions
+
+OPTIONS = ClipOptions(size_px=32, num_frames=8, stride=4)
+SECONDS = np.arange(60) / 30
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three good films, one of them within a folder and slowed down, and six that are none."""
+    path = tmp_path_factory.mktemp("folder")
+    films.write(path / "first.mp4", films.film(SECONDS))
+    films.write(path / "second.avi", films.film(SECONDS, seed=1), codec="mpeg4")
+    slow = films.film(np.arange(60) / 120, lambda t: 20 + 160 * t, seed=2)
+    films.write(path / "within" / "slow.MP4", slow)
+    (path / "same.mp4").write_bytes((path / "first.mp4").read_bytes())
+    (path / "text.mp4").write_text("this is no video")
+    films.cut_short(films.write(path / "cut.mp4", films.film(SECONDS)))
+    films.write(path / "brief.mp4", films.film(SECONDS[:5]))
+    films.write(path / "still.mp4", films.film(SECONDS, lambda t: 30))
+    films.write(path / "black.mp4", np.zeros((20, films.HEIGHT, films.WIDTH, 3), np.uint8))
+    (path / "notes.txt").write_text("not looked at")
+    lines = [
+        {"file": "within/slow.MP4", "true_fps": 120, "gravity": "right", "px_per_m": 96.0, "note": "by hand"},
+        {"file": "gone.mp4"},
+    ]
+    (path / "clips.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    return path
+
+
+@pytest.fixture(scope="module")
+def ingested(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Ingested:
+    return ingest(folder, tmp_path_factory.mktemp("out") / "clips", OPTIONS)
+
+
+def test_every_file_is_used_or_set_aside_with_its_reason(ingested: Ingested) -> None:
+    assert {record.file for record in ingested.files} == {"first.mp4", "second.avi", "within/slow.MP4"}
+    reasons = {one.file: one.reason for one in ingested.set_aside}
+    for file, reason in {
+        "same.mp4": "is the same as first.mp4",
+        "text.mp4": "is no video that can be decoded",
+        "cut.mp4": "is cut short",
+        "brief.mp4": "is too short: 5 frames at 30 a second, 8 make a clip",
+        "still.mp4": "shows nothing that moves",
+        "black.mp4": "is black throughout",
+        "gone.mp4": "is in the sidecar but not in the folder",
+    }.items():
+        assert reasons.pop(file).startswith(reason)
+    assert not reasons
+    stored = json.loads((ingested.out / "set_aside.json").read_text())
+    assert [SetAside(**one) for one in stored] == list(ingested.set_aside)
+
+
+def test_clips_load_back_as_clips_of_their_rate(ingested: Ingested) -> None:
+    of_file = {}
+    for split in ("train", "val", "real"):
+        source = RealClips(ingested.out, split)
+        (file,) = set(source.rows["file"])  # three files, three splits
+        of_file[file] = source
+        clips = source.clips(range(len(source)))
+        assert clips.frames.shape == (len(source), 8, 3, 32, 32)
+        assert clips.identity == tuple(f"real/{file}/{i}" for i in range(len(source)))
+    assert of_file["first.mp4"].clips([0]).fps == 10.0
+    slow = of_file["within/slow.MP4"]  # 60 frames at a true 120 a second: half a second
+    assert slow.clips([0]).fps == 20.0
+    x_px = [films.center_x(frame) for frame in slow.clips([0]).frames[0].permute(0, 2, 3, 1).numpy()]
+    np.testing.assert_allclose(np.diff(x_px), 160 / 20 / 3, atol=0.4)  # 160 px a second, a third as large
+
+
+def test_a_row_says_how_its_clip_was_made(ingested: Ingested) -> None:
+    split = {record.file: record.split for record in ingested.files}["within/slow.MP4"]
+    row = RealClips(ingested.out, split).rows[0]
+    assert (row["file"], row["shot"], row["start_frame"], row["time_base"]) == (
+        "within/slow.MP4",
+        0,
+        0,
+        "sidecar",
+    )
+    assert (row["gravity"], row["gravity_direction"], row["px_per_m"]) == ("right", [1.0, 0.0], 32.0)
+    assert row["scale"] == pytest.approx(1 / 3)
+    assert row["static_camera"] and row["in_event"]
+    assert row["motion_in_view"] > 0.5
+    assert 0 <= row["crop_left_px"] <= films.WIDTH - films.HEIGHT
+    assert json.loads(row["sidecar"])["note"] == "by hand"
+
+
+def test_the_same_is_not_made_twice_and_other_options_replace_it(folder: Path, ingested: Ingested) -> None:
+    def made() -> int:
+        return (ingested.out / "ingest.json").stat().st_mtime_ns
+
+    before = made()
+    again = ingest(folder, ingested.out, OPTIONS)
+    assert (again.reused, again.files, again.set_aside) == (True, ingested.files, ingested.set_aside)
+    assert made() == before
+    larger = ingest(folder, ingested.out, ClipOptions(size_px=16, num_frames=8, stride=4))
+    assert not larger.reused
+    assert RealClips(ingested.out, "train").size_px == 16
+    assert [path.name for path in ingested.out.parent.iterdir()] == [ingested.out.name]
+    ingest(folder, ingested.out, OPTIONS)
+
+
+def test_what_was_there_stays_where_making_fails(
+    folder: Path, ingested: Ingested, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = sorted(path.relative_to(ingested.out) for path in ingested.out.rglob("*"))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("vidworld.video.store.join", full)
+    with pytest.raises(UserError, match=r"cannot be written \(No space left on device\)"):
+        ingest(folder, ingested.out, ClipOptions(size_px=24, num_frames=8))
+    assert sorted(path.relative_to(ingested.out) for path in ingested.out.rglob("*")) == before
+    assert [path.name for path in ingested.out.parent.iterdir()] == [ingested.out.name]
+
+
+def test_what_cannot_be_done_is_said_in_a_line(folder: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad"
+    bad.mkdir()
+    (tmp_path / "file").write_text("")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.txt").write_text("keep me")
+
+    def fails(of: Path, out: Path, said: str, options: ClipOptions = OPTIONS) -> None:
+        with pytest.raises(UserError, match=said) as error:
+            ingest(of, out, options)
+        assert "\n" not in str(error.value)
+
+    fails(tmp_path / "none", tmp_path / "out", "there is no such folder")
+    fails(tmp_path / "file", tmp_path / "out", "is not a folder")
+    fails(bad, tmp_path / "out", "there is no video in it")
+    (bad / "a.mp4").write_text("text")
+    fails(bad, tmp_path / "out", "no video in it can be used: a.mp4 is no video that can be decoded")
+    fails(folder, tmp_path / "file" / "out", "cannot be written")
+    fails(folder, tmp_path / "other", "is there already and is no ingested data set")
+    fails(folder, tmp_path / "out", "--fps: 0 is not above zero", ClipOptions(fps=0.0))
+    assert (tmp_path / "other" / "thesis.txt").read_text() == "keep me"
+    assert not (tmp_path / "out").exists()
+
+
+@given(st.dictionaries(st.text("abcdef", min_size=1), st.sampled_from(["fall", "roll", ""]), max_size=60))
+@settings(max_examples=50)
+def test_files_are_spread_over_the_splits(events: dict[str, str]) -> None:
+    splits = assign_splits(events)
+    count = {name: sum(split == name for split in splits.values()) for name in ("train", "val", "real")}
+    files = len(events)
+    assert list(splits) == list(events)
+    assert count["real"] == (max(1, round(0.2 * files)) if files >= 2 else 0)
+    assert count["val"] == (max(1, round(0.1 * files)) if files >= 3 else 0)
+    assert assign_splits(dict(reversed(events.items()))) == splits
+
+
+def test_each_kind_of_event_is_held_out() -> None:
+    events = {f"{kind}{i}": kind for kind in ("fall", "roll", "swing") for i in range(5)}
+    held_out = [events[file] for file, split in assign_splits(events).items() if split == "real"]
+    assert sorted(held_out) == ["fall", "roll", "swing"]
+
+
+def test_the_command_prints_what_became_of_every_file(
+    folder: Path, ingested: Ingested, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = ArgumentParser()
+    ingest_command.add_arguments(parser)
+    assert vars(parser.parse_args([str(folder), "--out", "x"])) == {
+        **{"folder": folder, "out": Path("x"), "fps": 10.0, "one_rate": False, "size": 64},
+        **{"num_frames": 16, "stride": 8, "sidecar": None},
+    }
+    line = [str(folder), "--out", str(ingested.out), "--size", "32", "--num-frames", "8", "--stride", "4"]
+    ingest_command.run(parser.parse_args(line))
+    lines = capsys.readouterr().out.splitlines()
+    for one in (*ingested.files, *ingested.set_aside):
+        assert sum(line.startswith(f"{one.file} ") for line in lines) == 1
+    assert f"{sum(record.clips for record in ingested.files)} clips of 3 files, 7 set aside" in lines[-1]
+    with pytest.raises(UserError, match="--fps"):
+        parser.parse_args([*line, "--fps", "fast"])
+
+
+@films.needs_real_video
+def test_sample_films_become_clips_at_their_true_rates(tmp_path: Path) -> None:
+    """A few of them: linked, since the folder itself is not written to."""
+    names = ("jbart_toss_bounce.avi", "puck_oblique.mp4", "puck_inertia.avi", "osp_ball_toss_15fps.mp4")
+    (tmp_path / "films").mkdir()
+    for name in names:
+        (tmp_path / "films" / name).symlink_to(films.REAL_VIDEO / name)
+    ingested = ingest(tmp_path / "films", tmp_path / "out", ClipOptions(), films.REAL_VIDEO / "clips.jsonl")
+    by_file = {record.file: record for record in ingested.files}
+    toss, puck, inertia = (by_file[name] for name in names[:3])
+    assert (toss.time_base, toss.fps, toss.clips) == ("presentation", (10.0,), 1)
+    # 110 frames at 240 a second must fill 16: 40 a second. At the container's 29.97 they would last 3.7 s.
+    assert (puck.time_base, puck.fps) == ("sidecar", (40.0,))
+    assert inertia.without_clip == (
+        "is too short: 2 frames at 25 a second, 16 make a clip",
+    )  # its title card
+    reasons = {one.file: one.reason for one in ingested.set_aside}
+    assert reasons["osp_ball_toss_15fps.mp4"].startswith("is too short: 13 frames")
+    assert len(by_file) + len(reasons) == 34
+    clips = RealClips(ingested.out, puck.split)
+    rows = clips.rows.filter(lambda row: row["file"] == puck.file)
+    assert all(row["start_s"] + 15 / 40 <= 604 / 240 for row in rows)
+
+
+@films.needs_real_video
+@pytest.mark.slow
+def test_all_sample_films_are_used_or_set_aside(tmp_path: Path) -> None:
+    ingested = ingest(films.REAL_VIDEO, tmp_path / "out", ClipOptions())
+    assert len(ingested.files) == 33
+    assert [one.file for one in ingested.set_aside] == ["osp_ball_toss_15fps.mp4"]
+    assert all(record.fps for record in ingested.files)

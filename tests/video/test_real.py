@@ -1,0 +1,72 @@
+"""Real clips are a clip source: by number, of their rate, and strict about what they are asked for."""
+
+import math
+from pathlib import Path
+
+import films
+import numpy as np
+import pytest
+import torch
+
+from vidworld.core.clip import ClipSource
+from vidworld.core.errors import UserError
+from vidworld.video.ingest import ingest
+from vidworld.video.real import RealClips
+from vidworld.video.windows import ClipOptions
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A long film and a short one, which is read faster; with two, one is held out."""
+    folder = tmp_path_factory.mktemp("films")
+    for i in range(2):
+        long = films.film(np.arange(90) / 30, lambda t: 64 + 40 * np.sin(2 * t), seed=2 * i)
+        films.write(folder / f"long{i}.mp4", long)
+        films.write(folder / f"short{i}.mp4", films.film(np.arange(60) / 60, seed=2 * i + 1), fps=60)
+    return ingest(folder, folder / "clips", ClipOptions(size_px=16)).out
+
+
+def test_clips_are_a_function_of_their_numbers(path: Path) -> None:
+    source: ClipSource = RealClips(path, "train")
+    whole = source.clips(range(len(source)))
+    some = source.clips([1, 0, 1])
+    assert torch.equal(some.frames, whole.frames[[1, 0, 1]])
+    assert some.identity == tuple(whole.identity[i] for i in (1, 0, 1))
+    assert some.tracks is None
+
+
+def test_clips_of_one_rate_have_it_and_others_none(path: Path) -> None:
+    source = RealClips(path, "train")
+    groups = source.by_rate()
+    assert set(groups) == {10.0, 20.0}
+    assert sorted(i for group in groups.values() for i in group) == list(range(len(source)))
+    for fps, group in groups.items():
+        assert source.clips(group).fps == fps
+    assert math.isnan(source.clips(range(len(source))).fps)
+    assert set(source.by_rate(groups[10.0][:1])) == {10.0}
+
+
+def test_fewer_frames_may_be_asked_for_but_not_more(path: Path) -> None:
+    short = RealClips(path, "train", num_frames=12)
+    assert torch.equal(short.clips([0]).frames, RealClips(path, "train").clips([0]).frames[:, :12])
+    with pytest.raises(UserError, match=r"have 16 frames, not 24"):
+        RealClips(path, "train", num_frames=24)
+    with pytest.raises(UserError, match=r"16 px wide, not 64"):
+        RealClips(path, "train", size_px=64)
+
+
+def test_later_clips_of_a_shot_are_known_by_their_frames(path: Path) -> None:
+    for split in ("train", "val", "real"):
+        source = RealClips(path, split)
+        for i, other in source.later(8).items():
+            first, second = source.clips([i]), source.clips([other])
+            assert torch.equal(first.frames[:, 8:], second.frames[:, :8])
+            assert other in source.same_shot(i)
+        assert source.later(3) == {}
+
+
+def test_what_is_not_there_is_said(path: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="vidworld data ingest"):
+        RealClips(tmp_path, "train")
+    with pytest.raises(UserError, match=r"'test'.*there are train, val, real"):
+        RealClips(path, "test")

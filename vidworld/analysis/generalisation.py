@@ -1,0 +1,196 @@
+"""Error against what a clip was drawn with: inside the range trained on, and outside it.
+
+A clip's speed is that of its fastest disc in the first frame, its radius the largest, its mass ratio that of
+the heaviest disc to the lightest. A curve is over one of them: inside its range count the clips of `id`
+(interpolation), outside it those of `ood` of which nothing else lies outside (extrapolation), and the clips
+of which both speed and radius do are told apart. Clips of `recombined` have values that were seen in pairs
+that were not: a disc that is fast and large.
+"""
+
+import csv
+import io
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from vidworld.analysis.labels import WORLDS, number, rank, title, world_label
+from vidworld.analysis.labels import interval as bounds_text
+from vidworld.analysis.records import Value
+from vidworld.analysis.statistics import interval
+from vidworld.core.clip import Clips
+from vidworld.core.records import write_text
+from vidworld.metrics import METRICS
+from vidworld.simulation.scenarios import SCENARIOS
+from vidworld.simulation.stage import Interval
+
+METRIC_OF = {
+    "speed": "velocity_error",
+    "radius": "velocity_error",
+    "mass_ratio": "outgoing_velocity_error",
+}
+"""The metric that is drawn against each quantity."""
+UNIT_OF = {"speed": "units/s", "radius": "units", "mass_ratio": "heavy / light"}
+READOUT = "pixels"
+BINS = 4
+"""Parts of the range trained on; each range outside it is one more."""
+FEWEST = 3
+"""Clips without which a bin is left out."""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What a simulated clip was drawn with: a line of clips.csv."""
+
+    identity: str
+    task: str
+    split: str
+    speed: float
+    """Units a second."""
+    radius: float
+    mass_ratio: float
+    """1 for a single disc."""
+
+
+def draws_of(clips: Clips, task: str, split: str) -> Iterator[Draw]:
+    """What each of these clips was drawn with; a clip that begins without a disc has no line."""
+    tracks = clips.tracks
+    assert tracks is not None
+    absent = ~tracks.present[:, 0]
+    speed = tracks.velocity[:, 0].norm(dim=-1).masked_fill(absent, 0.0).amax(dim=1)
+    radius = tracks.radius.masked_fill(absent, 0.0).amax(dim=1)
+    heavy = tracks.mass.masked_fill(absent, 0.0).amax(dim=1)
+    light = tracks.mass.masked_fill(absent, torch.inf).amin(dim=1)
+    numbers = zip(speed.tolist(), radius.tolist(), (heavy / light).tolist(), strict=True)
+    for identity, clip, empty in zip(clips.identity, numbers, absent.all(dim=1).tolist(), strict=True):
+        if not empty:
+            yield Draw(identity, task, split, *clip)
+
+
+def write_draws(path: Path, draws: Sequence[Draw]) -> None:
+    """Writes one line a clip."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(field.name for field in fields(Draw))
+    writer.writerows(asdict(draw).values() for draw in draws)
+    write_text(path, text.getvalue())
+
+
+def trained_range(task: str, quantity: str) -> Interval:
+    """What training draws this quantity from."""
+    ranges = SCENARIOS[task].ranges
+    low, high = ranges.speed if quantity == "speed" else ranges.radius
+    return (1.0, (high / low) ** 2) if quantity == "mass_ratio" else (low, high)
+
+
+def generalisation_curves(values: Sequence[Value], draws: Sequence[Draw]) -> list[dict[str, Any]]:
+    """A curve of the report for each task and quantity: a line a world, the range trained on shaded."""
+    curves = []
+    drawn = {draw.identity: draw for draw in draws}
+    for task in dict.fromkeys(draw.task for draw in draws):
+        for quantity, name in METRIC_OF.items():
+            of_world: dict[str, list[tuple[Draw, float]]] = defaultdict(list)
+            for value in values:
+                if (value.task, value.metric, value.readout) == (
+                    task,
+                    name,
+                    READOUT,
+                ) and value.identity in drawn:
+                    of_world[value.world].append((drawn[value.identity], value.value))
+            worlds = sorted(of_world, key=lambda world: rank(WORLDS, world))
+            series = [_series(world, of_world[world], task, quantity) for world in worlds if world != "truth"]
+            if any(len(line["x"]) > 1 for line in series):
+                curves.append(
+                    {
+                        "name": f"{title(task)}: {title(quantity).lower()}",
+                        "x_label": f"{title(quantity).lower()}, {UNIT_OF[quantity]}",
+                        "y_label": f"{title(name)}, {METRICS[name].unit}",
+                        "series": series,
+                        "shaded": [trained_range(task, quantity)],
+                        "note": _groups(of_world, worlds) if quantity == "speed" else None,
+                    }
+                )
+    return curves
+
+
+def _series(world: str, found: Sequence[tuple[Draw, float]], task: str, quantity: str) -> dict[str, Any]:
+    """A world's mean in each bin that has clips enough, at the mean of the quantity there."""
+    line: dict[str, Any] = {
+        "label": world_label(world),
+        "world": world,
+        "x": [],
+        "y": [],
+        "low": [],
+        "high": [],
+    }
+    for (low, high), where in _bins(task, quantity):
+        inside = [
+            (getattr(draw, quantity), value)
+            for draw, value in found
+            if low <= getattr(draw, quantity) <= high
+            and where == _outside(draw)
+            and draw.split != "recombined"
+        ]
+        if len(inside) >= FEWEST:
+            x, y = np.array(inside).T
+            mean = interval(y[None], METRICS[METRIC_OF[quantity]].bounds)
+            line["x"].append(float(x.mean()))
+            for name, number in (("y", mean.value), ("low", mean.low), ("high", mean.high)):
+                line[name].append(number)
+    return line
+
+
+def _bins(task: str, quantity: str) -> list[tuple[Interval, tuple[str, ...]]]:
+    """Each bin, rising, and what of a clip in it lies outside the range trained on."""
+    low, high = trained_range(task, quantity)
+    ranges = SCENARIOS[task].ranges
+    outside = ranges.speed_outside if quantity == "speed" else ranges.radius_outside
+    edges, where = np.linspace(low, high, BINS + 1), (quantity,)
+    if quantity == "mass_ratio":
+        edges, outside, where = np.geomspace(low, high, BINS + 1), ((high, np.inf),), ("radius",)
+    inside = [((float(a), float(b)), ()) for a, b in pairwise(edges)]
+    return sorted([*inside, *((bounds, where) for bounds in outside)])
+
+
+def _outside(draw: Draw) -> tuple[str, ...]:
+    """What of the clip lies outside the range trained on."""
+    if draw.split != "ood":
+        return ()
+    ranges = SCENARIOS[draw.task].ranges
+    checked = (("speed", draw.speed, ranges.speed), ("radius", draw.radius, ranges.radius))
+    return tuple(name for name, value, (low, high) in checked if not low <= value <= high)
+
+
+def _groups(of_world: Mapping[str, Sequence[tuple[Draw, float]]], worlds: Sequence[str]) -> str | None:
+    """What each world scores on clips that no curve tells apart, in words."""
+    notes = []
+    for name, belongs in GROUPS.items():
+        parts, count = [], 0
+        for world in worlds:
+            values = [value for draw, value in of_world[world] if belongs(draw)]
+            if len(values) >= FEWEST and world != "truth":
+                mean, count = interval(np.array([values])), max(count, len(values))
+                bounds = (mean.value, mean.low, mean.high)
+                parts.append(f"{world_label(world)} {number(*bounds)} {bounds_text(*bounds)}")
+        if parts:
+            notes.append(f"{name} ({count} clips): {', '.join(parts)}.")
+    return " ".join(notes) or None
+
+
+def _seen(draw: Draw) -> bool:
+    """Whether the clip is of those trained on, with a disc as fast or as large as the recombined ones."""
+    ranges = SCENARIOS[draw.task].ranges
+    return draw.split == "id" and (draw.speed > ranges.fast or draw.radius > ranges.large)
+
+
+GROUPS: dict[str, Callable[[Draw], bool]] = {
+    "Inside, with a disc that is fast or one that is large": _seen,
+    "Recombined, with a disc that is both": lambda draw: draw.split == "recombined",
+    "Speed and radius both outside": lambda draw: len(_outside(draw)) == 2,
+}
+"""Sets of clips, by what they were drawn with."""

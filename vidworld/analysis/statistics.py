@@ -1,0 +1,265 @@
+"""Intervals, paired tests and sample sizes, for values of the shape (seed, clip).
+
+A column is a clip (or quad), the same for every seed; a row is a training run. Clips and runs are both
+chance: an interval over one run speaks of clips only, and says nothing of a second training.
+
+Each procedure is what held its level in simulation (tests/analysis/test_statistics.py):
+
+- a mean without bounds: studentised bootstrap over clips (percentile and BCa fell under 93% on skewed
+  errors);
+- a share, or anything else with bounds: Wilson's interval at the effective number of clips (bootstraps fell
+  under 93% near 1, and have no width where all clips agree);
+- the scatter between runs, beyond what clips explain, widens both by Student's quantile for so few runs, each of
+  the two quantiles weighted by the variance that it is of (Cochran's: their squares added gave 97.1% over three
+  runs that scatter little);
+- a difference: random signs for what has bounds, the studentised bootstrap for the rest.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+from numpy.random import Generator
+from scipy.special import ndtri, stdtrit
+
+from vidworld.core.errors import UserError
+
+DRAWS = 2000
+LEVEL = 0.95
+COUNTS_FROM = 2.0
+"""Between-run over interaction mean square from which the runs' scatter enters a paired test. Two estimates
+cut off at zero would otherwise make it conservative: 2.7% false positives with three runs, 3.6% with this."""
+FLAT, MOST_FLAT = 0.05, 0.01
+"""A resample with less than this share of the clips' scatter is flat; with more of them than this share the
+bootstrap does not know the tail."""
+Bounds = tuple[float, float]
+Values = Float[ndarray, "seed clip"]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean and where the true one lies at the stated level; all NaN where nothing was measured."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    """Clips that count."""
+
+
+@dataclass(frozen=True)
+class Difference(Interval):
+    """Mean of first less second over the same clips."""
+
+    p_value: float
+    """Of no difference, two-sided; under 1 - level where 0 does not lie inside the interval."""
+
+
+def interval(values: Values, bounds: Bounds | None = None, level: float = LEVEL, seed: int = 0) -> Interval:
+    """The mean over clips and runs with its interval; NaN clips are left out.
+
+    bounds: the range that the mean can have; (0, inf) for counts. The interval of what has none, but no value
+    below zero either (an error), does not go below zero. The same seed gives the same interval.
+
+    Raises: UserError for a mean outside the bounds.
+    """
+    values = _applicable(values)[0]
+    runs, n = values.shape
+    if n == 0:
+        return Interval(math.nan, math.nan, math.nan, 0)
+    over_clips = values.mean(axis=0)
+    mean, clip_error = float(over_clips.mean()), _clip_error(over_clips)
+    if bounds is not None:
+        if not bounds[0] - 1e-9 <= mean <= bounds[1] + 1e-9:
+            raise UserError(f"a mean of {mean:g} leaves its bounds, {bounds[0]:g} to {bounds[1]:g}")
+        low, high = _wilson(mean, clip_error, n, float(stdtrit(max(n - 1, 1), (1 + level) / 2)), bounds)
+    else:
+        draws = _studentised(np.random.default_rng(seed), over_clips) * clip_error
+        below, above = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+        low, high = mean - float(above), mean - float(below)
+    if run_error := _run_error(values):
+        critical = [float(stdtrit(freedom, (1 + level) / 2)) for freedom in (max(n - 1, 1), runs - 1)]
+        low = mean - _with_runs(mean - low, run_error, *critical)
+        high = mean + _with_runs(high - mean, run_error, *critical)
+    if bounds is not None:
+        low, high = max(low, bounds[0]), min(high, bounds[1])
+    elif values.min() >= 0:
+        low = max(low, 0.0)
+    return Interval(mean, low, high, n)
+
+
+def compare(
+    first: Values,
+    second: Float[ndarray, "other_seed other_clip"],
+    bounds: Bounds | None = None,
+    level: float = LEVEL,
+    seed: int = 0,
+) -> Difference:
+    """How much higher the first world scores than the second on the same clips, and whether that is chance.
+
+    Clips are paired; runs are not (each world has its own). Clips that are NaN in either are left out. Where
+    every clip agrees exactly, a difference of what has bounds keeps the width that n clips leave open.
+
+    Raises: UserError where the two were not measured on the same clips.
+    """
+    if first.shape[1] != second.shape[1]:
+        sizes = f"{first.shape[1]} and {second.shape[1]}"
+        raise UserError(f"a paired comparison needs the same clips on both sides, not {sizes}")
+    first, second = _applicable(first, second)
+    n = first.shape[1]
+    if n < 2:
+        return Difference(math.nan, math.nan, math.nan, n, math.nan)
+    difference = first.mean(axis=0) - second.mean(axis=0)
+    mean, clip_error = float(difference.mean()), _clip_error(difference)
+    generator = np.random.default_rng(seed)
+    runs = [(_run_error(x, COUNTS_FROM), len(x) - 1) for x in (first, second)]
+    run_error = math.hypot(*(error for error, _ in runs))
+    # Welch's degrees of freedom for two worlds whose runs scatter differently.
+    freedom = run_error**4 / sum(e**4 / max(df, 1) for e, df in runs) if run_error > 0 else 0.0
+    scatter = _scatter(generator, run_error, freedom)
+    if math.hypot(clip_error, run_error) == 0.0:
+        half = _agreement_width(n, bounds)
+        return Difference(mean, mean - half, mean + half, n, 1.0 if abs(mean) <= half else 2.0 ** (1 - n))
+    if bounds is not None:
+        draws = _random_signs(generator, difference) * clip_error + scatter
+        half = _middle_quantile(np.abs(draws), level)
+        return Difference(mean, mean - half, mean + half, n, _share_beyond(np.abs(draws), abs(mean)))
+    draws = _studentised(generator, difference) * clip_error + scatter
+    below, above = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+    tails = _share_beyond(draws, mean), _share_beyond(-draws, -mean)
+    return Difference(mean, mean - float(above), mean - float(below), n, min(1.0, 2 * min(tails)))
+
+
+def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+    """The p-values corrected for how many there are (Holm 1979); NaN, no test, does not count."""
+    corrected = dict(p_values)
+    largest, ordered = 0.0, sorted((p, name) for name, p in p_values.items() if not math.isnan(p))
+    for rank, (p, name) in enumerate(ordered):
+        largest = max(largest, min(1.0, (len(ordered) - rank) * p))
+        corrected[name] = largest
+    return corrected
+
+
+def clips_needed(deviation: float, difference: float, level: float = LEVEL, power: float = 0.8) -> int:
+    """Clips with which a paired difference of this size is seen with the given power.
+
+    deviation: of the paired difference over clips.
+
+    Raises: UserError for a difference of zero.
+    """
+    if difference == 0 or not math.isfinite(difference) or not math.isfinite(deviation):
+        raise UserError(
+            f"no number of clips shows a difference of {difference} at a deviation of {deviation}"
+        )
+    quantiles = float(ndtri((1 + level) / 2) + ndtri(power))
+    return max(2, math.ceil((quantiles * deviation / difference) ** 2))
+
+
+def _applicable(*worlds: Values) -> list[ndarray]:
+    """The columns that are numbers in every row of every world."""
+    kept = np.all([np.isfinite(world).all(axis=0) for world in worlds], axis=0)
+    return [np.asarray(world, dtype=np.float64)[:, kept] for world in worlds]
+
+
+def _clip_error(over_clips: ndarray) -> float:
+    """Standard error of the mean from the scatter between clips."""
+    return float(over_clips.std(ddof=1)) / math.sqrt(len(over_clips)) if len(over_clips) > 1 else 0.0
+
+
+def _run_error(values: ndarray, counts_from: float = 1.0) -> float:
+    """Standard error of the mean from the scatter between runs beyond what clips explain; 0 for one run."""
+    runs, n = values.shape
+    if runs < 2 or n < 2:
+        return 0.0
+    residual = values - values.mean(axis=0) - values.mean(axis=1, keepdims=True) + values.mean()
+    interaction = float((residual**2).sum()) / ((runs - 1) * (n - 1))
+    between = n * float(values.mean(axis=1).var(ddof=1))
+    return math.sqrt((between - interaction) / (n * runs)) if between > counts_from * interaction else 0.0
+
+
+def _with_runs(half: float, run_error: float, clip_critical: float, run_critical: float) -> float:
+    """A half-width over clips that runs scatter besides (Cochran and Cox, Experimental Designs, 1957)."""
+    clip_error = half / clip_critical
+    return (half * clip_error + run_critical * run_error**2) / math.hypot(clip_error, run_error)
+
+
+def _scatter(generator: Generator, run_error: float, freedom: float) -> ndarray:
+    """Draws of the error between runs."""
+    if run_error == 0.0:
+        return np.zeros(DRAWS)
+    return run_error * generator.standard_t(freedom, DRAWS)
+
+
+def _studentised(generator: Generator, over_clips: ndarray) -> ndarray:
+    """Bootstrap draws of (mean* - mean) / error*; Student's where so few clips differ that resamples lack them."""
+    n, error = len(over_clips), _clip_error(over_clips)
+    if error == 0.0:
+        return np.zeros(DRAWS)
+    drawn = over_clips[generator.integers(0, n, (DRAWS, n))]
+    errors = drawn.std(axis=1, ddof=1) / math.sqrt(n)
+    flat = errors < FLAT * error
+    if flat.mean() > MOST_FLAT:
+        return generator.standard_t(n - 1, DRAWS)
+    ratios: ndarray = (drawn.mean(axis=1) - over_clips.mean())[~flat] / errors[~flat]
+    return np.concatenate([ratios, ratios[: DRAWS - len(ratios)]])
+
+
+def _random_signs(generator: Generator, difference: ndarray) -> ndarray:
+    """Draws of mean / error where each clip's difference could as well have had the other sign."""
+    n = len(difference)
+    signs = generator.integers(0, 2, (DRAWS, n)) * 2.0 - 1.0
+    means, square = signs @ difference / n, float((difference**2).mean())
+    errors = np.sqrt(np.maximum(square - means**2, 0.0) / (n - 1))
+    ratios: ndarray = means / np.maximum(errors, 1e-12 * math.sqrt(square))
+    return ratios
+
+
+def _share_beyond(draws: ndarray, value: float) -> float:
+    """Share of draws above a value, ties one half (differences of quads take few values)."""
+    close = np.isclose(draws, value, rtol=1e-9, atol=1e-12)
+    return float(((draws > value) & ~close).sum() + 0.5 * close.sum() + 0.5) / (len(draws) + 1)
+
+
+def _middle_quantile(sizes: ndarray, level: float) -> float:
+    """The smallest size beyond which no more than 1 - level of the draws lie, ties one half."""
+    candidates = np.unique(sizes)
+    beyond = 1 - np.searchsorted(np.sort(sizes), candidates, side="right") / len(sizes)
+    equal = np.diff(np.append(beyond[::-1], 1.0))[::-1]
+    allowed = candidates[beyond + 0.5 * equal <= 1 - level]
+    return float(allowed[0] if len(allowed) else candidates[-1])
+
+
+def _wilson(mean: float, error: float, n: int, critical: float, bounds: Bounds) -> tuple[float, float]:
+    """Wilson's score interval at the effective number of clips; at n where all clips agree.
+
+    Effective: the number of yes-or-no clips whose share would have this mean and error.
+    """
+    low, high = bounds
+    if math.isinf(high):  # the same with a variance in proportion to the mean (a count)
+        dispersion = n * error**2 / (mean - low) if error > 0 else 1.0
+        shift = critical**2 * dispersion / n
+        half = math.sqrt(shift * (mean - low) + shift**2 / 4)
+        return max(low, mean + shift / 2 - half), mean + shift / 2 + half
+    width = high - low
+    share = (mean - low) / width
+    # Clips that agree have an error of rounding alone, or none.
+    spread = share * (1 - share)
+    effective = spread / (error / width) ** 2 if error > 1e-9 * width and spread > 0 else float(n)
+    shrink = 1 + critical**2 / effective
+    centre = (share + critical**2 / (2 * effective)) / shrink
+    half = critical / shrink * math.sqrt(share * (1 - share) / effective + critical**2 / (4 * effective**2))
+    # Rounding must not put the mean outside its own interval.
+    least, most = min(max(centre - half, 0.0), share), max(min(centre + half, 1.0), share)
+    return low + width * least, low + width * most
+
+
+def _agreement_width(n: int, bounds: Bounds | None) -> float:
+    """How far the true difference may lie from n equal ones: Wilson's bound for none in n."""
+    if bounds is None:
+        return 0.0
+    square = float(ndtri(0.975)) ** 2
+    width = 1.0 if math.isinf(bounds[1]) else bounds[1] - bounds[0]
+    return width * square / (n + square)

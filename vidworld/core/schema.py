@@ -1,0 +1,327 @@
+"""Every key that a file of configs/ may hold, with its unit and its default."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from vidworld.core.config import schema
+
+Positive = Annotated[int, Field(gt=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Precision = Literal["auto", "no", "bf16", "fp16"]
+
+
+@schema
+class ClipShape:
+    """The shape of every clip."""
+
+    num_frames: Positive = 16
+    fps: PositiveFloat = 10.0
+    height_px: Positive = 64
+    width_px: Positive = 64
+
+
+@schema
+class DataConfig:
+    """Which clips are trained on."""
+
+    shape: ClipShape = ClipShape()
+    scenarios: dict[str, PositiveFloat] = Field(
+        default_factory=lambda: {
+            "uniform": 1.0,
+            "parabola": 1.0,
+            "collision": 3.0,
+            "bounce": 1.0,
+            "billiards": 1.0,
+            "occlusion": 3.0,
+        }
+    )
+    """Simulated worlds and how often each is drawn, relative to the others."""
+    clips: Positive = 16384
+    """Different clips in an epoch."""
+    seed: int = 0
+    real: Path | None = None
+    """A folder that `vidworld data ingest` made."""
+    real_share: Share = 0.2
+    """How many of the clips are real where there are any."""
+
+
+@schema
+class OptimiserConfig:
+    """Muon for the matrices, AdamW for the rest, one learning rate for both."""
+
+    name: Literal["muon", "adamw"] = "muon"
+    lr: PositiveFloat = 3e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 0.02
+    warmup_steps: Annotated[int, Field(ge=0)] = 50
+    decay_share: Share = 0.5
+    """The last part of the steps, over which the rate falls to zero."""
+    clip_norm: PositiveFloat = 1.0
+    ema_decay: Share = 0.99
+
+
+@schema
+class KeepConfig:
+    """Which checkpoints stay."""
+
+    last: Positive = 2
+    """The newest, and those before it in case the newest is broken."""
+    best: NotNegative = 1
+    """Those with the lowest mean loss since the checkpoint before."""
+    every: NotNegative = 0
+    """Those whose step is a multiple of this (0: none)."""
+
+
+@schema
+class SpikeConfig:
+    """Which updates are skipped, and when a run is given up."""
+
+    ratio: PositiveFloat = 10.0
+    """A loss is a spike that is this many times the median of those before it, or no number."""
+    window: Positive = 50
+    """Steps that are looked back at; before there are as many, only what is no number is a spike."""
+    most: Positive = 10
+    """Spikes in a window with which the run ends."""
+
+
+@schema
+class TrainConfig:
+    """What every training has."""
+
+    out: Path
+    """The run folder."""
+    seed: int = 0
+    steps: Positive = 1000
+    batch_clips: Positive = 32
+    """Clips in one optimiser step, over all processes and accumulated parts."""
+    accumulation: Positive = 1
+    """Parts that each process' share of a batch is worked through in. The gradient is that of the whole batch, but for
+    the regulariser of a JEPA (model.target vcreg or sigreg), which takes its statistics of one part at a time."""
+    mixed_precision: Precision = "auto"
+    """auto: bf16 where the processor multiplies it, else float32 (no)."""
+    compile: bool = False
+    """Transformer blocks are compiled, after which a step costs half on a CPU."""
+    compile_mode: Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"] = (
+        "default"
+    )
+    """That of torch.compile; `reduce-overhead` records CUDA graphs, on a GPU, where it was not tried yet."""
+    log_every: Positive = 20
+    save_every: Positive = 500
+    keep: KeepConfig = KeepConfig()
+    spikes: SpikeConfig = SpikeConfig()
+    timeout_s: PositiveFloat = 1800.0
+    """A run ends, with a message, where a step or a collective takes longer."""
+    optimiser: OptimiserConfig = OptimiserConfig()
+    data: DataConfig = DataConfig()
+
+
+@schema
+class TokenizerModel:
+    patch_size: tuple[Positive, Positive, Positive] = (4, 8, 8)
+    """Frames, rows and columns of one token; the frames are a chunk."""
+    channels: Positive = 48
+    width: Positive = 192
+    depth: Positive = 2
+    heads: Positive = 3
+    attention_backend: str = "native"
+    levels: Annotated[int, Field(ge=2)] | None = None
+    """Values that a channel can take (finite scalar quantisation); without it any."""
+
+
+@schema
+class TokenizerConfig(TrainConfig):
+    """train/train_tokenizer.py"""
+
+    model: TokenizerModel = TokenizerModel()
+    kl_weight: Annotated[float, Field(ge=0)] = 1e-6
+
+
+@schema
+class AdoptConfig:
+    """train/adopt_tokenizer.py"""
+
+    out: Path
+    """The run folder, used like that of a tokenizer of our own."""
+    pretrained: Path
+    """The local folder of a video autoencoder of diffusers (config.json and weights)."""
+    clips: Positive = 256
+    """Clips that the per-channel statistics are of."""
+    data: DataConfig = DataConfig()
+
+
+@schema
+class DiffusionModel:
+    width: Positive = 192
+    depth: Positive = 6
+    heads: Positive = 3
+    modulation_rank: Positive = 32
+    action_channels: Annotated[int, Field(ge=0)] = 0
+    attention_backend: str = "native"
+
+
+@schema
+class WorldConfig(TrainConfig):
+    """What the training of each world has."""
+
+    tokenizer: Path
+    """The run folder of the tokenizer."""
+    gradient_checkpointing: bool = False
+    """Blocks are computed again for the gradient instead of kept: less memory for a third more work."""
+
+
+@schema
+class DiffusionConfig(WorldConfig):
+    """train/train_diffusion.py"""
+
+    model: DiffusionModel = DiffusionModel()
+    shift: PositiveFloat = 8.0
+    """How far training noise leans to the noisy end (1: evenly spread)."""
+    pure_share: Share = 0.0
+    """Share of chunks that are trained at noise level 1, where only memory helps: half of them for a short training."""
+
+
+@schema
+class FewStepConfig(TrainConfig):
+    """train/train_few_step.py"""
+
+    tokenizer: Path
+    """The run folder of the tokenizer."""
+    diffusion: Path
+    """The run folder of the diffusion world that is taught to take few steps."""
+    shift: PositiveFloat = 8.0
+    """How far training noise leans to the noisy end, as in the diffusion world's own training."""
+    sampling_shift: PositiveFloat = 8.0
+    """The same of the sampling steps."""
+
+
+@schema
+class JepaModel:
+    width: Positive = 192
+    encoder_depth: Positive = 4
+    predictor_depth: Positive = 2
+    heads: Positive = 3
+    target: Literal["frozen", "vcreg", "sigreg", "ema"] = "frozen"
+    regulariser_weight: Annotated[float, Field(ge=0)] = 10.0
+    action_channels: Annotated[int, Field(ge=0)] = 0
+    attention_backend: str = "native"
+
+
+@schema
+class JepaConfig(WorldConfig):
+    """train/train_jepa.py"""
+
+    model: JepaModel = JepaModel()
+    target_decay: Share = 0.998
+    """How slowly the target encoder follows, in mode ema."""
+    collapse_deviation: Share = 0.2
+    """The run stops where the embeddings' deviation across clips falls under this part of its first value."""
+    collapse_ratio: PositiveFloat = 1.2
+    """The run stops where prediction loss over copy-last loss stays above this after the warm-up."""
+
+
+@schema
+class ReadoutConfig(TrainConfig):
+    """train/train_readout.py"""
+
+    tokenizer: Path
+    """The run folder of the tokenizer."""
+    jepa: Path | None = None
+    """The run folder of a JEPA whose embeddings are to be read; without one it is the tokens."""
+    width: Positive = 128
+    depth: Positive = 2
+
+
+@schema
+class Tried:
+    """A configuration that was tried on the way, so that the effort spent on each side can be seen."""
+
+    world: str
+    what: str
+    outcome: str
+
+
+@schema
+class PhysicsConfig:
+    """eval/run_physics.py"""
+
+    out: Path
+    """The folder for results.json and what the report shows."""
+    tokenizer: Path
+    diffusion: Path
+    jepa: Path
+    readout: Path
+    """The run folders of what is evaluated."""
+    jepa_readout: Path | None = None
+    """The read-out of a JEPA whose embeddings are not tokens."""
+    real: Path | None = None
+    """A folder that `vidworld data ingest` made, for its held-out split."""
+    seed: int = 0
+    shape: ClipShape = ClipShape()
+    context_frames: Positive = 8
+    scenarios: tuple[str, ...] = ("uniform", "parabola", "collision", "bounce", "billiards", "occlusion")
+    laws: tuple[str, ...] = ("permanence", "collision", "momentum", "constancy", "continuity", "solidity")
+    clips: Positive = 64
+    """Clips of each scenario and split."""
+    quads: Positive = 200
+    """Quads of permanence, collision and momentum in distribution."""
+    further_quads: Positive = 100
+    """Quads of every other law in distribution."""
+    ood_quads: Annotated[int, Field(ge=0)] = 50
+    """Quads of each law out of distribution."""
+    val_quads: Positive = 40
+    """Quads of each law of the validation split, on which the noise levels are chosen."""
+    samples: Positive = 2
+    """Futures that the diffusion world draws of each clip."""
+    sampling_steps: Positive = 4
+    shift: PositiveFloat = 8.0
+    """How the sampling steps lean to the noisy end."""
+    levels: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0)
+    """Noise levels of the diffusion world's surprise to choose from."""
+    mixed_precision: Precision = "auto"
+    tried: tuple[Tried, ...] = ()
+    """For the report: what was tried for each world."""
+    worlds: tuple[str, ...] = ()
+    """Other people's models to measure beside, each [NAME=]KIND:PATH: vjepa2:FOLDER, diffusers:FOLDER, videos:FOLDER,
+    python:module.ClassName."""
+    shown: Positive = 2
+    """Rollouts of each scenario and quads of each law that the report shows."""
+
+
+@schema
+class ScoreConfig:
+    """eval/score_worlds.py, and vidworld data contexts"""
+
+    out: Path
+    """The folder for results.json, and for what was measured so far."""
+    worlds: tuple[str, ...] = ()
+    """Each [NAME=]KIND:PATH, as in the evaluation of physics; --world adds to them."""
+    seed: int = 0
+    shape: ClipShape = ClipShape()
+    context_frames: Positive = 8
+    chunk_frames: Positive = 4
+    """Frames that surprise is averaged over; context and clip are whole chunks."""
+    scenarios: tuple[str, ...] = ("uniform", "parabola", "collision", "bounce", "billiards", "occlusion")
+    laws: tuple[str, ...] = ("permanence", "collision", "momentum", "constancy", "continuity", "solidity")
+    splits: tuple[Literal["id", "ood"], ...] = ("id", "ood")
+    clips: Annotated[int, Field(ge=0)] = 64
+    """Clips of each scenario and split."""
+    quads: Annotated[int, Field(ge=0)] = 100
+    """Quads of each law and split."""
+    samples: Positive = 2
+    """Futures of each clip, of worlds that draw any."""
+    sampling_steps: Positive = 20
+    """Of diffusion models."""
+    at_once: Positive = 4
+    """Clips or quads that go through a world together, and that a stopped run does again at most."""
+
+    def __post_init__(self) -> None:
+        for name, frames in (("context_frames", self.context_frames), ("num_frames", self.shape.num_frames)):
+            if frames % self.chunk_frames:
+                raise ValueError(f"{name} {frames} is no multiple of chunk_frames {self.chunk_frames}")
+        if self.context_frames >= self.shape.num_frames:
+            raise ValueError(
+                f"context_frames {self.context_frames} leaves none of {self.shape.num_frames} to predict"
+            )

@@ -1,0 +1,80 @@
+"""What every world is measured with."""
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from vidworld.core.clip import Clips, Tracks
+from vidworld.core.shapes import Frames
+from vidworld.models.probe import Probe
+from vidworld.models.tokenizers.tokenizer import Tokenizer
+from vidworld.models.world_model import Encoded, Rollout, World
+from vidworld.simulation.tracker import after_context, locate_discs, with_strangers
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every world is measured with."""
+
+    tokenizer: Tokenizer
+    probes: Mapping[str, Probe]
+    """By world; a world that has none is read by that of the tokens, whose name is ''. Without that there are none."""
+    accelerator: Accelerator
+    context_frames: int
+    seed: int
+
+    @property
+    def context_length(self) -> int:
+        """Chunks of context."""
+        return self.context_frames // self.tokenizer.patch_size[0]
+
+    def encode(self, clips: Clips) -> Encoded:
+        """The clips with their tokens."""
+        with self.accelerator.autocast():
+            return Encoded(clips, self.tokenizer.encode(clips.frames.to(self.accelerator.device)))
+
+    def decode(self, tokens: Tensor) -> Frames:
+        """The frames of tokens."""
+        with self.accelerator.autocast():
+            return self.tokenizer.decode(tokens).cpu()
+
+    def decode_future(self, seen: Encoded, future: Tensor) -> Frames:
+        """The frames of predicted chunks; a tokenizer that remembers is given the context's chunks first."""
+        if not self.tokenizer.remembers:
+            return self.decode(future)
+        context = seen.tokens[:, : self.context_length].to(future)
+        return self.decode(torch.cat((context, future), dim=1))[:, self.context_frames :]
+
+    def roll_out(self, world: World, seen: Encoded, samples: int = 1) -> Rollout:
+        """The world's prediction of all chunks after the context."""
+        horizon = seen.tokens.shape[1] - self.context_length
+        with self.accelerator.autocast():
+            rollout = world.rollout(
+                seen.chunks(0, self.context_length), horizon, samples, self.seeds(seen.clips.identity)
+            )
+        return Rollout(rollout.embeddings.float(), rollout.tokens.float())
+
+    def future_frames(self, world: World, seen: Encoded) -> Frames:
+        """The frames that the world predicts after the context, in one sample."""
+        return self.decode_future(seen, self.roll_out(world, seen).tokens[:, 0])
+
+    def seeds(self, identities: Sequence[str]) -> list[int]:
+        """A seed for each clip or quad, from its identity."""
+        return [zlib.crc32(f"{self.seed}/{identity}".encode()) for identity in identities]
+
+    def by_pixels(self, frames: Frames, truth: Tracks) -> Tracks:
+        """Tracks of decoded frames of the horizon, after the context's true ones."""
+        color, radius = with_strangers(truth)
+        return after_context(locate_discs(frames, color, radius), truth, self.context_frames)
+
+    def by_probe(self, world: str, embeddings: Tensor, truth: Tracks) -> Tracks:
+        """Tracks of predicted embeddings, after the context's true ones."""
+        probe = self.probes.get(world, self.probes[""])
+        color, _ = with_strangers(truth)
+        with self.accelerator.autocast():
+            position = probe.locate(embeddings, color.to(embeddings.device)).cpu().float()
+        return after_context(position, truth, self.context_frames)

@@ -1,0 +1,33 @@
+"""`vidworld data check KIND FOLDER`: whether a benchmark's folder is complete, and what is missing."""
+
+import argparse
+from collections import Counter
+from pathlib import Path
+
+from vidworld.core.errors import UserError
+from vidworld.evaluation.benchmarks import BENCHMARKS
+from vidworld.evaluation.benchmarks.benchmark import check
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares what the command takes."""
+    parser.add_argument("kind", choices=BENCHMARKS, metavar="KIND", help=", ".join(BENCHMARKS))
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="where the benchmark was unpacked")
+    parser.add_argument("--layout", action="store_true", help="only say how the folder should look")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Prints what there is.
+
+    Raises:
+        UserError: something is missing; a line for each file.
+    """
+    benchmark = BENCHMARKS[arguments.kind]
+    if arguments.layout:
+        print(f"{benchmark.name} ({benchmark.source})\n{benchmark.layout}")
+        return
+    if faults := check(benchmark, arguments.folder):
+        raise UserError("\n".join(faults))
+    counts = Counter(entry.property for entry in benchmark.entries(arguments.folder))
+    parts = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
+    print(f"{arguments.folder}: complete, {sum(counts.values())} films ({parts})")

@@ -1,0 +1,94 @@
+"""IntPhys (dev and test): quadruplets of rendered films, two possible and two impossible, in three blocks.
+
+Source: Riochet et al. 2018 (arXiv 1803.07616) and its challenge's pages; reading as in Garrido et al. 2025
+(arXiv 2502.11831), who show every so many-th of the 100 frames, squeezed to a square, in windows two apart.
+"""
+
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from vidworld.core.errors import UserError
+from vidworld.core.records import prepare_folder, writing
+from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry, Reading, numbered
+
+BLOCKS = {"O1": "permanence", "O2": "constancy", "O3": "continuity"}
+FILMS = ("1", "2", "3", "4")
+TASK_NAME, ANSWER_NAME = "task.txt", "answer.txt"
+LAYOUT = """\
+FOLDER/                  what dev.tar.gz or the test.*.tar.gz give
+  O1/ O2/ O3/
+    0001/ 0002/ ...
+      1/ 2/ 3/ 4/        the films of a quadruplet
+        scene/scene_001.png ... scene_100.png
+        status.json      dev only; header.is_possible
+  task.txt               test only, optional: the order of the submission"""
+
+
+def entries(folder: Path) -> list[Entry]:
+    """Every film of every quadruplet; a film has as many frames as the longest of its quadruplet."""
+    labelled = next(folder.glob("O?/*/?/status.json"), None) is not None
+    found = []
+    for block, law in BLOCKS.items():
+        for group in sorted(path for path in (folder / block).glob("[0-9]*") if path.is_dir()):
+            frames = {film: numbered(group / film / "scene", "scene_*.png") for film in FILMS}
+            longest = max((max(of, default=0) for of in frames.values()), default=0)
+            for film in FILMS:
+                scene, status = group / film / "scene", group / film / "status.json"
+                needs = [scene / f"scene_{number:03d}.png" for number in range(1, longest + 1)]
+                if labelled:
+                    needs.append(status)
+                possible = _is_possible(status) if labelled and status.exists() else None
+                name = f"{block}/{group.name}"
+                found.append(Entry(f"{name}/{film}", law, name, possible, scene, tuple(needs)))
+    return found
+
+
+def _is_possible(status: Path) -> bool:
+    try:
+        return bool(json.loads(status.read_text(encoding="utf-8"))["header"]["is_possible"])
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise UserError(f"{status}: does not say header.is_possible ({type(error).__name__})") from error
+
+
+def write_submission(folder: Path, surprise: Mapping[str, float], out: Path) -> Path:
+    """The zip with `answer.txt` in it: a plausibility in [0, 1] for each film, 1 / (1 + surprise).
+
+    folder: the benchmark's; its task.txt gives the order, the entries do where there is none.
+
+    Raises:
+        UserError: a film has no surprise or one that is no number from 0 up, or `out` cannot be written.
+    """
+    task = folder / TASK_NAME
+    films = task.read_text().split() if task.exists() else [entry.identity for entry in entries(folder)]
+    lacking = [
+        film for film in films if not surprise.get(film, -1.0) >= 0.0 or not np.isfinite(surprise[film])
+    ]
+    if lacking:
+        raise UserError(
+            f"{lacking[0]}: has no surprise; a submission needs one of each of {len(films)} films"
+        )
+    lines = [f"{film} {1.0 / (1.0 + surprise[film]):.17g}\n" for film in films]
+    prepare_folder(out.parent)
+    with writing(out), zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(ANSWER_NAME, "".join(lines))
+    return out
+
+
+BENCHMARK = Benchmark(
+    name="intphys",
+    source="arXiv 1803.07616",
+    layout=LAYOUT,
+    reading=Reading(
+        size_px=224,
+        frame_step=5,
+        fps=15.0,
+        window_frames=16,
+        window_stride=2,
+        context_frames=(2, 4, 6, 8, 10, 12),
+    ),
+    entries=entries,
+)

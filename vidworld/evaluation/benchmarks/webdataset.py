@@ -1,0 +1,40 @@
+"""WebDataset shards of films to train on."""
+
+from pathlib import Path, PurePosixPath
+
+from vidworld.core.shapes import Film
+from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry, Reading, film_of
+from vidworld.video.source import Source
+from vidworld.video.webdataset import films, shards
+
+LAYOUT = """\
+FOLDER/
+  NAME-000000.tar NAME-000001.tar ...    in each: KEY.mp4, and KEY.json, KEY.txt ... that go with it"""
+
+
+def entries(folder: Path) -> list[Entry]:
+    """Every film of every shard; a number that is left out between two shards is one entry."""
+    found = []
+    for shard in shards(folder):
+        if not shard.exists():
+            found.append(Entry(shard.stem, "shard", shard.stem, True, shard))
+            continue
+        for name in films(shard):
+            key = str(PurePosixPath(name).with_suffix(""))
+            found.append(Entry(f"{shard.stem}/{key}", shard.stem, key, True, shard, member=name))
+    return found
+
+
+def film(entry: Entry) -> tuple[Film, float]:
+    """The film's frames and rate."""
+    return film_of(Source(entry.video, entry.member))
+
+
+BENCHMARK = Benchmark(
+    name="webdataset",
+    source="WebDataset's documentation",
+    layout=LAYOUT,
+    reading=Reading(size_px=64, square="cropped"),
+    entries=entries,
+    film=film,
+)

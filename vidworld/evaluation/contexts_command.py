@@ -1,0 +1,44 @@
+"""`vidworld data contexts`: the clips that a model which is run elsewhere is to continue, one MP4 each."""
+
+import argparse
+from pathlib import Path
+
+from tqdm import tqdm
+
+from vidworld.core.config import load
+from vidworld.core.media import write_mp4
+from vidworld.core.records import prepare_folder, writing
+from vidworld.core.schema import ScoreConfig
+from vidworld.simulation.simulated import simulated
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares what the command takes."""
+    parser.add_argument(
+        "--config", type=Path, required=True, metavar="FILE", help="that of eval/score_worlds.py"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the files go")
+    parser.add_argument("overrides", nargs="*", metavar="key.path=value", help="replaces the file's value")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Writes a context for every clip; files that are there stay."""
+    config = load(ScoreConfig, arguments.config, arguments.overrides)
+    folder = prepare_folder(arguments.out)
+    every = [(s, p, i) for s in config.scenarios for p in config.splits for i in range(config.clips)]
+    for scenario, split, number in tqdm(every, desc="contexts", unit="clip", disable=None):
+        path = folder / f"{scenario}_{split}_{config.seed}_{number}.mp4"
+        if path.exists():
+            continue
+        frames = simulated(config, scenario, split).clips([number]).frames[0, : config.context_frames]
+        temporary = path.with_name(f".{path.stem}.part.mp4")
+        with writing(path):
+            write_mp4(temporary, frames, config.shape.fps)
+            temporary.replace(path)
+    rest = config.shape.num_frames - config.context_frames
+    print(
+        f"{folder}: {len(every)} contexts of {config.context_frames} frames at {config.shape.fps:g} a second. Continue "
+        f"each by {rest} frames, in a folder of their own and under the same names, and measure these with\n"
+        f"python eval/score_worlds.py --config {arguments.config} --world videos:THAT_FOLDER"
+        + "".join(f" {override}" for override in arguments.overrides)
+    )

@@ -1,0 +1,210 @@
+"""Worlds as files for machines without this code: torch.export, ONNX, and ONNX with weights of eight bits."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vidworld.analysis.statistics import Interval
+from vidworld.core.errors import UserError
+from vidworld.core.timing import medians_s
+from vidworld.evaluation.bench import Bench
+from vidworld.evaluation.sampling_steps import mean_error
+from vidworld.models.dit import DiffusionTransformer
+from vidworld.models.flow import shifted, velocity
+from vidworld.models.jepa import JointEmbeddingPredictor
+from vidworld.models.world_model import Encoded, Rollout
+from vidworld.simulation.simulated import SimulatedClips
+
+SEEN = 2
+"""Chunks that an exported world is given, the last of a clip: a file has one shape."""
+FORMS = {"torch": None, "torch.export": ".pt2", "ONNX": ".onnx", "ONNX int8": ".int8.onnx"}
+"""How a world can be kept, and the end of its file's name."""
+Seen = Float[Tensor, "clip seen h w latent"]
+Next = Float[Tensor, "clip 1 h w latent"]
+Step = Callable[[Seen, Next], Next]
+"""The next chunk from those seen and noise of its shape."""
+
+
+class JepaStep(nn.Module):
+    """The JEPA world's next chunk, whose noise is not used."""
+
+    def __init__(self, network: JointEmbeddingPredictor) -> None:
+        super().__init__()
+        if network.target != "frozen":
+            raise UserError(
+                f"a JEPA of target {network.target} predicts no tokens; export one of target=frozen"
+            )
+        self.network = network
+
+    def forward(self, seen: Seen, noise: Next) -> Next:
+        predicted, _ = self.network.predict(seen)
+        return predicted[:, -1:] + 0 * noise  # an input that nothing takes would be left out of the file
+
+
+class FewStep(nn.Module):
+    """The diffusion world's next chunk, by a fixed number of steps of sampling."""
+
+    def __init__(self, network: DiffusionTransformer, steps: int, shift: float) -> None:
+        super().__init__()
+        self.network = network
+        self.levels: list[float] = shifted(torch.linspace(1, 0, steps + 1), shift).tolist()
+
+    def forward(self, seen: Seen, noise: Next) -> Next:
+        previous, tokens = seen[:, -1:], noise
+        memories = self.network.remember(seen[:, :-1])
+        for level, following in pairwise(self.levels):
+            here, there = (torch.full(noise.shape[:2], x, device=noise.device) for x in (level, following))
+            clean, _ = self.network(tokens, here, previous, memories, towards=there)
+            tokens = tokens + (following - level) * velocity(tokens, clean, here)
+        return tokens
+
+
+@dataclass(frozen=True)
+class ExportRow:
+    """A world in one form."""
+
+    world: str
+    form: str
+    file: str | None
+    size_mb: float
+    latency_ms: float
+    """Median for the next chunk of one clip, on the cores that the process keeps to."""
+    off_by: float
+    """Largest difference of a token from that of the form `torch`, for the clip that latency was measured with."""
+    error: dict[str, tuple[float, float, float]]
+    """Velocity error with its 95% interval, units/s, by scenario."""
+
+
+class Stepped:
+    """A world that is a step; for the measures that take worlds."""
+
+    def __init__(self, name: str, step: Step) -> None:
+        self.name, self.step = name, step
+
+    @torch.no_grad()
+    def rollout(
+        self,
+        context: Encoded,
+        horizon: int,
+        samples: int,
+        seeds: Sequence[int],
+        actions: Tensor | None = None,
+    ) -> Rollout:
+        """One clip after another and chunk after chunk, each from the two before it."""
+        found = []
+        for tokens, seed in zip(context.tokens, seeds, strict=True):
+            generator = torch.Generator().manual_seed(seed)
+            of_clip = []
+            for _ in range(samples):
+                chunks = tokens[None].float()
+                for _ in range(horizon):
+                    noise = torch.randn(chunks[:, :1].shape, generator=generator)
+                    chunks = torch.cat((chunks, self.step(chunks[:, -SEEN:], noise)), dim=1)
+                of_clip.append(chunks[:, -horizon:])
+            found.append(torch.stack(of_clip, dim=1))
+        predicted = torch.cat(found)
+        return Rollout(predicted, predicted)
+
+    def surprise(self, seen: Encoded, context_length: int, seeds: Sequence[int]) -> Tensor:
+        """Nothing is: a file holds the next chunk only.
+
+        Raises:
+            UserError: always.
+        """
+        raise UserError(f"{self.name}: an exported world rolls out and is not surprised")
+
+
+def export(
+    module: nn.Module, name: str, grid: tuple[int, int], channels: int, folder: Path
+) -> dict[str, tuple[Step, Path | None]]:
+    """The step in every form, each with its file.
+
+    Raises:
+        UserError: what ONNX takes is not installed.
+    """
+    try:
+        import onnxruntime
+        import onnxscript  # noqa: F401
+        from onnxruntime.quantization import QuantType, quantize_dynamic
+        from onnxruntime.quantization.shape_inference import quant_pre_process
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"exporting takes {error.name}, which is not installed: pip install 'vidworld[export]'"
+        ) from error
+    module = module.eval().cpu()
+    example = (torch.randn(1, SEEN, *grid, channels), torch.randn(1, 1, *grid, channels))
+    whole, onnx, small = (folder / f"{name}{end}" for end in list(FORMS.values())[1:] if end)
+    with torch.no_grad():
+        program = torch.export.export(module, example)
+        torch.export.save(program, whole)
+        torch.onnx.export(
+            program,
+            (),
+            onnx,
+            input_names=["seen", "noise"],
+            output_names=["next"],
+            external_data=False,
+            verbose=False,
+        )
+    # A weight that several steps use is exported behind a transpose, where it would not be found: that is folded first.
+    quant_pre_process(onnx, small, skip_symbolic_shape=True)
+    quantize_dynamic(small, small, weight_type=QuantType.QInt8)
+    loaded = torch.export.load(whole).module()
+
+    def by_onnx(path: Path) -> Step:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+        def step(seen: Seen, noise: Next) -> Next:
+            (chunk,) = session.run(None, {"seen": seen.numpy(), "noise": noise.numpy()})
+            return torch.from_numpy(chunk)
+
+        return step
+
+    return {
+        "torch": (module, None),
+        "torch.export": (loaded, whole),
+        "ONNX": (by_onnx(onnx), onnx),
+        "ONNX int8": (by_onnx(small), small),
+    }
+
+
+def measure_forms(
+    bench: Bench, world: str, forms: dict[str, tuple[Step, Path | None]], scenarios: Sequence[str], clips: int
+) -> list[ExportRow]:
+    """Latency, size and physics of a world in every form, the forms timed in turn."""
+    sources = {name: SimulatedClips(name, "id", bench.seed).clips(range(clips)) for name in scenarios}
+    tokens = bench.encode(next(iter(sources.values()))).tokens[:1, :SEEN].float()
+    noise = torch.randn(tokens[:, :1].shape, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        seconds = medians_s({form: partial(step, tokens, noise) for form, (step, _) in forms.items()}, 2.0)
+        answers = {form: step(tokens, noise) for form, (step, _) in forms.items()}
+    plain = forms["torch"][0]
+    assert isinstance(plain, nn.Module)
+    weights = sum(p.numel() * p.element_size() for p in plain.parameters()) / 1e6
+    rows = []
+    for form, (step, path) in forms.items():
+        found = {name: mean_error(bench, Stepped(world, step), each) for name, each in sources.items()}
+        rows.append(
+            ExportRow(
+                world,
+                form,
+                None if path is None else path.name,
+                round(weights if path is None else path.stat().st_size / 1e6, 2),
+                1e3 * seconds[form],
+                float((answers[form] - answers["torch"]).abs().max()),
+                {name: _triple(each) for name, each in found.items()},
+            )
+        )
+    return rows
+
+
+def _triple(found: Interval) -> tuple[float, float, float]:
+    return found.value, found.low, found.high

@@ -1,0 +1,244 @@
+"""Planted faults: true tracks with one thing wrong by a known amount, as tracks and as pictures of them.
+
+Every fault takes true tracks, a size, the seconds a frame and the first frame of the horizon, and changes the
+horizon only. A size of 0 changes nothing.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float, Int16
+from torch import Tensor
+
+from vidworld.core.clip import WORLD_SIZE, Tracks
+from vidworld.core.shapes import Frames
+from vidworld.simulation.discs import Worlds
+from vidworld.simulation.render import render
+from vidworld.simulation.scenarios import SCENARIOS
+from vidworld.simulation.simulated import film
+from vidworld.simulation.stage import PALETTE, Setting, sample
+
+NOWHERE = -10 * WORLD_SIZE
+"""Where an absent disc is drawn: outside every picture."""
+
+Plant = Callable[[Tracks, float, float, int], Tracks]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """True clips and all that it takes to film them again."""
+
+    truth: Tracks
+    worlds: Worlds
+    setting: Setting
+
+    @staticmethod
+    def of(scenario: str, numbers: Sequence[int], setting: Setting, seed: int = 0) -> "Scene":
+        """Clips of the scenario's `id` split, by their numbers."""
+        known, name = SCENARIOS[scenario], f"{scenario}/id/{seed}"
+        (worlds,) = sample(known.samplers, name, numbers, setting, known.ranges, "id", torch.device("cpu"))
+        shape = (len(numbers), setting.num_frames, 3, setting.height_px, setting.width_px)
+        truth = film(worlds, setting, torch.empty(shape, dtype=torch.uint8))
+        return Scene(truth, worlds, setting)
+
+    def film(self, tracks: Tracks) -> Frames:
+        """Pictures of the tracks in front of this scene's background and behind its screens.
+
+        Each disc is drawn alone and added, so that discs which a fault pushes into each other saturate where
+        they overlap. (Drawn together they would overflow: the renderer relies on discs that do not overlap.)
+        """
+        there = tracks.position.isfinite().all(dim=-1, keepdim=True)
+        position = torch.where(there, tracks.position.double(), NOWHERE)
+        present = tracks.present.any(dim=1)
+        objects = torch.arange(present.shape[1])
+
+        def drawn(shown: Bool[Tensor, "clip object"]) -> Int16[Tensor, "clip time 3 height width"]:
+            looks = (tracks.radius.double(), tracks.color.double(), shown)
+            surroundings = (self.worlds.screens, self.worlds.blocks, self.setting)
+            return render(position, *looks, *surroundings).to(torch.int16)
+
+        empty = drawn(torch.zeros_like(present))
+        picture = empty.clone()
+        for i in objects:
+            picture += drawn(present & (objects == i)) - empty
+        return picture.clamp(max=255).to(torch.uint8)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One kind of fault, and what should see it."""
+
+    name: str
+    unit: str
+    scenario: str
+    plant: Plant
+    sizes: tuple[float, ...]
+    metrics: tuple[str, ...]
+
+
+# --- what can be wrong -------------------------------------------------------------------------------------
+
+
+def other_speed(truth: Tracks, percent: float, dt_s: float, start: int) -> Tracks:
+    """Every disc goes its way faster by so much."""
+    last = truth.position[:, start - 1 : start]
+    return _horizon(truth, last + (1 + percent / 100) * (truth.position[:, start:] - last), start)
+
+
+def turned_outgoing(truth: Tracks, degrees: float, dt_s: float, start: int) -> Tracks:
+    """Both discs leave their contact in a direction turned by so much."""
+    angle = torch.deg2rad(torch.tensor(degrees, dtype=torch.float64))
+    turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()]).reshape(2, 2)
+    _, outgoing = _around_contact(truth, dt_s)
+    return _after_contact(truth, outgoing @ turn.T - outgoing, dt_s, start)
+
+
+def duller_contact(truth: Tracks, percent: float, dt_s: float, start: int) -> Tracks:
+    """The discs of a contact keep so much less of the speed with which they part; their momentum is kept."""
+    _, outgoing = _around_contact(truth, dt_s)
+    weight = torch.where(truth.contact_s.isfinite(), truth.mass.double(), 0.0)[..., None]
+    common = (weight * outgoing).sum(dim=1, keepdim=True) / weight.sum(dim=1, keepdim=True)
+    position = _place_at_contact(truth, dt_s)
+    line = (position[:, 1] - position[:, 0])[:, None]
+    line = line / line.norm(dim=-1, keepdim=True)
+    along = ((outgoing - common) * line).sum(dim=-1, keepdim=True) * line
+    return _after_contact(truth, -percent / 100 * along, dt_s, start)
+
+
+def late_contact(truth: Tracks, frames: float, dt_s: float, start: int) -> Tracks:
+    """The discs go on into each other for so many frames before they part as they should have."""
+    incoming, outgoing = _around_contact(truth, dt_s)
+    late_s = _since_contact(truth, dt_s).clamp(max=frames * dt_s)
+    return _horizon(truth, (truth.position + late_s * (incoming - outgoing)[:, None])[:, start:], start)
+
+
+def shifted_return(truth: Tracks, pixels_of_64: float, dt_s: float, start: int) -> Tracks:
+    """What was hidden comes back lower by so many pixels of a picture 64 wide."""
+    down = torch.tensor([0.0, pixels_of_64 * WORLD_SIZE / 64])
+    return _horizon(truth, truth.position[:, start:] + down * _hidden(truth, start), start)
+
+
+def late_return(truth: Tracks, frames: float, dt_s: float, start: int) -> Tracks:
+    """What was hidden comes back so many frames late."""
+    behind = frames * dt_s * truth.velocity[:, start:].nan_to_num()
+    return _horizon(truth, truth.position[:, start:] - behind * _hidden(truth, start), start)
+
+
+def never_back(truth: Tracks, percent: float, dt_s: float, start: int) -> Tracks:
+    """In so many of the clips in which something comes back it does not."""
+    hidden = truth.present & (truth.visible <= 0)
+    back = (hidden.cummax(dim=1).values & (truth.visible >= 1))[:, start:]
+    returns = back.any(dim=1)[:, None, :, None] & (_hidden(truth, start) > 0)
+    gone = _share_of(returns.flatten(1).any(dim=1), percent) & returns
+    return _horizon(truth, torch.where(gone, torch.nan, truth.position[:, start:]), start)
+
+
+def vanished(truth: Tracks, percent: float, dt_s: float, start: int) -> Tracks:
+    """In so many of the clips the first disc is not there."""
+    first = torch.arange(truth.present.shape[2])[:, None] == 0
+    gone = _share_of(truth.present[:, -1, 0], percent) & first
+    return _horizon(truth, torch.where(gone, torch.nan, truth.position[:, start:]), start)
+
+
+def phantom(truth: Tracks, percent: float, dt_s: float, start: int) -> Tracks:
+    """In so many of the clips a disc of another colour stands in a corner of the horizon."""
+    used = torch.cdist(truth.color.double(), PALETTE.double()).argmin(dim=-1)
+    free = torch.stack(
+        [PALETTE[[i for i in range(len(PALETTE)) if i not in row]][0] for row in used.tolist()]
+    )
+    corner = torch.full_like(truth.position[:, :, :1], 1.0)
+    corner[:, :start] = torch.nan
+    corner = torch.where(_share_of(truth.present[:, -1, 0], percent), corner, torch.nan)
+    extra = {
+        "position": corner,
+        "velocity": torch.zeros_like(corner),
+        "radius": torch.full_like(truth.radius[:, :1], 0.8),
+        "mass": torch.full_like(truth.mass[:, :1], 0.64),
+        "color": free[:, None].to(truth.color),
+        "present": corner.isfinite().all(dim=-1),
+        "visible": corner.isfinite().all(dim=-1).to(truth.visible),
+        "contact_s": torch.full_like(truth.contact_s[:, :1], torch.nan),
+    }
+    by_clip = ("radius", "mass", "color", "contact_s")
+    joined = {k: torch.cat([v, extra[k]], dim=1 if k in by_clip else 2) for k, v in vars(truth).items()}
+    return Tracks(**joined)
+
+
+FAULTS = (
+    Fault("speed", "%", "uniform", other_speed, (0.5, 1.0, 2.0, 5.0, 10.0, 20.0),
+          ("velocity_error", "motion_ratio", "determinism_spread", "momentum_drift", "energy_drift")),
+    Fault("outgoing direction", "degrees", "collision", turned_outgoing, (1.0, 2.0, 5.0, 10.0, 20.0, 40.0),
+          ("outgoing_velocity_error", "momentum_drift")),
+    Fault("speed of parting", "%", "collision", duller_contact, (2.0, 5.0, 10.0, 20.0, 40.0), ("restitution_error",)),
+    Fault("late contact", "frames", "collision", late_contact, (0.05, 0.1, 0.2, 0.4, 0.7, 1.0),
+          ("contact_time_error", "interpenetration")),
+    Fault("shifted return", "px of 64", "occlusion", shifted_return, (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0),
+          ("reappearance_error",)),
+    Fault("late return", "frames", "occlusion", late_return, (0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0),
+          ("reappearance_delay", "reappearance_error")),
+    Fault("never back", "% of clips", "occlusion", never_back, (2.0, 5.0, 10.0, 20.0, 50.0),
+          ("reappearance", "reappearance_error")),
+    Fault("vanished", "% of clips", "uniform", vanished, (2.0, 5.0, 10.0, 20.0, 50.0),
+          ("velocity_error", "momentum_drift", "energy_drift")),
+    Fault("phantom", "% of clips", "uniform", phantom, (2.0, 5.0, 10.0, 20.0, 50.0), ("phantom_objects",)),
+)  # fmt: skip
+"""Every metric of tracks stands under at least one of these."""
+
+
+# --- how it is made wrong ----------------------------------------------------------------------------------
+
+
+def _horizon(truth: Tracks, position: Float[Tensor, "clip horizon object 2"], start: int) -> Tracks:
+    """The tracks with other positions from `start` on."""
+    return replace(truth, position=torch.cat([truth.position[:, :start], position.to(truth.position)], dim=1))
+
+
+def _around_contact(
+    truth: Tracks, dt_s: float
+) -> tuple[Float[Tensor, "clip object 2"], Float[Tensor, "clip object 2"]]:
+    """Velocities in the frame before and the frame after each object's first contact; its first for none."""
+    frames = truth.velocity.shape[1]
+    after = (truth.contact_s / dt_s).nan_to_num(0.0).ceil().long().clamp(0, frames - 1)
+    velocity = truth.velocity.double().nan_to_num()
+
+    def at(frame: Tensor) -> Tensor:
+        index = frame[:, None, :, None].expand(-1, 1, -1, 2)
+        return velocity.gather(1, index)[:, 0]
+
+    return at((after - 1).clamp(min=0)), at(after)
+
+
+def _since_contact(truth: Tracks, dt_s: float) -> Float[Tensor, "clip time object 1"]:
+    """Seconds since each object's first contact; 0 before, and where there is none."""
+    times_s = torch.arange(truth.velocity.shape[1], dtype=torch.float64) * dt_s
+    since: Tensor = times_s[None, :, None] - truth.contact_s.double()[:, None]
+    return since.nan_to_num(0.0).clamp(min=0.0)[..., None]
+
+
+def _place_at_contact(truth: Tracks, dt_s: float) -> Float[Tensor, "clip object 2"]:
+    """Where each object is at its first contact."""
+    incoming, _ = _around_contact(truth, dt_s)
+    before = (truth.contact_s / dt_s).nan_to_num(0.0).ceil().long() - 1
+    before = before.clamp(0, truth.velocity.shape[1] - 1)
+    place = truth.position.double().gather(1, before[:, None, :, None].expand(-1, 1, -1, 2))[:, 0]
+    elapsed_s = truth.contact_s.double().nan_to_num(0.0) - before * dt_s
+    return place + elapsed_s[..., None] * incoming
+
+
+def _after_contact(truth: Tracks, change: Float[Tensor, "clip object 2"], dt_s: float, start: int) -> Tracks:
+    """The tracks with velocities changed by so much from the contact on."""
+    moved = truth.position + _since_contact(truth, dt_s) * change[:, None]
+    return _horizon(truth, moved[:, start:], start)
+
+
+def _hidden(truth: Tracks, start: int) -> Float[Tensor, "clip 1 object 1"]:
+    """1 for what is hidden in some frame from the last of the context on."""
+    hidden = truth.present[:, start - 1 :] & (truth.visible[:, start - 1 :] <= 0)
+    return hidden.any(dim=1)[:, None, :, None].double()
+
+
+def _share_of(clips: Bool[Tensor, " clip"], percent: float) -> Bool[Tensor, "clip 1 1 1"]:
+    """The first so many of these clips: a larger share holds each smaller one."""
+    rank = clips.long().cumsum(dim=0) - 1
+    return (clips & (rank < percent / 100 * clips.sum()))[:, None, None, None]

@@ -1,0 +1,76 @@
+"""What the report shows: rollouts as videos, quads as film strips with the surprise beneath."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vidworld.core.clip import Clips
+from vidworld.core.media import filmstrip, write_mp4, write_png
+from vidworld.core.records import prepare_folder, writing
+from vidworld.evaluation.bench import Bench
+from vidworld.evaluation.surprises import Matrix
+from vidworld.models.world_model import World
+from vidworld.simulation.quadruplets import Quads
+
+SCALE = 2
+"""Screen pixels a pixel of a film strip; videos are enlarged by the page."""
+
+
+def save_rollouts(
+    bench: Bench, worlds: Sequence[World], clips: Clips, task: str, folder: Path
+) -> list[dict[str, Any]]:
+    """What media.json says of these clips' rollouts, after writing a video of each world's."""
+    prepare_folder(folder / "media")
+    seen = bench.encode(clips)
+    context = clips.frames[:, : bench.context_frames]
+    futures = {"truth": clips.frames[:, bench.context_frames :]}
+    futures |= {world.name: bench.future_frames(world, seen) for world in worlds}
+    futures["reconstruction"] = bench.decode_future(seen, seen.tokens[:, bench.context_length :])
+    entries = []
+    for i, identity in enumerate(clips.identity):
+        videos = {}
+        for name, future in futures.items():
+            file = f"media/{_file_name(identity)}_{name}.mp4"
+            with writing(folder / file):
+                write_mp4(folder / file, torch.cat((context[i], future[i])), clips.fps, scale=SCALE)
+            videos[name] = file
+        entry = {"task": task, "identity": identity, "context_frames": bench.context_frames}
+        entries.append(entry | {"fps": clips.fps, "videos": videos})
+    return entries
+
+
+def save_quads(
+    bench: Bench, quads: Quads, surprises: Mapping[str, Matrix], folder: Path
+) -> list[dict[str, Any]]:
+    """What media.json says of these quads: film strips of A and of B then A, and the surprise at A's future."""
+    prepare_folder(folder / "media")
+    entries = []
+    for i, identity in enumerate(quads.identity):
+        name = _file_name(identity)
+        strips = {}
+        for kind, clips in (("possible", quads.a), ("impossible", quads.b_then_a)):
+            strips[kind] = f"media/{name}_{kind}.png"
+            with writing(folder / strips[kind]):
+                write_png(folder / strips[kind], filmstrip(clips.frames[i]), scale=SCALE)
+        curves = {
+            world: {"possible": matrix[i, 0, 0].tolist(), "impossible": matrix[i, 1, 0].tolist()}
+            for world, matrix in surprises.items()
+        }
+        entries.append(
+            {
+                "law": quads.law,
+                "identity": identity,
+                "frames": strips,
+                "frames_per_chunk": bench.tokenizer.patch_size[0],
+                "chunk_start": bench.context_length,
+                "surprise": curves,
+            }
+        )
+    return entries
+
+
+def _file_name(identity: str) -> str:
+    """The identity as the name of a file."""
+    return "".join(character if character.isalnum() or character in "-." else "_" for character in identity)

@@ -1,0 +1,139 @@
+"""What is wrong with a model that is to be measured: every promise of the protocol, tried on a few small clips."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from vidworld.core.clip import Clips
+from vidworld.core.errors import UserError
+from vidworld.models.external.protocol import AdaptedWorld
+from vidworld.models.tokenizers.frames import FrameTokenizer
+from vidworld.models.world_model import Encoded
+from vidworld.simulation.quadruplets import quads
+from vidworld.simulation.stage import Setting
+
+SEEDS = (11, 12)
+NEAR = 1e-3
+"""Relative difference up to which surprise may depend on what else is in the batch: rounding."""
+
+
+def faults(world: AdaptedWorld, setting: Setting, context_frames: int) -> Iterator[str]:
+    """A line for each promise that is broken, and none where all are kept."""
+    made = quads("momentum", "id", 0, range(2), splice_frame=context_frames, **vars(setting))
+    a, b = made.a, made.b
+    other_future = replace(
+        a, frames=torch.cat((a.frames[:, :context_frames], b.frames[:, context_frames:]), dim=1)
+    )
+    if world.predicts:
+        yield from _of_predict(world, a, other_future, context_frames)
+    if world.is_surprised:
+        yield from _of_surprise(world, a, other_future, context_frames)
+
+
+def notes(world: AdaptedWorld, setting: Setting, context_frames: int) -> Iterator[str]:
+    """What is no fault, and good to know."""
+    if not world.predicts:
+        yield "it has no predict: it is measured by surprise alone"
+    if not world.is_surprised:
+        yield "it has no surprise: it is measured by rollouts alone"
+        return
+    made = quads("momentum", "id", 0, range(2), splice_frame=context_frames, **vars(setting))
+    same, other = (
+        world.surprise(_seen(world, clips), _chunks(world, context_frames), SEEDS)
+        for clips in (made.a, made.b_then_a)
+    )
+    if torch.equal(same, other):
+        yield "its surprise is the same after another past: laws will read 0.50"
+
+
+def _of_predict(world: AdaptedWorld, clips: Clips, other_future: Clips, context_frames: int) -> Iterator[str]:
+    num_frames = clips.frames.shape[1] - context_frames
+
+    def predicted(of: Clips, seeds: Sequence[int]) -> Tensor:
+        context = replace(of, frames=of.frames[:, :context_frames], tracks=None)
+        return world.rollout(
+            Encoded(context, world.tokenizer.encode(context.frames)),
+            num_frames // world.tokenizer.patch_size[0],
+            1,
+            seeds,
+        ).tokens
+
+    first, fault = _tried("predict", lambda: predicted(clips, SEEDS))
+    if first is None:
+        yield fault
+        return
+    again = predicted(clips, SEEDS)
+    if (
+        world.is_surprised
+    ):  # a model that keeps what it was shown there knows the future of a clip of this name
+        _tried(
+            "surprise",
+            lambda: world.surprise(_seen(world, other_future), _chunks(world, context_frames), SEEDS),
+        )
+    if not torch.equal(first, again):
+        yield "predict: the same context and seeds gave other frames the second time; draw from generators of the seeds"
+    elif not torch.equal(first, predicted(other_future, SEEDS)):
+        yield "predict: other frames after the context changed the prediction: it sees the future"
+    one = predicted(clips.at(slice(0, 1)), SEEDS[:1])
+    if (one - first[:1]).abs().max() > 2 * 2 / 255:
+        yield "predict: a clip alone is continued otherwise than beside another; each clip has a seed of its own"
+
+
+def _of_surprise(
+    world: AdaptedWorld, clips: Clips, other_future: Clips, context_frames: int
+) -> Iterator[str]:
+    def surprise(of: Clips, seeds: Sequence[int]) -> Tensor:
+        return world.surprise(_seen(world, of), _chunks(world, context_frames), seeds)
+
+    first, fault = _tried("surprise", lambda: surprise(clips, SEEDS))
+    if first is None:
+        yield fault
+        return
+    if not torch.equal(first, surprise(clips, SEEDS)):
+        yield "surprise: the same clips and seeds gave other numbers the second time; draw from generators of the seeds"
+    if torch.equal(first, surprise(other_future, SEEDS)):
+        yield "surprise: other frames after the context changed nothing: it does not look at what came"
+    one = surprise(clips.at(slice(0, 1)), SEEDS[:1])
+    if (one - first[:1]).abs().max() > NEAR * first.abs().max().clamp_min(1e-12):
+        yield "surprise: a clip alone has another surprise than beside another; each clip has a seed of its own"
+    twice = Clips(
+        clips.frames[:1].repeat(2, 1, 1, 1, 1), clips.fps, (clips.identity[0], f"{clips.identity[0]}/again")
+    )
+    equal = surprise(twice, (SEEDS[0], SEEDS[0]))
+    if (equal[0] - equal[1]).abs().max() > NEAR * equal.abs().max().clamp_min(1e-12):
+        yield "surprise: one clip twice with one seed has two surprises; clips of equal seed share what is random"
+
+
+def _tried(method: str, call: Callable[[], Tensor]) -> tuple[Tensor | None, str]:
+    """What the call gave, or the line that says why it gave nothing."""
+    try:
+        return call(), ""
+    except UserError as error:
+        return None, str(error)
+    except Exception as error:  # whatever somebody else's code raises
+        return None, f"{method}: failed with {type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+
+
+def _seen(world: AdaptedWorld, clips: Clips) -> Encoded:
+    bare = replace(clips, tracks=None)
+    return Encoded(bare, world.tokenizer.encode(bare.frames))
+
+
+def _chunks(world: AdaptedWorld, context_frames: int) -> int:
+    return context_frames // world.tokenizer.patch_size[0]
+
+
+def tokenizer_for(setting: Setting, context_frames: int) -> FrameTokenizer:
+    """Chunks of as many frames as divide context and clip.
+
+    Raises:
+        UserError: the context leaves nothing to predict.
+    """
+    if not 0 < context_frames < setting.num_frames:
+        raise UserError(
+            f"--context-frames {context_frames}: must lie between 0 and --num-frames {setting.num_frames}"
+        )
+    frames = next(n for n in (4, 2, 1) if context_frames % n == setting.num_frames % n == 0)
+    return FrameTokenizer(frames, setting.height_px, setting.width_px)

@@ -1,0 +1,53 @@
+"""`vidworld check-world`: whether a model keeps the protocol, and which of its promises it breaks."""
+
+import argparse
+
+import torch
+
+from vidworld.core.errors import UserError
+from vidworld.models.external.check import faults, notes, tokenizer_for
+from vidworld.models.external.registry import adapted_worlds
+from vidworld.models.external.videos import Videos
+from vidworld.simulation.stage import Setting
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares what the command takes."""
+    usual = Setting()
+    add = parser.add_argument
+    what = "vjepa2:FOLDER, diffusers:FOLDER, videos:FOLDER or python:module.ClassName"
+    add("world", metavar="KIND:PATH", help=what)
+    add("--height", type=int, default=usual.height_px, metavar="PIXELS", help="(default: %(default)s)")
+    add("--width", type=int, default=usual.width_px, metavar="PIXELS", help="(default: %(default)s)")
+    add("--num-frames", type=int, default=usual.num_frames, help="of a clip (default: %(default)s)")
+    add("--context-frames", type=int, default=8, help="of them shown (default: %(default)s)")
+    add("--steps", type=int, default=2, help="of a diffusion model's sampler (default: %(default)s)")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Says what the model offers.
+
+    Raises:
+        UserError: a line for each fault.
+    """
+    setting = Setting(arguments.num_frames, 10.0, arguments.height, arguments.width)
+    tokenizer = tokenizer_for(setting, arguments.context_frames)
+    (world,) = adapted_worlds([arguments.world], tokenizer, torch.device("cpu"), arguments.steps)
+    if isinstance(world.model, Videos):
+        count = len(list(world.model.folder.glob("*.mp4")))
+        print(
+            f"{world.name}: a folder of {count} clips, measured by rollouts alone; "
+            "eval/score_worlds.py names those that are missing"
+        )
+        return
+    found = list(faults(world, setting, arguments.context_frames))
+    if found:
+        raise UserError(
+            "\n".join(line if line.startswith(world.name) else f"{world.name}: {line}" for line in found)
+        )
+    for line in notes(world, setting, arguments.context_frames):
+        print(f"{world.name}: {line}")
+    offered = " and ".join(
+        name for name, has in (("predict", world.predicts), ("surprise", world.is_surprised)) if has
+    )
+    print(f"{world.name}: keeps the protocol with {offered}")

@@ -1,0 +1,159 @@
+"""What somebody else's model has to offer, and how that becomes a world of the bench.
+
+It sees and gives frames: no token, no chunk, no true track, nothing of ours. It may offer either method or both. What
+it predicts is encoded with the bench's tokenizer like a baseline's frames, so that it passes through the read-outs of
+all worlds.
+"""
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from einops import rearrange
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from vidworld.core.clip import Clips
+from vidworld.core.errors import UserError
+from vidworld.models.tokenizers.tokenizer import Tokenizer
+from vidworld.models.world_model import Encoded, Rollout, tokens_of_future
+
+
+@runtime_checkable
+class Predicting(Protocol):
+    """A model that continues clips."""
+
+    def predict(
+        self, context: Clips, num_frames: int, seeds: Sequence[int]
+    ) -> UInt8[Tensor, "clip num_frames 3 height width"]:
+        """The frames after the context's, of the same size. Each clip has a seed of its own for what is random."""
+        ...
+
+
+@runtime_checkable
+class Surprised(Protocol):
+    """A model that says how badly it predicted what came."""
+
+    def surprise(
+        self, clips: Clips, context_frames: int, seeds: Sequence[int]
+    ) -> Float[Tensor, "clip future"]:
+        """One number for every frame from `context_frames` on, given the true frames before it; higher is worse.
+
+        Clips of equal seed share what is random: then their numbers can be compared.
+        """
+        ...
+
+
+METHODS = {
+    "predict": ("context", "num_frames", "seeds"),
+    "surprise": ("clips", "context_frames", "seeds"),
+}
+"""What each is called with, in this order."""
+
+
+class AdaptedWorld:
+    """A model of frames as a world of the bench."""
+
+    def __init__(self, name: str, model: Any, tokenizer: Tokenizer) -> None:
+        """
+        Raises:
+            UserError: the model offers neither method, or one that cannot be called with what it is given.
+        """
+        self.name, self.model, self.tokenizer = name, model, tokenizer
+        self.predicts, self.is_surprised = (callable(getattr(model, method, None)) for method in METHODS)
+        if not self.predicts and not self.is_surprised:
+            neither = " nor ".join(f"{method}({', '.join(takes)})" for method, takes in METHODS.items())
+            raise UserError(f"{name}: {type(model).__name__} has neither {neither}")
+        for method, arguments in METHODS.items():
+            if callable(own := getattr(model, method, None)) and not _takes(own, len(arguments)):
+                raise UserError(f"{name}: {method} must take ({', '.join(arguments)})")
+
+    def check_clips(self, identities: Sequence[str]) -> None:
+        """Nothing, where the model can continue all of these clips.
+
+        Raises:
+            UserError: it cannot, as it says itself (a folder of videos lacks some).
+        """
+        if callable(check := getattr(self.model, "check_clips", None)):
+            check(identities)
+
+    @torch.no_grad()
+    def rollout(
+        self,
+        context: Encoded,
+        horizon: int,
+        samples: int,
+        seeds: Sequence[int],
+        actions: Tensor | None = None,
+    ) -> Rollout:
+        """The model's frames as tokens; a model with `samples = 1` of its own gives one sample, however many are asked.
+
+        Raises:
+            UserError: what the model gave are not frames of the shape that was asked for.
+        """
+        count = min(samples, getattr(self.model, "samples", samples))
+        num_frames = horizon * self.tokenizer.patch_size[0]
+        # A copy: a slice of the whole clip's frames would still lead to those after it.
+        shown = replace(context.clips, frames=context.clips.frames.clone(), tracks=None)
+        tokens = []
+        for sample in range(count):
+            frames = self.model.predict(shown, num_frames, [seed + sample for seed in seeds])
+            self._check_frames(frames, context.clips, num_frames)
+            tokens.append(tokens_of_future(self.tokenizer, context, frames))
+        stacked = torch.stack(tokens, dim=1)
+        return Rollout(stacked, stacked)
+
+    @torch.no_grad()
+    def surprise(
+        self, seen: Encoded, context_length: int, seeds: Sequence[int]
+    ) -> Float[Tensor, "clip chunk"]:
+        """The mean over each chunk's frames.
+
+        Raises:
+            UserError: what the model gave is not one finite number for each clip and frame.
+        """
+        per_chunk = self.tokenizer.patch_size[0]
+        context_frames = context_length * per_chunk
+        surprise = self.model.surprise(replace(seen.clips, tracks=None), context_frames, seeds)
+        clips, future = len(seen.clips), seen.clips.frames.shape[1] - context_frames
+        self._check_surprise(surprise, clips, future)
+        by_chunk: Tensor = rearrange(surprise.float().cpu(), "b (t p) -> b t p", p=per_chunk).mean(dim=-1)
+        return by_chunk
+
+    def _check_frames(self, frames: object, context: Clips, num_frames: int) -> None:
+        wanted = (len(context), num_frames, *context.frames.shape[2:])
+        if not isinstance(frames, Tensor) or frames.dtype != torch.uint8 or frames.shape != wanted:
+            raise UserError(
+                f"{self.name}: predict gave {_said(frames)}, where a uint8 tensor of shape {wanted} is needed "
+                "(clip, frame, colour, row, column)"
+            )
+
+    def _check_surprise(self, surprise: object, clips: int, future: int) -> None:
+        wanted = (clips, future)
+        if not isinstance(surprise, Tensor) or not surprise.is_floating_point() or surprise.shape != wanted:
+            raise UserError(
+                f"{self.name}: surprise gave {_said(surprise)}, where a floating-point tensor of shape {wanted} is "
+                "needed (clip, frame after the context)"
+            )
+        if not bool(surprise.isfinite().all()):
+            raise UserError(f"{self.name}: surprise gave values that are not finite")
+
+
+def _takes(method: Callable[..., object], count: int) -> bool:
+    """Whether it can be called with so many arguments."""
+    try:
+        inspect.signature(method).bind(*range(count))
+    except TypeError:
+        return False
+    except ValueError:  # of something compiled nothing is known
+        return True
+    return True
+
+
+def _said(value: object) -> str:
+    """What a value is, in words."""
+    if isinstance(value, Tensor):
+        return f"a {str(value.dtype).removeprefix('torch.')} tensor of shape {tuple(value.shape)}"
+    return f"a {type(value).__name__}"

@@ -1,0 +1,276 @@
+"""How each video transformer of diffusers is asked: a clean past, a noisy future, one noise level.
+
+Each follows its own pipeline, and differs in how it is told what is clean:
+
+LTX           times by token, 0 for the past (LTXConditionPipeline)
+Wan           times by token where the pipeline has `expand_timesteps` (2.2 5B); a mask and the past's latents as
+              further channels where it has them (image-to-video); else replacement
+CogVideoX     the first latent as further channels where it has them (image-to-video), and replacement
+Cosmos        a mask as a further channel where it has one (video-to-world), with times by frame from Cosmos 2 on; else
+              replacement
+
+Replacement: the past stands in the sequence with as much noise as the future (arXiv 2204.03458, section 3.1). A model
+that was trained on text alone can be given a past in no other way without training it.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor
+
+from vidworld.core.errors import UserError
+from vidworld.models.external.levels import Level, Levels
+from vidworld.models.tokenizers.video_vae import Latents, Ratio
+
+Past = Float[Tensor, "clip latent past h w"]
+Future = Float[Tensor, "clip latent future h w"]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a pipeline's folder holds, as far as asking its transformer needs it."""
+
+    folder: Path
+    transformer: Any
+    pipeline: dict[str, Any]
+    """The content of model_index.json; empty where there is none."""
+    ratio: Ratio
+    """Of the autoencoder."""
+    levels: Levels
+    prompt: Tensor
+    """Embeddings of the empty prompt, (1, word, width)."""
+    prompt_mask: Tensor
+    """Which of them are words, (1, word)."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """Latents (clip, latent, t, h, w) of a clean past and a noisy future."""
+
+    past: Past
+    past_noise: Past
+    """What the past is mixed with where it has to be as noisy as the future."""
+    future: Future
+    """Noisy, not yet scaled."""
+    level: Level
+    fps: float
+
+    @property
+    def replaced(self) -> Latents:
+        """Past and future equally noisy, scaled as the network wants them."""
+        past = self.level.noisy(self.past, self.past_noise)
+        return torch.cat((past, self.future), dim=2) * self.level.scale
+
+    def clean(self, past_scale: float = 1.0) -> Latents:
+        """The clean past and the noisy future."""
+        return torch.cat((self.past * past_scale, self.future * self.level.scale), dim=2)
+
+    def times(self, past: float, future: float) -> Tensor:
+        """A time for each latent frame, (clip, t)."""
+        b, t, k = len(self.past), self.past.shape[2] + self.future.shape[2], self.past.shape[2]
+        times = self.future.new_full((b, t), future)
+        times[:, :k] = past
+        return times
+
+    @property
+    def time(self) -> Tensor:
+        """One time for each clip."""
+        return self.future.new_full((len(self.past),), self.level.timestep)
+
+    def known(self) -> Tensor:
+        """1 for the past and 0 for the future, (clip, 1, t, h, w)."""
+        return torch.cat((torch.ones_like(self.past[:, :1]), torch.zeros_like(self.future[:, :1])), dim=2)
+
+
+Asked = Callable[[Parts, Question], Tensor]
+"""The network's answer about all latents, past and future."""
+
+
+def ask_ltx(parts: Parts, question: Question) -> Tensor:
+    """LTXVideoTransformer3DModel: tokens of packed patches, with places in seconds and pixels."""
+    config, x = parts.transformer.config, question.clean()
+    p, q = config.patch_size_t, config.patch_size
+    _, _, t, h, w = x.shape
+    grid = (t // p, h // q, w // q)
+    tokens = rearrange(x, "b c (t p) (h q) (w r) -> b (t h w) (c p q r)", p=p, q=q, r=q)
+    times = question.times(0.0, question.level.timestep)[:, ::p].repeat_interleave(grid[1] * grid[2], dim=1)
+    places = torch.stack(torch.meshgrid(*(torch.arange(n) for n in grid), indexing="ij")).flatten(1).float()
+    places = (
+        places
+        * torch.tensor([p * parts.ratio.frames, q * parts.ratio.rows, q * parts.ratio.columns])[:, None]
+    )
+    if parts.pipeline.get("_class_name") == "LTXConditionPipeline":  # its first latent is one frame long
+        places[0] = (places[0] + 1 - parts.ratio.frames).clamp_min(0)
+    places[0] /= question.fps
+    answer = parts.transformer(
+        hidden_states=tokens.to(parts.transformer.dtype),
+        encoder_hidden_states=parts.prompt.expand(len(x), -1, -1),
+        timestep=times,
+        encoder_attention_mask=parts.prompt_mask.expand(len(x), -1),
+        video_coords=places.to(x.device).expand(len(x), -1, -1),
+        return_dict=False,
+    )[0]
+    latents: Tensor = rearrange(
+        answer,
+        "b (t h w) (c p q r) -> b c (t p) (h q) (w r)",
+        t=grid[0], h=grid[1], w=grid[2], p=p, q=q, r=q,
+    )  # fmt: skip
+    return latents
+
+
+def ask_wan(parts: Parts, question: Question) -> Tensor:
+    """WanTransformer3DModel: text-to-video, image-to-video by channels, or times by token."""
+    config = parts.transformer.config
+    channels = question.past.shape[1]
+    if config.image_dim is not None or "transformer_2" in _named(parts.pipeline):
+        raise UserError(
+            f"{parts.folder}: a Wan model with an image encoder or with two transformers is not supported; "
+            "Wan text-to-video, Wan 2.2 5B and image-to-video without an image encoder are"
+        )
+    times = question.time
+    if parts.pipeline.get("expand_timesteps"):
+        x = question.clean()
+        cells = (x.shape[3] // config.patch_size[1]) * (x.shape[4] // config.patch_size[2])
+        times = question.times(0.0, question.level.timestep).repeat_interleave(cells, dim=1)
+    elif config.in_channels == channels:
+        x = question.replaced
+    elif config.in_channels == 2 * channels + parts.ratio.frames:
+        known = question.known()
+        past = torch.cat((question.past, torch.zeros_like(question.future)), dim=2)
+        x = torch.cat((question.replaced, known.expand(-1, parts.ratio.frames, -1, -1, -1), past), dim=1)
+    else:
+        raise UserError(
+            f"{parts.folder}: a Wan transformer of {config.in_channels} input channels is not known here"
+        )
+    answer: Tensor = parts.transformer(
+        hidden_states=x.to(parts.transformer.dtype),
+        timestep=times,
+        encoder_hidden_states=parts.prompt.expand(len(x), -1, -1),
+        return_dict=False,
+    )[0]
+    return answer
+
+
+def ask_cogvideox(parts: Parts, question: Question) -> Tensor:
+    """CogVideoXTransformer3DModel: time before channels; version 1.5 takes pairs of latents."""
+    from diffusers import CogVideoXPipeline
+
+    config, x = parts.transformer.config, question.replaced
+    if config.in_channels == 2 * x.shape[1]:
+        first = torch.cat((question.past[:, :, :1], torch.zeros_like(x[:, :, 1:])), dim=2)
+        x = torch.cat((x, first), dim=1)
+    elif config.in_channels != x.shape[1]:
+        raise UserError(
+            f"{parts.folder}: a CogVideoX transformer of {config.in_channels} input channels is not known"
+        )
+    x = x.transpose(1, 2)
+    padding = -x.shape[1] % (config.patch_size_t or 1)
+    x = torch.cat((x[:, :1].expand(-1, padding, -1, -1, -1), x), dim=1)
+    rotary = None
+    if config.use_rotary_positional_embeddings:
+        of_pipeline = SimpleNamespace(
+            transformer=parts.transformer, vae_scale_factor_spatial=parts.ratio.rows
+        )
+        size = (x.shape[3] * parts.ratio.rows, x.shape[4] * parts.ratio.columns)
+        rotary = CogVideoXPipeline._prepare_rotary_positional_embeddings(
+            of_pipeline, *size, x.shape[1], x.device
+        )
+    answer = parts.transformer(
+        hidden_states=x.to(parts.transformer.dtype),
+        encoder_hidden_states=parts.prompt.expand(len(x), -1, -1),
+        timestep=question.time.long(),
+        ofs=None if config.ofs_embed_dim is None else x.new_full((1,), 2.0),
+        image_rotary_emb=rotary,
+        return_dict=False,
+    )[0]
+    return answer[:, padding:].transpose(1, 2)  # type: ignore[no-any-return]
+
+
+def ask_cosmos(parts: Parts, question: Question) -> Tensor:
+    """CosmosTransformer3DModel: Cosmos 1 (EDM), 2 and 2.5 (flow)."""
+    config, channels = parts.transformer.config, question.past.shape[1]
+    b, _, t, _, _ = question.known().shape
+    times = question.time
+    if config.in_channels == channels:
+        x = question.replaced
+    elif config.in_channels == channels + 1:
+        if (
+            parts.levels.form == "edm"
+        ):  # as it is at hardly any noise, where EDM divides by the data's deviation
+            x = question.clean(1 / parts.levels.latent_scale)
+        else:
+            x = question.clean()
+            # Cosmos 2 tells the past's frames a time of 1e-4, Cosmos 2.5 (the one with projected text) of 0.1
+            past = 0.1 if config.use_crossattn_projection else 1e-4
+            times = question.times(past, question.level.timestep).view(b, 1, t, 1, 1)
+        x = torch.cat((x, question.known()), dim=1)
+    else:
+        raise UserError(
+            f"{parts.folder}: a Cosmos transformer of {config.in_channels} input channels is not known"
+        )
+    # The last channel, where there is one, is 1 in a border that only fills the picture up: there is none here.
+    # Given as channels, the forward need not make it (which takes torchvision).
+    missing = parts.transformer.patch_embed.proj.in_features // math.prod(config.patch_size) - x.shape[1]
+    parts.transformer.register_to_config(concat_padding_mask=False)
+    x = torch.cat((x, x.new_zeros(b, missing, *x.shape[2:])), dim=1)
+    answer: Tensor = parts.transformer(
+        hidden_states=x.to(parts.transformer.dtype),
+        timestep=times,
+        encoder_hidden_states=parts.prompt.expand(b, -1, -1),
+        fps=None if config.use_crossattn_projection else question.fps,
+        return_dict=False,
+    )[0]
+    return answer
+
+
+@dataclass(frozen=True)
+class Family:
+    """What one kind of transformer needs beside its weights."""
+
+    ask: Asked
+    words: int
+    """Length of its prompts."""
+    text_width: Callable[[Any], int]
+    """Of its prompts' embeddings, from its config."""
+    pads_with_zeros: bool
+    """Whether the embeddings after the prompt's end are zeroed."""
+    patch: Callable[[Any], tuple[int, int]]
+    """Latent frames and rows (columns) of a patch, from its config."""
+    unit_time: Callable[[Any], bool] = lambda config: False
+    """Whether it is told times in [0, 1]."""
+
+
+FAMILIES: dict[str, Family] = {
+    "LTXVideoTransformer3DModel": Family(
+        ask_ltx, 128, lambda c: c.caption_channels, False, lambda c: (c.patch_size_t, c.patch_size)
+    ),
+    "WanTransformer3DModel": Family(
+        ask_wan, 512, lambda c: c.text_dim, True, lambda c: (c.patch_size[0], c.patch_size[1])
+    ),
+    "CogVideoXTransformer3DModel": Family(
+        ask_cogvideox, 226, lambda c: c.text_embed_dim, False, lambda c: (1, c.patch_size)
+    ),
+    "CosmosTransformer3DModel": Family(
+        ask_cosmos,
+        512,
+        lambda c: c.crossattn_proj_in_channels if c.use_crossattn_projection else c.text_embed_dim,
+        True,
+        lambda c: (c.patch_size[0], c.patch_size[1]),
+        lambda c: True,
+    ),
+}
+"""By the class that transformer/config.json names."""
+
+
+def _named(pipeline: dict[str, Any]) -> list[str]:
+    """The components that a model_index.json really has (a list of nulls stands for none)."""
+    return [
+        name for name, value in pipeline.items() if isinstance(value, list) and value and value[0] is not None
+    ]

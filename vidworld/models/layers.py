@@ -1,0 +1,182 @@
+"""What both transformers are made of: rotary positions, chunk-causal attention, one block.
+
+A stream is (clip, t, cell, width): the cells of a chunk attend to each other and, chunk-causally, to those of
+earlier chunks. Attention runs chunk by chunk over slices, so it needs no mask, spends nothing on what it may not
+see, and takes a memory of earlier chunks in the same way as it takes the chunks of its own input.
+"""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from diffusers.models.attention_dispatch import AttentionBackendName, dispatch_attention_fn
+from diffusers.models.modeling_utils import ModelMixin
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vidworld.core.shapes import Stream
+
+
+class Memory(NamedTuple):
+    """Keys and values of the chunks that a block has seen, so that they need not be computed again."""
+
+    keys: Float[Tensor, "clip head seen head_width"]
+    values: Float[Tensor, "clip head seen head_width"]
+
+    def first(self, places: int) -> "Memory":
+        """What is remembered of the first so many places."""
+        return Memory(self.keys[:, :, :places], self.values[:, :, :places])
+
+    def repeated(self, count: int) -> "Memory":
+        """The memory for a batch in which all clips come `count` times."""
+        return Memory(self.keys.repeat(count, 1, 1, 1), self.values.repeat(count, 1, 1, 1))
+
+
+class Rotary(NamedTuple):
+    """Cosines and sines of the positions of a stretch of the latent grid."""
+
+    cos: Float[Tensor, "place pair"]
+    sin: Float[Tensor, "place pair"]
+
+    @staticmethod
+    def of(first_chunk: int, grid: tuple[int, int, int], head_width: int, like: Tensor) -> "Rotary":
+        """Positions of chunks `first_chunk` onwards: a quarter of the head for time, the rest for height and width.
+
+        Source: RoFormer (arXiv 2104.09864), one band of frequencies an axis. The base is 100 and not 10,000, as the
+        axes are tens of cells long.
+        """
+        t, h, w = grid
+        pairs = head_width // 2
+        bands = (pairs - 2 * (3 * pairs // 8), 3 * pairs // 8, 3 * pairs // 8)
+        places = torch.meshgrid(
+            torch.arange(first_chunk, first_chunk + t), torch.arange(h), torch.arange(w), indexing="ij"
+        )
+        angles = [
+            place.reshape(-1, 1) * 100.0 ** (-torch.arange(band) / band)
+            for place, band in zip(places, bands, strict=True)
+        ]
+        angle = torch.cat(angles, dim=1)  # (place, pairs)
+        return Rotary(angle.cos().to(like), angle.sin().to(like))
+
+    def turn(
+        self, x: Float[Tensor, "clip head place head_width"]
+    ) -> Float[Tensor, "clip head place head_width"]:
+        """Each head vector turned by its place."""
+        first, second = x.chunk(2, dim=-1)
+        turned = (
+            torch.addcmul(first * self.cos, second, -self.sin),
+            torch.addcmul(second * self.cos, first, self.sin),
+        )
+        return torch.cat(turned, dim=-1)
+
+
+def norm(x: Tensor) -> Tensor:
+    """Layer norm without parameters, in the precision of `x` (autocast would return float32 and copy)."""
+    kind = x.device.type
+    with torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext():
+        return F.layer_norm(x, x.shape[-1:])
+
+
+def attend(
+    queries: Float[Tensor, "clip head place head_width"],
+    keys: Float[Tensor, "clip head seen head_width"],
+    values: Float[Tensor, "clip head seen head_width"],
+    backend: str,
+) -> Float[Tensor, "clip head place head_width"]:
+    """Softmax attention of every query to every key.
+
+    On a CPU as plain matrix products: there torch's fused kernel is slower in bf16 than in float32 (DECISIONS.md).
+    Elsewhere through diffusers' dispatcher, so `backend` may name any that it knows: native, xformers, flash, ...
+    """
+    if queries.device.type == "cpu":
+        scores = (queries * queries.shape[-1] ** -0.5) @ keys.transpose(-1, -2)
+        weights: Tensor = scores.softmax(dim=-1, dtype=scores.dtype)
+        return weights @ values
+    q, k, v = (x.transpose(1, 2) for x in (queries, keys, values))  # the dispatcher has heads last but one
+    attended: Tensor = dispatch_attention_fn(q, k, v, backend=AttentionBackendName(backend))
+    return attended.transpose(1, 2)
+
+
+class Attention(nn.Module):
+    """Self-attention over a stream, with normalised queries and keys (Source: ViT-22B, arXiv 2302.05442).
+
+    The chunks of a stream follow those of its memory, and see them.
+    """
+
+    def __init__(self, width: int, heads: int, backend: str) -> None:
+        super().__init__()
+        self.heads, self.backend = heads, backend
+        self.to_qkv = nn.Linear(width, 3 * width, bias=False)
+        self.to_out = nn.Linear(width, width)
+
+    def forward(self, x: Stream, rotary: Rotary | None, memory: Memory | None) -> tuple[Stream, Memory]:
+        b, t, cells, width = x.shape
+        q, k, v = (
+            part.view(b, t * cells, self.heads, -1).transpose(1, 2)
+            for part in self.to_qkv(x).chunk(3, dim=-1)
+        )  # (b, head, n, width)
+        q, k = norm(q), norm(k)
+        if rotary is not None:
+            q, k = rotary.turn(q), rotary.turn(k)
+        seen = 0 if memory is None else memory.keys.shape[2]
+        if memory is not None:
+            k, v = torch.cat((memory.keys, k), dim=2), torch.cat((memory.values, v), dim=2)
+        chunks = []
+        for number, of_chunk in enumerate(q.split(cells, dim=2)):
+            until = seen + (number + 1) * cells
+            chunks.append(attend(of_chunk, k[:, :, :until], v[:, :, :until], self.backend))
+        y = torch.cat(chunks, dim=2)
+        return self.to_out(y.transpose(1, 2).reshape(b, t, cells, width)), Memory(k, v)
+
+
+class Block(nn.Module):
+    """Attention and a two-layer network, each on a normalised stream, each added to it.
+
+    `modulation` holds shift, scale and gate for both (adaptive norm; Source: DiT, arXiv 2212.09748); without it the
+    block is a plain pre-norm transformer block.
+    """
+
+    def __init__(self, width: int, heads: int, backend: str, mlp_ratio: float = 4.0) -> None:
+        super().__init__()
+        hidden = int(width * mlp_ratio)
+        self.attention = Attention(width, heads, backend)
+        self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.SiLU(), nn.Linear(hidden, width))
+
+    def forward(
+        self,
+        x: Stream,
+        rotary: Rotary | None = None,
+        modulation: tuple[Tensor, ...] | None = None,
+        memory: Memory | None = None,
+    ) -> tuple[Stream, Memory]:
+        if modulation is None:
+            attended, memory = self.attention(norm(x), rotary, memory)
+            x = x + attended
+            return x + self.mlp(norm(x)), memory
+        shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = modulation
+        attended, memory = self.attention(torch.addcmul(shift_a, norm(x), scale_a), rotary, memory)
+        x = torch.addcmul(x, gate_a, attended)
+        return torch.addcmul(x, gate_m, self.mlp(torch.addcmul(shift_m, norm(x), scale_m))), memory
+
+
+def checkpointed(network: ModelMixin, block: nn.Module) -> Callable[..., tuple[Stream, Memory]]:
+    """The block; where the network's gradient checkpointing is on, one that is computed again for the gradient."""
+    if network.gradient_checkpointing and torch.is_grad_enabled():
+        return partial(network._gradient_checkpointing_func, block)  # type: ignore[arg-type,misc]
+    return block
+
+
+def initialise(module: nn.Module, depth: int) -> None:
+    """Draws every matrix with the usual small deviation, and what is added to a stream smaller by its depth.
+
+    Source: GPT-2's scheme.
+    """
+    for name, parameter in module.named_parameters():
+        if parameter.ndim < 2:
+            nn.init.zeros_(parameter)
+        else:
+            added = name.endswith(("to_out.weight", "mlp.2.weight"))
+            nn.init.normal_(parameter, std=0.02 / (2 * depth) ** 0.5 if added else 0.02)

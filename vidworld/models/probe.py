@@ -1,0 +1,123 @@
+"""A trained probe: from a model's representation of a clip to its tracks."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from vidworld.core.clip import WORLD_SIZE, Tracks
+from vidworld.core.shapes import Embeddings
+from vidworld.models.layers import Block, initialise, norm
+from vidworld.simulation.stage import PALETTE
+from vidworld.simulation.tracker import palette_index
+
+
+class Answers(NamedTuple):
+    """What a probe says of each palette colour in each frame."""
+
+    place: Float[Tensor, "clip time color 2"]
+    """Over WORLD_SIZE."""
+    seen: Float[Tensor, "clip time color"]
+    """Logit of the disc's showing."""
+    attention: Float[Tensor, "clip time color cell"]
+    """Logit of each cell's being asked."""
+
+
+class Probe(ModelMixin, ConfigMixin):  # type: ignore[misc]
+    """A small attentive head: asks each chunk where the disc of each palette colour is in each of its frames.
+
+    Cells exchange what they see, and every cell says how much it knows of a disc, how far from the cell's middle it
+    is, and whether it shows; the answer is the mean over the cells, weighted by how much they know. Trained on a
+    world's representation of true frames and frozen. `decoder`, for worlds whose embeddings are not tokens, maps them
+    to the shared tokenizer's.
+    """
+
+    _repeated_blocks = ["Block"]  # noqa: RUF012  (diffusers reads it; its own classes have it so)
+
+    @register_to_config
+    def __init__(
+        self,
+        embedding_channels: int = 48,
+        token_channels: int = 48,
+        frames_per_chunk: int = 4,
+        grid: Sequence[int] = (8, 8),
+        width: int = 128,
+        depth: int = 2,
+        decodes: bool = False,
+    ) -> None:
+        super().__init__()
+        self.frames_per_chunk = frames_per_chunk
+        self.embed = nn.Linear(embedding_channels, width)
+        self.place = nn.Parameter(torch.zeros(*grid, width))
+        self.blocks = nn.ModuleList(Block(width, max(1, width // 64), "native") for _ in range(depth))
+        self.ask = nn.Linear(width, len(PALETTE) * frames_per_chunk * 4)
+        initialise(self, depth)
+        self.decoder: nn.Module | None = None
+        if decodes:
+            self.decoder = nn.Sequential(
+                nn.Linear(embedding_channels, 4 * width), nn.GELU(), nn.Linear(4 * width, token_channels)
+            )
+
+    def forward(self, embeddings: Embeddings) -> Answers:
+        """Where each colour is in each frame, whether it shows, and which cells said so."""
+        b, t, h, w, _ = embeddings.shape
+        x = (self.embed(embeddings) + self.place).view(b * t, 1, h * w, -1)
+        for block in self.blocks:
+            x, _ = block(x)
+        of_cell = (
+            self.ask(norm(x)).view(b, t, h * w, -1).unflatten(-1, (self.frames_per_chunk, len(PALETTE), 4))
+        )
+        logits = of_cell[..., 0].float()  # (b, t, cell, frame, color)
+        attention = logits.softmax(dim=2).unsqueeze(-1)
+        middles = torch.meshgrid(_middles(h), _middles(w), indexing="ij")
+        middle = torch.stack(middles[::-1], dim=-1).view(h * w, 1, 1, 2).to(attention)  # (x, y) of each cell
+        told = torch.cat((middle + of_cell[..., 1:3].float() / max(h, w), of_cell[..., 3:].float()), dim=-1)
+        answer = (attention * told).sum(dim=2).flatten(1, 2)
+        return Answers(answer[..., :2], answer[..., 2], logits.transpose(2, 3).flatten(1, 2).transpose(2, 3))
+
+    @torch.no_grad()
+    def locate(
+        self, embeddings: Embeddings, color: Float[Tensor, "clip object 3"]
+    ) -> Float[Tensor, "clip time object 2"]:
+        """Where the discs of these colours are, in world units; NaN where none is seen."""
+        answers: Answers = self(embeddings)
+        index = palette_index(color)[:, None, :].expand(-1, answers.seen.shape[1], -1)
+        place = answers.place.gather(2, index[..., None].expand(-1, -1, -1, 2))
+        return torch.where((answers.seen.gather(2, index) > 0)[..., None], place * WORLD_SIZE, torch.nan)
+
+
+def shows(truth: Tracks) -> Bool[Tensor, "clip time object"]:
+    """Whether so much of a disc shows that it is to be found."""
+    return truth.present & (truth.visible > 0.5)
+
+
+def probe_loss(
+    answers: Answers, truth: Tracks, grid: Sequence[int], discs: float | Tensor
+) -> Float[Tensor, ""]:
+    """Distance where a disc shows, the entropy of whether it does, and that of which cell holds its middle.
+
+    `discs` show in these clips, or on average in as many of the batch that they are part of: what the first and the
+    last are divided by, so that the parts' mean is the loss of the whole batch.
+    """
+    device, frames = answers.seen.device, answers.seen.shape[1]
+    seen = shows(truth).to(device)
+    place = (truth.position.nan_to_num() / WORLD_SIZE).float().to(device)
+    # Padding objects may share a colour with a disc of the clip; what is not seen adds nothing.
+    index = palette_index(truth.color).to(device)[:, None, :].expand(-1, frames, -1)
+    shown = torch.zeros_like(answers.seen).scatter_add(2, index, seen.float())
+    target = torch.zeros_like(answers.place)
+    target = target.scatter_add(2, index[..., None].expand(-1, -1, -1, 2), place * seen[..., None])
+    h, w = grid
+    cell = (target[..., 1] * h).long().clamp(0, h - 1) * w + (target[..., 0] * w).long().clamp(0, w - 1)
+    distance = ((answers.place - target).abs().sum(-1) * shown).sum() / discs
+    which = (F.cross_entropy(answers.attention.movedim(-1, 1), cell, reduction="none") * shown).sum() / discs
+    return 10 * distance + which + F.binary_cross_entropy_with_logits(answers.seen, shown)
+
+
+def _middles(count: int) -> Float[Tensor, " cell"]:
+    return (torch.arange(count) + 0.5) / count

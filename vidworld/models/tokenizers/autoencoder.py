@@ -1,0 +1,178 @@
+"""The spacetime-patch autoencoder: frames to a grid of few-channel tokens, each chunk on its own."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vidworld.core.shapes import Frames, Tokens
+from vidworld.models.files import fingerprint_of
+from vidworld.models.layers import Block, initialise, norm
+from vidworld.models.tokenizers.patches import PatchSize, grid_shape, patchify, unpatchify
+from vidworld.models.tokenizers.quantise import nearest_code, quantised
+
+Patches = Float[Tensor, "clip t h w values"]
+
+
+class TokenizerLoss(NamedTuple):
+    """What the tokenizer is trained on; `total` is the weighted sum."""
+
+    total: Tensor
+    reconstruction: Tensor
+    kl: Tensor
+
+
+class Autoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
+    """A variational autoencoder over spacetime patches (Source: the latents of Sora and of Stable Diffusion).
+
+    A chunk is encoded and decoded without its neighbours, so a token knows nothing of the future, nor of the past.
+    With `levels` its latents are quantised (finite scalar quantisation), and it is no longer variational.
+    """
+
+    _repeated_blocks = ["Block"]  # noqa: RUF012  (diffusers reads it; its own classes have it so)
+    remembers = False
+    unseen_frames = 0
+
+    @register_to_config
+    def __init__(
+        self,
+        patch_size: Sequence[int] = (4, 8, 8),
+        channels: int = 32,
+        width: int = 192,
+        depth: int = 2,
+        heads: int = 3,
+        grid: Sequence[int] = (8, 8),
+        picture_channels: int = 3,
+        attention_backend: str = "native",
+        levels: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.levels = levels
+        frames, rows, columns = patch_size  # a list where they come from a file
+        self.patch_size: PatchSize = (frames, rows, columns)
+        self.channels = channels
+        values = frames * rows * columns * picture_channels
+
+        def blocks() -> nn.ModuleList:
+            return nn.ModuleList(Block(width, heads, attention_backend) for _ in range(depth))
+
+        self.encoder_place = nn.Parameter(torch.zeros(*grid, width))
+        self.decoder_place = nn.Parameter(torch.zeros(*grid, width))
+        self.embed = nn.Linear(values, width)
+        self.encoder = blocks()
+        self.to_latent = nn.Linear(width, 2 * channels)
+        self.from_latent = nn.Linear(channels, width)
+        self.decoder = blocks()
+        self.to_patch = nn.Linear(width, values)
+        self.analysis = nn.Linear(values, channels)
+        self.synthesis = nn.Linear(channels, values)
+        nn.ModuleList((self.analysis, self.synthesis)).requires_grad_(False)
+        self.register_buffer("latent_mean", torch.zeros(channels))
+        self.register_buffer("latent_std", torch.ones(channels))
+        initialise(self, 2 * depth)
+        nn.init.zeros_(self.to_latent.weight)
+        nn.init.zeros_(self.to_patch.weight)
+
+    def grid_of(self, num_frames: int, height_px: int, width_px: int) -> tuple[int, int, int]:
+        """The latent grid (t, h, w) of a clip of this shape."""
+        return grid_shape(num_frames, height_px, width_px, self.patch_size)
+
+    def forward(self, frames: Frames, noise: Tokens, kl_weight: float) -> TokenizerLoss:
+        """Squared error of a sampled reconstruction in units of [0, 1], and the posterior's divergence from N(0, 1).
+
+        `noise`, unit normals, says which sample.
+        """
+        patches = self._patches(frames)
+        mean, log_variance = (x.float() for x in self.posterior(patches))
+        if self.levels is not None:
+            reconstruction = F.mse_loss(self.reconstruct(quantised(mean, self.levels)).float(), patches) / 4
+            return TokenizerLoss(reconstruction, reconstruction, torch.zeros_like(reconstruction))
+        log_variance = log_variance.clamp(-12, 4)
+        latents = mean + noise * (log_variance / 2).exp()
+        reconstruction = F.mse_loss(self.reconstruct(latents).float(), patches) / 4
+        kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
+        return TokenizerLoss(reconstruction + kl_weight * kl, reconstruction, kl)
+
+    @torch.no_grad()
+    def encode(self, frames: Frames) -> Tokens:
+        """The clips' tokens: the posterior's mean, or the code nearest to it, normalised per channel."""
+        tokens: Tokens = (self._latents(self._patches(frames)) - self.latent_mean) / self.latent_std
+        return tokens
+
+    @torch.no_grad()
+    def decode(self, tokens: Tokens) -> Frames:
+        """The clips that these tokens stand for; of a quantiser's, those that the nearest codes stand for."""
+        latents = tokens * self.latent_std + self.latent_mean
+        if self.levels is not None:
+            latents = nearest_code(latents, self.levels)
+        patches = self.reconstruct(latents)
+        return unpatchify(
+            ((patches.float() + 1) * 127.5).clamp(0, 255).round().to(torch.uint8), self.patch_size
+        )
+
+    def posterior(self, patches: Patches) -> tuple[Tokens, Tokens]:
+        """Mean and log-variance of the latents, not normalised, of patches whose values lie in [-1, 1]."""
+        x = self._transform(self.embed(patches), self.encoder, self.encoder_place)
+        change, log_variance = self.to_latent(x).chunk(2, dim=-1)
+        return self.analysis(patches) + change, log_variance - 6
+
+    def reconstruct(self, latents: Tokens) -> Patches:
+        """Patches, about [-1, 1], of latents that are not normalised."""
+        x = self._transform(self.from_latent(latents), self.decoder, self.decoder_place)
+        patches: Patches = self.synthesis(latents) + self.to_patch(x)
+        return patches
+
+    def _patches(self, frames: Frames) -> Patches:
+        """The frames' patches in [-1, 1]; cut as bytes, which is a quarter of the copying."""
+        return patchify(frames, self.patch_size).to(self.latent_mean).div_(127.5).sub_(1)
+
+    def _transform(self, x: Tensor, blocks: nn.ModuleList, place: Tensor) -> Tensor:
+        """The normalised stream after these blocks, every chunk a batch entry of its own."""
+        b, t, h, w, width = x.shape
+        if (h, w) != place.shape[:2]:  # another picture size than trained on
+            place = F.interpolate(place.permute(2, 0, 1)[None], (h, w), mode="bilinear")[0].permute(1, 2, 0)
+        x = (x + place.to(x.dtype)).view(b * t, 1, h * w, width)
+        for block in blocks:
+            x, _ = block(x)
+        return norm(x).view(b, t, h, w, width)
+
+    @torch.no_grad()
+    def fit_components(self, frames: Frames) -> None:
+        """Sets the linear path to the principal components of these clips' patches; the blocks add what it misses.
+
+        That alone is within a few decibels of the trained network, so that training starts where it would take
+        hundreds of steps to come (DECISIONS.md, 2026-11-22). The components are turned at random, lest the channels
+        differ in how much they tell.
+        """
+        patches = self._patches(frames).flatten(0, 3).float()  # (n, values)
+        mean = patches.mean(dim=0)
+        centred = patches - mean
+        variance, components = torch.linalg.eigh(centred.T @ centred / len(centred))
+        turn = torch.linalg.qr(torch.randn(self.channels, self.channels)).Q.to(components)
+        scale = variance[-self.channels :].mean().sqrt()  # latents of about unit deviation
+        basis = turn @ components[:, -self.channels :].T
+        self.analysis.weight.copy_(basis / scale)
+        self.analysis.bias.copy_(-basis @ mean / scale)
+        self.synthesis.weight.copy_(basis.T * scale)
+        self.synthesis.bias.copy_(mean)
+
+    @torch.no_grad()
+    def fit_statistics(self, frames: Frames) -> None:
+        """Sets the per-channel mean and deviation that tokens are normalised with, from these clips."""
+        latents = self._latents(self._patches(frames))
+        self.latent_mean.copy_(latents.mean(dim=(0, 1, 2, 3)))
+        self.latent_std.copy_(latents.std(dim=(0, 1, 2, 3)).clamp_min(1e-6))
+
+    def _latents(self, patches: Patches) -> Tokens:
+        """What stands for these patches, not normalised: the posterior's mean, or the code nearest to it."""
+        mean = self.posterior(patches)[0].float()
+        return mean if self.levels is None else quantised(mean, self.levels)
+
+    def fingerprint(self) -> str:
+        """Twelve hexadecimal digits that differ when any weight differs: what 'the same tokenizer' means."""
+        return fingerprint_of(self)

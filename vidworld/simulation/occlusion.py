@@ -1,0 +1,278 @@
+"""Scenes with screens: layouts, each a pair (A, B) of valid worlds that look the same while all is hidden.
+
+The scenario `occlusion` films either world of any layout, at any time; the quads of the four occluded laws
+take both, at the splice. So a network trained on the scenario has seen all that a possible clip shows.
+
+Discs move horizontally, each in a lane of its own. In every layout the passing disc is all hidden for at
+least half a frame before and after `moment_s`, and its centre is clear of the screen a quarter of a clip off.
+"""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from vidworld.core.clip import WORLD_SIZE
+from vidworld.simulation.discs import Worlds
+from vidworld.simulation.stage import Candidates, Ranges, Sampler, Stage
+
+RANGES = Ranges((2.5, 4.0), (0.5, 0.9), ((2.0, 2.4), (4.2, 5.0)), ((0.35, 0.45), (1.0, 1.1)), corner=0.0)
+LEAST_SIZE_RATIO = 1.4
+"""How much the larger disc's radius exceeds the smaller's where size is what changes."""
+LEAST_BLOCK_SHOWN = 0.5
+FAR = -1e9
+"""Offset of a wall that is not there."""
+
+PerWorld = Float[Tensor, " world"]
+
+
+class Passage:
+    """A disc's pass behind a screen: when, how fast, which way, and how wide the screen must be."""
+
+    def __init__(self, stage: Stage, moment_s: PerWorld, radius: PerWorld) -> None:
+        dt_s = stage.setting.dt_s
+        shift = stage.draws.uniform(-0.5, 0.5)
+        self.middle_s = moment_s + shift * dt_s
+        self.speed = stage.speed(1)[:, 0]
+        self.sign = stage.draws.sign()
+        self.velocity = self.sign * self.speed
+        self.margin = 1.5 * stage.setting.pixel  # more than a disc's edge fades over
+        self.radius = radius
+        self.half_width = (
+            radius + self.margin + self.speed * dt_s * (0.5 + shift.abs()) + stage.draws.uniform(0.0, 0.3)
+        )
+        self.quarter_s = stage.setting.num_frames / 4 * dt_s
+        self.before = self.speed * self.middle_s
+        self.after = self.speed * (stage.setting.duration_s - self.middle_s)
+
+    def start(self, x: PerWorld) -> PerWorld:
+        """Where the disc is at time 0 if it is at `x` in the middle of its pass."""
+        return x - self.velocity * self.middle_s
+
+    def clears(self) -> Bool[Tensor, " world"]:
+        """Whether the centre is beside the screen a quarter of a clip before and after the middle."""
+        return self.speed * self.quarter_s >= self.half_width
+
+
+def place_between(
+    stage: Stage, low: PerWorld, high: PerWorld, size: float = WORLD_SIZE
+) -> tuple[PerWorld, Bool[Tensor, " world"]]:
+    """A coordinate about which all from `low` to `high` lies in the picture, and whether there is one."""
+    least, most = -low, size - high
+    return least + stage.draws.uniform() * (most - least), least <= most
+
+
+def screen(stage: Stage, x: PerWorld, lane: PerWorld, passage: Passage) -> Float[Tensor, "world 1 4"]:
+    """A screen about `x` that hides the passing disc's lane and some more above and below."""
+    height = stage.setting.height
+    more = stage.draws.uniform(0.0, 1.2, count=2)
+    top = (lane - passage.radius - passage.margin - more[:, 0]).clamp(min=0)
+    bottom = (lane + passage.radius + passage.margin + more[:, 1]).clamp(max=height)
+    return torch.stack([x - passage.half_width, top, x + passage.half_width, bottom], dim=1)[:, None]
+
+
+class Companion:
+    """A second disc in about half the worlds, in another lane, the same in A and B."""
+
+    def __init__(self, stage: Stage, lane: PerWorld, radius: PerWorld) -> None:
+        self.radius = stage.radius(1)[:, 0]
+        self.speed = stage.speed(1)[:, 0] * stage.draws.sign()
+        self.present = stage.draws.chance(0.5)
+        travel = self.speed * stage.setting.duration_s
+        self.x, fits = place_between(
+            stage, travel.clamp(max=0) - self.radius, travel.clamp(min=0) + self.radius
+        )
+        self.lane, has_lane = place_between(stage, -self.radius, self.radius, stage.setting.height)
+        free = (self.lane - lane).abs() >= radius + self.radius + 0.2
+        self.valid = ~self.present | (fits & has_lane & free)
+
+
+def scene(
+    stage: Stage,
+    x: PerWorld,
+    velocity: PerWorld,
+    lane: PerWorld,
+    radius: PerWorld,
+    color: Float[Tensor, "world object 3"],
+    present: PerWorld | bool,
+    screens: Float[Tensor, "world screen 4"],
+    companion: Companion | None = None,
+    wall: Float[Tensor, "world 1 3"] | None = None,
+    block: Float[Tensor, "world 1 4"] | None = None,
+) -> Worlds:
+    """A world in the shape of all layouts: a disc and a companion, two screens, a block and its wall."""
+    zero = torch.zeros_like(x)
+    nobody = torch.zeros_like(x, dtype=torch.bool)
+    here = nobody | present
+    if companion is None:
+        second = (zero, zero, zero, zero + 1.0, nobody)
+    else:
+        second = (companion.x, companion.lane, companion.speed, companion.radius, companion.present)
+    none = x.new_zeros(len(x), 2 - screens.shape[1], 4)
+    if wall is None:
+        wall = x.new_tensor([0.0, 0.0, FAR]).expand(len(x), 1, 3)
+    return stage.worlds(
+        position=torch.stack([torch.stack([x, lane], 1), torch.stack(second[:2], 1)], dim=1),
+        velocity=torch.stack([torch.stack([velocity, zero], 1), torch.stack([second[2], zero], 1)], dim=1),
+        radius=torch.stack([radius, second[3]], dim=1),
+        color=color,
+        present=torch.stack([here, second[4]], dim=1),
+        walls=wall,
+        screens=torch.cat([screens, none], dim=1),
+        blocks=x.new_zeros(len(x), 1, 4) if block is None else block,
+    )
+
+
+def permanence(stage: Stage, moment_s: PerWorld) -> Candidates:
+    """A: a disc passes behind a screen. B: there is none."""
+    radius, color = stage.radius(1)[:, 0], stage.colors(2)
+    way = Passage(stage, moment_s, radius)
+    lane, has_lane = place_between(stage, -radius, radius, stage.setting.height)
+    companion = Companion(stage, lane, radius)
+    x, fits = _screen_place(stage, way, torch.zeros_like(radius))
+    screens = screen(stage, x, lane, way)
+    a, b = (
+        scene(stage, way.start(x), way.velocity, lane, radius, color, there, screens, companion)
+        for there in (True, False)
+    )
+    return (a, b), has_lane & companion.valid & fits & way.clears()
+
+
+def color_constancy(stage: Stage, moment_s: PerWorld) -> Candidates:
+    """A and B: a disc passes behind a screen; its colour is another in A than in B."""
+    radius, colors = stage.radius(1), stage.colors(3)
+    return _constancy(stage, moment_s, radius.expand(-1, 2), (colors[:, [0, 2]], colors[:, [1, 2]]))
+
+
+def size_constancy(stage: Stage, moment_s: PerWorld) -> Candidates:
+    """A and B: a disc passes behind a screen; its size is another in A than in B."""
+    radii, color = stage.radius(2), stage.colors(2)
+    (a, b), valid = _constancy(stage, moment_s, radii, (color, color))
+    return (a, b), valid & (radii.amax(1) >= LEAST_SIZE_RATIO * radii.amin(1))
+
+
+def _constancy(
+    stage: Stage,
+    moment_s: PerWorld,
+    radii: Float[Tensor, "world 2"],
+    colors: tuple[Float[Tensor, "world object 3"], Float[Tensor, "world object 3"]],
+) -> Candidates:
+    largest = radii.amax(1)
+    way = Passage(stage, moment_s, largest)
+    lane, has_lane = place_between(stage, -largest, largest, stage.setting.height)
+    companion = Companion(stage, lane, largest)
+    x, fits = _screen_place(stage, way, torch.zeros_like(largest))
+    screens = screen(stage, x, lane, way)
+    a, b = (
+        scene(stage, way.start(x), way.velocity, lane, radius, color, True, screens, companion)
+        for radius, color in zip(radii.unbind(1), colors, strict=True)
+    )
+    return (a, b), has_lane & companion.valid & fits & way.clears()
+
+
+def continuity(stage: Stage, moment_s: PerWorld) -> Candidates:
+    """Two screens with a gap; at the moment the disc is behind the first (A) or the second (B)."""
+    radius, color = stage.radius(1)[:, 0], stage.colors(2)
+    way = Passage(stage, moment_s, radius)
+    spacing = 2 * way.half_width + radius * stage.draws.uniform(1.2, 2.5)
+    lane, has_lane = place_between(stage, -radius, radius, stage.setting.height)
+    companion = Companion(stage, lane, radius)
+    first, fits = _screen_place(stage, way, way.sign * spacing)
+    second = first + way.sign * spacing
+    screens = torch.cat([screen(stage, first, lane, way), screen(stage, second, lane, way)], dim=1)
+    a, b = (
+        scene(stage, way.start(x), way.velocity, lane, radius, color, True, screens, companion)
+        for x in (first, second)
+    )
+    return (a, b), has_lane & companion.valid & fits & way.clears()
+
+
+def block_solidity(stage: Stage, moment_s: PerWorld) -> Candidates:
+    """A disc comes from one side (A) or the other (B) to a block behind a screen, and goes back.
+
+    The block reaches from the picture's upper edge to its lower one and shows above or below the screen.
+    """
+    radius, color = stage.radius(1)[:, 0], stage.colors(2)
+    way = Passage(stage, moment_s, radius)
+    half_block = stage.draws.uniform(0.15, 0.3)
+    stop = half_block + radius  # the disc's centre at the contact, from the block's middle
+    way.half_width = way.half_width + stop
+    lane, x, screens, valid = _both_sides(stage, way, stop)
+    zero, height = torch.zeros_like(x), stage.setting.height
+    block = torch.stack([x - half_block, zero, x + half_block, zero + height], dim=1)[:, None]
+    worlds = []
+    for sign in (way.sign, -way.sign):
+        wall = torch.stack([-sign, zero, half_block - sign * x], dim=1)[:, None]
+        start = x - sign * (stop + way.before)
+        worlds.append(
+            scene(stage, start, sign * way.speed, lane, radius, color, True, screens, None, wall, block)
+        )
+    shows = (screens[:, 0, 1] > LEAST_BLOCK_SHOWN) | (screens[:, 0, 3] < height - LEAST_BLOCK_SHOWN)
+    return tuple(worlds), valid & shows
+
+
+def open_solidity(stage: Stage, moment_s: PerWorld) -> Candidates:
+    """The same without a block: the disc goes through."""
+    radius, color = stage.radius(1)[:, 0], stage.colors(2)
+    way = Passage(stage, moment_s, radius)
+    lane, x, screens, valid = _both_sides(stage, way, torch.zeros_like(radius))
+    a, b = (
+        scene(stage, x - sign * way.before, sign * way.speed, lane, radius, color, True, screens)
+        for sign in (way.sign, -way.sign)
+    )
+    return (a, b), valid
+
+
+def _both_sides(
+    stage: Stage, way: Passage, stop: PerWorld
+) -> tuple[PerWorld, PerWorld, Float[Tensor, "world 1 4"], Bool[Tensor, " world"]]:
+    """Lane, middle and screen of a disc that comes from either side to `stop` from the middle; validity."""
+    farthest = stop + torch.maximum(way.before, way.after) + way.radius
+    lane, has_lane = place_between(stage, -way.radius, way.radius, stage.setting.height)
+    x, fits = place_between(stage, -farthest, farthest)
+    clears = stop + way.speed * way.quarter_s >= way.half_width
+    return lane, x, screen(stage, x, lane, way), has_lane & fits & clears
+
+
+def _screen_place(stage: Stage, way: Passage, offset: PerWorld) -> tuple[PerWorld, Bool[Tensor, " world"]]:
+    """The first screen's middle, such that the second at `offset` and both passages are in the picture."""
+    start = -way.sign * way.before
+    end = way.sign * way.after
+    ends = torch.stack([start, end, start + offset, end + offset], dim=1)
+    low = torch.minimum(ends.amin(1) - way.radius, offset.clamp(max=0) - way.half_width)
+    high = torch.maximum(ends.amax(1) + way.radius, offset.clamp(min=0) + way.half_width)
+    return place_between(stage, low, high)
+
+
+Layout = Callable[[Stage, PerWorld], Candidates]
+
+LAYOUTS: dict[str, tuple[Layout, ...]] = {
+    "permanence": (permanence,),
+    "constancy": (color_constancy, size_constancy),
+    "continuity": (continuity,),
+    # A cue that is right in one half is wrong in the other: controls are judged in each by itself.
+    "solidity": (block_solidity, open_solidity),
+}
+"""The layouts of each law, one as frequent as the other."""
+
+
+def filmed(layout: Layout) -> Sampler:
+    """A sampler of either world of the layout, with the disc hidden at any time of the clip."""
+
+    def either(stage: Stage) -> Candidates:
+        moment_s = stage.setting.duration_s * stage.draws.uniform(0.2, 0.8)
+        is_a = stage.draws.chance(0.5)
+        (a, b), valid = layout(stage, moment_s)
+        mixed = {
+            name: torch.where(is_a.reshape(-1, *[1] * (value.ndim - 1)), value, getattr(b, name))
+            for name, value in vars(a).items()
+        }
+        return (Worlds(**mixed),), valid
+
+    return either
+
+
+_EITHER = {layout: filmed(layout) for layouts in LAYOUTS.values() for layout in layouts}
+SAMPLERS = tuple(_EITHER[layouts[i % len(layouts)]] for layouts in LAYOUTS.values() for i in range(2))
+"""Of the scenario `occlusion`: each law's layouts in a quarter of the clips."""

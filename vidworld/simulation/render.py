@@ -1,0 +1,231 @@
+"""Pictures of discs, blocks and screens: anti-aliased, and fast because each disc has a window of its own.
+
+Screens and blocks stand still, so each clip has one base picture. A disc adds to it coverage x (colour -
+background) x the share of the pixel that no screen hides. Discs do not overlap and the palette is nowhere
+darker than the background, so the contributions add without overflow, eight pixels at a time as one integer.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+from torch import Tensor
+
+from vidworld.core.clip import WORLD_SIZE
+from vidworld.simulation.stage import Setting
+
+BACKGROUND = 20 / 255
+"""Of the whole picture where there is nothing, all three channels."""
+SCREEN_GRAY = 128 / 255
+BLOCK_GRAY = 200 / 255
+
+FRAMES_AT_ONCE = 128
+"""What is drawn together stays in the processor's cache."""
+WORD = 8
+"""Pixels in a word of 64 bits."""
+EVEN_BYTES = 0x00FF00FF
+EDGE_PX = 1.2
+"""How far on either side of its circle a disc fades."""
+FAR_PX = -1e4
+"""Where discs that are absent would be drawn."""
+
+
+def covered(
+    edges: Float[Tensor, "clip rectangle 2"], count: int, pixel: float
+) -> Float[Tensor, "clip rectangle pixel"]:
+    """The share of each pixel of a row (or column) that lies between the two edges, in world units."""
+    edge = edges / pixel
+    number = torch.arange(count, dtype=edges.dtype, device=edges.device)
+    inside = torch.minimum(edge[..., 1:], number + 1) - torch.maximum(edge[..., :1], number)
+    return inside.clamp(0, 1)
+
+
+def base_pictures(
+    screens: Float[Tensor, "clip screen 4"],
+    blocks: Float[Tensor, "clip block 4"],
+    pixel: float,
+    setting: Setting,
+) -> UInt8[Tensor, "clip 3 height width"]:
+    """Each clip's picture without discs: background, then blocks, then screens."""
+    picture = torch.full(
+        (len(screens), setting.height_px, setting.width_px), BACKGROUND, device=screens.device
+    )
+    for boxes, gray in ((blocks, BLOCK_GRAY), (screens, SCREEN_GRAY)):
+        rows = covered(boxes[..., [1, 3]], setting.height_px, pixel).to(torch.float32)
+        columns = covered(boxes[..., [0, 2]], setting.width_px, pixel).to(torch.float32)
+        for i in range(boxes.shape[1]):
+            share = rows[:, i, :, None] * columns[:, i, None, :]
+            picture = picture + share * (gray - picture)
+    return (picture * 255 + 0.5).to(torch.uint8)[:, None].expand(-1, 3, -1, -1)
+
+
+def render(
+    position: Float[Tensor, "clip time object 2"],
+    radius: Float[Tensor, "clip object"],
+    color: Float[Tensor, "clip object 3"],
+    present: Bool[Tensor, "clip object"],
+    screens: Float[Tensor, "clip screen 4"],
+    blocks: Float[Tensor, "clip block 4"],
+    setting: Setting,
+    out: UInt8[Tensor, "clip time 3 height width"] | None = None,
+) -> UInt8[Tensor, "clip time 3 height width"]:
+    """The frames, in `out` if it is given; discs may be partly or wholly out of the picture."""
+    clips, times = position.shape[:2]
+    padded = replace(setting, width_px=-(-setting.width_px // WORD) * WORD)  # whole words, cut off at the end
+    base = base_pictures(screens, blocks, setting.pixel, padded)
+    windows = place_windows(position, torch.where(present, radius, 0.0), setting.pixel, padded)
+    hidden = [windows.covered_by(screens[:, i], setting.pixel, padded) for i in range(screens.shape[1])]
+    ink = torch.where(present[:, :, None], (color - BACKGROUND) * 255 + 1.5, 0.0).to(torch.int32)
+    ink = ink[:, None, :, :, None, None]
+    if out is None or padded != setting:
+        frames = base.new_empty((clips, times, 3, padded.height_px, padded.width_px))
+    else:
+        frames = out
+    step = max(1, FRAMES_AT_ONCE // times)
+    for start in range(0, clips, step):
+        some = slice(start, start + step)
+        frames[some] = base[some, None]
+        alpha = disc_coverage(windows.x[some], windows.y[some], windows.edge[some])
+        for down, across in hidden:
+            alpha *= 1 - down[some, ..., :, None] * across[some, ..., None, :]
+        added = tinted(alpha.to(torch.uint8).view(torch.int32)[:, :, :, None], ink[some]).view(torch.int64)
+        index = windows.first_word[some, ..., None] + windows.words
+        canvas = frames[some].view(torch.int64).flatten(2).flatten(0, 1)  # (frame, channel x row x word)
+        canvas.scatter_add_(1, index.flatten(2).flatten(0, 1), added.flatten(2).flatten(0, 1))
+    if padded != setting:
+        frames = frames[..., : setting.width_px].contiguous()
+        return frames if out is None else out.copy_(frames)
+    return frames
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The part of the picture in which each disc is drawn: whole words, and nowhere outside the picture."""
+
+    left: Int[Tensor, "clip time object"]
+    top: Int[Tensor, "clip time object"]
+    x: Float[Tensor, "clip time object column"]
+    """Each column's distance from the disc's centre; `y` each row's, in steps of 2 `EDGE_PX`."""
+    y: Float[Tensor, "clip time object row"]
+    edge: Float[Tensor, "clip object"]
+    """Where a disc's edge ends, in steps from its centre."""
+    first_word: Int[Tensor, "clip time object"]
+    """The window's upper left word in the frame; the others are `words` further on."""
+    words: Int[Tensor, " word"]
+
+    def covered_by(
+        self, box: Float[Tensor, "clip 4"], pixel: float, picture: Setting
+    ) -> tuple[Float[Tensor, "clip time object row"], Float[Tensor, "clip time object column"]]:
+        """The box's coverage of each window's rows and columns; that of a pixel is their product."""
+        down = covered(box[:, None, [1, 3]], picture.height_px, pixel)[:, 0]
+        across = covered(box[:, None, [0, 2]], picture.width_px, pixel)[:, 0]
+        return cut(down, self.top, self.y.shape[-1]), cut(across, self.left, self.x.shape[-1])
+
+
+def place_windows(
+    position: Float[Tensor, "clip time object 2"],
+    radius: Float[Tensor, "clip object"],
+    pixel: float,
+    picture: Setting,
+) -> Windows:
+    """A window about each disc, all as large as the largest disc needs; radius 0 for none."""
+    height, width = picture.height_px, picture.width_px
+    radius_px = radius / pixel
+    diameter = int(2 * float(radius_px.max() + EDGE_PX)) + 3
+    rows, columns = min(height, diameter), min(width, -(-(diameter + WORD - 1) // WORD) * WORD)
+    there = radius > 0
+    center = torch.where(there[:, None, :, None], position / pixel - 0.5, FAR_PX)
+    corner = (center - radius_px[:, None, :, None] - EDGE_PX).floor().clamp(min=0).to(torch.int64)
+    left = (corner[..., 0] // WORD * WORD).clamp(max=width - columns)
+    top = corner[..., 1].clamp(max=height - rows)
+    pixels = torch.arange(max(rows, columns), device=position.device)
+    # in float64 up to here, so that no rounding depends on where the window lies
+    x = (left[..., None] + pixels[:columns] - center[..., :1]) / (2 * EDGE_PX)
+    y = (top[..., None] + pixels[:rows] - center[..., 1:]) / (2 * EDGE_PX)
+    # a smooth step adds EDGE_PX^2 / 5 to a disc's squared radius: with as much less it has its own area
+    drawn_px = (radius_px * radius_px - EDGE_PX * EDGE_PX / 5).clamp(min=0).sqrt()
+    edge = torch.where(there, drawn_px / (2 * EDGE_PX) + 0.5, 0.0)
+    channel_row = torch.arange(3, device=position.device)[:, None] * height + pixels[:rows]
+    words = channel_row[..., None] * (width // WORD) + pixels[: columns // WORD]
+    first_word = top * (width // WORD) + left // WORD
+    exact = (left, top, x.to(torch.float32), y.to(torch.float32), edge.to(torch.float32))
+    return Windows(*exact, first_word, words.flatten())
+
+
+def cut(
+    line: Float[Tensor, "clip pixel"], start: Int[Tensor, "clip time object"], length: int
+) -> Float[Tensor, "clip time object length"]:
+    """The pixels of each clip's line from each start on."""
+    index = start[..., None] + torch.arange(length, device=start.device)
+    return line.to(torch.float32).gather(1, index.flatten(1)).reshape(index.shape)
+
+
+def disc_coverage(
+    x: Float[Tensor, "clip time object column"],
+    y: Float[Tensor, "clip time object row"],
+    edge: Float[Tensor, "clip object"],
+) -> Float[Tensor, "clip time object row column"]:
+    """How much of each pixel of its window a disc covers: 0 to 255, and a half for rounding.
+
+    The edge is a smooth step from `EDGE_PX` outside to `EDGE_PX` inside, which leaves so little to alias that
+    the centroid keeps to a hundredth of a pixel (a step one pixel wide strays by three).
+    """
+    share = ((y * y)[..., :, None] + (x * x)[..., None, :]).sqrt_()
+    torch.sub(edge[:, None, :, None, None], share, out=share).clamp_(0, 1)
+    return (share * -510).add_(765).mul_(share).mul_(share).add_(0.5)
+
+
+def tinted(alpha: Int[Tensor, "*#any"], ink: Int[Tensor, "*#any"]) -> Int[Tensor, "..."]:
+    """Each of an integer's four bytes times ink / 256: even and odd bytes in turn, in lanes of 16 bits."""
+    even = ((alpha & EVEN_BYTES) * ink) >> 8 & EVEN_BYTES
+    odd = ((alpha >> 8 & EVEN_BYTES) * ink) & ~EVEN_BYTES
+    return even | odd
+
+
+STRIPS = 64
+
+
+def visible_share(
+    position: Float[Tensor, "clip time object 2"],
+    radius: Float[Tensor, "clip object"],
+    screens: Float[Tensor, "clip screen 4"],
+    setting: Setting,
+) -> Float[Tensor, "clip time object"]:
+    """The share of each disc's area that is in the picture and behind no screen, to about 0.001.
+
+    Exactly 0 where all is hidden and exactly 1 where none is. Screens must not overlap each other.
+    """
+    picture = screens.new_tensor([0.0, 0.0, WORLD_SIZE, setting.height]).expand(len(screens), 1, 4)
+    boxes = torch.cat([picture, screens], dim=1)
+    # each box in radii from each disc's centre: (clip, time, object, box)
+    from_center = boxes.reshape(len(boxes), 1, 1, -1, 2, 2) - position[:, :, :, None, None]
+    left, top, right, bottom = (from_center / radius[:, None, :, None, None, None]).flatten(-2).unbind(-1)
+    inside = (left <= -1) & (right >= 1) & (top <= -1) & (bottom >= 1)
+    outside = (left >= 1) | (right <= -1) | (top >= 1) | (bottom <= -1)
+    share = inside.to(torch.float64)
+    partly = ~(inside | outside)
+    share[partly] = share_inside(left[partly], top[partly], right[partly], bottom[partly])
+    shown = share[..., 0]
+    for i in range(1, boxes.shape[1]):
+        shown = shown - share[..., i]
+    return shown.clamp(0, 1).to(torch.float32)
+
+
+def share_inside(
+    left: Float[Tensor, " disc"],
+    top: Float[Tensor, " disc"],
+    right: Float[Tensor, " disc"],
+    bottom: Float[Tensor, " disc"],
+) -> Float[Tensor, " disc"]:
+    """The share of the unit disc inside each box, in upright strips as high as the disc at their middle."""
+    width = 2 / STRIPS
+    start = torch.arange(STRIPS, dtype=left.dtype, device=left.device) * width - 1
+    half = (1 - (start + width / 2) ** 2).sqrt()
+    across = torch.minimum(right[:, None], start + width) - torch.maximum(left[:, None], start)
+    down = torch.minimum(bottom[:, None], half) - torch.maximum(top[:, None], -half)
+    area = across.clamp(min=0) * down.clamp(min=0)
+    whole = 2 * half * width
+    while area.shape[1] > 1:  # the sum in one order whatever the batch
+        area = area[:, ::2] + area[:, 1::2]
+        whole = whole[::2] + whole[1::2]
+    return area[:, 0] / whole

@@ -1,0 +1,86 @@
+"""`vidworld data render`: a picture and an MP4 of a simulated clip, or of the four clips of a quad."""
+
+import argparse
+from pathlib import Path
+
+from vidworld.core.clip import Clips
+from vidworld.core.errors import UserError
+from vidworld.core.media import enlarged, filmstrip, write_mp4, write_png
+from vidworld.simulation.quadruplets import LAWS, quads
+from vidworld.simulation.scenarios import SCENARIOS
+from vidworld.simulation.simulated import SPLITS, SimulatedClips, check_name
+from vidworld.simulation.stage import Setting
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares what the command takes."""
+    names = [*SCENARIOS, *(law for law in LAWS if law not in SCENARIOS)]
+    add = parser.add_argument
+    add("name", metavar="SCENARIO_OR_LAW", help=f"one of {', '.join(names)}")
+    add("--quad", action="store_true", help="the law's quad, where a scenario has the same name (collision)")
+    add("--split", default="id", help=f"one of {', '.join(SPLITS)} (default: %(default)s)")
+    add("--seed", type=int, default=0, help="of the split (default: %(default)s)")
+    add("--index", type=int, default=0, help="number of the clip or quad (default: %(default)s)")
+    add("--out", type=Path, required=True, metavar="FOLDER", help="where the files go")
+    usual = Setting()
+    add("--height", type=int, default=usual.height_px, metavar="PIXELS", help="(default: %(default)s)")
+    add("--width", type=int, default=usual.width_px, metavar="PIXELS", help="(default: %(default)s)")
+    add("--num-frames", type=int, default=usual.num_frames, help="(default: %(default)s)")
+    add("--fps", type=float, default=usual.fps, help="frames a second (default: %(default)g)")
+    add("--scale", type=int, default=4, help="times the files are enlarged (default: %(default)s)")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Writes the files and prints their paths."""
+    for name in ("height", "width", "num_frames", "fps", "scale"):
+        if getattr(arguments, name) <= 0:
+            raise UserError(f"--{name.replace('_', '-')} {getattr(arguments, name)}: must be more than 0")
+    if arguments.index < 0:
+        raise UserError(f"--index {arguments.index}: clips are numbered from 0")
+    setting = Setting(arguments.num_frames, arguments.fps, arguments.height, arguments.width)
+    asked = (arguments.name, arguments.split, arguments.seed, arguments.index)
+    paths = render_scenario(*asked, arguments.out, setting, arguments.scale, arguments.quad)
+    print(*paths, sep="\n")
+
+
+def render_scenario(
+    name: str,
+    split: str,
+    seed: int,
+    index: int,
+    folder: Path,
+    setting: Setting,
+    scale: int = 1,
+    as_quad: bool = False,
+) -> list[Path]:
+    """The paths of the pictures and videos of a clip, or of the four clips of a law's quad, once written.
+
+    Raises:
+        UserError: there is no such scenario, law or split, or the folder cannot be written.
+    """
+    check_name(
+        name, LAWS if as_quad else dict.fromkeys([*SCENARIOS, *LAWS]), "law" if as_quad else "scenario or law"
+    )
+    if as_quad or name not in SCENARIOS:
+        quad = quads(name, split, seed, [index], splice_frame=setting.num_frames // 2, **vars(setting))
+        films = {part: getattr(quad, part) for part in ("a", "b", "a_then_b", "b_then_a")}
+    else:
+        films = {"clip": SimulatedClips(name, split, seed, index + 1, **vars(setting)).clips([index])}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return [
+            path
+            for part, clips in films.items()
+            for path in _write(clips, folder / f"{name}_{split}_{seed}_{index}_{part}", scale)
+        ]
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written ({error.strerror})") from None
+
+
+def _write(clips: Clips, stem: Path, scale: int) -> list[Path]:
+    """A film strip and a video of the first of the clips."""
+    strip = filmstrip(enlarged(clips.frames[0], scale), gap_px=scale)
+    return [
+        write_png(stem.with_name(f"{stem.name}.png"), strip),
+        write_mp4(stem.with_name(f"{stem.name}.mp4"), clips.frames[0], clips.fps, scale),
+    ]

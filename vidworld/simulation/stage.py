@@ -1,0 +1,233 @@
+"""What samplers of worlds work with: how a clip is filmed, a scenario's ranges, and draws from them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from vidworld.core.clip import WORLD_SIZE
+from vidworld.core.counter_rng import Draws, clip_streams, mix, stratum
+from vidworld.core.errors import UserError
+from vidworld.simulation.discs import Worlds
+
+PALETTE = (
+    torch.tensor(
+        [[235, 45, 45], [45, 205, 60], [45, 75, 250], [240, 215, 40], [225, 50, 225], [40, 225, 230]],
+        dtype=torch.float32,
+    )
+    / 255
+)
+"""The discs' colours: red, green, blue, yellow, magenta, cyan; no channel darker than the background."""
+
+MOST_CANDIDATES = 10_000
+"""A clip that none of these fits is not to be had."""
+CANDIDATES_AT_ONCE = 512
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How clips are filmed."""
+
+    num_frames: int = 16
+    fps: float = 10.0
+    height_px: int = 64
+    width_px: int = 64
+
+    @property
+    def dt_s(self) -> float:
+        """Seconds from one frame to the next."""
+        return 1.0 / self.fps
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds from the first frame to the last."""
+        return (self.num_frames - 1) / self.fps
+
+    @property
+    def pixel(self) -> float:
+        """World units a pixel."""
+        return WORLD_SIZE / self.width_px
+
+    @property
+    def height(self) -> float:
+        """The picture's height in world units (its width is `WORLD_SIZE`)."""
+        return self.height_px * WORLD_SIZE / self.width_px
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """What speeds (units a second) and radii (units) are drawn from, in distribution and outside it.
+
+    In distribution no disc is both fast and large; in `recombined` one is at least.
+    """
+
+    speed: Interval
+    radius: Interval
+    speed_outside: tuple[Interval, ...]
+    radius_outside: tuple[Interval, ...]
+    corner: float = 0.4
+    """The part of the speeds that is fast, and of the radii that is large."""
+
+    @property
+    def fast(self) -> float:
+        """The least of the speeds in the corner."""
+        return self.speed[1] - self.corner * (self.speed[1] - self.speed[0])
+
+    @property
+    def large(self) -> float:
+        """The least of the radii in the corner."""
+        return self.radius[1] - self.corner * (self.radius[1] - self.radius[0])
+
+
+class Stage:
+    """One candidate world a stream: draws its numbers as the split has them.
+
+    In `ood`, a third of the candidates have speeds from outside, a third radii, a third both.
+    """
+
+    def __init__(self, streams: Int[Tensor, " world"], setting: Setting, ranges: Ranges, split: str) -> None:
+        self.draws = Draws(streams)
+        self.setting = setting
+        self.ranges = ranges
+        kind = self.draws.uniform(0.0, 3.0).floor()
+        self.outside_speed = (split == "ood") & (kind != 1)
+        self.outside_radius = (split == "ood") & (kind != 0)
+        self.size = torch.tensor([WORLD_SIZE, setting.height], dtype=torch.float64, device=streams.device)
+
+    def speed(self, count: int) -> Float[Tensor, "world count"]:
+        """Speeds of `count` discs."""
+        return self._drawn(self.ranges.speed, self.ranges.speed_outside, self.outside_speed, count)
+
+    def radius(self, count: int) -> Float[Tensor, "world count"]:
+        """Radii of `count` discs."""
+        return self._drawn(self.ranges.radius, self.ranges.radius_outside, self.outside_radius, count)
+
+    def _drawn(
+        self, inside: Interval, outside: tuple[Interval, ...], is_outside: Bool[Tensor, " world"], count: int
+    ) -> Float[Tensor, "world count"]:
+        share = self.draws.uniform(count=count)
+        within = inside[0] + share * (inside[1] - inside[0])
+        piece = (share * len(outside)).floor().clamp(max=len(outside) - 1)
+        part = share * len(outside) - piece
+        low, high = torch.tensor(outside, dtype=torch.float64, device=share.device)[piece.long()].unbind(-1)
+        return torch.where(is_outside[:, None], low + part * (high - low), within)
+
+    def colors(self, count: int) -> Float[Tensor, "world count 3"]:
+        """Colours of `count` discs, no two the same."""
+        return PALETTE.to(self.size)[self.draws.order(len(PALETTE))[:, :count]]
+
+    def place(
+        self, low: Float[Tensor, "world 2"], high: Float[Tensor, "world 2"]
+    ) -> tuple[Float[Tensor, "world 2"], Bool[Tensor, " world"]]:
+        """A point about which all from `low` to `high` is in the picture, and whether there is one."""
+        least, most = -low, self.size - high
+        point = least + self.draws.uniform(count=2) * (most - least)
+        room = least <= most
+        return point, room[:, 0] & room[:, 1]
+
+    def worlds(
+        self,
+        position: Float[Tensor, "world object 2"],
+        velocity: Float[Tensor, "world object 2"],
+        radius: Float[Tensor, "world object"],
+        color: Float[Tensor, "world object 3"],
+        present: Bool[Tensor, "world object"] | None = None,
+        gravity: float = 0.0,
+        restitution: float | Float[Tensor, " world"] = 1.0,
+        walls: Float[Tensor, "world wall 3"] | None = None,
+        screens: Float[Tensor, "world screen 4"] | None = None,
+        blocks: Float[Tensor, "world block 4"] | None = None,
+    ) -> Worlds:
+        """Worlds of these discs, mass their radius squared, and what is not named absent."""
+        count = len(radius)
+        return Worlds(
+            position=position,
+            velocity=velocity,
+            radius=radius,
+            mass=radius * radius,
+            present=torch.ones_like(radius, dtype=torch.bool) if present is None else present,
+            color=color,
+            gravity=radius.new_full((count,), gravity),
+            restitution=torch.as_tensor(restitution).to(radius).expand(count),
+            walls=radius.new_zeros(count, 0, 3) if walls is None else walls,
+            screens=radius.new_zeros(count, 0, 4) if screens is None else screens,
+            blocks=radius.new_zeros(count, 0, 4) if blocks is None else blocks,
+        )
+
+
+Candidates = tuple[tuple[Worlds, ...], Bool[Tensor, " world"]]
+"""One or more worlds a stream that belong together, and whether they will do."""
+Sampler = Callable[[Stage], Candidates]
+
+
+def sample(
+    samplers: Sequence[Sampler],
+    name: str,
+    indices: Sequence[int],
+    setting: Setting,
+    ranges: Ranges,
+    split: str,
+    device: torch.device,
+) -> tuple[Worlds, ...]:
+    """Worlds for the clips of these numbers, from each of the samplers for as many; `name` names the stream.
+
+    Raises:
+        UserError: nothing fits the picture, the rate and the length, or these ranges leave no corner out.
+    """
+    if split == "recombined" and not ranges.corner:
+        raise UserError(f"{name}: nothing is left to recombine; training draws every speed with every radius")
+    streams = clip_streams(name, indices, device)
+    kind = stratum(name, indices, len(samplers), device)
+    parts = []
+    for sampler in dict.fromkeys(samplers):
+        uses = torch.tensor([each is sampler for each in samplers], device=device)
+        parts += _first_valid(sampler, uses[kind].nonzero()[:, 0], streams, setting, ranges, split, name)
+    order = torch.cat([clips for clips, _ in parts]).argsort()
+    together = zip(*(worlds for _, worlds in parts), strict=True)
+    return tuple(
+        Worlds(**{f.name: torch.cat([getattr(part, f.name) for part in same])[order] for f in fields(Worlds)})
+        for same in together
+    )
+
+
+def _first_valid(
+    sampler: Sampler,
+    pending: Int[Tensor, " pending"],
+    streams: Int[Tensor, " clip"],
+    setting: Setting,
+    ranges: Ranges,
+    split: str,
+    name: str,
+) -> list[tuple[Tensor, tuple[Worlds, ...]]]:
+    """Each clip's first candidate that is valid: a function of its stream, however many are tried at once."""
+    found = []
+    tried = 0
+    while len(pending) > 0:
+        if tried >= MOST_CANDIDATES:
+            raise UserError(
+                f"{name}: no clip fits this picture, rate and length; fewer frames or a higher fps would do"
+            )
+        at_once = min(max(CANDIDATES_AT_ONCE // len(pending), 4), 256)
+        numbers = torch.arange(tried, tried + at_once, device=streams.device)
+        candidates = mix(streams[pending][:, None] + mix(numbers)).flatten()
+        worlds, valid = sampler(Stage(candidates, setting, ranges, split))
+        if split != "ood":
+            corner = torch.stack([_has_fast_and_large(world, ranges) for world in worlds]).any(0)
+            valid = valid & (corner == (split == "recombined"))
+        valid = valid.reshape(-1, at_once)
+        has_one, first = valid.any(1), valid.to(torch.uint8).argmax(1)
+        chosen = (torch.arange(len(pending), device=pending.device) * at_once + first)[has_one]
+        found.append((pending[has_one], tuple(world.at(chosen) for world in worlds)))
+        pending = pending[~has_one]
+        tried += at_once
+    return found
+
+
+def _has_fast_and_large(worlds: Worlds, ranges: Ranges) -> Bool[Tensor, " world"]:
+    """Whether a disc is in the corner of speed and radius that training leaves out."""
+    fast = worlds.velocity.square().sum(-1) > ranges.fast**2
+    return (fast & (worlds.radius > ranges.large) & worlds.present).any(1)

@@ -1,0 +1,163 @@
+"""Checkpoints: what a training goes on from."""
+
+import shutil
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from vidworld.core.errors import UserError
+from vidworld.core.records import (
+    clear_folder,
+    file_digest,
+    publish_folder,
+    read_json,
+    remove_folder,
+    write_json,
+    writing,
+)
+from vidworld.core.schema import KeepConfig
+from vidworld.training.state import State
+
+MANIFEST = "manifest.json"
+"""SHA-256 of every other file of a checkpoint; the last file that is written."""
+
+
+def checkpoints(run_folder: Path) -> list[tuple[int, Path]]:
+    """Steps and folders of the run's checkpoints, the oldest first."""
+    found = (run_folder / "checkpoints").glob("step_*")
+    return sorted((int(path.name.removeprefix("step_")), path) for path in found if path.name[5:].isdigit())
+
+
+def save_checkpoint(run_folder: Path, step: int, state: State, keep: KeepConfig) -> None:
+    """Writes the state, then removes the checkpoints that need not stay.
+
+    A kill or a refusal at any moment leaves the checkpoints that were there.
+
+    Raises:
+        UserError: the system refuses to write it.
+    """
+    final = run_folder / "checkpoints" / f"step_{step:08d}"
+    temporary = final.with_name(f".{final.name}.part")
+    with writing(final):
+        try:
+            clear_folder(temporary)
+            for name, tensors in state.tensors.items():
+                save_file(tensors, temporary / f"{name}.safetensors")
+            write_json(temporary / "state.json", {"step": step, **state.numbers})
+            write_json(temporary / MANIFEST, {path.name: file_digest(path) for path in temporary.iterdir()})
+            publish_folder(temporary, final)
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        for old in _outdated(checkpoints(run_folder), keep):
+            remove_folder(old)
+
+
+def newest_checkpoint(run_folder: Path) -> tuple[int, Path] | None:
+    """The newest checkpoint that is whole; each newer one is named in a line and put out of the way.
+
+    None where there was never one.
+
+    Raises:
+        UserError: there are some, and none is whole.
+    """
+    found = checkpoints(run_folder)
+    for leftover in (run_folder / "checkpoints").glob(".step_*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    for step, path in reversed(found):
+        fault = _fault(path)
+        if fault is None:
+            return step, path
+        print(f"{path}: {fault}; set aside, going back to the checkpoint before it", flush=True)
+        aside = path.with_name(f"broken_{path.name}")
+        with writing(aside):
+            shutil.rmtree(aside, ignore_errors=True)
+            path.rename(aside)
+    if found:
+        raise UserError(
+            f"{run_folder}: none of its checkpoints is whole; they are kept as checkpoints/broken_*, and started "
+            "again without --resume the run begins anew"
+        )
+    return None
+
+
+def load_checkpoint(path: Path) -> State:
+    """What `save_checkpoint` wrote; nothing is unpickled.
+
+    Raises:
+        UserError: a file of it is missing or not what it should be.
+    """
+    numbers: dict[str, Any] = read_json(path / "state.json")
+    try:
+        return State({file.stem: load_file(file) for file in path.glob("*.safetensors")}, numbers)
+    except (OSError, SafetensorError) as error:
+        raise UserError(
+            f"{path}: cannot be read ({error}); remove it to go on from the one before"
+        ) from error
+
+
+class CheckpointWriter:
+    """Saves beside the training, one checkpoint at a time."""
+
+    def __init__(self, run_folder: Path, keep: KeepConfig) -> None:
+        self.run_folder, self.keep = run_folder, keep
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._writing: Future[None] | None = None
+
+    def save(self, step: int, state: State) -> None:
+        """Begins to write; waits for the one before where that is not done."""
+        self.wait()
+        self._writing = self._thread.submit(save_checkpoint, self.run_folder, step, state, self.keep)
+
+    def wait(self, must: bool = False) -> None:
+        """Returns when nothing is being written. What could not be written is said, and tried again next time.
+
+        Raises:
+            UserError: the last checkpoint could not be written and `must` be.
+        """
+        done, self._writing = self._writing, None
+        try:
+            if done is not None:
+                done.result()
+        except UserError as error:
+            if must:
+                raise
+            print(f"warning: {error}; training goes on without this checkpoint", flush=True)
+
+
+def _fault(path: Path) -> str | None:
+    """What is wrong with the files of a checkpoint; None where they are those that were written."""
+    try:
+        manifest = read_json(path / MANIFEST)
+        for name, digest in manifest.items():
+            if not (path / name).exists():
+                return f"{name} is missing"
+            if file_digest(path / name) != digest:
+                return f"{name} is not what was written"
+    except (UserError, OSError, AttributeError):
+        return f"{MANIFEST} is missing or unreadable"
+    return None
+
+
+def _outdated(found: list[tuple[int, Path]], keep: KeepConfig) -> list[Path]:
+    """The checkpoints that no rule keeps."""
+    kept = {path for _, path in found[-keep.last :]}
+    kept |= {path for step, path in found if keep.every and step % keep.every == 0}
+    others = [path for _, path in found if path not in kept]
+    if keep.best and others:
+        losses = {path: _loss(path) for _, path in found}
+        kept |= set(sorted(losses, key=lambda path: losses[path])[: keep.best])
+    return [path for path in others if path not in kept]
+
+
+def _loss(path: Path) -> float:
+    """Mean loss since the checkpoint before; infinite where it is not known."""
+    try:
+        loss = read_json(path / "state.json").get("loss")
+    except UserError:
+        loss = None
+    return float("inf") if loss is None else float(loss)

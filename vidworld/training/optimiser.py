@@ -1,0 +1,142 @@
+"""The optimisers of a network and their learning rate over the steps."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+from transformers import get_wsd_schedule
+
+from vidworld.core.schema import OptimiserConfig
+from vidworld.training.sharding import in_shares, spread_as, whole
+
+MOMENTUM = 0.95
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+"""Coefficients of the odd polynomial that is applied five times (Source: Muon's first publication)."""
+
+
+class Muon(Optimizer):
+    """Momentum whose every matrix is made orthogonal before it is applied, all matrices of one shape together.
+
+    Several processes share that work.
+
+    Source: Muon (arXiv 2502.16982), with updates scaled to AdamW's. Equals torch.optim.Muon with `match_rms_adamw` to
+    the rounding of bf16, which takes the matrices one by one.
+
+    `precision` is that in which they are made orthogonal: in bf16 what two processes round otherwise than one grows to
+    3e-4 of the loss within 50 steps, in float32 it stays under 1e-6 (DECISIONS.md, 2026-11-22).
+    """
+
+    def __init__(
+        self,
+        matrices: Iterable[nn.Parameter],
+        lr: float,
+        weight_decay: float,
+        precision: torch.dtype = torch.bfloat16,
+    ) -> None:
+        super().__init__(matrices, {"lr": lr, "weight_decay": weight_decay})
+        self.precision = precision
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Takes a step; returns what the closure does."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            alike: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
+            for matrix in group["params"]:
+                if matrix.grad is not None:
+                    alike[matrix.shape].append(matrix)
+            moving: Callable[[], None] | None = None
+            for matrices in alike.values():
+                directions = self._directions(matrices)
+                # What others have made of one shape comes in while this process makes its share of the next; no more
+                # than two shapes are on their way, as a network that is spread over processes may not fit into one.
+                if moving is not None:
+                    moving()
+                moving = partial(_move, matrices, directions, group["lr"], group["weight_decay"])
+            if moving is not None:
+                moving()
+        return loss
+
+    def _directions(self, matrices: list[nn.Parameter]) -> Callable[[], Tensor]:
+        """Where matrices of one shape are to go; one after another where they are not multiplied, for the cache."""
+        aims = torch.empty(
+            (len(matrices), *matrices[0].shape), dtype=self.precision, device=matrices[0].device
+        )
+        for aim, matrix in zip(aims, matrices, strict=True):
+            assert matrix.grad is not None
+            state = self.state[matrix]
+            if not state:
+                state["momentum_buffer"] = torch.zeros_like(matrix)
+            momentum = state["momentum_buffer"].lerp_(matrix.grad, 1 - MOMENTUM)
+            aim.copy_(whole(matrix.grad.lerp(momentum, MOMENTUM)))  # Nesterov's
+        return in_shares(orthogonalised, aims)
+
+
+def _move(
+    matrices: list[nn.Parameter], directions: Callable[[], Tensor], lr: float, weight_decay: float
+) -> None:
+    """A step of matrices of one shape, as long as AdamW's."""
+    scale = 0.2 * max(matrices[0].shape) ** 0.5  # arXiv 2502.16982, eq. 4
+    for direction, matrix in zip(directions(), matrices, strict=True):
+        matrix.mul_(1 - lr * weight_decay).add_(spread_as(direction, matrix), alpha=-lr * scale)
+
+
+def orthogonalised(
+    matrices: Float[Tensor, "matrix row column"], steps: int = 5
+) -> Float[Tensor, "matrix row column"]:
+    """Each matrix with its singular values moved to about one (0.7 to 1.2), in its own precision."""
+    a, b, c = NEWTON_SCHULZ
+    tall = matrices.shape[1] > matrices.shape[2]
+    x = matrices.mT if tall else matrices
+    x = x / x.norm(dim=(1, 2), keepdim=True).clamp_min(1e-7)
+    for _ in range(steps):
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x.mT if tall else x
+
+
+def make_optimisers(
+    model: nn.Module, config: OptimiserConfig, precision: torch.dtype = torch.bfloat16
+) -> list[Optimizer]:
+    """Muon for the matrices and AdamW for all else, or AdamW alone; one learning rate serves both.
+
+    Muon halves the steps to a loss here (DECISIONS.md, 2026-11-22).
+    """
+    trained = [p for p in model.parameters() if p.requires_grad]
+    matrices = [p for p in trained if p.ndim == 2 and config.name == "muon"]
+    others = [p for p in trained if p.ndim != 2 or config.name != "muon"]
+    optimisers: list[Optimizer] = [
+        AdamW(others, lr=config.lr, betas=(0.9, 0.95), weight_decay=config.weight_decay, fused=True)
+    ]
+    if matrices:
+        optimisers.append(Muon(matrices, lr=config.lr, weight_decay=config.weight_decay, precision=precision))
+    return optimisers
+
+
+def make_schedule(optimiser: Optimizer, config: OptimiserConfig, steps: int) -> LambdaLR:
+    """Warm-up, a plateau, and a fall to zero over the last `decay_share` of the steps."""
+    warmup = min(config.warmup_steps, steps // 10)
+    decay = int(config.decay_share * steps)
+    schedule: LambdaLR = get_wsd_schedule(
+        optimiser,
+        num_warmup_steps=warmup,
+        num_decay_steps=max(1, decay),
+        num_stable_steps=max(0, steps - warmup - max(1, decay)),
+        decay_type="linear",
+        min_lr_ratio=0.0,
+    )
+    return schedule
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Parameters that are trained."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)

@@ -1,0 +1,101 @@
+"""How a training starts: at its first step, or at that of its newest whole checkpoint."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from accelerate import Accelerator
+from accelerate.utils import InitProcessGroupKwargs, broadcast_object_list
+from diffusers.models.modeling_utils import ModelMixin
+from diffusers.training_utils import EMAModel
+
+from vidworld.core.errors import UserError
+from vidworld.core.precision import precision, product_dtype
+from vidworld.core.records import prepare_folder
+from vidworld.core.schema import TrainConfig
+from vidworld.training.checkpoint import load_checkpoint, newest_checkpoint
+from vidworld.training.finished import Sources, differing
+from vidworld.training.optimiser import make_optimisers, make_schedule
+from vidworld.training.run import Run
+from vidworld.training.run_log import RunLog
+from vidworld.training.spikes import Spikes
+from vidworld.training.state import State
+
+
+def begin(config: TrainConfig, network: ModelMixin, resume: bool, sources: Sources | None = None) -> Run:
+    """A run at its first step, or at that of the newest whole checkpoint in its folder.
+
+    Raises:
+        UserError: the folder cannot be written, its checkpoint is of another configuration, or `resume` is asked for
+            with nothing there.
+    """
+    accelerator = Accelerator(
+        mixed_precision=precision(config.mixed_precision),
+        gradient_accumulation_steps=config.accumulation,
+        # A collective by itself waits longer: the watchdog, whose message says more, is to end it.
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(seconds=config.timeout_s + 60))],
+    )
+    shares = accelerator.num_processes * config.accumulation
+    if config.batch_clips % shares:
+        raise UserError(
+            f"batch_clips={config.batch_clips} does not divide into {accelerator.num_processes} processes x "
+            f"{config.accumulation} parts; choose a multiple of {shares}"
+        )
+    prepare_folder(config.out)
+    step, state = _state_to_resume(config, accelerator, resume, sources or {})
+    kind = type(network)
+    network = network.to(accelerator.device).train()
+    optimisers = make_optimisers(network, config.optimiser, product_dtype(config.mixed_precision))
+    schedules = [make_schedule(optimiser, config.optimiser, config.steps) for optimiser in optimisers]
+    model, *prepared = accelerator.prepare(network, *optimisers)
+    ema = EMAModel(
+        network.parameters(), decay=config.optimiser.ema_decay, use_ema_warmup=True, power=0.9, foreach=True
+    )
+    log = RunLog(
+        config.out,
+        config,
+        config.seed,
+        main=accelerator.is_main_process,
+        resumed_step=step if step else None,
+    )
+    run = Run(
+        config,
+        sources or {},
+        accelerator,
+        network,
+        model,
+        kind,
+        prepared,
+        schedules,
+        ema,
+        log,
+        Spikes(config.spikes),
+        step,
+    )
+    if state is not None:
+        run.restore(state)
+        accelerator.print(f"{config.out}: going on from step {step}")
+    return run
+
+
+def _state_to_resume(
+    config: TrainConfig, accelerator: Accelerator, resume: bool, sources: Sources
+) -> tuple[int, State | None]:
+    """The step to go on from and what was saved at it: that which the main process finds whole."""
+    found: list[tuple[int, Path] | None] = [None]
+    if accelerator.is_main_process:
+        found = [newest_checkpoint(config.out)]
+    (newest,) = broadcast_object_list(found)
+    if newest is None:
+        if resume:
+            raise UserError(
+                f"{config.out}: no checkpoint to resume from; leave out --resume to start a new run there"
+            )
+        return 0, None
+    step, path = newest
+    state = load_checkpoint(path)
+    if changed := differing(state.numbers, config, sources):
+        raise UserError(
+            f"{path}: is of another configuration: {', '.join(changed)}; choose another out=FOLDER, or the "
+            "configuration in its config.yaml"
+        )
+    return step, state

@@ -1,0 +1,268 @@
+"""A folder of videos -> a data set of clips, and what was set aside and why."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import av
+import cv2
+from pydantic import TypeAdapter
+from tqdm import tqdm
+
+from vidworld.core.errors import UserError
+from vidworld.video import lerobot, webdataset
+from vidworld.video import store as real_store
+from vidworld.video.clips import VideoClips, clips_of_video
+from vidworld.video.decode import Unreadable
+from vidworld.video.sidecar import SIDECAR_NAME, Sidecar, read_sidecar
+from vidworld.video.source import Source
+from vidworld.video.windows import ClipOptions
+
+SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".ogv", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp")
+VERSION = 1
+"""Of the way clips are made: raised when the same videos come to give other clips."""
+REAL_SHARE, VAL_SHARE = 0.2, 0.1
+"""Of the files: held out for the evaluation, and for validation."""
+END_BYTES = 2**20
+"""A file is known by its size and so much of its start and its end."""
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """How a video became clips."""
+
+    file: str
+    split: str
+    clips: int
+    fps: tuple[float, ...]
+    static_camera: int
+    """Clips during which the camera stands still."""
+    shots: int
+    frames: int
+    black: int
+    repeated: int
+    decoder: str
+    time_base: str
+    without_clip: tuple[str, ...]
+    """Why shots gave no clip."""
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """A video without clips; the reason goes on from its name."""
+
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What there is after `ingest`."""
+
+    out: Path
+    files: tuple[FileRecord, ...]
+    set_aside: tuple[SetAside, ...]
+    reused: bool
+
+
+def ingest(folder: Path, out: Path, options: ClipOptions, sidecar: Path | None = None) -> Ingested:
+    """The data set of all videos in a folder and the folders in it; it is at `out` only when it is complete.
+
+    A LeRobot data set (meta/info.json) gives each camera's video of each episode, WebDataset's shards (tar files and no
+    video beside them) their films.
+
+    The sidecar is `clips.jsonl` of the folder where none is given and there is one. A data set that was made
+    of the same files with the same options is left as it is.
+
+    Raises:
+        UserError: no video of the folder can be used, the sidecar is wrong, or `out` cannot be written.
+    """
+    _check(options)
+    known = _sidecar(folder, sidecar)
+    sources = sources_of(folder)
+    digests = {file: _digest(source) for file, source in sources.items()}
+    entries = [entry.model_dump(mode="json") for entry in known.entries.values()]
+    fingerprint = _hash(json.dumps([VERSION, digests, asdict(options), entries]).encode())
+    if (finished := _finished(out, fingerprint)) is not None:
+        return finished
+    try:
+        with real_store.workshop(out) as workshop, real_store.without_bars():
+            videos, aside = _read_all(sources, digests, known, options, workshop)
+            if not videos:
+                raise UserError(f"{folder}: no video in it can be used: {_first(aside)}")
+            group = {file: sources[file].group or file for file in videos}
+            of_groups = assign_splits({group[file]: known.of(file).event or "" for file in videos})
+            splits = {file: of_groups[group[file]] for file in videos}
+            records = tuple(_record(file, splits[file], video) for file, video in videos.items())
+            built = workshop / "built"
+            by_split = {name: [f for f in videos if splits[f] == name] for name in real_store.SPLITS}
+            real_store.join({name: [_part(workshop, f) for f in of] for name, of in by_split.items()}, built)
+            made = {"version": VERSION, "fingerprint": fingerprint, "options": asdict(options)}
+            made |= {"files": [asdict(one) for one in records]}
+            real_store.write_json(built / real_store.SET_ASIDE_NAME, [asdict(one) for one in aside])
+            real_store.write_json(built / real_store.RECORD_NAME, made)
+            real_store.put_in_place(built, out)
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"{out}: cannot be written ({reason}): name another folder") from error
+    return Ingested(out, records, aside, reused=False)
+
+
+def assign_splits(events: Mapping[str, str]) -> dict[str, str]:
+    """The split of each file, given what happens in it: every kind of event is spread over the splits.
+
+    Of two files one is held out, of three one more validates; a single one trains.
+    """
+    order = sorted(events, key=lambda file: (events[file], _hash(file.encode())))
+    splits = dict.fromkeys(order, "train")
+    for split, share, least in (("real", REAL_SHARE, 2), ("val", VAL_SHARE, 3)):
+        left = [file for file in order if splits[file] == "train"]
+        count = max(1, round(share * len(order))) if len(order) >= least else 0
+        for k in range(count):
+            splits[left[int((k + 0.5) * len(left) / count)]] = split
+    return {file: splits[file] for file in events}
+
+
+def _read_all(
+    sources: Mapping[str, Source],
+    digests: Mapping[str, str],
+    known: Sidecar,
+    options: ClipOptions,
+    workshop: Path,
+) -> tuple[dict[str, VideoClips], tuple[SetAside, ...]]:
+    """The videos that gave clips, their rows saved and let go of, and the others."""
+    first_of: dict[str, str] = {}
+    for file, digest in digests.items():
+        first_of.setdefault(digest, file)
+
+    def read_one(file: str) -> VideoClips | SetAside:
+        if first_of[digests[file]] != file:
+            return SetAside(file, f"is the same as {first_of[digests[file]]}")
+        try:
+            video = clips_of_video(sources[file], known.of(file), options)
+        except Unreadable as error:
+            return SetAside(file, str(error))
+        except (OSError, av.error.FFmpegError, cv2.error) as error:
+            return SetAside(file, f"cannot be read ({getattr(error, 'strerror', None) or error})")
+        real_store.save_clips(file, known.of(file), video, options, _part(workshop, file))
+        return video.without_frames()
+
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        coming = [pool.submit(read_one, file) for file in digests]
+        try:
+            results = [one.result() for one in tqdm(coming, "ingest", unit="video", disable=None)]
+        except BaseException:  # Ctrl-C, a full disk: do not read the rest first
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    videos = {f: result for f, result in zip(digests, results, strict=True) if isinstance(result, VideoClips)}
+    aside = [result for result in results if isinstance(result, SetAside)]
+    missing = [file for file in known.entries if file not in digests]
+    aside += [SetAside(file, "is in the sidecar but not in the folder") for file in missing]
+    return videos, tuple(aside)
+
+
+def sources_of(folder: Path) -> dict[str, Source]:
+    """The videos of a folder, by the name that results and the sidecar have for them.
+
+    Raises:
+        UserError: there is no such folder, no video in it, or it is a data set of videos that cannot be read.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: {'is not a folder' if folder.exists() else 'there is no such folder'}")
+    paths = [path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES]
+    files = sorted(p.as_posix() for p in paths if not (folder / p).is_dir() and not p.name.startswith("."))
+    if (folder / lerobot.INFO).exists():
+        return lerobot.sources(folder)
+    if not files and any(folder.glob("*.tar")):
+        return webdataset.sources(folder)
+    if not files:
+        kinds = f"no {', '.join(SUFFIXES)}, no LeRobot data set, no WebDataset shard"
+        raise UserError(f"{folder}: there is no video in it ({kinds})")
+    return {file: Source(folder / file) for file in files}
+
+
+def _sidecar(folder: Path, sidecar: Path | None) -> Sidecar:
+    if sidecar is None and not (folder / SIDECAR_NAME).exists():
+        return Sidecar()
+    return read_sidecar(sidecar or folder / SIDECAR_NAME)
+
+
+def _finished(out: Path, fingerprint: str) -> Ingested | None:
+    """What is at `out` already, if it is of the same files and options.
+
+    Raises:
+        UserError: something else is there.
+    """
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return None
+    record = real_store.read_record(out)
+    if record is None:
+        raise UserError(f"{out}: is there already and is no ingested data set: name another folder")
+    if record.get("fingerprint") != fingerprint:
+        return None
+    files = TypeAdapter(tuple[FileRecord, ...]).validate_python(record["files"])
+    aside = json.loads((out / real_store.SET_ASIDE_NAME).read_text(encoding="utf-8"))
+    return Ingested(out, files, tuple(SetAside(**one) for one in aside), reused=True)
+
+
+def _record(file: str, split: str, video: VideoClips) -> FileRecord:
+    clips = [clip for _, clip in video.clips]
+    return FileRecord(
+        file=file,
+        split=split,
+        clips=len(clips),
+        fps=tuple(sorted({clip.fps for clip in clips})),
+        static_camera=sum(clip.static_camera for clip in clips),
+        shots=video.shots,
+        frames=video.frames,
+        black=video.black,
+        repeated=video.repeated,
+        decoder=video.decoder,
+        time_base=video.time_base,
+        without_clip=tuple(video.without_clip),
+    )
+
+
+def _check(options: ClipOptions) -> None:
+    low = {"--fps": options.fps, "--size": options.size_px, "--stride": options.stride}
+    faults = [f"{name}: {value:g} is not above zero" for name, value in low.items() if not value > 0]
+    if options.num_frames < 2:
+        faults.append(f"--num-frames: {options.num_frames} is below 2, and nothing moves in one picture")
+    if faults:
+        raise UserError("\n".join(faults))
+
+
+def _first(aside: Sequence[SetAside]) -> str:
+    more = f"; and {len(aside) - 3} more" if len(aside) > 3 else ""
+    return "; ".join(f"{one.file} {one.reason}" for one in aside[:3]) + more
+
+
+def _part(workshop: Path, file: str) -> Path:
+    return workshop / "parts" / _hash(file.encode())
+
+
+def _digest(source: Source) -> str:
+    path, part = source.path, f"{source.member}{source.span_s or ''}"
+    try:
+        stat = path.stat()
+        return _hash(f"{stat.st_size}{part}".encode() + _ends(path, stat.st_size, stat.st_mtime_ns))
+    except OSError:
+        return _hash(f"{path}{part}".encode())  # set aside when it is its turn
+
+
+@lru_cache(maxsize=1)  # a file may hold many videos, one after the other
+def _ends(path: Path, size: int, time_ns: int) -> bytes:
+    """The first and the last bytes of a file that was written at this time."""
+    with path.open("rb") as stream:
+        start = stream.read(END_BYTES)
+        stream.seek(max(0, size - END_BYTES))
+        return start + stream.read(END_BYTES)
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,79 @@
+"""Clips of real video by number: a ClipSource over a data set that `vidworld data ingest` wrote."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from vidworld.core.clip import Clips
+from vidworld.core.errors import UserError
+from vidworld.video import store as real_store
+
+
+class RealClips:
+    """The clips of one split (`train`, `val`, or `real`, which is held out for the evaluation).
+
+    Clips differ in rate. `clips` of several rates at once have NaN as their rate, so that what a number of
+    theirs would mean a second is nothing rather than wrong; `by_rate` gives the numbers that go together.
+    """
+
+    def __init__(
+        self, path: Path, split: str, num_frames: int | None = None, size_px: int | None = None
+    ) -> None:
+        """Opens the data set; `num_frames` of each clip are used, all where it is not said.
+
+        Raises:
+            UserError: there is no such data set or split, or its clips are of another shape.
+        """
+        rows = real_store.open_split(path, split)
+        there, size = (int(rows.features["frames"].shape[axis]) for axis in (0, 3))
+        if num_frames is not None and num_frames > there:
+            raise UserError(
+                f"{path}: its clips have {there} frames, not {num_frames}: ingest with --num-frames"
+            )
+        if size_px is not None and size_px != size:
+            raise UserError(
+                f"{path}: its clips are {size} px wide, not {size_px}: ingest with --size {size_px}"
+            )
+        self.num_frames = num_frames or there
+        self.size_px = size
+        self.rows = rows.remove_columns("frames")
+        """What is known of each clip, a row a clip."""
+        self._pictures = rows.select_columns("frames").with_format("numpy", dtype=np.uint8)
+        self.identity: tuple[str, ...] = tuple(rows["identity"])
+        self.fps: tuple[float, ...] = tuple(rows["fps"])
+        self.static_camera: tuple[bool, ...] = tuple(rows["static_camera"])
+        self._shots = list(zip(rows["file"], rows["shot"], strict=True))
+        self._starts = list(rows["start_frame"])
+
+    def __len__(self) -> int:
+        return len(self.identity)
+
+    def clips(self, indices: Sequence[int]) -> Clips:
+        """The clips of these numbers; their rate is NaN where they differ in it."""
+        chosen = list(indices)
+        frames = np.asarray(self._pictures[chosen]["frames"])[:, : self.num_frames]
+        rates = {self.fps[i] for i in chosen}
+        return Clips(
+            torch.from_numpy(np.ascontiguousarray(frames)),
+            rates.pop() if len(rates) == 1 else float("nan"),
+            tuple(self.identity[i] for i in chosen),
+        )
+
+    def by_rate(self, indices: Sequence[int] | None = None) -> dict[float, list[int]]:
+        """The numbers (all, where none are given) by the rate of their clips."""
+        groups: dict[float, list[int]] = {}
+        for i in range(len(self)) if indices is None else indices:
+            groups.setdefault(self.fps[i], []).append(i)
+        return groups
+
+    def same_shot(self, index: int) -> list[int]:
+        """The numbers of the clips of the same shot, this one too."""
+        return [i for i, shot in enumerate(self._shots) if shot == self._shots[index]]
+
+    def later(self, frames: int) -> dict[int, int]:
+        """For clips that have one: the number of the clip of the shot that starts so many frames later."""
+        at = {(shot, start): i for i, (shot, start) in enumerate(zip(self._shots, self._starts, strict=True))}
+        found = {i: at.get((shot, start + frames)) for (shot, start), i in at.items()}
+        return {i: other for i, other in found.items() if other is not None}

@@ -1,0 +1,78 @@
+"""What is known of videos beside their pictures: a `clips.jsonl`, one JSON object a video."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from vidworld.core.errors import UserError
+
+SIDECAR_NAME = "clips.jsonl"
+
+GRAVITY = {"down": (0.0, 1.0), "up": (0.0, -1.0), "right": (1.0, 0.0), "left": (-1.0, 0.0)}
+"""The words for gravity's direction in the picture, as unit vectors with y down."""
+
+
+class Entry(BaseModel):
+    """What the sidecar says of one video; fields of other names are kept as they are."""
+
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True, allow_inf_nan=False)
+
+    file: str
+    true_fps: Annotated[float, Field(gt=0)] | None = None
+    """Frames a second of the scene: frame i happened at i / true_fps. None: when it is shown."""
+    event: str | None = None
+    event_frames: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] | None = None
+    """First and last frame of what happens."""
+    gravity: str | None = None
+    """Where things fall in the picture: a word of GRAVITY, or words that are kept only."""
+    px_per_m: Annotated[float, Field(gt=0)] | None = None
+    """Pixels of the video a metre."""
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """The entries by the file they speak of."""
+
+    entries: dict[str, Entry] = field(default_factory=dict)
+
+    def of(self, file: str) -> Entry:
+        """What is known of the file; an entry that says nothing where nothing is."""
+        return self.entries.get(file) or Entry(file=file)
+
+
+def read_sidecar(path: Path) -> Sidecar:
+    """The sidecar of a JSON Lines file.
+
+    Raises:
+        UserError: it cannot be read; each wrong line, with what is wrong.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
+        raise UserError(f"{path}: the sidecar cannot be read ({reason})") from error
+    entries: dict[str, Entry] = {}
+    faults: list[str] = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            entry = Entry.model_validate_json(line)
+        except ValidationError as error:
+            faults += [f"{path}:{number}: {_say(fault)}" for fault in error.errors()]
+            continue
+        if entry.file in entries:
+            faults.append(f"{path}:{number}: file: {entry.file} has a line already")
+        entries[entry.file] = entry
+    if faults:
+        raise UserError("\n".join(faults))
+    return Sidecar(entries)
+
+
+def _say(fault: object) -> str:
+    assert isinstance(fault, dict)
+    where = ".".join(str(part) for part in fault["loc"])
+    message = str(fault["msg"])
+    return f"{where}: {message}" if where else message

@@ -1,0 +1,80 @@
+"""Where a video lies: a file, one of many in a tar file, or a stretch of a longer one."""
+
+import errno
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from jaxtyping import Float64
+
+from vidworld.core.errors import UserError
+from vidworld.video.decode import Unreadable
+
+
+@dataclass(frozen=True)
+class Source:
+    """One video."""
+
+    path: Path
+    """The file that holds it."""
+    member: str = ""
+    """Its name in a tar file."""
+    span_s: tuple[float, float] | None = None
+    """From when to when it goes in a longer video, the end left out."""
+    group: str = ""
+    """Videos of one thing (an episode's cameras) share it: what is held out of one is held out of all."""
+
+    @contextmanager
+    def opened(self) -> Iterator[Path]:
+        """A video file by itself.
+
+        Raises:
+            Unreadable: the tar file cannot be read, or has no such member.
+            UserError: there is no room for a copy of the member.
+        """
+        if not self.member:
+            yield self.path
+            return
+        with tempfile.NamedTemporaryFile(suffix=".mp4") as place:
+            self._copy(place)
+            yield Path(place.name)
+
+    def _copy(self, place: IO[bytes]) -> None:
+        """The member's content, to a file."""
+        try:
+            with tarfile.open(self.path) as archive:
+                content = archive.extractfile(self.member)
+                if content is None:
+                    raise Unreadable(f"is no file in {self.path.name}")
+                shutil.copyfileobj(content, place)
+                place.flush()
+        except (tarfile.TarError, EOFError, KeyError) as error:
+            raise Unreadable(f"cannot be read from {self.path.name} ({error})") from error
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise UserError(
+                f"{tempfile.gettempdir()}: has no room for a film of {self.path.name}; free some, or name "
+                "another place with TMPDIR"
+            ) from error
+
+    def frames(self, times_s: Float64[np.ndarray, " time"]) -> range:
+        """The numbers of its frames among those of the file.
+
+        Raises:
+            Unreadable: the file has nothing in its stretch.
+        """
+        if self.span_s is None:
+            return range(len(times_s))
+        half = 0.5 * float(np.median(np.diff(times_s))) if len(times_s) > 1 else 0.0
+        start, stop = self.span_s
+        mine = np.flatnonzero((times_s > start - half) & (times_s < stop - half))
+        if not len(mine):
+            raise Unreadable(f"has nothing from {start:g} to {stop:g} s of {self.path.name}")
+        return range(int(mine[0]), int(mine[-1]) + 1)

@@ -1,0 +1,80 @@
+"""What differs from the background, as connected components."""
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+from numpy import ndarray
+from scipy.ndimage import binary_fill_holes
+
+from vidworld.video.tracking.background import Picture, difference
+
+SURE_TIMES = 2.0
+"""An object has a pixel that differs by so many times as much (hysteresis)."""
+LEAST_AREA_PX = 6.0
+
+
+@dataclass(frozen=True)
+class Blob:
+    """A connected component of what differs from the background."""
+
+    position: Float[ndarray, " 2"]
+    """Its centroid; a pixel at the rim counts for as much of it as the object covers."""
+    color: Float[ndarray, " 3"]
+    """Its mean."""
+    pixels: Float[ndarray, "pixel 2"] = field(repr=False)
+    levels: Float[ndarray, " pixel"] = field(repr=False)
+
+    @property
+    def area(self) -> int:
+        """Pixels."""
+        return len(self.pixels)
+
+    @property
+    def mass(self) -> float:
+        """Sum over the pixels of how much they differ: what motion blur leaves as it is."""
+        return float(self.levels.sum())
+
+
+def blobs(frame: UInt8[ndarray, "height width 3"], background: Picture, threshold: float) -> list[Blob]:
+    """The connected components of what differs, each without what is thin (a string, an arm)."""
+    levels = difference(frame, background)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats((levels > threshold).astype(np.uint8))
+    found = []
+    for label in range(1, count):
+        left, top, width, height, area = (int(number) for number in stats[label])
+        view = slice(top, top + height), slice(left, left + width)
+        body = labels[view] == label
+        if area < LEAST_AREA_PX or levels[view][body].max() < SURE_TIMES * threshold:
+            continue
+        rows, columns = np.nonzero(_without_thin(binary_fill_holes(body)))
+        pixels = np.stack([columns + left, rows + top], axis=1) + 0.5
+        found.append(blob_of(frame, pixels, levels[view][rows, columns], 2 * threshold))
+    return found
+
+
+def blob_of(
+    frame: UInt8[ndarray, "height width 3"],
+    pixels: Float[ndarray, "pixel 2"],
+    levels: Float[ndarray, " pixel"],
+    most: float,
+) -> Blob:
+    """most: levels from which on a pixel lies wholly inside."""
+    columns, rows = pixels.astype(int).T
+    place = np.average(pixels, axis=0, weights=np.minimum(levels, most) + 1e-6)
+    return Blob(place, frame[rows, columns].mean(axis=0), pixels, levels)
+
+
+def _without_thin(body: Bool[ndarray, "height width"]) -> Bool[ndarray, "height width"]:
+    """The largest part of a component that a disc of half its greatest width can roll over."""
+    padded = np.pad(body, 1).astype(np.uint8)
+    reach = int(cv2.distanceTransform(padded, cv2.DIST_L2, 5).max() / 2)
+    if reach < 1:
+        return body
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(cv2.morphologyEx(padded, cv2.MORPH_OPEN, disc))
+    if count < 2:
+        return body
+    largest: ndarray = labels == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
+    return largest[1:-1, 1:-1]

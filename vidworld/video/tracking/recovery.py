@@ -1,0 +1,88 @@
+"""A thing that merged with something else, found by its colours."""
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+from numpy import ndarray
+
+from vidworld.core.shapes import Film
+from vidworld.video.tracking.background import Picture, difference
+from vidworld.video.tracking.blobs import blob_of
+from vidworld.video.tracking.paths import Followed
+
+BIN = 16
+"""Levels that count as one colour."""
+MERGED_TIMES = 1.5
+"""Of its usual mass: an object that has more touches another."""
+LEAST_KNOWN = 5
+"""Frames in which an object must be known before it is looked for by its colours."""
+LEAST_LEFT = 0.4
+"""Of an object's usual colours that must be where it is found by them."""
+
+
+def recover(path: Followed, frames: Film, background: Picture, threshold: float) -> None:
+    """Adds the frames in which the thing touches another: found there by its colours, near where it is expected.
+
+    The colours that tell it from all else that moves and from the scene around it are a ratio of histograms; from the
+    expected place OpenCV's mean shift climbs to where most of them are.
+    """
+    usual = float(np.median([blob.mass for blob in path.blobs.values()]))
+    merged = {k: blob for k, blob in path.blobs.items() if blob.mass > MERGED_TIMES * usual}
+    for k in merged:
+        del path.blobs[k]
+    missing = [k for k in range(len(frames)) if k not in path.blobs]
+    if not missing or len(path.blobs) < LEAST_KNOWN:
+        path.blobs = dict(sorted((merged | path.blobs).items()))
+        return
+    known = np.array(path.frames)
+    telling = _telling_colours(path, frames, background)
+    side = max(3, round(1.2 * path.size))
+    coloured = np.median([_mass(frames[k], telling, path.blobs[k].pixels) for k in path.frames])
+    after = [k for k in missing if k > known[0]]
+    before = [k for k in reversed(missing) if k < known[0]]
+    for frame in (*after, *before):
+        place = _extrapolated(path, frame)
+        likely = telling[tuple((frames[frame] // BIN).reshape(-1, 3).T)].reshape(frames.shape[1:3])
+        likely = np.where(difference(frames[frame], background) > threshold, likely, 0.0).astype(np.float32)
+        corner = np.round(place - side / 2).astype(int)
+        if (corner < 0).any() or (corner + side > likely.shape[::-1]).any():
+            continue
+        stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 0.5)
+        _, (left, top, width, height) = cv2.meanShift(
+            likely, (int(corner[0]), int(corner[1]), side, side), stop
+        )
+        view = likely[top : top + height, left : left + width]
+        if np.hypot(*(np.array((left, top)) - corner)) > side or not view.sum() > LEAST_LEFT * coloured:
+            continue
+        rows, columns = np.nonzero(view > 0)
+        pixels = np.stack([columns + left, rows + top], axis=1) + 0.5
+        levels = difference(frames[frame], background)[rows + top, columns + left]
+        path.blobs[frame] = blob_of(frames[frame], pixels, levels, 2 * threshold)
+        path.blobs = dict(sorted(path.blobs.items()))
+    path.blobs = dict(sorted((merged | path.blobs).items()))  # better with something else than not at all
+
+
+def _extrapolated(path: Followed, frame: int) -> Float[ndarray, " 2"]:
+    """Where the thing would be by the parabola through the nearest frames in which it is known."""
+    known = np.array(path.frames)
+    near = np.sort(np.argsort(np.abs(known - frame), kind="stable")[:LEAST_KNOWN])
+    offset, places = known[near] - frame, path.positions[near]
+    return np.array([np.polyval(np.polyfit(offset, places[:, axis], 2), 0.0) for axis in (0, 1)])
+
+
+def _telling_colours(path: Followed, frames: Film, background: Picture) -> Float[ndarray, "red green blue"]:
+    """By colour, the share of its pixels that are the thing's, among those in and around its places."""
+    edges = (256 // BIN,) * 3
+    own, other = np.zeros(edges), np.zeros(edges)
+    for frame, blob in path.blobs.items():
+        columns, rows = blob.pixels.astype(int).T
+        np.add.at(own, tuple((frames[frame][rows, columns] // BIN).T), 1.0)
+        top, left = (max(0, int(x - 2 * path.size)) for x in blob.position[::-1])
+        view = slice(top, top + int(4 * path.size)), slice(left, left + int(4 * path.size))
+        np.add.at(other, tuple((frames[frame][view] // BIN).reshape(-1, 3).T), 1.0)
+    return own / np.maximum(other, 1.0) * (own / np.maximum(other, 1.0) > 0.5)
+
+
+def _mass(frame: UInt8[ndarray, "height width 3"], telling: ndarray, pixels: ndarray) -> float:
+    columns, rows = pixels.astype(int).T
+    return float(telling[tuple((frame[rows, columns] // BIN).T)].sum())

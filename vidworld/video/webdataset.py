@@ -1,0 +1,65 @@
+"""The films of WebDataset shards.
+
+Source: WebDataset's documentation: POSIX tar files, numbered without a gap; the files of a sample have one name and
+follow one another, the film's is .mp4.
+"""
+
+import tarfile
+from collections import defaultdict
+from pathlib import Path, PurePosixPath
+
+from vidworld.core.errors import UserError
+from vidworld.video.source import Source
+
+
+def shards(folder: Path) -> list[Path]:
+    """The tar files, and of those that are numbered alike also the ones left out between the first and the last."""
+    series: dict[str, dict[int, Path]] = defaultdict(dict)
+    found = []
+    for path in sorted(folder.glob("*.tar")):
+        if digits := _digits(path):
+            series[path.stem.removesuffix(digits)][int(digits)] = path
+        else:
+            found.append(path)
+    for prefix, numbered in series.items():
+        width = len(_digits(next(iter(numbered.values()))))
+        for number in range(min(numbered), max(numbered) + 1):
+            found.append(numbered.get(number, folder / f"{prefix}{number:0{width}d}.tar"))
+    return found
+
+
+def films(shard: Path) -> list[str]:
+    """The names of a shard's films.
+
+    Raises:
+        UserError: it cannot be read, or holds none.
+    """
+    try:
+        with tarfile.open(shard) as archive:
+            names = [member.name for member in archive if member.isfile()]
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise UserError(f"{shard}: is no tar file that can be read ({error})") from error
+    found = [name for name in names if PurePosixPath(name).suffix == ".mp4"]
+    if not found:
+        raise UserError(f"{shard}: holds no .mp4")
+    return found
+
+
+def sources(folder: Path) -> dict[str, Source]:
+    """The films by shard and name.
+
+    Raises:
+        UserError: a shard is missing or cannot be read, or there is none.
+    """
+    if not shards(folder):
+        raise UserError(f"{folder}: holds no .tar")
+    if missing := [shard for shard in shards(folder) if not shard.exists()]:
+        raise UserError(
+            f"{missing[0]}: is missing ({len(missing)} of the shards between the first and the last)"
+        )
+    return {f"{shard.stem}/{name}": Source(shard, name) for shard in shards(folder) for name in films(shard)}
+
+
+def _digits(path: Path) -> str:
+    """The number at the end of its name, as it is written."""
+    return path.stem[len(path.stem.rstrip("0123456789")) :]

@@ -1,0 +1,188 @@
+"""Real films against the laws of what happens in them: tracked, fitted, and what the truth itself deviates by."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from pydantic import TypeAdapter
+from tqdm import tqdm
+
+from vidworld.core.errors import UserError
+from vidworld.core.records import append_jsonl, prepare_folder, read_jsonl
+from vidworld.core.shapes import Film
+from vidworld.video.clips import scene_times
+from vidworld.video.decode import Unreadable, open_video, read
+from vidworld.video.shots import find_shots
+from vidworld.video.sidecar import GRAVITY, SIDECAR_NAME, Entry, read_sidecar
+from vidworld.video.tracking import track
+from vidworld.video_laws import LAWS, STANDARD_GRAVITY, NoFit, Quantity, Scene
+
+MOST_PX = 480
+"""Films are tracked with a shorter side of so many pixels, or their own if that is less."""
+LEAST_FRAMES = 3
+"""With fewer nothing shows an acceleration."""
+SHOT_PX = 128
+"""Cuts are looked for in frames with a shorter side of so many pixels."""
+RECORD_NAME = "films.jsonl"
+
+
+@dataclass(frozen=True)
+class FilmFit:
+    """What became of one film: tracked and fitted, or why it was not."""
+
+    file: str
+    event: str | None
+    law: str | None
+    why_none: str | None
+    tracked: float
+    """The share of the event's frames in which every object was found."""
+    deviation_px: float | None
+    """Root mean square distance of the true tracks from their law, in the film's own pixels."""
+    deviation_share: float | None
+    """The same over the extent of the path."""
+    quantities: tuple[Quantity, ...] = ()
+
+
+def fit_films(folder: Path, out: Path, sidecar: Path | None = None) -> Iterator[FilmFit]:
+    """Each film of the sidecar in its order, written to `films.jsonl` in `out` as soon as it is done.
+
+    What an earlier run wrote of the same film and the same line of the sidecar is not done again.
+
+    Raises:
+        UserError: the sidecar cannot be read, names no film, or `out` cannot be written.
+    """
+    known = read_sidecar(sidecar or folder / SIDECAR_NAME)
+    if not known.entries:
+        raise UserError(f"{sidecar or folder / SIDECAR_NAME}: names no film")
+    record = prepare_folder(out) / RECORD_NAME
+    done = _done(record)
+    for entry in tqdm(known.entries.values(), "films", unit="film", disable=None):
+        key = _key(folder, entry)
+        if (finished := done.get(key)) is None:
+            finished = fit_film(folder, entry)
+            append_jsonl(record, {"key": key, "film": asdict(finished)})
+        yield finished
+
+
+def fit_film(folder: Path, entry: Entry) -> FilmFit:
+    """The law of the sidecar's event, fitted to the film's tracks."""
+    law = LAWS.get(entry.event or "")
+    if law is None:
+        return _none(entry, f"its event ({entry.event or 'not given'}) follows no law that tracks could show")
+    try:
+        footage = footage_of(folder / entry.file, entry)
+    except (Unreadable, OSError) as error:
+        reason = str(error) if isinstance(error, Unreadable) else f"cannot be read ({error.strerror})"
+        return _none(entry, reason)
+    tracked = track(footage.frames, law.objects)
+    position = tracked.position / footage.scale
+    share = float(np.isfinite(position).all(axis=(1, 2)).mean())
+    try:
+        fit = law.fit(footage.times_s, position, footage.scene, None)
+    except NoFit as error:
+        return _none(entry, str(error), share)
+    extent = float(np.linalg.norm(np.nanmax(position, axis=0) - np.nanmin(position, axis=0), axis=-1).max())
+    return FilmFit(
+        file=entry.file,
+        event=entry.event,
+        law=fit.law,
+        why_none=None,
+        tracked=share,
+        deviation_px=fit.deviation_px,
+        deviation_share=fit.deviation_px / extent,
+        quantities=fit.quantities,
+    )
+
+
+@dataclass(frozen=True)
+class Footage:
+    """The frames of a film's event, and what is known of them."""
+
+    frames: np.ndarray
+    times_s: np.ndarray
+    scale: float
+    """Pixels of `frames` a pixel of the film."""
+    scene: Scene
+
+
+def footage_of(path: Path, entry: Entry) -> Footage:
+    """The frames of the sidecar's event, all where it names none; of several shots (a title card) the longest.
+
+    Raises:
+        Unreadable: the film cannot be read, or its event lies outside it.
+    """
+    video = open_video(path)
+    times_s = scene_times(video, entry)
+    first, end = entry.event_frames or (0, len(times_s) - 1)
+    last = min(end, len(times_s) - 1)
+    if (there := max(last + 1 - first, 0)) < LEAST_FRAMES:
+        of = f" of the event's ({first} to {end})" if entry.event_frames else ""
+        raise Unreadable(
+            f"has {there} frame{'s' * (there != 1)}{of}, and no law shows in fewer than {LEAST_FRAMES}"
+        )
+    short = min(video.height_px, video.width_px)
+    pieces = read(video, min(short, MOST_PX), range(first, last + 1))
+    frames, times = np.concatenate([piece.frames for piece in pieces]), times_s[first : last + 1]
+    shot = _longest_shot(frames, times)
+    return Footage(frames[shot], times[shot], min(short, MOST_PX) / short, scene_of(entry, times_s))
+
+
+def _longest_shot(frames: Film, times_s: np.ndarray) -> slice:
+    """Where it lies, with the frames that repeat another."""
+    scale = min(1.0, SHOT_PX / min(frames.shape[1:3]))
+    small = [cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) for frame in frames]
+    shots = find_shots(np.stack(small).astype(np.uint8), times_s).shots
+    if not shots:  # black throughout
+        return slice(None)
+    longest = max(shots, key=lambda shot: shot.until_s[-1] - shot.times_s[0])
+    end = int(np.searchsorted(times_s, longest.until_s[-1], side="right"))
+    return slice(int(longest.numbers[0]), end)
+
+
+def scene_of(entry: Entry, times_s: np.ndarray) -> Scene:
+    """What the sidecar says for a law."""
+    contacts = getattr(entry, "contact_frames", None) or []
+    known = [int(c) for c in contacts if isinstance(c, int) and c < len(times_s)]
+    return Scene(tuple(float(times_s[c]) for c in known), GRAVITY.get(entry.gravity or ""), entry.px_per_m)
+
+
+def summary(films: Sequence[FilmFit]) -> str:
+    """A line a film: how well it was tracked, the truth's own deviation, then the constants with their intervals."""
+    lines = []
+    for film in films:
+        if film.why_none is not None:
+            lines.append(f"{film.file}: not fitted: {film.why_none}")
+            continue
+        head = f"{film.file}: {film.law}, tracked {film.tracked:.0%}, the truth deviates by {film.deviation_px:.2f} px"
+        lines.append(f"{head} ({film.deviation_share:.2%} of its path)")
+        lines += [f"    {_say(quantity)}" for quantity in film.quantities]
+    return "\n".join(lines)
+
+
+def _say(quantity: Quantity) -> str:
+    text = f"{quantity.name} {quantity.value:.4g} [{quantity.low:.4g}, {quantity.high:.4g}] {quantity.unit}"
+    if quantity.name == "acceleration" and quantity.unit == "m/s²":
+        text += f" ({quantity.value / STANDARD_GRAVITY - 1:+.1%} of {STANDARD_GRAVITY})"
+    return text
+
+
+def _none(entry: Entry, why: str, tracked: float = 0.0) -> FilmFit:
+    return FilmFit(entry.file, entry.event, None, why, tracked, None, None)
+
+
+def _key(folder: Path, entry: Entry) -> str:
+    """What a film's result depends on: its file, as far as its size and time tell, and its line."""
+    path = folder / entry.file
+    file = [path.stat().st_size, path.stat().st_mtime_ns] if path.exists() else []
+    return json.dumps([file, entry.model_dump(mode="json")], sort_keys=True, ensure_ascii=False)
+
+
+def _done(record: Path) -> Mapping[str, FilmFit]:
+    if not record.exists():
+        return {}
+    rows: list[dict[str, Any]] = read_jsonl(record)
+    return {row["key"]: TypeAdapter(FilmFit).validate_python(row["film"]) for row in rows}

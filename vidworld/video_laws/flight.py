@@ -1,0 +1,76 @@
+"""Free fall, a throw, a slide, a roll: one acceleration. And motion that nothing changes."""
+
+import numpy as np
+from numpy import ndarray
+
+from vidworld.video_laws.law import LawFit, NoFit, Position, Scene, Stretch, Times, angle_between, law_fit
+from vidworld.video_laws.parabolas import (
+    LEAST_FRAMES,
+    between_contacts,
+    clean_part,
+    fit_flights,
+    places_of,
+    where_seen,
+)
+
+
+def fit_flight(times: Times, position: Position, scene: Scene, stretch: Stretch | None = None) -> LawFit:
+    """Free fall, a throw, a slide: constant acceleration over the longest time in which nothing is hit.
+
+    The acceleration is that along gravity, and where its direction is not known that along the way: below zero
+    where it slows down.
+    """
+    return _flight(times, position, scene, stretch, "constant acceleration")
+
+
+def fit_uniform(times: Times, position: Position, scene: Scene, stretch: Stretch | None = None) -> LawFit:
+    """Motion that nothing changes: the residual is from a straight line at one speed; the acceleration is given."""
+    return _flight(times, position, scene, stretch, "uniform motion", accelerated=False)
+
+
+def _flight(
+    times: Times,
+    position: Position,
+    scene: Scene,
+    stretch: Stretch | None,
+    law: str,
+    accelerated: bool = True,
+) -> LawFit:
+    path = position[:, 0]
+    if stretch is None:
+        parts = between_contacts(times, path, scene.contacts_s)
+        longest = int(np.bincount(parts[parts >= 0]).argmax()) if parts.max() >= 0 else -1
+        stretch = clean_part(times, path, np.where((parts == longest) & (parts >= 0), 0, -1))
+    stretch = where_seen(stretch, path)
+    if (stretch >= 0).sum() <= LEAST_FRAMES:
+        raise NoFit(f"is tracked in {int(np.isfinite(path).all(axis=1).sum())} frames, too few for a fit")
+    spoken = times[stretch >= 0]
+    flight = fit_flights(times, path, stretch, True)
+    first, last = flight.place(spoken[[0, -1]], np.zeros(2, int))
+    along = np.asarray(scene.gravity or (last - first) / max(float(np.linalg.norm(last - first)), 1e-9))
+    scale, unit = scene.px_per_m or 1.0, "m/s" if scene.px_per_m else "px/s"
+
+    def measured(places: ndarray) -> list[float]:
+        flights = fit_flights(times, places, stretch, True)
+        ends = (flights.velocity[0] + flights.acceleration * t for t in (spoken[0], spoken[-1]))
+        speeds = [float(np.linalg.norm(v)) / scale for v in ends]
+        size = float(flights.acceleration @ along) / scale
+        return [size, *angle_to_gravity(flights.acceleration, scene), *speeds]
+
+    drawn_from = places_of(flight, times, stretch)
+    fitted = (
+        drawn_from if accelerated else places_of(fit_flights(times, path, stretch, False), times, stretch)
+    )
+    names = [*names_of_acceleration(scene), ("initial_speed", unit), ("final_speed", unit)]
+    return law_fit(law, path, fitted, stretch, measured, names, 3, drawn_from)
+
+
+def names_of_acceleration(scene: Scene) -> list[tuple[str, str]]:
+    """What an acceleration gives: its size, and how far it points away from gravity where that is known."""
+    names = [("acceleration", "m/s²" if scene.px_per_m else "px/s²")]
+    return names if scene.gravity is None else [*names, ("angle_to_gravity", "degrees")]
+
+
+def angle_to_gravity(acceleration: ndarray, scene: Scene) -> list[float]:
+    """Degrees from gravity; nothing where its direction is not known."""
+    return [] if scene.gravity is None else [angle_between(np.asarray(scene.gravity), acceleration)]

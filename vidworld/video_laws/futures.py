@@ -1,0 +1,108 @@
+"""Futures of real clips against the law of what happens in them: a world is charged for what it adds to the truth."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, cast
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+from numpy import ndarray
+from torch import Tensor
+
+from vidworld.analysis.records import Value
+from vidworld.core.clip import WORLD_SIZE
+from vidworld.core.shapes import Film, Frames
+from vidworld.metrics.velocity import ANYWHERE
+from vidworld.video.real import RealClips
+from vidworld.video.tracking import background_of, track
+from vidworld.video_laws import LAWS, Fit, LawFit, NoFit, Position, Scene, Times
+
+ENLARGED = 4
+"""Clips are tracked at so many times their size: what is 2 px wide at 64 px has no body of its own."""
+LEAST_TRACKED = 0.9
+"""Of a clip's frames: a truth that is found in fewer has no law to be held against."""
+MISSING = ANYWHERE / WORLD_SIZE
+"""Shares of the picture that an object is charged which is not found."""
+UNIT = "share of the picture"
+
+
+def law_values(
+    source: RealClips, number: int, futures: Mapping[str, Frames], start: int, seed: int
+) -> list[Value]:
+    """Where each world's future has the objects, and how far from their law, of one held-out clip.
+
+    None where the clip's event follows no law, its camera moves, or the truth itself cannot be tracked and fitted.
+    futures: frames from `start` on, of one clip a world; the truth's under "truth".
+    """
+    row = source.rows[number]
+    law = LAWS.get(row["event"] or "")
+    if law is None or not (row["in_event"] and row["static_camera"]):
+        return []
+    shot = source.clips(source.same_shot(number)).frames
+    scene = background_of(as_film(shot.flatten(0, 1)))
+    clip = source.clips([number])
+    whole = as_film(clip.frames[0])
+    size = len(whole[0])
+    truth = track(whole, law.objects, scene).position
+    if np.isfinite(truth).all(axis=(1, 2)).mean() < LEAST_TRACKED or np.isnan(truth[:start]).all():
+        return []
+    times_s = np.arange(len(truth)) / clip.fps
+    about = Scene(_contacts_s(row), tuple(row["gravity_direction"]) if row["gravity_direction"] else None)
+    try:
+        own = law.fit(times_s, truth, about, None)
+    except NoFit:
+        return []
+    counted = np.isfinite(truth[start:]).all(axis=-1)
+    spoken = np.isfinite(own.residual[start:])
+    if not (counted.any() and spoken.any()):
+        return []
+    deviation_of_truth = _rms(own.residual[start:] / size, spoken)
+    values = []
+    for world, future in futures.items():
+        found, fit = truth, cast(LawFit | None, own)
+        if world != "truth":
+            film = np.concatenate([whole[:start], as_film(future[0])])
+            found = track(film, law.objects, scene, truth[:start]).position
+            fit = _refit(law.fit, times_s, found, about, own)
+        distance = np.linalg.norm(found[start:] - truth[start:], axis=-1) / size
+        residual = fit.residual[start:] / size if fit else np.full(counted.shape, np.nan)
+        deviation = _rms(residual, spoken)
+        measured = {
+            "position_error": float(np.mean(np.nan_to_num(distance[counted], nan=MISSING))),
+            "law_deviation": deviation,
+            "added_deviation": deviation - deviation_of_truth,
+        }
+        values += [
+            Value(world, "pixels", "real video", own.law, "real", metric, UNIT, clip.identity[0], value, seed)
+            for metric, value in measured.items()
+        ]
+    return values
+
+
+def _refit(fit: Fit, times_s: Times, found: Position, about: Scene, own: LawFit) -> LawFit | None:
+    """The law fitted to a prediction over the truth's stretches; None where too little is found."""
+    try:
+        return fit(times_s, found, about, own.stretch)
+    except NoFit:
+        return None
+
+
+def _rms(residual: Float[ndarray, "time object"], spoken: Bool[ndarray, "time object"]) -> float:
+    """Root mean square where the truth's law speaks, the missing charged."""
+    return float(np.sqrt(np.mean(np.nan_to_num(residual[spoken], nan=MISSING) ** 2)))
+
+
+def _contacts_s(row: Mapping[str, Any]) -> tuple[float, ...]:
+    """The sidecar's contacts, in seconds from the clip's first frame; none where only the camera's clock knows."""
+    known = json.loads(row["sidecar"]) if row["sidecar"] else {}
+    rate = known.get("true_fps")
+    contacts = [c for c in known.get("contact_frames") or [] if c is not None]
+    return tuple(c / rate - row["start_s"] for c in contacts) if rate else ()
+
+
+def as_film(frames: UInt8[Tensor, "time 3 small_height small_width"]) -> Film:
+    """The frames enlarged, with their colours last."""
+    pictures = np.asarray(frames).transpose(0, 2, 3, 1)
+    size = (pictures.shape[2] * ENLARGED, pictures.shape[1] * ENLARGED)
+    return np.stack([cv2.resize(p, size, interpolation=cv2.INTER_CUBIC) for p in pictures]).astype(np.uint8)

@@ -1,0 +1,145 @@
+"""What a law of film is: what is known beside the tracks, what a fit gives, and its intervals by bootstrap."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+from scipy.special import ndtri, stdtrit
+
+from vidworld.core.errors import UserError
+
+STANDARD_GRAVITY = 9.81
+"""m/s²."""
+DRAWS = 300
+BLOCKS = 8
+"""The residuals are drawn in blocks of a so-manieth of their number."""
+WIDER = float(stdtrit(BLOCKS - 1, 0.975) / ndtri(0.975))
+"""So few blocks show less than their scatter: intervals are wider by what Student's quantile is over the normal one."""
+
+Times = Float[ndarray, " time"]
+Position = Float[ndarray, "time object 2"]
+Places = Float[ndarray, "time 2"]
+Stretch = Int[ndarray, " time"]
+"""Which stretch between contacts each frame lies in; -1: in none."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is known of a film beside its tracks."""
+
+    contacts_s: tuple[float, ...] = ()
+    """When something is hit, roughly."""
+    gravity: tuple[float, float] | None = None
+    """Its direction in the picture, a unit vector with y down."""
+    px_per_m: float | None = None
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One number that a law gives, with its 95% interval."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    unit: str
+
+
+@dataclass(frozen=True)
+class LawFit:
+    """A law fitted to a film's tracks."""
+
+    law: str
+    residual: Float[ndarray, "time object"]
+    """Pixels from the law's path; NaN where the fit does not speak."""
+    stretch: Stretch
+    """Counted among those that were fitted."""
+    measured: Callable[[], tuple[Quantity, ...]] = field(repr=False)
+
+    @cached_property
+    def quantities(self) -> tuple[Quantity, ...]:
+        """The law's constants; their intervals take a while, so they are found when asked for."""
+        return self.measured()
+
+    @property
+    def deviation_px(self) -> float:
+        """Root mean square distance from the law's path."""
+        return float(np.sqrt(np.nanmean(self.residual**2))) if np.isfinite(self.residual).any() else np.nan
+
+    def of(self, name: str) -> Quantity:
+        """The quantity of that name."""
+        return next(quantity for quantity in self.quantities if quantity.name == name)
+
+
+Fit = Callable[[Times, Position, Scene, Stretch | None], LawFit]
+"""(times, position, scene, the stretches of an earlier fit or None to find them)."""
+
+
+class NoFit(ValueError):
+    """A law that cannot be fitted; the text goes on from the film's name."""
+
+
+def law_fit(
+    law: str,
+    path: ndarray,
+    fitted: ndarray,
+    stretch: Stretch,
+    measured: Callable[[ndarray], list[float]],
+    names: Sequence[tuple[str, str]],
+    spent: int,
+    drawn_from: ndarray | None = None,
+) -> LawFit:
+    """The quantities with their bootstrap intervals, and how far the path lies from the law's.
+
+    spent: parameters that a coordinate is fitted with: residuals are so much smaller than errors.
+    drawn_from: the path of what is measured, where the law's own leaves some of it out.
+    """
+
+    def quantities() -> tuple[Quantity, ...]:
+        around = fitted if drawn_from is None else drawn_from
+        draws = np.array([measured(drawn) for drawn in _redrawn(path, around, spent)])
+        low, high = np.nanpercentile(draws, [2.5, 97.5], axis=0)
+        return tuple(
+            Quantity(
+                name,
+                value,
+                value - WIDER * max(value - float(a), 0.0),
+                value + WIDER * max(float(b) - value, 0.0),
+                unit,
+            )
+            for (name, unit), value, a, b in zip(names, measured(path), low, high, strict=True)
+        )
+
+    residual = np.linalg.norm(path - fitted, axis=-1).reshape(len(path), -1)
+    return LawFit(law, residual, stretch, quantities)
+
+
+def _redrawn(path: ndarray, fitted: ndarray, spent: int) -> list[ndarray]:
+    """Paths that could have been tracked: the law's with residuals drawn in blocks."""
+    rng = np.random.default_rng(0)
+    used = np.flatnonzero(np.isfinite((path - fitted).reshape(len(path), -1)).all(axis=1))
+    residual = (path - fitted)[used] * np.sqrt(len(used) / max(len(used) - spent, 1))
+    block = max(1, len(used) // BLOCKS)
+    drawn = []
+    for _ in range(DRAWS):
+        starts = rng.integers(0, len(used) - block + 1, -(-len(used) // block))
+        order = (starts[:, None] + np.arange(block)).ravel()[: len(used)]
+        moved = path.copy()
+        moved[used] = fitted[used] + residual[order]
+        drawn.append(moved)
+    return drawn
+
+
+def frame_step(times: Times) -> float:
+    if len(times) < 2:
+        raise UserError("a law is fitted to two frames or more")
+    return float(np.median(np.diff(times)))
+
+
+def angle_between(first: ndarray, second: ndarray) -> float:
+    """Degrees from the first to the second direction, from -180 to 180, clockwise in the picture."""
+    cross = first[0] * second[1] - first[1] * second[0]
+    return float(np.degrees(np.arctan2(cross, first @ second)))

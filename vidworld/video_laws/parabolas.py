@@ -1,0 +1,170 @@
+"""Parabolas of one acceleration, one for each stretch of a path between contacts, and where those stretches lie."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy import ndarray
+
+from vidworld.video_laws.law import Places, Stretch, Times, frame_step
+
+LEAST_FRAMES = 4
+"""Of a stretch between contacts: fewer do not show a parabola."""
+ROUNDS = 6
+OUTLIER = 2.5
+"""Residuals of more robust deviations than that count less (Huber)."""
+NEAR_CONTACT = 3.5
+"""Frames by which a contact that was read by eye may be off."""
+AT_CONTACT = 1.0
+"""Frames around a contact that are left out."""
+KINK_TIMES = 3.0
+"""Two parabolas that fit so many times better than one have a contact between them that nobody named..."""
+KINK_PX = 0.5
+"""...unless the one deviates by less."""
+CLEAN_TIMES = 12.0
+"""So many times less than all of it does that half deviate which is taken for itself: a growing force gives eight."""
+LEAST_CLEAN = 12
+"""Frames of such a half: through fewer a parabola may go by chance."""
+
+
+@dataclass(frozen=True)
+class Flights:
+    """Parabolas with one acceleration, one for each stretch between contacts; arrays are (stretch, 2).
+
+    Here and in what a bootstrap calls plain arrays: shapes checked in the innermost loop would make the tests slow.
+    """
+
+    acceleration: ndarray
+    start: ndarray
+    """Place at time zero, of the stretch's parabola."""
+    velocity: ndarray
+    """At time zero."""
+
+    def place(self, times: ndarray, stretch: ndarray) -> ndarray:
+        t = np.asarray(times)[:, None]
+        path: ndarray = self.start[stretch] + self.velocity[stretch] * t + 0.5 * self.acceleration * t**2
+        return path
+
+
+def fit_flights(times: ndarray, path: ndarray, stretch: ndarray, accelerated: bool) -> Flights:
+    """The parabolas through the frames whose stretch is not negative, those far off counting less."""
+    used = stretch >= 0
+    count = int(stretch.max()) + 1
+    t, member = times[used], np.eye(count)[stretch[used]]
+    columns = [member, member * t[:, None]] + ([0.5 * t[:, None] ** 2] if accelerated else [])
+    design, places = np.concatenate(columns, axis=1), path[used]
+    weight = np.ones(len(t))
+    for _ in range(ROUNDS):
+        root = np.sqrt(weight)[:, None]
+        solution = np.linalg.lstsq(design * root, places * root, rcond=None)[0]
+        distance = np.linalg.norm(places - design @ solution, axis=1)
+        scale = max(1.4826 * float(np.median(distance)), 1e-9)
+        weight = np.minimum(1.0, OUTLIER * scale / np.maximum(distance, 1e-9))
+    acceleration = solution[-1] if accelerated else np.zeros(2)
+    return Flights(acceleration, solution[:count], solution[count : 2 * count])
+
+
+def stretches(times: Times, path: Places, contacts_s: Sequence[float], margin_s: float) -> Stretch:
+    """The number of the stretch between contacts of each frame; -1 near a contact or where nothing is seen."""
+    label = np.searchsorted(np.sort(np.asarray(contacts_s, dtype=float)), times)
+    seen = np.isfinite(path).all(axis=1)
+    for contact in contacts_s:
+        seen &= np.abs(times - contact) > margin_s
+    numbers = np.full(len(times), -1)
+    kept = [k for k in np.unique(label) if (seen & (label == k)).sum() >= LEAST_FRAMES]
+    for number, k in enumerate(kept):
+        numbers[seen & (label == k)] = number
+    return numbers
+
+
+def between_contacts(times: Times, path: Places, contacts_s: Sequence[float]) -> Stretch:
+    """The stretches between contacts: those that were read by eye, and those that nobody named."""
+    margin_s = AT_CONTACT * frame_step(times)
+    contacts = nearby(times, path, contacts_s)
+    contacts += kinks(times, path, stretches(times, path, contacts, margin_s))
+    return stretches(times, path, contacts, margin_s)
+
+
+def nearby(times: Times, path: Places, contacts_s: Sequence[float]) -> list[float]:
+    """The contacts that were read by eye, each moved to where two parabolas meet best."""
+    named, near = sorted(contacts_s), NEAR_CONTACT * frame_step(times)
+    seen, moved = np.isfinite(path).all(axis=1), []
+    for before, contact, after in zip([-np.inf, *named], named, [*named[1:], np.inf], strict=False):
+        frames = np.flatnonzero(seen & (times > before) & (times < after))
+        cuts = [
+            cut
+            for cut in range(LEAST_FRAMES, len(frames) - LEAST_FRAMES + 1)
+            if abs(times[frames[cut - 1 : cut + 1]].mean() - contact) <= near
+        ]
+        t, places, order = times[frames], path[frames], np.arange(len(frames))
+        parts = [_deviation(t, places, (order >= cut).astype(int)) for cut in cuts]
+        moved.append(float(t[cuts[int(np.argmin(parts))] - 1 :][:2].mean()) if cuts else contact)
+    return moved
+
+
+def kinks(times: Times, path: Places, stretch: Stretch) -> list[float]:
+    """When something else is hit or let go within the stretches: a friction that grows is no kink."""
+    found: list[float] = []
+    todo = [np.flatnonzero(stretch == k) for k in range(int(stretch.max()) + 1)]
+    while todo:
+        frames = todo.pop()
+        if len(frames) < 2 * LEAST_FRAMES + 2:
+            continue
+        t, places = times[frames], path[frames]
+        whole = _deviation(t, places, np.zeros(len(t), int))
+        cuts = range(LEAST_FRAMES + 1, len(t) - LEAST_FRAMES)
+        parts = [_deviation(t, places, (np.arange(len(t)) >= cut).astype(int)) for cut in cuts]
+        best = int(np.argmin(parts))
+        if whole > KINK_PX and parts[best] * KINK_TIMES < whole:
+            cut = cuts[best]
+            found.append(float(t[cut - 1 : cut + 1].mean()))
+            todo += [frames[:cut], frames[cut:]]
+    return found
+
+
+def clean_part(times: Times, path: Places, stretch: Stretch) -> Stretch:
+    """A single stretch, or the first or last half or more of it where that is a parabola and the whole is none.
+
+    A thing that is held, then let go; or that rolls until several things happen to it at once.
+    """
+    frames = np.flatnonzero(stretch == 0)
+    count = len(frames)
+    ends = [frames[:cut] for cut in range(count // 2, count)] + [frames[cut:] for cut in range(1, count // 2)]
+    ends = [part for part in ends if len(part) >= LEAST_CLEAN]
+
+    def apart(part: ndarray) -> float:
+        return _deviation(times[part], path[part], np.zeros(len(part), int))
+
+    found = [apart(part) for part in ends]
+    if not found or not apart(frames) > max(KINK_PX, CLEAN_TIMES * min(found)):
+        return stretch
+    clean = [part for part, deviation in zip(ends, found, strict=True) if deviation <= 2 * min(found)]
+    kept = np.full(len(stretch), -1)
+    kept[max(clean, key=len)] = 0
+    return kept
+
+
+def _deviation(times: ndarray, places: ndarray, stretch: ndarray) -> float:
+    """Root mean square distance from parabolas of one acceleration, all frames counting alike."""
+    member = np.eye(int(stretch.max()) + 1)[stretch]
+    design = np.concatenate([member, member * times[:, None], times[:, None] ** 2], axis=1)
+    residual = places - design @ np.linalg.lstsq(design, places, rcond=None)[0]
+    return float(np.sqrt((residual**2).sum(axis=1).mean()))
+
+
+def where_seen(stretch: Stretch, path: Places) -> Stretch:
+    """The stretches without the frames in which the thing is not there, numbered without those that are left with
+    too few."""
+    seen = np.where(np.isfinite(path).all(axis=1), stretch, -1)
+    kept = [k for k in range(int(seen.max()) + 1) if (seen == k).sum() >= LEAST_FRAMES]
+    numbers = np.full(len(seen), -1)
+    for number, k in enumerate(kept):
+        numbers[seen == k] = number
+    return numbers
+
+
+def places_of(flights: Flights, times: Times, stretch: Stretch) -> Places:
+    places = np.full((len(times), 2), np.nan)
+    used = stretch >= 0
+    places[used] = flights.place(times[used], stretch[used])
+    return places
