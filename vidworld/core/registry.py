@@ -1,0 +1,83 @@
+"""Registries: what there is of one kind by name, ours and what other packages add, imported only when it is used."""
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from importlib import import_module, metadata
+from typing import Generic, TypeVar
+
+from vidworld.core.errors import UserError
+
+T = TypeVar("T")
+
+
+class Registry(Mapping[str, T], Generic[T]):
+    """Things of one kind by name.
+
+    `builtin` maps each name to `module:attribute`. Another package adds its own by an entry point of the group, in the
+    same form:
+
+        [project.entry-points."vidworld.scenarios"]
+        pendulum = "their_package.pendulum:PENDULUM"
+
+    Names are known without importing anything, so that a misspelt one is found before torch is loaded.
+    """
+
+    def __init__(self, kind: str, group: str, builtin: Mapping[str, str]) -> None:
+        self.kind, self.group, self.builtin = kind, group, builtin
+        self._loaded: dict[str, T] = {}
+
+    @cached_property
+    def _places(self) -> dict[str, str]:
+        """`module:attribute` by name, ours first.
+
+        Raises:
+            UserError: another package adds a name that is taken.
+        """
+        places = dict(self.builtin)
+        for entry in sorted(metadata.entry_points(group=self.group)):
+            if places.setdefault(entry.name, entry.value) != entry.value:
+                raise UserError(
+                    f"{entry.value}: adds a {self.kind} named {entry.name}, which is {places[entry.name]}; "
+                    "one of them needs another name"
+                )
+        return places
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._places
+
+    def __getitem__(self, name: str) -> T:
+        """The thing itself.
+
+        Raises:
+            UserError: there is none of that name; the nearest is named.
+        """
+        if name not in self._loaded:
+            self.check([name])
+            module, _, attribute = self._places[name].partition(":")
+            self._loaded[name] = getattr(import_module(module), attribute)
+        return self._loaded[name]
+
+    def check(self, names: Iterable[str]) -> None:
+        """Raise if one of the names is unknown, with the nearest that is known; nothing is imported.
+
+        Raises:
+            UserError: a line for each unknown name.
+        """
+        unknown = [name for name in names if name not in self._places]
+        if unknown:
+            raise UserError("\n".join(self._suggestion(name) for name in unknown))
+
+    def _suggestion(self, name: str) -> str:
+        near = difflib.get_close_matches(name, self, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(self)}"
+        return f"there is no {self.kind} {name!r}; {hint}"
+
+    def __repr__(self) -> str:
+        return f"Registry({self.kind}: {', '.join(self)})"
