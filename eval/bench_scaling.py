@@ -19,10 +19,10 @@ from accelerate import Accelerator
 
 from vidworld.core.errors import ArgumentParser, UserError, run_script
 from vidworld.core.precision import precision, product_dtype
-from vidworld.core.schema import OptimiserConfig
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.flow import flow_loss
 from vidworld.training.optimiser import make_optimisers
+from vidworld.training.schema import OptimiserConfig
 
 CLIPS = 8
 """Of one process' step, as in the demo."""

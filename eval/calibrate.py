@@ -11,15 +11,14 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import ArgumentParser, run_script
 from vidworld.core.records import prepare_folder, provenance, write_json
 from vidworld.evaluation.calibration import calibrate, measure_baselines
 from vidworld.evaluation.controls import measure_controls
 from vidworld.evaluation.injected_errors import FAULTS
 from vidworld.report.calibration_page import write_page
-from vidworld.simulation.quadruplets import LAWS
-from vidworld.simulation.scenarios import SCENARIOS
-from vidworld.simulation.stage import Setting
+from vidworld.simulation import LAWS, SCENARIOS
 
 LEAST_CLIPS = 10
 """Fewer have no interval worth the name."""
@@ -32,7 +31,7 @@ CHUNK_FRAMES = 4
 def main() -> None:
     arguments = parse()
     out = prepare_folder(arguments.out)
-    setting = Setting(width_px=arguments.width, height_px=arguments.width)
+    setting = ClipShape(width_px=arguments.width, height_px=arguments.width)
     start = setting.num_frames // 2
     scenarios = [name for name in SCENARIOS if not name.startswith("phyworld")]
 

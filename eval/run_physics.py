@@ -22,13 +22,13 @@ from vidworld.core.config import parse_command_line, resolved
 from vidworld.core.errors import run_script
 from vidworld.core.precision import precision
 from vidworld.core.records import prepare_folder, read_json, write_json
-from vidworld.core.schema import PhysicsConfig
 from vidworld.evaluation.bench import Bench
 from vidworld.evaluation.comparison import compare
 from vidworld.evaluation.media import save_quads, save_rollouts
 from vidworld.evaluation.models import diffusion_world, jepa_world, made_of, predicting, surprised, worlds_of
 from vidworld.evaluation.real import held_out, real_parts, shown_real
 from vidworld.evaluation.rollouts import measure_rollouts
+from vidworld.evaluation.schema import PhysicsConfig
 from vidworld.evaluation.surprises import (
     encoded_quads,
     level_task,
@@ -43,8 +43,8 @@ from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.external.protocol import AdaptedWorld
 from vidworld.models.jepa import JointEmbeddingPredictor
 from vidworld.models.world_model import DiffusionWorld, JepaWorld, Scorer, World
-from vidworld.simulation.scenarios import SCENARIOS
-from vidworld.simulation.simulated import simulated
+from vidworld.simulation import SCENARIOS
+from vidworld.simulation.simulated import SimulatedClips
 from vidworld.video.real import RealClips
 
 MAIN_LAWS = ("permanence", "collision", "momentum")
@@ -134,7 +134,13 @@ def write_files(
     draws = [
         draw
         for scenario, split in rollout_splits(config)
-        for draw in draws_of(simulated(config, scenario, split).clips(range(config.clips)), scenario, split)
+        for draw in draws_of(
+            SimulatedClips(scenario, split, config.seed, config.clips, config.shape).clips(
+                range(config.clips)
+            ),
+            scenario,
+            split,
+        )
     ]
     write_draws(config.out / "clips.csv", draws)
     curves = generalisation_curves(values, draws)
@@ -185,7 +191,7 @@ def rollout_parts(
     """Rollouts over simulated clips."""
 
     def measured(scenario: str, split: str, numbers: range) -> Iterator[Value]:
-        clips = simulated(config, scenario, split).clips(numbers)
+        clips = SimulatedClips(scenario, split, config.seed, config.clips, config.shape).clips(numbers)
         yield from measure_rollouts(bench, worlds, clips, scenario, split, config.samples)
 
     for scenario, split in rollout_splits(config):
@@ -256,7 +262,9 @@ def shown(
     """What media.json says of some rollouts and some quads."""
     rollouts = []
     for scenario in config.scenarios:
-        clips = simulated(config, scenario, "id").clips(range(min(config.shown, config.clips)))
+        clips = SimulatedClips(scenario, "id", config.seed, config.clips, config.shape).clips(
+            range(min(config.shown, config.clips))
+        )
         rollouts += save_rollouts(bench, rollers, clips, scenario, config.out)
     if real is not None:
         rollouts += shown_real(bench, real, rollers, config.out)

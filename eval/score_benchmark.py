@@ -21,13 +21,13 @@ from vidworld.core.config import load
 from vidworld.core.errors import ArgumentParser, UserError, run_script
 from vidworld.core.precision import precision
 from vidworld.core.records import prepare_folder
-from vidworld.core.schema import PhysicsConfig, ScoreConfig
 from vidworld.evaluation.benchmark_scores import SCORES, UNSCORED
 from vidworld.evaluation.benchmark_scores.films import Stand
 from vidworld.evaluation.benchmarks import BENCHMARKS
 from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry, check
 from vidworld.evaluation.benchmarks.intphys import write_submission
 from vidworld.evaluation.models import Asked, predicting, surprised, worlds_of
+from vidworld.evaluation.schema import PhysicsConfig, ScoreConfig
 from vidworld.evaluation.units import parts_folder
 from vidworld.evaluation.violations import Windows, accuracies, read_surprise, surprise_of_films
 

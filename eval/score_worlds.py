@@ -19,16 +19,16 @@ from vidworld.analysis.results import write_results
 from vidworld.core.config import parse_command_line, resolved
 from vidworld.core.errors import UserError, run_script
 from vidworld.core.records import prepare_folder
-from vidworld.core.schema import ScoreConfig
 from vidworld.evaluation.bench import Bench
 from vidworld.evaluation.models import worlds_of
 from vidworld.evaluation.rollouts import measure_references, measure_worlds
+from vidworld.evaluation.schema import ScoreConfig
 from vidworld.evaluation.surprises import encoded_quads, measure_surprise, surprise_of, surprise_of_truth
 from vidworld.evaluation.units import Part, few, measure, parts_folder, values_of
 from vidworld.models.baselines import Blind, ConstantVelocity, CopyLast, FrameDifference
 from vidworld.models.external.protocol import AdaptedWorld
 from vidworld.models.external.registry import origin
-from vidworld.simulation.simulated import SimulatedClips, simulated
+from vidworld.simulation.simulated import SimulatedClips
 
 
 def main() -> None:
@@ -71,7 +71,11 @@ def main() -> None:
 
 def sources(config: ScoreConfig) -> list[SimulatedClips]:
     """The clips that rollouts are measured on."""
-    return [simulated(config, scenario, split) for scenario in config.scenarios for split in config.splits]
+    return [
+        SimulatedClips(scenario, split, config.seed, config.clips, config.shape)
+        for scenario in config.scenarios
+        for split in config.splits
+    ]
 
 
 def parts_of(config: ScoreConfig, bench: Bench, world: AdaptedWorld | None, folder: Path) -> Iterator[Part]:

@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file
 from scripts import ROOT, run
 
-from vidworld.core.schema import DataConfig
 from vidworld.core.threads import ahead
 from vidworld.training.mixture import Mixture, batch_order
+from vidworld.training.schema import DataConfig
 
 SMALL_DATA = ["data.clips=64", "data.shape.height_px=32", "data.shape.width_px=32"]
 SHORT = [

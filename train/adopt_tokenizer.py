@@ -8,8 +8,8 @@ import time
 from vidworld.core.config import parse_command_line, resolved
 from vidworld.core.errors import run_script
 from vidworld.core.records import prepare_folder
-from vidworld.core.schema import AdoptConfig
 from vidworld.training.finished import is_finished
+from vidworld.training.schema import AdoptConfig
 
 AT_ONCE = 8
 

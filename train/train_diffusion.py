@@ -5,9 +5,9 @@ accelerate launch train/train_diffusion.py --config configs/demo/diffusion.yaml 
 
 from vidworld.core.config import parse_command_line
 from vidworld.core.errors import run_script
-from vidworld.core.schema import DiffusionConfig
 from vidworld.models.budget import fingerprint_in
 from vidworld.training.finished import Sources, is_finished
+from vidworld.training.schema import DiffusionConfig
 
 
 def main() -> None:

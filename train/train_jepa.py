@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 from vidworld.core.config import parse_command_line
 from vidworld.core.errors import UserError, run_script
-from vidworld.core.schema import JepaConfig
 from vidworld.models.budget import fingerprint_in
 from vidworld.training.finished import Sources, is_finished
+from vidworld.training.schema import JepaConfig
 
 
 def main() -> None:

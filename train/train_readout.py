@@ -5,9 +5,9 @@ accelerate launch train/train_readout.py --config configs/demo/readout.yaml [key
 
 from vidworld.core.config import parse_command_line
 from vidworld.core.errors import run_script
-from vidworld.core.schema import ReadoutConfig
 from vidworld.models.budget import fingerprint_in
 from vidworld.training.finished import Sources, is_finished
+from vidworld.training.schema import ReadoutConfig
 
 
 def main() -> None:
@@ -54,9 +54,7 @@ def train(config: ReadoutConfig, sources: Sources, resume: bool) -> None:
     accelerator = run.accelerator
     device = accelerator.device
     tokenizer, jepa = tokenizer.to(device), None if jepa is None else jepa.to(device)
-    sources_of_clips = [
-        SimulatedClips(s, "train", data.seed, data.clips, *vars(shape).values()) for s in data.scenarios
-    ]
+    sources_of_clips = [SimulatedClips(s, "train", data.seed, data.clips, shape) for s in data.scenarios]
 
     def batch(step: int) -> tuple[torch.Tensor, Tracks]:
         """Each batch is of one scenario, so that its clips have equally many objects."""

@@ -5,8 +5,8 @@ accelerate launch train/train_tokenizer.py --config configs/demo/tokenizer.yaml 
 
 from vidworld.core.config import parse_command_line
 from vidworld.core.errors import run_script
-from vidworld.core.schema import TokenizerConfig
 from vidworld.training.finished import is_finished
+from vidworld.training.schema import TokenizerConfig
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from vidworld.analysis.generalisation import (
     write_draws,
 )
 from vidworld.analysis.records import Value
+from vidworld.core.clip_shape import ClipShape
 from vidworld.report.charts import line_chart
 from vidworld.report.files import Curve
 from vidworld.simulation.simulated import SimulatedClips
@@ -22,7 +23,7 @@ TASK = "uniform"
 
 
 def draws(scenario, split, count=40):
-    clips = SimulatedClips(scenario, split, 0, height_px=32, width_px=32).clips(range(count))
+    clips = SimulatedClips(scenario, split, 0, shape=ClipShape(height_px=32, width_px=32)).clips(range(count))
     return list(draws_of(clips, scenario, split))
 
 
@@ -45,13 +46,17 @@ def test_clips_of_the_trained_distribution_lie_inside_and_the_others_outside(sce
 
 
 def test_a_clip_without_a_disc_has_no_line():
-    tracks = SimulatedClips("occlusion", "id", 0, height_px=32, width_px=32).clips(range(40)).tracks
+    tracks = (
+        SimulatedClips("occlusion", "id", 0, shape=ClipShape(height_px=32, width_px=32))
+        .clips(range(40))
+        .tracks
+    )
     empty = int((~tracks.present[:, 0].any(dim=1)).sum())
     assert empty > 0 and len(draws("occlusion", "id")) == 40 - empty
 
 
 def test_what_a_clip_was_drawn_with_by_hand():
-    clips = SimulatedClips("collision", "id", 0, height_px=32, width_px=32).clips([3])
+    clips = SimulatedClips("collision", "id", 0, shape=ClipShape(height_px=32, width_px=32)).clips([3])
     (draw,) = draws_of(clips, "collision", "id")
     radius = clips.tracks.radius[0].double().numpy()
     assert draw.identity == "collision/id/0/3"

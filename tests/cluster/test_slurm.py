@@ -13,7 +13,8 @@ from slurm_cluster import Cluster, why_not
 from small_runs import ENVIRONMENT, ROOT, SETTINGS, SMALL, weights
 
 from vidworld.core.config import load, to_yaml
-from vidworld.core.schema import DiffusionConfig, JepaConfig, PhysicsConfig, ReadoutConfig, TokenizerConfig
+from vidworld.evaluation.schema import PhysicsConfig
+from vidworld.training.schema import DiffusionConfig, JepaConfig, ReadoutConfig, TokenizerConfig
 
 pytestmark = pytest.mark.slow
 

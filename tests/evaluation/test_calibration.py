@@ -7,9 +7,9 @@ import pytest
 import scripts
 
 from vidworld.analysis.statistics import Interval
+from vidworld.core.clip_shape import ClipShape
 from vidworld.evaluation.calibration import READOUTS, calibrate, detection_limit, measure_baselines
 from vidworld.evaluation.injected_errors import FAULTS
-from vidworld.simulation.stage import Setting
 
 SCRIPT = "eval/calibrate.py"
 SIZES = (0.0, 1.0, 2.0, 4.0)
@@ -41,7 +41,7 @@ def test_detection_limit_by_hand(bounds, higher_is_better, limit):
 def test_a_speed_fault_reads_as_its_size_by_tracks():
     """The energy of a disc that is faster by a tenth is higher by 21%, and its momentum by 10%."""
     fault = next(fault for fault in FAULTS if fault.name == "speed")
-    (rows,) = calibrate(Setting(), 8, 10, [fault])
+    (rows,) = calibrate(ClipShape(), 8, 10, [fault])
     found = {(row.metric, row.size): row for row in rows if row.readout == "tracks"}
     assert found["momentum_drift", 10.0].value == pytest.approx(0.1, rel=1e-6)
     assert found["energy_drift", 10.0].value == pytest.approx(0.21, rel=1e-6)
@@ -61,7 +61,7 @@ def test_a_speed_fault_reads_as_its_size_by_tracks():
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_every_curve_rises_and_every_fault_is_found(fault):
     """As `make calibrate` measures them."""
-    (rows,) = calibrate(Setting(), 8, 200, [fault])
+    (rows,) = calibrate(ClipShape(), 8, 200, [fault])
     for row in rows:
         assert row.monotone == pytest.approx(1.0), (row.metric, row.readout)
         assert row.detection_limit <= fault.sizes[-1], (row.metric, row.readout)
@@ -70,7 +70,7 @@ def test_every_curve_rises_and_every_fault_is_found(fault):
 
 
 def test_baselines_lie_between_the_truth_and_standing_still():
-    rows = {(r.world, r.metric): r for r in measure_baselines(Setting(), 8, 10, "uniform")}
+    rows = {(r.world, r.metric): r for r in measure_baselines(ClipShape(), 8, 10, "uniform")}
     truth, frozen, inertia = (
         rows[world, "velocity_error"].value for world in ("truth", "copy_last", "constant_velocity")
     )

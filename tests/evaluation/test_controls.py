@@ -5,12 +5,13 @@ import pytest
 import torch
 
 from vidworld.analysis.records import FUTURE_ONLY
+from vidworld.core.clip_shape import ClipShape
 from vidworld.evaluation.controls import FORMS, SCORERS, measure_controls, surprise_by
 from vidworld.metrics import METRICS
-from vidworld.simulation.quadruplets import LAWS, quads
-from vidworld.simulation.stage import Setting
+from vidworld.simulation import LAWS
+from vidworld.simulation.quadruplets import quads
 
-SETTING = Setting(height_px=32, width_px=32)
+SETTING = ClipShape(height_px=32, width_px=32)
 
 
 @pytest.mark.parametrize("law", LAWS)
@@ -26,7 +27,7 @@ def test_a_scorer_of_the_future_alone_is_at_one_half_in_every_form(law):
 
 
 def test_the_matrix_is_past_by_future():
-    made = quads("collision", "id", 0, range(4), height_px=32, width_px=32)
+    made = quads("collision", "id", 0, range(4), shape=ClipShape(height_px=32, width_px=32))
 
     def where(frames, start, chunk_frames):
         """The sum of the future's pixels, and a hundred times that of the past's last frame."""

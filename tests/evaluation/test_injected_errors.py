@@ -5,13 +5,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vidworld.core.clip_shape import ClipShape
 from vidworld.evaluation.injected_errors import FAULTS, Scene
 from vidworld.metrics import METRICS
 from vidworld.simulation.simulated import SimulatedClips
-from vidworld.simulation.stage import Setting
 
 CLIPS, START = 12, 8
-SETTING = Setting(height_px=32, width_px=32)
+SETTING = ClipShape(height_px=32, width_px=32)
 SCENES = {name: Scene.of(name, range(CLIPS), SETTING) for name in {fault.scenario for fault in FAULTS}}
 by_name = pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 
@@ -27,7 +27,9 @@ def planted(fault, size):
 
 @pytest.mark.parametrize("scenario", sorted(SCENES))
 def test_a_scene_is_the_clips_of_its_numbers(scenario):
-    clips = SimulatedClips(scenario, "id", 0, CLIPS, height_px=32, width_px=32).clips(range(CLIPS))
+    clips = SimulatedClips(scenario, "id", 0, CLIPS, shape=ClipShape(height_px=32, width_px=32)).clips(
+        range(CLIPS)
+    )
     scene = SCENES[scenario]
     assert same(scene.truth.position, clips.tracks.position)
     assert torch.equal(scene.film(scene.truth), clips.frames)

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vidworld.core.config import load
-from vidworld.core.schema import ScoreConfig
 from vidworld.evaluation import units as parts
 from vidworld.evaluation.models import made_of
+from vidworld.evaluation.schema import ScoreConfig
 from vidworld.evaluation.units import few, forget, parts_folder
 
 

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 
+from vidworld.core.clip_shape import ClipShape
 from vidworld.metrics.phyworld import collision_errors, drawn, mean_position_error, mean_velocity_error, parse
 from vidworld.simulation.discs import Worlds
 from vidworld.simulation.render import render
 from vidworld.simulation.simulated import SimulatedClips, film
-from vidworld.simulation.stage import PALETTE, Setting
+from vidworld.simulation.stage import PALETTE
 
 DT_S = 0.1
 
@@ -45,7 +46,11 @@ def test_what_is_not_found_lies_at_a_border():
 
 def simulated(scenario, clips):
     """Clips of phyworld's setting, as it films them, and their tracks."""
-    return as_phyworld(SimulatedClips(scenario, "id", 0, clips, 32, 10.0, 16, 16).clips(range(clips)).tracks)
+    return as_phyworld(
+        SimulatedClips(scenario, "id", 0, clips, ClipShape(num_frames=32, height_px=16, width_px=16))
+        .clips(range(clips))
+        .tracks
+    )
 
 
 def as_phyworld(truth):
@@ -53,7 +58,9 @@ def as_phyworld(truth):
     position, radius = drawn(truth.position.double(), truth.radius.double(), 256)
     nothing = torch.zeros(len(radius), 0, 4, dtype=torch.float64)
     shown = truth.color.double(), truth.present[:, 0], nothing, nothing
-    return render(position, radius, *shown, Setting(32, 10.0, 256, 256)), truth
+    return render(
+        position, radius, *shown, ClipShape(num_frames=32, fps=10.0, height_px=256, width_px=256)
+    ), truth
 
 
 def floor(values):
@@ -91,7 +98,7 @@ def test_the_published_floor_of_collisions():
     """The scenes of its grid in distribution, compressed twice, as those that its evaluation reads are."""
     worlds = grid_of_collisions(400)
     unused = torch.empty((len(worlds.radius), 32, 3, 16, 16), dtype=torch.uint8)
-    truth = film(worlds, Setting(32, 10.0, 16, 16), unused)
+    truth = film(worlds, ClipShape(num_frames=32, fps=10.0, height_px=16, width_px=16), unused)
     tracks = zip(truth.position.double().numpy(), truth.radius.double().numpy(), strict=True)
     with ThreadPoolExecutor() as pool:
         found = list(pool.map(lambda track: parse(evaluated(*track)[None], 2)[0], tracks))
@@ -192,7 +199,9 @@ def by_h264(clip):
 
 def test_the_published_floor_of_parabolas():
     """It is of places: no velocity comes near 0.0210. The slip of i / W alone, without a picture, is 0.0207."""
-    clips = SimulatedClips("phyworld_parabola", "id", 0, 400, 32, 10.0, 16, 16).clips(range(400))
+    clips = SimulatedClips(
+        "phyworld_parabola", "id", 0, 400, ClipShape(num_frames=32, height_px=16, width_px=16)
+    ).clips(range(400))
     place = clips.tracks.position.double().numpy() * 255 / 256
     value, error = floor(mean_position_error(place, clips.tracks))
     assert value == pytest.approx(0.0210, rel=0.05)
@@ -209,7 +218,9 @@ def test_the_published_floor_of_parabolas_from_pictures():
 
 
 def test_collision_errors_by_hand():
-    clip = SimulatedClips("phyworld_collision", "id", 0, 8, 32, 10.0, 16, 16).clips(range(8))
+    clip = SimulatedClips(
+        "phyworld_collision", "id", 0, 8, ClipShape(num_frames=32, height_px=16, width_px=16)
+    ).clips(range(8))
     truth = clip.tracks
     place = truth.position.double().numpy()
     exact = collision_errors(place, truth, DT_S)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 
+from vidworld.core.clip_shape import ClipShape
 from vidworld.evaluation.bench import Bench
 from vidworld.evaluation.surprises import EncodedQuads, as_matrix
 from vidworld.metrics.surprise import target_matched
@@ -23,7 +24,11 @@ def tokenizer():
     """A tokenizer of enough channels that its linear path alone shows where discs are."""
     torch.manual_seed(0)
     network = Autoencoder(patch_size=(4, 4, 4), channels=64, width=32, depth=1, heads=1, grid=(8, 8)).eval()
-    frames = SimulatedClips("collision", "train", height_px=32, width_px=32).clips(range(32)).frames
+    frames = (
+        SimulatedClips("collision", "train", shape=ClipShape(height_px=32, width_px=32))
+        .clips(range(32))
+        .frames
+    )
     network.fit_components(frames)
     network.fit_statistics(frames)
     return network
@@ -31,7 +36,7 @@ def tokenizer():
 
 @pytest.fixture(scope="module")
 def seen(tokenizer):
-    clips = SimulatedClips("uniform", "id", height_px=32, width_px=32).clips(range(4))
+    clips = SimulatedClips("uniform", "id", shape=ClipShape(height_px=32, width_px=32)).clips(range(4))
     return Encoded(clips, tokenizer.encode(clips.frames))
 
 
@@ -149,7 +154,7 @@ def test_constant_velocity_is_right_where_nothing_acts(tokenizer, seen):
 
 def test_controls_that_see_one_chunk_or_only_change_are_at_one_half(tokenizer):
     bench = Bench(tokenizer, {}, Accelerator(mixed_precision="no"), context_frames=8, seed=0)
-    made = quads("permanence", "id", 0, range(8), height_px=32, width_px=32)
+    made = quads("permanence", "id", 0, range(8), shape=ClipShape(height_px=32, width_px=32))
     encoded = EncodedQuads.of(bench, made)
     for control in (Blind(), FrameDifference()):
         matrix = as_matrix(control.surprise(encoded.stacked(), 2, range(32)))
@@ -160,6 +165,6 @@ def test_controls_that_see_one_chunk_or_only_change_are_at_one_half(tokenizer):
 
 
 def test_spliced_clips_have_exactly_the_tokens_of_the_possible_ones(tokenizer):
-    made = quads("collision", "id", 0, range(4), height_px=32, width_px=32)
+    made = quads("collision", "id", 0, range(4), shape=ClipShape(height_px=32, width_px=32))
     a, b = tokenizer.encode(made.a.frames), tokenizer.encode(made.b.frames)
     assert torch.equal(tokenizer.encode(made.a_then_b.frames), torch.cat((a[:, :2], b[:, 2:]), dim=1))

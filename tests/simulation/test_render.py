@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from vidworld.core.clip_shape import ClipShape
 from vidworld.simulation.render import BACKGROUND, SCREEN_GRAY, render, share_inside, tinted, visible_share
-from vidworld.simulation.stage import PALETTE, Setting
+from vidworld.simulation.stage import PALETTE
 
-SETTING = Setting()
+SETTING = ClipShape()
 
 
 def draw(
@@ -21,7 +22,7 @@ def draw(
     colors: list[int] | None = None,
     screens: list[list[float]] | None = None,
     blocks: list[list[float]] | None = None,
-    setting: Setting = SETTING,
+    setting: ClipShape = SETTING,
 ) -> UInt8[Tensor, "3 height width"]:
     """One picture of these discs."""
     boxes = [torch.tensor(box or [], dtype=torch.float64).reshape(1, -1, 4) for box in (screens, blocks)]
@@ -57,7 +58,7 @@ def centroid_px(frame: UInt8[Tensor, "3 height width"]) -> tuple[float, float]:
 def test_the_centroid_is_the_position_to_a_hundredth_of_a_pixel(
     x_share: float, y_share: float, radius: float, color: int, size: tuple[int, int]
 ) -> None:
-    setting = Setting(height_px=size[0], width_px=size[1])
+    setting = ClipShape(height_px=size[0], width_px=size[1])
     x = radius + 0.3 + x_share * (10 - 2 * radius - 0.6)
     y = radius + 0.3 + y_share * (setting.height - 2 * radius - 0.6)
     column, row = centroid_px(draw([[x, y]], [radius], [color], setting=setting))

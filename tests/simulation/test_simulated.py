@@ -10,13 +10,15 @@ import pytest
 import torch
 
 from vidworld.core.clip import Clips, Tracks
+from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
-from vidworld.simulation.scenarios import GRAVITY, SCENARIOS
+from vidworld.simulation import SCENARIOS
+from vidworld.simulation.scenarios import GRAVITY
 from vidworld.simulation.simulated import SPLITS, SimulatedClips
 
 
-def clips(scenario: str, split: str = "id", count: int = 64, **setting: int) -> Clips:
-    return SimulatedClips(scenario, split, **setting).clips(range(count))
+def clips(scenario: str, split: str = "id", count: int = 64, **shape: int) -> Clips:
+    return SimulatedClips(scenario, split, shape=ClipShape(**shape)).clips(range(count))
 
 
 def tracks(scenario: str, split: str = "id", count: int = 64, **setting: int) -> Tracks:
@@ -217,14 +219,14 @@ def test_tracks_without_contacts_know_none() -> None:
 
 
 def test_what_is_not_there_is_named() -> None:
-    with pytest.raises(UserError, match="no scenario named 'colision': did you mean 'collision'"):
+    with pytest.raises(UserError, match="there is no scenario 'colision'; did you mean collision"):
         SimulatedClips("colision", "train")
-    with pytest.raises(UserError, match="no split named 'test'"):
+    with pytest.raises(UserError, match="there is no split 'test'"):
         SimulatedClips("collision", "test")
     with pytest.raises(IndexError, match="clips 0 to 9, not 10"):
         SimulatedClips("collision", "train", length=10).clips([10])
     with pytest.raises(UserError, match="uniform/train/0: no clip fits"):
-        SimulatedClips("uniform", "train", num_frames=500).clips([0])
+        SimulatedClips("uniform", "train", shape=ClipShape(num_frames=500)).clips([0])
 
 
 @pytest.mark.slow

@@ -17,10 +17,10 @@ from small_runs import fsdp2_plugin
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 
-from vidworld.core.schema import OptimiserConfig
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.flow import flow_loss
 from vidworld.training.optimiser import make_optimisers, make_schedule
+from vidworld.training.schema import OptimiserConfig
 from vidworld.training.state import restore, state_of
 
 

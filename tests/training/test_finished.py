@@ -9,9 +9,9 @@ import pytest
 
 from vidworld.core.config import resolved
 from vidworld.core.errors import UserError
-from vidworld.core.schema import ReadoutConfig
 from vidworld.models.budget import FORMAT, fingerprint_in, read_budget
 from vidworld.training.finished import is_finished
+from vidworld.training.schema import ReadoutConfig
 
 SOURCES = {"tokenizer": "a tokenizer", "jepa": "a predictor"}
 

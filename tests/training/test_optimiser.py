@@ -8,11 +8,11 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from vidworld.core.schema import OptimiserConfig
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.flow import flow_loss, shifted
 from vidworld.training.compiling import compile_blocks
 from vidworld.training.optimiser import Muon, make_optimisers, orthogonalised
+from vidworld.training.schema import OptimiserConfig
 
 LR, DECAY = 0.02, 0.1
 

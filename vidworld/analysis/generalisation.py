@@ -26,7 +26,7 @@ from vidworld.analysis.statistics import interval
 from vidworld.core.clip import Clips
 from vidworld.core.records import write_text
 from vidworld.metrics import METRICS
-from vidworld.simulation.scenarios import SCENARIOS
+from vidworld.simulation import SCENARIOS
 from vidworld.simulation.stage import Interval
 
 METRIC_OF = {

@@ -8,9 +8,6 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-WORLD_SIZE = 10.0
-"""Width of the picture in world units, whatever its size in pixels (Source: phyworld's 10 x 10 world)."""
-
 
 @dataclass(frozen=True)
 class Tracks:

@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from accelerate.utils import parse_flag_from_env
 
-from vidworld.core.schema import Precision
+from vidworld.core.config import Precision
 
 
 def precision(asked: Precision = "auto") -> Literal["no", "bf16", "fp16"]:

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from importlib import import_module, metadata
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from vidworld.core.errors import UserError
 
@@ -63,6 +63,10 @@ class Registry(Mapping[str, T], Generic[T]):
             module, _, attribute = self._places[name].partition(":")
             self._loaded[name] = getattr(import_module(module), attribute)
         return self._loaded[name]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The thing itself, or the default for an unknown name."""
+        return self[name] if name in self else default
 
     def check(self, names: Iterable[str]) -> None:
         """Raise if one of the names is unknown, with the nearest that is known; nothing is imported.

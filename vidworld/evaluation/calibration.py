@@ -16,18 +16,18 @@ from torch import Tensor
 from vidworld.analysis.records import READOUTS, BaselineRow, CalibrationRow
 from vidworld.analysis.statistics import Interval, interval
 from vidworld.core.clip import Clips, Tracks
+from vidworld.core.clip_shape import ClipShape
 from vidworld.core.shapes import Frames
 from vidworld.evaluation.injected_errors import FAULTS, Fault, Scene
 from vidworld.metrics import METRICS, Metric
 from vidworld.models.baselines import constant_velocity, last_frame
-from vidworld.simulation.stage import Setting
 from vidworld.simulation.tracker import after_context, locate_discs, with_strangers
 
 AT_ONCE = 5
 
 
 def calibrate(
-    setting: Setting, start: int, clips: int, faults: Sequence[Fault] = FAULTS
+    setting: ClipShape, start: int, clips: int, faults: Sequence[Fault] = FAULTS
 ) -> Iterator[list[CalibrationRow]]:
     """The rows of one fault after another, all sizes on the same clips; the horizon begins at `start`."""
     scenes: dict[str, Scene] = {}
@@ -90,7 +90,7 @@ def detection_limit(
     return limit
 
 
-def measure_baselines(setting: Setting, start: int, clips: int, scenario: str) -> Iterator[BaselineRow]:
+def measure_baselines(setting: ClipShape, start: int, clips: int, scenario: str) -> Iterator[BaselineRow]:
     """What the truth, a world that stands still and one that goes on as it did score on a scenario."""
     scene = Scene.of(scenario, range(clips), setting)
     frames = scene.film(scene.truth)

@@ -8,8 +8,8 @@ from tqdm import tqdm
 from vidworld.core.config import load
 from vidworld.core.media import write_mp4
 from vidworld.core.records import prepare_folder, writing
-from vidworld.core.schema import ScoreConfig
-from vidworld.simulation.simulated import simulated
+from vidworld.evaluation.schema import ScoreConfig
+from vidworld.simulation.simulated import SimulatedClips
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +30,11 @@ def run(arguments: argparse.Namespace) -> None:
         path = folder / f"{scenario}_{split}_{config.seed}_{number}.mp4"
         if path.exists():
             continue
-        frames = simulated(config, scenario, split).clips([number]).frames[0, : config.context_frames]
+        frames = (
+            SimulatedClips(scenario, split, config.seed, config.clips, config.shape)
+            .clips([number])
+            .frames[0, : config.context_frames]
+        )
         temporary = path.with_name(f".{path.stem}.part.mp4")
         with writing(path):
             write_mp4(temporary, frames, config.shape.fps)

@@ -14,12 +14,13 @@ from torch import Tensor
 
 from vidworld.analysis.records import ControlRow
 from vidworld.analysis.statistics import interval
+from vidworld.core.clip_shape import ClipShape
 from vidworld.core.shapes import Frames
 from vidworld.evaluation.calibration import located
 from vidworld.metrics import METRICS
 from vidworld.metrics.surprise import Aggregation
 from vidworld.simulation.quadruplets import Quads, quads
-from vidworld.simulation.stage import PALETTE, Setting
+from vidworld.simulation.stage import PALETTE
 from vidworld.simulation.tracker import SMALLEST_RADIUS
 
 Scorer = Callable[[Frames, int, int], Float[Tensor, "clip chunk"]]
@@ -68,20 +69,10 @@ SCORERS: dict[str, Scorer] = {
 
 
 def measure_controls(
-    law: str, setting: Setting, start: int, chunk_frames: int, count: int
+    law: str, setting: ClipShape, start: int, chunk_frames: int, count: int
 ) -> Iterator[ControlRow]:
     """Every form of surprise accuracy of every scorer on a law's quads of the `id` split."""
-    made = quads(
-        law,
-        "id",
-        0,
-        range(count),
-        setting.num_frames,
-        start,
-        setting.fps,
-        setting.height_px,
-        setting.width_px,
-    )
+    made = quads(law, "id", 0, range(count), start, setting)
     for name, scorer in SCORERS.items():
         surprise = surprise_by(scorer, made, chunk_frames)
         for form in FORMS:

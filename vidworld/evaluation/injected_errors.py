@@ -11,13 +11,14 @@ import torch
 from jaxtyping import Bool, Float, Int16
 from torch import Tensor
 
-from vidworld.core.clip import WORLD_SIZE, Tracks
+from vidworld.core.clip import Tracks
+from vidworld.core.clip_shape import WORLD_SIZE, ClipShape
 from vidworld.core.shapes import Frames
+from vidworld.simulation import SCENARIOS
 from vidworld.simulation.discs import Worlds
 from vidworld.simulation.render import render
-from vidworld.simulation.scenarios import SCENARIOS
 from vidworld.simulation.simulated import film
-from vidworld.simulation.stage import PALETTE, Setting, sample
+from vidworld.simulation.stage import PALETTE, sample
 
 NOWHERE = -10 * WORLD_SIZE
 """Where an absent disc is drawn: outside every picture."""
@@ -31,10 +32,10 @@ class Scene:
 
     truth: Tracks
     worlds: Worlds
-    setting: Setting
+    setting: ClipShape
 
     @staticmethod
-    def of(scenario: str, numbers: Sequence[int], setting: Setting, seed: int = 0) -> "Scene":
+    def of(scenario: str, numbers: Sequence[int], setting: ClipShape, seed: int = 0) -> "Scene":
         """Clips of the scenario's `id` split, by their numbers."""
         known, name = SCENARIOS[scenario], f"{scenario}/id/{seed}"
         (worlds,) = sample(known.samplers, name, numbers, setting, known.ranges, "id", torch.device("cpu"))

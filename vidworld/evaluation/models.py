@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 from accelerate import Accelerator
 
 from vidworld.analysis.labels import WORLDS
+from vidworld.core.clip_shape import ClipShape
 from vidworld.core.config import resolved
-from vidworld.core.schema import ClipShape, PhysicsConfig, ScoreConfig
 from vidworld.evaluation.bench import Bench
+from vidworld.evaluation.schema import PhysicsConfig, ScoreConfig
 from vidworld.models.budget import check_tokenizer, read_budget
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.external.protocol import AdaptedWorld

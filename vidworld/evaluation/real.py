@@ -9,8 +9,8 @@ from typing import Any, TypeVar, get_args
 import torch
 
 from vidworld.analysis.records import Value
+from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
-from vidworld.core.schema import ClipShape
 from vidworld.evaluation.bench import Bench
 from vidworld.evaluation.media import save_rollouts
 from vidworld.evaluation.real_quadruplets import Kind, real_quads

@@ -9,7 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vidworld.analysis.records import Value
-from vidworld.core.clip import WORLD_SIZE, Clips, Tracks
+from vidworld.core.clip import Clips, Tracks
+from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.core.shapes import Frames
 from vidworld.evaluation.bench import Bench
 from vidworld.metrics import METRICS, Metric, PerClip

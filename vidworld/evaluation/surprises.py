@@ -10,8 +10,8 @@ from torch import Tensor
 
 from vidworld.analysis.records import Value
 from vidworld.core.clip import Clips, Tracks
-from vidworld.core.schema import PhysicsConfig, ScoreConfig
 from vidworld.evaluation.bench import Bench
+from vidworld.evaluation.schema import PhysicsConfig, ScoreConfig
 from vidworld.metrics import METRICS
 from vidworld.models.baselines import truth_surprise
 from vidworld.models.world_model import DiffusionWorld, Encoded, Scorer
@@ -72,9 +72,9 @@ def encoded_quads(
     bench: Bench, config: PhysicsConfig | ScoreConfig, law: str, split: str, numbers: Sequence[int]
 ) -> EncodedQuads:
     """The quads of these numbers that an evaluation asks for."""
-    shape = config.shape
-    size = (shape.num_frames, config.context_frames, shape.fps, shape.height_px, shape.width_px)
-    return EncodedQuads.of(bench, quads(law, split, config.seed, numbers, *size))
+    return EncodedQuads.of(
+        bench, quads(law, split, config.seed, numbers, config.context_frames, config.shape)
+    )
 
 
 def as_matrix(surprise: Float[Tensor, "clip *rest"]) -> Float[ndarray, "quad 2 2 *rest"]:

@@ -11,9 +11,9 @@ from numpy import ndarray
 from tqdm import tqdm
 
 from vidworld.analysis.records import Value
+from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
 from vidworld.core.records import append_jsonl, prepare_folder, read_jsonl
-from vidworld.core.schema import ClipShape
 from vidworld.evaluation.bench import Bench
 from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry, clip_of, windows_of
 from vidworld.metrics.intphys import absolute_accuracy, auroc, relative_accuracy

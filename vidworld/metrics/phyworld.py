@@ -27,7 +27,8 @@ import torch
 from jaxtyping import Float
 from numpy import ndarray
 
-from vidworld.core.clip import WORLD_SIZE, Tracks
+from vidworld.core.clip import Tracks
+from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.core.shapes import Frames
 from vidworld.metrics.metric import PerClip
 from vidworld.metrics.motion import as_array

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 from numpy import ndarray
 
-from vidworld.core.clip import WORLD_SIZE
+from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.metrics.metric import Metric, PerClip
 
 SCENARIOS = ("uniform", "parabola", "collision", "bounce", "billiards", "occlusion")

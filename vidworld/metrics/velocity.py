@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vidworld.core.clip import WORLD_SIZE, Tracks
+from vidworld.core.clip import Tracks
+from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.core.errors import UserError
 from vidworld.metrics.metric import Metric, PerClip
 from vidworld.metrics.motion import STILL, is_whole, mean_where, measure_motion, positions, speed

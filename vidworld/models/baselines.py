@@ -7,7 +7,8 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from vidworld.core.clip import WORLD_SIZE, Clips
+from vidworld.core.clip import Clips
+from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.core.errors import UserError
 from vidworld.core.shapes import Frames, Tokens
 from vidworld.models.tokenizers.tokenizer import Tokenizer

@@ -1,0 +1,37 @@
+"""Simulated scenes: exact discs, scenarios of single clips, and laws tested on quadruplets."""
+
+from typing import TYPE_CHECKING
+
+from vidworld.core.registry import Registry
+
+if TYPE_CHECKING:
+    from vidworld.simulation.laws import Law
+    from vidworld.simulation.scenarios import Scenario
+
+SCENARIOS: "Registry[Scenario]" = Registry(
+    "scenario",
+    "vidworld.scenarios",
+    {
+        "uniform": "vidworld.simulation.scenarios:UNIFORM",
+        "parabola": "vidworld.simulation.scenarios:PARABOLA",
+        "collision": "vidworld.simulation.scenarios:COLLISION",
+        "bounce": "vidworld.simulation.scenarios:BOUNCE",
+        "billiards": "vidworld.simulation.scenarios:BILLIARDS",
+        "occlusion": "vidworld.simulation.occlusion:OCCLUSION",
+        "phyworld_uniform": "vidworld.simulation.phyworld:UNIFORM",
+        "phyworld_parabola": "vidworld.simulation.phyworld:PARABOLA",
+        "phyworld_collision": "vidworld.simulation.phyworld:COLLISION",
+    },
+)
+LAWS: "Registry[Law]" = Registry(
+    "law",
+    "vidworld.laws",
+    {
+        "permanence": "vidworld.simulation.laws:PERMANENCE",
+        "collision": "vidworld.simulation.laws:COLLISION",
+        "momentum": "vidworld.simulation.laws:MOMENTUM",
+        "constancy": "vidworld.simulation.laws:CONSTANCY",
+        "continuity": "vidworld.simulation.laws:CONTINUITY",
+        "solidity": "vidworld.simulation.laws:SOLIDITY",
+    },
+)

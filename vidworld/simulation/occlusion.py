@@ -7,15 +7,13 @@ Discs move horizontally, each in a lane of its own. In every layout the passing 
 least half a frame before and after `moment_s`, and its centre is clear of the screen a quarter of a clip off.
 """
 
-from collections.abc import Callable
-
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from vidworld.core.clip import WORLD_SIZE
+from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.simulation.discs import Worlds
-from vidworld.simulation.stage import Candidates, Ranges, Sampler, Stage
+from vidworld.simulation.stage import Candidates, Layout, Ranges, Sampler, Scenario, Stage
 
 RANGES = Ranges((2.5, 4.0), (0.5, 0.9), ((2.0, 2.4), (4.2, 5.0)), ((0.35, 0.45), (1.0, 1.1)), corner=0.0)
 LEAST_SIZE_RATIO = 1.4
@@ -245,19 +243,7 @@ def _screen_place(stage: Stage, way: Passage, offset: PerWorld) -> tuple[PerWorl
     return place_between(stage, low, high)
 
 
-Layout = Callable[[Stage, PerWorld], Candidates]
-
-LAYOUTS: dict[str, tuple[Layout, ...]] = {
-    "permanence": (permanence,),
-    "constancy": (color_constancy, size_constancy),
-    "continuity": (continuity,),
-    # A cue that is right in one half is wrong in the other: controls are judged in each by itself.
-    "solidity": (block_solidity, open_solidity),
-}
-"""The layouts of each law, one as frequent as the other."""
-
-
-def filmed(layout: Layout) -> Sampler:
+def at_any_time(layout: Layout) -> Sampler:
     """A sampler of either world of the layout, with the disc hidden at any time of the clip."""
 
     def either(stage: Stage) -> Candidates:
@@ -273,6 +259,16 @@ def filmed(layout: Layout) -> Sampler:
     return either
 
 
-_EITHER = {layout: filmed(layout) for layouts in LAYOUTS.values() for layout in layouts}
-SAMPLERS = tuple(_EITHER[layouts[i % len(layouts)]] for layouts in LAYOUTS.values() for i in range(2))
-"""Of the scenario `occlusion`: each law's layouts in a quarter of the clips."""
+_PERMANENCE, _CONTINUITY = at_any_time(permanence), at_any_time(continuity)
+OCCLUSION = Scenario(
+    (
+        *(_PERMANENCE, _PERMANENCE),
+        *(at_any_time(color_constancy), at_any_time(size_constancy)),
+        *(_CONTINUITY, _CONTINUITY),
+        *(at_any_time(block_solidity), at_any_time(open_solidity)),
+    ),
+    RANGES,
+    weight=3.0,
+)
+"""Each occluded law's layouts in a quarter of the clips. A layout of a new law is added here by hand, as that draws
+other clips and so makes another version of the scenario."""

@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vidworld.core.clip import WORLD_SIZE
-from vidworld.simulation.stage import PALETTE, Candidates, Ranges, Stage
+from vidworld.core.clip_shape import WORLD_SIZE
+from vidworld.simulation.stage import PALETTE, Candidates, Ranges, Scenario, Stage
 
 GRAVITY = 2.5
 MOTION_RANGES = Ranges((1.0, 4.0), (0.7, 1.4), ((0.0, 0.8), (4.5, 6.0)), ((0.3, 0.6), (1.5, 2.0)), corner=0.0)
@@ -75,3 +75,8 @@ def phyworld_collision(stage: Stage) -> Candidates:
     position = torch.stack([torch.stack([left, left + apart], 1), torch.stack([y, y], 1)], dim=2)
     velocity = torch.stack([speed * speed.new_tensor([1.0, -1.0]), torch.zeros_like(speed)], dim=2)
     return (stage.worlds(position, velocity, radius, _colors(len(y), 2, radius)),), nearest <= farthest
+
+
+UNIFORM = Scenario((phyworld_uniform,), MOTION_RANGES, weight=0.0)
+PARABOLA = Scenario((phyworld_parabola,), MOTION_RANGES, weight=0.0)
+COLLISION = Scenario((phyworld_collision,), COLLISION_RANGES, weight=0.0)

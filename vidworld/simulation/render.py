@@ -11,8 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from vidworld.core.clip import WORLD_SIZE
-from vidworld.simulation.stage import Setting
+from vidworld.core.clip_shape import WORLD_SIZE, ClipShape
 
 BACKGROUND = 20 / 255
 """Of the whole picture where there is nothing, all three channels."""
@@ -44,7 +43,7 @@ def base_pictures(
     screens: Float[Tensor, "clip screen 4"],
     blocks: Float[Tensor, "clip block 4"],
     pixel: float,
-    setting: Setting,
+    setting: ClipShape,
 ) -> UInt8[Tensor, "clip 3 height width"]:
     """Each clip's picture without discs: background, then blocks, then screens."""
     picture = torch.full(
@@ -66,7 +65,7 @@ def render(
     present: Bool[Tensor, "clip object"],
     screens: Float[Tensor, "clip screen 4"],
     blocks: Float[Tensor, "clip block 4"],
-    setting: Setting,
+    setting: ClipShape,
     out: UInt8[Tensor, "clip time 3 height width"] | None = None,
 ) -> UInt8[Tensor, "clip time 3 height width"]:
     """The frames, in `out` if it is given; discs may be partly or wholly out of the picture."""
@@ -114,7 +113,7 @@ class Windows:
     words: Int[Tensor, " word"]
 
     def covered_by(
-        self, box: Float[Tensor, "clip 4"], pixel: float, picture: Setting
+        self, box: Float[Tensor, "clip 4"], pixel: float, picture: ClipShape
     ) -> tuple[Float[Tensor, "clip time object row"], Float[Tensor, "clip time object column"]]:
         """The box's coverage of each window's rows and columns; that of a pixel is their product."""
         down = covered(box[:, None, [1, 3]], picture.height_px, pixel)[:, 0]
@@ -126,7 +125,7 @@ def place_windows(
     position: Float[Tensor, "clip time object 2"],
     radius: Float[Tensor, "clip object"],
     pixel: float,
-    picture: Setting,
+    picture: ClipShape,
 ) -> Windows:
     """A window about each disc, all as large as the largest disc needs; radius 0 for none."""
     height, width = picture.height_px, picture.width_px
@@ -189,7 +188,7 @@ def visible_share(
     position: Float[Tensor, "clip time object 2"],
     radius: Float[Tensor, "clip object"],
     screens: Float[Tensor, "clip screen 4"],
-    setting: Setting,
+    setting: ClipShape,
 ) -> Float[Tensor, "clip time object"]:
     """The share of each disc's area that is in the picture and behind no screen, to about 0.001.
 

@@ -4,12 +4,12 @@ import argparse
 from pathlib import Path
 
 from vidworld.core.clip import Clips
+from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
 from vidworld.core.media import enlarged, filmstrip, write_mp4, write_png
-from vidworld.simulation.quadruplets import LAWS, quads
-from vidworld.simulation.scenarios import SCENARIOS
-from vidworld.simulation.simulated import SPLITS, SimulatedClips, check_name
-from vidworld.simulation.stage import Setting
+from vidworld.simulation import LAWS, SCENARIOS
+from vidworld.simulation.quadruplets import quads
+from vidworld.simulation.simulated import SPLITS, SimulatedClips
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0, help="of the split (default: %(default)s)")
     add("--index", type=int, default=0, help="number of the clip or quad (default: %(default)s)")
     add("--out", type=Path, required=True, metavar="FOLDER", help="where the files go")
-    usual = Setting()
+    usual = ClipShape()
     add("--height", type=int, default=usual.height_px, metavar="PIXELS", help="(default: %(default)s)")
     add("--width", type=int, default=usual.width_px, metavar="PIXELS", help="(default: %(default)s)")
     add("--num-frames", type=int, default=usual.num_frames, help="(default: %(default)s)")
@@ -37,7 +37,12 @@ def run(arguments: argparse.Namespace) -> None:
             raise UserError(f"--{name.replace('_', '-')} {getattr(arguments, name)}: must be more than 0")
     if arguments.index < 0:
         raise UserError(f"--index {arguments.index}: clips are numbered from 0")
-    setting = Setting(arguments.num_frames, arguments.fps, arguments.height, arguments.width)
+    setting = ClipShape(
+        num_frames=arguments.num_frames,
+        fps=arguments.fps,
+        height_px=arguments.height,
+        width_px=arguments.width,
+    )
     asked = (arguments.name, arguments.split, arguments.seed, arguments.index)
     paths = render_scenario(*asked, arguments.out, setting, arguments.scale, arguments.quad)
     print(*paths, sep="\n")
@@ -49,7 +54,7 @@ def render_scenario(
     seed: int,
     index: int,
     folder: Path,
-    setting: Setting,
+    setting: ClipShape,
     scale: int = 1,
     as_quad: bool = False,
 ) -> list[Path]:
@@ -58,14 +63,12 @@ def render_scenario(
     Raises:
         UserError: there is no such scenario, law or split, or the folder cannot be written.
     """
-    check_name(
-        name, LAWS if as_quad else dict.fromkeys([*SCENARIOS, *LAWS]), "law" if as_quad else "scenario or law"
-    )
+    (LAWS if as_quad or name not in SCENARIOS else SCENARIOS).check([name])
     if as_quad or name not in SCENARIOS:
-        quad = quads(name, split, seed, [index], splice_frame=setting.num_frames // 2, **vars(setting))
+        quad = quads(name, split, seed, [index], splice_frame=setting.num_frames // 2, shape=setting)
         films = {part: getattr(quad, part) for part in ("a", "b", "a_then_b", "b_then_a")}
     else:
-        films = {"clip": SimulatedClips(name, split, seed, index + 1, **vars(setting)).clips([index])}
+        films = {"clip": SimulatedClips(name, split, seed, index + 1, setting).clips([index])}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return [

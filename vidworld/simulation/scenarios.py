@@ -1,17 +1,15 @@
 """What each scenario samples: discs, motions and their ranges, in distribution and outside it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vidworld.core.clip import WORLD_SIZE
-from vidworld.simulation import occlusion, phyworld
+from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.simulation.discs import dot
-from vidworld.simulation.stage import Candidates, Ranges, Sampler, Stage
+from vidworld.simulation.stage import Candidates, Ranges, Sampler, Scenario, Stage
 
 GRAVITY = 5.0
 """Units a second squared: twice phyworld's, for clips half as long."""
@@ -152,22 +150,8 @@ def after_contact(
     return torch.stack([velocity[:, 0] - mass[:, 1:] * change, velocity[:, 1] + mass[:, :1] * change], dim=1)
 
 
-@dataclass(frozen=True)
-class Scenario:
-    """What a clip of a scenario is drawn by: one of the samplers, each as likely, from these ranges."""
-
-    samplers: tuple[Sampler, ...]
-    ranges: Ranges
-
-
-SCENARIOS: dict[str, Scenario] = {
-    "uniform": Scenario((uniform,), MOTION_RANGES),
-    "parabola": Scenario((parabola,), MOTION_RANGES),
-    "collision": Scenario(one_in_four(collision_sampler), COLLISION_RANGES),
-    "bounce": Scenario((bounce,), MOTION_RANGES),
-    "billiards": Scenario((billiards,), BILLIARDS_RANGES),
-    "occlusion": Scenario(occlusion.SAMPLERS, occlusion.RANGES),
-    "phyworld_uniform": Scenario((phyworld.phyworld_uniform,), phyworld.MOTION_RANGES),
-    "phyworld_parabola": Scenario((phyworld.phyworld_parabola,), phyworld.MOTION_RANGES),
-    "phyworld_collision": Scenario((phyworld.phyworld_collision,), phyworld.COLLISION_RANGES),
-}
+UNIFORM = Scenario((uniform,), MOTION_RANGES)
+PARABOLA = Scenario((parabola,), MOTION_RANGES)
+COLLISION = Scenario(one_in_four(collision_sampler), COLLISION_RANGES, weight=3.0)
+BOUNCE = Scenario((bounce,), MOTION_RANGES)
+BILLIARDS = Scenario((billiards,), BILLIARDS_RANGES)

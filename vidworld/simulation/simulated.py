@@ -1,45 +1,43 @@
 """Simulated clips by number: nothing on disk, any worker or rank makes any clip."""
 
-import difflib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
 from vidworld.core.clip import Clips, Tracks
+from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
-from vidworld.core.schema import PhysicsConfig, ScoreConfig
 from vidworld.core.threads import in_threads
+from vidworld.simulation import SCENARIOS
 from vidworld.simulation.discs import Worlds, simulate
 from vidworld.simulation.render import render, visible_share
-from vidworld.simulation.scenarios import SCENARIOS
-from vidworld.simulation.stage import Setting, sample
+from vidworld.simulation.stage import sample
 
 SPLITS = ("train", "val", "id", "ood", "recombined")
 """`train`, `val` and `id` draw from the same ranges with different numbers, `ood` from outside them; in
 `recombined` some disc is as fast and as large as only different discs are in the first three."""
 
-MOST_IN_A_BLOCK = 64
-"""Clips that one thread makes at a time."""
 
-
-def check_name(name: str, known: Iterable[str], what: str) -> None:
-    """Nothing, for a known name.
+def check_split(name: str) -> None:
+    """Raise if there is no such split.
 
     Raises:
-        UserError: there is no such name; the message gives the nearest one.
+        UserError: with the splits that there are.
     """
-    known = list(known)
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
-        raise UserError(f"no {what} named {name!r}: did you mean {near!r}? (one of {', '.join(known)})")
+    if name not in SPLITS:
+        raise UserError(f"there is no split {name!r}; there are {', '.join(SPLITS)}")
+
+
+MOST_IN_A_BLOCK = 64
+"""Clips that one thread makes at a time."""
 
 
 def films(
     draw: Callable[[Sequence[int]], tuple[Worlds, ...]],
     indices: Sequence[int],
-    setting: Setting,
+    setting: ClipShape,
     device: torch.device,
     count: int,
 ) -> list[tuple[UInt8[Tensor, "clip time 3 height width"], Tracks]]:
@@ -63,7 +61,7 @@ def films(
     return [(out, joined(tracks)) for out, *tracks in zip(frames, *parts, strict=True)]
 
 
-def film(worlds: Worlds, setting: Setting, out: UInt8[Tensor, "clip time 3 height width"]) -> Tracks:
+def film(worlds: Worlds, setting: ClipShape, out: UInt8[Tensor, "clip time 3 height width"]) -> Tracks:
     """The true tracks of these worlds, whose frames go to `out`."""
     times_s = torch.arange(setting.num_frames, dtype=torch.float64, device=out.device) / setting.fps
     motion = simulate(worlds, times_s)
@@ -88,13 +86,6 @@ def joined(parts: Sequence[Tracks]) -> Tracks:
     return Tracks(**{name: torch.cat([vars(part)[name] for part in parts]) for name in vars(parts[0])})
 
 
-def simulated(config: PhysicsConfig | ScoreConfig, scenario: str, split: str) -> "SimulatedClips":
-    """The clips of a scenario and split that an evaluation asks for."""
-    shape = config.shape
-    size = (shape.num_frames, shape.fps, shape.height_px, shape.width_px)
-    return SimulatedClips(scenario, split, config.seed, config.clips, *size)
-
-
 class SimulatedClips:
     """A ClipSource: clip `i` is a function of (scenario, split, seed, i) and how it is filmed.
 
@@ -108,17 +99,14 @@ class SimulatedClips:
         split: str,
         seed: int = 0,
         length: int = 100_000,
-        num_frames: int = 16,
-        fps: float = 10.0,
-        height_px: int = 64,
-        width_px: int = 64,
+        shape: ClipShape = ClipShape(),
         device: torch.device | str = "cpu",
     ) -> None:
-        check_name(scenario, SCENARIOS, "scenario")
-        check_name(split, SPLITS, "split")
+        SCENARIOS.check([scenario])
+        check_split(split)
         self.name = f"{scenario}/{split}/{seed}"
         self.scenario, self.split, self.length = scenario, split, length
-        self.setting = Setting(num_frames, fps, height_px, width_px)
+        self.shape = shape
         self.device = torch.device(device)
 
     def __len__(self) -> int:
@@ -129,11 +117,11 @@ class SimulatedClips:
         for index in indices:
             if not 0 <= index < self.length:
                 raise IndexError(f"{self.name} has clips 0 to {self.length - 1}, not {index}")
-        ((frames, tracks),) = films(self._worlds, indices, self.setting, self.device, 1)
-        return Clips(frames, self.setting.fps, tuple(f"{self.name}/{index}" for index in indices), tracks)
+        ((frames, tracks),) = films(self._worlds, indices, self.shape, self.device, 1)
+        return Clips(frames, self.shape.fps, tuple(f"{self.name}/{index}" for index in indices), tracks)
 
     def _worlds(self, indices: Sequence[int]) -> tuple[Worlds, ...]:
         scenario = SCENARIOS[self.scenario]
         return sample(
-            scenario.samplers, self.name, indices, self.setting, scenario.ranges, self.split, self.device
+            scenario.samplers, self.name, indices, self.shape, scenario.ranges, self.split, self.device
         )

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from vidworld.core.clip import WORLD_SIZE
+from vidworld.core.clip_shape import WORLD_SIZE, ClipShape
 from vidworld.core.counter_rng import Draws, clip_streams, mix, stratum
 from vidworld.core.errors import UserError
 from vidworld.simulation.discs import Worlds
@@ -26,36 +26,6 @@ MOST_CANDIDATES = 10_000
 CANDIDATES_AT_ONCE = 512
 
 Interval = tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Setting:
-    """How clips are filmed."""
-
-    num_frames: int = 16
-    fps: float = 10.0
-    height_px: int = 64
-    width_px: int = 64
-
-    @property
-    def dt_s(self) -> float:
-        """Seconds from one frame to the next."""
-        return 1.0 / self.fps
-
-    @property
-    def duration_s(self) -> float:
-        """Seconds from the first frame to the last."""
-        return (self.num_frames - 1) / self.fps
-
-    @property
-    def pixel(self) -> float:
-        """World units a pixel."""
-        return WORLD_SIZE / self.width_px
-
-    @property
-    def height(self) -> float:
-        """The picture's height in world units (its width is `WORLD_SIZE`)."""
-        return self.height_px * WORLD_SIZE / self.width_px
 
 
 @dataclass(frozen=True)
@@ -89,7 +59,9 @@ class Stage:
     In `ood`, a third of the candidates have speeds from outside, a third radii, a third both.
     """
 
-    def __init__(self, streams: Int[Tensor, " world"], setting: Setting, ranges: Ranges, split: str) -> None:
+    def __init__(
+        self, streams: Int[Tensor, " world"], setting: ClipShape, ranges: Ranges, split: str
+    ) -> None:
         self.draws = Draws(streams)
         self.setting = setting
         self.ranges = ranges
@@ -162,13 +134,30 @@ class Stage:
 Candidates = tuple[tuple[Worlds, ...], Bool[Tensor, " world"]]
 """One or more worlds a stream that belong together, and whether they will do."""
 Sampler = Callable[[Stage], Candidates]
+Layout = Callable[[Stage, Float[Tensor, " world"]], Candidates]
+"""A sampler of two worlds, A and B, that look the same at a moment (in seconds)."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What clips of one kind are drawn by."""
+
+    samplers: tuple[Sampler, ...]
+    """One of these draws each clip, each as likely."""
+    ranges: Ranges
+    weight: float = 1.0
+    """How often training draws it, relative to other scenarios; 0: neither trained on nor measured by default."""
+    metrics: tuple[str, ...] = ()
+    """Metrics that apply to it besides those that name it themselves."""
+    label: str = ""
+    """On pages; empty: its name in words."""
 
 
 def sample(
     samplers: Sequence[Sampler],
     name: str,
     indices: Sequence[int],
-    setting: Setting,
+    setting: ClipShape,
     ranges: Ranges,
     split: str,
     device: torch.device,
@@ -198,7 +187,7 @@ def _first_valid(
     sampler: Sampler,
     pending: Int[Tensor, " pending"],
     streams: Int[Tensor, " clip"],
-    setting: Setting,
+    setting: ClipShape,
     ranges: Ranges,
     split: str,
     name: str,

@@ -5,7 +5,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from vidworld.core.clip import WORLD_SIZE, Tracks
+from vidworld.core.clip import Tracks
+from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.core.shapes import Frames
 from vidworld.simulation.render import BACKGROUND
 from vidworld.simulation.stage import PALETTE

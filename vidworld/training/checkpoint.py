@@ -18,7 +18,7 @@ from vidworld.core.records import (
     write_json,
     writing,
 )
-from vidworld.core.schema import KeepConfig
+from vidworld.training.schema import KeepConfig
 from vidworld.training.state import State
 
 MANIFEST = "manifest.json"

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import torch
 
 from vidworld.core.clip import ClipSource
-from vidworld.core.schema import DataConfig
 from vidworld.core.shapes import Frames
 from vidworld.simulation.simulated import SimulatedClips
+from vidworld.training.schema import DataConfig
 
 
 class Mixture:
@@ -43,8 +43,7 @@ class Mixture:
 def _sources(config: DataConfig, split: str) -> tuple[list[ClipSource], list[float]]:
     shape = config.shape
     sources: list[ClipSource] = [
-        SimulatedClips(name, split, config.seed, config.clips, *vars(shape).values())
-        for name in config.scenarios
+        SimulatedClips(name, split, config.seed, config.clips, shape) for name in config.scenarios
     ]
     shares = list(config.scenarios.values())
     if config.real is not None:

@@ -16,11 +16,11 @@ from tqdm import tqdm
 
 from vidworld.core.config import resolved
 from vidworld.core.records import prepare_folder, writing
-from vidworld.core.schema import DataConfig
 from vidworld.core.shapes import Tokens
 from vidworld.models.tokenizers.autoencoder import Autoencoder
 from vidworld.models.tokenizers.pretrained import PretrainedAutoencoder
 from vidworld.training.mixture import Mixture
+from vidworld.training.schema import DataConfig
 
 SHARD_CLIPS = 512
 MADE_CLIPS = 256

@@ -11,7 +11,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from vidworld.analysis.records import Value
-from vidworld.core.clip import WORLD_SIZE
+from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.core.shapes import Film, Frames
 from vidworld.metrics.velocity import ANYWHERE
 from vidworld.video.real import RealClips

@@ -11,8 +11,8 @@ from accelerate import Accelerator
 from scripts import run
 from torch import Tensor
 
+from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
-from vidworld.core.schema import ClipShape
 from vidworld.evaluation.bench import Bench
 from vidworld.evaluation.benchmark_scores import SCORES, morpheus
 from vidworld.evaluation.benchmark_scores.films import Stand

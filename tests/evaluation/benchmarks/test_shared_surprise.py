@@ -12,7 +12,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from vidworld.core.schema import ClipShape
+from vidworld.core.clip_shape import ClipShape
 from vidworld.evaluation.bench import Bench
 from vidworld.evaluation.benchmarks import BENCHMARKS
 from vidworld.evaluation.violations import surprise_of_films

@@ -10,6 +10,7 @@ import tiny_models
 import torch
 from safetensors.torch import load_file, save_file
 
+from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
 from vidworld.evaluation.rollouts import measure_worlds
 from vidworld.evaluation.surprises import EncodedQuads, measure_surprise, surprise_of
@@ -38,14 +39,14 @@ def load(folder, bench):
 
 
 def clips_of(scenario="collision", number=0):
-    return SimulatedClips(scenario, "id", height_px=24, width_px=24).clips([number])
+    return SimulatedClips(scenario, "id", shape=ClipShape(height_px=24, width_px=24)).clips([number])
 
 
 @pytest.mark.parametrize("name", [*tiny_models.TRANSFORMERS, "vjepa2"])
 def test_three_laws_end_to_end(name, folders, bench):
     world = load(folders[name], bench)
     for law in THREE_LAWS:
-        made = quads(law, "id", 0, [0], 16, 8, height_px=24, width_px=24)
+        made = quads(law, "id", 0, [0], 8, shape=ClipShape(height_px=24, width_px=24))
         matrix = surprise_of(bench, world, EncodedQuads.of(bench, made))
         values = {value.metric: value.value for value in measure_surprise(matrix, name, made, "id", bench)}
         assert matrix.shape == (1, 2, 2, 2)
@@ -271,6 +272,6 @@ def test_a_wrong_folder_and_a_wrong_size_are_named(folders, tmp_path, bench):
         with pytest.raises(UserError, match="nothing: there is no such folder"):
             adapted_worlds([f"{kind}:{tmp_path / 'nothing'}"], bench.tokenizer, CPU, 2)
     model = DiffusersVideo(folders["wan"], CPU, 2)
-    clips = SimulatedClips("uniform", "id", height_px=20, width_px=20).clips([0])
+    clips = SimulatedClips("uniform", "id", shape=ClipShape(height_px=20, width_px=20)).clips([0])
     with pytest.raises(UserError, match="height 20 px do not divide into its 8 px"):
         model.predict(replace(clips, tracks=None), 8, [0])

@@ -10,6 +10,7 @@ import torch
 from scripts import run
 
 from vidworld import cli
+from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
 from vidworld.core.media import write_mp4
 from vidworld.models.external.registry import adapted_worlds, parse
@@ -42,7 +43,7 @@ def config(tmp_path):
 
 
 def truth(number):
-    return SimulatedClips("uniform", "id", height_px=SIZE, width_px=SIZE).clips([number])
+    return SimulatedClips("uniform", "id", shape=ClipShape(height_px=SIZE, width_px=SIZE)).clips([number])
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +194,7 @@ def test_a_world_is_named_by_its_path_unless_it_is_given_a_name(bench):
 
 def test_what_a_world_predicts_does_not_change_with_the_frames_after_the_context(bench):
     (world,) = adapted_worlds(["python:my_world.MyWorld"], bench.tokenizer, torch.device("cpu"), 1)
-    clips = SimulatedClips("uniform", "id", height_px=24, width_px=24).clips([0, 1])
+    clips = SimulatedClips("uniform", "id", shape=ClipShape(height_px=24, width_px=24)).clips([0, 1])
     other = type(clips)(
         torch.cat((clips.frames[:, :8], 255 - clips.frames[:, 8:]), dim=1),
         clips.fps,

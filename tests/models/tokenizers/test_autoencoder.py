@@ -3,15 +3,20 @@
 import pytest
 import torch
 
-from vidworld.core.schema import OptimiserConfig
+from vidworld.core.clip_shape import ClipShape
 from vidworld.models.tokenizers.autoencoder import Autoencoder
 from vidworld.simulation.simulated import SimulatedClips
 from vidworld.training.optimiser import make_optimisers
+from vidworld.training.schema import OptimiserConfig
 
 
 @pytest.fixture(scope="module")
 def frames():
-    return SimulatedClips("collision", "train", height_px=32, width_px=32).clips(range(24)).frames
+    return (
+        SimulatedClips("collision", "train", shape=ClipShape(height_px=32, width_px=32))
+        .clips(range(24))
+        .frames
+    )
 
 
 @pytest.fixture(scope="module")

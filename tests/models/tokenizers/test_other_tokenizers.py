@@ -10,6 +10,7 @@ import torch
 from accelerate import Accelerator
 from scripts import run
 
+from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
 from vidworld.evaluation.bench import Bench
 from vidworld.evaluation.rollouts import measure_rollouts
@@ -34,7 +35,7 @@ CAUSAL_FROM = {"AutoencoderKLCogVideoX": 1}
 
 
 def clips_of(count=2, scenario="collision"):
-    return SimulatedClips(scenario, "id", height_px=24, width_px=24).clips(range(count))
+    return SimulatedClips(scenario, "id", shape=ClipShape(height_px=24, width_px=24)).clips(range(count))
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +73,7 @@ def test_three_laws_end_to_end(name, tokenizers):
     world = DiffusionWorld(network, "diffusion", steps=1, levels=(0.7,))
     bench = Bench(tokenizer, {}, Accelerator(cpu=True), 8, 0)
     for law in THREE_LAWS:
-        made = quads(law, "id", 0, [0], 16, 8, height_px=24, width_px=24)
+        made = quads(law, "id", 0, [0], 8, shape=ClipShape(height_px=24, width_px=24))
         encoded = EncodedQuads.of(bench, made)
         matrix = surprise_of(bench, world, encoded)
         values = {value.metric: value.value for value in measure_surprise(matrix, "w", made, "id", bench)}

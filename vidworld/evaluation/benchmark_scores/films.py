@@ -10,8 +10,8 @@ import numpy as np
 
 from vidworld.analysis.records import Value
 from vidworld.core.clip import Clips
+from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
-from vidworld.core.schema import ClipShape
 from vidworld.core.shapes import Frames
 from vidworld.evaluation.bench import Bench
 from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry, clip_of

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from vidworld.core.clip import WORLD_SIZE
+from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.core.errors import UserError
 from vidworld.core.shapes import Film
 from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry, Reading, film_of

@@ -7,21 +7,21 @@ import torch
 from torch import Tensor
 
 from vidworld.core.clip import Clips
+from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
 from vidworld.models.external.protocol import AdaptedWorld
 from vidworld.models.tokenizers.frames import FrameTokenizer
 from vidworld.models.world_model import Encoded
 from vidworld.simulation.quadruplets import quads
-from vidworld.simulation.stage import Setting
 
 SEEDS = (11, 12)
 NEAR = 1e-3
 """Relative difference up to which surprise may depend on what else is in the batch: rounding."""
 
 
-def faults(world: AdaptedWorld, setting: Setting, context_frames: int) -> Iterator[str]:
+def faults(world: AdaptedWorld, setting: ClipShape, context_frames: int) -> Iterator[str]:
     """A line for each promise that is broken, and none where all are kept."""
-    made = quads("momentum", "id", 0, range(2), splice_frame=context_frames, **vars(setting))
+    made = quads("momentum", "id", 0, range(2), splice_frame=context_frames, shape=setting)
     a, b = made.a, made.b
     other_future = replace(
         a, frames=torch.cat((a.frames[:, :context_frames], b.frames[:, context_frames:]), dim=1)
@@ -32,14 +32,14 @@ def faults(world: AdaptedWorld, setting: Setting, context_frames: int) -> Iterat
         yield from _of_surprise(world, a, other_future, context_frames)
 
 
-def notes(world: AdaptedWorld, setting: Setting, context_frames: int) -> Iterator[str]:
+def notes(world: AdaptedWorld, setting: ClipShape, context_frames: int) -> Iterator[str]:
     """What is no fault, and good to know."""
     if not world.predicts:
         yield "it has no predict: it is measured by surprise alone"
     if not world.is_surprised:
         yield "it has no surprise: it is measured by rollouts alone"
         return
-    made = quads("momentum", "id", 0, range(2), splice_frame=context_frames, **vars(setting))
+    made = quads("momentum", "id", 0, range(2), splice_frame=context_frames, shape=setting)
     same, other = (
         world.surprise(_seen(world, clips), _chunks(world, context_frames), SEEDS)
         for clips in (made.a, made.b_then_a)
@@ -125,7 +125,7 @@ def _chunks(world: AdaptedWorld, context_frames: int) -> int:
     return context_frames // world.tokenizer.patch_size[0]
 
 
-def tokenizer_for(setting: Setting, context_frames: int) -> FrameTokenizer:
+def tokenizer_for(setting: ClipShape, context_frames: int) -> FrameTokenizer:
     """Chunks of as many frames as divide context and clip.
 
     Raises:

@@ -4,16 +4,16 @@ import argparse
 
 import torch
 
+from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
 from vidworld.models.external.check import faults, notes, tokenizer_for
 from vidworld.models.external.registry import adapted_worlds
 from vidworld.models.external.videos import Videos
-from vidworld.simulation.stage import Setting
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares what the command takes."""
-    usual = Setting()
+    usual = ClipShape()
     add = parser.add_argument
     what = "vjepa2:FOLDER, diffusers:FOLDER, videos:FOLDER or python:module.ClassName"
     add("world", metavar="KIND:PATH", help=what)
@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         UserError: a line for each fault.
     """
-    setting = Setting(arguments.num_frames, 10.0, arguments.height, arguments.width)
+    setting = ClipShape(num_frames=arguments.num_frames, height_px=arguments.height, width_px=arguments.width)
     tokenizer = tokenizer_for(setting, arguments.context_frames)
     (world,) = adapted_worlds([arguments.world], tokenizer, torch.device("cpu"), arguments.steps)
     if isinstance(world.model, Videos):

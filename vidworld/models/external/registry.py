@@ -10,7 +10,6 @@ from vidworld.core.errors import UserError
 from vidworld.core.records import states_of
 from vidworld.models.external.protocol import AdaptedWorld
 from vidworld.models.tokenizers.tokenizer import Tokenizer
-from vidworld.simulation.simulated import check_name
 
 Load = Callable[[str, torch.device, int], Any]
 """The model at a path, on a device, with so many sampling steps."""
@@ -63,7 +62,8 @@ def parse(text: str) -> Spec:
     kind, colon, path = rest.partition(":")
     if not colon or not path:
         raise UserError(f"world {text!r}: is not KIND:PATH, with KIND one of {', '.join(KINDS)}")
-    check_name(kind, KINDS, "kind of world")
+    if kind not in KINDS:
+        raise UserError(f"world {text!r}: there is no kind {kind!r}; there are {', '.join(KINDS)}")
     usual = path.rpartition(".")[2] if kind == "python" else Path(path).resolve().name
     return Spec(name or usual, kind, path)
 

@@ -1,0 +1,80 @@
+"""The laws that quadruplets test: what each says, and how its two possible clips are drawn."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vidworld.simulation import occlusion
+from vidworld.simulation.discs import dot
+from vidworld.simulation.scenarios import COLLISION_RANGES, MOTION_RANGES, collisions, one_in_four
+from vidworld.simulation.stage import Candidates, Layout, Ranges, Stage
+
+LEAST_CHANGE = 1.5
+"""How much A's velocity differs from B's where the ways cross, at least (units a second)."""
+LEAST_CHANGE_OF_TWO = 3.0
+"""The same for the velocities of two discs that meet, taken as one vector of four."""
+
+
+def momentum(stage: Stage, moment_s: Float[Tensor, " world"]) -> Candidates:
+    """A and B: one disc on two straight ways that cross at the moment."""
+    radius, color = stage.radius(1), stage.colors(1)
+    velocities = [stage.speed(1)[:, :, None] * stage.draws.direction(1) for _ in range(2)]
+    before = moment_s[:, None, None]
+    after = stage.setting.duration_s - before
+    ends = torch.cat([end for v in velocities for end in (-v * before, v * after)], dim=1)
+    point, valid = stage.place(ends.amin(1) - radius, ends.amax(1) + radius)
+    worlds = tuple(stage.worlds(point[:, None] - v * before, v, radius, color) for v in velocities)
+    change = velocities[0][:, 0] - velocities[1][:, 0]
+    return worlds, valid & (dot(change, change) >= LEAST_CHANGE**2)
+
+
+def collision(head_on: bool) -> Layout:
+    """A and B: two discs that meet in the same place at the moment, from other velocities."""
+
+    def layout(stage: Stage, moment_s: Float[Tensor, " world"]) -> Candidates:
+        (a, b), valid = collisions(stage, moment_s, 2, head_on)
+        change = a.velocity - b.velocity
+        return (a, b), valid & (dot(change, change).sum(1) >= LEAST_CHANGE_OF_TWO**2)
+
+    layout.__name__ = "head_on" if head_on else "oblique"
+    return layout
+
+
+@dataclass(frozen=True)
+class Law:
+    """What a law says, and what its quadruplets are drawn by: one of the layouts, each as likely, from these ranges."""
+
+    layouts: tuple[Layout, ...]
+    ranges: Ranges
+    statement: str
+    """What the law says, in a sentence for the page."""
+    moment_frames: float = 0.0
+    """When, from the first frame after the splice on: A and B look the same then."""
+
+
+HIDDEN = -0.5
+"""The moment of the occluded laws: between the last frame of the past and the first of the future."""
+PERMANENCE = Law((occlusion.permanence,), occlusion.RANGES, "A hidden object is still there.", HIDDEN)
+CONSTANCY = Law(
+    (occlusion.color_constancy, occlusion.size_constancy),
+    occlusion.RANGES,
+    "Colour and size stay the same while hidden.",
+    HIDDEN,
+)
+CONTINUITY = Law(
+    (occlusion.continuity,),
+    occlusion.RANGES,
+    "Nothing gets from one place to another without crossing what lies between.",
+    HIDDEN,
+)
+SOLIDITY = Law(
+    # A cue that is right in one half is wrong in the other: controls are judged in each by itself.
+    (occlusion.block_solidity, occlusion.open_solidity),
+    occlusion.RANGES,
+    "Solid things do not pass through each other.",
+    HIDDEN,
+)
+MOMENTUM = Law((momentum,), MOTION_RANGES, "Nothing changes its velocity without a cause.")
+COLLISION = Law(one_in_four(collision), COLLISION_RANGES, "How two discs part follows from how they met.")
