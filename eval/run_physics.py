@@ -61,6 +61,8 @@ def main() -> None:
     accelerator = Accelerator(mixed_precision=precision(config.mixed_precision), kwargs_handlers=[PATIENCE])
     prepare_folder(config.out)
     real = None if config.real is None else held_out(config.real, config.shape)
+    if config.real is not None and real is None:
+        accelerator.print(f"{config.real}: has no held-out clips (split real); real video is left out")
     inputs = made_of(config, config.worlds) | {"real": real and list(real.identity)}
     if is_measured(config.out, inputs):
         accelerator.print(

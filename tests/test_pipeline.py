@@ -3,15 +3,20 @@
 import json
 import shutil
 
+import films
+import numpy as np
 import pytest
 import samples
 import torch
+from padded_videos import of_split
 from safetensors.torch import load_file
 from scripts import ROOT, run
 
+from vidworld import cli
 from vidworld.core.threads import ahead
 from vidworld.training.mixture import Mixture, batch_order
 from vidworld.training.schema import DataConfig
+from vidworld.video.store_record import training_fingerprint
 
 SMALL_DATA = ["data.clips=64", "data.shape.height_px=32", "data.shape.width_px=32"]
 SHORT = [
@@ -119,6 +124,46 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_weights(name, runs, tmp_path
     )
     for key, value in first.items():
         assert torch.equal(value, again[key]), key
+
+
+def test_real_clips_that_have_changed_in_their_place_are_noticed(tmp_path, capsys):
+    """By trainings that are done, by one that was stopped, and by the cached tokens; not where they only moved."""
+    real, videos = tmp_path / "real", tmp_path / "videos"
+    for i, split in enumerate(("train", "real")):
+        of_split(split, films.write(videos / f"{i}.mp4", films.film(np.arange(60) / 30, seed=i)))
+
+    def ingested(out=real):
+        cli.run(["data", "ingest", str(videos), "--out", str(out), "--size", "32"])
+
+    def trains(name, out, *more, clips=real):
+        data = [f"data.real={clips}", "data.real_share=0.5", "data.clips=16", "steps=2", "save_every=1"]
+        return train(name, tmp_path / out, *data, *more)
+
+    def recorded(folder):
+        return json.loads((tmp_path / folder / "model" / "budget.json").read_text())["real_clips"]
+
+    ingested()
+    assert trains("tokenizer", "tokenizer") == 0 and trains("jepa", "jepa") == 0
+    first = recorded("jepa")
+    assert recorded("tokenizer") == first == training_fingerprint(real)
+    shutil.copytree(tmp_path / "jepa", tmp_path / "stopped")
+    shutil.rmtree(tmp_path / "stopped" / "model")
+    ingested(tmp_path / "moved")
+    (videos / "1.mp4").unlink()  # held out: no training read it
+    ingested()
+    for where in (real, tmp_path / "moved"):
+        assert trains("tokenizer", "tokenizer", clips=where) == trains("jepa", "jepa", clips=where) == 0
+    assert capsys.readouterr().out.count("nothing to do") == 4
+
+    of_split("train", films.write(videos / "2.mp4", films.film(np.arange(60) / 30, seed=2)))
+    ingested()
+    now = training_fingerprint(real)
+    for name, out in (("tokenizer", "tokenizer"), ("jepa", "jepa"), ("jepa", "stopped")):
+        assert trains(name, out) == 2
+        assert f"the real clips that are trained on ({first}, now {now}); choose" in capsys.readouterr().err
+    assert trains("jepa", "another") == 0
+    assert recorded("another") == now != first
+    assert len(list((tmp_path / "tokenizer" / "tokens").iterdir())) == 2
 
 
 @pytest.mark.parametrize("target", ["vcreg", "sigreg", "ema"])

@@ -10,13 +10,15 @@ from vidworld.core.errors import run_script
 from vidworld.core.records import prepare_folder
 from vidworld.training.finished import is_finished
 from vidworld.training.schema import AdoptConfig
+from vidworld.video.store_record import training_fingerprint
 
 AT_ONCE = 8
 
 
 def main() -> None:
     config, _ = parse_command_line(AdoptConfig, description=__doc__)
-    if is_finished(config):
+    sources = {"real_clips": training_fingerprint(config.data.real)}
+    if is_finished(config, sources):
         return
 
     # --- imported now: what is done, or wrong, was said without waiting for torch ---
@@ -47,6 +49,7 @@ def main() -> None:
         "clips_seen": 0,
         "training_flops": 0,
         "seconds": round(time.monotonic() - started_s, 1),
+        **sources,
     }
     save_model(tokenizer, config.out, record)
     print(f"{config.out}: {config.pretrained} with the statistics of {len(numbers)} clips")

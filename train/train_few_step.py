@@ -8,11 +8,13 @@ from vidworld.core.errors import run_script
 from vidworld.models.budget import fingerprint_in
 from vidworld.training.finished import Sources, is_finished
 from vidworld.training.schema import FewStepConfig
+from vidworld.video.store_record import training_fingerprint
 
 
 def main() -> None:
     config, arguments = parse_command_line(FewStepConfig, description=__doc__)
-    sources = {name: fingerprint_in(getattr(config, name)) for name in ("tokenizer", "diffusion")}
+    models = {name: fingerprint_in(getattr(config, name)) for name in ("tokenizer", "diffusion")}
+    sources = {**models, "real_clips": training_fingerprint(config.data.real)}
     if not is_finished(config, sources):
         train(config, sources, arguments.resume)
 

@@ -10,11 +10,13 @@ from vidworld.core.errors import UserError, run_script
 from vidworld.models.budget import fingerprint_in
 from vidworld.training.finished import Sources, is_finished
 from vidworld.training.schema import JepaConfig
+from vidworld.video.store_record import training_fingerprint
 
 
 def main() -> None:
     config, arguments = parse_command_line(JepaConfig, description=__doc__)
-    sources = {"tokenizer": fingerprint_in(config.tokenizer)}
+    clips = training_fingerprint(config.data.real)
+    sources = {"tokenizer": fingerprint_in(config.tokenizer), "real_clips": clips}
     if not is_finished(config, sources):
         train(config, sources, arguments.resume)
 

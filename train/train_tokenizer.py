@@ -5,17 +5,19 @@ accelerate launch train/train_tokenizer.py --config configs/demo/tokenizer.yaml 
 
 from vidworld.core.config import parse_command_line
 from vidworld.core.errors import run_script
-from vidworld.training.finished import is_finished
+from vidworld.training.finished import Sources, is_finished
 from vidworld.training.schema import TokenizerConfig
+from vidworld.video.store_record import training_fingerprint
 
 
 def main() -> None:
     config, arguments = parse_command_line(TokenizerConfig, description=__doc__)
-    if not is_finished(config):
-        train(config, arguments.resume)
+    sources = {"real_clips": training_fingerprint(config.data.real)}
+    if not is_finished(config, sources):
+        train(config, sources, arguments.resume)
 
 
-def train(config: TokenizerConfig, resume: bool) -> None:
+def train(config: TokenizerConfig, sources: Sources, resume: bool) -> None:
     # imported now: what is done, or wrong, was said without waiting for torch
     import torch
     from accelerate.utils import set_seed
@@ -35,7 +37,7 @@ def train(config: TokenizerConfig, resume: bool) -> None:
         grid=(shape.height_px // config.model.patch_size[1], shape.width_px // config.model.patch_size[2]),
     )
     network.fit_components(clips.frames(range(min(256, len(clips)))))
-    run = begin(config, network, resume)
+    run = begin(config, network, resume, sources)
     accelerator = run.accelerator
 
     grid = network.grid_of(shape.num_frames, shape.height_px, shape.width_px)

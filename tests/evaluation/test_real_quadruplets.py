@@ -4,6 +4,7 @@ import films
 import numpy as np
 import pytest
 import torch
+from padded_videos import of_split
 
 from vidworld.evaluation.real_quadruplets import RealQuads, background_of, emptied, held, real_quads, shows
 from vidworld.video.ingest import ingest
@@ -15,10 +16,10 @@ KINDS = ("jump", "freeze", "missing")
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> RealClips:
-    """Four seconds of a disc that goes back and forth before a static camera; the only film, so it trains."""
+    """Four seconds of a disc that goes back and forth before a static camera; it trains."""
     path = tmp_path_factory.mktemp("films")
     times_s = np.arange(120) / 30
-    films.write(path / "disc.mp4", films.film(times_s, lambda t: 64 + 50 * np.sin(2 * t)))
+    of_split("train", films.write(path / "disc.mp4", films.film(times_s, lambda t: 64 + 50 * np.sin(2 * t))))
     return RealClips(ingest(path, path / "clips", ClipOptions(size_px=48)).out, "train")
 
 

@@ -203,15 +203,15 @@ def lerobot_v3(folder: Path) -> Path:
 def webdataset(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for shard in range(3):
-        write_shard(folder / f"clips-{shard:06d}.tar", [f"{shard}{k}" for k in range(2)])
+        write_shard(folder / f"clips-{shard:06d}.tar", [f"{shard}{k}" for k in range(2)], 12 + shard)
     return folder / "clips-000001.tar"
 
 
-def write_shard(path: Path, keys: Sequence[str]) -> Path:
+def write_shard(path: Path, keys: Sequence[str], count: int = 12) -> Path:
     """A tar file with a film and its JSON for each key."""
     with tarfile.open(path, "w") as archive:
         for k, key in enumerate(keys):
-            for suffix, content in (("mp4", film_bytes(k)), ("json", b"{}")):
+            for suffix, content in (("mp4", film_bytes(k, count)), ("json", b"{}")):
                 member = tarfile.TarInfo(f"{key}.{suffix}")
                 member.size = len(content)
                 archive.addfile(member, io.BytesIO(content))

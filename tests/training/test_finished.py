@@ -11,7 +11,7 @@ from vidworld.core.config import resolved
 from vidworld.core.errors import UserError
 from vidworld.models.budget import FORMAT, fingerprint_in, read_budget
 from vidworld.training.finished import is_finished
-from vidworld.training.schema import ReadoutConfig
+from vidworld.training.schema import DataConfig, ReadoutConfig, TokenizerConfig
 
 SOURCES = {"tokenizer": "a tokenizer", "jepa": "a predictor"}
 
@@ -40,6 +40,21 @@ def test_the_same_again_is_finished(config, capsys):
 def test_a_probe_of_a_predictor_that_was_trained_again_in_its_place_is_another(config):
     with pytest.raises(UserError, match=r"the jepa that is read \(a predictor, now another\)"):
         is_finished(config, SOURCES | {"jepa": "another"})
+
+
+def test_other_real_clips_are_another_training_and_the_same_elsewhere_are_not(tmp_path):
+    def training(real):
+        return TokenizerConfig(out=tmp_path / "tokenizer", data=DataConfig(real=real))
+
+    (tmp_path / "tokenizer" / "model").mkdir(parents=True)
+    budget = {"config": resolved(training(tmp_path / "real")), "format": FORMAT, "real_clips": "abc"}
+    (tmp_path / "tokenizer" / "model" / "budget.json").write_text(json.dumps(budget))
+    assert is_finished(training(tmp_path / "moved"), {"real_clips": "abc"})
+    for config, clips in ((training(tmp_path / "real"), "def"), (training(None), None)):
+        with pytest.raises(
+            UserError, match=rf"the real clips that are trained on \(abc, now {clips}\); choose"
+        ):
+            is_finished(config, {"real_clips": clips})
 
 
 @pytest.mark.parametrize("saved", [FORMAT - 1, FORMAT + 1, None])

@@ -1,18 +1,24 @@
 """A folder becomes a data set: what can be used is in it once, and the rest is listed with its reason."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import films
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+import torch
+from padded_videos import of_split
 
+from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import ArgumentParser, UserError
+from vidworld.evaluation.real import held_out
+from vidworld.training.mixture import Mixture
+from vidworld.training.schema import DataConfig
 from vidworld.video import ingest_command
-from vidworld.video.ingest import Ingested, SetAside, assign_splits, ingest
+from vidworld.video.ingest import Ingested, SetAside, ingest
 from vidworld.video.real import RealClips
+from vidworld.video.store_record import content_fingerprint, training_fingerprint
 from vidworld.video.windows import ClipOptions
 
 OPTIONS = ClipOptions(size_px=32, num_frames=8, stride=4)
@@ -21,12 +27,12 @@ SECONDS = np.arange(60) / 30
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three good films, one of them within a folder and slowed down, and six that are none."""
+    """Three good films, one a split, one of them within a folder and slowed down, and six that are none."""
     path = tmp_path_factory.mktemp("folder")
-    films.write(path / "first.mp4", films.film(SECONDS))
-    films.write(path / "second.avi", films.film(SECONDS, seed=1), codec="mpeg4")
+    of_split("train", films.write(path / "first.mp4", films.film(SECONDS)))
+    of_split("val", films.write(path / "second.avi", films.film(SECONDS, seed=1), codec="mpeg4"))
     slow = films.film(np.arange(60) / 120, lambda t: 20 + 160 * t, seed=2)
-    films.write(path / "within" / "slow.MP4", slow)
+    of_split("real", films.write(path / "within" / "slow.MP4", slow))
     (path / "same.mp4").write_bytes((path / "first.mp4").read_bytes())
     (path / "text.mp4").write_text("this is no video")
     films.cut_short(films.write(path / "cut.mp4", films.film(SECONDS)))
@@ -152,22 +158,72 @@ def test_what_cannot_be_done_is_said_in_a_line(folder: Path, tmp_path: Path) -> 
     assert not (tmp_path / "out").exists()
 
 
-@given(st.dictionaries(st.text("abcdef", min_size=1), st.sampled_from(["fall", "roll", ""]), max_size=60))
-@settings(max_examples=50)
-def test_files_are_spread_over_the_splits(events: dict[str, str]) -> None:
-    splits = assign_splits(events)
-    count = {name: sum(split == name for split in splits.values()) for name in ("train", "val", "real")}
-    files = len(events)
-    assert list(splits) == list(events)
-    assert count["real"] == (max(1, round(0.2 * files)) if files >= 2 else 0)
-    assert count["val"] == (max(1, round(0.1 * files)) if files >= 3 else 0)
-    assert assign_splits(dict(reversed(events.items()))) == splits
+def test_a_data_set_is_known_by_what_it_holds(tmp_path: Path) -> None:
+    """Training by the frames that it reads, evaluation by every word of the rows: wherever the data set lies."""
+    folder, out = tmp_path / "videos", tmp_path / "out"
+    for i, split in enumerate(("train", "train", "real")):
+        of_split(split, films.write(folder / f"{i}.mp4", films.film(SECONDS[:40], seed=i)))
+
+    def known(at: Path = out, **options: int) -> dict[str, str | None]:
+        ingest(folder, at, replace(OPTIONS, **options))
+        splits = {split: content_fingerprint(at, split) for split in ("train", "val", "real")}
+        return splits | {"all": content_fingerprint(at), "training": training_fingerprint(at)}
+
+    def differing(one: dict[str, str | None], other: dict[str, str | None]) -> set[str]:
+        return {name for name in one if one[name] != other[name]}
+
+    first = known()
+    assert known() == known(tmp_path / "elsewhere") == first and len(set(first.values())) == 5
+    sidecar = folder / "clips.jsonl"
+    sidecar.write_text('{"file": "2.mp4", "event": "fall", "gravity": "down", "px_per_m": 30}')
+    assert differing(first, known()) == {"real", "all"}
+    sidecar.write_text('{"file": "0.mp4", "event": "fall"}')
+    assert differing(first, known()) == {"train", "all"}  # and no training is another for it
+    sidecar.unlink()
+    (folder / "2.mp4").rename(folder / "3.mp4")
+    assert differing(first, known()) == {"real", "all"}
+    (folder / "3.mp4").rename(folder / "2.mp4")
+    assert known() == first
+    (folder / "1.mp4").unlink()
+    assert differing(first, known()) == {"train", "all", "training"}
+    assert differing(known(), known(size_px=16)) == {"train", "real", "all", "training"}
+    assert training_fingerprint(None) is None
 
 
-def test_each_kind_of_event_is_held_out() -> None:
-    events = {f"{kind}{i}": kind for kind in ("fall", "roll", "swing") for i in range(5)}
-    held_out = [events[file] for file, split in assign_splits(events).items() if split == "real"]
-    assert sorted(held_out) == ["fall", "roll", "swing"]
+def test_a_data_set_without_fingerprints_says_what_to_do(ingested: Ingested, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is no data set of real clips: make one"):
+        content_fingerprint(tmp_path)
+    record = json.loads((ingested.out / "ingest.json").read_text())
+    del record["content"]
+    (tmp_path / "ingest.json").write_text(json.dumps(record))
+    for ask in (content_fingerprint, training_fingerprint):
+        with pytest.raises(UserError, match=r"older version.*: ingest its videos again") as error:
+            ask(tmp_path)
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("split", "means"), [("train", "evaluation leaves"), ("real", "simulated clips only")]
+)
+def test_a_split_without_clips_is_said_and_nothing_stops(
+    split: str, means: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    of_split(split, films.write(tmp_path / "videos" / "a.mp4", films.film(SECONDS)))
+    made = ingest(tmp_path / "videos", tmp_path / "out", OPTIONS)
+    (line,) = [line for line in ingest_command.summary(made).splitlines() if "no clip in split" in line]
+    assert means in line and "no clip in split val" in line and line.endswith("add videos to fill these")
+    shape = ClipShape(num_frames=8, height_px=32, width_px=32)
+    simulated = DataConfig(shape=shape, clips=12, scenarios={"uniform": 1.0})
+    mixed = Mixture(replace(simulated, real=made.out, real_share=1.0))
+    said = capsys.readouterr().out
+    frames, without = mixed.frames(range(12)), Mixture(simulated).frames(range(12))
+    if split == "train":
+        assert said == "" and torch.equal(frames[:1], RealClips(made.out, "train").clips([0]).frames)
+        assert held_out(made.out, shape) is None
+    else:
+        assert said == f"{made.out}: has no clips in split 'train'; simulated clips only\n"
+        assert torch.equal(frames, without)
+        assert len(held_out(made.out, shape) or ()) == made.files[0].clips
 
 
 def test_the_command_prints_what_became_of_every_file(

@@ -7,6 +7,7 @@ import films
 import numpy as np
 import pytest
 import torch
+from padded_videos import of_split
 
 from vidworld.core.clip import ClipSource
 from vidworld.core.errors import UserError
@@ -17,12 +18,13 @@ from vidworld.video.windows import ClipOptions
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A long film and a short one, which is read faster; with two, one is held out."""
+    """Long films and short ones, which are read faster; one of each trains, one validates and one is held out."""
     folder = tmp_path_factory.mktemp("films")
-    for i in range(2):
+    for i, splits in enumerate((("train", "train"), ("val", "real"))):
         long = films.film(np.arange(90) / 30, lambda t: 64 + 40 * np.sin(2 * t), seed=2 * i)
-        films.write(folder / f"long{i}.mp4", long)
-        films.write(folder / f"short{i}.mp4", films.film(np.arange(60) / 60, seed=2 * i + 1), fps=60)
+        short = films.film(np.arange(60) / 60, seed=2 * i + 1)
+        of_split(splits[0], films.write(folder / f"long{i}.mp4", long))
+        of_split(splits[1], films.write(folder / f"short{i}.mp4", short, fps=60))
     return ingest(folder, folder / "clips", ClipOptions(size_px=16)).out
 
 

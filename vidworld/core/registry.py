@@ -20,11 +20,17 @@ class Registry(Mapping[str, T], Generic[T]):
         [project.entry-points."vidworld.scenarios"]
         pendulum = "their_package.pendulum:PENDULUM"
 
+    `versions` holds those that are no longer 1: what was measured or made with another one is stale. Golden values
+    in tests/golden fail where values change and the version does not.
+
     Names are known without importing anything, so that a misspelt one is found before torch is loaded.
     """
 
-    def __init__(self, kind: str, group: str, builtin: Mapping[str, str]) -> None:
+    def __init__(
+        self, kind: str, group: str, builtin: Mapping[str, str], versions: Mapping[str, int] | None = None
+    ) -> None:
         self.kind, self.group, self.builtin = kind, group, builtin
+        self._versions = versions or {}
         self._loaded: dict[str, T] = {}
 
     @cached_property
@@ -67,6 +73,10 @@ class Registry(Mapping[str, T], Generic[T]):
     def get(self, name: str, default: Any = None) -> Any:
         """The thing itself, or the default for an unknown name."""
         return self[name] if name in self else default
+
+    def version(self, name: str) -> int:
+        """What the values of a thing were made by: 1 unless said otherwise, by `versions` or by its own `version`."""
+        return self._versions.get(name, 1) if name in self.builtin else getattr(self[name], "version", 1)
 
     def check(self, names: Iterable[str]) -> None:
         """Raise if one of the names is unknown, with the nearest that is known; nothing is imported.

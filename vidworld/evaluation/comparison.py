@@ -36,7 +36,9 @@ class Budget:
         try:
             config = record["config"]
             names = ("tokenizer", "parameters", "steps", "clips_seen", "training_flops", "seconds")
-            return Budget(data=config["data"], seed=config["seed"], **{name: record[name] for name in names})
+            # Real clips are known by what they hold, not by where they lie.
+            data = config["data"] | {"real": record.get("real_clips")}
+            return Budget(data=data, seed=config["seed"], **{name: record[name] for name in names})
         except (KeyError, TypeError) as error:
             raise UserError(f"{run_folder}: its model/budget.json lacks {error}; train it again") from error
 

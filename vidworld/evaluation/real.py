@@ -10,7 +10,6 @@ import torch
 
 from vidworld.analysis.records import Value
 from vidworld.core.clip_shape import ClipShape
-from vidworld.core.errors import UserError
 from vidworld.evaluation.bench import Bench
 from vidworld.evaluation.media import save_rollouts
 from vidworld.evaluation.real_quadruplets import Kind, real_quads
@@ -19,6 +18,7 @@ from vidworld.evaluation.units import Part, few
 from vidworld.metrics.physics_iq import UNITS, physics_iq
 from vidworld.models.world_model import Scorer, World
 from vidworld.video.real import RealClips
+from vidworld.video.store_record import has_clips
 from vidworld.video_laws.futures import law_values
 
 AT_ONCE = 8
@@ -29,16 +29,13 @@ ENLARGED = 4
 """Physics-IQ's masks lose what is narrower than 5 pixels, which at 64 px is much of what moves."""
 
 
-def held_out(folder: Path, shape: ClipShape) -> RealClips:
-    """The held-out clips of a data set.
+def held_out(folder: Path, shape: ClipShape) -> RealClips | None:
+    """The held-out clips of a data set; None where no video of it fell to split `real`.
 
     Raises:
-        UserError: it has none.
+        UserError: there is no data set, or its clips are of another shape.
     """
-    source = RealClips(folder, "real", shape.num_frames, shape.width_px)
-    if not len(source):
-        raise UserError(f"{folder}: has no held-out clips (split real); ingest a folder with more videos")
-    return source
+    return RealClips(folder, "real", shape.num_frames, shape.width_px) if has_clips(folder, "real") else None
 
 
 def real_parts(

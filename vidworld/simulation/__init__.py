@@ -4,6 +4,9 @@ from typing import TYPE_CHECKING
 
 from vidworld.core.registry import Registry
 
+SIMULATOR_VERSION = 1
+"""Raised when the same scene comes to move, or to look, in another way."""
+
 if TYPE_CHECKING:
     from vidworld.simulation.laws import Law
     from vidworld.simulation.scenarios import Scenario

@@ -11,8 +11,8 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from vidworld.core.media import write_mp4
 from vidworld.core.clip_shape import ClipShape
+from vidworld.core.media import write_mp4
 from vidworld.core.precision import precision, product_dtype
 from vidworld.core.timing import Job
 from vidworld.models.dit import DiffusionTransformer

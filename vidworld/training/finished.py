@@ -10,13 +10,16 @@ from vidworld.training.schema import AdoptConfig, TrainConfig
 
 FREE = (
     *("out", "tokenizer", "diffusion", "jepa", "log_every", "save_every", "keep", "timeout_s"),
-    *("compile", "compile_mode", "gradient_checkpointing"),
+    *("compile", "compile_mode", "gradient_checkpointing", "data.real"),
 )
-"""Keys that a run may go on with other values of: they change no weight but by rounding (which model is read is told
-by what it holds, not by where it lies)."""
+"""Keys that a run may go on with other values of: they change no weight but by rounding (which models and real clips
+are read is known by what they hold, not by where they lie)."""
 
 Sources = Mapping[str, str | None]
-"""The models that a training reads, by name, each told by its fingerprint."""
+"""What a training reads beside its configuration, by name: the fingerprints of models and of real clips."""
+
+LABELS = {"real_clips": "the real clips that are trained on"}
+"""Of sources that are no models."""
 
 
 def is_finished(config: TrainConfig | AdoptConfig, sources: Sources | None = None) -> bool:
@@ -43,13 +46,12 @@ def differing(saved: Mapping[str, Any], config: TrainConfig | AdoptConfig, sourc
     saved: what a model's budget.json or a checkpoint's state.json says.
     """
     before, now = (
-        {k: v for k, v in _flat(c).items() if k.split(".")[0] not in FREE}
+        {k: v for k, v in _flat(c).items() if k.split(".")[0] not in FREE and k not in FREE}
         for c in (saved.get("config"), resolved(config))
     )
-    before |= {"format": saved.get("format")} | {
-        f"the {name} that is read": saved.get(name) for name in sources
-    }
-    now |= {"format": FORMAT} | {f"the {name} that is read": value for name, value in sources.items()}
+    labels = {name: LABELS.get(name, f"the {name} that is read") for name in sources}
+    before |= {"format": saved.get("format")} | {label: saved.get(name) for name, label in labels.items()}
+    now |= {"format": FORMAT} | {label: sources[name] for name, label in labels.items()}
     return [
         f"{key} ({before.get(key)}, now {now.get(key)})"
         for key in sorted(before.keys() | now.keys())

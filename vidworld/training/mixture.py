@@ -5,9 +5,13 @@ from collections.abc import Sequence
 import torch
 
 from vidworld.core.clip import ClipSource
+from vidworld.core.config import resolved
+from vidworld.core.fingerprint import fingerprint
 from vidworld.core.shapes import Frames
+from vidworld.simulation import SCENARIOS, SIMULATOR_VERSION
 from vidworld.simulation.simulated import SimulatedClips
 from vidworld.training.schema import DataConfig
+from vidworld.video.store_record import has_clips, training_fingerprint
 
 
 class Mixture:
@@ -46,12 +50,27 @@ def _sources(config: DataConfig, split: str) -> tuple[list[ClipSource], list[flo
         SimulatedClips(name, split, config.seed, config.clips, shape) for name in config.scenarios
     ]
     shares = list(config.scenarios.values())
-    if config.real is not None:
+    if config.real is not None and not has_clips(config.real, split):
+        print(f"{config.real}: has no clips in split {split!r}; simulated clips only", flush=True)
+    elif config.real is not None:
         from vidworld.video.real import RealClips
 
         sources.append(RealClips(config.real, split, shape.num_frames))
         shares = [share / sum(shares) * (1 - config.real_share) for share in shares] + [config.real_share]
     return sources, shares
+
+
+def training_clips(config: DataConfig) -> str:
+    """The fingerprint of the clips that are trained on: it changes when any of them may be another.
+
+    Raises:
+        UserError: a scenario is unknown, or there is no usable data set of real clips.
+    """
+    SCENARIOS.check(config.scenarios)
+    # A list: which clip a number belongs to depends on the order of the scenarios.
+    versions = [(name, SCENARIOS.version(name)) for name in config.scenarios]
+    settings = resolved(config) | {"real": training_fingerprint(config.real)}
+    return fingerprint(settings, SIMULATOR_VERSION, versions)
 
 
 def batch_order(step: int, batch: int, length: int, seed: int) -> list[int]:

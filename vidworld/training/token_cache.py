@@ -1,7 +1,5 @@
 """Tokens of the training clips, made once and read by memory map: what both worlds are trained on."""
 
-import hashlib
-import json
 import os
 import random
 from collections.abc import Sequence
@@ -14,12 +12,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from vidworld.core.config import resolved
+from vidworld.core.fingerprint import fingerprint
 from vidworld.core.records import prepare_folder, writing
 from vidworld.core.shapes import Tokens
 from vidworld.models.tokenizers.autoencoder import Autoencoder
 from vidworld.models.tokenizers.pretrained import PretrainedAutoencoder
-from vidworld.training.mixture import Mixture
+from vidworld.training.mixture import Mixture, training_clips
 from vidworld.training.schema import DataConfig
 
 SHARD_CLIPS = 512
@@ -49,10 +47,10 @@ def cache_tokens(
 ) -> CachedTokens:
     """The tokens of every clip of the configuration; made now where they are missing, shared by the processes.
 
-    A shard is a file of the tokenizer's and the configuration's name, so that another of either is never taken for it.
+    The folder of the shards is named by the fingerprints of the tokenizer and of the clips, so that no tokens of others
+    are taken for these.
     """
-    text = json.dumps([tokenizer.fingerprint(), resolved(config)], sort_keys=True)
-    folder = prepare_folder(folder / hashlib.sha256(text.encode()).hexdigest()[:12])
+    folder = prepare_folder(folder / fingerprint(tokenizer.fingerprint(), training_clips(config)))
     starts = range(0, config.clips, SHARD_CLIPS)
     paths = [folder / f"{start:09d}.safetensors" for start in starts]
     # Shares of all, not of the missing ones: another run may add some between one process' look and another's.

@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import av
@@ -15,21 +14,20 @@ from pydantic import TypeAdapter
 from tqdm import tqdm
 
 from vidworld.core.errors import UserError
+from vidworld.core.fingerprint import fingerprint
 from vidworld.video import lerobot, webdataset
 from vidworld.video import store as real_store
+from vidworld.video import store_record as real_record
 from vidworld.video.clips import VideoClips, clips_of_video
+from vidworld.video.content import content_of, splits_of
 from vidworld.video.decode import Unreadable
 from vidworld.video.sidecar import SIDECAR_NAME, Sidecar, read_sidecar
 from vidworld.video.source import Source
 from vidworld.video.windows import ClipOptions
 
 SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".ogv", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp")
-VERSION = 1
-"""Of the way clips are made: raised when the same videos come to give other clips."""
-REAL_SHARE, VAL_SHARE = 0.2, 0.1
-"""Of the files: held out for the evaluation, and for validation."""
-END_BYTES = 2**20
-"""A file is known by its size and so much of its start and its end."""
+VERSION = 2
+"""Of the way clips are made: raised when the same videos come to give other clips or splits."""
 
 
 @dataclass(frozen=True)
@@ -85,27 +83,27 @@ def ingest(folder: Path, out: Path, options: ClipOptions, sidecar: Path | None =
     _check(options)
     known = _sidecar(folder, sidecar)
     sources = sources_of(folder)
-    digests = {file: _digest(source) for file, source in sources.items()}
+    looked_at = tqdm(sources.items(), "look", unit="video", disable=None, delay=1)
+    contents = {file: content_of(source) for file, source in looked_at}
     entries = [entry.model_dump(mode="json") for entry in known.entries.values()]
-    fingerprint = _hash(json.dumps([VERSION, digests, asdict(options), entries]).encode())
-    if (finished := _finished(out, fingerprint)) is not None:
+    made_of = fingerprint(VERSION, contents, asdict(options), entries)
+    if (finished := _finished(out, made_of)) is not None:
         return finished
     try:
         with real_store.workshop(out) as workshop, real_store.without_bars():
-            videos, aside = _read_all(sources, digests, known, options, workshop)
+            videos, aside = _read_all(sources, contents, known, options, workshop)
             if not videos:
                 raise UserError(f"{folder}: no video in it can be used: {_first(aside)}")
-            group = {file: sources[file].group or file for file in videos}
-            of_groups = assign_splits({group[file]: known.of(file).event or "" for file in videos})
-            splits = {file: of_groups[group[file]] for file in videos}
+            splits = splits_of(sources, contents)
             records = tuple(_record(file, splits[file], video) for file, video in videos.items())
             built = workshop / "built"
             by_split = {name: [f for f in videos if splits[f] == name] for name in real_store.SPLITS}
             real_store.join({name: [_part(workshop, f) for f in of] for name, of in by_split.items()}, built)
-            made = {"version": VERSION, "fingerprint": fingerprint, "options": asdict(options)}
+            made = {"version": VERSION, "made_of": made_of, "options": asdict(options)}
+            made |= {"content": real_store.content_of(built)}
             made |= {"files": [asdict(one) for one in records]}
             real_store.write_json(built / real_store.SET_ASIDE_NAME, [asdict(one) for one in aside])
-            real_store.write_json(built / real_store.RECORD_NAME, made)
+            real_store.write_json(built / real_record.RECORD_NAME, made)
             real_store.put_in_place(built, out)
     except OSError as error:
         reason = error.strerror or error
@@ -113,36 +111,21 @@ def ingest(folder: Path, out: Path, options: ClipOptions, sidecar: Path | None =
     return Ingested(out, records, aside, reused=False)
 
 
-def assign_splits(events: Mapping[str, str]) -> dict[str, str]:
-    """The split of each file, given what happens in it: every kind of event is spread over the splits.
-
-    Of two files one is held out, of three one more validates; a single one trains.
-    """
-    order = sorted(events, key=lambda file: (events[file], _hash(file.encode())))
-    splits = dict.fromkeys(order, "train")
-    for split, share, least in (("real", REAL_SHARE, 2), ("val", VAL_SHARE, 3)):
-        left = [file for file in order if splits[file] == "train"]
-        count = max(1, round(share * len(order))) if len(order) >= least else 0
-        for k in range(count):
-            splits[left[int((k + 0.5) * len(left) / count)]] = split
-    return {file: splits[file] for file in events}
-
-
 def _read_all(
     sources: Mapping[str, Source],
-    digests: Mapping[str, str],
+    contents: Mapping[str, str | None],
     known: Sidecar,
     options: ClipOptions,
     workshop: Path,
 ) -> tuple[dict[str, VideoClips], tuple[SetAside, ...]]:
     """The videos that gave clips, their rows saved and let go of, and the others."""
     first_of: dict[str, str] = {}
-    for file, digest in digests.items():
-        first_of.setdefault(digest, file)
+    for file, content in contents.items():
+        first_of.setdefault(content or file, file)
 
     def read_one(file: str) -> VideoClips | SetAside:
-        if first_of[digests[file]] != file:
-            return SetAside(file, f"is the same as {first_of[digests[file]]}")
+        if (first := first_of[contents[file] or file]) != file:
+            return SetAside(file, f"is the same as {first}")
         try:
             video = clips_of_video(sources[file], known.of(file), options)
         except Unreadable as error:
@@ -153,15 +136,17 @@ def _read_all(
         return video.without_frames()
 
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        coming = [pool.submit(read_one, file) for file in digests]
+        coming = [pool.submit(read_one, file) for file in contents]
         try:
             results = [one.result() for one in tqdm(coming, "ingest", unit="video", disable=None)]
         except BaseException:  # Ctrl-C, a full disk: do not read the rest first
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    videos = {f: result for f, result in zip(digests, results, strict=True) if isinstance(result, VideoClips)}
+    videos = {
+        f: result for f, result in zip(contents, results, strict=True) if isinstance(result, VideoClips)
+    }
     aside = [result for result in results if isinstance(result, SetAside)]
-    missing = [file for file in known.entries if file not in digests]
+    missing = [file for file in known.entries if file not in contents]
     aside += [SetAside(file, "is in the sidecar but not in the folder") for file in missing]
     return videos, tuple(aside)
 
@@ -192,7 +177,7 @@ def _sidecar(folder: Path, sidecar: Path | None) -> Sidecar:
     return read_sidecar(sidecar or folder / SIDECAR_NAME)
 
 
-def _finished(out: Path, fingerprint: str) -> Ingested | None:
+def _finished(out: Path, made_of: str) -> Ingested | None:
     """What is at `out` already, if it is of the same files and options.
 
     Raises:
@@ -200,10 +185,10 @@ def _finished(out: Path, fingerprint: str) -> Ingested | None:
     """
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return None
-    record = real_store.read_record(out)
+    record = real_record.read_record(out)
     if record is None:
         raise UserError(f"{out}: is there already and is no ingested data set: name another folder")
-    if record.get("fingerprint") != fingerprint:
+    if record.get("made_of") != made_of:
         return None
     files = TypeAdapter(tuple[FileRecord, ...]).validate_python(record["files"])
     aside = json.loads((out / real_store.SET_ASIDE_NAME).read_text(encoding="utf-8"))
@@ -244,24 +229,6 @@ def _first(aside: Sequence[SetAside]) -> str:
 
 def _part(workshop: Path, file: str) -> Path:
     return workshop / "parts" / _hash(file.encode())
-
-
-def _digest(source: Source) -> str:
-    path, part = source.path, f"{source.member}{source.span_s or ''}"
-    try:
-        stat = path.stat()
-        return _hash(f"{stat.st_size}{part}".encode() + _ends(path, stat.st_size, stat.st_mtime_ns))
-    except OSError:
-        return _hash(f"{path}{part}".encode())  # set aside when it is its turn
-
-
-@lru_cache(maxsize=1)  # a file may hold many videos, one after the other
-def _ends(path: Path, size: int, time_ns: int) -> bytes:
-    """The first and the last bytes of a file that was written at this time."""
-    with path.open("rb") as stream:
-        start = stream.read(END_BYTES)
-        stream.seek(max(0, size - END_BYTES))
-        return start + stream.read(END_BYTES)
 
 
 def _hash(content: bytes) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vidworld.video.ingest import FileRecord, Ingested, ingest
+from vidworld.video.store import SPLITS
 from vidworld.video.windows import ClipOptions
 
 
@@ -54,7 +55,21 @@ def summary(ingested: Ingested) -> str:
     clips = sum(record.clips for record in ingested.files)
     what = "was there already, of the same files and options" if ingested.reused else "is written"
     counts = f"{clips} clips of {len(ingested.files)} files, {len(ingested.set_aside)} set aside"
-    return "\n".join([*lines, "", f"{ingested.out}: {counts}; it {what}"])
+    lines += ["", f"{ingested.out}: {counts}; it {what}"]
+    if empty := [split for split in SPLITS if split not in {record.split for record in ingested.files}]:
+        lines.append(_without(ingested.out, empty))
+    return "\n".join(lines)
+
+
+def _without(out: Path, empty: Sequence[str]) -> str:
+    """Which splits have no clip, what that means, and what to do."""
+    means = {
+        "train": "trainings use simulated clips only",
+        "val": "none is for validation",
+        "real": "none is held out, so evaluation leaves real video out",
+    }
+    lacks = "; ".join(f"no clip in split {split} ({means[split]})" for split in empty)
+    return f"{out}: {lacks}. The split of a video follows from its content alone: add videos to fill these"
 
 
 def _row(record: FileRecord) -> tuple[str, ...]:

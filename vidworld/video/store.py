@@ -1,5 +1,6 @@
 """How real clips lie on disk: a `datasets` data set of one row a clip, with a record of how it was made."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,15 +10,17 @@ from typing import Any
 
 import datasets  # type: ignore[import-untyped]
 import numpy as np
+from jaxtyping import UInt8
 
 from vidworld.core.errors import UserError
+from vidworld.core.fingerprint import fingerprint
 from vidworld.video.clips import VideoClips
 from vidworld.video.sidecar import GRAVITY, Entry
+from vidworld.video.store_record import read_record
 from vidworld.video.windows import ClipOptions
 
 SPLITS = ("train", "val", "real")
 """`real` is held out for the evaluation. A file is in one split only."""
-RECORD_NAME = "ingest.json"
 SET_ASIDE_NAME = "set_aside.json"
 
 
@@ -85,6 +88,23 @@ def join(parts: Mapping[str, Sequence[Path]], out: Path) -> None:
     datasets.DatasetDict(splits).save_to_disk(out)
 
 
+def content_of(path: Path) -> dict[str, dict[str, str]]:
+    """The fingerprints of each split: of its clips' frames, and of everything else that their rows hold."""
+    splits = datasets.load_from_disk(path)
+    content = {}
+    for split in SPLITS:
+        rows = splits.get(split)
+        pictures = [] if rows is None else rows.select_columns("frames").with_format("numpy", dtype=np.uint8)
+        frames = [[*row["frames"].shape, _digest(row["frames"])] for row in pictures]
+        known = [] if rows is None else rows.remove_columns("frames").to_list()
+        content[split] = {"frames": fingerprint(frames), "rows": fingerprint(known)}
+    return content
+
+
+def _digest(frames: UInt8[np.ndarray, "time 3 height width"]) -> str:
+    return hashlib.sha256(frames.tobytes()).hexdigest()
+
+
 def open_split(path: Path, split: str) -> datasets.Dataset:
     """The rows of a split, read from disk as they are asked for.
 
@@ -109,14 +129,6 @@ def open_split(path: Path, split: str) -> datasets.Dataset:
 def write_json(path: Path, value: object) -> None:
     """Nothing; the value is on disk."""
     path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def read_record(path: Path) -> dict[str, Any] | None:
-    """What `ingest` wrote of a data set; None where there is no finished one."""
-    try:
-        return dict(json.loads((path / RECORD_NAME).read_text(encoding="utf-8")))
-    except (OSError, ValueError):
-        return None
 
 
 @contextmanager

@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 import samples
 import torch
+from padded_videos import pad_until
 
 from vidworld import cli
 from vidworld.core.errors import UserError
 from vidworld.video import source, webdataset
+from vidworld.video.content import content_of, splits_of
 from vidworld.video.decode import Unreadable
-from vidworld.video.ingest import ingest
+from vidworld.video.ingest import ingest, sources_of
 from vidworld.video.real import RealClips
 from vidworld.video.source import Source
 from vidworld.video.windows import ClipOptions
@@ -31,7 +33,7 @@ def test_a_data_set_of_others_is_ingested(kind: str, tmp_path: Path) -> None:
     made = ingest(tmp_path / "theirs", tmp_path / "ours", OPTIONS)
     assert {one.file for one in made.files} == NAMES[kind]
     assert made.set_aside == ()
-    clips = RealClips(tmp_path / "ours", "train").clips([0])
+    clips = RealClips(tmp_path / "ours", made.files[0].split).clips([0])
     assert clips.frames.shape[2:] == (3, 16, 16) and clips.fps == pytest.approx(10)
     assert ingest(tmp_path / "theirs", tmp_path / "ours", OPTIONS).reused
 
@@ -41,16 +43,19 @@ def test_an_episode_of_a_longer_file_is_its_own_stretch(tmp_path: Path) -> None:
     samples.lerobot_v3(tmp_path / "theirs")
     first, second = ingest(tmp_path / "theirs", tmp_path / "ours", OPTIONS).files
     assert (first.frames, second.frames) == (12, 8)
-    for split in ("real", "train"):
+    seen = set()
+    for split in {first.split, second.split}:
         clips = RealClips(tmp_path / "ours", split)
-        first_frame, last = (0, 12) if clips.rows[0]["file"].endswith("0") else (12, 20)
         for number in range(len(clips)):
+            seen.add(clips.rows[number]["file"])
+            first_frame, last = (0, 12) if clips.rows[number]["file"].endswith("0") else (12, 20)
             start = clips.rows[number]["start_s"] * 30
             assert first_frame - 0.01 <= start < last
             frame = clips.clips([number]).frames[0, 0].float()
             red = (frame[0] - frame[1]).clamp(0)
             across = float((red.sum(0) * (torch.arange(16) + 0.5)).sum() / red.sum()) * samples.SIZE / 16
             assert across == pytest.approx(5.5 + start, abs=1.5)
+    assert seen == {first.file, second.file}
 
 
 def test_series_of_shards_are_told_apart(tmp_path: Path) -> None:
@@ -99,6 +104,14 @@ def test_the_cameras_of_an_episode_are_held_out_together(tmp_path: Path) -> None
         for k in range(5):
             place = folder / f"videos/chunk-000/observation.images.{camera}/episode_{k:06d}.mp4"
             samples.film(place, k, 12 + (camera == "side"))
+    for k, split in enumerate(("train", "val", "real")):  # an episode's split is that of one of its cameras
+        names = [f"observation.images.{camera}/{k:06d}" for camera in ("top", "side")]
+
+        def fits(names: list[str] = names, split: str = split) -> bool:
+            sources = {name: sources_of(folder)[name] for name in names}
+            return splits_of(sources, {n: content_of(s) for n, s in sources.items()})[names[0]] == split
+
+        pad_until(sources_of(folder)[names[0]].path, fits)
     made = ingest(folder, tmp_path / "ours", OPTIONS)
     assert made.set_aside == ()
     splits = {one.file: one.split for one in made.files}

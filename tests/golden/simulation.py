@@ -1,0 +1,120 @@
+"""Golden values of simulated clips and quadruplets, which hold every version number to what it stands for.
+
+python tests/golden/simulation.py    writes simulation.json anew, once a version was raised
+"""
+
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vidworld.core.clip import Clips
+from vidworld.simulation import LAWS, SCENARIOS, SIMULATOR_VERSION
+from vidworld.simulation.quadruplets import quads
+from vidworld.simulation.simulated import SimulatedClips
+
+PATH = Path(__file__).with_name("simulation.json")
+AGAIN = "python tests/golden/simulation.py"
+NUMBERS = range(96)
+"""Clips that are looked at: a bound that rejects one candidate in a hundred is among them."""
+SHOWN = 8
+"""Clips whose numbers are kept one by one; of all, the means are."""
+DIGITS = 6
+TOLERANCE = 1e-5
+
+
+def measured() -> dict[str, Any]:
+    """The versions of today's simulation, and a few numbers of clips of every scenario and law."""
+    return {
+        "simulator": SIMULATOR_VERSION,
+        "scenarios": {name: of_scenario(name) for name in SCENARIOS},
+        "laws": {name: of_law(name) for name in LAWS},
+    }
+
+
+def of_scenario(name: str) -> dict[str, Any]:
+    """The version of a scenario and numbers of its clips."""
+    values = {split: values_of(SimulatedClips(name, split).clips(NUMBERS)) for split in ("id", "ood")}
+    return {"version": SCENARIOS.version(name), "values": values}
+
+
+def of_law(name: str) -> dict[str, Any]:
+    """The version of a law and numbers of the two possible clips of its quadruplets."""
+    both = {split: quads(name, split, 0, NUMBERS) for split in ("id", "ood")}
+    values = {f"{split} {side}": values_of(getattr(q, side)) for split, q in both.items() for side in "ab"}
+    return {"version": LAWS.version(name), "values": values}
+
+
+def values_of(clips: Clips) -> list[list[float | None]]:
+    """Of each clip: where every disc ends, how fast it is then, and the mean of the first, middle and last frame.
+
+    A row a clip, for some of them, and last the means over all.
+    """
+    assert clips.tracks is not None
+    ends = (clips.tracks.position[:, -1].flatten(1), clips.tracks.velocity[:, -1].flatten(1))
+    pictures = clips.frames[:, [0, clips.frames.shape[1] // 2, -1]].double() / 255
+    rows = torch.cat([*ends, pictures.mean(dim=(2, 3, 4))], dim=1)
+    return [[rounded(x) for x in row.tolist()] for row in (*rows[:SHOWN], rows.nanmean(dim=0))]
+
+
+def rounded(value: float) -> float | None:
+    """The value as it is kept; None for a disc that is not there."""
+    return None if math.isnan(value) else round(value, DIGITS)
+
+
+def faults(golden: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """A line for everything that changed, with what to do."""
+    if golden["simulator"] != now["simulator"]:
+        return [
+            f"SIMULATOR_VERSION is {now['simulator']}, its golden values are of {golden['simulator']}: {AGAIN}"
+        ]
+    found = []
+    for kind, one in (("scenarios", "scenario"), ("laws", "law")):
+        for name in sorted(golden[kind].keys() | now[kind].keys()):
+            before, after = golden[kind].get(name), now[kind].get(name)
+            if before is None or after is None or before["version"] != after["version"]:
+                found.append(
+                    f"{one} {name}: is new, gone or of another version than its golden values: {AGAIN}"
+                )
+            elif not close(before["values"], after["values"]):
+                found.append(
+                    f"{one} {name}: its clips changed and its version did not: raise `version` of the {one} (or "
+                    f"SIMULATOR_VERSION, where all changed), then {AGAIN}"
+                )
+    return found
+
+
+def changed_without_version(golden: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Those of the faults that writing the golden values anew would hide."""
+    return [line for line in faults(golden, now) if "its version did not" in line]
+
+
+def close(one: Any, other: Any) -> bool:
+    """Whether nested values are equal up to the tolerance."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(close(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(close, one, other))
+    if one is None or other is None:
+        return one is other
+    return math.isclose(one, other, rel_tol=0, abs_tol=TOLERANCE)
+
+
+def as_text(values: dict[str, Any]) -> str:
+    """JSON with a line for each clip, so that a change is readable."""
+    innermost = re.compile(r"\[[^\[\]]*\]")
+    return innermost.sub(lambda found: " ".join(found[0].split()), json.dumps(values, indent=1)) + "\n"
+
+
+def main() -> None:
+    now = measured()
+    if PATH.exists() and (lines := changed_without_version(json.loads(PATH.read_text()), now)):
+        raise SystemExit("\n".join(lines))
+    PATH.write_text(as_text(now))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""What identifies a video: its own content, wherever it lies, whatever it is called and whatever lies beside it."""
+
+import hashlib
+import tarfile
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+import av
+import numpy as np
+
+from vidworld.core.fingerprint import DIGITS, fingerprint
+from vidworld.video.decode import Unreadable
+from vidworld.video.source import Source
+
+REAL_SHARE, VAL_SHARE = 0.2, 0.1
+"""Of all videos: held out for the evaluation, and for validation."""
+
+
+def content_of(source: Source) -> str | None:
+    """The digest of a video: of its file, of its member of a tar file, or of the packets of its stretch.
+
+    None where it cannot be read, which is said when its turn comes.
+    """
+    path = source.path
+    try:
+        stat = path.stat()
+        if source.member:
+            suffix = PurePosixPath(source.member).suffix
+            return _members(path, suffix, stat.st_size, stat.st_mtime_ns).get(source.member)
+        if source.span_s is not None:
+            packets = _packets(path, stat.st_size, stat.st_mtime_ns)
+            numbers = source.frames(np.array([packet.time_s for packet in packets]))
+            together = b"".join(packets[number].digest for number in numbers)
+            return hashlib.sha256(together).hexdigest()
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except (OSError, EOFError, tarfile.TarError, av.error.FFmpegError, Unreadable):
+        return None
+
+
+def split_of(content: str) -> str:
+    """The split of a video, which follows from its content alone: no other video and no name can change it."""
+    share = int(fingerprint("split", content), 16) / 16**DIGITS
+    if share < REAL_SHARE:
+        return "real"
+    return "val" if share < REAL_SHARE + VAL_SHARE else "train"
+
+
+def splits_of(sources: Mapping[str, Source], contents: Mapping[str, str | None]) -> dict[str, str]:
+    """The split of each video that has content; videos of a group (an episode's cameras) share one.
+
+    It is that of the smallest digest in the group, so that it follows from the group's content alone and most changes
+    of one camera leave it.
+    """
+    known = {name: content for name, content in contents.items() if content is not None}
+    smallest: dict[str, str] = {}
+    for name, content in known.items():
+        group = sources[name].group
+        if group:
+            smallest[group] = min(content, smallest.get(group, content))
+    return {name: split_of(smallest.get(sources[name].group, content)) for name, content in known.items()}
+
+
+class _Packet(NamedTuple):
+    """A compressed frame of a video."""
+
+    time_s: float
+    digest: bytes
+
+
+# A file may hold many videos: each is gone through once. The time tells only this process that a file was written anew.
+
+
+@lru_cache(maxsize=32)  # one for each camera of the episodes that come in turn
+def _packets(path: Path, size: int, time_ns: int) -> list[_Packet]:
+    """The packets of a file's first video stream in the order of showing."""
+    packets = []
+    with av.open(str(path)) as container:
+        if not container.streams.video:
+            raise Unreadable("holds no picture")
+        for packet in container.demux(container.streams.video[0]):
+            if packet.pts is not None and packet.time_base is not None and packet.size:
+                digest = hashlib.sha256(bytes(packet)).digest()
+                packets.append(_Packet(float(packet.pts * packet.time_base), digest))
+    return sorted(packets, key=lambda packet: packet.time_s)
+
+
+@lru_cache(maxsize=1)
+def _members(path: Path, suffix: str, size: int, time_ns: int) -> dict[str, str]:
+    """The digests of a tar file's members of this suffix."""
+    digests = {}
+    with tarfile.open(path) as archive:
+        for member in archive:
+            stream = archive.extractfile(member) if PurePosixPath(member.name).suffix == suffix else None
+            if stream is not None:
+                digest = hashlib.sha256()
+                while block := stream.read(2**20):
+                    digest.update(block)
+                digests[member.name] = digest.hexdigest()
+    return digests
