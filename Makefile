@@ -76,7 +76,7 @@ test: .venv/tools ## run the tests
 test-kills: .venv/tools ## five kills of a training, and what two processes lose (as in CI; minutes)
 	$(BIN)/pytest -m slow --dist load tests/cluster -k "again_and_again and not 25 or lose and accumulated"
 
-test-chaos: .venv/tools ## kill a run 25 times at random moments: it must come to the same weights (minutes)
+test-chaos: .venv/tools ## kill a run at 25 different moments: it must come to the same weights (minutes)
 	$(BIN)/pytest -m slow -n 0 tests/cluster/test_chaos.py -k 25
 
 test-cluster: .venv/tools ## runs on several processes that are stopped, killed, sharded, or hang (five kills; minutes)
