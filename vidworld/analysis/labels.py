@@ -12,7 +12,6 @@ WORLDS = {
     "copy_last": "Copy last",
     "frame_difference": "Frame difference",
     "blind": "Blind (one frame)",
-    "zero": "Zero predictor",
     "untrained": "Untrained JEPA",
     "untrained_diffusion": "Untrained diffusion",
 }

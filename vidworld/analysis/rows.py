@@ -15,7 +15,7 @@ from vidworld.metrics import METRICS
 from vidworld.simulation.quadruplets import layout_of
 
 FLOOR, CEILING = "copy_last", "truth"
-CONTROLS = ("untrained", "untrained_diffusion", "zero", "copy_last", "frame_difference", "blind")
+CONTROLS = ("untrained", "untrained_diffusion", "copy_last", "frame_difference", "blind")
 CONTROL_LIMIT = 0.60
 """Accuracy of a control above which a law's quads can be told without physics (Source: JEPA's record)."""
 RANGES = {"share": (0.0, 1.0), "percent": (0.0, 100.0)}

@@ -17,9 +17,6 @@ from vidworld.metrics import METRICS, Metric, PerClip
 from vidworld.models.world_model import Encoded, World
 from vidworld.simulation.tracker import locate_discs
 
-IN_THE_OPEN = 0.9
-"""Share of a disc that shows from which on its centroid is that of the disc."""
-
 
 def measure_rollouts(
     bench: Bench, worlds: Sequence[World], clips: Clips, scenario: str, split: str, samples: int

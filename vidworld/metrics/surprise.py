@@ -78,17 +78,6 @@ def auroc(surprise: Surprise, aggregation: Aggregation = "mean") -> PerClip:
     return combined
 
 
-def relative(surprise: Surprise, copy_last_error: Surprise) -> Surprise:
-    """Surprise without units: divided by the copy-last error on the same tokens, so that worlds compare.
-
-    NaN in chunks in which nothing changes, where copy-last is right by itself.
-    """
-    error = np.asarray(copy_last_error, dtype=np.float64)
-    moving = error > 1e-6 * np.nanmax(error, initial=0.0)
-    ratio: ndarray = np.where(moving, np.asarray(surprise) / np.where(moving, error, 1.0), np.nan)
-    return ratio
-
-
 def _less(possible: Float[ndarray, " quad"], impossible: Float[ndarray, " quad"]) -> Float[ndarray, " quad"]:
     """1 where the possible surprises less, one half for a tie."""
     less: ndarray = (possible < impossible) + 0.5 * (possible == impossible)

@@ -54,6 +54,14 @@ class Stand:
             )
         return replace(clip, frames=clip.frames[:, given - context : given + after])
 
+    def value(
+        self, world: Any, entry: Entry, law: str, metric: str, unit: str, value: float, split: str = "test"
+    ) -> Value:
+        """One number of a world's future of a film, or of the film itself where the world is None."""
+        name = "truth" if world is None else world.name
+        task, seed = self.benchmark.name, self.bench.seed
+        return Value(name, "pixels", task, law, split, metric, unit, entry.identity, value, seed)
+
     def future(self, world: Any, clip: Clips) -> Frames:
         """The world's frames after the context."""
         return self.bench.future_frames(world, self.bench.encode(clip))
@@ -86,11 +94,8 @@ class FilmScore:
         """All values, beside those of the last frame kept and of the truth; what the folder holds is not done again."""
         asked = {"truth": None} | {world.name: world for world in (CopyLast(stand.bench.tokenizer), *worlds)}
         parts = [
-            Part(
-                kept / f"{name}_{entry.identity}.csv".replace("/", "_"),
-                partial(self.of_film, stand, entry, world),
-            )
-            for entry in entries
+            Part(kept / f"{name}_{e.identity}.csv".replace("/", "_"), partial(self.of_film, stand, e, world))
+            for e in entries
             for name, world in asked.items()
         ]
         measure(parts, stand.bench.accelerator, stand.benchmark.name)

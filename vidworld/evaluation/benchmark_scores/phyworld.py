@@ -58,11 +58,8 @@ def of_film(stand: Stand, entry: Entry, world: Any) -> Iterator[Value]:
     else:
         error, unit = mean_velocity_error(place, truth, 1.0 / rate), "units/s"
     if np.isfinite(error[0]):
-        name, split = "truth" if world is None else world.name, "id" if all(inside) else "ood"
-        metric, seed = "phyworld_error", stand.bench.seed
-        yield Value(
-            name, "pixels", "phyworld_hdf5", law, split, metric, unit, entry.identity, float(error[0]), seed
-        )
+        split = "id" if all(inside) else "ood"
+        yield stand.value(world, entry, law, "phyworld_error", unit, float(error[0]), split)
 
 
 def _tracks(entry: Entry, radius: np.ndarray, dt_s: float) -> Tracks:

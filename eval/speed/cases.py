@@ -10,11 +10,13 @@ import torch
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
+from vidworld.core.schema import OptimiserConfig, TokenizerModel
 
-from vidworld.core.clip_shape import ClipShape
+from speed import peers
+from speed.limits import Probe, block_products, memory_copy
+from speed.timing import Job
 from vidworld.core.media import write_mp4
 from vidworld.core.precision import precision, product_dtype
-from vidworld.core.timing import Job
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.flow import flow_loss, shifted
 from vidworld.models.jepa import JointEmbeddingPredictor
@@ -22,10 +24,7 @@ from vidworld.models.tokenizers.autoencoder import Autoencoder
 from vidworld.models.world_model import DiffusionWorld, Encoded, JepaWorld
 from vidworld.simulation.quadruplets import quads
 from vidworld.simulation.simulated import SimulatedClips
-from vidworld.speed import peers
-from vidworld.speed.limits import Probe, block_products, memory_copy
 from vidworld.training.optimiser import make_optimisers
-from vidworld.training.schema import OptimiserConfig, TokenizerModel
 from vidworld.video.decode import open_video, read
 
 FRAMES, SIDE_PX, CHUNKS, CONTEXT = 16, 64, 4, 2
@@ -223,7 +222,7 @@ def clip_cases(clips: int) -> list[Case]:
 def reading_cases(folder: Path, seconds: int = 8, batch: int = 16) -> list[Case]:
     """Reading a video of 320 x 240 px, made here, into batches of pictures of 64 rows."""
     clips = SimulatedClips(
-        "billiards", "train", shape=ClipShape(num_frames=25 * seconds, fps=25.0, height_px=240, width_px=320)
+        "billiards", "train", num_frames=25 * seconds, fps=25.0, height_px=240, width_px=320
     )
     frames = clips.clips([0]).frames[0]
     path = write_mp4(folder / "film.mp4", frames, 25.0)
