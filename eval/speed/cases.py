@@ -15,6 +15,7 @@ from vidworld.core.schema import OptimiserConfig, TokenizerModel
 from speed import peers
 from speed.limits import Probe, block_products, memory_copy
 from speed.timing import Job
+from vidworld.core.clip_shape import ClipShape
 from vidworld.core.media import write_mp4
 from vidworld.core.precision import precision, product_dtype
 from vidworld.models.dit import DiffusionTransformer
@@ -222,7 +223,7 @@ def clip_cases(clips: int) -> list[Case]:
 def reading_cases(folder: Path, seconds: int = 8, batch: int = 16) -> list[Case]:
     """Reading a video of 320 x 240 px, made here, into batches of pictures of 64 rows."""
     clips = SimulatedClips(
-        "billiards", "train", num_frames=25 * seconds, fps=25.0, height_px=240, width_px=320
+        "billiards", "train", shape=ClipShape(num_frames=25 * seconds, fps=25.0, height_px=240, width_px=320)
     )
     frames = clips.clips([0]).frames[0]
     path = write_mp4(folder / "film.mp4", frames, 25.0)
