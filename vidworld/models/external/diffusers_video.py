@@ -219,3 +219,8 @@ def _empty_prompt(folder: Path, words: int, width: int, pads_with_zeros: bool) -
         )
     mask = tokens.attention_mask.float()
     return (hidden * mask[..., None] if pads_with_zeros else hidden), mask
+
+
+def load(path: str, device: torch.device, steps: int) -> DiffusersVideo:
+    """The model of a folder."""
+    return DiffusersVideo(Path(path), device, steps)

@@ -20,6 +20,8 @@ from vidworld.core.errors import UserError
 from vidworld.models.tokenizers.tokenizer import Tokenizer
 from vidworld.models.world_model import Encoded, Rollout, tokens_of_future
 
+Load = Callable[[str, torch.device, int], Any]
+"""The model at a path, on a device, with so many sampling steps."""
 METHODS = {
     "predict": ("context", "num_frames", "seeds"),
     "surprise": ("clips", "context_frames", "seeds"),

@@ -17,7 +17,7 @@ from vidworld.simulation.tracker import after_context, locate_discs, with_strang
 
 
 @dataclass(frozen=True)
-class Bench:
+class Evaluator:
     """What every world is measured with."""
 
     tokenizer: Tokenizer
