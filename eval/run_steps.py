@@ -13,7 +13,7 @@ from tqdm import tqdm
 from vidworld.core.errors import ArgumentParser, UserError, run_script
 from vidworld.core.precision import precision
 from vidworld.core.records import provenance, read_json, write_json
-from vidworld.evaluation.bench import Bench
+from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.sampling_steps import STEPS, error_by_steps
 from vidworld.models.budget import check_tokenizer
 from vidworld.models.dit import DiffusionTransformer
@@ -41,11 +41,11 @@ def main() -> None:
         check_tokenizer(runs / name, tokenizer.fingerprint())
         network = load_model(DiffusionTransformer, runs / name).to(accelerator.device)
         worlds.append(DiffusionWorld(network, name, shift=arguments.shift))
-    bench = Bench(tokenizer, {}, accelerator, CONTEXT_FRAMES, 0)
+    evaluator = Evaluator(tokenizer, {}, accelerator, CONTEXT_FRAMES, 0)
     curves = []
     for scenario in tqdm(SCENARIOS, "steps", disable=None):
         clips = SimulatedClips(scenario, "id").clips(range(arguments.clips))
-        curves.append(error_by_steps(bench, worlds, clips, scenario))
+        curves.append(error_by_steps(evaluator, worlds, clips, scenario))
     out = runs / "steps.json"
     write_json(out, {"schema": 1, "provenance": provenance(0), "clips": arguments.clips, "curves": curves})
     media_path = runs / "physics" / "media.json"

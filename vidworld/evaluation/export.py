@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from vidworld.analysis.statistics import Interval
 from vidworld.core.errors import UserError
-from vidworld.evaluation.bench import Bench
+from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.sampling_steps import mean_error
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.flow import shifted, velocity
@@ -181,11 +181,15 @@ def export(
 
 
 def measure_forms(
-    bench: Bench, world: str, forms: dict[str, tuple[Step, Path | None]], scenarios: Sequence[str], clips: int
+    evaluator: Evaluator,
+    world: str,
+    forms: dict[str, tuple[Step, Path | None]],
+    scenarios: Sequence[str],
+    clips: int,
 ) -> list[ExportRow]:
     """Latency, size and physics of a world in every form, the forms timed in turn."""
-    sources = {name: SimulatedClips(name, "id", bench.seed).clips(range(clips)) for name in scenarios}
-    tokens = bench.encode(next(iter(sources.values()))).tokens[:1, :SEEN].float()
+    sources = {name: SimulatedClips(name, "id", evaluator.seed).clips(range(clips)) for name in scenarios}
+    tokens = evaluator.encode(next(iter(sources.values()))).tokens[:1, :SEEN].float()
     noise = torch.randn(tokens[:, :1].shape, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         seconds = _latencies_s({form: partial(step, tokens, noise) for form, (step, _) in forms.items()})
@@ -195,7 +199,7 @@ def measure_forms(
     weights = sum(p.numel() * p.element_size() for p in plain.parameters()) / 1e6
     rows = []
     for form, (step, path) in forms.items():
-        found = {name: mean_error(bench, Stepped(world, step), each) for name, each in sources.items()}
+        found = {name: mean_error(evaluator, Stepped(world, step), each) for name, each in sources.items()}
         rows.append(
             ExportRow(
                 world,

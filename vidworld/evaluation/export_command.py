@@ -10,7 +10,7 @@ from torch import nn
 
 from vidworld.core.errors import UserError
 from vidworld.core.records import prepare_folder, provenance, write_json
-from vidworld.evaluation.bench import Bench
+from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.export import ExportRow, FewStep, JepaStep, export, measure_forms
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.files import load_model
@@ -45,12 +45,12 @@ def run(arguments: argparse.Namespace) -> None:
         "jepa": JepaStep(load_model(JointEmbeddingPredictor, runs / "jepa")),
         taught: FewStep(load_model(DiffusionTransformer, runs / taught), arguments.steps, arguments.shift),
     }
-    bench = Bench(tokenizer, {}, Accelerator(mixed_precision="no", cpu=True), 2 * PICTURE[0], 0)
+    evaluator = Evaluator(tokenizer, {}, Accelerator(mixed_precision="no", cpu=True), 2 * PICTURE[0], 0)
     grid = tokenizer.grid_of(*PICTURE)[1:]
     rows: list[ExportRow] = []
     for name, module in worlds.items():
         forms = export(module, name, grid, tokenizer.channels, out)
-        rows += measure_forms(bench, name, forms, SCENARIOS, arguments.clips)
+        rows += measure_forms(evaluator, name, forms, SCENARIOS, arguments.clips)
     write_json(
         out / "export.json",
         {

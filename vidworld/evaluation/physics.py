@@ -17,8 +17,7 @@ from vidworld.evaluation.comparison import compare
 from vidworld.evaluation.models import check_clips, evaluator_of, subjects_of, tools_of
 from vidworld.evaluation.processes import evaluation_accelerator
 from vidworld.evaluation.real import held_out
-from vidworld.evaluation.rollouts import splits_of
-from vidworld.evaluation.schema import PhysicsConfig
+from vidworld.evaluation.schema import PhysicsConfig, splits_of
 from vidworld.evaluation.surprises import choose_levels
 from vidworld.evaluation.task import Setup
 from vidworld.evaluation.units import measure
@@ -38,7 +37,9 @@ def evaluate(config: PhysicsConfig) -> None:
     inputs = inputs_of(config)
     accelerator = evaluation_accelerator(config.mixed_precision)
     if is_measured(config.out, inputs):
-        accelerator.print(f"{config.out}: measured before, from the same models and configuration; nothing to do")
+        accelerator.print(
+            f"{config.out}: measured before, from the same models and configuration; nothing to do"
+        )
         return
     prepare_folder(config.out)
     setup = set_up(config, accelerator)
@@ -74,7 +75,11 @@ def set_up(config: PhysicsConfig, accelerator: Accelerator) -> Setup:
     subjects = subjects_of(config, evaluator)
     folder = prepare_folder(config.out / "units")
     setup = Setup(config, evaluator, subjects, real, folder, tools_of(config))
-    names = [f"{scenario}/{split}/{config.seed}/{i}" for scenario, split in splits_of(setup) for i in range(config.clips)]
+    names = [
+        f"{scenario}/{split}/{config.seed}/{i}"
+        for scenario, split in splits_of(config)
+        for i in range(config.clips)
+    ]
     check_clips(subjects, [*names, *(real.identity if real is not None else ())])
     return setup
 
@@ -88,11 +93,15 @@ def inputs_of(config: PhysicsConfig) -> str:
     registries = {"scenarios": SCENARIOS, "laws": LAWS, "metrics": METRICS, "tasks": TASKS}
     settings = {k: v for k, v in resolved(config).items() if k not in CHANGES_NO_VALUE}
     versions = {
-        key: {name: registry.version(name) for name in (registry if settings[key] == "all" else settings[key])}
+        key: {
+            name: registry.version(name) for name in (registry if settings[key] == "all" else settings[key])
+        }
         for key, registry in registries.items()
     }
     models = [[spec.name, spec.fingerprint()] for spec in config.specs]
-    real = content_fingerprint(config.real, "real") if config.real and has_clips(config.real, "real") else None
+    real = (
+        content_fingerprint(config.real, "real") if config.real and has_clips(config.real, "real") else None
+    )
     return fingerprint(settings, versions, SIMULATOR_VERSION, models, tools_of(config), real)
 
 
@@ -110,7 +119,7 @@ def write_files(
     config = setup.config
     draws = [
         draw
-        for scenario, split in splits_of(setup)
+        for scenario, split in splits_of(config)
         for draw in draws_of(setup.clips(scenario, split).clips(range(config.clips)), scenario, split)
     ]
     write_draws(config.out / "clips.csv", draws)
@@ -120,7 +129,11 @@ def write_files(
     comparison = compare(folders, config.pairs) | {
         "inputs": inputs,
         "noise_levels": levels,
-        "targets": {s.name: s.model.network.target for s in setup.subjects if hasattr(getattr(s.model, "network", None), "target") and s.name in config.models},
+        "targets": {
+            s.name: s.model.network.target
+            for s in setup.subjects
+            if hasattr(getattr(s.model, "network", None), "target") and s.name in config.models
+        },
         "tried": resolved(config)["tried"],
     }
     write_results(config.out, values, models_record(config), config.pairs, comparison, config.seed)
@@ -140,7 +153,8 @@ def models_record(config: PhysicsConfig) -> dict[str, dict[str, str | None]]:
 def level_curves(config: PhysicsConfig, model: str, table: dict[str, list[float]]) -> dict[str, Any]:
     """The curve of the report that shows what each noise level tells of a model."""
     series = [
-        {"label": law, "x": list(config.levels), "y": row, "low": None, "high": None} for law, row in table.items()
+        {"label": law, "x": list(config.levels), "y": row, "low": None, "high": None}
+        for law, row in table.items()
     ]
     name = f"Surprise of {model} by noise level (validation split)"
     return {"name": name, "x_label": "noise level", "y_label": "accuracy, target-matched", "series": series}

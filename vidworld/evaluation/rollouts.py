@@ -15,6 +15,7 @@ from vidworld.core.clip import Tracks
 from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.media import save_rollouts
+from vidworld.evaluation.schema import splits_of
 from vidworld.evaluation.task import Case, Setup, Subject, Task, pieces
 from vidworld.evaluation.units import Unit
 from vidworld.metrics import Metric
@@ -30,7 +31,7 @@ INPUTS = ("tracks", "samples")
 def units(setup: Setup) -> Iterator[Unit]:
     """Every scenario and split, a batch of clips at a time: the references, then each subject that rolls out."""
     encoded = lru_cache(maxsize=1)(partial(_encoded, setup))
-    for scenario, split in splits_of(setup):
+    for scenario, split in splits_of(setup.config):
         metrics = metrics_of(setup, scenario)
         for numbers in pieces(setup.config.clips, setup.config.clips_at_once):
             batch = f"rollouts_{scenario}_{split}_{numbers[0]}_{numbers[-1]}"
@@ -55,23 +56,13 @@ def shown(setup: Setup, folder: Path) -> dict[str, list[dict[str, Any]]]:
     models = [subject.model for subject in setup.subjects if subject.rolls_out]
     few = range(min(setup.config.shown, setup.config.clips))
     entries = []
-    for scenario in setup.scenarios if few else ():
+    for scenario in dict.fromkeys(name for name, _ in splits_of(setup.config)) if few else ():
         clips = setup.clips(scenario, "id").clips(few)
         entries += save_rollouts(setup.evaluator, models, clips, scenario, folder)
     return {"rollouts": entries}
 
 
 ROLLOUTS = Task(units, shown, "Rollouts")
-
-
-def splits_of(setup: Setup) -> list[tuple[str, str]]:
-    """Each scenario with each of its splits: `recombined` where training leaves a corner out."""
-    return [
-        (scenario, split)
-        for scenario in setup.scenarios
-        for split in ("id", "ood", "recombined")
-        if split != "recombined" or SCENARIOS[scenario].ranges.corner
-    ]
 
 
 def metrics_of(setup: Setup, scenario: str) -> list[Metric]:
@@ -156,7 +147,9 @@ def _measured(
         if metric.takes == "samples" and len(samples) > 1:
             numbers = metric.function(samples, truth, clips.dt_s, start)
         elif metric.takes == "tracks":
-            numbers = np.mean([metric.function(tracks, truth, clips.dt_s, start) for tracks in distinct], axis=0)
+            numbers = np.mean(
+                [metric.function(tracks, truth, clips.dt_s, start) for tracks in distinct], axis=0
+            )
         else:
             continue
         yield from case.values(metric, clips.identity, numbers.tolist())

@@ -100,6 +100,10 @@ class PhysicsConfig:
     """Rollouts of each scenario and quadruplets of each law that the report shows."""
 
     def __post_init__(self) -> None:
+        if self.context_frames >= self.shape.num_frames:
+            raise ValueError(
+                f"context_frames {self.context_frames} leaves none of {self.shape.num_frames} to predict"
+            )
         for name, text in self.models.items():
             Spec.of(name, text)
         for name in {name for pair in self.pairs for name in pair} | self.probes.keys():
@@ -121,3 +125,15 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """What a message says of a name that is not known."""
     near = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+
+
+def splits_of(config: PhysicsConfig) -> list[tuple[str, str]]:
+    """Each scenario that is measured with each of its splits: `recombined` where training leaves a corner out."""
+    chosen = config.scenarios
+    names = [name for name in SCENARIOS if SCENARIOS[name].weight > 0] if chosen == "all" else chosen
+    return [
+        (name, split)
+        for name in names
+        for split in ("id", "ood", "recombined")
+        if split != "recombined" or SCENARIOS[name].ranges.corner
+    ]

@@ -25,6 +25,7 @@ from vidworld.models.baselines import truth_surprise
 from vidworld.models.world_model import Encoded, Scorer
 from vidworld.simulation import LAWS
 from vidworld.simulation.quadruplets import Quads, quads
+from vidworld.simulation.simulated import joined
 
 VERSION = 1
 """Of what is done between a model's surprise and a metric; raised when that gives other values."""
@@ -49,34 +50,56 @@ class EncodedQuads:
         a, b = evaluator.encode(quads.a), evaluator.encode(quads.b)
         cut = evaluator.context_length
 
-        def joined(first: Encoded, second: Encoded, clips: Clips) -> Encoded:
-            # The scene of the first clip is the one that was seen: its tracks are what a baseline extrapolates.
-            spliced = replace(clips, tracks=first.clips.tracks)
+        def spliced(first: Encoded, second: Encoded, clips: Clips) -> Encoded:
             if evaluator.tokenizer.remembers:
-                return evaluator.encode(spliced)
-            return Encoded(spliced, torch.cat((first.tokens[:, :cut], second.tokens[:, cut:]), dim=1))
+                return evaluator.encode(clips)
+            return Encoded(clips, torch.cat((first.tokens[:, :cut], second.tokens[:, cut:]), dim=1))
 
-        return EncodedQuads(quads, (a, joined(a, b, quads.a_then_b), joined(b, a, quads.b_then_a), b))
+        return EncodedQuads(quads, (a, spliced(a, b, quads.a_then_b), spliced(b, a, quads.b_then_a), b))
 
     def stacked(self) -> Encoded:
         """The four clips of all quadruplets as one batch: all A, all A then B, all B then A, all B."""
-        tracks = [each.clips.tracks for each in self.clips if each.clips.tracks is not None]
-        whole = None
-        if len(tracks) == len(self.clips):
-            whole = Tracks(
-                **{name: torch.cat([vars(each)[name] for each in tracks]) for name in vars(tracks[0])}
-            )
+        a, b, splice = self.quads.a.tracks, self.quads.b.tracks, self.quads.splice_frame
+        tracks = None
+        if a is not None and b is not None:
+            end = self.quads.a.frames.shape[1]
+            shown = [_shown(a, end, b), _shown(a, splice, b), _shown(b, splice, a), _shown(b, end, a)]
+            tracks = joined(shown)
         clips = Clips(
             torch.cat([each.clips.frames for each in self.clips]),
             self.clips[0].clips.fps,
             sum((each.clips.identity for each in self.clips), ()),
-            whole,
+            tracks,
         )
         return Encoded(clips, torch.cat([each.tokens for each in self.clips]))
 
     def seeds(self, evaluator: Evaluator) -> list[int]:
         """One a clip of the stack: the clips of a quadruplet share it."""
         return evaluator.seeds(self.quads.identity) * 4
+
+
+def _shown(first: Tracks, until: int, then: Tracks) -> Tracks:
+    """The objects of one clip before a frame and those of another from it on, as the pictures show them.
+
+    They may differ in colour and radius, which an object has for a whole clip: so each is an object of its own, that
+    is absent for the rest.
+    """
+
+    def present(tracks: Tracks, frames: slice) -> Tracks:
+        position, velocity = (torch.full_like(x, torch.nan) for x in (tracks.position, tracks.velocity))
+        there, visible = torch.zeros_like(tracks.present), torch.zeros_like(tracks.visible)
+        position[:, frames], velocity[:, frames] = tracks.position[:, frames], tracks.velocity[:, frames]
+        there[:, frames], visible[:, frames] = tracks.present[:, frames], tracks.visible[:, frames]
+        return replace(tracks, position=position, velocity=velocity, present=there, visible=visible)
+
+    parts = vars(present(first, slice(until))), vars(present(then, slice(until, None)))
+    per_frame = ("position", "velocity", "present", "visible")
+    return Tracks(
+        **{
+            name: torch.cat([part[name] for part in parts], 2 if name in per_frame else 1)
+            for name in parts[0]
+        }
+    )
 
 
 def as_matrix(surprise: Float[Tensor, "clip *rest"]) -> Float[ndarray, "quad 2 2 *rest"]:
@@ -173,7 +196,9 @@ def _measured(
     matrix = (
         surprise_of_truth(evaluator, seen) if subject is None else surprise_of(evaluator, subject.model, seen)
     )
-    yield from measure_surprise(Case(name, None, "surprise", split, evaluator.seed), matrix, seen.quads, metrics)
+    yield from measure_surprise(
+        Case(name, None, "surprise", split, evaluator.seed), matrix, seen.quads, metrics
+    )
 
 
 # --- noise levels, chosen on a validation split ------------------------------------------------------------
@@ -192,7 +217,9 @@ def choose_levels(setup: Setup, accelerator: Accelerator) -> dict[str, dict[str,
     tables = {}
     for subject in own:
         tasks = [_level_task(level) for level in setup.config.levels]
-        rows = {law: [float(np.mean(found[subject.name, law, task])) for task in tasks] for law in setup.main_laws}
+        rows = {
+            law: [float(np.mean(found[subject.name, law, task])) for task in tasks] for law in setup.main_laws
+        }
         tables[subject.name] = rows
         best = setup.config.levels[int(np.array(list(rows.values())).mean(axis=0).argmax())]
         for each in tunable:

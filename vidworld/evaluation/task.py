@@ -13,7 +13,7 @@ from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.schema import PhysicsConfig
 from vidworld.evaluation.units import Measure, Unit
 from vidworld.metrics import METRICS, Metric
-from vidworld.simulation import LAWS, SCENARIOS, SIMULATOR_VERSION
+from vidworld.simulation import LAWS, SIMULATOR_VERSION
 from vidworld.simulation.simulated import SimulatedClips
 from vidworld.video.real import RealClips
 
@@ -68,12 +68,6 @@ class Setup:
         }
 
     @property
-    def scenarios(self) -> list[str]:
-        """The scenarios that are measured."""
-        chosen = self.config.scenarios
-        return [name for name in SCENARIOS if SCENARIOS[name].weight > 0] if chosen == "all" else list(chosen)
-
-    @property
     def laws(self) -> list[str]:
         """The laws that are measured."""
         return list(LAWS) if self.config.laws == "all" else list(self.config.laws)
@@ -93,7 +87,12 @@ class Setup:
         return SimulatedClips(scenario, split, self.config.seed, self.config.clips, self.config.shape)
 
     def unit(
-        self, batch: str, subject: Subject | None, depends_on: object, metrics: Iterable[Metric], measure: Measure
+        self,
+        batch: str,
+        subject: Subject | None,
+        depends_on: object,
+        metrics: Iterable[Metric],
+        measure: Measure,
     ) -> Unit:
         """The unit of a batch of clips and a subject (None: the references).
 

@@ -71,8 +71,11 @@ class Unit:
 
     def values(self) -> list[Value]:
         """What was measured."""
-        return [Value(*(math.nan if cell is None and i == NUMBER else cell for i, cell in enumerate(row)))
-                for row in self.kept["values"] if row[METRIC] in self.metrics]
+        return [
+            Value(*(math.nan if cell is None and i == NUMBER else cell for i, cell in enumerate(row)))
+            for row in self.kept["values"]
+            if row[METRIC] in self.metrics
+        ]
 
 
 METRIC, NUMBER = (list(Value.__dataclass_fields__).index(name) for name in ("metric", "value"))

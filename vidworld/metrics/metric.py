@@ -23,10 +23,10 @@ class Metric:
     function: Callable[..., PerClip]
     scenarios: tuple[str, ...] = ()
     """Simulated worlds where it can apply, that of its verdict first; empty for quads, whose law names theirs."""
-    takes: Literal["tracks", "samples", "surprise", "frames", "places"] = "tracks"
+    takes: Literal["tracks", "samples", "surprise", "frames", "places", "video"] = "tracks"
     """`tracks`: (predicted, truth, dt_s, start). `samples`: the same with a list of predicted tracks.
     `surprise`: (surprise) of shape (quad, past, future, chunk). `frames`: (frames, true frames). `places`: (places,
-    places in the true frames, size of a pixel)."""
+    places in the true frames, size of a pixel). `video`: what its task computes for several metrics together."""
     headline: bool = False
     bounds: tuple[float, float] | None = None
     """The range that a mean over clips can have, where it has one; (0, inf) for counts."""

@@ -12,7 +12,7 @@ from scripts import run
 
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
-from vidworld.evaluation.bench import Bench
+from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.rollouts import measure_rollouts
 from vidworld.evaluation.surprises import EncodedQuads, measure_surprise, surprise_of, surprise_of_truth
 from vidworld.models.baselines import CopyLast
@@ -71,17 +71,19 @@ def test_three_laws_end_to_end(name, tokenizers):
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.02)
     world = DiffusionWorld(network, "diffusion", steps=1, levels=(0.7,))
-    bench = Bench(tokenizer, {}, Accelerator(cpu=True), 8, 0)
+    evaluator = Evaluator(tokenizer, {}, Accelerator(cpu=True), 8, 0)
     for law in THREE_LAWS:
         made = quads(law, "id", 0, [0], 8, shape=ClipShape(height_px=24, width_px=24))
-        encoded = EncodedQuads.of(bench, made)
-        matrix = surprise_of(bench, world, encoded)
-        values = {value.metric: value.value for value in measure_surprise(matrix, "w", made, "id", bench)}
+        encoded = EncodedQuads.of(evaluator, made)
+        matrix = surprise_of(evaluator, world, encoded)
+        values = {value.metric: value.value for value in measure_surprise(matrix, "w", made, "id", evaluator)}
         assert matrix.shape == (1, 2, 2, 2)
         assert 0 <= values["surprise_accuracy"] <= 1
-        truth = list(measure_surprise(surprise_of_truth(bench, encoded), "truth", made, "id", bench))
+        truth = list(measure_surprise(surprise_of_truth(evaluator, encoded), "truth", made, "id", evaluator))
         assert next(value.value for value in truth if value.metric == "surprise_accuracy") == 1.0
-    measured = list(measure_rollouts(bench, [world, CopyLast(tokenizer)], clips_of(), "collision", "id", 1))
+    measured = list(
+        measure_rollouts(evaluator, [world, CopyLast(tokenizer)], clips_of(), "collision", "id", 1)
+    )
     assert all(math.isfinite(value.value) for value in measured)
     reconstruction = {value.metric for value in measured if value.world == "reconstruction"}
     if name == "frames":

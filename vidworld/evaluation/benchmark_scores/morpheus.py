@@ -32,7 +32,7 @@ def of_film(stand: Stand, entry: Entry, world: Any) -> Iterator[Value]:
 
     Nothing where the film itself has none, or its thing is not seen in the context: the world could not know of it.
     """
-    start, fps = stand.bench.context_frames, stand.shape.fps
+    start, fps = stand.evaluator.context_frames, stand.shape.fps
     clip = stand.around(stand.clip(entry), start, round(MOST_S * fps))
     film = as_film(clip.frames[0])
     scene = background_of(film)

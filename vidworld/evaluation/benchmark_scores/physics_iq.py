@@ -31,10 +31,10 @@ def of_film(stand: Stand, entry: Entry, world: Any) -> Iterator[Value]:
         other = _other_take(entry)
         if other is None:
             return
-        predicted = _stretch(stand, other).frames[:, stand.bench.context_frames :]
+        predicted = _stretch(stand, other).frames[:, stand.evaluator.context_frames :]
     else:
         predicted = stand.future(world, truth)
-    for metric, value in _measures(predicted, truth.frames[:, stand.bench.context_frames :]).items():
+    for metric, value in _measures(predicted, truth.frames[:, stand.evaluator.context_frames :]).items():
         yield stand.value(world, entry, "motion", f"{PREFIX}{metric}", UNITS[metric], value)
 
 

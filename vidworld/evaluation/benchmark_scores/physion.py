@@ -34,13 +34,13 @@ def of_film(stand: Stand, entry: Entry, world: Any) -> Iterator[Value]:
     """The features of a world's future of one film; those of the true future are the truth's."""
     fps = stand.shape.fps
     clip = stand.around(stand.clip(entry), round(SHOWN_S * fps), round(PREDICTED_S * fps))
-    seen = stand.bench.encode(clip)
+    seen = stand.evaluator.encode(clip)
     if world is None:
-        name, predicted = "truth", seen.tokens[:, stand.bench.context_length :]
+        name, predicted = "truth", seen.tokens[:, stand.evaluator.context_length :]
     else:
-        name, predicted = world.name, stand.bench.roll_out(world, seen).embeddings[:, 0]
+        name, predicted = world.name, stand.evaluator.roll_out(world, seen).embeddings[:, 0]
     for number, value in enumerate(_sketch(predicted.float().cpu().flatten().numpy())):
-        yield _value(name, f"{FEATURE}{number}", "1", entry.identity, float(value), stand.bench.seed)
+        yield _value(name, f"{FEATURE}{number}", "1", entry.identity, float(value), stand.evaluator.seed)
 
 
 def whole(values: Sequence[Value], entries: Sequence[Entry], seed: int) -> Iterator[Value]:

@@ -44,7 +44,7 @@ def of_film(stand: Stand, entry: Entry, world: Any) -> Iterator[Value]:
     inside = [
         ((of >= low) & (of <= high)).all() for of, (low, high) in ((radius, RADIUS[law]), (speed, SPEED))
     ]
-    start = stand.bench.context_frames
+    start = stand.evaluator.context_frames
     clip = stand.around(stand.clip(entry), start)
     future = clip.frames[:, start:] if world is None else stand.future(world, clip)
     before = max(0, start - FIRST_FRAME)  # the metric leaves out the first three frames
