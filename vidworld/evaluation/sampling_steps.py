@@ -24,7 +24,9 @@ def error_by_steps(
     """A curve of the report: mean velocity error by pixels with its 95% interval, a line a world."""
     series = []
     for world in worlds:
-        samplers = [DiffusionWorld(world.network, world.name, count, world.shift) for count in steps]
+        samplers = [
+            DiffusionWorld(world.network, world.name, count, world.shift, world.levels) for count in steps
+        ]
         found = [mean_error(evaluator, sampler, clips) for sampler in samplers]
         line = {"label": world.name, "x": list(steps), "y": [each.value for each in found]}
         series.append(line | {"low": [each.low for each in found], "high": [each.high for each in found]})
