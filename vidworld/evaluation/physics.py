@@ -10,6 +10,7 @@ from vidworld.analysis.generalisation import draws_of, generalisation_curves, wr
 from vidworld.analysis.records import Value
 from vidworld.analysis.results import write_results
 from vidworld.core.config import resolved
+from vidworld.core.errors import UserError
 from vidworld.core.fingerprint import fingerprint
 from vidworld.core.records import prepare_folder, read_json, write_json
 from vidworld.evaluation import TASKS
@@ -34,6 +35,8 @@ CHANGES_NO_VALUE = ("out", "models", "tokenizer", "probe", "probes", "real", "cl
 
 def evaluate(config: PhysicsConfig) -> None:
     """Measure what is not measured yet, and write results.json, per_clip.csv, media.json and comparison.json."""
+    if not config.models:
+        raise UserError(f"{config.out}: the configuration names no model; models.NAME=SPEC adds one")
     inputs = inputs_of(config)
     accelerator = evaluation_accelerator(config.mixed_precision)
     if is_measured(config.out, inputs):

@@ -130,7 +130,7 @@ def units(setup: Setup) -> Iterator[Unit]:
     encoded = lru_cache(maxsize=1)(partial(_encoded, setup))
     metrics = setup.metrics("surprise")
     for law in setup.laws:
-        for split in ("id", "ood"):
+        for split in (split for split in ("id", "ood") if split in setup.config.splits):
             for numbers in pieces(count_of(setup, law, split), setup.config.quads_at_once):
                 batch, depends_on = _batch("surprise", law, split, numbers)
                 seen = partial(encoded, law, split, numbers)
