@@ -5,6 +5,7 @@ accelerate launch eval/run_physics.py --config configs/demo/physics.yaml [key=va
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,8 @@ from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs
 
 from vidworld.analysis.generalisation import draws_of, generalisation_curves, write_draws
-from vidworld.analysis.records import Value
+from vidworld.analysis.labels import Models
+from vidworld.analysis.records import Comparison, Media, Value
 from vidworld.analysis.results import write_results
 from vidworld.core.config import parse_command_line, resolved
 from vidworld.core.errors import run_script
@@ -52,6 +54,7 @@ MAIN_LAWS = ("permanence", "collision", "momentum")
 CLIPS_AT_ONCE = 25
 QUADS_AT_ONCE = 10
 """What goes through the worlds together: more, and what lies between two layers leaves a processor's cache."""
+PAIR = ("jepa", "diffusion")
 PATIENCE = InitProcessGroupKwargs(timeout=timedelta(hours=2))
 """How long a process waits for the others, which have more or slower parts."""
 
@@ -106,10 +109,14 @@ def main() -> None:
     if accelerator.is_main_process:
         values = values_of(parts)
         media = shown(config, bench, rollers, real) | {"curves": [level_curves(config, table)]}
-        comparison = compare({"diffusion": config.diffusion, "jepa": config.jepa}) | {"inputs": inputs}
-        comparison |= {"jepa_target": jepa.network.target, "diffusion_level": config.levels[best]}
-        comparison["tried"] = resolved(config)["tried"]
-        write_files(config, values, media, comparison)
+        comparison = replace(
+            compare({"diffusion": config.diffusion, "jepa": config.jepa}, [PAIR]),
+            inputs=inputs,
+            targets={"jepa": jepa.network.target},
+            noise_levels={"diffusion": config.levels[best]},
+            tried=resolved(config)["tried"],
+        )
+        write_files(config, values, asked.models, media, comparison)
         forget(config.out)
         print(f"{config.out / 'results.json'}: {len(values)} values of clips and quads")
 
@@ -130,7 +137,7 @@ def check_others(others: Sequence[AdaptedWorld], config: PhysicsConfig, real: Re
 
 
 def write_files(
-    config: PhysicsConfig, values: list[Value], media: dict[str, Any], comparison: dict[str, Any]
+    config: PhysicsConfig, values: list[Value], models: Models, media: dict[str, Any], comparison: Comparison
 ) -> None:
     """Leaves everything that was measured; comparison.json, which says that it was, last."""
     draws = [
@@ -145,9 +152,9 @@ def write_files(
         )
     ]
     write_draws(config.out / "clips.csv", draws)
-    curves = generalisation_curves(values, draws)
-    write_json(config.out / "media.json", media | {"generalisation": curves})
-    write_results(config.out, values, comparison, config.seed)
+    curves = generalisation_curves(values, draws, models)
+    write_json(config.out / "media.json", asdict(Media(**media, generalisation=curves)))
+    write_results(config.out, values, models, [PAIR], comparison, config.seed)
 
 
 def is_measured(out: Path, inputs: dict[str, Any]) -> bool:
@@ -167,7 +174,7 @@ def untrained_worlds(
     raw_predictor = JointEmbeddingPredictor.from_config(jepa.network.config).to(device)
     return (
         diffusion_world(config, raw_dit, "untrained_diffusion"),
-        jepa_world(bench, raw_predictor, "untrained"),
+        jepa_world(bench, raw_predictor, "untrained_jepa"),
     )
 
 
@@ -276,7 +283,7 @@ def shown(
         encoded = encoded_quads(bench, config, law, "id", few_quads)
         surprises = {world.name: surprise_of(bench, world, encoded) for world in rollers[:3]}
         of_quads += save_quads(bench, encoded.quads, surprises, config.out)
-    return {"rollouts": rollouts, "quads": of_quads}
+    return {"rollouts": rollouts, "quadruplets": of_quads}
 
 
 def level_curves(config: PhysicsConfig, table: np.ndarray) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from accelerate import Accelerator, PartialState
 
-from vidworld.analysis.records import Value
+from vidworld.analysis.records import Comparison, Model, Value
 from vidworld.analysis.results import write_results
 from vidworld.core.config import load
 from vidworld.core.errors import ArgumentParser, UserError, run_script
@@ -50,10 +50,12 @@ def main() -> None:
     # --- from a file, or from worlds ---
     seed, values = 0, []
     if arguments.surprise is not None:
-        surprises = {arguments.world[0]: from_file(arguments.surprise, entries)}
+        (name,) = arguments.world
+        surprises = {name: from_file(arguments.surprise, entries)}
+        models = {name: Model(name, "surprise", str(arguments.surprise))}
     else:
         asked = worlds(arguments)
-        seed = asked.bench.seed
+        seed, models = asked.bench.seed, asked.models
         kept = parts_folder(out, [asked.made_of, kind, str(folder.resolve())])
         if kind in SCORES:
             stand = Stand(asked.bench, benchmark, asked.shape)
@@ -75,10 +77,10 @@ def main() -> None:
             submit(folder, surprises, out)
             return
         values = of_surprises(benchmark, entries, surprises, seed)
-    rows = write_results(prepare_folder(out), values, {}, seed)
+    rows = write_results(prepare_folder(out), values, models, (), Comparison(), seed)
     for row in rows:
         interval = f"[{row.low:.3f}, {row.high:.3f}]"
-        print(f"{row.world}, {row.law}, {row.split}, {row.metric}: {row.value:.3f} {interval}, n = {row.n}")
+        print(f"{row.model}, {row.law}, {row.split}, {row.metric}: {row.value:.3f} {interval}, n = {row.n}")
     print(f"{out / 'results.json'}: {len(rows)} rows")
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from vidworld.analysis.records import Value
+from vidworld.analysis.records import Comparison, Value
 from vidworld.analysis.results import write_results
 from vidworld.core.config import parse_command_line, resolved
 from vidworld.core.errors import UserError, run_script
@@ -60,12 +60,7 @@ def main() -> None:
     if accelerator.is_main_process:
         values = values_of(parts)
         notes = ["Models made elsewhere: neither data nor compute nor tokenizer were controlled."]
-        write_results(
-            config.out,
-            values,
-            {"controlled": False, "differences": [], "budgets": {}, "notes": notes},
-            config.seed,
-        )
+        write_results(config.out, values, asked.models, (), Comparison(notes=notes), config.seed)
         print(f"{config.out / 'results.json'}: {len(values)} values of clips and quads")
 
 

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 from accelerate import Accelerator
 
-from vidworld.analysis.labels import WORLDS
+from vidworld.analysis.labels import REFERENCES, title
+from vidworld.analysis.records import Model
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.config import resolved
 from vidworld.evaluation.bench import Bench
@@ -14,7 +15,7 @@ from vidworld.evaluation.schema import PhysicsConfig, ScoreConfig
 from vidworld.models.budget import check_tokenizer, read_budget
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.external.protocol import AdaptedWorld
-from vidworld.models.external.registry import adapted_worlds, origin
+from vidworld.models.external.registry import adapted_worlds, origin, parse
 from vidworld.models.files import load_model
 from vidworld.models.jepa import JointEmbeddingPredictor
 from vidworld.models.probe import Probe
@@ -64,6 +65,8 @@ class Asked(NamedTuple):
 
     bench: Bench
     worlds: list[Any]
+    models: dict[str, Model]
+    """For the results: the worlds by name, in their order."""
     shape: ClipShape
     made_of: dict[str, Any]
 
@@ -77,16 +80,20 @@ def worlds_of(config: PhysicsConfig | ScoreConfig, more: Sequence[str], accelera
     texts = [*config.worlds, *more]
     known = made_of(config, texts)
     worlds: list[Any] = []
+    models: dict[str, Model] = {}
     if isinstance(config, PhysicsConfig):
         bench = bench_of(config, accelerator)
         worlds += trained_worlds(config, bench)
+        models["diffusion"] = Model(title("diffusion"), "diffusion", str(config.diffusion))
+        models["jepa"] = Model(title("jepa"), "jepa", str(config.jepa))
     else:
         shape = config.shape
         tokenizer = FrameTokenizer(config.chunk_frames, shape.height_px, shape.width_px)
         bench = Bench(tokenizer, {}, accelerator, config.context_frames, config.seed)
-    device, taken = accelerator.device, list(WORLDS)
+    device, taken = accelerator.device, [*REFERENCES, *models]
     worlds += adapted_worlds(texts, bench.tokenizer, device, config.sampling_steps, taken)
-    return Asked(bench, worlds, config.shape, known)
+    models |= {spec.name: Model(spec.name, spec.kind, text) for text in texts for spec in [parse(text)]}
+    return Asked(bench, worlds, models, config.shape, known)
 
 
 def made_of(config: PhysicsConfig | ScoreConfig, texts: Sequence[str]) -> dict[str, Any]:
