@@ -43,7 +43,7 @@ def whole(values: Sequence[Value], entries: Sequence[Entry], seed: int) -> Itera
     yield from values
     tables: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for value in values:
-        tables[value.world][value.identity].append(value.value)
+        tables[value.model][value.identity].append(value.value)
     takes = tables.pop("truth", {})
     if not takes:
         return  # one take of each scene tells nothing of how much two differ

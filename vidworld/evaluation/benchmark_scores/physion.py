@@ -57,7 +57,7 @@ def whole(values: Sequence[Value], entries: Sequence[Entry], seed: int) -> Itera
         )
     features: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for value in values:
-        features[value.world][value.identity].append(value.value)
+        features[value.model][value.identity].append(value.value)
     for world, films in features.items():
         names = sorted(films)
         table, answers = np.array([films[n] for n in names]), np.array([touch[n] for n in names])
