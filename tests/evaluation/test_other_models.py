@@ -133,7 +133,7 @@ def test_missing_clips_are_named_before_anything_is_measured(config, videos, tmp
     [
         ((), "names no model"),
         (("models.a=vidoes:x",), "did you mean videos"),
-        (("models.truth=python:my_world.MyWorld"), "cannot be named 'truth'"),
+        (("models.truth=python:my_world.MyWorld",), "cannot be named 'truth'"),
         (
             ("models.mine=python:my_world.MyWorld", "context_frames=6"),
             "no multiple of the tokenizer's chunk of 4 frames",

@@ -154,7 +154,7 @@ class Comparison:
     """At which the surprise of a model is taken, chosen on a validation split."""
     targets: dict[str, str] = Field(default_factory=dict)
     """What a JEPA or regression model predicts."""
-    inputs: dict[str, Any] = Field(default_factory=dict)
+    inputs: str | None = None
     """What all this was measured from: a folder with the same need not be measured again."""
 
 

@@ -10,7 +10,7 @@ from vidworld.core.clip import Clips
 from vidworld.core.media import filmstrip, write_mp4, write_png
 from vidworld.core.records import prepare_folder, writing
 from vidworld.evaluation.evaluator import Evaluator
-from vidworld.evaluation.surprises import Matrix
+from vidworld.metrics.surprise import Surprise
 from vidworld.models.world_model import World
 from vidworld.simulation.quadruplets import Quads
 
@@ -42,7 +42,7 @@ def save_rollouts(
 
 
 def save_quads(
-    evaluator: Evaluator, quads: Quads, surprises: Mapping[str, Matrix], folder: Path
+    evaluator: Evaluator, quads: Quads, surprises: Mapping[str, Surprise], folder: Path
 ) -> list[dict[str, Any]]:
     """What media.json says of these quads: film strips of A and of B then A, and the surprise at A's future."""
     prepare_folder(folder / "media")

@@ -155,7 +155,7 @@ def models_of(config: PhysicsConfig) -> dict[str, Model]:
     for spec in config.specs:
         family = read_budget(Path(spec.path))["family"] if spec.kind == RUN else None
         label = FAMILIES[family].label if family == spec.name else spec.name
-        models[spec.name] = Model(label, family, spec.label)
+        models[spec.name] = Model(label, family or spec.kind, spec.label)
     return models
 
 

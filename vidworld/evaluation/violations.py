@@ -14,7 +14,7 @@ from vidworld.analysis.records import Value
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
 from vidworld.core.records import append_jsonl, prepare_folder, read_jsonl
-from vidworld.evaluation.benchmarks.benchmark import Entry, clip_of, windows_of
+from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry, clip_of, windows_of
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.metrics.intphys import absolute_accuracy, auroc, relative_accuracy
 from vidworld.models.world_model import Encoded, Scorer

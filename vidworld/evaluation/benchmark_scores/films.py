@@ -13,7 +13,7 @@ from vidworld.core.clip import Clips
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
 from vidworld.core.shapes import Frames
-from vidworld.evaluation.benchmarks.benchmark import Entry, clip_of
+from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry, clip_of
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.units import Part, measure, values_of
 from vidworld.models.baselines import CopyLast
