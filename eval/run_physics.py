@@ -41,8 +41,10 @@ from vidworld.evaluation.units import Part, few, forget, measure, parts_folder, 
 from vidworld.models.baselines import Blind, ConstantVelocity, CopyLast, FrameDifference
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.external.protocol import AdaptedWorld
+from vidworld.models.generative import GenerativeModel
 from vidworld.models.jepa import JointEmbeddingPredictor
-from vidworld.models.world_model import DiffusionWorld, JepaWorld, Scorer, World
+from vidworld.models.predictive import PredictiveModel
+from vidworld.models.world_model import Scorer, WorldModel
 from vidworld.simulation import SCENARIOS
 from vidworld.simulation.simulated import SimulatedClips
 from vidworld.video.real import RealClips
@@ -158,8 +160,8 @@ def is_measured(out: Path, inputs: dict[str, Any]) -> bool:
 
 
 def untrained_worlds(
-    config: PhysicsConfig, bench: Bench, diffusion: DiffusionWorld, jepa: JepaWorld
-) -> tuple[DiffusionWorld, JepaWorld]:
+    config: PhysicsConfig, bench: Bench, diffusion: GenerativeModel, jepa: PredictiveModel
+) -> tuple[GenerativeModel, PredictiveModel]:
     """Networks of the same shape that were never trained, the same whichever worlds stand beside them."""
     torch.manual_seed(config.seed)
     device = bench.accelerator.device
@@ -174,7 +176,7 @@ def untrained_worlds(
 # --- the parts: a few clips or quads each, the same ones on any number of processes ---
 
 
-def level_parts(config: PhysicsConfig, bench: Bench, world: DiffusionWorld, folder: Path) -> Iterator[Part]:
+def level_parts(config: PhysicsConfig, bench: Bench, world: GenerativeModel, folder: Path) -> Iterator[Part]:
     """Accuracy of the world's surprise at each noise level, on the validation quads."""
 
     def measured(law: str, numbers: range) -> Iterator[Value]:
@@ -188,7 +190,7 @@ def level_parts(config: PhysicsConfig, bench: Bench, world: DiffusionWorld, fold
 
 
 def rollout_parts(
-    config: PhysicsConfig, bench: Bench, worlds: Sequence[World], folder: Path
+    config: PhysicsConfig, bench: Bench, worlds: Sequence[WorldModel], folder: Path
 ) -> Iterator[Part]:
     """Rollouts over simulated clips."""
 
@@ -259,7 +261,7 @@ def levels_table(config: PhysicsConfig, values: Iterable[Value]) -> np.ndarray:
 
 
 def shown(
-    config: PhysicsConfig, bench: Bench, rollers: Sequence[World], real: RealClips | None
+    config: PhysicsConfig, bench: Bench, rollers: Sequence[WorldModel], real: RealClips | None
 ) -> dict[str, Any]:
     """What media.json says of some rollouts and some quads."""
     rollouts = []

@@ -18,8 +18,8 @@ from vidworld.evaluation.sampling_steps import STEPS, error_by_steps
 from vidworld.models.budget import check_tokenizer
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.files import load_model
+from vidworld.models.generative import GenerativeModel
 from vidworld.models.tokenizers.autoencoder import Autoencoder
-from vidworld.models.world_model import DiffusionWorld
 from vidworld.simulation.simulated import SimulatedClips
 
 SCENARIOS = ("uniform", "collision")
@@ -40,7 +40,7 @@ def main() -> None:
     for name in names:
         check_tokenizer(runs / name, tokenizer.fingerprint())
         network = load_model(DiffusionTransformer, runs / name).to(accelerator.device)
-        worlds.append(DiffusionWorld(network, name, shift=arguments.shift))
+        worlds.append(GenerativeModel(network, name, shift=arguments.shift))
     bench = Bench(tokenizer, {}, accelerator, CONTEXT_FRAMES, 0)
     curves = []
     for scenario in tqdm(SCENARIOS, "steps", disable=None):

@@ -16,11 +16,12 @@ from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.external.protocol import AdaptedWorld
 from vidworld.models.external.registry import adapted_worlds, origin
 from vidworld.models.files import load_model
+from vidworld.models.generative import GenerativeModel
 from vidworld.models.jepa import JointEmbeddingPredictor
+from vidworld.models.predictive import PredictiveModel
 from vidworld.models.probe import Probe
 from vidworld.models.tokenizers.frames import FrameTokenizer
 from vidworld.models.tokenizers.tokenizer import load_tokenizer
-from vidworld.models.world_model import DiffusionWorld, JepaWorld
 
 RUNS = ("tokenizer", "diffusion", "jepa", "readout", "jepa_readout")
 """The keys of a configuration that name a run folder."""
@@ -41,7 +42,7 @@ def bench_of(config: PhysicsConfig, accelerator: Accelerator) -> Bench:
     return Bench(tokenizer, probes, accelerator, config.context_frames, config.seed)
 
 
-def trained_worlds(config: PhysicsConfig, bench: Bench) -> tuple[DiffusionWorld, JepaWorld]:
+def trained_worlds(config: PhysicsConfig, bench: Bench) -> tuple[GenerativeModel, PredictiveModel]:
     """The two worlds that the configuration names, on the bench's device."""
     device = bench.accelerator.device
     dit = load_model(DiffusionTransformer, config.diffusion).to(device)
@@ -49,14 +50,14 @@ def trained_worlds(config: PhysicsConfig, bench: Bench) -> tuple[DiffusionWorld,
     return diffusion_world(config, dit, "diffusion"), jepa_world(bench, predictor, "jepa")
 
 
-def diffusion_world(config: PhysicsConfig, network: DiffusionTransformer, name: str) -> DiffusionWorld:
+def diffusion_world(config: PhysicsConfig, network: DiffusionTransformer, name: str) -> GenerativeModel:
     """A world of the configuration's sampler and noise levels."""
-    return DiffusionWorld(network, name, config.sampling_steps, config.shift, config.levels)
+    return GenerativeModel(network, name, config.sampling_steps, config.shift, config.levels)
 
 
-def jepa_world(bench: Bench, network: JointEmbeddingPredictor, name: str) -> JepaWorld:
+def jepa_world(bench: Bench, network: JointEmbeddingPredictor, name: str) -> PredictiveModel:
     """A world whose embeddings are decoded by the bench's probe of JEPA, where it has one."""
-    return JepaWorld(network, name, bench.probes["jepa"].decoder if "jepa" in bench.probes else None)
+    return PredictiveModel(network, name, bench.probes["jepa"].decoder if "jepa" in bench.probes else None)
 
 
 class Asked(NamedTuple):

@@ -16,7 +16,7 @@ from vidworld.evaluation.real_quadruplets import Kind, real_quads
 from vidworld.evaluation.surprises import EncodedQuads, measure_surprise, surprise_of, surprise_of_truth
 from vidworld.evaluation.units import Part, few
 from vidworld.metrics.physics_iq import UNITS, physics_iq
-from vidworld.models.world_model import Scorer, World
+from vidworld.models.world_model import Scorer, WorldModel
 from vidworld.video.real import RealClips
 from vidworld.video.store_record import has_clips
 from vidworld.video_laws.futures import law_values
@@ -39,7 +39,7 @@ def held_out(folder: Path, shape: ClipShape) -> RealClips | None:
 
 
 def real_parts(
-    bench: Bench, source: RealClips, rollers: Sequence[World], surprised: Sequence[Scorer], folder: Path
+    bench: Bench, source: RealClips, rollers: Sequence[WorldModel], surprised: Sequence[Scorer], folder: Path
 ) -> Iterator[Part]:
     """Futures of the held-out clips, then surprise at each kind of quad of them."""
 
@@ -63,7 +63,7 @@ def real_parts(
 
 
 def shown_real(
-    bench: Bench, source: RealClips, rollers: Sequence[World], folder: Path
+    bench: Bench, source: RealClips, rollers: Sequence[WorldModel], folder: Path
 ) -> list[dict[str, Any]]:
     """What media.json says of rollouts of some held-out clips."""
     worlds = without_tracks(rollers)
@@ -82,7 +82,7 @@ def without_tracks(worlds: Sequence[S]) -> list[S]:
     return [world for world in worlds if world.name != "constant_velocity"]
 
 
-def _futures(bench: Bench, source: RealClips, number: int, rollers: Sequence[World]) -> list[Value]:
+def _futures(bench: Bench, source: RealClips, number: int, rollers: Sequence[WorldModel]) -> list[Value]:
     """Physics-IQ's four measures of each world's future of one clip, and how it keeps the law of the clip's event."""
     clips = source.clips([number])
     seen = bench.encode(clips)

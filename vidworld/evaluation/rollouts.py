@@ -14,7 +14,7 @@ from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.core.shapes import Frames
 from vidworld.evaluation.bench import Bench
 from vidworld.metrics import METRICS, Metric, PerClip
-from vidworld.models.world_model import Encoded, World
+from vidworld.models.world_model import Encoded, WorldModel
 from vidworld.simulation.tracker import locate_discs
 
 IN_THE_OPEN = 0.9
@@ -22,7 +22,7 @@ IN_THE_OPEN = 0.9
 
 
 def measure_rollouts(
-    bench: Bench, worlds: Sequence[World], clips: Clips, scenario: str, split: str, samples: int
+    bench: Bench, worlds: Sequence[WorldModel], clips: Clips, scenario: str, split: str, samples: int
 ) -> Iterator[Value]:
     """Every metric that applies to the scenario: of each world, of the reconstruction and of the truth."""
     seen = bench.encode(clips)
@@ -50,7 +50,7 @@ def measure_references(bench: Bench, seen: Encoded, scenario: str, split: str) -
 
 
 def measure_worlds(
-    bench: Bench, worlds: Sequence[World], seen: Encoded, scenario: str, split: str, samples: int
+    bench: Bench, worlds: Sequence[WorldModel], seen: Encoded, scenario: str, split: str, samples: int
 ) -> Iterator[Value]:
     """Every metric that applies to the scenario, of each world's rollouts."""
     clips, truth = seen.clips, seen.clips.tracks

@@ -9,18 +9,19 @@ from vidworld.analysis.statistics import Interval, interval
 from vidworld.core.clip import Clips
 from vidworld.evaluation.bench import Bench
 from vidworld.metrics.velocity import velocity_error
-from vidworld.models.world_model import DiffusionWorld, World
+from vidworld.models.generative import GenerativeModel
+from vidworld.models.world_model import WorldModel
 
 STEPS = (1, 2, 4, 10)
 
 
 def error_by_steps(
-    bench: Bench, worlds: Sequence[DiffusionWorld], clips: Clips, scenario: str, steps: Sequence[int] = STEPS
+    bench: Bench, worlds: Sequence[GenerativeModel], clips: Clips, scenario: str, steps: Sequence[int] = STEPS
 ) -> dict[str, Any]:
     """A curve of the report: mean velocity error by pixels with its 95% interval, a line a world."""
     series = []
     for world in worlds:
-        samplers = [DiffusionWorld(world.network, world.name, count, world.shift) for count in steps]
+        samplers = [GenerativeModel(world.network, world.name, count, world.shift) for count in steps]
         found = [mean_error(bench, sampler, clips) for sampler in samplers]
         line = {"label": world.name, "x": list(steps), "y": [each.value for each in found]}
         series.append(line | {"low": [each.low for each in found], "high": [each.high for each in found]})
@@ -32,7 +33,7 @@ def error_by_steps(
     }
 
 
-def mean_error(bench: Bench, world: World, clips: Clips) -> Interval:
+def mean_error(bench: Bench, world: WorldModel, clips: Clips) -> Interval:
     """The world's velocity error by pixels over these clips, one future each."""
     truth = clips.tracks
     assert truth is not None

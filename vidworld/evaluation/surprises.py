@@ -14,7 +14,8 @@ from vidworld.evaluation.bench import Bench
 from vidworld.evaluation.schema import PhysicsConfig, ScoreConfig
 from vidworld.metrics import METRICS
 from vidworld.models.baselines import truth_surprise
-from vidworld.models.world_model import DiffusionWorld, Encoded, Scorer
+from vidworld.models.generative import GenerativeModel
+from vidworld.models.world_model import Encoded, Scorer
 from vidworld.simulation.quadruplets import Quads, quads
 
 Matrix = Float[ndarray, "quad 2 2 chunk"]
@@ -101,7 +102,7 @@ def level_task(level: float) -> str:
     return f"noise level {level:g}"
 
 
-def measure_levels(bench: Bench, world: DiffusionWorld, encoded: EncodedQuads) -> Iterator[Value]:
+def measure_levels(bench: Bench, world: GenerativeModel, encoded: EncodedQuads) -> Iterator[Value]:
     """Accuracy of the diffusion world's surprise at each of its noise levels alone, quad by quad.
 
     For a validation split: the levels are part of the metric, and choosing them on the test quads would flatter.
