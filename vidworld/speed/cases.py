@@ -20,6 +20,7 @@ from vidworld.models.flow import flow_loss, shifted
 from vidworld.models.generative import GenerativeModel
 from vidworld.models.jepa import JointEmbeddingPredictor
 from vidworld.models.predictive import PredictiveModel
+from vidworld.models.schema import OptimiserConfig, TokenizerModel
 from vidworld.models.tokenizers.autoencoder import Autoencoder
 from vidworld.models.world_model import Encoded
 from vidworld.simulation.quadruplets import quads
@@ -27,7 +28,6 @@ from vidworld.simulation.simulated import SimulatedClips
 from vidworld.speed import peers
 from vidworld.speed.limits import Probe, block_products, memory_copy
 from vidworld.training.optimiser import make_optimisers
-from vidworld.training.schema import OptimiserConfig, TokenizerModel
 from vidworld.video.decode import open_video, read
 
 FRAMES, SIDE_PX, CHUNKS, CONTEXT = 16, 64, 4, 2
