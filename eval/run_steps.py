@@ -17,8 +17,8 @@ from vidworld.evaluation.sampling_steps import STEPS, error_by_steps
 from vidworld.models.budget import check_tokenizer, sampling_shift_of
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.files import load_model
+from vidworld.models.generative import GenerativeModel
 from vidworld.models.tokenizers.autoencoder import Autoencoder
-from vidworld.models.world_model import DiffusionWorld
 from vidworld.simulation.simulated import SimulatedClips
 
 SCENARIOS = ("uniform", "collision")
@@ -41,7 +41,7 @@ def main() -> None:
     for name in names:
         check_tokenizer(runs / name, tokenizer.fingerprint())
         network = load_model(DiffusionTransformer, runs / name).to(accelerator.device)
-        worlds.append(DiffusionWorld(network, name, max(STEPS), sampling_shift_of(runs / name), LEVELS))
+        worlds.append(GenerativeModel(network, name, max(STEPS), sampling_shift_of(runs / name), LEVELS))
     evaluator = Evaluator(tokenizer, {}, accelerator, CONTEXT_FRAMES, 0)
     curves = []
     for scenario in tqdm(SCENARIOS, "steps", disable=None):

@@ -14,8 +14,8 @@ from scripts import ROOT, run
 
 from vidworld import cli
 from vidworld.core.threads import ahead
+from vidworld.models.schema import DataConfig
 from vidworld.training.mixture import Mixture, batch_order
-from vidworld.training.schema import DataConfig
 from vidworld.video.store_record import training_fingerprint
 
 SMALL_DATA = ["data.clips=64", "data.shape.height_px=32", "data.shape.width_px=32"]
@@ -40,9 +40,8 @@ def train(name, out, *overrides):
     """The exit code of a training script with a small network."""
     sources = [] if name == "tokenizer" else [f"tokenizer={out.parent / 'tokenizer'}"]
     config = ROOT / "configs" / "demo" / f"{name}.yaml"
-    return run(
-        f"train/train_{name}.py", "--config", config, f"out={out}", *sources, *SHORT, *SMALL[name], *overrides
-    )
+    script = f"train/train_{name}.py" if name in ("tokenizer", "readout") else "train/train_world_model.py"
+    return run(script, "--config", config, f"out={out}", *sources, *SHORT, *SMALL[name], *overrides)
 
 
 def evaluate(runs, out, *overrides):

@@ -8,8 +8,8 @@ import time
 from vidworld.core.config import parse_command_line, resolved
 from vidworld.core.errors import run_script
 from vidworld.core.records import prepare_folder
+from vidworld.models.schema import AdoptConfig
 from vidworld.training.finished import is_finished
-from vidworld.training.schema import AdoptConfig
 from vidworld.video.store_record import training_fingerprint
 
 AT_ONCE = 8

@@ -6,8 +6,8 @@ accelerate launch train/train_few_step.py --config configs/demo/few_step.yaml [k
 from vidworld.core.config import parse_command_line
 from vidworld.core.errors import run_script
 from vidworld.models.budget import fingerprint_in
+from vidworld.models.schema import FewStepConfig
 from vidworld.training.finished import Sources, is_finished
-from vidworld.training.schema import FewStepConfig
 from vidworld.video.store_record import training_fingerprint
 
 

@@ -6,8 +6,8 @@ accelerate launch train/train_readout.py --config configs/demo/readout.yaml [key
 from vidworld.core.config import parse_command_line
 from vidworld.core.errors import run_script
 from vidworld.models.budget import fingerprint_in
+from vidworld.models.schema import ReadoutConfig
 from vidworld.training.finished import Sources, is_finished
-from vidworld.training.schema import ReadoutConfig
 
 
 def main() -> None:

@@ -10,8 +10,8 @@ import pytest
 from vidworld.core.config import resolved
 from vidworld.core.errors import UserError
 from vidworld.models.budget import FORMAT, fingerprint_in, read_budget
+from vidworld.models.schema import DataConfig, ReadoutConfig, TokenizerConfig
 from vidworld.training.finished import is_finished
-from vidworld.training.schema import DataConfig, ReadoutConfig, TokenizerConfig
 
 SOURCES = {"tokenizer": "a tokenizer", "jepa": "a predictor"}
 
@@ -74,18 +74,41 @@ def test_a_folder_without_a_model_is_not_finished(tmp_path):
         fingerprint_in(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["tokenizer", "diffusion", "jepa", "readout", "few_step"])
-def test_a_script_that_cannot_begin_does_not_wait_for_torch(name, tmp_path):
-    """The tokenizer's finds another's model in its place, the others that there is no tokenizer."""
+SCRIPTS = {"diffusion": "world_model", "jepa": "world_model"}
+
+
+def started(name, *given):
+    """What a training script says that cannot begin, with whether torch was imported as its last word."""
     root = Path(__file__).parents[2]
     loaded = "import atexit, runpy, sys; atexit.register(lambda: print('torch' in sys.modules))"
     script = f"{loaded}; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
-    configured = ["--config", str(root / "configs" / "demo" / f"{name}.yaml"), f"out={tmp_path / name}"]
+    configured = ["--config", str(root / "configs" / "demo" / f"{name}.yaml")]
+    path = str(root / "train" / f"train_{SCRIPTS.get(name, name)}.py")
+    command = [sys.executable, "-c", script, path, *configured, *given]
+    said = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert said.returncode == 2, said.stderr
+    return said
+
+
+@pytest.mark.parametrize("name", ["tokenizer", "diffusion", "jepa", "readout", "few_step"])
+def test_a_script_that_cannot_begin_does_not_wait_for_torch(name, tmp_path):
+    """The tokenizer's finds another's model in its place, the others that there is no tokenizer."""
     given = ["steps=1"] if name == "tokenizer" else [f"tokenizer={tmp_path / 'none'}"]
     if name == "tokenizer":
         (tmp_path / name / "model").mkdir(parents=True)
         (tmp_path / name / "model" / "budget.json").write_text(json.dumps({"format": FORMAT}))
-    command = [sys.executable, "-c", script, str(root / "train" / f"train_{name}.py"), *configured, *given]
-    said = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert said.returncode == 2, said.stderr
+    assert started(name, f"out={tmp_path / name}", *given).stdout.split()[-1] == "False"
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "says"),
+    [
+        ("jepa", ["family=japa"], "there is no model family 'japa'; did you mean jepa?"),
+        ("diffusion", ["family=jepa"], "there is no key pure_share"),
+    ],
+)
+def test_a_name_that_does_not_exist_is_one_line_before_torch_is_imported(name, given, says, tmp_path):
+    said = started(name, f"out={tmp_path}", *given)
+    assert says in said.stderr
+    assert len(said.stderr.splitlines()) == 1
     assert said.stdout.split()[-1] == "False"

@@ -8,10 +8,10 @@ import pytest
 
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
+from vidworld.models.schema import DataConfig
 from vidworld.simulation import SCENARIOS
 from vidworld.training import mixture
 from vidworld.training.mixture import training_clips
-from vidworld.training.schema import DataConfig
 
 CONFIG = DataConfig(scenarios={"uniform": 1.0, "bounce": 2.0})
 

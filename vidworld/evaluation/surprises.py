@@ -164,7 +164,9 @@ def count_of(setup: Setup, law: str, split: str) -> int:
     return setup.config.quads if law in setup.config.main_laws else setup.config.further_quads
 
 
-def measure_surprise(case: Case, matrix: Surprise, quads: Quads, metrics: Sequence[Metric]) -> Iterator[Value]:
+def measure_surprise(
+    case: Case, matrix: Surprise, quads: Quads, metrics: Sequence[Metric]
+) -> Iterator[Value]:
     """Every metric of surprise, quadruplet by quadruplet."""
     for metric in metrics:
         yield from case.values(metric, quads.identity, metric.function(matrix).tolist(), quads.law)

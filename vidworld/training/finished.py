@@ -6,7 +6,7 @@ from typing import Any
 from vidworld.core.config import resolved
 from vidworld.core.errors import UserError
 from vidworld.models.budget import FORMAT, read_budget
-from vidworld.training.schema import AdoptConfig, TrainConfig
+from vidworld.models.schema import AdoptConfig, TrainConfig
 
 FREE = (
     *("out", "tokenizer", "diffusion", "jepa", "log_every", "save_every", "keep", "timeout_s"),

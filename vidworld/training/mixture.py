@@ -8,9 +8,9 @@ from vidworld.core.clip import ClipSource
 from vidworld.core.config import resolved
 from vidworld.core.fingerprint import fingerprint
 from vidworld.core.shapes import Frames
+from vidworld.models.schema import DataConfig
 from vidworld.simulation import SCENARIOS, SIMULATOR_VERSION
 from vidworld.simulation.simulated import SimulatedClips
-from vidworld.training.schema import DataConfig
 from vidworld.video.store_record import has_clips, training_fingerprint
 
 

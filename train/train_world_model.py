@@ -1,72 +1,77 @@
-"""Trains the diffusion world.
+"""Train a world model of any family.
 
-accelerate launch train/train_diffusion.py --config configs/demo/diffusion.yaml [key=value ...]
+accelerate launch train/train_world_model.py --config configs/demo/diffusion.yaml [key=value ...]
+
+`family` in the configuration says which (vidworld/models/families, a file each). What a family minimises is flow_loss
+(vidworld/models/flow.py) for diffusion, and JointEmbeddingPredictor.forward (vidworld/models/jepa.py) for JEPA.
 """
 
 from vidworld.core.config import parse_command_line
 from vidworld.core.errors import run_script
 from vidworld.models.budget import fingerprint_in
+from vidworld.models.families import FAMILIES, config_schema
+from vidworld.models.schema import WorldModelConfig
 from vidworld.training.finished import Sources, is_finished
-from vidworld.training.schema import DiffusionConfig
 from vidworld.video.store_record import training_fingerprint
 
 
 def main() -> None:
-    config, arguments = parse_command_line(DiffusionConfig, description=__doc__)
+    config, arguments = parse_command_line(WorldModelConfig, description=__doc__, select=config_schema)
     clips = training_fingerprint(config.data.real)
     sources = {"tokenizer": fingerprint_in(config.tokenizer), "real_clips": clips}
     if not is_finished(config, sources):
         train(config, sources, arguments.resume)
 
 
-def train(config: DiffusionConfig, sources: Sources, resume: bool) -> None:
+def train(config: WorldModelConfig, sources: Sources, resume: bool) -> None:
     # imported now: what is done, or wrong, was said without waiting for torch
     import torch
     from accelerate.utils import set_seed
 
+    from vidworld.core.counter_rng import generators
     from vidworld.core.threads import ahead
-    from vidworld.models.dit import DiffusionTransformer
-    from vidworld.models.flow import flow_loss, training_levels
     from vidworld.models.tokenizers.tokenizer import load_tokenizer
     from vidworld.training.mixture import batch_order
-    from vidworld.training.noise import generators, normal, uniform
     from vidworld.training.setup import begin
     from vidworld.training.token_cache import cache_tokens
 
     # --- network, cached tokens, and where an earlier run left off ---
+    family = FAMILIES[config.family]
     tokenizer = load_tokenizer(config.tokenizer)
     set_seed(config.seed)
-    network = DiffusionTransformer(tokenizer.channels, **vars(config.model))
+    network = family.network(config, tokenizer.channels)
     run = begin(config, network, resume, sources)
     accelerator = run.accelerator
     cache = cache_tokens(tokenizer, config.data, config.tokenizer / "tokens", accelerator)
 
     def batch(step: int) -> tuple[torch.Tensor, ...]:
-        """Tokens of this process' clips, their noise, and its level."""
-        numbers = batch_order(step, config.batch_clips, len(cache), config.seed)
-        tokens = cache.tokens(run.mine(numbers))
+        """Tokens of this process' clips, and what the family draws for them."""
+        tokens = cache.tokens(run.mine(batch_order(step, config.batch_clips, len(cache), config.seed)))
         streams = generators(config.seed, step, run.mine(range(config.batch_clips)))
-        level = training_levels(uniform(streams, tokens.shape[1] - 1), config.shift, config.pure_share)
-        return tokens, normal(streams, *tokens[0, 1:].shape), level
+        return tokens, *family.draw(config, streams, tokens)
 
     def loss_of_sample() -> torch.Tensor:
         with accelerator.autocast():
-            return flow_loss(network, *next(run.split(run.fetch(iter([batch(0)])))))
+            return family.loss(config, network, *next(run.split(run.fetch(iter([batch(0)]))))).total
 
     run.count_flops(loss_of_sample)
     if config.gradient_checkpointing:  # counted without: the second forward pass teaches nothing
         network.enable_gradient_checkpointing()
+    with accelerator.autocast():
+        alarm = family.alarm(config, cache.tokens(range(min(64, len(cache)))).to(accelerator.device))
 
     # --- the loop ---
     batches = ahead(batch(step) for step in range(run.step, config.steps))
     for _ in run.steps():
-        for tokens, noise, level in run.split(run.fetch(batches)):
+        for tokens, *drawn in run.split(run.fetch(batches)):
             with accelerator.accumulate(run.model), accelerator.autocast():
-                run.backward(flow_loss(run.model, tokens, noise, level))
+                loss = family.loss(config, run.model, tokens, *drawn)
+                run.backward(loss.total, loss.logged)
         run.update()
-        run.write()
+        family.after_step(config, network)
+        alarm(run.step, run.write())
 
-    run.finish(run.averaged())
+    run.finish(run.averaged(), family=config.family)
 
 
 if __name__ == "__main__":
