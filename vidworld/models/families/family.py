@@ -5,7 +5,7 @@ A configuration is read before torch is imported, so nothing here or in a family
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from vidworld.models.schema import WorldModelConfig
 
@@ -29,6 +29,7 @@ class Loss(NamedTuple):
     logged: "Mapping[str, torch.Tensor]"
 
 
+@runtime_checkable
 class Sampling(Protocol):
     """How a trained model is used: the evaluation's configuration, of which a family takes what concerns it."""
 
