@@ -74,7 +74,10 @@ class Family(ABC, Generic[C]):
 
     @abstractmethod
     def world_model(self, network: Any, name: str, settings: Sampling, decoder: Any = None) -> "WorldModel":
-        """The trained network as the evaluation takes it; `decoder` turns embeddings, where they are no tokens, into these."""
+        """The trained network as the evaluation takes it.
+
+        `decoder` turns embeddings into tokens, where they are not the same.
+        """
 
     def untrained(self, network: Any) -> Any:
         """A network of the same configuration whose weights are drawn anew, from torch's generator."""
