@@ -5,7 +5,7 @@ A configuration is read before torch is imported, so nothing here or in a family
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from vidworld.models.schema import WorldModelConfig
 
@@ -27,6 +27,7 @@ class Loss(NamedTuple):
     logged: "Mapping[str, torch.Tensor]"
 
 
+@runtime_checkable
 class Sampling(Protocol):
     """How a trained model is used: the evaluation's configuration, of which a family takes what concerns it."""
 
@@ -81,4 +82,6 @@ class Family(ABC, Generic[C]):
 
     def untrained(self, network: Any) -> Any:
         """A network of the same configuration whose weights are drawn anew, from torch's generator."""
-        return type(network).from_config(network.config)
+        # Not from_config, which takes a default for whatever the network was given by position.
+        arguments = {name: value for name, value in network.config.items() if not name.startswith("_")}
+        return type(network)(**arguments)
