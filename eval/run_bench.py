@@ -14,10 +14,8 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from vidworld.core.errors import ArgumentParser, UserError, run_script
-from vidworld.core.records import prepare_folder, provenance, write_json
-from vidworld.speed.bench import measure
-from vidworld.speed.cases import (
+from speed.bench import measure
+from speed.cases import (
     BASE,
     DEMO,
     Case,
@@ -27,9 +25,11 @@ from vidworld.speed.cases import (
     training_cases,
     world_cases,
 )
-from vidworld.speed.growth import measure_growth
-from vidworld.speed.limits import memory_copy, rates, square_product
-from vidworld.speed.page import write_page
+from speed.growth import measure_growth
+from speed.limits import memory_copy, rates, square_product
+from speed.page import write_page
+from vidworld.core.errors import ArgumentParser, UserError, run_script
+from vidworld.core.records import prepare_folder, provenance, write_json
 from vidworld.training.compiling import why_not_compile
 
 CLIPS = 8

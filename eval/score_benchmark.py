@@ -24,7 +24,7 @@ from vidworld.core.records import prepare_folder
 from vidworld.evaluation.benchmark_scores import SCORES, UNSCORED
 from vidworld.evaluation.benchmark_scores.films import Stand
 from vidworld.evaluation.benchmarks import BENCHMARKS
-from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry, check
+from vidworld.evaluation.benchmarks.benchmark import Entry, check
 from vidworld.evaluation.benchmarks.intphys import write_submission
 from vidworld.evaluation.models import Asked, predicting, surprised, worlds_of
 from vidworld.evaluation.schema import PhysicsConfig, ScoreConfig
@@ -53,17 +53,17 @@ def main() -> None:
         surprises = {arguments.world[0]: from_file(arguments.surprise, entries)}
     else:
         asked = worlds(arguments)
-        seed = asked.bench.seed
+        seed = asked.evaluator.seed
         kept = parts_folder(out, [asked.made_of, kind, str(folder.resolve())])
         if kind in SCORES:
-            stand = Stand(asked.bench, benchmark, asked.shape)
+            stand = Stand(asked.evaluator, benchmark, asked.shape)
             values = SCORES[kind].measure(
                 stand, some(predicting(asked.worlds), "continues films", asked), entries, kept
             )
         else:
             able = some(surprised(asked.worlds), "is surprised", asked)
             surprises = {
-                world.name: surprise_of_films(asked.bench, world, benchmark, entries, asked.shape, kept)
+                world.name: surprise_of_films(asked.evaluator, world, benchmark, entries, asked.shape, kept)
                 for world in able
             }
 

@@ -25,6 +25,11 @@ class Block:
 
 
 @schema
+class Mixture:
+    shares: dict[str, float] = Field(default_factory=lambda: {"a": 1.0, "b": 3.0})
+
+
+@schema
 class Training:
     steps: Annotated[int, Field(ge=1)]
     folder: Path = Path("runs/x")
@@ -34,6 +39,7 @@ class Training:
     optimiser: Optimiser = Optimiser(learning_rate=2e-3)
     blocks: tuple[Block, ...] = ()
     weights: dict[str, float] = Field(default_factory=lambda: {"a": 0.5, "b": 2.0})
+    mixture: Mixture = Mixture()
     named: dict[str, Block] = dataclasses.field(default_factory=dict)
     maybe: Block | None = None
 
@@ -79,6 +85,8 @@ def test_a_mapping_keeps_the_defaults_that_the_schema_gives_there(write):
 
 def test_a_dict_of_the_file_replaces_the_default_and_an_override_sets_one_key(write):
     assert load(Training, write("steps: 5\nweights: {a: 1}")).weights == {"a": 1.0}
+    assert load(Training, write("steps: 5\nmixture: {shares: {a: 1}}")).mixture.shares == {"a": 1.0}
+    assert load(Training, write("steps: 5"), ["mixture.shares.a=2"]).mixture.shares == {"a": 2.0, "b": 3.0}
     assert load(Training, write("steps: 5"), ["weights.a=1"]).weights == {"a": 1.0, "b": 2.0}
     assert load(Training, write("steps: 5\nnamed: {x: {width: 3}, y: {}}")).named["y"] == Block()
 

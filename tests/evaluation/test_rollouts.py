@@ -6,9 +6,11 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from vidworld.evaluation import bench as bench_module
-from vidworld.evaluation.bench import Bench
-from vidworld.evaluation.rollouts import measure_worlds
+from vidworld.evaluation import evaluator as evaluator_module
+from vidworld.evaluation.evaluator import Evaluator
+from vidworld.evaluation.rollouts import _of_subject
+from vidworld.evaluation.task import Subject
+from vidworld.metrics import METRICS
 from vidworld.models.baselines import ConstantVelocity, CopyLast
 from vidworld.models.tokenizers.frames import FrameTokenizer
 from vidworld.models.world_model import Rollout
@@ -23,7 +25,7 @@ class Both:
     def __init__(self, *worlds):
         self.worlds = worlds
 
-    def rollout(self, context, horizon, samples, seeds, actions=None):
+    def rollout(self, context, horizon, samples, seeds):
         tokens = torch.cat([world.rollout(context, horizon, 1, seeds).tokens for world in self.worlds], dim=1)
         return Rollout(tokens, tokens)
 
@@ -32,33 +34,35 @@ class Both:
 
 
 @pytest.fixture(scope="module")
-def bench():
-    return Bench(FrameTokenizer(4, 64, 64), {}, Accelerator(cpu=True), 8, 0)
+def evaluator():
+    return Evaluator(FrameTokenizer(4, 64, 64), {}, Accelerator(cpu=True), 8, 0)
 
 
-def measured(bench, world, samples):
+def measured(evaluator, world, samples):
     """Values by metric and clip."""
-    seen = bench.encode(SimulatedClips("collision", "id").clips(range(3)))
-    found = measure_worlds(bench, [world], seen, "collision", "id", samples)
+    seen = evaluator.encode(SimulatedClips("collision", "id").clips(range(3)))
+    metrics = [metric for metric in METRICS.values() if "collision" in metric.scenarios]
+    subject = Subject("it", world, "")
+    found = _of_subject(lambda: seen, evaluator, "collision", "id", metrics, subject, samples)
     return {(value.metric, value.identity): value.value for value in found}
 
 
-def test_one_future_is_read_out_once_however_many_samples_are_asked_for(bench, monkeypatch):
+def test_one_future_is_read_out_once_however_many_samples_are_asked_for(evaluator, monkeypatch):
     calls = []
-    locate = bench_module.locate_discs
-    monkeypatch.setattr(bench_module, "locate_discs", lambda *given: calls.append(1) or locate(*given))
-    alone = measured(bench, CopyLast(bench.tokenizer), 1)
-    of_three = measured(bench, CopyLast(bench.tokenizer), 3)
+    locate = evaluator_module.locate_discs
+    monkeypatch.setattr(evaluator_module, "locate_discs", lambda *given: calls.append(1) or locate(*given))
+    alone = measured(evaluator, CopyLast(evaluator.tokenizer), 1)
+    of_three = measured(evaluator, CopyLast(evaluator.tokenizer), 3)
     assert len(calls) == 2
     assert {key: of_three[key] for key in alone} == alone
     spread = {metric for metric, _ in of_three} - {metric for metric, _ in alone}
     assert spread  # what takes several samples is measured of equal ones, too
 
 
-def test_samples_that_differ_are_each_measured_and_averaged(bench):
-    worlds = CopyLast(bench.tokenizer), ConstantVelocity(bench.tokenizer)
-    first, second, both = (measured(bench, world, 2) for world in (*worlds, Both(*worlds)))
-    of_one_prediction = measured(bench, worlds[0], 1)
+def test_samples_that_differ_are_each_measured_and_averaged(evaluator):
+    worlds = CopyLast(evaluator.tokenizer), ConstantVelocity(evaluator.tokenizer)
+    first, second, both = (measured(evaluator, world, 2) for world in (*worlds, Both(*worlds)))
+    of_one_prediction = measured(evaluator, worlds[0], 1)
     differing = defaultdict(int)
     for key in of_one_prediction.keys() & second.keys() & both.keys():
         assert both[key] == pytest.approx((first[key] + second[key]) / 2), key

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from vidworld.core.errors import UserError
-from vidworld.metrics.surprise import auroc, over_chunks, relative, target_matched, usual, within_quad
+from vidworld.metrics.surprise import auroc, over_chunks, target_matched, usual, within_quad
 
 
 def quad(aa, ab, ba, bb):
@@ -84,13 +84,6 @@ def test_order_is_all_that_counts(values, factor):
         assert ((accuracy >= 0) & (accuracy <= 1)).all()
     swapped = values[:, ::-1]  # the other's past as one's own
     assert np.allclose(target_matched(values) + target_matched(swapped), 1.0)
-
-
-def test_relative_divides_and_leaves_out_what_stands_still():
-    surprise, copy_last = np.ones((1, 2, 2, 2)), np.full((1, 2, 2, 2), 4.0)
-    copy_last[..., 1] = 0.0
-    result = relative(surprise, copy_last)
-    assert (result[..., 0] == 0.25).all() and np.isnan(result[..., 1]).all()
 
 
 def test_a_diverged_world_is_said():

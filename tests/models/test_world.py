@@ -5,7 +5,7 @@ import torch
 from accelerate import Accelerator
 
 from vidworld.core.clip_shape import ClipShape
-from vidworld.evaluation.bench import Bench
+from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.surprises import EncodedQuads, as_matrix
 from vidworld.metrics.surprise import target_matched
 from vidworld.models.baselines import Blind, ConstantVelocity, CopyLast, FrameDifference, truth_surprise
@@ -155,9 +155,9 @@ def test_constant_velocity_is_right_where_nothing_acts(tokenizer, seen):
 
 
 def test_controls_that_see_one_chunk_or_only_change_are_at_one_half(tokenizer):
-    bench = Bench(tokenizer, {}, Accelerator(mixed_precision="no"), context_frames=8, seed=0)
+    evaluator = Evaluator(tokenizer, {}, Accelerator(mixed_precision="no"), context_frames=8, seed=0)
     made = quads("permanence", "id", 0, range(8), shape=ClipShape(height_px=32, width_px=32))
-    encoded = EncodedQuads.of(bench, made)
+    encoded = EncodedQuads.of(evaluator, made)
     for control in (Blind(), FrameDifference()):
         matrix = as_matrix(control.surprise(encoded.stacked(), 2, range(32)))
         assert (target_matched(matrix) == 0.5).all(), control.name

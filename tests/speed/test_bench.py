@@ -5,12 +5,12 @@ import time
 import pytest
 import torch
 
-from vidworld.speed import peers
-from vidworld.speed.bench import measure
-from vidworld.speed.cases import Case, Size, clip_cases, reading_cases, training_step
-from vidworld.speed.growth import Growth, exponent
-from vidworld.speed.limits import Probe, block_products, memory_copy, rates, square_product
-from vidworld.speed.page import write_page
+from speed import peers
+from speed.bench import measure
+from speed.cases import Case, Size, clip_cases, reading_cases, training_step
+from speed.growth import Growth, exponent
+from speed.limits import Probe, block_products, memory_copy, rates, square_product
+from speed.page import write_page
 
 NAP_S = 0.002
 PROBE = Probe(lambda: time.sleep(NAP_S), 2e6)

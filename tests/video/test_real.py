@@ -39,13 +39,10 @@ def test_clips_are_a_function_of_their_numbers(path: Path) -> None:
 
 def test_clips_of_one_rate_have_it_and_others_none(path: Path) -> None:
     source = RealClips(path, "train")
-    groups = source.by_rate()
-    assert set(groups) == {10.0, 20.0}
-    assert sorted(i for group in groups.values() for i in group) == list(range(len(source)))
-    for fps, group in groups.items():
-        assert source.clips(group).fps == fps
+    assert set(source.fps) == {10.0, 20.0}
+    for fps in set(source.fps):
+        assert source.clips([i for i, each in enumerate(source.fps) if each == fps]).fps == fps
     assert math.isnan(source.clips(range(len(source))).fps)
-    assert set(source.by_rate(groups[10.0][:1])) == {10.0}
 
 
 def test_fewer_frames_may_be_asked_for_but_not_more(path: Path) -> None:

@@ -3,16 +3,8 @@
 import numpy as np
 import pytest
 
-from vidworld.video_laws import (
-    LAWS,
-    NoFit,
-    Scene,
-    fit_bounces,
-    fit_collision,
-    fit_flight,
-    fit_pendulum,
-    fit_uniform,
-)
+from vidworld.video_laws import LAWS, fit_bounces, fit_collision, fit_flight, fit_pendulum, fit_uniform
+from vidworld.video_laws.law import NoFit, Scene
 
 STEP = 1 / 60
 DOWN = (0.0, 1.0)

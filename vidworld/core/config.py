@@ -13,6 +13,7 @@ import re
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, cast, dataclass_transform
 
@@ -20,12 +21,14 @@ import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 from pydantic.fields import FieldInfo
-from pydantic_core import to_jsonable_python
+from pydantic_core import PydanticUndefined, to_jsonable_python
 
 from vidworld.core.errors import ArgumentParser, UserError
 
 T = TypeVar("T")
 Key = tuple[str | int, ...]
+PLAIN = (None, typing.Union, types.UnionType)
+"""Origins of types that are no collections."""
 
 Positive = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
@@ -56,15 +59,23 @@ def load(
         UserError: a line for each fault, of the file and of the overrides.
     """
     data = _read(path)
+    faults: list[str] = []
+    sources: dict[Key, str] = {}
     if select is not None:
         given = copy.deepcopy(data)
-        _apply(given, overrides, path)
+        for override in overrides:
+            with suppress(ValueError):  # said below
+                _apply(given, override, path)
         try:
             schema = select(given)
         except UserError as error:
             raise UserError(f"{path}: {error}") from error
     data = _over_defaults(schema, data)
-    faults, sources = _apply(data, overrides, path)
+    for override in overrides:
+        try:
+            sources[_apply(data, override, path)] = override
+        except ValueError as error:
+            faults.append(f"override {override!r}: {error}")
     try:
         # JSON mode: strict on scalars, while a list may become a tuple and a string a path.
         config = TypeAdapter(schema).validate_json(json.dumps(data))
@@ -110,39 +121,28 @@ def parse_command_line(
 
 
 _SCALARS = {
-    "null": (r"~|null|", "~n"),
-    "bool": (r"true|false", "tf"),
-    "int": (r"[-+]?(?:0|[1-9][0-9_]*)", "-+0123456789"),
-    "float": (
-        r"[-+]?(?:[0-9][0-9_]*\.[0-9]*|\.[0-9]+|[0-9][0-9_]*(?=[eE]))(?:[eE][-+]?[0-9]+)?|[-+]?\.inf|\.nan",
-        "-+.0123456789",
-    ),
+    "null": r"~|null|",
+    "bool": r"true|false",
+    "int": r"[-+]?(?:0|[1-9][0-9_]*)",
+    "float": r"[-+]?(?:[0-9][0-9_]*\.[0-9]*|\.[0-9]+|[0-9][0-9_]*(?=[eE]))(?:[eE][-+]?[0-9]+)?|[-+]?\.inf|\.nan",
 }
-
-
-def _resolvers() -> dict[str, list[tuple[str, re.Pattern[str]]]]:
-    """PyYAML's table: for a first character, the tags to try and what they match."""
-    table = {"": [("tag:yaml.org,2002:null", re.compile("^$"))]}
-    for name, (pattern, first_characters) in _SCALARS.items():
-        rule = (f"tag:yaml.org,2002:{name}", re.compile(rf"^(?:{pattern})\Z"))
-        for character in first_characters:
-            table.setdefault(character, []).append(rule)
-    return table
+_RESOLVERS: Any = {  # PyYAML's table, of which None holds for every first character
+    None: [(f"tag:yaml.org,2002:{kind}", re.compile(rf"(?:{text})\Z")) for kind, text in _SCALARS.items()]
+}
 
 
 class _Loader(yaml.SafeLoader):
     """Reads YAML 1.2 scalars and refuses a key given twice."""
 
-    yaml_implicit_resolvers = _resolvers()
+    yaml_implicit_resolvers = _RESOLVERS
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         mapping: dict[Any, Any] = {}
         for key_node, value_node in node.value:
             key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, str):
-                raise yaml.MarkedYAMLError(problem=f"{key} is no key", problem_mark=key_node.start_mark)
-            if key in mapping:
-                raise yaml.MarkedYAMLError(problem=f"{key} is given twice", problem_mark=key_node.start_mark)
+            if not isinstance(key, str) or key in mapping:
+                fault = "is given twice" if isinstance(key, str) else "is no key"
+                raise yaml.MarkedYAMLError(problem=f"{key} {fault}", problem_mark=key_node.start_mark)
             mapping[key] = self.construct_object(value_node, deep=deep)
         return mapping
 
@@ -150,15 +150,16 @@ class _Loader(yaml.SafeLoader):
 class _Dumper(yaml.SafeDumper):
     """Quotes the strings that `_Loader` would take for something else."""
 
-    yaml_implicit_resolvers = _resolvers()
-
-    def represent_str(self, text: str) -> yaml.ScalarNode:
-        # In other quotes PyYAML folds a rare line break, such as U+0085, into a space.
-        style = None if text.isprintable() else '"'
-        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+    yaml_implicit_resolvers = _RESOLVERS
 
 
-_Dumper.add_representer(str, _Dumper.represent_str)
+# In other quotes PyYAML folds a rare line break, such as U+0085, into a space.
+_Dumper.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar(
+        "tag:yaml.org,2002:str", text, style=None if text.isprintable() else '"'
+    ),
+)
 
 
 def _parse(text: str) -> Any:
@@ -184,67 +185,51 @@ def _read(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: is not a text file; a configuration is YAML in UTF-8") from None
     except ValueError as error:
         raise UserError(f"{path}: is not the YAML of a configuration: {error}") from error
-    if data is None:
-        raise UserError(f"{path}: is empty; a configuration is lines of `key: value`")
     if not isinstance(data, dict):
-        raise UserError(f"{path}: holds {_shown(data)}; a configuration is lines of `key: value`")
+        what = "is empty" if data is None else f"holds {_shown(data)}"
+        raise UserError(f"{path}: {what}; a configuration is lines of `key: value`")
     return data
 
 
 # --- overrides and defaults -------------------------------------------------------------------------------
 
 
-def _apply(data: dict[str, Any], overrides: Sequence[str], path: Path) -> tuple[list[str], dict[Key, str]]:
-    """Writes the overrides into data; gives the faults, and for each key that was set the override."""
-    faults: list[str] = []
-    sources: dict[Key, str] = {}
-    for override in overrides:
-        dotted, equals, text = override.partition("=")
-        names = dotted.split(".")
-        if not equals or not all(names):
-            faults.append(f"override {override!r}: an override is key.path=value")
-            continue
-        try:
-            value = _parse(text)
-        except ValueError as error:
-            faults.append(f"override {override!r}: {text!r} is not a YAML value: {error}")
-            continue
-        target = data
-        for depth, name in enumerate(names[:-1]):
-            if target.get(name) is None:
-                target[name] = {}
-            if not isinstance(target[name], dict):
-                there = f"{'.'.join(names[: depth + 1])} is {_shown(target[name])}"
-                faults.append(f"override {override!r}: {there} in {path}, which has no keys")
-                break
-            target = target[name]
-        else:
-            target[names[-1]] = value
-            sources[tuple(names)] = override
-    return faults, sources
+def _apply(data: dict[str, Any], override: str, path: Path) -> Key:
+    """Write the override into data; return its key. Raises: ValueError, whose text goes on from the override."""
+    dotted, equals, text = override.partition("=")
+    names = dotted.split(".")
+    if not equals or not all(names):
+        raise ValueError("an override is key.path=value")
+    try:
+        value = _parse(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not a YAML value: {error}") from error
+    for depth, name in enumerate(names[:-1], start=1):
+        if data.get(name) is None:
+            data[name] = {}
+        if not isinstance(data[name], dict):
+            there = ".".join(names[:depth])
+            raise ValueError(f"{there} is {_shown(data[name])} in {path}, which has no keys")
+        data = data[name]
+    data[names[-1]] = value
+    return tuple(names)
 
 
-def _over_defaults(schema: type, data: dict[str, Any]) -> dict[str, Any]:
-    """The data with what it leaves out, at any depth, as the schema has it by default."""
+def _over_defaults(schema: type, data: dict[str, Any], above: object = None) -> dict[str, Any]:
+    """The data with what it leaves out, at any depth, as the schema (or a default of it, `above`) has it."""
     filled = dict(data)
     for name, field in _fields(schema).items():
-        default = None if field.is_required() else field.get_default(call_default_factory=True)
-        if name not in data and not field.is_required():
+        default = _default(field, name, above)
+        inner, given = _schema_in(field.annotation), data.get(name)
+        if name not in data and default is not PydanticUndefined:
             filled[name] = to_jsonable_python(default)
-        inner = _schema_in(field.annotation)
-        given = data.get(name)
-        if inner is not None and isinstance(given, dict) and not _is_container(field.annotation):
-            beside = to_jsonable_python(default) if type(default) is inner else {}
-            filled[name] = _over_defaults(inner, _merged(beside, given))
+        elif inner is not None and isinstance(given, dict) and typing.get_origin(field.annotation) in PLAIN:
+            filled[name] = _over_defaults(inner, given, default if type(default) is inner else None)
     return filled
 
 
-def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    merged = {**below, **above}
-    for name, value in above.items():
-        if isinstance(value, dict) and isinstance(below.get(name), dict):
-            merged[name] = _merged(below[name], value)
-    return merged
+def _default(field: FieldInfo, name: str, above: object) -> Any:
+    return field.get_default(call_default_factory=True) if above is None else getattr(above, name)
 
 
 def _fields(schema: type) -> dict[str, FieldInfo]:
@@ -258,23 +243,18 @@ def _schema_in(annotation: Any) -> type | None:
     return schemas[0] if len(schemas) == 1 else None
 
 
-def _is_container(annotation: Any) -> bool:
-    return typing.get_origin(annotation) not in (None, typing.Union, types.UnionType)
-
-
-def _describe(schema: type, above: str = "", given: object = None) -> Iterator[str]:
+def _describe(schema: type, prefix: str = "", above: object = None) -> Iterator[str]:
     """A line for every key: its name, its type and its default."""
     hints = typing.get_type_hints(schema)
     for name, field in _fields(schema).items():
-        default = field.get_default(call_default_factory=True) if given is None else getattr(given, name)
-        inner = _schema_in(field.annotation)
+        default, inner = _default(field, name, above), _schema_in(field.annotation)
         if inner is not None:
-            yield from _describe(inner, f"{above}{name}.", default if type(default) is inner else None)
+            yield from _describe(inner, f"{prefix}{name}.", default if type(default) is inner else None)
         else:
             kind = hints[name].__name__ if type(hints[name]) is type else str(hints[name])
             kind = kind.replace("typing.", "").replace("pathlib.", "")
             shown = "" if field.is_required() else f" = {_shown(to_jsonable_python(default), 200)}"
-            yield f"{above}{name}: {kind}{shown}"
+            yield f"{prefix}{name}: {kind}{shown}"
 
 
 # --- faults ------------------------------------------------------------------------------------------------
@@ -297,13 +277,11 @@ def _faults(
             problem = message[:1].lower() + message[1:]
             if key:
                 problem = f"{dotted} is {_shown(value)}: {problem.removeprefix('input ')}"
-        wanted.setdefault((_source(key, sources, path), dotted), []).append(problem)
-    return [f"{where}: {_joined(problems)}" for (where, _), problems in wanted.items()]
-
-
-def _joined(problems: list[str]) -> str:
-    """One line of what each type of a union says of the same value."""
-    return " or ".join([problems[0], *(problem.partition(": ")[2] for problem in problems[1:])])
+        given_by = [override for place, override in sources.items() if key[: len(place)] == place]
+        where = f"override {given_by[-1]!r}" if given_by else str(path)
+        said = wanted.setdefault((where, dotted), [])  # by each type of a union
+        said.append(problem.partition(": ")[2] if said else problem)
+    return [f"{where}: {' or '.join(problems)}" for (where, _), problems in wanted.items()]
 
 
 def _locate(data: Any, location: Key, missing: bool) -> tuple[Key, Any]:
@@ -313,11 +291,6 @@ def _locate(data: Any, location: Key, missing: bool) -> tuple[Key, Any]:
         if part in (data if isinstance(data, dict) else range(len(data)) if isinstance(data, list) else ()):
             key, data = (*key, part), data[part]
     return ((*key, location[-1]), None) if missing else (key, data)
-
-
-def _source(key: Key, sources: Mapping[Key, str], path: Path) -> str:
-    overrides = [override for set_key, override in sources.items() if key[: len(set_key)] == set_key]
-    return f"override {overrides[-1]!r}" if overrides else str(path)
 
 
 def _suggestion(schema: type, key: Key) -> str:

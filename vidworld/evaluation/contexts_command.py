@@ -8,14 +8,14 @@ from tqdm import tqdm
 from vidworld.core.config import load
 from vidworld.core.media import write_mp4
 from vidworld.core.records import prepare_folder, writing
-from vidworld.evaluation.schema import ScoreConfig
+from vidworld.evaluation.schema import PhysicsConfig, splits_of
 from vidworld.simulation.simulated import SimulatedClips
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares what the command takes."""
     parser.add_argument(
-        "--config", type=Path, required=True, metavar="FILE", help="that of eval/score_worlds.py"
+        "--config", type=Path, required=True, metavar="FILE", help="that of eval/run_physics.py"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the files go")
     parser.add_argument("overrides", nargs="*", metavar="key.path=value", help="replaces the file's value")
@@ -23,9 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Writes a context for every clip; files that are there stay."""
-    config = load(ScoreConfig, arguments.config, arguments.overrides)
+    config = load(PhysicsConfig, arguments.config, arguments.overrides)
     folder = prepare_folder(arguments.out)
-    every = [(s, p, i) for s in config.scenarios for p in config.splits for i in range(config.clips)]
+    every = [(s, p, i) for s, p in splits_of(config) for i in range(config.clips)]
     for scenario, split, number in tqdm(every, desc="contexts", unit="clip", disable=None):
         path = folder / f"{scenario}_{split}_{config.seed}_{number}.mp4"
         if path.exists():
@@ -43,6 +43,6 @@ def run(arguments: argparse.Namespace) -> None:
     print(
         f"{folder}: {len(every)} contexts of {config.context_frames} frames at {config.shape.fps:g} a second. Continue "
         f"each by {rest} frames, in a folder of their own and under the same names, and measure these with\n"
-        f"python eval/score_worlds.py --config {arguments.config} --world videos:THAT_FOLDER"
+        f"python eval/run_physics.py --config {arguments.config} models.mine=videos:THAT_FOLDER"
         + "".join(f" {override}" for override in arguments.overrides)
     )

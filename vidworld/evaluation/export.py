@@ -1,10 +1,13 @@
 """Worlds as files for machines without this code: torch.export, ONNX, and ONNX with weights of eight bits."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
+from timeit import timeit
 
 import torch
 from jaxtyping import Float
@@ -12,8 +15,7 @@ from torch import Tensor, nn
 
 from vidworld.analysis.statistics import Interval
 from vidworld.core.errors import UserError
-from vidworld.core.timing import medians_s
-from vidworld.evaluation.bench import Bench
+from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.sampling_steps import mean_error
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.flow import shifted, velocity
@@ -25,6 +27,8 @@ SEEN = 2
 """Chunks that an exported world is given, the last of a clip: a file has one shape."""
 FORMS = {"torch": None, "torch.export": ".pt2", "ONNX": ".onnx", "ONNX int8": ".int8.onnx"}
 """How a world can be kept, and the end of its file's name."""
+MIN_ROUNDS = 3
+"""Of timing, however slow a world is."""
 Seen = Float[Tensor, "clip seen h w latent"]
 Next = Float[Tensor, "clip 1 h w latent"]
 Step = Callable[[Seen, Next], Next]
@@ -177,21 +181,25 @@ def export(
 
 
 def measure_forms(
-    bench: Bench, world: str, forms: dict[str, tuple[Step, Path | None]], scenarios: Sequence[str], clips: int
+    evaluator: Evaluator,
+    world: str,
+    forms: dict[str, tuple[Step, Path | None]],
+    scenarios: Sequence[str],
+    clips: int,
 ) -> list[ExportRow]:
     """Latency, size and physics of a world in every form, the forms timed in turn."""
-    sources = {name: SimulatedClips(name, "id", bench.seed).clips(range(clips)) for name in scenarios}
-    tokens = bench.encode(next(iter(sources.values()))).tokens[:1, :SEEN].float()
+    sources = {name: SimulatedClips(name, "id", evaluator.seed).clips(range(clips)) for name in scenarios}
+    tokens = evaluator.encode(next(iter(sources.values()))).tokens[:1, :SEEN].float()
     noise = torch.randn(tokens[:, :1].shape, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        seconds = medians_s({form: partial(step, tokens, noise) for form, (step, _) in forms.items()}, 2.0)
+        seconds = _latencies_s({form: partial(step, tokens, noise) for form, (step, _) in forms.items()})
         answers = {form: step(tokens, noise) for form, (step, _) in forms.items()}
     plain = forms["torch"][0]
     assert isinstance(plain, nn.Module)
     weights = sum(p.numel() * p.element_size() for p in plain.parameters()) / 1e6
     rows = []
     for form, (step, path) in forms.items():
-        found = {name: mean_error(bench, Stepped(world, step), each) for name, each in sources.items()}
+        found = {name: mean_error(evaluator, Stepped(world, step), each) for name, each in sources.items()}
         rows.append(
             ExportRow(
                 world,
@@ -204,6 +212,18 @@ def measure_forms(
             )
         )
     return rows
+
+
+def _latencies_s(jobs: dict[str, Callable[[], Tensor]]) -> dict[str, float]:
+    """The median seconds of each job on the CPU: once beforehand, then all in turn for two seconds."""
+    for job in jobs.values():
+        job()
+    times: dict[str, list[float]] = {name: [] for name in jobs}
+    end_s = time.perf_counter() + 2.0
+    while time.perf_counter() < end_s or len(times["torch"]) < MIN_ROUNDS:
+        for name, job in jobs.items():
+            times[name].append(timeit(job, number=1))
+    return {name: median(of_job) for name, of_job in times.items()}
 
 
 def _triple(found: Interval) -> tuple[float, float, float]:

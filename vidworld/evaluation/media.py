@@ -9,8 +9,8 @@ import torch
 from vidworld.core.clip import Clips
 from vidworld.core.media import filmstrip, write_mp4, write_png
 from vidworld.core.records import prepare_folder, writing
-from vidworld.evaluation.bench import Bench
-from vidworld.evaluation.surprises import Matrix
+from vidworld.evaluation.evaluator import Evaluator
+from vidworld.metrics.surprise import Surprise
 from vidworld.models.world_model import WorldModel
 from vidworld.simulation.quadruplets import Quads
 
@@ -19,15 +19,15 @@ SCALE = 2
 
 
 def save_rollouts(
-    bench: Bench, worlds: Sequence[WorldModel], clips: Clips, task: str, folder: Path
+    evaluator: Evaluator, worlds: Sequence[WorldModel], clips: Clips, task: str, folder: Path
 ) -> list[dict[str, Any]]:
     """What media.json says of these clips' rollouts, after writing a video of each world's."""
     prepare_folder(folder / "media")
-    seen = bench.encode(clips)
-    context = clips.frames[:, : bench.context_frames]
-    futures = {"truth": clips.frames[:, bench.context_frames :]}
-    futures |= {world.name: bench.future_frames(world, seen) for world in worlds}
-    futures["reconstruction"] = bench.decode_future(seen, seen.tokens[:, bench.context_length :])
+    seen = evaluator.encode(clips)
+    context = clips.frames[:, : evaluator.context_frames]
+    futures = {"truth": clips.frames[:, evaluator.context_frames :]}
+    futures |= {world.name: evaluator.future_frames(world, seen) for world in worlds}
+    futures["reconstruction"] = evaluator.decode_future(seen, seen.tokens[:, evaluator.context_length :])
     entries = []
     for i, identity in enumerate(clips.identity):
         videos = {}
@@ -36,13 +36,13 @@ def save_rollouts(
             with writing(folder / file):
                 write_mp4(folder / file, torch.cat((context[i], future[i])), clips.fps, scale=SCALE)
             videos[name] = file
-        entry = {"task": task, "identity": identity, "context_frames": bench.context_frames}
+        entry = {"task": task, "identity": identity, "context_frames": evaluator.context_frames}
         entries.append(entry | {"fps": clips.fps, "videos": videos})
     return entries
 
 
 def save_quads(
-    bench: Bench, quads: Quads, surprises: Mapping[str, Matrix], folder: Path
+    evaluator: Evaluator, quads: Quads, surprises: Mapping[str, Surprise], folder: Path
 ) -> list[dict[str, Any]]:
     """What media.json says of these quads: film strips of A and of B then A, and the surprise at A's future."""
     prepare_folder(folder / "media")
@@ -63,8 +63,8 @@ def save_quads(
                 "law": quads.law,
                 "identity": identity,
                 "frames": strips,
-                "frames_per_chunk": bench.tokenizer.patch_size[0],
-                "chunk_start": bench.context_length,
+                "frames_per_chunk": evaluator.tokenizer.patch_size[0],
+                "chunk_start": evaluator.context_length,
                 "surprise": curves,
             }
         )

@@ -1,112 +1,122 @@
-"""The bench of a configuration and the worlds on it: those that were trained, and other people's."""
+"""The subjects of an evaluation: models of its configuration, baselines and controls, and what they are measured with."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
+import torch
 from accelerate import Accelerator
 
-from vidworld.analysis.labels import WORLDS
-from vidworld.core.clip_shape import ClipShape
-from vidworld.core.config import resolved
-from vidworld.evaluation.bench import Bench
-from vidworld.evaluation.schema import PhysicsConfig, ScoreConfig
-from vidworld.models.budget import check_tokenizer, read_budget
-from vidworld.models.dit import DiffusionTransformer
+from vidworld.core.errors import UserError
+from vidworld.core.fingerprint import fingerprint
+from vidworld.evaluation.evaluator import Evaluator
+from vidworld.evaluation.schema import PhysicsConfig
+from vidworld.evaluation.task import Subject
+from vidworld.models import KINDS
+from vidworld.models.baselines import Blind, ConstantVelocity, CopyLast, FrameDifference
+from vidworld.models.budget import check_tokenizer, fingerprint_in, read_budget
 from vidworld.models.external.protocol import AdaptedWorld
-from vidworld.models.external.registry import adapted_worlds, origin
+from vidworld.models.families import FAMILIES
 from vidworld.models.files import load_model
-from vidworld.models.generative import GenerativeModel
-from vidworld.models.jepa import JointEmbeddingPredictor
-from vidworld.models.predictive import PredictiveModel
 from vidworld.models.probe import Probe
+from vidworld.models.spec import RUN, Spec
 from vidworld.models.tokenizers.frames import FrameTokenizer
 from vidworld.models.tokenizers.tokenizer import load_tokenizer
 
-RUNS = ("tokenizer", "diffusion", "jepa", "readout", "jepa_readout")
-"""The keys of a configuration that name a run folder."""
+BASELINES_VERSION = 1
+"""Of all baselines and controls together; raised when one of them gives other values."""
 
 
-def bench_of(config: PhysicsConfig, accelerator: Accelerator) -> Bench:
-    """What the worlds of a configuration are measured with.
-
-    Raises:
-        UserError: a run folder has no finished model, or one that was trained on another tokenizer's tokens.
-    """
-    tokenizer = load_tokenizer(config.tokenizer).to(accelerator.device)
-    for folder in (config.diffusion, config.jepa, config.readout):
-        check_tokenizer(folder, tokenizer.fingerprint())
-    probes = {"": load_model(Probe, config.readout).to(accelerator.device)}
-    if config.jepa_readout is not None:
-        probes["jepa"] = load_model(Probe, config.jepa_readout).to(accelerator.device)
-    return Bench(tokenizer, probes, accelerator, config.context_frames, config.seed)
-
-
-def trained_worlds(config: PhysicsConfig, bench: Bench) -> tuple[GenerativeModel, PredictiveModel]:
-    """The two worlds that the configuration names, on the bench's device."""
-    device = bench.accelerator.device
-    dit = load_model(DiffusionTransformer, config.diffusion).to(device)
-    predictor = load_model(JointEmbeddingPredictor, config.jepa).to(device)
-    return diffusion_world(config, dit, "diffusion"), jepa_world(bench, predictor, "jepa")
-
-
-def diffusion_world(config: PhysicsConfig, network: DiffusionTransformer, name: str) -> GenerativeModel:
-    """A world of the configuration's sampler and noise levels."""
-    return GenerativeModel(network, name, config.sampling_steps, config.shift, config.levels)
-
-
-def jepa_world(bench: Bench, network: JointEmbeddingPredictor, name: str) -> PredictiveModel:
-    """A world whose embeddings are decoded by the bench's probe of JEPA, where it has one."""
-    return PredictiveModel(network, name, bench.probes["jepa"].decoder if "jepa" in bench.probes else None)
-
-
-class Asked(NamedTuple):
-    """Worlds that are to be measured on films."""
-
-    bench: Bench
-    worlds: list[Any]
-    shape: ClipShape
-    made_of: dict[str, Any]
-
-
-def worlds_of(config: PhysicsConfig | ScoreConfig, more: Sequence[str], accelerator: Accelerator) -> Asked:
-    """Every world of a configuration and of further `[NAME=]KIND:PATH` lines.
+def evaluator_of(config: PhysicsConfig, accelerator: Accelerator) -> Evaluator:
+    """What all subjects of a configuration are measured with.
 
     Raises:
-        UserError: one of them cannot be used.
+        UserError: a run folder has no finished model, or a probe is of another tokenizer's tokens.
     """
-    texts = [*config.worlds, *more]
-    known = made_of(config, texts)
-    worlds: list[Any] = []
-    if isinstance(config, PhysicsConfig):
-        bench = bench_of(config, accelerator)
-        worlds += trained_worlds(config, bench)
-    else:
+    device = accelerator.device
+    if config.tokenizer is None:
         shape = config.shape
         tokenizer = FrameTokenizer(config.chunk_frames, shape.height_px, shape.width_px)
-        bench = Bench(tokenizer, {}, accelerator, config.context_frames, config.seed)
-    device, taken = accelerator.device, list(WORLDS)
-    worlds += adapted_worlds(texts, bench.tokenizer, device, config.sampling_steps, taken)
-    return Asked(bench, worlds, config.shape, known)
+        return Evaluator(tokenizer, {}, accelerator, config.context_frames, config.seed)
+    tokenizer = load_tokenizer(config.tokenizer).to(device)
+    probes = {}
+    for name, folder in _probes(config).items():
+        check_tokenizer(folder, tokenizer.fingerprint())
+        probes[name] = load_model(Probe, folder).to(device)
+    return Evaluator(tokenizer, probes, accelerator, config.context_frames, config.seed)
 
 
-def made_of(config: PhysicsConfig | ScoreConfig, texts: Sequence[str]) -> dict[str, Any]:
-    """What tells that a configuration and its worlds, others' by `[NAME=]KIND:PATH`, are still the same (JSON).
+def tools_of(config: PhysicsConfig) -> dict[str, str | None]:
+    """The fingerprints of tokenizer and probes, from their records alone."""
+    folders = {"tokenizer": config.tokenizer, **{f"probe {n}": f for n, f in _probes(config).items()}}
+    tools = {name: folder and fingerprint_in(folder) for name, folder in folders.items()}
+    return tools if config.tokenizer else tools | {"chunk_frames": str(config.chunk_frames)}
+
+
+def subjects_of(config: PhysicsConfig, evaluator: Evaluator) -> list[Subject]:
+    """The models of the configuration, in its order; baselines; untrained networks of the same forms; controls."""
+    models = [model_of(config, spec, evaluator) for spec in config.specs]
+    version = str(BASELINES_VERSION)
+    return [
+        *models,
+        Subject("copy_last", CopyLast(evaluator.tokenizer), version),
+        Subject("constant_velocity", ConstantVelocity(evaluator.tokenizer), version, needs_tracks=True),
+        *(_untrained(config, spec, evaluator) for spec in config.specs if spec.kind == RUN),
+        Subject("frame_difference", FrameDifference(), version, rolls_out=False),
+        Subject("blind", Blind(), version, rolls_out=False),
+    ]
+
+
+def model_of(config: PhysicsConfig, spec: Spec, evaluator: Evaluator) -> Subject:
+    """One model of a configuration.
 
     Raises:
-        UserError: a run folder holds no finished model, or a line cannot be used.
+        UserError: it cannot be loaded, or was trained on another tokenizer's tokens.
     """
-    settings = {k: v for k, v in resolved(config).items() if k not in ("out", "worlds")}
-    folders = {name: settings.get(name) for name in RUNS}
-    budgets = {name: read_budget(Path(folder)) for name, folder in folders.items() if folder}
-    return {"config": settings, "runs": budgets, "worlds": [origin(text) for text in texts]}
+    made_from = fingerprint(spec.fingerprint(), config.sampling_steps, config.shift)
+    if spec.kind != RUN:
+        model = KINDS[spec.kind](spec.path, evaluator.accelerator.device, config.sampling_steps)
+        world = AdaptedWorld(spec.name, model, evaluator.tokenizer)
+        return Subject(
+            spec.name,
+            world,
+            made_from,
+            world.predicts,
+            world.is_surprised,
+            samples=getattr(model, "samples", None),
+        )
+    folder = Path(spec.path)
+    if config.tokenizer is None:
+        raise UserError(f"{folder}: is measured with its tokenizer; name that, tokenizer=FOLDER")
+    check_tokenizer(folder, evaluator.tokenizer.fingerprint())
+    family = FAMILIES[read_budget(folder)["family"]]
+    network = family.load(folder).to(evaluator.accelerator.device)
+    decoder = evaluator.probes[spec.name].decoder if spec.name in evaluator.probes else None
+    return Subject(spec.name, family.world_model(network, spec.name, config, decoder), made_from)
 
 
-def predicting(worlds: Sequence[Any]) -> list[Any]:
-    """Those that continue clips."""
-    return [world for world in worlds if not isinstance(world, AdaptedWorld) or world.predicts]
+def _untrained(config: PhysicsConfig, spec: Spec, evaluator: Evaluator) -> Subject:
+    """A network of the same form that was never trained, the same whichever models stand beside it."""
+    name = f"untrained_{spec.name}"
+    family = FAMILIES[read_budget(Path(spec.path))["family"]]
+    torch.manual_seed(config.seed)
+    network = family.untrained(family.load(Path(spec.path))).to(evaluator.accelerator.device)
+    decoder = evaluator.probes[spec.name].decoder if spec.name in evaluator.probes else None
+    made_from = fingerprint(spec.fingerprint(), "untrained", config.sampling_steps, config.shift)
+    model = family.world_model(network, name, config, decoder)
+    return Subject(name, model, made_from, rolls_out=False, in_distribution_only=True)
 
 
-def surprised(worlds: Sequence[Any]) -> list[Any]:
-    """Those that are surprised."""
-    return [world for world in worlds if not isinstance(world, AdaptedWorld) or world.is_surprised]
+def check_clips(subjects: Sequence[Subject], identities: Sequence[str]) -> None:
+    """Raise if somebody else's model cannot continue one of these clips, before anything is measured.
+
+    Raises:
+        UserError: as the model says (a folder of videos lacks some).
+    """
+    for subject in subjects:
+        if isinstance(subject.model, AdaptedWorld) and subject.rolls_out:
+            subject.model.check_clips(identities)
+
+
+def _probes(config: PhysicsConfig) -> dict[str, Path]:
+    """Run folders of probes by model; that of the tokens is ''."""
+    return ({"": config.probe} if config.probe is not None else {}) | dict(config.probes)

@@ -1,28 +1,31 @@
-"""Worlds on held-out real video: Physics-IQ's motion metrics and laws on futures, surprise on spliced quads."""
+"""Models on held-out real video: Physics-IQ's motion metrics and laws on futures, surprise on spliced quadruplets."""
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, get_args
 
 import torch
 
 from vidworld.analysis.records import Value
 from vidworld.core.clip_shape import ClipShape
-from vidworld.evaluation.bench import Bench
 from vidworld.evaluation.media import save_rollouts
 from vidworld.evaluation.real_quadruplets import Kind, real_quads
 from vidworld.evaluation.surprises import EncodedQuads, measure_surprise, surprise_of, surprise_of_truth
-from vidworld.evaluation.units import Part, few
-from vidworld.metrics.physics_iq import UNITS, physics_iq
-from vidworld.models.world_model import Scorer, WorldModel
+from vidworld.evaluation.task import Case, Setup, Subject, Task, pieces
+from vidworld.evaluation.units import Unit
+from vidworld.metrics import METRICS
+from vidworld.metrics.physics_iq import PhysicsIq, physics_iq
 from vidworld.video.real import RealClips
-from vidworld.video.store_record import has_clips
+from vidworld.video.store_record import content_fingerprint, has_clips
 from vidworld.video_laws.futures import law_values
 
+VERSION = 1
+"""Of what is done between a clip and a metric; raised when that gives other values."""
+LAW_METRICS = ("position_error", "law_deviation", "added_deviation")
+MOTION_METRICS = tuple(f"physics_iq_{name}" for name in PhysicsIq._fields)
 AT_ONCE = 8
-"""Clips of a part."""
+"""Clips of a unit."""
 SHOWN = 4
 """Files of which the report shows a rollout."""
 ENLARGED = 4
@@ -38,86 +41,75 @@ def held_out(folder: Path, shape: ClipShape) -> RealClips | None:
     return RealClips(folder, "real", shape.num_frames, shape.width_px) if has_clips(folder, "real") else None
 
 
-def real_parts(
-    bench: Bench, source: RealClips, rollers: Sequence[WorldModel], surprised: Sequence[Scorer], folder: Path
-) -> Iterator[Part]:
-    """Futures of the held-out clips, then surprise at each kind of quad of them."""
-
-    def futures(numbers: range) -> Iterator[Value]:
-        for number in numbers:
-            yield from _futures(bench, source, number, without_tracks(rollers))
-
-    def surprises(kind: Kind) -> Iterator[Value]:
-        quads = real_quads(source, kind, bench.context_frames, bench.seed)
-        if not len(quads):
-            return
-        encoded = EncodedQuads.of(bench, quads)
-        for world in without_tracks(surprised):
-            yield from measure_surprise(surprise_of(bench, world, encoded), world.name, quads, "real", bench)
-        yield from measure_surprise(surprise_of_truth(bench, encoded), "truth", quads, "real", bench)
-
-    for numbers in few(len(source), AT_ONCE):
-        yield Part(folder / f"real_{numbers[0]}_{numbers[-1]}.csv", partial(futures, numbers))
+def units(setup: Setup) -> Iterator[Unit]:
+    """Futures of the held-out clips, then surprise at each kind of quadruplet of them."""
+    source = setup.real
+    if source is None or setup.config.real is None:
+        return
+    subjects = [subject for subject in setup.subjects if not subject.needs_tracks]
+    depends_on = ["real video", VERSION, content_fingerprint(setup.config.real, "real")]
+    # All subjects at once: most of the time goes into tracking the truth.
+    rolled = [subject for subject in subjects if subject.rolls_out]
+    depends = [*depends_on, [[subject.name, subject.made_from] for subject in rolled]]
+    metrics = [METRICS[name] for name in (*MOTION_METRICS, *LAW_METRICS)]
+    for numbers in pieces(len(source), AT_ONCE):
+        batch = f"real_{numbers[0]}_{numbers[-1]}"
+        measured = partial(_futures, setup, source, numbers, rolled)
+        yield setup.unit(batch, None, [*depends, list(numbers)], metrics, measured)
+    metrics = setup.metrics("surprise")
     for kind in get_args(Kind):
-        yield Part(folder / f"real_surprise_{kind}.csv", partial(surprises, kind))
+        for subject in [None, *(subject for subject in subjects if subject.is_surprised)]:
+            measured = partial(_surprises, setup, source, kind, subject)
+            yield setup.unit(f"real_surprise_{kind}", subject, [*depends_on, kind], metrics, measured)
 
 
-def shown_real(
-    bench: Bench, source: RealClips, rollers: Sequence[WorldModel], folder: Path
-) -> list[dict[str, Any]]:
-    """What media.json says of rollouts of some held-out clips."""
-    worlds = without_tracks(rollers)
-    return [
-        entry
-        for number in _one_a_file(source)[:SHOWN]
-        for entry in save_rollouts(bench, worlds, source.clips([number]), "real video", folder)
-    ]
+def shown(setup: Setup, folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """Videos of rollouts of the first clip of some held-out files."""
+    if setup.real is None:
+        return {}
+    models = [s.model for s in setup.subjects if s.rolls_out and not s.needs_tracks]
+    firsts: dict[str, int] = {}
+    for number, identity in enumerate(setup.real.identity):
+        firsts.setdefault(identity.rpartition("/")[0], number)
+    entries = []
+    for number in list(firsts.values())[:SHOWN]:
+        entries += save_rollouts(setup.evaluator, models, setup.real.clips([number]), "real video", folder)
+    return {"rollouts": entries}
 
 
-S = TypeVar("S", bound=Scorer)
+REAL_VIDEO = Task(units, shown, "Real video")
 
 
-def without_tracks(worlds: Sequence[S]) -> list[S]:
-    """Those that need no true tracks, which real video does not have."""
-    return [world for world in worlds if world.name != "constant_velocity"]
+def _futures(setup: Setup, source: RealClips, numbers: range, subjects: list[Subject]) -> Iterator[Value]:
+    """Physics-IQ's four measures of each future of each clip, and how it keeps the law of the clip's event."""
+    evaluator, start = setup.evaluator, setup.evaluator.context_frames
+    for number in numbers:
+        clips = source.clips([number])
+        seen = evaluator.encode(clips)
+        futures = {subject.name: evaluator.future_frames(subject.model, seen) for subject in subjects}
+        futures["reconstruction"] = evaluator.decode_future(seen, seen.tokens[:, evaluator.context_length :])
+        futures["truth"] = clips.frames[:, start:]
+        yield from law_values(source, number, futures, start, evaluator.seed)
+        for name, future in futures.items():
+            predicted = torch.cat((clips.frames[:, :start], future), dim=1)
+            scores = physics_iq(predicted, clips.frames, start, ENLARGED)
+            case = Case(name, "pixels", "real video", "real", evaluator.seed)
+            for metric, score in zip(MOTION_METRICS, scores, strict=True):
+                yield from case.values(METRICS[metric], clips.identity, [float(score[0])])
 
 
-def _futures(bench: Bench, source: RealClips, number: int, rollers: Sequence[WorldModel]) -> list[Value]:
-    """Physics-IQ's four measures of each world's future of one clip, and how it keeps the law of the clip's event."""
-    clips = source.clips([number])
-    seen = bench.encode(clips)
-    context = clips.frames[:, : bench.context_frames]
-    futures = {world.name: bench.future_frames(world, seen) for world in rollers}
-    futures["reconstruction"] = bench.decode_future(seen, seen.tokens[:, bench.context_length :])
-    futures["truth"] = clips.frames[:, bench.context_frames :]
-    values = law_values(source, number, futures, bench.context_frames, bench.seed)
-    for world, future in futures.items():
-        predicted = torch.cat((context, future), dim=1)
-        scores = physics_iq(predicted, clips.frames, bench.context_frames, ENLARGED)
-        for name, score in scores._asdict().items():
-            value = float(score[0])
-            if math.isfinite(value):
-                metric, unit = f"physics_iq_{name}", UNITS[name]
-                values.append(
-                    Value(
-                        world,
-                        "pixels",
-                        "real video",
-                        "motion",
-                        "real",
-                        metric,
-                        unit,
-                        clips.identity[0],
-                        value,
-                        bench.seed,
-                    )
-                )
-    return values
-
-
-def _one_a_file(source: RealClips) -> list[int]:
-    """The first clip of each file."""
-    files: dict[str, int] = {}
-    for number, identity in enumerate(source.identity):
-        files.setdefault(identity.rpartition("/")[0], number)
-    return list(files.values())
+def _surprises(setup: Setup, source: RealClips, kind: Kind, subject: Subject | None) -> Iterator[Value]:
+    """Every metric of a subject's surprise, or of the truth's, at the quadruplets of a kind."""
+    evaluator = setup.evaluator
+    quads = real_quads(source, kind, evaluator.context_frames, evaluator.seed)
+    if not len(quads):
+        return
+    encoded = EncodedQuads.of(evaluator, quads)
+    name = "truth" if subject is None else subject.name
+    matrix = (
+        surprise_of_truth(evaluator, encoded)
+        if subject is None
+        else surprise_of(evaluator, subject.model, encoded)
+    )
+    case = Case(name, None, "surprise", "real", evaluator.seed)
+    yield from measure_surprise(case, matrix, quads, setup.metrics("surprise"))

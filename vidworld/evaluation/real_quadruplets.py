@@ -1,7 +1,7 @@
 """Quads of real video: a static camera's clip spliced with itself later, stopped, or without what moves."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import cv2
@@ -33,6 +33,9 @@ BACKGROUND_SHARE = 0.6
 """The background of a pixel is known when it looks the same in so many of the shot's frames."""
 BACKGROUND_FRAMES = 128
 """Of a shot, spread over it."""
+
+
+Differences = Int16[np.ndarray, "time height width"]
 
 
 class Background(NamedTuple):
@@ -139,14 +142,12 @@ def _lit(
     return np.asarray(background + offset, np.int16)
 
 
-def _furthest(
-    a: Pictures, b: Int16[np.ndarray, "time channel height width"] | Pictures
-) -> Int16[np.ndarray, "time height width"]:
+def _furthest(a: Pictures, b: Int16[np.ndarray, "time channel height width"] | Pictures) -> Differences:
     """By how much the colour that differs most differs."""
     return np.asarray(np.abs(a.astype(np.int16) - b).max(1), np.int16)
 
 
-def _traces(away: Int16[np.ndarray, "time height width"]) -> Bool[np.ndarray, "time height width"]:
+def _traces(away: Differences) -> Bool[np.ndarray, "time height width"]:
     """Where what is seen to differ is, with its faint edges and a pixel around."""
     traces = []
     for frame in away:
@@ -177,14 +178,12 @@ def _assemble(source: RealClips, kind: Kind, splice_frame: int, made: dict[int, 
     fps = rates.pop() if len(rates) == 1 else float("nan")
     identity = tuple(f"{kind}/{source.identity[i]}" for i in made)
     shape = (len(made), source.num_frames, 3, source.size_px, source.size_px)
-    pictures = ([one.a for one in made.values()], [one.b for one in made.values()])
-    a, b = (
-        Clips(torch.from_numpy(np.array(side, np.uint8).reshape(shape)), fps, identity) for side in pictures
-    )
+    sides = [np.array([getattr(one, side) for one in made.values()], np.uint8) for side in ("a", "b")]
+    a, b = (Clips(torch.from_numpy(side.reshape(shape)), fps, identity) for side in sides)
     return RealQuads(
         law=kind,
-        a=Clips(a.frames, fps, tuple(f"{name}/a" for name in identity)),
-        b=Clips(b.frames, fps, tuple(f"{name}/b" for name in identity)),
+        a=replace(a, identity=tuple(f"{name}/a" for name in identity)),
+        b=replace(b, identity=tuple(f"{name}/b" for name in identity)),
         a_then_b=splice(a, b, splice_frame, "a_then_b"),
         b_then_a=splice(b, a, splice_frame, "b_then_a"),
         splice_frame=splice_frame,

@@ -1,7 +1,9 @@
-"""Rollouts of worlds over simulated clips, read out and measured clip by clip."""
+"""Rollouts over simulated clips: each model's future, tracked and measured clip by clip."""
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,136 +11,169 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vidworld.analysis.records import Value
-from vidworld.core.clip import Clips, Tracks
+from vidworld.core.clip import Tracks
 from vidworld.core.clip_shape import WORLD_SIZE
-from vidworld.core.shapes import Frames
-from vidworld.evaluation.bench import Bench
-from vidworld.metrics import METRICS, Metric, PerClip
-from vidworld.models.world_model import Encoded, WorldModel
+from vidworld.evaluation.evaluator import Evaluator
+from vidworld.evaluation.media import save_rollouts
+from vidworld.evaluation.schema import splits_of
+from vidworld.evaluation.task import Case, Setup, Subject, Task, pieces
+from vidworld.evaluation.units import Unit
+from vidworld.metrics import Metric
+from vidworld.models.world_model import Encoded
+from vidworld.simulation import SCENARIOS
 from vidworld.simulation.tracker import locate_discs
 
-IN_THE_OPEN = 0.9
-"""Share of a disc that shows from which on its centroid is that of the disc."""
+VERSION = 1
+"""Of what is done between a model's future and a metric; raised when that gives other values."""
+INPUTS = ("tracks", "samples")
 
 
-def measure_rollouts(
-    bench: Bench, worlds: Sequence[WorldModel], clips: Clips, scenario: str, split: str, samples: int
+def units(setup: Setup) -> Iterator[Unit]:
+    """Every scenario and split, a batch of clips at a time: the references, then each subject that rolls out."""
+    encoded = lru_cache(maxsize=1)(partial(_encoded, setup))
+    for scenario, split in splits_of(setup.config):
+        metrics = metrics_of(setup, scenario)
+        for numbers in pieces(setup.config.clips, setup.config.clips_at_once):
+            batch = f"rollouts_{scenario}_{split}_{numbers[0]}_{numbers[-1]}"
+            depends_on = ["rollouts", VERSION, scenario, SCENARIOS.version(scenario), split, list(numbers)]
+            place = (setup.evaluator, scenario, split, metrics)
+            seen = partial(encoded, scenario, split, numbers)
+            yield setup.unit(batch, None, depends_on, metrics, partial(_references, seen, *place))
+            for subject in setup.subjects:
+                if subject.rolls_out:
+                    samples = subject.samples or setup.config.samples
+                    yield setup.unit(
+                        batch,
+                        subject,
+                        [*depends_on, samples],
+                        [metric for metric in metrics if metric.takes in INPUTS],
+                        partial(_of_subject, seen, *place, subject, samples),
+                    )
+
+
+def shown(setup: Setup, folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """Videos of a few rollouts of each scenario."""
+    models = [subject.model for subject in setup.subjects if subject.rolls_out]
+    few = range(min(setup.config.shown, setup.config.clips))
+    entries = []
+    for scenario in dict.fromkeys(name for name, _ in splits_of(setup.config)) if few else ():
+        clips = setup.clips(scenario, "id").clips(few)
+        entries += save_rollouts(setup.evaluator, models, clips, scenario, folder)
+    return {"rollouts": entries}
+
+
+ROLLOUTS = Task(units, shown, "Rollouts")
+
+
+def metrics_of(setup: Setup, scenario: str) -> list[Metric]:
+    """The metrics that apply to a scenario: they name it, or it names them."""
+    named = SCENARIOS[scenario].metrics
+    found = setup.metrics(*INPUTS, "frames", "places")
+    return [metric for metric in found if scenario in metric.scenarios or metric.name in named]
+
+
+def _encoded(setup: Setup, scenario: str, split: str, numbers: range) -> Encoded:
+    return setup.evaluator.encode(setup.clips(scenario, split).clips(numbers))
+
+
+def _references(
+    encoded: Callable[[], Encoded], evaluator: Evaluator, scenario: str, split: str, metrics: list[Metric]
 ) -> Iterator[Value]:
-    """Every metric that applies to the scenario: of each world, of the reconstruction and of the truth."""
-    seen = bench.encode(clips)
-    yield from measure_references(bench, seen, scenario, split)
-    yield from measure_worlds(bench, worlds, seen, scenario, split, samples)
-
-
-def measure_references(bench: Bench, seen: Encoded, scenario: str, split: str) -> Iterator[Value]:
-    """What no world can be better than: the truth by each read-out, and what the tokenizer keeps."""
-    clips, truth = seen.clips, seen.clips.tracks
-    assert truth is not None
-    decoded = bench.decode(seen.tokens)
-    future = seen.tokens[:, bench.context_length :]
-    cases: list[tuple[str, str, list[Tracks]]] = [
-        ("truth", "pixels", [bench.by_pixels(clips.frames[:, bench.context_frames :], truth)])
-    ]
+    """What no model can be better than: the truth by tracker and probe, and what the tokenizer keeps."""
+    seen = encoded()
+    clips, truth = seen.clips, _truth(seen)
+    place = (scenario, split, evaluator.seed)
+    by_pixels = evaluator.by_pixels(clips.frames[:, evaluator.context_frames :], truth)
+    yield from _measured(Case("truth", "pixels", *place), [by_pixels], seen, evaluator, metrics)
+    decoded = evaluator.decode(seen.tokens)
     if not torch.equal(decoded, clips.frames):  # a tokenizer without loss has nothing to measure
-        yield from _measure_reconstruction(decoded, clips, truth, scenario, split, bench)
-        reconstructed = bench.by_pixels(decoded[:, bench.context_frames :], truth)
-        cases.append(("reconstruction", "pixels", [reconstructed]))
-    if bench.probes:
-        cases.append(("truth", "probe", [bench.by_probe("", future, truth)]))
-    for name, readout, tracks in cases:
-        yield from _measure(name, readout, tracks, clips, truth, scenario, split, bench)
+        case = Case("reconstruction", "pixels", *place)
+        yield from _kept_by_tokenizer(case, decoded, seen, evaluator, metrics)
+        tracks = evaluator.by_pixels(decoded[:, evaluator.context_frames :], truth)
+        yield from _measured(case, [tracks], seen, evaluator, metrics)
+    if evaluator.probes:
+        tracks = evaluator.by_probe("", seen.tokens[:, evaluator.context_length :], truth)
+        yield from _measured(Case("truth", "probe", *place), [tracks], seen, evaluator, metrics)
 
 
-def measure_worlds(
-    bench: Bench, worlds: Sequence[WorldModel], seen: Encoded, scenario: str, split: str, samples: int
+def _of_subject(
+    encoded: Callable[[], Encoded],
+    evaluator: Evaluator,
+    scenario: str,
+    split: str,
+    metrics: list[Metric],
+    subject: Subject,
+    samples: int,
 ) -> Iterator[Value]:
-    """Every metric that applies to the scenario, of each world's rollouts."""
-    clips, truth = seen.clips, seen.clips.tracks
-    assert truth is not None
-    cases: list[tuple[str, str, list[Tracks]]] = []
-    for world in worlds:
-        rollout = bench.roll_out(world, seen, samples)
+    """Every metric of a subject's futures, by the tracker and, where there is one, by the probe."""
+    seen = encoded()
+    truth = _truth(seen)
+    rollout = evaluator.roll_out(subject.model, seen, samples)
 
-        def by_pixels(tokens: Tensor) -> Tracks:
-            return bench.by_pixels(bench.decode_future(seen, tokens), truth)
+    def by_pixels(tokens: Tensor) -> Tracks:
+        return evaluator.by_pixels(evaluator.decode_future(seen, tokens), truth)
 
-        def by_probe(embeddings: Tensor, name: str = world.name) -> Tracks:
-            return bench.by_probe(name, embeddings, truth)
+    def by_probe(embeddings: Tensor) -> Tracks:
+        return evaluator.by_probe(subject.name, embeddings, truth)
 
-        cases.append((world.name, "pixels", _of_samples(by_pixels, rollout.tokens)))
-        if bench.probes:
-            cases.append((world.name, "probe", _of_samples(by_probe, rollout.embeddings)))
-    for name, readout, tracks in cases:
-        yield from _measure(name, readout, tracks, clips, truth, scenario, split, bench)
+    place = (scenario, split, evaluator.seed)
+    tracks = _of_samples(by_pixels, rollout.tokens)
+    yield from _measured(Case(subject.name, "pixels", *place), tracks, seen, evaluator, metrics)
+    if evaluator.probes:
+        tracks = _of_samples(by_probe, rollout.embeddings)
+        yield from _measured(Case(subject.name, "probe", *place), tracks, seen, evaluator, metrics)
 
 
 def _of_samples(
     read: Callable[[Tensor], Tracks], samples: Float[Tensor, "clip sample *rest"]
 ) -> list[Tracks]:
-    """What is read out of each sample: once, where they are equal, as those of a world that predicts one future.
+    """The tracks of each sample: once, where samples are equal, as those of a model that predicts one future.
 
-    There are fewer than were asked for where a world has no more to give.
+    There are fewer than the configuration says where a model has no more to give.
     """
     first, *others = samples.unbind(dim=1)
     tracks = read(first)
     return [tracks, *(tracks if torch.equal(other, first) else read(other) for other in others)]
 
 
-def _measure_reconstruction(
-    decoded: Frames, clips: Clips, truth: Tracks, scenario: str, split: str, bench: Bench
+def _measured(
+    case: Case, samples: list[Tracks], seen: Encoded, evaluator: Evaluator, metrics: list[Metric]
+) -> Iterator[Value]:
+    """One value a clip and metric: the mean over the samples, for metrics of one prediction."""
+    clips, start = seen.clips, evaluator.context_frames
+    truth = _truth(seen)
+    distinct = samples[:1] if all(tracks is samples[0] for tracks in samples) else samples
+    for metric in metrics:
+        if metric.takes == "samples" and len(samples) > 1:
+            numbers = metric.function(samples, truth, clips.dt_s, start)
+        elif metric.takes == "tracks":
+            numbers = np.mean(
+                [metric.function(tracks, truth, clips.dt_s, start) for tracks in distinct], axis=0
+            )
+        else:
+            continue
+        yield from case.values(metric, clips.identity, numbers.tolist())
+
+
+def _kept_by_tokenizer(
+    case: Case, decoded: Tensor, seen: Encoded, evaluator: Evaluator, metrics: list[Metric]
 ) -> Iterator[Value]:
     """What clips have lost by being encoded and decoded, from the first frame on that is encoded."""
-    decoded, frames = (each[:, bench.tokenizer.unseen_frames :] for each in (decoded, clips.frames))
+    clips, truth = seen.clips, _truth(seen)
+    decoded, frames = (each[:, evaluator.tokenizer.unseen_frames :] for each in (decoded, clips.frames))
     places, true_places = (
         locate_discs(each, truth.color, truth.radius).double().numpy() for each in (decoded, frames)
     )
-    given = {
+    given: dict[str, tuple[Any, ...]] = {
         "frames": (decoded.numpy(), frames.numpy()),
         "places": (places, true_places, WORLD_SIZE / clips.frames.shape[-1]),
     }
-    for metric in METRICS.values():
-        if metric.takes in given and scenario in metric.scenarios:
-            values = metric.function(*given[metric.takes])
-            yield from _values("reconstruction", "pixels", metric, values, clips, scenario, split, bench)
+    for metric in metrics:
+        if metric.takes in given:
+            numbers = metric.function(*given[metric.takes])
+            yield from case.values(metric, clips.identity, numbers.tolist())
 
 
-def _measure(
-    world: str,
-    readout: str,
-    samples: list[Tracks],
-    clips: Clips,
-    truth: Tracks,
-    scenario: str,
-    split: str,
-    bench: Bench,
-) -> Iterator[Value]:
-    """One value a clip and metric: the mean over the samples, for metrics of one prediction."""
-    distinct = samples[:1] if all(tracks is samples[0] for tracks in samples) else samples
-    for metric in METRICS.values():
-        if scenario not in metric.scenarios or metric.takes not in ("tracks", "samples"):
-            continue
-        if metric.takes == "samples" and len(samples) < 2:
-            continue
-        if metric.takes == "samples":
-            values = metric.function(samples, truth, clips.dt_s, bench.context_frames)
-        else:
-            each = [metric.function(tracks, truth, clips.dt_s, bench.context_frames) for tracks in distinct]
-            values = np.mean(each, axis=0)
-        yield from _values(world, readout, metric, values, clips, scenario, split, bench)
-
-
-def _values(
-    world: str,
-    readout: str,
-    metric: Metric,
-    values: PerClip,
-    clips: Clips,
-    scenario: str,
-    split: str,
-    bench: Bench,
-) -> Iterator[Value]:
-    """The metric's value of each clip to which it applies."""
-    place = (world, readout, scenario, metric.law, split, metric.name, metric.unit)
-    for identity, value in zip(clips.identity, values.tolist(), strict=True):
-        if math.isfinite(value):
-            yield Value(*place, identity, value, bench.seed)
+def _truth(seen: Encoded) -> Tracks:
+    assert seen.clips.tracks is not None
+    return seen.clips.tracks

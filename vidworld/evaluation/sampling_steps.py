@@ -7,7 +7,7 @@ import numpy as np
 
 from vidworld.analysis.statistics import Interval, interval
 from vidworld.core.clip import Clips
-from vidworld.evaluation.bench import Bench
+from vidworld.evaluation.evaluator import Evaluator
 from vidworld.metrics.velocity import velocity_error
 from vidworld.models.generative import GenerativeModel
 from vidworld.models.world_model import WorldModel
@@ -16,13 +16,19 @@ STEPS = (1, 2, 4, 10)
 
 
 def error_by_steps(
-    bench: Bench, worlds: Sequence[GenerativeModel], clips: Clips, scenario: str, steps: Sequence[int] = STEPS
+    evaluator: Evaluator,
+    worlds: Sequence[GenerativeModel],
+    clips: Clips,
+    scenario: str,
+    steps: Sequence[int] = STEPS,
 ) -> dict[str, Any]:
     """A curve of the report: mean velocity error by pixels with its 95% interval, a line a world."""
     series = []
     for world in worlds:
-        samplers = [GenerativeModel(world.network, world.name, count, world.shift) for count in steps]
-        found = [mean_error(bench, sampler, clips) for sampler in samplers]
+        samplers = [
+            GenerativeModel(world.network, world.name, count, world.shift, world.levels) for count in steps
+        ]
+        found = [mean_error(evaluator, sampler, clips) for sampler in samplers]
         line = {"label": world.name, "x": list(steps), "y": [each.value for each in found]}
         series.append(line | {"low": [each.low for each in found], "high": [each.high for each in found]})
     return {
@@ -33,10 +39,10 @@ def error_by_steps(
     }
 
 
-def mean_error(bench: Bench, world: WorldModel, clips: Clips) -> Interval:
+def mean_error(evaluator: Evaluator, world: WorldModel, clips: Clips) -> Interval:
     """The world's velocity error by pixels over these clips, one future each."""
     truth = clips.tracks
     assert truth is not None
-    frames = bench.decode(bench.roll_out(world, bench.encode(clips)).tokens[:, 0])
-    errors = velocity_error(bench.by_pixels(frames, truth), truth, clips.dt_s, bench.context_frames)
+    frames = evaluator.decode(evaluator.roll_out(world, evaluator.encode(clips)).tokens[:, 0])
+    errors = velocity_error(evaluator.by_pixels(frames, truth), truth, clips.dt_s, evaluator.context_frames)
     return interval(np.asarray(errors)[None], bounds=(0, np.inf))

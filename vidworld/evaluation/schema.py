@@ -1,19 +1,53 @@
 """Every key that the configuration of an evaluation may hold, with its unit and its default."""
 
+import difflib
+import re
+from collections.abc import Iterable
+from itertools import combinations
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from vidworld.core.clip_shape import ClipShape
-from vidworld.core.config import Positive, PositiveFloat, Precision, schema
+from vidworld.core.config import NotNegative, Positive, PositiveFloat, Precision, schema
+from vidworld.core.registry import Registry
+from vidworld.evaluation import TASKS
+from vidworld.metrics import METRICS
+from vidworld.models.spec import Spec
+from vidworld.simulation import LAWS, SCENARIOS
+
+
+def _names(registry: Registry[Any]) -> Any:
+    """The type of a key that names things of a registry: a list of known names, or `all`."""
+
+    def known(names: Any) -> Any:
+        if names != "all":
+            registry.check(names)
+        return names
+
+    return Annotated[tuple[str, ...] | Literal["all"], AfterValidator(known)]
+
+
+Scenarios, Laws, Metrics, Tasks = map(_names, (SCENARIOS, LAWS, METRICS, TASKS))
+RESERVED = (
+    "truth",
+    "reconstruction",
+    "copy_last",
+    "constant_velocity",
+    "frame_difference",
+    "blind",
+    "references",
+)
+"""Names that results have for what stands beside every model."""
+Level = Annotated[float, Field(gt=0, le=1)]
 
 
 @schema
 class Tried:
-    """A configuration that was tried on the way, so that the effort spent on each side can be seen."""
+    """A configuration that was tried on the way, so that the effort spent on each model can be seen."""
 
-    world: str
+    model: str
     what: str
     outcome: str
 
@@ -24,79 +58,100 @@ class PhysicsConfig:
 
     out: Path
     """The folder for results.json and what the report shows."""
-    tokenizer: Path
-    diffusion: Path
-    jepa: Path
-    readout: Path
-    """The run folders of what is evaluated."""
-    jepa_readout: Path | None = None
-    """The read-out of a JEPA whose embeddings are not tokens."""
+    models: dict[str, str]
+    """What is measured, NAME: SPEC. A SPEC is a run folder, or KIND:PATH for other people's models: vjepa2:FOLDER,
+    diffusers:FOLDER, videos:FOLDER, python:module.ClassName."""
+    compare: tuple[tuple[str, str], ...] | Literal["all"] = "all"
+    """Pairs of models that are tested against each other."""
+    tokenizer: Path | None = None
+    """The run folder of the tokenizer. Without one, other people's models are measured on the frames as they are."""
+    chunk_frames: Positive = 4
+    """Frames that surprise is averaged over where there is no tokenizer."""
+    probe: Path | None = None
+    """The run folder of the probe of tokens; without one positions are tracked in decoded pixels only."""
+    probes: dict[str, Path] = Field(default_factory=dict)
+    """Run folders of probes of models whose embeddings are not tokens, by the model's name."""
     real: Path | None = None
     """A folder that `vidworld data ingest` made, for its held-out split."""
     seed: int = 0
     shape: ClipShape = ClipShape()
     context_frames: Positive = 8
-    scenarios: tuple[str, ...] = ("uniform", "parabola", "collision", "bounce", "billiards", "occlusion")
-    laws: tuple[str, ...] = ("permanence", "collision", "momentum", "constancy", "continuity", "solidity")
-    clips: Positive = 64
+    tasks: Tasks = "all"
+    scenarios: Scenarios = "all"
+    """`all`: those that training draws by default."""
+    laws: Laws = "all"
+    splits: tuple[Literal["id", "ood", "recombined"], ...] = ("id", "ood", "recombined")
+    """In distribution, out of it, and known values in new combinations."""
+    metrics: Metrics = "all"
+    main_laws: Laws = ("permanence", "collision", "momentum")
+    """Laws of which more quadruplets are measured, and on which the noise level of surprise is chosen."""
+    clips: NotNegative = 64
     """Clips of each scenario and split."""
-    quads: Positive = 200
-    """Quads of permanence, collision and momentum in distribution."""
-    further_quads: Positive = 100
-    """Quads of every other law in distribution."""
-    ood_quads: Annotated[int, Field(ge=0)] = 50
-    """Quads of each law out of distribution."""
+    quads: NotNegative = 200
+    """Quadruplets of each main law in distribution."""
+    further_quads: NotNegative = 100
+    """Quadruplets of every other law in distribution."""
+    ood_quads: NotNegative = 50
+    """Quadruplets of each law out of distribution."""
     val_quads: Positive = 40
-    """Quads of each law of the validation split, on which the noise levels are chosen."""
+    """Quadruplets of each main law of the validation split, on which the noise levels are chosen."""
     samples: Positive = 2
-    """Futures that the diffusion world draws of each clip."""
+    """Futures that are drawn of each clip, of models that draw any."""
     sampling_steps: Positive = 4
     shift: PositiveFloat = 8.0
     """How the sampling steps lean to the noisy end."""
-    levels: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0)
-    """Noise levels of the diffusion world's surprise to choose from."""
+    levels: tuple[Level, ...] = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0)
+    """Noise levels of a diffusion model's surprise to choose from."""
+    clips_at_once: Positive = 25
+    quads_at_once: Positive = 10
+    """What goes through a model together, and what a stopped run does again at most. More, and what lies between two
+    layers leaves a processor's cache."""
     mixed_precision: Precision = "auto"
     tried: tuple[Tried, ...] = ()
-    """For the report: what was tried for each world."""
-    worlds: tuple[str, ...] = ()
-    """Other people's models to measure beside, each [NAME=]KIND:PATH: vjepa2:FOLDER, diffusers:FOLDER, videos:FOLDER,
-    python:module.ClassName."""
-    shown: Positive = 2
-    """Rollouts of each scenario and quads of each law that the report shows."""
-
-
-@schema
-class ScoreConfig:
-    """eval/score_worlds.py, and vidworld data contexts"""
-
-    out: Path
-    """The folder for results.json, and for what was measured so far."""
-    worlds: tuple[str, ...] = ()
-    """Each [NAME=]KIND:PATH, as in the evaluation of physics; --world adds to them."""
-    seed: int = 0
-    shape: ClipShape = ClipShape()
-    context_frames: Positive = 8
-    chunk_frames: Positive = 4
-    """Frames that surprise is averaged over; context and clip are whole chunks."""
-    scenarios: tuple[str, ...] = ("uniform", "parabola", "collision", "bounce", "billiards", "occlusion")
-    laws: tuple[str, ...] = ("permanence", "collision", "momentum", "constancy", "continuity", "solidity")
-    splits: tuple[Literal["id", "ood"], ...] = ("id", "ood")
-    clips: Annotated[int, Field(ge=0)] = 64
-    """Clips of each scenario and split."""
-    quads: Annotated[int, Field(ge=0)] = 100
-    """Quads of each law and split."""
-    samples: Positive = 2
-    """Futures of each clip, of worlds that draw any."""
-    sampling_steps: Positive = 20
-    """Of diffusion models."""
-    at_once: Positive = 4
-    """Clips or quads that go through a world together, and that a stopped run does again at most."""
+    """For the report: what was tried for each model."""
+    shown: NotNegative = 2
+    """Rollouts of each scenario and quadruplets of each law that the report shows."""
 
     def __post_init__(self) -> None:
-        for name, frames in (("context_frames", self.context_frames), ("num_frames", self.shape.num_frames)):
-            if frames % self.chunk_frames:
-                raise ValueError(f"{name} {frames} is no multiple of chunk_frames {self.chunk_frames}")
         if self.context_frames >= self.shape.num_frames:
             raise ValueError(
                 f"context_frames {self.context_frames} leaves none of {self.shape.num_frames} to predict"
             )
+        for name, text in self.models.items():
+            if name in RESERVED or name.startswith("untrained_") or not re.fullmatch(r"[\w.-]+", name):
+                raise ValueError(
+                    f"a model cannot be named {name!r}: {', '.join(RESERVED)} and untrained_... are taken, "
+                    "and names are letters, digits, '_', '-' and '.'"
+                )
+            Spec.of(name, text)
+        for name in {name for pair in self.pairs for name in pair} | self.probes.keys():
+            if name not in self.models:
+                raise ValueError(f"there is no model {name!r}; {nearest(name, self.models)}")
+
+    @property
+    def specs(self) -> list[Spec]:
+        """The models, in the order of the file."""
+        return [Spec.of(name, text) for name, text in self.models.items()]
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """The pairs of models that are tested against each other."""
+        return list(combinations(self.models, 2)) if self.compare == "all" else list(self.compare)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """What a message says of a name that is not known."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+
+
+def splits_of(config: PhysicsConfig) -> list[tuple[str, str]]:
+    """Each scenario that is measured with each of its splits: `recombined` where training leaves a corner out."""
+    chosen = config.scenarios
+    names = [name for name in SCENARIOS if SCENARIOS[name].weight > 0] if chosen == "all" else chosen
+    return [
+        (name, split)
+        for name in names
+        for split in config.splits
+        if split != "recombined" or SCENARIOS[name].ranges.corner
+    ]

@@ -1,138 +1,264 @@
-"""Surprise of worlds over quads: every future after its own past and after the other's."""
+"""Surprise over quadruplets: every future after its own past and after the other's."""
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from accelerate import Accelerator
 from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor
 
 from vidworld.analysis.records import Value
 from vidworld.core.clip import Clips, Tracks
-from vidworld.evaluation.bench import Bench
-from vidworld.evaluation.schema import PhysicsConfig, ScoreConfig
-from vidworld.metrics import METRICS
+from vidworld.evaluation.evaluator import Evaluator
+from vidworld.evaluation.media import save_quads
+from vidworld.evaluation.task import Case, Setup, Subject, Task, pieces
+from vidworld.evaluation.units import Unit, measure
+from vidworld.metrics import METRICS, Metric
+from vidworld.metrics.surprise import Surprise
 from vidworld.models.baselines import truth_surprise
-from vidworld.models.generative import GenerativeModel
 from vidworld.models.world_model import Encoded, Scorer
+from vidworld.simulation import LAWS
 from vidworld.simulation.quadruplets import Quads, quads
+from vidworld.simulation.simulated import joined
 
-Matrix = Float[ndarray, "quad 2 2 chunk"]
-"""Surprise of future f after past p at [quad, p, f], chunk by chunk of the horizon."""
+VERSION = 1
+"""Of what is done between a model's surprise and a metric; raised when that gives other values."""
 
 
 @dataclass(frozen=True)
 class EncodedQuads:
-    """A quad's four clips with their tokens, in the order of a matrix: (A, A then B, B then A, B)."""
+    """The four clips of quadruplets with their tokens, in the order of a matrix: (A, A then B, B then A, B)."""
 
     quads: Quads
     clips: tuple[Encoded, Encoded, Encoded, Encoded]
 
     @staticmethod
-    def of(bench: Bench, quads: Quads) -> "EncodedQuads":
+    def of(evaluator: Evaluator, quads: Quads) -> "EncodedQuads":
         """The possible clips are encoded and the others joined from their chunks: a splice lies between chunks.
 
         With a tokenizer that remembers, tokens after the splice would tell of the past that they were encoded after:
-        then the spliced frames are encoded, as a world would meet them.
+        then the spliced frames are encoded, as a model would meet them.
         """
-        a, b = bench.encode(quads.a), bench.encode(quads.b)
-        cut = bench.context_length
+        a, b = evaluator.encode(quads.a), evaluator.encode(quads.b)
+        cut = evaluator.context_length
 
-        def joined(first: Encoded, second: Encoded, clips: Clips) -> Encoded:
-            # The world of the first clip is the one that was seen: its tracks are what a baseline extrapolates.
-            spliced = replace(clips, tracks=first.clips.tracks)
-            if bench.tokenizer.remembers:
-                return bench.encode(spliced)
-            return Encoded(spliced, torch.cat((first.tokens[:, :cut], second.tokens[:, cut:]), dim=1))
+        def spliced(first: Encoded, second: Encoded, clips: Clips) -> Encoded:
+            if evaluator.tokenizer.remembers:
+                return evaluator.encode(clips)
+            return Encoded(clips, torch.cat((first.tokens[:, :cut], second.tokens[:, cut:]), dim=1))
 
-        return EncodedQuads(quads, (a, joined(a, b, quads.a_then_b), joined(b, a, quads.b_then_a), b))
+        return EncodedQuads(quads, (a, spliced(a, b, quads.a_then_b), spliced(b, a, quads.b_then_a), b))
 
     def stacked(self) -> Encoded:
-        """The four clips of all quads as one batch: all A, all A then B, all B then A, all B."""
-        tracks = [each.clips.tracks for each in self.clips if each.clips.tracks is not None]
-        whole = None
-        if len(tracks) == len(self.clips):
-            whole = Tracks(
-                **{name: torch.cat([vars(each)[name] for each in tracks]) for name in vars(tracks[0])}
-            )
+        """The four clips of all quadruplets as one batch: all A, all A then B, all B then A, all B."""
+        a, b, splice = self.quads.a.tracks, self.quads.b.tracks, self.quads.splice_frame
+        tracks = None
+        if a is not None and b is not None:
+            end = self.quads.a.frames.shape[1]
+            shown = [_shown(a, end, b), _shown(a, splice, b), _shown(b, splice, a), _shown(b, end, a)]
+            tracks = joined(shown)
         clips = Clips(
             torch.cat([each.clips.frames for each in self.clips]),
             self.clips[0].clips.fps,
             sum((each.clips.identity for each in self.clips), ()),
-            whole,
+            tracks,
         )
         return Encoded(clips, torch.cat([each.tokens for each in self.clips]))
 
-    def seeds(self, bench: Bench) -> list[int]:
-        """One a clip of the stack: the clips of a quad share it."""
-        return bench.seeds(self.quads.identity) * 4
+    def seeds(self, evaluator: Evaluator) -> list[int]:
+        """One a clip of the stack: the clips of a quadruplet share it."""
+        return evaluator.seeds(self.quads.identity) * 4
 
 
-def encoded_quads(
-    bench: Bench, config: PhysicsConfig | ScoreConfig, law: str, split: str, numbers: Sequence[int]
-) -> EncodedQuads:
-    """The quads of these numbers that an evaluation asks for."""
-    return EncodedQuads.of(
-        bench, quads(law, split, config.seed, numbers, config.context_frames, config.shape)
+def _shown(first: Tracks, until: int, then: Tracks) -> Tracks:
+    """The objects of one clip before a frame and those of another from it on, as the pictures show them.
+
+    They may differ in colour and radius, which an object has for a whole clip: so each is an object of its own, that
+    is absent for the rest.
+    """
+
+    def present(tracks: Tracks, frames: slice) -> Tracks:
+        position, velocity = (torch.full_like(x, torch.nan) for x in (tracks.position, tracks.velocity))
+        there, visible = torch.zeros_like(tracks.present), torch.zeros_like(tracks.visible)
+        position[:, frames], velocity[:, frames] = tracks.position[:, frames], tracks.velocity[:, frames]
+        there[:, frames], visible[:, frames] = tracks.present[:, frames], tracks.visible[:, frames]
+        return replace(tracks, position=position, velocity=velocity, present=there, visible=visible)
+
+    parts = vars(present(first, slice(until))), vars(present(then, slice(until, None)))
+    per_frame = ("position", "velocity", "present", "visible")
+    return Tracks(
+        **{
+            name: torch.cat([part[name] for part in parts], 2 if name in per_frame else 1)
+            for name in parts[0]
+        }
     )
 
 
 def as_matrix(surprise: Float[Tensor, "clip *rest"]) -> Float[ndarray, "quad 2 2 *rest"]:
-    """Surprise of a stack of quads, by quad, past and future."""
+    """Surprise of a stack of quadruplets, by quadruplet, past and future."""
     by_quad = surprise.unflatten(0, (4, -1)).transpose(0, 1).unflatten(1, (2, 2))
     matrix: ndarray = by_quad.double().cpu().numpy()
     return matrix
 
 
-def surprise_of(bench: Bench, world: Scorer, encoded: EncodedQuads) -> Matrix:
-    """The world's surprise at every future after every past."""
-    with bench.accelerator.autocast():
-        return as_matrix(world.surprise(encoded.stacked(), bench.context_length, encoded.seeds(bench)))
+def surprise_of(evaluator: Evaluator, model: Scorer, encoded: EncodedQuads) -> Surprise:
+    """The model's surprise at every future after every past."""
+    with evaluator.accelerator.autocast():
+        surprise = model.surprise(encoded.stacked(), evaluator.context_length, encoded.seeds(evaluator))
+        return as_matrix(surprise)
 
 
-def surprise_of_truth(bench: Bench, encoded: EncodedQuads) -> Matrix:
-    """The ceiling: the distance of each future from what the world of its past really did."""
-    a, a_b, b_a, b = (each.tokens[:, bench.context_length :] for each in encoded.clips)
+def surprise_of_truth(evaluator: Evaluator, encoded: EncodedQuads) -> Surprise:
+    """The ceiling: the distance of each future from what the scene of its past really did."""
+    a, a_b, b_a, b = (each.tokens[:, evaluator.context_length :] for each in encoded.clips)
     return as_matrix(truth_surprise(torch.cat((a, a_b, b_a, b)), torch.cat((a, a, b, b))))
 
 
-def level_task(level: float) -> str:
+# --- the task ----------------------------------------------------------------------------------------------
+
+
+def units(setup: Setup) -> Iterator[Unit]:
+    """Every law and split, a batch of quadruplets at a time: the truth, then each subject that is surprised."""
+    encoded = lru_cache(maxsize=1)(partial(_encoded, setup))
+    metrics = setup.metrics("surprise")
+    for law in setup.laws:
+        for split in (split for split in ("id", "ood") if split in setup.config.splits):
+            for numbers in pieces(count_of(setup, law, split), setup.config.quads_at_once):
+                batch, depends_on = _batch("surprise", law, split, numbers)
+                seen = partial(encoded, law, split, numbers)
+                place = (setup.evaluator, split, metrics)
+                yield setup.unit(batch, None, depends_on, metrics, partial(_measured, seen, *place, None))
+                for subject in setup.subjects:
+                    if subject.is_surprised and not (split != "id" and subject.in_distribution_only):
+                        measured = partial(_measured, seen, *place, subject)
+                        yield setup.unit(batch, subject, depends_on, metrics, measured)
+
+
+def shown(setup: Setup, folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """Film strips of a few quadruplets of each law, with the surprise of the models and of a frozen frame."""
+    curves = [s for s in setup.subjects if s.name in setup.config.models or s.name == "copy_last"]
+    entries = []
+    for law in setup.laws:
+        few = range(min(setup.config.shown, count_of(setup, law, "id")))
+        if few:
+            encoded = _encoded(setup, law, "id", few)
+            found = {s.name: surprise_of(setup.evaluator, s.model, encoded) for s in curves if s.is_surprised}
+            entries += save_quads(setup.evaluator, encoded.quads, found, folder)
+    return {"quadruplets": entries}
+
+
+SURPRISE = Task(units, shown, "Surprise")
+
+
+def count_of(setup: Setup, law: str, split: str) -> int:
+    """How many quadruplets of a law are measured."""
+    if split == "ood":
+        return setup.config.ood_quads
+    return setup.config.quads if law in setup.config.main_laws else setup.config.further_quads
+
+
+def measure_surprise(
+    case: Case, matrix: Surprise, quads: Quads, metrics: Sequence[Metric]
+) -> Iterator[Value]:
+    """Every metric of surprise, quadruplet by quadruplet."""
+    for metric in metrics:
+        yield from case.values(metric, quads.identity, metric.function(matrix).tolist(), quads.law)
+
+
+def _encoded(setup: Setup, law: str, split: str, numbers: Sequence[int]) -> EncodedQuads:
+    config = setup.config
+    made = quads(law, split, config.seed, numbers, config.context_frames, config.shape)
+    return EncodedQuads.of(setup.evaluator, made)
+
+
+def _batch(task: str, law: str, split: str, numbers: range) -> tuple[str, list[object]]:
+    """The name of a batch, and what its values depend on."""
+    name = f"{task}_{law}_{split}_{numbers[0]}_{numbers[-1]}"
+    return name, [task, VERSION, law, LAWS.version(law), split, list(numbers)]
+
+
+def _measured(
+    encoded: Callable[[], EncodedQuads],
+    evaluator: Evaluator,
+    split: str,
+    metrics: Sequence[Metric],
+    subject: Subject | None,
+) -> Iterator[Value]:
+    """Every metric of a subject's surprise, or of the truth's."""
+    seen = encoded()
+    name = "truth" if subject is None else subject.name
+    matrix = (
+        surprise_of_truth(evaluator, seen) if subject is None else surprise_of(evaluator, subject.model, seen)
+    )
+    yield from measure_surprise(
+        Case(name, None, "surprise", split, evaluator.seed), matrix, seen.quads, metrics
+    )
+
+
+# --- noise levels, chosen on a validation split ------------------------------------------------------------
+
+
+def choose_levels(setup: Setup, accelerator: Accelerator) -> dict[str, dict[str, list[float]]]:
+    """Set every model that is surprised at several noise levels to its best one; accuracy by model, law and level.
+
+    The levels are part of the metric, and choosing them on the test quadruplets would flatter.
+    """
+    tunable = [subject for subject in setup.subjects if len(getattr(subject.model, "levels", ())) > 1]
+    own = [subject for subject in tunable if not subject.in_distribution_only]
+    found: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+    for value in measure(list(_level_units(setup, own)), accelerator, "noise levels"):
+        found[value.model, value.law, value.task].append(value.value)
+    tables = {}
+    for subject in own:
+        tasks = [_level_task(level) for level in setup.config.levels]
+        rows = {
+            law: [float(np.mean(found[subject.name, law, task])) for task in tasks] for law in setup.main_laws
+        }
+        tables[subject.name] = rows
+        best = setup.config.levels[int(np.array(list(rows.values())).mean(axis=0).argmax())]
+        for each in tunable:
+            if each.name in (subject.name, f"untrained_{subject.name}"):
+                each.model.levels = (best,)
+                each.made_from = f"{each.made_from} at level {best:g}"
+    return tables
+
+
+def _level_task(level: float) -> str:
     """What the values at one noise level are called."""
     return f"noise level {level:g}"
 
 
-def measure_levels(bench: Bench, world: GenerativeModel, encoded: EncodedQuads) -> Iterator[Value]:
-    """Accuracy of the diffusion world's surprise at each of its noise levels alone, quad by quad.
+def _level_units(setup: Setup, subjects: Sequence[Subject]) -> Iterator[Unit]:
+    """Accuracy of surprise at each noise level alone, on the validation quadruplets."""
+    encoded = lru_cache(maxsize=1)(partial(_encoded, setup))
+    metric = METRICS["surprise_accuracy"]
+    for law in setup.main_laws:
+        for numbers in pieces(setup.config.val_quads, setup.config.quads_at_once):
+            for subject in subjects:
+                batch, depends_on = _batch("levels", law, "val", numbers)
+                seen = partial(encoded, law, "val", numbers)
+                measured = partial(_by_level, seen, setup, metric, subject)
+                depends_on.append(list(setup.config.levels))
+                yield setup.unit(batch, subject, depends_on, [metric], measured)
 
-    For a validation split: the levels are part of the metric, and choosing them on the test quads would flatter.
-    """
-    accuracy = METRICS["surprise_accuracy"]
-    with bench.accelerator.autocast():
-        by_level = world.surprise_by_level(encoded.stacked(), bench.context_length, encoded.seeds(bench))
+
+def _by_level(
+    encoded: Callable[[], EncodedQuads], setup: Setup, metric: Metric, subject: Subject
+) -> Iterator[Value]:
+    """Accuracy at each of a model's noise levels, quadruplet by quadruplet."""
+    seen, evaluator = encoded(), setup.evaluator
+    stack, seeds = seen.stacked(), seen.seeds(evaluator)
+    with evaluator.accelerator.autocast():
+        by_level = subject.model.surprise_by_level(stack, evaluator.context_length, seeds)
     matrix = as_matrix(by_level)  # (quad, 2, 2, chunk, level)
-    for number, level in enumerate(world.levels):
-        place = (world.name, None, level_task(level), encoded.quads.law, "val", accuracy.name, accuracy.unit)
-        values = accuracy.function(matrix[..., number]).tolist()
-        for identity, value in zip(encoded.quads.identity, values, strict=True):
-            yield Value(*place, identity, value, bench.seed)
-
-
-def measure_surprise(matrix: Matrix, world: str, quads: Quads, split: str, bench: Bench) -> Iterator[Value]:
-    """Every metric of surprise, quad by quad."""
-    for metric in METRICS.values():
-        if metric.takes != "surprise":
-            continue
-        for identity, value in zip(quads.identity, metric.function(matrix).tolist(), strict=True):
-            yield Value(
-                world,
-                None,
-                "surprise",
-                quads.law,
-                split,
-                metric.name,
-                metric.unit,
-                identity,
-                value,
-                bench.seed,
-            )
+    for number, level in enumerate(subject.model.levels):
+        case = Case(subject.name, None, _level_task(level), "val", evaluator.seed)
+        numbers = metric.function(matrix[..., number]).tolist()
+        yield from case.values(metric, seen.quads.identity, numbers, seen.quads.law)

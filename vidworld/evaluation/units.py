@@ -1,14 +1,14 @@
-"""The parts of an evaluation: each is measured whole by one process, and kept on disk.
+"""Work units of an evaluation: each is measured whole by one process, and kept on disk with what it was made from.
 
 So an evaluation that was stopped goes on where it was, and gives the same numbers on any number of processes: what is
-computed together is the same everywhere.
+computed together is the same everywhere. A unit that was made from something else is measured again; one of which a
+metric has another version is measured again for that metric alone.
 """
 
-import hashlib
-import json
-import shutil
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,54 +16,79 @@ from accelerate import Accelerator
 from tqdm import tqdm
 
 from vidworld.analysis.records import Value
-from vidworld.analysis.results import read_per_clip, write_per_clip
-from vidworld.core.records import prepare_folder, states_of
+from vidworld.core.errors import UserError
+from vidworld.core.records import read_json, write_json
 
-PACKAGE = Path(__file__).parents[1]
+Measure = Callable[[], Iterable[Value]]
 
 
 @dataclass(frozen=True)
-class Part:
-    """A few clips or quads of one task, to be measured together."""
+class Unit:
+    """A few clips or quadruplets of one task, measured together for one subject."""
 
-    path: Path
-    """Where its values are kept."""
-    measured: Callable[[], Iterable[Value]]
+    folder: Path
+    batch: str
+    """Which clips: units of one batch are measured by one process, after one another."""
+    subject: str
+    made_from: str
+    """The fingerprint of all that its values depend on but the metrics."""
+    metrics: Mapping[str, int]
+    """The version of each metric that may apply."""
+    measure: Measure
+    """Gives the values; those of metrics that are not stale are passed over."""
+
+    @property
+    def path(self) -> Path:
+        """The file that its values are kept in."""
+        return self.folder / f"{self.batch}.{self.subject}.json"
+
+    @cached_property
+    def kept(self) -> dict[str, Any]:
+        """What the file holds, where that was made from the same."""
+        try:
+            kept = read_json(self.path)
+            if kept["made_from"] == self.made_from:
+                return dict(kept)
+        except (UserError, KeyError, TypeError):  # not there, or no file of ours
+            pass
+        return {"metrics": {}, "values": []}
+
+    @property
+    def stale(self) -> set[str]:
+        """The metrics whose values are not there, or are of something else."""
+        return {name for name, version in self.metrics.items() if self.kept["metrics"].get(name) != version}
+
+    def update(self) -> None:
+        """Measure what is stale and keep the rest; a kill leaves the file as it was or as it is to be."""
+        stale = self.stale
+        if not stale:
+            return
+        values = [value for value in self.values() if value.metric in self.metrics.keys() - stale]
+        values += [value for value in self.measure() if value.metric in stale]
+        rows = [list(astuple(value)) for value in values]
+        write_json(self.path, {"made_from": self.made_from, "metrics": dict(self.metrics), "values": rows})
+        del self.__dict__["kept"]
+
+    def values(self) -> list[Value]:
+        """What was measured."""
+        return [
+            Value(*(math.nan if cell is None and i == NUMBER else cell for i, cell in enumerate(row)))
+            for row in self.kept["values"]
+            if row[METRIC] in self.metrics
+        ]
 
 
-def parts_folder(out: Path, sources: Any) -> Path:
-    """The folder under OUT/parts for what is measured from these sources (JSON) by this very code.
-
-    Of other sources, or after a change of the code, it has another name.
-    """
-    code = [state for state in states_of(PACKAGE) if state[0].endswith(".py")]
-    text = json.dumps([code, sources], sort_keys=True)
-    return prepare_folder(out / "parts" / hashlib.sha256(text.encode()).hexdigest()[:12])
+METRIC, NUMBER = (list(Value.__dataclass_fields__).index(name) for name in ("metric", "value"))
 
 
-def measure(parts: Sequence[Part], accelerator: Accelerator, name: str) -> None:
-    """Measures the parts that are not there yet, shared by the processes; returns when all are.
-
-    A kill leaves each of them whole or not at all.
-    """
-    mine = parts[accelerator.process_index :: accelerator.num_processes]
-    for part in tqdm(mine, name, unit="part", disable=None if accelerator.is_main_process else True):
-        if not part.path.exists():
-            write_per_clip(part.path, part.measured())
+def measure(units: Sequence[Unit], accelerator: Accelerator, name: str) -> list[Value]:
+    """The values of the units, of which the processes measure what is stale, each its share; all wait for all."""
+    batches = list(dict.fromkeys(unit.batch for unit in units))
+    mine = set(batches[accelerator.process_index :: accelerator.num_processes])
+    pending = [unit for unit in units if unit.batch in mine and unit.stale]
+    for unit in tqdm(pending, name, unit="unit", disable=None if accelerator.is_main_process else True):
+        unit.update()
     accelerator.wait_for_everyone()
-
-
-def values_of(parts: Iterable[Part]) -> list[Value]:
-    """The values of these parts, all of which were measured."""
-    return [value for part in parts for value in read_per_clip(part.path)]
-
-
-def few(count: int, most: int) -> list[range]:
-    """The numbers up to `count` in pieces of at most so many, which are equal to one number or so."""
-    size = -(-count // max(1, -(-count // most))) or 1
-    return [range(start, min(start + size, count)) for start in range(0, count, size)]
-
-
-def forget(out: Path) -> None:
-    """Removes all parts, where what was made of them says the same."""
-    shutil.rmtree(out / "parts", ignore_errors=True)
+    for unit in units:
+        unit.__dict__.pop("kept", None)
+    return [value for unit in units for value in unit.values()]

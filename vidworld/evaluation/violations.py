@@ -14,8 +14,8 @@ from vidworld.analysis.records import Value
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
 from vidworld.core.records import append_jsonl, prepare_folder, read_jsonl
-from vidworld.evaluation.bench import Bench
 from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry, clip_of, windows_of
+from vidworld.evaluation.evaluator import Evaluator
 from vidworld.metrics.intphys import absolute_accuracy, auroc, relative_accuracy
 from vidworld.models.world_model import Encoded, Scorer
 
@@ -25,7 +25,7 @@ AT_ONCE = 16
 
 
 def surprise_of_films(
-    bench: Bench,
+    evaluator: Evaluator,
     world: Scorer,
     benchmark: Benchmark,
     entries: Sequence[Entry],
@@ -37,7 +37,7 @@ def surprise_of_films(
     Each process asks about its share of the films. kept: a folder of what these very worlds measured; what stands there
     is not done again.
     """
-    kept, accelerator = prepare_folder(kept), bench.accelerator
+    kept, accelerator = prepare_folder(kept), evaluator.accelerator
     done = _known(kept, world.name)
     accelerator.wait_for_everyone()  # nobody writes before all have read
     record = kept / f"surprise_{accelerator.process_index}.jsonl"
@@ -51,10 +51,10 @@ def surprise_of_films(
         found = []
         for start in range(0, len(windows), AT_ONCE):
             part = windows.at(slice(start, start + AT_ONCE))
-            seen: Encoded = bench.encode(part)
-            seeds = bench.seeds([entry.group] * len(part))  # films that are compared share what is drawn
-            with bench.accelerator.autocast():
-                surprise = world.surprise(seen, bench.context_length, seeds)
+            seen: Encoded = evaluator.encode(part)
+            seeds = evaluator.seeds([entry.group] * len(part))  # films that are compared share what is drawn
+            with evaluator.accelerator.autocast():
+                surprise = world.surprise(seen, evaluator.context_length, seeds)
             found.append(surprise.double().mean(dim=1).cpu().numpy())
         append_jsonl(record, {"film": entry.identity, "world": world.name, "surprise": np.concatenate(found)})
     accelerator.wait_for_everyone()

@@ -12,15 +12,12 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from vidworld.metrics.metric import PerClip
-from vidworld.metrics.motion import speed
 
 LARGE_MEAN = 1.0
 """|mean| from which the standard deviation is taken relative to it."""
 
-Invariants = Float[ndarray, "clip invariant time"]
 
-
-def physical_invariance(invariants: Invariants, window: int) -> PerClip:
+def physical_invariance(invariants: Float[ndarray, "clip invariant time"], window: int) -> PerClip:
     """Mean over invariants of the best window's 1 / (1 + std), in [0, 1]; 1 is best.
 
     std is relative where the window's mean is large. A window with a missing value does not count; NaN where
@@ -33,22 +30,3 @@ def physical_invariance(invariants: Invariants, window: int) -> PerClip:
     best = np.where(np.isfinite(score), score, -np.inf).max(axis=-1)
     averaged: ndarray = np.where(np.isfinite(best), best, np.nan).mean(axis=-1)
     return averaged
-
-
-def invariants_of_motion(
-    position: Float[ndarray, "clip time object 2"],
-    mass: Float[ndarray, "clip object"],
-    dt_s: float,
-    gravity: float = 0.0,
-) -> Invariants:
-    """Momentum in x and y and the energy of each clip's objects, from their positions.
-
-    gravity: units a second squared, downward (y points down); with it the momentum in y is no invariant and
-    left out.
-    """
-    velocity = np.gradient(position, dt_s, axis=1)
-    weight = mass[:, None]
-    momentum = (weight[..., None] * velocity).sum(axis=2)  # (clip, time, 2)
-    energy = (weight * (0.5 * speed(velocity) ** 2 - gravity * position[..., 1])).sum(axis=2)
-    rows = [momentum[..., 0], energy] if gravity else [momentum[..., 0], momentum[..., 1], energy]
-    return np.stack(rows, axis=1)

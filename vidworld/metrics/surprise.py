@@ -78,17 +78,6 @@ def auroc(surprise: Surprise, aggregation: Aggregation = "mean") -> PerClip:
     return combined
 
 
-def relative(surprise: Surprise, copy_last_error: Surprise) -> Surprise:
-    """Surprise without units: divided by the copy-last error on the same tokens, so that worlds compare.
-
-    NaN in chunks in which nothing changes, where copy-last is right by itself.
-    """
-    error = np.asarray(copy_last_error, dtype=np.float64)
-    moving = error > 1e-6 * np.nanmax(error, initial=0.0)
-    ratio: ndarray = np.where(moving, np.asarray(surprise) / np.where(moving, error, 1.0), np.nan)
-    return ratio
-
-
 def _less(possible: Float[ndarray, " quad"], impossible: Float[ndarray, " quad"]) -> Float[ndarray, " quad"]:
     """1 where the possible surprises less, one half for a tie."""
     less: ndarray = (possible < impossible) + 0.5 * (possible == impossible)
@@ -111,16 +100,40 @@ def _share_above(
     return share
 
 
-def _accuracy(name: str, form: Callable[..., PerClip], headline: bool = False) -> Metric:
+def _share(name: str, form: Callable[..., PerClip], description: str, headline: bool = False) -> Metric:
     return Metric(
-        name, "", "share", True, form, takes="surprise", headline=headline, bounds=(0.0, 1.0), ideal=1.0
+        name,
+        "",
+        "share",
+        True,
+        form,
+        takes="surprise",
+        headline=headline,
+        bounds=(0.0, 1.0),
+        ideal=1.0,
+        description=description,
     )
 
 
-METRICS = (
-    _accuracy("surprise_accuracy", target_matched, headline=True),
-    _accuracy("surprise_accuracy_usual", usual),
-    _accuracy("surprise_accuracy_within_quad", within_quad),
-    _accuracy("surprise_accuracy_maximum", partial(target_matched, aggregation="max")),
-    Metric("surprise_auroc", "", "share", True, auroc, takes="surprise", bounds=(0.0, 1.0), ideal=1.0),
+ACCURACY = _share(
+    "surprise_accuracy",
+    target_matched,
+    "Futures that surprise more after the wrong past than after their own; a tie counts one half.",
+    headline=True,
 )
+ACCURACY_USUAL = _share(
+    "surprise_accuracy_usual",
+    usual,
+    "The usual form: one past, two futures. An emptier scene surprises less.",
+)
+ACCURACY_WITHIN_QUADRUPLET = _share(
+    "surprise_accuracy_within_quadruplet",
+    within_quad,
+    "Quadruplets whose possible clips together surprise less than the impossible ones.",
+)
+ACCURACY_MAXIMUM = _share(
+    "surprise_accuracy_maximum",
+    partial(target_matched, aggregation="max"),
+    "As the first, by the maximum over time and not the mean: cheap cues show more.",
+)
+AUROC = _share("surprise_auroc", auroc, "How well surprise alone separates impossible from possible clips.")

@@ -1,1 +1,20 @@
-"""The two networks, and the flow of the one that generates."""
+"""World models: ours by family, other people's by kind, baselines and controls, and what all of them share."""
+
+from typing import TYPE_CHECKING
+
+from vidworld.core.registry import Registry
+
+if TYPE_CHECKING:
+    from vidworld.models.external.protocol import Load
+
+KINDS: "Registry[Load]" = Registry(
+    "kind of model",
+    "vidworld.model_kinds",
+    {
+        "vjepa2": "vidworld.models.external.vjepa2:load",
+        "diffusers": "vidworld.models.external.diffusers_video:load",
+        "videos": "vidworld.models.external.videos:load",
+        "python": "vidworld.models.external.python_class:load",
+    },
+)
+"""How other people's models are loaded, by the KIND of KIND:PATH."""

@@ -49,3 +49,20 @@ def check_tokenizer(folder: Path, fingerprint: str) -> None:
             f"{folder}: was trained on the tokens of tokenizer {trained_on}, and this one is {fingerprint}; "
             "train it again, or name its own tokenizer"
         )
+
+
+def sampling_shift_of(run_folder: Path) -> float:
+    """How far the sampling steps of a run folder's diffusion model lean to the noisy end: as in its training.
+
+    A few-step model knows the jumps between those levels alone.
+
+    Raises:
+        UserError: there is no finished model, or its record does not say.
+    """
+    config = read_budget(run_folder).get("config") or {}
+    shift = config.get("sampling_shift", config.get("shift"))
+    if shift is None:
+        raise UserError(
+            f"{run_folder}: its model/budget.json lacks the shift of its training; train it again"
+        )
+    return float(shift)

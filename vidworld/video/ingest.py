@@ -81,7 +81,9 @@ def ingest(folder: Path, out: Path, options: ClipOptions, sidecar: Path | None =
         UserError: no video of the folder can be used, the sidecar is wrong, or `out` cannot be written.
     """
     _check(options)
-    known = _sidecar(folder, sidecar)
+    if sidecar is None and (folder / SIDECAR_NAME).exists():
+        sidecar = folder / SIDECAR_NAME
+    known = Sidecar() if sidecar is None else read_sidecar(sidecar)
     sources = sources_of(folder)
     looked_at = tqdm(sources.items(), "look", unit="video", disable=None, delay=1)
     contents = {file: content_of(source) for file, source in looked_at}
@@ -169,12 +171,6 @@ def sources_of(folder: Path) -> dict[str, Source]:
         kinds = f"no {', '.join(SUFFIXES)}, no LeRobot data set, no WebDataset shard"
         raise UserError(f"{folder}: there is no video in it ({kinds})")
     return {file: Source(folder / file) for file in files}
-
-
-def _sidecar(folder: Path, sidecar: Path | None) -> Sidecar:
-    if sidecar is None and not (folder / SIDECAR_NAME).exists():
-        return Sidecar()
-    return read_sidecar(sidecar or folder / SIDECAR_NAME)
 
 
 def _finished(out: Path, made_of: str) -> Ingested | None:

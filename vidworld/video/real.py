@@ -15,7 +15,7 @@ class RealClips:
     """The clips of one split (`train`, `val`, or `real`, which is held out for the evaluation).
 
     Clips differ in rate. `clips` of several rates at once have NaN as their rate, so that what a number of
-    theirs would mean a second is nothing rather than wrong; `by_rate` gives the numbers that go together.
+    theirs would mean a second is nothing rather than wrong.
     """
 
     def __init__(
@@ -60,13 +60,6 @@ class RealClips:
             rates.pop() if len(rates) == 1 else float("nan"),
             tuple(self.identity[i] for i in chosen),
         )
-
-    def by_rate(self, indices: Sequence[int] | None = None) -> dict[float, list[int]]:
-        """The numbers (all, where none are given) by the rate of their clips."""
-        groups: dict[float, list[int]] = {}
-        for i in range(len(self)) if indices is None else indices:
-            groups.setdefault(self.fps[i], []).append(i)
-        return groups
 
     def same_shot(self, index: int) -> list[int]:
         """The numbers of the clips of the same shot, this one too."""

@@ -22,6 +22,10 @@ SLACK_FRAMES = 0.05
 """A clip may end so much after the last picture's time: rates and times are rounded."""
 
 
+Span = tuple[float, float] | None
+"""An event's start and end in seconds, where one is known."""
+
+
 @dataclass(frozen=True)
 class ClipOptions:
     """How clips are cut from a video."""
@@ -65,7 +69,7 @@ class RealClip:
     """Of the square, as a share of the shorter side."""
 
 
-def clip_rate(shot: Shot, event_s: tuple[float, float] | None, options: ClipOptions) -> Rate:
+def clip_rate(shot: Shot, event_s: Span, options: ClipOptions) -> Rate:
     """The rate a shot's clips are read at.
 
     `options.fps` where the event (the whole shot, where none is known) fills a clip at it. Otherwise the
@@ -89,9 +93,7 @@ def clip_rate(shot: Shot, event_s: tuple[float, float] | None, options: ClipOpti
     return Rate(fps)
 
 
-def cut_clips(
-    shot: Shot, fps: float, event_s: tuple[float, float] | None, options: ClipOptions
-) -> list[RealClip]:
+def cut_clips(shot: Shot, fps: float, event_s: Span, options: ClipOptions) -> list[RealClip]:
     """The clips of a shot in which something moves; one starts where the event does.
 
     All have one crop, the square that keeps most motion: a crop that moved would be a moving camera.
@@ -163,9 +165,7 @@ def _frames_in(span_s: float, fps: float) -> int:
     return floor(span_s * fps + SLACK_FRAMES) + 1
 
 
-def _starts(
-    shot: Shot, fps: float, event_s: tuple[float, float] | None, options: ClipOptions
-) -> Float64[np.ndarray, " clip"]:
+def _starts(shot: Shot, fps: float, event_s: Span, options: ClipOptions) -> Float64[np.ndarray, " clip"]:
     """When each clip starts: `stride` frames apart, on a grid through the start of the event."""
     stride_s = options.stride / fps
     first, last = float(shot.times_s[0]), float(shot.until_s[-1]) - (options.num_frames - 1) / fps

@@ -13,22 +13,8 @@ from dataclasses import dataclass
 from vidworld.video_laws.bounce import fit_bounces
 from vidworld.video_laws.collision import fit_collision
 from vidworld.video_laws.flight import fit_flight, fit_uniform
-from vidworld.video_laws.law import STANDARD_GRAVITY, Fit, LawFit, NoFit, Position, Quantity, Scene, Times
+from vidworld.video_laws.law import Fit
 from vidworld.video_laws.pendulum import fit_pendulum
-
-__all__ = [
-    "LAWS",
-    "STANDARD_GRAVITY",
-    "Fit",
-    "Law",
-    "LawFit",
-    "NoFit",
-    "Position",
-    "Quantity",
-    "Scene",
-    "Times",
-]
-__all__ += ["fit_bounces", "fit_collision", "fit_flight", "fit_pendulum", "fit_uniform"]
 
 
 @dataclass(frozen=True)

@@ -53,9 +53,8 @@ def fit_collision(times: Times, position: Position, scene: Scene, stretch: Stret
 
     def measured(places: ndarray) -> list[float]:
         before, after = (velocities(places, side) for side in sides)
-        line = np.nanmean(
-            np.where((np.abs(times - contact) <= 3 * step)[:, None], places[:, 1] - places[:, 0], np.nan), 0
-        )
+        near_contact = np.abs(times - contact) <= 3 * step
+        line = np.nanmean((places[:, 1] - places[:, 0])[near_contact], axis=0)
         line /= np.linalg.norm(line)
         total = before.sum(axis=0), after.sum(axis=0)
         return [

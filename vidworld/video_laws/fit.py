@@ -19,7 +19,8 @@ from vidworld.video.decode import Unreadable, open_video, read
 from vidworld.video.shots import find_shots
 from vidworld.video.sidecar import GRAVITY, SIDECAR_NAME, Entry, read_sidecar
 from vidworld.video.tracking import track
-from vidworld.video_laws import LAWS, STANDARD_GRAVITY, NoFit, Quantity, Scene
+from vidworld.video_laws import LAWS
+from vidworld.video_laws.law import STANDARD_GRAVITY, NoFit, Quantity, Scene
 
 MOST_PX = 480
 """Films are tracked with a shorter side of so many pixels, or their own if that is less."""

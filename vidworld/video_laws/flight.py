@@ -58,9 +58,8 @@ def _flight(
         return [size, *angle_to_gravity(flights.acceleration, scene), *speeds]
 
     drawn_from = places_of(flight, times, stretch)
-    fitted = (
-        drawn_from if accelerated else places_of(fit_flights(times, path, stretch, False), times, stretch)
-    )
+    straight = flight if accelerated else fit_flights(times, path, stretch, False)
+    fitted = places_of(straight, times, stretch)
     names = [*names_of_acceleration(scene), ("initial_speed", unit), ("final_speed", unit)]
     return law_fit(law, path, fitted, stretch, measured, names, 3, drawn_from)
 

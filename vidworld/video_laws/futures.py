@@ -16,7 +16,8 @@ from vidworld.core.shapes import Film, Frames
 from vidworld.metrics.velocity import ANYWHERE
 from vidworld.video.real import RealClips
 from vidworld.video.tracking import background_of, track
-from vidworld.video_laws import LAWS, Fit, LawFit, NoFit, Position, Scene, Times
+from vidworld.video_laws import LAWS
+from vidworld.video_laws.law import Fit, LawFit, NoFit, Position, Scene, Times
 
 ENLARGED = 4
 """Clips are tracked at so many times their size: what is 2 px wide at 64 px has no body of its own."""

@@ -70,11 +70,7 @@ def stretches(times: Times, path: Places, contacts_s: Sequence[float], margin_s:
     seen = np.isfinite(path).all(axis=1)
     for contact in contacts_s:
         seen &= np.abs(times - contact) > margin_s
-    numbers = np.full(len(times), -1)
-    kept = [k for k in np.unique(label) if (seen & (label == k)).sum() >= LEAST_FRAMES]
-    for number, k in enumerate(kept):
-        numbers[seen & (label == k)] = number
-    return numbers
+    return _numbered(label, seen)
 
 
 def between_contacts(times: Times, path: Places, contacts_s: Sequence[float]) -> Stretch:
@@ -153,13 +149,16 @@ def _deviation(times: ndarray, places: ndarray, stretch: ndarray) -> float:
 
 
 def where_seen(stretch: Stretch, path: Places) -> Stretch:
-    """The stretches without the frames in which the thing is not there, numbered without those that are left with
-    too few."""
-    seen = np.where(np.isfinite(path).all(axis=1), stretch, -1)
-    kept = [k for k in range(int(seen.max()) + 1) if (seen == k).sum() >= LEAST_FRAMES]
-    numbers = np.full(len(seen), -1)
+    """The stretches without the frames in which the thing is not there."""
+    return _numbered(stretch, np.isfinite(path).all(axis=1) & (stretch >= 0))
+
+
+def _numbered(label: Stretch, seen: ndarray) -> Stretch:
+    """The labels of the frames that are seen, counted without those of too few frames; -1 elsewhere."""
+    numbers = np.full(len(label), -1)
+    kept = [k for k in np.unique(label[seen]) if (seen & (label == k)).sum() >= LEAST_FRAMES]
     for number, k in enumerate(kept):
-        numbers[seen == k] = number
+        numbers[seen & (label == k)] = number
     return numbers
 
 

@@ -24,22 +24,18 @@ def fit_pendulum(times: Times, position: Position, scene: Scene, stretch: Stretc
     middle = path[seen].mean(axis=0)
     along = np.linalg.svd(path[seen] - middle, full_matrices=False)[2][0]
     if stretch is None:
-        stretch = stretches(
-            times, path, _impacts(times, (path - middle) @ along), AT_CONTACT * frame_step(times)
-        )
+        impacts = _impacts(times, (path - middle) @ along)
+        stretch = stretches(times, path, impacts, AT_CONTACT * frame_step(times))
     stretch = where_seen(stretch, path)
     if (stretch >= 0).sum() < 2 * LEAST_FRAMES:
         raise NoFit("swings for too few frames between the walls that it hits")
     used, member = stretch >= 0, np.eye(int(stretch.max()) + 1)[stretch[stretch >= 0]]
-    t = times[used] - times[0]
-    best = _first_guess(t, (path[used] - middle) @ along, member)
+    t, line = times[used] - times[0], (path[used] - middle) @ along
+    best = _first_guess(t, line, member)
 
     def measured(moved: ndarray) -> list[float]:
-        line = (moved[used] - middle) @ along
-        period, decay, _ = _swings(t, line, member, best)
-        return [period, decay]
+        return [*_swings(t, (moved[used] - middle) @ along, member, best)[:2]]
 
-    line = (path[used] - middle) @ along
     fitted = np.full(path.shape, np.nan)
     fitted[used] = path[used] + np.outer(_swings(t, line, member, best)[2] - line, along)
     names = [("period", "s"), ("decay", "1/s")]
@@ -66,11 +62,8 @@ def _swings(t: ndarray, line: ndarray, member: ndarray, guess: ndarray) -> tuple
         solution = np.linalg.lstsq(design, line, rcond=None)[0]
         return design @ solution, solution
 
-    found = minimize_scalar(
-        lambda w: float(((of(w)[0] - line) ** 2).sum()),
-        bounds=(0.8 * guess[3], 1.25 * guess[3]),
-        method="bounded",
-    )
+    bounds = (0.8 * guess[3], 1.25 * guess[3])
+    found = minimize_scalar(lambda w: float(((of(w)[0] - line) ** 2).sum()), bounds=bounds, method="bounded")
     fitted, solution = of(float(found.x))
     count = member.shape[1]
     amplitude = np.hypot(solution[1 : 1 + count], solution[1 + count :])
@@ -81,9 +74,8 @@ def _swings(t: ndarray, line: ndarray, member: ndarray, guess: ndarray) -> tuple
 
 def _design(t: ndarray, member: ndarray, w: float) -> ndarray:
     """Columns of a middle that all share and an oscillation of each swing."""
-    return np.concatenate(
-        [np.ones((len(t), 1)), member * np.cos(w * t)[:, None], member * np.sin(w * t)[:, None]], axis=1
-    )
+    cosine, sine = (member * wave(w * t)[:, None] for wave in (np.cos, np.sin))
+    return np.concatenate([np.ones((len(t), 1)), cosine, sine], axis=1)
 
 
 def _swing(parameters: ndarray, t: ndarray) -> ndarray:

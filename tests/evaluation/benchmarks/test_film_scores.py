@@ -13,12 +13,12 @@ from torch import Tensor
 
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
-from vidworld.evaluation.bench import Bench
 from vidworld.evaluation.benchmark_scores import SCORES, morpheus
 from vidworld.evaluation.benchmark_scores.films import Stand
 from vidworld.evaluation.benchmark_scores.morpheus import mechanical_energy
 from vidworld.evaluation.benchmark_scores.physion import answered
 from vidworld.evaluation.benchmarks import BENCHMARKS
+from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.units import parts_folder
 from vidworld.models.baselines import CopyLast
 from vidworld.models.tokenizers.frames import FrameTokenizer
@@ -57,8 +57,8 @@ class Oracle:
 
 @pytest.fixture
 def stand() -> Stand:
-    bench = Bench(FrameTokenizer(4, 32, 32), {}, Accelerator(cpu=True), 8, 0)
-    return Stand(bench, BENCHMARKS["clevrer"], SHAPE)
+    evaluator = Evaluator(FrameTokenizer(4, 32, 32), {}, Accelerator(cpu=True), 8, 0)
+    return Stand(evaluator, BENCHMARKS["clevrer"], SHAPE)
 
 
 def measured(
@@ -66,14 +66,14 @@ def measured(
 ) -> dict[tuple[str, str], float]:
     """Means by world and metric, of copy-last, the truth, an oracle and an empty world."""
     SAMPLES[name](folder)
-    stand = Stand(stand.bench, BENCHMARKS[name], SHAPE)
+    stand = Stand(stand.evaluator, BENCHMARKS[name], SHAPE)
     worlds = [Oracle(stand), Oracle(stand, empty=True)]
     around = Stand.around
 
     def seen(self: Stand, *arguments: Any) -> Any:
         clip = around(self, *arguments)
         for world in worlds:
-            world.coming = self.bench.encode(clip).tokens[:, self.bench.context_length :]
+            world.coming = self.evaluator.encode(clip).tokens[:, self.evaluator.context_length :]
         return clip
 
     monkeypatch.setattr(Stand, "around", seen)
@@ -164,9 +164,9 @@ def test_a_film_that_itself_keeps_nothing_charges_no_world(
     place = np.stack([30 * t, 45 * t**2], axis=1)[:, None]
     place[lost] = np.nan
     monkeypatch.setattr(morpheus, "track", lambda *_: Tracked(place, np.ones(1)))
-    here = Stand(stand.bench, BENCHMARKS["morpheus"], SHAPE)
+    here = Stand(stand.evaluator, BENCHMARKS["morpheus"], SHAPE)
     entry = BENCHMARKS["morpheus"].entries(tmp_path)[0]
-    for world in (None, CopyLast(stand.bench.tokenizer)):
+    for world in (None, CopyLast(stand.evaluator.tokenizer)):
         values = [value.value for value in morpheus.of_film(here, entry, world)]
         assert (len(values), all(value > 0.5 for value in values)) == (int(counts), True)
 
@@ -175,7 +175,9 @@ def test_a_film_that_itself_keeps_nothing_charges_no_world(
 def test_films_that_are_too_short_are_one_line(name: str, tmp_path: Path, stand: Stand) -> None:
     samples.SAMPLES[name](tmp_path)
     entries = BENCHMARKS[name].entries(tmp_path)
-    short = Stand(Bench(stand.bench.tokenizer, {}, stand.bench.accelerator, 12, 0), BENCHMARKS[name], SHAPE)
+    short = Stand(
+        Evaluator(stand.evaluator.tokenizer, {}, stand.evaluator.accelerator, 12, 0), BENCHMARKS[name], SHAPE
+    )
     with pytest.raises(UserError, match="the worlds need 12 given and 4 after them"):
         SCORES[name].measure(short, [], entries, parts_folder(tmp_path / "out", "x"))
 

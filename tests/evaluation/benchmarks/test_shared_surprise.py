@@ -13,8 +13,8 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from vidworld.core.clip_shape import ClipShape
-from vidworld.evaluation.bench import Bench
 from vidworld.evaluation.benchmarks import BENCHMARKS
+from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.violations import surprise_of_films
 from vidworld.models.tokenizers.frames import FrameTokenizer
 
@@ -58,8 +58,8 @@ def surprises(folder: Path, kept: Path, processes: int) -> tuple[list[dict[str, 
     worlds = [Changed() for _ in range(processes)]
 
     def one(number: int) -> dict[str, Any]:
-        bench = Bench(FrameTokenizer(4, 32, 32), {}, Process(number, barrier), 8, 0)
-        return surprise_of_films(bench, worlds[number], benchmark, benchmark.entries(folder), SHAPE, kept)
+        evaluator = Evaluator(FrameTokenizer(4, 32, 32), {}, Process(number, barrier), 8, 0)
+        return surprise_of_films(evaluator, worlds[number], benchmark, benchmark.entries(folder), SHAPE, kept)
 
     with ThreadPoolExecutor(processes) as pool:
         return list(pool.map(one, range(processes))), worlds

@@ -1,13 +1,13 @@
-"""A small bench."""
+"""A small evaluator."""
 
 import pytest
 from accelerate import Accelerator
 
-from vidworld.evaluation.bench import Bench
+from vidworld.evaluation.evaluator import Evaluator
 from vidworld.models.tokenizers.frames import FrameTokenizer
 
 
 @pytest.fixture(scope="session")
-def bench():
+def evaluator():
     """Clips of 24 px, 16 frames, the first 8 of them shown; frames as they are."""
-    return Bench(FrameTokenizer(4, 24, 24), {}, Accelerator(cpu=True), 8, 0)
+    return Evaluator(FrameTokenizer(4, 24, 24), {}, Accelerator(cpu=True), 8, 0)

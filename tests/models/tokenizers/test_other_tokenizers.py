@@ -12,7 +12,7 @@ from scripts import run
 
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
-from vidworld.evaluation.bench import Bench
+from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.rollouts import measure_rollouts
 from vidworld.evaluation.surprises import EncodedQuads, measure_surprise, surprise_of, surprise_of_truth
 from vidworld.models.baselines import CopyLast
@@ -71,17 +71,19 @@ def test_three_laws_end_to_end(name, tokenizers):
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.02)
     world = GenerativeModel(network, "diffusion", steps=1, levels=(0.7,))
-    bench = Bench(tokenizer, {}, Accelerator(cpu=True), 8, 0)
+    evaluator = Evaluator(tokenizer, {}, Accelerator(cpu=True), 8, 0)
     for law in THREE_LAWS:
         made = quads(law, "id", 0, [0], 8, shape=ClipShape(height_px=24, width_px=24))
-        encoded = EncodedQuads.of(bench, made)
-        matrix = surprise_of(bench, world, encoded)
-        values = {value.metric: value.value for value in measure_surprise(matrix, "w", made, "id", bench)}
+        encoded = EncodedQuads.of(evaluator, made)
+        matrix = surprise_of(evaluator, world, encoded)
+        values = {value.metric: value.value for value in measure_surprise(matrix, "w", made, "id", evaluator)}
         assert matrix.shape == (1, 2, 2, 2)
         assert 0 <= values["surprise_accuracy"] <= 1
-        truth = list(measure_surprise(surprise_of_truth(bench, encoded), "truth", made, "id", bench))
+        truth = list(measure_surprise(surprise_of_truth(evaluator, encoded), "truth", made, "id", evaluator))
         assert next(value.value for value in truth if value.metric == "surprise_accuracy") == 1.0
-    measured = list(measure_rollouts(bench, [world, CopyLast(tokenizer)], clips_of(), "collision", "id", 1))
+    measured = list(
+        measure_rollouts(evaluator, [world, CopyLast(tokenizer)], clips_of(), "collision", "id", 1)
+    )
     assert all(math.isfinite(value.value) for value in measured)
     reconstruction = {value.metric for value in measured if value.world == "reconstruction"}
     if name == "frames":
@@ -211,7 +213,7 @@ def test_an_adopted_tokenizer_is_trained_upon_like_our_own(tmp_path, capsys):
     short = ["steps=2", "batch_clips=2", "log_every=1", "mixed_precision=no", "compile=false", *data]
     common = ["--config", ROOT / "configs/demo/diffusion.yaml", f"tokenizer={tmp_path / 'tokenizer'}", *short]
     small = ["model.width=32", "model.depth=1", "model.heads=1"]
-    assert run("train/train_world_model.py", *common, f"out={tmp_path / 'diffusion'}", *small) == 0
+    assert run("train/train_diffusion.py", *common, f"out={tmp_path / 'diffusion'}", *small) == 0
     trained = json.loads((tmp_path / "diffusion" / "model" / "budget.json").read_text())
     assert trained["tokenizer"] == budget["fingerprint"]
 

@@ -13,8 +13,8 @@ from vidworld.core.clip import Clips
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
 from vidworld.core.shapes import Frames
-from vidworld.evaluation.bench import Bench
 from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry, clip_of
+from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.units import Part, measure, values_of
 from vidworld.models.baselines import CopyLast
 
@@ -23,7 +23,7 @@ from vidworld.models.baselines import CopyLast
 class Stand:
     """What films are continued with."""
 
-    bench: Bench
+    evaluator: Evaluator
     benchmark: Benchmark
     shape: ClipShape
     """Size and rate of the worlds' clips; a film may be longer than theirs."""
@@ -44,7 +44,7 @@ class Stand:
         Raises:
             UserError: there are too few frames on either side.
         """
-        context, chunk = self.bench.context_frames, self.bench.tokenizer.patch_size[0]
+        context, chunk = self.evaluator.context_frames, self.evaluator.tokenizer.patch_size[0]
         after = clip.frames.shape[1] - given
         after = (after if most is None else min(after, most)) // chunk * chunk
         if given < context or after < chunk:
@@ -54,9 +54,17 @@ class Stand:
             )
         return replace(clip, frames=clip.frames[:, given - context : given + after])
 
+    def value(
+        self, world: Any, entry: Entry, law: str, metric: str, unit: str, value: float, split: str = "test"
+    ) -> Value:
+        """One number of a world's future of a film, or of the film itself where the world is None."""
+        name = "truth" if world is None else world.name
+        task, seed = self.benchmark.name, self.evaluator.seed
+        return Value(name, "pixels", task, law, split, metric, unit, entry.identity, value, seed)
+
     def future(self, world: Any, clip: Clips) -> Frames:
         """The world's frames after the context."""
-        return self.bench.future_frames(world, self.bench.encode(clip))
+        return self.evaluator.future_frames(world, self.evaluator.encode(clip))
 
 
 @lru_cache(maxsize=2)
@@ -84,15 +92,14 @@ class FilmScore:
         self, stand: Stand, worlds: Sequence[Any], entries: Sequence[Entry], kept: Path
     ) -> list[Value]:
         """All values, beside those of the last frame kept and of the truth; what the folder holds is not done again."""
-        asked = {"truth": None} | {world.name: world for world in (CopyLast(stand.bench.tokenizer), *worlds)}
+        asked = {"truth": None} | {
+            world.name: world for world in (CopyLast(stand.evaluator.tokenizer), *worlds)
+        }
         parts = [
-            Part(
-                kept / f"{name}_{entry.identity}.csv".replace("/", "_"),
-                partial(self.of_film, stand, entry, world),
-            )
-            for entry in entries
+            Part(kept / f"{name}_{e.identity}.csv".replace("/", "_"), partial(self.of_film, stand, e, world))
+            for e in entries
             for name, world in asked.items()
         ]
-        measure(parts, stand.bench.accelerator, stand.benchmark.name)
+        measure(parts, stand.evaluator.accelerator, stand.benchmark.name)
         values = values_of(parts)
-        return values if self.whole is None else list(self.whole(values, entries, stand.bench.seed))
+        return values if self.whole is None else list(self.whole(values, entries, stand.evaluator.seed))

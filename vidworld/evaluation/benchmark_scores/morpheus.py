@@ -32,7 +32,7 @@ def of_film(stand: Stand, entry: Entry, world: Any) -> Iterator[Value]:
 
     Nothing where the film itself has none, or its thing is not seen in the context: the world could not know of it.
     """
-    start, fps = stand.bench.context_frames, stand.shape.fps
+    start, fps = stand.evaluator.context_frames, stand.shape.fps
     clip = stand.around(stand.clip(entry), start, round(MOST_S * fps))
     film = as_film(clip.frames[0])
     scene = background_of(film)
@@ -44,17 +44,14 @@ def of_film(stand: Stand, entry: Entry, world: Any) -> Iterator[Value]:
         window = min(len(energy), max(3, round(WINDOW_S * fps)))
         return float(physical_invariance(energy[None, None], window)[0])
 
-    name, value = "truth", kept(truth)
+    value = kept(truth)
     if np.isnan(value) or np.isnan(truth[:start]).all():
         return
     if world is not None:
         future = torch.cat((clip.frames[:, :start], stand.future(world, clip)), dim=1)
         place = track(as_film(future[0]), 1, scene, truth[:start]).position
-        name, value = world.name, float(np.nan_to_num(kept(place)))
-    metric, seed = "physical_invariance_score", stand.bench.seed
-    yield Value(
-        name, "pixels", "morpheus", entry.property, "test", metric, "share", entry.identity, value, seed
-    )
+        value = float(np.nan_to_num(kept(place)))
+    yield stand.value(world, entry, entry.property, "physical_invariance_score", "share", value)
 
 
 def mechanical_energy(place: ndarray, truth: ndarray, fps: float) -> ndarray:

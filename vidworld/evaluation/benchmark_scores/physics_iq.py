@@ -31,11 +31,11 @@ def of_film(stand: Stand, entry: Entry, world: Any) -> Iterator[Value]:
         other = _other_take(entry)
         if other is None:
             return
-        predicted, name = _stretch(stand, other).frames[:, stand.bench.context_frames :], "truth"
+        predicted = _stretch(stand, other).frames[:, stand.evaluator.context_frames :]
     else:
-        predicted, name = stand.future(world, truth), world.name
-    for metric, value in _measures(predicted, truth.frames[:, stand.bench.context_frames :]).items():
-        yield _value(name, f"{PREFIX}{metric}", UNITS[metric], entry.identity, value, stand.bench.seed)
+        predicted = stand.future(world, truth)
+    for metric, value in _measures(predicted, truth.frames[:, stand.evaluator.context_frames :]).items():
+        yield stand.value(world, entry, "motion", f"{PREFIX}{metric}", UNITS[metric], value)
 
 
 def whole(values: Sequence[Value], entries: Sequence[Entry], seed: int) -> Iterator[Value]:
@@ -43,7 +43,7 @@ def whole(values: Sequence[Value], entries: Sequence[Entry], seed: int) -> Itera
     yield from values
     tables: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for value in values:
-        tables[value.world][value.identity].append(value.value)
+        tables[value.model][value.identity].append(value.value)
     takes = tables.pop("truth", {})
     if not takes:
         return  # one take of each scene tells nothing of how much two differ

@@ -34,16 +34,13 @@ def of_film(stand: Stand, entry: Entry, world: Any) -> Iterator[Value]:
     """The features of a world's future of one film; those of the true future are the truth's."""
     fps = stand.shape.fps
     clip = stand.around(stand.clip(entry), round(SHOWN_S * fps), round(PREDICTED_S * fps))
-    seen = stand.bench.encode(clip)
+    seen = stand.evaluator.encode(clip)
     if world is None:
-        name, predicted = "truth", seen.tokens[:, stand.bench.context_length :]
+        name, predicted = "truth", seen.tokens[:, stand.evaluator.context_length :]
     else:
-        name, predicted = world.name, stand.bench.roll_out(world, seen).embeddings[:, 0]
+        name, predicted = world.name, stand.evaluator.roll_out(world, seen).embeddings[:, 0]
     for number, value in enumerate(_sketch(predicted.float().cpu().flatten().numpy())):
-        metric, seed = f"{FEATURE}{number}", stand.bench.seed
-        yield Value(
-            name, None, "physion", "collision", "test", metric, "1", entry.identity, float(value), seed
-        )
+        yield _value(name, f"{FEATURE}{number}", "1", entry.identity, float(value), stand.evaluator.seed)
 
 
 def whole(values: Sequence[Value], entries: Sequence[Entry], seed: int) -> Iterator[Value]:
@@ -60,16 +57,13 @@ def whole(values: Sequence[Value], entries: Sequence[Entry], seed: int) -> Itera
         )
     features: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for value in values:
-        features[value.world][value.identity].append(value.value)
+        features[value.model][value.identity].append(value.value)
     for world, films in features.items():
         names = sorted(films)
         table, answers = np.array([films[n] for n in names]), np.array([touch[n] for n in names])
         fold = np.array([zlib.crc32(name.encode()) for name in names]).argsort().argsort() % FOLDS
         for name, right in zip(names, answered(table, answers, fold) == answers, strict=True):
-            metric = "contact_accuracy_score"
-            yield Value(
-                world, None, "physion", "collision", "test", metric, "share", name, float(right), seed
-            )
+            yield _value(world, "contact_accuracy_score", "share", name, float(right), seed)
 
 
 def answered(features: Float[ndarray, "film feature"], answers: ndarray, fold: ndarray) -> ndarray:
@@ -84,6 +78,10 @@ def answered(features: Float[ndarray, "film feature"], answers: ndarray, fold: n
         ridge = gram + PENALTY * max(np.trace(gram) / len(gram), 1e-9) * np.eye(len(gram))
         said[test] = asked @ known.T @ np.linalg.solve(ridge, target - target.mean()) + target.mean() > 0
     return said
+
+
+def _value(world: str, metric: str, unit: str, identity: str, value: float, seed: int) -> Value:
+    return Value(world, None, "physion", "collision", "test", metric, unit, identity, value, seed)
 
 
 def _sketch(predicted: Float[ndarray, " number"]) -> Float[ndarray, " feature"]:

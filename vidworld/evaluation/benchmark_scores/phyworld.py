@@ -44,7 +44,7 @@ def of_film(stand: Stand, entry: Entry, world: Any) -> Iterator[Value]:
     inside = [
         ((of >= low) & (of <= high)).all() for of, (low, high) in ((radius, RADIUS[law]), (speed, SPEED))
     ]
-    start = stand.bench.context_frames
+    start = stand.evaluator.context_frames
     clip = stand.around(stand.clip(entry), start)
     future = clip.frames[:, start:] if world is None else stand.future(world, clip)
     before = max(0, start - FIRST_FRAME)  # the metric leaves out the first three frames
@@ -58,11 +58,8 @@ def of_film(stand: Stand, entry: Entry, world: Any) -> Iterator[Value]:
     else:
         error, unit = mean_velocity_error(place, truth, 1.0 / rate), "units/s"
     if np.isfinite(error[0]):
-        name, split = "truth" if world is None else world.name, "id" if all(inside) else "ood"
-        metric, seed = "phyworld_error", stand.bench.seed
-        yield Value(
-            name, "pixels", "phyworld_hdf5", law, split, metric, unit, entry.identity, float(error[0]), seed
-        )
+        split = "id" if all(inside) else "ood"
+        yield stand.value(world, entry, law, "phyworld_error", unit, float(error[0]), split)
 
 
 def _tracks(entry: Entry, radius: np.ndarray, dt_s: float) -> Tracks:

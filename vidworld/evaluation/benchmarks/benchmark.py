@@ -63,6 +63,12 @@ class Reading:
     """Shown frames of a window that are given; the rest is predicted."""
 
 
+def windowed(frame_step: int, fps: float | None = None) -> Reading:
+    """The reading of Garrido et al. 2025 (arXiv 2502.11831): windows of 16 shown frames two apart, squeezed."""
+    given = (2, 4, 6, 8, 10, 12)
+    return Reading(224, frame_step, fps, window_frames=16, window_stride=2, context_frames=given)
+
+
 @dataclass(frozen=True)
 class Benchmark:
     """One benchmark or training source."""
@@ -96,10 +102,8 @@ def check(benchmark: Benchmark, folder: Path) -> list[str]:
         for path in (entry.video, *entry.needs):
             if not path.exists() or (path.is_file() and path.stat().st_size == 0):
                 missing.setdefault(path, entry.identity)
-    lines = [
-        f"{path}: {'is empty' if path.exists() else 'is missing'} ({identity})"
-        for path, identity in missing.items()
-    ]
+    state = {path: "is empty" if path.exists() else "is missing" for path in missing}
+    lines = [f"{path}: {state[path]} ({identity})" for path, identity in missing.items()]
     if len(lines) > MOST_NAMED:
         lines = [*lines[:MOST_NAMED], f"and {len(lines) - MOST_NAMED} more files are missing or empty"]
     return lines
@@ -170,9 +174,8 @@ def film_of(source: Source) -> tuple[Film, float]:
         pieces = list(read(video, min(video.height_px, video.width_px), mine))
     times = video.times_s[mine.start : mine.stop]
     span = float(times[-1] - times[0])
-    return np.concatenate([piece.frames for piece in pieces]), (len(times) - 1) / span if span > 0 else float(
-        "nan"
-    )
+    fps = (len(times) - 1) / span if span > 0 else float("nan")
+    return np.concatenate([piece.frames for piece in pieces]), fps
 
 
 def numbered(folder: Path, pattern: str) -> dict[int, Path]:

@@ -6,7 +6,7 @@ films of both folders.
 
 from pathlib import Path
 
-from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry, Reading, numbered
+from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry, numbered, windowed
 
 LAYOUT = """\
 FOLDER/                  level2 of the videos
@@ -42,12 +42,6 @@ BENCHMARK = Benchmark(
     name="grasp",
     source="arXiv 2311.09048",
     layout=LAYOUT,
-    reading=Reading(
-        size_px=224,
-        frame_step=10,
-        window_frames=16,
-        window_stride=2,
-        context_frames=(2, 4, 6, 8, 10, 12),
-    ),
+    reading=windowed(frame_step=10),
     entries=entries,
 )

@@ -8,7 +8,7 @@ film of a pair without its first frames, every fifth frame, squeezed to a square
 from pathlib import Path
 
 from vidworld.core.errors import UserError
-from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry, Reading, read_csv
+from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry, read_csv, windowed
 from vidworld.video.decode import Unreadable, open_video
 
 PROPERTIES = ("continuity", "solidity", "gravity")
@@ -24,9 +24,7 @@ def entries(folder: Path) -> list[Entry]:
     """Both films of every pair in the tables that are there."""
     tables = [name for name in PROPERTIES if (folder / f"{name}.csv").exists()]
     if not tables:
-        raise UserError(
-            f"{folder / 'continuity.csv'}: is missing, and so are the tables of the other properties"
-        )
+        raise UserError(f"{folder / 'continuity.csv'}: is missing, and so are the other properties' tables")
     found = []
     for name in tables:
         for number, row in enumerate(read_csv(folder / f"{name}.csv", COLUMNS)):
@@ -38,9 +36,8 @@ def entries(folder: Path) -> list[Entry]:
             starts = _starts(films, primed)
             first_is_possible = row["vid1_label"].strip().lower() == "possible"
             for k, (film, start) in enumerate(zip(films, starts, strict=True)):
-                identity = f"{name}/{number}/{k + 1}"
-                possible = first_is_possible == (k == 0)
-                found.append(Entry(identity, name, f"{name}/{number}", possible, film, first_frame=start))
+                group, possible = f"{name}/{number}", first_is_possible == (k == 0)
+                found.append(Entry(f"{group}/{k + 1}", name, group, possible, film, first_frame=start))
     return found
 
 
@@ -57,12 +54,6 @@ BENCHMARK = Benchmark(
     name="inflevel",
     source="TMLR 2022, 9NjqD9i48M",
     layout=LAYOUT,
-    reading=Reading(
-        size_px=224,
-        frame_step=5,
-        window_frames=16,
-        window_stride=2,
-        context_frames=(2, 4, 6, 8, 10, 12),
-    ),
+    reading=windowed(frame_step=5),
     entries=entries,
 )

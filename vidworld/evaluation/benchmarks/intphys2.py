@@ -33,12 +33,6 @@ BENCHMARK = Benchmark(
     name="intphys2",
     source="arXiv 2506.09849",
     layout=LAYOUT,
-    reading=Reading(
-        size_px=256,
-        frame_step=10,
-        window_frames=48,
-        window_stride=2,
-        context_frames=(12, 18, 24, 30, 36, 42),
-    ),
+    reading=Reading(256, 10, window_frames=48, window_stride=2, context_frames=(12, 18, 24, 30, 36, 42)),
     entries=entries,
 )

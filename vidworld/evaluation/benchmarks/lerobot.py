@@ -20,10 +20,8 @@ def entries(folder: Path) -> list[Entry]:
     found = []
     for one in episodes(folder):
         member = ":".join(f"{time:.9f}" for time in one.video.span_s or ())
-        number, needs = str(one.number), (one.data,)
-        found.append(
-            Entry(f"{one.camera}/{number}", one.camera, number, True, one.video.path, needs, member=member)
-        )
+        number, path, needs = str(one.number), one.video.path, (one.data,)
+        found.append(Entry(f"{one.camera}/{number}", one.camera, number, True, path, needs, member=member))
     return found
 
 

@@ -41,15 +41,14 @@ def entries(folder: Path) -> list[Entry]:
                 frames[key] = path
     found = []
     for number, side, scene, take in sorted(takes):
+        ending = f"30FPS_perspective-{side}_take-{take}_{scene}.mp4"
         files = {
-            kind: folder
-            / place.format(take=take)
-            / f"{number}_{kind}_30FPS_perspective-{side}_take-{take}_{scene}.mp4"
+            kind: folder / place.format(take=take) / f"{number}_{kind}_{ending}"
             for kind, place in FOLDERS.items()
         }
-        named = "switch-frames_anyFPS_perspective"
-        original = folder / "switch-frames" / f"{number}_{named}-{side}_take-{take}_{scene}.jpg"
-        verified = folder / "switch-frames" / f"{number}_{named}-{side}_{scene}.jpg"
+        switch_start = folder / "switch-frames" / f"{number}_switch-frames_anyFPS_perspective-{side}"
+        original = switch_start.with_name(f"{switch_start.name}_take-{take}_{scene}.jpg")
+        verified = switch_start.with_name(f"{switch_start.name}_{scene}.jpg")
         usual = verified if any("_take-" not in path.name for path in frames.values()) else original
         switch = frames.get((number, side, scene), usual)
         needs = (files["full-videos"], files["video-masks"], switch)

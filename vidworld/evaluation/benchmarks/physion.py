@@ -38,10 +38,8 @@ def entries(folder: Path) -> list[Entry]:
         name = f"{stimulus}_img.mp4"
         touch = ((0, "touch"),) if answer in TRUE else ()
         video = films.get(name, folder / "*" / "mp4s-redyellow" / name)
-        scenario = video.parent.parent.name
-        found.append(
-            Entry(stimulus, scenario if scenario != "*" else "unknown", stimulus, True, video, events=touch)
-        )
+        scenario = video.parent.parent.name if name in films else "unknown"
+        found.append(Entry(stimulus, scenario, stimulus, True, video, events=touch))
     return found
 
 

@@ -59,9 +59,7 @@ class DiffusersVideo:
         """
         self.folder, self.device, self.steps = folder, device, steps
         if not folder.is_dir():
-            raise UserError(
-                f"{folder}: there is no such folder; name the local folder of a diffusers pipeline"
-            )
+            raise UserError(f"{folder}: there is no such folder; name that of a diffusers pipeline")
         lacking = [name for name in ("transformer", "vae", "scheduler") if not (folder / name).is_dir()]
         if lacking:
             raise UserError(
@@ -71,9 +69,8 @@ class DiffusersVideo:
         kept = torch.float32 if device.type == "cpu" else torch.bfloat16
         kind = check_pretrained(folder / "transformer", tuple(FAMILIES))
         self.family: Family = FAMILIES[kind]
-        transformer: Any = from_folder(getattr(diffusers, kind), folder / "transformer", torch_dtype=kept).to(
-            device
-        )
+        loaded: Any = from_folder(getattr(diffusers, kind), folder / "transformer", torch_dtype=kept)
+        transformer = loaded.to(device)
         self.vae: Any = load_vae(folder / "vae").to(device)
         levels = Levels(_scheduler(folder / "scheduler"), unit_time=self.family.unit_time(transformer.config))
         index = folder / "model_index.json"
@@ -125,29 +122,15 @@ class DiffusersVideo:
         past_draws = self._noise([seed + 1 for seed in seeds], past.shape[2] + future.shape[1] // ratio, past)
         for number, noise in enumerate(draws.split(1, dim=2), start=1):
             upto = self._encode(torch.cat((fitted, future[:, : number * ratio]), dim=1))
-            past_noise = past_draws[:, :, : past.shape[2]]
-            errors.append(
-                self._denoising_error(past, past_noise, upto[:, :, -1:], noise, levels, _rate(clips.fps))
-            )
+            clean, past_noise = upto[:, :, -1:], past_draws[:, :, : past.shape[2]]
+            of_level = []
+            for level in levels:
+                question = Question(past, past_noise, level.noisy(clean, noise), level, _rate(clips.fps))
+                answer = self.family.ask(self.parts, question)[:, :, past.shape[2] :].float()
+                of_level.append((answer - level.target(clean, noise)).square().mean(dim=(1, 2, 3, 4)))
+            errors.append(torch.stack(of_level).mean(dim=0))
             past = upto
         return repeat(torch.stack(errors, dim=1), "b t -> b (t r)", r=ratio)[:, :num_frames].cpu()
-
-    def _denoising_error(
-        self,
-        past: Past,
-        past_noise: Past,
-        clean: Future,
-        noise: Future,
-        levels: Sequence[Level],
-        fps: float,
-    ) -> Float[Tensor, " clip"]:
-        """Of the next latent, the mean over the levels."""
-        errors = []
-        for level in levels:
-            question = Question(past, past_noise, level.noisy(clean, noise), level, fps)
-            answer = self.family.ask(self.parts, question)[:, :, past.shape[2] :].float()
-            errors.append((answer - level.target(clean, noise)).square().mean(dim=(1, 2, 3, 4)))
-        return torch.stack(errors).mean(dim=0)
 
     def _fitted(self, frames: Frames) -> UInt8[Tensor, "clip fitted channel height width"]:
         """The frames from the start of a clip, as 1 + n * r of them.
@@ -156,8 +139,9 @@ class DiffusersVideo:
             UserError: the pictures do not divide into the model's patches.
         """
         ratio, (_, patch) = self.parts.ratio, self.family.patch(self.parts.transformer.config)
-        for name, pixels, side in zip(
-            ("height", "width"), frames.shape[-2:], (ratio.rows * patch, ratio.columns * patch), strict=True
+        for name, pixels, side in (
+            ("height", frames.shape[-2], ratio.rows * patch),
+            ("width", frames.shape[-1], ratio.columns * patch),
         ):
             if pixels % side:
                 raise UserError(
@@ -180,9 +164,7 @@ class DiffusersVideo:
     def _noise(self, seeds: Sequence[int], count: int, like: Past) -> Future:
         """Noise for `count` latent frames, each clip's from its own seed, drawn frame after frame on the CPU."""
         shape = (count, like.shape[1], *like.shape[3:])
-        draws = {
-            seed: torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in set(seeds)
-        }
+        draws = {s: torch.randn(shape, generator=torch.Generator().manual_seed(s)) for s in set(seeds)}
         return torch.stack([draws[seed] for seed in seeds]).transpose(1, 2).to(like)
 
 
@@ -237,3 +219,8 @@ def _empty_prompt(folder: Path, words: int, width: int, pads_with_zeros: bool) -
         )
     mask = tokens.attention_mask.float()
     return (hidden * mask[..., None] if pads_with_zeros else hidden), mask
+
+
+def load(path: str, device: torch.device, steps: int) -> DiffusersVideo:
+    """The model of a folder."""
+    return DiffusersVideo(Path(path), device, steps)

@@ -88,16 +88,13 @@ class Levels:
             told = share if self.unit_time else share * config.num_train_timesteps
             return Level(told, 1 - share, share, -1.0, 1.0)
         if self.form == "edm":
-            data = config.sigma_data
-            most = config.sigma_max
+            data, most = config.sigma_data, config.sigma_max
             return _edm(min(data * share / (1 - share), most) if share < 1 else most, data, self.prediction)
         step = max(0, round(share * config.num_train_timesteps) - 1)
         kept = float(self.scheduler.alphas_cumprod[step])
         clean, noise = math.sqrt(kept), math.sqrt(1 - kept)
-        asked = {"epsilon": (0.0, 1.0), "v_prediction": (-noise, clean), "sample": (1.0, 0.0)}[
-            self.prediction
-        ]
-        return Level(float(step), clean, noise, *asked)
+        targets = {"epsilon": (0.0, 1.0), "v_prediction": (-noise, clean), "sample": (1.0, 0.0)}
+        return Level(float(step), clean, noise, *targets[self.prediction])
 
     def descending(self, steps: int) -> list[Level]:
         """The levels of a sampler of so many steps, from noise on, with the scheduler's own shift towards noise."""
@@ -105,9 +102,7 @@ class Levels:
         if self.form == "flow":
             config = self.scheduler.config
             shift = float(config.get("flow_shift") or config.get("shift") or 1.0)
-            if config.get(
-                "use_dynamic_shifting"
-            ):  # it grows with the length, and the bench's clips are short
+            if config.get("use_dynamic_shifting"):  # grows with the length, and the bench's clips are short
                 shift = math.exp(config.get("base_shift", 0.5))
             shares = shift * shares / (1 + (shift - 1) * shares)
         return [self.at(float(share)) for share in shares]

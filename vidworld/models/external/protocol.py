@@ -8,11 +8,11 @@ all worlds.
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 from einops import rearrange
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 
 from vidworld.core.clip import Clips
@@ -20,37 +20,20 @@ from vidworld.core.errors import UserError
 from vidworld.models.tokenizers.tokenizer import Tokenizer
 from vidworld.models.world_model import Encoded, Rollout, tokens_of_future
 
-
-@runtime_checkable
-class Predicting(Protocol):
-    """A model that continues clips."""
-
-    def predict(
-        self, context: Clips, num_frames: int, seeds: Sequence[int]
-    ) -> UInt8[Tensor, "clip num_frames 3 height width"]:
-        """The frames after the context's, of the same size. Each clip has a seed of its own for what is random."""
-        ...
-
-
-@runtime_checkable
-class Surprised(Protocol):
-    """A model that says how badly it predicted what came."""
-
-    def surprise(
-        self, clips: Clips, context_frames: int, seeds: Sequence[int]
-    ) -> Float[Tensor, "clip future"]:
-        """One number for every frame from `context_frames` on, given the true frames before it; higher is worse.
-
-        Clips of equal seed share what is random: then their numbers can be compared.
-        """
-        ...
-
-
+Load = Callable[[str, torch.device, int], Any]
+"""The model at a path, on a device, with so many sampling steps."""
 METHODS = {
     "predict": ("context", "num_frames", "seeds"),
     "surprise": ("clips", "context_frames", "seeds"),
 }
-"""What each is called with, in this order."""
+"""What a model may offer, and what each is called with, in this order.
+
+predict: the frames after those of the context (`Clips`) and of their size, uint8, (clip, num_frames, 3, height, width).
+    Each clip has a seed of its own for what is random.
+surprise: how badly each frame of the clips (`Clips`) from `context_frames` on was predicted, given the true frames
+    before it: float, (clip, frame); higher is worse. Clips of equal seed share what is random, so that their numbers
+    can be compared.
+"""
 
 
 class AdaptedWorld:

@@ -6,10 +6,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import torch
+
 from vidworld.core.errors import UserError
 
 
-def load_class(path: str) -> Any:
+def load(path: str, device: torch.device, steps: int) -> Any:
     """An instance of `module.ClassName`, made without arguments; modules of the current folder are found.
 
     Raises:

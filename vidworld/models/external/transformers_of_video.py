@@ -49,6 +49,21 @@ class Parts:
     prompt_mask: Tensor
     """Which of them are words, (1, word)."""
 
+    def answer(self, x: Tensor, **inputs: Any) -> Tensor:
+        """The transformer's answer to what it is shown, beside the empty prompt."""
+        prompt = self.prompt.expand(len(x), -1, -1)
+        x = x.to(self.transformer.dtype)
+        answer: Tensor
+        (answer,) = self.transformer(
+            hidden_states=x, encoder_hidden_states=prompt, **inputs, return_dict=False
+        )
+        return answer
+
+    def unknown(self) -> UserError:
+        """The error of a transformer whose input channels fit none of the ways to give it a past."""
+        kind, channels = type(self.transformer).__name__, self.transformer.config.in_channels
+        return UserError(f"{self.folder}: a {kind} of {channels} input channels is not known here")
+
 
 @dataclass(frozen=True)
 class Question:
@@ -102,21 +117,17 @@ def ask_ltx(parts: Parts, question: Question) -> Tensor:
     tokens = rearrange(x, "b c (t p) (h q) (w r) -> b (t h w) (c p q r)", p=p, q=q, r=q)
     times = question.times(0.0, question.level.timestep)[:, ::p].repeat_interleave(grid[1] * grid[2], dim=1)
     places = torch.stack(torch.meshgrid(*(torch.arange(n) for n in grid), indexing="ij")).flatten(1).float()
-    places = (
-        places
-        * torch.tensor([p * parts.ratio.frames, q * parts.ratio.rows, q * parts.ratio.columns])[:, None]
-    )
+    sides = torch.tensor([p * parts.ratio.frames, q * parts.ratio.rows, q * parts.ratio.columns])
+    places = places * sides[:, None]
     if parts.pipeline.get("_class_name") == "LTXConditionPipeline":  # its first latent is one frame long
         places[0] = (places[0] + 1 - parts.ratio.frames).clamp_min(0)
     places[0] /= question.fps
-    answer = parts.transformer(
-        hidden_states=tokens.to(parts.transformer.dtype),
-        encoder_hidden_states=parts.prompt.expand(len(x), -1, -1),
+    answer = parts.answer(
+        tokens,
         timestep=times,
         encoder_attention_mask=parts.prompt_mask.expand(len(x), -1),
         video_coords=places.to(x.device).expand(len(x), -1, -1),
-        return_dict=False,
-    )[0]
+    )
     latents: Tensor = rearrange(
         answer,
         "b (t h w) (c p q r) -> b c (t p) (h q) (w r)",
@@ -146,16 +157,8 @@ def ask_wan(parts: Parts, question: Question) -> Tensor:
         past = torch.cat((question.past, torch.zeros_like(question.future)), dim=2)
         x = torch.cat((question.replaced, known.expand(-1, parts.ratio.frames, -1, -1, -1), past), dim=1)
     else:
-        raise UserError(
-            f"{parts.folder}: a Wan transformer of {config.in_channels} input channels is not known here"
-        )
-    answer: Tensor = parts.transformer(
-        hidden_states=x.to(parts.transformer.dtype),
-        timestep=times,
-        encoder_hidden_states=parts.prompt.expand(len(x), -1, -1),
-        return_dict=False,
-    )[0]
-    return answer
+        raise parts.unknown()
+    return parts.answer(x, timestep=times)
 
 
 def ask_cogvideox(parts: Parts, question: Question) -> Tensor:
@@ -167,30 +170,19 @@ def ask_cogvideox(parts: Parts, question: Question) -> Tensor:
         first = torch.cat((question.past[:, :, :1], torch.zeros_like(x[:, :, 1:])), dim=2)
         x = torch.cat((x, first), dim=1)
     elif config.in_channels != x.shape[1]:
-        raise UserError(
-            f"{parts.folder}: a CogVideoX transformer of {config.in_channels} input channels is not known"
-        )
+        raise parts.unknown()
     x = x.transpose(1, 2)
     padding = -x.shape[1] % (config.patch_size_t or 1)
     x = torch.cat((x[:, :1].expand(-1, padding, -1, -1, -1), x), dim=1)
     rotary = None
     if config.use_rotary_positional_embeddings:
-        of_pipeline = SimpleNamespace(
-            transformer=parts.transformer, vae_scale_factor_spatial=parts.ratio.rows
-        )
+        pipeline = SimpleNamespace(transformer=parts.transformer, vae_scale_factor_spatial=parts.ratio.rows)
         size = (x.shape[3] * parts.ratio.rows, x.shape[4] * parts.ratio.columns)
-        rotary = CogVideoXPipeline._prepare_rotary_positional_embeddings(
-            of_pipeline, *size, x.shape[1], x.device
-        )
-    answer = parts.transformer(
-        hidden_states=x.to(parts.transformer.dtype),
-        encoder_hidden_states=parts.prompt.expand(len(x), -1, -1),
-        timestep=question.time.long(),
-        ofs=None if config.ofs_embed_dim is None else x.new_full((1,), 2.0),
-        image_rotary_emb=rotary,
-        return_dict=False,
-    )[0]
-    return answer[:, padding:].transpose(1, 2)  # type: ignore[no-any-return]
+        embeddings_of = CogVideoXPipeline._prepare_rotary_positional_embeddings
+        rotary = embeddings_of(pipeline, *size, x.shape[1], x.device)
+    ofs = None if config.ofs_embed_dim is None else x.new_full((1,), 2.0)
+    answer = parts.answer(x, timestep=question.time.long(), ofs=ofs, image_rotary_emb=rotary)
+    return answer[:, padding:].transpose(1, 2)
 
 
 def ask_cosmos(parts: Parts, question: Question) -> Tensor:
@@ -201,9 +193,8 @@ def ask_cosmos(parts: Parts, question: Question) -> Tensor:
     if config.in_channels == channels:
         x = question.replaced
     elif config.in_channels == channels + 1:
-        if (
-            parts.levels.form == "edm"
-        ):  # as it is at hardly any noise, where EDM divides by the data's deviation
+        if parts.levels.form == "edm":
+            # as it is at hardly any noise, where EDM divides by the data's deviation
             x = question.clean(1 / parts.levels.latent_scale)
         else:
             x = question.clean()
@@ -212,22 +203,14 @@ def ask_cosmos(parts: Parts, question: Question) -> Tensor:
             times = question.times(past, question.level.timestep).view(b, 1, t, 1, 1)
         x = torch.cat((x, question.known()), dim=1)
     else:
-        raise UserError(
-            f"{parts.folder}: a Cosmos transformer of {config.in_channels} input channels is not known"
-        )
+        raise parts.unknown()
     # The last channel, where there is one, is 1 in a border that only fills the picture up: there is none here.
     # Given as channels, the forward need not make it (which takes torchvision).
     missing = parts.transformer.patch_embed.proj.in_features // math.prod(config.patch_size) - x.shape[1]
     parts.transformer.register_to_config(concat_padding_mask=False)
     x = torch.cat((x, x.new_zeros(b, missing, *x.shape[2:])), dim=1)
-    answer: Tensor = parts.transformer(
-        hidden_states=x.to(parts.transformer.dtype),
-        timestep=times,
-        encoder_hidden_states=parts.prompt.expand(b, -1, -1),
-        fps=None if config.use_crossattn_projection else question.fps,
-        return_dict=False,
-    )[0]
-    return answer
+    fps = None if config.use_crossattn_projection else question.fps
+    return parts.answer(x, timestep=times, fps=fps)
 
 
 @dataclass(frozen=True)
@@ -271,6 +254,4 @@ FAMILIES: dict[str, Family] = {
 
 def _named(pipeline: dict[str, Any]) -> list[str]:
     """The components that a model_index.json really has (a list of nulls stands for none)."""
-    return [
-        name for name, value in pipeline.items() if isinstance(value, list) and value and value[0] is not None
-    ]
+    return [name for name, value in pipeline.items() if isinstance(value, list) and any(value[:1])]

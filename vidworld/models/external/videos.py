@@ -104,3 +104,8 @@ def _scaled(film: Tensor, size: Sequence[int]) -> Tensor:
         return film.contiguous()
     scaled = F.interpolate(film.float(), tuple(size), mode="bilinear", antialias=True, align_corners=False)
     return scaled.round().clamp(0, 255).to(torch.uint8)
+
+
+def load(path: str, device: torch.device, steps: int) -> Videos:
+    """The model of a folder."""
+    return Videos(Path(path))

@@ -109,3 +109,8 @@ class VJepa2:
                 f"{self.folder}: was trained on clips of {config.frames_per_clip} frames, and context_frames "
                 f"{context_frames} makes windows of {min(2 * context_frames, total)}"
             )
+
+
+def load(path: str, device: torch.device, steps: int) -> VJepa2:
+    """The model of a folder."""
+    return VJepa2(Path(path), device)

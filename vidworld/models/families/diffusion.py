@@ -42,10 +42,13 @@ class Diffusion(Family[DiffusionConfig]):
 
     name, label, config = "diffusion", "Diffusion", DiffusionConfig
 
-    def network(self, config: DiffusionConfig, channels: int) -> Any:
+    def network_class(self) -> Any:
         from vidworld.models.dit import DiffusionTransformer
 
-        return DiffusionTransformer(channels, **vars(config.model))
+        return DiffusionTransformer
+
+    def network(self, config: DiffusionConfig, channels: int) -> Any:
+        return self.network_class()(channels, **vars(config.model))
 
     def draw(
         self, config: DiffusionConfig, streams: "Sequence[torch.Generator]", tokens: "torch.Tensor"

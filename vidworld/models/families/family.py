@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar, r
 from vidworld.models.schema import WorldModelConfig
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import torch
 
     from vidworld.models.world_model import WorldModel
@@ -51,6 +53,10 @@ class Family(ABC, Generic[C]):
     """The keys of its training."""
 
     @abstractmethod
+    def network_class(self) -> Any:
+        """The class of its network."""
+
+    @abstractmethod
     def network(self, config: C, channels: int) -> Any:
         """An untrained network (a ModelMixin of diffusers) for tokens of so many channels."""
 
@@ -79,6 +85,16 @@ class Family(ABC, Generic[C]):
 
         `decoder` turns embeddings into tokens, where they are not the same.
         """
+
+    def load(self, run_folder: "Path") -> Any:
+        """The finished network of a run folder, in evaluation mode.
+
+        Raises:
+            UserError: there is none, or it is of another kind.
+        """
+        from vidworld.models.files import load_model
+
+        return load_model(self.network_class(), run_folder)
 
     def untrained(self, network: Any) -> Any:
         """A network of the same configuration whose weights are drawn anew, from torch's generator."""

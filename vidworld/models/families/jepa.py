@@ -48,10 +48,13 @@ class Jepa(Family[JepaConfig]):
 
     name, label, config = "jepa", "JEPA", JepaConfig
 
-    def network(self, config: JepaConfig, channels: int) -> Any:
+    def network_class(self) -> Any:
         from vidworld.models.jepa import JointEmbeddingPredictor
 
-        return JointEmbeddingPredictor(channels, **vars(config.model))
+        return JointEmbeddingPredictor
+
+    def network(self, config: JepaConfig, channels: int) -> Any:
+        return self.network_class()(channels, **vars(config.model))
 
     def loss(
         self, config: JepaConfig, model: Callable[..., Any], tokens: "torch.Tensor", *drawn: "torch.Tensor"

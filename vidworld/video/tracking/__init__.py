@@ -32,12 +32,6 @@ class Tracked:
     size: Float[ndarray, " object"]
     """Pixels: the median square root of an object's area."""
 
-    @property
-    def found(self) -> Float[ndarray, " object"]:
-        """The share of the frames in which each object was found."""
-        share: ndarray = np.isfinite(self.position).all(axis=-1).mean(axis=0)
-        return share
-
 
 def track(
     frames: Film,

@@ -28,19 +28,16 @@ def background_of(frames: Film) -> Picture:
     """
     sample = frames[np.linspace(0, len(frames) - 1, min(SAMPLED, len(frames))).round().astype(int)]
     usual = np.median(sample, axis=0).astype(np.float32)
-    differs = (
-        np.stack([cv2.absdiff(f.astype(np.float32), usual).max(axis=-1) for f in sample]) > 2 * LEAST_LEVELS
-    )
+    away = np.stack([cv2.absdiff(frame.astype(np.float32), usual).max(axis=-1) for frame in sample])
+    differs = away > 2 * LEAST_LEVELS
     twofold = differs.mean(axis=0) > RESTING_SHARE
     if not twofold.any():
         return np.asarray(usual, np.float64)
     values = sample[:, twofold].astype(np.float32)
     other = np.nanmedian(np.where(differs[:, twofold, None], values, np.nan), axis=0)
     unsure = cv2.dilate(twofold.astype(np.uint8), np.ones((5, 5), np.uint8))
-    continued = cv2.inpaint(usual.round().astype(np.uint8), unsure, 3, cv2.INPAINT_TELEA)[twofold].astype(
-        np.float32
-    )
-    here = usual[twofold]
+    inpainted = cv2.inpaint(usual.round().astype(np.uint8), unsure, 3, cv2.INPAINT_TELEA)
+    continued, here = inpainted[twofold].astype(np.float32), usual[twofold]
     nearer = np.abs(other - continued).sum(axis=1) < np.abs(here - continued).sum(axis=1)
     usual[twofold] = np.where(nearer[:, None], other, here)
     return np.asarray(usual, np.float64)

@@ -147,9 +147,8 @@ def _split(seen: list[Blob], live: Sequence[Followed], frame: int) -> list[Blob]
             if len(path.blobs) > MOST_GAP and ((e := path.expected(frame)) >= low).all() and (e <= high).all()
         ]
         heavy = max((path.recent("mass") for path in inside), default=0.0)
-        inside = [
-            path for path in inside if path.recent("mass") >= 0.5 * heavy
-        ]  # a shadow is swallowed whole
+        # A shadow is swallowed whole.
+        inside = [path for path in inside if path.recent("mass") >= 0.5 * heavy]
         if len(inside) < 2 or blob.mass < 0.7 * sum(path.recent("mass") for path in inside):
             apart.append(blob)
             continue

@@ -19,6 +19,8 @@ LEAST_KNOWN = 5
 LEAST_LEFT = 0.4
 """Of an object's usual colours that must be where it is found by them."""
 
+MEAN_SHIFT_STOPS = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 0.5)
+
 
 def recover(path: Followed, frames: Film, background: Picture, threshold: float) -> None:
     """Adds the frames in which the thing touches another: found there by its colours, near where it is expected.
@@ -47,10 +49,8 @@ def recover(path: Followed, frames: Film, background: Picture, threshold: float)
         corner = np.round(place - side / 2).astype(int)
         if (corner < 0).any() or (corner + side > likely.shape[::-1]).any():
             continue
-        stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 0.5)
-        _, (left, top, width, height) = cv2.meanShift(
-            likely, (int(corner[0]), int(corner[1]), side, side), stop
-        )
+        window = (int(corner[0]), int(corner[1]), side, side)
+        _, (left, top, width, height) = cv2.meanShift(likely, window, MEAN_SHIFT_STOPS)
         view = likely[top : top + height, left : left + width]
         if np.hypot(*(np.array((left, top)) - corner)) > side or not view.sum() > LEAST_LEFT * coloured:
             continue

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from vidworld.core.timing import medians_s, peak_mb
-from vidworld.speed.cases import Case
+from speed.cases import Case
+from speed.timing import medians_s, peak_mb
 
 OURS, LIMIT = "vidworld", "limit"
 

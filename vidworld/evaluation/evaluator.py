@@ -9,6 +9,8 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from vidworld.core.clip import Clips, Tracks
+from vidworld.core.clip_shape import ClipShape
+from vidworld.core.errors import UserError
 from vidworld.core.shapes import Frames
 from vidworld.models.probe import Probe
 from vidworld.models.tokenizers.tokenizer import Tokenizer
@@ -17,7 +19,7 @@ from vidworld.simulation.tracker import after_context, locate_discs, with_strang
 
 
 @dataclass(frozen=True)
-class Bench:
+class Evaluator:
     """What every world is measured with."""
 
     tokenizer: Tokenizer
@@ -31,6 +33,24 @@ class Bench:
     def context_length(self) -> int:
         """Chunks of context."""
         return self.context_frames // self.tokenizer.patch_size[0]
+
+    def check_shape(self, shape: ClipShape) -> None:
+        """Raise if context and clip are not whole chunks of the tokenizer with something left to predict.
+
+        Raises:
+            UserError: naming what would do.
+        """
+        chunk = self.tokenizer.patch_size[0]
+        for name, frames in (("context_frames", self.context_frames), ("shape.num_frames", shape.num_frames)):
+            if frames % chunk:
+                raise UserError(
+                    f"{name} {frames} is no multiple of the tokenizer's chunk of {chunk} frames; choose one"
+                )
+        if self.context_frames >= shape.num_frames:
+            raise UserError(
+                f"context_frames {self.context_frames} leaves none of {shape.num_frames} to predict; choose fewer"
+            )
+        self.tokenizer.grid_of(shape.num_frames, shape.height_px, shape.width_px)
 
     def encode(self, clips: Clips) -> Encoded:
         """The clips with their tokens."""

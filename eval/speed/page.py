@@ -4,17 +4,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from speed.bench import Row
+from speed.growth import Growth
 from vidworld.core.records import write_text
 from vidworld.report import charts as plots
 from vidworld.report.files import Curve, Series
 from vidworld.report.page import environment
-from vidworld.speed.bench import Row
-from vidworld.speed.growth import Growth
+
+PAGE = Path(__file__).with_name("bench.html")
 
 
 def write_page(path: Path, rows: Sequence[Row], growth: Sequence[Growth], machine: str) -> Path:
     """The page's path, after writing it."""
-    template = environment().get_template("bench.html")
+    template = environment().from_string(PAGE.read_text(encoding="utf-8"))
     text = template.render(
         machine=machine,
         rates=_table([row for row in rows if row.higher_is_better]),

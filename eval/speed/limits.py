@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import torch
 
+from speed.timing import Job, medians_s
 from vidworld.core.precision import product_dtype
-from vidworld.core.timing import Job, medians_s
 
 SQUARE = 2048
 """Side of the product that stands for the processor's best rate."""

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import torch
 
-from vidworld.core.timing import Job, medians_s, peak_mb
+from speed.cases import CHANNELS, CONTEXT, DEMO, GRID, Size, diffusion_loss, training_step
+from speed.timing import Job, medians_s, peak_mb
 from vidworld.models.generative import GenerativeModel
 from vidworld.models.world_model import Encoded
 from vidworld.simulation.simulated import SimulatedClips
-from vidworld.speed.cases import CHANNELS, CONTEXT, DEMO, GRID, Size, diffusion_loss, training_step
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import time
 import pytest
 import torch
 
-from vidworld.core.timing import medians_s, peak_mb
+from speed.timing import medians_s, peak_mb
 
 
 def test_jobs_are_done_in_turn_and_their_medians_are_their_times():

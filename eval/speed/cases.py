@@ -10,11 +10,14 @@ import torch
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
+from vidworld.core.schema import OptimiserConfig, TokenizerModel
 
+from speed import peers
+from speed.limits import Probe, block_products, memory_copy
+from speed.timing import Job
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.media import write_mp4
 from vidworld.core.precision import precision, product_dtype
-from vidworld.core.timing import Job
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.flow import flow_loss, shifted
 from vidworld.models.generative import GenerativeModel
@@ -25,8 +28,6 @@ from vidworld.models.tokenizers.autoencoder import Autoencoder
 from vidworld.models.world_model import Encoded
 from vidworld.simulation.quadruplets import quads
 from vidworld.simulation.simulated import SimulatedClips
-from vidworld.speed import peers
-from vidworld.speed.limits import Probe, block_products, memory_copy
 from vidworld.training.optimiser import make_optimisers
 from vidworld.video.decode import open_video, read
 

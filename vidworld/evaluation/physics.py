@@ -1,0 +1,169 @@
+"""The evaluation of a configuration: models x tasks, unit by unit, to results.json and what the report shows."""
+
+from collections import defaultdict
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+
+from vidworld.analysis.generalisation import draws_of, generalisation_curves, write_draws
+from vidworld.analysis.records import Media, Model, Value
+from vidworld.analysis.results import write_results
+from vidworld.core.config import resolved
+from vidworld.core.errors import UserError
+from vidworld.core.fingerprint import fingerprint
+from vidworld.core.records import prepare_folder, read_json, write_json
+from vidworld.evaluation import TASKS
+from vidworld.evaluation.comparison import compare
+from vidworld.evaluation.models import check_clips, evaluator_of, subjects_of, tools_of
+from vidworld.evaluation.processes import evaluation_accelerator
+from vidworld.evaluation.real import held_out
+from vidworld.evaluation.schema import PhysicsConfig, splits_of
+from vidworld.evaluation.surprises import choose_levels
+from vidworld.evaluation.task import Setup
+from vidworld.evaluation.units import measure
+from vidworld.metrics import METRICS
+from vidworld.models.budget import read_budget
+from vidworld.models.families import FAMILIES
+from vidworld.models.spec import RUN
+from vidworld.simulation import LAWS, SCENARIOS, SIMULATOR_VERSION
+from vidworld.video.store_record import content_fingerprint, has_clips
+
+CHANGES_NO_VALUE = ("out", "models", "tokenizer", "probe", "probes", "real", "clips_at_once", "quads_at_once")
+"""Keys that do not tell one evaluation from another: what they name is known by its content."""
+
+
+def evaluate(config: PhysicsConfig) -> None:
+    """Measure what is not measured yet, and write results.json, per_clip.csv, media.json and comparison.json."""
+    if not config.models:
+        raise UserError(f"{config.out}: the configuration names no model; models.NAME=SPEC adds one")
+    inputs = inputs_of(config)
+    accelerator = evaluation_accelerator(config.mixed_precision)
+    if is_measured(config.out, inputs):
+        accelerator.print(
+            f"{config.out}: measured before, from the same models and configuration; nothing to do"
+        )
+        return
+    prepare_folder(config.out)
+    setup = set_up(config, accelerator)
+    if config.real is not None and setup.real is None:
+        accelerator.print(f"{config.real}: has no held-out clips (split real); simulated clips only")
+
+    tables = choose_levels(setup, accelerator)
+    chosen = resolved(config)["tasks"]
+    tasks = {name: TASKS[name] for name in (TASKS if chosen == "all" else chosen)}
+    units = [unit for task in tasks.values() for unit in task.units(setup)]
+    values = measure(units, accelerator, "physics")
+
+    if accelerator.is_main_process:
+        media: dict[str, Any] = defaultdict(list)
+        for task in tasks.values():
+            for kind, entries in task.shown(setup, config.out).items():
+                media[kind] += entries
+        media["curves"] = [level_curves(config, name, table) for name, table in tables.items()]
+        levels = {s.name: s.model.levels[0] for s in setup.subjects if s.name in tables}
+        write_files(setup, values, dict(media), levels, inputs)
+        print(f"{config.out / 'results.json'}: {len(values)} values of clips and quadruplets")
+
+
+def set_up(config: PhysicsConfig, accelerator: Accelerator) -> Setup:
+    """The configuration with its models loaded.
+
+    Raises:
+        UserError: one of them cannot be used.
+    """
+    evaluator = evaluator_of(config, accelerator)
+    evaluator.check_shape(config.shape)
+    real = None if config.real is None else held_out(config.real, config.shape)
+    subjects = subjects_of(config, evaluator)
+    folder = prepare_folder(config.out / "units")
+    setup = Setup(config, evaluator, subjects, real, folder, tools_of(config))
+    names = [
+        f"{scenario}/{split}/{config.seed}/{i}"
+        for scenario, split in splits_of(config)
+        for i in range(config.clips)
+    ]
+    check_clips(subjects, [*names, *(real.identity if real is not None else ())])
+    return setup
+
+
+def inputs_of(config: PhysicsConfig) -> str:
+    """The fingerprint of all that the values of an evaluation depend on.
+
+    Raises:
+        UserError: a run folder has no finished model, or there is nothing where a model should be.
+    """
+    registries = {"scenarios": SCENARIOS, "laws": LAWS, "metrics": METRICS, "tasks": TASKS}
+    settings = {k: v for k, v in resolved(config).items() if k not in CHANGES_NO_VALUE}
+    versions = {
+        key: {
+            name: registry.version(name) for name in (registry if settings[key] == "all" else settings[key])
+        }
+        for key, registry in registries.items()
+    }
+    models = [[spec.name, spec.fingerprint()] for spec in config.specs]
+    real = (
+        content_fingerprint(config.real, "real") if config.real and has_clips(config.real, "real") else None
+    )
+    return fingerprint(settings, versions, SIMULATOR_VERSION, models, tools_of(config), real)
+
+
+def is_measured(out: Path, inputs: str) -> bool:
+    """Whether the folder holds the results of these very models and this configuration."""
+    if not (out / "results.json").exists() or not (out / "comparison.json").exists():
+        return False
+    return bool(read_json(out / "comparison.json").get("inputs") == inputs)
+
+
+def write_files(
+    setup: Setup, values: list[Value], media: dict[str, Any], levels: dict[str, float], inputs: str
+) -> None:
+    """Leave everything that was measured; comparison.json, which says that it was, last."""
+    config = setup.config
+    draws = [
+        draw
+        for scenario, split in splits_of(config)
+        for draw in draws_of(setup.clips(scenario, split).clips(range(config.clips)), scenario, split)
+    ]
+    write_draws(config.out / "clips.csv", draws)
+    models = models_of(config)
+    curves = generalisation_curves(values, draws, models)
+    write_json(config.out / "media.json", asdict(Media(**media, generalisation=curves)))
+    folders = {spec.name: Path(spec.path) for spec in config.specs if spec.kind == RUN}
+    comparison = replace(
+        compare(folders, config.pairs),
+        inputs=inputs,
+        noise_levels=levels,
+        targets=targets_of(setup),
+        tried=resolved(config)["tried"],
+    )
+    write_results(config.out, values, models, config.pairs, comparison, config.seed)
+
+
+def targets_of(setup: Setup) -> dict[str, str]:
+    """What each model predicts, of those whose family leaves a choice."""
+    networks = {
+        s.name: getattr(s.model, "network", None) for s in setup.subjects if s.name in setup.config.models
+    }
+    return {name: network.target for name, network in networks.items() if hasattr(network, "target")}
+
+
+def models_of(config: PhysicsConfig) -> dict[str, Model]:
+    """What results.json says of each model: its label, its family and where it came from."""
+    models = {}
+    for spec in config.specs:
+        family = read_budget(Path(spec.path))["family"] if spec.kind == RUN else None
+        label = FAMILIES[family].label if family == spec.name else spec.name
+        models[spec.name] = Model(label, family or spec.kind, spec.label)
+    return models
+
+
+def level_curves(config: PhysicsConfig, model: str, table: dict[str, list[float]]) -> dict[str, Any]:
+    """The curve of the report that shows what each noise level tells of a model."""
+    series = [
+        {"label": law, "x": list(config.levels), "y": row, "low": None, "high": None}
+        for law, row in table.items()
+    ]
+    name = f"Surprise of {model} by noise level (validation split)"
+    return {"name": name, "x_label": "noise level", "y_label": "accuracy, target-matched", "series": series}

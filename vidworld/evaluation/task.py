@@ -1,0 +1,144 @@
+"""What a task is: a function that turns models and a configuration into work units."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from vidworld.analysis.records import Value
+from vidworld.core.fingerprint import fingerprint
+from vidworld.core.precision import precision
+from vidworld.evaluation.evaluator import Evaluator
+from vidworld.evaluation.schema import PhysicsConfig
+from vidworld.evaluation.units import Measure, Unit
+from vidworld.metrics import METRICS, Metric
+from vidworld.simulation import LAWS, SIMULATOR_VERSION
+from vidworld.simulation.simulated import SimulatedClips
+from vidworld.video.real import RealClips
+
+REFERENCES = "references"
+"""What is measured once for all models: the truth, and what the tokenizer keeps of it."""
+
+
+@dataclass
+class Subject:
+    """What is measured: a model, a baseline or a control."""
+
+    name: str
+    """In the results."""
+    model: Any
+    """A `WorldModel`, or a `Scorer` where it does not roll out."""
+    made_from: str
+    """The fingerprint of what its values depend on: weights, sampler, noise levels."""
+    rolls_out: bool = True
+    is_surprised: bool = True
+    in_distribution_only: bool = False
+    """Untrained networks are controls of the quadruplets that verdicts are about."""
+    needs_tracks: bool = False
+    """It extrapolates the true state, which real video does not have."""
+    samples: int | None = None
+    """Futures that are drawn of each clip; None: as many as the configuration says."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a task makes its units of."""
+
+    config: PhysicsConfig
+    evaluator: Evaluator
+    subjects: Sequence[Subject]
+    real: RealClips | None
+    folder: Path
+    """Where units are kept."""
+    tools: Mapping[str, str | None]
+    """Fingerprints of tokenizer and probes."""
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """What the values of every unit depend on, whichever model they are of."""
+        config = self.config
+        return {
+            "tools": dict(self.tools),
+            "simulator": SIMULATOR_VERSION,
+            "seed": config.seed,
+            "shape": vars(config.shape),
+            "context_frames": config.context_frames,
+            "precision": precision(config.mixed_precision),
+        }
+
+    @property
+    def laws(self) -> list[str]:
+        """The laws that are measured."""
+        return list(LAWS) if self.config.laws == "all" else list(self.config.laws)
+
+    @property
+    def main_laws(self) -> list[str]:
+        """Those of them that the noise level is chosen on: all, where none of the usual ones is measured."""
+        return [law for law in self.config.main_laws if law in self.laws] or self.laws
+
+    def metrics(self, *inputs: str) -> list[Metric]:
+        """The metrics that are measured and take one of these inputs."""
+        chosen = METRICS if self.config.metrics == "all" else self.config.metrics
+        return [metric for name in chosen if (metric := METRICS[name]).takes in inputs]
+
+    def clips(self, scenario: str, split: str) -> SimulatedClips:
+        """The clips of a scenario and split."""
+        return SimulatedClips(scenario, split, self.config.seed, self.config.clips, self.config.shape)
+
+    def unit(
+        self,
+        batch: str,
+        subject: Subject | None,
+        depends_on: object,
+        metrics: Iterable[Metric],
+        measure: Measure,
+    ) -> Unit:
+        """The unit of a batch of clips and a subject (None: the references).
+
+        depends_on: what its values depend on beside settings and subject: versions of task, scenario or law.
+        """
+        return Unit(
+            self.folder,
+            batch,
+            REFERENCES if subject is None else subject.name,
+            fingerprint(self.settings, depends_on, None if subject is None else subject.made_from),
+            {metric.name: METRICS.version(metric.name) for metric in metrics},
+            measure,
+        )
+
+
+@dataclass(frozen=True)
+class Task:
+    """What models are measured by."""
+
+    units: Callable[[Setup], Iterator[Unit]]
+    shown: Callable[[Setup, Path], dict[str, list[dict[str, Any]]]] = field(default=lambda setup, folder: {})
+    """What the report shows of it, after writing pictures and videos below the folder: a part of media.json."""
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What values that are measured together have in common."""
+
+    model: str
+    readout: str | None
+    task: str
+    split: str
+    seed: int
+
+    def values(
+        self, metric: Metric, identities: Sequence[str], numbers: Sequence[float], law: str | None = None
+    ) -> Iterator[Value]:
+        """A value for each clip that the metric applies to: a finite number."""
+        for identity, number in zip(identities, numbers, strict=True):
+            if number == number and abs(number) != float("inf"):
+                place = (self.model, self.readout, self.task, metric.law if law is None else law, self.split)
+                yield Value(*place, metric.name, metric.unit, identity, float(number), self.seed)
+
+
+def pieces(count: int, most: int) -> list[range]:
+    """The numbers up to `count` in pieces of at most so many, which are equal to one number or so."""
+    size = -(-count // max(1, -(-count // most))) or 1
+    return [range(start, min(start + size, count)) for start in range(0, count, size)]

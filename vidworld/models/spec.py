@@ -1,0 +1,83 @@
+"""One grammar for models: a run folder of ours, or `KIND:PATH` for other people's."""
+
+import hashlib
+from pathlib import Path
+from typing import NamedTuple
+
+from vidworld.core.errors import UserError
+from vidworld.core.fingerprint import fingerprint
+from vidworld.models import KINDS
+from vidworld.models.budget import read_budget
+
+RUN = "run"
+"""The kind of a run folder."""
+
+
+class Spec(NamedTuple):
+    """Which model is meant."""
+
+    name: str
+    """In the results."""
+    kind: str
+    path: str
+
+    @staticmethod
+    def of(name: str, text: str) -> "Spec":
+        """The model of this SPEC under this name; nothing is imported.
+
+        Raises:
+            UserError: the kind is unknown.
+        """
+        kind, colon, path = text.partition(":")
+        if not colon or "/" in kind:
+            return Spec(name, RUN, text)
+        KINDS.check([kind])
+        if not path:
+            raise UserError(f"{text!r}: names no path; a model is a run folder or KIND:PATH")
+        return Spec(name, kind, path)
+
+    @staticmethod
+    def parse(text: str) -> "Spec":
+        """The model of `[NAME=]SPEC`; without a name it is the last part of the path.
+
+        Raises:
+            UserError: the kind is unknown.
+        """
+        before, equals, after = text.partition("=")
+        named = bool(equals) and ":" not in before
+        spec = Spec.of(before, after) if named else Spec.of("", text)
+        usual = spec.path.rpartition(".")[2] if spec.kind == "python" else Path(spec.path).resolve().name
+        return spec if named else spec._replace(name=usual)
+
+    @property
+    def label(self) -> str:
+        """As a configuration says it."""
+        return self.path if self.kind == RUN else f"{self.kind}:{self.path}"
+
+    def fingerprint(self) -> str:
+        """What tells that another model is meant than before: what it holds, and how its kind is read.
+
+        Raises:
+            UserError: a run folder holds no finished model, or there is nothing at the path.
+        """
+        if self.kind == RUN:
+            return str(read_budget(Path(self.path))["fingerprint"])
+        return fingerprint(self.kind, KINDS.version(self.kind), _content(self.kind, self.path))
+
+
+def _content(kind: str, path: str) -> str:
+    """A digest of the file, or of every file below the folder, with its place there."""
+    place = Path(path)
+    if kind == "python":
+        from vidworld.models.external.python_class import module_of
+
+        place = Path(module_of(path).__file__ or "")
+    files = [place] if place.is_file() else sorted(file for file in place.rglob("*") if file.is_file())
+    if not files:
+        raise UserError(f"{path}: there is nothing there; a model is a run folder or KIND:PATH")
+    digest = hashlib.sha256(path.rpartition(".")[2].encode() if kind == "python" else b"")
+    for file in files:
+        digest.update(str(file.relative_to(place)).encode())
+        with file.open("rb") as content:
+            digest.update(hashlib.file_digest(content, "sha256").digest())
+    return digest.hexdigest()

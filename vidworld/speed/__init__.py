@@ -1,1 +1,0 @@
-"""How fast and how large it all is: beside what a user would take instead, and beside what the machine can do."""
