@@ -11,7 +11,7 @@ from vidworld.evaluation.schema import PhysicsConfig
 from vidworld.models.families import FAMILIES
 from vidworld.models.world_model import WorldModel
 
-SETTINGS = PhysicsConfig(out=Path(), tokenizer=Path(), diffusion=Path(), jepa=Path(), readout=Path())
+SETTINGS = PhysicsConfig(out=Path(), models={"mine": "runs/mine"})
 
 
 @pytest.fixture

@@ -38,10 +38,13 @@ class Regression(Family[RegressionConfig]):
 
     name, label, config = "regression", "Regression", RegressionConfig
 
-    def network(self, config: RegressionConfig, channels: int) -> Any:
+    def network_class(self) -> Any:
         from vidworld.models.jepa import JointEmbeddingPredictor
 
-        return JointEmbeddingPredictor(channels, **vars(config.model), target="frozen")
+        return JointEmbeddingPredictor
+
+    def network(self, config: RegressionConfig, channels: int) -> Any:
+        return self.network_class()(channels, **vars(config.model), target="frozen")
 
     def loss(
         self,
