@@ -6,13 +6,12 @@ accelerate launch train/train_tokenizer.py --config configs/demo/tokenizer.yaml 
 from vidworld.core.config import parse_command_line
 from vidworld.core.errors import run_script
 from vidworld.models.schema import TokenizerConfig
-from vidworld.training.finished import Sources, is_finished
-from vidworld.video.store_record import training_fingerprint
+from vidworld.training.finished import Sources, data_sources, is_finished
 
 
 def main() -> None:
     config, arguments = parse_command_line(TokenizerConfig, description=__doc__)
-    sources = {"real_clips": training_fingerprint(config.data.real)}
+    sources = data_sources(config.data)
     if not is_finished(config, sources):
         train(config, sources, arguments.resume)
 

@@ -11,14 +11,12 @@ from vidworld.core.errors import run_script
 from vidworld.models.budget import fingerprint_in
 from vidworld.models.families import FAMILIES, config_schema
 from vidworld.models.schema import WorldModelConfig
-from vidworld.training.finished import Sources, is_finished
-from vidworld.video.store_record import training_fingerprint
+from vidworld.training.finished import Sources, data_sources, is_finished
 
 
 def main() -> None:
     config, arguments = parse_command_line(WorldModelConfig, description=__doc__, select=config_schema)
-    clips = training_fingerprint(config.data.real)
-    sources = {"tokenizer": fingerprint_in(config.tokenizer), "real_clips": clips}
+    sources = {"tokenizer": fingerprint_in(config.tokenizer)} | data_sources(config.data)
     if not is_finished(config, sources):
         train(config, sources, arguments.resume)
 

@@ -11,7 +11,9 @@ from vidworld.core.config import resolved
 from vidworld.core.errors import UserError
 from vidworld.models.budget import FORMAT, fingerprint_in, read_budget
 from vidworld.models.schema import DataConfig, ReadoutConfig, TokenizerConfig
-from vidworld.training.finished import is_finished
+from vidworld.simulation import SCENARIOS
+from vidworld.training import finished
+from vidworld.training.finished import data_sources, is_finished
 
 SOURCES = {"tokenizer": "a tokenizer", "jepa": "a predictor"}
 
@@ -55,6 +57,24 @@ def test_other_real_clips_are_another_training_and_the_same_elsewhere_are_not(tm
             UserError, match=rf"the real clips that are trained on \(abc, now {clips}\); choose"
         ):
             is_finished(config, {"real_clips": clips})
+
+
+def test_a_simulator_or_scenario_of_another_version_is_another_training(monkeypatch):
+    """Without importing any: which of all have a weight is not looked at."""
+    all_of_them, one = DataConfig(), DataConfig(scenarios={"bounce": 1.0})
+    before = [data_sources(data)["simulation"] for data in (all_of_them, one)]
+    assert len(set(before)) == 2
+
+    def changed():
+        now = [data_sources(data)["simulation"] for data in (all_of_them, one)]
+        return [a != b for a, b in zip(before, now, strict=True)]
+
+    for name, expected in (("bounce", [True, True]), ("collision", [True, False])):
+        with monkeypatch.context() as change:
+            change.setitem(SCENARIOS._versions, name, 2)
+            assert changed() == expected
+    monkeypatch.setattr(finished, "SIMULATOR_VERSION", finished.SIMULATOR_VERSION + 1)
+    assert changed() == [True, True]
 
 
 @pytest.mark.parametrize("saved", [FORMAT - 1, FORMAT + 1, None])
@@ -105,6 +125,7 @@ def test_a_script_that_cannot_begin_does_not_wait_for_torch(name, tmp_path):
     [
         ("jepa", ["family=japa"], "there is no model family 'japa'; did you mean jepa?"),
         ("diffusion", ["family=jepa"], "there is no key pure_share"),
+        ("tokenizer", ["data.scenarios={bonce: 1.0}"], "there is no scenario 'bonce'; did you mean bounce?"),
     ],
 )
 def test_a_name_that_does_not_exist_is_one_line_before_torch_is_imported(name, given, says, tmp_path):

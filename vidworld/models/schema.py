@@ -3,10 +3,16 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.config import NotNegative, Positive, PositiveFloat, Precision, Share, schema
+from vidworld.simulation import SCENARIOS
+
+
+def _known(scenarios: dict[str, float] | str) -> dict[str, float] | str:
+    SCENARIOS.check(() if isinstance(scenarios, str) else scenarios)
+    return scenarios
 
 
 @schema
@@ -14,17 +20,9 @@ class DataConfig:
     """Which clips are trained on."""
 
     shape: ClipShape = ClipShape()
-    scenarios: dict[str, PositiveFloat] = Field(
-        default_factory=lambda: {
-            "uniform": 1.0,
-            "parabola": 1.0,
-            "collision": 3.0,
-            "bounce": 1.0,
-            "billiards": 1.0,
-            "occlusion": 3.0,
-        }
-    )
-    """Simulated worlds and how often each is drawn, relative to the others."""
+    scenarios: Annotated[dict[str, PositiveFloat] | Literal["all"], AfterValidator(_known)] = "all"
+    """What is simulated and how often each scenario is drawn, relative to the others; `all`: every scenario that has a
+    weight, by it."""
     clips: Positive = 16384
     """Different clips in an epoch."""
     seed: int = 0

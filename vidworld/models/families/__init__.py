@@ -13,6 +13,7 @@ FAMILIES: Registry[Family[Any]] = Registry(
     "vidworld.families",
     {
         "diffusion": "vidworld.models.families.diffusion:DIFFUSION",
+        "regression": "vidworld.models.families.regression:REGRESSION",
         "jepa": "vidworld.models.families.jepa:JEPA",
     },
 )

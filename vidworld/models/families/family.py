@@ -81,7 +81,10 @@ class Family(ABC, Generic[C]):
 
     @abstractmethod
     def world_model(self, network: Any, name: str, settings: Sampling, decoder: Any = None) -> "WorldModel":
-        """The trained network as the evaluation takes it; `decoder` turns embeddings, where they are no tokens, into these."""
+        """The trained network as the evaluation takes it.
+
+        `decoder` turns embeddings into tokens, where they are not the same.
+        """
 
     def load(self, run_folder: "Path") -> Any:
         """The finished network of a run folder, in evaluation mode.
@@ -95,4 +98,6 @@ class Family(ABC, Generic[C]):
 
     def untrained(self, network: Any) -> Any:
         """A network of the same configuration whose weights are drawn anew, from torch's generator."""
-        return type(network).from_config(network.config)
+        # Not from_config, which takes a default for whatever the network was given by position.
+        arguments = {name: value for name, value in network.config.items() if not name.startswith("_")}
+        return type(network)(**arguments)

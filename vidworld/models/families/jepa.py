@@ -1,6 +1,7 @@
 """JEPA: the embedding of the next chunk, predicted in representation space."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
@@ -98,10 +99,15 @@ def stop_if_collapsed(
             f"{config.out}: collapsed at step {step}: the embeddings' deviation across clips is {deviation:.3g}, under "
             f"{least:.3g}; a larger model.regulariser_weight, or model.target=frozen, prevents it"
         )
-    if logged["copy_last_ratio"] > config.collapse_ratio:
+    stop_if_nothing_is_predicted(config.out, step, logged["copy_last_ratio"], config.collapse_ratio)
+
+
+def stop_if_nothing_is_predicted(out: Path, step: int, ratio: float, most: float) -> None:
+    """Raise if the prediction loss is more than `most` times that of repeating the last embedding."""
+    if ratio > most:
         raise UserError(
-            f"{config.out}: predicts nothing at step {step}: its loss is {logged['copy_last_ratio']:.2f} times that "
-            "of repeating the last embedding; a lower optimiser.lr may help"
+            f"{out}: predicts nothing at step {step}: its loss is {ratio:.2f} times that of repeating the last "
+            "embedding; a lower optimiser.lr may help"
         )
 
 
