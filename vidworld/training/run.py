@@ -138,8 +138,8 @@ class Run:
         self.accelerator.backward(loss)
         self._parts.append({"loss": loss.detach()} | {k: v.detach() for k, v in (told or {}).items()})
 
-    def update(self) -> None:
-        """Takes the optimisers' step, or skips it where the loss is a spike.
+    def update(self) -> bool:
+        """Takes the optimisers' step and returns True, or skips it where the loss is a spike.
 
         Raises:
             UserError: there were too many spikes.
@@ -176,16 +176,18 @@ class Run:
                 f"last {self.config.spikes.window} steps were spikes or no numbers (the last is {loss:.4g}); a lower "
                 "optimiser.lr may help, and their batches are in spikes/"
             )
+        return not spike and not self.accelerator.optimizer_step_was_skipped
 
-    def write(self) -> dict[str, float]:
+    def write(self, more: Mapping[str, Callable[[], float]] | None = None) -> dict[str, float]:
         """What the batch told, over all its parts and processes, every `log_every` steps; else nothing.
 
-        Saves a checkpoint every `save_every`.
+        `more` is measured at these steps only, by all processes. Saves a checkpoint every `save_every`.
         """
         numbers: dict[str, float] = {}
         if self.step % self.config.log_every == 0 or self.step == self.config.steps:
             told = torch.stack([value.float() for value in self._told.values()])
             numbers = dict(zip(self._told, self.mean(told).tolist(), strict=True))
+            numbers |= {name: measure() for name, measure in (more or {}).items()}
             numbers["lr"] = float(self.schedules[0].get_last_lr()[0])
             numbers["skipped"] = self.spikes.skipped
             numbers["data_wait_share"] = self.data_wait_share
