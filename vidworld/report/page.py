@@ -68,7 +68,7 @@ def render(run: RunFolder) -> str:
         curves=charts(run.media.curves),
         training=training_charts(run, legend),
         max_points=plots.MAX_POINTS,
-        budgets=tables.budget_table(comparison),
+        budgets=tables.budget_table(comparison, legend.models),
         tried_columns=list(dict.fromkeys(name for entry in comparison.tried for name in entry)),
         steps=steps,
         packages=list(dict.fromkeys(name for step in steps for name in step["versions"])),

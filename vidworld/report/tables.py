@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vidworld.analysis import labels as words
+from vidworld.analysis.labels import Models
 from vidworld.analysis.records import CalibrationRow, Comparison, Row
 from vidworld.report import charts as plots
 from vidworld.report.files import RunFolder
@@ -116,18 +117,23 @@ def headline_table(
     return [{"law": law, "rows": found[law]} for law in sorted(found, key=legend.law_rank)]
 
 
-def budget_table(comparison: Comparison) -> list[dict[str, Any]]:
-    """Per budget its value for each model and, where numbers differ, the largest over the smallest."""
-    names = dict.fromkeys(name for budget in comparison.budgets.values() for name in budget)
+def budget_table(comparison: Comparison, models: Models) -> list[dict[str, Any]]:
+    """What each model is and what its training took; where numbers differ, also the largest over the smallest."""
+    budgets = [comparison.budgets.get(name) for name in models]
+    found: dict[str, list[Any]] = {
+        "family": [model.family for model in models.values()],
+        "loaded_from": [model.spec for model in models.values()],
+    }
+    for name in dict.fromkeys(name for budget in budgets if budget for name in budget):
+        found[name] = [None if budget is None else budget.get(name) for budget in budgets]
     table = []
-    for name in names:
-        values = [budget.get(name) for budget in comparison.budgets.values()]
-        spread = "equal" if values.count(values[0]) == len(values) else "differs"
-        if spread == "differs" and all(isinstance(value, (int, float)) and value > 0 for value in values):
-            spread = f"{max(values) / min(values):.3g}"
-        table.append(
-            {"name": words.title(name), "cells": [words.setting(value) for value in values], "spread": spread}
-        )
+    for name, values in found.items():
+        known = [value for value in values if value is not None]
+        spread = "equal" if known.count(known[0]) == len(known) else "differs"
+        if spread == "differs" and all(isinstance(value, (int, float)) and value > 0 for value in known):
+            spread = f"{max(known) / min(known):.3g}"
+        cells = [words.setting(value) for value in values]
+        table.append({"name": words.title(name), "cells": cells, "spread": spread})
     return table
 
 

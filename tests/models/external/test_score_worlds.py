@@ -58,7 +58,7 @@ def videos(tmp_path_factory):
 
 def rows_of(folder):
     rows = json.loads((folder / "scores" / "results.json").read_text())["results"]
-    return {(row["world"], row["metric"]): row for row in rows}
+    return {(row["model"], row["metric"]): row for row in rows}
 
 
 def test_worlds_stand_beside_the_references_and_a_stopped_run_goes_on(config, videos, tmp_path, capsys):
@@ -69,7 +69,7 @@ def test_worlds_stand_beside_the_references_and_a_stopped_run_goes_on(config, vi
     assert moving["ceiling"] <= moving["value"] < 0.5 * still["value"]
     assert moving["floor"] == rows["copy_last", "velocity_error"]["value"]
     every = json.loads((tmp_path / "scores" / "results.json").read_text())["results"]
-    laws = {row["law"] for row in every if (row["world"], row["metric"]) == ("mine", "surprise_accuracy")}
+    laws = {row["law"] for row in every if (row["model"], row["metric"]) == ("mine", "surprise_accuracy")}
     assert laws == {"permanence", "collision", "momentum"}
     assert ("oracle", "surprise_accuracy") not in rows
     assert ("oracle", "determinism_spread") not in rows  # one file says nothing of chance
@@ -209,5 +209,5 @@ def test_what_a_world_predicts_does_not_change_with_the_frames_after_the_context
 def test_the_table_of_clips_names_the_world(config, videos, tmp_path):
     assert score(config, f"worlds=['gen=videos:{videos}']", "laws=[]") == 0
     with (tmp_path / "scores" / "per_clip.csv").open() as file:
-        worlds = {row["world"] for row in csv.DictReader(file)}
+        worlds = {row["model"] for row in csv.DictReader(file)}
     assert worlds == {"truth", "copy_last", "constant_velocity", "gen"}
