@@ -143,7 +143,9 @@ def test_detection_limits_stand_with_their_law_where_a_calibration_lies_beside_t
     )
     (chapter,) = re.findall(r'<article id="law-momentum".*?</article>', report.render(read_run(folder)), re.S)
     cells = re.findall("<td>(.*?)</td>", chapter.split("Detection limit")[-1])
-    assert cells == ["Momentum drift", "speed", "tracker", "0.0189 ratio", "2 %", "200"]
+    assert cells == [
+        *("momentum", "Momentum drift", "speed, uniform", "tracker", "0.0189 ratio", "2 %", "1.00", "200")
+    ]
     calibration.write_text("{}")
     with pytest.raises(UserError, match=r"calibration\.json: is of schema None, not 2"):
         read_run(folder)

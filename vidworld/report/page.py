@@ -62,7 +62,6 @@ def render(run: RunFolder) -> str:
         table=tables.headline_table(rows, withheld, legend),
         probe_table=tables.headline_table(rows, withheld, legend, secondary=True),
         laws=_laws(run, legend),
-        limit_heads=tables.LIMIT_HEADS,
         rollouts=_rollouts(run, legend),
         generalisation=charts(run.media.generalisation),
         curves=charts(run.media.curves),

@@ -218,20 +218,21 @@ def _estimate(row: Row, axis: plots.Axis, group: Sequence[Row], legend: Legend) 
     )
 
 
-LIMIT_HEADS = ("Metric", "Injected error", "Measured by", "Noise floor", "Detection limit", "Clips")
-
-
-def limits_table(rows: Sequence[CalibrationRow]) -> list[tuple[str, ...]]:
-    """For each metric, readout and injected error: what the truth scores, and the least error that is seen."""
-    found = {(row.metric, row.fault, row.readout): row for row in rows}
-    return [
+def limits_table(rows: Sequence[CalibrationRow]) -> dict[str, Any]:
+    """What the truth scores under each metric, and the least injected error from which on it is seen."""
+    heads = ("Law", "Metric", "Error, task", "Measured by", "Noise floor", "Detection limit", "Spearman", "n")
+    found = {(row.fault, row.metric, row.readout): row for row in rows}
+    cells = [
         (
+            row.law,
             words.title(row.metric),
-            row.fault,
-            words.READOUTS.get(row.readout, row.readout),
+            f"{row.fault}, {row.task}",
+            words.READOUTS[row.readout],
             f"{row.noise_floor:.3g} {row.unit}",
             words.detection_limit(row.detection_limit, row.fault_unit),
+            f"{row.monotone:.2f}",
             str(row.n),
         )
         for row in found.values()
     ]
+    return {"heads": heads, "rows": cells}
