@@ -39,15 +39,6 @@ def test_the_same_again_is_finished(config, capsys):
     assert fingerprint_in(config.out) == "a probe"
 
 
-def test_a_record_from_before_a_key_was_taken_away_is_of_the_same_configuration(tmp_path):
-    saved = resolved(jepa := JepaConfig(out=tmp_path / "jepa", tokenizer=tmp_path / "tokenizer"))
-    saved["model"]["action_channels"] = 0
-    assert not differing({"config": saved, "format": FORMAT}, jepa, {})
-    saved["model"]["action_channels"] = 3
-    (found,) = differing({"config": saved, "format": FORMAT}, jepa, {})
-    assert "action_channels" in found
-
-
 def test_a_probe_of_a_predictor_that_was_trained_again_in_its_place_is_another(config):
     with pytest.raises(UserError, match=r"the jepa that is read \(a predictor, now another\)"):
         is_finished(config, SOURCES | {"jepa": "another"})

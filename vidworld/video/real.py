@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from vidworld.core.clip import Clips
+from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
-from vidworld.core.schema import ClipShape
 from vidworld.video import store as real_store
 
 

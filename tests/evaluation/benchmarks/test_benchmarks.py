@@ -192,7 +192,7 @@ def test_the_script_scores_anothers_surprise_and_submits_without_labels(
 
     samples.intphys(tmp_path / "dev")
     assert "mine, permanence, test, relative_accuracy_score: 1.000" in run(tmp_path / "dev")
-    assert json.loads((tmp_path / "dev" / "out" / "results.json").read_text())["schema"] == 1
+    assert json.loads((tmp_path / "dev" / "out" / "results.json").read_text())["schema"] == 2
     samples.intphys(tmp_path / "test", labelled=False)
     assert "a submission of 12 films" in run(tmp_path / "test")
     assert (tmp_path / "test" / "out" / "answer_mine.zip").exists()

@@ -82,8 +82,8 @@ def measured(
     values = SCORES[name].measure(stand, worlds, entries, kept)
     monkeypatch.setattr(Stand, "clip", None)  # what was measured is not measured again
     assert SCORES[name].measure(stand, worlds, entries, kept) == values
-    keys = {(v.world, v.metric) for v in values}
-    return {key: float(np.mean([v.value for v in values if (v.world, v.metric) == key])) for key in keys}
+    keys = {(v.model, v.metric) for v in values}
+    return {key: float(np.mean([v.value for v in values if (v.model, v.metric) == key])) for key in keys}
 
 
 def test_physics_iqs_score_is_full_for_the_truth(tmp_path: Path, stand: Stand, monkeypatch: Any) -> None:
@@ -189,7 +189,7 @@ def test_the_script_asks_anybodys_model(tmp_path: Path, capsys: Any) -> None:
     assert score("phyworld_hdf5", tmp_path / "with a space", *world, *size, "--out", tmp_path / "out") == 0
     assert "mine, uniform_motion, id, phyworld_error" in capsys.readouterr().out
     rows = json.loads((tmp_path / "out" / "results.json").read_text())["results"]
-    assert {row["world"] for row in rows} == {"truth", "copy_last", "mine"}
+    assert {row["model"] for row in rows} == {"truth", "copy_last", "mine"}
     samples.intphys(tmp_path / "intphys", count=80)  # of which every fifth is shown: a window of 16
     assert score("intphys", tmp_path / "intphys", *world, *size, "--out", tmp_path / "violations") == 0
     assert "mine, permanence, test, relative_accuracy_score" in capsys.readouterr().out

@@ -85,7 +85,7 @@ def test_three_laws_end_to_end(name, tokenizers):
         measure_rollouts(evaluator, [world, CopyLast(tokenizer)], clips_of(), "collision", "id", 1)
     )
     assert all(math.isfinite(value.value) for value in measured)
-    reconstruction = {value.metric for value in measured if value.world == "reconstruction"}
+    reconstruction = {value.metric for value in measured if value.model == "reconstruction"}
     if name == "frames":
         assert not reconstruction  # nothing is lost, so that there is nothing to measure
     else:
