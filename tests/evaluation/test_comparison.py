@@ -11,7 +11,7 @@ from vidworld.models.budget import FORMAT
 
 def trained(folder, **changed):
     """A run folder with the record of a finished training."""
-    record = {"tokenizer": "t", "parameters": 1000, "steps": 10, "clips_seen": 320, "training_flops": 1e9}
+    record = {"tokenizer": "t", "parameters": 1000, "steps": 10, "clips_seen": 320, "training_flops": 10**9}
     record |= {"seconds": 5.0, "config": {"data": {"clips": 4}, "seed": 0}, "format": FORMAT} | changed
     (folder / "model").mkdir(parents=True)
     (folder / "model" / "budget.json").write_text(json.dumps(record))
