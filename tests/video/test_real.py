@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from padded_videos import of_split
-from vidworld.training.mixture import Mixture
+from vidworld.training.data import Mixture
 
 from vidworld.core.clip import ClipSource
 from vidworld.core.clip_shape import ClipShape
