@@ -5,6 +5,8 @@ PYTHON ?= python3
 PIP_FLAGS ?=
 # Real videos to add to the demo: make demo VIDEO=folder
 VIDEO ?=
+# The world models that are trained, each by a configuration of its name.
+MODELS ?= jepa diffusion
 
 SCALE := demo
 RUN := $(if $(VIDEO),$(SCALE)-real,$(SCALE))
@@ -17,9 +19,8 @@ EVALUATE := ACCELERATE_USE_CPU=true OMP_NUM_THREADS=$(HALF) $(BIN)/torchrun --st
 else
 EVALUATE := $(BIN)/python
 endif
-LINE_jepa := 0
-LINE_diffusion := 1
-LINE_readout := 2
+# The line of the terminal that a training's progress bar takes.
+LINE = $$(($$(echo $(MODELS) readout | tr ' ' '\n' | grep -nx $@ | cut -d: -f1) - 1))
 CONFIGS := configs/$(SCALE)
 # With real videos everything goes to a folder of its own.
 OUT = $(if $(VIDEO),out=runs/$(RUN)/$(1))
@@ -37,7 +38,7 @@ export TORCHINDUCTOR_VEC_ISA_OK := 1
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-short jepa diffusion readout few-step calibrate bench test test-cluster test-kills test-chaos test-slurm bench-scaling check clean
+.PHONY: help demo demo-short $(MODELS) readout few-step calibrate bench test test-cluster test-kills test-chaos test-slurm bench-scaling check clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,15 +47,20 @@ help: ## list these commands
 demo: .venv/installed ## train and compare both worlds, with a report (VIDEO=folder adds real videos)
 	$(if $(VIDEO),$(BIN)/vidworld data ingest "$(VIDEO)" --out runs/$(RUN)/real)
 	$(BIN)/python train/train_tokenizer.py --config $(CONFIGS)/tokenizer.yaml $(call OUT,tokenizer) $(REAL)
-	@$(MAKE) --no-print-directory -j3 SCALE=$(SCALE) jepa diffusion readout
+	@$(MAKE) --no-print-directory -j SCALE=$(SCALE) $(MODELS) readout
 	$(EVALUATE) eval/run_physics.py --config $(CONFIGS)/physics.yaml $(call OUT,physics) $(FROM) $(WORLDS)
 	$(BIN)/python eval/make_report.py runs/$(RUN)
 
 # All at once, each on half of the cores: networks as small as these gain nothing from a second core, and the probe,
 # the shortest, would be left alone with one core if it came last.
-jepa diffusion readout: .venv/installed
-	OMP_NUM_THREADS=$(HALF) TQDM_POSITION=$(LINE_$@) $(BIN)/python train/train_$@.py \
-		--config $(CONFIGS)/$@.yaml $(call OUT,$@) $(FROM) $(if $(filter readout,$@),,$(REAL))
+TRAIN = OMP_NUM_THREADS=$(HALF) TQDM_POSITION=$(LINE) $(BIN)/python train/train_$(1).py \
+	--config $(CONFIGS)/$@.yaml $(call OUT,$@) $(FROM)
+
+$(MODELS): .venv/installed
+	$(call TRAIN,world_model) $(REAL)
+
+readout: .venv/installed
+	$(call TRAIN,readout)
 
 demo-short: ## the same path in a few minutes, too short to learn much
 	@$(MAKE) --no-print-directory demo SCALE=short

@@ -21,8 +21,8 @@ from vidworld.core.errors import ArgumentParser, UserError, run_script
 from vidworld.core.precision import precision, product_dtype
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.flow import flow_loss
+from vidworld.models.schema import OptimiserConfig
 from vidworld.training.optimiser import make_optimisers
-from vidworld.training.schema import OptimiserConfig
 
 CLIPS = 8
 """Of one process' step, as in the demo."""

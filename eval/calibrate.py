@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from vidworld.analysis.records import CALIBRATION_SCHEMA, Calibration
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import ArgumentParser, run_script
 from vidworld.core.records import prepare_folder, provenance, write_json
@@ -47,15 +48,9 @@ def main() -> None:
         for law in tqdm(LAWS, "controls of surprise", disable=None)
         for row in measure_controls(law, setting, start, CHUNK_FRAMES, arguments.clips)
     ]
-    content = {
-        "schema": 1,
-        "provenance": provenance(0),
-        "results": [asdict(row) for row in rows],
-        "baselines": [asdict(row) for row in baselines],
-        "controls": [asdict(row) for row in controls],
-    }
-    write_json(out / "calibration.json", content)
-    page = write_page(out / "calibration.html", rows, baselines, controls)
+    calibration = Calibration(CALIBRATION_SCHEMA, provenance(0), rows, baselines, controls)
+    write_json(out / "calibration.json", asdict(calibration))
+    page = write_page(out / "calibration.html", calibration)
     print(f"{out / 'calibration.json'}: {len(rows)} rows of planted faults; {page}")
 
 

@@ -7,29 +7,30 @@ join those that the report draws.
 import argparse
 from pathlib import Path
 
-from accelerate import Accelerator
 from tqdm import tqdm
 
 from vidworld.core.errors import ArgumentParser, UserError, run_script
-from vidworld.core.precision import precision
 from vidworld.core.records import provenance, read_json, write_json
 from vidworld.evaluation.evaluator import Evaluator
+from vidworld.evaluation.processes import evaluation_accelerator
 from vidworld.evaluation.sampling_steps import STEPS, error_by_steps
-from vidworld.models.budget import check_tokenizer
+from vidworld.models.budget import check_tokenizer, sampling_shift_of
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.files import load_model
+from vidworld.models.generative import GenerativeModel
 from vidworld.models.tokenizers.autoencoder import Autoencoder
-from vidworld.models.world_model import DiffusionWorld
 from vidworld.simulation.simulated import SimulatedClips
 
 SCENARIOS = ("uniform", "collision")
 CONTEXT_FRAMES = 8
+LEVELS = (0.7,)
+"""Of surprise, which is not measured here."""
 
 
 def main() -> None:
     arguments = parse()
     runs: Path = arguments.runs
-    accelerator = Accelerator(mixed_precision=precision())
+    accelerator = evaluation_accelerator()
     tokenizer = load_model(Autoencoder, runs / "tokenizer").to(accelerator.device)
     names = [name for name in ("diffusion", "few_step") if (runs / name / "model").is_dir()]
     if not names:
@@ -40,7 +41,7 @@ def main() -> None:
     for name in names:
         check_tokenizer(runs / name, tokenizer.fingerprint())
         network = load_model(DiffusionTransformer, runs / name).to(accelerator.device)
-        worlds.append(DiffusionWorld(network, name, shift=arguments.shift))
+        worlds.append(GenerativeModel(network, name, max(STEPS), sampling_shift_of(runs / name), LEVELS))
     evaluator = Evaluator(tokenizer, {}, accelerator, CONTEXT_FRAMES, 0)
     curves = []
     for scenario in tqdm(SCENARIOS, "steps", disable=None):
@@ -64,10 +65,9 @@ def parse() -> argparse.Namespace:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("runs", type=Path, metavar="RUNS")
     parser.add_argument("--clips", type=int, default=32, help="of each scenario (default: %(default)s)")
-    parser.add_argument("--shift", type=float, default=8.0, help="how steps lean to the noisy end")
     arguments = parser.parse_args()
-    if arguments.clips < 1 or not arguments.shift > 0:
-        raise UserError("--clips and --shift: both must be above 0")
+    if arguments.clips < 1:
+        raise UserError("--clips: must be above 0")
     return arguments
 
 

@@ -8,16 +8,15 @@ import time
 from vidworld.core.config import parse_command_line, resolved
 from vidworld.core.errors import run_script
 from vidworld.core.records import prepare_folder
-from vidworld.training.finished import is_finished
-from vidworld.training.schema import AdoptConfig
-from vidworld.video.store_record import training_fingerprint
+from vidworld.models.schema import AdoptConfig
+from vidworld.training.finished import data_sources, is_finished
 
 AT_ONCE = 8
 
 
 def main() -> None:
     config, _ = parse_command_line(AdoptConfig, description=__doc__)
-    sources = {"real_clips": training_fingerprint(config.data.real)}
+    sources = data_sources(config.data)
     if is_finished(config, sources):
         return
 

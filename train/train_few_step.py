@@ -6,15 +6,14 @@ accelerate launch train/train_few_step.py --config configs/demo/few_step.yaml [k
 from vidworld.core.config import parse_command_line
 from vidworld.core.errors import run_script
 from vidworld.models.budget import fingerprint_in
-from vidworld.training.finished import Sources, is_finished
-from vidworld.training.schema import FewStepConfig
-from vidworld.video.store_record import training_fingerprint
+from vidworld.models.schema import FewStepConfig
+from vidworld.training.finished import Sources, data_sources, is_finished
 
 
 def main() -> None:
     config, arguments = parse_command_line(FewStepConfig, description=__doc__)
     models = {name: fingerprint_in(getattr(config, name)) for name in ("tokenizer", "diffusion")}
-    sources = {**models, "real_clips": training_fingerprint(config.data.real)}
+    sources = models | data_sources(config.data)
     if not is_finished(config, sources):
         train(config, sources, arguments.resume)
 

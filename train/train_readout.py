@@ -6,14 +6,15 @@ accelerate launch train/train_readout.py --config configs/demo/readout.yaml [key
 from vidworld.core.config import parse_command_line
 from vidworld.core.errors import run_script
 from vidworld.models.budget import fingerprint_in
-from vidworld.training.finished import Sources, is_finished
-from vidworld.training.schema import ReadoutConfig
+from vidworld.models.schema import ReadoutConfig
+from vidworld.training.finished import Sources, data_sources, is_finished
 
 
 def main() -> None:
     config, arguments = parse_command_line(ReadoutConfig, description=__doc__)
     read = {"tokenizer": config.tokenizer, "jepa": config.jepa}
-    sources = {name: fingerprint_in(folder) if folder else None for name, folder in read.items()}
+    models = {name: fingerprint_in(folder) if folder else None for name, folder in read.items()}
+    sources = models | data_sources(config.data)
     if not is_finished(config, sources):
         train(config, sources, arguments.resume)
 
@@ -31,7 +32,7 @@ def train(config: ReadoutConfig, sources: Sources, resume: bool) -> None:
     from vidworld.models.probe import Probe, probe_loss, shows
     from vidworld.models.tokenizers.tokenizer import load_tokenizer
     from vidworld.simulation.simulated import SimulatedClips
-    from vidworld.training.mixture import batch_order
+    from vidworld.training.mixture import batch_order, weights
     from vidworld.training.setup import begin
 
     # --- network, clips with their true tracks, and where an earlier run left off ---
@@ -54,7 +55,7 @@ def train(config: ReadoutConfig, sources: Sources, resume: bool) -> None:
     accelerator = run.accelerator
     device = accelerator.device
     tokenizer, jepa = tokenizer.to(device), None if jepa is None else jepa.to(device)
-    sources_of_clips = [SimulatedClips(s, "train", data.seed, data.clips, shape) for s in data.scenarios]
+    sources_of_clips = [SimulatedClips(s, "train", data.seed, data.clips, shape) for s in weights(data)]
 
     def batch(step: int) -> tuple[torch.Tensor, Tracks]:
         """Each batch is of one scenario, so that its clips have equally many objects."""

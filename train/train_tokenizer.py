@@ -5,14 +5,13 @@ accelerate launch train/train_tokenizer.py --config configs/demo/tokenizer.yaml 
 
 from vidworld.core.config import parse_command_line
 from vidworld.core.errors import run_script
-from vidworld.training.finished import Sources, is_finished
-from vidworld.training.schema import TokenizerConfig
-from vidworld.video.store_record import training_fingerprint
+from vidworld.models.schema import TokenizerConfig
+from vidworld.training.finished import Sources, data_sources, is_finished
 
 
 def main() -> None:
     config, arguments = parse_command_line(TokenizerConfig, description=__doc__)
-    sources = {"real_clips": training_fingerprint(config.data.real)}
+    sources = data_sources(config.data)
     if not is_finished(config, sources):
         train(config, sources, arguments.resume)
 
@@ -22,10 +21,10 @@ def train(config: TokenizerConfig, sources: Sources, resume: bool) -> None:
     import torch
     from accelerate.utils import set_seed
 
+    from vidworld.core.counter_rng import generators, normal
     from vidworld.core.threads import ahead
     from vidworld.models.tokenizers.autoencoder import Autoencoder
     from vidworld.training.mixture import Mixture, batch_order
-    from vidworld.training.noise import generators, normal
     from vidworld.training.setup import begin
 
     # --- clips, network, and where an earlier run left off ---

@@ -20,9 +20,12 @@ from vidworld.core.media import write_mp4
 from vidworld.core.precision import precision, product_dtype
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.flow import flow_loss, shifted
+from vidworld.models.generative import GenerativeModel
 from vidworld.models.jepa import JointEmbeddingPredictor
+from vidworld.models.predictive import PredictiveModel
+from vidworld.models.schema import OptimiserConfig, TokenizerModel
 from vidworld.models.tokenizers.autoencoder import Autoencoder
-from vidworld.models.world_model import DiffusionWorld, Encoded, JepaWorld
+from vidworld.models.world_model import Encoded
 from vidworld.simulation.quadruplets import quads
 from vidworld.simulation.simulated import SimulatedClips
 from vidworld.training.optimiser import make_optimisers
@@ -252,8 +255,8 @@ def world_cases(size: Size, steps: int, device: torch.device) -> list[Case]:
     four = [made.a, made.a_then_b, made.b_then_a, made.b]
     quad_tokens = tokenizer.encode(torch.cat([each.frames for each in four]).to(device))
     quad = Encoded(made.a, quad_tokens)
-    diffusion = DiffusionWorld(size.diffusion(device), steps=steps, levels=(0.7,))
-    jepa = JepaWorld(size.jepa(device))
+    diffusion = GenerativeModel(size.diffusion(device), steps=steps, levels=(0.7,))
+    jepa = PredictiveModel(size.jepa(device))
     limit = block_products(len(four) * CHUNKS * CELLS, size.width, device)
 
     def case(name: str, unit: str, amount: int, job: Job) -> Case:
@@ -266,10 +269,10 @@ def world_cases(size: Size, steps: int, device: torch.device) -> list[Case]:
     for world in (diffusion, jepa):
         how = f", {steps} steps" if world is diffusion else ""
 
-        def roll_out(world: DiffusionWorld | JepaWorld = world) -> object:
+        def roll_out(world: GenerativeModel | PredictiveModel = world) -> object:
             return tokenizer.decode(world.rollout(context, CHUNKS, 1, [0]).tokens[:, 0].float())
 
-        def surprise(world: DiffusionWorld | JepaWorld = world) -> object:
+        def surprise(world: GenerativeModel | PredictiveModel = world) -> object:
             return world.surprise(quad, CONTEXT, [0] * 4)
 
         found.append(case(f"rollout of {FRAMES} frames, {world.name}{how}", "frames/s", FRAMES, roll_out))

@@ -6,20 +6,20 @@ import numpy as np
 import pytest
 
 from vidworld.analysis.generalisation import (
-    FEWEST,
+    MIN_CLIPS,
     Draw,
     draws_of,
     generalisation_curves,
     trained_range,
     write_draws,
 )
-from vidworld.analysis.records import Value
+from vidworld.analysis.records import Model, Value
 from vidworld.core.clip_shape import ClipShape
 from vidworld.report.charts import line_chart
-from vidworld.report.files import Curve
 from vidworld.simulation.simulated import SimulatedClips
 
 TASK = "uniform"
+MODELS = {"jepa": Model("JEPA", "jepa", "runs/jepa")}
 
 
 def draws(scenario, split, count=40):
@@ -27,9 +27,9 @@ def draws(scenario, split, count=40):
     return list(draws_of(clips, scenario, split))
 
 
-def values_of(drawn, error, world="jepa", metric="velocity_error"):
+def values_of(drawn, error, model="jepa", metric="velocity_error"):
     return [
-        Value(world, "pixels", d.task, "uniform motion", d.split, metric, "", d.identity, error(d), 0)
+        Value(model, "pixels", d.task, "uniform motion", d.split, metric, "", d.identity, error(d), 0)
         for d in drawn
     ]
 
@@ -68,16 +68,16 @@ def test_what_a_clip_was_drawn_with_by_hand():
 def test_a_curve_follows_the_error_and_shades_what_was_trained_on():
     """An error that is the speed itself: a straight line, through bins inside and on either side."""
     drawn = draws(TASK, "id", 100) + draws(TASK, "ood", 100) + draws(TASK, "recombined", 20)
-    curves = generalisation_curves(values_of(drawn, lambda d: d.speed), drawn)
-    assert [curve["name"] for curve in curves] == ["Uniform: speed", "Uniform: radius"]
+    curves = generalisation_curves(values_of(drawn, lambda d: d.speed), drawn, MODELS)
+    assert [curve.name for curve in curves] == ["Uniform: speed", "Uniform: radius"]
     speed = curves[0]
-    assert speed["shaded"] == [trained_range(TASK, "speed")]
-    (line,) = speed["series"]
-    assert line["y"] == pytest.approx(line["x"]) and len(line["x"]) == 6
-    assert line["x"][0] < 1 and line["x"][-1] > 4 and line["x"] == sorted(line["x"])
-    assert all(low <= y <= high for low, y, high in zip(line["low"], line["y"], line["high"], strict=True))
-    assert "Speed and radius both outside (" in speed["note"] and "JEPA" in speed["note"]
-    chart = line_chart(Curve(**speed))
+    assert speed.shaded == [trained_range(TASK, "speed")]
+    (line,) = speed.series
+    assert line.y == pytest.approx(line.x) and len(line.x) == 6
+    assert line.x[0] < 1 and line.x[-1] > 4 and line.x == sorted(line.x)
+    assert all(low <= y <= high for low, y, high in zip(line.low, line.y, line.high, strict=True))
+    assert "Speed and radius both outside (" in speed.note and "JEPA" in speed.note
+    chart = line_chart(speed)
     ((left, width),) = chart.shaded
     assert 0 < left < 30 and 50 < width < 90
 
@@ -87,19 +87,19 @@ def test_a_point_outside_counts_clips_of_which_nothing_else_is_outside():
     small, large = trained_range(TASK, "radius")
     drawn = draws(TASK, "id", 60) + draws(TASK, "ood", 100)
     values = values_of(drawn, lambda d: float(not small <= d.radius <= large))
-    speed, radius = (curve["series"][0] for curve in generalisation_curves(values, drawn))
-    assert set(speed["y"]) == {0.0}
-    outside = [not small <= x <= large for x in radius["x"]]
-    assert radius["y"] == [float(out) for out in outside] and any(outside)
+    speed, radius = (curve.series[0] for curve in generalisation_curves(values, drawn, MODELS))
+    assert set(speed.y) == {0.0}
+    outside = [not small <= x <= large for x in radius.x]
+    assert radius.y == [float(out) for out in outside] and any(outside)
 
 
 def test_recombined_clips_stand_apart_beside_those_whose_values_they_recombine():
     """An error of 1 where training left the pair out: the curves do not see it, their note does."""
     drawn = draws(TASK, "id", 60) + draws(TASK, "recombined", 10)
     values = values_of(drawn, lambda d: float(d.split == "recombined"))
-    curves = generalisation_curves(values, drawn)
-    assert all(set(line["y"]) == {0.0} for curve in curves for line in curve["series"])
-    seen, recombined = curves[0]["note"].split(". ")
+    curves = generalisation_curves(values, drawn, MODELS)
+    assert all(set(line.y) == {0.0} for curve in curves for line in curve.series)
+    seen, recombined = curves[0].note.split(". ")
     assert "fast or" in seen and "JEPA 0.00" in seen
     assert recombined.startswith("Recombined, with a disc that is both (10 clips): JEPA 1.00")
 
@@ -107,16 +107,16 @@ def test_recombined_clips_stand_apart_beside_those_whose_values_they_recombine()
 def test_the_mass_ratio_is_drawn_where_discs_meet():
     drawn = draws("collision", "id", 100) + draws("collision", "ood", 100)
     values = values_of(drawn, lambda d: d.mass_ratio, metric="outgoing_velocity_error")
-    (curve,) = generalisation_curves(values, drawn)
-    assert curve["x_label"] == "mass ratio, heavy / light"
-    assert curve["series"][0]["x"][-1] > curve["shaded"][0][1]
+    (curve,) = generalisation_curves(values, drawn, MODELS)
+    assert curve.x_label == "mass ratio, heavy / light"
+    assert curve.series[0].x[-1] > curve.shaded[0][1]
 
 
 def test_few_clips_make_no_point_and_the_truth_no_line():
-    drawn = [Draw(f"uniform/id/0/{i}", TASK, "id", 1.2 + i, 1.0, 1.0) for i in range(FEWEST - 1)]
-    assert generalisation_curves(values_of(drawn, lambda d: 1.0), drawn) == []
+    drawn = [Draw(f"uniform/id/0/{i}", TASK, "id", 1.2 + i, 1.0, 1.0) for i in range(MIN_CLIPS - 1)]
+    assert generalisation_curves(values_of(drawn, lambda d: 1.0), drawn, MODELS) == []
     many = draws(TASK, "id", 40)
-    assert generalisation_curves(values_of(many, lambda d: 1.0, world="truth"), many) == []
+    assert generalisation_curves(values_of(many, lambda d: 1.0, model="truth"), many, MODELS) == []
 
 
 def test_a_line_a_clip(tmp_path):

@@ -9,26 +9,43 @@ import numpy as np
 import pytest
 
 from vidworld.analysis import results
-from vidworld.analysis.records import Value
-from vidworld.analysis.results import read_per_clip, read_results, write_per_clip, write_results
+from vidworld.analysis.records import Comparison, Model, Value, read_record, read_results
+from vidworld.analysis.results import read_per_clip, write_per_clip, write_results
 from vidworld.analysis.rows import rows_from_clips
-from vidworld.analysis.verdicts import runs_of, verdicts
+from vidworld.analysis.verdicts import runs_of
+from vidworld.analysis.verdicts import verdicts as verdicts_of
 from vidworld.core.errors import UserError
+from vidworld.metrics import METRICS
 from vidworld.simulation.quadruplets import layout_of
 
 LAW = "uniform motion"
+JEPA_AND_DIFFUSION = ("jepa", "diffusion")
+MODELS = {
+    "jepa": Model("JEPA", "jepa", "runs/jepa"),
+    "diffusion": Model("Diffusion", "diffusion", "runs/diffusion"),
+    "mine": Model("My model", "python", "python:my.Model"),
+}
 
 
-def quad_values(world, law, accuracies, seed=0, split="id"):
+def verdicts(values, *pairs):
+    """The primary verdicts, of the one pair where none is named."""
+    return verdicts_of(values, pairs or [JEPA_AND_DIFFUSION], MODELS)[0]
+
+
+def write(folder, values, comparison=None, seed=0):
+    return write_results(folder, values, MODELS, [JEPA_AND_DIFFUSION], comparison or Comparison(), seed)
+
+
+def quad_values(model, law, accuracies, seed=0, split="id"):
     return [
-        Value(world, None, "surprise", law, split, "surprise_accuracy", "share", f"{law}/{i}", float(a), seed)
+        Value(model, None, "surprise", law, split, "surprise_accuracy", "share", f"{law}/{i}", float(a), seed)
         for i, a in enumerate(accuracies)
     ]
 
 
-def clip_values(world, errors, readout="pixels", seed=0):
+def clip_values(model, errors, readout="pixels", seed=0):
     return [
-        Value(world, readout, "uniform", LAW, "id", "velocity_error", "units/s", f"u/{i}", float(e), seed)
+        Value(model, readout, "uniform", LAW, "id", "velocity_error", "units/s", f"u/{i}", float(e), seed)
         for i, e in enumerate(errors)
     ]
 
@@ -51,7 +68,7 @@ def values():
         *quad_values("truth", "permanence", [1.0] * 200),
         *quad_values("jepa", "collision", share(0.8)),
         *quad_values("diffusion", "collision", share(0.6, seed=1)),
-        *quad_values("untrained", "collision", [1.0] * 150 + [0.0] * 50),
+        *quad_values("untrained_jepa", "collision", [1.0] * 150 + [0.0] * 50),
         *clip_values("jepa", np.linspace(0.4, 0.6, 100)),
         *clip_values("diffusion", np.linspace(0.6, 0.4, 100)),
         *clip_values("copy_last", np.linspace(1.9, 2.1, 100)),
@@ -60,20 +77,20 @@ def values():
 
 
 def test_rows_have_interval_floor_and_ceiling(values):
-    rows = {(row.world, row.law): row for row in rows_from_clips(values)}
+    rows = {(row.model, row.law): row for row in rows_from_clips(values)}
     row = rows["jepa", "uniform motion"]
     assert (row.value, row.floor, row.ceiling) == pytest.approx((0.5, 2.0, 0.01))
     assert row.low < 0.5 < row.high and row.n == 100 and row.seed == 0 and row.readout == "pixels"
     assert row.higher_is_better is False and row.headline
     blind = rows["blind", "permanence"]
     assert blind.value == 0.5 and blind.low < 0.5 < blind.high
-    assert rows["untrained", "collision"].floor is None
+    assert rows["untrained_jepa", "collision"].floor is None
 
 
 def test_a_law_that_a_control_reaches_has_no_headline(values):
-    headline = {(row.world, row.law): row.headline for row in rows_from_clips(values)}
+    headline = {(row.model, row.law): row.headline for row in rows_from_clips(values)}
     assert headline["jepa", "permanence"] and not headline["jepa", "collision"]
-    verdict = next(v for v in verdicts(values)[0] if v.law == "collision")
+    verdict = next(v for v in verdicts(values) if v.law == "collision")
     assert verdict.better is None and "Untrained JEPA reaches 0.75" in (verdict.withheld or "")
     assert "Untrained JEPA reaches 0.75" in verdict.statement
 
@@ -81,25 +98,25 @@ def test_a_law_that_a_control_reaches_has_no_headline(values):
 def test_a_control_on_another_split_withholds_that_split_only(values):
     values += quad_values("blind", "permanence", [1.0] * 200, split="ood")
     values += quad_values("jepa", "permanence", [1.0] * 200, split="ood")
-    headline = {(r.world, r.split): r.headline for r in rows_from_clips(values) if r.law == "permanence"}
+    headline = {(r.model, r.split): r.headline for r in rows_from_clips(values) if r.law == "permanence"}
     assert headline["jepa", "id"] and not headline["jepa", "ood"]
 
 
 def test_verdicts_follow_the_test(values):
-    said = {verdict.law: verdict for verdict in verdicts(values)[0]}
+    said = {verdict.law: verdict for verdict in verdicts(values)}
     assert said["permanence"].better == "jepa"
     assert said["permanence"].statement.startswith(
-        "JEPA is better than diffusion by surprise accuracy (p < 0.01"
+        "JEPA is better than Diffusion by surprise accuracy (p < 0.01"
     )
     assert said["permanence"].difference == pytest.approx(0.35, abs=0.06)
     assert said["uniform motion"].better is None
     assert "data do not say" in said["uniform motion"].statement
-    assert runs_of(values) == 1
+    assert runs_of(values, MODELS) == 1
 
 
 def test_a_lower_error_is_better(values):
-    better = [replace(v, value=v.value / 2) if v.world == "diffusion" and v.readout else v for v in values]
-    verdict = next(v for v in verdicts(better)[0] if v.law == "uniform motion")
+    better = [replace(v, value=v.value / 2) if v.model == "diffusion" and v.readout else v for v in values]
+    verdict = next(v for v in verdicts(better) if v.law == "uniform motion")
     assert verdict.better == "diffusion" and verdict.difference > 0
     assert verdict.statement.startswith("Diffusion is better than JEPA")
 
@@ -107,33 +124,35 @@ def test_a_lower_error_is_better(values):
 def test_a_verdict_says_what_other_forms_of_surprise_find(values):
     """The usual form finds the other world better, that within a quad none; the maximum was not measured."""
     for value in values[:400]:
-        better = {"jepa": share(0.5, seed=3), "diffusion": share(0.9, seed=4)}[value.world]
+        better = {"jepa": share(0.5, seed=3), "diffusion": share(0.9, seed=4)}[value.model]
         number = int(value.identity.split("/")[1])
         values.append(replace(value, metric="surprise_accuracy_usual", value=float(better[number])))
-        values.append(replace(value, metric="surprise_accuracy_within_quad", value=0.5))
-    verdict = next(v for v in verdicts(values)[0] if v.law == "permanence")
+        values.append(replace(value, metric="surprise_accuracy_within_quadruplet", value=0.5))
+    verdict = next(v for v in verdicts(values) if v.law == "permanence")
     assert verdict.better == "jepa"
-    assert verdict.other_forms.endswith("differ: usual (diffusion is better), within a quad (undecided).")
-    assert next(v for v in verdicts(values)[0] if v.law == LAW).other_forms == ""
+    assert verdict.other_forms.endswith(
+        "differ: usual (Diffusion is better), within a quadruplet (undecided)."
+    )
+    assert next(v for v in verdicts(values) if v.law == LAW).other_forms == ""
 
 
 def test_verdicts_do_not_follow_the_means():
-    verdict = verdicts(both("momentum", 0.86, 0.8))[0][0]
+    verdict = verdicts(both("momentum", 0.86, 0.8))[0]
     assert verdict.difference > 0 and verdict.better is None
-    assert "would take about" in verdict.statement and "quads" in verdict.statement
+    assert "would take about" in verdict.statement and "quadruplets" in verdict.statement
 
 
 def test_many_laws_are_corrected():
     rng = np.random.default_rng(3)
     one = both("momentum", 0.75, 0.65)
-    alone = verdicts(one)[0][0].p_value
+    alone = verdicts(one)[0].p_value
     other = [
         value
         for law in ("permanence", "continuity", "solidity")
-        for world in ("jepa", "diffusion")
-        for value in quad_values(world, law, rng.binomial(2, 0.7, 200) / 2)
+        for model in ("jepa", "diffusion")
+        for value in quad_values(model, law, rng.binomial(2, 0.7, 200) / 2)
     ]
-    together = next(v for v in verdicts(one + other)[0] if v.law == "momentum")
+    together = next(v for v in verdicts(one + other) if v.law == "momentum")
     assert together.p_value > 1.5 * alone and "corrected for 4 tests" in together.statement
 
 
@@ -152,20 +171,20 @@ def test_a_clip_measured_twice_is_said(values):
 
 
 def test_files_say_what_was_measured(values, tmp_path):
-    rows = write_results(tmp_path, values, {"controlled": True, "differences": []}, seed=5)
+    rows = write(tmp_path, values, Comparison(controlled={"jepa vs diffusion": True}), seed=5)
     assert read_per_clip(tmp_path / "per_clip.csv") == values
     assert list(read_results(tmp_path / "results.json").results) == rows
     content = json.loads((tmp_path / "results.json").read_text())
-    assert content["schema"] == 1 and content["provenance"]["seed"] == 5
+    assert content["schema"] == 2 and content["provenance"]["seed"] == 5
     assert set(content["results"][0]) == {
-        "world", "task", "law", "split", "metric", "value", "low", "high", "n", "unit", "higher_is_better",
+        "model", "task", "law", "split", "metric", "value", "low", "high", "n", "unit", "higher_is_better",
         "floor", "ceiling", "seed", "readout", "headline",
     }  # fmt: skip
     comparison = json.loads((tmp_path / "comparison.json").read_text())
-    assert comparison["controlled"] is True and comparison["verdicts"][0]["statement"]
+    assert comparison["controlled"] == {"jepa vs diffusion": True} and comparison["verdicts"][0]["statement"]
     with (tmp_path / "per_clip.csv").open() as file:
         assert next(csv.reader(file)) == [
-            "world", "readout", "task", "law", "split", "metric", "unit", "identity", "value", "seed",
+            "model", "readout", "task", "law", "split", "metric", "unit", "identity", "value", "seed",
         ]  # fmt: skip
 
 
@@ -177,12 +196,12 @@ def test_the_file_that_says_from_what_is_written_after_what(values, tmp_path, mo
 
     monkeypatch.setattr(results, "write_json", full)
     with pytest.raises(UserError, match=r"results\.json: no space"):
-        write_results(tmp_path, values, {"inputs": "new"}, seed=0)
+        write(tmp_path, values, Comparison(inputs={"a": "new"}))
     assert not (tmp_path / "comparison.json").exists()
 
 
 def test_what_was_not_measured_is_null_and_comes_back(tmp_path):
-    write_results(tmp_path, clip_values("jepa", [np.nan, np.nan]), {}, seed=0)
+    write(tmp_path, clip_values("jepa", [np.nan, np.nan]))
     assert json.loads((tmp_path / "results.json").read_text())["results"][0]["value"] is None
     assert math.isnan(read_results(tmp_path / "results.json").results[0].value)
 
@@ -197,15 +216,16 @@ def edited(path, change):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda c: c.update(schema=2), "schema 1"),
-        (lambda c: c["results"][0].update(n="many"), r"row 0\.n"),
-        (lambda c: c["results"][1].pop("metric"), r"row 1\.metric"),
+        (lambda c: c.update(schema=1), "is of schema 1, not 2; run the evaluation"),
+        (lambda c: c["results"][0].update(n="many"), r"results\.0\.n"),
+        (lambda c: c["results"][1].pop("metric"), r"results\.1\.metric"),
         (lambda c: c["results"][0].update(valeu=1), "valeu"),
-        (lambda c: c.update(results={}), "row"),
+        (lambda c: c.update(results={}), "results: "),
+        (lambda c: c.update(results=[]), "has no results"),
     ],
 )
 def test_results_that_are_wrong_are_said(values, tmp_path, change, said):
-    write_results(tmp_path, values, {}, seed=0)
+    write(tmp_path, values)
     with pytest.raises(UserError, match=said):
         read_results(edited(tmp_path / "results.json", change))
 
@@ -219,7 +239,7 @@ def test_per_clip_tables_that_are_wrong_are_said(values, tmp_path):
     )
     with pytest.raises(UserError, match="line 3"):
         read_per_clip(path)
-    path.write_text(text.replace("world,", "planet,", 1))
+    path.write_text(text.replace("model,", "planet,", 1))
     with pytest.raises(UserError, match="columns"):
         read_per_clip(path)
     with pytest.raises(UserError, match="cannot be read"):
@@ -227,12 +247,12 @@ def test_per_clip_tables_that_are_wrong_are_said(values, tmp_path):
 
 
 def test_a_control_that_is_right_in_one_layout_and_wrong_in_the_other_withholds_the_law(values):
-    """Its mean is one half: opposite cues cancel in it, and not in a world that follows one of them."""
+    """Its mean is one half: opposite cues cancel in it, and not in a model that follows one of them."""
     right = [float(layout_of(f"solidity/id/0/{i}") == "open_solidity") for i in range(200)]
-    for world, accuracies in (("copy_last", right), ("jepa", [0.9] * 200), ("diffusion", [0.5] * 200)):
-        made = quad_values(world, "solidity", accuracies)
+    for model, accuracies in (("copy_last", right), ("jepa", [0.9] * 200), ("diffusion", [0.5] * 200)):
+        made = quad_values(model, "solidity", accuracies)
         values += [replace(value, identity=f"solidity/id/0/{i}") for i, value in enumerate(made)]
-    verdict = next(v for v in verdicts(values)[0] if v.law == "solidity")
+    verdict = next(v for v in verdicts(values) if v.law == "solidity")
     assert verdict.better is None
     assert "reaches 1.00 in the layout open_solidity" in (verdict.withheld or "")
 
@@ -241,7 +261,7 @@ def test_a_control_that_is_right_in_one_layout_and_wrong_in_the_other_withholds_
     ("metric", "unit", "highest"),
     [
         ("relative_accuracy_score", "share", 1.0),
-        ("spatial_iou", "share", 1.0),
+        ("physics_iq_spatial_iou", "share", 1.0),
         ("physics_iq_verified_score", "percent", 100.0),
         ("phyworld_error", "units/s", math.inf),
     ],
@@ -258,6 +278,69 @@ def test_intervals_of_benchmarks_stay_in_their_range(metric, unit, highest):
 
 def test_one_number_for_all_films_claims_no_certainty(tmp_path):
     score = Value("jepa", None, "physics_iq", "motion", "test", "physics_iq_score", "percent", "all", 40.0, 0)
-    write_results(tmp_path, [score], {}, seed=0)
+    write(tmp_path, [score])
     (row,) = read_results(tmp_path / "results.json").results
     assert row.value == 40.0 and row.low < 5 and row.high > 95
+
+
+def test_any_pairs_of_models_are_tested_and_corrected_together():
+    """The first is better than both others, which do not differ; all tests of the list count."""
+    values = [
+        *both("momentum", 0.9, 0.5),
+        *quad_values("mine", "momentum", share(0.5, seed=2)),
+        *quad_values("mine", "collision", share(0.7, seed=2)),  # that no other model was measured on
+    ]
+    found = verdicts(values, ("jepa", "diffusion"), ("mine", "jepa"), ("mine", "diffusion"))
+    assert [(v.first, v.second, v.better) for v in found] == [
+        ("jepa", "diffusion", "jepa"),
+        ("mine", "jepa", "jepa"),
+        ("mine", "diffusion", None),
+    ]
+    assert found[1].statement.startswith(
+        "JEPA is better than My model by surprise accuracy (p < 0.01, corrected"
+    )
+    assert found[2].statement.startswith("The data do not say whether My model or Diffusion is better")
+    assert all("corrected for 3 tests" in verdict.statement for verdict in found)
+    (alone,) = verdicts(values, ("mine", "diffusion"))
+    assert found[2].p_value >= alone.p_value and "corrected" not in alone.statement
+
+
+def test_the_order_of_a_pair_only_turns_the_sign(values):
+    there, back = verdicts(values), verdicts(values, ("diffusion", "jepa"))
+    for one, other in zip(there, back, strict=True):
+        assert one.difference == pytest.approx(-other.difference)
+        assert (one.law, one.better) == (other.law, other.better)
+
+
+def test_results_say_what_their_names_mean(values, tmp_path):
+    write(tmp_path, values)
+    results = read_results(tmp_path / "results.json")
+    assert results.models == MODELS and results.compare == (JEPA_AND_DIFFUSION,)
+    assert results.labels.laws == {
+        "permanence": "A hidden object is still there.",
+        "collision": "How two discs part follows from how they met.",
+        LAW: "Left alone, a thing keeps its velocity; thrown, it follows its parabola.",
+    }
+    assert list(results.labels.metrics) == ["velocity_error", "surprise_accuracy"]
+    assert results.labels.metrics["velocity_error"] == METRICS["velocity_error"].description
+
+
+def test_a_metric_that_nobody_registered_is_named(tmp_path):
+    strange = replace(clip_values("jepa", [1.0])[0], metric="velocity_eror")
+    with pytest.raises(UserError, match=r"no metric 'velocity_eror'; did you mean velocity_error"):
+        write(tmp_path, [strange])
+
+
+def test_what_is_written_is_read_into_the_same_records(values, tmp_path):
+    given = Comparison(
+        controlled={"jepa vs diffusion": False},
+        differences={"jepa vs diffusion": ["steps differ: 1 and 2"]},
+        noise_levels={"diffusion": 0.7},
+        targets={"jepa": "frozen"},
+    )
+    write(tmp_path, values, given)
+    found = read_record(Comparison, tmp_path / "comparison.json")
+    primary, further = verdicts_of(values, [JEPA_AND_DIFFUSION], MODELS)
+    assert [v.statement for v in found.verdicts] == [v.statement for v in primary]
+    assert replace(found, verdicts=[], further_verdicts=[], notes=[], runs=1) == given
+    assert found.runs == 1 and not further

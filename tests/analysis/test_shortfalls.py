@@ -1,14 +1,16 @@
-"""What a world does not do is said, and nothing else."""
+"""What a model does not do is said, and nothing else."""
 
-from vidworld.analysis.records import Row
+from vidworld.analysis.records import Model, Row
 from vidworld.analysis.shortfalls import shortfalls
+
+MODELS = {"diffusion": Model("Diffusion", "diffusion", "runs/diffusion")}
 
 
 def row(
-    metric, value, low, task="collision", law="collision", floor=2.0, readout="pixels", world="diffusion"
+    metric, value, low, task="collision", law="collision", floor=2.0, readout="pixels", model="diffusion"
 ):
     return Row(
-        world,
+        model,
         task,
         law,
         "id",
@@ -27,9 +29,9 @@ def row(
     )
 
 
-def test_a_world_that_does_well_has_no_sentence():
+def test_a_model_that_does_well_has_no_sentence():
     good = [row("velocity_error", 0.9, 0.8), row("motion_ratio", 1.0, 0.9)]
-    assert shortfalls([*good, row("surprise_accuracy", 0.8, 0.7, "surprise", readout=None)]) == []
+    assert shortfalls([*good, row("surprise_accuracy", 0.8, 0.7, "surprise", readout=None)], MODELS) == []
 
 
 def test_each_shortfall_has_a_sentence_with_its_numbers():
@@ -39,7 +41,8 @@ def test_each_shortfall_has_a_sentence_with_its_numbers():
             row("motion_ratio", 0.78, 0.7),
             row("surprise_accuracy", 0.53, 0.48, "surprise", "permanence", readout=None),
             row("surprise_accuracy", 0.90, 0.85, "surprise", "momentum", readout=None),
-        ]
+        ],
+        MODELS,
     )
     assert len(said) == 3
     assert "permanence" in said[0] and "momentum" not in said[0]
@@ -49,7 +52,7 @@ def test_each_shortfall_has_a_sentence_with_its_numbers():
 
 def test_baselines_and_the_probe_are_not_judged():
     poor = [
-        row("velocity_error", 9.0, 8.0, world="copy_last"),
+        row("velocity_error", 9.0, 8.0, model="copy_last"),
         row("velocity_error", 9.0, 8.0, readout="probe"),
     ]
-    assert shortfalls(poor) == []
+    assert shortfalls(poor, MODELS) == []

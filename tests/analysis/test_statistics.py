@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidworld.analysis import statistics
-from vidworld.analysis.statistics import clips_needed, compare, holm, interval
+from vidworld.analysis.statistics import clips_needed, holm, interval, paired_difference
 from vidworld.core.errors import UserError
 
 SHARE, COUNT = (0.0, 1.0), (0.0, math.inf)
@@ -105,7 +105,7 @@ CONSERVATIVE = {  # never above 6%: few clips differ, or the scatter of few runs
 
 def false_positives(draw, bounds, evaluations=2000):
     rng = np.random.default_rng(11)
-    return np.mean([compare(*draw(rng), bounds).p_value < 0.05 for _ in range(evaluations)])
+    return np.mean([paired_difference(*draw(rng), bounds).p_value < 0.05 for _ in range(evaluations)])
 
 
 @pytest.mark.slow
@@ -171,7 +171,7 @@ def test_p_value_and_interval_say_the_same(seed, shift, share):
         first, second = (rng.choice(QUAD, (1, 60)) for _ in range(2))
     else:
         first, second = rng.gamma(2, 1, (1, 60)) + shift, rng.gamma(2, 1, (1, 60))
-    found = compare(first, second, SHARE if share else None)
+    found = paired_difference(first, second, SHARE if share else None)
     inside = found.low < -1e-9 and found.high > 1e-9
     assert (found.p_value >= 0.05) == inside or abs(found.p_value - 0.05) < 2e-3
 
@@ -179,21 +179,21 @@ def test_p_value_and_interval_say_the_same(seed, shift, share):
 def test_a_real_difference_is_seen_and_has_its_sign():
     rng = np.random.default_rng(0)
     second = rng.gamma(2, 1, (1, 100))
-    found = compare(second + 0.5 + 0.2 * rng.normal(size=(1, 100)), second)
+    found = paired_difference(second + 0.5 + 0.2 * rng.normal(size=(1, 100)), second)
     assert found.p_value < 0.01 and 0.4 < found.low < 0.5 < found.high < 0.6
-    assert compare(second, second + 1).value == pytest.approx(-1)
+    assert paired_difference(second, second + 1).value == pytest.approx(-1)
 
 
 def test_worlds_that_agree_on_every_clip():
     ones = np.ones((1, 200))
-    same = compare(ones, ones, SHARE)
+    same = paired_difference(ones, ones, SHARE)
     assert same.p_value == 1 and same.low == pytest.approx(-0.019, abs=1e-3)
-    assert compare(ones, np.zeros((1, 200)), SHARE).p_value < 1e-9
+    assert paired_difference(ones, np.zeros((1, 200)), SHARE).p_value < 1e-9
 
 
-def test_only_the_same_clips_compare():
+def test_only_the_same_clips_are_compared():
     with pytest.raises(UserError, match="same clips"):
-        compare(np.ones((1, 3)), np.ones((1, 4)))
+        paired_difference(np.ones((1, 3)), np.ones((1, 4)))
 
 
 def test_the_interval_of_an_error_does_not_go_below_zero():
@@ -219,7 +219,7 @@ def test_clips_needed_is_enough():
     assert needed == 50
     rng = np.random.default_rng(5)
     nothing = np.zeros((1, needed))
-    seen = [compare(0.4 + rng.normal(size=(1, needed)), nothing).p_value < 0.05 for _ in range(200)]
+    seen = [paired_difference(0.4 + rng.normal(size=(1, needed)), nothing).p_value < 0.05 for _ in range(200)]
     assert 0.7 < np.mean(seen) < 0.9
     with pytest.raises(UserError, match="no number of clips"):
         clips_needed(1.0, 0.0)

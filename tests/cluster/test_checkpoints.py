@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from vidworld.core.errors import UserError
+from vidworld.models.schema import KeepConfig
 from vidworld.training import checkpoint
 from vidworld.training.checkpoint import checkpoints, load_checkpoint, newest_checkpoint, save_checkpoint
-from vidworld.training.schema import KeepConfig
 from vidworld.training.state import State
 
 KEEP = KeepConfig(last=2, best=0, every=0)

@@ -16,7 +16,7 @@ def test_a_script_that_was_asked_to_stop_is_requeued_and_one_that_failed_is_not(
         (tmp_path / name).write_text(f"#!/bin/sh\n{line}\n")
         (tmp_path / name).chmod(0o755)
     environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_JOB_ID": "7"}
-    line = [str(ROOT / "slurm" / "launch"), "train/train_jepa.py"]
+    line = [str(ROOT / "slurm" / "launch"), "train/train_world_model.py"]
     done = subprocess.run(line, env=environment, cwd=tmp_path, capture_output=True, check=False)
     assert done.returncode == code
     requeued = tmp_path / "requeued"

@@ -14,7 +14,8 @@ from small_runs import ENVIRONMENT, ROOT, SETTINGS, SMALL, weights
 
 from vidworld.core.config import load, to_yaml
 from vidworld.evaluation.schema import PhysicsConfig
-from vidworld.training.schema import DiffusionConfig, JepaConfig, ReadoutConfig, TokenizerConfig
+from vidworld.models.families import FAMILIES
+from vidworld.models.schema import ReadoutConfig, TokenizerConfig
 
 pytestmark = pytest.mark.slow
 
@@ -24,8 +25,8 @@ FEW += ["shape.height_px=32", "shape.width_px=32", "mixed_precision=no", "laws=[
 FEW += ["levels=[0.7,1.0]"]
 KINDS = {
     "tokenizer": TokenizerConfig,
-    "diffusion": DiffusionConfig,
-    "jepa": JepaConfig,
+    "diffusion": FAMILIES["diffusion"].config,
+    "jepa": FAMILIES["jepa"].config,
     "readout": ReadoutConfig,
     "physics": PhysicsConfig,
 }
@@ -79,16 +80,17 @@ def logs(place):
 
 
 def sent(cluster, place, name, runs, *settings, options=()):
-    """The number of one training's job."""
+    """The number of the job that trains one world model."""
     (place / "runs" / "slurm").mkdir(parents=True, exist_ok=True)
     line = [
         "sbatch",
         "--parsable",
         *SMALL_JOBS,
         *options,
-        f"slurm/{name}.sbatch",
+        "slurm/world_model.sbatch",
         "configs/small",
         runs,
+        name,
         *settings,
     ]
     (job,) = submitted(cluster, place, *line)
@@ -110,7 +112,7 @@ def chained(cluster, place):
 def test_the_chained_comparison_goes_from_submit_to_report(chained):
     assert (chained / "report.html").stat().st_size > 10_000
     names = [path.name for path in (chained.parent / "slurm").iterdir()]
-    assert any(re.fullmatch(r"vidworld-jepa-\d+-train_jepa-rank0\.log", name) for name in names)
+    assert any(re.fullmatch(r"vidworld-jepa-\d+-train_world_model-rank0\.log", name) for name in names)
 
 
 LONG = ["steps=400", "save_every=1000", "log_every=10"]
@@ -132,7 +134,7 @@ def test_a_job_on_two_nodes_leaves_a_log_for_each_rank(left_alone):
     budget = json.loads((left_alone / "provenance.json").read_text())
     assert budget["processes"] == 2
     names = " ".join(path.name for path in (left_alone.parents[1] / "slurm").iterdir())
-    assert "train_diffusion-rank1.log" in names
+    assert "train_world_model-rank1.log" in names
 
 
 def test_a_preempted_job_is_requeued_and_comes_to_the_same_weights(cluster, place, chained, left_alone):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from vidworld.training.schema import SpikeConfig
+from vidworld.models.schema import SpikeConfig
 from vidworld.training.spikes import Spikes, keep_batch
 
 

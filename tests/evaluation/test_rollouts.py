@@ -6,9 +6,11 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from vidworld.evaluation import evaluator as bench_module
+from vidworld.evaluation import evaluator as evaluator_module
 from vidworld.evaluation.evaluator import Evaluator
-from vidworld.evaluation.rollouts import measure_worlds
+from vidworld.evaluation.rollouts import _of_subject
+from vidworld.evaluation.task import Subject
+from vidworld.metrics import METRICS
 from vidworld.models.baselines import ConstantVelocity, CopyLast
 from vidworld.models.tokenizers.frames import FrameTokenizer
 from vidworld.models.world_model import Rollout
@@ -23,7 +25,7 @@ class Both:
     def __init__(self, *worlds):
         self.worlds = worlds
 
-    def rollout(self, context, horizon, samples, seeds, actions=None):
+    def rollout(self, context, horizon, samples, seeds):
         tokens = torch.cat([world.rollout(context, horizon, 1, seeds).tokens for world in self.worlds], dim=1)
         return Rollout(tokens, tokens)
 
@@ -39,14 +41,16 @@ def evaluator():
 def measured(evaluator, world, samples):
     """Values by metric and clip."""
     seen = evaluator.encode(SimulatedClips("collision", "id").clips(range(3)))
-    found = measure_worlds(evaluator, [world], seen, "collision", "id", samples)
+    metrics = [metric for metric in METRICS.values() if "collision" in metric.scenarios]
+    subject = Subject("it", world, "")
+    found = _of_subject(lambda: seen, evaluator, "collision", "id", metrics, subject, samples)
     return {(value.metric, value.identity): value.value for value in found}
 
 
 def test_one_future_is_read_out_once_however_many_samples_are_asked_for(evaluator, monkeypatch):
     calls = []
-    locate = bench_module.locate_discs
-    monkeypatch.setattr(bench_module, "locate_discs", lambda *given: calls.append(1) or locate(*given))
+    locate = evaluator_module.locate_discs
+    monkeypatch.setattr(evaluator_module, "locate_discs", lambda *given: calls.append(1) or locate(*given))
     alone = measured(evaluator, CopyLast(evaluator.tokenizer), 1)
     of_three = measured(evaluator, CopyLast(evaluator.tokenizer), 3)
     assert len(calls) == 2

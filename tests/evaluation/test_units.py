@@ -1,42 +1,83 @@
-"""Parts of an evaluation: how many there are, and when they are no longer those that were measured."""
+"""Work units: how clips are divided, and which values are measured again."""
+
+import json
 
 import pytest
+from accelerate import Accelerator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidworld.core.config import load
-from vidworld.evaluation import units as parts
-from vidworld.evaluation.models import made_of
-from vidworld.evaluation.schema import ScoreConfig
-from vidworld.evaluation.units import few, forget, parts_folder
+from vidworld.analysis.records import Value
+from vidworld.evaluation.task import pieces
+from vidworld.evaluation.units import Unit, measure
 
 
 @given(st.integers(0, 300), st.integers(1, 40))
 def test_pieces_are_about_equal_and_hold_each_number_once(count, most):
-    pieces = few(count, most)
-    assert [number for piece in pieces for number in piece] == list(range(count))
-    assert all(len(piece) <= most for piece in pieces)
-    assert len({len(piece) for piece in pieces[:-1]}) <= 1
+    found = pieces(count, most)
+    assert [number for piece in found for number in piece] == list(range(count))
+    assert all(len(piece) <= most for piece in found)
+    assert len({len(piece) for piece in found[:-1]}) <= 1
 
 
-def test_other_sources_and_other_code_have_parts_of_their_own(tmp_path, monkeypatch):
-    first = parts_folder(tmp_path, ["one"])
-    assert first == parts_folder(tmp_path, ["one"]) != parts_folder(tmp_path, ["two"])
-    (tmp_path / "package").mkdir()
-    monkeypatch.setattr(parts, "PACKAGE", tmp_path / "package")
-    assert first != parts_folder(tmp_path, ["one"])
-    forget(tmp_path)
-    assert not first.exists()
-    forget(tmp_path)
+@pytest.fixture
+def calls():
+    return []
 
 
-@pytest.mark.parametrize(
-    ("override", "same"),
-    [("out=elsewhere", True), ("clips=3", False), ("worlds=['videos:films']", True)],
-)
-def test_a_configuration_is_told_by_what_it_measures(tmp_path, override, same):
-    """Its worlds are told by their files, not by the configuration's text."""
-    (tmp_path / "score.yaml").write_text("out: here\n")
-    usual, other = (load(ScoreConfig, tmp_path / "score.yaml", more) for more in ([], [override]))
-    assert (made_of(usual, []) == made_of(other, [])) is same
-    assert made_of(usual, [f"videos:{tmp_path}"]) != made_of(usual, [])
+@pytest.fixture
+def unit(tmp_path, calls):
+    """A unit of two metrics whose values tell how often it was measured."""
+
+    def made(made_from="a", **versions):
+        def measured():
+            calls.append(made_from)
+            for metric in ("speed", "place"):
+                yield Value("m", None, "t", "l", "id", metric, "px", "clip", float(len(calls)), 0)
+
+        return Unit(tmp_path, "batch", "m", made_from, {"speed": 1, "place": 1} | versions, measured)
+
+    return made
+
+
+def values(unit):
+    return {value.metric: value.value for value in measure([unit], Accelerator(cpu=True), "test")}
+
+
+def test_what_was_measured_from_the_same_is_not_measured_again(unit, calls):
+    assert values(unit()) == values(unit()) == {"speed": 1.0, "place": 1.0}
+    assert calls == ["a"]
+
+
+def test_another_model_or_data_makes_all_values_stale(unit, calls):
+    values(unit())
+    assert values(unit("b")) == {"speed": 2.0, "place": 2.0}
+    assert calls == ["a", "b"]
+
+
+def test_a_mended_metric_makes_its_values_stale_and_no_others(unit):
+    values(unit())
+    assert values(unit(place=2)) == {"speed": 1.0, "place": 2.0}
+    assert values(unit(place=2)) == {"speed": 1.0, "place": 2.0}
+
+
+def test_a_metric_that_is_added_is_measured_alone_and_one_that_is_dropped_is_not_reported(unit):
+    values(unit())
+    fewer = unit()
+    fewer.metrics.pop("speed")
+    assert values(fewer) == {"place": 1.0}
+
+
+@pytest.mark.parametrize("content", ["", "no JSON", "[]", json.dumps({"made_from": "a"})[:-3]])
+def test_a_file_that_is_cut_off_is_measured_again(unit, content):
+    first = unit()
+    first.path.write_text(content)
+    assert values(first) == {"speed": 1.0, "place": 1.0}
+
+
+def test_numbers_come_back_to_the_last_bit(tmp_path):
+    number = 0.1 + 0.2
+    unit = Unit(
+        tmp_path, "b", "m", "a", {"x": 1}, lambda: [Value("m", None, "t", "l", "id", "x", "", "c", number, 0)]
+    )
+    assert [value.value for value in measure([unit], Accelerator(cpu=True), "test")] == [number]

@@ -11,9 +11,11 @@ from vidworld.metrics.surprise import target_matched
 from vidworld.models.baselines import Blind, ConstantVelocity, CopyLast, FrameDifference, truth_surprise
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.flow import sample
+from vidworld.models.generative import GenerativeModel
 from vidworld.models.jepa import JointEmbeddingPredictor
+from vidworld.models.predictive import PredictiveModel
 from vidworld.models.tokenizers.autoencoder import Autoencoder
-from vidworld.models.world_model import DiffusionWorld, Encoded, JepaWorld, World
+from vidworld.models.world_model import Encoded, WorldModel
 from vidworld.simulation.quadruplets import quads
 from vidworld.simulation.simulated import SimulatedClips
 from vidworld.simulation.tracker import locate_discs
@@ -52,8 +54,8 @@ def worlds(tokenizer):
     dit = random_weights(DiffusionTransformer(64, width=32, depth=2, heads=2))
     jepa = random_weights(JointEmbeddingPredictor(64, width=32, encoder_depth=1, predictor_depth=1, heads=2))
     return {
-        "diffusion": DiffusionWorld(dit, steps=3, levels=(0.5, 0.9)),
-        "jepa": JepaWorld(jepa),
+        "diffusion": GenerativeModel(dit, steps=3, levels=(0.5, 0.9)),
+        "jepa": PredictiveModel(jepa),
         "copy_last": CopyLast(tokenizer),
         "constant_velocity": ConstantVelocity(tokenizer),
     }
@@ -65,7 +67,7 @@ NAMES = ("diffusion", "jepa", "copy_last", "constant_velocity")
 @pytest.mark.parametrize("name", NAMES)
 def test_a_world_rolls_out_and_is_surprised_in_the_stated_shapes(name, worlds, seen):
     world = worlds[name]
-    assert isinstance(world, World)
+    assert isinstance(world, WorldModel)
     rollout = world.rollout(seen.chunks(0, 2), horizon=2, samples=3, seeds=range(4))
     assert rollout.tokens.shape == (4, 3, 2, 8, 8, 64)
     surprise = world.surprise(seen, 2, range(4))
@@ -127,7 +129,7 @@ def test_all_noise_levels_at_once_surprise_as_each_alone(worlds, seen):
     world = worlds["diffusion"]
     together = world.surprise_by_level(seen, 2, range(4))
     for i, level in enumerate(world.levels):
-        alone = DiffusionWorld(world.network, levels=(level,)).surprise_by_level(seen, 2, range(4))
+        alone = GenerativeModel(world.network, levels=(level,)).surprise_by_level(seen, 2, range(4))
         assert torch.allclose(together[..., i], alone[..., 0], rtol=1e-4)
 
 

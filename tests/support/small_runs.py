@@ -40,7 +40,8 @@ def command(name, out, *overrides, processes=1, launcher=()):
         launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
     sources = [] if name == "tokenizer" else [f"tokenizer={out.parent / 'tokenizer'}"]
     config = ["--config", str(ROOT / "configs" / "demo" / f"{name}.yaml"), f"out={out}"]
-    script = str(ROOT / "train" / f"train_{name}.py")
+    script = ROOT / "train" / f"train_{name}.py"
+    script = str(script if script.exists() else script.with_name("train_world_model.py"))
     return [sys.executable, *launcher, script, *config, *sources, *SETTINGS, *SMALL[name], *overrides]
 
 
@@ -72,7 +73,8 @@ def weights(run_folder):
 
 def evaluation(runs, out, processes=1):
     """The command line of a small evaluation of these runs."""
-    models = [f"{name}={runs / name}" for name in SMALL]
+    models = [f"tokenizer={runs / 'tokenizer'}", f"probe={runs / 'readout'}"]
+    models += [f"models.{name}={runs / name}" for name in ("jepa", "diffusion")]
     few = [
         "clips=3",
         "quads=4",

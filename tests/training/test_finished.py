@@ -10,8 +10,10 @@ import pytest
 from vidworld.core.config import resolved
 from vidworld.core.errors import UserError
 from vidworld.models.budget import FORMAT, fingerprint_in, read_budget
-from vidworld.training.finished import is_finished
-from vidworld.training.schema import DataConfig, ReadoutConfig, TokenizerConfig
+from vidworld.models.schema import DataConfig, ReadoutConfig, TokenizerConfig
+from vidworld.simulation import SCENARIOS
+from vidworld.training import finished
+from vidworld.training.finished import data_sources, is_finished
 
 SOURCES = {"tokenizer": "a tokenizer", "jepa": "a predictor"}
 
@@ -57,6 +59,24 @@ def test_other_real_clips_are_another_training_and_the_same_elsewhere_are_not(tm
             is_finished(config, {"real_clips": clips})
 
 
+def test_a_simulator_or_scenario_of_another_version_is_another_training(monkeypatch):
+    """Without importing any: which of all have a weight is not looked at."""
+    all_of_them, one = DataConfig(), DataConfig(scenarios={"bounce": 1.0})
+    before = [data_sources(data)["simulation"] for data in (all_of_them, one)]
+    assert len(set(before)) == 2
+
+    def changed():
+        now = [data_sources(data)["simulation"] for data in (all_of_them, one)]
+        return [a != b for a, b in zip(before, now, strict=True)]
+
+    for name, expected in (("bounce", [True, True]), ("collision", [True, False])):
+        with monkeypatch.context() as change:
+            change.setitem(SCENARIOS._versions, name, 2)
+            assert changed() == expected
+    monkeypatch.setattr(finished, "SIMULATOR_VERSION", finished.SIMULATOR_VERSION + 1)
+    assert changed() == [True, True]
+
+
 @pytest.mark.parametrize("saved", [FORMAT - 1, FORMAT + 1, None])
 def test_weights_that_meant_another_network_are_refused(tmp_path, saved):
     config = probe(tmp_path / "readout", format=saved)
@@ -74,18 +94,42 @@ def test_a_folder_without_a_model_is_not_finished(tmp_path):
         fingerprint_in(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["tokenizer", "diffusion", "jepa", "readout", "few_step"])
-def test_a_script_that_cannot_begin_does_not_wait_for_torch(name, tmp_path):
-    """The tokenizer's finds another's model in its place, the others that there is no tokenizer."""
+SCRIPTS = {"diffusion": "world_model", "jepa": "world_model"}
+
+
+def started(name, *given):
+    """What a training script says that cannot begin, with whether torch was imported as its last word."""
     root = Path(__file__).parents[2]
     loaded = "import atexit, runpy, sys; atexit.register(lambda: print('torch' in sys.modules))"
     script = f"{loaded}; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
-    configured = ["--config", str(root / "configs" / "demo" / f"{name}.yaml"), f"out={tmp_path / name}"]
+    configured = ["--config", str(root / "configs" / "demo" / f"{name}.yaml")]
+    path = str(root / "train" / f"train_{SCRIPTS.get(name, name)}.py")
+    command = [sys.executable, "-c", script, path, *configured, *given]
+    said = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert said.returncode == 2, said.stderr
+    return said
+
+
+@pytest.mark.parametrize("name", ["tokenizer", "diffusion", "jepa", "readout", "few_step"])
+def test_a_script_that_cannot_begin_does_not_wait_for_torch(name, tmp_path):
+    """The tokenizer's finds another's model in its place, the others that there is no tokenizer."""
     given = ["steps=1"] if name == "tokenizer" else [f"tokenizer={tmp_path / 'none'}"]
     if name == "tokenizer":
         (tmp_path / name / "model").mkdir(parents=True)
         (tmp_path / name / "model" / "budget.json").write_text(json.dumps({"format": FORMAT}))
-    command = [sys.executable, "-c", script, str(root / "train" / f"train_{name}.py"), *configured, *given]
-    said = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert said.returncode == 2, said.stderr
+    assert started(name, f"out={tmp_path / name}", *given).stdout.split()[-1] == "False"
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "says"),
+    [
+        ("jepa", ["family=japa"], "there is no model family 'japa'; did you mean jepa?"),
+        ("diffusion", ["family=jepa"], "there is no key pure_share"),
+        ("tokenizer", ["data.scenarios={bonce: 1.0}"], "there is no scenario 'bonce'; did you mean bounce?"),
+    ],
+)
+def test_a_name_that_does_not_exist_is_one_line_before_torch_is_imported(name, given, says, tmp_path):
+    said = started(name, f"out={tmp_path}", *given)
+    assert says in said.stderr
+    assert len(said.stderr.splitlines()) == 1
     assert said.stdout.split()[-1] == "False"

@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 
 from vidworld.core.clip_shape import ClipShape
-from vidworld.core.errors import UserError
+from vidworld.models.schema import DataConfig
 from vidworld.simulation import SCENARIOS
-from vidworld.training import mixture
-from vidworld.training.mixture import training_clips
-from vidworld.training.schema import DataConfig
+from vidworld.training import finished
+from vidworld.training.mixture import training_clips, weights
 
 CONFIG = DataConfig(scenarios={"uniform": 1.0, "bounce": 2.0})
 
@@ -33,7 +32,7 @@ def test_another_configuration_is_of_other_clips(other: DataConfig) -> None:
 def test_another_version_of_what_is_drawn_is_of_other_clips(monkeypatch: pytest.MonkeyPatch) -> None:
     before = training_clips(CONFIG)
     with monkeypatch.context() as change:
-        change.setattr(mixture, "SIMULATOR_VERSION", mixture.SIMULATOR_VERSION + 1)
+        change.setattr(finished, "SIMULATOR_VERSION", finished.SIMULATOR_VERSION + 1)
         assert training_clips(CONFIG) != before
     for name, same in (("bounce", False), ("billiards", True)):
         with monkeypatch.context() as change:
@@ -52,6 +51,18 @@ def test_real_clips_are_known_by_what_they_hold(tmp_path: Path) -> None:
     assert first == moved and len({first, other, training_clips(CONFIG)}) == 3
 
 
-def test_an_unknown_scenario_is_one_line() -> None:
-    with pytest.raises(UserError, match="there is no scenario 'bonce'; did you mean bounce"):
-        training_clips(replace(CONFIG, scenarios={"bonce": 1.0}))
+def test_by_default_every_scenario_that_has_a_weight_is_drawn_by_it() -> None:
+    """The order is that of the registry: which clip a number belongs to depends on it."""
+    assert list(weights(DataConfig()).items()) == [
+        ("uniform", 1.0),
+        ("parabola", 1.0),
+        ("collision", 3.0),
+        ("bounce", 1.0),
+        ("billiards", 1.0),
+        ("occlusion", 3.0),
+    ]
+
+
+def test_an_unknown_scenario_is_refused() -> None:
+    with pytest.raises(ValueError, match="there is no scenario 'bonce'; did you mean bounce"):
+        DataConfig(scenarios={"bonce": 1.0})

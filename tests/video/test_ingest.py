@@ -13,8 +13,8 @@ from padded_videos import of_split
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import ArgumentParser, UserError
 from vidworld.evaluation.real import held_out
+from vidworld.models.schema import DataConfig
 from vidworld.training.mixture import Mixture
-from vidworld.training.schema import DataConfig
 from vidworld.video import ingest_command
 from vidworld.video.ingest import Ingested, SetAside, ingest
 from vidworld.video.real import RealClips

@@ -3,7 +3,7 @@
 A clip's speed is that of its fastest disc in the first frame, its radius the largest, its mass ratio that of
 the heaviest disc to the lightest. A curve is over one of them: inside its range count the clips of `id`
 (interpolation), outside it those of `ood` of which nothing else lies outside (extrapolation), and the clips
-of which both speed and radius do are told apart. Clips of `recombined` have values that were seen in pairs
+of which both speed and radius do are kept apart. Clips of `recombined` have values that were seen in pairs
 that were not: a disc that is fast and large.
 """
 
@@ -14,14 +14,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from vidworld.analysis.labels import WORLDS, number, rank, title, world_label
-from vidworld.analysis.labels import interval as bounds_text
-from vidworld.analysis.records import Value
+from vidworld.analysis.labels import Models, interval_text, model_label, model_rank, number, title
+from vidworld.analysis.records import Curve, Series, Value
 from vidworld.analysis.statistics import interval
 from vidworld.core.clip import Clips
 from vidworld.core.records import write_text
@@ -39,7 +37,7 @@ UNIT_OF = {"speed": "units/s", "radius": "units", "mass_ratio": "heavy / light"}
 READOUT = "pixels"
 BINS = 4
 """Parts of the range trained on; each range outside it is one more."""
-FEWEST = 3
+MIN_CLIPS = 3
 """Clips without which a bin is left out."""
 
 
@@ -88,46 +86,40 @@ def trained_range(task: str, quantity: str) -> Interval:
     return (1.0, (high / low) ** 2) if quantity == "mass_ratio" else (low, high)
 
 
-def generalisation_curves(values: Sequence[Value], draws: Sequence[Draw]) -> list[dict[str, Any]]:
-    """A curve of the report for each task and quantity: a line a world, the range trained on shaded."""
+def generalisation_curves(values: Sequence[Value], draws: Sequence[Draw], models: Models) -> list[Curve]:
+    """A curve of the report for each task and quantity: a line a model, the range trained on shaded."""
     curves = []
     drawn = {draw.identity: draw for draw in draws}
     for task in dict.fromkeys(draw.task for draw in draws):
         for quantity, name in METRIC_OF.items():
-            of_world: dict[str, list[tuple[Draw, float]]] = defaultdict(list)
+            wanted = (task, name, READOUT)
+            found: dict[str, list[tuple[Draw, float]]] = defaultdict(list)
             for value in values:
-                if (value.task, value.metric, value.readout) == (
-                    task,
-                    name,
-                    READOUT,
-                ) and value.identity in drawn:
-                    of_world[value.world].append((drawn[value.identity], value.value))
-            worlds = sorted(of_world, key=lambda world: rank(WORLDS, world))
-            series = [_series(world, of_world[world], task, quantity) for world in worlds if world != "truth"]
-            if any(len(line["x"]) > 1 for line in series):
+                if (value.task, value.metric, value.readout) == wanted and value.identity in drawn:
+                    found[value.model].append((drawn[value.identity], value.value))
+            found.pop("truth", None)
+            of_model = {model: found[model] for model in sorted(found, key=lambda m: model_rank(m, models))}
+            series = [
+                _series(model, model_label(model, models), pairs, task, quantity)
+                for model, pairs in of_model.items()
+            ]
+            if any(len(line.x) > 1 for line in series):
                 curves.append(
-                    {
-                        "name": f"{title(task)}: {title(quantity).lower()}",
-                        "x_label": f"{title(quantity).lower()}, {UNIT_OF[quantity]}",
-                        "y_label": f"{title(name)}, {METRICS[name].unit}",
-                        "series": series,
-                        "shaded": [trained_range(task, quantity)],
-                        "note": _groups(of_world, worlds) if quantity == "speed" else None,
-                    }
+                    Curve(
+                        name=f"{title(task)}: {title(quantity).lower()}",
+                        x_label=f"{title(quantity).lower()}, {UNIT_OF[quantity]}",
+                        y_label=f"{title(name)}, {METRICS[name].unit}",
+                        series=series,
+                        shaded=[trained_range(task, quantity)],
+                        note=_groups(of_model, models) if quantity == "speed" else None,
+                    )
                 )
     return curves
 
 
-def _series(world: str, found: Sequence[tuple[Draw, float]], task: str, quantity: str) -> dict[str, Any]:
-    """A world's mean in each bin that has clips enough, at the mean of the quantity there."""
-    line: dict[str, Any] = {
-        "label": world_label(world),
-        "world": world,
-        "x": [],
-        "y": [],
-        "low": [],
-        "high": [],
-    }
+def _series(model: str, label: str, found: Sequence[tuple[Draw, float]], task: str, quantity: str) -> Series:
+    """A model's mean in each bin that has clips enough, at the mean of the quantity there."""
+    x, means = [], []
     for (low, high), where in _bins(task, quantity):
         inside = [
             (getattr(draw, quantity), value)
@@ -136,13 +128,12 @@ def _series(world: str, found: Sequence[tuple[Draw, float]], task: str, quantity
             and where == _outside(draw)
             and draw.split != "recombined"
         ]
-        if len(inside) >= FEWEST:
-            x, y = np.array(inside).T
-            mean = interval(y[None], METRICS[METRIC_OF[quantity]].bounds)
-            line["x"].append(float(x.mean()))
-            for name, number in (("y", mean.value), ("low", mean.low), ("high", mean.high)):
-                line[name].append(number)
-    return line
+        if len(inside) >= MIN_CLIPS:
+            quantities, errors = np.array(inside).T
+            x.append(float(quantities.mean()))
+            means.append(interval(errors[None], METRICS[METRIC_OF[quantity]].bounds))
+    y, low_, high_ = ([getattr(mean, name) for mean in means] for name in ("value", "low", "high"))
+    return Series(label, x, y, low_, high_, model)
 
 
 def _bins(task: str, quantity: str) -> list[tuple[Interval, tuple[str, ...]]]:
@@ -166,17 +157,17 @@ def _outside(draw: Draw) -> tuple[str, ...]:
     return tuple(name for name, value, (low, high) in checked if not low <= value <= high)
 
 
-def _groups(of_world: Mapping[str, Sequence[tuple[Draw, float]]], worlds: Sequence[str]) -> str | None:
-    """What each world scores on clips that no curve tells apart, in words."""
+def _groups(of_model: Mapping[str, Sequence[tuple[Draw, float]]], models: Models) -> str | None:
+    """What each model scores on clips that no curve holds, in words."""
     notes = []
     for name, belongs in GROUPS.items():
         parts, count = [], 0
-        for world in worlds:
-            values = [value for draw, value in of_world[world] if belongs(draw)]
-            if len(values) >= FEWEST and world != "truth":
+        for model, found in of_model.items():
+            values = [value for draw, value in found if belongs(draw)]
+            if len(values) >= MIN_CLIPS:
                 mean, count = interval(np.array([values])), max(count, len(values))
                 bounds = (mean.value, mean.low, mean.high)
-                parts.append(f"{world_label(world)} {number(*bounds)} {bounds_text(*bounds)}")
+                parts.append(f"{model_label(model, models)} {number(*bounds)} {interval_text(*bounds)}")
         if parts:
             notes.append(f"{name} ({count} clips): {', '.join(parts)}.")
     return " ".join(notes) or None

@@ -1,66 +1,34 @@
-"""The report's words and numbers: labels for names in result files, and digits that fit their interval."""
+"""Words and numbers for a reader: labels for names in result files, and digits that fit their interval."""
 
 import math
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
-WORLDS = {
-    "diffusion": "Diffusion",
-    "jepa": "JEPA",
-    "truth": "Truth",
-    "reconstruction": "Reconstruction",
-    "constant_velocity": "Constant velocity",
-    "copy_last": "Copy last",
-    "frame_difference": "Frame difference",
-    "blind": "Blind (one frame)",
-    "untrained": "Untrained JEPA",
-    "untrained_diffusion": "Untrained diffusion",
-}
-"""Labels of worlds, in the order in which they are listed."""
+from vidworld.analysis.records import Model
 
-LAWS = {
-    "permanence": "A hidden object is still there.",
-    "collision": "How two discs part follows from how they met.",
-    "momentum": "Nothing changes its velocity without a cause.",
-    "continuity": "Nothing gets from one place to another without crossing what lies between.",
-    "solidity": "Solid things do not pass through each other.",
-    "constancy": "Colour and size stay the same while hidden.",
-    "uniform motion": "Left alone, a thing keeps its velocity; thrown, it follows its parabola.",
-    "reconstruction": "What the tokenizer keeps of a clip: no world that is decoded can be better.",
-    "jump": "Real video: nothing leaps from one place to another.",
-    "freeze": "Real video: what moves does not stop dead.",
-    "missing": "Real video: nothing vanishes.",
-}
-"""What each law says, in the order in which laws are listed; laws without a word here come after."""
+Models = Mapping[str, Model]
+"""The models of an evaluation by name, in their order."""
 
-METRICS = {
-    "surprise_accuracy": "Futures that surprise more after the wrong past than after their own; "
-    "a tie counts one half.",
-    "surprise_auroc": "How well surprise alone separates impossible from possible clips.",
-    "surprise_accuracy_usual": "The usual form: one past, two futures. An emptier scene surprises less.",
-    "surprise_accuracy_within_quad": "Quads whose possible clips together surprise less than the impossible ones.",
-    "surprise_accuracy_maximum": "As the first, by the maximum over time and not the mean: cheap cues show more.",
-    "velocity_error": "Mean distance between predicted and true velocity.",
-    "momentum_drift": "Change of total momentum, relative to what was there.",
-    "energy_drift": "Change of total energy, relative to what was there.",
-    "contact_time_error": "How far the predicted contact lies from the true one.",
-    "outgoing_velocity_error": "Error of the velocity after contact, relative to the approach.",
-    "restitution_error": "Error of the bounciness.",
-    "reappearance": "Hidden objects that come back as themselves.",
-    "reappearance_error": "How far from the truth they come back.",
-    "phantom_objects": "Objects that appear from nowhere.",
-    "psnr": "Peak signal-to-noise ratio of what was encoded and decoded.",
-    "centroid_error": "How far discs move when they are encoded and decoded.",
-    "motion_ratio": "Predicted over true path length; 1 is right, 0 is frozen.",
-    "determinism_spread": "Spread of the samples over the true displacement; a disc that is lost or frozen counts as "
-    "one that could be anywhere, so that a world without chance may have some.",
-    "physics_iq_spatial_iou": "Physics-IQ: where something moves.",
-    "physics_iq_spatiotemporal_iou": "Physics-IQ: where and when something moves.",
-    "physics_iq_weighted_spatial_iou": "Physics-IQ: where and how much moves.",
-    "physics_iq_mse": "Physics-IQ: pixel error.",
-    "position_error": "Real video: how far from the truth things are, in pictures; what is missing is charged 0.41.",
-    "law_deviation": "Real video: how far the path lies from the law of what happens; the truth has a deviation too.",
-    "added_deviation": "Real video: what a world adds to the truth's own deviation from the law.",
+
+class Reference(NamedTuple):
+    """What every evaluation measures beside its models."""
+
+    label: str
+    kind: str
+    """`ceiling`, `baseline` or `control`: a control that reaches a law's quadruplets withholds its verdict."""
+
+
+REFERENCES = {
+    "truth": Reference("Truth", "ceiling"),
+    "reconstruction": Reference("Reconstruction", "ceiling"),
+    "constant_velocity": Reference("Constant velocity", "baseline"),
+    "copy_last": Reference("Copy last", "control"),
+    "frame_difference": Reference("Frame difference", "control"),
+    "blind": Reference("Blind (one frame)", "control"),
 }
+"""In the order in which they are listed, after the models."""
+UNTRAINED = "untrained_"
+"""Before the name of a model: the same network, never trained; a control."""
 
 SPLITS = {"id": "ID", "ood": "OOD", "recombined": "recombined", "real": "real", "val": "validation"}
 
@@ -71,19 +39,10 @@ TARGETS = {
     "ema": "an exponential moving average of its own encoder (V-JEPA)",
 }
 
-STAGES = ("tokenizer", "diffusion", "jepa", "readout")
-"""The training runs that may lie beside `physics/`, in the order in which they happen."""
+READOUTS = {"pixels": "tracker", "probe": "probe", "tracks": "true tracks"}
+"""What objects are located by: a tracker in the pictures, or a probe of the model's embeddings."""
 
-_UPPER = {
-    "auroc": "AUROC",
-    "iq": "IQ",
-    "iou": "IoU",
-    "mse": "MSE",
-    "psnr": "PSNR",
-    "jepa": "JEPA",
-    "flops": "FLOPs",
-    "ood": "OOD",
-}
+_UPPER = {word.lower(): word for word in ("AUROC", "IQ", "IoU", "MSE", "PSNR", "FLOPs", "OOD", "JEPA")}
 
 
 def title(name: str) -> str:
@@ -92,13 +51,33 @@ def title(name: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def world_label(name: str) -> str:
-    return WORLDS.get(name, title(name))
+def model_label(name: str, models: Models) -> str:
+    """The label of a model, or of a reference or control beside it."""
+    if name in models:
+        return models[name].label
+    if name in REFERENCES:
+        return REFERENCES[name].label
+    if name.startswith(UNTRAINED):
+        return f"Untrained {model_label(name.removeprefix(UNTRAINED), models)}"
+    return title(name)
 
 
-def rank(names: dict[str, str], name: str) -> int:
-    """Where the name stands in the order of these labels; names without a label come last."""
-    return list(names).index(name) if name in names else len(names)
+def kind_of(name: str) -> str:
+    """`model`, or what kind of reference the name is."""
+    if name.startswith(UNTRAINED):
+        return "control"
+    return REFERENCES[name].kind if name in REFERENCES else "model"
+
+
+def rank(names: Iterable[str], name: str) -> int:
+    """Where the name stands in this order; unknown names come last."""
+    order = list(names)
+    return order.index(name) if name in order else len(order)
+
+
+def model_rank(name: str, models: Models) -> int:
+    """Where the name is listed: models first, then references, then what else there is."""
+    return rank([*models, *REFERENCES], name)
 
 
 def direction(higher_is_better: bool | None) -> str:
@@ -110,12 +89,12 @@ def direction(higher_is_better: bool | None) -> str:
 
 def number(value: float | None, low: float | None = None, high: float | None = None) -> str:
     """The value with as many digits as its interval supports, three significant ones without an interval."""
-    if value is None:
+    if value is None or not math.isfinite(value):
         return "–"
     if value and (abs(value) >= 1e5 or abs(value) < 1e-4):
         return scientific(value)
     decimals = 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
-    if low is not None and high is not None and high > low:
+    if low is not None and high is not None and high > low:  # not for NaN
         width = high - low if abs(value) >= 0.1 else (high - low) / 2
         decimals = min(4, max(decimals, -math.floor(math.log10(width) + 1e-9)))
     elif value and abs(value) < 0.1:
@@ -123,9 +102,9 @@ def number(value: float | None, low: float | None = None, high: float | None = N
     return f"{value:.{decimals}f}".replace("-", "−")
 
 
-def interval(value: float | None, low: float | None, high: float | None) -> str:
+def interval_text(value: float | None, low: float | None, high: float | None) -> str:
     """The interval in brackets, with the digits of `number(value, low, high)`; empty without an interval."""
-    if value is None or low is None or high is None:
+    if value is None or low is None or high is None or not math.isfinite(value + low + high):
         return ""
     decimals = len(number(value, low, high).partition(".")[2])
     return f"[{low:.{decimals}f}, {high:.{decimals}f}]".replace("-", "−")
@@ -139,13 +118,13 @@ def scientific(value: float) -> str:
 
 
 def p_text(p_value: float | None) -> str:
-    if p_value is None:
+    if p_value is None or not math.isfinite(p_value):
         return ""
     return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.2g}"
 
 
 def detection_limit(size: float | None, unit: str) -> str:
-    """From which size on a planted fault is seen."""
+    """From which size on an injected error is seen."""
     return "none found" if size is None or not math.isfinite(size) else f"{size:g} {unit}"
 
 

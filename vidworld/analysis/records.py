@@ -1,17 +1,36 @@
-"""What was measured: one value a clip, and one row over clips."""
+"""What an evaluation leaves behind: each record is defined once here, written from it and read into it."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass as plain_dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
 
-READOUTS = ("tracks", "pixels")
-"""The positions themselves, and the positions located in pictures of them."""
-FUTURE_ONLY = ("blind", "static_scene", "count_only")
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from vidworld.core.errors import UserError
+from vidworld.core.records import read_json
+
+SCHEMA = 2
+CALIBRATION_SCHEMA = 2
+STRICT = ConfigDict(extra="forbid")
+
+Number = Annotated[
+    float,
+    BeforeValidator(lambda x: math.nan if x is None else x),
+    AfterValidator(lambda x: x if math.isfinite(x) else math.nan),
+]
+"""A measured number; NaN, which JSON writes as null, where nothing was measured."""
 
 
-@dataclass(frozen=True)
+# --- one number ---
+
+
+@plain_dataclass(frozen=True)
 class Value:
-    """One metric of one clip (or quad): a line of the per-clip table."""
+    """One metric of one clip (or quadruplet): a line of per_clip.csv. There are many: they are not validated."""
 
-    world: str
+    model: str
     readout: str | None
     task: str
     law: str
@@ -23,71 +42,246 @@ class Value:
     seed: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Row:
-    """One number of one world, with its interval and what it lies between."""
+    """One number of one model, with its interval and what it lies between."""
 
-    world: str
+    model: str
     task: str
     law: str
     split: str
     metric: str
-    value: float
-    low: float
-    high: float
+    value: Number
+    low: Number
+    high: Number
     n: int
-    """Clips or quads that count."""
+    """Clips or quadruplets that count."""
     unit: str
     higher_is_better: bool | None
     """None: the aim is the ceiling, and neither side of it is better."""
-    floor: float | None
-    ceiling: float | None
+    floor: Number | None
+    ceiling: Number | None
     seed: int | None
     """Of the training run; None over several."""
     readout: str | None
     headline: bool
 
 
-@dataclass(frozen=True)
+# --- results.json ---
+
+
+@dataclass(frozen=True, config=STRICT)
+class Model:
+    """One of the models that an evaluation compares."""
+
+    label: str
+    family: str
+    """What it is: `diffusion`, `jepa`, `regression`, or the kind of an external model."""
+    spec: str
+    """What the configuration says: a run folder, or KIND:PATH."""
+
+
+@dataclass(frozen=True, config=STRICT)
+class Labels:
+    """What the names in the rows mean, in the order in which they are listed."""
+
+    laws: dict[str, str] = Field(default_factory=dict)
+    """What each law says."""
+    metrics: dict[str, str] = Field(default_factory=dict)
+    """What each metric measures."""
+
+
+@dataclass(frozen=True, config=STRICT)
+class Results:
+    """results.json"""
+
+    schema: Literal[2]
+    provenance: dict[str, Any]
+    models: dict[str, Model]
+    """In the order of the configuration, which is that of columns and colours."""
+    compare: tuple[tuple[str, str], ...]
+    """The pairs that are tested."""
+    labels: Labels
+    results: tuple[Row, ...]
+
+
+# --- comparison.json ---
+
+
+@dataclass(frozen=True, config=STRICT)
+class Verdict:
+    """What the paired test says about one law and one pair of models."""
+
+    law: str
+    metric: str
+    task: str
+    first: str
+    second: str
+    statement: str
+    better: str | None
+    """The better model's name; None where the data do not say."""
+    p_value: Number
+    """Holm-corrected over the verdicts that stand beside this one."""
+    difference: Number
+    """First less second."""
+    low: Number
+    high: Number
+    n: int
+    withheld: str | None = None
+    """Why there is no verdict, where a control reaches the law's quadruplets."""
+    other_forms: str = ""
+    """What other forms of surprise find, where that is something else."""
+
+
+@dataclass(frozen=True, config=STRICT)
+class Comparison:
+    """comparison.json: what was held equal, what was not, and the verdicts. It is written last."""
+
+    controlled: dict[str, bool] = Field(default_factory=dict)
+    """By pair, see `pair_name`."""
+    differences: dict[str, list[str]] = Field(default_factory=dict)
+    """By pair: what keeps it from being a controlled one."""
+    budgets: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """By model, of those that were trained here."""
+    notes: list[str] = Field(default_factory=list)
+    runs: int = 1
+    """Training runs of each model; with one, a verdict is about those runs and not about families."""
+    verdicts: list[Verdict] = Field(default_factory=list)
+    further_verdicts: list[Verdict] = Field(default_factory=list)
+    tried: list[dict[str, Any]] = Field(default_factory=list)
+    """Configurations that were tried on the way."""
+    noise_levels: dict[str, float] = Field(default_factory=dict)
+    """At which the surprise of a model is taken, chosen on a validation split."""
+    targets: dict[str, str] = Field(default_factory=dict)
+    """What a JEPA or regression model predicts."""
+    inputs: str | None = None
+    """What all this was measured from: a folder with the same need not be measured again."""
+
+
+def pair_name(first: str, second: str) -> str:
+    """The key of a pair in comparison.json."""
+    return f"{first} vs {second}"
+
+
+# --- media.json ---
+
+
+@dataclass(frozen=True, config=STRICT)
+class Rollout:
+    """One clip as it was and as each model continued it: an MP4 a model."""
+
+    task: str
+    identity: str
+    context_frames: Annotated[int, Field(ge=0)]
+    fps: Annotated[float, Field(gt=0)]
+    videos: dict[str, str]
+    note: str | None = None
+
+
+@dataclass(frozen=True, config=STRICT)
+class SurprisePair:
+    """Surprise per chunk of the horizon, for the possible and the impossible clip."""
+
+    possible: list[Number]
+    impossible: list[Number]
+
+
+@dataclass(frozen=True, config=STRICT)
+class Quadruplet:
+    """A possible and an impossible clip of one quadruplet, frame by frame, and how much each surprised."""
+
+    law: str
+    identity: str
+    frames: dict[Literal["possible", "impossible"], str]
+    frames_per_chunk: Annotated[int, Field(ge=1)]
+    chunk_start: Annotated[int, Field(ge=0)]
+    surprise: dict[str, SurprisePair] = Field(default_factory=dict)
+    note: str | None = None
+
+
+@dataclass(frozen=True, config=STRICT)
+class Series:
+    """One line of a curve, in the colour of `model` where it belongs to one."""
+
+    label: str
+    x: list[float]
+    y: list[Number]
+    low: list[Number] | None = None
+    high: list[Number] | None = None
+    model: str | None = None
+
+
+@dataclass(frozen=True, config=STRICT)
+class Curve:
+    """One measured curve: a quantity against a setting."""
+
+    name: str
+    x_label: str
+    y_label: str
+    series: list[Series]
+    note: str | None = None
+    shaded: list[tuple[float, float]] = Field(default_factory=list)
+    """Stretches of the setting to set off: what was trained on."""
+
+
+@dataclass(frozen=True, config=STRICT)
+class Media:
+    """media.json: what there is to look at. Paths are relative to the folder it lies in."""
+
+    rollouts: list[Rollout] = Field(default_factory=list)
+    quadruplets: list[Quadruplet] = Field(default_factory=list)
+    curves: list[Curve] = Field(default_factory=list)
+    generalisation: list[Curve] = Field(default_factory=list)
+    """Error against what clips were drawn with, the range trained on shaded."""
+
+
+# --- calibration.json ---
+
+READOUTS = ("tracks", "pixels")
+"""The positions themselves, and the positions located in pictures of them."""
+FUTURE_ONLY = ("blind", "static_scene", "count_only")
+
+
+@dataclass(frozen=True, config=STRICT)
 class CalibrationRow:
-    """One metric under one size of one fault."""
+    """One metric under one size of one injected error."""
 
     law: str
     metric: str
     readout: str
     fault: str
     size: float
-    value: float
-    noise_floor: float
-    detection_limit: float
-    """In the fault's unit; NaN where no size tried leaves the floor."""
-    low: float
-    high: float
+    value: Number
+    noise_floor: Number
+    detection_limit: Number
+    """In the error's unit; NaN where no size tried leaves the floor."""
+    low: Number
+    high: Number
     n: int
     fault_unit: str
     unit: str
     task: str
     higher_is_better: bool | None
-    monotone: float
-    """Spearman's correlation of size and harm over all sizes: 1 where every larger fault scores worse."""
+    monotone: Number
+    """Spearman's correlation of size and harm over all sizes: 1 where every larger error scores worse."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class BaselineRow:
-    """One metric of a world that needs no training, through the pixel read-out."""
+    """One metric of a model that needs no training, through the tracker."""
 
-    world: str
+    model: str
     task: str
     law: str
     metric: str
-    value: float
-    low: float
-    high: float
+    value: Number
+    low: Number
+    high: Number
     n: int
     unit: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class ControlRow:
     """One form of surprise under one scorer."""
 
@@ -95,7 +289,55 @@ class ControlRow:
     scorer: str
     form: str
     aggregation: str
-    value: float
-    low: float
-    high: float
+    value: Number
+    low: Number
+    high: Number
     n: int
+
+
+@dataclass(frozen=True, config=STRICT)
+class Calibration:
+    """calibration.json"""
+
+    schema: Literal[2]
+    provenance: dict[str, Any]
+    results: list[CalibrationRow]
+    baselines: list[BaselineRow]
+    controls: list[ControlRow]
+
+
+# --- reading ---
+
+T = TypeVar("T")
+
+
+def read_record(kind: type[T], path: Path) -> T:
+    """The record that a JSON file holds.
+
+    Raises:
+        UserError: it is missing, of another schema, or has a field wrong: the first is named.
+    """
+    content = read_json(path)
+    wanted = {Results: SCHEMA, Calibration: CALIBRATION_SCHEMA}.get(kind)
+    found = content.get("schema") if isinstance(content, dict) else None
+    if wanted is not None and found != wanted:
+        raise UserError(f"{path}: is of schema {found}, not {wanted}; run the evaluation that wrote it again")
+    try:
+        return TypeAdapter(kind).validate_python(content)
+    except ValidationError as error:
+        first, *rest = error.errors()
+        where = ".".join(str(part) for part in first["loc"])
+        more = f" (and {len(rest)} more)" if rest else ""
+        raise UserError(f"{path}: {where + ': ' if where else ''}{first['msg']}{more}") from error
+
+
+def read_results(path: Path) -> Results:
+    """What a results.json holds.
+
+    Raises:
+        UserError: as `read_record`, or it has no row.
+    """
+    results = read_record(Results, path)
+    if not results.results:
+        raise UserError(f"{path}: has no results; run the evaluation that wrote it again")
+    return results

@@ -1,32 +1,29 @@
-"""From values of single clips to rows: one number a world, task and metric, with its interval."""
+"""From values of single clips to rows: one number a model, task and metric, with its interval."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy import ndarray
 
-from vidworld.analysis.labels import world_label
+from vidworld.analysis.labels import Models, kind_of, model_label
 from vidworld.analysis.records import Row, Value
-from vidworld.analysis.statistics import Bounds, interval
+from vidworld.analysis.statistics import interval
 from vidworld.core.errors import UserError
 from vidworld.metrics import METRICS
 from vidworld.simulation.quadruplets import layout_of
 
 FLOOR, CEILING = "copy_last", "truth"
-CONTROLS = ("untrained", "untrained_diffusion", "copy_last", "frame_difference", "blind")
 CONTROL_LIMIT = 0.60
-"""Accuracy of a control above which a law's quads can be told without physics (Source: JEPA's record)."""
-RANGES = {"share": (0.0, 1.0), "percent": (0.0, 100.0)}
-"""Of what is measured in these units."""
+"""Accuracy of a control above which a law's quadruplets can be told apart without physics (Source: JEPA's record)."""
 
 
 @dataclass(frozen=True)
 class Key:
     """What the values of one row have in common."""
 
-    world: str
+    model: str
     readout: str | None
     task: str
     law: str
@@ -35,34 +32,32 @@ class Key:
 
 
 def rows_from_clips(values: Iterable[Value]) -> list[Row]:
-    """One row for every world, read-out, task, law, split and metric.
+    """One row for every model, readout, task, law, split and metric.
 
-    Floor and ceiling are copy-last and the truth through the same read-out, where they were measured.
+    Floor and ceiling are copy-last and the truth through the same tracker or probe, where they were measured.
 
-    Raises: UserError where one clip has two values for the same thing.
+    Raises: UserError where one clip has two values for the same thing, or a metric is not registered.
     """
     tables = tabulate(values)
-    intervals = {
-        key: interval(table.values, bounds_of(key.metric, table.unit)) for key, table in tables.items()
-    }
-    closed = withheld(tables)
+    intervals = {key: interval(table.values, METRICS[key.metric].bounds) for key, table in tables.items()}
+    closed = withheld(tables, {})
     rows = []
     for key, found in intervals.items():
-        metric, table = METRICS.get(key.metric), tables[key]
+        metric, table = METRICS[key.metric], tables[key]
 
-        def of(world: str, key: Key = key) -> float | None:
-            other = intervals.get(Key(world, key.readout, key.task, key.law, key.split, key.metric))
+        def of(model: str, key: Key = key) -> float | None:
+            other = intervals.get(replace(key, model=model))
             return None if other is None else other.value
 
         rows.append(
             Row(
                 **asdict(key) | asdict(found),
                 unit=table.unit,
-                higher_is_better=metric.higher_is_better if metric else better_is_higher(key.metric),
+                higher_is_better=metric.higher_is_better,
                 floor=of(FLOOR),
                 ceiling=of(CEILING),
                 seed=table.seeds[0] if len(table.seeds) == 1 else None,
-                headline=bool(metric and metric.headline) and (key.law, key.split, key.metric) not in closed,
+                headline=metric.headline and (key.law, key.split, key.metric) not in closed,
             )
         )
     return rows
@@ -91,9 +86,9 @@ def tabulate(values: Iterable[Value]) -> dict[Key, Table]:
     """
     cells: dict[Key, dict[tuple[int, str], Value]] = defaultdict(dict)
     for value in values:
-        key = Key(value.world, value.readout, value.task, value.law, value.split, value.metric)
+        key = Key(value.model, value.readout, value.task, value.law, value.split, value.metric)
         if (value.seed, value.identity) in cells[key]:
-            what = f"{value.world}, {value.metric}, {value.identity}, seed {value.seed}"
+            what = f"{value.model}, {value.metric}, {value.identity}, seed {value.seed}"
             raise UserError(f"{what}: has two values; each clip is measured once a seed")
         cells[key][value.seed, value.identity] = value
     tables = {}
@@ -108,29 +103,15 @@ def tabulate(values: Iterable[Value]) -> dict[Key, Table]:
     return tables
 
 
-def bounds_of(metric: str, unit: str) -> Bounds | None:
-    """The range of a metric's mean: as registered, else (of benchmarks and real video) by its name and unit."""
-    if known := METRICS.get(metric):
-        return known.bounds
-    if metric.endswith("_error"):
-        return 0.0, np.inf
-    return RANGES.get(unit)
-
-
-def better_is_higher(metric: str) -> bool:
-    """For metrics outside the registry (real video): an overlap is better high, an error low."""
-    return metric.endswith("_iou") or "score" in metric
-
-
-def withheld(tables: Mapping[Key, Table]) -> dict[tuple[str, str, str], str]:
+def withheld(tables: Mapping[Key, Table], models: Models) -> dict[tuple[str, str, str], str]:
     """(law, split, metric) of the surprise accuracies that a control can reach, and the reason in words.
 
-    A law whose quads are drawn by several layouts is looked at layout by layout: cues that point one way in one and
-    the other way in another cancel in the mean of a control, and do not in that of a world that follows one of them.
+    A law whose quadruplets are drawn by several layouts is looked at layout by layout: cues that point one way in one
+    and the other way in another cancel in the mean of a control, but not in that of a model that follows one of them.
     """
     reasons: dict[tuple[str, str, str], list[str]] = defaultdict(list)
     for key, table in tables.items():
-        if key.metric != "surprise_accuracy" or key.world not in CONTROLS:
+        if key.metric != "surprise_accuracy" or kind_of(key.model) != "control":
             continue
         layouts = np.array([layout_of(identity) or "" for identity in table.identities])
         for layout in sorted(set(layouts)):
@@ -138,10 +119,10 @@ def withheld(tables: Mapping[Key, Table]) -> dict[tuple[str, str, str], str]:
             if np.isfinite(values).any() and np.nanmean(values) > CONTROL_LIMIT:
                 where = f" in the layout {layout}" if len(set(layouts)) > 1 else ""
                 reasons[key.law, key.split, key.metric].append(
-                    f"the control {world_label(key.world)} reaches {np.nanmean(values):.2f}{where}, "
+                    f"the control {model_label(key.model, models)} reaches {np.nanmean(values):.2f}{where}, "
                     f"above {CONTROL_LIMIT:.2f}"
                 )
     return {
-        place: f"{'; '.join(found)}: these quads can be told without knowing the law"
+        place: f"{'; '.join(found)}: these quadruplets can be told apart without knowing the law"
         for place, found in reasons.items()
     }

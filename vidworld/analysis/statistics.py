@@ -1,6 +1,6 @@
 """Intervals, paired tests and sample sizes, for values of the shape (seed, clip).
 
-A column is a clip (or quad), the same for every seed; a row is a training run. Clips and runs are both
+A column is a clip (or quadruplet), the same for every seed; a row is a training run. Clips and runs are both
 chance: an interval over one run speaks of clips only, and says nothing of a second training.
 
 Each procedure is what held its level in simulation (tests/analysis/test_statistics.py):
@@ -91,16 +91,16 @@ def interval(values: Values, bounds: Bounds | None = None, level: float = LEVEL,
     return Interval(mean, low, high, n)
 
 
-def compare(
+def paired_difference(
     first: Values,
     second: Float[ndarray, "other_seed other_clip"],
     bounds: Bounds | None = None,
     level: float = LEVEL,
     seed: int = 0,
 ) -> Difference:
-    """How much higher the first world scores than the second on the same clips, and whether that is chance.
+    """How much higher the first model scores than the second on the same clips, and whether that is chance.
 
-    Clips are paired; runs are not (each world has its own). Clips that are NaN in either are left out. Where
+    Clips are paired; runs are not (each model has its own). Clips that are NaN in either are left out. Where
     every clip agrees exactly, a difference of what has bounds keeps the width that n clips leave open.
 
     Raises: UserError where the two were not measured on the same clips.
@@ -117,7 +117,7 @@ def compare(
     generator = np.random.default_rng(seed)
     runs = [(_run_error(x, COUNTS_FROM), len(x) - 1) for x in (first, second)]
     run_error = math.hypot(*(error for error, _ in runs))
-    # Welch's degrees of freedom for two worlds whose runs scatter differently.
+    # Welch's degrees of freedom for two models whose runs scatter differently.
     freedom = run_error**4 / sum(e**4 / max(df, 1) for e, df in runs) if run_error > 0 else 0.0
     scatter = _scatter(generator, run_error, freedom)
     if math.hypot(clip_error, run_error) == 0.0:
@@ -158,10 +158,10 @@ def clips_needed(deviation: float, difference: float, level: float = LEVEL, powe
     return max(2, math.ceil((quantiles * deviation / difference) ** 2))
 
 
-def _applicable(*worlds: Values) -> list[ndarray]:
-    """The columns that are numbers in every row of every world."""
-    kept = np.all([np.isfinite(world).all(axis=0) for world in worlds], axis=0)
-    return [np.asarray(world, dtype=np.float64)[:, kept] for world in worlds]
+def _applicable(*models: Values) -> list[ndarray]:
+    """The columns that are numbers in every row of every model."""
+    kept = np.all([np.isfinite(values).all(axis=0) for values in models], axis=0)
+    return [np.asarray(values, dtype=np.float64)[:, kept] for values in models]
 
 
 def _clip_error(over_clips: ndarray) -> float:
@@ -218,7 +218,7 @@ def _random_signs(generator: Generator, difference: ndarray) -> ndarray:
 
 
 def _share_beyond(draws: ndarray, value: float) -> float:
-    """Share of draws above a value, ties one half (differences of quads take few values)."""
+    """Share of draws above a value, ties one half (differences of quadruplets take few values)."""
     close = np.isclose(draws, value, rtol=1e-9, atol=1e-12)
     return float(((draws > value) & ~close).sum() + 0.5 * close.sum() + 0.5) / (len(draws) + 1)
 

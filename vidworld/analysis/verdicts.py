@@ -1,154 +1,138 @@
-"""Which of two worlds is better on a law, in words that follow from the paired test and from nothing else."""
+"""Which of two models is better on a law, in words that follow from the paired test and from nothing else."""
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
-from vidworld.analysis.records import Value
-from vidworld.analysis.rows import Key, Table, bounds_of, tabulate, withheld
-from vidworld.analysis.statistics import LEVEL, clips_needed, compare, holm
-from vidworld.metrics import METRICS, Metric
+from vidworld.analysis.labels import Models, model_label
+from vidworld.analysis.records import Value, Verdict
+from vidworld.analysis.rows import Key, Table, tabulate, withheld
+from vidworld.analysis.statistics import LEVEL, clips_needed, holm, paired_difference
+from vidworld.metrics import METRICS
 
-PAIR = ("jepa", "diffusion")
-NAMES = {"jepa": "JEPA", "diffusion": "diffusion"}
+Pair = tuple[str, str]
+"""The names of two models that are tested against each other."""
 SPLIT = "id"
 READOUT = "pixels"
-"""Rollouts are judged by the read-out that is the same for both worlds; the probe's numbers stand beside."""
-SMALLEST = 0.01
-"""p-values below are given as such: two thousand draws tell them no finer, once corrected."""
+"""Rollouts are judged by the tracker, which is the same for all models; the probe's numbers stand beside."""
+MIN_P_VALUE = 0.01
+"""p-values below are given as such: two thousand draws resolve them no finer, once corrected."""
 OTHER_FORMS = {
     "surprise_accuracy_usual": "usual",
-    "surprise_accuracy_within_quad": "within a quad",
+    "surprise_accuracy_within_quadruplet": "within a quadruplet",
     "surprise_accuracy_maximum": "maximum over time",
 }
-"""Further forms of surprise, which are told beside a verdict by the headline form."""
-ENOUGH = 1_000_000
-"""More clips than this are as good as none: then no number is given."""
+"""Further forms of surprise, which are named beside a verdict by the headline form."""
+MAX_CLIPS = 1_000_000
+"""Where a difference would take more clips than this to show, no number is given."""
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What the paired test says about one law."""
+def verdicts(
+    values: Iterable[Value], pairs: Sequence[Pair], models: Models
+) -> tuple[list[Verdict], list[Verdict]]:
+    """One verdict for each pair and law, and beside them one for each further headline metric.
 
-    law: str
-    metric: str
-    task: str
-    statement: str
-    better: str | None
-    """The world's name; None where the data do not say."""
-    p_value: float
-    """Holm-corrected over the verdicts that stand beside this one."""
-    difference: float
-    low: float
-    high: float
-    n: int
-    contrast: str
-    """What the difference is of."""
-    withheld: str | None
-    """Why there is no verdict, where a control reaches the law's quads."""
-    other_forms: str = ""
-    """What other forms of surprise find, where that is something else."""
-
-
-def verdicts(values: Iterable[Value]) -> tuple[list[Verdict], list[Verdict]]:
-    """One verdict for each law, and beside them one for each further headline metric.
-
-    A law's own verdict is that of its quads, or of its first headline metric of rollouts where it has none.
-    Each list is corrected for its own length.
+    A law's own verdict is that of its quadruplets, or of its first headline metric of rollouts where it has none.
+    Each list is corrected for its own length, over all pairs.
     """
     tables = tabulate(values)
-    reasons = withheld(tables)
-    primary: dict[str, Verdict] = {}
+    reasons = withheld(tables, models)
+    primary: list[Verdict] = []
     further: list[Verdict] = []
-    for key in sorted(_judged(tables), key=lambda key: (key.metric != "surprise_accuracy", key.law)):
-        verdict = _verdict(key, tables, reasons.get((key.law, key.split, key.metric)))
-        if key.metric == "surprise_accuracy":
-            verdict = replace(verdict, other_forms=_other_forms(key, tables, verdict))
-        if key.law in primary:
-            further.append(verdict)
-        else:
-            primary[key.law] = verdict
-    return _stated(list(primary.values())), _stated(further)
+    for pair in pairs:
+        laws = set()
+        for key in sorted(
+            _judged(tables, pair), key=lambda key: (key.metric != "surprise_accuracy", key.law)
+        ):
+            verdict = _verdict(key, pair, tables, reasons.get((key.law, key.split, key.metric)))
+            if key.metric == "surprise_accuracy":
+                verdict = replace(verdict, other_forms=_other_forms(key, tables, verdict, models))
+            (further if key.law in laws else primary).append(verdict)
+            laws.add(key.law)
+    return _stated(primary, models), _stated(further, models)
 
 
-def runs_of(values: Iterable[Value]) -> int:
-    """Training runs of each of the two worlds; with one, a verdict is about those runs and not about the family."""
-    return len({value.seed for value in values if value.world in PAIR})
+def runs_of(values: Iterable[Value], models: Iterable[str]) -> int:
+    """Training runs of these models; with one, a verdict is about those runs and not about families."""
+    names = set(models)
+    return len({value.seed for value in values if value.model in names})
 
 
-def _judged(tables: Mapping[Key, Table]) -> list[Key]:
-    """The first world's tables of headline metrics that the second has too, each in one task."""
+def _judged(tables: Mapping[Key, Table], pair: Pair) -> list[Key]:
+    """The first model's tables of headline metrics that the second has too, each in one task."""
+    first, second = pair
     found = []
     for key in tables:
-        metric = METRICS.get(key.metric)
-        if metric is None or not metric.headline or (key.world, key.split) != (PAIR[0], SPLIT):
+        metric = METRICS[key.metric]
+        if not metric.headline or (key.model, key.split) != (first, SPLIT):
             continue
         if metric.takes != "surprise" and (key.readout, key.task) != (READOUT, metric.scenarios[0]):
             continue
-        if replace(key, world=PAIR[1]) in tables:
+        if replace(key, model=second) in tables:
             found.append(key)
     return found
 
 
-def _verdict(key: Key, tables: Mapping[Key, Table], reason: str | None) -> Verdict:
+def _verdict(key: Key, pair: Pair, tables: Mapping[Key, Table], reason: str | None) -> Verdict:
     """The paired test, not yet corrected nor put into words."""
-    first, second = tables[key], tables[replace(key, world=PAIR[1])]
+    first, second = (tables[replace(key, model=name)] for name in pair)
     shared = sorted(set(first.identities) & set(second.identities))
-    found = compare(first.at(shared), second.at(shared), bounds_of(key.metric, first.unit))
-    contrast = f"{NAMES[PAIR[0]]} − {NAMES[PAIR[1]]}"
+    found = paired_difference(first.at(shared), second.at(shared), METRICS[key.metric].bounds)
     return Verdict(
-        key.law, key.metric, key.task, "", None, found.p_value, found.value, found.low, found.high, found.n,
-        contrast, reason,
+        key.law, key.metric, key.task, *pair, "", None, found.p_value, found.value, found.low, found.high, found.n,
+        reason,
     )  # fmt: skip
 
 
-def _other_forms(key: Key, tables: Mapping[Key, Table], verdict: Verdict) -> str:
+def _other_forms(key: Key, tables: Mapping[Key, Table], verdict: Verdict, models: Models) -> str:
     """What the same test says of the forms that differ from this one, each by itself."""
-    by_this = _better(replace(verdict, withheld=None), METRICS[key.metric])
-    said = []
-    for metric, name in OTHER_FORMS.items():
+    by_this = _better(replace(verdict, withheld=None))
+    pair = verdict.first, verdict.second
+    differing = []
+    for metric, form in OTHER_FORMS.items():
         other = replace(key, metric=metric)
-        if other in tables and replace(other, world=PAIR[1]) in tables:
-            better = _better(_verdict(other, tables, None), METRICS[metric])
+        if all(replace(other, model=name) in tables for name in pair):
+            better = _better(_verdict(other, pair, tables, None))
             if better != by_this:
-                said.append(f"{name} ({'undecided' if better is None else f'{NAMES[better]} is better'})")
-    return f"Other forms of surprise, each tested alone, differ: {', '.join(said)}." if said else ""
+                found = "undecided" if better is None else f"{model_label(better, models)} is better"
+                differing.append(f"{form} ({found})")
+    return f"Other forms of surprise, each tested alone, differ: {', '.join(differing)}." if differing else ""
 
 
-def _stated(found: list[Verdict]) -> list[Verdict]:
+def _stated(found: list[Verdict], models: Models) -> list[Verdict]:
     """The verdicts with corrected p-values and their words."""
-    tested = {f"{v.law}/{v.metric}": v.p_value for v in found if v.withheld is None}
+    tested = {str(i): verdict.p_value for i, verdict in enumerate(found) if verdict.withheld is None}
     corrected = holm(tested)
     stated = []
-    for verdict in found:
-        p_value = corrected.get(f"{verdict.law}/{verdict.metric}", math.nan)
-        verdict = replace(verdict, p_value=p_value)
-        verdict = replace(verdict, better=_better(verdict, METRICS[verdict.metric]))
-        stated.append(replace(verdict, statement=_statement(verdict, len(tested))))
+    for i, verdict in enumerate(found):
+        verdict = replace(verdict, p_value=corrected.get(str(i), math.nan))
+        verdict = replace(verdict, better=_better(verdict))
+        stated.append(replace(verdict, statement=_statement(verdict, len(tested), models)))
     return stated
 
 
-def _better(verdict: Verdict, metric: Metric) -> str | None:
-    if verdict.withheld is not None or not verdict.p_value < 1 - LEVEL or metric.higher_is_better is None:
+def _better(verdict: Verdict) -> str | None:
+    higher_is_better = METRICS[verdict.metric].higher_is_better
+    if verdict.withheld is not None or not verdict.p_value < 1 - LEVEL or higher_is_better is None:
         return None
-    return PAIR[0] if (verdict.difference > 0) == metric.higher_is_better else PAIR[1]
+    return verdict.first if (verdict.difference > 0) == higher_is_better else verdict.second
 
 
-def _statement(verdict: Verdict, tests: int) -> str:
+def _statement(verdict: Verdict, tests: int, models: Models) -> str:
     """The verdict in words."""
     what = verdict.metric.replace("_", " ")
+    first, second = model_label(verdict.first, models), model_label(verdict.second, models)
     if verdict.withheld is not None:
-        return f"No headline: {verdict.withheld}."
+        return f"Verdict withheld: {verdict.withheld}."
     if math.isnan(verdict.p_value):
-        return f"The data do not say: {what} was not measured on two clips of both worlds."
-    size = f"p = {verdict.p_value:.2g}" if verdict.p_value >= SMALLEST else f"p < {SMALLEST:g}"
+        return f"The data do not say: {what} was not measured on two clips of both {first} and {second}."
+    size = f"p = {verdict.p_value:.2g}" if verdict.p_value >= MIN_P_VALUE else f"p < {MIN_P_VALUE:g}"
     chance = size + (f", corrected for {tests} tests" if tests > 1 else "")
-    if verdict.better is not None:
-        other = PAIR[1] if verdict.better == PAIR[0] else PAIR[0]
-        said = f"{NAMES[verdict.better]} is better than {NAMES[other]} by {what} ({chance})"
-    else:
-        said = f"The data do not say which world is better by {what} ({chance}){_needed(verdict, tests)}"
-    return said[0].upper() + said[1:] + "."
+    if verdict.better is None:
+        needed = _needed(verdict, tests)
+        return f"The data do not say whether {first} or {second} is better by {what} ({chance}){needed}."
+    better, other = (first, second) if verdict.better == verdict.first else (second, first)
+    return f"{better} is better than {other} by {what} ({chance})."
 
 
 def _needed(verdict: Verdict, tests: int) -> str:
@@ -158,7 +142,9 @@ def _needed(verdict: Verdict, tests: int) -> str:
         return ""
     deviation = half / 1.96 * math.sqrt(verdict.n)
     number = clips_needed(deviation, verdict.difference, 1 - (1 - LEVEL) / tests)
-    unit = "quads" if METRICS[verdict.metric].takes == "surprise" else "clips"
+    unit = "quadruplets" if METRICS[verdict.metric].takes == "surprise" else "clips"
     return (
-        f"; a difference like this one would take about {number:,} {unit} to show" if number < ENOUGH else ""
+        f"; a difference like this one would take about {number:,} {unit} to show"
+        if number < MAX_CLIPS
+        else ""
     )

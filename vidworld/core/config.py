@@ -5,6 +5,7 @@ scalar of the file replaces the default as a whole. Every fault is reported at o
 """
 
 import argparse
+import copy
 import dataclasses
 import difflib
 import json
@@ -12,6 +13,7 @@ import re
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, cast, dataclass_transform
 
@@ -46,15 +48,29 @@ def schema(cls: type[T]) -> type[T]:
     return cast(type[T], pydantic_dataclass(cls, frozen=True, kw_only=True, config=strict))
 
 
-def load(schema: type[T], path: Path, overrides: Sequence[str] = ()) -> T:
+def load(
+    schema: type[T], path: Path, overrides: Sequence[str] = (), select: Callable[[Any], type[T]] | None = None
+) -> T:
     """The configuration of a YAML file with `key.path=value` overrides.
+
+    `select` chooses the schema by what the file and the overrides say, where one of them says which it is.
 
     Raises:
         UserError: a line for each fault, of the file and of the overrides.
     """
-    data = _over_defaults(schema, _read(path))
+    data = _read(path)
     faults: list[str] = []
     sources: dict[Key, str] = {}
+    if select is not None:
+        given = copy.deepcopy(data)
+        for override in overrides:
+            with suppress(ValueError):  # said below
+                _apply(given, override, path)
+        try:
+            schema = select(given)
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from error
+    data = _over_defaults(schema, data)
     for override in overrides:
         try:
             sources[_apply(data, override, path)] = override
@@ -85,6 +101,7 @@ def parse_command_line(
     argv: Sequence[str] | None = None,
     description: str | None = None,
     add_arguments: Callable[[argparse.ArgumentParser], None] = lambda parser: None,
+    select: Callable[[Any], type[T]] | None = None,
 ) -> tuple[T, argparse.Namespace]:
     """The configuration and the arguments (`config`, `resume`, `overrides`, any added) of a script's command line."""
     parser = ArgumentParser(
@@ -97,7 +114,7 @@ def parse_command_line(
     add_arguments(parser)
     parser.add_argument("overrides", nargs="*", metavar="key.path=value", help="replaces the file's value")
     arguments = parser.parse_intermixed_args(argv)
-    return load(schema, arguments.config, arguments.overrides), arguments
+    return load(schema, arguments.config, arguments.overrides, select), arguments
 
 
 # --- YAML: the scalars of YAML 1.2, where 1e-3 is a number and `no` is a word -----------------------------

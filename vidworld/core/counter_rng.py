@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Generator, Tensor
 
 # Source: splitmix64 (Steele, Lea & Flood 2014), its constants as signed 64-bit integers.
 GOLDEN = -7046029254386353131
@@ -109,3 +109,21 @@ def unit_vector(turn: Float[Tensor, "*any"]) -> Float[Tensor, "*any 2"]:
         quarter == 0, sine, torch.where(quarter == 1, cosine, torch.where(quarter == 2, -sine, -cosine))
     )
     return torch.stack([x, y], dim=-1)
+
+
+# --- normal and uniform numbers for a training: from torch's generators, which need not agree across machines ---
+
+
+def generators(seed: int, step: int, places: Sequence[int]) -> list[Generator]:
+    """A stream of random numbers for each clip of a step's batch, by its place in the whole batch."""
+    return [Generator().manual_seed(key(f"noise/{seed}/{step}/{place}")) for place in places]
+
+
+def normal(streams: Sequence[Generator], *shape: int) -> Float[Tensor, "stream *shape"]:
+    """The next standard normal numbers of each stream."""
+    return torch.stack([torch.randn(shape, generator=stream) for stream in streams])
+
+
+def uniform(streams: Sequence[Generator], *shape: int) -> Float[Tensor, "stream *shape"]:
+    """The next numbers of each stream, evenly distributed in [0, 1)."""
+    return torch.stack([torch.rand(shape, generator=stream) for stream in streams])

@@ -1,20 +1,21 @@
-"""Whether two worlds were trained alike, and what differs where they were not."""
+"""Whether models were trained alike, pair by pair, and what differs where they were not."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from vidworld.analysis.records import Comparison, pair_name
 from vidworld.core.errors import UserError
 from vidworld.models.budget import read_budget
 
 TOLERANCES = {"parameters": 0.05, "training_flops": 0.05}
-"""Share by which these may differ."""
+"""Share by which these may differ in a controlled comparison."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What one world's training was given."""
+    """What one model's training was given."""
 
     tokenizer: str
     data: Mapping[str, Any]
@@ -57,15 +58,30 @@ def differences(one: Budget, other: Budget) -> list[str]:
     return found
 
 
-def compare(folders: Mapping[str, Path]) -> dict[str, Any]:
-    """What comparison.json says: whether the worlds of these run folders compare, and their budgets."""
+def compare(folders: Mapping[str, Path], pairs: Sequence[tuple[str, str]]) -> Comparison:
+    """Which pairs of models are a controlled comparison, and the budgets of those that were trained here.
+
+    folders: the run folder of each trained model, by name. What was trained elsewhere has none, and so no pair of it
+    is controlled.
+
+    Raises:
+        UserError: a run's record lacks something.
+    """
     budgets = {name: Budget.of(folder) for name, folder in folders.items()}
-    (first_name, first), *others = budgets.items()
-    found = [
-        f"{first_name} and {name}: {line}" for name, other in others for line in differences(first, other)
-    ]
-    plain = {name: asdict(budget) for name, budget in budgets.items()}
+    found: dict[str, list[str]] = {}
+    for pair in pairs:
+        unknown = [name for name in pair if name not in budgets]
+        found[pair_name(*pair)] = (
+            [f"{name} was trained elsewhere: its budget is not known" for name in unknown]
+            if unknown
+            else differences(*(budgets[name] for name in pair))
+        )
     equal = "Equal are the tokenizer, the clips and their order, the seed and the steps"
     within = " and ".join(f"{name.replace('_', ' ')} to {share:.0%}" for name, share in TOLERANCES.items())
-    notes = [f"{equal}; {within}."] if not found else []
-    return {"controlled": not found, "differences": found, "budgets": plain, "notes": notes}
+    controlled = {name: not lines for name, lines in found.items()}
+    return Comparison(
+        controlled=controlled,
+        differences=found,
+        budgets={name: asdict(budget) for name, budget in budgets.items()},
+        notes=[f"{name}: {equal}; {within}." for name, fair in controlled.items() if fair],
+    )

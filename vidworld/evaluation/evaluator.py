@@ -14,7 +14,7 @@ from vidworld.core.errors import UserError
 from vidworld.core.shapes import Frames
 from vidworld.models.probe import Probe
 from vidworld.models.tokenizers.tokenizer import Tokenizer
-from vidworld.models.world_model import Encoded, Rollout, World
+from vidworld.models.world_model import Encoded, Rollout, WorldModel
 from vidworld.simulation.tracker import after_context, locate_discs, with_strangers
 
 
@@ -69,7 +69,7 @@ class Evaluator:
         context = seen.tokens[:, : self.context_length].to(future)
         return self.decode(torch.cat((context, future), dim=1))[:, self.context_frames :]
 
-    def roll_out(self, world: World, seen: Encoded, samples: int = 1) -> Rollout:
+    def roll_out(self, world: WorldModel, seen: Encoded, samples: int = 1) -> Rollout:
         """The world's prediction of all chunks after the context."""
         horizon = seen.tokens.shape[1] - self.context_length
         with self.accelerator.autocast():
@@ -78,7 +78,7 @@ class Evaluator:
             )
         return Rollout(rollout.embeddings.float(), rollout.tokens.float())
 
-    def future_frames(self, world: World, seen: Encoded) -> Frames:
+    def future_frames(self, world: WorldModel, seen: Encoded) -> Frames:
         """The frames that the world predicts after the context, in one sample."""
         return self.decode_future(seen, self.roll_out(world, seen).tokens[:, 0])
 

@@ -12,6 +12,7 @@ from vidworld.core.errors import UserError
 from vidworld.core.records import prepare_folder, provenance, write_json
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.export import ExportRow, FewStep, JepaStep, export, measure_forms
+from vidworld.models.budget import sampling_shift_of
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.files import load_model
 from vidworld.models.flow_map import MOST_STEPS
@@ -29,21 +30,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("runs", type=Path, metavar="RUNS", help="a folder with tokenizer, jepa and few_step or diffusion")
     add("--out", type=Path, help="where the files go (default: RUNS/export)")
     add("--steps", type=int, default=MOST_STEPS, help="of sampling a chunk (default: %(default)s)")
-    add("--shift", type=float, default=3.0, help="how they lean to the noisy end (default: %(default)g)")
     add("--clips", type=int, default=32, help="of each scenario that is measured (default: %(default)s)")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Does it, and prints a line a world and form."""
-    if arguments.steps < 1 or arguments.clips < 1 or not arguments.shift > 0:
-        raise UserError("--steps, --clips and --shift: all must be above 0")
+    if arguments.steps < 1 or arguments.clips < 1:
+        raise UserError("--steps and --clips: both must be above 0")
     runs: Path = arguments.runs
     out = prepare_folder(arguments.out or runs / "export")
     tokenizer = load_model(Autoencoder, runs / "tokenizer")
     taught = "few_step" if (runs / "few_step" / "model").is_dir() else "diffusion"
+    shift = sampling_shift_of(runs / taught)
     worlds: dict[str, nn.Module] = {
         "jepa": JepaStep(load_model(JointEmbeddingPredictor, runs / "jepa")),
-        taught: FewStep(load_model(DiffusionTransformer, runs / taught), arguments.steps, arguments.shift),
+        taught: FewStep(load_model(DiffusionTransformer, runs / taught), arguments.steps, shift),
     }
     evaluator = Evaluator(tokenizer, {}, Accelerator(mixed_precision="no", cpu=True), 2 * PICTURE[0], 0)
     grid = tokenizer.grid_of(*PICTURE)[1:]
@@ -58,6 +59,7 @@ def run(arguments: argparse.Namespace) -> None:
             "provenance": provenance(0),
             "threads": torch.get_num_threads(),
             "steps": arguments.steps,
+            "shift": shift,
             "rows": [asdict(row) for row in rows],
         },
     )

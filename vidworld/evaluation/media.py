@@ -10,8 +10,8 @@ from vidworld.core.clip import Clips
 from vidworld.core.media import filmstrip, write_mp4, write_png
 from vidworld.core.records import prepare_folder, writing
 from vidworld.evaluation.evaluator import Evaluator
-from vidworld.evaluation.surprises import Matrix
-from vidworld.models.world_model import World
+from vidworld.metrics.surprise import Surprise
+from vidworld.models.world_model import WorldModel
 from vidworld.simulation.quadruplets import Quads
 
 SCALE = 2
@@ -19,7 +19,7 @@ SCALE = 2
 
 
 def save_rollouts(
-    evaluator: Evaluator, worlds: Sequence[World], clips: Clips, task: str, folder: Path
+    evaluator: Evaluator, worlds: Sequence[WorldModel], clips: Clips, task: str, folder: Path
 ) -> list[dict[str, Any]]:
     """What media.json says of these clips' rollouts, after writing a video of each world's."""
     prepare_folder(folder / "media")
@@ -42,7 +42,7 @@ def save_rollouts(
 
 
 def save_quads(
-    evaluator: Evaluator, quads: Quads, surprises: Mapping[str, Matrix], folder: Path
+    evaluator: Evaluator, quads: Quads, surprises: Mapping[str, Surprise], folder: Path
 ) -> list[dict[str, Any]]:
     """What media.json says of these quads: film strips of A and of B then A, and the surprise at A's future."""
     prepare_folder(folder / "media")

@@ -1,15 +1,17 @@
 """The evaluation of a configuration: models x tasks, unit by unit, to results.json and what the report shows."""
 
 from collections import defaultdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
 
 from vidworld.analysis.generalisation import draws_of, generalisation_curves, write_draws
-from vidworld.analysis.records import Value
+from vidworld.analysis.records import Media, Model, Value
 from vidworld.analysis.results import write_results
 from vidworld.core.config import resolved
+from vidworld.core.errors import UserError
 from vidworld.core.fingerprint import fingerprint
 from vidworld.core.records import prepare_folder, read_json, write_json
 from vidworld.evaluation import TASKS
@@ -34,6 +36,8 @@ CHANGES_NO_VALUE = ("out", "models", "tokenizer", "probe", "probes", "real", "cl
 
 def evaluate(config: PhysicsConfig) -> None:
     """Measure what is not measured yet, and write results.json, per_clip.csv, media.json and comparison.json."""
+    if not config.models:
+        raise UserError(f"{config.out}: the configuration names no model; models.NAME=SPEC adds one")
     inputs = inputs_of(config)
     accelerator = evaluation_accelerator(config.mixed_precision)
     if is_measured(config.out, inputs):
@@ -123,31 +127,36 @@ def write_files(
         for draw in draws_of(setup.clips(scenario, split).clips(range(config.clips)), scenario, split)
     ]
     write_draws(config.out / "clips.csv", draws)
-    curves = generalisation_curves(values, draws)
-    write_json(config.out / "media.json", media | {"generalisation": curves})
+    models = models_of(config)
+    curves = generalisation_curves(values, draws, models)
+    write_json(config.out / "media.json", asdict(Media(**media, generalisation=curves)))
     folders = {spec.name: Path(spec.path) for spec in config.specs if spec.kind == RUN}
-    comparison = compare(folders, config.pairs) | {
-        "inputs": inputs,
-        "noise_levels": levels,
-        "targets": {
-            s.name: s.model.network.target
-            for s in setup.subjects
-            if hasattr(getattr(s.model, "network", None), "target") and s.name in config.models
-        },
-        "tried": resolved(config)["tried"],
+    comparison = replace(
+        compare(folders, config.pairs),
+        inputs=inputs,
+        noise_levels=levels,
+        targets=targets_of(setup),
+        tried=resolved(config)["tried"],
+    )
+    write_results(config.out, values, models, config.pairs, comparison, config.seed)
+
+
+def targets_of(setup: Setup) -> dict[str, str]:
+    """What each model predicts, of those whose family leaves a choice."""
+    networks = {
+        s.name: getattr(s.model, "network", None) for s in setup.subjects if s.name in setup.config.models
     }
-    write_results(config.out, values, models_record(config), config.pairs, comparison, config.seed)
+    return {name: network.target for name, network in networks.items() if hasattr(network, "target")}
 
 
-def models_record(config: PhysicsConfig) -> dict[str, dict[str, str | None]]:
+def models_of(config: PhysicsConfig) -> dict[str, Model]:
     """What results.json says of each model: its label, its family and where it came from."""
-    record = {}
+    models = {}
     for spec in config.specs:
         family = read_budget(Path(spec.path))["family"] if spec.kind == RUN else None
-        own_name = family is not None and spec.name == family
-        label = FAMILIES[family].label if family is not None and own_name else spec.name
-        record[spec.name] = {"label": label, "family": family, "spec": spec.label}
-    return record
+        label = FAMILIES[family].label if family == spec.name else spec.name
+        models[spec.name] = Model(label, family or spec.kind, spec.label)
+    return models
 
 
 def level_curves(config: PhysicsConfig, model: str, table: dict[str, list[float]]) -> dict[str, Any]:

@@ -14,15 +14,16 @@ from vidworld.evaluation.real_quadruplets import Kind, real_quads
 from vidworld.evaluation.surprises import EncodedQuads, measure_surprise, surprise_of, surprise_of_truth
 from vidworld.evaluation.task import Case, Setup, Subject, Task, pieces
 from vidworld.evaluation.units import Unit
-from vidworld.metrics.physics_iq import METRICS as MOTION
-from vidworld.metrics.physics_iq import physics_iq
+from vidworld.metrics import METRICS
+from vidworld.metrics.physics_iq import PhysicsIq, physics_iq
 from vidworld.video.real import RealClips
 from vidworld.video.store_record import content_fingerprint, has_clips
-from vidworld.video_laws.futures import METRICS as LAW_METRICS
 from vidworld.video_laws.futures import law_values
 
 VERSION = 1
 """Of what is done between a clip and a metric; raised when that gives other values."""
+LAW_METRICS = ("position_error", "law_deviation", "added_deviation")
+MOTION_METRICS = tuple(f"physics_iq_{name}" for name in PhysicsIq._fields)
 AT_ONCE = 8
 """Clips of a unit."""
 SHOWN = 4
@@ -50,10 +51,11 @@ def units(setup: Setup) -> Iterator[Unit]:
     # All subjects at once: most of the time goes into tracking the truth.
     rolled = [subject for subject in subjects if subject.rolls_out]
     depends = [*depends_on, [[subject.name, subject.made_from] for subject in rolled]]
+    metrics = [METRICS[name] for name in (*MOTION_METRICS, *LAW_METRICS)]
     for numbers in pieces(len(source), AT_ONCE):
         batch = f"real_{numbers[0]}_{numbers[-1]}"
         measured = partial(_futures, setup, source, numbers, rolled)
-        yield setup.unit(batch, None, [*depends, list(numbers)], [*MOTION, *LAW_METRICS], measured)
+        yield setup.unit(batch, None, [*depends, list(numbers)], metrics, measured)
     metrics = setup.metrics("surprise")
     for kind in get_args(Kind):
         for subject in [None, *(subject for subject in subjects if subject.is_surprised)]:
@@ -92,8 +94,8 @@ def _futures(setup: Setup, source: RealClips, numbers: range, subjects: list[Sub
             predicted = torch.cat((clips.frames[:, :start], future), dim=1)
             scores = physics_iq(predicted, clips.frames, start, ENLARGED)
             case = Case(name, "pixels", "real video", "real", evaluator.seed)
-            for metric, score in zip(MOTION, scores, strict=True):
-                yield from case.values(metric, clips.identity, [float(score[0])])
+            for metric, score in zip(MOTION_METRICS, scores, strict=True):
+                yield from case.values(METRICS[metric], clips.identity, [float(score[0])])
 
 
 def _surprises(setup: Setup, source: RealClips, kind: Kind, subject: Subject | None) -> Iterator[Value]:

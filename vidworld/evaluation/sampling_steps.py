@@ -9,14 +9,15 @@ from vidworld.analysis.statistics import Interval, interval
 from vidworld.core.clip import Clips
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.metrics.velocity import velocity_error
-from vidworld.models.world_model import DiffusionWorld, World
+from vidworld.models.generative import GenerativeModel
+from vidworld.models.world_model import WorldModel
 
 STEPS = (1, 2, 4, 10)
 
 
 def error_by_steps(
     evaluator: Evaluator,
-    worlds: Sequence[DiffusionWorld],
+    worlds: Sequence[GenerativeModel],
     clips: Clips,
     scenario: str,
     steps: Sequence[int] = STEPS,
@@ -24,7 +25,9 @@ def error_by_steps(
     """A curve of the report: mean velocity error by pixels with its 95% interval, a line a world."""
     series = []
     for world in worlds:
-        samplers = [DiffusionWorld(world.network, world.name, count, world.shift) for count in steps]
+        samplers = [
+            GenerativeModel(world.network, world.name, count, world.shift, world.levels) for count in steps
+        ]
         found = [mean_error(evaluator, sampler, clips) for sampler in samplers]
         line = {"label": world.name, "x": list(steps), "y": [each.value for each in found]}
         series.append(line | {"low": [each.low for each in found], "high": [each.high for each in found]})
@@ -36,7 +39,7 @@ def error_by_steps(
     }
 
 
-def mean_error(evaluator: Evaluator, world: World, clips: Clips) -> Interval:
+def mean_error(evaluator: Evaluator, world: WorldModel, clips: Clips) -> Interval:
     """The world's velocity error by pixels over these clips, one future each."""
     truth = clips.tracks
     assert truth is not None

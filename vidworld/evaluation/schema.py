@@ -1,6 +1,7 @@
 """Every key that the configuration of an evaluation may hold, with its unit and its default."""
 
 import difflib
+import re
 from collections.abc import Iterable
 from itertools import combinations
 from pathlib import Path
@@ -29,6 +30,16 @@ def _names(registry: Registry[Any]) -> Any:
 
 
 Scenarios, Laws, Metrics, Tasks = map(_names, (SCENARIOS, LAWS, METRICS, TASKS))
+RESERVED = (
+    "truth",
+    "reconstruction",
+    "copy_last",
+    "constant_velocity",
+    "frame_difference",
+    "blind",
+    "references",
+)
+"""Names that results have for what stands beside every model."""
 Level = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -69,6 +80,8 @@ class PhysicsConfig:
     scenarios: Scenarios = "all"
     """`all`: those that training draws by default."""
     laws: Laws = "all"
+    splits: tuple[Literal["id", "ood", "recombined"], ...] = ("id", "ood", "recombined")
+    """In distribution, out of it, and known values in new combinations."""
     metrics: Metrics = "all"
     main_laws: Laws = ("permanence", "collision", "momentum")
     """Laws of which more quadruplets are measured, and on which the noise level of surprise is chosen."""
@@ -105,6 +118,11 @@ class PhysicsConfig:
                 f"context_frames {self.context_frames} leaves none of {self.shape.num_frames} to predict"
             )
         for name, text in self.models.items():
+            if name in RESERVED or name.startswith("untrained_") or not re.fullmatch(r"[\w.-]+", name):
+                raise ValueError(
+                    f"a model cannot be named {name!r}: {', '.join(RESERVED)} and untrained_... are taken, "
+                    "and names are letters, digits, '_', '-' and '.'"
+                )
             Spec.of(name, text)
         for name in {name for pair in self.pairs for name in pair} | self.probes.keys():
             if name not in self.models:
@@ -134,6 +152,6 @@ def splits_of(config: PhysicsConfig) -> list[tuple[str, str]]:
     return [
         (name, split)
         for name in names
-        for split in ("id", "ood", "recombined")
+        for split in config.splits
         if split != "recombined" or SCENARIOS[name].ranges.corner
     ]

@@ -21,6 +21,7 @@ from vidworld.evaluation.media import save_quads
 from vidworld.evaluation.task import Case, Setup, Subject, Task, pieces
 from vidworld.evaluation.units import Unit, measure
 from vidworld.metrics import METRICS, Metric
+from vidworld.metrics.surprise import Surprise
 from vidworld.models.baselines import truth_surprise
 from vidworld.models.world_model import Encoded, Scorer
 from vidworld.simulation import LAWS
@@ -29,8 +30,6 @@ from vidworld.simulation.simulated import joined
 
 VERSION = 1
 """Of what is done between a model's surprise and a metric; raised when that gives other values."""
-Matrix = Float[ndarray, "quad 2 2 chunk"]
-"""Surprise of future f after past p at [quad, p, f], chunk by chunk of the horizon."""
 
 
 @dataclass(frozen=True)
@@ -109,14 +108,14 @@ def as_matrix(surprise: Float[Tensor, "clip *rest"]) -> Float[ndarray, "quad 2 2
     return matrix
 
 
-def surprise_of(evaluator: Evaluator, model: Scorer, encoded: EncodedQuads) -> Matrix:
+def surprise_of(evaluator: Evaluator, model: Scorer, encoded: EncodedQuads) -> Surprise:
     """The model's surprise at every future after every past."""
     with evaluator.accelerator.autocast():
         surprise = model.surprise(encoded.stacked(), evaluator.context_length, encoded.seeds(evaluator))
         return as_matrix(surprise)
 
 
-def surprise_of_truth(evaluator: Evaluator, encoded: EncodedQuads) -> Matrix:
+def surprise_of_truth(evaluator: Evaluator, encoded: EncodedQuads) -> Surprise:
     """The ceiling: the distance of each future from what the scene of its past really did."""
     a, a_b, b_a, b = (each.tokens[:, evaluator.context_length :] for each in encoded.clips)
     return as_matrix(truth_surprise(torch.cat((a, a_b, b_a, b)), torch.cat((a, a, b, b))))
@@ -130,7 +129,7 @@ def units(setup: Setup) -> Iterator[Unit]:
     encoded = lru_cache(maxsize=1)(partial(_encoded, setup))
     metrics = setup.metrics("surprise")
     for law in setup.laws:
-        for split in ("id", "ood"):
+        for split in (split for split in ("id", "ood") if split in setup.config.splits):
             for numbers in pieces(count_of(setup, law, split), setup.config.quads_at_once):
                 batch, depends_on = _batch("surprise", law, split, numbers)
                 seen = partial(encoded, law, split, numbers)
@@ -152,7 +151,7 @@ def shown(setup: Setup, folder: Path) -> dict[str, list[dict[str, Any]]]:
             encoded = _encoded(setup, law, "id", few)
             found = {s.name: surprise_of(setup.evaluator, s.model, encoded) for s in curves if s.is_surprised}
             entries += save_quads(setup.evaluator, encoded.quads, found, folder)
-    return {"quads": entries}
+    return {"quadruplets": entries}
 
 
 SURPRISE = Task(units, shown, "Surprise")
@@ -165,7 +164,9 @@ def count_of(setup: Setup, law: str, split: str) -> int:
     return setup.config.quads if law in setup.config.main_laws else setup.config.further_quads
 
 
-def measure_surprise(case: Case, matrix: Matrix, quads: Quads, metrics: Sequence[Metric]) -> Iterator[Value]:
+def measure_surprise(
+    case: Case, matrix: Surprise, quads: Quads, metrics: Sequence[Metric]
+) -> Iterator[Value]:
     """Every metric of surprise, quadruplet by quadruplet."""
     for metric in metrics:
         yield from case.values(metric, quads.identity, metric.function(matrix).tolist(), quads.law)

@@ -1,17 +1,15 @@
 """A sweep to one table: comparisons that differ in a seed or another key, finished or not."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from vidworld.analysis.labels import STAGES
-from vidworld.analysis.records import Row, Value
-from vidworld.analysis.results import read_per_clip, read_results, write_results
+from vidworld.analysis.labels import kind_of
+from vidworld.analysis.records import Comparison, Media, Results, Row, Value, read_record, read_results
+from vidworld.analysis.results import read_per_clip, write_results
 from vidworld.core.errors import UserError
 from vidworld.core.records import prepare_folder, read_json, write_json, write_text
 from vidworld.models.budget import read_budget
-
-WORLDS = ("diffusion", "jepa")
 
 
 @dataclass(frozen=True)
@@ -23,6 +21,10 @@ class Member:
     value: str
     state: str
     """How far it is, in words; empty where it is finished."""
+
+    @property
+    def physics(self) -> Path:
+        return self.folder / "physics"
 
 
 def members(sweep: Path) -> list[Member]:
@@ -50,19 +52,19 @@ def state_of(folder: Path) -> str:
     physics = folder / "physics"
     if all((physics / name).exists() for name in ("results.json", "comparison.json", "per_clip.csv")):
         return ""
-    for stage in STAGES:
-        if (folder / stage / "model" / "budget.json").exists():
-            continue
-        heartbeat = folder / stage / "heartbeat.json"
-        if not heartbeat.exists():
-            return f"waits for {stage}"
-        beat = read_json(heartbeat)
-        return f"{stage} at step {beat['step']} of {beat['steps']} ({beat['time']})"
-    return "trained, not measured yet"
+    trained = sorted(path.parent.parent.name for path in folder.glob("*/model/budget.json"))
+    running = [path for path in sorted(folder.glob("*/heartbeat.json")) if path.parent.name not in trained]
+    states = []
+    for path in running:
+        beat = read_json(path)
+        states.append(f"{path.parent.name} at step {beat['step']} of {beat['steps']} ({beat['time']})")
+    if not states:
+        states.append("not measured yet" if trained else "has not begun")
+    return "; ".join([*([f"trained: {', '.join(trained)}"] if trained else []), *states])
 
 
 def collect(sweep: Path) -> Path:
-    """Writes SWEEP/sweep.md, a table of all comparisons; returns it.
+    """Write SWEEP/sweep.md, a table of all comparisons; return its path.
 
     Where the sweep is over seeds, the values of all finished ones together become SWEEP/physics, of which a report is
     made as of any run: its intervals and tests are over clips and seeds.
@@ -72,69 +74,75 @@ def collect(sweep: Path) -> Path:
     """
     found = members(sweep)
     finished = [member for member in found if not member.state]
-    columns = {
-        member.value: list(read_results(member.folder / "physics" / "results.json").results)
-        for member in finished
-    }
+    results = {member.value: read_results(member.physics / "results.json") for member in finished}
+    columns = {value: list(one.results) for value, one in results.items()}
     if found[0].key == "seed" and finished:
-        columns["all"] = _write_together(sweep, finished, found)
+        columns["all"] = _write_together(sweep, finished, found, next(iter(results.values())))
     path = sweep / "sweep.md"
     write_text(path, _page(found, columns))
     return path
 
 
-def _write_together(sweep: Path, finished: Sequence[Member], found: Sequence[Member]) -> list[Row]:
+def _write_together(
+    sweep: Path, finished: Sequence[Member], found: Sequence[Member], first: Results
+) -> list[Row]:
     """The rows over all finished seeds, after writing them as the results of one run."""
     values: list[Value] = []
     for member in finished:
         seed = _seed(member)
-        values += [
-            replace(value, seed=seed) for value in read_per_clip(member.folder / "physics" / "per_clip.csv")
-        ]
-    comparisons = [read_json(member.folder / "physics" / "comparison.json") for member in finished]
+        values += [replace(value, seed=seed) for value in read_per_clip(member.physics / "per_clip.csv")]
+    comparisons = [read_record(Comparison, member.physics / "comparison.json") for member in finished]
     seeds = ", ".join(member.value for member in finished)
-    notes = [f"Seeds {seeds}: {len(finished)} trainings of each world, measured on the same clips."]
+    notes = [f"Seeds {seeds}: {len(finished)} trainings of each model, measured on the same clips."]
     notes += [f"Seed {m.value} is not in these numbers: {m.state}." for m in found if m.state]
-    differences = [
-        f"seed {m.value}: {d}" for m, c in zip(finished, comparisons, strict=True) for d in c["differences"]
-    ]
-    first = {
-        name: comparisons[0][name] for name in ("budgets", "tried", "jepa_target") if name in comparisons[0]
+    differences = {
+        pair: [
+            f"seed {member.value}: {line}"
+            for member, comparison in zip(finished, comparisons, strict=True)
+            for line in comparison.differences.get(pair, [])
+        ]
+        for pair in comparisons[0].controlled
     }
-    together = first | {"controlled": not differences, "differences": differences, "notes": notes}
+    together = replace(
+        comparisons[0],
+        controlled={pair: not lines for pair, lines in differences.items()},
+        differences=differences,
+        notes=notes,
+        noise_levels={},  # each seed has its own
+        inputs={},
+    )
     folder = prepare_folder(sweep / "physics")
-    write_json(folder / "media.json", {})
-    return write_results(folder, values, together, seed=int(finished[0].value))
+    write_json(folder / "media.json", asdict(Media()))
+    return write_results(folder, values, first.models, first.compare, together, seed=int(finished[0].value))
 
 
 def _seed(member: Member) -> int:
-    """The seed that both worlds were trained with.
+    """The seed that all models of a comparison were trained with.
 
     Raises:
         UserError: it is another than the folder's name says.
     """
-    for world in WORLDS:
-        config = read_budget(member.folder / world)["config"]
+    for path in sorted(member.folder.glob("*/model/budget.json")):
+        folder = path.parent.parent
+        config = read_budget(folder)["config"]
         found = config.get("seed") if isinstance(config, dict) else None
         if str(found) != member.value:
-            raise UserError(
-                f"{member.folder / world}: was trained with seed {found}; name its folder by that"
-            )
+            raise UserError(f"{folder}: was trained with seed {found}; name its folder by that")
     return int(member.value)
 
 
 def _page(found: Sequence[Member], columns: dict[str, list[Row]]) -> str:
-    """The table as Markdown: a line for each headline number of each world, a column for each comparison."""
+    """The table as Markdown: a line for each headline number of each model, a column for each comparison."""
     key = found[0].key
     lines = [f"# {key}: {', '.join(member.value for member in found)}", ""]
     lines += [f"- {key} {member.value}: {member.state or 'finished'}" for member in found]
     cells: dict[tuple[str, str, str, str, str], dict[str, Row]] = {}
     for name, rows in columns.items():
         for row in rows:
-            if row.headline and row.world in WORLDS:
-                place = (row.metric, row.law or row.task, row.split, row.readout or "", row.world)
+            if row.headline and kind_of(row.model) == "model":
+                place = (row.metric, row.law or row.task, row.split, row.readout or "", row.model)
                 cells.setdefault(place, {})[name] = row
-    heads = ["metric", "law or task", "split", "read-out", "world"]
+    heads = ["metric", "law or task", "split", "readout", "model"]
     heads += [name if name == "all" else f"{key} {name}" for name in columns]
     heads += [f"{key} {member.value} (unfinished)" for member in found if member.state]
     lines += ["", "| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]

@@ -257,12 +257,41 @@ def _line(times: ndarray, place: ndarray, at: float) -> tuple[ndarray, ndarray, 
 
 
 SCENARIOS = ("collision", "billiards")
-METRICS = (
-    Metric("contact_time_error", "collision", "frames", False, contact_time_error, SCENARIOS, headline=True),
-    Metric(
-        "outgoing_velocity_error", "collision", "ratio", False, outgoing_velocity_error, SCENARIOS,
-        headline=True,
-    ),
-    Metric("restitution_error", "collision", "ratio", False, restitution_error, SCENARIOS),
-    Metric("interpenetration", "collision", "radii", False, interpenetration, SCENARIOS),
-)  # fmt: skip
+CONTACT_TIME_ERROR = Metric(
+    "contact_time_error",
+    "collision",
+    "frames",
+    False,
+    contact_time_error,
+    SCENARIOS,
+    headline=True,
+    description="How far the predicted contact lies from the true one.",
+)
+OUTGOING_VELOCITY_ERROR = Metric(
+    "outgoing_velocity_error",
+    "collision",
+    "ratio",
+    False,
+    outgoing_velocity_error,
+    SCENARIOS,
+    headline=True,
+    description="Error of the velocity after contact, relative to the approach.",
+)
+RESTITUTION_ERROR = Metric(
+    "restitution_error",
+    "collision",
+    "ratio",
+    False,
+    restitution_error,
+    SCENARIOS,
+    description="Error of the bounciness.",
+)
+INTERPENETRATION = Metric(
+    "interpenetration",
+    "collision",
+    "radii",
+    False,
+    interpenetration,
+    SCENARIOS,
+    description="How deep discs overlap.",
+)

@@ -22,14 +22,20 @@ class Metric:
     """None: neither way is better by itself; the truth's value is the aim (a motion ratio of 1)."""
     function: Callable[..., PerClip]
     scenarios: tuple[str, ...] = ()
-    """Simulated worlds where it can apply, that of its verdict first; empty for quads, whose law names theirs."""
-    takes: Literal["tracks", "samples", "surprise", "frames", "places", "video"] = "tracks"
+    """Scenarios where it can apply, that of its verdict first; empty for quadruplets, whose law names theirs."""
+    takes: Literal["tracks", "samples", "surprise", "frames", "places", "benchmark"] = "tracks"
     """`tracks`: (predicted, truth, dt_s, start). `samples`: the same with a list of predicted tracks.
     `surprise`: (surprise) of shape (quad, past, future, chunk). `frames`: (frames, true frames). `places`: (places,
-    places in the true frames, size of a pixel). `video`: what its task computes for several metrics together."""
+    places in the true frames, size of a pixel). `benchmark`: nothing, see `by_benchmark`."""
     headline: bool = False
     bounds: tuple[float, float] | None = None
     """The range that a mean over clips can have, where it has one; (0, inf) for counts."""
     ideal: float = 0.0
     """What the truth scores."""
-    version: int = 1
+    description: str = ""
+    """What it measures, in a sentence for the page."""
+
+
+def by_benchmark(*arguments: object) -> PerClip:
+    """The function of what is measured where its benchmark's videos are continued, by no function of tracks."""
+    raise AssertionError("a benchmark's metric is measured in vidworld/evaluation")

@@ -89,7 +89,22 @@ def _closed(
 
 
 SCENARIOS = ("uniform", "collision", "billiards", "occlusion")
-METRICS = (
-    Metric("momentum_drift", "momentum", "ratio", False, momentum_drift, SCENARIOS, headline=True),
-    Metric("energy_drift", "momentum", "ratio", False, energy_drift, SCENARIOS),
+MOMENTUM_DRIFT = Metric(
+    "momentum_drift",
+    "momentum",
+    "ratio",
+    False,
+    momentum_drift,
+    SCENARIOS,
+    headline=True,
+    description="Change of total momentum, relative to what was there.",
+)
+ENERGY_DRIFT = Metric(
+    "energy_drift",
+    "momentum",
+    "ratio",
+    False,
+    energy_drift,
+    SCENARIOS,
+    description="Change of total energy, relative to what was there.",
 )

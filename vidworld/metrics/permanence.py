@@ -73,16 +73,45 @@ def _back(predicted: Tracks, truth: Tracks, start: int) -> tuple[Bool[ndarray, "
 
 
 SCENARIOS = ("occlusion",)
-METRICS = (
-    Metric(
-        "reappearance", "permanence", "share", True, reappearance, SCENARIOS, headline=True,
-        bounds=(0.0, 1.0), ideal=1.0,
-    ),
-    Metric("reappearance_error", "permanence", "units", False, reappearance_error, SCENARIOS, headline=True),
-    Metric("reappearance_delay", "permanence", "frames", False, reappearance_delay, SCENARIOS),
-    Metric(
-        "phantom_objects", "permanence", "objects", False, phantom_objects,
-        ("occlusion", "uniform", "parabola", "collision", "bounce", "billiards"), headline=True,
-        bounds=(0.0, float("inf")),
-    ),
-)  # fmt: skip
+REAPPEARANCE = Metric(
+    "reappearance",
+    "permanence",
+    "share",
+    True,
+    reappearance,
+    SCENARIOS,
+    headline=True,
+    bounds=(0.0, 1.0),
+    ideal=1.0,
+    description="Hidden objects that come back as themselves.",
+)
+REAPPEARANCE_ERROR = Metric(
+    "reappearance_error",
+    "permanence",
+    "units",
+    False,
+    reappearance_error,
+    SCENARIOS,
+    headline=True,
+    description="How far from the truth they come back.",
+)
+REAPPEARANCE_DELAY = Metric(
+    "reappearance_delay",
+    "permanence",
+    "frames",
+    False,
+    reappearance_delay,
+    SCENARIOS,
+    description="How long after the truth they come back.",
+)
+PHANTOM_OBJECTS = Metric(
+    "phantom_objects",
+    "permanence",
+    "objects",
+    False,
+    phantom_objects,
+    ("occlusion", "uniform", "parabola", "collision", "bounce", "billiards"),
+    headline=True,
+    bounds=(0.0, float("inf")),
+    description="Objects that appear from nowhere.",
+)

@@ -22,7 +22,7 @@ from jaxtyping import Bool, UInt8
 from numpy import ndarray
 
 from vidworld.core.shapes import Frames
-from vidworld.metrics.metric import Metric, PerClip
+from vidworld.metrics.metric import PerClip
 
 AVERAGE_WEIGHT = 0.3
 MOVED_LEVELS = 10
@@ -43,6 +43,9 @@ class PhysicsIq(NamedTuple):
     """Where and how much: sum of the minima over sum of the maxima of the masks' means over time."""
     mse: PerClip
     """Mean squared error of the colours in [0, 1]; it applies to every clip."""
+
+
+UNITS = {name: "squared level" if name == "mse" else "share" for name in PhysicsIq._fields}
 
 
 def physics_iq(predicted: Frames, truth: Frames, start: int = 0, enlarge: int = 1) -> PhysicsIq:
@@ -117,17 +120,3 @@ def _grey(frame: UInt8[ndarray, "channel height width"], enlarge: int) -> UInt8[
 def _iou(a: Bool[ndarray, "height width"], b: Bool[ndarray, "height width"]) -> float:
     union = np.logical_or(a, b).sum()
     return float(np.logical_and(a, b).sum() / union) if union else 1.0
-
-
-METRICS = tuple(
-    Metric(
-        f"physics_iq_{name}",
-        "motion",
-        "squared level" if name == "mse" else "share",
-        name != "mse",
-        physics_iq,
-        takes="video",
-        bounds=None if name == "mse" else (0.0, 1.0),
-    )
-    for name in PhysicsIq._fields
-)

@@ -38,7 +38,23 @@ def centroid_error(
     return mean
 
 
-METRICS = (
-    Metric("psnr", "reconstruction", "dB", True, psnr, SCENARIOS, "frames"),
-    Metric("centroid_error", "reconstruction", "px", False, centroid_error, SCENARIOS, "places"),
+PSNR = Metric(
+    "psnr",
+    "reconstruction",
+    "dB",
+    True,
+    psnr,
+    SCENARIOS,
+    "frames",
+    description="Peak signal-to-noise ratio of what was encoded and decoded.",
+)
+CENTROID_ERROR = Metric(
+    "centroid_error",
+    "reconstruction",
+    "px",
+    False,
+    centroid_error,
+    SCENARIOS,
+    "places",
+    description="How far discs move when they are encoded and decoded.",
 )

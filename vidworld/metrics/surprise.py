@@ -100,16 +100,40 @@ def _share_above(
     return share
 
 
-def _accuracy(name: str, form: Callable[..., PerClip], headline: bool = False) -> Metric:
+def _share(name: str, form: Callable[..., PerClip], description: str, headline: bool = False) -> Metric:
     return Metric(
-        name, "", "share", True, form, takes="surprise", headline=headline, bounds=(0.0, 1.0), ideal=1.0
+        name,
+        "",
+        "share",
+        True,
+        form,
+        takes="surprise",
+        headline=headline,
+        bounds=(0.0, 1.0),
+        ideal=1.0,
+        description=description,
     )
 
 
-METRICS = (
-    _accuracy("surprise_accuracy", target_matched, headline=True),
-    _accuracy("surprise_accuracy_usual", usual),
-    _accuracy("surprise_accuracy_within_quad", within_quad),
-    _accuracy("surprise_accuracy_maximum", partial(target_matched, aggregation="max")),
-    Metric("surprise_auroc", "", "share", True, auroc, takes="surprise", bounds=(0.0, 1.0), ideal=1.0),
+ACCURACY = _share(
+    "surprise_accuracy",
+    target_matched,
+    "Futures that surprise more after the wrong past than after their own; a tie counts one half.",
+    headline=True,
 )
+ACCURACY_USUAL = _share(
+    "surprise_accuracy_usual",
+    usual,
+    "The usual form: one past, two futures. An emptier scene surprises less.",
+)
+ACCURACY_WITHIN_QUADRUPLET = _share(
+    "surprise_accuracy_within_quadruplet",
+    within_quad,
+    "Quadruplets whose possible clips together surprise less than the impossible ones.",
+)
+ACCURACY_MAXIMUM = _share(
+    "surprise_accuracy_maximum",
+    partial(target_matched, aggregation="max"),
+    "As the first, by the maximum over time and not the mean: cheap cues show more.",
+)
+AUROC = _share("surprise_auroc", auroc, "How well surprise alone separates impossible from possible clips.")

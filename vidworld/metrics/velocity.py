@@ -64,8 +64,34 @@ def determinism_spread(samples: Sequence[Tracks], truth: Tracks, dt_s: float, st
     return np.where(enough, spread / np.maximum(displacement, MIN_DISPLACEMENT), np.nan)
 
 
-METRICS = (
-    Metric("velocity_error", "uniform motion", "units/s", False, velocity_error, SCENARIOS, headline=True),
-    Metric("motion_ratio", "uniform motion", "ratio", None, motion_ratio, SCENARIOS, ideal=1.0),
-    Metric("determinism_spread", "uniform motion", "ratio", False, determinism_spread, SCENARIOS, "samples"),
+VELOCITY_ERROR = Metric(
+    "velocity_error",
+    "uniform motion",
+    "units/s",
+    False,
+    velocity_error,
+    SCENARIOS,
+    headline=True,
+    description="Mean distance between predicted and true velocity.",
+)
+MOTION_RATIO = Metric(
+    "motion_ratio",
+    "uniform motion",
+    "ratio",
+    None,
+    motion_ratio,
+    SCENARIOS,
+    ideal=1.0,
+    description="Predicted over true path length; 1 is right, 0 is frozen.",
+)
+DETERMINISM_SPREAD = Metric(
+    "determinism_spread",
+    "uniform motion",
+    "ratio",
+    False,
+    determinism_spread,
+    SCENARIOS,
+    "samples",
+    description="Spread of the samples over the true displacement; a disc that is lost or frozen counts as "
+    "one that could be anywhere, so that a model without chance may have some.",
 )

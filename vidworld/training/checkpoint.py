@@ -18,7 +18,7 @@ from vidworld.core.records import (
     write_json,
     writing,
 )
-from vidworld.training.schema import KeepConfig
+from vidworld.models.schema import KeepConfig
 from vidworld.training.state import State
 
 MANIFEST = "manifest.json"

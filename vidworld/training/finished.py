@@ -5,8 +5,11 @@ from typing import Any
 
 from vidworld.core.config import resolved
 from vidworld.core.errors import UserError
+from vidworld.core.fingerprint import fingerprint
 from vidworld.models.budget import FORMAT, read_budget
-from vidworld.training.schema import AdoptConfig, TrainConfig
+from vidworld.models.schema import AdoptConfig, DataConfig, TrainConfig
+from vidworld.simulation import SCENARIOS, SIMULATOR_VERSION
+from vidworld.video.store_record import training_fingerprint
 
 FREE = (
     *("out", "tokenizer", "diffusion", "jepa", "log_every", "save_every", "keep", "timeout_s"),
@@ -16,10 +19,28 @@ FREE = (
 are read is known by what they hold, not by where they lie)."""
 
 Sources = Mapping[str, str | None]
-"""What a training reads beside its configuration, by name: the fingerprints of models and of real clips."""
+"""What a training reads beside its configuration, by name: the fingerprints of models and of clips."""
 
-LABELS = {"real_clips": "the real clips that are trained on"}
+LABELS = {
+    "simulation": "the versions of what is simulated",
+    "real_clips": "the real clips that are trained on",
+}
 """Of sources that are no models."""
+
+
+def data_sources(config: DataConfig) -> dict[str, str | None]:
+    """The fingerprints of all clips that a configuration reads.
+
+    Raises:
+        UserError: there is no usable data set of real clips.
+    """
+    # Which scenarios have a weight is not known without importing them: with `all` the version of every one counts.
+    names = SCENARIOS if config.scenarios == "all" else config.scenarios
+    versions = [(name, SCENARIOS.version(name)) for name in names]
+    return {
+        "simulation": fingerprint(SIMULATOR_VERSION, versions),
+        "real_clips": training_fingerprint(config.real),
+    }
 
 
 def is_finished(config: TrainConfig | AdoptConfig, sources: Sources | None = None) -> bool:

@@ -8,10 +8,11 @@ from vidworld.core.clip import ClipSource
 from vidworld.core.config import resolved
 from vidworld.core.fingerprint import fingerprint
 from vidworld.core.shapes import Frames
-from vidworld.simulation import SCENARIOS, SIMULATOR_VERSION
+from vidworld.models.schema import DataConfig
+from vidworld.simulation import SCENARIOS
 from vidworld.simulation.simulated import SimulatedClips
-from vidworld.training.schema import DataConfig
-from vidworld.video.store_record import has_clips, training_fingerprint
+from vidworld.training.finished import data_sources
+from vidworld.video.store_record import has_clips
 
 
 class Mixture:
@@ -44,12 +45,19 @@ class Mixture:
         return torch.cat(pieces)[torch.cat(places).argsort()]
 
 
+def weights(config: DataConfig) -> dict[str, float]:
+    """The scenarios of a configuration and how often each is drawn, relative to the others."""
+    if isinstance(config.scenarios, dict):
+        return config.scenarios
+    return {name: scenario.weight for name, scenario in SCENARIOS.items() if scenario.weight > 0}
+
+
 def _sources(config: DataConfig, split: str) -> tuple[list[ClipSource], list[float]]:
-    shape = config.shape
+    shape, simulated = config.shape, weights(config)
     sources: list[ClipSource] = [
-        SimulatedClips(name, split, config.seed, config.clips, shape) for name in config.scenarios
+        SimulatedClips(name, split, config.seed, config.clips, shape) for name in simulated
     ]
-    shares = list(config.scenarios.values())
+    shares = list(simulated.values())
     if config.real is not None and not has_clips(config.real, split):
         print(f"{config.real}: has no clips in split {split!r}; simulated clips only", flush=True)
     elif config.real is not None:
@@ -64,13 +72,12 @@ def training_clips(config: DataConfig) -> str:
     """The fingerprint of the clips that are trained on: it changes when any of them may be another.
 
     Raises:
-        UserError: a scenario is unknown, or there is no usable data set of real clips.
+        UserError: there is no usable data set of real clips.
     """
-    SCENARIOS.check(config.scenarios)
     # A list: which clip a number belongs to depends on the order of the scenarios.
-    versions = [(name, SCENARIOS.version(name)) for name in config.scenarios]
-    settings = resolved(config) | {"real": training_fingerprint(config.real)}
-    return fingerprint(settings, SIMULATOR_VERSION, versions)
+    drawn = list(weights(config).items())
+    settings = resolved(config) | {"scenarios": drawn, "real": None} | data_sources(config)
+    return fingerprint(settings)
 
 
 def batch_order(step: int, batch: int, length: int, seed: int) -> list[int]:

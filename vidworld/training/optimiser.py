@@ -12,7 +12,7 @@ from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import get_wsd_schedule
 
-from vidworld.training.schema import OptimiserConfig
+from vidworld.models.schema import OptimiserConfig
 from vidworld.training.sharding import in_shares, spread_as, whole
 
 MOMENTUM = 0.95

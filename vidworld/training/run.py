@@ -21,13 +21,13 @@ from vidworld.core.config import resolved
 from vidworld.core.errors import UserError
 from vidworld.models.budget import FORMAT
 from vidworld.models.files import save_model
+from vidworld.models.schema import TrainConfig
 from vidworld.training.checkpoint import CheckpointWriter, save_checkpoint
 from vidworld.training.compiling import compile_blocks
 from vidworld.training.finished import Sources
 from vidworld.training.interruption import EXIT_CODE, Interruption
 from vidworld.training.optimiser import count_parameters
 from vidworld.training.run_log import RunLog
-from vidworld.training.schema import TrainConfig
 from vidworld.training.sharding import whole
 from vidworld.training.spikes import Spikes, keep_batch
 from vidworld.training.state import State, averages, restore, state_of

@@ -11,12 +11,12 @@ from diffusers.training_utils import EMAModel
 from vidworld.core.errors import UserError
 from vidworld.core.precision import precision, product_dtype
 from vidworld.core.records import prepare_folder
+from vidworld.models.schema import TrainConfig
 from vidworld.training.checkpoint import load_checkpoint, newest_checkpoint
 from vidworld.training.finished import Sources, differing
 from vidworld.training.optimiser import make_optimisers, make_schedule
 from vidworld.training.run import Run
 from vidworld.training.run_log import RunLog
-from vidworld.training.schema import TrainConfig
 from vidworld.training.spikes import Spikes
 from vidworld.training.state import State
 

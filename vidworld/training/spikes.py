@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from vidworld.core.records import prepare_folder, write_json, writing
-from vidworld.training.schema import SpikeConfig
+from vidworld.models.schema import SpikeConfig
 
 
 class Spikes:

@@ -15,10 +15,10 @@ from tqdm import tqdm
 from vidworld.core.fingerprint import fingerprint
 from vidworld.core.records import prepare_folder, writing
 from vidworld.core.shapes import Tokens
+from vidworld.models.schema import DataConfig
 from vidworld.models.tokenizers.autoencoder import Autoencoder
 from vidworld.models.tokenizers.pretrained import PretrainedAutoencoder
 from vidworld.training.mixture import Mixture, training_clips
-from vidworld.training.schema import DataConfig
 
 SHARD_CLIPS = 512
 MADE_CLIPS = 256

@@ -13,7 +13,6 @@ from torch import Tensor
 from vidworld.analysis.records import Value
 from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.core.shapes import Film, Frames
-from vidworld.metrics.metric import Metric
 from vidworld.metrics.velocity import ANYWHERE
 from vidworld.video.real import RealClips
 from vidworld.video.tracking import background_of, track
@@ -27,17 +26,6 @@ LEAST_TRACKED = 0.9
 MISSING = ANYWHERE / WORLD_SIZE
 """Shares of the picture that an object is charged which is not found."""
 UNIT = "share of the picture"
-
-
-METRICS = tuple(
-    Metric(name, "", UNIT, False, bounds=bounds, takes="video", function=lambda: np.empty(0))
-    for name, bounds in (
-        ("position_error", (0.0, np.inf)),
-        ("law_deviation", None),
-        ("added_deviation", None),
-    )
-)
-"""What `law_values` gives of each clip; the law is that of the clip's event."""
 
 
 def law_values(

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from vidworld.core.clip_shape import ClipShape
+from vidworld.models.schema import OptimiserConfig
 from vidworld.models.tokenizers.autoencoder import Autoencoder
 from vidworld.simulation.simulated import SimulatedClips
 from vidworld.training.optimiser import make_optimisers
-from vidworld.training.schema import OptimiserConfig
 
 
 @pytest.fixture(scope="module")

@@ -18,13 +18,13 @@ from vidworld.evaluation.surprises import EncodedQuads, measure_surprise, surpri
 from vidworld.models.baselines import CopyLast
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.files import save_model
+from vidworld.models.generative import GenerativeModel
 from vidworld.models.tokenizers.autoencoder import Autoencoder
 from vidworld.models.tokenizers.frames import FrameTokenizer
 from vidworld.models.tokenizers.pretrained import PretrainedAutoencoder
 from vidworld.models.tokenizers.quantise import nearest_code, quantised
 from vidworld.models.tokenizers.tokenizer import Tokenizer, load_tokenizer
 from vidworld.models.tokenizers.video_vae import decode_latents, encode_latents, load_vae
-from vidworld.models.world_model import DiffusionWorld
 from vidworld.simulation.quadruplets import quads
 from vidworld.simulation.simulated import SimulatedClips
 
@@ -70,7 +70,7 @@ def test_three_laws_end_to_end(name, tokenizers):
     network = DiffusionTransformer(tokenizer.channels, width=16, depth=1, heads=1)
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.02)
-    world = DiffusionWorld(network, "diffusion", steps=1, levels=(0.7,))
+    world = GenerativeModel(network, "diffusion", steps=1, levels=(0.7,))
     evaluator = Evaluator(tokenizer, {}, Accelerator(cpu=True), 8, 0)
     for law in THREE_LAWS:
         made = quads(law, "id", 0, [0], 8, shape=ClipShape(height_px=24, width_px=24))

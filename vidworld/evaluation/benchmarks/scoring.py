@@ -23,7 +23,7 @@ from vidworld.evaluation.benchmarks.violations import (
     windows_by_model,
 )
 from vidworld.evaluation.models import BASELINES_VERSION, evaluator_of, model_of, tools_of
-from vidworld.evaluation.physics import models_record
+from vidworld.evaluation.physics import models_of
 from vidworld.evaluation.processes import evaluation_accelerator
 from vidworld.evaluation.schema import PhysicsConfig
 from vidworld.evaluation.task import Subject
@@ -66,7 +66,7 @@ def score_folder(benchmark: Benchmark, folder: Path, config: PhysicsConfig) -> N
         ]
     elif not isinstance(score, Unscored) and score.whole is not None:
         values = list(score.whole(values, entries, config.seed))
-    write_scores(config.out, values, models_record(config), config.pairs, config.seed)
+    write_scores(config.out, values, models_of(config), config.pairs, config.seed)
 
 
 def score_surprise(benchmark: Benchmark, folder: Path, path: Path, name: str, out: Path) -> None:

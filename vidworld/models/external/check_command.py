@@ -6,9 +6,11 @@ import torch
 
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
+from vidworld.models import KINDS
 from vidworld.models.external.check import faults, notes, tokenizer_for
-from vidworld.models.external.registry import adapted_worlds
+from vidworld.models.external.protocol import AdaptedWorld
 from vidworld.models.external.videos import Videos
+from vidworld.models.spec import RUN, Spec
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,12 +34,16 @@ def run(arguments: argparse.Namespace) -> None:
     """
     setting = ClipShape(num_frames=arguments.num_frames, height_px=arguments.height, width_px=arguments.width)
     tokenizer = tokenizer_for(setting, arguments.context_frames)
-    (world,) = adapted_worlds([arguments.world], tokenizer, torch.device("cpu"), arguments.steps)
+    spec = Spec.parse(arguments.world)
+    if spec.kind == RUN:
+        raise UserError(f"{spec.path}: is no KIND:PATH; there are {', '.join(KINDS)}")
+    model = KINDS[spec.kind](spec.path, torch.device("cpu"), arguments.steps)
+    world = AdaptedWorld(spec.name, model, tokenizer)
     if isinstance(world.model, Videos):
         count = len(list(world.model.folder.glob("*.mp4")))
         print(
             f"{world.name}: a folder of {count} clips, measured by rollouts alone; "
-            "eval/score_worlds.py names those that are missing"
+            "eval/run_physics.py names those that are missing"
         )
         return
     found = list(faults(world, setting, arguments.context_frames))

@@ -1,4 +1,4 @@
-"""eval/score_worlds.py: a folder of videos and a class beside the references; what is missing; going on."""
+"""eval/run_physics.py without a tokenizer: a folder of videos and a class beside the references; what is missing; going on."""
 
 import csv
 import json
@@ -7,14 +7,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate import Accelerator
+from my_world import MyWorld
 from scripts import run
 
 from vidworld import cli
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
 from vidworld.core.media import write_mp4
-from vidworld.models.external.registry import adapted_worlds, parse
+from vidworld.evaluation.evaluator import Evaluator
+from vidworld.models.external.protocol import AdaptedWorld
 from vidworld.models.external.videos import Videos
+from vidworld.models.tokenizers.frames import FrameTokenizer
 from vidworld.simulation.simulated import SimulatedClips
 
 ROOT = Path(__file__).parents[3]
@@ -23,16 +27,18 @@ CONFIG = f"""
 shape: {{num_frames: 16, fps: 10.0, height_px: {SIZE}, width_px: {SIZE}}}
 scenarios: [uniform]
 laws: [permanence, collision, momentum]
-splits: [id]
 clips: 3
 quads: 2
-at_once: 2
+splits: [id]
+clips_at_once: 2
+quads_at_once: 2
+models: {{}}
 """
 
 
 def score(config, *arguments):
     """The exit code of the script, run in this process."""
-    return run("eval/score_worlds.py", "--config", config, *arguments)
+    return run("eval/run_physics.py", "--config", config, *arguments)
 
 
 @pytest.fixture
@@ -58,18 +64,18 @@ def videos(tmp_path_factory):
 
 def rows_of(folder):
     rows = json.loads((folder / "scores" / "results.json").read_text())["results"]
-    return {(row["world"], row["metric"]): row for row in rows}
+    return {(row["model"], row["metric"]): row for row in rows}
 
 
 def test_worlds_stand_beside_the_references_and_a_stopped_run_goes_on(config, videos, tmp_path, capsys):
-    worlds = ("--world", f"videos:{videos}", "--world", "mine=python:my_world.MyWorld")
+    worlds = (f"models.oracle=videos:{videos}", "models.mine=python:my_world.MyWorld")
     assert score(config, *worlds) == 0
     rows = rows_of(tmp_path)
     moving, still = rows["oracle", "velocity_error"], rows["mine", "velocity_error"]
     assert moving["ceiling"] <= moving["value"] < 0.5 * still["value"]
     assert moving["floor"] == rows["copy_last", "velocity_error"]["value"]
     every = json.loads((tmp_path / "scores" / "results.json").read_text())["results"]
-    laws = {row["law"] for row in every if (row["world"], row["metric"]) == ("mine", "surprise_accuracy")}
+    laws = {row["law"] for row in every if (row["model"], row["metric"]) == ("mine", "surprise_accuracy")}
     assert laws == {"permanence", "collision", "momentum"}
     assert ("oracle", "surprise_accuracy") not in rows
     assert ("oracle", "determinism_spread") not in rows  # one file says nothing of chance
@@ -77,15 +83,20 @@ def test_worlds_stand_beside_the_references_and_a_stopped_run_goes_on(config, vi
     assert rows["blind", "surprise_accuracy"]["value"] == 0.5
     assert rows["truth", "surprise_accuracy"]["value"] == 1.0
     table = (tmp_path / "scores" / "per_clip.csv").read_text()
-    parts = {path: path.stat().st_mtime_ns for path in (tmp_path / "scores" / "parts").rglob("*.csv")}
-    assert len(parts) == 2 + 3 + 2 + 2 + 3  # rollouts and surprise of the references, the videos' and mine
 
-    lost = sorted(parts)[0]
+    def units():
+        return {path: path.stat().st_mtime_ns for path in (tmp_path / "scores" / "units").iterdir()}
+
+    before = units()
+    # Rollouts of the references, two baselines, the videos and mine; surprise of all but the videos, and controls.
+    assert len(before) == 2 * 5 + 3 * 6
+    (tmp_path / "scores" / "results.json").unlink()
+    lost = sorted(before)[0]
     lost.unlink()
     assert score(config, *worlds) == 0
     assert (tmp_path / "scores" / "per_clip.csv").read_text() == table
-    again = {path: path.stat().st_mtime_ns for path in (tmp_path / "scores" / "parts").rglob("*.csv")}
-    assert {path for path in again if again[path] != parts[path]} == {lost}
+    after = units()
+    assert {path for path in after if after[path] != before[path]} == {lost}
 
     assert score(config, *worlds, "seed=1") == 2  # other clips, which nobody has continued
     assert (
@@ -97,12 +108,12 @@ def test_worlds_stand_beside_the_references_and_a_stopped_run_goes_on(config, vi
 def test_a_model_that_changed_is_measured_again(config, videos, tmp_path):
     folder = tmp_path / "oracle"
     shutil.copytree(videos, folder)
-    assert score(config, "--world", f"videos:{folder}", "laws=[]") == 0
+    assert score(config, f"models.oracle=videos:{folder}", "laws=[]") == 0
     before = rows_of(tmp_path)["oracle", "velocity_error"]["value"]
     frozen = truth(1).frames[0].clone()
     frozen[8:] = frozen[7]
     write_mp4(folder / "uniform_id_0_1.mp4", frozen, 10.0)
-    assert score(config, "--world", f"videos:{folder}", "laws=[]") == 0
+    assert score(config, f"models.oracle=videos:{folder}", "laws=[]") == 0
     assert rows_of(tmp_path)["oracle", "velocity_error"]["value"] > before + 0.1
 
 
@@ -110,21 +121,24 @@ def test_missing_clips_are_named_before_anything_is_measured(config, videos, tmp
     folder = tmp_path / "some"
     shutil.copytree(videos, folder)
     (folder / "uniform_id_0_2.mp4").unlink()
-    assert score(config, "--world", f"videos:{folder}") == 2
+    assert score(config, f"models.oracle=videos:{folder}") == 2
     error = capsys.readouterr().err
     assert f"{folder}: lacks 1 of 3 clips: uniform_id_0_2.mp4" in error
     assert len(error.splitlines()) == 1
-    assert not (tmp_path / "scores" / "parts").exists()
+    assert not list((tmp_path / "scores" / "units").iterdir())
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ((), "no world to measure"),
-        (("worlds=[nothing]",), "is not KIND:PATH"),
-        (("--world", "truth=python:my_world.MyWorld"), "two worlds named truth"),
-        (("--world", "python:my_world.MyWorld", "context_frames=6"), "no multiple of chunk_frames 4"),
-        (("--world", "python:my_world.MyWorld", "context_frames=16"), "leaves none of 16"),
+        ((), "names no model"),
+        (("models.a=vidoes:x",), "did you mean videos"),
+        (("models.truth=python:my_world.MyWorld",), "cannot be named 'truth'"),
+        (
+            ("models.mine=python:my_world.MyWorld", "context_frames=6"),
+            "no multiple of the tokenizer's chunk of 4 frames",
+        ),
+        (("models.mine=python:my_world.MyWorld", "context_frames=16"), "leaves none of 16"),
     ],
 )
 def test_what_cannot_be_scored_is_one_line(config, arguments, says, capsys):
@@ -183,17 +197,14 @@ def test_videos_that_cannot_be_used_are_named(tmp_path):
         Videos(tmp_path).check_clips([f"bounce/id/0/{i}" for i in range(7)])
 
 
-def test_a_world_is_named_by_its_path_unless_it_is_given_a_name(bench):
-    assert parse("videos:some/folder") == ("folder", "videos", "some/folder")
-    assert parse("sora=videos:some/folder").name == "sora"
-    assert parse("python:package.module.Kind").name == "Kind"
-    assert parse("videos:a=b/c") == ("c", "videos", "a=b/c")
-    (world,) = adapted_worlds(["python:my_world.MyWorld"], bench.tokenizer, torch.device("cpu"), 1)
-    assert (world.predicts, world.is_surprised) == (True, True)
+@pytest.fixture
+def evaluator():
+    """Clips of 24 px, 16 frames, the first 8 of them shown; frames as they are."""
+    return Evaluator(FrameTokenizer(4, 24, 24), {}, Accelerator(cpu=True), 8, 0)
 
 
-def test_what_a_world_predicts_does_not_change_with_the_frames_after_the_context(bench):
-    (world,) = adapted_worlds(["python:my_world.MyWorld"], bench.tokenizer, torch.device("cpu"), 1)
+def test_what_a_world_predicts_does_not_change_with_the_frames_after_the_context(evaluator):
+    world = AdaptedWorld("mine", MyWorld(), evaluator.tokenizer)
     clips = SimulatedClips("uniform", "id", shape=ClipShape(height_px=24, width_px=24)).clips([0, 1])
     other = type(clips)(
         torch.cat((clips.frames[:, :8], 255 - clips.frames[:, 8:]), dim=1),
@@ -201,13 +212,13 @@ def test_what_a_world_predicts_does_not_change_with_the_frames_after_the_context
         clips.identity,
         clips.tracks,
     )
-    one, two = (bench.roll_out(world, bench.encode(each), 2).tokens for each in (clips, other))
+    one, two = (evaluator.roll_out(world, evaluator.encode(each), 2).tokens for each in (clips, other))
     assert torch.equal(one, two)
     assert not torch.equal(one[:, 0], one[:, 1])  # two samples
 
 
 def test_the_table_of_clips_names_the_world(config, videos, tmp_path):
-    assert score(config, f"worlds=['gen=videos:{videos}']", "laws=[]") == 0
+    assert score(config, f"models.gen=videos:{videos}", "laws=[]") == 0
     with (tmp_path / "scores" / "per_clip.csv").open() as file:
-        worlds = {row["world"] for row in csv.DictReader(file)}
+        worlds = {row["model"] for row in csv.DictReader(file)}
     assert worlds == {"truth", "copy_last", "constant_velocity", "gen"}

@@ -3,10 +3,16 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.config import NotNegative, Positive, PositiveFloat, Precision, Share, schema
+from vidworld.simulation import SCENARIOS
+
+
+def _known(scenarios: dict[str, float] | str) -> dict[str, float] | str:
+    SCENARIOS.check(() if isinstance(scenarios, str) else scenarios)
+    return scenarios
 
 
 @schema
@@ -14,17 +20,9 @@ class DataConfig:
     """Which clips are trained on."""
 
     shape: ClipShape = ClipShape()
-    scenarios: dict[str, PositiveFloat] = Field(
-        default_factory=lambda: {
-            "uniform": 1.0,
-            "parabola": 1.0,
-            "collision": 3.0,
-            "bounce": 1.0,
-            "billiards": 1.0,
-            "occlusion": 3.0,
-        }
-    )
-    """Simulated worlds and how often each is drawn, relative to the others."""
+    scenarios: Annotated[dict[str, PositiveFloat] | Literal["all"], AfterValidator(_known)] = "all"
+    """What is simulated and how often each scenario is drawn, relative to the others; `all`: every scenario that has a
+    weight, by it."""
     clips: Positive = 16384
     """Different clips in an epoch."""
     seed: int = 0
@@ -138,34 +136,15 @@ class AdoptConfig:
 
 
 @schema
-class DiffusionModel:
-    width: Positive = 192
-    depth: Positive = 6
-    heads: Positive = 3
-    modulation_rank: Positive = 32
-    action_channels: Annotated[int, Field(ge=0)] = 0
-    attention_backend: str = "native"
+class WorldModelConfig(TrainConfig):
+    """What the training of every world model has (train/train_world_model.py); models/families adds each one's own."""
 
-
-@schema
-class WorldConfig(TrainConfig):
-    """What the training of each world has."""
-
+    family: str
+    """The family of world models that is trained."""
     tokenizer: Path
     """The run folder of the tokenizer."""
     gradient_checkpointing: bool = False
     """Blocks are computed again for the gradient instead of kept: less memory for a third more work."""
-
-
-@schema
-class DiffusionConfig(WorldConfig):
-    """train/train_diffusion.py"""
-
-    model: DiffusionModel = DiffusionModel()
-    shift: PositiveFloat = 8.0
-    """How far training noise leans to the noisy end (1: evenly spread)."""
-    pure_share: Share = 0.0
-    """Share of chunks that are trained at noise level 1, where only memory helps: half of them for a short training."""
 
 
 @schema
@@ -175,36 +154,11 @@ class FewStepConfig(TrainConfig):
     tokenizer: Path
     """The run folder of the tokenizer."""
     diffusion: Path
-    """The run folder of the diffusion world that is taught to take few steps."""
+    """The run folder of the diffusion model whose few-step version is trained."""
     shift: PositiveFloat = 8.0
-    """How far training noise leans to the noisy end, as in the diffusion world's own training."""
+    """How far training noise leans to the noisy end, as in the diffusion model's own training."""
     sampling_shift: PositiveFloat = 8.0
     """The same of the sampling steps."""
-
-
-@schema
-class JepaModel:
-    width: Positive = 192
-    encoder_depth: Positive = 4
-    predictor_depth: Positive = 2
-    heads: Positive = 3
-    target: Literal["frozen", "vcreg", "sigreg", "ema"] = "frozen"
-    regulariser_weight: Annotated[float, Field(ge=0)] = 10.0
-    action_channels: Annotated[int, Field(ge=0)] = 0
-    attention_backend: str = "native"
-
-
-@schema
-class JepaConfig(WorldConfig):
-    """train/train_jepa.py"""
-
-    model: JepaModel = JepaModel()
-    target_decay: Share = 0.998
-    """How slowly the target encoder follows, in mode ema."""
-    collapse_deviation: Share = 0.2
-    """The run stops where the embeddings' deviation across clips falls under this part of its first value."""
-    collapse_ratio: PositiveFloat = 1.2
-    """The run stops where prediction loss over copy-last loss stays above this after the warm-up."""
 
 
 @schema
