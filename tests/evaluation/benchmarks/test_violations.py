@@ -49,9 +49,8 @@ class Process(Accelerator):
 class Changed:
     """Is surprised by brightness."""
 
-    name = "changed"
-
-    def __init__(self) -> None:
+    def __init__(self, name: str = "changed") -> None:
+        self.name = name
         self.asked: list[str] = []
 
     def surprise(self, seen: Any, context_length: int, seeds: Any) -> Tensor:
@@ -101,7 +100,7 @@ def test_a_video_is_decoded_once_for_all_models(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(continuation, "clip_of", counted)
     benchmark = BENCHMARKS["intphys"]
     evaluator = Evaluator(FrameTokenizer(4, 32, 32), {}, Process(0, Barrier(1)), 8, 0)
-    subjects = [Subject("one", Changed(), ""), Subject("two", Changed(), "")]
+    subjects = [Subject(name, Changed(name), "") for name in ("one", "two")]
     (tmp_path / "kept").mkdir()
     context, entries = BenchmarkContext(evaluator, benchmark, SHAPE), benchmark.entries(tmp_path / "videos")
     found = windows_by_model(measure_videos(context, subjects, entries, tmp_path / "kept", {}))
