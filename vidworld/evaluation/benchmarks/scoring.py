@@ -1,6 +1,6 @@
 """The score of a benchmark: models are measured video by video, which gives results.json or a submission."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,14 @@ from vidworld.core.errors import UserError
 from vidworld.core.fingerprint import fingerprint
 from vidworld.core.precision import precision
 from vidworld.core.records import file_digest, prepare_folder
-from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry, SurpriseScore, Unscored, check
+from vidworld.evaluation.benchmarks.benchmark import (
+    Benchmark,
+    ContinuationScore,
+    Entry,
+    SurpriseScore,
+    Unscored,
+    check,
+)
 from vidworld.evaluation.benchmarks.continuation import BenchmarkContext
 from vidworld.evaluation.benchmarks.reading import pictures_of
 from vidworld.evaluation.benchmarks.violations import (
@@ -64,7 +71,7 @@ def score_folder(benchmark: Benchmark, folder: Path, config: PhysicsConfig) -> N
             for model, found in surprise.items()
             for value in accuracies(benchmark, entries, found, model, config.seed)
         ]
-    elif not isinstance(score, Unscored) and score.whole is not None:
+    elif isinstance(score, ContinuationScore) and score.whole is not None:
         values = list(score.whole(values, entries, config.seed))
     write_scores(config.out, values, models_of(config), config.pairs, config.seed)
 
@@ -137,9 +144,10 @@ def measure_videos(
     benchmark, digest = context.benchmark, lru_cache(maxsize=None)(file_digest)
     score = benchmark.score
     assert not isinstance(score, Unscored)
-    by_surprise = isinstance(score, SurpriseScore)
-    of_video = surprise_of_video if by_surprise else score.of_video
-    metrics = (WINDOW_SURPRISE,) if by_surprise else score.metrics
+    of_video: Callable[[BenchmarkContext, Entry, Any], Iterable[Value]] = surprise_of_video
+    metrics: tuple[str, ...] = (WINDOW_SURPRISE,)
+    if isinstance(score, ContinuationScore):
+        of_video, metrics = score.of_video, score.metrics
     versions = {name: METRICS.version(name) if name in METRICS else 1 for name in metrics}
     units = []
     for entry in entries:

@@ -107,7 +107,7 @@ def accuracies(
         for metric, numbers, identities in (
             ("relative_accuracy", relative_accuracy(low, high), of_pairs),
             ("absolute_accuracy", absolute_accuracy(low, high), of_videos),
-            ("auroc", [auroc_of_videos(low, high)], [name]),
+            ("auroc", np.array([auroc_of_videos(low, high)]), [name]),
         ):
             place = (model, None, benchmark.name, name, "test", f"{metric}_score", "share")
             values += [
