@@ -30,7 +30,7 @@ from speed.limits import memory_copy, rates, square_product
 from speed.page import write_page
 from vidworld.core.errors import ArgumentParser, UserError, run_script
 from vidworld.core.records import prepare_folder, provenance, write_json
-from vidworld.training.compiling import why_not_compile
+from vidworld.training.run import why_not_compile
 
 CLIPS = 8
 """Of a training step, as in configs/demo."""

@@ -26,7 +26,7 @@ def main() -> None:
 
     from vidworld.models.files import save_model
     from vidworld.models.tokenizers.pretrained import PretrainedAutoencoder
-    from vidworld.training.mixture import Mixture
+    from vidworld.training.data import Mixture
     from vidworld.training.optimiser import count_parameters
 
     started_s = time.monotonic()

@@ -29,9 +29,8 @@ def train(config: FewStepConfig, sources: Sources, resume: bool) -> None:
     from vidworld.models.files import load_model
     from vidworld.models.flow_map import flow_map_loss, flow_map_of
     from vidworld.models.tokenizers.tokenizer import load_tokenizer
-    from vidworld.training.mixture import batch_order
+    from vidworld.training.data import batch_order, cache_tokens
     from vidworld.training.setup import begin
-    from vidworld.training.token_cache import cache_tokens
 
     # --- the trained world, cached tokens, and where an earlier run left off ---
     tokenizer = load_tokenizer(config.tokenizer)
@@ -40,30 +39,35 @@ def train(config: FewStepConfig, sources: Sources, resume: bool) -> None:
     set_seed(config.seed)
     network = flow_map_of(teacher)
     run = begin(config, network, resume, sources)
-    accelerator = run.accelerator
+    accelerator, model = run.accelerator, run.model
     cache = cache_tokens(tokenizer, config.data, config.tokenizer / "tokens", accelerator)
 
     def batch(step: int) -> tuple[torch.Tensor]:
         numbers = batch_order(step, config.batch_clips, len(cache), config.seed)
         return (cache.tokens(run.mine(numbers)),)
 
-    def loss_of_sample() -> torch.Tensor:
-        with accelerator.autocast():
-            (tokens,) = next(run.split(run.fetch(iter([batch(0)]))))
-            return flow_map_loss(network, tokens, config.shift, config.sampling_shift)
-
-    run.count_flops(loss_of_sample)
+    run.count_flops(
+        batch(0), lambda tokens: flow_map_loss(network, tokens, config.shift, config.sampling_shift)
+    )
 
     # --- the loop ---
     batches = ahead(batch(step) for step in range(run.step, config.steps))
     for _ in run.steps():
-        for (tokens,) in run.split(run.fetch(batches)):
-            with accelerator.accumulate(run.model), accelerator.autocast():
-                run.backward(flow_map_loss(run.model, tokens, config.shift, config.sampling_shift))
-        run.update()
-        run.write()
+        for (tokens,) in run.micro_batches(run.fetch(batches)):
+            with accelerator.accumulate(model), accelerator.autocast():
+                loss = flow_map_loss(model, tokens, config.shift, config.sampling_shift)
+                accelerator.backward(loss)
+            run.record(loss)
+        norm = accelerator.clip_grad_norm_(network.parameters(), config.optimiser.clip_norm)
+        if run.accepts(norm):
+            run.optimiser.step()
+            run.ema.step(network.parameters())
+        run.optimiser.zero_grad()
+        run.schedule.step()
+        run.log_if_due()
+        run.save_if_due()
 
-    run.finish(run.averaged())
+    run.finish(run.averaged(), family="diffusion")
 
 
 if __name__ == "__main__":

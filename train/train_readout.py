@@ -3,6 +3,8 @@
 accelerate launch train/train_readout.py --config configs/demo/readout.yaml [key=value ...]
 """
 
+from typing import Any
+
 from vidworld.core.config import parse_command_line
 from vidworld.core.errors import run_script
 from vidworld.models.budget import fingerprint_in
@@ -32,30 +34,22 @@ def train(config: ReadoutConfig, sources: Sources, resume: bool) -> None:
     from vidworld.models.probe import Probe, probe_loss, shows
     from vidworld.models.tokenizers.tokenizer import load_tokenizer
     from vidworld.simulation.simulated import SimulatedClips
-    from vidworld.training.mixture import batch_order, weights
+    from vidworld.training.data import batch_order, weights
     from vidworld.training.setup import begin
 
     # --- network, clips with their true tracks, and where an earlier run left off ---
     tokenizer = load_tokenizer(config.tokenizer)
     jepa = None if config.jepa is None else load_model(JointEmbeddingPredictor, config.jepa)
-    shape, data = config.data.shape, config.data
-    grid = tokenizer.grid_of(shape.num_frames, shape.height_px, shape.width_px)
-    channels = tokenizer.channels if jepa is None else jepa.embedding_channels
     set_seed(config.seed)
-    network = Probe(
-        channels,
-        tokenizer.channels,
-        tokenizer.patch_size[0],
-        grid[1:],
-        config.width,
-        config.depth,
-        decodes=jepa is not None,
-    )
+    network = probe_of(config, tokenizer, jepa)
     run = begin(config, network, resume, sources)
-    accelerator = run.accelerator
+    accelerator, model = run.accelerator, run.model
     device = accelerator.device
     tokenizer, jepa = tokenizer.to(device), None if jepa is None else jepa.to(device)
-    sources_of_clips = [SimulatedClips(s, "train", data.seed, data.clips, shape) for s in weights(data)]
+    sources_of_clips = [
+        SimulatedClips(name, "train", config.data.seed, config.data.clips, config.data.shape)
+        for name in weights(config.data)
+    ]
 
     def batch(step: int) -> tuple[torch.Tensor, Tracks]:
         """Each batch is of one scenario, so that its clips have equally many objects."""
@@ -65,37 +59,55 @@ def train(config: ReadoutConfig, sources: Sources, resume: bool) -> None:
         assert clips.tracks is not None
         return clips.frames, clips.tracks
 
-    def discs_in_a_part(tracks: Tracks) -> torch.Tensor:
-        """How many show, on average over the parts of a batch and the processes."""
-        shown = shows(tracks).sum().to(device) / config.accumulation
-        return run.mean(shown).clamp_min(1)
-
-    def loss_of(model: Probe, frames: torch.Tensor, tracks: Tracks, discs: torch.Tensor) -> torch.Tensor:
+    def loss_of(
+        probe: Probe, frames: torch.Tensor, tracks: Tracks, discs: float | torch.Tensor
+    ) -> torch.Tensor:
         with torch.no_grad():
             tokens = tokenizer.encode(frames)
             embeddings = tokens if jepa is None else jepa.embeddings(tokens)
-        loss = probe_loss(model(embeddings), tracks, embeddings.shape[2:4], discs)
+        loss = probe_loss(probe(embeddings), tracks, embeddings.shape[2:4], discs)
         return loss if network.decoder is None else loss + F.mse_loss(network.decoder(embeddings), tokens)
 
-    def loss_of_sample() -> torch.Tensor:
-        frames, tracks = run.fetch(iter([batch(0)]))
-        with accelerator.autocast():
-            return loss_of(network, frames, tracks, discs_in_a_part(tracks))
-
-    run.count_flops(loss_of_sample)
+    run.count_flops(batch(0), lambda frames, tracks: loss_of(network, frames, tracks, 1.0))
 
     # --- the loop ---
     batches = ahead(batch(step) for step in range(run.step, config.steps))
     for _ in run.steps():
-        batch_now = run.fetch(batches)
-        discs = discs_in_a_part(batch_now[1])
-        for frames, tracks in run.split(batch_now):
-            with accelerator.accumulate(run.model), accelerator.autocast():
-                run.backward(loss_of(run.model, frames, tracks, discs))
-        run.update()
-        run.write()
+        whole = run.fetch(batches)
+        # How many show in a micro-batch, on average over those of all processes.
+        discs = run.mean(shows(whole[1]).sum().to(device) / config.accumulation).clamp_min(1)
+        for frames, tracks in run.micro_batches(whole):
+            with accelerator.accumulate(model), accelerator.autocast():
+                loss = loss_of(model, frames, tracks, discs)
+                accelerator.backward(loss)
+            run.record(loss)
+        norm = accelerator.clip_grad_norm_(network.parameters(), config.optimiser.clip_norm)
+        if run.accepts(norm):
+            run.optimiser.step()
+            run.ema.step(network.parameters())
+        run.optimiser.zero_grad()
+        run.schedule.step()
+        run.log_if_due()
+        run.save_if_due()
 
     run.finish(run.averaged())
+
+
+def probe_of(config: ReadoutConfig, tokenizer: Any, jepa: Any) -> Any:
+    """An untrained probe: of the embeddings of a JEPA, which it decodes as well, or of tokens."""
+    from vidworld.models.probe import Probe
+
+    shape = config.data.shape
+    grid = tokenizer.grid_of(shape.num_frames, shape.height_px, shape.width_px)
+    return Probe(
+        tokenizer.channels if jepa is None else jepa.embedding_channels,
+        tokenizer.channels,
+        tokenizer.patch_size[0],
+        grid[1:],
+        config.width,
+        config.depth,
+        decodes=jepa is not None,
+    )
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ def train(config: TokenizerConfig, sources: Sources, resume: bool) -> None:
     from vidworld.core.counter_rng import generators, normal
     from vidworld.core.threads import ahead
     from vidworld.models.tokenizers.autoencoder import Autoencoder
-    from vidworld.training.mixture import Mixture, batch_order
+    from vidworld.training.data import Mixture, batch_order
     from vidworld.training.setup import begin
 
     # --- clips, network, and where an earlier run left off ---
@@ -37,7 +37,7 @@ def train(config: TokenizerConfig, sources: Sources, resume: bool) -> None:
     )
     network.fit_components(clips.frames(range(min(256, len(clips)))))
     run = begin(config, network, resume, sources)
-    accelerator = run.accelerator
+    accelerator, model = run.accelerator, run.model
 
     grid = network.grid_of(shape.num_frames, shape.height_px, shape.width_px)
 
@@ -47,26 +47,29 @@ def train(config: TokenizerConfig, sources: Sources, resume: bool) -> None:
         streams = generators(config.seed, step, run.mine(range(config.batch_clips)))
         return clips.frames(run.mine(numbers)), normal(streams, *grid, network.channels)
 
-    def loss_of_sample() -> torch.Tensor:
-        with accelerator.autocast():
-            return network(*next(run.split(run.fetch(iter([batch(0)])))), config.kl_weight).total
-
-    run.count_flops(loss_of_sample)
+    run.count_flops(batch(0), lambda frames, noise: network(frames, noise, config.kl_weight).total)
 
     # --- the loop ---
     batches = ahead(batch(step) for step in range(run.step, config.steps))
     for _ in run.steps():
-        for frames, noise in run.split(run.fetch(batches)):
-            with accelerator.accumulate(run.model), accelerator.autocast():
-                loss = run.model(frames, noise, config.kl_weight)
-                run.backward(loss.total, {"psnr_db": -10 * loss.reconstruction.log10(), "kl": loss.kl})
-        run.update()
-        run.write()
+        for frames, noise in run.micro_batches(run.fetch(batches)):
+            with accelerator.accumulate(model), accelerator.autocast():
+                loss = model(frames, noise, config.kl_weight)
+                accelerator.backward(loss.total)
+            run.record(loss.total, {"psnr_db": -10 * loss.reconstruction.log10(), "kl": loss.kl})
+        norm = accelerator.clip_grad_norm_(network.parameters(), config.optimiser.clip_norm)
+        if run.accepts(norm):
+            run.optimiser.step()
+            run.ema.step(network.parameters())
+        run.optimiser.zero_grad()
+        run.schedule.step()
+        run.log_if_due()
+        run.save_if_due()
 
     # --- the averaged weights, and the statistics that its tokens are normalised with ---
-    model = run.averaged()
-    model.fit_statistics(clips.frames(range(min(512, len(clips)))).to(accelerator.device))
-    run.finish(model)
+    averaged = run.averaged()
+    averaged.fit_statistics(clips.frames(range(min(512, len(clips)))).to(accelerator.device))
+    run.finish(averaged)
 
 
 if __name__ == "__main__":

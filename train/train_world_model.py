@@ -29,9 +29,8 @@ def train(config: WorldModelConfig, sources: Sources, resume: bool) -> None:
     from vidworld.core.counter_rng import generators
     from vidworld.core.threads import ahead
     from vidworld.models.tokenizers.tokenizer import load_tokenizer
-    from vidworld.training.mixture import batch_order
+    from vidworld.training.data import batch_order, cache_tokens
     from vidworld.training.setup import begin
-    from vidworld.training.token_cache import cache_tokens
 
     # --- network, cached tokens, and where an earlier run left off ---
     family = FAMILIES[config.family]
@@ -39,7 +38,7 @@ def train(config: WorldModelConfig, sources: Sources, resume: bool) -> None:
     set_seed(config.seed)
     network = family.network(config, tokenizer.channels)
     run = begin(config, network, resume, sources)
-    accelerator = run.accelerator
+    accelerator, model = run.accelerator, run.model
     cache = cache_tokens(tokenizer, config.data, config.tokenizer / "tokens", accelerator)
 
     def batch(step: int) -> tuple[torch.Tensor, ...]:
@@ -48,26 +47,29 @@ def train(config: WorldModelConfig, sources: Sources, resume: bool) -> None:
         streams = generators(config.seed, step, run.mine(range(config.batch_clips)))
         return tokens, *family.draw(config, streams, tokens)
 
-    def loss_of_sample() -> torch.Tensor:
-        with accelerator.autocast():
-            return family.loss(config, network, *next(run.split(run.fetch(iter([batch(0)]))))).total
-
-    run.count_flops(loss_of_sample)
+    run.count_flops(batch(0), lambda tokens, *drawn: family.loss(config, network, tokens, *drawn).total)
     if config.gradient_checkpointing:  # counted without: the second forward pass teaches nothing
         network.enable_gradient_checkpointing()
     with accelerator.autocast():
-        alarm = family.alarm(config, cache.tokens(range(min(64, len(cache)))).to(accelerator.device))
+        alarm = family.alarm(config, network, cache.tokens(range(min(64, len(cache)))).to(accelerator.device))
 
     # --- the loop ---
     batches = ahead(batch(step) for step in range(run.step, config.steps))
-    for _ in run.steps():
-        for tokens, *drawn in run.split(run.fetch(batches)):
-            with accelerator.accumulate(run.model), accelerator.autocast():
-                loss = family.loss(config, run.model, tokens, *drawn)
-                run.backward(loss.total, loss.logged)
-        run.update()
-        family.after_step(config, network)
-        alarm(run.step, run.write())
+    for step in run.steps():
+        for tokens, *drawn in run.micro_batches(run.fetch(batches)):
+            with accelerator.accumulate(model), accelerator.autocast():
+                loss = family.loss(config, model, tokens, *drawn)
+                accelerator.backward(loss.total)
+            run.record(loss.total, loss.logged)
+        norm = accelerator.clip_grad_norm_(network.parameters(), config.optimiser.clip_norm)
+        if run.accepts(norm):
+            run.optimiser.step()
+            run.ema.step(network.parameters())
+            family.after_step(config, network)
+        run.optimiser.zero_grad()
+        run.schedule.step()
+        alarm(step, run.log_if_due())
+        run.save_if_due()
 
     run.finish(run.averaged(), family=config.family)
 

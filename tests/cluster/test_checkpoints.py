@@ -8,11 +8,17 @@ import shutil
 import pytest
 import torch
 
+from vidworld.core import records
 from vidworld.core.errors import UserError
 from vidworld.models.schema import KeepConfig
 from vidworld.training import checkpoint
-from vidworld.training.checkpoint import checkpoints, load_checkpoint, newest_checkpoint, save_checkpoint
-from vidworld.training.state import State
+from vidworld.training.checkpoint import (
+    State,
+    checkpoints,
+    load_checkpoint,
+    newest_checkpoint,
+    save_checkpoint,
+)
 
 KEEP = KeepConfig(last=2, best=0, every=0)
 
@@ -80,7 +86,7 @@ def test_a_full_disk_while_saving_leaves_the_older_ones(refuses, run_folder, mon
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(checkpoint, refuses, full)
+    monkeypatch.setattr(records if refuses == "_flush" else checkpoint, refuses, full)
     with pytest.raises(UserError, match="No space left on device"):
         save_checkpoint(run_folder, 3, state(3), KEEP)
     monkeypatch.undo()

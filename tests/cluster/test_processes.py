@@ -67,12 +67,12 @@ def test_a_run_that_hangs_ends_with_a_message(runs):
     (runs / "hang.py").write_text(
         "import os, runpy, signal, sys\n"
         "from vidworld.training.run import Run\n"
-        "update = Run.update\n"
-        "def stuck(run):\n"
-        "    if run.step == 2 and run.accelerator.process_index == 1:\n"
+        "accepts = Run.accepts\n"
+        "def stuck(run, norm):\n"
+        "    if run.step == 3 and run.accelerator.process_index == 1:\n"
         "        os.kill(os.getpid(), signal.SIGSTOP)\n"
-        "    update(run)\n"
-        "Run.update = stuck\n"
+        "    return accepts(run, norm)\n"
+        "Run.accepts = stuck\n"
         "sys.argv = sys.argv[1:]\n"
         "runpy.run_path(sys.argv[0], run_name='__main__')\n"
     )
@@ -83,6 +83,7 @@ def test_a_run_that_hangs_ends_with_a_message(runs):
     )
     assert done.returncode != 0
     assert "nothing was done for 10 s after step 2" in done.stderr
+    assert "in accepts" in done.stderr  # where each thread of the one that waits is
     assert json.loads((runs / "diffusion" / "heartbeat.json").read_text())["step"] >= 1
 
 

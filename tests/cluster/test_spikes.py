@@ -1,13 +1,11 @@
-"""Which losses are spikes, and what is kept of them."""
+"""Which losses are spikes, and what a checkpoint keeps of them."""
 
 import json
 
 import pytest
-import torch
-from safetensors.torch import load_file
 
 from vidworld.models.schema import SpikeConfig
-from vidworld.training.spikes import Spikes, keep_batch
+from vidworld.training.resilience import Spikes
 
 
 def after(losses, **settings):
@@ -47,12 +45,3 @@ def test_what_a_checkpoint_keeps_of_them_decides_the_same():
     again.restore(json.loads(json.dumps(spikes.state())))
     assert again.is_one(11.0, 1.0) == spikes.is_one(11.0, 1.0)
     assert again.recent == spikes.recent
-
-
-def test_the_batch_of_a_spike_can_be_read_back(tmp_path):
-    tokens, level = torch.randn(2, 3), torch.rand(2)
-    path = keep_batch(tmp_path, 7, 1, (tokens, level), {"loss": 1e9})
-    kept = load_file(path)
-    assert torch.equal(kept["0"], tokens)
-    assert torch.equal(kept["1"], level)
-    assert json.loads(path.with_suffix(".json").read_text()) == {"step": 7, "process": 1, "loss": 1e9}

@@ -9,6 +9,7 @@ import pytest
 import torch
 from small_runs import rows, train_here, weights
 
+from vidworld.training import setup
 from vidworld.training.run import Run
 
 
@@ -31,17 +32,17 @@ def unfinished(undisturbed, runs):
 def test_a_run_that_is_asked_to_stop_saves_and_goes_on_to_the_same_weights(
     sent, undisturbed, runs, monkeypatch, capsys
 ):
-    update = Run.update
+    accepts = Run.accepts
 
-    def signalled(run):
-        if run.step == 2:
+    def signalled(run, norm):
+        if run.step == 3:
             os.kill(os.getpid(), sent)
-        update(run)
+        return accepts(run, norm)
 
     before = signal.getsignal(sent)
     out = runs / "diffusion"
     with monkeypatch.context() as patched:
-        patched.setattr(Run, "update", signalled)
+        patched.setattr(Run, "accepts", signalled)
         assert train_here("diffusion", out) == 75
     assert f"asked to stop ({sent.name}), saved at step 3 of 6" in capsys.readouterr().out
     assert signal.getsignal(sent) == before
@@ -89,23 +90,29 @@ def test_a_broken_newest_checkpoint_costs_the_steps_since_the_one_before(unfinis
     assert all(torch.equal(first[name], again[name]) for name in first)
 
 
-def test_a_run_that_diverges_skips_keeps_the_batches_and_ends_with_one_line(runs, capsys):
+def test_a_run_that_diverges_skips_steps_and_ends_with_one_line(runs, capsys):
     wild = ["optimiser.lr=1e30", "optimiser.warmup_steps=0", "steps=20", "spikes.most=3"]
     assert train_here("diffusion", runs / "diffusion", *wild) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert "optimiser.lr may help" in line
-    assert len(list((runs / "diffusion" / "spikes").glob("*.safetensors"))) == 3
     assert rows(runs / "diffusion")[-1]["skipped"] >= 2
 
 
+def test_a_tracker_that_is_not_installed_is_said_before_anything_is_made(runs, monkeypatch, capsys):
+    monkeypatch.setattr(setup, "missing_trackers", list)
+    assert train_here("diffusion", runs / "diffusion", "trackers=[wandb]") == 2
+    assert "trackers: wandb cannot be imported; install it" in capsys.readouterr().err
+    assert not (runs / "diffusion").exists()
+
+
 def test_one_spike_is_skipped_and_the_run_goes_on(runs, monkeypatch, capsys):
-    backward = Run.backward
+    record = Run.record
 
-    def spiking(run, loss, told=None):
-        backward(run, loss * float("nan") if run.step == 2 else loss, told)
+    def spiking(run, loss, logged=None):
+        record(run, loss * float("nan") if run.step == 3 else loss, logged)
 
-    monkeypatch.setattr(Run, "backward", spiking)
+    monkeypatch.setattr(Run, "record", spiking)
     assert train_here("diffusion", runs / "diffusion") == 0
-    assert "skipped step 2" in capsys.readouterr().out
+    assert "skipped step 3" in capsys.readouterr().out
     assert [row["skipped"] for row in rows(runs / "diffusion")] == [0, 0, 1, 1, 1, 1]
     assert all(value.isfinite().all() for value in weights(runs / "diffusion").values())

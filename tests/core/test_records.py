@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from accelerate.tracking import LOGGER_TYPE_TO_CLASS
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vidworld.core import records as record
-from vidworld.core.config import load, schema
+from vidworld.core.config import load, resolved, schema
 from vidworld.core.errors import UserError
 from vidworld.core.records import (
     append,
@@ -273,6 +274,39 @@ def test_a_fresh_run_replaces_an_earlier_one(tmp_path):
         log.write(0, {"loss": value})
     assert [row["loss"] for row in read_jsonl(log.metrics)] == [2.0]
     assert scalars(tmp_path) == {"loss": [(0, 2.0)]}
+
+
+def test_a_tracker_that_raises_is_said_once_and_cannot_end_a_run(tmp_path, monkeypatch, capsys):
+    passed = []
+
+    class Tracker:
+        def __init__(self, project, name):
+            passed.append((project, name))
+
+        def start(self):
+            pass
+
+        def store_init_configuration(self, values):
+            passed.append(values)
+
+        def log(self, values, step):
+            passed.append((step, values))
+            if step > 1:
+                raise ConnectionError("no network")
+
+        def finish(self):
+            passed.append("finished")
+
+    monkeypatch.setitem(LOGGER_TYPE_TO_CLASS, "wandb", Tracker)
+    log = RunLog(tmp_path, Tiny(steps=9), seed=4, trackers=["wandb"])
+    for step in (1, 2, 3):
+        log.write(step, {"loss": 1.0, "note": "no number"})
+    log.close()
+    assert passed[:2] == [("vidworld", str(tmp_path)), resolved(Tiny(steps=9))]
+    assert passed[2:] == [*((step, {"loss": 1.0}) for step in (1, 2, 3)), "finished"]
+    assert capsys.readouterr().out.count("warning: wandb: no network; training goes on") == 1
+    assert len(read_jsonl(tmp_path / "metrics.jsonl")) == 3
+    assert not (tmp_path / "tensorboard").exists()
 
 
 def test_only_the_main_process_writes(tmp_path):

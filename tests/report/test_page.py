@@ -143,7 +143,9 @@ def test_detection_limits_stand_with_their_law_where_a_calibration_lies_beside_t
     )
     (chapter,) = re.findall(r'<article id="law-momentum".*?</article>', report.render(read_run(folder)), re.S)
     cells = re.findall("<td>(.*?)</td>", chapter.split("Detection limit")[-1])
-    assert cells == ["Momentum drift", "speed", "tracker", "0.0189 ratio", "2 %", "200"]
+    assert cells == [
+        *("momentum", "Momentum drift", "speed, uniform", "tracker", "0.0189 ratio", "2 %", "1.00", "200")
+    ]
     calibration.write_text("{}")
     with pytest.raises(UserError, match=r"calibration\.json: is of schema None, not 2"):
         read_run(folder)
@@ -202,7 +204,9 @@ def test_each_pair_says_whether_it_is_controlled(page: Page) -> None:
 
 
 def test_budgets_stand_side_by_side(finished_run: Path) -> None:
-    table = {row["name"]: row for row in report.tables.budget_table(read_run(finished_run).comparison)}
+    run = read_run(finished_run)
+    table = {row["name"]: row for row in report.tables.budget_table(run.comparison, run.results.models)}
+    assert table["Family"]["cells"] == ["jepa", "diffusion", "regression"]
     assert table["Parameters"]["cells"] == [
         "2\u202f712\u202f576",
         "2\u202f801\u202f664",
@@ -210,7 +214,10 @@ def test_budgets_stand_side_by_side(finished_run: Path) -> None:
     ]
     assert table["Parameters"]["spread"] == "1.03"
     assert (table["Steps"]["spread"], table["Clips seen"]["spread"]) == ("2", "equal")
-    assert table["Training FLOPs"]["cells"] == ["1.31 × 10¹⁵", "1.34 × 10¹⁵", "1.31 × 10¹⁵"]
+    models = run.results.models | {"mine": Model("Mine", "python", "python:my.Model")}
+    table = {row["name"]: row for row in report.tables.budget_table(run.comparison, models)}
+    assert table["Parameters"]["cells"][-1] == "–" and table["Parameters"]["spread"] == "1.03"
+    assert table["Training FLOPs"]["cells"] == ["1.31 × 10¹⁵", "1.34 × 10¹⁵", "1.31 × 10¹⁵", "–"]
 
 
 def test_training_is_drawn_and_long_runs_are_averaged(finished_run: Path) -> None:

@@ -20,8 +20,8 @@ from torch.distributed.fsdp import fully_shard
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.flow import flow_loss
 from vidworld.models.schema import OptimiserConfig
+from vidworld.training.checkpoint import restore, state_of
 from vidworld.training.optimiser import make_optimisers, make_schedule
-from vidworld.training.state import restore, state_of
 
 
 def network_of(seed, world):

@@ -11,8 +11,8 @@ from accelerate import Accelerator
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.flow import flow_loss, shifted
 from vidworld.models.schema import OptimiserConfig
-from vidworld.training.compiling import compile_blocks
 from vidworld.training.optimiser import Muon, make_optimisers, orthogonalised
+from vidworld.training.run import compile_blocks
 
 LR, DECAY = 0.02, 0.1
 

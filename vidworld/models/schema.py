@@ -92,6 +92,8 @@ class TrainConfig:
     )
     """That of torch.compile; `reduce-overhead` records CUDA graphs, on a GPU, where it was not tried yet."""
     log_every: Positive = 20
+    trackers: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ("tensorboard",)
+    """What gets the metrics besides metrics.jsonl."""
     save_every: Positive = 500
     keep: KeepConfig = KeepConfig()
     spikes: SpikeConfig = SpikeConfig()

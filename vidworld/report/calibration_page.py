@@ -18,6 +18,7 @@ from vidworld.analysis.records import (
 from vidworld.core.records import write_text
 from vidworld.report import charts as plots
 from vidworld.report.page import environment
+from vidworld.report.tables import limits_table
 
 
 def write_page(path: Path, calibration: Calibration) -> Path:
@@ -26,7 +27,7 @@ def write_page(path: Path, calibration: Calibration) -> Path:
     curves = dict.fromkeys((row.fault, row.metric) for row in rows)
     charts = [_chart([row for row in rows if (row.fault, row.metric) == curve]) for curve in curves]
     tables = {
-        "Detection limits": _limits(rows),
+        "Detection limits": limits_table(rows),
         "Models that need no training, by tracker": _baselines(calibration.baselines),
         "Scorers that know no physics": _controls(calibration.controls),
     }
@@ -52,26 +53,6 @@ def _chart(rows: Sequence[CalibrationRow]) -> plots.Chart | None:
         note=f"Detection limit: {', '.join(limits)}.",
     )
     return plots.line_chart(curve)
-
-
-def _limits(rows: Sequence[CalibrationRow]) -> dict[str, Any]:
-    """Floor, limit and whether the curve rises throughout."""
-    found = {(row.fault, row.metric, row.readout): row for row in rows}
-    cells = [
-        (
-            row.law,
-            words.title(row.metric),
-            f"{row.fault}, {row.task}",
-            words.READOUTS[row.readout],
-            f"{row.noise_floor:.3g} {row.unit}",
-            words.detection_limit(row.detection_limit, row.fault_unit),
-            f"{row.monotone:.2f}",
-            str(row.n),
-        )
-        for row in found.values()
-    ]
-    heads = ("Law", "Metric", "Error, task", "Measured by", "Noise floor", "Detection limit", "Spearman", "n")
-    return {"heads": heads, "rows": cells}
 
 
 def _baselines(rows: Sequence[BaselineRow]) -> dict[str, Any]:

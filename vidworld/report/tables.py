@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vidworld.analysis import labels as words
+from vidworld.analysis.labels import Models
 from vidworld.analysis.records import CalibrationRow, Comparison, Row
 from vidworld.report import charts as plots
 from vidworld.report.files import RunFolder
@@ -116,18 +117,23 @@ def headline_table(
     return [{"law": law, "rows": found[law]} for law in sorted(found, key=legend.law_rank)]
 
 
-def budget_table(comparison: Comparison) -> list[dict[str, Any]]:
-    """Per budget its value for each model and, where numbers differ, the largest over the smallest."""
-    names = dict.fromkeys(name for budget in comparison.budgets.values() for name in budget)
+def budget_table(comparison: Comparison, models: Models) -> list[dict[str, Any]]:
+    """What each model is and what its training took; where numbers differ, also the largest over the smallest."""
+    budgets = [comparison.budgets.get(name) for name in models]
+    found: dict[str, list[Any]] = {
+        "family": [model.family for model in models.values()],
+        "loaded_from": [model.spec for model in models.values()],
+    }
+    for name in dict.fromkeys(name for budget in budgets if budget for name in budget):
+        found[name] = [None if budget is None else budget.get(name) for budget in budgets]
     table = []
-    for name in names:
-        values = [budget.get(name) for budget in comparison.budgets.values()]
-        spread = "equal" if values.count(values[0]) == len(values) else "differs"
-        if spread == "differs" and all(isinstance(value, (int, float)) and value > 0 for value in values):
-            spread = f"{max(values) / min(values):.3g}"
-        table.append(
-            {"name": words.title(name), "cells": [words.setting(value) for value in values], "spread": spread}
-        )
+    for name, values in found.items():
+        known = [value for value in values if value is not None]
+        spread = "equal" if known.count(known[0]) == len(known) else "differs"
+        if spread == "differs" and all(isinstance(value, (int, float)) and value > 0 for value in known):
+            spread = f"{max(known) / min(known):.3g}"
+        cells = [words.setting(value) for value in values]
+        table.append({"name": words.title(name), "cells": cells, "spread": spread})
     return table
 
 
@@ -212,20 +218,21 @@ def _estimate(row: Row, axis: plots.Axis, group: Sequence[Row], legend: Legend) 
     )
 
 
-LIMIT_HEADS = ("Metric", "Injected error", "Measured by", "Noise floor", "Detection limit", "Clips")
-
-
-def limits_table(rows: Sequence[CalibrationRow]) -> list[tuple[str, ...]]:
-    """For each metric, readout and injected error: what the truth scores, and the least error that is seen."""
-    found = {(row.metric, row.fault, row.readout): row for row in rows}
-    return [
+def limits_table(rows: Sequence[CalibrationRow]) -> dict[str, Any]:
+    """What the truth scores under each metric, and the least injected error from which on it is seen."""
+    heads = ("Law", "Metric", "Error, task", "Measured by", "Noise floor", "Detection limit", "Spearman", "n")
+    found = {(row.fault, row.metric, row.readout): row for row in rows}
+    cells = [
         (
+            row.law,
             words.title(row.metric),
-            row.fault,
-            words.READOUTS.get(row.readout, row.readout),
+            f"{row.fault}, {row.task}",
+            words.READOUTS[row.readout],
             f"{row.noise_floor:.3g} {row.unit}",
             words.detection_limit(row.detection_limit, row.fault_unit),
+            f"{row.monotone:.2f}",
             str(row.n),
         )
         for row in found.values()
     ]
+    return {"heads": heads, "rows": cells}

@@ -1,12 +1,19 @@
-"""Checkpoints: what a training goes on from."""
+"""The state of a training, whole however it is spread over processes, and the checkpoints that it goes on from."""
 
 import shutil
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+from diffusers.training_utils import EMAModel
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
 
 from vidworld.core.errors import UserError
 from vidworld.core.records import (
@@ -19,10 +26,101 @@ from vidworld.core.records import (
     writing,
 )
 from vidworld.models.schema import KeepConfig
-from vidworld.training.state import State
+from vidworld.training.sharding import spread_as, whole
 
 MANIFEST = "manifest.json"
 """SHA-256 of every other file of a checkpoint; the last file that is written."""
+
+
+# --- the state, as tensors and numbers by name ---
+
+
+@dataclass(frozen=True)
+class State:
+    """What a checkpoint holds."""
+
+    tensors: dict[str, dict[str, Tensor]]
+    """A file each: network, average, optimiser."""
+    numbers: dict[str, Any]
+    """Whatever else, as JSON has it."""
+
+
+def averages(network: nn.Module, ema: EMAModel) -> Iterator[tuple[str, Tensor]]:
+    """The averaged parameters by name."""
+    for (name, _), shadow in zip(network.named_parameters(), ema.shadow_params, strict=True):
+        yield name, shadow
+
+
+def state_of(
+    network: nn.Module, ema: EMAModel, optimisers: Sequence[Optimizer], schedules: Sequence[LambdaLR]
+) -> State:
+    """A copy in main memory, so that the training may go on while it is written. All processes must call it."""
+    tensors: dict[str, dict[str, Tensor]] = {
+        "network": network.state_dict(),
+        "average": dict(averages(network, ema)),
+        "optimiser": {
+            f"{name}.{key}": value
+            for name, _, state in _of_optimisers(network, optimisers)
+            for key, value in state.items()
+        },
+    }
+    copies = {
+        file: {
+            name: whole(value.detach()).to("cpu", copy=True).contiguous() for name, value in of_file.items()
+        }
+        for file, of_file in tensors.items()
+    }
+    groups = [[{k: v for k, v in g.items() if k != "params"} for g in o.param_groups] for o in optimisers]
+    numbers = {
+        "average_steps": ema.optimization_step,
+        "groups": groups,
+        "schedules": [schedule.state_dict() for schedule in schedules],
+    }
+    return State(copies, numbers)
+
+
+@torch.no_grad()
+def restore(
+    state: State,
+    network: nn.Module,
+    ema: EMAModel,
+    optimisers: Sequence[Optimizer],
+    schedules: Sequence[LambdaLR],
+) -> None:
+    """Set everything to what `state_of` gave, on any number of processes. All processes must call it."""
+    for name, value in network.state_dict().items():
+        value.copy_(spread_as(state.tensors["network"][name], value))
+    for name, shadow in averages(network, ema):
+        shadow.copy_(spread_as(state.tensors["average"][name], shadow))
+    ema.optimization_step = state.numbers["average_steps"]
+    for name, parameter, kept in _of_optimisers(network, optimisers):
+        for key, value in _under(state.tensors["optimiser"], name).items():
+            # What has the parameter's shape is spread as it is; else it is a count of steps.
+            kept[key] = spread_as(value, parameter) if value.ndim else value.to(parameter.device)
+    for optimiser, groups in zip(optimisers, state.numbers["groups"], strict=True):
+        for group, numbers in zip(optimiser.param_groups, groups, strict=True):
+            group.update({k: tuple(v) if isinstance(v, list) else v for k, v in numbers.items()})
+    for schedule, numbers in zip(schedules, state.numbers["schedules"], strict=True):
+        schedule.load_state_dict(numbers)
+
+
+def _of_optimisers(
+    network: nn.Module, optimisers: Sequence[Optimizer]
+) -> Iterator[tuple[str, Tensor, dict[str, Tensor]]]:
+    """Each parameter that an optimiser moves: its name, itself, and what the optimiser keeps of it."""
+    names = {parameter: name for name, parameter in network.named_parameters()}
+    for optimiser in optimisers:
+        for group in optimiser.param_groups:
+            for parameter in group["params"]:
+                yield names[parameter], parameter, optimiser.state[parameter]
+
+
+def _under(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    """The tensors of one parameter, by what they are."""
+    return {key.rpartition(".")[2]: value for key, value in tensors.items() if key.rpartition(".")[0] == name}
+
+
+# --- its folder ---
 
 
 def checkpoints(run_folder: Path) -> list[tuple[int, Path]]:
@@ -32,7 +130,7 @@ def checkpoints(run_folder: Path) -> list[tuple[int, Path]]:
 
 
 def save_checkpoint(run_folder: Path, step: int, state: State, keep: KeepConfig) -> None:
-    """Writes the state, then removes the checkpoints that need not stay.
+    """Write the state, then remove the checkpoints that need not stay.
 
     A kill or a refusal at any moment leaves the checkpoints that were there.
 
@@ -101,7 +199,7 @@ def load_checkpoint(path: Path) -> State:
 
 
 class CheckpointWriter:
-    """Saves beside the training, one checkpoint at a time."""
+    """Writes checkpoints beside the training, one at a time."""
 
     def __init__(self, run_folder: Path, keep: KeepConfig) -> None:
         self.run_folder, self.keep = run_folder, keep
@@ -109,12 +207,12 @@ class CheckpointWriter:
         self._writing: Future[None] | None = None
 
     def save(self, step: int, state: State) -> None:
-        """Begins to write; waits for the one before where that is not done."""
+        """Begin to write; wait for the one before where that is not done."""
         self.wait()
         self._writing = self._thread.submit(save_checkpoint, self.run_folder, step, state, self.keep)
 
     def wait(self, must: bool = False) -> None:
-        """Returns when nothing is being written. What could not be written is said, and tried again next time.
+        """Wait until nothing is being written. What could not be written is said, and tried again next time.
 
         Raises:
             UserError: the last checkpoint could not be written and `must` be.

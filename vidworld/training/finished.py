@@ -12,7 +12,7 @@ from vidworld.simulation import SCENARIOS, SIMULATOR_VERSION
 from vidworld.video.store_record import training_fingerprint
 
 FREE = (
-    *("out", "tokenizer", "diffusion", "jepa", "log_every", "save_every", "keep", "timeout_s"),
+    *("out", "tokenizer", "diffusion", "jepa", "log_every", "trackers", "save_every", "keep", "timeout_s"),
     *("compile", "compile_mode", "gradient_checkpointing", "data.real"),
 )
 """Keys that a run may go on with other values of: they change no weight but by rounding (which models and real clips

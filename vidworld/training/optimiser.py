@@ -1,7 +1,8 @@
 """The optimisers of a network and their learning rate over the steps."""
 
+import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -135,6 +136,46 @@ def make_schedule(optimiser: Optimizer, config: OptimiserConfig, steps: int) -> 
         min_lr_ratio=0.0,
     )
     return schedule
+
+
+class Optimisers:
+    """Several optimisers as one."""
+
+    def __init__(self, each: Sequence[Optimizer]) -> None:
+        self.each = each
+
+    def step(self) -> None:
+        """Move all weights."""
+        for optimiser in self.each:
+            optimiser.step()
+
+    def zero_grad(self) -> None:
+        """Drop all gradients."""
+        for optimiser in self.each:
+            optimiser.zero_grad()
+
+    @property
+    def plain(self) -> list[Optimizer]:
+        """Each without what accelerate wraps it in."""
+        return [getattr(optimiser, "optimizer", optimiser) for optimiser in self.each]
+
+
+class Schedules:
+    """The learning rates of several optimisers as one: the same at each step."""
+
+    def __init__(self, each: Sequence[LambdaLR]) -> None:
+        self.each = each
+
+    def step(self) -> None:
+        """Go on to the rate of the next step, also after one that was skipped."""
+        with warnings.catch_warnings(action="ignore"):  # torch expects that optimisers have moved
+            for schedule in self.each:
+                schedule.step()
+
+    @property
+    def lr(self) -> float:
+        """The rate of the next step."""
+        return float(self.each[0].get_last_lr()[0])
 
 
 def count_parameters(model: nn.Module) -> int:

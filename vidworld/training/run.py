@@ -1,7 +1,6 @@
-"""A training run: everything that changes in it, and what every training script does with it step by step."""
+"""A training run: what changes in it, and what the loops share that train/ spells out."""
 
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -12,8 +11,6 @@ from accelerate.utils import send_to_device, set_seed
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.training_utils import EMAModel
 from torch import Tensor
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
@@ -22,16 +19,19 @@ from vidworld.core.errors import UserError
 from vidworld.models.budget import FORMAT
 from vidworld.models.files import save_model
 from vidworld.models.schema import TrainConfig
-from vidworld.training.checkpoint import CheckpointWriter, save_checkpoint
-from vidworld.training.compiling import compile_blocks
+from vidworld.training.checkpoint import (
+    CheckpointWriter,
+    State,
+    averages,
+    restore,
+    save_checkpoint,
+    state_of,
+)
 from vidworld.training.finished import Sources
-from vidworld.training.interruption import EXIT_CODE, Interruption
-from vidworld.training.optimiser import count_parameters
+from vidworld.training.optimiser import Optimisers, Schedules, count_parameters
+from vidworld.training.resilience import STOPPED, Heartbeat, Interruption, Spikes, Watchdog
 from vidworld.training.run_log import RunLog
 from vidworld.training.sharding import whole
-from vidworld.training.spikes import Spikes, keep_batch
-from vidworld.training.state import State, averages, restore, state_of
-from vidworld.training.watchdog import Heartbeat, Watchdog
 
 Batch = tuple[Any, ...]
 """Tensors, or anything with `at`, of which each clip of the batch has one."""
@@ -50,12 +50,13 @@ class Run:
     """The same as the loop calls it: wrapped for several processes."""
     kind: type[ModelMixin]
     """What the network was before it was wrapped."""
-    optimisers: list[Optimizer]
-    schedules: list[LambdaLR]
+    optimiser: Optimisers
+    schedule: Schedules
     ema: EMAModel
-    log: RunLog
+    records: RunLog
     spikes: Spikes
     step: int
+    """The number of the step that is taken or was taken last, from 1 on."""
     flops_per_step: int = 0
     waited_s: float = 0.0
     started_s: float = field(default_factory=time.monotonic)
@@ -69,28 +70,30 @@ class Run:
         self.stopping = False
         self._saved_step = self.step
         self._losses: list[float] = []  # since the last checkpoint
-        self._batch: Batch = ()
-        self._parts: list[Mapping[str, Tensor]] = []
-        self._told: dict[str, Tensor] = {}
+        self._of_micro_batches: list[Mapping[str, Tensor]] = []
+        self._logged: dict[str, Tensor] = {}
 
-    # --- what a script calls, in its order ---
+    # --- what a loop calls, in its order ---
 
-    def count_flops(self, one_part: Callable[[], Tensor]) -> None:
-        """Measures the floating-point operations of a step: forward and backward, over all processes and parts.
+    def count_flops(self, batch: Batch, loss_of: Callable[..., Tensor]) -> None:
+        """Measure the floating-point operations of a step: forward and backward, over all processes and micro-batches.
 
-        By torch's counter on one part, whose gradient is dropped.
+        By torch's counter on the first micro-batch, whose gradient is dropped.
         """
         counter = FlopCounterMode(display=False)
+        micro_batch = next(self.micro_batches(self.fetch(iter([batch]))))
         with counter:
-            one_part().backward()
+            with self.accelerator.autocast():
+                loss = loss_of(*micro_batch)
+            loss.backward()
         self.network.zero_grad(set_to_none=True)
-        parts = self.config.accumulation * self.accelerator.num_processes
-        self.flops_per_step = counter.get_total_flops() * parts
+        count = self.config.accumulation * self.accelerator.num_processes
+        self.flops_per_step = counter.get_total_flops() * count
 
     def steps(self) -> Iterator[int]:
-        """The numbers of the steps to do, under a progress bar; every draw of a step follows from its number.
+        """The steps that are left, under a progress bar; everything drawn in a step follows from its number.
 
-        Where asked, blocks are compiled from here on.
+        Blocks are compiled from here on, if the configuration says so.
 
         Raises:
             SystemExit: with code 75, after saving, where any process was asked to stop.
@@ -108,9 +111,10 @@ class Run:
         self.interruption = Interruption()
         try:
             with bar, self.watchdog.watching():
-                for step in bar:
-                    set_seed((self.config.seed * 1_000_003 + step) % 2**32)
-                    yield step
+                for done in bar:
+                    set_seed((self.config.seed * 1_000_003 + done) % 2**32)
+                    self.step = done + 1
+                    yield self.step
                     self.watchdog.beat(f"step {self.step}")
                     if self.accelerator.is_main_process:
                         self.heartbeat.beat(self.step)
@@ -123,78 +127,72 @@ class Run:
     def fetch(self, batches: Iterator[Batch]) -> Batch:
         """The next batch on the device; the time that it keeps the step waiting is counted."""
         asked = time.monotonic()
-        self._batch = send_to_device(next(batches), self.accelerator.device, non_blocking=True)
+        batch: Batch = send_to_device(next(batches), self.accelerator.device, non_blocking=True)
         self.waited_s += time.monotonic() - asked
-        return self._batch
+        return batch
 
-    def split(self, batch: Batch) -> Iterator[Batch]:
-        """The parts that a process' share of a batch is worked through in."""
+    def micro_batches(self, batch: Batch) -> Iterator[Batch]:
+        """A process' share of a batch, piece by piece as it goes through the network."""
+        size = self.config.batch_clips // int(self.accelerator.num_processes) // self.config.accumulation
         for number in range(self.config.accumulation):
-            some = slice(number * self.part_clips, (number + 1) * self.part_clips)
-            yield tuple(whole[some] if isinstance(whole, Tensor) else whole.at(some) for whole in batch)
+            some = slice(number * size, (number + 1) * size)
+            yield tuple(each[some] if isinstance(each, Tensor) else each.at(some) for each in batch)
 
-    def backward(self, loss: Tensor, told: Mapping[str, Tensor] | None = None) -> None:
-        """Adds the gradient of one part of a batch; what else it told is logged."""
-        self.accelerator.backward(loss)
-        self._parts.append({"loss": loss.detach()} | {k: v.detach() for k, v in (told or {}).items()})
+    def record(self, loss: Tensor, logged: Mapping[str, Tensor] | None = None) -> None:
+        """Keep the loss of a micro-batch, and what else is logged of it."""
+        self._of_micro_batches.append(
+            {"loss": loss.detach()} | {k: v.detach() for k, v in (logged or {}).items()}
+        )
 
-    def update(self) -> None:
-        """Takes the optimisers' step, or skips it where the loss is a spike.
+    def accepts(self, gradient_norm: Tensor) -> bool:
+        """Whether the step is to be taken; if not, its loss or its gradient is a spike or not finite.
+
+        All processes agree on it, and on stopping, in the one reduction that a step has: one that skipped or stopped by
+        itself would leave the others waiting.
 
         Raises:
             UserError: there were too many spikes.
         """
-        norm = float(whole(self._clip(self.network.parameters(), self.config.optimiser.clip_norm)))
-        self._told = {
-            name: torch.stack([part[name] for part in self._parts]).mean() for name in self._parts[0]
-        }
-        self._parts = []
-        # All processes must agree: one that skips or stops by itself leaves the others waiting.
+        norm = float(whole(gradient_norm))
+        pieces, self._of_micro_batches = self._of_micro_batches, []
+        self._logged = {name: torch.stack([piece[name] for piece in pieces]).mean() for name in pieces[0]}
         asked = torch.tensor(float(bool(self.interruption.name)), device=self.accelerator.device)
-        loss, stopping = self.mean(torch.stack((self._told["loss"].float(), asked))).tolist()
-        self._told["gradient_norm"] = asked.new_tensor(norm)
+        loss, stopping = self.mean(torch.stack((self._logged["loss"].float(), asked))).tolist()
+        self._logged["gradient_norm"] = asked.new_tensor(norm)
         self.stopping = stopping > 0
         scaler = self.accelerator.scaler  # skips by itself where its own scale was too large
-        spike = self.spikes.is_one(loss, 0.0 if scaler else norm)
-        if spike:
-            self._keep(loss, norm)
-        for optimiser, schedule in zip(self.optimisers, self.schedules, strict=True):
-            if not spike:
-                optimiser.step()
-            optimiser.zero_grad()
-            with warnings.catch_warnings(action="ignore"):  # a schedule goes on over a step that is skipped
-                schedule.step()
-        if not spike:
-            self.ema.step(self.network.parameters())
+        if not self.spikes.is_one(loss, 0.0 if scaler else norm):
             self._losses.append(loss)
-        elif scaler:
+            return True
+        self.accelerator.print(f"{self.config.out}: skipped step {self.step}, loss {loss:.4g}")
+        if scaler:
             scaler.update()
-        self.step += 1
         if self.spikes.too_many:
             raise UserError(
                 f"{self.config.out}: stopped at step {self.step}, as the losses of {self.config.spikes.most} of the "
-                f"last {self.config.spikes.window} steps were spikes or no numbers (the last is {loss:.4g}); a lower "
-                "optimiser.lr may help, and their batches are in spikes/"
+                f"last {self.config.spikes.window} steps were spikes or not finite (the last is {loss:.4g}); a lower "
+                "optimiser.lr may help"
             )
+        return False
 
-    def write(self) -> dict[str, float]:
-        """What the batch told, over all its parts and processes, every `log_every` steps; else nothing.
+    def log_if_due(self) -> dict[str, float]:
+        """Log the means over the whole batch every `log_every` steps, and return them; else nothing."""
+        if self.step % self.config.log_every and self.step < self.config.steps:
+            return {}
+        logged = torch.stack([value.float() for value in self._logged.values()])
+        numbers = dict(zip(self._logged, self.mean(logged).tolist(), strict=True))
+        numbers["lr"] = self.schedule.lr
+        numbers["skipped"] = self.spikes.skipped
+        numbers["data_wait_share"] = self.data_wait_share
+        self.records.write(self.step, numbers)
+        return numbers
 
-        Saves a checkpoint every `save_every`.
-        """
-        numbers: dict[str, float] = {}
-        if self.step % self.config.log_every == 0 or self.step == self.config.steps:
-            told = torch.stack([value.float() for value in self._told.values()])
-            numbers = dict(zip(self._told, self.mean(told).tolist(), strict=True))
-            numbers["lr"] = float(self.schedules[0].get_last_lr()[0])
-            numbers["skipped"] = self.spikes.skipped
-            numbers["data_wait_share"] = self.data_wait_share
-            self.log.write(self.step, numbers)
+    def save_if_due(self) -> None:
+        """Save a checkpoint every `save_every` steps, beside the training."""
         if self.step % self.config.save_every == 0 and self.step < self.config.steps:
             state = self.state()
             if self.accelerator.is_main_process:
                 self.writer.save(self.step, state)
-        return numbers
 
     def averaged(self) -> ModelMixin:
         """A network of its own with the averaged weights, the same on every process."""
@@ -206,8 +204,8 @@ class Run:
         return model
 
     def finish(self, model: ModelMixin, **record: object) -> None:
-        """Writes the finished model and what it cost, and waits until it is there."""
-        self.log.flush()
+        """Write the finished model and what it cost, and wait until it is there."""
+        self.records.close()
         if self.accelerator.is_main_process:
             self.writer.wait()
             budget = {
@@ -217,23 +215,18 @@ class Run:
                 "skipped_steps": self.spikes.skipped,
                 "clips_seen": self.config.steps * self.config.batch_clips,
                 "training_flops": self.flops_per_step * self.config.steps,
-                "seconds": round(self.log.seconds, 1),
+                "seconds": round(self.records.seconds, 1),
                 **self.sources,
                 **record,
             }
             save_model(model, self.config.out, budget)
             print(
-                f"{self.config.out}: {self.config.steps} steps in {self.log.seconds:.0f} s, "
+                f"{self.config.out}: {self.config.steps} steps in {self.records.seconds:.0f} s, "
                 f"waiting for data {self.data_wait_share:.1%} of the time"
             )
         self._part_company()
 
     # --- the rest ---
-
-    @property
-    def part_clips(self) -> int:
-        """Clips that one process works through at once."""
-        return self.config.batch_clips // int(self.accelerator.num_processes) // self.config.accumulation
 
     @property
     def data_wait_share(self) -> float:
@@ -251,7 +244,7 @@ class Run:
 
     def state(self) -> State:
         """What a checkpoint of this step holds. All processes must call it."""
-        state = state_of(self.network, self.ema, self._plain_optimisers(), self.schedules)
+        state = state_of(self.network, self.ema, self.optimiser.plain, self.schedule.each)
         scaler = self.accelerator.scaler
         state.numbers.update(
             config=resolved(self.config),
@@ -266,50 +259,58 @@ class Run:
         return state
 
     def restore(self, state: State) -> None:
-        """Sets everything to what `state` holds."""
-        restore(state, self.network, self.ema, self._plain_optimisers(), self.schedules)
+        """Set everything to what `state` holds."""
+        restore(state, self.network, self.ema, self.optimiser.plain, self.schedule.each)
         self.spikes.restore(state.numbers["spikes"])
         if self.accelerator.scaler is not None and state.numbers["scaler"] is not None:
             self.accelerator.scaler.load_state_dict(state.numbers["scaler"])
 
     def stop(self) -> NoReturn:
-        """Saves and exits, to be started again.
+        """Save and exit, to be started again.
 
         Raises:
             UserError: the checkpoint cannot be written.
         """
         state = None if self._saved_step == self.step else self.state()
-        self.log.flush()
+        self.records.close()
         if self.accelerator.is_main_process:
             self.writer.wait(must=True)
             if state is not None:
                 save_checkpoint(self.config.out, self.step, state, self.config.keep)
             print(
                 f"{self.config.out}: asked to stop ({self.interruption.name or 'another process was'}), saved at step "
-                f"{self.step} of {self.config.steps}; started again it goes on from there (exit code {EXIT_CODE})",
+                f"{self.step} of {self.config.steps}; started again it goes on from there (exit code {STOPPED})",
                 flush=True,
             )
         self._part_company()
-        raise SystemExit(EXIT_CODE)
-
-    def _clip(self, parameters: Iterator[Tensor], most: float) -> Tensor:
-        norm: Tensor = self.accelerator.clip_grad_norm_(parameters, most)
-        return norm
-
-    def _keep(self, loss: float, norm: float) -> None:
-        """Puts the batch of a spike where it can be looked at."""
-        told = {"loss": loss, "gradient_norm": norm}
-        path = keep_batch(self.config.out, self.step, self.accelerator.process_index, self._batch, told)
-        self.accelerator.print(
-            f"{self.config.out}: skipped step {self.step}, loss {loss:.4g}; its batch: {path}"
-        )
-
-    def _plain_optimisers(self) -> list[Optimizer]:
-        """The optimisers without what accelerate wraps them in."""
-        return [getattr(optimiser, "optimizer", optimiser) for optimiser in self.optimisers]
+        raise SystemExit(STOPPED)
 
     def _part_company(self) -> None:
-        """Ends what processes have in common, when the first of them is done with writing."""
+        """End what processes have in common, when the first of them is done with writing."""
         self.interruption.release()
         self.accelerator.wait_for_everyone()
         self.accelerator.end_training()
+
+
+# --- compiled blocks, where the machine can ---
+
+
+def compile_blocks(network: ModelMixin, accelerator: Accelerator, mode: str = "default") -> None:
+    """Compile one transformer block for all of a kind, a fraction of the time that a whole network takes.
+
+    Where nothing can be compiled, that is said and the blocks stay as they are.
+    """
+    reason = why_not_compile(accelerator.device)
+    if reason is None:
+        network.compile_repeated_blocks(mode=mode)
+    else:
+        accelerator.print(f"compile: not possible here, going on without ({reason})")
+
+
+def why_not_compile(device: torch.device) -> str | None:
+    """Why torch.compile does not work here, where it does not: on a CPU it takes a C++ compiler."""
+    try:
+        torch.compile(torch.square)(torch.ones(16, device=device))
+    except RuntimeError as error:  # torch's for a backend that failed
+        return str(error).strip().splitlines()[0]
+    return None

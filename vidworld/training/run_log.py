@@ -1,13 +1,14 @@
-"""The records of a run folder: what produced the run, its configuration, and its metrics as they come."""
+"""The records of a run: what produced it, its configuration, and its metrics as they come, in its folder and beyond."""
 
+import importlib.util
 import io
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vidworld.core.config import to_yaml
+from vidworld.core.config import resolved, to_yaml
 from vidworld.core.errors import UserError
 from vidworld.core.records import (
     append,
@@ -27,20 +28,28 @@ class RunLog:
 
     A fresh run replaces the records of an earlier one. A run that resumes after `resumed_step` drops the rows
     after that step, counts its seconds on from there, and is added to `resumed` of the first provenance.
-    Only the main process writes; on the others nothing happens.
+    Other trackers get the metrics besides. Only the main process writes; on the others nothing happens.
     """
 
     def __init__(
-        self, folder: Path, config: object, seed: int, main: bool = True, resumed_step: int | None = None
+        self,
+        folder: Path,
+        config: object,
+        seed: int,
+        main: bool = True,
+        resumed_step: int | None = None,
+        trackers: Sequence[str] = ("tensorboard",),
     ) -> None:
         self.main = main
         self.metrics = folder / "metrics.jsonl"
         self._unwritten: dict[Path, bytes] = {}
         self._refused = False
         self._started = time.monotonic()
+        self._events: Path | None = None
+        self._trackers: list[_Tracker] = []
         if not main:
             return
-        board = prepare_folder(folder / "tensorboard")
+        board = prepare_folder(folder / "tensorboard") if "tensorboard" in trackers else None
         record = provenance(seed)
         rows: list[dict[str, Any]] = []
         if resumed_step is not None:
@@ -49,13 +58,15 @@ class RunLog:
             first = read_json(folder / "provenance.json")
             record = first | {"resumed": [*first.get("resumed", []), {"after_step": resumed_step} | record]}
         else:
-            for old in board.glob("events.out.tfevents.*"):
+            for old in (folder / "tensorboard").glob("events.out.tfevents.*"):
                 old.unlink()
         write_text(folder / "config.yaml", to_yaml(config))
         write_json(folder / "provenance.json", record)
         write_text(self.metrics, "".join(as_line(row).decode() for row in rows))
-        self._events = board / f"events.out.tfevents.{time.time_ns()}.{socket.gethostname()}"
-        append(self._events, _first_events(resumed_step))
+        if board is not None:
+            self._events = board / f"events.out.tfevents.{time.time_ns()}.{socket.gethostname()}"
+            append(self._events, _first_events(resumed_step))
+        self._trackers = [_Tracker(name, str(folder), config) for name in trackers if name != "tensorboard"]
 
     @property
     def seconds(self) -> float:
@@ -63,7 +74,7 @@ class RunLog:
         return time.monotonic() - self._started
 
     def write(self, step: int, values: Mapping[str, Any]) -> None:
-        """Adds the values of a step to metrics.jsonl, and the numbers among them to TensorBoard.
+        """Add the values of a step to metrics.jsonl, and the numbers among them to the trackers.
 
         What the system refuses to write is said once, kept, and tried again with the next step's.
         """
@@ -71,12 +82,22 @@ class RunLog:
             return
         row = plain({"step": step, **values, "seconds": round(self.seconds, 3)})
         numbers = {name: float(row[name]) for name in values if isinstance(row[name], (int, float))}
-        for path, data in ((self.metrics, as_line(row)), (self._events, _event(step, numbers))):
+        new = {self.metrics: as_line(row)}
+        if self._events is not None:
+            new[self._events] = _event(step, numbers)
+        for path, data in new.items():
             self._unwritten[path] = self._unwritten.get(path, b"") + data
-        self.flush()
+        self._flush()
+        for tracker in self._trackers:
+            tracker.log(numbers, step)
 
-    def flush(self) -> None:
-        """Writes what was refused before."""
+    def close(self) -> None:
+        """Write what was refused before, and end the trackers' runs."""
+        self._flush()
+        for tracker in self._trackers:
+            tracker.finish()
+
+    def _flush(self) -> None:
         try:
             for path in list(self._unwritten):
                 append(path, self._unwritten[path])
@@ -88,6 +109,42 @@ class RunLog:
                     f"warning: {error}; training goes on, and keeps its metrics until they can be", flush=True
                 )
             self._refused = True
+
+
+class _Tracker:
+    """A tracker of accelerate's that cannot end a training: what it raises is said once, and the training goes on."""
+
+    def __init__(self, name: str, run: str, config: object) -> None:
+        from accelerate.tracking import LOGGER_TYPE_TO_CLASS
+
+        self.name, self._failed = name, False
+        self._tracker = LOGGER_TYPE_TO_CLASS[name]("vidworld", name=run)
+        self._try(self._tracker.start)
+        self._try(self._tracker.store_init_configuration, resolved(config))
+
+    def log(self, numbers: Mapping[str, float], step: int) -> None:
+        """Pass on a step's numbers."""
+        self._try(self._tracker.log, dict(numbers), step=step)
+
+    def finish(self) -> None:
+        """End the tracker's run."""
+        self._try(self._tracker.finish)
+
+    def _try(self, function: Callable[..., object], *arguments: object, **options: object) -> None:
+        try:
+            function(*arguments, **options)
+        except Exception as error:
+            if not self._failed:
+                reason = (str(error) or type(error).__name__).splitlines()[0]
+                print(
+                    f"warning: {self.name}: {reason}; training goes on, and logs to its own files", flush=True
+                )
+            self._failed = True
+
+
+def missing_trackers(names: Sequence[str]) -> list[str]:
+    """Those of the trackers that are not installed."""
+    return [name for name in names if importlib.util.find_spec(name) is None]
 
 
 def _first_events(resumed_step: int | None) -> bytes:

@@ -12,13 +12,12 @@ from vidworld.core.errors import UserError
 from vidworld.core.precision import precision, product_dtype
 from vidworld.core.records import prepare_folder
 from vidworld.models.schema import TrainConfig
-from vidworld.training.checkpoint import load_checkpoint, newest_checkpoint
+from vidworld.training.checkpoint import State, load_checkpoint, newest_checkpoint
 from vidworld.training.finished import Sources, differing
-from vidworld.training.optimiser import make_optimisers, make_schedule
+from vidworld.training.optimiser import Optimisers, Schedules, make_optimisers, make_schedule
+from vidworld.training.resilience import Spikes
 from vidworld.training.run import Run
-from vidworld.training.run_log import RunLog
-from vidworld.training.spikes import Spikes
-from vidworld.training.state import State
+from vidworld.training.run_log import RunLog, missing_trackers
 
 
 def begin(config: TrainConfig, network: ModelMixin, resume: bool, sources: Sources | None = None) -> Run:
@@ -40,6 +39,8 @@ def begin(config: TrainConfig, network: ModelMixin, resume: bool, sources: Sourc
             f"batch_clips={config.batch_clips} does not divide into {accelerator.num_processes} processes x "
             f"{config.accumulation} parts; choose a multiple of {shares}"
         )
+    if missing := missing_trackers(config.trackers):
+        raise UserError(f"trackers: {', '.join(missing)} cannot be imported; install it, or leave it out")
     prepare_folder(config.out)
     step, state = _state_to_resume(config, accelerator, resume, sources or {})
     kind = type(network)
@@ -50,26 +51,27 @@ def begin(config: TrainConfig, network: ModelMixin, resume: bool, sources: Sourc
     ema = EMAModel(
         network.parameters(), decay=config.optimiser.ema_decay, use_ema_warmup=True, power=0.9, foreach=True
     )
-    log = RunLog(
+    records = RunLog(
         config.out,
         config,
         config.seed,
         main=accelerator.is_main_process,
         resumed_step=step if step else None,
+        trackers=config.trackers,
     )
     run = Run(
-        config,
-        sources or {},
-        accelerator,
-        network,
-        model,
-        kind,
-        prepared,
-        schedules,
-        ema,
-        log,
-        Spikes(config.spikes),
-        step,
+        config=config,
+        sources=sources or {},
+        accelerator=accelerator,
+        network=network,
+        model=model,
+        kind=kind,
+        optimiser=Optimisers(prepared),
+        schedule=Schedules(schedules),
+        ema=ema,
+        records=records,
+        spikes=Spikes(config.spikes),
+        step=step,
     )
     if state is not None:
         run.restore(state)

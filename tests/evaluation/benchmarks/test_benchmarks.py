@@ -189,10 +189,8 @@ def test_the_script_scores_anothers_surprise_and_submits_without_labels(
 
     samples.intphys(tmp_path / "dev")
     assert "mine, permanence, test, relative_accuracy_score: 1.000" in scored(tmp_path / "dev")
-    assert (
-        json.loads((tmp_path / "dev" / "out" / "results.json").read_text())["models"]["mine"]["label"]
-        == "mine"
-    )
+    results = json.loads((tmp_path / "dev" / "out" / "results.json").read_text())
+    assert (results["schema"], results["models"]["mine"]["label"]) == (2, "mine")
     samples.intphys(tmp_path / "test", labelled=False)
     assert "a submission of 12 videos" in scored(tmp_path / "test")
     assert (tmp_path / "test" / "out" / "answer_mine.zip").exists()

@@ -52,7 +52,7 @@ class Oracle:
         self.name, self.empty = "empty" if empty else "oracle", empty
         self.coming: Tensor | None = None
 
-    def rollout(self, context: Any, horizon: int, samples: int, seeds: Any, actions: Any = None) -> Rollout:
+    def rollout(self, context: Any, horizon: int, samples: int, seeds: Any) -> Rollout:
         assert self.coming is not None
         tokens = self.coming[:, None]
         return Rollout(*(0 * tokens + tokens.amax() if self.empty else tokens,) * 2)

@@ -44,9 +44,11 @@ def load_tokenizer(run_folder: Path) -> Any:
     Raises:
         UserError: there is none.
     """
-    from vidworld.models.tokenizers.autoencoder import Autoencoder
-    from vidworld.models.tokenizers.pretrained import PretrainedAutoencoder
-
     config = run_folder / "model" / "config.json"
-    kind = read_json(config).get("_class_name") if config.exists() else None
-    return load_model(PretrainedAutoencoder if kind == "PretrainedAutoencoder" else Autoencoder, run_folder)
+    if config.exists() and read_json(config).get("_class_name") == "PretrainedAutoencoder":
+        from vidworld.models.tokenizers.pretrained import PretrainedAutoencoder
+
+        return load_model(PretrainedAutoencoder, run_folder)
+    from vidworld.models.tokenizers.autoencoder import Autoencoder
+
+    return load_model(Autoencoder, run_folder)

@@ -10,7 +10,7 @@ from vidworld.core.clip_shape import ClipShape
 from vidworld.models.schema import DataConfig
 from vidworld.simulation import SCENARIOS
 from vidworld.training import finished
-from vidworld.training.mixture import training_clips, weights
+from vidworld.training.data import training_clips, weights
 
 CONFIG = DataConfig(scenarios={"uniform": 1.0, "bounce": 2.0})
 
