@@ -1,11 +1,11 @@
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import pytest
 
 import vidworld
 from vidworld import cli
+from vidworld.core.command import Command
 from vidworld.core.errors import UserError
 
 
@@ -21,8 +21,8 @@ def spoken(monkeypatch):
             raise UserError("there is no scenario swamp\nand no splice of it")
         heard.append(arguments.scenario)
 
-    command = SimpleNamespace(add_arguments=lambda parser: parser.add_argument("scenario"), run=run)
-    monkeypatch.setitem(cli.COMMANDS["data"], "render", (lambda: command, "write a picture"))
+    command = Command(lambda parser: parser.add_argument("scenario"), run)
+    monkeypatch.setitem(cli.COMMANDS._loaded, "data render", command)
     return heard
 
 
@@ -46,7 +46,7 @@ def test_a_command_runs_with_its_arguments(spoken):
         (("data",), ["COMMAND"]),
         (("data", "render"), ["scenario"]),
         (("data", "render", "bounce", "--loud"), ["unrecognized arguments: --loud"]),
-        (("--vers",), ["GROUP"]),
+        (("--vers",), ["COMMAND"]),
     ],
 )
 def test_a_fault_is_a_line_on_stderr_and_exit_code_2(spoken, capsys, argv, said):

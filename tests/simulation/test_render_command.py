@@ -12,8 +12,8 @@ from vidworld.simulation import render_command
 
 def render(*words: str) -> None:
     parser = argparse.ArgumentParser()
-    render_command.add_arguments(parser)
-    render_command.run(parser.parse_args(words))
+    render_command.RENDER.add_arguments(parser)
+    render_command.RENDER.run(parser.parse_args(words))
 
 
 def test_a_scenario_is_one_clip(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -244,13 +244,13 @@ def test_the_command_prints_what_became_of_every_file(
     folder: Path, ingested: Ingested, capsys: pytest.CaptureFixture[str]
 ) -> None:
     parser = ArgumentParser()
-    ingest_command.add_arguments(parser)
+    ingest_command.INGEST.add_arguments(parser)
     assert vars(parser.parse_args([str(folder), "--out", "x"])) == {
         **{"folder": folder, "out": Path("x"), "fps": 10.0, "one_rate": False, "size": 64},
         **{"num_frames": 16, "stride": 8, "sidecar": None},
     }
     line = [str(folder), "--out", str(ingested.out), "--size", "32", "--num-frames", "8", "--stride", "4"]
-    ingest_command.run(parser.parse_args(line))
+    ingest_command.INGEST.run(parser.parse_args(line))
     lines = capsys.readouterr().out.splitlines()
     for one in (*ingested.files, *ingested.set_aside):
         assert sum(line.startswith(f"{one.file} ") for line in lines) == 1

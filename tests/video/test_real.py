@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 from padded_videos import of_split
-from vidworld.training.data import Mixture
 
 from vidworld.core.clip import ClipSource
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
 from vidworld.evaluation.real import held_out
 from vidworld.models.schema import DataConfig
+from vidworld.training.data import Mixture
 from vidworld.video.ingest import ingest
 from vidworld.video.real import RealClips
 from vidworld.video.windows import ClipOptions

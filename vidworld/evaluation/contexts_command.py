@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from vidworld.core.command import Command
 from vidworld.core.config import load
 from vidworld.core.media import write_mp4
 from vidworld.core.records import prepare_folder, writing
@@ -12,7 +13,7 @@ from vidworld.evaluation.schema import PhysicsConfig, splits_of
 from vidworld.simulation.simulated import SimulatedClips
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares what the command takes."""
     parser.add_argument(
         "--config", type=Path, required=True, metavar="FILE", help="that of eval/run_physics.py"
@@ -21,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("overrides", nargs="*", metavar="key.path=value", help="replaces the file's value")
 
 
-def run(arguments: argparse.Namespace) -> None:
+def _run(arguments: argparse.Namespace) -> None:
     """Writes a context for every clip; files that are there stay."""
     config = load(PhysicsConfig, arguments.config, arguments.overrides)
     folder = prepare_folder(arguments.out)
@@ -46,3 +47,6 @@ def run(arguments: argparse.Namespace) -> None:
         f"python eval/run_physics.py --config {arguments.config} models.mine=videos:THAT_FOLDER"
         + "".join(f" {override}" for override in arguments.overrides)
     )
+
+
+CONTEXTS = Command(_add_arguments, _run)

@@ -8,6 +8,7 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
+from vidworld.core.command import Command
 from vidworld.core.errors import UserError
 from vidworld.core.records import prepare_folder, provenance, write_json
 from vidworld.evaluation.evaluator import Evaluator
@@ -24,7 +25,7 @@ PICTURE = (4, 64, 64)
 """Frames of a chunk and the picture's sides, of every configuration here."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares what the command takes."""
     add = parser.add_argument
     add("runs", type=Path, metavar="RUNS", help="a folder with tokenizer, jepa and few_step or diffusion")
@@ -33,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--clips", type=int, default=32, help="of each scenario that is measured (default: %(default)s)")
 
 
-def run(arguments: argparse.Namespace) -> None:
+def _run(arguments: argparse.Namespace) -> None:
     """Does it, and prints a line a world and form."""
     if arguments.steps < 1 or arguments.clips < 1:
         raise UserError("--steps and --clips: both must be above 0")
@@ -72,3 +73,6 @@ def run(arguments: argparse.Namespace) -> None:
             f"velocity error {errors}"
         )
     print(f"{out / 'export.json'}: {len(rows)} rows; the files are beside it")
+
+
+EXPORT = Command(_add_arguments, _run)

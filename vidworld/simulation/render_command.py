@@ -5,6 +5,7 @@ from pathlib import Path
 
 from vidworld.core.clip import Clips
 from vidworld.core.clip_shape import ClipShape
+from vidworld.core.command import Command
 from vidworld.core.errors import UserError
 from vidworld.core.media import enlarged, filmstrip, write_mp4, write_png
 from vidworld.simulation import LAWS, SCENARIOS
@@ -12,7 +13,7 @@ from vidworld.simulation.quadruplets import quads
 from vidworld.simulation.simulated import SPLITS, SimulatedClips
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares what the command takes."""
     names = [*SCENARIOS, *(law for law in LAWS if law not in SCENARIOS)]
     add = parser.add_argument
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--scale", type=int, default=4, help="times the files are enlarged (default: %(default)s)")
 
 
-def run(arguments: argparse.Namespace) -> None:
+def _run(arguments: argparse.Namespace) -> None:
     """Writes the files and prints their paths."""
     for name in ("height", "width", "num_frames", "fps", "scale"):
         if getattr(arguments, name) <= 0:
@@ -87,3 +88,6 @@ def _write(clips: Clips, stem: Path, scale: int) -> list[Path]:
         write_png(stem.with_name(f"{stem.name}.png"), strip),
         write_mp4(stem.with_name(f"{stem.name}.mp4"), clips.frames[0], clips.fps, scale),
     ]
+
+
+RENDER = Command(_add_arguments, _run)

@@ -4,12 +4,13 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from vidworld.core.command import Command
 from vidworld.video.ingest import FileRecord, Ingested, ingest
 from vidworld.video.store import SPLITS
 from vidworld.video.windows import ClipOptions
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares what the command takes."""
     usual = ClipOptions()
     add = parser.add_argument
@@ -33,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--sidecar", type=Path, metavar="FILE", help=f"{known} (default: FOLDER/clips.jsonl, if it is there)")
 
 
-def run(arguments: argparse.Namespace) -> None:
+def _run(arguments: argparse.Namespace) -> None:
     """Does it, and prints what became of every file."""
     options = ClipOptions(
         fps=arguments.fps,
@@ -93,3 +94,6 @@ def _table(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     padded = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows]
     return ["  ".join(row).rstrip() for row in padded]
+
+
+INGEST = Command(_add_arguments, _run)

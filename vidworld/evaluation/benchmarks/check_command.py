@@ -4,19 +4,20 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
+from vidworld.core.command import Command
 from vidworld.core.errors import UserError
 from vidworld.evaluation.benchmarks import BENCHMARKS
 from vidworld.evaluation.benchmarks.benchmark import check
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
     parser.add_argument("kind", metavar="KIND", help=", ".join(BENCHMARKS))
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="where the benchmark was unpacked")
     parser.add_argument("--layout", action="store_true", help="only say how the folder should look")
 
 
-def run(arguments: argparse.Namespace) -> None:
+def _run(arguments: argparse.Namespace) -> None:
     """Print what there is.
 
     Raises:
@@ -31,3 +32,6 @@ def run(arguments: argparse.Namespace) -> None:
     counts = Counter(entry.property for entry in benchmark.entries(arguments.folder))
     parts = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
     print(f"{arguments.folder}: complete, {sum(counts.values())} videos ({parts})")
+
+
+CHECK = Command(_add_arguments, _run)

@@ -5,6 +5,7 @@ import argparse
 import torch
 
 from vidworld.core.clip_shape import ClipShape
+from vidworld.core.command import Command
 from vidworld.core.errors import UserError
 from vidworld.models import KINDS
 from vidworld.models.external.check import faults, notes, tokenizer_for
@@ -13,7 +14,7 @@ from vidworld.models.external.videos import Videos
 from vidworld.models.spec import RUN, Spec
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares what the command takes."""
     usual = ClipShape()
     add = parser.add_argument
@@ -26,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--steps", type=int, default=2, help="of a diffusion model's sampler (default: %(default)s)")
 
 
-def run(arguments: argparse.Namespace) -> None:
+def _run(arguments: argparse.Namespace) -> None:
     """Says what the model offers.
 
     Raises:
@@ -57,3 +58,6 @@ def run(arguments: argparse.Namespace) -> None:
         name for name, has in (("predict", world.predicts), ("surprise", world.is_surprised)) if has
     )
     print(f"{world.name}: keeps the protocol with {offered}")
+
+
+CHECK_WORLD = Command(_add_arguments, _run)
