@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from vidworld.core.errors import ArgumentParser, run_script
-from vidworld.video_laws.fit import RECORD_NAME, fit_films, summary
+from vidworld.video_laws.fit import fit_films, fit_summary
 
 
 def main() -> None:
@@ -13,9 +13,9 @@ def main() -> None:
     parser.add_argument("--sidecar", type=Path, help="default: clips.jsonl in the folder")
     arguments = parser.parse_args()
     films = list(fit_films(arguments.folder, arguments.out, arguments.sidecar))
-    print(summary(films))
+    print(fit_summary(films))
     fitted = sum(film.why_none is None for film in films)
-    print(f"{arguments.out / RECORD_NAME}: {fitted} of {len(films)} films fitted")
+    print(f"{arguments.out / FIT_RECORD_NAME}: {fitted} of {len(films)} films fitted")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ def train(config: TokenizerConfig, sources: Sources, resume: bool) -> None:
     import torch
     from accelerate.utils import set_seed
 
-    from vidworld.core.counter_rng import generators, normal
+    from vidworld.core.counter_rng import generators, normal_of
     from vidworld.core.threads import ahead
     from vidworld.models.tokenizers.autoencoder import Autoencoder
     from vidworld.training.data import Mixture, batch_order
@@ -45,7 +45,7 @@ def train(config: TokenizerConfig, sources: Sources, resume: bool) -> None:
         """Frames of this process' clips, and the noise of their latents."""
         numbers = batch_order(step, config.batch_clips, len(clips), config.seed)
         streams = generators(config.seed, step, run.mine(range(config.batch_clips)))
-        return clips.frames(run.mine(numbers)), normal(streams, *grid, network.channels)
+        return clips.frames(run.mine(numbers)), normal_of(streams, *grid, network.channels)
 
     run.count_flops(batch(0), lambda frames, noise: network(frames, noise, config.kl_weight).total)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vidworld.analysis import results
-from vidworld.analysis.records import Comparison, Model, Value, read_record, read_results
+from vidworld.analysis.records import Comparison, Model, Value, read_as, read_results
 from vidworld.analysis.results import read_per_clip, write_per_clip, write_results
 from vidworld.analysis.rows import rows_from_clips
 from vidworld.analysis.verdicts import runs_of
@@ -339,7 +339,7 @@ def test_what_is_written_is_read_into_the_same_records(values, tmp_path):
         targets={"jepa": "frozen"},
     )
     write(tmp_path, values, given)
-    found = read_record(Comparison, tmp_path / "comparison.json")
+    found = read_as(Comparison, tmp_path / "comparison.json")
     primary, further = verdicts_of(values, [JEPA_AND_DIFFUSION], MODELS)
     assert [v.statement for v in found.verdicts] == [v.statement for v in primary]
     assert replace(found, verdicts=[], further_verdicts=[], notes=[], runs=1) == given

@@ -8,7 +8,7 @@ import scripts
 
 from vidworld.analysis.statistics import Interval
 from vidworld.core.clip_shape import ClipShape
-from vidworld.evaluation.calibration import READOUTS, calibrate, detection_limit, measure_baselines
+from vidworld.evaluation.calibration import READOUTS, calibrate, measure_baselines, smallest_seen
 from vidworld.evaluation.injected_errors import FAULTS
 
 SCRIPT = "eval/calibrate.py"
@@ -34,7 +34,7 @@ def intervals(*bounds):
     ],
 )
 def test_detection_limit_by_hand(bounds, higher_is_better, limit):
-    found = detection_limit(SIZES, intervals(*bounds), higher_is_better)
+    found = smallest_seen(SIZES, intervals(*bounds), higher_is_better)
     assert math.isnan(found) if limit is None else found == limit
 
 

@@ -9,7 +9,7 @@ import torch
 from vidworld import cli
 from vidworld.core.errors import UserError
 from vidworld.evaluation import export_command
-from vidworld.evaluation.export import FORMS, FewStep, JepaStep, export
+from vidworld.evaluation.export import EXPORT_FORMS, FewStep, JepaStep, export
 from vidworld.evaluation.models import sampling_shift_of
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.files import save_model
@@ -125,7 +125,7 @@ def test_the_command_writes_a_row_a_world_and_form(tmp_path):
     assert ended.value.code == 0
     rows = json.loads((tmp_path / "export" / "export.json").read_text())["rows"]
     assert len(rows) == 8
-    assert {row["form"] for row in rows} == set(FORMS)
+    assert {row["form"] for row in rows} == set(EXPORT_FORMS)
     for row in rows:
         assert row["latency_ms"] > 0
         assert row["file"] is None or (tmp_path / "export" / row["file"]).exists()

@@ -6,13 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidworld.core.clip_shape import ClipShape
-from vidworld.evaluation.injected_errors import FAULTS, Scene
+from vidworld.evaluation.injected_errors import FAULTS, ErrorScene
 from vidworld.metrics import METRICS
 from vidworld.simulation.simulated import SimulatedClips
 
 CLIPS, START = 12, 8
 SETTING = ClipShape(height_px=32, width_px=32)
-SCENES = {name: Scene.of(name, range(CLIPS), SETTING) for name in {fault.scenario for fault in FAULTS}}
+SCENES = {name: ErrorScene.of(name, range(CLIPS), SETTING) for name in {fault.scenario for fault in FAULTS}}
 by_name = pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 
 

@@ -6,7 +6,14 @@ import pytest
 import torch
 from padded_videos import of_split
 
-from vidworld.evaluation.real_quadruplets import RealQuads, background_of, emptied, held, real_quads, shows
+from vidworld.evaluation.real_quadruplets import (
+    RealQuads,
+    background_of_shot,
+    differs_enough,
+    emptied,
+    held,
+    real_quads,
+)
 from vidworld.video.ingest import ingest
 from vidworld.video.real import RealClips
 from vidworld.video.windows import ClipOptions
@@ -36,7 +43,7 @@ def test_impossible_clips_are_made_of_the_frames_of_possible_ones(source: RealCl
     for i, name in enumerate(quads.identity):
         original = source.clips([source.identity.index(name.removeprefix(f"{kind}/"))])
         assert torch.equal(a[i], original.frames[0])
-        assert shows(a[i].numpy(), b[i].numpy(), 8)
+        assert differs_enough(a[i].numpy(), b[i].numpy(), 8)
 
 
 def test_a_jump_goes_to_the_clip_that_starts_later(source: RealClips) -> None:
@@ -63,14 +70,14 @@ def test_without_the_disc_there_is_only_the_wall(source: RealClips) -> None:
 def test_what_moves_stays_where_its_background_is_not_known() -> None:
     """A large disc that hardly moves hides the wall behind its middle in all frames."""
     frames = films.film(np.arange(16) / 10, lambda t: 64 + 5 * t).transpose(0, 3, 1, 2)
-    np.testing.assert_array_equal(emptied(frames, background_of(frames)), frames)
+    np.testing.assert_array_equal(emptied(frames, background_of_shot(frames)), frames)
 
 
 def test_flicker_is_no_motion_and_stays() -> None:
     frames = films.film(np.arange(16) / 10, lambda t: 20 + 60 * t).astype(int)
     frames[::2] += 12
     clip = frames.clip(0, 255).astype(np.uint8).transpose(0, 3, 1, 2)
-    empty = emptied(clip, background_of(clip))
+    empty = emptied(clip, background_of_shot(clip))
     wall = films.wall().transpose(2, 0, 1).astype(int)
     np.testing.assert_allclose(empty[0] - wall, 12, atol=2)
     np.testing.assert_allclose(empty[1] - wall, 0, atol=2)
@@ -79,11 +86,11 @@ def test_flicker_is_no_motion_and_stays() -> None:
 def test_a_quad_has_to_show_what_is_wrong() -> None:
     moving = films.film(np.arange(16) / 10).transpose(0, 3, 1, 2)
     still = held(moving, 8)
-    assert shows(moving, still, 8)
-    assert not shows(moving, moving, 8)  # nothing differs
-    assert not shows(still, moving, 8)  # nothing moves in the real clip
+    assert differs_enough(moving, still, 8)
+    assert not differs_enough(moving, moving, 8)  # nothing differs
+    assert not differs_enough(still, moving, 8)  # nothing moves in the real clip
     late = np.concatenate([still[:8], moving[8:]])
-    assert not shows(late, still, 8)  # nothing moves before the splice
+    assert not differs_enough(late, still, 8)  # nothing moves before the splice
 
 
 def test_the_choice_is_a_function_of_the_seed(source: RealClips) -> None:

@@ -150,7 +150,7 @@ def test_each_chunk_is_predicted_from_the_true_ones_before_it(name, worlds, toke
 
 
 def test_after_the_splice_constant_velocity_goes_on_as_what_is_shown(tokenizer):
-    bench = Bench(tokenizer, {}, Accelerator(mixed_precision="no"), context_frames=8, seed=0)
+    bench = Evaluator(tokenizer, {}, Accelerator(mixed_precision="no"), context_frames=8, seed=0)
     for law in ("constancy", "collision"):
         made = quads(law, "id", 0, range(8), height_px=32, width_px=32)
         matrix = surprise_of(bench, ConstantVelocity(tokenizer), EncodedQuads.of(bench, made))

@@ -49,7 +49,7 @@ def edited(short_run: Path, tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture(scope="module")
 def html(finished_run: Path) -> str:
-    return report.render(read_run(finished_run))
+    return report.render_page(read_run(finished_run))
 
 
 @pytest.fixture(scope="module")

@@ -118,7 +118,7 @@ def test_detection_limits_stand_with_their_law_where_a_calibration_lies_beside_t
     edited: Callable[..., Path],
 ) -> None:
     folder = edited("physics/results.json", lambda content: None)
-    assert "Detection limit" not in report.render(read_run(folder))
+    assert "Detection limit" not in report.render_page(read_run(folder))
     line = {"law": "momentum", "metric": "momentum_drift", "readout": "pixels", "task": "uniform", "n": 200}
     line |= {"size": 2.0, "value": 0.1, "low": 0.1, "high": 0.1, "higher_is_better": False, "monotone": 1.0}
     line |= {
@@ -141,7 +141,9 @@ def test_detection_limits_stand_with_their_law_where_a_calibration_lies_beside_t
             }
         )
     )
-    (chapter,) = re.findall(r'<article id="law-momentum".*?</article>', report.render(read_run(folder)), re.S)
+    (chapter,) = re.findall(
+        r'<article id="law-momentum".*?</article>', report.render_page(read_run(folder)), re.S
+    )
     cells = re.findall("<td>(.*?)</td>", chapter.split("Detection limit")[-1])
     assert cells == [
         *("momentum", "Momentum drift", "speed, uniform", "tracker", "0.0189 ratio", "2 %", "1.00", "200")
@@ -159,7 +161,7 @@ def test_recombined_clips_stand_with_the_curves_alone(edited: Callable[..., Path
             if row["split"] == "ood"
         ]
 
-    before, every_row = report.render(read_run(edited("physics/results.json", recombine))).split(
+    before, every_row = report.render_page(read_run(edited("physics/results.json", recombine))).split(
         "<summary>All "
     )
     assert "7.77" in every_row and "7.77" not in before

@@ -129,7 +129,7 @@ def test_a_strip_that_is_no_png_is_named(short_run: Path, tmp_path: Path) -> Non
     folder = shutil.copytree(short_run, tmp_path / "run")
     (folder / "physics" / "media" / "momentum_possible.png").write_bytes(b"not a picture")
     with pytest.raises(UserError, match=r"momentum_possible\.png: should be a PNG"):
-        report.render(read_run(folder))
+        report.render_page(read_run(folder))
 
 
 # --- the command -------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 import torch
 from disc_scenes import BOX, FLOOR, energy, make_worlds, momentum
 
-from vidworld.simulation.discs import Motion, Worlds, simulate
+from vidworld.simulation.discs import Trajectories, Worlds, simulate
 
 STEP_S = 1e-4
 STEPS_A_FRAME = 1000
@@ -18,7 +18,7 @@ TOLERANCE = 2e-3
 """Units, and units a second; nothing here is faster than 5 units a second."""
 
 
-def by_pymunk(worlds: Worlds) -> Motion:
+def by_pymunk(worlds: Worlds) -> Trajectories:
     """The one clip's motion by pymunk, at every tenth of a second."""
     space = pymunk.Space()
     space.gravity = (0, float(worlds.gravity[0]))
@@ -44,7 +44,7 @@ def by_pymunk(worlds: Worlds) -> Motion:
         for _ in range(STEPS_A_FRAME):
             space.step(STEP_S)
     state = torch.tensor(frames, dtype=torch.float64)[None]
-    return Motion(state[..., :2], state[..., 2:], torch.full_like(worlds.radius, torch.nan))
+    return Trajectories(state[..., :2], state[..., 2:], torch.full_like(worlds.radius, torch.nan))
 
 
 SCENES = {

@@ -10,7 +10,14 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from vidworld.core.clip_shape import ClipShape
-from vidworld.simulation.render import BACKGROUND, SCREEN_GRAY, render, share_inside, tinted, visible_share
+from vidworld.simulation.render import (
+    BACKGROUND,
+    SCREEN_GRAY,
+    render_discs,
+    share_inside,
+    tinted,
+    visible_share,
+)
 from vidworld.simulation.stage import PALETTE
 
 SETTING = ClipShape()
@@ -26,7 +33,7 @@ def draw(
 ) -> UInt8[Tensor, "3 height width"]:
     """One picture of these discs."""
     boxes = [torch.tensor(box or [], dtype=torch.float64).reshape(1, -1, 4) for box in (screens, blocks)]
-    frames = render(
+    frames = render_discs(
         torch.tensor([[position]], dtype=torch.float64),
         torch.tensor([radius], dtype=torch.float64),
         PALETTE[colors or range(len(radius))].double()[None],

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vidworld.simulation.discs import Motion, Worlds
+from vidworld.simulation.discs import Trajectories, Worlds
 
 BOX = [[1.0, 0.0, 0.0], [-1.0, 0.0, -10.0], [0.0, 1.0, 0.0], [0.0, -1.0, -10.0]]
 FLOOR = [[0.0, -1.0, -10.0]]
@@ -35,11 +35,11 @@ def make_worlds(
     )
 
 
-def momentum(worlds: Worlds, motion: Motion) -> Float[Tensor, "clip time 2"]:
+def momentum(worlds: Worlds, motion: Trajectories) -> Float[Tensor, "clip time 2"]:
     return (worlds.mass[:, None, :, None] * motion.velocity).sum(2)
 
 
-def energy(worlds: Worlds, motion: Motion) -> Float[Tensor, "clip time"]:
+def energy(worlds: Worlds, motion: Trajectories) -> Float[Tensor, "clip time"]:
     """Kinetic and potential; y points down."""
     kinetic = 0.5 * worlds.mass[:, None] * motion.velocity.square().sum(-1)
     return (kinetic - worlds.mass[:, None] * worlds.gravity[:, None, None] * motion.position[..., 1]).sum(-1)

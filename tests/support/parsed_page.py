@@ -46,4 +46,4 @@ class Page(HTMLParser):
 
 
 def render(folder: Path) -> Page:
-    return Page(report.render(read_run(folder)))
+    return Page(report.render_page(read_run(folder)))

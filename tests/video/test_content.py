@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from padded_videos import of_split
 
 from vidworld.core.fingerprint import fingerprint
-from vidworld.video.content import REAL_SHARE, VAL_SHARE, content_of, split_of, splits_of
+from vidworld.video.content import REAL_SHARE, VAL_SHARE, content_of, split_of, splits_by_content
 from vidworld.video.ingest import ingest, sources_of
 from vidworld.video.source import Source
 from vidworld.video.windows import ClipOptions
@@ -24,7 +24,7 @@ OPTIONS = ClipOptions(size_px=16, num_frames=4, stride=4)
 def splits_in(folder: Path) -> dict[str, str]:
     """The split of every video of a folder."""
     sources = sources_of(folder)
-    return splits_of(sources, {name: content_of(source) for name, source in sources.items()})
+    return splits_by_content(sources, {name: content_of(source) for name, source in sources.items()})
 
 
 NAMES = st.from_regex(r"[a-d]{1,3}(/[a-d]{1,2})?\.mp4", fullmatch=True)
@@ -62,7 +62,7 @@ def test_splits_have_their_shares() -> None:
 def test_a_group_has_one_split_in_the_same_shares() -> None:
     sources = {f"{k}/{i}": Source(Path(), group=str(k)) for k in range(2000) for i in range(3)}
     contents = {name: fingerprint(name) for name in sources}
-    splits = splits_of(sources, contents)
+    splits = splits_by_content(sources, contents)
     assert all(len({splits[f"{k}/{i}"] for i in range(3)}) == 1 for k in range(2000))
     held_out = sum(splits[f"{k}/0"] == "real" for k in range(2000)) / 2000
     assert abs(held_out - REAL_SHARE) < 0.04

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from vidworld.core.errors import UserError
-from vidworld.video.sidecar import Entry, read_sidecar
+from vidworld.video.sidecar import SidecarEntry, read_sidecar
 
 
 def write(path: Path, *lines: object) -> Path:
@@ -21,7 +21,7 @@ def test_known_fields_are_read_and_others_kept(tmp_path: Path) -> None:
     )
     assert (entry.true_fps, entry.event_frames, entry.gravity) == (240.0, (3, 9), "down")
     assert json.loads(entry.model_dump_json())["note"] == "by hand"
-    assert read_sidecar(tmp_path / "clips.jsonl").of("unknown.mp4") == Entry(file="unknown.mp4")
+    assert read_sidecar(tmp_path / "clips.jsonl").of("unknown.mp4") == SidecarEntry(file="unknown.mp4")
 
 
 def test_every_fault_is_named_with_its_line(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ import torch
 
 from vidworld.core.errors import UserError
 from vidworld.core.media import write_mp4
-from vidworld.video.sidecar import Entry, read_sidecar
-from vidworld.video_laws.fit import RECORD_NAME, FilmFit, fit_film, fit_films, footage_of, summary
+from vidworld.video.sidecar import SidecarEntry, read_sidecar
+from vidworld.video_laws.fit import FIT_RECORD_NAME, FilmFit, fit_film, fit_films, fit_summary, footage_of
 
 PROJECT = Path(__file__).parents[2]
 REAL_VIDEO = PROJECT.parent / "shared" / "real_video"
@@ -74,12 +74,12 @@ def test_a_film_that_cannot_be_fitted_says_why(folder: Path) -> None:
     assert "no video that can be decoded" in str(films[0].why_none)
     assert "cannot be read" in str(films[1].why_none)
     assert "general" in str(films[2].why_none)
-    assert len(summary(films).splitlines()) == 3
+    assert len(fit_summary(films).splitlines()) == 3
 
 
 def test_what_was_done_is_not_done_again(folder: Path) -> None:
     first = list(fit_films(folder, folder / "out"))
-    record = folder / "out" / RECORD_NAME
+    record = folder / "out" / FIT_RECORD_NAME
     lines = record.read_text().splitlines()
     record.write_text("\n".join(lines[:2]) + "\n")  # stopped after two
     assert list(fit_films(folder, folder / "out")) == first
@@ -109,9 +109,9 @@ def test_a_title_card_is_no_frame_of_the_event(tmp_path: Path) -> None:
     film = [np.random.default_rng(0).integers(0, 255, (64, 96, 3)).astype(np.uint8)] * 2  # the card
     film += map(puck, range(24))
     write_mp4(tmp_path / "puck.mp4", torch.from_numpy(np.stack(film)).permute(0, 3, 1, 2), 25.0)
-    footage = footage_of(tmp_path / "puck.mp4", Entry(file="puck.mp4", event="uniform"))
+    footage = footage_of(tmp_path / "puck.mp4", SidecarEntry(file="puck.mp4", event="uniform"))
     assert len(footage.frames) == 24 and footage.times_s[0] == pytest.approx(2 / 25)
-    assert fit_film(tmp_path, Entry(file="puck.mp4", event="uniform")).tracked == 1.0
+    assert fit_film(tmp_path, SidecarEntry(file="puck.mp4", event="uniform")).tracked == 1.0
 
 
 def test_black_is_no_frame_of_the_shot_before_it(tmp_path: Path) -> None:
@@ -120,11 +120,11 @@ def test_black_is_no_frame_of_the_shot_before_it(tmp_path: Path) -> None:
         [255 - puck(k) for k in range(10)] + [np.zeros((64, 96, 3), np.uint8)] * 20 + [*map(puck, range(24))]
     )
     write_mp4(tmp_path / "puck.mp4", torch.from_numpy(np.stack(film)).permute(0, 3, 1, 2), 25.0)
-    footage = footage_of(tmp_path / "puck.mp4", Entry(file="puck.mp4", event="uniform"))
+    footage = footage_of(tmp_path / "puck.mp4", SidecarEntry(file="puck.mp4", event="uniform"))
     assert len(footage.frames) == 24 and footage.times_s[0] == pytest.approx(30 / 25)
     film = [*film[30:], *film[10:30]]
     write_mp4(tmp_path / "faded.mp4", torch.from_numpy(np.stack(film)).permute(0, 3, 1, 2), 25.0)
-    footage = footage_of(tmp_path / "faded.mp4", Entry(file="faded.mp4", event="uniform"))
+    footage = footage_of(tmp_path / "faded.mp4", SidecarEntry(file="faded.mp4", event="uniform"))
     assert len(footage.frames) == 24 and footage.frames[-1].max() > 100
 
 
@@ -133,14 +133,14 @@ def test_an_event_of_too_few_frames_says_how_many_there_are(
     event: tuple[int, int], there: int, tmp_path: Path
 ) -> None:
     write_mp4(tmp_path / "short.mp4", torch.zeros(10, 3, 32, 32, dtype=torch.uint8), 25.0)
-    film = fit_film(tmp_path, Entry(file="short.mp4", event="bounce", event_frames=event))
+    film = fit_film(tmp_path, SidecarEntry(file="short.mp4", event="bounce", event_frames=event))
     assert f"has {there} frames of the event's ({event[0]} to {event[1]})" in str(film.why_none)
 
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_film_of_a_frame_or_two_is_said(count: int, tmp_path: Path) -> None:
     write_mp4(tmp_path / "short.mp4", torch.zeros(count, 3, 32, 32, dtype=torch.uint8), 25.0)
-    film = fit_film(tmp_path, Entry(file="short.mp4", event="bounce"))
+    film = fit_film(tmp_path, SidecarEntry(file="short.mp4", event="bounce"))
     assert f"has {count} frame" in str(film.why_none) and "no law shows in fewer than 3" in str(film.why_none)
 
 

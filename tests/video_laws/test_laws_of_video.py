@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from vidworld.video_laws import LAWS, fit_bounces, fit_collision, fit_flight, fit_pendulum, fit_uniform
-from vidworld.video_laws.law import NoFit, Scene
+from vidworld.video_laws import VIDEO_LAWS, fit_bounces, fit_collision, fit_flight, fit_pendulum, fit_uniform
+from vidworld.video_laws.law import NoFit, VideoScene
 
 STEP = 1 / 60
 DOWN = (0.0, 1.0)
@@ -23,7 +23,7 @@ def thrown(
 
 def test_a_throw_has_gravity_its_direction_and_an_interval() -> None:
     times = np.arange(40) * STEP
-    fit = fit_flight(times, noisy(thrown(times)), Scene((), DOWN, 200.0), None)
+    fit = fit_flight(times, noisy(thrown(times)), VideoScene((), DOWN, 200.0), None)
     g = fit.of("acceleration")
     assert g.unit == "m/s²"
     assert g.low < 9.81 < g.high and g.high - g.low < 0.3
@@ -35,7 +35,7 @@ def test_a_throw_has_gravity_its_direction_and_an_interval() -> None:
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     times, inside = np.arange(40) * STEP, 0
     for seed in range(20):
-        g = fit_flight(times, noisy(thrown(times), seed=seed), Scene((), DOWN, 200.0), None).of(
+        g = fit_flight(times, noisy(thrown(times), seed=seed), VideoScene((), DOWN, 200.0), None).of(
             "acceleration"
         )
         inside += g.low <= 9.81 <= g.high
@@ -47,7 +47,7 @@ def test_uniform_motion_gives_its_acceleration_with_an_interval_around_it() -> N
     times = np.arange(40) * STEP
     for pull in (0.0, 300.0):
         path = np.stack([20 + 200 * times - 0.5 * pull * times**2, 50 + 0 * times], axis=1)[:, None]
-        fit = fit_uniform(times, noisy(path), Scene(), None)
+        fit = fit_uniform(times, noisy(path), VideoScene(), None)
         found = fit.of("acceleration")
         assert found.low <= found.value <= found.high
         assert found.low < -pull < found.high  # along the way: what slows down is below zero
@@ -63,7 +63,7 @@ def test_what_happens_before_the_release_is_left_out() -> None:
     flight = thrown(times - times[release])
     flight += held[release] - flight[release]
     path[release:] = flight[release:]
-    fit = fit_flight(times, noisy(path), Scene((), DOWN, 200.0), None)
+    fit = fit_flight(times, noisy(path), VideoScene((), DOWN, 200.0), None)
     assert fit.of("acceleration").value == pytest.approx(9.81, rel=0.03)
     assert (np.flatnonzero(fit.stretch >= 0) >= release - 2).all()
 
@@ -73,7 +73,7 @@ def test_a_roll_ends_where_several_things_happen_to_it() -> None:
     roll = np.stack([20 + 40 * times + 0.5 * 150 * times**2, 50 + 0 * times], axis=1)
     rng = np.random.default_rng(3)
     roll[80:] = roll[79] + np.cumsum(rng.uniform(-4, 4, (40, 2)), axis=0)
-    fit = fit_flight(times, noisy(roll[:, None], 0.1), Scene(), None)
+    fit = fit_flight(times, noisy(roll[:, None], 0.1), VideoScene(), None)
     assert fit.of("acceleration").value == pytest.approx(150, rel=0.03)
     assert 75 <= np.flatnonzero(fit.stretch >= 0).max() <= 81
 
@@ -81,7 +81,7 @@ def test_a_roll_ends_where_several_things_happen_to_it() -> None:
 def test_a_force_that_grows_is_no_contact() -> None:
     times = np.arange(120) * STEP
     path = np.stack([20 + 100 * times + 20 * times**3, 50 + 0 * times], axis=1)
-    fit = fit_flight(times, noisy(path[:, None], 0.1), Scene(), None)
+    fit = fit_flight(times, noisy(path[:, None], 0.1), VideoScene(), None)
     assert (fit.stretch == 0).all() and fit.deviation_px > 0.5
 
 
@@ -105,7 +105,7 @@ def test_bounces_have_their_restitution_though_contacts_are_read_by_eye() -> Non
     path, contacts = bouncing(times, 0.8)
     assert len(contacts) >= 3
     by_eye = tuple(c + STEP * e for c, e in zip(contacts, (2, -3, 1, 2, -2), strict=False))
-    fit = fit_bounces(times, noisy(path), Scene(by_eye, DOWN, 200.0), None)
+    fit = fit_bounces(times, noisy(path), VideoScene(by_eye, DOWN, 200.0), None)
     assert fit.of("acceleration").value == pytest.approx(9.81, rel=0.03)
     assert fit.of("restitution").value == pytest.approx(0.8, abs=0.03)
     assert fit.deviation_px < 0.6
@@ -114,7 +114,7 @@ def test_bounces_have_their_restitution_though_contacts_are_read_by_eye() -> Non
 def test_a_contact_that_nobody_named_is_found() -> None:
     times = np.arange(120) * STEP
     path, contacts = bouncing(times, 0.8)
-    fit = fit_bounces(times, noisy(path), Scene((contacts[0],), DOWN, 200.0), None)
+    fit = fit_bounces(times, noisy(path), VideoScene((contacts[0],), DOWN, 200.0), None)
     assert fit.stretch.max() >= 2
     assert fit.of("restitution").value == pytest.approx(0.8, abs=0.05)
 
@@ -123,7 +123,7 @@ def test_a_pendulum_has_its_period_and_decay() -> None:
     times = np.arange(200) * STEP
     swing = 80 * np.exp(-0.15 * times) * np.cos(2 * np.pi * times / 1.3 + 0.4)
     path = np.stack([150 + swing, 200 - 0.002 * swing**2], axis=1)[:, None]
-    fit = fit_pendulum(times, noisy(path), Scene(), None)
+    fit = fit_pendulum(times, noisy(path), VideoScene(), None)
     period, decay = fit.of("period"), fit.of("decay")
     assert period.value == pytest.approx(1.3, rel=0.005) and period.low <= 1.301 and period.high >= 1.299
     assert decay.value == pytest.approx(0.15, abs=0.01)
@@ -136,7 +136,7 @@ def test_a_pendulum_that_hits_a_wall_has_its_own_period_still() -> None:
         80 * np.exp(-0.3 * np.floor(phase / np.pi) * 0.65) * np.abs(np.sin(phase))
     )  # it turns round where it hangs
     path = np.stack([150 - swing, 200 + 0 * swing], axis=1)[:, None]
-    fit = fit_pendulum(times, noisy(path), Scene(), None)
+    fit = fit_pendulum(times, noisy(path), VideoScene(), None)
     assert fit.stretch.max() >= 2
     assert fit.of("period").value == pytest.approx(1.3, rel=0.05)
     assert fit.of("decay").value == pytest.approx(0.3, abs=0.06)
@@ -154,7 +154,7 @@ def colliding(times: np.ndarray, kept: float = 1.0) -> np.ndarray:
 @pytest.mark.parametrize("kept", [1.0, 0.8])
 def test_a_collision_keeps_its_momentum_or_shows_what_it_lost(kept: float) -> None:
     times = np.arange(144) / 240
-    fit = fit_collision(times, noisy(colliding(times, kept), 0.1), Scene((0.31,)), None)
+    fit = fit_collision(times, noisy(colliding(times, kept), 0.1), VideoScene((0.31,)), None)
     assert abs(fit.of("momentum_angle").value) < 1.0
     assert fit.of("momentum_kept").value == pytest.approx(kept, abs=0.02)
     assert fit.of("momentum_angle").low < 0.3 and fit.of("momentum_angle").high > -0.3
@@ -166,7 +166,7 @@ def test_a_turned_momentum_is_seen() -> None:
     matrix = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
     meet = colliding(np.array([0.3]))[0]
     path = np.where((times >= 0.3)[:, None, None], (path - meet) @ matrix + meet, path)
-    fit = fit_collision(times, noisy(path, 0.1), Scene((0.3,)), None)
+    fit = fit_collision(times, noisy(path, 0.1), VideoScene((0.3,)), None)
     assert fit.of("momentum_angle").value == pytest.approx(20, abs=1.5)
 
 
@@ -174,17 +174,17 @@ def test_a_prediction_is_fitted_over_the_truths_own_stretches() -> None:
     """A fall that stops dead halfway deviates; found by itself its kink would be a contact, and nothing would."""
     times = np.arange(40) * STEP
     truth = thrown(times)
-    own = fit_flight(times, truth, Scene((), DOWN), None)
+    own = fit_flight(times, truth, VideoScene((), DOWN), None)
     frozen = truth.copy()
     frozen[20:] = frozen[19]
-    assert fit_flight(times, frozen, Scene((), DOWN), own.stretch).deviation_px > 5
+    assert fit_flight(times, frozen, VideoScene((), DOWN), own.stretch).deviation_px > 5
     assert own.deviation_px < 1e-6
 
 
-@pytest.mark.parametrize("event", LAWS)
+@pytest.mark.parametrize("event", VIDEO_LAWS)
 def test_what_is_hardly_seen_has_no_fit(event: str) -> None:
     times = np.arange(30) * STEP
     path = np.full((30, 2, 2), np.nan)
     path[:3] = 1.0
     with pytest.raises(NoFit):
-        LAWS[event].fit(times, path, Scene((0.2,), DOWN), None)
+        VIDEO_LAWS[event].fit(times, path, VideoScene((0.2,), DOWN), None)

@@ -25,7 +25,7 @@ from vidworld.core.clip import Clips
 from vidworld.core.records import write_text
 from vidworld.metrics import METRICS
 from vidworld.simulation import SCENARIOS
-from vidworld.simulation.stage import Interval
+from vidworld.simulation.stage import Range
 
 METRIC_OF = {
     "speed": "velocity_error",
@@ -34,7 +34,7 @@ METRIC_OF = {
 }
 """The metric that is drawn against each quantity."""
 UNIT_OF = {"speed": "units/s", "radius": "units", "mass_ratio": "heavy / light"}
-READOUT = "pixels"
+CURVE_READOUT = "pixels"
 BINS = 4
 """Parts of the range trained on; each range outside it is one more."""
 MIN_CLIPS = 3
@@ -79,7 +79,7 @@ def write_draws(path: Path, draws: Sequence[Draw]) -> None:
     write_text(path, text.getvalue())
 
 
-def trained_range(task: str, quantity: str) -> Interval:
+def trained_range(task: str, quantity: str) -> Range:
     """What training draws this quantity from."""
     ranges = SCENARIOS[task].ranges
     low, high = ranges.speed if quantity == "speed" else ranges.radius
@@ -92,7 +92,7 @@ def generalisation_curves(values: Sequence[Value], draws: Sequence[Draw], models
     drawn = {draw.identity: draw for draw in draws}
     for task in dict.fromkeys(draw.task for draw in draws):
         for quantity, name in METRIC_OF.items():
-            wanted = (task, name, READOUT)
+            wanted = (task, name, CURVE_READOUT)
             found: dict[str, list[tuple[Draw, float]]] = defaultdict(list)
             for value in values:
                 if (value.task, value.metric, value.readout) == wanted and value.identity in drawn:
@@ -136,7 +136,7 @@ def _series(model: str, label: str, found: Sequence[tuple[Draw, float]], task: s
     return Series(label, x, y, low_, high_, model)
 
 
-def _bins(task: str, quantity: str) -> list[tuple[Interval, tuple[str, ...]]]:
+def _bins(task: str, quantity: str) -> list[tuple[Range, tuple[str, ...]]]:
     """Each bin, rising, and what of a clip in it lies outside the range trained on."""
     low, high = trained_range(task, quantity)
     ranges = SCENARIOS[task].ranges

@@ -30,7 +30,7 @@ REFERENCES = {
 UNTRAINED = "untrained_"
 """Before the name of a model: the same network, never trained; a control."""
 
-SPLITS = {"id": "ID", "ood": "OOD", "recombined": "recombined", "real": "real", "val": "validation"}
+SPLIT_LABELS = {"id": "ID", "ood": "OOD", "recombined": "recombined", "real": "real", "val": "validation"}
 
 TARGETS = {
     "frozen": "frozen tokens: it predicts the shared tokenizer's tokens, which do not change while it learns",
@@ -39,7 +39,7 @@ TARGETS = {
     "ema": "an exponential moving average of its own encoder (V-JEPA)",
 }
 
-READOUTS = {"pixels": "tracker", "probe": "probe", "tracks": "true tracks"}
+READOUT_LABELS = {"pixels": "tracker", "probe": "probe", "tracks": "true tracks"}
 """What objects are located by: a tracker in the pictures, or a probe of the model's embeddings."""
 
 _UPPER = {word.lower(): word for word in ("AUROC", "IQ", "IoU", "MSE", "PSNR", "FLOPs", "OOD", "JEPA")}
@@ -123,7 +123,7 @@ def p_text(p_value: float | None) -> str:
     return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.2g}"
 
 
-def detection_limit(size: float | None, unit: str) -> str:
+def detection_limit_text(size: float | None, unit: str) -> str:
     """From which size on an injected error is seen."""
     return "none found" if size is None or not math.isfinite(size) else f"{size:g} {unit}"
 

@@ -167,7 +167,7 @@ def pair_name(first: str, second: str) -> str:
 
 
 @dataclass(frozen=True, config=STRICT)
-class Rollout:
+class ShownRollout:
     """One clip as it was and as each model continued it: an MP4 a model."""
 
     task: str
@@ -228,7 +228,7 @@ class Curve:
 class Media:
     """media.json: what there is to look at. Paths are relative to the folder it lies in."""
 
-    rollouts: list[Rollout] = Field(default_factory=list)
+    rollouts: list[ShownRollout] = Field(default_factory=list)
     quadruplets: list[Quadruplet] = Field(default_factory=list)
     curves: list[Curve] = Field(default_factory=list)
     generalisation: list[Curve] = Field(default_factory=list)
@@ -237,7 +237,7 @@ class Media:
 
 # --- calibration.json ---
 
-READOUTS = ("tracks", "pixels")
+CALIBRATION_READOUTS = ("tracks", "pixels")
 """The positions themselves, and the positions located in pictures of them."""
 FUTURE_ONLY = ("blind", "static_scene", "count_only")
 
@@ -308,10 +308,10 @@ class Calibration:
 
 # --- reading ---
 
-T = TypeVar("T")
+RecordT = TypeVar("T")
 
 
-def read_record(kind: type[T], path: Path) -> T:
+def read_as(kind: type[RecordT], path: Path) -> RecordT:
     """The record that a JSON file holds.
 
     Raises:
@@ -337,7 +337,7 @@ def read_results(path: Path) -> Results:
     Raises:
         UserError: as `read_record`, or it has no row.
     """
-    results = read_record(Results, path)
+    results = read_as(Results, path)
     if not results.results:
         raise UserError(f"{path}: has no results; run the evaluation that wrote it again")
     return results

@@ -20,7 +20,7 @@ CONTROL_LIMIT = 0.60
 
 
 @dataclass(frozen=True)
-class Key:
+class RowKey:
     """What the values of one row have in common."""
 
     model: str
@@ -45,7 +45,7 @@ def rows_from_clips(values: Iterable[Value]) -> list[Row]:
     for key, found in intervals.items():
         metric, table = METRICS[key.metric], tables[key]
 
-        def of(model: str, key: Key = key) -> float | None:
+        def of(model: str, key: RowKey = key) -> float | None:
             other = intervals.get(replace(key, model=model))
             return None if other is None else other.value
 
@@ -79,14 +79,14 @@ class Table:
         return chosen
 
 
-def tabulate(values: Iterable[Value]) -> dict[Key, Table]:
+def tabulate(values: Iterable[Value]) -> dict[RowKey, Table]:
     """The values of each row as a table over seeds and clips.
 
     Raises: UserError where one clip has two values for the same thing.
     """
-    cells: dict[Key, dict[tuple[int, str], Value]] = defaultdict(dict)
+    cells: dict[RowKey, dict[tuple[int, str], Value]] = defaultdict(dict)
     for value in values:
-        key = Key(value.model, value.readout, value.task, value.law, value.split, value.metric)
+        key = RowKey(value.model, value.readout, value.task, value.law, value.split, value.metric)
         if (value.seed, value.identity) in cells[key]:
             what = f"{value.model}, {value.metric}, {value.identity}, seed {value.seed}"
             raise UserError(f"{what}: has two values; each clip is measured once a seed")
@@ -103,7 +103,7 @@ def tabulate(values: Iterable[Value]) -> dict[Key, Table]:
     return tables
 
 
-def withheld(tables: Mapping[Key, Table], models: Models) -> dict[tuple[str, str, str], str]:
+def withheld(tables: Mapping[RowKey, Table], models: Models) -> dict[tuple[str, str, str], str]:
     """(law, split, metric) of the surprise accuracies that a control can reach, and the reason in words.
 
     A law whose quadruplets are drawn by several layouts is looked at layout by layout: cues that point one way in one

@@ -6,7 +6,7 @@ from vidworld.analysis.labels import Models, model_label
 from vidworld.analysis.records import Row
 from vidworld.analysis.verdicts import READOUT, SPLIT
 
-TASKS = ("uniform", "collision")
+SHORTFALL_TASKS = ("uniform", "collision")
 ERRORS = ("velocity_error", "outgoing_velocity_error", "restitution_error")
 FASTER_THAN_STILL = 0.5
 """A rollout says something of motion where these errors are under this share of a frozen frame's."""
@@ -26,7 +26,7 @@ def _of(name: str, label: str, rows: Sequence[Row]) -> Iterable[str]:
     if unseen:
         yield f"{label} is not shown to tell the possible from the impossible on {', '.join(unseen)}."
     for row in mine:
-        if row.readout != READOUT or row.task not in TASKS:
+        if row.readout != READOUT or row.task not in SHORTFALL_TASKS:
             continue
         if row.metric in ERRORS and row.floor and row.value > FASTER_THAN_STILL * row.floor:
             what = row.metric.replace("_", " ")

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from vidworld.analysis.labels import Models, model_label
 from vidworld.analysis.records import Value, Verdict
-from vidworld.analysis.rows import Key, Table, tabulate, withheld
+from vidworld.analysis.rows import RowKey, Table, tabulate, withheld
 from vidworld.analysis.statistics import LEVEL, clips_needed, holm, paired_difference
 from vidworld.metrics import METRICS
 
@@ -58,7 +58,7 @@ def runs_of(values: Iterable[Value], models: Iterable[str]) -> int:
     return len({value.seed for value in values if value.model in names})
 
 
-def _judged(tables: Mapping[Key, Table], pair: Pair) -> list[Key]:
+def _judged(tables: Mapping[RowKey, Table], pair: Pair) -> list[RowKey]:
     """The first model's tables of headline metrics that the second has too, each in one task."""
     first, second = pair
     found = []
@@ -73,7 +73,7 @@ def _judged(tables: Mapping[Key, Table], pair: Pair) -> list[Key]:
     return found
 
 
-def _verdict(key: Key, pair: Pair, tables: Mapping[Key, Table], reason: str | None) -> Verdict:
+def _verdict(key: RowKey, pair: Pair, tables: Mapping[RowKey, Table], reason: str | None) -> Verdict:
     """The paired test, not yet corrected nor put into words."""
     first, second = (tables[replace(key, model=name)] for name in pair)
     shared = sorted(set(first.identities) & set(second.identities))
@@ -84,7 +84,7 @@ def _verdict(key: Key, pair: Pair, tables: Mapping[Key, Table], reason: str | No
     )  # fmt: skip
 
 
-def _other_forms(key: Key, tables: Mapping[Key, Table], verdict: Verdict, models: Models) -> str:
+def _other_forms(key: RowKey, tables: Mapping[RowKey, Table], verdict: Verdict, models: Models) -> str:
     """What the same test says of the forms that differ from this one, each by itself."""
     by_this = _better(replace(verdict, withheld=None))
     pair = verdict.first, verdict.second

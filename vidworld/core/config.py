@@ -25,8 +25,8 @@ from pydantic_core import PydanticUndefined, to_jsonable_python
 
 from vidworld.core.errors import ArgumentParser, UserError
 
-T = TypeVar("T")
-Key = tuple[str | int, ...]
+ConfigT = TypeVar("T")
+KeyPath = tuple[str | int, ...]
 PLAIN = (None, typing.Union, types.UnionType)
 """Origins of types that are no collections."""
 
@@ -38,19 +38,22 @@ Precision = Literal["auto", "no", "bf16", "fp16"]
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
-def schema(cls: type[T]) -> type[T]:
+def schema(cls: type[ConfigT]) -> type[ConfigT]:
     """The class as a frozen, keyword-only dataclass that coerces nothing and takes no unknown key.
 
     Limits belong to the field (`Annotated[int, Field(gt=0)]`); what concerns several fields is a ValueError
     of `__post_init__`.
     """
     strict = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
-    return cast(type[T], pydantic_dataclass(cls, frozen=True, kw_only=True, config=strict))
+    return cast(type[ConfigT], pydantic_dataclass(cls, frozen=True, kw_only=True, config=strict))
 
 
 def load(
-    schema: type[T], path: Path, overrides: Sequence[str] = (), select: Callable[[Any], type[T]] | None = None
-) -> T:
+    schema: type[ConfigT],
+    path: Path,
+    overrides: Sequence[str] = (),
+    select: Callable[[Any], type[ConfigT]] | None = None,
+) -> ConfigT:
     """The configuration of a YAML file with `key.path=value` overrides.
 
     `select` chooses the schema by what the file and the overrides say, where one of them says which it is.
@@ -60,7 +63,7 @@ def load(
     """
     data = _read(path)
     faults: list[str] = []
-    sources: dict[Key, str] = {}
+    sources: dict[KeyPath, str] = {}
     if select is not None:
         given = copy.deepcopy(data)
         for override in overrides:
@@ -97,12 +100,12 @@ def to_yaml(config: object) -> str:
 
 
 def parse_command_line(
-    schema: type[T],
+    schema: type[ConfigT],
     argv: Sequence[str] | None = None,
     description: str | None = None,
     add_arguments: Callable[[argparse.ArgumentParser], None] = lambda parser: None,
-    select: Callable[[Any], type[T]] | None = None,
-) -> tuple[T, argparse.Namespace]:
+    select: Callable[[Any], type[ConfigT]] | None = None,
+) -> tuple[ConfigT, argparse.Namespace]:
     """The configuration and the arguments (`config`, `resume`, `overrides`, any added) of a script's command line."""
     parser = ArgumentParser(
         description=description,
@@ -194,7 +197,7 @@ def _read(path: Path) -> dict[str, Any]:
 # --- overrides and defaults -------------------------------------------------------------------------------
 
 
-def _apply(data: dict[str, Any], override: str, path: Path) -> Key:
+def _apply(data: dict[str, Any], override: str, path: Path) -> KeyPath:
     """Write the override into data; return its key. Raises: ValueError, whose text goes on from the override."""
     dotted, equals, text = override.partition("=")
     names = dotted.split(".")
@@ -261,7 +264,7 @@ def _describe(schema: type, prefix: str = "", above: object = None) -> Iterator[
 
 
 def _faults(
-    schema: type, data: dict[str, Any], error: ValidationError, sources: Mapping[Key, str], path: Path
+    schema: type, data: dict[str, Any], error: ValidationError, sources: Mapping[KeyPath, str], path: Path
 ) -> list[str]:
     """One line a key that is wrong: where it was given, its name, its value and what would do."""
     wanted: dict[tuple[str, str], list[str]] = {}
@@ -284,16 +287,16 @@ def _faults(
     return [f"{where}: {' or '.join(problems)}" for (where, _), problems in wanted.items()]
 
 
-def _locate(data: Any, location: Key, missing: bool) -> tuple[Key, Any]:
+def _locate(data: Any, location: KeyPath, missing: bool) -> tuple[KeyPath, Any]:
     """The key and the value at a place of pydantic's, which also names the types of a union that it tried."""
-    key: Key = ()
+    key: KeyPath = ()
     for part in location:
         if part in (data if isinstance(data, dict) else range(len(data)) if isinstance(data, list) else ()):
             key, data = (*key, part), data[part]
     return ((*key, location[-1]), None) if missing else (key, data)
 
 
-def _suggestion(schema: type, key: Key) -> str:
+def _suggestion(schema: type, key: KeyPath) -> str:
     """The nearest valid name, here or else in the whole schema; where none is near, all of those here."""
     every = [line.partition(":")[0] for line in _describe(schema)]
     above = "".join(f"{part}." for part in key[:-1] if isinstance(part, str))

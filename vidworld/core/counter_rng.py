@@ -58,7 +58,7 @@ class Draws:
         self.ready = torch.empty((len(streams), 0), dtype=torch.float64, device=streams.device)
         self.drawn = 0
 
-    def uniform(
+    def uniform_of(
         self, low: float | Tensor = 0.0, high: float | Tensor = 1.0, count: int | None = None
     ) -> Float[Tensor, "stream *count"]:
         """Evenly distributed in [low, high): one a stream, or `count` a stream."""
@@ -77,19 +77,19 @@ class Draws:
 
     def chance(self, probability: float) -> Bool[Tensor, " stream"]:
         """True with this probability."""
-        return self.uniform() < probability
+        return self.uniform_of() < probability
 
     def sign(self, count: int | None = None) -> Float[Tensor, "stream *count"]:
         """-1 or 1."""
-        return torch.where(self.uniform(count=count) < 0.5, -1.0, 1.0).to(torch.float64)
+        return torch.where(self.uniform_of(count=count) < 0.5, -1.0, 1.0).to(torch.float64)
 
     def direction(self, count: int) -> Float[Tensor, "stream count 2"]:
         """Unit vectors of any direction."""
-        return unit_vector(self.uniform(count=count))
+        return unit_vector(self.uniform_of(count=count))
 
     def order(self, count: int) -> Int[Tensor, "stream count"]:
         """The numbers below `count` in random order."""
-        return self.uniform(count=count).argsort(dim=1, stable=True)
+        return self.uniform_of(count=count).argsort(dim=1, stable=True)
 
 
 def unit_vector(turn: Float[Tensor, "*any"]) -> Float[Tensor, "*any 2"]:
@@ -119,11 +119,11 @@ def generators(seed: int, step: int, places: Sequence[int]) -> list[Generator]:
     return [Generator().manual_seed(key(f"noise/{seed}/{step}/{place}")) for place in places]
 
 
-def normal(streams: Sequence[Generator], *shape: int) -> Float[Tensor, "stream *shape"]:
+def normal_of(streams: Sequence[Generator], *shape: int) -> Float[Tensor, "stream *shape"]:
     """The next standard normal numbers of each stream."""
     return torch.stack([torch.randn(shape, generator=stream) for stream in streams])
 
 
-def uniform(streams: Sequence[Generator], *shape: int) -> Float[Tensor, "stream *shape"]:
+def uniform_of(streams: Sequence[Generator], *shape: int) -> Float[Tensor, "stream *shape"]:
     """The next numbers of each stream, evenly distributed in [0, 1)."""
     return torch.stack([torch.rand(shape, generator=stream) for stream in streams])

@@ -8,10 +8,10 @@ from typing import Any, Generic, TypeVar
 
 from vidworld.core.errors import UserError
 
-T = TypeVar("T")
+ItemT = TypeVar("T")
 
 
-class Registry(Mapping[str, T], Generic[T]):
+class Registry(Mapping[str, ItemT], Generic[ItemT]):
     """Things of one kind by name.
 
     `builtin` maps each name to `module:attribute`. Another package adds its own by an entry point of the group, in the
@@ -31,7 +31,7 @@ class Registry(Mapping[str, T], Generic[T]):
     ) -> None:
         self.kind, self.group, self.builtin = kind, group, builtin
         self._versions = versions or {}
-        self._loaded: dict[str, T] = {}
+        self._loaded: dict[str, ItemT] = {}
 
     @cached_property
     def _places(self) -> dict[str, str]:
@@ -58,7 +58,7 @@ class Registry(Mapping[str, T], Generic[T]):
     def __contains__(self, name: object) -> bool:
         return name in self._places
 
-    def __getitem__(self, name: str) -> T:
+    def __getitem__(self, name: str) -> ItemT:
         """The thing itself.
 
         Raises:

@@ -13,34 +13,34 @@ from jaxtyping import Float
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from vidworld.analysis.records import READOUTS, BaselineRow, CalibrationRow
+from vidworld.analysis.records import CALIBRATION_READOUTS, BaselineRow, CalibrationRow
 from vidworld.analysis.statistics import Interval, interval
 from vidworld.core.clip import Clips, Tracks
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.shapes import Frames
-from vidworld.evaluation.injected_errors import FAULTS, Fault, Scene
+from vidworld.evaluation.injected_errors import FAULTS, ErrorScene, Fault
 from vidworld.metrics import METRICS, Metric
 from vidworld.models.baselines import constant_velocity, last_frame
 from vidworld.simulation.tracker import after_context, locate_discs, with_strangers
 
-AT_ONCE = 5
+DISCS_LOCATED_AT_ONCE = 5
 
 
 def calibrate(
     setting: ClipShape, start: int, clips: int, faults: Sequence[Fault] = FAULTS
 ) -> Iterator[list[CalibrationRow]]:
     """The rows of one fault after another, all sizes on the same clips; the horizon begins at `start`."""
-    scenes: dict[str, Scene] = {}
+    scenes: dict[str, ErrorScene] = {}
     for fault in faults:
         if fault.scenario not in scenes:
-            scenes[fault.scenario] = Scene.of(fault.scenario, range(clips), setting)
+            scenes[fault.scenario] = ErrorScene.of(fault.scenario, range(clips), setting)
         yield list(_rows(fault, scenes[fault.scenario], start))
 
 
-def _rows(fault: Fault, scene: Scene, start: int) -> Iterator[CalibrationRow]:
+def _rows(fault: Fault, scene: ErrorScene, start: int) -> Iterator[CalibrationRow]:
     """The rows of one fault: for each read-out and metric the floor, each size, and the limit."""
     sizes = (0.0, *fault.sizes)
-    for readout in READOUTS:
+    for readout in CALIBRATION_READOUTS:
         read = [_read(fault, size, scene, start, readout) for size in sizes]
         for metric in (METRICS[name] for name in fault.metrics):
             if metric.takes == "samples":  # two samples, as far to one side of the truth as to the other
@@ -61,7 +61,7 @@ def _rows(fault: Fault, scene: Scene, start: int) -> Iterator[CalibrationRow]:
                     size=size,
                     value=each.value,
                     noise_floor=found[0].value,
-                    detection_limit=detection_limit(sizes, found, metric.higher_is_better),
+                    smallest_seen=smallest_seen(sizes, found, metric.higher_is_better),
                     low=each.low,
                     high=each.high,
                     n=each.n,
@@ -73,9 +73,7 @@ def _rows(fault: Fault, scene: Scene, start: int) -> Iterator[CalibrationRow]:
                 )
 
 
-def detection_limit(
-    sizes: Sequence[float], found: Sequence[Interval], higher_is_better: bool | None
-) -> float:
+def smallest_seen(sizes: Sequence[float], found: Sequence[Interval], higher_is_better: bool | None) -> float:
     """The smallest size from which on every interval lies beyond that of the first, which has no fault.
 
     Beyond is worse, or on either side where neither is better. NaN where the largest size does not.
@@ -92,7 +90,7 @@ def detection_limit(
 
 def measure_baselines(setting: ClipShape, start: int, clips: int, scenario: str) -> Iterator[BaselineRow]:
     """What the truth, a world that stands still and one that goes on as it did score on a scenario."""
-    scene = Scene.of(scenario, range(clips), setting)
+    scene = ErrorScene.of(scenario, range(clips), setting)
     frames = scene.film(scene.truth)
     context = Clips(frames[:, :start], setting.fps, ("",) * clips, scene.truth.between(0, start))
     futures = {"truth": frames[:, start:]} | {
@@ -118,17 +116,22 @@ def located(
 ) -> Float[Tensor, "clip time object 2"]:
     """Where the discs are, a few clips at a time: three times faster than all at once, whose pictures do not
     fit the processor's cache."""
-    pieces = zip(frames.split(AT_ONCE), color.split(AT_ONCE), radius.split(AT_ONCE), strict=True)
+    pieces = zip(
+        frames.split(DISCS_LOCATED_AT_ONCE),
+        color.split(DISCS_LOCATED_AT_ONCE),
+        radius.split(DISCS_LOCATED_AT_ONCE),
+        strict=True,
+    )
     return torch.cat([locate_discs(*piece) for piece in pieces])
 
 
-def _read(fault: Fault, size: float, scene: Scene, start: int, readout: str) -> Tracks:
+def _read(fault: Fault, size: float, scene: ErrorScene, start: int, readout: str) -> Tracks:
     """The faulty tracks as a read-out gives them."""
     tracks = fault.plant(scene.truth, size, scene.setting.dt_s, start)
     return tracks if readout == "tracks" else read_pixels(scene.film(tracks)[:, start:], scene.truth, start)
 
 
-def _measured(metric: Metric, predicted: Tracks | list[Tracks], scene: Scene, start: int) -> Interval:
+def _measured(metric: Metric, predicted: Tracks | list[Tracks], scene: ErrorScene, start: int) -> Interval:
     values = metric.function(predicted, scene.truth, scene.setting.dt_s, start)
     return interval(np.asarray(values)[None], metric.bounds)
 

@@ -9,7 +9,7 @@ from vidworld.core.command import Command
 from vidworld.core.config import load
 from vidworld.core.media import write_mp4
 from vidworld.core.records import prepare_folder, writing
-from vidworld.evaluation.schema import PhysicsConfig, splits_of
+from vidworld.evaluation.schema import PhysicsConfig, measured_splits
 from vidworld.simulation.simulated import SimulatedClips
 
 
@@ -26,7 +26,7 @@ def _run(arguments: argparse.Namespace) -> None:
     """Writes a context for every clip; files that are there stay."""
     config = load(PhysicsConfig, arguments.config, arguments.overrides)
     folder = prepare_folder(arguments.out)
-    every = [(s, p, i) for s, p in splits_of(config) for i in range(config.clips)]
+    every = [(s, p, i) for s, p in measured_splits(config) for i in range(config.clips)]
     for scenario, split, number in tqdm(every, desc="contexts", unit="clip", disable=None):
         path = folder / f"{scenario}_{split}_{config.seed}_{number}.mp4"
         if path.exists():

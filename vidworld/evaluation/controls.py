@@ -23,7 +23,7 @@ from vidworld.simulation.quadruplets import Quads, quads
 from vidworld.simulation.stage import PALETTE
 from vidworld.simulation.tracker import SMALLEST_RADIUS
 
-Scorer = Callable[[Frames, int, int], Float[Tensor, "clip chunk"]]
+CueScorer = Callable[[Frames, int, int], Float[Tensor, "clip chunk"]]
 """Surprise of the chunks from frame `start` on, each of so many frames."""
 FORMS = tuple(
     name
@@ -63,7 +63,7 @@ def still_life(frames: Frames, start: int, chunk_frames: int) -> Float[Tensor, "
     return _by_chunk(away, chunk_frames)
 
 
-SCORERS: dict[str, Scorer] = {
+SCORERS: dict[str, CueScorer] = {
     scorer.__name__: scorer for scorer in (blind, static_scene, count_only, motion_energy, still_life)
 }
 
@@ -82,7 +82,7 @@ def measure_controls(
                 yield ControlRow(law, name, form, aggregation, found.value, found.low, found.high, found.n)
 
 
-def surprise_by(scorer: Scorer, made: Quads, chunk_frames: int) -> Float[ndarray, "quad 2 2 chunk"]:
+def surprise_by(scorer: CueScorer, made: Quads, chunk_frames: int) -> Float[ndarray, "quad 2 2 chunk"]:
     """A scorer's surprise at every future after every past."""
     order = (made.a, made.a_then_b, made.b_then_a, made.b)
     scores = [scorer(clips.frames, made.splice_frame, chunk_frames) for clips in order]

@@ -25,7 +25,7 @@ from vidworld.simulation.simulated import SimulatedClips
 
 SEEN = 2
 """Chunks that an exported world is given, the last of a clip: a file has one shape."""
-FORMS = {"torch": None, "torch.export": ".pt2", "ONNX": ".onnx", "ONNX int8": ".int8.onnx"}
+EXPORT_FORMS = {"torch": None, "torch.export": ".pt2", "ONNX": ".onnx", "ONNX int8": ".int8.onnx"}
 """How a world can be kept, and the end of its file's name."""
 MIN_ROUNDS = 3
 """Of timing, however slow a world is."""
@@ -142,7 +142,7 @@ def export(
         ) from error
     module = module.eval().cpu()
     example = (torch.randn(1, SEEN, *grid, channels), torch.randn(1, 1, *grid, channels))
-    whole, onnx, small = (folder / f"{name}{end}" for end in list(FORMS.values())[1:] if end)
+    whole, onnx, small = (folder / f"{name}{end}" for end in list(EXPORT_FORMS.values())[1:] if end)
     with torch.no_grad():
         program = torch.export.export(module, example)
         torch.export.save(program, whole)

@@ -16,11 +16,11 @@ from vidworld.evaluation.export import ExportRow, FewStep, JepaStep, export, mea
 from vidworld.models.budget import sampling_shift_of
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.files import load_model
-from vidworld.models.flow_map import MOST_STEPS
+from vidworld.models.flow_map import MAX_STEPS
 from vidworld.models.jepa import JointEmbeddingPredictor
 from vidworld.models.tokenizers.autoencoder import Autoencoder
 
-SCENARIOS = ("uniform", "collision")
+EXPORTED_SCENARIOS = ("uniform", "collision")
 PICTURE = (4, 64, 64)
 """Frames of a chunk and the picture's sides, of every configuration here."""
 
@@ -30,7 +30,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("runs", type=Path, metavar="RUNS", help="a folder with tokenizer, jepa and few_step or diffusion")
     add("--out", type=Path, help="where the files go (default: RUNS/export)")
-    add("--steps", type=int, default=MOST_STEPS, help="of sampling a chunk (default: %(default)s)")
+    add("--steps", type=int, default=MAX_STEPS, help="of sampling a chunk (default: %(default)s)")
     add("--clips", type=int, default=32, help="of each scenario that is measured (default: %(default)s)")
 
 
@@ -52,7 +52,7 @@ def _run(arguments: argparse.Namespace) -> None:
     rows: list[ExportRow] = []
     for name, module in worlds.items():
         forms = export(module, name, grid, tokenizer.channels, out)
-        rows += measure_forms(evaluator, name, forms, SCENARIOS, arguments.clips)
+        rows += measure_forms(evaluator, name, forms, EXPORTED_SCENARIOS, arguments.clips)
     write_json(
         out / "export.json",
         {

@@ -16,9 +16,9 @@ from vidworld.core.clip_shape import WORLD_SIZE, ClipShape
 from vidworld.core.shapes import Frames
 from vidworld.simulation import SCENARIOS
 from vidworld.simulation.discs import Worlds
-from vidworld.simulation.render import render
+from vidworld.simulation.render import render_discs
 from vidworld.simulation.simulated import film
-from vidworld.simulation.stage import PALETTE, sample
+from vidworld.simulation.stage import PALETTE, sample_scenes
 
 NOWHERE = -10 * WORLD_SIZE
 """Where an absent disc is drawn: outside every picture."""
@@ -27,7 +27,7 @@ Plant = Callable[[Tracks, float, float, int], Tracks]
 
 
 @dataclass(frozen=True)
-class Scene:
+class ErrorScene:
     """True clips and all that it takes to film them again."""
 
     truth: Tracks
@@ -35,13 +35,15 @@ class Scene:
     setting: ClipShape
 
     @staticmethod
-    def of(scenario: str, numbers: Sequence[int], setting: ClipShape, seed: int = 0) -> "Scene":
+    def of(scenario: str, numbers: Sequence[int], setting: ClipShape, seed: int = 0) -> "ErrorScene":
         """Clips of the scenario's `id` split, by their numbers."""
         known, name = SCENARIOS[scenario], f"{scenario}/id/{seed}"
-        (worlds,) = sample(known.samplers, name, numbers, setting, known.ranges, "id", torch.device("cpu"))
+        (worlds,) = sample_scenes(
+            known.samplers, name, numbers, setting, known.ranges, "id", torch.device("cpu")
+        )
         shape = (len(numbers), setting.num_frames, 3, setting.height_px, setting.width_px)
         truth = film(worlds, setting, torch.empty(shape, dtype=torch.uint8))
-        return Scene(truth, worlds, setting)
+        return ErrorScene(truth, worlds, setting)
 
     def film(self, tracks: Tracks) -> Frames:
         """Pictures of the tracks in front of this scene's background and behind its screens.
@@ -57,7 +59,7 @@ class Scene:
         def drawn(shown: Bool[Tensor, "clip object"]) -> Int16[Tensor, "clip time 3 height width"]:
             looks = (tracks.radius.double(), tracks.color.double(), shown)
             surroundings = (self.worlds.screens, self.worlds.blocks, self.setting)
-            return render(position, *looks, *surroundings).to(torch.int16)
+            return render_discs(position, *looks, *surroundings).to(torch.int16)
 
         empty = drawn(torch.zeros_like(present))
         picture = empty.clone()

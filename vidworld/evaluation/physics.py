@@ -19,7 +19,7 @@ from vidworld.evaluation.comparison import compare
 from vidworld.evaluation.models import check_clips, evaluator_of, subjects_of, tools_of
 from vidworld.evaluation.processes import evaluation_accelerator
 from vidworld.evaluation.real import held_out
-from vidworld.evaluation.schema import PhysicsConfig, splits_of
+from vidworld.evaluation.schema import PhysicsConfig, measured_splits
 from vidworld.evaluation.surprises import choose_levels
 from vidworld.evaluation.task import Setup
 from vidworld.evaluation.units import measure
@@ -81,7 +81,7 @@ def set_up(config: PhysicsConfig, accelerator: Accelerator) -> Setup:
     setup = Setup(config, evaluator, subjects, real, folder, tools_of(config))
     names = [
         f"{scenario}/{split}/{config.seed}/{i}"
-        for scenario, split in splits_of(config)
+        for scenario, split in measured_splits(config)
         for i in range(config.clips)
     ]
     check_clips(subjects, [*names, *(real.identity if real is not None else ())])
@@ -123,7 +123,7 @@ def write_files(
     config = setup.config
     draws = [
         draw
-        for scenario, split in splits_of(config)
+        for scenario, split in measured_splits(config)
         for draw in draws_of(setup.clips(scenario, split).clips(range(config.clips)), scenario, split)
     ]
     write_draws(config.out / "clips.csv", draws)

@@ -11,24 +11,24 @@ from vidworld.analysis.records import Value
 from vidworld.core.clip_shape import ClipShape
 from vidworld.evaluation.media import save_rollouts
 from vidworld.evaluation.real_quadruplets import Kind, real_quads
+from vidworld.evaluation.real_video_units import Unit
 from vidworld.evaluation.surprises import EncodedQuads, measure_surprise, surprise_of, surprise_of_truth
 from vidworld.evaluation.task import Case, Setup, Subject, Task, pieces
-from vidworld.evaluation.units import Unit
 from vidworld.metrics import METRICS
 from vidworld.metrics.physics_iq import PhysicsIq, physics_iq
 from vidworld.video.real import RealClips
 from vidworld.video.store_record import content_fingerprint, has_clips
 from vidworld.video_laws.futures import law_values
 
-VERSION = 1
+REAL_VIDEO_VERSION = 1
 """Of what is done between a clip and a metric; raised when that gives other values."""
 LAW_METRICS = ("position_error", "law_deviation", "added_deviation")
 MOTION_METRICS = tuple(f"physics_iq_{name}" for name in PhysicsIq._fields)
-AT_ONCE = 8
+REAL_CLIPS_AT_ONCE = 8
 """Clips of a unit."""
 SHOWN = 4
 """Files of which the report shows a rollout."""
-ENLARGED = 4
+MASKS_ENLARGED = 4
 """Physics-IQ's masks lose what is narrower than 5 pixels, which at 64 px is much of what moves."""
 
 
@@ -41,18 +41,18 @@ def held_out(folder: Path, shape: ClipShape) -> RealClips | None:
     return RealClips(folder, "real", shape.num_frames, shape.width_px) if has_clips(folder, "real") else None
 
 
-def units(setup: Setup) -> Iterator[Unit]:
+def real_video_units(setup: Setup) -> Iterator[Unit]:
     """Futures of the held-out clips, then surprise at each kind of quadruplet of them."""
     source = setup.real
     if source is None or setup.config.real is None:
         return
     subjects = [subject for subject in setup.subjects if not subject.needs_tracks]
-    depends_on = ["real video", VERSION, content_fingerprint(setup.config.real, "real")]
+    depends_on = ["real video", REAL_VIDEO_VERSION, content_fingerprint(setup.config.real, "real")]
     # All subjects at once: most of the time goes into tracking the truth.
     rolled = [subject for subject in subjects if subject.rolls_out]
     depends = [*depends_on, [[subject.name, subject.made_from] for subject in rolled]]
     metrics = [METRICS[name] for name in (*MOTION_METRICS, *LAW_METRICS)]
-    for numbers in pieces(len(source), AT_ONCE):
+    for numbers in pieces(len(source), REAL_CLIPS_AT_ONCE):
         batch = f"real_{numbers[0]}_{numbers[-1]}"
         measured = partial(_futures, setup, source, numbers, rolled)
         yield setup.unit(batch, None, [*depends, list(numbers)], metrics, measured)
@@ -63,7 +63,7 @@ def units(setup: Setup) -> Iterator[Unit]:
             yield setup.unit(f"real_surprise_{kind}", subject, [*depends_on, kind], metrics, measured)
 
 
-def shown(setup: Setup, folder: Path) -> dict[str, list[dict[str, Any]]]:
+def show_real_video(setup: Setup, folder: Path) -> dict[str, list[dict[str, Any]]]:
     """Videos of rollouts of the first clip of some held-out files."""
     if setup.real is None:
         return {}
@@ -77,7 +77,7 @@ def shown(setup: Setup, folder: Path) -> dict[str, list[dict[str, Any]]]:
     return {"rollouts": entries}
 
 
-REAL_VIDEO = Task(units, shown, "Real video")
+REAL_VIDEO = Task(real_video_units, show_real_video, "Real video")
 
 
 def _futures(setup: Setup, source: RealClips, numbers: range, subjects: list[Subject]) -> Iterator[Value]:
@@ -92,7 +92,7 @@ def _futures(setup: Setup, source: RealClips, numbers: range, subjects: list[Sub
         yield from law_values(source, number, futures, start, evaluator.seed)
         for name, future in futures.items():
             predicted = torch.cat((clips.frames[:, :start], future), dim=1)
-            scores = physics_iq(predicted, clips.frames, start, ENLARGED)
+            scores = physics_iq(predicted, clips.frames, start, MASKS_ENLARGED)
             case = Case(name, "pixels", "real video", "real", evaluator.seed)
             for metric, score in zip(MOTION_METRICS, scores, strict=True):
                 yield from case.values(METRICS[metric], clips.identity, [float(score[0])])

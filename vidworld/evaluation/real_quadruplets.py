@@ -21,7 +21,7 @@ jump: time is missing, or comes twice. A: a clip. B: the clip of the same shot t
 freeze: what moved stops at once, or the reverse. A: a clip. B: its last picture before the splice, held.
 missing: what moved is gone at once, or the reverse. A: a clip. B: the same with background in its place.
 """
-Pictures = UInt8[np.ndarray, "time channel height width"]
+ClipArray = UInt8[np.ndarray, "time channel height width"]
 
 SEEN_LEVELS = 20
 """A pixel shows a difference when one of its colours differs by more."""
@@ -84,22 +84,22 @@ def real_quads(
         else:
             shot = tuple(source.same_shot(i))
             if shot not in backgrounds:
-                backgrounds[shot] = background_of(_pictures(source, shot))
+                backgrounds[shot] = background_of_shot(_pictures(source, shot))
             b = emptied(a, backgrounds[shot])
             share = float((a != b).any(1).mean())
             done = f"the other future is without what moves: the background in {share:.1%} of the picture"
-        if shows(a, b, splice_frame):
+        if differs_enough(a, b, splice_frame):
             taken[file] = taken.get(file, 0) + 1
             made[i] = _Made(a, b, done)
     return _assemble(source, kind, splice_frame, dict(sorted(made.items())))
 
 
-def held(a: Pictures, splice_frame: int) -> Pictures:
+def held(a: ClipArray, splice_frame: int) -> ClipArray:
     """The clip in which the last picture before the splice stands still from the start."""
     return np.repeat(a[splice_frame - 1 : splice_frame], len(a), axis=0)
 
 
-def background_of(shot: Pictures) -> Background:
+def background_of_shot(shot: ClipArray) -> Background:
     """What the frames of a shot mostly show, and where that is the background for sure."""
     some = shot[:: max(1, len(shot) // BACKGROUND_FRAMES)]
     level = np.median(some, axis=(2, 3), keepdims=True)  # exposures change
@@ -108,7 +108,7 @@ def background_of(shot: Pictures) -> Background:
     return Background(usual, same.mean(0) >= BACKGROUND_SHARE)
 
 
-def emptied(a: Pictures, background: Background) -> Pictures:
+def emptied(a: ClipArray, background: Background) -> ClipArray:
     """The clip without what moves: there it shows the background of its shot.
 
     What moves where the background is not known stays, and then whatever passes quickly too: the rest of
@@ -125,7 +125,7 @@ def emptied(a: Pictures, background: Background) -> Pictures:
     return np.where(removed[:, None], lit.clip(0, 255), a).astype(np.uint8)
 
 
-def shows(a: Pictures, b: Pictures, splice_frame: int, within: int = 4) -> bool:
+def differs_enough(a: ClipArray, b: ClipArray, splice_frame: int, within: int = 4) -> bool:
     """Whether something moves in `a` on both sides of the splice and `b` differs on both, so near to it."""
     past = slice(max(0, splice_frame - within), splice_frame)
     future = slice(splice_frame, splice_frame + within)
@@ -135,14 +135,14 @@ def shows(a: Pictures, b: Pictures, splice_frame: int, within: int = 4) -> bool:
 
 
 def _lit(
-    background: Int16[np.ndarray, "channel height width"], frames: Pictures
+    background: Int16[np.ndarray, "channel height width"], frames: ClipArray
 ) -> Int16[np.ndarray, "time channel height width"]:
     """The background as bright as each frame is."""
     offset = np.median(frames - background, axis=(2, 3), keepdims=True)
     return np.asarray(background + offset, np.int16)
 
 
-def _furthest(a: Pictures, b: Int16[np.ndarray, "time channel height width"] | Pictures) -> Differences:
+def _furthest(a: ClipArray, b: Int16[np.ndarray, "time channel height width"] | ClipArray) -> Differences:
     """By how much the colour that differs most differs."""
     return np.asarray(np.abs(a.astype(np.int16) - b).max(1), np.int16)
 
@@ -157,19 +157,19 @@ def _traces(away: Differences) -> Bool[np.ndarray, "time height width"]:
     return np.stack(traces).astype(bool)
 
 
-def _most_changed(a: Pictures, b: Pictures) -> float:
+def _most_changed(a: ClipArray, b: ClipArray) -> float:
     """The largest share of the pixels that differ in a frame."""
     return float((_furthest(a, b) > SEEN_LEVELS).mean((1, 2)).max(initial=0.0))
 
 
-def _pictures(source: RealClips, indices: Sequence[int]) -> Pictures:
+def _pictures(source: RealClips, indices: Sequence[int]) -> ClipArray:
     """The frames of some clips, one clip after the other."""
     return source.clips(indices).frames.flatten(0, 1).numpy()
 
 
 class _Made(NamedTuple):
-    a: Pictures
-    b: Pictures
+    a: ClipArray
+    b: ClipArray
     done: str
 
 

@@ -15,27 +15,34 @@ from vidworld.core.clip import Tracks
 from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.media import save_rollouts
-from vidworld.evaluation.schema import splits_of
+from vidworld.evaluation.rollout_units import Unit
+from vidworld.evaluation.schema import measured_splits
 from vidworld.evaluation.task import Case, Setup, Subject, Task, pieces
-from vidworld.evaluation.units import Unit
 from vidworld.metrics import Metric
 from vidworld.models.world_model import Encoded
 from vidworld.simulation import SCENARIOS
 from vidworld.simulation.tracker import locate_discs
 
-VERSION = 1
+ROLLOUTS_VERSION = 1
 """Of what is done between a model's future and a metric; raised when that gives other values."""
 INPUTS = ("tracks", "samples")
 
 
-def units(setup: Setup) -> Iterator[Unit]:
+def rollout_units(setup: Setup) -> Iterator[Unit]:
     """Every scenario and split, a batch of clips at a time: the references, then each subject that rolls out."""
     encoded = lru_cache(maxsize=1)(partial(_encoded, setup))
-    for scenario, split in splits_of(setup.config):
+    for scenario, split in measured_splits(setup.config):
         metrics = metrics_of(setup, scenario)
         for numbers in pieces(setup.config.clips, setup.config.clips_at_once):
             batch = f"rollouts_{scenario}_{split}_{numbers[0]}_{numbers[-1]}"
-            depends_on = ["rollouts", VERSION, scenario, SCENARIOS.version(scenario), split, list(numbers)]
+            depends_on = [
+                "rollouts",
+                ROLLOUTS_VERSION,
+                scenario,
+                SCENARIOS.version(scenario),
+                split,
+                list(numbers),
+            ]
             place = (setup.evaluator, scenario, split, metrics)
             seen = partial(encoded, scenario, split, numbers)
             yield setup.unit(batch, None, depends_on, metrics, partial(_references, seen, *place))
@@ -51,18 +58,18 @@ def units(setup: Setup) -> Iterator[Unit]:
                     )
 
 
-def shown(setup: Setup, folder: Path) -> dict[str, list[dict[str, Any]]]:
+def show_rollouts(setup: Setup, folder: Path) -> dict[str, list[dict[str, Any]]]:
     """Videos of a few rollouts of each scenario."""
     models = [subject.model for subject in setup.subjects if subject.rolls_out]
-    few = range(min(setup.config.shown, setup.config.clips))
+    few = range(min(setup.config.show_rollouts, setup.config.clips))
     entries = []
-    for scenario in dict.fromkeys(name for name, _ in splits_of(setup.config)) if few else ():
+    for scenario in dict.fromkeys(name for name, _ in measured_splits(setup.config)) if few else ():
         clips = setup.clips(scenario, "id").clips(few)
         entries += save_rollouts(setup.evaluator, models, clips, scenario, folder)
     return {"rollouts": entries}
 
 
-ROLLOUTS = Task(units, shown, "Rollouts")
+ROLLOUTS = Task(rollout_units, show_rollouts, "Rollouts")
 
 
 def metrics_of(setup: Setup, scenario: str) -> list[Metric]:

@@ -40,7 +40,7 @@ RESERVED = (
     "references",
 )
 """Names that results have for what stands beside every model."""
-Level = Annotated[float, Field(gt=0, le=1)]
+SurpriseLevel = Annotated[float, Field(gt=0, le=1)]
 
 
 @schema
@@ -100,7 +100,7 @@ class PhysicsConfig:
     sampling_steps: Positive = 4
     shift: PositiveFloat = 8.0
     """How the sampling steps lean to the noisy end."""
-    levels: tuple[Level, ...] = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0)
+    levels: tuple[SurpriseLevel, ...] = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0)
     """Noise levels of a diffusion model's surprise to choose from."""
     clips_at_once: Positive = 25
     quads_at_once: Positive = 10
@@ -139,13 +139,13 @@ class PhysicsConfig:
         return list(combinations(self.models, 2)) if self.compare == "all" else list(self.compare)
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def suggestion(name: str, known: Iterable[str]) -> str:
     """What a message says of a name that is not known."""
     near = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
 
 
-def splits_of(config: PhysicsConfig) -> list[tuple[str, str]]:
+def measured_splits(config: PhysicsConfig) -> list[tuple[str, str]]:
     """Each scenario that is measured with each of its splits: `recombined` where training leaves a corner out."""
     chosen = config.scenarios
     names = [name for name in SCENARIOS if SCENARIOS[name].weight > 0] if chosen == "all" else chosen

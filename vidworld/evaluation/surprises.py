@@ -18,8 +18,8 @@ from vidworld.analysis.records import Value
 from vidworld.core.clip import Clips, Tracks
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.media import save_quads
+from vidworld.evaluation.surprise_units import Unit, measure
 from vidworld.evaluation.task import Case, Setup, Subject, Task, pieces
-from vidworld.evaluation.units import Unit, measure
 from vidworld.metrics import METRICS, Metric
 from vidworld.metrics.surprise import Surprise
 from vidworld.models.baselines import truth_surprise
@@ -28,7 +28,7 @@ from vidworld.simulation import LAWS
 from vidworld.simulation.quadruplets import Quads, quads
 from vidworld.simulation.simulated import joined
 
-VERSION = 1
+SURPRISE_VERSION = 1
 """Of what is done between a model's surprise and a metric; raised when that gives other values."""
 
 
@@ -62,8 +62,13 @@ class EncodedQuads:
         tracks = None
         if a is not None and b is not None:
             end = self.quads.a.frames.shape[1]
-            shown = [_shown(a, end, b), _shown(a, splice, b), _shown(b, splice, a), _shown(b, end, a)]
-            tracks = joined(shown)
+            show_quadruplets = [
+                _shown(a, end, b),
+                _shown(a, splice, b),
+                _shown(b, splice, a),
+                _shown(b, end, a),
+            ]
+            tracks = joined(show_quadruplets)
         clips = Clips(
             torch.cat([each.clips.frames for each in self.clips]),
             self.clips[0].clips.fps,
@@ -124,7 +129,7 @@ def surprise_of_truth(evaluator: Evaluator, encoded: EncodedQuads) -> Surprise:
 # --- the task ----------------------------------------------------------------------------------------------
 
 
-def units(setup: Setup) -> Iterator[Unit]:
+def surprise_units(setup: Setup) -> Iterator[Unit]:
     """Every law and split, a batch of quadruplets at a time: the truth, then each subject that is surprised."""
     encoded = lru_cache(maxsize=1)(partial(_encoded, setup))
     metrics = setup.metrics("surprise")
@@ -141,12 +146,12 @@ def units(setup: Setup) -> Iterator[Unit]:
                         yield setup.unit(batch, subject, depends_on, metrics, measured)
 
 
-def shown(setup: Setup, folder: Path) -> dict[str, list[dict[str, Any]]]:
+def show_quadruplets(setup: Setup, folder: Path) -> dict[str, list[dict[str, Any]]]:
     """Film strips of a few quadruplets of each law, with the surprise of the models and of a frozen frame."""
     curves = [s for s in setup.subjects if s.name in setup.config.models or s.name == "copy_last"]
     entries = []
     for law in setup.laws:
-        few = range(min(setup.config.shown, count_of(setup, law, "id")))
+        few = range(min(setup.config.show_quadruplets, count_of(setup, law, "id")))
         if few:
             encoded = _encoded(setup, law, "id", few)
             found = {s.name: surprise_of(setup.evaluator, s.model, encoded) for s in curves if s.is_surprised}
@@ -154,7 +159,7 @@ def shown(setup: Setup, folder: Path) -> dict[str, list[dict[str, Any]]]:
     return {"quadruplets": entries}
 
 
-SURPRISE = Task(units, shown, "Surprise")
+SURPRISE = Task(surprise_units, show_quadruplets, "Surprise")
 
 
 def count_of(setup: Setup, law: str, split: str) -> int:
@@ -181,7 +186,7 @@ def _encoded(setup: Setup, law: str, split: str, numbers: Sequence[int]) -> Enco
 def _batch(task: str, law: str, split: str, numbers: range) -> tuple[str, list[object]]:
     """The name of a batch, and what its values depend on."""
     name = f"{task}_{law}_{split}_{numbers[0]}_{numbers[-1]}"
-    return name, [task, VERSION, law, LAWS.version(law), split, list(numbers)]
+    return name, [task, SURPRISE_VERSION, law, LAWS.version(law), split, list(numbers)]
 
 
 def _measured(

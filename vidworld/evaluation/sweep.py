@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from vidworld.analysis.labels import kind_of
-from vidworld.analysis.records import Comparison, Media, Results, Row, Value, read_record, read_results
+from vidworld.analysis.records import Comparison, Media, Results, Row, Value, read_as, read_results
 from vidworld.analysis.results import read_per_clip, write_results
 from vidworld.core.errors import UserError
 from vidworld.core.records import prepare_folder, read_json, write_json, write_text
@@ -38,7 +38,8 @@ def members(sweep: Path) -> list[Member]:
         raise UserError(f"{sweep}: holds no comparisons, folders named KEY_VALUE; slurm/sweep makes them")
     names = [path.name.rpartition("_") for path in folders]
     found = [
-        Member(path, key, value, state_of(path)) for path, (key, _, value) in zip(folders, names, strict=True)
+        Member(path, key, value, progress_of(path))
+        for path, (key, _, value) in zip(folders, names, strict=True)
     ]
     if len(keys := {member.key for member in found}) > 1:
         raise UserError(
@@ -47,7 +48,7 @@ def members(sweep: Path) -> list[Member]:
     return sorted(found, key=lambda member: (len(member.value), member.value))
 
 
-def state_of(folder: Path) -> str:
+def progress_of(folder: Path) -> str:
     """How far a comparison is; empty where it has been measured."""
     physics = folder / "physics"
     if all((physics / name).exists() for name in ("results.json", "comparison.json", "per_clip.csv")):
@@ -91,7 +92,7 @@ def _write_together(
     for member in finished:
         seed = _seed(member)
         values += [replace(value, seed=seed) for value in read_per_clip(member.physics / "per_clip.csv")]
-    comparisons = [read_record(Comparison, member.physics / "comparison.json") for member in finished]
+    comparisons = [read_as(Comparison, member.physics / "comparison.json") for member in finished]
     seeds = ", ".join(member.value for member in finished)
     notes = [f"Seeds {seeds}: {len(finished)} trainings of each model, measured on the same clips."]
     notes += [f"Seed {m.value} is not in these numbers: {m.state}." for m in found if m.state]

@@ -17,7 +17,7 @@ from vidworld.simulation import LAWS, SIMULATOR_VERSION
 from vidworld.simulation.simulated import SimulatedClips
 from vidworld.video.real import RealClips
 
-REFERENCES = "references"
+REFERENCE_SUBJECT = "references"
 """What is measured once for all models: the truth, and what the tokenizer keeps of it."""
 
 
@@ -101,7 +101,7 @@ class Setup:
         return Unit(
             self.folder,
             batch,
-            REFERENCES if subject is None else subject.name,
+            REFERENCE_SUBJECT if subject is None else subject.name,
             fingerprint(self.settings, depends_on, None if subject is None else subject.made_from),
             {metric.name: METRICS.version(metric.name) for metric in metrics},
             measure,

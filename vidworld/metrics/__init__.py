@@ -44,7 +44,7 @@ METRICS: Registry[Metric] = Registry(
         "phyworld_error": "vidworld.metrics.benchmarks:PHYWORLD_ERROR",
         "relative_accuracy_score": "vidworld.metrics.benchmarks:RELATIVE_ACCURACY",
         "absolute_accuracy_score": "vidworld.metrics.benchmarks:ABSOLUTE_ACCURACY",
-        "auroc_score": "vidworld.metrics.benchmarks:AUROC",
+        "auroc_score": "vidworld.metrics.benchmarks:AUROC_SCORE",
     },
 )
 

@@ -98,6 +98,6 @@ ABSOLUTE_ACCURACY = _metric(
     SHARE,
     "Videos on their side of one threshold of surprise.",
 )
-AUROC = _metric(
+AUROC_SCORE = _metric(
     "auroc_score", "share", True, SHARE, "How well surprise separates impossible from possible videos."
 )

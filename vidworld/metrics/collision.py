@@ -256,14 +256,14 @@ def _line(times: ndarray, place: ndarray, at: float) -> tuple[ndarray, ndarray, 
     return slope, middle + (at - times.mean()) * slope, float(np.sum(residual**2))
 
 
-SCENARIOS = ("collision", "billiards")
+COLLISION_SCENARIOS = ("collision", "billiards")
 CONTACT_TIME_ERROR = Metric(
     "contact_time_error",
     "collision",
     "frames",
     False,
     contact_time_error,
-    SCENARIOS,
+    COLLISION_SCENARIOS,
     headline=True,
     description="How far the predicted contact lies from the true one.",
 )
@@ -273,7 +273,7 @@ OUTGOING_VELOCITY_ERROR = Metric(
     "ratio",
     False,
     outgoing_velocity_error,
-    SCENARIOS,
+    COLLISION_SCENARIOS,
     headline=True,
     description="Error of the velocity after contact, relative to the approach.",
 )
@@ -283,7 +283,7 @@ RESTITUTION_ERROR = Metric(
     "ratio",
     False,
     restitution_error,
-    SCENARIOS,
+    COLLISION_SCENARIOS,
     description="Error of the bounciness.",
 )
 INTERPENETRATION = Metric(
@@ -292,6 +292,6 @@ INTERPENETRATION = Metric(
     "radii",
     False,
     interpenetration,
-    SCENARIOS,
+    COLLISION_SCENARIOS,
     description="How deep discs overlap.",
 )

@@ -88,14 +88,14 @@ def _closed(
     return closed
 
 
-SCENARIOS = ("uniform", "collision", "billiards", "occlusion")
+MOMENTUM_SCENARIOS = ("uniform", "collision", "billiards", "occlusion")
 MOMENTUM_DRIFT = Metric(
     "momentum_drift",
     "momentum",
     "ratio",
     False,
     momentum_drift,
-    SCENARIOS,
+    MOMENTUM_SCENARIOS,
     headline=True,
     description="Change of total momentum, relative to what was there.",
 )
@@ -105,6 +105,6 @@ ENERGY_DRIFT = Metric(
     "ratio",
     False,
     energy_drift,
-    SCENARIOS,
+    MOMENTUM_SCENARIOS,
     description="Change of total energy, relative to what was there.",
 )

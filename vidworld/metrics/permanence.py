@@ -72,14 +72,14 @@ def _back(predicted: Tracks, truth: Tracks, start: int) -> tuple[Bool[ndarray, "
     return back, speed(predicted_position - true_position)[:, start:]
 
 
-SCENARIOS = ("occlusion",)
+PERMANENCE_SCENARIOS = ("occlusion",)
 REAPPEARANCE = Metric(
     "reappearance",
     "permanence",
     "share",
     True,
     reappearance,
-    SCENARIOS,
+    PERMANENCE_SCENARIOS,
     headline=True,
     bounds=(0.0, 1.0),
     ideal=1.0,
@@ -91,7 +91,7 @@ REAPPEARANCE_ERROR = Metric(
     "units",
     False,
     reappearance_error,
-    SCENARIOS,
+    PERMANENCE_SCENARIOS,
     headline=True,
     description="How far from the truth they come back.",
 )
@@ -101,7 +101,7 @@ REAPPEARANCE_DELAY = Metric(
     "frames",
     False,
     reappearance_delay,
-    SCENARIOS,
+    PERMANENCE_SCENARIOS,
     description="How long after the truth they come back.",
 )
 PHANTOM_OBJECTS = Metric(

@@ -28,7 +28,7 @@ AVERAGE_WEIGHT = 0.3
 MOVED_LEVELS = 10
 KERNEL = np.ones((5, 5), np.uint8)
 
-Video = UInt8[ndarray, "time channel height width"]
+VideoArray = UInt8[ndarray, "time channel height width"]
 Masks = Bool[ndarray, "time rows columns"]
 
 
@@ -59,7 +59,7 @@ def physics_iq(predicted: Frames, truth: Frames, start: int = 0, enlarge: int = 
 
 
 def measures(
-    predicted: Video, truth: Video, start: int = 0, enlarge: int = 1, still_counts: bool = False
+    predicted: VideoArray, truth: VideoArray, start: int = 0, enlarge: int = 1, still_counts: bool = False
 ) -> tuple[float, float, float, float]:
     """The four measures of one clip.
 
@@ -72,7 +72,7 @@ def measures(
     return (spatial_iou(*masks), spatiotemporal_iou(*masks), weighted_spatial_iou(*masks), mse)
 
 
-def motion_masks(video: Video, enlarge: int = 1) -> Masks:
+def motion_masks(video: VideoArray, enlarge: int = 1) -> Masks:
     """Where each frame of a video differs from the running average of those up to it; the first is empty."""
     grey = [_grey(frame, enlarge) for frame in video]
     average = grey[0].astype(np.float64)
@@ -102,7 +102,7 @@ def weighted_spatial_iou(predicted: Masks, truth: Masks) -> float:
     return float(np.minimum(p, t).sum() / union) if union else 1.0
 
 
-def mean_squared_error(predicted: Video, truth: Video) -> float:
+def mean_squared_error(predicted: VideoArray, truth: VideoArray) -> float:
     """Of the colours in [0, 1], over all frames."""
     return float(np.mean(((predicted.astype(np.float64) - truth) / 255.0) ** 2))
 

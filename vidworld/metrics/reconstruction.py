@@ -7,7 +7,7 @@ from numpy import ndarray
 from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.metrics.metric import Metric, PerClip
 
-SCENARIOS = ("uniform", "parabola", "collision", "bounce", "billiards", "occlusion")
+RECONSTRUCTION_SCENARIOS = ("uniform", "parabola", "collision", "bounce", "billiards", "occlusion")
 NEVER_EXACT = 1e-3
 """Squared byte under which an error is not told from none: 78 dB."""
 
@@ -44,7 +44,7 @@ PSNR = Metric(
     "dB",
     True,
     psnr,
-    SCENARIOS,
+    RECONSTRUCTION_SCENARIOS,
     "frames",
     description="Peak signal-to-noise ratio of what was encoded and decoded.",
 )
@@ -54,7 +54,7 @@ CENTROID_ERROR = Metric(
     "px",
     False,
     centroid_error,
-    SCENARIOS,
+    RECONSTRUCTION_SCENARIOS,
     "places",
     description="How far discs move when they are encoded and decoded.",
 )

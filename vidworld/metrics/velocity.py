@@ -10,7 +10,7 @@ from vidworld.core.errors import UserError
 from vidworld.metrics.metric import Metric, PerClip
 from vidworld.metrics.motion import STILL, is_whole, mean_where, measure_motion, positions, speed
 
-SCENARIOS = ("uniform", "parabola", "collision", "bounce", "billiards", "occlusion")
+VELOCITY_SCENARIOS = ("uniform", "parabola", "collision", "bounce", "billiards", "occlusion")
 ANYWHERE = WORLD_SIZE / np.sqrt(6)
 """Deviation of a place that is known only to be in the picture: what a missing sample is charged."""
 MIN_DISPLACEMENT = 0.5
@@ -70,7 +70,7 @@ VELOCITY_ERROR = Metric(
     "units/s",
     False,
     velocity_error,
-    SCENARIOS,
+    VELOCITY_SCENARIOS,
     headline=True,
     description="Mean distance between predicted and true velocity.",
 )
@@ -80,7 +80,7 @@ MOTION_RATIO = Metric(
     "ratio",
     None,
     motion_ratio,
-    SCENARIOS,
+    VELOCITY_SCENARIOS,
     ideal=1.0,
     description="Predicted over true path length; 1 is right, 0 is frozen.",
 )
@@ -90,7 +90,7 @@ DETERMINISM_SPREAD = Metric(
     "ratio",
     False,
     determinism_spread,
-    SCENARIOS,
+    VELOCITY_SCENARIOS,
     "samples",
     description="Spread of the samples over the true displacement; a disc that is lost or frozen counts as "
     "one that could be anywhere, so that a model without chance may have some.",

@@ -11,10 +11,10 @@ KINDS: "Registry[Load]" = Registry(
     "kind of model",
     "vidworld.model_kinds",
     {
-        "vjepa2": "vidworld.models.external.vjepa2:load",
-        "diffusers": "vidworld.models.external.diffusers_video:load",
-        "videos": "vidworld.models.external.videos:load",
-        "python": "vidworld.models.external.python_class:load",
+        "vjepa2": "vidworld.models.external.vjepa2:load_vjepa2",
+        "diffusers": "vidworld.models.external.diffusers_video:load_diffusers",
+        "videos": "vidworld.models.external.videos:load_videos",
+        "python": "vidworld.models.external.python_class:load_python",
     },
 )
 """How other people's models are loaded, by the KIND of KIND:PATH."""

@@ -11,7 +11,7 @@ from vidworld.core.shapes import Tokens
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.flow import noised, shifted, velocity
 
-MOST_STEPS = 4
+MAX_STEPS = 4
 """Steps of the finest sampling that is learnt; each is learnt from two that are half as long."""
 
 
@@ -36,10 +36,10 @@ class Jump(NamedTuple):
 
 def draw_jumps(shape: torch.Size, shift: float, device: torch.device) -> Jump:
     """For each chunk one of the steps of sampling in 1, 2 or 4."""
-    steps = 2 ** torch.randint(MOST_STEPS.bit_length(), shape, device=device)
+    steps = 2 ** torch.randint(MAX_STEPS.bit_length(), shape, device=device)
     number = (torch.rand(shape, device=device) * steps).floor()
     start, halfway, end = (shifted(1 - (number + part) / steps, shift) for part in (0.0, 0.5, 1.0))
-    return Jump(start, halfway, end, steps == MOST_STEPS)
+    return Jump(start, halfway, end, steps == MAX_STEPS)
 
 
 def flow_map_loss(

@@ -6,8 +6,8 @@ from typing import Any
 
 from vidworld.analysis import labels as words
 from vidworld.analysis.records import (
+    CALIBRATION_READOUTS,
     FUTURE_ONLY,
-    READOUTS,
     BaselineRow,
     Calibration,
     CalibrationRow,
@@ -39,12 +39,14 @@ def write_page(path: Path, calibration: Calibration) -> Path:
 def _chart(rows: Sequence[CalibrationRow]) -> plots.Chart | None:
     """One metric under one injected error: a line for each readout."""
     first, lines, limits = rows[0], [], []
-    for readout in READOUTS:
+    for readout in CALIBRATION_READOUTS:
         mine = [row for row in rows if row.readout == readout]
         x, y, low, high = ([getattr(row, name) for row in mine] for name in ("size", "value", "low", "high"))
-        label = words.READOUTS[readout]
+        label = words.READOUT_LABELS[readout]
         lines.append(Series(label, x, y, low, high))
-        limits += [f"{words.detection_limit(r.detection_limit, r.fault_unit)} by {label}" for r in mine[:1]]
+        limits += [
+            f"{words.detection_limit_text(r.detection_limit, r.fault_unit)} by {label}" for r in mine[:1]
+        ]
     curve = Curve(
         name=f"{words.title(first.metric)} under {first.fault}",
         x_label=f"{first.fault}, {first.fault_unit}",

@@ -10,7 +10,7 @@ from vidworld.analysis.records import (
     Comparison,
     Media,
     Results,
-    read_record,
+    read_as,
     read_results,
 )
 from vidworld.core.errors import UserError
@@ -62,10 +62,10 @@ def read_run(folder: Path) -> RunFolder:
         name=folder.resolve().name,
         physics=physics,
         results=read_results(physics / "results.json"),
-        comparison=read_record(Comparison, physics / "comparison.json"),
-        media=read_record(Media, media) if media.is_file() else Media(),
+        comparison=read_as(Comparison, physics / "comparison.json"),
+        media=read_as(Media, media) if media.is_file() else Media(),
         trainings={run.name: run for run in trainings},
-        calibration=read_record(Calibration, calibration).results if calibration.is_file() else [],
+        calibration=read_as(Calibration, calibration).results if calibration.is_file() else [],
     )
 
 

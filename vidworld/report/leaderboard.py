@@ -16,7 +16,7 @@ from vidworld.report.legend import Legend
 from vidworld.report.page import render_template
 
 RESULTS_NAME = "results.json"
-KINDS = {"model": "models", "baseline": "baselines", "control": "controls", "ceiling": "ceilings"}
+PAGE_KINDS = {"model": "models", "baseline": "baselines", "control": "controls", "ceiling": "ceilings"}
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def write_leaderboard(paths: Sequence[Path], out: Path) -> tuple[Path, int]:
     if faults:
         raise UserError("\n".join(faults))
     lines = table(runs)
-    write_text(out, render(lines, _merged([results for _, results in runs])))
+    write_text(out, render_board(lines, _merged([results for _, results in runs])))
     return out, len(lines)
 
 
@@ -114,7 +114,7 @@ def table(runs: Sequence[tuple[Path, Results]]) -> list[BoardRow]:
     return sorted(lines, key=lambda line: _order(line.row, legend))
 
 
-def render(lines: Sequence[BoardRow], legend: Legend) -> str:
+def render_board(lines: Sequence[BoardRow], legend: Legend) -> str:
     """The page as HTML; every text in it is escaped, and it loads nothing."""
     rows = [line.row for line in lines]
 
@@ -122,12 +122,14 @@ def render(lines: Sequence[BoardRow], legend: Legend) -> str:
         return sorted(names, key=lambda name: (words.rank(known, name), name))
 
     laws, metrics = ({getattr(row, name) for row in rows} for name in ("law", "metric"))
-    splits = ranked({row.split for row in rows}, words.SPLITS)
+    splits = ranked({row.split for row in rows}, words.SPLIT_LABELS)
     options = {
         "law": [(law, words.title(law)) for law in ranked(laws, legend.labels.laws)],
-        "split": [(split, words.SPLITS.get(split, split)) for split in splits],
+        "split": [(split, words.SPLIT_LABELS.get(split, split)) for split in splits],
         "metric": [(metric, words.title(metric)) for metric in ranked(metrics, legend.labels.metrics)],
-        "kind": [(k, f"{text} only") for k, text in KINDS.items() if any(line.kind == k for line in lines)],
+        "kind": [
+            (k, f"{text} only") for k, text in PAGE_KINDS.items() if any(line.kind == k for line in lines)
+        ],
     }
     origins = {line.origin.path for line in lines}
     return render_template(

@@ -7,7 +7,7 @@ from vidworld.analysis.records import Labels, Results
 
 HUES = 8
 """Colours of models; style.css has as many, `hue0` and so on."""
-REFERENCES = ("truth", "reconstruction", "copy_last", "constant_velocity")
+REFERENCE_COLOURS = ("truth", "reconstruction", "copy_last", "constant_velocity")
 """References that have a colour of their own; everything else is a control and grey."""
 
 
@@ -35,7 +35,7 @@ class Legend:
         """The class of its colour."""
         if name in self.models:
             return f"hue{list(self.models).index(name) % HUES}"
-        return name if name in REFERENCES else "control"
+        return name if name in REFERENCE_COLOURS else "control"
 
     def hue(self, number: int) -> str:
         """The colour of a line that belongs to no model: those after the models'."""

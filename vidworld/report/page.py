@@ -38,11 +38,11 @@ def write_report(run_folder: Path, out: Path | None = None) -> Path:
         UserError: the run cannot be read, or the page cannot be written.
     """
     out = out or run_folder / "report.html"
-    write_text(out, render(read_run(run_folder)))
+    write_text(out, render_page(read_run(run_folder)))
     return out
 
 
-def render(run: RunFolder) -> str:
+def render_page(run: RunFolder) -> str:
     """The whole page as HTML; every text in it is escaped."""
     comparison, rows, legend = run.comparison, run.results.results, Legend.of(run.results)
     withheld = {(v.law, v.metric): v.withheld for v in comparison.verdicts if v.withheld}
@@ -80,7 +80,7 @@ def render_template(name: str, script_name: str, **content: Any) -> str:
     script = (TEMPLATES / script_name).read_text(encoding="utf-8")
     script_hash = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     template = environment().get_template(name)
-    return template.render(script=script, script_hash=script_hash, **content)
+    return template.render_page(script=script, script_hash=script_hash, **content)
 
 
 @functools.cache

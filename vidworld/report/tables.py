@@ -103,14 +103,14 @@ def headline_table(
     found: dict[str, list[dict[str, Any]]] = {}
     listed = {_key(row) for row in rows if row.headline or (row.law, row.metric) in withheld}
     in_distribution = {_key(row) for row in rows if row.split == "id"}
-    for split in sorted({row.split for row in rows}, key=lambda name: words.rank(words.SPLITS, name)):
+    for split in sorted({row.split for row in rows}, key=lambda name: words.rank(words.SPLIT_LABELS, name)):
         mine = [row for row in rows if row.split == split and _key(row) in listed]
         for forest in forests(
             [row for row in mine if split not in OUTSIDE or _key(row) not in in_distribution], legend
         ):
             if forest.secondary == secondary:
                 reason = withheld.get((forest.law, forest.metric))
-                entry = {"forest": forest, "split": words.SPLITS.get(split, split), "withheld": reason}
+                entry = {"forest": forest, "split": words.SPLIT_LABELS.get(split, split), "withheld": reason}
                 found.setdefault(forest.law, []).append(entry)
     for entries in found.values():
         entries.sort(key=lambda entry: entry["forest"].metric != "surprise_accuracy")
@@ -169,7 +169,7 @@ def _key(row: Row) -> tuple[str, ...]:
 
 def _forest(group: Sequence[Row], secondary: bool, legend: Legend) -> Forest:
     first = group[0]
-    group = sorted(group, key=lambda r: (legend.rank(r.model), words.rank(words.SPLITS, r.split)))
+    group = sorted(group, key=lambda r: (legend.rank(r.model), words.rank(words.SPLIT_LABELS, r.split)))
     ends = [x for r in group for x in (r.value, r.low, r.high, r.floor, r.ceiling)]
     values = [x for x in ends if x is not None and math.isfinite(x)]
     chance = "accuracy" in first.metric or "auroc" in first.metric
@@ -181,10 +181,10 @@ def _forest(group: Sequence[Row], secondary: bool, legend: Legend) -> Forest:
         title=words.title(first.metric),
         hint=legend.metric(first.metric),
         task=words.title(first.task),
-        readout=words.READOUTS.get(first.readout or "", first.readout or ""),
+        readout=words.READOUT_LABELS.get(first.readout or "", first.readout or ""),
         direction=words.direction(first.higher_is_better),
         unit=first.unit,
-        splits=list(dict.fromkeys(words.SPLITS.get(row.split, row.split) for row in group)),
+        splits=list(dict.fromkeys(words.SPLIT_LABELS.get(row.split, row.split) for row in group)),
         floor="" if between.floor is None else words.number(between.floor),
         ceiling="" if between.ceiling is None else words.number(between.ceiling),
         chance=chance,
@@ -206,7 +206,7 @@ def _estimate(row: Row, axis: plots.Axis, group: Sequence[Row], legend: Legend) 
         label=legend.label(row.model) + seed,
         color=legend.color(row.model),
         compared=row.model in legend.models,
-        split=words.SPLITS.get(row.split, row.split),
+        split=words.SPLIT_LABELS.get(row.split, row.split),
         value=words.number(row.value, row.low, row.high),
         interval=words.interval_text(row.value, row.low, row.high),
         at=at(row.value),
@@ -227,9 +227,9 @@ def limits_table(rows: Sequence[CalibrationRow]) -> dict[str, Any]:
             row.law,
             words.title(row.metric),
             f"{row.fault}, {row.task}",
-            words.READOUTS[row.readout],
+            words.READOUT_LABELS[row.readout],
             f"{row.noise_floor:.3g} {row.unit}",
-            words.detection_limit(row.detection_limit, row.fault_unit),
+            words.detection_limit_text(row.detection_limit, row.fault_unit),
             f"{row.monotone:.2f}",
             str(row.n),
         )

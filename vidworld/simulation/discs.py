@@ -46,7 +46,7 @@ class Worlds:
 
 
 @dataclass(frozen=True)
-class Motion:
+class Trajectories:
     """Where the discs of each clip are at the times asked for."""
 
     position: Float[Tensor, "clip time object 2"]
@@ -118,7 +118,7 @@ def bounce_walls(worlds: Worlds, resting: Tensor, clips: Tensor, disc: Tensor, w
     resting[clips, disc] |= rests
 
 
-def simulate(worlds: Worlds, times_s: Float[Tensor, " time"]) -> Motion:
+def simulate(worlds: Worlds, times_s: Float[Tensor, " time"]) -> Trajectories:
     """The discs' exact motion at these times, which start at 0 or later and do not go back.
 
     Raises:
@@ -132,7 +132,7 @@ def simulate(worlds: Worlds, times_s: Float[Tensor, " time"]) -> Motion:
     clips, objects = worlds.radius.shape
     state = Worlds(**{name: value.clone() for name, value in vars(worlds).items()})
     shape = (clips, len(times_s), objects, 2)
-    motion = Motion(
+    motion = Trajectories(
         position=state.position.new_empty(shape),
         velocity=state.position.new_empty(shape),
         contact_s=torch.full_like(state.radius, torch.nan),
@@ -155,7 +155,7 @@ def acceleration(worlds: Worlds, resting: Bool[Tensor, "clip object"]) -> Float[
 
 
 def record(
-    motion: Motion, clips: Tensor, state: Worlds, resting: Tensor, now_s: Tensor, times_s: Tensor
+    motion: Trajectories, clips: Tensor, state: Worlds, resting: Tensor, now_s: Tensor, times_s: Tensor
 ) -> None:
     """Write the free flight from `now_s` into every frame from then on; the next event writes over it."""
     since = (times_s[None, :] - now_s[:, None])[:, :, None, None]
@@ -168,7 +168,7 @@ def record(
 
 
 def advance(
-    motion: Motion, clips: Tensor, state: Worlds, resting: Tensor, now_s: Tensor, end_s: float
+    motion: Trajectories, clips: Tensor, state: Worlds, resting: Tensor, now_s: Tensor, end_s: float
 ) -> tuple[Tensor, Worlds, Tensor, Tensor]:
     """The clips that have another event before the end, each just after its next one."""
     objects, walls = state.radius.shape[1], state.walls.shape[1]

@@ -56,25 +56,25 @@ class Law:
 
 HIDDEN = -0.5
 """The moment of the occluded laws: between the last frame of the past and the first of the future."""
-PERMANENCE = Law((occlusion.permanence,), occlusion.RANGES, "A hidden object is still there.", HIDDEN)
-CONSTANCY = Law(
+PERMANENCE_LAW = Law((occlusion.permanence,), occlusion.RANGES, "A hidden object is still there.", HIDDEN)
+CONSTANCY_LAW = Law(
     (occlusion.color_constancy, occlusion.size_constancy),
     occlusion.RANGES,
     "Colour and size stay the same while hidden.",
     HIDDEN,
 )
-CONTINUITY = Law(
+CONTINUITY_LAW = Law(
     (occlusion.continuity,),
     occlusion.RANGES,
     "Nothing gets from one place to another without crossing what lies between.",
     HIDDEN,
 )
-SOLIDITY = Law(
+SOLIDITY_LAW = Law(
     # A cue that is right in one half is wrong in the other: controls are judged in each by itself.
     (occlusion.block_solidity, occlusion.open_solidity),
     occlusion.RANGES,
     "Solid things do not pass through each other.",
     HIDDEN,
 )
-MOMENTUM = Law((momentum,), MOTION_RANGES, "Nothing changes its velocity without a cause.")
-COLLISION = Law(one_in_four(collision), COLLISION_RANGES, "How two discs part follows from how they met.")
+MOMENTUM_LAW = Law((momentum,), MOTION_RANGES, "Nothing changes its velocity without a cause.")
+COLLISION_LAW = Law(one_in_four(collision), COLLISION_RANGES, "How two discs part follows from how they met.")

@@ -7,6 +7,8 @@ Discs move horizontally, each in a lane of its own. In every layout the passing 
 least half a frame before and after `moment_s`, and its centre is clear of the screen a quarter of a clip off.
 """
 
+from functools import cache
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -243,6 +245,7 @@ def _screen_place(stage: Stage, way: Passage, offset: PerWorld) -> tuple[PerWorl
     return place_between(stage, low, high)
 
 
+@cache  # `sample_scenes` draws the clips of equal samplers together
 def at_any_time(layout: Layout) -> Sampler:
     """A sampler of either world of the layout, with the disc hidden at any time of the clip."""
 
@@ -259,16 +262,15 @@ def at_any_time(layout: Layout) -> Sampler:
     return either
 
 
-_PERMANENCE, _CONTINUITY = at_any_time(permanence), at_any_time(continuity)
-OCCLUSION = Scenario(
-    (
-        *(_PERMANENCE, _PERMANENCE),
-        *(at_any_time(color_constancy), at_any_time(size_constancy)),
-        *(_CONTINUITY, _CONTINUITY),
-        *(at_any_time(block_solidity), at_any_time(open_solidity)),
-    ),
-    RANGES,
-    weight=3.0,
+RENDERED: tuple[Layout, ...] = (
+    *(permanence, permanence),
+    *(color_constancy, size_constancy),
+    *(continuity, continuity),
+    *(block_solidity, open_solidity),
 )
-"""Each occluded law's layouts in a quarter of the clips. A layout of a new law is added here by hand, as that draws
-other clips and so makes another version of the scenario."""
+"""The layouts of the scenario `occlusion`, each entry in an eighth of the clips.
+
+Written out and not taken from the laws, since which clip shows which layout depends on their number and order: another
+entry changes every clip, which makes another version. A new layout gets a scenario of its own.
+"""
+OCCLUSION = Scenario(tuple(at_any_time(layout) for layout in RENDERED), RANGES, weight=3.0)

@@ -14,9 +14,11 @@ from torch import Tensor
 from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.simulation.stage import PALETTE, Candidates, Ranges, Scenario, Stage
 
-GRAVITY = 2.5
-MOTION_RANGES = Ranges((1.0, 4.0), (0.7, 1.4), ((0.0, 0.8), (4.5, 6.0)), ((0.3, 0.6), (1.5, 2.0)), corner=0.0)
-COLLISION_RANGES = Ranges(
+PHYWORLD_GRAVITY = 2.5
+PHYWORLD_MOTION_RANGES = Ranges(
+    (1.0, 4.0), (0.7, 1.4), ((0.0, 0.8), (4.5, 6.0)), ((0.3, 0.6), (1.5, 2.0)), corner=0.0
+)
+PHYWORLD_COLLISION_RANGES = Ranges(
     (1.0, 4.0), (0.5, 1.5), ((0.0, 0.8), (4.5, 6.0)), ((0.3, 0.4), (1.7, 2.0)), corner=0.0
 )
 BORDER = 0.5
@@ -59,7 +61,7 @@ def phyworld_uniform(stage: Stage) -> Candidates:
 
 def phyworld_parabola(stage: Stage) -> Candidates:
     """One disc thrown to the right within a unit of the upper border, under gravity."""
-    return _one_disc(stage, BORDER + 1, GRAVITY)
+    return _one_disc(stage, BORDER + 1, PHYWORLD_GRAVITY)
 
 
 def phyworld_collision(stage: Stage) -> Candidates:
@@ -77,6 +79,6 @@ def phyworld_collision(stage: Stage) -> Candidates:
     return (stage.worlds(position, velocity, radius, _colors(len(y), 2, radius)),), nearest <= farthest
 
 
-UNIFORM = Scenario((phyworld_uniform,), MOTION_RANGES, weight=0.0)
-PARABOLA = Scenario((phyworld_parabola,), MOTION_RANGES, weight=0.0)
-COLLISION = Scenario((phyworld_collision,), COLLISION_RANGES, weight=0.0)
+PHYWORLD_UNIFORM = Scenario((phyworld_uniform,), PHYWORLD_MOTION_RANGES, weight=0.0)
+PHYWORLD_PARABOLA = Scenario((phyworld_parabola,), PHYWORLD_MOTION_RANGES, weight=0.0)
+PHYWORLD_COLLISION = Scenario((phyworld_collision,), PHYWORLD_COLLISION_RANGES, weight=0.0)

@@ -12,7 +12,7 @@ from vidworld.core.errors import UserError
 from vidworld.simulation import LAWS
 from vidworld.simulation.discs import Worlds
 from vidworld.simulation.simulated import check_split, films
-from vidworld.simulation.stage import Layout, Sampler, sample
+from vidworld.simulation.stage import Layout, Sampler, sample_scenes
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def quads(
     device = torch.device(device)
 
     def draw(indices: Sequence[int]) -> tuple[Worlds, ...]:
-        return sample(samplers, name, indices, shape, rule.ranges, split, device)
+        return sample_scenes(samplers, name, indices, shape, rule.ranges, split, device)
 
     identity = tuple(f"{law}/{split}/{seed}/{index}" for index in indices)
     a, b = (

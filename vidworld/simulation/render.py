@@ -58,7 +58,7 @@ def base_pictures(
     return (picture * 255 + 0.5).to(torch.uint8)[:, None].expand(-1, 3, -1, -1)
 
 
-def render(
+def render_discs(
     position: Float[Tensor, "clip time object 2"],
     radius: Float[Tensor, "clip object"],
     color: Float[Tensor, "clip object 3"],
@@ -98,7 +98,7 @@ def render(
 
 
 @dataclass(frozen=True)
-class Windows:
+class PixelWindows:
     """The part of the picture in which each disc is drawn: whole words, and nowhere outside the picture."""
 
     left: Int[Tensor, "clip time object"]
@@ -126,7 +126,7 @@ def place_windows(
     radius: Float[Tensor, "clip object"],
     pixel: float,
     picture: ClipShape,
-) -> Windows:
+) -> PixelWindows:
     """A window about each disc, all as large as the largest disc needs; radius 0 for none."""
     height, width = picture.height_px, picture.width_px
     radius_px = radius / pixel
@@ -148,7 +148,7 @@ def place_windows(
     words = channel_row[..., None] * (width // WORD) + pixels[: columns // WORD]
     first_word = top * (width // WORD) + left // WORD
     exact = (left, top, x.to(torch.float32), y.to(torch.float32), edge.to(torch.float32))
-    return Windows(*exact, first_word, words.flatten())
+    return PixelWindows(*exact, first_word, words.flatten())
 
 
 def cut(

@@ -94,10 +94,10 @@ def billiards(stage: Stage) -> Candidates:
     return (stage.worlds(position, velocity, radius, color, present, walls=walls),), valid
 
 
-T = TypeVar("T")
+MadeT = TypeVar("T")
 
 
-def one_in_four(make: Callable[[bool], T]) -> tuple[T, T, T, T]:
+def one_in_four(make: Callable[[bool], MadeT]) -> tuple[MadeT, MadeT, MadeT, MadeT]:
     """What draws collisions, for a quarter of them head-on, and for the others from any direction."""
     head_on, oblique = make(True), make(False)
     return head_on, oblique, oblique, oblique

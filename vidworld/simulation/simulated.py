@@ -12,8 +12,8 @@ from vidworld.core.errors import UserError
 from vidworld.core.threads import in_threads
 from vidworld.simulation import SCENARIOS
 from vidworld.simulation.discs import Worlds, simulate
-from vidworld.simulation.render import render, visible_share
-from vidworld.simulation.stage import sample
+from vidworld.simulation.render import render_discs, visible_share
+from vidworld.simulation.stage import sample_scenes
 
 SPLITS = ("train", "val", "id", "ood", "recombined")
 """`train`, `val` and `id` draw from the same ranges with different numbers, `ood` from outside them; in
@@ -66,7 +66,7 @@ def film(worlds: Worlds, setting: ClipShape, out: UInt8[Tensor, "clip time 3 hei
     times_s = torch.arange(setting.num_frames, dtype=torch.float64, device=out.device) / setting.fps
     motion = simulate(worlds, times_s)
     looks = (worlds.radius, worlds.color, worlds.present, worlds.screens, worlds.blocks)
-    render(motion.position, *looks, setting, out)
+    render_discs(motion.position, *looks, setting, out)
     present = worlds.present[:, None].expand(-1, setting.num_frames, -1)
     visible = visible_share(motion.position, worlds.radius, worlds.screens, setting)
     return Tracks(
@@ -122,6 +122,6 @@ class SimulatedClips:
 
     def _worlds(self, indices: Sequence[int]) -> tuple[Worlds, ...]:
         scenario = SCENARIOS[self.scenario]
-        return sample(
+        return sample_scenes(
             scenario.samplers, self.name, indices, self.shape, scenario.ranges, self.split, self.device
         )

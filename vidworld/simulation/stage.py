@@ -25,7 +25,7 @@ MOST_CANDIDATES = 10_000
 """A clip that none of these fits is not to be had."""
 CANDIDATES_AT_ONCE = 512
 
-Interval = tuple[float, float]
+Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,10 @@ class Ranges:
     In distribution no disc is both fast and large; in `recombined` one is at least.
     """
 
-    speed: Interval
-    radius: Interval
-    speed_outside: tuple[Interval, ...]
-    radius_outside: tuple[Interval, ...]
+    speed: Range
+    radius: Range
+    speed_outside: tuple[Range, ...]
+    radius_outside: tuple[Range, ...]
     corner: float = 0.4
     """The part of the speeds that is fast, and of the radii that is large."""
 
@@ -79,7 +79,7 @@ class Stage:
         return self._drawn(self.ranges.radius, self.ranges.radius_outside, self.outside_radius, count)
 
     def _drawn(
-        self, inside: Interval, outside: tuple[Interval, ...], is_outside: Bool[Tensor, " world"], count: int
+        self, inside: Range, outside: tuple[Range, ...], is_outside: Bool[Tensor, " world"], count: int
     ) -> Float[Tensor, "world count"]:
         share = self.draws.uniform(count=count)
         within = inside[0] + share * (inside[1] - inside[0])
@@ -153,7 +153,7 @@ class Scenario:
     """On pages; empty: its name in words."""
 
 
-def sample(
+def sample_scenes(
     samplers: Sequence[Sampler],
     name: str,
     indices: Sequence[int],

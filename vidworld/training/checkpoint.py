@@ -26,7 +26,7 @@ from vidworld.core.records import (
     writing,
 )
 from vidworld.models.schema import KeepConfig
-from vidworld.training.sharding import spread_as, whole
+from vidworld.training.sharding import full_tensor, shard_like
 
 MANIFEST = "manifest.json"
 """SHA-256 of every other file of a checkpoint; the last file that is written."""
@@ -66,7 +66,8 @@ def state_of(
     }
     copies = {
         file: {
-            name: whole(value.detach()).to("cpu", copy=True).contiguous() for name, value in of_file.items()
+            name: full_tensor(value.detach()).to("cpu", copy=True).contiguous()
+            for name, value in of_file.items()
         }
         for file, of_file in tensors.items()
     }
@@ -89,14 +90,14 @@ def restore(
 ) -> None:
     """Set everything to what `state_of` gave, on any number of processes. All processes must call it."""
     for name, value in network.state_dict().items():
-        value.copy_(spread_as(state.tensors["network"][name], value))
+        value.copy_(shard_like(state.tensors["network"][name], value))
     for name, shadow in averages(network, ema):
-        shadow.copy_(spread_as(state.tensors["average"][name], shadow))
+        shadow.copy_(shard_like(state.tensors["average"][name], shadow))
     ema.optimization_step = state.numbers["average_steps"]
     for name, parameter, kept in _of_optimisers(network, optimisers):
         for key, value in _under(state.tensors["optimiser"], name).items():
             # What has the parameter's shape is spread as it is; else it is a count of steps.
-            kept[key] = spread_as(value, parameter) if value.ndim else value.to(parameter.device)
+            kept[key] = shard_like(value, parameter) if value.ndim else value.to(parameter.device)
     for optimiser, groups in zip(optimisers, state.numbers["groups"], strict=True):
         for group, numbers in zip(optimiser.param_groups, groups, strict=True):
             group.update({k: tuple(v) if isinstance(v, list) else v for k, v in numbers.items()})

@@ -14,9 +14,9 @@ from torch.optim.lr_scheduler import LambdaLR
 from transformers import get_wsd_schedule
 
 from vidworld.models.schema import OptimiserConfig
-from vidworld.training.sharding import in_shares, spread_as, whole
+from vidworld.training.sharding import full_tensor, shard_like, sharded_map
 
-MOMENTUM = 0.95
+MUON_MOMENTUM = 0.95
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 """Coefficients of the odd polynomial that is applied five times (Source: Muon's first publication)."""
 
@@ -77,9 +77,9 @@ class Muon(Optimizer):
             state = self.state[matrix]
             if not state:
                 state["momentum_buffer"] = torch.zeros_like(matrix)
-            momentum = state["momentum_buffer"].lerp_(matrix.grad, 1 - MOMENTUM)
-            aim.copy_(whole(matrix.grad.lerp(momentum, MOMENTUM)))  # Nesterov's
-        return in_shares(orthogonalised, aims)
+            momentum = state["momentum_buffer"].lerp_(matrix.grad, 1 - MUON_MOMENTUM)
+            aim.copy_(full_tensor(matrix.grad.lerp(momentum, MUON_MOMENTUM)))  # Nesterov's
+        return sharded_map(orthogonalised, aims)
 
 
 def _move(
@@ -88,7 +88,7 @@ def _move(
     """A step of matrices of one shape, as long as AdamW's."""
     scale = 0.2 * max(matrices[0].shape) ** 0.5  # arXiv 2502.16982, eq. 4
     for direction, matrix in zip(directions(), matrices, strict=True):
-        matrix.mul_(1 - lr * weight_decay).add_(spread_as(direction, matrix), alpha=-lr * scale)
+        matrix.mul_(1 - lr * weight_decay).add_(shard_like(direction, matrix), alpha=-lr * scale)
 
 
 def orthogonalised(

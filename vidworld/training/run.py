@@ -31,7 +31,7 @@ from vidworld.training.finished import Sources
 from vidworld.training.optimiser import Optimisers, Schedules, count_parameters
 from vidworld.training.resilience import STOPPED, Heartbeat, Interruption, Spikes, Watchdog
 from vidworld.training.run_log import RunLog
-from vidworld.training.sharding import whole
+from vidworld.training.sharding import full_tensor
 
 Batch = tuple[Any, ...]
 """Tensors, or anything with `at`, of which each clip of the batch has one."""
@@ -153,7 +153,7 @@ class Run:
         Raises:
             UserError: there were too many spikes.
         """
-        norm = float(whole(gradient_norm))
+        norm = float(full_tensor(gradient_norm))
         pieces, self._of_micro_batches = self._of_micro_batches, []
         self._logged = {name: torch.stack([piece[name] for piece in pieces]).mean() for name in pieces[0]}
         asked = torch.tensor(float(bool(self.interruption.name)), device=self.accelerator.device)
@@ -199,7 +199,7 @@ class Run:
         arguments = {k: v for k, v in self.network.config.items() if not k.startswith("_")}
         model = self.kind(**arguments)
         averaged = self.network.state_dict() | dict(averages(self.network, self.ema))
-        model.load_state_dict({name: whole(value) for name, value in averaged.items()})
+        model.load_state_dict({name: full_tensor(value) for name, value in averaged.items()})
         model.to(self.accelerator.device).eval()
         return model
 

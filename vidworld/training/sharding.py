@@ -9,12 +9,12 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 
-def whole(value: Tensor) -> Tensor:
+def full_tensor(value: Tensor) -> Tensor:
     """The tensor itself, gathered where its parts lie with several processes, all of which must then call it."""
     return value.full_tensor() if isinstance(value, DTensor) else value
 
 
-def spread_as(value: Tensor, sample: Tensor) -> Tensor:
+def shard_like(value: Tensor, sample: Tensor) -> Tensor:
     """A whole tensor, the same on all processes, cut in the way that `sample` is."""
     value = value.to(sample.device)
     if isinstance(sample, DTensor):
@@ -22,7 +22,7 @@ def spread_as(value: Tensor, sample: Tensor) -> Tensor:
     return value
 
 
-def in_shares(
+def sharded_map(
     function: Callable[[Tensor], Tensor], items: Float[Tensor, "item *rest"]
 ) -> Callable[[], Float[Tensor, "item *rest"]]:
     """The function of a stack of things that it treats one by one, of which each process does its share now.

@@ -8,7 +8,7 @@ from jaxtyping import Float64
 
 from vidworld.video.decode import Decoder, TimeBase, Unreadable, Video, open_video, read
 from vidworld.video.shots import Shot, find_shots
-from vidworld.video.sidecar import Entry
+from vidworld.video.sidecar import SidecarEntry
 from vidworld.video.source import Source
 from vidworld.video.windows import ClipOptions, RealClip, clip_rate, cut_clips
 
@@ -41,7 +41,7 @@ class VideoClips:
         return replace(self, clips=[(shot, replace(clip, frames=nothing)) for shot, clip in self.clips])
 
 
-def clips_of_video(source: Source, entry: Entry, options: ClipOptions) -> VideoClips:
+def clips_of_video(source: Source, entry: SidecarEntry, options: ClipOptions) -> VideoClips:
     """All clips of a video, in order.
 
     Raises:
@@ -51,7 +51,7 @@ def clips_of_video(source: Source, entry: Entry, options: ClipOptions) -> VideoC
         return _clips(open_video(path), source, entry, options)
 
 
-def _clips(video: Video, source: Source, entry: Entry, options: ClipOptions) -> VideoClips:
+def _clips(video: Video, source: Source, entry: SidecarEntry, options: ClipOptions) -> VideoClips:
     times_s = scene_times(video, entry)
     mine = source.frames(video.times_s)
     short_side_px = min(video.height_px, video.width_px)
@@ -75,7 +75,7 @@ def _clips(video: Video, source: Source, entry: Entry, options: ClipOptions) -> 
     return result
 
 
-def scene_times(video: Video, entry: Entry) -> Float64[np.ndarray, " time"]:
+def scene_times(video: Video, entry: SidecarEntry) -> Float64[np.ndarray, " time"]:
     """When each frame happened: by the sidecar's true rate, else when it is shown."""
     if entry.true_fps is None:
         return video.times_s
@@ -91,7 +91,9 @@ def _add(result: VideoClips, shot: Shot, event_s: tuple[float, float] | None, op
     result.shots += 1
 
 
-def _event_s(shot: Shot, times_s: Float64[np.ndarray, " time"], entry: Entry) -> tuple[float, float] | None:
+def _event_s(
+    shot: Shot, times_s: Float64[np.ndarray, " time"], entry: SidecarEntry
+) -> tuple[float, float] | None:
     """When the sidecar's event happens within the shot; None where it does not say, or not in this shot."""
     if entry.event_frames is None:
         return None

@@ -48,7 +48,7 @@ def split_of(content: str) -> str:
     return "val" if share < REAL_SHARE + VAL_SHARE else "train"
 
 
-def splits_of(sources: Mapping[str, Source], contents: Mapping[str, str | None]) -> dict[str, str]:
+def splits_by_content(sources: Mapping[str, Source], contents: Mapping[str, str | None]) -> dict[str, str]:
     """The split of each video that has content; videos of a group (an episode's cameras) share one.
 
     It is that of the smallest digest in the group, so that it follows from the group's content alone and most changes

@@ -24,7 +24,7 @@ TimeBase = Literal["sidecar", "presentation", "average rate"]
 
 PIECE_FRAMES = 2000  # 130 MB at 128 x 171 px: a long video is read piece by piece
 BLOCK_FRAMES = 16  # full frames at once: 100 MB at 1920 x 1080
-MOST_S = 1e9  # a first frame later than this has no time (decord: -3.7e17)
+MAX_DURATION_S = 1e9  # a first frame later than this has no time (decord: -3.7e17)
 WHOLE_SHARE = 0.9  # of the frames or of the time that a header tells of
 
 
@@ -220,7 +220,7 @@ def _cut_short(times: Float64[np.ndarray, " time"], header: _Header) -> bool:
 
 def _forward(times: Float64[np.ndarray, " time"]) -> bool:
     """Whether time goes on from each frame to the next, from a start that can be one."""
-    if not np.isfinite(times).all() or np.abs(times[:1]).max(initial=0.0) > MOST_S:
+    if not np.isfinite(times).all() or np.abs(times[:1]).max(initial=0.0) > MAX_DURATION_S:
         return False
     return bool((np.diff(times) > 0).all())
 

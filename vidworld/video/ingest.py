@@ -20,14 +20,14 @@ from vidworld.video import lerobot, webdataset
 from vidworld.video import store as real_store
 from vidworld.video import store_record as real_record
 from vidworld.video.clips import VideoClips, clips_of_video
-from vidworld.video.content import content_of, splits_of
+from vidworld.video.content import content_of, splits_by_content
 from vidworld.video.decode import Unreadable
 from vidworld.video.sidecar import SIDECAR_NAME, Sidecar, read_sidecar
 from vidworld.video.source import Source
 from vidworld.video.windows import ClipOptions
 
 SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".ogv", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp")
-VERSION = 2
+INGEST_VERSION = 2
 """Of the way clips are made: raised when the same videos come to give other clips or splits."""
 
 
@@ -89,7 +89,7 @@ def ingest(folder: Path, out: Path, options: ClipOptions, sidecar: Path | None =
     looked_at = tqdm(sources.items(), "look", unit="video", disable=None, delay=1)
     contents = {file: content_of(source) for file, source in looked_at}
     entries = [entry.model_dump(mode="json") for entry in known.entries.values()]
-    made_of = fingerprint(VERSION, contents, asdict(options), entries)
+    made_of = fingerprint(INGEST_VERSION, contents, asdict(options), entries)
     if (finished := _finished(out, made_of)) is not None:
         return finished
     try:
@@ -97,13 +97,13 @@ def ingest(folder: Path, out: Path, options: ClipOptions, sidecar: Path | None =
             videos, aside = _read_all(sources, contents, known, options, workshop)
             if not videos:
                 raise UserError(f"{folder}: no video in it can be used: {_first(aside)}")
-            splits = splits_of(sources, contents)
+            splits = splits_by_content(sources, contents)
             records = tuple(_record(file, splits[file], video) for file, video in videos.items())
             built = workshop / "built"
-            by_split = {name: [f for f in videos if splits[f] == name] for name in real_store.SPLITS}
+            by_split = {name: [f for f in videos if splits[f] == name] for name in real_store.REAL_SPLITS}
             real_store.join({name: [_part(workshop, f) for f in of] for name, of in by_split.items()}, built)
-            made = {"version": VERSION, "made_of": made_of, "options": asdict(options)}
-            made |= {"content": real_store.content_of(built)}
+            made = {"version": INGEST_VERSION, "made_of": made_of, "options": asdict(options)}
+            made |= {"content": real_store.content_record(built)}
             made |= {"files": [asdict(one) for one in records]}
             write_json(built / real_store.SET_ASIDE_NAME, [asdict(one) for one in aside])
             write_json(built / real_record.RECORD_NAME, made)
@@ -165,9 +165,9 @@ def sources_of(folder: Path) -> dict[str, Source]:
     paths = [path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES]
     files = sorted(p.as_posix() for p in paths if not (folder / p).is_dir() and not p.name.startswith("."))
     if (folder / lerobot.INFO).exists():
-        return lerobot.sources(folder)
+        return lerobot.lerobot_sources(folder)
     if not files and any(folder.glob("*.tar")):
-        return webdataset.sources(folder)
+        return webdataset.webdataset_sources(folder)
     if not files:
         kinds = f"no {', '.join(SUFFIXES)}, no LeRobot data set, no WebDataset shard"
         raise UserError(f"{folder}: there is no video in it ({kinds})")

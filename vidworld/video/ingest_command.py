@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vidworld.core.command import Command
 from vidworld.video.ingest import FileRecord, Ingested, ingest
-from vidworld.video.store import SPLITS
+from vidworld.video.store import REAL_SPLITS
 from vidworld.video.windows import ClipOptions
 
 
@@ -57,7 +57,7 @@ def summary(ingested: Ingested) -> str:
     what = "was there already, of the same files and options" if ingested.reused else "is written"
     counts = f"{clips} clips of {len(ingested.files)} files, {len(ingested.set_aside)} set aside"
     lines += ["", f"{ingested.out}: {counts}; it {what}"]
-    if empty := [split for split in SPLITS if split not in {record.split for record in ingested.files}]:
+    if empty := [split for split in REAL_SPLITS if split not in {record.split for record in ingested.files}]:
         lines.append(_without(ingested.out, empty))
     return "\n".join(lines)
 

@@ -53,7 +53,7 @@ def episodes(folder: Path) -> list[Episode]:
         raise UserError(f"{path.parent}: an episode has no usable {error}") from error
 
 
-def sources(folder: Path) -> dict[str, Source]:
+def lerobot_sources(folder: Path) -> dict[str, Source]:
     """The videos by camera and episode.
 
     Raises:

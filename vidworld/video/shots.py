@@ -23,7 +23,7 @@ CUT_SHARE, CUT_RATIO = 0.15, 4.0
 EDGE_SHARE, EDGE_RATIO, EDGE_FRAMES = 0.02, 10.0, 12
 """Near the start and the end less is enough: a caption over the first frames leaves the scene as it is."""
 NEIGHBOURS = 8
-MOST_STEPS = 2
+MAX_CUT_STEPS = 2
 """A cut takes one step from frame to frame, or two by way of a mixture; what takes more is motion."""
 BLACK_BREAK = 3
 """So many black frames are a dropout; more are the end of a shot."""
@@ -106,7 +106,7 @@ def _cuts(grey: UInt8[np.ndarray, "time height width"]) -> Bool[np.ndarray, " st
     sudden = (changed > CUT_SHARE) & (changed > CUT_RATIO * usual)
     sudden |= edge & (changed > EDGE_SHARE) & (changed > EDGE_RATIO * usual)
     runs = np.split(sudden, np.flatnonzero(np.diff(sudden)) + 1)
-    short = [run & (len(run) <= MOST_STEPS) for run in runs]
+    short = [run & (len(run) <= MAX_CUT_STEPS) for run in runs]
     return np.concatenate(short).astype(bool)
 
 

@@ -10,11 +10,11 @@ from vidworld.core.errors import UserError
 
 SIDECAR_NAME = "clips.jsonl"
 
-GRAVITY = {"down": (0.0, 1.0), "up": (0.0, -1.0), "right": (1.0, 0.0), "left": (-1.0, 0.0)}
+GRAVITY_DIRECTIONS = {"down": (0.0, 1.0), "up": (0.0, -1.0), "right": (1.0, 0.0), "left": (-1.0, 0.0)}
 """The words for gravity's direction in the picture, as unit vectors with y down."""
 
 
-class Entry(BaseModel):
+class SidecarEntry(BaseModel):
     """What the sidecar says of one video; fields of other names are kept as they are."""
 
     model_config = ConfigDict(strict=True, extra="allow", frozen=True, allow_inf_nan=False)
@@ -35,11 +35,11 @@ class Entry(BaseModel):
 class Sidecar:
     """The entries by the file they speak of."""
 
-    entries: dict[str, Entry] = field(default_factory=dict)
+    entries: dict[str, SidecarEntry] = field(default_factory=dict)
 
-    def of(self, file: str) -> Entry:
+    def of(self, file: str) -> SidecarEntry:
         """What is known of the file; an entry that says nothing where nothing is."""
-        return self.entries.get(file) or Entry(file=file)
+        return self.entries.get(file) or SidecarEntry(file=file)
 
 
 def read_sidecar(path: Path) -> Sidecar:
@@ -53,13 +53,13 @@ def read_sidecar(path: Path) -> Sidecar:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
         raise UserError(f"{path}: the sidecar cannot be read ({reason})") from error
-    entries: dict[str, Entry] = {}
+    entries: dict[str, SidecarEntry] = {}
     faults: list[str] = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
-            entry = Entry.model_validate_json(line)
+            entry = SidecarEntry.model_validate_json(line)
         except ValidationError as error:
             faults += [f"{path}:{number}: {_say(fault)}" for fault in error.errors()]
             continue

@@ -14,11 +14,11 @@ from jaxtyping import UInt8
 from vidworld.core.errors import UserError
 from vidworld.core.fingerprint import fingerprint
 from vidworld.video.clips import VideoClips
-from vidworld.video.sidecar import GRAVITY, Entry
+from vidworld.video.sidecar import GRAVITY_DIRECTIONS, SidecarEntry
 from vidworld.video.store_record import read_record
 from vidworld.video.windows import ClipOptions
 
-SPLITS = ("train", "val", "real")
+REAL_SPLITS = ("train", "val", "real")
 """`real` is held out for the evaluation. A file is in one split only."""
 SET_ASIDE_NAME = "set_aside.json"
 
@@ -52,10 +52,10 @@ def features(options: ClipOptions) -> datasets.Features:
     )
 
 
-def save_clips(file: str, entry: Entry, video: VideoClips, options: ClipOptions, path: Path) -> None:
+def save_clips(file: str, entry: SidecarEntry, video: VideoClips, options: ClipOptions, path: Path) -> None:
     """Nothing; the clips of one video are rows on disk."""
     clips = [clip for _, clip in video.clips]
-    count, direction = len(clips), GRAVITY.get(entry.gravity or "")
+    count, direction = len(clips), GRAVITY_DIRECTIONS.get(entry.gravity or "")
     columns: dict[str, Any] = {
         "frames": np.stack([clip.frames for clip in clips]),
         "identity": [f"real/{file}/{i}" for i in range(count)],
@@ -87,11 +87,11 @@ def join(parts: Mapping[str, Sequence[Path]], out: Path) -> None:
     datasets.DatasetDict(splits).save_to_disk(out)
 
 
-def content_of(path: Path) -> dict[str, dict[str, str]]:
+def content_record(path: Path) -> dict[str, dict[str, str]]:
     """The fingerprints of each split: of its clips' frames, and of everything else that their rows hold."""
     splits = datasets.load_from_disk(path)
     content = {}
-    for split in SPLITS:
+    for split in REAL_SPLITS:
         rows = splits.get(split)
         pictures = [] if rows is None else rows.select_columns("frames").with_format("numpy", dtype=np.uint8)
         frames = [[*row["frames"].shape, _digest(row["frames"])] for row in pictures]
@@ -120,7 +120,7 @@ def open_split(path: Path, split: str) -> datasets.Dataset:
             f"{path}: cannot be read ({reason}); remove it and ingest its videos again"
         ) from error
     if split not in splits:
-        have = ", ".join(name for name in SPLITS if name in splits)
+        have = ", ".join(name for name in REAL_SPLITS if name in splits)
         raise UserError(f"{path}: there is no clip in split {split!r} (there are {have}): ingest more videos")
     return splits[split]
 

@@ -28,7 +28,7 @@ def shards(folder: Path) -> list[Path]:
     return found
 
 
-def films(shard: Path) -> list[str]:
+def videos_in_shard(shard: Path) -> list[str]:
     """The names of a shard's films.
 
     Raises:
@@ -45,7 +45,7 @@ def films(shard: Path) -> list[str]:
     return found
 
 
-def sources(folder: Path) -> dict[str, Source]:
+def webdataset_sources(folder: Path) -> dict[str, Source]:
     """The films by shard and name.
 
     Raises:
@@ -57,7 +57,11 @@ def sources(folder: Path) -> dict[str, Source]:
         raise UserError(
             f"{missing[0]}: is missing ({len(missing)} of the shards between the first and the last)"
         )
-    return {f"{shard.stem}/{name}": Source(shard, name) for shard in shards(folder) for name in films(shard)}
+    return {
+        f"{shard.stem}/{name}": Source(shard, name)
+        for shard in shards(folder)
+        for name in videos_in_shard(shard)
+    }
 
 
 def _digits(path: Path) -> str:

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float64, Int64, UInt8
 
 from vidworld.video.shots import Shot
 
-MOVED_LEVELS = 20
+MOTION_LEVELS = 20
 """A pixel moves when it differs by more from what it mostly is during the clip."""
 STILL_SHARE = 0.001
 """A clip where fewer pixels move is still: a title card, or before and after the event."""
@@ -134,7 +134,7 @@ def cut_clips(shot: Shot, fps: float, event_s: Span, options: ClipOptions) -> li
 def moving_pixels(grey: UInt8[np.ndarray, "time height width"]) -> Bool[np.ndarray, "time height width"]:
     """Where a frame is not what that pixel mostly is: moving objects where the camera is static."""
     usual = np.median(grey, axis=0).astype(np.uint8)
-    return np.stack([cv2.absdiff(frame, usual) > MOVED_LEVELS for frame in grey])
+    return np.stack([cv2.absdiff(frame, usual) > MOTION_LEVELS for frame in grey])
 
 
 def is_static(grey: UInt8[np.ndarray, "time height width"]) -> bool:

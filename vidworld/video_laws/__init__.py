@@ -18,21 +18,21 @@ from vidworld.video_laws.pendulum import fit_pendulum
 
 
 @dataclass(frozen=True)
-class Law:
+class VideoLaw:
     """What an event of the sidecar is measured by."""
 
     objects: int
     fit: Fit
 
 
-LAWS: dict[str, Law] = {
-    "projectile": Law(1, fit_flight),
-    "slide": Law(1, fit_flight),
-    "roll": Law(1, fit_flight),
-    "accelerated": Law(1, fit_flight),
-    "uniform": Law(1, fit_uniform),
-    "bounce": Law(1, fit_bounces),
-    "pendulum": Law(1, fit_pendulum),
-    "collision": Law(2, fit_collision),
+VIDEO_LAWS: dict[str, VideoLaw] = {
+    "projectile": VideoLaw(1, fit_flight),
+    "slide": VideoLaw(1, fit_flight),
+    "roll": VideoLaw(1, fit_flight),
+    "accelerated": VideoLaw(1, fit_flight),
+    "uniform": VideoLaw(1, fit_uniform),
+    "bounce": VideoLaw(1, fit_bounces),
+    "pendulum": VideoLaw(1, fit_pendulum),
+    "collision": VideoLaw(2, fit_collision),
 }
 """By the sidecar's `event`; other events follow no law that tracks could show."""

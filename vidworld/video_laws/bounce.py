@@ -4,11 +4,13 @@ import numpy as np
 from numpy import ndarray
 
 from vidworld.video_laws.flight import angle_to_gravity, fit_flight, names_of_acceleration
-from vidworld.video_laws.law import LawFit, Position, Scene, Stretch, Times, law_fit
+from vidworld.video_laws.law import LawFit, Position, Stretch, Times, VideoScene, law_fit
 from vidworld.video_laws.parabolas import Flights, between_contacts, fit_flights, places_of, where_seen
 
 
-def fit_bounces(times: Times, position: Position, scene: Scene, stretch: Stretch | None = None) -> LawFit:
+def fit_bounces(
+    times: Times, position: Position, scene: VideoScene, stretch: Stretch | None = None
+) -> LawFit:
     """Flights of one acceleration, and how much of the speed along it each contact between them gives back."""
     path = position[:, 0]
     if stretch is None:

@@ -9,9 +9,9 @@ from vidworld.video_laws.law import (
     LawFit,
     NoFit,
     Position,
-    Scene,
     Stretch,
     Times,
+    VideoScene,
     angle_between,
     frame_step,
     law_fit,
@@ -22,7 +22,9 @@ WINDOW_S = 0.15
 """Seconds on either side of a collision in which nothing but it changes a velocity."""
 
 
-def fit_collision(times: Times, position: Position, scene: Scene, stretch: Stretch | None = None) -> LawFit:
+def fit_collision(
+    times: Times, position: Position, scene: VideoScene, stretch: Stretch | None = None
+) -> LawFit:
     """Total momentum of two things of equal mass before and after they meet: its direction, its size, their bounce.
 
     Velocities are those at the contact, of a parabola through `WINDOW_S` on either side (a table slows things down).

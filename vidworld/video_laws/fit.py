@@ -17,18 +17,18 @@ from vidworld.core.shapes import Film
 from vidworld.video.clips import scene_times
 from vidworld.video.decode import Unreadable, open_video, read
 from vidworld.video.shots import find_shots
-from vidworld.video.sidecar import GRAVITY, SIDECAR_NAME, Entry, read_sidecar
+from vidworld.video.sidecar import GRAVITY_DIRECTIONS, SIDECAR_NAME, SidecarEntry, read_sidecar
 from vidworld.video.tracking import track
-from vidworld.video_laws import LAWS
-from vidworld.video_laws.law import STANDARD_GRAVITY, NoFit, Quantity, Scene
+from vidworld.video_laws import VIDEO_LAWS
+from vidworld.video_laws.law import STANDARD_GRAVITY, NoFit, Quantity, VideoScene
 
 MOST_PX = 480
 """Films are tracked with a shorter side of so many pixels, or their own if that is less."""
-LEAST_FRAMES = 3
+MIN_VIDEO_FRAMES = 3
 """With fewer nothing shows an acceleration."""
 SHOT_PX = 128
 """Cuts are looked for in frames with a shorter side of so many pixels."""
-RECORD_NAME = "films.jsonl"
+FIT_RECORD_NAME = "films.jsonl"
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def fit_films(folder: Path, out: Path, sidecar: Path | None = None) -> Iterator[
     known = read_sidecar(sidecar or folder / SIDECAR_NAME)
     if not known.entries:
         raise UserError(f"{sidecar or folder / SIDECAR_NAME}: names no film")
-    record = prepare_folder(out) / RECORD_NAME
+    record = prepare_folder(out) / FIT_RECORD_NAME
     done = _done(record)
     for entry in tqdm(known.entries.values(), "films", unit="film", disable=None):
         key = _key(folder, entry)
@@ -69,9 +69,9 @@ def fit_films(folder: Path, out: Path, sidecar: Path | None = None) -> Iterator[
         yield finished
 
 
-def fit_film(folder: Path, entry: Entry) -> FilmFit:
+def fit_film(folder: Path, entry: SidecarEntry) -> FilmFit:
     """The law of the sidecar's event, fitted to the film's tracks."""
-    law = LAWS.get(entry.event or "")
+    law = VIDEO_LAWS.get(entry.event or "")
     if law is None:
         return _none(entry, f"its event ({entry.event or 'not given'}) follows no law that tracks could show")
     try:
@@ -100,17 +100,17 @@ def fit_film(folder: Path, entry: Entry) -> FilmFit:
 
 
 @dataclass(frozen=True)
-class Footage:
+class FittedVideo:
     """The frames of a film's event, and what is known of them."""
 
     frames: np.ndarray
     times_s: np.ndarray
     scale: float
     """Pixels of `frames` a pixel of the film."""
-    scene: Scene
+    scene: VideoScene
 
 
-def footage_of(path: Path, entry: Entry) -> Footage:
+def footage_of(path: Path, entry: SidecarEntry) -> FittedVideo:
     """The frames of the sidecar's event, all where it names none; of several shots (a title card) the longest.
 
     Raises:
@@ -120,7 +120,7 @@ def footage_of(path: Path, entry: Entry) -> Footage:
     times_s = scene_times(video, entry)
     first, end = entry.event_frames or (0, len(times_s) - 1)
     last = min(end, len(times_s) - 1)
-    if (there := max(last + 1 - first, 0)) < LEAST_FRAMES:
+    if (there := max(last + 1 - first, 0)) < MIN_VIDEO_FRAMES:
         of = f" of the event's ({first} to {end})" if entry.event_frames else ""
         raise Unreadable(
             f"has {there} frame{'s' * (there != 1)}{of}, and no law shows in fewer than {LEAST_FRAMES}"
@@ -129,7 +129,7 @@ def footage_of(path: Path, entry: Entry) -> Footage:
     pieces = read(video, min(short, MOST_PX), range(first, last + 1))
     frames, times = np.concatenate([piece.frames for piece in pieces]), times_s[first : last + 1]
     shot = _longest_shot(frames, times)
-    return Footage(frames[shot], times[shot], min(short, MOST_PX) / short, scene_of(entry, times_s))
+    return FittedVideo(frames[shot], times[shot], min(short, MOST_PX) / short, scene_of(entry, times_s))
 
 
 def _longest_shot(frames: Film, times_s: np.ndarray) -> slice:
@@ -144,14 +144,16 @@ def _longest_shot(frames: Film, times_s: np.ndarray) -> slice:
     return slice(int(longest.numbers[0]), end)
 
 
-def scene_of(entry: Entry, times_s: np.ndarray) -> Scene:
+def scene_of(entry: SidecarEntry, times_s: np.ndarray) -> VideoScene:
     """What the sidecar says for a law."""
     contacts = getattr(entry, "contact_frames", None) or []
     known = [int(c) for c in contacts if isinstance(c, int) and c < len(times_s)]
-    return Scene(tuple(float(times_s[c]) for c in known), GRAVITY.get(entry.gravity or ""), entry.px_per_m)
+    return VideoScene(
+        tuple(float(times_s[c]) for c in known), GRAVITY_DIRECTIONS.get(entry.gravity or ""), entry.px_per_m
+    )
 
 
-def summary(films: Sequence[FilmFit]) -> str:
+def fit_summary(films: Sequence[FilmFit]) -> str:
     """A line a film: how well it was tracked, the truth's own deviation, then the constants with their intervals."""
     lines = []
     for film in films:
@@ -171,11 +173,11 @@ def _say(quantity: Quantity) -> str:
     return text
 
 
-def _none(entry: Entry, why: str, tracked: float = 0.0) -> FilmFit:
+def _none(entry: SidecarEntry, why: str, tracked: float = 0.0) -> FilmFit:
     return FilmFit(entry.file, entry.event, None, why, tracked, None, None)
 
 
-def _key(folder: Path, entry: Entry) -> str:
+def _key(folder: Path, entry: SidecarEntry) -> str:
     """What a film's result depends on: its file, as far as its size and time tell, and its line."""
     path = folder / entry.file
     file = [path.stat().st_size, path.stat().st_mtime_ns] if path.exists() else []

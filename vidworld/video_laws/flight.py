@@ -3,7 +3,16 @@
 import numpy as np
 from numpy import ndarray
 
-from vidworld.video_laws.law import LawFit, NoFit, Position, Scene, Stretch, Times, angle_between, law_fit
+from vidworld.video_laws.law import (
+    LawFit,
+    NoFit,
+    Position,
+    Stretch,
+    Times,
+    VideoScene,
+    angle_between,
+    law_fit,
+)
 from vidworld.video_laws.parabolas import (
     LEAST_FRAMES,
     between_contacts,
@@ -14,7 +23,7 @@ from vidworld.video_laws.parabolas import (
 )
 
 
-def fit_flight(times: Times, position: Position, scene: Scene, stretch: Stretch | None = None) -> LawFit:
+def fit_flight(times: Times, position: Position, scene: VideoScene, stretch: Stretch | None = None) -> LawFit:
     """Free fall, a throw, a slide: constant acceleration over the longest time in which nothing is hit.
 
     The acceleration is that along gravity, and where its direction is not known that along the way: below zero
@@ -23,7 +32,9 @@ def fit_flight(times: Times, position: Position, scene: Scene, stretch: Stretch 
     return _flight(times, position, scene, stretch, "constant acceleration")
 
 
-def fit_uniform(times: Times, position: Position, scene: Scene, stretch: Stretch | None = None) -> LawFit:
+def fit_uniform(
+    times: Times, position: Position, scene: VideoScene, stretch: Stretch | None = None
+) -> LawFit:
     """Motion that nothing changes: the residual is from a straight line at one speed; the acceleration is given."""
     return _flight(times, position, scene, stretch, "uniform motion", accelerated=False)
 
@@ -31,7 +42,7 @@ def fit_uniform(times: Times, position: Position, scene: Scene, stretch: Stretch
 def _flight(
     times: Times,
     position: Position,
-    scene: Scene,
+    scene: VideoScene,
     stretch: Stretch | None,
     law: str,
     accelerated: bool = True,
@@ -64,12 +75,12 @@ def _flight(
     return law_fit(law, path, fitted, stretch, measured, names, 3, drawn_from)
 
 
-def names_of_acceleration(scene: Scene) -> list[tuple[str, str]]:
+def names_of_acceleration(scene: VideoScene) -> list[tuple[str, str]]:
     """What an acceleration gives: its size, and how far it points away from gravity where that is known."""
     names = [("acceleration", "m/s²" if scene.px_per_m else "px/s²")]
     return names if scene.gravity is None else [*names, ("angle_to_gravity", "degrees")]
 
 
-def angle_to_gravity(acceleration: ndarray, scene: Scene) -> list[float]:
+def angle_to_gravity(acceleration: ndarray, scene: VideoScene) -> list[float]:
     """Degrees from gravity; nothing where its direction is not known."""
     return [] if scene.gravity is None else [angle_between(np.asarray(scene.gravity), acceleration)]

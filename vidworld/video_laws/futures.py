@@ -16,10 +16,10 @@ from vidworld.core.shapes import Film, Frames
 from vidworld.metrics.velocity import ANYWHERE
 from vidworld.video.real import RealClips
 from vidworld.video.tracking import background_of, track
-from vidworld.video_laws import LAWS
-from vidworld.video_laws.law import Fit, LawFit, NoFit, Position, Scene, Times
+from vidworld.video_laws import VIDEO_LAWS
+from vidworld.video_laws.law import Fit, LawFit, NoFit, Position, Times, VideoScene
 
-ENLARGED = 4
+TRACKED_AT = 4
 """Clips are tracked at so many times their size: what is 2 px wide at 64 px has no body of its own."""
 LEAST_TRACKED = 0.9
 """Of a clip's frames: a truth that is found in fewer has no law to be held against."""
@@ -37,7 +37,7 @@ def law_values(
     futures: frames from `start` on, of one clip a world; the truth's under "truth".
     """
     row = source.rows[number]
-    law = LAWS.get(row["event"] or "")
+    law = VIDEO_LAWS.get(row["event"] or "")
     if law is None or not (row["in_event"] and row["static_camera"]):
         return []
     shot = source.clips(source.same_shot(number)).frames
@@ -49,7 +49,9 @@ def law_values(
     if np.isfinite(truth).all(axis=(1, 2)).mean() < LEAST_TRACKED or np.isnan(truth[:start]).all():
         return []
     times_s = np.arange(len(truth)) / clip.fps
-    about = Scene(_contacts_s(row), tuple(row["gravity_direction"]) if row["gravity_direction"] else None)
+    about = VideoScene(
+        _contacts_s(row), tuple(row["gravity_direction"]) if row["gravity_direction"] else None
+    )
     try:
         own = law.fit(times_s, truth, about, None)
     except NoFit:
@@ -81,7 +83,7 @@ def law_values(
     return values
 
 
-def _refit(fit: Fit, times_s: Times, found: Position, about: Scene, own: LawFit) -> LawFit | None:
+def _refit(fit: Fit, times_s: Times, found: Position, about: VideoScene, own: LawFit) -> LawFit | None:
     """The law fitted to a prediction over the truth's stretches; None where too little is found."""
     try:
         return fit(times_s, found, about, own.stretch)
@@ -105,5 +107,5 @@ def _contacts_s(row: Mapping[str, Any]) -> tuple[float, ...]:
 def as_film(frames: UInt8[Tensor, "time 3 small_height small_width"]) -> Film:
     """The frames enlarged, with their colours last."""
     pictures = np.asarray(frames).transpose(0, 2, 3, 1)
-    size = (pictures.shape[2] * ENLARGED, pictures.shape[1] * ENLARGED)
+    size = (pictures.shape[2] * TRACKED_AT, pictures.shape[1] * TRACKED_AT)
     return np.stack([cv2.resize(p, size, interpolation=cv2.INTER_CUBIC) for p in pictures]).astype(np.uint8)

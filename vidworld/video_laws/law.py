@@ -13,10 +13,10 @@ from vidworld.core.errors import UserError
 
 STANDARD_GRAVITY = 9.81
 """m/s²."""
-DRAWS = 300
-BLOCKS = 8
+BOOTSTRAP_DRAWS = 300
+BOOTSTRAP_BLOCKS = 8
 """The residuals are drawn in blocks of a so-manieth of their number."""
-WIDER = float(stdtrit(BLOCKS - 1, 0.975) / ndtri(0.975))
+WIDER = float(stdtrit(BOOTSTRAP_BLOCKS - 1, 0.975) / ndtri(0.975))
 """So few blocks show less than their scatter: intervals are wider by what Student's quantile is over the normal one."""
 
 Times = Float[ndarray, " time"]
@@ -27,7 +27,7 @@ Stretch = Int[ndarray, " time"]
 
 
 @dataclass(frozen=True)
-class Scene:
+class VideoScene:
     """What is known of a film beside its tracks."""
 
     contacts_s: tuple[float, ...] = ()
@@ -74,7 +74,7 @@ class LawFit:
         return next(quantity for quantity in self.quantities if quantity.name == name)
 
 
-Fit = Callable[[Times, Position, Scene, Stretch | None], LawFit]
+Fit = Callable[[Times, Position, VideoScene, Stretch | None], LawFit]
 """(times, position, scene, the stretches of an earlier fit or None to find them)."""
 
 
@@ -122,9 +122,9 @@ def _redrawn(path: ndarray, fitted: ndarray, spent: int) -> list[ndarray]:
     rng = np.random.default_rng(0)
     used = np.flatnonzero(np.isfinite((path - fitted).reshape(len(path), -1)).all(axis=1))
     residual = (path - fitted)[used] * np.sqrt(len(used) / max(len(used) - spent, 1))
-    block = max(1, len(used) // BLOCKS)
+    block = max(1, len(used) // BOOTSTRAP_BLOCKS)
     drawn = []
-    for _ in range(DRAWS):
+    for _ in range(BOOTSTRAP_DRAWS):
         starts = rng.integers(0, len(used) - block + 1, -(-len(used) // block))
         order = (starts[:, None] + np.arange(block)).ravel()[: len(used)]
         moved = path.copy()

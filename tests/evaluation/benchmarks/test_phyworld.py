@@ -18,7 +18,7 @@ from vidworld.evaluation.benchmarks.phyworld_hdf5 import (
     parse,
 )
 from vidworld.simulation.discs import Worlds
-from vidworld.simulation.render import render
+from vidworld.simulation.render import render_discs
 from vidworld.simulation.simulated import SimulatedClips, film
 from vidworld.simulation.stage import PALETTE
 
@@ -69,7 +69,7 @@ def as_phyworld(truth):
     position, radius = drawn(truth.position.double(), truth.radius.double(), 256)
     nothing = torch.zeros(len(radius), 0, 4, dtype=torch.float64)
     shown = truth.color.double(), truth.present[:, 0], nothing, nothing
-    return render(
+    return render_discs(
         position, radius, *shown, ClipShape(num_frames=32, fps=10.0, height_px=256, width_px=256)
     ), truth
 

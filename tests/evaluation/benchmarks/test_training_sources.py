@@ -12,7 +12,7 @@ from padded_videos import pad_until
 from vidworld import cli
 from vidworld.core.errors import UserError
 from vidworld.video import source, webdataset
-from vidworld.video.content import content_of, splits_of
+from vidworld.video.content import content_of, splits_by_content
 from vidworld.video.decode import Unreadable
 from vidworld.video.ingest import ingest, sources_of
 from vidworld.video.real import RealClips
@@ -65,11 +65,11 @@ def test_series_of_shards_are_told_apart(tmp_path: Path) -> None:
     names = ["extra.tar", "train-000000.tar", "train-000001.tar", "train-000002.tar", "val-000000.tar"]
     assert [path.name for path in webdataset.shards(tmp_path)] == names
     with pytest.raises(UserError, match=r"train-000001\.tar: is missing"):
-        webdataset.sources(tmp_path)
+        webdataset.webdataset_sources(tmp_path)
     samples.write_shard(tmp_path / "train-000001.tar", ["train-000001"])
-    assert len(webdataset.sources(tmp_path)) == 5
+    assert len(webdataset.webdataset_sources(tmp_path)) == 5
     with pytest.raises(UserError, match=r"holds no \.tar"):
-        webdataset.sources(tmp_path / "nothing")
+        webdataset.webdataset_sources(tmp_path / "nothing")
 
 
 def test_a_tar_file_is_blamed_for_its_own_faults_only(
@@ -109,7 +109,9 @@ def test_the_cameras_of_an_episode_are_held_out_together(tmp_path: Path) -> None
 
         def fits(names: list[str] = names, split: str = split) -> bool:
             sources = {name: sources_of(folder)[name] for name in names}
-            return splits_of(sources, {n: content_of(s) for n, s in sources.items()})[names[0]] == split
+            return (
+                splits_by_content(sources, {n: content_of(s) for n, s in sources.items()})[names[0]] == split
+            )
 
         pad_until(sources_of(folder)[names[0]].path, fits)
     made = ingest(folder, tmp_path / "ours", OPTIONS)

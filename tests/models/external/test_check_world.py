@@ -1,6 +1,7 @@
 """vidworld check-world: what keeps the protocol passes, and each broken promise is one line."""
 
 import json
+from pathlib import Path
 
 import pytest
 import tiny_models

@@ -9,13 +9,13 @@ from vidworld.core.errors import UserError
 from vidworld.core.records import read_json
 from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry, Reading, Unscored, numbered
 
-LAYOUT = """\
+_LAYOUT = """\
 FOLDER/                  one split (video_validation.zip and annotation_validation.zip unpacked side by side)
   video_10000-11000/video_10000.mp4
   annotation_10000-11000/annotation_10000.json    collision: [{object_ids, frame_id, location}], object_property, ..."""
 
 
-def entries(folder: Path) -> list[Entry]:
+def _entries(folder: Path) -> list[Entry]:
     """Every number of which a video or an annotation is there; its events are the collisions."""
     videos, notes = _by_number(folder, "video_*.mp4"), _by_number(folder, "annotation_*.json")
     found = []
@@ -49,13 +49,13 @@ def _collisions(note: Path) -> tuple[tuple[int, str], ...]:
         raise UserError(f"{note}: does not list its collisions ({type(error).__name__})") from error
 
 
-BENCHMARK = Benchmark(
+CLEVRER = Benchmark(
     name="clevrer",
     label="CLEVRER",
     source="arXiv 1910.01442",
-    layout=LAYOUT,
+    layout=_LAYOUT,
     reading=Reading(size_px=128, square="squeezed"),
-    entries=entries,
+    entries=_entries,
     score=Unscored(
         "its score is of answers to questions in words, which no model gives; its videos can be trained on"
     ),

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry, SurpriseScore, numbered, windowed
 
-LAYOUT = """\
+_LAYOUT = """\
 FOLDER/                  level2 of the videos
   P_Collision/*.mp4      possible, for each property
   IP_Collision/*.mp4     impossible, with the same numbers
   P_Continuity/ ..."""
 
 
-def entries(folder: Path) -> list[Entry]:
+def _entries(folder: Path) -> list[Entry]:
     """Both videos of every number that either folder of a property has."""
     properties = {path.name.partition("_")[2] for path in folder.glob("*P_*") if path.is_dir()}
     found = []
@@ -38,12 +38,12 @@ def _as_in(other: Path | None, folder: str) -> str:
     return other.name.replace(theirs, folder, 1) if other.name.startswith(theirs) else other.name
 
 
-BENCHMARK = Benchmark(
+GRASP = Benchmark(
     name="grasp",
     label="GRASP",
     source="arXiv 2311.09048",
-    layout=LAYOUT,
+    layout=_LAYOUT,
     reading=windowed(frame_step=10),
-    entries=entries,
+    entries=_entries,
     score=SurpriseScore(),
 )

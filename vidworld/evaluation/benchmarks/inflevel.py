@@ -12,22 +12,22 @@ from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry, SurpriseS
 from vidworld.video.decode import Unreadable, open_video
 
 PROPERTIES = ("continuity", "solidity", "gravity")
-COLUMNS = ("vid1_path", "vid2_path", "vid1_label", "vid1_end_priming_2", "vid2_end_priming_2")
-LAYOUT = """\
+_COLUMNS = ("vid1_path", "vid2_path", "vid1_label", "vid1_end_priming_2", "vid2_end_priming_2")
+_LAYOUT = """\
 FOLDER/
   continuity.csv         pairs: vid1_path, vid2_path, vid1_label, vid1_end_priming_2, vid2_end_priming_2
   solidity.csv gravity.csv
   ...mp4                 as the paths in the tables say"""
 
 
-def entries(folder: Path) -> list[Entry]:
+def _entries(folder: Path) -> list[Entry]:
     """Both videos of every pair in the tables that are there."""
     tables = [name for name in PROPERTIES if (folder / f"{name}.csv").exists()]
     if not tables:
         raise UserError(f"{folder / 'continuity.csv'}: is missing, and so are the other properties' tables")
     found = []
     for name in tables:
-        for number, row in enumerate(read_csv(folder / f"{name}.csv", COLUMNS)):
+        for number, row in enumerate(read_csv(folder / f"{name}.csv", _COLUMNS)):
             videos = [folder / row[f"vid{k}_path"] for k in (1, 2)]
             try:
                 primed = [int(float(row[f"vid{k}_end_priming_2"])) + 1 for k in (1, 2)]
@@ -50,12 +50,12 @@ def _starts(videos: list[Path], primed: list[int]) -> list[int]:
     return [start + there - min(left) for start, there in zip(primed, left, strict=True)]
 
 
-BENCHMARK = Benchmark(
+INFLEVEL = Benchmark(
     name="inflevel",
     label="InfLevel-lab",
     source="TMLR 2022, 9NjqD9i48M",
-    layout=LAYOUT,
+    layout=_LAYOUT,
     reading=windowed(frame_step=5),
-    entries=entries,
+    entries=_entries,
     score=SurpriseScore(),
 )

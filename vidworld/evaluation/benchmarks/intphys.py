@@ -16,7 +16,7 @@ from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry, SurpriseS
 BLOCKS = {"O1": "permanence", "O2": "constancy", "O3": "continuity"}
 NUMBERS = ("1", "2", "3", "4")
 TASK_NAME, ANSWER_NAME = "task.txt", "answer.txt"
-LAYOUT = """\
+_LAYOUT = """\
 FOLDER/                  what dev.tar.gz or the test.*.tar.gz give
   O1/ O2/ O3/
     0001/ 0002/ ...
@@ -26,7 +26,7 @@ FOLDER/                  what dev.tar.gz or the test.*.tar.gz give
   task.txt               test only, optional: the order of the submission"""
 
 
-def entries(folder: Path) -> list[Entry]:
+def _entries(folder: Path) -> list[Entry]:
     """Every video of every quadruplet; a video has as many frames as the longest of its quadruplet."""
     labelled = next(folder.glob("O?/*/?/status.json"), None) is not None
     found = []
@@ -61,7 +61,7 @@ def write_submission(folder: Path, surprise: Mapping[str, float], out: Path) -> 
         UserError: a video has no surprise or one that is no number from 0 up, or `out` cannot be written.
     """
     task = folder / TASK_NAME
-    videos = task.read_text().split() if task.exists() else [entry.identity for entry in entries(folder)]
+    videos = task.read_text().split() if task.exists() else [entry.identity for entry in _entries(folder)]
     lacking = [video for video in videos if not 0.0 <= surprise.get(video, -1.0) < float("inf")]
     if lacking:
         raise UserError(f"{lacking[0]}: has no surprise; a submission needs that of all {len(videos)} videos")
@@ -72,12 +72,12 @@ def write_submission(folder: Path, surprise: Mapping[str, float], out: Path) -> 
     return out
 
 
-BENCHMARK = Benchmark(
+INTPHYS = Benchmark(
     name="intphys",
     label="IntPhys",
     source="arXiv 1803.07616",
-    layout=LAYOUT,
+    layout=_LAYOUT,
     reading=windowed(frame_step=5, fps=15.0),
-    entries=entries,
+    entries=_entries,
     score=SurpriseScore(write_submission),
 )

@@ -9,17 +9,17 @@ from pathlib import Path
 from vidworld.core.errors import UserError
 from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry, Reading, SurpriseScore, read_csv
 
-COLUMNS = ("name", "file_name", "type", "condition", "SceneIndex")
-LAYOUT = """\
+_COLUMNS = ("name", "file_name", "type", "condition", "SceneIndex")
+_LAYOUT = """\
 FOLDER/                  Main or Debug of the data set
   metadata.csv           name, file_name, type (1_Possible, 1_Impossible, 2_...), condition, SceneIndex, ...
   Videos/*.mp4           as file_name says"""
 
 
-def entries(folder: Path) -> list[Entry]:
+def _entries(folder: Path) -> list[Entry]:
     """The videos that metadata.csv lists."""
     found = []
-    for number, row in enumerate(read_csv(folder / "metadata.csv", COLUMNS), start=2):
+    for number, row in enumerate(read_csv(folder / "metadata.csv", _COLUMNS), start=2):
         kind = row["type"].rpartition("_")[2].strip().lower()
         if kind not in ("possible", "impossible"):
             raise UserError(f"{folder / 'metadata.csv'}: line {number}: type {row['type']!r} is neither")
@@ -29,12 +29,12 @@ def entries(folder: Path) -> list[Entry]:
     return found
 
 
-BENCHMARK = Benchmark(
+INTPHYS2 = Benchmark(
     name="intphys2",
     label="IntPhys 2",
     source="arXiv 2506.09849",
-    layout=LAYOUT,
+    layout=_LAYOUT,
     reading=Reading(256, 10, window_frames=48, window_stride=2, context_frames=(12, 18, 24, 30, 36, 42)),
-    entries=entries,
+    entries=_entries,
     score=SurpriseScore(),
 )

@@ -8,7 +8,7 @@ from vidworld.evaluation.benchmarks.reading import video_of
 from vidworld.video.lerobot import episodes
 from vidworld.video.source import Source
 
-LAYOUT = """\
+_LAYOUT = """\
 FOLDER/
   meta/info.json         codebase_version, fps, features, data_path, video_path
   v2: meta/episodes.jsonl, data/chunk-000/episode_000000.parquet, videos/chunk-000/CAMERA/episode_000000.mp4
@@ -16,7 +16,7 @@ FOLDER/
       videos/CAMERA/chunk-000/file-000.mp4"""
 
 
-def entries(folder: Path) -> list[Entry]:
+def _entries(folder: Path) -> list[Entry]:
     """Every episode of every camera that meta/ lists."""
     found = []
     for one in episodes(folder):
@@ -26,19 +26,19 @@ def entries(folder: Path) -> list[Entry]:
     return found
 
 
-def decode(entry: Entry) -> tuple[Film, float]:
+def _decode(entry: Entry) -> tuple[Film, float]:
     """The episode's frames and rate."""
     start, _, stop = entry.member.partition(":")
     return video_of(Source(entry.video, span_s=(float(start), float(stop)) if stop else None))
 
 
-BENCHMARK = Benchmark(
+LEROBOT = Benchmark(
     name="lerobot",
     label="LeRobot",
     source="LeRobot data set format v2.0 to v3.0",
-    layout=LAYOUT,
+    layout=_LAYOUT,
     reading=Reading(size_px=64, square="cropped"),
-    entries=entries,
+    entries=_entries,
     score=Unscored("is a source of videos to train on (vidworld data ingest), and has no score"),
-    decode=decode,
+    decode=_decode,
 )

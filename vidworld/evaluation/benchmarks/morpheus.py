@@ -29,13 +29,13 @@ from vidworld.video.tracking import background_of, track
 from vidworld.video_laws.futures import as_film
 
 MAX_PREDICTED_S = 5.0
-WINDOW_S = 1.0
+_WINDOW_S = 1.0
 """Of which the best window counts; of a shorter future all of it."""
 LARGE_MEAN = 1.0
 """|mean| from which the standard deviation is taken relative to it."""
-METRIC = "physical_invariance_score"
+_METRIC = "physical_invariance_score"
 READING = Reading(size_px=256, square="squeezed")
-LAYOUT = """\
+_LAYOUT = """\
 FOLDER/
   real-world-cropped/EXPERIMENT/VIDEO/
     cropped_video.mp4
@@ -43,7 +43,7 @@ FOLDER/
     frames_for_tracking/*.jpg      not needed here"""
 
 
-def entries(folder: Path) -> list[Entry]:
+def _entries(folder: Path) -> list[Entry]:
     """Every video of every experiment."""
     found = []
     for place in sorted(path for path in folder.glob("real-world-cropped/*/*") if path.is_dir()):
@@ -54,7 +54,7 @@ def entries(folder: Path) -> list[Entry]:
     return found
 
 
-def of_video(context: BenchmarkContext, entry: Entry, model: Any) -> Iterator[Value]:
+def _of_video(context: BenchmarkContext, entry: Entry, model: Any) -> Iterator[Value]:
     """The invariance score of a model's future of one video.
 
     There is none where the video itself has none, or its thing is not seen in the context: no model could know of it.
@@ -68,7 +68,7 @@ def of_video(context: BenchmarkContext, entry: Entry, model: Any) -> Iterator[Va
 
     def kept(place: ndarray) -> float:
         energy = mechanical_energy(place[:, 0] * unit, truth[:, 0] * unit, fps)[start:]
-        window = min(len(energy), max(3, round(WINDOW_S * fps)))
+        window = min(len(energy), max(3, round(_WINDOW_S * fps)))
         return float(physical_invariance(energy[None, None], window)[0])
 
     value = kept(truth)
@@ -78,7 +78,7 @@ def of_video(context: BenchmarkContext, entry: Entry, model: Any) -> Iterator[Va
         future = torch.cat((clip.frames[:, :start], context.future(model, clip)), dim=1)
         place = track(as_film(future[0]), 1, scene, truth[:start]).position
         value = float(np.nan_to_num(kept(place)))
-    yield context.value(model, entry, entry.property, METRIC, "share", value)
+    yield context.value(model, entry, entry.property, _METRIC, "share", value)
 
 
 def mechanical_energy(place: ndarray, truth: ndarray, fps: float) -> ndarray:
@@ -114,12 +114,12 @@ def physical_invariance(invariants: Float[ndarray, "clip invariant time"], windo
     return averaged
 
 
-BENCHMARK = Benchmark(
+MORPHEUS = Benchmark(
     name="morpheus",
     label="Morpheus",
     source="arXiv 2504.02918",
-    layout=LAYOUT,
+    layout=_LAYOUT,
     reading=READING,
-    entries=entries,
-    score=ContinuationScore(of_video, (METRIC,)),
+    entries=_entries,
+    score=ContinuationScore(_of_video, (_METRIC,)),
 )

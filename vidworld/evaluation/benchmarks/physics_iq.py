@@ -36,7 +36,7 @@ NAME = re.compile(
     r"(?P<number>\d{4})_(?P<kind>[a-z-]+)_(?:\d+|any)FPS_perspective-(?P<side>left|center|right)"
     r"(?:_take-(?P<take>\d))?_(?P<scene>.+)\.(?:mp4|jpg)"
 )
-LAYOUT = """\
+_LAYOUT = """\
 FOLDER/
   full-videos/take-1/30FPS/0001_full-videos_30FPS_perspective-left_take-1_trimmed-NAME.mp4    (take-2: original only)
   split-videos/testing/30FPS/0001_testing-videos_30FPS_perspective-left_take-1_trimmed-NAME.mp4
@@ -54,7 +54,7 @@ Measures = Float[ndarray, "video 4"]
 """Spatial, spatiotemporal and weighted spatial IoU, and MSE."""
 
 
-def entries(folder: Path) -> list[Entry]:
+def _entries(folder: Path) -> list[Entry]:
     """Every take of every side of every experiment of which any file is there; a group is one side of one."""
     takes: dict[tuple[str, str, str, str], None] = {}
     frames: dict[tuple[str, str, str], Path] = {}
@@ -88,7 +88,7 @@ def entries(folder: Path) -> list[Entry]:
     ]
 
 
-def of_video(context: BenchmarkContext, entry: Entry, model: Any) -> Iterator[Value]:
+def _of_video(context: BenchmarkContext, entry: Entry, model: Any) -> Iterator[Value]:
     """A model's four measures of one video; the truth's are those of another take, if there is one."""
     start = context.evaluator.context_frames
     truth = _stretch(context, entry, entry.needs[0])
@@ -119,7 +119,7 @@ def _measures(predicted: Frames, truth: Frames) -> tuple[float, float, float, fl
 # --- the scores of a model ---
 
 
-def whole(values: Sequence[Value], entries: Sequence[Entry], seed: int) -> Iterator[Value]:
+def _whole(values: Sequence[Value], entries: Sequence[Entry], seed: int) -> Iterator[Value]:
     """The measures, and where there are two takes both scores of every model."""
     yield from values
     tables: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
@@ -163,12 +163,12 @@ def _ratio(above: ndarray, below: ndarray) -> ndarray:
     return ratio
 
 
-BENCHMARK = Benchmark(
+PHYSICS_IQ = Benchmark(
     name="physics_iq",
     label="Physics-IQ",
     source="arXiv 2501.09038",
-    layout=LAYOUT,
+    layout=_LAYOUT,
     reading=Reading(size_px=256, fps=30.0, square="squeezed"),
-    entries=entries,
-    score=ContinuationScore(of_video, MEASURES, whole),
+    entries=_entries,
+    score=ContinuationScore(_of_video, MEASURES, _whole),
 )

@@ -34,14 +34,14 @@ PENALTY = 1.0
 """Of the ridge, in the features' mean square."""
 FEATURE = "predicted_feature"
 TRUE, FALSE = ("1", "1.0", "true"), ("0", "0.0", "false")
-LAYOUT = """\
+_LAYOUT = """\
 FOLDER/                  PhysionTest-Core
   labels.csv             a line a stimulus: its name, and whether they touch
   Collide/ Contain/ Dominoes/ Drape/ Drop/ Link/ Roll/ Support/
     mp4s-redyellow/STIMULUS_img.mp4"""
 
 
-def entries(folder: Path) -> list[Entry]:
+def _entries(folder: Path) -> list[Entry]:
     """The stimuli that labels.csv lists; its event is that they touch."""
     table = folder / "labels.csv"
     try:
@@ -65,7 +65,7 @@ def entries(folder: Path) -> list[Entry]:
     return found
 
 
-def of_video(context: BenchmarkContext, entry: Entry, model: Any) -> Iterator[Value]:
+def _of_video(context: BenchmarkContext, entry: Entry, model: Any) -> Iterator[Value]:
     """The features of a model's future of one video, in their order; those of the true future are the truth's."""
     fps, evaluator = context.shape.fps, context.evaluator
     clip = context.around(context.clip(entry), round(SHOWN_S * fps), round(PREDICTED_S * fps))
@@ -78,7 +78,7 @@ def of_video(context: BenchmarkContext, entry: Entry, model: Any) -> Iterator[Va
         yield context.value(model, entry, "collision", FEATURE, "1", value)
 
 
-def whole(values: Sequence[Value], entries: Sequence[Entry], seed: int) -> Iterator[Value]:
+def _whole(values: Sequence[Value], entries: Sequence[Entry], seed: int) -> Iterator[Value]:
     """Whether each video's answer was right, by a plane that was fitted to the videos of other folds.
 
     Raises:
@@ -123,12 +123,12 @@ def _sketch(predicted: Float[ndarray, " number"]) -> Float[ndarray, " feature"]:
     return np.bincount(places, signs * predicted, FEATURES)
 
 
-BENCHMARK = Benchmark(
+PHYSION = Benchmark(
     name="physion",
     label="Physion",
     source="arXiv 2106.08261",
-    layout=LAYOUT,
+    layout=_LAYOUT,
     reading=Reading(size_px=224, fps=30.0, context_frames=(45,)),
-    entries=entries,
-    score=ContinuationScore(of_video, (FEATURE,), whole),
+    entries=_entries,
+    score=ContinuationScore(_of_video, (FEATURE,), _whole),
 )

@@ -49,10 +49,10 @@ from vidworld.metrics.motion import as_array
 from vidworld.video.source import Source
 
 FPS = 10.0
-METRIC = "phyworld_error"
-LAWS = ("uniform_motion", "parabola", "collision")
+_METRIC = "phyworld_error"
+_LAWS = ("uniform_motion", "parabola", "collision")
 STREAMS = ("video_streams", "position_streams", "init_streams")
-LAYOUT = """\
+_LAYOUT = """\
 FOLDER/
   uniform_motion_eval.hdf5 parabola_eval.hdf5 collision_eval.hdf5
     video_streams/00000     (video,) of MP4 bytes, for each batch
@@ -65,16 +65,16 @@ MIN_RADIUS = {"uniform_motion": 0.6, "parabola": 0.6, "collision": 0.5}
 FIRST_FRAME = 3
 CONTACT_CHANGE = 0.1
 """Change of a true horizontal velocity from one step to the next that counts as the contact."""
-LEVEL = 127
+_LEVEL = 127
 
 
 # --- the folder ---
 
 
-def entries(folder: Path) -> list[Entry]:
+def _entries(folder: Path) -> list[Entry]:
     """Every video of the three files; a file that is not there is one entry."""
     found = []
-    for law in LAWS:
+    for law in _LAWS:
         path = folder / f"{law}_eval.hdf5"
         if not path.exists():
             found.append(Entry(law, law, law, True, path))
@@ -112,7 +112,7 @@ def radii_and_speeds(entry: Entry) -> tuple[Float[ndarray, " object"], Float[nda
     return radius, np.abs(speed)
 
 
-def decode(entry: Entry) -> tuple[Film, float]:
+def _decode(entry: Entry) -> tuple[Film, float]:
     """The video's frames and rate."""
     batch, number = entry.member.split("/")
     with _open(entry.video) as file:
@@ -137,7 +137,7 @@ def _open(path: Path) -> Any:
 # --- the score ---
 
 
-def of_video(context: BenchmarkContext, entry: Entry, model: Any) -> Iterator[Value]:
+def _of_video(context: BenchmarkContext, entry: Entry, model: Any) -> Iterator[Value]:
     """phyworld's error of one video: of velocity; of the parabola, of place."""
     if context.shape.fps != FPS:
         raise UserError(
@@ -165,7 +165,7 @@ def of_video(context: BenchmarkContext, entry: Entry, model: Any) -> Iterator[Va
         error, unit = mean_velocity_error(place, truth, 1.0 / FPS), "units/s"
     if np.isfinite(error[0]):
         split = "id" if all(inside) else "ood"
-        yield context.value(model, entry, law, METRIC, unit, float(error[0]), split)
+        yield context.value(model, entry, law, _METRIC, unit, float(error[0]), split)
 
 
 def _tracks(entry: Entry, radius: ndarray, dt_s: float) -> Tracks:
@@ -208,8 +208,8 @@ def parse(frames: Frames, discs: int, calibrated: bool = False) -> Float[ndarray
     """
     red, green, blue = (frames[:, :, channel].cpu().numpy().astype(np.int16) for channel in range(3))
     masks = [
-        (red > LEVEL) & (green < LEVEL) & (blue < LEVEL),
-        (blue > LEVEL) & (green < LEVEL) & (red < LEVEL),
+        (red > _LEVEL) & (green < _LEVEL) & (blue < _LEVEL),
+        (blue > _LEVEL) & (green < _LEVEL) & (red < _LEVEL),
     ]
     width = frames.shape[-1]
     scale = WORLD_SIZE / (width - 1 if calibrated else width)
@@ -292,13 +292,13 @@ def _kept_at_border(place: ndarray, found: ndarray, border: float) -> ndarray:
     return kept
 
 
-BENCHMARK = Benchmark(
+PHYWORLD_HDF5 = Benchmark(
     name="phyworld_hdf5",
     label="phyworld",
     source="arXiv 2411.02385",
-    layout=LAYOUT,
+    layout=_LAYOUT,
     reading=Reading(size_px=256, fps=FPS, window_frames=32, context_frames=(3,)),
-    entries=entries,
-    score=ContinuationScore(of_video, (METRIC,)),
-    decode=decode,
+    entries=_entries,
+    score=ContinuationScore(_of_video, (_METRIC,)),
+    decode=_decode,
 )

@@ -15,7 +15,7 @@ from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry
 from vidworld.video.decode import Unreadable, open_video, read
 from vidworld.video.source import Source
 
-PICTURES = (".png", ".jpg", ".jpeg")
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
 def clip_of(benchmark: Benchmark, entry: Entry, size_px: int | None = None) -> Clips:
@@ -57,7 +57,7 @@ def windows_of(clip: Clips, length: int, stride: int) -> Clips:
 def pictures_of(entry: Entry) -> list[Path]:
     """The pictures of an entry whose video is a folder: those that it needs, else all by name."""
     listed = [path for path in entry.needs if path.parent == entry.video]
-    return listed or sorted(path for path in entry.video.iterdir() if path.suffix.lower() in PICTURES)
+    return listed or sorted(path for path in entry.video.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
 
 
 def plain_video(entry: Entry) -> tuple[Film, float]:

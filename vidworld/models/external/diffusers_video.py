@@ -15,8 +15,15 @@ from vidworld.core.clip import Clips
 from vidworld.core.errors import UserError
 from vidworld.core.records import read_json
 from vidworld.core.shapes import Frames
-from vidworld.models.external.levels import Level, Levels, sampled
-from vidworld.models.external.transformers_of_video import FAMILIES, Family, Future, Parts, Past, Question
+from vidworld.models.external.levels import Levels, NoiseLevel, sampled
+from vidworld.models.external.transformers_of_video import (
+    TRANSFORMERS,
+    Future,
+    Parts,
+    Past,
+    Question,
+    TransformerKind,
+)
 from vidworld.models.tokenizers.video_vae import (
     Latents,
     as_frames,
@@ -67,8 +74,8 @@ class DiffusersVideo:
             )
         # As these are used: the network in bf16 where it is fast, the autoencoder in full.
         kept = torch.float32 if device.type == "cpu" else torch.bfloat16
-        kind = check_pretrained(folder / "transformer", tuple(FAMILIES))
-        self.family: Family = FAMILIES[kind]
+        kind = check_pretrained(folder / "transformer", tuple(TRANSFORMERS))
+        self.family: TransformerKind = TRANSFORMERS[kind]
         loaded: Any = from_folder(getattr(diffusers, kind), folder / "transformer", torch_dtype=kept)
         transformer = loaded.to(device)
         self.vae: Any = load_vae(folder / "vae").to(device)
@@ -98,7 +105,7 @@ class DiffusersVideo:
         noise = self._noise(seeds, count, past)
         past_noise = self._noise([seed + 1 for seed in seeds], past.shape[2], past)
 
-        def ask(noisy: Future, level: Level) -> Tensor:
+        def ask(noisy: Future, level: NoiseLevel) -> Tensor:
             question = Question(past, past_noise, noisy, level, _rate(context.fps))
             return self.family.ask(self.parts, question)[:, :, past.shape[2] :]
 
@@ -221,6 +228,6 @@ def _empty_prompt(folder: Path, words: int, width: int, pads_with_zeros: bool) -
     return (hidden * mask[..., None] if pads_with_zeros else hidden), mask
 
 
-def load(path: str, device: torch.device, steps: int) -> DiffusersVideo:
+def load_diffusers(path: str, device: torch.device, steps: int) -> DiffusersVideo:
     """The model of a folder."""
     return DiffusersVideo(Path(path), device, steps)

@@ -14,7 +14,7 @@ from torch import Tensor
 from vidworld.core.errors import UserError
 
 
-class Level(NamedTuple):
+class NoiseLevel(NamedTuple):
     """One noise level of one model."""
 
     timestep: float
@@ -81,12 +81,12 @@ class Levels:
         """The deviation that the model wants its latents to have."""
         return float(self.scheduler.config.sigma_data) if self.form == "edm" else 1.0
 
-    def at(self, share: float) -> Level:
+    def at(self, share: float) -> NoiseLevel:
         """The level of this share of noise, in (0, 1]."""
         config = self.scheduler.config
         if self.form == "flow":
             told = share if self.unit_time else share * config.num_train_timesteps
-            return Level(told, 1 - share, share, -1.0, 1.0)
+            return NoiseLevel(told, 1 - share, share, -1.0, 1.0)
         if self.form == "edm":
             data, most = config.sigma_data, config.sigma_max
             return _edm(min(data * share / (1 - share), most) if share < 1 else most, data, self.prediction)
@@ -94,9 +94,9 @@ class Levels:
         kept = float(self.scheduler.alphas_cumprod[step])
         clean, noise = math.sqrt(kept), math.sqrt(1 - kept)
         targets = {"epsilon": (0.0, 1.0), "v_prediction": (-noise, clean), "sample": (1.0, 0.0)}
-        return Level(float(step), clean, noise, *targets[self.prediction])
+        return NoiseLevel(float(step), clean, noise, *targets[self.prediction])
 
-    def descending(self, steps: int) -> list[Level]:
+    def descending(self, steps: int) -> list[NoiseLevel]:
         """The levels of a sampler of so many steps, from noise on, with the scheduler's own shift towards noise."""
         shares = torch.linspace(1, 1 / steps, steps)
         if self.form == "flow":
@@ -108,7 +108,7 @@ class Levels:
         return [self.at(float(share)) for share in shares]
 
 
-def sampled(levels: list[Level], noise: Tensor, ask: Any) -> Tensor:
+def sampled(levels: list[NoiseLevel], noise: Tensor, ask: Any) -> Tensor:
     """The clean sample at the end of a deterministic sampler: DDIM without noise, which is Euler's method for a flow.
 
     `ask(noisy, level)` is the network's answer. Source: arXiv 2010.02502, eq. 12 with sigma 0.
@@ -122,10 +122,10 @@ def sampled(levels: list[Level], noise: Tensor, ask: Any) -> Tensor:
     return noisy
 
 
-def _edm(sigma: float, data: float, prediction: str) -> Level:
+def _edm(sigma: float, data: float, prediction: str) -> NoiseLevel:
     """The level of EDM with this deviation of the noise; the sign of its output is the prediction type's."""
     total = math.hypot(sigma, data)
     skip, out = data**2 / total**2, sigma * data / total
     if prediction == "v_prediction":
         out = -out
-    return Level(0.25 * math.log(sigma), 1.0, sigma, (1 - skip) / out, -skip * sigma / out, 1 / total)
+    return NoiseLevel(0.25 * math.log(sigma), 1.0, sigma, (1 - skip) / out, -skip * sigma / out, 1 / total)

@@ -11,7 +11,7 @@ import torch
 from vidworld.core.errors import UserError
 
 
-def load(path: str, device: torch.device, steps: int) -> Any:
+def load_python(path: str, device: torch.device, steps: int) -> Any:
     """An instance of `module.ClassName`, made without arguments; modules of the current folder are found.
 
     Raises:

@@ -26,7 +26,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vidworld.core.errors import UserError
-from vidworld.models.external.levels import Level, Levels
+from vidworld.models.external.levels import Levels, NoiseLevel
 from vidworld.models.tokenizers.video_vae import Latents, Ratio
 
 Past = Float[Tensor, "clip latent past h w"]
@@ -74,7 +74,7 @@ class Question:
     """What the past is mixed with where it has to be as noisy as the future."""
     future: Future
     """Noisy, not yet scaled."""
-    level: Level
+    level: NoiseLevel
     fps: float
 
     @property
@@ -214,7 +214,7 @@ def ask_cosmos(parts: Parts, question: Question) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Family:
+class TransformerKind:
     """What one kind of transformer needs beside its weights."""
 
     ask: Asked
@@ -230,17 +230,17 @@ class Family:
     """Whether it is told times in [0, 1]."""
 
 
-FAMILIES: dict[str, Family] = {
-    "LTXVideoTransformer3DModel": Family(
+TRANSFORMERS: dict[str, TransformerKind] = {
+    "LTXVideoTransformer3DModel": TransformerKind(
         ask_ltx, 128, lambda c: c.caption_channels, False, lambda c: (c.patch_size_t, c.patch_size)
     ),
-    "WanTransformer3DModel": Family(
+    "WanTransformer3DModel": TransformerKind(
         ask_wan, 512, lambda c: c.text_dim, True, lambda c: (c.patch_size[0], c.patch_size[1])
     ),
-    "CogVideoXTransformer3DModel": Family(
+    "CogVideoXTransformer3DModel": TransformerKind(
         ask_cogvideox, 226, lambda c: c.text_embed_dim, False, lambda c: (1, c.patch_size)
     ),
-    "CosmosTransformer3DModel": Family(
+    "CosmosTransformer3DModel": TransformerKind(
         ask_cosmos,
         512,
         lambda c: c.crossattn_proj_in_channels if c.use_crossattn_projection else c.text_embed_dim,

@@ -106,6 +106,6 @@ def _scaled(film: Tensor, size: Sequence[int]) -> Tensor:
     return scaled.round().clamp(0, 255).to(torch.uint8)
 
 
-def load(path: str, device: torch.device, steps: int) -> Videos:
+def load_videos(path: str, device: torch.device, steps: int) -> Videos:
     """The model of a folder."""
     return Videos(Path(path))

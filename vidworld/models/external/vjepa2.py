@@ -111,6 +111,6 @@ class VJepa2:
             )
 
 
-def load(path: str, device: torch.device, steps: int) -> VJepa2:
+def load_vjepa2(path: str, device: torch.device, steps: int) -> VJepa2:
     """The model of a folder."""
     return VJepa2(Path(path), device)

@@ -52,11 +52,11 @@ class Diffusion(Family[DiffusionConfig]):
         self, config: DiffusionConfig, streams: "Sequence[torch.Generator]", tokens: "torch.Tensor"
     ) -> "tuple[torch.Tensor, ...]":
         """Noise for every chunk but the first, and its level."""
-        from vidworld.core.counter_rng import normal, uniform
+        from vidworld.core.counter_rng import normal_of, uniform_of
         from vidworld.models.flow import training_levels
 
-        level = training_levels(uniform(streams, tokens.shape[1] - 1), config.shift, config.pure_share)
-        return normal(streams, *tokens[0, 1:].shape), level
+        level = training_levels(uniform_of(streams, tokens.shape[1] - 1), config.shift, config.pure_share)
+        return normal_of(streams, *tokens[0, 1:].shape), level
 
     def loss(
         self,

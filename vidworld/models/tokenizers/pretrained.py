@@ -15,7 +15,7 @@ from vidworld.core.shapes import Frames, Tokens
 from vidworld.models.files import fingerprint_of
 from vidworld.models.tokenizers.patches import PatchSize, grid_shape
 from vidworld.models.tokenizers.video_vae import (
-    KINDS,
+    AUTOENCODERS,
     as_frames,
     as_pictures,
     channels_of,
@@ -42,8 +42,10 @@ class PretrainedAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     @register_to_config
     def __init__(self, kind: str = "AutoencoderKLWan", settings: Mapping[str, Any] | None = None) -> None:
         super().__init__()
-        if kind not in KINDS:
-            raise UserError(f"{kind}: no video autoencoder that is known here; known: {', '.join(KINDS)}")
+        if kind not in AUTOENCODERS:
+            raise UserError(
+                f"{kind}: no video autoencoder that is known here; known: {', '.join(AUTOENCODERS)}"
+            )
         self.vae = getattr(diffusers, kind).from_config(dict(settings or {}))
         ratio = ratio_of(self.vae)
         self.patch_size: PatchSize = (ratio.frames, ratio.rows, ratio.columns)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from vidworld.core.errors import UserError
 from vidworld.core.records import read_json
 
-KINDS = (
+AUTOENCODERS = (
     "AutoencoderKLWan",
     "AutoencoderKLLTXVideo",
     "AutoencoderKLCosmos",
@@ -23,7 +23,7 @@ KINDS = (
     "AutoencoderVidTok",
 )
 
-Pictures = Float[Tensor, "clip channel time height width"]
+VideoTensor = Float[Tensor, "clip channel time height width"]
 """Frames in [-1, 1]."""
 Latents = Float[Tensor, "clip latent t h w"]
 """As the autoencoder gives them, not normalised."""
@@ -82,7 +82,7 @@ def load_vae(folder: Path) -> nn.Module:
     Raises:
         UserError: there is none, or it is of an unknown kind.
     """
-    kind = check_pretrained(folder, KINDS)
+    kind = check_pretrained(folder, AUTOENCODERS)
     return from_folder(getattr(diffusers, kind), folder)
 
 
@@ -111,7 +111,7 @@ def channels_of(vae: Any) -> int:
     return int(next(vae.config[name] for name in names if name in vae.config))
 
 
-def encode_latents(vae: Any, pictures: Pictures) -> Latents:
+def encode_latents(vae: Any, pictures: VideoTensor) -> Latents:
     """The latents of clips of 1 + n * ratio frames: the mode of the posterior, or the codes of a quantiser."""
     frames = ratio_of(vae).frames
     assert pictures.shape[2] % frames == 1 % frames, pictures.shape
@@ -127,7 +127,7 @@ def encode_latents(vae: Any, pictures: Pictures) -> Latents:
     return latents.float()
 
 
-def decode_latents(vae: Any, latents: Latents) -> Pictures:
+def decode_latents(vae: Any, latents: Latents) -> VideoTensor:
     """The 1 + n * ratio frames of n + 1 latents, about [-1, 1]."""
     frames, count = ratio_of(vae).frames, latents.shape[2]
     latents = latents.to(vae.dtype)
@@ -157,11 +157,11 @@ def scaling_of(vae: Any) -> tuple[Tensor, Tensor]:
     return torch.as_tensor(mean).view(shape).float(), torch.as_tensor(std).view(shape).float() / factor
 
 
-def as_pictures(frames: Tensor) -> Pictures:
+def as_pictures(frames: Tensor) -> VideoTensor:
     """uint8 frames (clip, time, channel, height, width) as an autoencoder takes them."""
     return frames.transpose(1, 2).float() / 127.5 - 1
 
 
-def as_frames(pictures: Pictures) -> Tensor:
+def as_frames(pictures: VideoTensor) -> Tensor:
     """uint8 frames (clip, time, channel, height, width) of what an autoencoder gave."""
     return ((pictures.transpose(1, 2) + 1) * 127.5).clamp(0, 255).round().to(torch.uint8)

@@ -52,7 +52,7 @@ def track(
     if known is None:
         chosen: list[Followed | None] = [*sorted(paths[:objects], key=lambda path: path.frames[0])]
     else:
-        chosen = [nearest(paths, known[:, number]) for number in range(objects)]
+        chosen = [nearest_object(paths, known[:, number]) for number in range(objects)]
     position = np.full((len(frames), objects, 2), np.nan)
     size = np.full(objects, np.nan)
     for number, path in enumerate(chosen):
@@ -63,7 +63,7 @@ def track(
     return Tracked(position, size)
 
 
-def nearest(paths: Sequence[Followed], places: Float[ndarray, "start 2"]) -> Followed | None:
+def nearest_object(paths: Sequence[Followed], places: Float[ndarray, "start 2"]) -> Followed | None:
     """The path that is where an object is known to be for most frames; None where none is."""
     seen = np.flatnonzero(np.isfinite(places).all(axis=1)).tolist()
     shared = [
