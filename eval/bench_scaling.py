@@ -12,18 +12,23 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import median
 
 import torch
 from accelerate import Accelerator
 
+from vidworld.core.config import load
 from vidworld.core.errors import ArgumentParser, UserError, run_script
 from vidworld.core.precision import precision, product_dtype
 from vidworld.models.dit import DiffusionTransformer
+from vidworld.models.families.diffusion import DiffusionConfig
 from vidworld.models.flow import flow_loss
-from vidworld.models.schema import OptimiserConfig
+from vidworld.models.schema import OptimiserConfig, TokenizerConfig
+from vidworld.models.tokenizers.patches import grid_shape
 from vidworld.training.optimiser import make_optimisers
 
+CONFIGS = Path(__file__).parents[1] / "configs" / "demo"
 CLIPS = 8
 """Of one process' step, as in the demo."""
 STEPS = 6
@@ -95,15 +100,27 @@ def rate_of(processes: Sequence[subprocess.Popen[str]]) -> float:
     return sum(map(float, answers))
 
 
+def network_of_demo() -> tuple[DiffusionTransformer, tuple[int, int, int]]:
+    """The demo's diffusion world, untrained, and the grid (t, h, w) of a clip's tokens, from its configurations."""
+    tokenizer = load(TokenizerConfig, CONFIGS / "tokenizer.yaml").model
+    config = load(DiffusionConfig, CONFIGS / "diffusion.yaml")
+    shape = config.data.shape
+    grid = grid_shape(shape.num_frames, shape.height_px, shape.width_px, tokenizer.patch_size)
+    return DiffusionTransformer(tokenizer.channels, **vars(config.model)), grid
+
+
 def take_turns() -> None:
     """Some steps for every line of the input, whose clips a second are said, to the input's end."""
     accelerator = Accelerator(mixed_precision=precision())
     torch.manual_seed(0)
-    network = DiffusionTransformer(48)
+    network, tokens = network_of_demo()
     model, *optimisers = accelerator.prepare(
         network, *make_optimisers(network, OptimiserConfig(), product_dtype())
     )
-    batch = torch.randn(CLIPS, 4, 8, 8, 48), torch.randn(CLIPS, 3, 8, 8, 48), torch.rand(CLIPS, 3)
+    t, h, w = tokens
+    channels = network.config.channels
+    clean, noise = torch.randn(CLIPS, t, h, w, channels), torch.randn(CLIPS, t - 1, h, w, channels)
+    batch = clean, noise, torch.rand(CLIPS, t - 1)
 
     def step() -> None:
         with accelerator.autocast():

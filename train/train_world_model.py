@@ -51,7 +51,7 @@ def train(config: WorldModelConfig, sources: Sources, resume: bool) -> None:
     if config.gradient_checkpointing:  # counted without: the second forward pass teaches nothing
         network.enable_gradient_checkpointing()
     with accelerator.autocast():
-        alarm = family.alarm(config, cache.tokens(range(min(64, len(cache)))).to(accelerator.device))
+        alarm = family.alarm(config, network, cache.tokens(range(min(64, len(cache)))).to(accelerator.device))
 
     # --- the loop ---
     batches = ahead(batch(step) for step in range(run.step, config.steps))

@@ -10,7 +10,6 @@ import torch
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
-from vidworld.core.schema import OptimiserConfig, TokenizerModel
 
 from speed import peers
 from speed.limits import Probe, block_products, memory_copy
@@ -18,7 +17,9 @@ from speed.timing import Job
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.media import write_mp4
 from vidworld.core.precision import precision, product_dtype
+from vidworld.evaluation.schema import PhysicsConfig
 from vidworld.models.dit import DiffusionTransformer
+from vidworld.models.families.diffusion import DiffusionConfig
 from vidworld.models.flow import flow_loss, shifted
 from vidworld.models.generative import GenerativeModel
 from vidworld.models.jepa import JointEmbeddingPredictor
@@ -88,11 +89,11 @@ def placed(network: Network, device: torch.device) -> Network:
 def diffusion_loss(network: nn.Module, tokens: Tensor) -> Tensor:
     """What the diffusion world is trained on, noise and its levels drawn."""
     chunks = tokens[:, 1:]
-    level = shifted(torch.rand(chunks.shape[:2], device=tokens.device), 8.0)
+    level = shifted(torch.rand(chunks.shape[:2], device=tokens.device), DiffusionConfig.shift)
     return flow_loss(network, tokens, torch.randn_like(chunks), level)
 
 
-DEMO, BASE = Size("demo", 128, 6, 4), Size("base", 384, 12, 6)
+DEMO, BASE = Size("demo", 128, 6, 4), Size("base", 384, 12, 12)
 
 
 def training_cases(size: Size, clips: int, device: torch.device, compiled: bool) -> list[Case]:
@@ -255,7 +256,7 @@ def world_cases(size: Size, steps: int, device: torch.device) -> list[Case]:
     four = [made.a, made.a_then_b, made.b_then_a, made.b]
     quad_tokens = tokenizer.encode(torch.cat([each.frames for each in four]).to(device))
     quad = Encoded(made.a, quad_tokens)
-    diffusion = GenerativeModel(size.diffusion(device), steps=steps, levels=(0.7,))
+    diffusion = GenerativeModel(size.diffusion(device), "diffusion", steps, PhysicsConfig.shift, (0.7,))
     jepa = PredictiveModel(size.jepa(device))
     limit = block_products(len(four) * CHUNKS * CELLS, size.width, device)
 

@@ -8,6 +8,7 @@ import torch
 
 from speed.cases import CHANNELS, CONTEXT, DEMO, GRID, Size, diffusion_loss, training_step
 from speed.timing import Job, medians_s, peak_mb
+from vidworld.evaluation.schema import PhysicsConfig
 from vidworld.models.generative import GenerativeModel
 from vidworld.models.world_model import Encoded
 from vidworld.simulation.simulated import SimulatedClips
@@ -42,7 +43,9 @@ def measure_growth(device: torch.device, budget_s: float) -> list[Growth]:
         return training_step(network, lambda: diffusion_loss(network, tokens), device)
 
     def rollout(chunks: int) -> Job:
-        world = GenerativeModel(DEMO.diffusion(device), steps=1)
+        world = GenerativeModel(
+            DEMO.diffusion(device), "diffusion", 1, PhysicsConfig.shift, PhysicsConfig.levels
+        )
         tokens = torch.randn(1, CONTEXT, *GRID, CHANNELS, device=device)
         context = Encoded(SimulatedClips("uniform", "id").clips([0]), tokens)
         return lambda: world.rollout(context, chunks, 1, [0])

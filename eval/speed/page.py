@@ -6,9 +6,9 @@ from typing import Any
 
 from speed.bench import Row
 from speed.growth import Growth
+from vidworld.analysis.records import Curve, Series
 from vidworld.core.records import write_text
 from vidworld.report import charts as plots
-from vidworld.report.files import Curve, Series
 from vidworld.report.page import environment
 
 PAGE = Path(__file__).with_name("bench.html")
@@ -75,7 +75,5 @@ def _bars(rows: Sequence[Row]) -> list[dict[str, Any]]:
 def _chart(growth: Growth) -> plots.Chart | None:
     """One curve, both axes named; the exponent is in the title."""
     title = f"{growth.what}, {growth.unit} by {growth.of}: power {growth.exponent:.2f}"
-    series = Series(
-        label=growth.what, x=[float(size) for size in growth.sizes], y=list(growth.values), world="diffusion"
-    )
+    series = Series(label=growth.what, x=[float(size) for size in growth.sizes], y=list(growth.values))
     return plots.line_chart(Curve(name=title, x_label=growth.of, y_label=growth.unit, series=[series]))

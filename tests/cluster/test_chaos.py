@@ -128,13 +128,13 @@ def test_a_run_that_is_killed_again_and_again_comes_to_the_same_weights(kills, u
     assert logged(killed_run) == logged(undisturbed)
 
 
-MEASURED = "renamed *.part */parts/*.csv"
+MEASURED = "renamed *.part */units/*.json"
 """A part of the evaluation is done."""
 EVALUATION_MOMENTS = [
     Moment("the first part", ["forward *"] * 20),
-    Moment("half of a part's file", [MEASURED, "write */parts/*.part"]),
-    Moment("a part's file that is not yet in place", [MEASURED, "rename */parts/*.part *.csv"]),
-    Moment("between two parts", [MEASURED, MEASURED]),
+    Moment("half of a unit's file", [MEASURED, "write */units/*.part"]),
+    Moment("a unit's file that is not yet in place", [MEASURED, "rename */units/*.part *.json"]),
+    Moment("between two units", [MEASURED, MEASURED]),
     Moment("a later part", [MEASURED, MEASURED, *["forward *"] * 20]),
     Moment("an empty video", ["video */media/*.mp4"] * 2),
     Moment("half of a film strip", ["write */media/*.png"]),
@@ -142,7 +142,6 @@ EVALUATION_MOMENTS = [
     Moment("half of the values", ["write */.per_clip.csv.*"]),
     Moment("half of the results", ["write */.results.json.*"]),
     Moment("the last file, not yet in place", ["rename *.part */comparison.json"]),
-    Moment("the removal of the parts", ["renamed *.part */comparison.json", *["remove */parts/*.csv"] * 2]),
 ]
 
 
@@ -155,7 +154,7 @@ def test_an_evaluation_that_is_killed_goes_on_to_the_same_numbers(runs):
     out = runs / "physics"
 
     def kept():
-        return {path: path.stat().st_mtime_ns for path in out.glob("parts/*/*.csv")}
+        return {path: path.stat().st_mtime_ns for path in out.glob("units/*.json")}
 
     for moment in EVALUATION_MOMENTS:
         before = kept()
@@ -164,13 +163,12 @@ def test_an_evaluation_that_is_killed_goes_on_to_the_same_numbers(runs):
         assert f"killed at {moment.name}\n" in ended.output
         if MEASURED in moment.events:
             assert len(kept()) == len(before) + moment.events.count(MEASURED), moment.name
-        if "removal" not in moment.name:
-            assert before.items() <= kept().items(), f"measured again after a kill at {moment.name}"
+        assert before.items() <= kept().items(), f"measured again after a kill at {moment.name}"
     assert run_until(never, evaluation(runs, out), ENVIRONMENT, runs / "log").code == 0
     calm, killed = ((runs / name / "per_clip.csv").read_text() for name in ("calm", "physics"))
     assert killed == calm
     assert shown(out) == shown(runs / "calm")
-    assert not (out / "parts").exists()
+    assert before.items() <= kept().items()
 
 
 def shown(out):

@@ -70,7 +70,7 @@ def test_every_curve_rises_and_every_fault_is_found(fault):
 
 
 def test_baselines_lie_between_the_truth_and_standing_still():
-    rows = {(r.world, r.metric): r for r in measure_baselines(ClipShape(), 8, 10, "uniform")}
+    rows = {(r.model, r.metric): r for r in measure_baselines(ClipShape(), 8, 10, "uniform")}
     truth, frozen, inertia = (
         rows[world, "velocity_error"].value for world in ("truth", "copy_last", "constant_velocity")
     )
@@ -89,7 +89,7 @@ def test_the_script_writes_rows_and_a_page(tmp_path, capsys):
     code, _, errors = run(capsys, "--out", tmp_path, "--clips", 10, "--width", 32)
     assert (code, errors) == (0, "")  # no bars where nobody watches
     content = json.loads((tmp_path / "calibration.json").read_text())
-    assert content["schema"] == 1 and content["provenance"]["versions"]["vidworld"]
+    assert content["schema"] == 2 and content["provenance"]["versions"]["vidworld"]
     assert {
         "law", "metric", "readout", "fault", "size", "value", "noise_floor", "detection_limit"
     } <= set(content["results"][0])  # fmt: skip
@@ -101,7 +101,7 @@ def test_the_script_writes_rows_and_a_page(tmp_path, capsys):
         for readout in READOUTS
         for size in (0, *fault.sizes)
     }
-    assert {row["world"] for row in content["baselines"]} == {"truth", "copy_last", "constant_velocity"}
+    assert {row["model"] for row in content["baselines"]} == {"truth", "copy_last", "constant_velocity"}
     assert {row["scorer"] for row in content["controls"]} >= {"blind", "motion_energy"}
     page = (tmp_path / "calibration.html").read_text()
     assert page.count('class="plot lines"') == sum(len(fault.metrics) for fault in FAULTS)

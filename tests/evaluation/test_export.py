@@ -8,7 +8,9 @@ import torch
 
 from vidworld import cli
 from vidworld.core.errors import UserError
+from vidworld.evaluation import export_command
 from vidworld.evaluation.export import FORMS, FewStep, JepaStep, export
+from vidworld.evaluation.models import sampling_shift_of
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.files import save_model
 from vidworld.models.flow import sample
@@ -83,6 +85,30 @@ def test_the_command_names_what_is_missing(tmp_path, capsys):
     assert "tokenizer: no finished model there" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("name", "config"), [("few_step", {"shift": 8.0, "sampling_shift": 5.0}), ("diffusion", {"shift": 5.0})]
+)
+def test_an_exported_world_samples_at_the_levels_it_was_trained_for(name, config, tmp_path, monkeypatch):
+    models = {
+        "tokenizer": Autoencoder(channels=6, width=32, depth=1, heads=1),
+        "jepa": JointEmbeddingPredictor(**SMALL, encoder_depth=1, predictor_depth=1),
+        name: DiffusionTransformer(**SMALL, depth=1, flow_map=name == "few_step"),
+    }
+    for each, model in models.items():
+        save_model(model, tmp_path / each, {"config": config} if each == name else {})
+    exported = {}
+    monkeypatch.setattr(export_command, "export", lambda module, name, *_: exported.update({name: module}))
+    monkeypatch.setattr(export_command, "measure_forms", lambda *_: [])
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["export", str(tmp_path)])
+    assert ended.value.code == 0
+    assert exported[name].levels == pytest.approx([1, 15 / 16, 5 / 6, 5 / 8, 0])
+    assert json.loads((tmp_path / "export" / "export.json").read_text())["shift"] == 5.0
+    save_model(models[name], tmp_path / name, {})
+    with pytest.raises(UserError, match="lacks the shift of its training"):
+        sampling_shift_of(tmp_path / name)
+
+
 @pytest.mark.slow
 def test_the_command_writes_a_row_a_world_and_form(tmp_path):
     for package in ("onnxruntime", "onnxscript"):
@@ -93,7 +119,7 @@ def test_the_command_writes_a_row_a_world_and_form(tmp_path):
         "few_step": random_weights(DiffusionTransformer(**SMALL, depth=1, flow_map=True)),
     }
     for name, model in models.items():
-        save_model(model, tmp_path / name, {})
+        save_model(model, tmp_path / name, {"config": {"shift": 8.0, "sampling_shift": 8.0}})
     with pytest.raises(SystemExit) as ended:
         cli.main(["export", str(tmp_path), "--clips", "2", "--steps", "1"])
     assert ended.value.code == 0

@@ -5,12 +5,15 @@ import json
 import numpy as np
 import pytest
 
-from vidworld.analysis.records import Value
+from vidworld.analysis.records import Comparison, Model, Value
 from vidworld.analysis.results import write_results
 from vidworld.core.errors import UserError
 from vidworld.evaluation.sweep import collect, members
 from vidworld.models.budget import FORMAT
 from vidworld.report.page import write_report
+
+MODELS = {name: Model(name, name, f"runs/{name}") for name in ("jepa", "diffusion", "regression")}
+PAIRS = [("jepa", "diffusion"), ("jepa", "regression")]
 
 
 def finished(folder, seed, jepa):
@@ -18,7 +21,7 @@ def finished(folder, seed, jepa):
     drawn = np.random.default_rng(seed).binomial(1, jepa, 100)
     values = [
         Value(
-            world,
+            model,
             None,
             "surprise",
             "permanence",
@@ -29,16 +32,23 @@ def finished(folder, seed, jepa):
             float(value),
             0,
         )
-        for world, accuracies in (("jepa", drawn), ("diffusion", [0.5] * 100), ("blind", [0.5] * 100))
+        for model, accuracies in (
+            ("jepa", drawn),
+            *((m, [0.5] * 100) for m in ("diffusion", "regression", "blind")),
+        )
         for i, value in enumerate(accuracies)
     ]
-    for world in ("diffusion", "jepa"):
-        (folder / world / "model").mkdir(parents=True)
+    for model in MODELS:
+        (folder / model / "model").mkdir(parents=True)
         budget = {"config": {"seed": seed}, "format": FORMAT}
-        (folder / world / "model" / "budget.json").write_text(json.dumps(budget))
+        (folder / model / "model" / "budget.json").write_text(json.dumps(budget))
     (folder / "physics").mkdir()
-    comparison = {"controlled": True, "differences": [], "budgets": {}, "notes": ["of one seed"]}
-    write_results(folder / "physics", values, comparison, 0)
+    comparison = Comparison(
+        controlled={"jepa vs diffusion": True, "jepa vs regression": False},
+        differences={"jepa vs diffusion": [], "jepa vs regression": ["steps differ"]},
+        notes=["of one seed"],
+    )
+    write_results(folder / "physics", values, MODELS, PAIRS, comparison, 0)
 
 
 @pytest.fixture
@@ -58,8 +68,8 @@ def sweep(tmp_path):
 def test_half_finished_comparisons_are_in_the_table_and_marked(sweep):
     assert [member.value for member in members(sweep)] == ["0", "1", "2", "10"]
     table = collect(sweep).read_text()
-    assert "- seed 2: diffusion at step 300 of 1000 (2026-11-22T20:00:00+00:00)" in table
-    assert "- seed 10: waits for tokenizer" in table
+    assert "- seed 2: trained: tokenizer; diffusion at step 300 of 1000 (2026-11-22T20:00:00+00:00)" in table
+    assert "- seed 10: has not begun" in table
     assert "| seed 0 | seed 1 | all | seed 2 (unfinished) | seed 10 (unfinished) |" in table
     (line,) = [line for line in table.splitlines() if "| jepa |" in line]
     cells = [cell.strip() for cell in line.strip("|").split("|")]
@@ -75,6 +85,12 @@ def test_seeds_become_one_result_over_clips_and_runs_with_a_report(sweep):
     assert any("Seed 2 is not in these numbers" in note for note in comparison["notes"])
     assert not any("of one seed" in note for note in comparison["notes"])
     rows = json.loads((sweep / "physics" / "results.json").read_text())["results"]
+    assert comparison["controlled"] == {"jepa vs diffusion": True, "jepa vs regression": False}
+    assert comparison["differences"]["jepa vs regression"] == ["seed 0: steps differ", "seed 1: steps differ"]
+    assert [(v["second"], v["better"]) for v in comparison["verdicts"]] == [
+        ("diffusion", "jepa"),
+        ("regression", "jepa"),
+    ]
     assert {row["n"] for row in rows} == {100}
     assert {row["seed"] for row in rows} == {None}
     assert "permanence" in write_report(sweep, None).read_text().lower()

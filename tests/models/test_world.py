@@ -1,12 +1,13 @@
 """Rollouts and surprise: shapes, what they depend on, and what a perfect or a blind world would say."""
 
+import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
 
 from vidworld.core.clip_shape import ClipShape
 from vidworld.evaluation.evaluator import Evaluator
-from vidworld.evaluation.surprises import EncodedQuads, as_matrix
+from vidworld.evaluation.surprises import EncodedQuads, as_matrix, surprise_of
 from vidworld.metrics.surprise import target_matched
 from vidworld.models.baselines import Blind, ConstantVelocity, CopyLast, FrameDifference, truth_surprise
 from vidworld.models.dit import DiffusionTransformer
@@ -54,7 +55,7 @@ def worlds(tokenizer):
     dit = random_weights(DiffusionTransformer(64, width=32, depth=2, heads=2))
     jepa = random_weights(JointEmbeddingPredictor(64, width=32, encoder_depth=1, predictor_depth=1, heads=2))
     return {
-        "diffusion": GenerativeModel(dit, steps=3, levels=(0.5, 0.9)),
+        "diffusion": GenerativeModel(dit, "diffusion", steps=3, shift=3.0, levels=(0.5, 0.9)),
         "jepa": PredictiveModel(jepa),
         "copy_last": CopyLast(tokenizer),
         "constant_velocity": ConstantVelocity(tokenizer),
@@ -73,6 +74,12 @@ def test_a_world_rolls_out_and_is_surprised_in_the_stated_shapes(name, worlds, s
     surprise = world.surprise(seen, 2, range(4))
     assert surprise.shape == (4, 2)
     assert (surprise >= 0).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_rollout_takes_no_actions_that_it_would_ignore(name, worlds, seen):
+    with pytest.raises(TypeError, match="actions"):
+        worlds[name].rollout(seen.chunks(0, 2), 2, 1, range(4), actions=torch.zeros(4, 2, 1))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -129,8 +136,27 @@ def test_all_noise_levels_at_once_surprise_as_each_alone(worlds, seen):
     world = worlds["diffusion"]
     together = world.surprise_by_level(seen, 2, range(4))
     for i, level in enumerate(world.levels):
-        alone = GenerativeModel(world.network, levels=(level,)).surprise_by_level(seen, 2, range(4))
+        alone = GenerativeModel(world.network, "alone", 3, 3.0, (level,)).surprise_by_level(seen, 2, range(4))
         assert torch.allclose(together[..., i], alone[..., 0], rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_chunk_is_predicted_from_the_true_ones_before_it(name, worlds, tokenizer):
+    """However much of what was shown is called the context: a contact is known once it was seen."""
+    clips = SimulatedClips("collision", "id", height_px=32, width_px=32).clips(range(6))
+    collisions = Encoded(clips, tokenizer.encode(clips.frames))
+    early, late = (worlds[name].surprise(collisions, context, range(6)) for context in (1, 3))
+    assert torch.allclose(early[:, 2:], late, rtol=1e-4)
+
+
+def test_after_the_splice_constant_velocity_goes_on_as_what_is_shown(tokenizer):
+    bench = Bench(tokenizer, {}, Accelerator(mixed_precision="no"), context_frames=8, seed=0)
+    for law in ("constancy", "collision"):
+        made = quads(law, "id", 0, range(8), height_px=32, width_px=32)
+        matrix = surprise_of(bench, ConstantVelocity(tokenizer), EncodedQuads.of(bench, made))
+        assert np.array_equal(matrix[:, 0, :, 1], matrix[:, 1, :, 1])
+        assert (matrix[:, 0, :, 0] != matrix[:, 1, :, 0]).any()
+        assert matrix[..., 1].mean() < 0.002
 
 
 def test_surprise_works_with_one_chunk_of_context(worlds, seen):

@@ -1,20 +1,25 @@
-"""Pictures: what is larger lies further, chunks lie below their frames, and labels can be read."""
+"""Pictures: what is larger lies further, and chunks lie below their frames."""
 
-from itertools import pairwise
+import math
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vidworld.analysis.records import Curve, Model, Quadruplet, Series, SurprisePair
 from vidworld.report import charts as plots
-from vidworld.report.files import Curve, Quad, Series, SurprisePair
+from vidworld.report.legend import Legend
 
+LEGEND = Legend({name: Model(name, name, name) for name in ("jepa", "diffusion", "mine")})
 numbers = st.floats(-1e6, 1e6)
 places = st.lists(numbers, min_size=2, max_size=8)
 
 
-def make_curve(**lines: list[float | None]) -> Curve:
-    series = [Series(label=label, x=[float(i) for i in range(len(y))], y=y) for label, y in lines.items()]
+def make_curve(**lines: list[float]) -> Curve:
+    series = [
+        Series(label, [float(i) for i in range(len(y))], y, model=label if label in LEGEND.models else None)
+        for label, y in lines.items()
+    ]
     return Curve(name="a curve", x_label="x", y_label="error", series=series)
 
 
@@ -58,35 +63,39 @@ def test_beyond_the_axis_is_its_end() -> None:
 
 
 @settings(max_examples=40)
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=6))
-def test_labels_of_lines_do_not_touch(ends: list[float]) -> None:
-    chart = plots.line_chart(make_curve(**{f"line {i}": [0.5, end] for i, end in enumerate(ends)}))
-    assert chart
-    tops = sorted(line.label_top for line in chart.lines)
-    assert all(b - a >= plots.LABEL_GAP - 0.011 for a, b in pairwise(tops))
-    assert tops[-1] <= 100
+@given(places)
+def test_a_tight_axis_ends_where_its_values_do(values: list[float]) -> None:
+    axis = plots.linear_axis(values, tight=True)
+    if max(values) - min(values) > 1e-6 * max(map(abs, values)):
+        assert (axis.low, axis.high) == (min(values), max(values))
+    assert all(0 <= tick.at <= 100 for tick in axis.ticks)
 
 
-def test_a_world_keeps_its_colour_and_others_get_one() -> None:
-    chart = plots.line_chart(
-        make_curve(jepa=[1, 2], diffusion=[2, 3], permanence=[3, 4], untrained_jepa=[4, 5])
-    )
+def test_whole_values_have_whole_ticks() -> None:
+    ticks = plots.linear_axis([1.0, 2.0, 3.0], tight=True).ticks
+    assert [(tick.at, tick.label) for tick in ticks] == [(0, "1"), (50, "2"), (100, "3")]
+
+
+def test_a_model_keeps_its_colour_and_other_lines_get_those_after() -> None:
+    curve = make_curve(diffusion=[2, 3], jepa=[1, 2], permanence=[3, 4], momentum=[4, 5])
+    chart = plots.line_chart(curve, LEGEND)
     assert chart
-    assert [line.color for line in chart.lines] == ["jepa", "diffusion", "other2", "other3"]
+    assert [line.color for line in chart.lines] == ["hue1", "hue0", "hue5", "hue6"]
 
 
 def test_lines_of_one_colour_differ_in_dash() -> None:
-    chart = plots.line_chart(make_curve(jepa_id=[1, 2], jepa_ood=[2, 3]))
+    series = [Series(f"jepa, {split}", [0, 1], [1, 2], model="jepa") for split in ("id", "ood")]
+    chart = plots.line_chart(Curve("a curve", "x", "error", series), LEGEND)
     assert chart
     assert [line.dash for line in chart.lines] == [0, 1]
 
 
 def test_what_is_missing_is_skipped_and_nothing_is_no_chart() -> None:
-    chart = plots.line_chart(make_curve(a=[1.0, None, 3.0]))
+    chart = plots.line_chart(make_curve(a=[1.0, math.nan, 3.0]))
     assert chart
     assert chart.lines[0].path.count(",") == 2
     assert chart.table[1:] == (("2", ("3.00",)),)
-    assert plots.line_chart(make_curve(a=[None])) is None
+    assert plots.line_chart(make_curve(a=[math.nan])) is None
     assert plots.line_chart(make_curve()) is None
 
 
@@ -101,8 +110,8 @@ def test_an_accuracy_has_its_chance_line_and_a_band() -> None:
 
 
 def test_surprise_lies_below_its_chunks() -> None:
-    quad = Quad(law="a", identity="b", frames={}, frames_per_chunk=4, chunk_start=2)
-    panel = plots.surprise_panel(quad, "jepa", SurprisePair(possible=[0.2, 0.5], impossible=[0.2, 1.0]))
+    shown = Quadruplet(law="a", identity="b", frames={}, frames_per_chunk=4, chunk_start=2)
+    panel = plots.surprise_panel(shown, SurprisePair([0.2, 0.5], [0.2, 1.0]), "JEPA", "hue0")
     assert panel
     assert [(s.left, s.width) for s in panel.segments] == [(50.0, 25.0), (75.0, 25.0)]
     assert [s.impossible for s in panel.segments] == [80.0, 0.0]
@@ -111,8 +120,8 @@ def test_surprise_lies_below_its_chunks() -> None:
 
 
 def test_surprise_without_a_whole_chunk_has_no_panel() -> None:
-    quad = Quad(law="a", identity="b", frames={}, frames_per_chunk=4, chunk_start=2)
-    assert plots.surprise_panel(quad, "jepa", SurprisePair(possible=[None], impossible=[1.0])) is None
+    shown = Quadruplet(law="a", identity="b", frames={}, frames_per_chunk=4, chunk_start=2)
+    assert plots.surprise_panel(shown, SurprisePair([math.nan], [1.0]), "JEPA", "hue0") is None
 
 
 def test_thinning_keeps_the_mean_and_the_order() -> None:

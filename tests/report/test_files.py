@@ -1,6 +1,7 @@
 """A run folder is read whole or refused with one line that names the file."""
 
 import json
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -35,9 +36,9 @@ def change(file: Path, edit: Callable[[dict[str, Any]], object]) -> None:
 def test_a_whole_run_is_read(finished_run: Path) -> None:
     run = read_run(finished_run)
     assert run.name == "demo"
-    assert list(run.stages) == ["tokenizer", "diffusion", "jepa", "readout"]
-    assert run.comparison.controlled
-    assert len(run.media.quads) == 2
+    assert list(run.trainings) == ["tokenizer", "diffusion", "jepa", "regression", "probe"]
+    assert run.comparison.controlled == {"jepa vs diffusion": True, "jepa vs regression": False}
+    assert len(run.media.quadruplets) == 2
 
 
 @pytest.mark.parametrize("name", ["results.json", "comparison.json"])
@@ -63,37 +64,37 @@ def test_a_wrong_field_is_named_with_its_place(run: Path) -> None:
     assert line.endswith("(and 1 more)")
 
 
-def test_another_schema_is_refused(run: Path) -> None:
-    change(run / "physics" / "results.json", lambda c: c.update(schema=2))
-    assert "results.json: schema: Input should be 1" in refused(run)
+def test_an_older_schema_is_refused(run: Path) -> None:
+    change(run / "physics" / "results.json", lambda c: c.update(schema=1))
+    assert "results.json: is of schema 1, not 2; run the evaluation that wrote it again" in refused(run)
 
 
 def test_results_without_a_row_are_refused(run: Path) -> None:
     change(run / "physics" / "results.json", lambda c: c.update(results=[]))
-    assert "results.json: results: " in refused(run)
+    assert "results.json: has no results" in refused(run)
 
 
-def test_a_config_that_is_a_list_is_refused(run: Path) -> None:
-    (run / "jepa" / "config.yaml").write_text("- a\n- b\n")
-    assert refused(run) == f"{run / 'jepa' / 'config.yaml'}: should hold names with values, holds a list"
+def test_what_is_no_training_run_is_left_out(run: Path) -> None:
+    (run / "notes").mkdir()
+    assert "notes" not in read_run(run).trainings
 
 
-def test_a_config_that_is_no_yaml_is_refused(run: Path) -> None:
-    (run / "jepa" / "config.yaml").write_text("a: [1,\n")
-    assert "config.yaml: is not YAML" in refused(run)
+def test_provenance_that_is_a_list_is_refused(run: Path) -> None:
+    (run / "jepa" / "provenance.json").write_text("[1]")
+    assert refused(run) == f"{run / 'jepa' / 'provenance.json'}: should hold names with values, holds a list"
 
 
 def test_the_line_that_a_kill_cut_off_is_no_loss(run: Path) -> None:
-    before = read_run(run).stages["jepa"].metrics
+    before = read_run(run).trainings["jepa"].metrics
     with (run / "jepa" / "metrics.jsonl").open("a") as file:
         file.write('{"step": 99')
-    assert read_run(run).stages["jepa"].metrics == before
+    assert read_run(run).trainings["jepa"].metrics == before
 
 
-def test_what_is_not_a_number_is_none(run: Path) -> None:
+def test_what_was_not_measured_is_no_number(run: Path) -> None:
     change(run / "physics" / "results.json", lambda c: c["results"][0].update(value=float("nan"), low=None))
     row = read_run(run).results.results[0]
-    assert (row.value, row.low) == (None, None)
+    assert math.isnan(row.value) and math.isnan(row.low)
 
 
 def test_media_stay_in_their_folder(run: Path) -> None:

@@ -1,10 +1,13 @@
 """Numbers for a reader: enough digits for their interval, and no more."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vidworld.analysis import labels as words
+from vidworld.analysis.records import Model
 
 
 @pytest.mark.parametrize(
@@ -21,6 +24,8 @@ from vidworld.analysis import labels as words
         (0.0124, None, None, "0.012", ""),
         (0.0, None, None, "0.00", ""),
         (None, None, None, "–", ""),
+        (math.nan, math.nan, math.nan, "–", ""),
+        (0.5, math.nan, 0.7, "0.50", ""),
         (1.31e15, None, None, "1.31 × 10¹⁵", ""),
         (-2.5e-7, None, None, "−2.50 × 10⁻⁷", ""),
     ],
@@ -29,7 +34,7 @@ def test_digits_fit_the_interval(
     value: float | None, low: float | None, high: float | None, text: str, bounds: str
 ) -> None:
     assert words.number(value, low, high) == text
-    assert words.interval(value, low, high) == bounds
+    assert words.interval_text(value, low, high) == bounds
 
 
 @given(st.floats(0.001, 9e4), st.floats(0.001, 1.0))
@@ -47,8 +52,17 @@ def test_any_number_has_a_short_text(value: float) -> None:
 def test_names_become_headings() -> None:
     assert words.title("contact_time_error") == "Contact time error"
     assert words.title("physics_iq_mse") == "Physics IQ MSE"
-    assert words.world_label("jepa") == "JEPA"
-    assert words.world_label("some_new_world") == "Some new world"
+
+
+def test_labels_come_from_the_models_and_references() -> None:
+    models = {"mine": Model("My model", "python", "python:my.Model")}
+    labels = [words.model_label(n, models) for n in ("mine", "untrained_mine", "blind", "some_other")]
+    assert labels == ["My model", "Untrained My model", "Blind (one frame)", "Some other"]
+    kinds = [words.kind_of(n) for n in ("mine", "untrained_mine", "copy_last", "constant_velocity", "truth")]
+    assert kinds == ["model", "control", "control", "baseline", "ceiling"]
+    assert sorted(["blind", "mine", "x", "truth"], key=lambda n: words.model_rank(n, models)) == [
+        *("mine", "truth", "blind", "x")
+    ]
 
 
 def test_settings_read_well() -> None:

@@ -14,17 +14,19 @@ from vidworld.report.leaderboard import results_files, write_leaderboard
 PROJECT = Path(__file__).parents[2]
 
 
-def row(world: str, value: float | None, **rest: object) -> dict[str, object]:
+def row(model: str, value: float | None, **rest: object) -> dict[str, object]:
     names = {"task": "uniform", "law": "uniform motion", "split": "id", "metric": "velocity_error"}
     ends = {"low": value and value - 0.1, "high": value and value + 0.1, "n": 32, "unit": "units/s"}
     other = {"higher_is_better": False, "floor": 2.7, "ceiling": 0.04, "seed": 0, "readout": "pixels"}
-    return names | ends | other | {"world": world, "value": value, "headline": True} | rest
+    return names | ends | other | {"model": model, "value": value, "headline": True} | rest
 
 
 def write(folder: Path, rows: list[dict[str, object]], command: str = "eval/run_physics.py out=x") -> Path:
     folder.mkdir(parents=True)
     provenance = {"command": command, "commit": "0123456789abcdef", "dirty": False}
-    content = {"schema": 1, "provenance": provenance, "results": rows}
+    models = {"jepa": {"label": "JEPA", "family": "jepa", "spec": f"{folder}/jepa"}}
+    content = {"schema": 2, "provenance": provenance, "models": models, "compare": [], "labels": {}}
+    content |= {"results": rows}
     (folder / "results.json").write_text(json.dumps(content))
     return folder
 
@@ -52,7 +54,7 @@ def test_every_row_of_every_file_is_there_with_its_command(runs: tuple[Path, Pat
     page, count = write_leaderboard(runs, tmp_path / "board.html")
     text = page.read_text()
     assert count == 9
-    assert text.count('data-name="World"') == 9
+    assert text.count('data-name="Model"') == 9
     assert "python eval/run_physics.py --config &#39;a b.yaml&#39; out=runs/one" in text
     assert "one/physics" in text and "two/physics" in text
     assert "0123456789ab" in text
@@ -95,7 +97,7 @@ def test_the_script_says_what_it_wrote(
 
 
 SHOWN = "[...document.querySelectorAll('.board tbody tr:not([hidden])')]"
-WORLDS = f"{SHOWN}.map((row) => row.querySelector('[data-name=World]').dataset.key)"
+MODELS = f"{SHOWN}.map((row) => row.querySelector('[data-name=Model]').dataset.key)"
 VALUES = f"{SHOWN}.map((row) => row.querySelector('[data-name=Value]').dataset.key)"
 
 
@@ -120,26 +122,26 @@ def test_it_sorts_filters_and_fits_a_telephone(runs: tuple[Path, Path], tmp_path
         assert page.evaluate(VALUES)[-1] == "nan"
 
         choose(page, "split", "ood")
-        assert page.evaluate(WORLDS) == ["jepa", "jepa"]
+        assert page.evaluate(MODELS) == ["jepa", "jepa"]
         choose(page, "split", "")
         choose(page, "law", "permanence")
-        assert page.evaluate(WORLDS) == ["blind"]
-        choose(page, "kind", "world")
-        assert page.evaluate(WORLDS) == []
+        assert page.evaluate(MODELS) == ["blind"]
+        choose(page, "kind", "model")
+        assert page.evaluate(MODELS) == []
         assert page.evaluate("document.querySelector('.nothing').hidden") is False
         choose(page, "law", "")
-        assert sorted(set(page.evaluate(WORLDS))) == ["diffusion", "jepa", "other <b>model</b>"]
+        assert sorted(set(page.evaluate(MODELS))) == ["diffusion", "jepa", "other <b>model</b>"]
         choose(page, "kind", "control")
-        assert sorted(page.evaluate(WORLDS)) == ["blind", "copy_last"]
+        assert sorted(page.evaluate(MODELS)) == ["blind", "copy_last"]
         page.evaluate("document.querySelector('[type=reset]').click()")
         page.evaluate("new Promise((done) => setTimeout(done, 50))")
-        assert len(page.evaluate(WORLDS)) == 9
+        assert len(page.evaluate(MODELS)) == 9
 
         find = "document.querySelector('[data-find]')"
         page.evaluate(
             f"({find}.value = 'OTHER two', {find}.dispatchEvent(new Event('input', {{bubbles: true}})))"
         )
-        assert page.evaluate(WORLDS) == ["other <b>model</b>"]
+        assert page.evaluate(MODELS) == ["other <b>model</b>"]
         assert page.evaluate("document.querySelector('.filters output').textContent") == "1 of 9 rows"
 
         for width in (400, 1200):

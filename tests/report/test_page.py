@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,89 +11,101 @@ from typing import Any
 import pytest
 from parsed_page import Page, render
 
+from vidworld.analysis.records import Model, Verdict
 from vidworld.core.errors import UserError
 from vidworld.report import page as report
-from vidworld.report.files import Verdict, read_run
+from vidworld.report.files import read_run
+from vidworld.report.legend import Legend
+
+LEGEND = Legend({name: Model(name.title(), name, name) for name in ("jepa", "diffusion")})
+
+
+def verdict(**given: Any) -> Verdict:
+    test = {"metric": "surprise_accuracy", "task": "surprise", "p_value": 0.03, "difference": 0.2}
+    test |= {"low": 0.1, "high": 0.3, "n": 100, "first": "jepa", "second": "diffusion", "better": None}
+    return Verdict(**{"law": "a", "statement": "", **test, **given})
 
 
 def test_verdicts_are_said_in_the_words_of_the_test(page: Page) -> None:
     assert (
-        "JEPA is better than diffusion by surprise accuracy (p = 2e-05, corrected for 7 tests)" in page.words
+        "JEPA is better than Diffusion by surprise accuracy (p = 2e-05, corrected for 8 tests)" in page.words
     )
-    assert "JEPA − diffusion: 0.27 [0.21, 0.33]" in page.words
-    assert "4 JEPA is better Permanence, Momentum, Continuity, Uniform motion" in page.words
+    assert "JEPA − Diffusion: 0.27 [0.21, 0.33]" in page.words
+    assert (
+        "JEPA and Diffusion 4 JEPA is better Permanence, Momentum, Continuity, Uniform motion" in page.words
+    )
+    assert "JEPA and Regression 1 JEPA is better Momentum" in page.words
 
 
 def test_a_verdict_is_drawn_with_the_numbers_that_it_is_about(finished_run: Path) -> None:
     run = read_run(finished_run)
-    shown = report._verdict(run, next(v for v in run.comparison.verdicts if v.law == "uniform motion"))[
-        "forest"
-    ]
-    assert (shown.task, shown.readout, shown.splits) == ("Uniform", "pixels", ["ID"])
+    found = next(v for v in run.comparison.verdicts if v.law == "uniform motion")
+    shown = report._verdict(run, found, Legend.of(run.results))["forest"]
+    assert (shown.task, shown.readout, shown.splits) == ("Uniform", "tracker", ["ID"])
     assert shown.of("jepa")[0].value == "0.17"
 
 
 def test_a_chance_that_the_statement_does_not_name_stands_beside_it(finished_run: Path) -> None:
     run = read_run(finished_run)
     named, silent = (
-        Verdict(law="a", statement=said, difference=0.2, p_value=0.03) for said in ("p = 0.03", "so")
+        report._verdict(run, verdict(statement=text), LEGEND)["detail"] for text in ("p = 0.03", "so")
     )
-    assert report._verdict(run, named)["detail"] == "difference: 0.20"
-    assert report._verdict(run, silent)["detail"] == "difference: 0.20, p = 0.03"
+    assert named == "Jepa − Diffusion: 0.20 [0.10, 0.30]"
+    assert silent == f"{named}, p = 0.03"
 
 
 def test_a_withheld_law_has_its_reason_and_no_headline_number(finished_run: Path, page: Page) -> None:
     assert page.words.count("The control Frame difference reaches 0.71, above 0.60.") == 3
     rows = read_run(finished_run).results.results
-    table = report.tables.headline_table(rows, {("constancy", "surprise_accuracy"): "a reason"})
+    table = report.tables.headline_table(rows, {("constancy", "surprise_accuracy"): "a reason"}, LEGEND)
     (entry,) = next(group for group in table if group["law"] == "constancy")["rows"]
     assert entry["withheld"] == "a reason"
     assert "0.13 [0.07, 0.19]" not in page.words  # its difference
 
 
 def test_every_interval_is_shown(finished_run: Path, page: Page) -> None:
-    for forest in report.tables.forests(read_run(finished_run).results.results):
+    for forest in report.tables.forests(read_run(finished_run).results.results, LEGEND):
         for estimate in forest.estimates:
             assert estimate.interval
             assert f"{estimate.value} {estimate.interval}" in page.words
 
 
-def test_the_table_keeps_to_the_first_readout_and_the_ranges_trained_on(finished_run: Path) -> None:
+def test_the_table_keeps_to_the_tracker_and_the_ranges_trained_on(finished_run: Path) -> None:
     rows = read_run(finished_run).results.results
-    table = report.tables.headline_table(rows, {})
+    table = report.tables.headline_table(rows, {}, LEGEND)
     entries = [entry for group in table for entry in group["rows"]]
     assert {entry["split"] for entry in entries} == {"ID", "real"}
-    assert {entry["forest"].readout for entry in entries} == {"", "pixels"}
-    probed = report.tables.headline_table(rows, {}, secondary=True)
+    assert {entry["forest"].readout for entry in entries} == {"", "tracker"}
+    probed = report.tables.headline_table(rows, {}, LEGEND, secondary=True)
     assert {entry["forest"].readout for group in probed for entry in group["rows"]} == {"probe"}
     only_ood = [row for row in rows if row.split == "ood" and row.readout == "probe"]
-    (entry, *_) = report.tables.headline_table(only_ood, {})[0]["rows"]
+    (entry, *_) = report.tables.headline_table(only_ood, {}, LEGEND)[0]["rows"]
     assert (entry["split"], entry["forest"].readout) == ("OOD", "probe")
 
 
 def test_lines_between_frames_are_no_part_of_them(finished_run: Path) -> None:
     run = read_run(finished_run)
-    strip = report._quad(run, run.media.quads[0])["strips"][0]  # 16 frames of 64 pixels, 15 lines of one
+    strip = report._quadruplet(run, run.media.quadruplets[0], LEGEND)["strips"][
+        0
+    ]  # 16 frames of 64 pixels, 15 lines of one
     assert strip["aspect"] == 1
     assert strip["length"] == (16 * 64 + 15) / 64
 
 
-def test_one_quad_and_one_rollout_of_a_kind_are_seen_at_once(edited: Callable[..., Path]) -> None:
+def test_one_quadruplet_and_one_rollout_of_a_kind_are_seen_at_once(edited: Callable[..., Path]) -> None:
     def twice(content: dict[str, Any]) -> None:
         content["rollouts"] += content["rollouts"][:1]
-        content["quads"] += content["quads"][:1]
+        content["quadruplets"] += content["quadruplets"][:1]
 
     page = render(edited("physics/media.json", twice))
     assert len(page.all("video")) == 18
     assert "1 more of Uniform" in page.words
-    assert "1 more quad" in page.words
+    assert "1 more quadruplet" in page.words
 
 
-def test_the_noise_level_of_the_diffusion_world_is_named(edited: Callable[..., Path]) -> None:
-    said = {"diffusion_level": 0.7, "jepa_target": "vcreg"}
-    words = render(edited("physics/comparison.json", lambda c: c.update(said))).words
-    assert "noise level 0.7, chosen on a validation split" in words
-    assert "The JEPA's target: vcreg (end to end" in words
+def test_noise_levels_and_targets_are_named_with_their_models(page: Page) -> None:
+    assert "surprise of Diffusion is taken at noise level 0.7, chosen on a validation split" in page.words
+    assert "JEPA predicts vcreg (end to end" in page.words
 
 
 def test_which_way_is_better_is_said(page: Page) -> None:
@@ -106,6 +120,7 @@ def test_detection_limits_stand_with_their_law_where_a_calibration_lies_beside_t
     folder = edited("physics/results.json", lambda content: None)
     assert "Detection limit" not in report.render(read_run(folder))
     line = {"law": "momentum", "metric": "momentum_drift", "readout": "pixels", "task": "uniform", "n": 200}
+    line |= {"size": 2.0, "value": 0.1, "low": 0.1, "high": 0.1, "higher_is_better": False, "monotone": 1.0}
     line |= {
         "fault": "speed",
         "fault_unit": "%",
@@ -115,12 +130,24 @@ def test_detection_limits_stand_with_their_law_where_a_calibration_lies_beside_t
     }
     calibration = folder.parent / "calibration" / "calibration.json"
     calibration.parent.mkdir()
-    calibration.write_text(json.dumps({"schema": 1, "results": [line, line | {"size": 5.0}]}))
+    calibration.write_text(
+        json.dumps(
+            {
+                "schema": 2,
+                "provenance": {},
+                "results": [line, line | {"size": 5.0}],
+                "baselines": [],
+                "controls": [],
+            }
+        )
+    )
     (chapter,) = re.findall(r'<article id="law-momentum".*?</article>', report.render(read_run(folder)), re.S)
     cells = re.findall("<td>(.*?)</td>", chapter.split("Detection limit")[-1])
-    assert cells == ["Momentum drift", "speed", "pixels", "0.0189 ratio", "2 %", "200"]
+    assert cells == [
+        *("momentum", "Momentum drift", "speed, uniform", "tracker", "0.0189 ratio", "2 %", "1.00", "200")
+    ]
     calibration.write_text("{}")
-    with pytest.raises(UserError, match=r"calibration\.json: schema"):
+    with pytest.raises(UserError, match=r"calibration\.json: is of schema None, not 2"):
         read_run(folder)
 
 
@@ -140,17 +167,18 @@ def test_recombined_clips_stand_with_the_curves_alone(edited: Callable[..., Path
 
 def test_the_tally_counts_laws_and_nothing_without_verdicts() -> None:
     verdicts = [
-        Verdict(law="momentum", statement="", better="jepa"),
-        Verdict(law="collision", statement=""),
-        Verdict(law="constancy", statement="", better="jepa", withheld="a control"),
+        verdict(law="momentum", better="jepa"),
+        verdict(law="collision"),
+        verdict(law="constancy", better="jepa", withheld="a control"),
     ]
-    assert [(kind, laws) for kind, _, laws in report.tally(verdicts)] == [
-        ("diffusion", []),
-        ("jepa", ["Momentum"]),
+    found = report.tally(verdicts, ("diffusion", "jepa"), LEGEND)
+    assert [(outcome["color"], outcome["laws"]) for outcome in found] == [
+        ("hue0", ["Momentum"]),
+        ("hue1", []),
         ("undecided", ["Collision"]),
         ("withheld", ["Constancy"]),
     ]
-    assert report.tally([]) == []
+    assert report.tally([], ("diffusion", "jepa"), LEGEND) == []
 
 
 def test_without_verdicts_nothing_is_claimed(edited: Callable[..., Path]) -> None:
@@ -160,38 +188,71 @@ def test_without_verdicts_nothing_is_claimed(edited: Callable[..., Path]) -> Non
 
 
 def test_an_uncontrolled_comparison_says_what_differs_first(edited: Callable[..., Path]) -> None:
-    change = {"controlled": False, "differences": ["steps: 2000 and 1000", "seeds: 0 and 1"]}
-    words = render(edited("physics/comparison.json", lambda c: c.update(change))).words
-    assert "Not a controlled comparison: steps: 2000 and 1000; seeds: 0 and 1" in words
+    def change(content: dict[str, Any]) -> None:
+        content["controlled"]["jepa vs diffusion"] = False
+        content["differences"]["jepa vs diffusion"] = ["steps: 2000 and 1000", "seeds: 0 and 1"]
+
+    words = render(edited("physics/comparison.json", change)).words
+    assert "Not a controlled comparison: JEPA and Diffusion: steps: 2000 and 1000; seeds: 0 and 1" in words
     assert words.index("Not a controlled comparison") < words.index("Permanence")
     assert "same budget" not in words
 
 
+def test_each_pair_says_whether_it_is_controlled(page: Page) -> None:
+    assert "JEPA and Diffusion learned from the same clips and tokens, with the same budget" in page.words
+    assert "Not a controlled comparison: JEPA and Regression: steps differ: 2000 and 1000" in page.words
+
+
 def test_budgets_stand_side_by_side(finished_run: Path) -> None:
-    table = {row["name"]: row for row in report.tables.budget_table(read_run(finished_run).comparison)}
-    assert table["Parameters"]["cells"] == ["2\u202f801\u202f664", "2\u202f712\u202f576"]
-    assert table["Parameters"]["ratio"] == "0.968"
-    assert table["Steps"]["ratio"] == "equal"
-    assert table["Training FLOPs"]["cells"] == ["1.34 × 10¹⁵", "1.31 × 10¹⁵"]
-
-
-def test_the_target_of_the_jepa_is_named(page: Page) -> None:
-    assert "The JEPA's target: frozen (frozen tokens" in page.words
-    assert report.tables.jepa_target({"steps": 3, "model": {"width": 1, "target": "ema"}}) == "ema"
-    assert report.tables.jepa_target({"steps": 3, "data": {"clips": 4}}) is None
+    run = read_run(finished_run)
+    table = {row["name"]: row for row in report.tables.budget_table(run.comparison, run.results.models)}
+    assert table["Family"]["cells"] == ["jepa", "diffusion", "regression"]
+    assert table["Parameters"]["cells"] == [
+        "2\u202f712\u202f576",
+        "2\u202f801\u202f664",
+        "2\u202f712\u202f576",
+    ]
+    assert table["Parameters"]["spread"] == "1.03"
+    assert (table["Steps"]["spread"], table["Clips seen"]["spread"]) == ("2", "equal")
+    models = run.results.models | {"mine": Model("Mine", "python", "python:my.Model")}
+    table = {row["name"]: row for row in report.tables.budget_table(run.comparison, models)}
+    assert table["Parameters"]["cells"][-1] == "–" and table["Parameters"]["spread"] == "1.03"
+    assert table["Training FLOPs"]["cells"] == ["1.31 × 10¹⁵", "1.34 × 10¹⁵", "1.31 × 10¹⁵", "–"]
 
 
 def test_training_is_drawn_and_long_runs_are_averaged(finished_run: Path) -> None:
-    charts = {chart.title: chart for chart in report.training_charts(read_run(finished_run))}
+    run = read_run(finished_run)
+    charts = {chart.title: chart for chart in report.training_charts(run, Legend.of(run.results))}
     assert set(charts) >= {"Tokenizer: Loss", "Diffusion: Copy last ratio", "JEPA: Deviation"}
-    assert charts["JEPA: Loss"].lines[0].color == "jepa"
-    assert len(charts["JEPA: Loss"].table) <= report.plots.MOST_POINTS
+    assert charts["JEPA: Loss"].lines[0].color == "hue0"
+    assert len(charts["JEPA: Loss"].table) <= report.plots.MAX_POINTS
 
 
 def test_several_seeds_have_rows_of_their_own(edited: Callable[..., Path]) -> None:
     def second_seed(content: dict[str, Any]) -> None:
-        content["results"] += [row | {"seed": 1} for row in content["results"] if row["world"] == "jepa"]
+        content["results"] += [row | {"seed": 1} for row in content["results"] if row["model"] == "jepa"]
 
     words = render(edited("physics/results.json", second_seed)).words
     assert "JEPA, seed 0" in words
     assert "JEPA, seed 1" in words
+
+
+def test_the_page_speaks_the_language_of_the_field(page: Page) -> None:
+    labels = [attributes.get("aria-label", "") for _, attributes in page.elements]
+    for text in (page.words, *labels):
+        assert not re.search(r"\b(quads?|films?|filmed|read-?outs?|told|no headline)\b", text, re.IGNORECASE)
+
+
+def test_models_have_columns_and_colours_in_their_order(page: Page) -> None:
+    assert "Metric On one axis JEPA Diffusion Regression Floor Ceiling" in page.words
+    keys = [
+        attributes["class"]
+        for name, attributes in page.elements
+        if "key c-hue" in attributes.get("class", "")
+    ]
+    assert keys[:3] == ["key c-hue0", "key c-hue1", "key c-hue2"]
+
+
+def test_a_page_needs_no_torch() -> None:
+    code = "import sys, vidworld.report.page, vidworld.report.leaderboard; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -58,12 +58,12 @@ def test_whoever_cannot_see_is_told(page: Page) -> None:
     assert next(iter(page.all("html")))["lang"] == "en"
 
 
-def test_films_start_together(page: Page) -> None:
-    films = page.all("video")
-    assert len(films) == 12
-    for film in films:
-        assert {"autoplay", "muted", "loop", "playsinline"} <= set(film)
-        assert film["src"].startswith("data:video/mp4;base64,")
+def test_videos_start_together(page: Page) -> None:
+    videos = page.all("video")
+    assert len(videos) == 12
+    for video in videos:
+        assert {"autoplay", "muted", "loop", "playsinline"} <= set(video)
+        assert video["src"].startswith("data:video/mp4;base64,")
     rollouts = [article for article in page.all("article") if "data-context" in article]
     assert [(a["data-context"], a["data-fps"]) for a in rollouts] == [("8", "10.0"), ("8", "10.0")]
 
@@ -77,7 +77,7 @@ def test_what_is_missing_is_left_out(edited: Callable[..., Path]) -> None:
 
     folder = edited("physics/results.json", simple)
     (folder / "physics" / "media.json").unlink()
-    for stage in ("tokenizer", "diffusion", "jepa", "readout"):
+    for stage in ("tokenizer", "diffusion", "jepa", "regression", "probe"):
         shutil.rmtree(folder / stage)
     page = render(folder)
     assert not page.all("video")
@@ -90,7 +90,7 @@ def test_what_is_missing_is_left_out(edited: Callable[..., Path]) -> None:
 def test_a_missing_number_is_a_dash(edited: Callable[..., Path]) -> None:
     def lose(content: dict[str, Any]) -> None:
         for row in content["results"]:
-            if row["world"] == "diffusion":
+            if row["model"] == "diffusion":
                 row |= {"value": float("nan"), "low": None, "high": None}
 
     words = render(edited("physics/results.json", lose)).words
@@ -101,19 +101,22 @@ def test_text_from_files_is_text(edited: Callable[..., Path]) -> None:
     def poison(content: dict[str, Any]) -> None:
         for row in content["results"]:
             row |= {"task": HOSTILE, "unit": HOSTILE, "readout": HOSTILE}
-        content["results"][0] |= {"world": HOSTILE, "law": HOSTILE, "metric": HOSTILE, "headline": True}
+        content["results"][0] |= {"model": HOSTILE, "law": HOSTILE, "metric": HOSTILE, "headline": True}
+        content["models"]["jepa"] |= {"label": HOSTILE, "family": HOSTILE, "spec": HOSTILE}
+        content["labels"]["laws"]["solidity"] = content["labels"]["metrics"]["surprise_accuracy"] = HOSTILE
         content["provenance"] |= {"command": HOSTILE, "commit": HOSTILE, "versions": {HOSTILE: HOSTILE}}
 
     edited("physics/results.json", poison)
-    said = {"differences": [HOSTILE], "controlled": False, "notes": [HOSTILE]}
-    said |= {"tried": [{HOSTILE: HOSTILE}]}
-    folder = edited("physics/comparison.json", lambda c: c.update(said))
+    pair = {"jepa vs diffusion": False}
+    changed = {"differences": {"jepa vs diffusion": [HOSTILE]}, "controlled": pair, "notes": [HOSTILE]}
+    changed |= {"tried": [{HOSTILE: HOSTILE}]}
+    folder = edited("physics/comparison.json", lambda c: c.update(changed))
 
     def rename(content: dict[str, Any]) -> None:
-        film = f"media/{HOSTILE.replace('/', '')}.mp4"
-        (folder / "physics" / film).write_bytes(b"a film")
-        content["rollouts"][0] |= {"task": HOSTILE, "identity": HOSTILE, "videos": {HOSTILE: film}}
-        content["quads"][0] |= {"law": HOSTILE, "identity": HOSTILE, "note": HOSTILE}
+        video = f"media/{HOSTILE.replace('/', '')}.mp4"
+        (folder / "physics" / video).write_bytes(b"a video")
+        content["rollouts"][0] |= {"task": HOSTILE, "identity": HOSTILE, "videos": {HOSTILE: video}}
+        content["quadruplets"][0] |= {"law": HOSTILE, "identity": HOSTILE, "note": HOSTILE}
         content["curves"][0] |= {"name": HOSTILE, "x_label": HOSTILE, "y_label": HOSTILE}
 
     page = render(edited("physics/media.json", rename))

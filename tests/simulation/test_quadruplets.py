@@ -148,6 +148,19 @@ def test_the_disc_is_hidden_at_the_splice_and_seen_before_and_after(law: str, sp
         assert (visible[:, SPLICE:12].amax(1) > 0).double().mean() > 0.9
 
 
+def test_every_layout_of_an_occluded_law_is_rendered_by_a_scenario() -> None:
+    """A network that never saw a possible clip of some kind would be surprised by it for that alone."""
+    rendered = {sampler for scenario in SCENARIOS.values() for sampler in scenario.samplers}
+    assert all(filmed(layout) in rendered for layouts in LAYOUTS.values() for layout in layouts)
+
+
+def test_the_clips_of_occlusion_are_numbered_as_they_were() -> None:
+    """Their number and order decide what each clip shows: tokens that were cached before are of these."""
+    names = "permanence permanence color_constancy size_constancy continuity continuity block_solidity open_solidity"
+    assert [layout.__name__ for layout in RENDERED] == names.split()
+    assert SCENARIOS["occlusion"].samplers == tuple(map(filmed, RENDERED))
+
+
 def test_permanence_differs_in_the_disc_alone() -> None:
     four = made("permanence")
     a, b = tracks(four.a), tracks(four.b)

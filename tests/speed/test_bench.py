@@ -1,16 +1,32 @@
 """The bench: its rows add up, its peers do the same work, and its page says what its rows say."""
 
+import importlib
 import time
 
 import pytest
 import torch
+from scripts import ROOT
 
 from speed import peers
 from speed.bench import measure
-from speed.cases import Case, Size, clip_cases, reading_cases, training_step
+from speed.cases import (
+    BASE,
+    CHANNELS,
+    CHUNKS,
+    DEMO,
+    GRID,
+    Case,
+    Size,
+    clip_cases,
+    reading_cases,
+    training_step,
+)
 from speed.growth import Growth, exponent
 from speed.limits import Probe, block_products, memory_copy, rates, square_product
 from speed.page import write_page
+from vidworld.core.config import load
+from vidworld.models.families.diffusion import DiffusionConfig
+from vidworld.models.families.jepa import JepaConfig
 
 NAP_S = 0.002
 PROBE = Probe(lambda: time.sleep(NAP_S), 2e6)
@@ -51,6 +67,35 @@ def test_the_limits_are_rates():
 )
 def test_the_exponent_is_the_power_that_values_grow_with(power, values):
     assert exponent([1, 2, 4], values) == pytest.approx(power)
+
+
+@pytest.mark.parametrize("size", [DEMO, BASE])
+def test_sizes_are_those_of_the_configurations(size):
+    diffusion = load(DiffusionConfig, ROOT / "configs" / size.name / "diffusion.yaml").model
+    jepa = load(JepaConfig, ROOT / "configs" / size.name / "jepa.yaml").model
+    assert (diffusion.width, diffusion.depth, diffusion.heads) == size[1:]
+    assert (jepa.width, jepa.encoder_depth, jepa.predictor_depth, jepa.heads) == (
+        *(size.width, size.depth * 2 // 3, size.depth // 3, size.heads),
+    )
+
+
+@pytest.mark.parametrize("folder", ["base", "demo", "short", None])
+@pytest.mark.parametrize(("schema", "name"), [(DiffusionConfig, "diffusion"), (JepaConfig, "jepa")])
+def test_heads_are_32_wide(folder, schema, name, tmp_path):
+    """Wider ones were found to hide what a world is to remember (DECISIONS.md, 2026-11-23)."""
+    path = tmp_path / "defaults.yaml" if folder is None else ROOT / "configs" / folder / f"{name}.yaml"
+    if folder is None:
+        path.write_text(f"out: {tmp_path}\ntokenizer: {tmp_path}\n")
+    model = load(schema, path).model
+    assert model.width == 32 * model.heads
+
+
+def test_scaling_is_measured_on_the_demos_network(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "eval"))
+    network, grid = importlib.import_module("bench_scaling").network_of_demo()
+    model = load(DiffusionConfig, ROOT / "configs" / "demo" / "diffusion.yaml").model
+    assert vars(model).items() <= dict(network.config).items()
+    assert (*grid, network.config.channels) == (CHUNKS, *GRID, CHANNELS)
 
 
 def test_the_peers_take_what_the_worlds_take_and_give_a_loss():

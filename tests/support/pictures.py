@@ -1,4 +1,4 @@
-"""Small pictures and films of two discs."""
+"""Small pictures and videos of two discs."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +23,7 @@ def discs(
     return picture.round().astype(np.uint8)
 
 
-def film(
+def video(
     speed: float, wobble: float, there: Callable[[int], bool], screen: tuple[int, int] | None
 ) -> np.ndarray:
     """FRAMES pictures of a red disc that moves right and a blue one that rests."""
@@ -45,7 +45,7 @@ def joined(frames: np.ndarray) -> np.ndarray:
 
 
 def write_mp4(path: Path, frames: np.ndarray) -> None:
-    """An H.264 film of the frames (time, height, width, 3) at 10 frames a second."""
+    """An H.264 video of the frames (time, height, width, 3) at 10 frames a second."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=10)
         stream.width, stream.height, stream.pix_fmt = frames.shape[2], frames.shape[1], "yuv420p"

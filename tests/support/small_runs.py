@@ -73,7 +73,8 @@ def weights(run_folder):
 
 def evaluation(runs, out, processes=1):
     """The command line of a small evaluation of these runs."""
-    models = [f"{name}={runs / name}" for name in SMALL]
+    models = [f"tokenizer={runs / 'tokenizer'}", f"probe={runs / 'readout'}"]
+    models += [f"models.{name}={runs / name}" for name in ("jepa", "diffusion")]
     few = [
         "clips=3",
         "quads=4",

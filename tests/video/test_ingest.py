@@ -134,6 +134,20 @@ def test_what_was_there_stays_where_making_fails(
     assert [path.name for path in ingested.out.parent.iterdir()] == [ingested.out.name]
 
 
+def test_a_record_that_the_disk_refuses_leaves_no_data_set(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record is on the disk before the data set has its name: one that was cut off would be none."""
+
+    def refused(_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("os.fsync", refused)
+    with pytest.raises(UserError, match=r"cannot be written \(Input/output error\)"):
+        ingest(folder, tmp_path / "out", OPTIONS)
+    assert not any(tmp_path.iterdir())
+
+
 def test_what_cannot_be_done_is_said_in_a_line(folder: Path, tmp_path: Path) -> None:
     bad = tmp_path / "bad"
     bad.mkdir()

@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 import torch
 from padded_videos import of_split
+from vidworld.training.data import Mixture
 
 from vidworld.core.clip import ClipSource
+from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
+from vidworld.evaluation.real import held_out
+from vidworld.models.schema import DataConfig
 from vidworld.video.ingest import ingest
 from vidworld.video.real import RealClips
 from vidworld.video.windows import ClipOptions
@@ -52,6 +56,21 @@ def test_fewer_frames_may_be_asked_for_but_not_more(path: Path) -> None:
         RealClips(path, "train", num_frames=24)
     with pytest.raises(UserError, match=r"16 px wide, not 64"):
         RealClips(path, "train", size_px=64)
+
+
+def test_training_on_clips_of_another_size_is_refused_in_a_line(path: Path) -> None:
+    """In a batch with simulated ones they would not fit together."""
+    fits = ClipShape(height_px=16, width_px=16)
+    usual = DataConfig(clips=8, real=path, shape=fits, scenarios={"uniform": 1.0})
+    assert Mixture(usual).frames(range(8)).shape[-2:] == (16, 16)
+    with pytest.raises(UserError, match=r"16 px wide, not 64: ingest with --size 64"):
+        Mixture(DataConfig(clips=8, real=path))
+    for source in (
+        lambda: Mixture(DataConfig(clips=8, real=path, shape=ClipShape(height_px=24, width_px=16))),
+        lambda: held_out(path, ClipShape(height_px=24, width_px=16)),
+    ):
+        with pytest.raises(UserError, match=r"square, and shape has 24 x 16 px"):
+            source()
 
 
 def test_later_clips_of_a_shot_are_known_by_their_frames(path: Path) -> None:

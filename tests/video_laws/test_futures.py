@@ -54,7 +54,7 @@ def futures() -> dict[str, Tensor]:
 
 
 def test_what_a_world_adds_is_what_it_is_charged_for() -> None:
-    values = {(v.world, v.metric): v.value for v in law_values(OneClip(), 0, futures(), CONTEXT, 0)}
+    values = {(v.model, v.metric): v.value for v in law_values(OneClip(), 0, futures(), CONTEXT, 0)}
     assert values["perfect", "added_deviation"] == pytest.approx(0.0, abs=1e-3)
     assert values["truth", "added_deviation"] == 0.0 and values["truth", "position_error"] == 0.0
     assert 0 < values["truth", "law_deviation"] < 0.005

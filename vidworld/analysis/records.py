@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass as plain_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -11,8 +11,8 @@ from pydantic.dataclasses import dataclass
 from vidworld.core.errors import UserError
 from vidworld.core.records import read_json
 
-SCHEMA = 2
-CALIBRATION_SCHEMA = 2
+SCHEMA: Final = 2
+CALIBRATION_SCHEMA: Final = 2
 STRICT = ConfigDict(extra="forbid")
 
 Number = Annotated[

@@ -16,7 +16,7 @@ from vidworld.simulation.quadruplets import layout_of
 
 FLOOR, CEILING = "copy_last", "truth"
 CONTROL_LIMIT = 0.60
-"""Accuracy of a control above which a law's quadruplets can be told apart without physics (Source: JEPA's record)."""
+"""Accuracy of a control above which quadruplets can be solved without physics (Source: JEPA's record)."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,6 @@ def withheld(tables: Mapping[Key, Table], models: Models) -> dict[tuple[str, str
                     f"above {CONTROL_LIMIT:.2f}"
                 )
     return {
-        place: f"{'; '.join(found)}: these quadruplets can be told apart without knowing the law"
+        place: f"{'; '.join(found)}: its quadruplets can be solved without knowing the law"
         for place, found in reasons.items()
     }

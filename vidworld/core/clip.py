@@ -56,7 +56,6 @@ class Clips:
     identity: tuple[str, ...]
     """One name a clip, unique over the project: `uniform/id/0/17`, `real/puck_headon.mp4/0`."""
     tracks: Tracks | None = None
-    actions: Float[Tensor, "clip time action"] | None = None
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -74,7 +73,6 @@ class Clips:
             self.fps,
             tuple(self.identity[i] for i in chosen),
             None if self.tracks is None else self.tracks.at(clips),
-            None if self.actions is None else self.actions[clips],
         )
 
 

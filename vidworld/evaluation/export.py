@@ -98,7 +98,6 @@ class Stepped:
         horizon: int,
         samples: int,
         seeds: Sequence[int],
-        actions: Tensor | None = None,
     ) -> Rollout:
         """One clip after another and chunk after chunk, each from the two before it."""
         found = []

@@ -45,9 +45,6 @@ class PhysicsIq(NamedTuple):
     """Mean squared error of the colours in [0, 1]; it applies to every clip."""
 
 
-UNITS = {name: "squared level" if name == "mse" else "share" for name in PhysicsIq._fields}
-
-
 def physics_iq(predicted: Frames, truth: Frames, start: int = 0, enlarge: int = 1) -> PhysicsIq:
     """The four measures of predicted clips, over the frames from `start` on.
 

@@ -78,7 +78,6 @@ class FrameWorld:
         horizon: int,
         samples: int,
         seeds: Sequence[int],
-        actions: Tensor | None = None,
     ) -> Rollout:
         """The formula's frames as tokens, so that they go through the same read-out as any world's."""
         frames = self.predict(context.clips, horizon * self.tokenizer.patch_size[0])
@@ -88,13 +87,13 @@ class FrameWorld:
     def surprise(
         self, seen: Encoded, context_length: int, seeds: Sequence[int]
     ) -> Float[Tensor, "clip chunk"]:
-        frames = seen.clips.frames
-        past = seen.chunks(0, context_length).clips
-        predicted = self.predict(past, frames.shape[1] - past.frames.shape[1])
-        error = (predicted.float() - frames[:, past.frames.shape[1] :].float()).square().mean(
-            dim=(2, 3, 4)
-        ) / 255**2
-        return rearrange(error, "b (t p) -> b t p", p=self.tokenizer.patch_size[0]).mean(dim=-1)
+        errors = []
+        for k in range(context_length, seen.tokens.shape[1]):
+            true = seen.chunks(k, k + 1).clips.frames.float()
+            predicted = self.predict(seen.chunks(0, k).clips, true.shape[1]).float()
+            error = (predicted - true).square().mean(dim=(2, 3, 4)) / 255**2
+            errors.append(error.mean(dim=-1))
+        return torch.stack(errors, dim=1)
 
 
 class CopyLast(FrameWorld):

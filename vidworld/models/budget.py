@@ -6,7 +6,7 @@ from typing import Any
 from vidworld.core.errors import UserError
 from vidworld.core.records import read_json
 
-FORMAT = 2
+FORMAT = 3
 """Of saved models. One higher whenever the same weights come to mean another network."""
 
 

@@ -33,7 +33,6 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         depth: int = 6,
         heads: int = 3,
         modulation_rank: int = 32,
-        action_channels: int = 0,
         attention_backend: str = "native",
         flow_map: bool = False,
     ) -> None:
@@ -41,7 +40,6 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self.heads, self.flow_map, self.gradient_checkpointing = heads, flow_map, False
         self.embed = nn.Linear(channels, width)
         self.embed_previous = nn.Linear(channels, width, bias=False)
-        self.embed_action = nn.Linear(action_channels, width, bias=False) if action_channels else None
 
         def of_number() -> nn.Sequential:
             rank = modulation_rank
@@ -78,14 +76,13 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         noise_level: Float[Tensor, "clip t"],
         previous: Tokens,
         memories: list[Memory] | None = None,
-        actions: Float[Tensor, "clip t action"] | None = None,
         towards: Float[Tensor, "clip t"] | None = None,
     ) -> tuple[Tokens, list[Memory]]:
         """The clean chunks behind noisy ones, and the keys and values of these and of those before.
 
         Noise levels lie in [0, 1], 0 being clean. `previous` is the clean chunk before each: it enters where its noisy
         successor does, so that every chunk of one pass has a clean past, its own and those of the chunks that it looks
-        back at. `memories` stand for earlier chunks; `actions` are what is done during each.
+        back at. `memories` stand for earlier chunks.
 
         Input and output are preconditioned as in EDM (arXiv 2206.00364), with the previous chunk for the mean of what
         is expected: the network sees the best linear estimate and adds what that misses, as much as it may miss. At
@@ -102,8 +99,6 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         estimate = previous + CHANGE * (1 - level) / spread * (noisy - (1 - level) * previous)
         deviation = (CHANGE / spread).sqrt() * level
         x = self.embed(estimate.flatten(2, 3)) + self.embed_previous(previous.flatten(2, 3))
-        if self.embed_action is not None and actions is not None:
-            x = x + self.embed_action(actions).unsqueeze(2)
         embedded = self.embed_noise(_frequencies(noise_level).to(x.dtype))
         if self.embed_jump is not None:
             jump = noise_level - (noise_level if towards is None else towards)

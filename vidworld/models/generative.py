@@ -19,10 +19,10 @@ class GenerativeModel:
     def __init__(
         self,
         network: DiffusionTransformer,
-        name: str = "diffusion",
-        steps: int = 10,
-        shift: float = 3.0,
-        levels: Sequence[float] = (0.7, 0.9),
+        name: str,
+        steps: int,
+        shift: float,
+        levels: Sequence[float],
     ):
         self.network, self.name = network.eval(), name
         self.steps, self.shift, self.levels = steps, shift, tuple(levels)
@@ -34,7 +34,6 @@ class GenerativeModel:
         horizon: int,
         samples: int,
         seeds: Sequence[int],
-        actions: Tensor | None = None,
     ) -> Rollout:
         """Chunk after chunk, each from noise given the clean ones before it, whose keys and values are kept.
 

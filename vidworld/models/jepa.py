@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from vidworld.core.shapes import Embeddings, Tokens
@@ -26,8 +25,10 @@ class JepaLoss(NamedTuple):
     regulariser: Tensor
     copy_last_ratio: Tensor
     """Prediction loss over that of repeating the last embedding: towards 1, nothing is predicted."""
-    deviation: Tensor
-    """Standard deviation of the target embeddings across clips at a fixed place: towards 0, they have collapsed."""
+
+    def logged(self) -> dict[str, Tensor]:
+        """What a training logs of each micro-batch."""
+        return {name: value for name, value in self._asdict().items() if name != "total"}
 
 
 class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
@@ -57,7 +58,6 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         heads: int = 3,
         target: TargetMode = "frozen",
         regulariser_weight: float = 10.0,
-        action_channels: int = 0,
         attention_backend: str = "native",
     ) -> None:
         super().__init__()
@@ -70,7 +70,6 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
         self.embed = nn.Linear(channels, width)
         self.encoder = blocks(encoder_depth)
-        self.embed_action = nn.Linear(action_channels, width, bias=False) if action_channels else None
         self.predictor = blocks(predictor_depth)
         self.head = nn.Linear(width, self.embedding_channels)
         initialise(self, encoder_depth + predictor_depth)
@@ -90,14 +89,11 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         return self._encode(tokens, self.embed, self.encoder)
 
     def predict(
-        self,
-        embeddings: Embeddings,
-        actions: Float[Tensor, "clip t action"] | None = None,
-        memories: list[Memory] | None = None,
+        self, embeddings: Embeddings, memories: list[Memory] | None = None
     ) -> tuple[Embeddings, list[Memory]]:
         """For each chunk, the embedding of the one after it, given it and those before; and what to remember of them.
 
-        `actions` of a chunk are what is done during the chunk after it. `memories` stand for chunks before these.
+        `memories` stand for chunks before these.
         """
         b, t, h, w, _ = embeddings.shape
         depth = len(self.encoder) if self.target == "frozen" else 0
@@ -106,18 +102,15 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         remembered: list[Memory] = []
         if self.target == "frozen":
             x, remembered = self._run(self.embed(x), self.encoder, (h, w), of_encoder)
-        if self.embed_action is not None and actions is not None:
-            x = x + self.embed_action(actions).unsqueeze(2)
         x, of_these = self._run(x, self.predictor, (h, w), of_predictor)
         return embeddings + self.head(norm(x)).view(b, t, h, w, -1), remembered + of_these
 
-    def forward(self, tokens: Tokens, actions: Float[Tensor, "clip t action"] | None = None) -> JepaLoss:
+    def forward(self, tokens: Tokens) -> JepaLoss:
         """Distance of predicted and target embeddings, over all chunks that have one before them."""
         context = self.context_embeddings(tokens)
         target = self.embeddings(tokens) if self.target in ("frozen", "ema") else context
         aim = target[:, 1:].detach() if self.target == "ema" else target[:, 1:]
-        taken = None if actions is None else actions[:, 1:]
-        predicted, _ = self.predict(context[:, :-1], taken)
+        predicted, _ = self.predict(context[:, :-1])
         distance = F.l1_loss if self.target == "ema" else F.mse_loss
         prediction = distance(predicted.float(), aim.float())
         regulariser = torch.zeros((), device=tokens.device)
@@ -128,10 +121,8 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         with torch.no_grad():
             copied = distance(target[:, :-1].float(), target[:, 1:].float())
             ratio = prediction / copied.clamp_min(1e-12)
-            deviation = target.float().std(dim=0).mean() if len(target) > 1 else torch.ones(())
-        return JepaLoss(
-            prediction + self.regulariser_weight * regulariser, prediction, regulariser, ratio, deviation
-        )
+        total = prediction + self.regulariser_weight * regulariser
+        return JepaLoss(total, prediction, regulariser, ratio)
 
     def context_embeddings(self, tokens: Tokens) -> Embeddings:
         """What `predict` is given for chunks that were seen: in mode ema the online encoder's embeddings."""

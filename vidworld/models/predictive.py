@@ -25,7 +25,6 @@ class PredictiveModel:
         horizon: int,
         samples: int,
         seeds: Sequence[int],
-        actions: Tensor | None = None,
     ) -> Rollout:
         """A JEPA predicts one future: its samples are equal."""
         following, memories = self.network.predict(self.network.context_embeddings(context.tokens))

@@ -64,7 +64,6 @@ class WorldModel(Scorer, Protocol):
         horizon: int,
         samples: int,
         seeds: Sequence[int],
-        actions: Tensor | None = None,
     ) -> Rollout:
         """The `horizon` chunks after the context.
 

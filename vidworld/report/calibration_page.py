@@ -1,91 +1,70 @@
-"""The page of a calibration: a curve for each fault and metric, and what needs no training."""
+"""The page of a calibration: a curve for each injected error and metric, and what needs no training."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from vidworld.analysis import labels as words
-from vidworld.analysis.records import FUTURE_ONLY, READOUTS, BaselineRow, CalibrationRow, ControlRow
+from vidworld.analysis.records import (
+    FUTURE_ONLY,
+    READOUTS,
+    BaselineRow,
+    Calibration,
+    CalibrationRow,
+    ControlRow,
+    Curve,
+    Series,
+)
 from vidworld.core.records import write_text
 from vidworld.report import charts as plots
-from vidworld.report.files import Curve, Series
 from vidworld.report.page import environment
+from vidworld.report.tables import limits_table
 
 
-def write_page(
-    path: Path,
-    rows: Sequence[CalibrationRow],
-    baselines: Sequence[BaselineRow],
-    controls: Sequence[ControlRow],
-) -> Path:
+def write_page(path: Path, calibration: Calibration) -> Path:
     """The page's path, after writing it."""
+    rows = calibration.results
     curves = dict.fromkeys((row.fault, row.metric) for row in rows)
     charts = [_chart([row for row in rows if (row.fault, row.metric) == curve]) for curve in curves]
-    tables = (
-        ("Detection limits", _limits(rows)),
-        ("Worlds that need no training, by pixels", _baselines(baselines)),
-        ("Scorers that know no physics", _controls(controls)),
-    )
+    tables = {
+        "Detection limits": limits_table(rows),
+        "Models that need no training, by tracker": _baselines(calibration.baselines),
+        "Scorers that know no physics": _controls(calibration.controls),
+    }
     template = environment().get_template("calibration.html")
-    write_text(path, template.render(charts_drawn=[chart for chart in charts if chart], tables=dict(tables)))
+    write_text(path, template.render(charts_drawn=[chart for chart in charts if chart], tables=tables))
     return path
 
 
 def _chart(rows: Sequence[CalibrationRow]) -> plots.Chart | None:
-    """One metric under one fault: a line for each read-out."""
-    first, lines = rows[0], []
+    """One metric under one injected error: a line for each readout."""
+    first, lines, limits = rows[0], [], []
     for readout in READOUTS:
         mine = [row for row in rows if row.readout == readout]
-        lines.append(
-            Series(
-                label=readout,
-                x=[row.size for row in mine],
-                y=[row.value for row in mine],
-                low=[row.low for row in mine],
-                high=[row.high for row in mine],
-            )
-        )
-    limits = {row.readout: words.detection_limit(row.detection_limit, row.fault_unit) for row in rows}
-    said = ", ".join(f"{limit} by {readout}" for readout, limit in limits.items())
+        x, y, low, high = ([getattr(row, name) for row in mine] for name in ("size", "value", "low", "high"))
+        label = words.READOUTS[readout]
+        lines.append(Series(label, x, y, low, high))
+        limits += [f"{words.detection_limit(r.detection_limit, r.fault_unit)} by {label}" for r in mine[:1]]
     curve = Curve(
         name=f"{words.title(first.metric)} under {first.fault}",
         x_label=f"{first.fault}, {first.fault_unit}",
         y_label=first.unit,
         series=lines,
-        note=f"Detection limit: {said}.",
+        note=f"Detection limit: {', '.join(limits)}.",
     )
     return plots.line_chart(curve)
 
 
-def _limits(rows: Sequence[CalibrationRow]) -> dict[str, Any]:
-    """Floor, limit and whether the curve rises throughout."""
-    found = {(row.fault, row.metric, row.readout): row for row in rows}
-    cells = [
-        (
-            row.law,
-            words.title(row.metric),
-            f"{row.fault}, {row.task}",
-            row.readout,
-            f"{row.noise_floor:.3g} {row.unit}",
-            words.detection_limit(row.detection_limit, row.fault_unit),
-            f"{row.monotone:.2f}",
-            str(row.n),
-        )
-        for row in found.values()
-    ]
-    heads = ("Law", "Metric", "Fault, task", "Read-out", "Noise floor", "Detection limit", "Spearman", "n")
-    return {"heads": heads, "rows": cells}
-
-
 def _baselines(rows: Sequence[BaselineRow]) -> dict[str, Any]:
-    worlds = list(dict.fromkeys(row.world for row in rows))
-    found = {(row.task, row.metric, row.world): row for row in rows}
+    models = list(dict.fromkeys(row.model for row in rows))
+    found = {(row.task, row.metric, row.model): row for row in rows}
     cells = []
     for task, metric in dict.fromkeys((row.task, row.metric) for row in rows if row.n):
-        mine = [found[task, metric, world] for world in worlds]
+        mine = [found[task, metric, model] for model in models]
         numbers = [f"{r.value:.3g} ({r.low:.3g} to {r.high:.3g})" for r in mine]
         cells.append((words.title(metric), task, mine[0].unit, *numbers, str(mine[0].n)))
-    return {"heads": ("Metric", "Task", "Unit", *(words.world_label(w) for w in worlds), "n"), "rows": cells}
+    heads = ("Metric", "Task", "Unit", *(words.model_label(model, {}) for model in models), "n")
+    return {"heads": heads, "rows": cells}
 
 
 def _controls(rows: Sequence[ControlRow]) -> dict[str, Any]:

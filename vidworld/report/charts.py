@@ -5,23 +5,17 @@ text keeps its size; colours are classes, so that a picture follows the page int
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vidworld.analysis.labels import interval, number, world_label
-from vidworld.report.files import Curve, Quad, Series, SurprisePair
+from vidworld.analysis.labels import interval_text, number
+from vidworld.analysis.records import Curve, Quadruplet, Series, SurprisePair
+from vidworld.report.legend import Legend
 
-PALETTE = ("diffusion", "jepa", "truth", "reconstruction", "copy_last", "constant_velocity")
-"""Worlds that have a colour of their own; every other world is a control and grey."""
-MOST_POINTS = 240
+MAX_POINTS = 240
 """Points of a training curve: more than a screen shows."""
-LABEL_GAP = 9.0
-"""Least distance between the labels of two lines, in percent of the plot's height."""
-
-
-def color_of(world: str) -> str:
-    """The class of the world's colour, the same in every picture of the page."""
-    return world if world in PALETTE else "control"
+DASHES = 4
 
 
 @dataclass(frozen=True)
@@ -41,30 +35,32 @@ class Axis:
 
     def percent(self, value: float) -> float:
         """Where the value lies, in percent of the axis; beyond an end it stays at that end."""
-        low, high, x = (
-            (math.log10(self.low), math.log10(self.high), math.log10(max(value, self.low)))
-            if self.log
-            else (self.low, self.high, value)
-        )
+        low, high, x = self.low, self.high, value
+        if self.log:
+            low, high, x = math.log10(low), math.log10(high), math.log10(max(x, low))
         return round(100 * min(1.0, max(0.0, (x - low) / (high - low))), 2)
 
 
-def linear_axis(values: Sequence[float], num_ticks: int = 4, zero: bool = False) -> Axis:
-    """A linear axis over these values that ends on round numbers; with `zero` it includes 0."""
+def linear_axis(values: Sequence[float], zero: bool = False, tight: bool = False) -> Axis:
+    """A linear axis over these values with about four round ticks; with `zero` it includes 0.
+
+    It ends on ticks, or where the values do if `tight`; then whole values (chunks, frames, steps) have whole ticks.
+    """
     low, high = min(values), max(values)
     low, high = (min(low, 0.0), max(high, 0.0)) if zero else (low, high)
     size = max(abs(low), abs(high))
-    if size < 1e-300:
-        low, high = 0.0, 1.0
-    elif high - low <= 1e-9 * size:
-        low, high = low - size / 2, low + size / 2
-    step = _round_step((high - low) / num_ticks)
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    low, high = first * step, last * step
-    ticks = tuple(
-        Tick(round(100 * (i - first) / (last - first), 2), _tick_label(i * step, step))
-        for i in range(first, last + 1)
-    )
+    if high - low <= 1e-9 * size or size < 1e-300:
+        low, high, tight = (low - size / 2, low + size / 2, False) if size >= 1e-300 else (0.0, 1.0, False)
+    whole = tight and all(value == round(value) for value in values)
+    step = _round_step((high - low) / 4, (1.0, 2.0, 5.0, 10.0) if whole else (1.0, 2.0, 2.5, 5.0, 10.0))
+    step = max(step, 1.0) if whole else step
+    if tight:
+        first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    else:
+        first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+        low, high = first * step, last * step
+    axis = Axis(low, high, ())
+    ticks = tuple(Tick(axis.percent(i * step), _tick_label(i * step, step)) for i in range(first, last + 1))
     return Axis(low, high, ticks)
 
 
@@ -77,11 +73,11 @@ def log_axis(values: Sequence[float]) -> Axis:
     """A logarithmic axis over these positive values, with ticks at 1, 2 and 5, or at powers of ten only."""
     low, high = math.log10(min(values)), math.log10(max(values))
     low, high = (low - 0.1, high + 0.1) if high - low < 0.2 else (low - 0.02, high + 0.02)
+    axis = Axis(10**low, 10**high, (), log=True)
     mantissas = (1, 2, 5) if high - low < 2.2 else (1,)
-    exponents = range(math.floor(low), math.ceil(high) + 1)
-    marks = [m * 10.0**e for e in exponents for m in mantissas if low <= math.log10(m * 10.0**e) <= high]
-    ticks = tuple(Tick(round(100 * (math.log10(x) - low) / (high - low), 2), f"{x:g}") for x in marks)
-    return Axis(10**low, 10**high, ticks, log=True)
+    marks = [m * 10.0**e for e in range(math.floor(low), math.ceil(high) + 1) for m in mantissas]
+    ticks = tuple(Tick(axis.percent(x), f"{x:g}") for x in marks if axis.low <= x <= axis.high)
+    return Axis(axis.low, axis.high, ticks, log=True)
 
 
 @dataclass(frozen=True)
@@ -93,8 +89,6 @@ class Line:
     dash: int
     path: str
     band: str
-    end: tuple[float, float]
-    label_top: float
 
 
 @dataclass(frozen=True)
@@ -105,56 +99,48 @@ class Chart:
     x_axis: Axis
     y_axis: Axis
     lines: tuple[Line, ...]
-    chance: float | None = None  # percent from the top
-    note: str | None = None
-    columns: tuple[str, ...] = ()
-    table: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    shaded: tuple[tuple[float, float], ...] = ()  # left and width, percent
+    chance: float | None  # percent from the top
+    note: str | None
+    columns: tuple[str, ...]
+    table: tuple[tuple[str, tuple[str, ...]], ...]
+    shaded: tuple[tuple[float, float], ...]  # left and width, percent
 
 
-def line_chart(curve: Curve, *, log_y: bool = False) -> Chart | None:
-    """The curve as lines with bands, labelled at their ends; None where it has no finite value.
+def line_chart(curve: Curve, legend: Legend | None = None, *, log_y: bool = False) -> Chart | None:
+    """The curve as lines with bands; None where it has no finite value.
 
     A quantity called accuracy or AUROC has its chance line at one half.
     """
-    x_values = [
-        x for series in curve.series for x, y in zip(series.x, series.y, strict=False) if y is not None
-    ]
-    y_values = [
-        y for s in curve.series for part in (s.y, s.low or [], s.high or []) for y in part if y is not None
-    ]
+    legend = legend or Legend()
+    x_values = [x for series in curve.series for x, _ in _points(series, series.y)]
+    y_values = [y for s in curve.series for part in (s.y, s.low, s.high) for _, y in _points(s, part)]
     if not x_values:
         return None
     share = any(word in curve.y_label.lower() for word in ("accuracy", "auroc"))
     log_y = log_y and min(y_values) > 0 and max(y_values) / min(y_values) > 10
     y_axis = log_axis(y_values) if log_y else linear_axis([*y_values, 0.5, 1.0] if share else y_values)
-    x_axis = _tight_axis(x_values)
-    colors: dict[str, int] = {}
+    x_axis = linear_axis(x_values, tight=True)
+    used: Counter[str] = Counter()
     lines = []
     for i, series in enumerate(curve.series):
-        color = series_color(series, i)
-        lines.append(_line(series, color, colors.get(color, 0), x_axis, y_axis))
-        colors[color] = colors.get(color, 0) + 1
+        color = legend.hue(i) if series.model is None else legend.color(series.model)
+        lines.append(_line(series, color, used[color] % DASHES, x_axis, y_axis))
+        used[color] += 1
     return Chart(
-        curve.name,
-        curve.x_label,
-        curve.y_label,
-        x_axis,
-        y_axis,
-        _spread_labels([line for line in lines if line.path]),
-        100 - y_axis.percent(0.5) if share else None,
-        curve.note,
-        tuple(series.label for series in curve.series),
-        tuple((f"{x:g}", tuple(_cell(series, x) for series in curve.series)) for x in sorted(set(x_values))),
-        tuple((x_axis.percent(a), x_axis.percent(b) - x_axis.percent(a)) for a, b in curve.shaded),
+        title=curve.name,
+        x_label=curve.x_label,
+        y_label=curve.y_label,
+        x_axis=x_axis,
+        y_axis=y_axis,
+        lines=tuple(line for line in lines if line.path),
+        chance=100 - y_axis.percent(0.5) if share else None,
+        note=curve.note,
+        columns=tuple(series.label for series in curve.series),
+        table=tuple(
+            (f"{x:g}", tuple(_cell(series, x) for series in curve.series)) for x in sorted(set(x_values))
+        ),
+        shaded=tuple((x_axis.percent(a), x_axis.percent(b) - x_axis.percent(a)) for a, b in curve.shaded),
     )
-
-
-def series_color(series: Series, number: int) -> str:
-    """The class of a line's colour: that of the world it names, else one of six others in turn."""
-    label = series.label.lower()
-    world = series.world or next((name for name in ("diffusion", "jepa") if name in label), None)
-    return f"other{number % 6}" if world is None or "untrained" in label else color_of(world)
 
 
 @dataclass(frozen=True)
@@ -171,7 +157,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class SurprisePanel:
-    """One world's surprise over the chunks of a quad, aligned with the film strip above it; SVG path data."""
+    """One model's surprise over a quadruplet's chunks, aligned with the frames above it; SVG path data."""
 
     label: str
     color: str
@@ -181,14 +167,15 @@ class SurprisePanel:
     segments: tuple[Segment, ...]
 
 
-def surprise_panel(quad: Quad, world: str, pair: SurprisePair) -> SurprisePanel | None:
+def surprise_panel(
+    quadruplet: Quadruplet, pair: SurprisePair, label: str, color: str
+) -> SurprisePanel | None:
     """Steps over the horizon's chunks from 0 to the largest surprise; None without any complete chunk."""
-    chunks = quad.chunk_start + len(pair.possible)
-    width = 100 / chunks
+    width = 100 / (quadruplet.chunk_start + len(pair.possible))
     values = [
-        (quad.chunk_start + i, a, b)
+        (quadruplet.chunk_start + i, a, b)
         for i, (a, b) in enumerate(zip(pair.possible, pair.impossible, strict=False))
-        if a is not None and b is not None
+        if math.isfinite(a) and math.isfinite(b)
     ]
     if not values:
         return None
@@ -197,34 +184,33 @@ def surprise_panel(quad: Quad, world: str, pair: SurprisePair) -> SurprisePanel 
         Segment(i * width, width, 100 - axis.percent(a), 100 - axis.percent(b), number(a), number(b))
         for i, a, b in values
     )
-    possible = _steps([(s.left, s.possible, s.width) for s in segments])
-    impossible = _steps([(s.left, s.impossible, s.width) for s in segments])
-    back = " L".join(impossible[1:].split(" L")[::-1])
-    return SurprisePanel(
-        world_label(world), color_of(world), possible, impossible, f"{possible} L{back} Z", segments
-    )
+    possible = [point for s in segments for point in ((s.left, s.possible), (s.left + s.width, s.possible))]
+    impossible = [
+        (x, y) for s in segments for x, y in ((s.left, s.impossible), (s.left + s.width, s.impossible))
+    ]
+    between = f"{_path([*possible, *impossible[::-1]])} Z"
+    return SurprisePanel(label, color, _path(possible), _path(impossible), between, segments)
 
 
-def thin(points: list[tuple[float, float]], most: int = MOST_POINTS) -> list[tuple[float, float]]:
+def thin(points: list[tuple[float, float]], most: int = MAX_POINTS) -> list[tuple[float, float]]:
     """The points, averaged in equal runs where there are more than `most`."""
     run = math.ceil(len(points) / most)
     groups = [points[i : i + run] for i in range(0, len(points), max(run, 1))]
     return [(sum(x for x, _ in g) / len(g), sum(y for _, y in g) / len(g)) for g in groups]
 
 
-def _steps(segments: Sequence[tuple[float, float, float]]) -> str:
-    return "M" + " L".join(f"{left:.2f},{y:.2f} L{left + width:.2f},{y:.2f}" for left, y, width in segments)
+def _points(series: Series, values: Sequence[float] | None) -> list[tuple[float, float]]:
+    """The points of a series that were measured."""
+    return [(x, y) for x, y in zip(series.x, values or [], strict=False) if math.isfinite(y)]
 
 
 def _line(series: Series, color: str, dash: int, x_axis: Axis, y_axis: Axis) -> Line:
-    def place(values: Sequence[float | None] | None) -> list[tuple[float, float]]:
-        pairs = zip(series.x, values or [], strict=False)
-        return [(x_axis.percent(x), round(100 - y_axis.percent(y), 2)) for x, y in pairs if y is not None]
-
-    points, low, high = place(series.y), place(series.low), place(series.high)
-    band = f"{_path(low)} L{_path(high[::-1])[1:]} Z" if low and high else ""
-    end = points[-1] if points else (0.0, 0.0)
-    return Line(series.label, color, dash % 4, _path(points), band, end, end[1])
+    path, low, high = (
+        [(x_axis.percent(x), 100 - y_axis.percent(y)) for x, y in _points(series, values)]
+        for values in (series.y, series.low, series.high)
+    )
+    band = f"{_path([*low, *high[::-1]])} Z" if low and high else ""
+    return Line(series.label, color, dash, _path(path), band)
 
 
 def _cell(series: Series, x: float) -> str:
@@ -232,52 +218,17 @@ def _cell(series: Series, x: float) -> str:
     if x not in series.x:
         return ""
     i = series.x.index(x)
-    low, high = (series.low or [])[i : i + 1] or [None], (series.high or [])[i : i + 1] or [None]
-    return f"{number(series.y[i], low[0], high[0])} {interval(series.y[i], low[0], high[0])}".strip()
+    low, high = (ends[i] if ends else None for ends in (series.low, series.high))
+    return f"{number(series.y[i], low, high)} {interval_text(series.y[i], low, high)}".strip()
 
 
 def _path(points: Sequence[tuple[float, float]]) -> str:
     return "M" + " L".join(f"{x:.2f},{y:.2f}" for x, y in points) if points else ""
 
 
-def _spread_labels(lines: list[Line]) -> tuple[Line, ...]:
-    """The lines, their labels pushed apart just far enough to be read and kept inside the plot."""
-    order = sorted(range(len(lines)), key=lambda i: lines[i].end[1])
-    tops = [lines[i].end[1] for i in order]
-    for i in range(1, len(tops)):
-        tops[i] = max(tops[i], tops[i - 1] + LABEL_GAP)
-    limit = 100.0
-    for i in range(len(tops) - 1, -1, -1):
-        tops[i] = min(tops[i], limit)
-        limit = tops[i] - LABEL_GAP
-    placed = dict(zip(order, tops, strict=True))
-    return tuple(Line(**{**vars(line), "label_top": round(placed[i], 2)}) for i, line in enumerate(lines))
-
-
-def _tight_axis(values: Sequence[float]) -> Axis:
-    """An axis that ends where the values do, with round ticks inside."""
-    round_axis = linear_axis(values)
-    if min(values) == max(values):
-        return round_axis
-    settings = sorted(set(values))
-    if len(settings) <= 8 and all(
-        value == round(value) for value in settings
-    ):  # chunks, frames, steps: no halves
-        axis = Axis(settings[0], settings[-1], ())
-        return Axis(axis.low, axis.high, tuple(Tick(axis.percent(x), f"{x:g}") for x in settings))
-    axis = Axis(min(values), max(values), ())
-    slack = 1e-9 * (axis.high - axis.low)
-    ticks = []
-    for tick in round_axis.ticks:
-        value = round_axis.low + tick.at / 100 * (round_axis.high - round_axis.low)
-        if axis.low - slack <= value <= axis.high + slack:
-            ticks.append(Tick(axis.percent(value), tick.label))
-    return Axis(axis.low, axis.high, tuple(ticks))
-
-
-def _round_step(step: float) -> float:
+def _round_step(step: float, mantissas: Sequence[float]) -> float:
     power = 10.0 ** math.floor(math.log10(step))
-    return next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= step * (1 - 1e-9))
+    return next(m * power for m in mantissas if m * power >= step * (1 - 1e-9))
 
 
 def _tick_label(value: float, step: float) -> str:

@@ -1,31 +1,26 @@
 """Any number of results.json as one self-contained page: a table that sorts and filters, and how to get each row."""
 
-import base64
-import hashlib
 import math
 import shlex
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vidworld.analysis import labels as words
-from vidworld.analysis.records import Row
-from vidworld.analysis.results import Results, read_results
-from vidworld.analysis.rows import CONTROLS
+from vidworld.analysis.records import Labels, Results, Row, read_results
 from vidworld.core.errors import UserError
 from vidworld.core.records import write_text
-from vidworld.report.page import PAGE, environment
+from vidworld.report.legend import Legend
+from vidworld.report.page import render_template
 
 RESULTS_NAME = "results.json"
-KINDS = {"world": "worlds", "baseline": "baselines", "control": "controls", "ceiling": "ceilings"}
-BASELINES = ("constant_velocity",)
-CEILINGS = ("truth", "reconstruction")
+KINDS = {"model": "models", "baseline": "baselines", "control": "controls", "ceiling": "ceilings"}
 
 
 @dataclass(frozen=True)
-class Run:
+class Origin:
     """One results.json: its rows have one origin."""
 
     name: str
@@ -37,30 +32,28 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Line:
+class BoardRow:
     """One row of the table."""
 
     row: Row
-    run: Run
-    kind: str
+    origin: Origin
+    label: str
+    """Of the model."""
     value: str
     interval: str
     bar: tuple[float, float, float] | None
     """Where value, low and high lie on the axis of the metric's rows, in percent; None without a number."""
 
     @property
+    def kind(self) -> str:
+        """One of `KINDS`."""
+        return words.kind_of(self.row.model)
+
+    @property
     def text(self) -> str:
         """What a search looks in."""
         row = self.row
-        parts = (
-            row.world,
-            words.world_label(row.world),
-            row.law,
-            row.task,
-            row.metric,
-            row.readout,
-            self.run.name,
-        )
+        parts = (row.model, self.label, row.law, row.task, row.metric, row.readout, self.origin.name)
         return " ".join(part for part in parts if part).lower()
 
 
@@ -81,7 +74,7 @@ def write_leaderboard(paths: Sequence[Path], out: Path) -> tuple[Path, int]:
     if faults:
         raise UserError("\n".join(faults))
     lines = table(runs)
-    write_text(out, render(lines))
+    write_text(out, render(lines, _merged([results for _, results in runs])))
     return out, len(lines)
 
 
@@ -106,44 +99,56 @@ def results_files(paths: Sequence[Path]) -> list[Path]:
     return list(found.values())
 
 
-def table(runs: Sequence[tuple[Path, Results]]) -> list[Line]:
-    """The rows of all runs, what is compared together: by law, metric, task, split and read-out; best first."""
+def table(runs: Sequence[tuple[Path, Results]]) -> list[BoardRow]:
+    """The rows of all runs, what is compared together: by law, metric, task, split and readout; best first."""
     names = _names([path for path, _ in runs])
-    pairs = [
-        (_run(name, path, results.provenance), row)
-        for name, (path, results) in zip(names, runs, strict=True)
-        for row in results.results
-    ]
+    found = []
     axes: dict[tuple[str, ...], list[float]] = defaultdict(list)
-    for _, row in pairs:
-        axes[_same(row)] += [x for x in (row.value, row.low, row.high) if math.isfinite(x)]
-    lines = [_line(run, row, axes[_same(row)]) for run, row in pairs]
-    return sorted(lines, key=_order)
+    for name, (path, results) in zip(names, runs, strict=True):
+        origin, legend = _origin(name, path, results.provenance), Legend.of(results)
+        found += [(origin, row, legend.label(row.model)) for row in results.results]
+        for row in results.results:
+            axes[_same(row)] += [x for x in (row.value, row.low, row.high) if math.isfinite(x)]
+    legend = _merged([results for _, results in runs])
+    lines = [_board_row(origin, row, label, axes[_same(row)]) for origin, row, label in found]
+    return sorted(lines, key=lambda line: _order(line.row, legend))
 
 
-def render(lines: Sequence[Line]) -> str:
+def render(lines: Sequence[BoardRow], legend: Legend) -> str:
     """The page as HTML; every text in it is escaped, and it loads nothing."""
-    script = (PAGE / "leaderboard.js").read_text(encoding="utf-8")
     rows = [line.row for line in lines]
+
+    def ranked(names: set[str], known: Iterable[str]) -> list[str]:
+        return sorted(names, key=lambda name: (words.rank(known, name), name))
+
+    laws, metrics = ({getattr(row, name) for row in rows} for name in ("law", "metric"))
+    splits = ranked({row.split for row in rows}, words.SPLITS)
     options = {
-        "law": [(law, words.title(law)) for law in _ranked({row.law for row in rows}, words.LAWS)],
-        "split": [(s, words.SPLITS.get(s, s)) for s in _ranked({row.split for row in rows}, words.SPLITS)],
-        "metric": [(m, words.title(m)) for m in _ranked({row.metric for row in rows}, words.METRICS)],
+        "law": [(law, words.title(law)) for law in ranked(laws, legend.labels.laws)],
+        "split": [(split, words.SPLITS.get(split, split)) for split in splits],
+        "metric": [(metric, words.title(metric)) for metric in ranked(metrics, legend.labels.metrics)],
         "kind": [(k, f"{text} only") for k, text in KINDS.items() if any(line.kind == k for line in lines)],
     }
-    runs = {line.run.path: line.run for line in lines}
-    return (
-        environment()
-        .get_template("leaderboard.html")
-        .render(
-            lines=lines,
-            runs=list(runs.values()),
-            options=options,
-            words=words,
-            script=script,
-            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        )
+    origins = {line.origin.path for line in lines}
+    return render_template(
+        "leaderboard.html",
+        "leaderboard.js",
+        lines=lines,
+        runs=len(origins),
+        options=options,
+        legend=legend,
+        words=words,
     )
+
+
+def _merged(runs: Sequence[Results]) -> Legend:
+    """One legend for all runs: a model of one name has one colour."""
+    models, laws, metrics = {}, {}, {}
+    for results in runs:
+        models.update({k: v for k, v in results.models.items() if k not in models})
+        laws.update(results.labels.laws)
+        metrics.update(results.labels.metrics)
+    return Legend(models, Labels(laws, metrics))
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
@@ -156,31 +161,24 @@ def _names(paths: Sequence[Path]) -> list[str]:
     return [str(path) for path in paths]
 
 
-def _run(name: str, path: Path, provenance: dict[str, Any]) -> Run:
+def _origin(name: str, path: Path, provenance: dict[str, Any]) -> Origin:
     command = str(provenance.get("command") or "")
     if command and Path(shlex.split(command)[0]).suffix == ".py":
         command = f"python {command}"
     commit = str(provenance.get("commit") or "")
     started = str(provenance.get("started") or "")
-    return Run(name, path, command, commit, bool(provenance.get("dirty")), started[:16].replace("T", " "))
+    return Origin(name, path, command, commit, bool(provenance.get("dirty")), started[:16].replace("T", " "))
 
 
-def _line(run: Run, row: Row, axis: Sequence[float]) -> Line:
-    kind = "world"
-    if row.world in CEILINGS:
-        kind = "ceiling"
-    elif row.world in BASELINES:
-        kind = "baseline"
-    elif row.world in CONTROLS:
-        kind = "control"
+def _board_row(origin: Origin, row: Row, label: str, axis: Sequence[float]) -> BoardRow:
     bar = None
     if math.isfinite(row.value):
-        low, high = min(axis), max(axis)
-        ends = [x if math.isfinite(x) else row.value for x in (row.low, row.high)]
-        bar = tuple(100 * (x - low) / ((high - low) or 1.0) for x in (row.value, *ends))
-    number = words.number(row.value, row.low, row.high) if math.isfinite(row.value) else "–"
-    interval = words.interval(row.value, row.low, row.high) if math.isfinite(row.value) else ""
-    return Line(row, run, kind, number, interval, bar)  # type: ignore[arg-type]
+        least, most = min(axis), max(axis)
+        low, high = (x if math.isfinite(x) else row.value for x in (row.low, row.high))
+        at, start, end = (100 * (x - least) / ((most - least) or 1.0) for x in (row.value, low, high))
+        bar = at, start, end
+    number = words.number(row.value, row.low, row.high)
+    return BoardRow(row, origin, label, number, words.interval_text(row.value, row.low, row.high), bar)
 
 
 def _same(row: Row) -> tuple[str, ...]:
@@ -188,16 +186,10 @@ def _same(row: Row) -> tuple[str, ...]:
     return row.law, row.task, row.metric, row.unit
 
 
-def _order(line: Line) -> tuple[Any, ...]:
-    row = line.row
+def _order(row: Row, legend: Legend) -> tuple[Any, ...]:
     value = row.value if math.isfinite(row.value) else math.inf
     if row.higher_is_better and math.isfinite(value):
         value = -value
-    law = (words.rank(words.LAWS, row.law), row.law, not row.headline)
-    metric = (words.rank(words.METRICS, row.metric), row.metric)
-    group = (*law, *metric, row.task, row.split, row.readout or "")
-    return (*group, value)
-
-
-def _ranked(names: set[str], known: dict[str, str]) -> list[str]:
-    return sorted(names, key=lambda name: (words.rank(known, name), name))
+    law = (legend.law_rank(row.law), row.law, not row.headline)
+    metric = (words.rank(legend.labels.metrics, row.metric), row.metric)
+    return (*law, *metric, row.task, row.split, row.readout or "", value)

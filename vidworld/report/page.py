@@ -12,13 +12,15 @@ from typing import Any
 import jinja2
 
 from vidworld.analysis import labels as words
+from vidworld.analysis.records import Curve, Quadruplet, Series, Verdict, pair_name
 from vidworld.core.errors import UserError
 from vidworld.core.records import write_text
 from vidworld.report import charts as plots
 from vidworld.report import tables
-from vidworld.report.files import Curve, Quad, Run, Series, Verdict, media_bytes, read_run
+from vidworld.report.files import RunFolder, media_bytes, read_run
+from vidworld.report.legend import Legend
 
-PAGE = Path(__file__).parent / "templates"
+TEMPLATES = Path(__file__).parent / "templates"
 MEDIA_TYPES = {".mp4": "video/mp4", ".webm": "video/webm", ".png": "image/png"}
 TRAINING_CURVES = {
     "loss": "loss",
@@ -40,35 +42,32 @@ def write_report(run_folder: Path, out: Path | None = None) -> Path:
     return out
 
 
-def render(run: Run) -> str:
+def render(run: RunFolder) -> str:
     """The whole page as HTML; every text in it is escaped."""
-    script = (PAGE / "script.js").read_text(encoding="utf-8")
-    comparison, rows = run.comparison, run.results.results
-    withheld = {
-        (verdict.law, verdict.metric): verdict.withheld for verdict in comparison.verdicts if verdict.withheld
-    }
+    comparison, rows, legend = run.comparison, run.results.results, Legend.of(run.results)
+    withheld = {(v.law, v.metric): v.withheld for v in comparison.verdicts if v.withheld}
     steps = tables.provenance_table(run)
-    jepa = run.stages.get("jepa")
-    page = environment().get_template("page.html")
-    return page.render(
+
+    def charts(curves: Iterable[Curve]) -> list[plots.Chart]:
+        return [chart for curve in curves if (chart := plots.line_chart(curve, legend))]
+
+    return render_template(
+        "page.html",
+        "script.js",
         run=run,
         comparison=comparison,
+        legend=legend,
         words=words,
-        pair=tables.PAIR,
-        script=script,
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        tally=tally(comparison.verdicts),
-        verdicts=[_verdict(run, verdict) for verdict in comparison.verdicts],
-        table=tables.headline_table(rows, withheld),
-        probe_table=tables.headline_table(rows, withheld, secondary=True),
-        laws=_laws(run),
-        rollouts=_rollouts(run),
-        generalisation=[chart for chart in map(plots.line_chart, run.media.generalisation) if chart],
-        curves=[chart for chart in map(plots.line_chart, run.media.curves) if chart],
-        training=training_charts(run),
-        most_points=plots.MOST_POINTS,
-        budgets=tables.budget_table(comparison),
-        target=comparison.jepa_target or (jepa and tables.jepa_target(jepa.config)),
+        pairs=[_pair(run, pair, legend) for pair in run.results.compare],
+        table=tables.headline_table(rows, withheld, legend),
+        probe_table=tables.headline_table(rows, withheld, legend, secondary=True),
+        laws=_laws(run, legend),
+        rollouts=_rollouts(run, legend),
+        generalisation=charts(run.media.generalisation),
+        curves=charts(run.media.curves),
+        training=training_charts(run, legend),
+        max_points=plots.MAX_POINTS,
+        budgets=tables.budget_table(comparison, legend.models),
         tried_columns=list(dict.fromkeys(name for entry in comparison.tried for name in entry)),
         steps=steps,
         packages=list(dict.fromkeys(name for step in steps for name in step["versions"])),
@@ -76,44 +75,19 @@ def render(run: Run) -> str:
     )
 
 
-def tally(verdicts: Sequence[Verdict]) -> list[tuple[str, str, list[str]]]:
-    """(kind, words, laws) per outcome: a world that is better, what the data do not say, what is withheld."""
-
-    def laws(chosen: Iterable[Verdict]) -> list[str]:
-        return [words.title(verdict.law) for verdict in chosen]
-
-    said = [verdict for verdict in verdicts if not verdict.withheld]
-    worlds = sorted(
-        {*tables.PAIR, *(v.better for v in said if v.better)}, key=lambda w: words.rank(words.WORLDS, w)
-    )
-    found = [(w, f"{words.world_label(w)} is better", laws(v for v in said if v.better == w)) for w in worlds]
-    found.append(("undecided", "The data do not say", laws(v for v in said if not v.better)))
-    found.append(("withheld", "Withheld", laws(v for v in verdicts if v.withheld)))
-    return found if verdicts else []
-
-
-def training_charts(run: Run) -> list[plots.Chart]:
-    """What a training run logged over its steps, one chart a run and quantity."""
-    charts = []
-    for stage in run.stages.values():
-        for name, y_label in TRAINING_CURVES.items():
-            points = [(float(m["step"]), float(m[name])) for m in stage.metrics if m.get(name) is not None]
-            if points:
-                x, y = (list(values) for values in zip(*plots.thin(points), strict=True))
-                series = Series(
-                    label=name, x=x, y=y, world=stage.name if stage.name in tables.PAIR else "truth"
-                )
-                title = f"{words.world_label(stage.name)}: {words.title(name)}"
-                curve = Curve(name=title, x_label="step", y_label=y_label, series=[series])
-                charts.append(plots.line_chart(curve, log_y=name == "loss"))
-    return [chart for chart in charts if chart]
+def render_template(name: str, script_name: str, **content: Any) -> str:
+    """A template with its one script, which alone may run."""
+    script = (TEMPLATES / script_name).read_text(encoding="utf-8")
+    script_hash = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    template = environment().get_template(name)
+    return template.render(script=script, script_hash=script_hash, **content)
 
 
 @functools.cache
 def environment() -> jinja2.Environment:
     """Where the templates of the pages are, and the words that they may use."""
     made = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(PAGE),
+        loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -121,36 +95,83 @@ def environment() -> jinja2.Environment:
     )
     made.filters |= {
         "title_of": words.title,
-        "world": words.world_label,
         "setting": words.setting,
-        "color": plots.color_of,
         "slug": lambda name: re.sub(r"\W+", "-", name),
     }
     return made
 
 
-def _verdict(run: Run, verdict: Verdict) -> dict[str, Any]:
+def tally(verdicts: Sequence[Verdict], pair: tuple[str, str], legend: Legend) -> list[dict[str, Any]]:
+    """The laws of each outcome: a model that is better, what the data do not say, what is withheld."""
+
+    def laws(chosen: Iterable[Verdict]) -> list[str]:
+        return [words.title(verdict.law) for verdict in chosen]
+
+    open_ones = [verdict for verdict in verdicts if not verdict.withheld]
+    found = [
+        (
+            legend.color(name),
+            f"{legend.label(name)} is better",
+            laws(v for v in open_ones if v.better == name),
+        )
+        for name in sorted(pair, key=legend.rank)
+    ]
+    found.append(("undecided", "The data do not say", laws(v for v in open_ones if not v.better)))
+    if held := laws(v for v in verdicts if v.withheld):
+        found.append(("withheld", "Verdict withheld", held))
+    return [{"color": color, "text": text, "laws": names} for color, text, names in found if verdicts]
+
+
+def training_charts(run: RunFolder, legend: Legend) -> list[plots.Chart]:
+    """What a training run logged over its steps, one chart a run and quantity."""
+    charts = []
+    for training in run.trainings.values():
+        for name, y_label in TRAINING_CURVES.items():
+            points = [(float(m["step"]), float(m[name])) for m in training.metrics if m.get(name) is not None]
+            if points:
+                x, y = (list(values) for values in zip(*plots.thin(points), strict=True))
+                model = training.name if training.name in legend.models else "truth"
+                title = f"{legend.label(training.name)}: {words.title(name)}"
+                curve = Curve(title, "step", y_label, [Series(name, x, y, model=model)])
+                charts.append(plots.line_chart(curve, legend, log_y=name == "loss"))
+    return [chart for chart in charts if chart]
+
+
+def _pair(run: RunFolder, pair: tuple[str, str], legend: Legend) -> dict[str, Any]:
+    """What is known of two models that are tested against each other."""
+    first, second = pair
+    mine = [verdict for verdict in run.comparison.verdicts if (verdict.first, verdict.second) == pair]
+    name = pair_name(first, second)
+    return {
+        "models": sorted(pair, key=legend.rank),
+        "title": f"{legend.label(first)} and {legend.label(second)}",
+        "controlled": run.comparison.controlled.get(name, False),
+        "differences": "; ".join(run.comparison.differences.get(name, [])),
+        "tally": tally(mine, pair, legend),
+        "verdicts": [_verdict(run, verdict, legend) for verdict in mine],
+    }
+
+
+def _verdict(run: RunFolder, verdict: Verdict, legend: Legend) -> dict[str, Any]:
     """The verdict with its difference in words, and the forest that shows it."""
     rows = [
         row
         for row in run.results.results
-        if (row.law, row.metric) == (verdict.law, verdict.metric)
-        and row.task == (verdict.task or row.task)
+        if (row.law, row.metric, row.task) == (verdict.law, verdict.metric, verdict.task)
         and row.split not in tables.OUTSIDE
     ]
-    found = sorted(tables.forests(rows), key=lambda forest: forest.secondary)
-    parts = []
-    if verdict.difference is not None:
-        value = words.number(verdict.difference, verdict.low, verdict.high)
-        bounds = words.interval(verdict.difference, verdict.low, verdict.high)
-        parts.append(f"{verdict.contrast or 'difference'}: {value} {bounds}".strip())
-        if "p = " not in verdict.statement:
-            parts.append(words.p_text(verdict.p_value))
+    found = sorted(tables.forests(rows, legend), key=lambda forest: forest.secondary)
+    value = words.number(verdict.difference, verdict.low, verdict.high)
+    bounds = words.interval_text(verdict.difference, verdict.low, verdict.high)
+    contrast = f"{legend.label(verdict.first)} − {legend.label(verdict.second)}"
+    parts = [f"{contrast}: {value} {bounds}".strip()]
+    if "p = " not in verdict.statement:
+        parts.append(words.p_text(verdict.p_value))
+    color = legend.color(verdict.better) if verdict.better else "undecided"
     return {
         "law": verdict.law,
-        "hint": words.LAWS.get(verdict.law, ""),
         "statement": verdict.statement,
-        "kind": "withheld" if verdict.withheld else verdict.better or "undecided",
+        "color": "withheld" if verdict.withheld else color,
         "withheld": verdict.withheld,
         "detail": "" if verdict.withheld else ", ".join(part for part in parts if part),
         "other_forms": "" if verdict.withheld else verdict.other_forms,
@@ -158,32 +179,34 @@ def _verdict(run: Run, verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _laws(run: Run) -> list[dict[str, Any]]:
+def _laws(run: RunFolder, legend: Legend) -> list[dict[str, Any]]:
     # Recombined clips stand beside those whose values they recombine, under the curves.
-    found = tables.forests([row for row in run.results.results if row.split != "recombined"])
-    said = [*run.comparison.verdicts, *run.comparison.further_verdicts]
-    names = dict.fromkeys([*(forest.law for forest in found), *(quad.law for quad in run.media.quads)])
+    found = tables.forests([row for row in run.results.results if row.split != "recombined"], legend)
+    verdicts = [*run.comparison.verdicts, *run.comparison.further_verdicts]
+    shown = run.media.quadruplets
+    names = dict.fromkeys([*(forest.law for forest in found), *(one.law for one in shown)])
     return [
         {
             "law": law,
-            "hint": words.LAWS.get(law, ""),
             "forests": [f for f in found if f.law == law and f.headline and not f.secondary],
             "more": [f for f in found if f.law == law and (f.secondary or not f.headline)],
-            "quads": [_quad(run, quad) for quad in run.media.quads if quad.law == law],
-            "verdicts": [_verdict(run, verdict) for verdict in said if verdict.law == law],
-            "limits": tables.limits_table([limit for limit in run.calibration if limit.law == law]),
+            "quadruplets": [_quadruplet(run, one, legend) for one in shown if one.law == law],
+            "verdicts": [_verdict(run, verdict, legend) for verdict in verdicts if verdict.law == law],
+            "limits": tables.limits_table([row for row in run.calibration if row.law == law]),
         }
-        for law in sorted(names, key=lambda name: words.rank(words.LAWS, name))
+        for law in sorted(names, key=legend.law_rank)
     ]
 
 
-def _quad(run: Run, quad: Quad) -> dict[str, Any]:
-    worlds = sorted(quad.surprise, key=lambda name: words.rank(words.WORLDS, name))
-    panels = [plots.surprise_panel(quad, world, quad.surprise[world]) for world in worlds]
-    horizon = max((len(pair.possible) for pair in quad.surprise.values()), default=0)
-    frames = (quad.chunk_start + horizon) * quad.frames_per_chunk
+def _quadruplet(run: RunFolder, shown: Quadruplet, legend: Legend) -> dict[str, Any]:
+    panels = [
+        plots.surprise_panel(shown, shown.surprise[name], legend.label(name), legend.color(name))
+        for name in sorted(shown.surprise, key=legend.rank)
+    ]
+    horizon = max((len(pair.possible) for pair in shown.surprise.values()), default=0)
+    frames = (shown.chunk_start + horizon) * shown.frames_per_chunk
     strips = []
-    for kind, path in quad.frames.items():
+    for kind, path in shown.frames.items():
         content = media_bytes(run, path)
         if content[:8] != b"\x89PNG\r\n\x1a\n":
             raise UserError(f"{run.physics / path}: should be a PNG, and is not")
@@ -194,22 +217,22 @@ def _quad(run: Run, quad: Quad) -> dict[str, Any]:
         strip = {"kind": kind, "uri": _data_uri(path, content), "aspect": frame_width / height}
         strips.append(strip | {"length": width / frame_width})
     return {
-        "quad": quad,
+        "shown": shown,
         "strips": strips,
         "panels": [panel for panel in panels if panel],
         "frames": frames,
-        "chunks": max(1, frames // quad.frames_per_chunk),
+        "chunks": max(1, frames // shown.frames_per_chunk),
     }
 
 
-def _rollouts(run: Run) -> list[dict[str, Any]]:
-    """Per task its rollouts with their films, the truth first."""
+def _rollouts(run: RunFolder, legend: Legend) -> list[dict[str, Any]]:
+    """Per task its rollouts with their videos, the truth first."""
     found: dict[str, list[dict[str, Any]]] = {}
     for rollout in run.media.rollouts:
-        worlds = sorted(rollout.videos, key=lambda name: (name != "truth", words.rank(words.WORLDS, name)))
-        paths = {world: rollout.videos[world] for world in worlds}
-        films = {world: _data_uri(path, media_bytes(run, path)) for world, path in paths.items()}
-        found.setdefault(rollout.task, []).append({"rollout": rollout, "films": films})
+        names = sorted(rollout.videos, key=lambda name: (name != "truth", legend.rank(name)))
+        paths = {name: rollout.videos[name] for name in names}
+        videos = {name: _data_uri(path, media_bytes(run, path)) for name, path in paths.items()}
+        found.setdefault(rollout.task, []).append({"rollout": rollout, "videos": videos})
     return [{"task": task, "items": items} for task, items in found.items()]
 
 

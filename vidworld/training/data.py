@@ -80,7 +80,7 @@ def _sources(config: DataConfig, split: str) -> tuple[list[ClipSource], list[flo
     elif config.real is not None:
         from vidworld.video.real import RealClips
 
-        sources.append(RealClips(config.real, split, shape.num_frames))
+        sources.append(RealClips.of_shape(config.real, split, shape))
         shares = [share / sum(shares) * (1 - config.real_share) for share in shares] + [config.real_share]
     return sources, shares
 

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from vidworld.core.errors import UserError
 from vidworld.core.fingerprint import fingerprint
+from vidworld.core.records import write_json
 from vidworld.video import lerobot, webdataset
 from vidworld.video import store as real_store
 from vidworld.video import store_record as real_record
@@ -104,8 +105,8 @@ def ingest(folder: Path, out: Path, options: ClipOptions, sidecar: Path | None =
             made = {"version": VERSION, "made_of": made_of, "options": asdict(options)}
             made |= {"content": real_store.content_of(built)}
             made |= {"files": [asdict(one) for one in records]}
-            real_store.write_json(built / real_store.SET_ASIDE_NAME, [asdict(one) for one in aside])
-            real_store.write_json(built / real_record.RECORD_NAME, made)
+            write_json(built / real_store.SET_ASIDE_NAME, [asdict(one) for one in aside])
+            write_json(built / real_record.RECORD_NAME, made)
             real_store.put_in_place(built, out)
     except OSError as error:
         reason = error.strerror or error

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from vidworld.core.clip import Clips
+from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
 from vidworld.video import store as real_store
 
@@ -46,6 +47,20 @@ class RealClips:
         self.static_camera: tuple[bool, ...] = tuple(rows["static_camera"])
         self._shots = list(zip(rows["file"], rows["shot"], strict=True))
         self._starts = list(rows["start_frame"])
+
+    @classmethod
+    def of_shape(cls, path: Path, split: str, shape: ClipShape) -> "RealClips":
+        """The clips of a split in the shape that a configuration has; they keep their own rates.
+
+        Raises:
+            UserError: as the constructor, or the configuration's picture is not square.
+        """
+        if shape.height_px != shape.width_px:
+            raise UserError(
+                f"{path}: real clips are square, and shape has {shape.height_px} x {shape.width_px} px: "
+                "make height_px and width_px equal, or leave real out"
+            )
+        return cls(path, split, shape.num_frames, shape.width_px)
 
     def __len__(self) -> int:
         return len(self.identity)

@@ -1,7 +1,6 @@
 """How real clips lie on disk: a `datasets` data set of one row a clip, with a record of how it was made."""
 
 import hashlib
-import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -124,11 +123,6 @@ def open_split(path: Path, split: str) -> datasets.Dataset:
         have = ", ".join(name for name in SPLITS if name in splits)
         raise UserError(f"{path}: there is no clip in split {split!r} (there are {have}): ingest more videos")
     return splits[split]
-
-
-def write_json(path: Path, value: object) -> None:
-    """Nothing; the value is on disk."""
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 @contextmanager

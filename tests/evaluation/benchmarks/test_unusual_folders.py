@@ -10,7 +10,8 @@ import samples
 
 from vidworld.core.errors import UserError
 from vidworld.evaluation.benchmarks import BENCHMARKS
-from vidworld.evaluation.benchmarks.benchmark import check, clip_of
+from vidworld.evaluation.benchmarks.benchmark import check
+from vidworld.evaluation.benchmarks.reading import clip_of
 
 
 @pytest.mark.parametrize("name", sorted(BENCHMARKS))
@@ -30,7 +31,7 @@ def test_strangers_in_a_folder_change_nothing(name: str, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("name", [*sorted(set(BENCHMARKS) - {"intphys", "phyworld_hdf5"})])
-def test_a_film_cut_short_is_one_line_with_its_name(name: str, tmp_path: Path) -> None:
+def test_a_video_cut_short_is_one_line_with_its_name(name: str, tmp_path: Path) -> None:
     samples.SAMPLES[name](tmp_path)
     entry = BENCHMARKS[name].entries(tmp_path)[0]
     content = entry.video.read_bytes()
@@ -40,7 +41,7 @@ def test_a_film_cut_short_is_one_line_with_its_name(name: str, tmp_path: Path) -
     assert entry.video.name in str(said.value) and len(str(said.value).splitlines()) == 1
 
 
-def test_grey_films_of_odd_sizes_and_single_frames_are_read(tmp_path: Path) -> None:
+def test_grey_videos_of_odd_sizes_and_single_frames_are_read(tmp_path: Path) -> None:
     samples.grasp(tmp_path)
     entry = BENCHMARKS["grasp"].entries(tmp_path)[0]
     for count in (1, 12):

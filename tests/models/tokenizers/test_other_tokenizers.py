@@ -70,7 +70,7 @@ def test_three_laws_end_to_end(name, tokenizers):
     network = DiffusionTransformer(tokenizer.channels, width=16, depth=1, heads=1)
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.02)
-    world = GenerativeModel(network, "diffusion", steps=1, levels=(0.7,))
+    world = GenerativeModel(network, "diffusion", steps=1, shift=3.0, levels=(0.7,))
     evaluator = Evaluator(tokenizer, {}, Accelerator(cpu=True), 8, 0)
     for law in THREE_LAWS:
         made = quads(law, "id", 0, [0], 8, shape=ClipShape(height_px=24, width_px=24))
@@ -85,7 +85,7 @@ def test_three_laws_end_to_end(name, tokenizers):
         measure_rollouts(evaluator, [world, CopyLast(tokenizer)], clips_of(), "collision", "id", 1)
     )
     assert all(math.isfinite(value.value) for value in measured)
-    reconstruction = {value.metric for value in measured if value.world == "reconstruction"}
+    reconstruction = {value.metric for value in measured if value.model == "reconstruction"}
     if name == "frames":
         assert not reconstruction  # nothing is lost, so that there is nothing to measure
     else:

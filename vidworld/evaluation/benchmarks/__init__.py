@@ -1,36 +1,27 @@
-"""Other people's benchmarks as folders of films; `BENCHMARKS` is what `vidworld data check` reads.
+"""Other people's benchmarks and training sources as folders of videos, one file and one line here each."""
 
-A new benchmark is one short file with a `BENCHMARK`, and its line here.
-"""
+from typing import TYPE_CHECKING
 
-from vidworld.evaluation.benchmarks import (
-    clevrer,
-    grasp,
-    inflevel,
-    intphys,
-    intphys2,
-    lerobot,
-    morpheus,
-    physics_iq,
-    physion,
-    phyworld_hdf5,
-    webdataset,
+from vidworld.core.registry import Registry
+
+if TYPE_CHECKING:
+    from vidworld.evaluation.benchmarks.benchmark import Benchmark
+
+BENCHMARKS: "Registry[Benchmark]" = Registry(
+    "benchmark",
+    "vidworld.benchmarks",
+    {
+        "intphys": "vidworld.evaluation.benchmarks.intphys:BENCHMARK",
+        "intphys2": "vidworld.evaluation.benchmarks.intphys2:BENCHMARK",
+        "grasp": "vidworld.evaluation.benchmarks.grasp:BENCHMARK",
+        "inflevel": "vidworld.evaluation.benchmarks.inflevel:BENCHMARK",
+        "physics_iq": "vidworld.evaluation.benchmarks.physics_iq:BENCHMARK",
+        "physion": "vidworld.evaluation.benchmarks.physion:BENCHMARK",
+        "clevrer": "vidworld.evaluation.benchmarks.clevrer:BENCHMARK",
+        "phyworld_hdf5": "vidworld.evaluation.benchmarks.phyworld_hdf5:BENCHMARK",
+        "morpheus": "vidworld.evaluation.benchmarks.morpheus:BENCHMARK",
+        "lerobot": "vidworld.evaluation.benchmarks.lerobot:BENCHMARK",
+        "webdataset": "vidworld.evaluation.benchmarks.webdataset:BENCHMARK",
+    },
 )
-from vidworld.evaluation.benchmarks.benchmark import Benchmark
-
-MODULES = (
-    intphys,
-    intphys2,
-    grasp,
-    inflevel,
-    physics_iq,
-    physion,
-    clevrer,
-    phyworld_hdf5,
-    morpheus,
-    lerobot,
-    webdataset,
-)
-BENCHMARKS: dict[str, Benchmark] = {module.BENCHMARK.name: module.BENCHMARK for module in MODULES}
-
-__all__ = ["BENCHMARKS", "Benchmark"]
+"""What eval/score_benchmark.py and `vidworld data check` read."""

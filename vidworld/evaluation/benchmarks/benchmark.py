@@ -1,59 +1,56 @@
-"""What a benchmark is to vidworld: a documented folder, its entries, how it wants them read; and one checker."""
+"""What a benchmark is: a documented folder, its entries, how its videos are read and scored; and one checker."""
 
-from collections.abc import Callable, Iterator, Sequence
+import csv
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import cv2
-import numpy as np
-import torch
-from jaxtyping import UInt8
-
-from vidworld.core.clip import Clips
 from vidworld.core.errors import UserError
-from vidworld.core.shapes import Film
-from vidworld.video.decode import Unreadable, open_video, read
-from vidworld.video.source import Source
 
-MOST_NAMED = 20
+if TYPE_CHECKING:
+    from vidworld.analysis.records import Value
+    from vidworld.evaluation.benchmarks.continuation import BenchmarkContext
+
+MAX_NAMED = 20
 """Missing files that the checker names; of the rest it says how many."""
-PICTURES = (".png", ".jpg", ".jpeg")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One film of a benchmark."""
+    """One video of a benchmark."""
 
     identity: str
     """Its name in the benchmark's own words, unique in it."""
     property: str
     """What it tests, or is of."""
     group: str
-    """Films that are compared with one another share it."""
+    """Videos that are compared with one another share it."""
     possible: bool | None
     """None where the benchmark does not say, or has no such question."""
     video: Path
-    """A film, a folder of pictures, or a file that holds many films."""
+    """A video, a folder of pictures, or a file that holds many videos."""
     needs: tuple[Path, ...] = ()
     """Further files that belong to it."""
+    compared_with: tuple[Path, ...] = ()
+    """Videos of other entries that its score reads, too."""
     first_frame: int = 0
-    """Of the film; what is before it is not shown to a world."""
+    """Of the video; what is before it is not shown to a model."""
     member: str = ""
-    """Which film of a file that holds many."""
+    """Which video of a file that holds many."""
     events: tuple[tuple[int, str], ...] = ()
     """Frames in which something happens, and what."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How a benchmark's own evaluation reads its films; a world's own size and window may differ, and are said."""
+    """How a benchmark's own evaluation reads its videos; a model's own size and window may differ, and are said."""
 
     size_px: int
     frame_step: int = 1
-    """Of the film's frames, every so many-th is shown."""
+    """Of the video's frames, every so many-th is shown."""
     fps: float | None = None
-    """Frames a second of the film; None: the file says."""
+    """Frames a second of the video; None: the file says."""
     square: Literal["squeezed", "cropped"] = "squeezed"
     """How a picture becomes a square: all of it, or its middle."""
     window_frames: int | None = None
@@ -69,11 +66,42 @@ def windowed(frame_step: int, fps: float | None = None) -> Reading:
     return Reading(224, frame_step, fps, window_frames=16, window_stride=2, context_frames=given)
 
 
+# --- scores ---
+
+
+@dataclass(frozen=True)
+class ContinuationScore:
+    """Models continue each video, at their own size and rate; copy-last and the truth stand beside them."""
+
+    of_video: "Callable[[BenchmarkContext, Entry, Any], Iterator[Value]]"
+    """The values of one video: of a model's future, and of the video itself where the model is None ("truth")."""
+    metrics: tuple[str, ...]
+    """Those that `of_video` gives values of."""
+    whole: "Callable[[Sequence[Value], Sequence[Entry], int], Iterator[Value]] | None" = None
+    """What follows from the values of all videos, the entries and a seed; None: the values themselves."""
+
+
+@dataclass(frozen=True)
+class SurpriseScore:
+    """Models are surprised by possible and impossible videos, shown at the benchmark's own rate, window by window."""
+
+    submission: Callable[[Path, Mapping[str, float], Path], Path] | None = None
+    """Writes a mean surprise by video of the benchmark's folder to a file, where labels are not given away."""
+
+
+@dataclass(frozen=True)
+class Unscored:
+    """The benchmark has no score here."""
+
+    reason: str
+
+
 @dataclass(frozen=True)
 class Benchmark:
     """One benchmark or training source."""
 
     name: str
+    label: str
     source: str
     layout: str
     """The folder, as a tree."""
@@ -83,20 +111,26 @@ class Benchmark:
 
     Raises UserError where what lists them is missing.
     """
-    film: Callable[[Entry], tuple[Film, float]] | None = None
-    """Frames and their rate, where entries are no plain films nor folders of pictures."""
+    score: ContinuationScore | SurpriseScore | Unscored
+    decode: Callable[[Entry], tuple[Any, float]] | None = None
+    """Frames and their rate, where entries are no plain videos nor folders of pictures."""
+    version: int = 1
+    """Of its reading and score; raised when they give other values, so that what was measured is stale."""
+
+
+# --- folders ---
 
 
 def check(benchmark: Benchmark, folder: Path) -> list[str]:
     """A line for each thing that the folder lacks, with the file's name; none where it is complete."""
     if not folder.is_dir():
-        return [f"{folder}: there is no such folder; {benchmark.name} has this layout:\n{benchmark.layout}"]
+        return [f"{folder}: there is no such folder; {benchmark.label} has this layout:\n{benchmark.layout}"]
     try:
         entries = benchmark.entries(folder)
     except UserError as error:
         return str(error).splitlines()
     if not entries:
-        return [f"{folder}: holds nothing of {benchmark.name}, which has this layout:\n{benchmark.layout}"]
+        return [f"{folder}: holds nothing of {benchmark.label}, which has this layout:\n{benchmark.layout}"]
     missing: dict[Path, str] = {}
     for entry in entries:
         for path in (entry.video, *entry.needs):
@@ -104,78 +138,9 @@ def check(benchmark: Benchmark, folder: Path) -> list[str]:
                 missing.setdefault(path, entry.identity)
     state = {path: "is empty" if path.exists() else "is missing" for path in missing}
     lines = [f"{path}: {state[path]} ({identity})" for path, identity in missing.items()]
-    if len(lines) > MOST_NAMED:
-        lines = [*lines[:MOST_NAMED], f"and {len(lines) - MOST_NAMED} more files are missing or empty"]
+    if len(lines) > MAX_NAMED:
+        lines = [*lines[:MAX_NAMED], f"and {len(lines) - MAX_NAMED} more files are missing or empty"]
     return lines
-
-
-def clip_of(benchmark: Benchmark, entry: Entry, size_px: int | None = None) -> Clips:
-    """The entry as one clip, read as its benchmark reads it, at another size where one is given.
-
-    Raises:
-        UserError: its film cannot be read.
-    """
-    reading = benchmark.reading
-    try:
-        film, fps = (benchmark.film or plain_film)(entry)
-    except (Unreadable, OSError) as error:
-        raise UserError(f"{entry.video}: {error}") from error
-    shown = film[entry.first_frame :: reading.frame_step]
-    if not len(shown):
-        raise UserError(f"{entry.video}: has {len(film)} frames, none from frame {entry.first_frame} on")
-    size = size_px or reading.size_px
-    pictures = np.stack([_square(picture, size, reading.square) for picture in shown])
-    frames = torch.from_numpy(pictures.transpose(0, 3, 1, 2).copy())[None]
-    rate = (reading.fps or fps) / reading.frame_step
-    return Clips(frames, rate, (f"{benchmark.name}/{entry.identity}",))
-
-
-def windows_of(clip: Clips, length: int, stride: int) -> Clips:
-    """The clip's windows of `length` frames, `stride` apart, as clips of their own; the last ends with it.
-
-    Raises:
-        UserError: the clip is shorter than a window.
-    """
-    frames = clip.frames[0]
-    if len(frames) < length:
-        raise UserError(f"{clip.identity[0]}: shows {len(frames)} frames, and a window has {length}")
-    last = len(frames) - length
-    starts = sorted({*range(0, last + 1, stride), last})
-    identity = tuple(f"{clip.identity[0]}/{start}" for start in starts)
-    return Clips(torch.stack([frames[s : s + length] for s in starts]), clip.fps, identity)
-
-
-def plain_film(entry: Entry) -> tuple[Film, float]:
-    """The frames of a film, or of a folder of pictures (those that the entry needs, else all by name), and their rate.
-
-    A folder of pictures has no rate of its own: NaN. Raises: Unreadable, OSError.
-    """
-    if entry.video.is_dir():
-        listed = [path for path in entry.needs if path.parent == entry.video]
-        pictures: list[np.ndarray] = []
-        for path in listed or sorted(p for p in entry.video.iterdir() if p.suffix.lower() in PICTURES):
-            picture = cv2.imread(str(path))
-            if picture is None:
-                raise Unreadable(f"{path.name} is no picture")
-            if pictures and picture.shape != pictures[0].shape:
-                raise Unreadable(f"{path.name} is of another size than the picture before it")
-            pictures.append(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
-        if not pictures:
-            raise Unreadable("holds no picture")
-        return np.stack(pictures).astype(np.uint8), float("nan")
-    return film_of(Source(entry.video))
-
-
-def film_of(source: Source) -> tuple[Film, float]:
-    """All frames of a video at its own size, and their average rate. Raises: Unreadable, OSError."""
-    with source.opened() as path:
-        video = open_video(path)
-        mine = source.frames(video.times_s)
-        pieces = list(read(video, min(video.height_px, video.width_px), mine))
-    times = video.times_s[mine.start : mine.stop]
-    span = float(times[-1] - times[0])
-    fps = (len(times) - 1) / span if span > 0 else float("nan")
-    return np.concatenate([piece.frames for piece in pieces]), fps
 
 
 def numbered(folder: Path, pattern: str) -> dict[int, Path]:
@@ -194,8 +159,6 @@ def read_csv(path: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
     Raises:
         UserError: there is no such file, it is no such table, or a column is missing.
     """
-    import csv
-
     try:
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file)
@@ -210,15 +173,3 @@ def read_csv(path: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
         raise UserError(f"{path}: is missing") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: cannot be read ({error})") from error
-
-
-def _square(
-    picture: UInt8[np.ndarray, "height width 3"], size_px: int, square: Literal["squeezed", "cropped"]
-) -> UInt8[np.ndarray, "size size 3"]:
-    if square == "cropped":
-        side = min(picture.shape[:2])
-        top, left = ((length - side) // 2 for length in picture.shape[:2])
-        picture = picture[top : top + side, left : left + side]
-    shrinks = size_px < min(picture.shape[:2])
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return cv2.resize(picture, (size_px, size_px), interpolation=method).astype(np.uint8, copy=False)

@@ -10,24 +10,24 @@ from vidworld.evaluation.benchmarks.benchmark import check
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares what the command takes."""
-    parser.add_argument("kind", choices=BENCHMARKS, metavar="KIND", help=", ".join(BENCHMARKS))
+    """Declare what the command takes."""
+    parser.add_argument("kind", metavar="KIND", help=", ".join(BENCHMARKS))
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="where the benchmark was unpacked")
     parser.add_argument("--layout", action="store_true", help="only say how the folder should look")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Prints what there is.
+    """Print what there is.
 
     Raises:
-        UserError: something is missing; a line for each file.
+        UserError: there is no such benchmark, or something is missing; a line for each file.
     """
     benchmark = BENCHMARKS[arguments.kind]
     if arguments.layout:
-        print(f"{benchmark.name} ({benchmark.source})\n{benchmark.layout}")
+        print(f"{benchmark.label} ({benchmark.source})\n{benchmark.layout}")
         return
-    if faults := check(benchmark, arguments.folder):
-        raise UserError("\n".join(faults))
+    if missing := check(benchmark, arguments.folder):
+        raise UserError("\n".join(missing))
     counts = Counter(entry.property for entry in benchmark.entries(arguments.folder))
     parts = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
-    print(f"{arguments.folder}: complete, {sum(counts.values())} films ({parts})")
+    print(f"{arguments.folder}: complete, {sum(counts.values())} videos ({parts})")

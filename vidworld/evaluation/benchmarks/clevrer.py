@@ -1,4 +1,4 @@
-"""CLEVRER: rendered films of things that collide, with every collision's frame.
+"""CLEVRER: rendered videos of things that collide, with every collision's frame.
 
 Source: Yi et al. 2020 (arXiv 1910.01442): 128 frames at 480 x 320.
 """
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vidworld.core.errors import UserError
 from vidworld.core.records import read_json
-from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry, Reading, numbered
+from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry, Reading, Unscored, numbered
 
 LAYOUT = """\
 FOLDER/                  one split (video_validation.zip and annotation_validation.zip unpacked side by side)
@@ -16,15 +16,15 @@ FOLDER/                  one split (video_validation.zip and annotation_validati
 
 
 def entries(folder: Path) -> list[Entry]:
-    """Every number of which a film or an annotation is there; its events are the collisions."""
-    films, notes = _by_number(folder, "video_*.mp4"), _by_number(folder, "annotation_*.json")
+    """Every number of which a video or an annotation is there; its events are the collisions."""
+    videos, notes = _by_number(folder, "video_*.mp4"), _by_number(folder, "annotation_*.json")
     found = []
-    for number in sorted({*films, *notes}):
-        film = films.get(number) or _beside(notes[number], "annotation_", "video_", ".mp4")
-        note = notes.get(number) or _beside(film, "video_", "annotation_", ".json")
+    for number in sorted({*videos, *notes}):
+        video = videos.get(number) or _beside(notes[number], "annotation_", "video_", ".mp4")
+        note = notes.get(number) or _beside(video, "video_", "annotation_", ".json")
         events = _collisions(note) if note.exists() else ()
         identity = f"video_{number:05d}"
-        found.append(Entry(identity, "collision", identity, True, film, (note,), events=events))
+        found.append(Entry(identity, "collision", identity, True, video, (note,), events=events))
     return found
 
 
@@ -51,8 +51,12 @@ def _collisions(note: Path) -> tuple[tuple[int, str], ...]:
 
 BENCHMARK = Benchmark(
     name="clevrer",
+    label="CLEVRER",
     source="arXiv 1910.01442",
     layout=LAYOUT,
     reading=Reading(size_px=128, square="squeezed"),
     entries=entries,
+    score=Unscored(
+        "its score is of answers to questions in words, which no model gives; its videos can be trained on"
+    ),
 )

@@ -1,12 +1,12 @@
-"""GRASP, level 2: for each property, possible films (P_) and impossible ones (IP_), compared by number.
+"""GRASP, level 2: for each property, possible videos (P_) and impossible ones (IP_), compared by number.
 
 Source: Jassim et al. 2023 (arXiv 2311.09048); reading as in Garrido et al. 2025 (arXiv 2502.11831), who pair the sorted
-films of both folders.
+videos of both folders.
 """
 
 from pathlib import Path
 
-from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry, numbered, windowed
+from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry, SurpriseScore, numbered, windowed
 
 LAYOUT = """\
 FOLDER/                  level2 of the videos
@@ -16,23 +16,23 @@ FOLDER/                  level2 of the videos
 
 
 def entries(folder: Path) -> list[Entry]:
-    """Both films of every number that either folder of a property has."""
+    """Both videos of every number that either folder of a property has."""
     properties = {path.name.partition("_")[2] for path in folder.glob("*P_*") if path.is_dir()}
     found = []
     for name in sorted(properties):
         folders = {True: folder / f"P_{name}", False: folder / f"IP_{name}"}
-        films = {possible: numbered(path, "*.mp4") for possible, path in folders.items()}
-        for number in sorted({*films[True], *films[False]}):
+        videos = {possible: numbered(path, "*.mp4") for possible, path in folders.items()}
+        for number in sorted({*videos[True], *videos[False]}):
             for possible, path in folders.items():
-                there = films[not possible].get(number)
-                video = films[possible].get(number) or path / _as_in(there, path.name)
+                there = videos[not possible].get(number)
+                video = videos[possible].get(number) or path / _as_in(there, path.name)
                 kind = path.name
                 found.append(Entry(f"{kind}/{number}", name, f"{name}/{number}", possible, video))
     return found
 
 
 def _as_in(other: Path | None, folder: str) -> str:
-    """The name that a film has here whose counterpart has another's."""
+    """The name that a video has here whose counterpart has another's."""
     assert other is not None
     theirs = other.parent.name
     return other.name.replace(theirs, folder, 1) if other.name.startswith(theirs) else other.name
@@ -40,8 +40,10 @@ def _as_in(other: Path | None, folder: str) -> str:
 
 BENCHMARK = Benchmark(
     name="grasp",
+    label="GRASP",
     source="arXiv 2311.09048",
     layout=LAYOUT,
     reading=windowed(frame_step=10),
     entries=entries,
+    score=SurpriseScore(),
 )

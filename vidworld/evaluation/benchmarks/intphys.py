@@ -1,4 +1,4 @@
-"""IntPhys (dev and test): quadruplets of rendered films, two possible and two impossible, in three blocks.
+"""IntPhys (dev and test): quadruplets of rendered videos, two possible and two impossible, in three blocks.
 
 Source: Riochet et al. 2018 (arXiv 1803.07616) and its challenge's pages; reading as in Garrido et al. 2025
 (arXiv 2502.11831), who show every so many-th of the 100 frames, squeezed to a square, in windows two apart.
@@ -11,37 +11,37 @@ from pathlib import Path
 
 from vidworld.core.errors import UserError
 from vidworld.core.records import prepare_folder, writing
-from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry, numbered, windowed
+from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry, SurpriseScore, numbered, windowed
 
 BLOCKS = {"O1": "permanence", "O2": "constancy", "O3": "continuity"}
-FILMS = ("1", "2", "3", "4")
+NUMBERS = ("1", "2", "3", "4")
 TASK_NAME, ANSWER_NAME = "task.txt", "answer.txt"
 LAYOUT = """\
 FOLDER/                  what dev.tar.gz or the test.*.tar.gz give
   O1/ O2/ O3/
     0001/ 0002/ ...
-      1/ 2/ 3/ 4/        the films of a quadruplet
+      1/ 2/ 3/ 4/        the videos of a quadruplet
         scene/scene_001.png ... scene_100.png
         status.json      dev only; header.is_possible
   task.txt               test only, optional: the order of the submission"""
 
 
 def entries(folder: Path) -> list[Entry]:
-    """Every film of every quadruplet; a film has as many frames as the longest of its quadruplet."""
+    """Every video of every quadruplet; a video has as many frames as the longest of its quadruplet."""
     labelled = next(folder.glob("O?/*/?/status.json"), None) is not None
     found = []
     for block, law in BLOCKS.items():
         for group in sorted(path for path in (folder / block).glob("[0-9]*") if path.is_dir()):
-            frames = {film: numbered(group / film / "scene", "scene_*.png") for film in FILMS}
+            frames = {name: numbered(group / name / "scene", "scene_*.png") for name in NUMBERS}
             longest = max((max(of, default=0) for of in frames.values()), default=0)
-            for film in FILMS:
-                scene, status = group / film / "scene", group / film / "status.json"
+            for video in NUMBERS:
+                scene, status = group / video / "scene", group / video / "status.json"
                 needs = [scene / f"scene_{number:03d}.png" for number in range(1, longest + 1)]
                 if labelled:
                     needs.append(status)
                 possible = _is_possible(status) if labelled and status.exists() else None
                 name = f"{block}/{group.name}"
-                found.append(Entry(f"{name}/{film}", law, name, possible, scene, tuple(needs)))
+                found.append(Entry(f"{name}/{video}", law, name, possible, scene, tuple(needs)))
     return found
 
 
@@ -53,19 +53,19 @@ def _is_possible(status: Path) -> bool:
 
 
 def write_submission(folder: Path, surprise: Mapping[str, float], out: Path) -> Path:
-    """The zip with `answer.txt` in it: a plausibility in [0, 1] for each film, 1 / (1 + surprise).
+    """The zip with `answer.txt` in it: a plausibility in [0, 1] for each video, 1 / (1 + surprise).
 
     folder: the benchmark's; its task.txt gives the order, the entries do where there is none.
 
     Raises:
-        UserError: a film has no surprise or one that is no number from 0 up, or `out` cannot be written.
+        UserError: a video has no surprise or one that is no number from 0 up, or `out` cannot be written.
     """
     task = folder / TASK_NAME
-    films = task.read_text().split() if task.exists() else [entry.identity for entry in entries(folder)]
-    lacking = [film for film in films if not 0.0 <= surprise.get(film, -1.0) < float("inf")]
+    videos = task.read_text().split() if task.exists() else [entry.identity for entry in entries(folder)]
+    lacking = [video for video in videos if not 0.0 <= surprise.get(video, -1.0) < float("inf")]
     if lacking:
-        raise UserError(f"{lacking[0]}: has no surprise; a submission needs that of all {len(films)} films")
-    lines = [f"{film} {1.0 / (1.0 + surprise[film]):.17g}\n" for film in films]
+        raise UserError(f"{lacking[0]}: has no surprise; a submission needs that of all {len(videos)} videos")
+    lines = [f"{video} {1.0 / (1.0 + surprise[video]):.17g}\n" for video in videos]
     prepare_folder(out.parent)
     with writing(out), zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(ANSWER_NAME, "".join(lines))
@@ -74,8 +74,10 @@ def write_submission(folder: Path, surprise: Mapping[str, float], out: Path) -> 
 
 BENCHMARK = Benchmark(
     name="intphys",
+    label="IntPhys",
     source="arXiv 1803.07616",
     layout=LAYOUT,
     reading=windowed(frame_step=5, fps=15.0),
     entries=entries,
+    score=SurpriseScore(write_submission),
 )

@@ -1,4 +1,4 @@
-"""IntPhys 2: films from game engines in groups of two possible and two impossible ones.
+"""IntPhys 2: videos from game engines in groups of two possible and two impossible ones.
 
 Source: Bordes et al. 2025 (arXiv 2506.09849); reading as in its prediction evaluation: every tenth frame, windows of 48
 of them, two apart, at 256 px.
@@ -7,7 +7,7 @@ of them, two apart, at 256 px.
 from pathlib import Path
 
 from vidworld.core.errors import UserError
-from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry, Reading, read_csv
+from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry, Reading, SurpriseScore, read_csv
 
 COLUMNS = ("name", "file_name", "type", "condition", "SceneIndex")
 LAYOUT = """\
@@ -17,7 +17,7 @@ FOLDER/                  Main or Debug of the data set
 
 
 def entries(folder: Path) -> list[Entry]:
-    """The films that metadata.csv lists."""
+    """The videos that metadata.csv lists."""
     found = []
     for number, row in enumerate(read_csv(folder / "metadata.csv", COLUMNS), start=2):
         kind = row["type"].rpartition("_")[2].strip().lower()
@@ -31,8 +31,10 @@ def entries(folder: Path) -> list[Entry]:
 
 BENCHMARK = Benchmark(
     name="intphys2",
+    label="IntPhys 2",
     source="arXiv 2506.09849",
     layout=LAYOUT,
     reading=Reading(256, 10, window_frames=48, window_stride=2, context_frames=(12, 18, 24, 30, 36, 42)),
     entries=entries,
+    score=SurpriseScore(),
 )

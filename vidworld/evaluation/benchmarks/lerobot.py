@@ -1,9 +1,10 @@
-"""A LeRobot data set (format v2.0, v2.1 or v3.0) as films to train on: each episode of each camera."""
+"""A LeRobot data set (format v2.0, v2.1 or v3.0) as videos to train on: each episode of each camera."""
 
 from pathlib import Path
 
 from vidworld.core.shapes import Film
-from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry, Reading, film_of
+from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry, Reading, Unscored
+from vidworld.evaluation.benchmarks.reading import video_of
 from vidworld.video.lerobot import episodes
 from vidworld.video.source import Source
 
@@ -25,17 +26,19 @@ def entries(folder: Path) -> list[Entry]:
     return found
 
 
-def film(entry: Entry) -> tuple[Film, float]:
+def decode(entry: Entry) -> tuple[Film, float]:
     """The episode's frames and rate."""
     start, _, stop = entry.member.partition(":")
-    return film_of(Source(entry.video, span_s=(float(start), float(stop)) if stop else None))
+    return video_of(Source(entry.video, span_s=(float(start), float(stop)) if stop else None))
 
 
 BENCHMARK = Benchmark(
     name="lerobot",
+    label="LeRobot",
     source="LeRobot data set format v2.0 to v3.0",
     layout=LAYOUT,
     reading=Reading(size_px=64, square="cropped"),
     entries=entries,
-    film=film,
+    score=Unscored("is a source of videos to train on (vidworld data ingest), and has no score"),
+    decode=decode,
 )

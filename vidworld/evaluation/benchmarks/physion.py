@@ -1,16 +1,38 @@
-"""Physion's test films: will the red thing touch the yellow one?
+"""Physion's test videos: will the red thing touch the yellow one, and does a model's future say so?
 
 Source: Bear et al. 2021 (arXiv 2106.08261) and its repository: PhysionTest-Core, at 30 frames a second; a model is
 shown the first 1.5 s.
+
+A linear probe of what the model predicts (its own space, every chunk and cell) is trained on stimuli and tested on
+others, as its own evaluation does with frozen features; that trains on a further set of videos, ours on nine tenths of
+the labelled ones, in turn.
 """
 
 import csv
+import zlib
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from vidworld.analysis.records import Value
 from vidworld.core.errors import UserError
-from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry, Reading
+from vidworld.evaluation.benchmarks.benchmark import Benchmark, ContinuationScore, Entry, Reading
+from vidworld.evaluation.benchmarks.continuation import BenchmarkContext
 
 SHOWN_S = 1.5
+PREDICTED_S = 2.5
+"""After what is shown; of every video as much, or its length would give the answer away."""
+FEATURES = 512
+"""Of a video: what is predicted, hashed (Source: Weinberger et al. 2009, arXiv 0902.2206)."""
+FOLDS = 10
+PENALTY = 1.0
+"""Of the ridge, in the features' mean square."""
+FEATURE = "predicted_feature"
 TRUE, FALSE = ("1", "1.0", "true"), ("0", "0.0", "false")
 LAYOUT = """\
 FOLDER/                  PhysionTest-Core
@@ -26,7 +48,7 @@ def entries(folder: Path) -> list[Entry]:
         rows = list(csv.reader(table.read_text(encoding="utf-8").splitlines()))
     except OSError as error:
         raise UserError(f"{table}: is missing") from error
-    films = {path.name: path for path in sorted(folder.glob("*/mp4s-redyellow/*.mp4"))}
+    videos = {path.name: path for path in sorted(folder.glob("*/mp4s-redyellow/*.mp4"))}
     found = []
     for number, row in enumerate(rows, start=1):
         answer = row[1].strip().lower() if len(row) > 1 else ""
@@ -37,16 +59,76 @@ def entries(folder: Path) -> list[Entry]:
         stimulus = row[0].strip().removesuffix("_img")
         name = f"{stimulus}_img.mp4"
         touch = ((0, "touch"),) if answer in TRUE else ()
-        video = films.get(name, folder / "*" / "mp4s-redyellow" / name)
-        scenario = video.parent.parent.name if name in films else "unknown"
+        video = videos.get(name, folder / "*" / "mp4s-redyellow" / name)
+        scenario = video.parent.parent.name if name in videos else "unknown"
         found.append(Entry(stimulus, scenario, stimulus, True, video, events=touch))
     return found
 
 
+def of_video(context: BenchmarkContext, entry: Entry, model: Any) -> Iterator[Value]:
+    """The features of a model's future of one video, in their order; those of the true future are the truth's."""
+    fps, evaluator = context.shape.fps, context.evaluator
+    clip = context.around(context.clip(entry), round(SHOWN_S * fps), round(PREDICTED_S * fps))
+    seen = evaluator.encode(clip)
+    if model is None:
+        predicted = seen.tokens[:, evaluator.context_length :]
+    else:
+        predicted = evaluator.roll_out(model, seen).embeddings[:, 0]
+    for value in _sketch(predicted.float().cpu().flatten().numpy()).tolist():
+        yield context.value(model, entry, "collision", FEATURE, "1", value)
+
+
+def whole(values: Sequence[Value], entries: Sequence[Entry], seed: int) -> Iterator[Value]:
+    """Whether each video's answer was right, by a plane that was fitted to the videos of other folds.
+
+    Raises:
+        UserError: there are fewer videos than folds, or they all have one answer.
+    """
+    touch = {entry.identity: bool(entry.events) for entry in entries}
+    if len(touch) < FOLDS or len(set(touch.values())) < 2:
+        raise UserError(
+            f"physion: {len(touch)} videos with {len(set(touch.values()))} answers; its probe needs {FOLDS} or more, "
+            "some that touch and some that do not"
+        )
+    features: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for value in values:
+        features[value.model][value.identity].append(value.value)
+    for model, videos in features.items():
+        names = sorted(videos)
+        table, answers = np.array([videos[n] for n in names]), np.array([touch[n] for n in names])
+        fold = np.array([zlib.crc32(name.encode()) for name in names]).argsort().argsort() % FOLDS
+        place = (model, None, "physion", "collision", "test", "contact_accuracy_score", "share")
+        for name, right in zip(names, answered(table, answers, fold) == answers, strict=True):
+            yield Value(*place, name, float(right), seed)
+
+
+def answered(features: Float[ndarray, "video feature"], answers: ndarray, fold: ndarray) -> ndarray:
+    """The answer to each video of a ridge regression on those of the other folds."""
+    said = np.zeros(len(answers), bool)
+    for number in np.unique(fold):
+        train, test = fold != number, fold == number
+        mean, spread = features[train].mean(axis=0), features[train].std(axis=0) + 1e-6
+        known, asked = ((features[part] - mean) / spread for part in (train, test))
+        target = np.where(answers[train], 1.0, -1.0)
+        gram = known @ known.T
+        ridge = gram + PENALTY * max(np.trace(gram) / len(gram), 1e-9) * np.eye(len(gram))
+        said[test] = asked @ known.T @ np.linalg.solve(ridge, target - target.mean()) + target.mean() > 0
+    return said
+
+
+def _sketch(predicted: Float[ndarray, " number"]) -> Float[ndarray, " feature"]:
+    """Signed sums of what is predicted; how many numbers there are says which of them go together."""
+    rng = np.random.default_rng(len(predicted))
+    places, signs = rng.integers(0, FEATURES, len(predicted)), rng.choice((-1.0, 1.0), len(predicted))
+    return np.bincount(places, signs * predicted, FEATURES)
+
+
 BENCHMARK = Benchmark(
     name="physion",
+    label="Physion",
     source="arXiv 2106.08261",
     layout=LAYOUT,
     reading=Reading(size_px=224, fps=30.0, context_frames=(45,)),
     entries=entries,
+    score=ContinuationScore(of_video, (FEATURE,), whole),
 )

@@ -1,9 +1,10 @@
-"""WebDataset shards of films to train on."""
+"""WebDataset shards of videos to train on."""
 
 from pathlib import Path, PurePosixPath
 
 from vidworld.core.shapes import Film
-from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry, Reading, film_of
+from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry, Reading, Unscored
+from vidworld.evaluation.benchmarks.reading import video_of
 from vidworld.video.source import Source
 from vidworld.video.webdataset import films, shards
 
@@ -13,7 +14,7 @@ FOLDER/
 
 
 def entries(folder: Path) -> list[Entry]:
-    """Every film of every shard; a number that is left out between two shards is one entry."""
+    """Every video of every shard; a number that is left out between two shards is one entry."""
     found = []
     for shard in shards(folder):
         if not shard.exists():
@@ -25,16 +26,18 @@ def entries(folder: Path) -> list[Entry]:
     return found
 
 
-def film(entry: Entry) -> tuple[Film, float]:
-    """The film's frames and rate."""
-    return film_of(Source(entry.video, entry.member))
+def decode(entry: Entry) -> tuple[Film, float]:
+    """The video's frames and rate."""
+    return video_of(Source(entry.video, entry.member))
 
 
 BENCHMARK = Benchmark(
     name="webdataset",
+    label="WebDataset",
     source="WebDataset's documentation",
     layout=LAYOUT,
     reading=Reading(size_px=64, square="cropped"),
     entries=entries,
-    film=film,
+    score=Unscored("is a source of videos to train on (vidworld data ingest), and has no score"),
+    decode=decode,
 )

@@ -69,7 +69,6 @@ class AdaptedWorld:
         horizon: int,
         samples: int,
         seeds: Sequence[int],
-        actions: Tensor | None = None,
     ) -> Rollout:
         """The model's frames as tokens; a model with `samples = 1` of its own gives one sample, however many are asked.
 

@@ -1,9 +1,7 @@
 """Diffusion: the distribution of the next chunk's tokens, learned by removing noise from it."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Any
 
 from vidworld.core.config import Positive, PositiveFloat, Share, schema
 from vidworld.models.families.family import Family, Loss, Sampling
@@ -19,9 +17,9 @@ if TYPE_CHECKING:
 class DiffusionModel:
     width: Positive = 192
     depth: Positive = 6
-    heads: Positive = 3
+    heads: Positive = 6
+    """Of 32 channels each: heads of 64 hid what was to be remembered (DECISIONS.md, 2026-11-23)."""
     modulation_rank: Positive = 32
-    action_channels: Annotated[int, Field(ge=0)] = 0
     attention_backend: str = "native"
 
 

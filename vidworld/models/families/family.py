@@ -75,7 +75,7 @@ class Family(ABC, Generic[C]):
     def after_step(self, config: C, network: Any) -> None:
         """Change whatever follows the weights; nothing by default."""
 
-    def alarm(self, config: C, tokens: "torch.Tensor") -> Alarm:
+    def alarm(self, config: C, network: Any, tokens: "torch.Tensor") -> Alarm:
         """What to call whenever a step is logged. `tokens` are some that the training reads."""
         return lambda step, logged: None
 

@@ -1,4 +1,4 @@
-// Films of one row start together, stay together and can be stepped; without this script they simply loop.
+// Videos of one row start together, stay together and can be stepped; without this script they simply loop.
 const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
 const HOLD_MS = 700; // the last frame stays a moment, so that an outcome can be read
 const SPEEDS = [1, 0.5, 0.25];
@@ -21,7 +21,7 @@ function runTogether(rollout) {
     slider.value = frame;
     slider.setAttribute("aria-valuetext", `frame ${frame + 1} of ${frames}, ${predicted ? "predicted" : "context"}`);
     bar.querySelector("output").textContent = `frame ${frame + 1} of ${frames} · ${predicted ? "predicted" : "context"}`;
-    for (const figure of rollout.querySelectorAll(".film"))
+    for (const figure of rollout.querySelectorAll(".video"))
       figure.querySelector(".phase").textContent =
         !predicted ? "context" : figure.dataset.shows;
   }
@@ -67,7 +67,7 @@ function runTogether(rollout) {
   for (const video of videos) { video.loop = false; video.autoplay = false; video.pause(); }
   const ready = (video) => video.readyState >= 2 ? Promise.resolve()
     : new Promise((done) => ["loadeddata", "error"].forEach((name) => video.addEventListener(name, done, { once: true })));
-  let prepared = null; // once the row is first seen: a page may hold many films
+  let prepared = null; // once the row is first seen: a page may hold many videos
   const prepare = () => Promise.all(videos.map(ready)).then(() => {
     frames = Math.max(1, Math.round(Math.min(...videos.map((video) => video.duration || Infinity)) * fps)) || 1;
     slider.max = frames - 1;

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vidworld.metrics.intphys import absolute_accuracy, auroc, relative_accuracy
+from vidworld.evaluation.benchmarks.violations import absolute_accuracy, auroc_of_videos, relative_accuracy
 
 POSSIBLE = np.array([[1.0, 3.0], [2.0, 2.0], [1.0, 1.0]])
 IMPOSSIBLE = np.array([[2.0, 3.0], [2.0, 2.0], [0.0, 4.0]])
@@ -22,5 +22,5 @@ def test_absolute_by_hand():
 
 def test_auroc_by_hand():
     # Means 2, 2, 1 against 2.5, 2, 2: three of nine pairs above by 2.5, two by 1, four ties among the rest.
-    assert auroc(POSSIBLE, IMPOSSIBLE) == pytest.approx((5 + 0.5 * 4) / 9)
-    assert auroc(POSSIBLE, POSSIBLE) == 0.5
+    assert auroc_of_videos(POSSIBLE, IMPOSSIBLE) == pytest.approx((5 + 0.5 * 4) / 9)
+    assert auroc_of_videos(POSSIBLE, POSSIBLE) == 0.5

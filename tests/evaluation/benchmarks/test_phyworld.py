@@ -10,8 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from vidworld.core.clip_shape import ClipShape
-from vidworld.metrics.phyworld import collision_errors, drawn, mean_position_error, mean_velocity_error, parse
+from vidworld.core.clip_shape import WORLD_SIZE, ClipShape
+from vidworld.evaluation.benchmarks.phyworld_hdf5 import (
+    collision_errors,
+    mean_position_error,
+    mean_velocity_error,
+    parse,
+)
 from vidworld.simulation.discs import Worlds
 from vidworld.simulation.render import render
 from vidworld.simulation.simulated import SimulatedClips, film
@@ -51,6 +56,12 @@ def simulated(scenario, clips):
         .clips(range(clips))
         .tracks
     )
+
+
+def drawn(position, radius, width):
+    """Places and radii that our renderer (pixel centres at i + 1/2) draws as phyworld's does (at i of W - 1)."""
+    shrink = (width - 1) / width
+    return position * shrink + 0.5 * WORLD_SIZE / width, radius * shrink
 
 
 def as_phyworld(truth):

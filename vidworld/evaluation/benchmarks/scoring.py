@@ -1,0 +1,198 @@
+"""The score of a benchmark: models are measured video by video, which gives results.json or a submission."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+from vidworld.analysis.records import Comparison, Model, Value
+from vidworld.analysis.results import write_results
+from vidworld.core.errors import UserError
+from vidworld.core.fingerprint import fingerprint
+from vidworld.core.precision import precision
+from vidworld.core.records import file_digest, prepare_folder
+from vidworld.evaluation.benchmarks.benchmark import (
+    Benchmark,
+    ContinuationScore,
+    Entry,
+    SurpriseScore,
+    Unscored,
+    check,
+)
+from vidworld.evaluation.benchmarks.continuation import BenchmarkContext
+from vidworld.evaluation.benchmarks.reading import pictures_of
+from vidworld.evaluation.benchmarks.violations import (
+    WINDOW_SURPRISE,
+    Windows,
+    accuracies,
+    read_surprise,
+    surprise_of_video,
+    windows_by_model,
+)
+from vidworld.evaluation.models import BASELINES_VERSION, evaluator_of, model_of, tools_of
+from vidworld.evaluation.physics import models_of
+from vidworld.evaluation.processes import evaluation_accelerator
+from vidworld.evaluation.schema import PhysicsConfig
+from vidworld.evaluation.task import Subject
+from vidworld.evaluation.units import Unit, measure
+from vidworld.metrics import METRICS
+from vidworld.models.baselines import CopyLast
+
+TRUTH = Subject("truth", None, "")
+"""The video itself."""
+
+
+def score_folder(benchmark: Benchmark, folder: Path, config: PhysicsConfig) -> None:
+    """Measure what is not measured yet of a configuration's models, and write their scores to its `out`.
+
+    Raises:
+        UserError: the benchmark has no score, its folder is not complete, or no model can do what it needs.
+    """
+    entries = entries_of(benchmark, folder)
+    accelerator = evaluation_accelerator(config.mixed_precision)
+    evaluator = evaluator_of(config, accelerator)
+    evaluator.check_shape(config.shape)
+    models = [model_of(config, spec, evaluator) for spec in config.specs]
+    copy_last = Subject("copy_last", CopyLast(evaluator.tokenizer), str(BASELINES_VERSION))
+    subjects = subjects_for(benchmark, models, copy_last)
+    context = BenchmarkContext(evaluator, benchmark, config.shape)
+    values = measure_videos(
+        context, subjects, entries, prepare_folder(config.out / "units"), settings_of(config)
+    )
+    if not accelerator.is_main_process:
+        return
+    score = benchmark.score
+    if isinstance(score, SurpriseScore):
+        surprise = windows_by_model(values)
+        if submits(benchmark, folder, entries, surprise, config.out):
+            return
+        values = [
+            value
+            for model, found in surprise.items()
+            for value in accuracies(benchmark, entries, found, model, config.seed)
+        ]
+    elif isinstance(score, ContinuationScore) and score.whole is not None:
+        values = list(score.whole(values, entries, config.seed))
+    write_scores(config.out, values, models_of(config), config.pairs, config.seed)
+
+
+def score_surprise(benchmark: Benchmark, folder: Path, path: Path, name: str, out: Path) -> None:
+    """Write the scores of a model whose surprise something else computed.
+
+    Raises:
+        UserError: the benchmark is not scored by surprise, its folder is not complete, or a video is lacking.
+    """
+    if not isinstance(benchmark.score, SurpriseScore | Unscored):
+        raise UserError(
+            f"{benchmark.name}: is scored by how models continue its videos, and has no use for --surprise; "
+            "name them, --model [NAME=]SPEC"
+        )
+    entries = entries_of(benchmark, folder)
+    found = read_surprise(path, entries)
+    if not submits(benchmark, folder, entries, {name: found}, out):
+        values = accuracies(benchmark, entries, found, name, 0)
+        write_scores(out, values, {name: Model(name, "external", str(path))}, [], 0)
+
+
+def entries_of(benchmark: Benchmark, folder: Path) -> list[Entry]:
+    """The videos of a folder that is complete.
+
+    Raises:
+        UserError: it is not, or the benchmark has no score.
+    """
+    if isinstance(benchmark.score, Unscored):
+        raise UserError(f"{benchmark.name}: {benchmark.score.reason}")
+    if missing := check(benchmark, folder):
+        raise UserError("\n".join(missing))
+    return benchmark.entries(folder)
+
+
+def subjects_for(benchmark: Benchmark, models: Sequence[Subject], copy_last: Subject) -> list[Subject]:
+    """The models that can do what the benchmark needs, and what stands beside them.
+
+    Raises:
+        UserError: none of them can.
+    """
+    by_surprise = isinstance(benchmark.score, SurpriseScore)
+    able = [model for model in models if (model.is_surprised if by_surprise else model.rolls_out)]
+    if not able:
+        what = "is surprised" if by_surprise else "continues videos"
+        raise UserError(f"no model here {what}: {', '.join(model.name for model in models)} cannot")
+    return able if by_surprise else [TRUTH, copy_last, *able]
+
+
+def settings_of(config: PhysicsConfig) -> dict[str, Any]:
+    """What the values of every video depend on, whichever model they are of."""
+    return {
+        "tools": tools_of(config),
+        "seed": config.seed,
+        "shape": vars(config.shape),
+        "context_frames": config.context_frames,
+        "levels": list(config.levels),
+        "precision": precision(config.mixed_precision),
+    }
+
+
+def measure_videos(
+    context: BenchmarkContext,
+    subjects: Sequence[Subject],
+    entries: Sequence[Entry],
+    folder: Path,
+    settings: Mapping[str, Any],
+) -> list[Value]:
+    """The values of all videos: a unit for each and each subject, kept in the folder and known by their content."""
+    benchmark, digest = context.benchmark, lru_cache(maxsize=None)(file_digest)
+    score = benchmark.score
+    assert not isinstance(score, Unscored)
+    of_video: Callable[[BenchmarkContext, Entry, Any], Iterable[Value]] = surprise_of_video
+    metrics: tuple[str, ...] = (WINDOW_SURPRISE,)
+    if isinstance(score, ContinuationScore):
+        of_video, metrics = score.of_video, score.metrics
+    versions = {name: METRICS.version(name) if name in METRICS else 1 for name in metrics}
+    units = []
+    for entry in entries:
+        pictures = pictures_of(entry) if entry.video.is_dir() else [entry.video]
+        files = dict.fromkeys((*pictures, *entry.needs, *entry.compared_with))
+        names = [entry.identity, entry.property, entry.group, entry.member, entry.first_frame]
+        made_from = [benchmark.name, benchmark.version, names, [digest(file) for file in files], settings]
+        batch = f"{benchmark.name}_{fingerprint(entry.identity)}"
+        for subject in subjects:
+            measured = partial(of_video, context, entry, subject.model)
+            known = fingerprint(made_from, subject.made_from)
+            units.append(Unit(folder, batch, subject.name, known, versions, measured))
+    return measure(units, context.evaluator.accelerator, benchmark.name)
+
+
+def submits(
+    benchmark: Benchmark,
+    folder: Path,
+    entries: Sequence[Entry],
+    surprise: Mapping[str, Mapping[str, Windows]],
+    out: Path,
+) -> bool:
+    """Whether the labels of the videos are not given away; then there is a submission for each model now."""
+    score = benchmark.score
+    if not isinstance(score, SurpriseScore) or score.submission is None:
+        return False
+    if all(entry.possible is not None for entry in entries):
+        return False
+    for name, found in surprise.items():
+        means = {video: float(windows.mean()) for video, windows in found.items()}
+        place = score.submission(folder, means, out / f"answer_{name}.zip")
+        print(f"{place}: a submission of {len(means)} videos")
+    return True
+
+
+def write_scores(
+    out: Path,
+    values: Sequence[Value],
+    models: Mapping[str, Any],
+    pairs: Sequence[tuple[str, str]],
+    seed: int,
+) -> None:
+    """Write results.json, and print its rows."""
+    rows = write_results(prepare_folder(out), values, models, pairs, Comparison(), seed)
+    for row in rows:
+        interval = f"[{row.low:.3f}, {row.high:.3f}]"
+        print(f"{row.model}, {row.law}, {row.split}, {row.metric}: {row.value:.3f} {interval}, n = {row.n}")
+    print(f"{out / 'results.json'}: {len(rows)} rows")
