@@ -6,7 +6,7 @@ PIP_FLAGS ?=
 # Real videos to add to the demo: make demo VIDEO=folder
 VIDEO ?=
 # The world models that are trained, each by a configuration of its name.
-MODELS ?= jepa diffusion
+MODELS ?= regression diffusion
 
 SCALE := demo
 RUN := $(if $(VIDEO),$(SCALE)-real,$(SCALE))
@@ -26,7 +26,9 @@ CONFIGS := configs/$(SCALE)
 OUT = $(if $(VIDEO),out=runs/$(RUN)/$(1))
 FROM := $(if $(VIDEO),tokenizer=runs/$(RUN)/tokenizer)
 REAL := $(if $(VIDEO),data.real=runs/$(RUN)/real)
-WORLDS := $(if $(VIDEO),$(foreach name,jepa diffusion readout,$(name)=runs/$(RUN)/$(name)) real=runs/$(RUN)/real)
+COMMA := ,
+TRAINED := probe=runs/$(RUN)/readout "models={$(foreach name,$(MODELS),$(name): runs/$(RUN)/$(name)$(COMMA))}" \
+	compare=all $(if $(VIDEO),real=runs/$(RUN)/real)
 
 # Nothing that make runs fetches a model.
 export HF_HUB_OFFLINE := 1
@@ -44,11 +46,11 @@ help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # One process needs no `accelerate launch`, which takes seconds to start; the scripts are the same under it.
-demo: .venv/installed ## train and compare both worlds, with a report (VIDEO=folder adds real videos)
+demo: .venv/installed ## train and compare the world models, with a report (VIDEO=folder adds real videos)
 	$(if $(VIDEO),$(BIN)/vidworld data ingest "$(VIDEO)" --out runs/$(RUN)/real)
 	$(BIN)/python train/train_tokenizer.py --config $(CONFIGS)/tokenizer.yaml $(call OUT,tokenizer) $(REAL)
 	@$(MAKE) --no-print-directory -j SCALE=$(SCALE) $(MODELS) readout
-	$(EVALUATE) eval/run_physics.py --config $(CONFIGS)/physics.yaml $(call OUT,physics) $(FROM) $(WORLDS)
+	$(EVALUATE) eval/run_physics.py --config $(CONFIGS)/physics.yaml $(call OUT,physics) $(FROM) $(TRAINED)
 	$(BIN)/python eval/make_report.py runs/$(RUN)
 
 # All at once, each on half of the cores: networks as small as these gain nothing from a second core, and the probe,

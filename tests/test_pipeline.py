@@ -31,7 +31,7 @@ SHORT = [
 SMALL = {
     "tokenizer": ["model.channels=8", "model.width=32", "model.depth=1", "model.heads=1"],
     "diffusion": ["model.width=32", "model.depth=2", "model.heads=2"],
-    "jepa": ["model.width=32", "model.encoder_depth=1", "model.predictor_depth=1", "model.heads=2"],
+    "regression": ["model.width=32", "model.encoder_depth=1", "model.predictor_depth=1", "model.heads=2"],
     "readout": ["width=32"],
 }
 
@@ -41,13 +41,14 @@ def train(name, out, *overrides):
     sources = [] if name == "tokenizer" else [f"tokenizer={out.parent / 'tokenizer'}"]
     config = ROOT / "configs" / "demo" / f"{name}.yaml"
     script = f"train/train_{name}.py" if name in ("tokenizer", "readout") else "train/train_world_model.py"
-    return run(script, "--config", config, f"out={out}", *sources, *SHORT, *SMALL[name], *overrides)
+    settings = SHORT + SMALL.get(name, SMALL["regression"])
+    return run(script, "--config", config, f"out={out}", *sources, *settings, *overrides)
 
 
 def models_of(runs):
     """The overrides that name what lies in a folder of runs."""
     tools = [f"tokenizer={runs / 'tokenizer'}", f"probe={runs / 'readout'}"]
-    return [*tools, *(f"models.{name}={runs / name}" for name in ("jepa", "diffusion"))]
+    return [*tools, *(f"models.{name}={runs / name}" for name in ("regression", "diffusion"))]
 
 
 def evaluate(runs, out, *overrides):
@@ -95,7 +96,7 @@ def test_a_run_leaves_a_model_its_budget_and_its_metrics(name, runs):
 
 def test_both_worlds_name_the_tokenizer_that_they_learnt_from(runs):
     tokenizer = json.loads((runs / "tokenizer" / "model" / "budget.json").read_text())["fingerprint"]
-    for name in ("diffusion", "jepa"):
+    for name in ("diffusion", "regression"):
         assert json.loads((runs / name / "model" / "budget.json").read_text())["tokenizer"] == tokenizer
 
 
@@ -104,18 +105,18 @@ def test_worlds_share_the_cached_tokens(runs):
 
 
 def test_a_finished_run_is_not_done_again(runs, capsys):
-    before = (runs / "jepa" / "model" / "budget.json").stat().st_mtime_ns
-    assert train("jepa", runs / "jepa") == 0
+    before = (runs / "regression" / "model" / "budget.json").stat().st_mtime_ns
+    assert train("regression", runs / "regression") == 0
     assert "nothing to do" in capsys.readouterr().out
-    assert (runs / "jepa" / "model" / "budget.json").stat().st_mtime_ns == before
+    assert (runs / "regression" / "model" / "budget.json").stat().st_mtime_ns == before
 
 
 def test_a_folder_that_holds_another_configurations_model_is_not_overwritten(runs, capsys):
-    assert train("jepa", runs / "jepa", "steps=7") == 2
+    assert train("regression", runs / "regression", "steps=7") == 2
     assert "made from another configuration: steps (6, now 7)" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["tokenizer", "diffusion", "jepa"])
+@pytest.mark.parametrize("name", ["tokenizer", "diffusion", "regression"])
 def test_a_run_that_was_stopped_goes_on_to_the_same_weights(name, runs, tmp_path):
     """Everything after the checkpoint of step 3 is thrown away and done again."""
     stopped = tmp_path / name
@@ -148,31 +149,35 @@ def test_real_clips_that_have_changed_in_their_place_are_noticed(tmp_path, capsy
         return json.loads((tmp_path / folder / "model" / "budget.json").read_text())["real_clips"]
 
     ingested()
-    assert trains("tokenizer", "tokenizer") == 0 and trains("jepa", "jepa") == 0
-    first = recorded("jepa")
+    assert trains("tokenizer", "tokenizer") == 0 and trains("regression", "regression") == 0
+    first = recorded("regression")
     assert recorded("tokenizer") == first == training_fingerprint(real)
-    shutil.copytree(tmp_path / "jepa", tmp_path / "stopped")
+    shutil.copytree(tmp_path / "regression", tmp_path / "stopped")
     shutil.rmtree(tmp_path / "stopped" / "model")
     ingested(tmp_path / "moved")
     (videos / "1.mp4").unlink()  # held out: no training read it
     ingested()
     for where in (real, tmp_path / "moved"):
-        assert trains("tokenizer", "tokenizer", clips=where) == trains("jepa", "jepa", clips=where) == 0
+        assert (
+            trains("tokenizer", "tokenizer", clips=where)
+            == trains("regression", "regression", clips=where)
+            == 0
+        )
     assert capsys.readouterr().out.count("nothing to do") == 4
 
     of_split("train", films.write(videos / "2.mp4", films.film(np.arange(60) / 30, seed=2)))
     ingested()
     now = training_fingerprint(real)
-    for name, out in (("tokenizer", "tokenizer"), ("jepa", "jepa"), ("jepa", "stopped")):
+    for name, out in (("tokenizer", "tokenizer"), ("regression", "regression"), ("regression", "stopped")):
         assert trains(name, out) == 2
         assert f"the real clips that are trained on ({first}, now {now}); choose" in capsys.readouterr().err
-    assert trains("jepa", "another") == 0
+    assert trains("regression", "another") == 0
     assert recorded("another") == now != first
     assert len(list((tmp_path / "tokenizer" / "tokens").iterdir())) == 2
 
 
 @pytest.mark.parametrize("target", ["vcreg", "sigreg", "ema"])
-def test_the_other_target_modes_train_and_can_be_read_out(target, runs, tmp_path):
+def test_every_learned_target_trains_and_can_be_read_out(target, runs, tmp_path):
     (tmp_path / "tokenizer").symlink_to(runs / "tokenizer")
     assert train("jepa", tmp_path / "jepa", f"model.target={target}", "model.regulariser_weight=1.0") == 0
     assert train("readout", tmp_path / "readout", f"jepa={tmp_path / 'jepa'}", "steps=2") == 0
@@ -180,9 +185,11 @@ def test_the_other_target_modes_train_and_can_be_read_out(target, runs, tmp_path
 
 def test_accumulated_parts_see_the_same_clips(runs, tmp_path):
     (tmp_path / "tokenizer").symlink_to(runs / "tokenizer")
-    assert train("jepa", tmp_path / "jepa", "accumulation=2", "optimiser.name=adamw") == 0
-    assert train("jepa", tmp_path / "whole", "optimiser.name=adamw") == 0
-    rows = [(tmp_path / name / "metrics.jsonl").read_text().splitlines()[-1] for name in ("jepa", "whole")]
+    assert train("regression", tmp_path / "regression", "accumulation=2", "optimiser.name=adamw") == 0
+    assert train("regression", tmp_path / "whole", "optimiser.name=adamw") == 0
+    rows = [
+        (tmp_path / name / "metrics.jsonl").read_text().splitlines()[-1] for name in ("regression", "whole")
+    ]
     norms = [json.loads(row)["gradient_norm"] for row in rows]
     assert norms[0] == pytest.approx(norms[1], rel=1e-3)
 
@@ -208,13 +215,18 @@ def test_what_cannot_be_used_is_one_clear_line_and_exit_code_2(overrides, says, 
 
 
 def test_a_world_without_its_tokenizer_says_so(tmp_path, capsys):
-    assert train("jepa", tmp_path / "jepa") == 2
+    assert train("regression", tmp_path / "regression") == 2
     assert "no finished model" in capsys.readouterr().err
 
 
 def test_a_loss_that_is_no_number_ends_the_run_and_says_what_may_help(runs, tmp_path, capsys):
     (tmp_path / "tokenizer").symlink_to(runs / "tokenizer")
-    assert train("jepa", tmp_path / "jepa", "optimiser.lr=1e30", "optimiser.warmup_steps=0", "steps=20") == 2
+    assert (
+        train(
+            "regression", tmp_path / "regression", "optimiser.lr=1e30", "optimiser.warmup_steps=0", "steps=20"
+        )
+        == 2
+    )
     assert "optimiser.lr" in capsys.readouterr().err
 
 
@@ -231,14 +243,14 @@ def test_every_world_and_control_is_in_the_results_with_an_interval(measured):
     controls = {
         "copy_last",
         "constant_velocity",
-        "untrained_jepa",
+        "untrained_regression",
         "untrained_diffusion",
         "frame_difference",
         "blind",
     }
-    assert surprise == {"diffusion", "jepa", "truth"} | controls
+    assert surprise == {"diffusion", "regression", "truth"} | controls
     velocity = {(row["model"], row["readout"]) for row in rows if row["metric"] == "velocity_error"}
-    rollers = {"diffusion", "jepa", "copy_last", "constant_velocity", "truth"}
+    rollers = {"diffusion", "regression", "copy_last", "constant_velocity", "truth"}
     assert velocity == {(w, r) for w in rollers for r in ("pixels", "probe")} | {("reconstruction", "pixels")}
     assert all(row["low"] <= row["value"] <= row["high"] for row in rows)
     blind = [row["value"] for row in rows if row["model"] == "blind" and row["metric"] == "surprise_accuracy"]
@@ -260,11 +272,11 @@ def test_worlds_of_equal_budget_are_a_controlled_comparison(measured):
     comparison = json.loads((measured / "physics" / "comparison.json").read_text())
     differing = [
         line
-        for line in comparison["differences"]["jepa vs diffusion"]
+        for line in comparison["differences"]["regression vs diffusion"]
         if "parameters" not in line and "flops" not in line
     ]
     assert differing == []  # networks this small differ by what is a few per cent of real ones
-    assert comparison["targets"] == {"jepa": "frozen"}
+    assert comparison["targets"] == {"regression": "frozen"}
 
 
 def test_an_evaluation_that_is_done_is_not_done_again(measured, capsys):
@@ -328,7 +340,7 @@ def test_a_benchmark_is_scored_with_the_trained_worlds(runs, tmp_path, capsys):
     samples.intphys(tmp_path / "intphys", count=80)
     assert scored("intphys") == 0
     said = capsys.readouterr().out
-    for world in ("diffusion", "jepa"):
+    for world in ("diffusion", "regression"):
         assert f"{world}, uniform_motion, id, phyworld_error" in said
         assert f"{world}, permanence, test, relative_accuracy_score" in said
     assert scored("intphys", "--surprise", tmp_path / "s.json") == 2

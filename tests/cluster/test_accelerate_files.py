@@ -59,7 +59,7 @@ def test_fsdp2_shards_every_block_by_itself_and_nothing_else(network, blocks):
 @pytest.mark.slow
 def test_a_sharded_run_comes_to_the_weights_of_one_that_is_not(tmp_path):
     """Muon and AdamW on two processes over gloo, by torch's fully_shard; the state goes into another and back."""
-    script = str(ROOT / "tests" / "cluster" / "sharded_steps.py")
+    script = str(ROOT / "tests" / "support" / "sharded_steps.py")
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     for name, of in (("one", []), ("two", launcher)):
         line = [sys.executable, *of, script, str(tmp_path / name)]

@@ -26,7 +26,7 @@ def assert_the_same_losses(one, other):
         pytest.param("tokenizer", [], id="tokenizer"),
         pytest.param("diffusion", [], id="diffusion"),
         pytest.param("diffusion", ["accumulation=2"], id="accumulated"),  # CI runs this one
-        pytest.param("jepa", [], id="jepa"),
+        pytest.param("regression", [], id="regression"),
         pytest.param("jepa", ["model.target=sigreg", "optimiser.lr=3e-3"], id="sigreg"),
         pytest.param("readout", ["optimiser.lr=1e-3"], id="readout"),
     ],
@@ -88,7 +88,7 @@ def test_a_run_that_hangs_ends_with_a_message(runs):
 
 
 def test_an_evaluation_that_is_shared_gives_the_same_numbers_to_the_last_bit(runs):
-    for name in ("diffusion", "jepa", "readout"):
+    for name in ("diffusion", "regression", "readout"):
         assert train_here(name, runs / name) == 0
     for processes in (1, 2):
         line = evaluation(runs, runs / str(processes), processes)

@@ -26,7 +26,7 @@ FEW += ["levels=[0.7,1.0]"]
 KINDS = {
     "tokenizer": TokenizerConfig,
     "diffusion": FAMILIES["diffusion"].config,
-    "jepa": FAMILIES["jepa"].config,
+    "regression": FAMILIES["regression"].config,
     "readout": ReadoutConfig,
     "physics": PhysicsConfig,
 }
@@ -112,7 +112,7 @@ def chained(cluster, place):
 def test_the_chained_comparison_goes_from_submit_to_report(chained):
     assert (chained / "report.html").stat().st_size > 10_000
     names = [path.name for path in (chained.parent / "slurm").iterdir()]
-    assert any(re.fullmatch(r"vidworld-jepa-\d+-train_world_model-rank0\.log", name) for name in names)
+    assert any(re.fullmatch(r"vidworld-regression-\d+-train_world_model-rank0\.log", name) for name in names)
 
 
 LONG = ["steps=400", "save_every=1000", "log_every=10"]

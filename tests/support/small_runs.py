@@ -12,9 +12,10 @@ ROOT = Path(__file__).parents[2]
 SMALL = {
     "tokenizer": ["model.channels=8", "model.width=32", "model.depth=1", "model.heads=1"],
     "diffusion": ["model.width=32", "model.depth=2", "model.heads=2"],
-    "jepa": ["model.width=32", "model.encoder_depth=1", "model.predictor_depth=1", "model.heads=2"],
+    "regression": ["model.width=32", "model.encoder_depth=1", "model.predictor_depth=1", "model.heads=2"],
     "readout": ["width=32"],
 }
+SMALL["jepa"] = SMALL["regression"]
 SETTINGS = [
     "steps=6",
     "batch_clips=4",
@@ -74,7 +75,7 @@ def weights(run_folder):
 def evaluation(runs, out, processes=1):
     """The command line of a small evaluation of these runs."""
     models = [f"tokenizer={runs / 'tokenizer'}", f"probe={runs / 'readout'}"]
-    models += [f"models.{name}={runs / name}" for name in ("jepa", "diffusion")]
+    models += [f"models.{name}={runs / name}" for name in ("regression", "diffusion")]
     few = [
         "clips=3",
         "quads=4",

@@ -94,7 +94,7 @@ def test_a_folder_without_a_model_is_not_finished(tmp_path):
         fingerprint_in(tmp_path)
 
 
-SCRIPTS = {"diffusion": "world_model", "jepa": "world_model"}
+SCRIPTS = dict.fromkeys(("diffusion", "regression", "jepa"), "world_model")
 
 
 def started(name, *given):
@@ -110,7 +110,7 @@ def started(name, *given):
     return said
 
 
-@pytest.mark.parametrize("name", ["tokenizer", "diffusion", "jepa", "readout", "few_step"])
+@pytest.mark.parametrize("name", ["tokenizer", "diffusion", "regression", "jepa", "readout", "few_step"])
 def test_a_script_that_cannot_begin_does_not_wait_for_torch(name, tmp_path):
     """The tokenizer's finds another's model in its place, the others that there is no tokenizer."""
     given = ["steps=1"] if name == "tokenizer" else [f"tokenizer={tmp_path / 'none'}"]
@@ -124,6 +124,7 @@ def test_a_script_that_cannot_begin_does_not_wait_for_torch(name, tmp_path):
     ("name", "given", "says"),
     [
         ("jepa", ["family=japa"], "there is no model family 'japa'; did you mean jepa?"),
+        ("jepa", ["model.target=frozen"], "a model that predicts frozen tokens is of the family regression"),
         ("diffusion", ["family=jepa"], "there is no key pure_share"),
         ("tokenizer", ["data.scenarios={bonce: 1.0}"], "there is no scenario 'bonce'; did you mean bounce?"),
     ],

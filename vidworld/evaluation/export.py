@@ -42,7 +42,7 @@ class JepaStep(nn.Module):
         super().__init__()
         if network.target != "frozen":
             raise UserError(
-                f"a JEPA of target {network.target} predicts no tokens; export one of target=frozen"
+                f"a JEPA of target {network.target} predicts no tokens; export a model of the family regression"
             )
         self.network = network
 

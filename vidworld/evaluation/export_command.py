@@ -28,7 +28,12 @@ PICTURE = (4, 64, 64)
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares what the command takes."""
     add = parser.add_argument
-    add("runs", type=Path, metavar="RUNS", help="a folder with tokenizer, jepa and few_step or diffusion")
+    add(
+        "runs",
+        type=Path,
+        metavar="RUNS",
+        help="a folder with tokenizer, regression and few_step or diffusion",
+    )
     add("--out", type=Path, help="where the files go (default: RUNS/export)")
     add("--steps", type=int, default=MAX_STEPS, help="of sampling a chunk (default: %(default)s)")
     add("--clips", type=int, default=32, help="of each scenario that is measured (default: %(default)s)")
@@ -44,7 +49,7 @@ def _run(arguments: argparse.Namespace) -> None:
     taught = "few_step" if (runs / "few_step" / "model").is_dir() else "diffusion"
     shift = sampling_shift_of(runs / taught)
     worlds: dict[str, nn.Module] = {
-        "jepa": JepaStep(load_model(JointEmbeddingPredictor, runs / "jepa")),
+        "regression": JepaStep(load_model(JointEmbeddingPredictor, runs / "regression")),
         taught: FewStep(load_model(DiffusionTransformer, runs / taught), arguments.steps, shift),
     }
     evaluator = Evaluator(tokenizer, {}, Accelerator(mixed_precision="no", cpu=True), 2 * PICTURE[0], 0)

@@ -57,8 +57,9 @@ def test_an_untrained_network_is_of_its_shape_and_has_other_weights(family, conf
 
 
 def test_a_network_that_predicts_worse_than_the_last_chunk_ends_its_training(family, config):
-    alarm = family.alarm(config, torch.zeros(1, 2, 2, 2, 6))
+    alarm = family.alarm(config, family.network(config, 6), torch.zeros(1, 2, 2, 2, 6))
     alarm(100, {})  # nothing is logged after this step
-    alarm(100, {"copy_last_ratio": 0.9})
-    with pytest.raises(UserError, match="predicts nothing at step 100"):
-        alarm(100, {"copy_last_ratio": 1.3})
+    for step, ratio in enumerate((1.3, 1.3, 0.9, 1.3, 1.3), start=101):
+        alarm(step, {"copy_last_ratio": ratio})
+    with pytest.raises(UserError, match="predicts nothing at step 106"):
+        alarm(106, {"copy_last_ratio": 1.3})

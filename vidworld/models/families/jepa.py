@@ -1,9 +1,9 @@
-"""JEPA: the embedding of the next chunk, predicted in representation space."""
+"""JEPA: the learned embedding of the next chunk, predicted in representation space."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from vidworld.core.config import Positive, PositiveFloat, Share, schema
 from vidworld.models.families.family import Alarm, Family, Loss, Sampling
@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from vidworld.models.world_model import WorldModel
 
 
+def _learned(target: object) -> object:
+    if target == "frozen":
+        raise ValueError(
+            "a model that predicts frozen tokens is of the family regression (family: regression)"
+        )
+    return target
+
+
 @schema
 class JepaModel:
     width: Positive = 192
@@ -22,7 +30,8 @@ class JepaModel:
     predictor_depth: Positive = 2
     heads: Positive = 6
     """Of 32 channels each: heads of 64 hid what was to be remembered (DECISIONS.md, 2026-11-23)."""
-    target: Literal["frozen", "vcreg", "sigreg", "ema"] = "frozen"
+    target: Annotated[Literal["vcreg", "sigreg", "ema"], BeforeValidator(_learned)] = "vcreg"
+    """What is predicted, and what keeps it from collapsing: see JointEmbeddingPredictor."""
     regulariser_weight: Annotated[float, Field(ge=0)] = 10.0
     attention_backend: str = "native"
 
