@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from vidworld.core.errors import ArgumentParser, run_script
-from vidworld.video_laws.fit import fit_films, fit_summary
+from vidworld.video_laws.fit import FIT_RECORD_NAME, fit_films, fit_summary
 
 
 def main() -> None:

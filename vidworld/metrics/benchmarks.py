@@ -2,13 +2,14 @@
 
 from vidworld.metrics.metric import Metric, by_benchmark
 
-Bounds = tuple[float, float]
-SHARE: Bounds = (0.0, 1.0)
-PERCENT: Bounds = (0.0, 100.0)
-ERROR: Bounds = (0.0, float("inf"))
+SHARE = (0.0, 1.0)
+PERCENT = (0.0, 100.0)
+ERROR: tuple[float, float] = (0.0, float("inf"))
 
 
-def _metric(name: str, unit: str, higher_is_better: bool, bounds: Bounds | None, description: str) -> Metric:
+def _metric(
+    name: str, unit: str, higher_is_better: bool, bounds: tuple[float, float] | None, description: str
+) -> Metric:
     return Metric(
         name,
         "",

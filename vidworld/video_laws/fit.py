@@ -123,7 +123,7 @@ def footage_of(path: Path, entry: SidecarEntry) -> FittedVideo:
     if (there := max(last + 1 - first, 0)) < MIN_VIDEO_FRAMES:
         of = f" of the event's ({first} to {end})" if entry.event_frames else ""
         raise Unreadable(
-            f"has {there} frame{'s' * (there != 1)}{of}, and no law shows in fewer than {LEAST_FRAMES}"
+            f"has {there} frame{'s' * (there != 1)}{of}, and no law shows in fewer than {MIN_VIDEO_FRAMES}"
         )
     short = min(video.height_px, video.width_px)
     pieces = read(video, min(short, MOST_PX), range(first, last + 1))

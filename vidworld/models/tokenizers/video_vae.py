@@ -101,7 +101,9 @@ def ratio_of(vae: Any) -> Ratio:
         case "AutoencoderVidTok":
             frames, side = vae.temporal_compression_ratio, 2 ** len(vae.encoder.spatial_ds)
         case other:
-            raise UserError(f"{other}: no video autoencoder that is known here; known: {', '.join(KINDS)}")
+            raise UserError(
+                f"{other}: no video autoencoder that is known here; known: {', '.join(AUTOENCODERS)}"
+            )
     return Ratio(int(frames), int(side), int(side))
 
 
