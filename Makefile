@@ -20,14 +20,14 @@ else
 EVALUATE := $(BIN)/python
 endif
 # The line of the terminal that a training's progress bar takes.
-LINE = $$(($$(echo $(MODELS) readout | tr ' ' '\n' | grep -nx $@ | cut -d: -f1) - 1))
+LINE = $$(($$(echo $(MODELS) probe | tr ' ' '\n' | grep -nx $@ | cut -d: -f1) - 1))
 CONFIGS := configs/$(SCALE)
 # With real videos everything goes to a folder of its own.
 OUT = $(if $(VIDEO),out=runs/$(RUN)/$(1))
 FROM := $(if $(VIDEO),tokenizer=runs/$(RUN)/tokenizer)
 REAL := $(if $(VIDEO),data.real=runs/$(RUN)/real)
 COMMA := ,
-TRAINED := probe=runs/$(RUN)/readout "models={$(foreach name,$(MODELS),$(name): runs/$(RUN)/$(name)$(COMMA))}" \
+TRAINED := probe=runs/$(RUN)/probe "models={$(foreach name,$(MODELS),$(name): runs/$(RUN)/$(name)$(COMMA))}" \
 	compare=all $(if $(VIDEO),real=runs/$(RUN)/real)
 
 # Nothing that make runs fetches a model.
@@ -40,7 +40,7 @@ export TORCHINDUCTOR_VEC_ISA_OK := 1
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-short $(MODELS) readout few-step calibrate bench test test-cluster test-kills test-chaos test-slurm bench-scaling check clean
+.PHONY: help demo demo-short $(MODELS) probe few-step calibrate bench test test-cluster test-kills test-chaos test-slurm bench-scaling check clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,7 +49,7 @@ help: ## list these commands
 demo: .venv/installed ## train and compare the world models, with a report (VIDEO=folder adds real videos)
 	$(if $(VIDEO),$(BIN)/vidworld data ingest "$(VIDEO)" --out runs/$(RUN)/real)
 	$(BIN)/python train/train_tokenizer.py --config $(CONFIGS)/tokenizer.yaml $(call OUT,tokenizer) $(REAL)
-	@$(MAKE) --no-print-directory -j SCALE=$(SCALE) $(MODELS) readout
+	@$(MAKE) --no-print-directory -j SCALE=$(SCALE) $(MODELS) probe
 	$(EVALUATE) eval/run_physics.py --config $(CONFIGS)/physics.yaml $(call OUT,physics) $(FROM) $(TRAINED)
 	$(BIN)/python eval/make_report.py runs/$(RUN)
 
@@ -61,8 +61,8 @@ TRAIN = OMP_NUM_THREADS=$(HALF) TQDM_POSITION=$(LINE) $(BIN)/python train/train_
 $(MODELS): .venv/installed
 	$(call TRAIN,world_model) $(REAL)
 
-readout: .venv/installed
-	$(call TRAIN,readout)
+probe: .venv/installed
+	$(call TRAIN,probe)
 
 demo-short: ## the same path in a few minutes, too short to learn much
 	@$(MAKE) --no-print-directory demo SCALE=short

@@ -17,13 +17,13 @@ from vidworld.core.errors import ArgumentParser, run_script
 from vidworld.core.records import prepare_folder, provenance, write_json
 from vidworld.evaluation.calibration import calibrate, measure_baselines
 from vidworld.evaluation.controls import measure_controls
-from vidworld.evaluation.injected_errors import FAULTS
+from vidworld.evaluation.injected_errors import INJECTED_ERRORS
 from vidworld.report.calibration_page import write_page
 from vidworld.simulation import LAWS, SCENARIOS
 
-LEAST_CLIPS = 10
+MIN_CLIPS = 10
 """Fewer have no interval worth the name."""
-LEAST_WIDTH_PX = 16
+MIN_WIDTH_PX = 16
 """Discs are narrower than two pixels on smaller pictures."""
 CHUNK_FRAMES = 4
 """Frames a chunk of surprise, as in the worlds' tokens."""
@@ -36,7 +36,9 @@ def main() -> None:
     start = setting.num_frames // 2
     scenarios = [name for name in SCENARIOS if not name.startswith("phyworld")]
 
-    curves = tqdm(calibrate(setting, start, arguments.clips), "planted faults", len(FAULTS), disable=None)
+    curves = tqdm(
+        calibrate(setting, start, arguments.clips), "planted faults", len(INJECTED_ERRORS), disable=None
+    )
     rows = [row for found in curves for row in found]
     baselines = [
         row
@@ -58,11 +60,9 @@ def parse() -> argparse.Namespace:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("runs/calibration"))
     parser.add_argument(
-        "--clips", type=at_least(LEAST_CLIPS), default=200, help="clips a fault, and quads a law"
+        "--clips", type=at_least(MIN_CLIPS), default=200, help="clips a fault, and quads a law"
     )
-    parser.add_argument(
-        "--width", type=at_least(LEAST_WIDTH_PX), default=64, help="pixels of a picture's side"
-    )
+    parser.add_argument("--width", type=at_least(MIN_WIDTH_PX), default=64, help="pixels of a picture's side")
     return parser.parse_args()
 
 

@@ -37,16 +37,16 @@ def main() -> None:
         raise UserError(
             f"{runs}: no finished diffusion world there; train it first, or name another run folder"
         )
-    worlds = []
+    models = []
     for name in names:
         check_tokenizer(runs / name, tokenizer.fingerprint())
         network = load_model(DiffusionTransformer, runs / name).to(accelerator.device)
-        worlds.append(GenerativeModel(network, name, max(STEPS), sampling_shift_of(runs / name), LEVELS))
+        models.append(GenerativeModel(network, name, max(STEPS), sampling_shift_of(runs / name), LEVELS))
     evaluator = Evaluator(tokenizer, {}, accelerator, CONTEXT_FRAMES, 0)
     curves = []
     for scenario in tqdm(SCENARIOS, "steps", disable=None):
         clips = SimulatedClips(scenario, "id").clips(range(arguments.clips))
-        curves.append(error_by_steps(evaluator, worlds, clips, scenario))
+        curves.append(error_by_steps(evaluator, models, clips, scenario))
     out = runs / "steps.json"
     write_json(out, {"schema": 1, "provenance": provenance(0), "clips": arguments.clips, "curves": curves})
     media_path = runs / "physics" / "media.json"

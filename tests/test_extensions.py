@@ -27,7 +27,7 @@ def drift(stage):
     velocity = stage.speed(1)[:, :, None] * torch.tensor([1.0, 0.0])
     travel = velocity[:, 0] * stage.setting.duration_s
     position, valid = stage.place(-radius, travel + radius)
-    return (stage.worlds(position[:, None], velocity, radius, color),), valid
+    return (stage.scenes(position[:, None], velocity, radius, color),), valid
 
 
 DRIFT = Scenario((drift,), RANGES, metrics=("velocity_error", "last_distance"), label="Drift to the right")
@@ -50,7 +50,7 @@ def turns(stage, moment_s):
     before, after = moment_s[:, None, None], stage.setting.duration_s - moment_s[:, None, None]
     ends = torch.cat([end for way in ways for end in (-way * before, way * after)], dim=1)
     point, valid = stage.place(ends.amin(1) - radius, ends.amax(1) + radius)
-    return tuple(stage.worlds(point[:, None] - way * before, way, radius, color) for way in ways), valid
+    return tuple(stage.scenes(point[:, None] - way * before, way, radius, color) for way in ways), valid
 
 
 INERTIA = Law((turns,), RANGES, "What goes right does not turn back.")
@@ -153,7 +153,14 @@ last_distance = last_distance:LAST_DISTANCE
 [vidworld.families]
 damped = damped:DAMPED
 """
-SMALL = ["steps=3", "batch_clips=4", "data.clips=16", "mixed_precision=no", "compile=false", "log_every=1"]
+SMALL = [
+    "steps=3",
+    "global_batch_size=4",
+    "data.clips=16",
+    "mixed_precision=no",
+    "compile=false",
+    "log_every=1",
+]
 SIZE = ["shape.height_px=32", "shape.width_px=32"]
 
 

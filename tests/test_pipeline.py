@@ -21,7 +21,7 @@ from vidworld.video.store_record import training_fingerprint
 SMALL_DATA = ["data.clips=64", "data.shape.height_px=32", "data.shape.width_px=32"]
 SHORT = [
     "steps=6",
-    "batch_clips=4",
+    "global_batch_size=4",
     "log_every=2",
     "save_every=3",
     "mixed_precision=no",
@@ -32,7 +32,7 @@ SMALL = {
     "tokenizer": ["model.channels=8", "model.width=32", "model.depth=1", "model.heads=1"],
     "diffusion": ["model.width=32", "model.depth=2", "model.heads=2"],
     "regression": ["model.width=32", "model.encoder_depth=1", "model.predictor_depth=1", "model.heads=2"],
-    "readout": ["width=32"],
+    "probe": ["width=32"],
 }
 
 
@@ -40,14 +40,14 @@ def train(name, out, *overrides):
     """The exit code of a training script with a small network."""
     sources = [] if name == "tokenizer" else [f"tokenizer={out.parent / 'tokenizer'}"]
     config = ROOT / "configs" / "demo" / f"{name}.yaml"
-    script = f"train/train_{name}.py" if name in ("tokenizer", "readout") else "train/train_world_model.py"
+    script = f"train/train_{name}.py" if name in ("tokenizer", "probe") else "train/train_world_model.py"
     settings = SHORT + SMALL.get(name, SMALL["regression"])
     return run(script, "--config", config, f"out={out}", *sources, *settings, *overrides)
 
 
 def models_of(runs):
     """The overrides that name what lies in a folder of runs."""
-    tools = [f"tokenizer={runs / 'tokenizer'}", f"probe={runs / 'readout'}"]
+    tools = [f"tokenizer={runs / 'tokenizer'}", f"probe={runs / 'probe'}"]
     return [*tools, *(f"models.{name}={runs / name}" for name in ("regression", "diffusion"))]
 
 
@@ -56,9 +56,9 @@ def evaluate(runs, out, *overrides):
     models = models_of(runs)
     few = [
         "clips=3",
-        "quads=4",
-        "ood_quads=2",
-        "val_quads=2",
+        "quadruplets=4",
+        "ood_quadruplets=2",
+        "val_quadruplets=2",
         "shown=1",
         "sampling_steps=2",
         "levels=[0.7,1.0]",
@@ -180,12 +180,12 @@ def test_real_clips_that_have_changed_in_their_place_are_noticed(tmp_path, capsy
 def test_every_learned_target_trains_and_can_be_read_out(target, runs, tmp_path):
     (tmp_path / "tokenizer").symlink_to(runs / "tokenizer")
     assert train("jepa", tmp_path / "jepa", f"model.target={target}", "model.regulariser_weight=1.0") == 0
-    assert train("readout", tmp_path / "readout", f"jepa={tmp_path / 'jepa'}", "steps=2") == 0
+    assert train("probe", tmp_path / "probe", f"jepa={tmp_path / 'jepa'}", "steps=2") == 0
 
 
 def test_accumulated_parts_see_the_same_clips(runs, tmp_path):
     (tmp_path / "tokenizer").symlink_to(runs / "tokenizer")
-    assert train("regression", tmp_path / "regression", "accumulation=2", "optimiser.name=adamw") == 0
+    assert train("regression", tmp_path / "regression", "grad_accum_steps=2", "optimiser.name=adamw") == 0
     assert train("regression", tmp_path / "whole", "optimiser.name=adamw") == 0
     rows = [
         (tmp_path / name / "metrics.jsonl").read_text().splitlines()[-1] for name in ("regression", "whole")
@@ -201,7 +201,7 @@ def test_accumulated_parts_see_the_same_clips(runs, tmp_path):
         (["steps=many"], "steps"),
         (["steps=many", "model.widht=32"], "width"),
         (["--resume"], "no checkpoint"),
-        (["batch_clips=3", "accumulation=2"], "batch_clips"),
+        (["global_batch_size=3", "grad_accum_steps=2"], "global_batch_size"),
         (["out=/proc/nothing/here"], "/proc/nothing/here"),
         (["model.patch_size=[4,7,8]"], "does not divide"),
     ],

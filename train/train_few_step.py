@@ -43,7 +43,7 @@ def train(config: FewStepConfig, sources: Sources, resume: bool) -> None:
     cache = cache_tokens(tokenizer, config.data, config.tokenizer / "tokens", accelerator)
 
     def batch(step: int) -> tuple[torch.Tensor]:
-        numbers = batch_order(step, config.batch_clips, len(cache), config.seed)
+        numbers = batch_order(step, config.global_batch_size, len(cache), config.seed)
         return (cache.tokens(run.mine(numbers)),)
 
     run.count_flops(
@@ -58,7 +58,7 @@ def train(config: FewStepConfig, sources: Sources, resume: bool) -> None:
                 loss = flow_map_loss(model, tokens, config.shift, config.sampling_shift)
                 accelerator.backward(loss)
             run.record(loss)
-        norm = accelerator.clip_grad_norm_(network.parameters(), config.optimiser.clip_norm)
+        norm = accelerator.clip_grad_norm_(network.parameters(), config.optimiser.max_grad_norm)
         if run.accepts(norm):
             run.optimiser.step()
             run.ema.step(network.parameters())

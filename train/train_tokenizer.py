@@ -43,8 +43,8 @@ def train(config: TokenizerConfig, sources: Sources, resume: bool) -> None:
 
     def batch(step: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Frames of this process' clips, and the noise of their latents."""
-        numbers = batch_order(step, config.batch_clips, len(clips), config.seed)
-        streams = generators(config.seed, step, run.mine(range(config.batch_clips)))
+        numbers = batch_order(step, config.global_batch_size, len(clips), config.seed)
+        streams = generators(config.seed, step, run.mine(range(config.global_batch_size)))
         return clips.frames(run.mine(numbers)), normal_of(streams, *grid, network.channels)
 
     run.count_flops(batch(0), lambda frames, noise: network(frames, noise, config.kl_weight).total)
@@ -57,7 +57,7 @@ def train(config: TokenizerConfig, sources: Sources, resume: bool) -> None:
                 loss = model(frames, noise, config.kl_weight)
                 accelerator.backward(loss.total)
             run.record(loss.total, {"psnr_db": -10 * loss.reconstruction.log10(), "kl": loss.kl})
-        norm = accelerator.clip_grad_norm_(network.parameters(), config.optimiser.clip_norm)
+        norm = accelerator.clip_grad_norm_(network.parameters(), config.optimiser.max_grad_norm)
         if run.accepts(norm):
             run.optimiser.step()
             run.ema.step(network.parameters())

@@ -43,8 +43,8 @@ def train(config: WorldModelConfig, sources: Sources, resume: bool) -> None:
 
     def batch(step: int) -> tuple[torch.Tensor, ...]:
         """Tokens of this process' clips, and what the family draws for them."""
-        tokens = cache.tokens(run.mine(batch_order(step, config.batch_clips, len(cache), config.seed)))
-        streams = generators(config.seed, step, run.mine(range(config.batch_clips)))
+        tokens = cache.tokens(run.mine(batch_order(step, config.global_batch_size, len(cache), config.seed)))
+        streams = generators(config.seed, step, run.mine(range(config.global_batch_size)))
         return tokens, *family.draw(config, streams, tokens)
 
     run.count_flops(batch(0), lambda tokens, *drawn: family.loss(config, network, tokens, *drawn).total)
@@ -61,7 +61,7 @@ def train(config: WorldModelConfig, sources: Sources, resume: bool) -> None:
                 loss = family.loss(config, model, tokens, *drawn)
                 accelerator.backward(loss.total)
             run.record(loss.total, loss.logged)
-        norm = accelerator.clip_grad_norm_(network.parameters(), config.optimiser.clip_norm)
+        norm = accelerator.clip_grad_norm_(network.parameters(), config.optimiser.max_grad_norm)
         if run.accepts(norm):
             run.optimiser.step()
             run.ema.step(network.parameters())

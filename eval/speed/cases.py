@@ -27,7 +27,7 @@ from vidworld.models.predictive import PredictiveModel
 from vidworld.models.schema import OptimiserConfig, TokenizerModel
 from vidworld.models.tokenizers.autoencoder import Autoencoder
 from vidworld.models.world_model import Encoded
-from vidworld.simulation.quadruplets import quads
+from vidworld.simulation.quadruplets import quadruplets
 from vidworld.simulation.simulated import SimulatedClips
 from vidworld.training.optimiser import make_optimisers
 from vidworld.video.decode import open_video, read
@@ -252,10 +252,10 @@ def world_cases(size: Size, steps: int, device: torch.device) -> list[Case]:
     tokenizer = Autoencoder(**vars(TokenizerModel()), grid=GRID).eval().to(device)
     clips = SimulatedClips("collision", "id").clips([0])
     context = Encoded(clips, tokenizer.encode(clips.frames.to(device))).chunks(0, CONTEXT)
-    made = quads("collision", "id", 0, [0])
+    made = quadruplets("collision", "id", 0, [0])
     four = [made.a, made.a_then_b, made.b_then_a, made.b]
     quad_tokens = tokenizer.encode(torch.cat([each.frames for each in four]).to(device))
-    quad = Encoded(made.a, quad_tokens)
+    quadruplet = Encoded(made.a, quad_tokens)
     diffusion = GenerativeModel(size.diffusion(device), "diffusion", steps, PhysicsConfig.shift, (0.7,))
     jepa = PredictiveModel(size.jepa(device))
     limit = block_products(len(four) * CHUNKS * CELLS, size.width, device)
@@ -267,14 +267,14 @@ def world_cases(size: Size, steps: int, device: torch.device) -> list[Case]:
         return Case(name, unit, amount, _without_gradients(job, device), limit=limit, needed=flops)
 
     found = []
-    for world in (diffusion, jepa):
-        how = f", {steps} steps" if world is diffusion else ""
+    for model in (diffusion, jepa):
+        how = f", {steps} steps" if model is diffusion else ""
 
-        def roll_out(world: GenerativeModel | PredictiveModel = world) -> object:
-            return tokenizer.decode(world.rollout(context, CHUNKS, 1, [0]).tokens[:, 0].float())
+        def roll_out(model: GenerativeModel | PredictiveModel = model) -> object:
+            return tokenizer.decode(model.rollout(context, CHUNKS, 1, [0]).tokens[:, 0].float())
 
-        def surprise(world: GenerativeModel | PredictiveModel = world) -> object:
-            return world.surprise(quad, CONTEXT, [0] * 4)
+        def surprise(model: GenerativeModel | PredictiveModel = model) -> object:
+            return model.surprise(quadruplet, CONTEXT, [0] * 4)
 
         found.append(case(f"rollout of {FRAMES} frames, {world.name}{how}", "frames/s", FRAMES, roll_out))
         found.append(case(f"surprise of a quad, {world.name}", "quads/s", 1, surprise))

@@ -43,12 +43,12 @@ def measure_growth(device: torch.device, budget_s: float) -> list[Growth]:
         return training_step(network, lambda: diffusion_loss(network, tokens), device)
 
     def rollout(chunks: int) -> Job:
-        world = GenerativeModel(
+        model = GenerativeModel(
             DEMO.diffusion(device), "diffusion", 1, PhysicsConfig.shift, PhysicsConfig.levels
         )
         tokens = torch.randn(1, CONTEXT, *GRID, CHANNELS, device=device)
         context = Encoded(SimulatedClips("uniform", "id").clips([0]), tokens)
-        return lambda: world.rollout(context, chunks, 1, [0])
+        return lambda: model.rollout(context, chunks, 1, [0])
 
     curves: list[tuple[str, str, Sequence[int], Callable[[int], Job]]] = [
         ("training step", "chunks of a clip", (3, 5, 9, 17), lambda n: step(chunks=n)),

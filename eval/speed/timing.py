@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-LEAST_ROUNDS = 3
+MIN_ROUNDS = 3
 Job = Callable[[], object]
 
 
@@ -20,7 +20,7 @@ def medians_s(jobs: Mapping[str, Job], budget_s: float) -> dict[str, float]:
         job()
     times: dict[str, list[float]] = {name: [] for name in jobs}
     began = time.perf_counter()
-    while len(next(iter(times.values()))) < LEAST_ROUNDS or time.perf_counter() - began < budget_s:
+    while len(next(iter(times.values()))) < MIN_ROUNDS or time.perf_counter() - began < budget_s:
         for name, job in jobs.items():
             times[name].append(seconds_of(job))
     return {name: statistics.median(of_job) for name, of_job in times.items()}

@@ -15,7 +15,7 @@ SHARE, COUNT = (0.0, 1.0), (0.0, math.inf)
 QUAD = np.array([0, 0.25, 0.5, 0.75, 1])
 
 
-def quads(*chances, n=200):
+def quadruplets(*chances, n=200):
     """Accuracies of quads, drawn with these chances of 0, 1/4, 1/2, 3/4 and 1."""
     return lambda rng: rng.choice(QUAD, (1, n), p=chances), float(QUAD @ np.array(chances)), SHARE
 
@@ -31,9 +31,9 @@ def runs(number, scatter, n=100):
 
 
 COVERED = {
-    "quads at 0.97": quads(0.005, 0.005, 0.03, 0.025, 0.935),
-    "quads at 0.86": quads(0.05, 0.02, 0.10, 0.10, 0.73),
-    "quads at 0.5": quads(0.25, 0, 0.5, 0, 0.25),
+    "quads at 0.97": quadruplets(0.005, 0.005, 0.03, 0.025, 0.935),
+    "quads at 0.86": quadruplets(0.05, 0.02, 0.10, 0.10, 0.73),
+    "quads at 0.5": quadruplets(0.25, 0, 0.5, 0, 0.25),
     "a rare count": (lambda rng: rng.poisson(0.2, (1, 200)) * 1.0, 0.2, COUNT),
 }
 COVERED_SLOWLY = {
@@ -123,7 +123,7 @@ def test_the_paired_test_is_never_liberal(case):
 
 def test_the_level_of_the_paired_test_in_short(monkeypatch):
     monkeypatch.setattr(statistics, "DRAWS", 400)
-    draw, bounds = twice(quads(0.05, 0.02, 0.10, 0.10, 0.73, n=100))
+    draw, bounds = twice(quadruplets(0.05, 0.02, 0.10, 0.10, 0.73, n=100))
     assert 0.04 <= false_positives(draw, bounds, 1000) <= 0.06
 
 

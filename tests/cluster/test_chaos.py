@@ -147,7 +147,7 @@ EVALUATION_MOMENTS = [
 
 def test_an_evaluation_that_is_killed_goes_on_to_the_same_numbers(runs):
     """Each process measures what the ones before have not, and is killed at another moment."""
-    for name in ("diffusion", "regression", "readout"):
+    for name in ("diffusion", "regression", "probe"):
         assert train_here(name, runs / name) == 0
     never = Moment("no moment", ["never"])
     assert run_until(never, evaluation(runs, runs / "calm"), ENVIRONMENT, runs / "log").code == 0

@@ -25,10 +25,10 @@ def assert_the_same_losses(one, other):
     [
         pytest.param("tokenizer", [], id="tokenizer"),
         pytest.param("diffusion", [], id="diffusion"),
-        pytest.param("diffusion", ["accumulation=2"], id="accumulated"),  # CI runs this one
+        pytest.param("diffusion", ["grad_accum_steps=2"], id="accumulated"),  # CI runs this one
         pytest.param("regression", [], id="regression"),
         pytest.param("jepa", ["model.target=sigreg", "optimiser.lr=3e-3"], id="sigreg"),
-        pytest.param("readout", ["optimiser.lr=1e-3"], id="readout"),
+        pytest.param("probe", ["optimiser.lr=1e-3"], id="probe"),
     ],
 )
 def test_two_processes_lose_what_one_does(name, settings, runs):
@@ -88,7 +88,7 @@ def test_a_run_that_hangs_ends_with_a_message(runs):
 
 
 def test_an_evaluation_that_is_shared_gives_the_same_numbers_to_the_last_bit(runs):
-    for name in ("diffusion", "regression", "readout"):
+    for name in ("diffusion", "regression", "probe"):
         assert train_here(name, runs / name) == 0
     for processes in (1, 2):
         line = evaluation(runs, runs / str(processes), processes)

@@ -15,19 +15,27 @@ from small_runs import ENVIRONMENT, ROOT, SETTINGS, SMALL, weights
 from vidworld.core.config import load, to_yaml
 from vidworld.evaluation.schema import PhysicsConfig
 from vidworld.models.families import FAMILIES
-from vidworld.models.schema import ReadoutConfig, TokenizerConfig
+from vidworld.models.schema import ProbeConfig, TokenizerConfig
 
 pytestmark = pytest.mark.slow
 
 SMALL_JOBS = ["--nodes=1", "--ntasks-per-node=1", "--gres=none", "--cpus-per-task=1"]
-FEW = ["clips=3", "quads=4", "further_quads=2", "ood_quads=2", "val_quads=2", "shown=1", "sampling_steps=2"]
+FEW = [
+    "clips=3",
+    "quadruplets=4",
+    "further_quadruplets=2",
+    "ood_quadruplets=2",
+    "val_quadruplets=2",
+    "shown=1",
+    "sampling_steps=2",
+]
 FEW += ["shape.height_px=32", "shape.width_px=32", "mixed_precision=no", "laws=[permanence,momentum]"]
 FEW += ["levels=[0.7,1.0]"]
 KINDS = {
     "tokenizer": TokenizerConfig,
     "diffusion": FAMILIES["diffusion"].config,
     "regression": FAMILIES["regression"].config,
-    "readout": ReadoutConfig,
+    "probe": ProbeConfig,
     "physics": PhysicsConfig,
 }
 

@@ -9,7 +9,7 @@ import scripts
 from vidworld.analysis.statistics import Interval
 from vidworld.core.clip_shape import ClipShape
 from vidworld.evaluation.calibration import READOUTS, calibrate, measure_baselines, smallest_seen
-from vidworld.evaluation.injected_errors import FAULTS
+from vidworld.evaluation.injected_errors import INJECTED_ERRORS
 
 SCRIPT = "eval/calibrate.py"
 SIZES = (0.0, 1.0, 2.0, 4.0)
@@ -40,7 +40,7 @@ def test_detection_limit_by_hand(bounds, higher_is_better, limit):
 
 def test_a_speed_fault_reads_as_its_size_by_tracks():
     """The energy of a disc that is faster by a tenth is higher by 21%, and its momentum by 10%."""
-    fault = next(fault for fault in FAULTS if fault.name == "speed")
+    fault = next(fault for fault in INJECTED_ERRORS if fault.name == "speed")
     (rows,) = calibrate(ClipShape(), 8, 10, [fault])
     found = {(row.metric, row.size): row for row in rows if row.readout == "tracks"}
     assert found["momentum_drift", 10.0].value == pytest.approx(0.1, rel=1e-6)
@@ -58,7 +58,7 @@ def test_a_speed_fault_reads_as_its_size_by_tracks():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+@pytest.mark.parametrize("fault", INJECTED_ERRORS, ids=lambda fault: fault.name)
 def test_every_curve_rises_and_every_fault_is_found(fault):
     """As `make calibrate` measures them."""
     (rows,) = calibrate(ClipShape(), 8, 200, [fault])
@@ -72,7 +72,7 @@ def test_every_curve_rises_and_every_fault_is_found(fault):
 def test_baselines_lie_between_the_truth_and_standing_still():
     rows = {(r.model, r.metric): r for r in measure_baselines(ClipShape(), 8, 10, "uniform")}
     truth, frozen, inertia = (
-        rows[world, "velocity_error"].value for world in ("truth", "copy_last", "constant_velocity")
+        rows[model, "velocity_error"].value for model in ("truth", "copy_last", "constant_velocity")
     )
     assert truth < 0.1 and inertia < 0.3 and frozen > 1
     assert rows["truth", "motion_ratio"].value == pytest.approx(1, abs=0.05)
@@ -96,7 +96,7 @@ def test_the_script_writes_rows_and_a_page(tmp_path, capsys):
     named = {(row["fault"], row["metric"], row["readout"], row["size"]) for row in content["results"]}
     assert named == {
         (fault.name, metric, readout, float(size))
-        for fault in FAULTS
+        for fault in INJECTED_ERRORS
         for metric in fault.metrics
         for readout in READOUTS
         for size in (0, *fault.sizes)
@@ -104,7 +104,7 @@ def test_the_script_writes_rows_and_a_page(tmp_path, capsys):
     assert {row["model"] for row in content["baselines"]} == {"truth", "copy_last", "constant_velocity"}
     assert {row["scorer"] for row in content["controls"]} >= {"blind", "motion_energy"}
     page = (tmp_path / "calibration.html").read_text()
-    assert page.count('class="plot lines"') == sum(len(fault.metrics) for fault in FAULTS)
+    assert page.count('class="plot lines"') == sum(len(fault.metrics) for fault in INJECTED_ERRORS)
     assert "Detection limits" in page and ">nan" not in page
 
 

@@ -9,7 +9,7 @@ from vidworld.core.clip_shape import ClipShape
 from vidworld.evaluation.controls import FORMS, SCORERS, measure_controls, surprise_by
 from vidworld.metrics import METRICS
 from vidworld.simulation import LAWS
-from vidworld.simulation.quadruplets import quads
+from vidworld.simulation.quadruplets import quadruplets
 
 SETTING = ClipShape(height_px=32, width_px=32)
 
@@ -27,7 +27,7 @@ def test_a_scorer_of_the_future_alone_is_at_one_half_in_every_form(law):
 
 
 def test_the_matrix_is_past_by_future():
-    made = quads("collision", "id", 0, range(4), shape=ClipShape(height_px=32, width_px=32))
+    made = quadruplets("collision", "id", 0, range(4), shape=ClipShape(height_px=32, width_px=32))
 
     def where(frames, start, chunk_frames):
         """The sum of the future's pixels, and a hundred times that of the past's last frame."""
@@ -57,7 +57,7 @@ def test_scorers_by_hand():
 
 
 def test_counting_counts_discs():
-    made = quads("permanence", "id", 0, range(6))
+    made = quadruplets("permanence", "id", 0, range(6))
     shown = made.a.tracks.visible[:, 8:]
     counted = SCORERS["count_only"](made.a.frames, 8, 1)
     whole = (shown > 0.9).sum(dim=-1)

@@ -42,8 +42,8 @@ def test_a_few_steps_are_those_of_the_sampler(seen, noise):
 
     def denoised(tokens, level, following):
         here, there = (torch.full((1, 1), x) for x in (level, following))
-        memories = network.remember(seen[:, :-1])
-        return network(tokens, here, seen[:, -1:], memories, towards=there)[0]
+        kv_caches = network.prefill(seen[:, :-1])
+        return network(tokens, here, seen[:, -1:], kv_caches, towards=there)[0]
 
     with torch.no_grad():
         expected = sample(denoised, noise, 4, 3.0)

@@ -6,14 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidworld.core.clip_shape import ClipShape
-from vidworld.evaluation.injected_errors import FAULTS, ErrorScene
+from vidworld.evaluation.injected_errors import INJECTED_ERRORS, ErrorScene
 from vidworld.metrics import METRICS
 from vidworld.simulation.simulated import SimulatedClips
 
 CLIPS, START = 12, 8
 SETTING = ClipShape(height_px=32, width_px=32)
-SCENES = {name: ErrorScene.of(name, range(CLIPS), SETTING) for name in {fault.scenario for fault in FAULTS}}
-by_name = pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+SCENES = {
+    name: ErrorScene.of(name, range(CLIPS), SETTING) for name in {fault.scenario for fault in INJECTED_ERRORS}
+}
+by_name = pytest.mark.parametrize("fault", INJECTED_ERRORS, ids=lambda fault: fault.name)
 
 
 def same(a, b):
@@ -71,7 +73,7 @@ def test_a_fault_is_seen_in_pictures_of_the_horizon_alone(fault):
 
 def test_discs_pushed_into_each_other_do_not_overflow():
     """Where two discs overlap no channel is darker than either of them."""
-    fault = next(fault for fault in FAULTS if fault.name == "late contact")
+    fault = next(fault for fault in INJECTED_ERRORS if fault.name == "late contact")
     scene, late = SCENES["collision"], planted(fault, 4.0)
     together = scene.film(late)
     for i in range(2):
@@ -82,14 +84,14 @@ def test_discs_pushed_into_each_other_do_not_overflow():
 
 
 def test_sizes_rise_and_are_enough_for_a_rank_correlation():
-    for fault in FAULTS:
+    for fault in INJECTED_ERRORS:
         assert len(fault.sizes) >= 5
         assert sorted(set(fault.sizes)) == list(fault.sizes) and fault.sizes[0] > 0
 
 
 def test_every_metric_of_tracks_stands_under_a_fault_that_its_scenario_has():
-    met = {metric for fault in FAULTS for metric in fault.metrics}
+    met = {metric for fault in INJECTED_ERRORS for metric in fault.metrics}
     assert met == {metric.name for metric in METRICS.values() if metric.takes in ("tracks", "samples")}
-    for fault in FAULTS:
+    for fault in INJECTED_ERRORS:
         for metric in fault.metrics:
             assert fault.scenario in METRICS[metric].scenarios

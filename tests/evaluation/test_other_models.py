@@ -16,7 +16,7 @@ from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
 from vidworld.core.media import write_mp4
 from vidworld.evaluation.evaluator import Evaluator
-from vidworld.models.external.protocol import AdaptedWorld
+from vidworld.models.external.protocol import ExternalModel
 from vidworld.models.external.videos import Videos
 from vidworld.models.tokenizers.frames import FrameTokenizer
 from vidworld.simulation.simulated import SimulatedClips
@@ -28,10 +28,10 @@ shape: {{num_frames: 16, fps: 10.0, height_px: {SIZE}, width_px: {SIZE}}}
 scenarios: [uniform]
 laws: [permanence, collision, momentum]
 clips: 3
-quads: 2
+quadruplets: 2
 splits: [id]
 clips_at_once: 2
-quads_at_once: 2
+quadruplets_at_once: 2
 models: {{}}
 """
 
@@ -68,8 +68,8 @@ def rows_of(folder):
 
 
 def test_worlds_stand_beside_the_references_and_a_stopped_run_goes_on(config, videos, tmp_path, capsys):
-    worlds = (f"models.oracle=videos:{videos}", "models.mine=python:my_world.MyWorld")
-    assert score(config, *worlds) == 0
+    models = (f"models.oracle=videos:{videos}", "models.mine=python:my_world.MyWorld")
+    assert score(config, *models) == 0
     rows = rows_of(tmp_path)
     moving, still = rows["oracle", "velocity_error"], rows["mine", "velocity_error"]
     assert moving["ceiling"] <= moving["value"] < 0.5 * still["value"]
@@ -93,12 +93,12 @@ def test_worlds_stand_beside_the_references_and_a_stopped_run_goes_on(config, vi
     (tmp_path / "scores" / "results.json").unlink()
     lost = sorted(before)[0]
     lost.unlink()
-    assert score(config, *worlds) == 0
+    assert score(config, *models) == 0
     assert (tmp_path / "scores" / "per_clip.csv").read_text() == table
     after = units()
     assert {path for path in after if after[path] != before[path]} == {lost}
 
-    assert score(config, *worlds, "seed=1") == 2  # other clips, which nobody has continued
+    assert score(config, *models, "seed=1") == 2  # other clips, which nobody has continued
     assert (
         "lacks 3 of 3 clips: uniform_id_1_0.mp4, uniform_id_1_1.mp4, uniform_id_1_2.mp4"
         in capsys.readouterr().err
@@ -204,7 +204,7 @@ def evaluator():
 
 
 def test_what_a_world_predicts_does_not_change_with_the_frames_after_the_context(evaluator):
-    world = AdaptedWorld("mine", MyWorld(), evaluator.tokenizer)
+    model = ExternalModel("mine", MyWorld(), evaluator.tokenizer)
     clips = SimulatedClips("uniform", "id", shape=ClipShape(height_px=24, width_px=24)).clips([0, 1])
     other = type(clips)(
         torch.cat((clips.frames[:, :8], 255 - clips.frames[:, 8:]), dim=1),
@@ -212,7 +212,7 @@ def test_what_a_world_predicts_does_not_change_with_the_frames_after_the_context
         clips.identity,
         clips.tracks,
     )
-    one, two = (evaluator.roll_out(world, evaluator.encode(each), 2).tokens for each in (clips, other))
+    one, two = (evaluator.roll_out(model, evaluator.encode(each), 2).tokens for each in (clips, other))
     assert torch.equal(one, two)
     assert not torch.equal(one[:, 0], one[:, 1])  # two samples
 
@@ -220,5 +220,5 @@ def test_what_a_world_predicts_does_not_change_with_the_frames_after_the_context
 def test_the_table_of_clips_names_the_world(config, videos, tmp_path):
     assert score(config, f"models.gen=videos:{videos}", "laws=[]") == 0
     with (tmp_path / "scores" / "per_clip.csv").open() as file:
-        worlds = {row["model"] for row in csv.DictReader(file)}
-    assert worlds == {"truth", "copy_last", "constant_velocity", "gen"}
+        models = {row["model"] for row in csv.DictReader(file)}
+    assert models == {"truth", "copy_last", "constant_velocity", "gen"}

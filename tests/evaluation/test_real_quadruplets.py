@@ -7,12 +7,12 @@ import torch
 from padded_videos import of_split
 
 from vidworld.evaluation.real_quadruplets import (
-    RealQuads,
+    RealQuadruplets,
     background_of_shot,
     differs_enough,
     emptied,
     held,
-    real_quads,
+    real_quadruplets,
 )
 from vidworld.video.ingest import ingest
 from vidworld.video.real import RealClips
@@ -32,39 +32,41 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> RealClips:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_impossible_clips_are_made_of_the_frames_of_possible_ones(source: RealClips, kind: str) -> None:
-    quads = real_quads(source, kind)  # type: ignore[arg-type]
-    assert isinstance(quads, RealQuads) and quads.law == kind and len(quads) >= 2
-    a, b, ab, ba = (clips.frames for clips in (quads.a, quads.b, quads.a_then_b, quads.b_then_a))
+    quadruplets = real_quadruplets(source, kind)  # type: ignore[arg-type]
+    assert isinstance(quadruplets, RealQuadruplets) and quadruplets.law == kind and len(quadruplets) >= 2
+    a, b, ab, ba = (
+        clips.frames for clips in (quadruplets.a, quadruplets.b, quadruplets.a_then_b, quadruplets.b_then_a)
+    )
     assert torch.equal(ab, torch.cat([a[:, :8], b[:, 8:]], 1))
     assert torch.equal(ba, torch.cat([b[:, :8], a[:, 8:]], 1))
-    assert quads.a.fps == 10.0
-    assert len({*quads.identity}) == len(quads) == len(quads.done)
-    assert all(name.startswith(f"{kind}/real/disc.mp4/") for name in quads.identity)
-    for i, name in enumerate(quads.identity):
+    assert quadruplets.a.fps == 10.0
+    assert len({*quadruplets.identity}) == len(quadruplets) == len(quadruplets.done)
+    assert all(name.startswith(f"{kind}/real/disc.mp4/") for name in quadruplets.identity)
+    for i, name in enumerate(quadruplets.identity):
         original = source.clips([source.identity.index(name.removeprefix(f"{kind}/"))])
         assert torch.equal(a[i], original.frames[0])
         assert differs_enough(a[i].numpy(), b[i].numpy(), 8)
 
 
 def test_a_jump_goes_to_the_clip_that_starts_later(source: RealClips) -> None:
-    quads = real_quads(source, "jump")
+    quadruplets = real_quadruplets(source, "jump")
     # The stride is 8: the future of A is the past of B.
-    assert torch.equal(quads.a.frames[:, 8:], quads.b.frames[:, :8])
-    assert quads.done[0] == "the other future is of real/disc.mp4/1, 8 frames (0.8 s) later"
+    assert torch.equal(quadruplets.a.frames[:, 8:], quadruplets.b.frames[:, :8])
+    assert quadruplets.done[0] == "the other future is of real/disc.mp4/1, 8 frames (0.8 s) later"
 
 
 def test_a_freeze_holds_the_last_picture_before_the_splice(source: RealClips) -> None:
-    quads = real_quads(source, "freeze")
-    assert torch.equal(quads.b.frames, quads.a.frames[:, 7:8].expand_as(quads.b.frames))
-    assert quads.done[0] == "the other future is frame 7, held"
+    quadruplets = real_quadruplets(source, "freeze")
+    assert torch.equal(quadruplets.b.frames, quadruplets.a.frames[:, 7:8].expand_as(quadruplets.b.frames))
+    assert quadruplets.done[0] == "the other future is frame 7, held"
 
 
 def test_without_the_disc_there_is_only_the_wall(source: RealClips) -> None:
-    quads = real_quads(source, "missing")
-    for clip in quads.b.frames:
+    quadruplets = real_quadruplets(source, "missing")
+    for clip in quadruplets.b.frames:
         assert np.isnan([films.center_x(frame) for frame in clip.permute(0, 2, 3, 1).numpy()]).all()
         assert (clip.int() - clip[:1].int()).abs().max() < 25  # and it stands still
-    assert "the background in" in quads.done[0]
+    assert "the background in" in quadruplets.done[0]
 
 
 def test_what_moves_stays_where_its_background_is_not_known() -> None:
@@ -94,13 +96,13 @@ def test_a_quad_has_to_show_what_is_wrong() -> None:
 
 
 def test_the_choice_is_a_function_of_the_seed(source: RealClips) -> None:
-    one, again = (real_quads(source, "freeze", seed=3, per_file=2) for _ in range(2))
+    one, again = (real_quadruplets(source, "freeze", seed=3, per_file=2) for _ in range(2))
     assert one.identity == again.identity and len(one) == 2
-    assert len({real_quads(source, "freeze", seed=s, per_file=2).identity for s in range(8)}) > 1
+    assert len({real_quadruplets(source, "freeze", seed=s, per_file=2).identity for s in range(8)}) > 1
 
 
 def test_no_clip_of_a_moving_camera_is_used(source: RealClips, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source, "static_camera", (False,) * len(source))
-    quads = real_quads(source, "freeze")
-    assert len(quads) == 0
-    assert quads.a_then_b.frames.shape == (0, 16, 3, 48, 48)
+    quadruplets = real_quadruplets(source, "freeze")
+    assert len(quadruplets) == 0
+    assert quadruplets.a_then_b.frames.shape == (0, 16, 3, 48, 48)

@@ -22,15 +22,15 @@ class Both:
 
     name = "both"
 
-    def __init__(self, *worlds):
-        self.worlds = worlds
+    def __init__(self, *models):
+        self.models = models
 
     def rollout(self, context, horizon, samples, seeds):
-        tokens = torch.cat([world.rollout(context, horizon, 1, seeds).tokens for world in self.worlds], dim=1)
+        tokens = torch.cat([model.rollout(context, horizon, 1, seeds).tokens for model in self.models], dim=1)
         return Rollout(tokens, tokens)
 
     def surprise(self, seen, context_length, seeds):
-        return self.worlds[0].surprise(seen, context_length, seeds)
+        return self.models[0].surprise(seen, context_length, seeds)
 
 
 @pytest.fixture(scope="module")
@@ -38,11 +38,11 @@ def evaluator():
     return Evaluator(FrameTokenizer(4, 64, 64), {}, Accelerator(cpu=True), 8, 0)
 
 
-def measured(evaluator, world, samples):
+def measured(evaluator, model, samples):
     """Values by metric and clip."""
     seen = evaluator.encode(SimulatedClips("collision", "id").clips(range(3)))
     metrics = [metric for metric in METRICS.values() if "collision" in metric.scenarios]
-    subject = Subject("it", world, "")
+    subject = Subject("it", model, "")
     found = _of_subject(lambda: seen, evaluator, "collision", "id", metrics, subject, samples)
     return {(value.metric, value.identity): value.value for value in found}
 
@@ -60,9 +60,9 @@ def test_one_future_is_read_out_once_however_many_samples_are_asked_for(evaluato
 
 
 def test_samples_that_differ_are_each_measured_and_averaged(evaluator):
-    worlds = CopyLast(evaluator.tokenizer), ConstantVelocity(evaluator.tokenizer)
-    first, second, both = (measured(evaluator, world, 2) for world in (*worlds, Both(*worlds)))
-    of_one_prediction = measured(evaluator, worlds[0], 1)
+    models = CopyLast(evaluator.tokenizer), ConstantVelocity(evaluator.tokenizer)
+    first, second, both = (measured(evaluator, model, 2) for model in (*models, Both(*models)))
+    of_one_prediction = measured(evaluator, models[0], 1)
     differing = defaultdict(int)
     for key in of_one_prediction.keys() & second.keys() & both.keys():
         assert both[key] == pytest.approx((first[key] + second[key]) / 2), key

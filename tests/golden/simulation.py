@@ -13,7 +13,7 @@ import torch
 
 from vidworld.core.clip import Clips
 from vidworld.simulation import LAWS, SCENARIOS, SIMULATOR_VERSION
-from vidworld.simulation.quadruplets import quads
+from vidworld.simulation.quadruplets import quadruplets
 from vidworld.simulation.simulated import SimulatedClips
 
 PATH = Path(__file__).with_name("simulation.json")
@@ -43,7 +43,7 @@ def of_scenario(name: str) -> dict[str, Any]:
 
 def of_law(name: str) -> dict[str, Any]:
     """The version of a law and numbers of the two possible clips of its quadruplets."""
-    both = {split: quads(name, split, 0, NUMBERS) for split in ("id", "ood")}
+    both = {split: quadruplets(name, split, 0, NUMBERS) for split in ("id", "ood")}
     values = {f"{split} {side}": values_of(getattr(q, side)) for split, q in both.items() for side in "ab"}
     return {"version": LAWS.version(name), "values": values}
 

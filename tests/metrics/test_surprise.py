@@ -10,7 +10,7 @@ from vidworld.core.errors import UserError
 from vidworld.metrics.surprise import auroc, over_chunks, target_matched, usual, within_quad
 
 
-def quad(aa, ab, ba, bb):
+def quadruplet(aa, ab, ba, bb):
     """Surprise of one quad and chunk: [past, future]."""
     return np.array([[[[aa], [ab]], [[ba], [bb]]]], dtype=float)
 
@@ -26,13 +26,13 @@ def quad(aa, ab, ba, bb):
     ],
 )
 def test_by_hand(values, matched, usual_form):
-    assert target_matched(quad(*values)).tolist() == [matched]
-    assert usual(quad(*values)).tolist() == [usual_form]
+    assert target_matched(quadruplet(*values)).tolist() == [matched]
+    assert usual(quadruplet(*values)).tolist() == [usual_form]
 
 
 def test_within_quad_by_hand():
-    assert within_quad(quad(1, 2, 3, 3.9)).tolist() == [1.0]
-    assert within_quad(quad(1, 2, 3, 4)).tolist() == [0.5]
+    assert within_quad(quadruplet(1, 2, 3, 3.9)).tolist() == [1.0]
+    assert within_quad(quadruplet(1, 2, 3, 4)).tolist() == [0.5]
 
 
 def test_mean_and_maximum_over_chunks():

@@ -7,7 +7,7 @@ from accelerate import Accelerator
 
 from vidworld.core.clip_shape import ClipShape
 from vidworld.evaluation.evaluator import Evaluator
-from vidworld.evaluation.surprises import EncodedQuads, as_matrix, surprise_of
+from vidworld.evaluation.surprises import EncodedQuadruplets, as_matrix, surprise_of
 from vidworld.metrics.surprise import target_matched
 from vidworld.models.baselines import Blind, ConstantVelocity, CopyLast, FrameDifference, truth_surprise
 from vidworld.models.dit import DiffusionTransformer
@@ -17,7 +17,7 @@ from vidworld.models.jepa import JointEmbeddingPredictor
 from vidworld.models.predictive import PredictiveModel
 from vidworld.models.tokenizers.autoencoder import Autoencoder
 from vidworld.models.world_model import Encoded, WorldModel
-from vidworld.simulation.quadruplets import quads
+from vidworld.simulation.quadruplets import quadruplets
 from vidworld.simulation.simulated import SimulatedClips
 from vidworld.simulation.tracker import locate_discs
 
@@ -51,7 +51,7 @@ def random_weights(network):
 
 
 @pytest.fixture(scope="module")
-def worlds(tokenizer):
+def models(tokenizer):
     dit = random_weights(DiffusionTransformer(64, width=32, depth=2, heads=2))
     jepa = random_weights(JointEmbeddingPredictor(64, width=32, encoder_depth=1, predictor_depth=1, heads=2))
     return {
@@ -66,55 +66,55 @@ NAMES = ("diffusion", "jepa", "copy_last", "constant_velocity")
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_world_rolls_out_and_is_surprised_in_the_stated_shapes(name, worlds, seen):
-    world = worlds[name]
-    assert isinstance(world, WorldModel)
-    rollout = world.rollout(seen.chunks(0, 2), horizon=2, samples=3, seeds=range(4))
+def test_a_world_rolls_out_and_is_surprised_in_the_stated_shapes(name, models, seen):
+    model = models[name]
+    assert isinstance(model, WorldModel)
+    rollout = model.rollout(seen.chunks(0, 2), horizon=2, samples=3, seeds=range(4))
     assert rollout.tokens.shape == (4, 3, 2, 8, 8, 64)
-    surprise = world.surprise(seen, 2, range(4))
+    surprise = model.surprise(seen, 2, range(4))
     assert surprise.shape == (4, 2)
     assert (surprise >= 0).all()
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_rollout_takes_no_actions_that_it_would_ignore(name, worlds, seen):
+def test_a_rollout_takes_no_actions_that_it_would_ignore(name, models, seen):
     with pytest.raises(TypeError, match="actions"):
-        worlds[name].rollout(seen.chunks(0, 2), 2, 1, range(4), actions=torch.zeros(4, 2, 1))
+        models[name].rollout(seen.chunks(0, 2), 2, 1, range(4), actions=torch.zeros(4, 2, 1))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_rollout_does_not_depend_on_its_batch(name, worlds, seen):
-    together = worlds[name].rollout(seen.chunks(0, 2), 2, 2, range(4)).tokens
+def test_a_rollout_does_not_depend_on_its_batch(name, models, seen):
+    together = models[name].rollout(seen.chunks(0, 2), 2, 2, range(4)).tokens
     some = torch.tensor([2])
     alone = Encoded(seen.clips.at(some), seen.tokens[some]).chunks(0, 2)
-    assert torch.allclose(worlds[name].rollout(alone, 2, 2, [2]).tokens, together[2:3], atol=1e-3)
+    assert torch.allclose(models[name].rollout(alone, 2, 2, [2]).tokens, together[2:3], atol=1e-3)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_surprise_at_a_chunk_ignores_the_chunks_after_it(name, worlds, seen, tokenizer):
+def test_surprise_at_a_chunk_ignores_the_chunks_after_it(name, models, seen, tokenizer):
     frames = seen.clips.frames.clone()
     frames[:, 12:] = 255 - frames[:, 12:]
     changed = Encoded(
         type(seen.clips)(frames, 10.0, seen.clips.identity, seen.clips.tracks), tokenizer.encode(frames)
     )
-    before, after = (worlds[name].surprise(each, 2, range(4)) for each in (seen, changed))
+    before, after = (models[name].surprise(each, 2, range(4)) for each in (seen, changed))
     assert torch.allclose(before[:, 0], after[:, 0], atol=1e-6)
     assert not torch.allclose(before[:, 1], after[:, 1])
 
 
-def test_samples_of_the_diffusion_world_differ_and_repeat_by_seed(worlds, seen):
+def test_samples_of_the_diffusion_world_differ_and_repeat_by_seed(models, seen):
     context = seen.chunks(0, 2)
     one, again, other = (
-        worlds["diffusion"].rollout(context, 2, 2, s).tokens for s in (range(4), range(4), range(4, 8))
+        models["diffusion"].rollout(context, 2, 2, s).tokens for s in (range(4), range(4), range(4, 8))
     )
     assert torch.equal(one, again)
     assert not torch.allclose(one, other)
     assert not torch.allclose(one[:, 0], one[:, 1])
 
 
-def test_a_rollout_from_memory_equals_one_that_looks_at_all_chunks_again(worlds, seen):
-    world, seeds = worlds["diffusion"], [5, 6, 7, 8]
-    network, tokens = world.network, seen.tokens[:, :2]
+def test_a_rollout_from_memory_equals_one_that_looks_at_all_chunks_again(models, seen):
+    model, seeds = models["diffusion"], [5, 6, 7, 8]
+    network, tokens = model.network, seen.tokens[:, :2]
     noise = torch.stack(
         [torch.randn(3, 8, 8, 64, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
     )
@@ -122,52 +122,52 @@ def test_a_rollout_from_memory_equals_one_that_looks_at_all_chunks_again(worlds,
         previous = tokens[:, -1:]
 
         def denoised(noisy, level, _, tokens=tokens, previous=previous):
-            memories = network.remember(tokens[:, :-1])
-            return network(noisy, torch.full((4, 1), level), previous, memories)[0]
+            kv_caches = network.prefill(tokens[:, :-1])
+            return network(noisy, torch.full((4, 1), level), previous, kv_caches)[0]
 
         with torch.no_grad():
-            chunk = sample(denoised, noise[:, k : k + 1], world.steps, world.shift)
+            chunk = sample(denoised, noise[:, k : k + 1], model.steps, model.shift)
         tokens = torch.cat((tokens, chunk), dim=1)
-    found = world.rollout(seen.chunks(0, 2), 3, 1, seeds).tokens[:, 0]
+    found = model.rollout(seen.chunks(0, 2), 3, 1, seeds).tokens[:, 0]
     assert torch.allclose(found, tokens[:, 2:], atol=1e-3)
 
 
-def test_all_noise_levels_at_once_surprise_as_each_alone(worlds, seen):
-    world = worlds["diffusion"]
-    together = world.surprise_by_level(seen, 2, range(4))
-    for i, level in enumerate(world.levels):
-        alone = GenerativeModel(world.network, "alone", 3, 3.0, (level,)).surprise_by_level(seen, 2, range(4))
+def test_all_noise_levels_at_once_surprise_as_each_alone(models, seen):
+    model = models["diffusion"]
+    together = model.surprise_by_level(seen, 2, range(4))
+    for i, level in enumerate(model.levels):
+        alone = GenerativeModel(model.network, "alone", 3, 3.0, (level,)).surprise_by_level(seen, 2, range(4))
         assert torch.allclose(together[..., i], alone[..., 0], rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_chunk_is_predicted_from_the_true_ones_before_it(name, worlds, tokenizer):
+def test_each_chunk_is_predicted_from_the_true_ones_before_it(name, models, tokenizer):
     """However much of what was shown is called the context: a contact is known once it was seen."""
     clips = SimulatedClips("collision", "id", height_px=32, width_px=32).clips(range(6))
     collisions = Encoded(clips, tokenizer.encode(clips.frames))
-    early, late = (worlds[name].surprise(collisions, context, range(6)) for context in (1, 3))
+    early, late = (models[name].surprise(collisions, context, range(6)) for context in (1, 3))
     assert torch.allclose(early[:, 2:], late, rtol=1e-4)
 
 
 def test_after_the_splice_constant_velocity_goes_on_as_what_is_shown(tokenizer):
     bench = Evaluator(tokenizer, {}, Accelerator(mixed_precision="no"), context_frames=8, seed=0)
     for law in ("constancy", "collision"):
-        made = quads(law, "id", 0, range(8), height_px=32, width_px=32)
-        matrix = surprise_of(bench, ConstantVelocity(tokenizer), EncodedQuads.of(bench, made))
+        made = quadruplets(law, "id", 0, range(8), height_px=32, width_px=32)
+        matrix = surprise_of(bench, ConstantVelocity(tokenizer), EncodedQuadruplets.of(bench, made))
         assert np.array_equal(matrix[:, 0, :, 1], matrix[:, 1, :, 1])
         assert (matrix[:, 0, :, 0] != matrix[:, 1, :, 0]).any()
         assert matrix[..., 1].mean() < 0.002
 
 
-def test_surprise_works_with_one_chunk_of_context(worlds, seen):
-    surprise = worlds["diffusion"].surprise(seen, 1, range(4))
+def test_surprise_works_with_one_chunk_of_context(models, seen):
+    surprise = models["diffusion"].surprise(seen, 1, range(4))
     assert surprise.shape == (4, 3)
-    assert torch.allclose(surprise[:, 1:], worlds["diffusion"].surprise(seen, 2, range(4)), rtol=1e-4)
+    assert torch.allclose(surprise[:, 1:], models["diffusion"].surprise(seen, 2, range(4)), rtol=1e-4)
 
 
-def test_a_long_rollout_of_the_jepa_world_begins_like_a_short_one(worlds, seen):
+def test_a_long_rollout_of_the_jepa_world_begins_like_a_short_one(models, seen):
     context = seen.chunks(0, 2)
-    short, long = (worlds["jepa"].rollout(context, horizon, 1, range(4)).tokens for horizon in (1, 4))
+    short, long = (models["jepa"].rollout(context, horizon, 1, range(4)).tokens for horizon in (1, 4))
     assert torch.equal(short[:, :, 0], long[:, :, 0])
 
 
@@ -182,8 +182,8 @@ def test_constant_velocity_is_right_where_nothing_acts(tokenizer, seen):
 
 def test_controls_that_see_one_chunk_or_only_change_are_at_one_half(tokenizer):
     evaluator = Evaluator(tokenizer, {}, Accelerator(mixed_precision="no"), context_frames=8, seed=0)
-    made = quads("permanence", "id", 0, range(8), shape=ClipShape(height_px=32, width_px=32))
-    encoded = EncodedQuads.of(evaluator, made)
+    made = quadruplets("permanence", "id", 0, range(8), shape=ClipShape(height_px=32, width_px=32))
+    encoded = EncodedQuadruplets.of(evaluator, made)
     for control in (Blind(), FrameDifference()):
         matrix = as_matrix(control.surprise(encoded.stacked(), 2, range(32)))
         assert (target_matched(matrix) == 0.5).all(), control.name
@@ -193,6 +193,6 @@ def test_controls_that_see_one_chunk_or_only_change_are_at_one_half(tokenizer):
 
 
 def test_spliced_clips_have_exactly_the_tokens_of_the_possible_ones(tokenizer):
-    made = quads("collision", "id", 0, range(4), shape=ClipShape(height_px=32, width_px=32))
+    made = quadruplets("collision", "id", 0, range(4), shape=ClipShape(height_px=32, width_px=32))
     a, b = tokenizer.encode(made.a.frames), tokenizer.encode(made.b.frames)
     assert torch.equal(tokenizer.encode(made.a_then_b.frames), torch.cat((a[:, :2], b[:, 2:]), dim=1))

@@ -58,10 +58,10 @@ def test_remembered_chunks_give_the_diffusion_world_what_seeing_them_again_would
     network = random_weights(DiffusionTransformer(**SMALL, depth=2))
     level = torch.tensor([[1.0, 1.0, 0.4]]).expand(2, -1)
     whole = network(noisy, level, tokens[:, :3])[0]
-    memories = network.remember(tokens[:, 1:2], network.remember(tokens[:, :1]))
-    alone = network(noisy[:, 2:], level[:, 2:], tokens[:, 2:3], memories)[0]
+    kv_caches = network.prefill(tokens[:, 1:2], network.prefill(tokens[:, :1]))
+    alone = network(noisy[:, 2:], level[:, 2:], tokens[:, 2:3], kv_caches)[0]
     assert torch.allclose(alone, whole[:, 2:], atol=1e-4)
-    assert network.remember(tokens[:, :0]) is None
+    assert network.prefill(tokens[:, :0]) is None
 
 
 def test_each_chunk_has_a_noise_level_of_its_own(tokens, noisy, level):
@@ -102,8 +102,8 @@ def test_remembered_chunks_give_the_jepa_world_what_seeing_them_again_would(targ
     )
     context = network.context_embeddings(tokens)
     whole, _ = network.predict(context)
-    _, memories = network.predict(context[:, :2])
-    again, _ = network.predict(context[:, 2:], memories=memories)
+    _, kv_caches = network.predict(context[:, :2])
+    again, _ = network.predict(context[:, 2:], kv_caches=kv_caches)
     assert torch.allclose(again, whole[:, 2:], atol=1e-4)
 
 

@@ -14,9 +14,9 @@ from vidworld.core.clip import Clips, Tracks
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
 from vidworld.simulation import LAWS, SCENARIOS
-from vidworld.simulation.laws import LEAST_CHANGE
+from vidworld.simulation.laws import MIN_CHANGE
 from vidworld.simulation.occlusion import RENDERED, at_any_time
-from vidworld.simulation.quadruplets import Quads, layout_of, quads, splice
+from vidworld.simulation.quadruplets import Quadruplets, layout_of, quadruplets, splice
 
 COUNT = 48
 SPLICE = 8
@@ -24,8 +24,8 @@ OCCLUDED = [law for law in LAWS if LAWS[law].moment_frames < 0]
 
 
 @cache
-def made(law: str, split: str = "id") -> Quads:
-    return quads(law, split, 0, range(COUNT))
+def made(law: str, split: str = "id") -> Quadruplets:
+    return quadruplets(law, split, 0, range(COUNT))
 
 
 def tracks(clips: Clips) -> Tracks:
@@ -102,7 +102,7 @@ def test_a_frames_only_model_is_right_in_one_half(law: str) -> None:
     assert accuracy(first, second) == 0.5
 
 
-def target_matched(four: Quads, surprise: Callable[[Tensor, Tensor], Tensor]) -> float:
+def target_matched(four: Quadruplets, surprise: Callable[[Tensor, Tensor], Tensor]) -> float:
     """How often the future surprises less after its own past than after the other's."""
     (past_a, future_a), (past_b, future_b) = (
         (clips.frames[:, :SPLICE].float(), clips.frames[:, SPLICE:].float()) for clips in (four.a, four.b)
@@ -131,7 +131,7 @@ def test_controls_that_know_no_physics_do_not_pass(law: str, split: str) -> None
 
 @pytest.mark.parametrize("law", LAWS)
 def test_a_quad_is_the_same_in_any_batch(law: str) -> None:
-    some = quads(law, "id", 0, [17, 3])
+    some = quadruplets(law, "id", 0, [17, 3])
     for part in ("a", "b", "a_then_b", "b_then_a"):
         assert torch.equal(getattr(some, part).frames, getattr(made(law), part).frames[[17, 3]])
         assert getattr(some, part).identity == getattr(made(law), part).at(torch.tensor([17, 3])).identity
@@ -200,7 +200,7 @@ def test_momentum_crosses_at_one_place() -> None:
     a, b = tracks(four.a), tracks(four.b)
     assert torch.allclose(a.position[:, SPLICE], b.position[:, SPLICE], atol=1e-12)
     change = (a.velocity - b.velocity)[:, 0, 0].norm(dim=-1)
-    assert change.min() >= LEAST_CHANGE
+    assert change.min() >= MIN_CHANGE
     assert (a.visible == 1).all() and (b.visible == 1).all()
     speed_a, speed_b = (t.velocity[:, 0, 0].norm(dim=-1) for t in (a, b))
     assert abs(float((speed_a - speed_b).mean())) < 3 * float((speed_a - speed_b).std()) / COUNT**0.5
@@ -232,7 +232,7 @@ def test_solidity_stops_the_disc_where_there_is_a_block() -> None:
 
 @pytest.mark.parametrize("law", LAWS)
 def test_another_length_and_splice(law: str) -> None:
-    four = quads(
+    four = quadruplets(
         law,
         "val",
         1,
@@ -247,9 +247,9 @@ def test_another_length_and_splice(law: str) -> None:
 
 def test_what_cannot_be_had_is_named() -> None:
     with pytest.raises(UserError, match="there is no law 'inertia'"):
-        quads("inertia", "id", 0, [0])
+        quadruplets("inertia", "id", 0, [0])
     with pytest.raises(UserError, match="splice_frame 16 must lie within the 16 frames"):
-        quads("momentum", "id", 0, [0], splice_frame=16)
+        quadruplets("momentum", "id", 0, [0], splice_frame=16)
 
 
 def test_the_layout_of_a_quad_is_known_from_its_identity() -> None:

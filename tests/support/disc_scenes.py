@@ -4,23 +4,23 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vidworld.simulation.discs import Trajectories, Worlds
+from vidworld.simulation.discs import Scenes, Trajectories
 
 BOX = [[1.0, 0.0, 0.0], [-1.0, 0.0, -10.0], [0.0, 1.0, 0.0], [0.0, -1.0, -10.0]]
 FLOOR = [[0.0, -1.0, -10.0]]
 
 
-def make_worlds(
+def make_scenes(
     position: list[list[float]],
     velocity: list[list[float]],
     radius: list[float],
     gravity: float = 0.0,
     restitution: float = 1.0,
     walls: list[list[float]] | None = None,
-) -> Worlds:
+) -> Scenes:
     """One clip of these discs, mass their radius squared."""
     radii = torch.tensor([radius], dtype=torch.float64)
-    return Worlds(
+    return Scenes(
         position=torch.tensor([position], dtype=torch.float64),
         velocity=torch.tensor([velocity], dtype=torch.float64),
         radius=radii,
@@ -35,11 +35,11 @@ def make_worlds(
     )
 
 
-def momentum(worlds: Worlds, motion: Trajectories) -> Float[Tensor, "clip time 2"]:
-    return (worlds.mass[:, None, :, None] * motion.velocity).sum(2)
+def momentum(scenes: Scenes, motion: Trajectories) -> Float[Tensor, "clip time 2"]:
+    return (scenes.mass[:, None, :, None] * motion.velocity).sum(2)
 
 
-def energy(worlds: Worlds, motion: Trajectories) -> Float[Tensor, "clip time"]:
+def energy(scenes: Scenes, motion: Trajectories) -> Float[Tensor, "clip time"]:
     """Kinetic and potential; y points down."""
-    kinetic = 0.5 * worlds.mass[:, None] * motion.velocity.square().sum(-1)
-    return (kinetic - worlds.mass[:, None] * worlds.gravity[:, None, None] * motion.position[..., 1]).sum(-1)
+    kinetic = 0.5 * scenes.mass[:, None] * motion.velocity.square().sum(-1)
+    return (kinetic - scenes.mass[:, None] * scenes.gravity[:, None, None] * motion.position[..., 1]).sum(-1)

@@ -24,12 +24,12 @@ from vidworld.training.checkpoint import restore, state_of
 from vidworld.training.optimiser import make_optimisers, make_schedule
 
 
-def network_of(seed, world):
+def network_of(seed, model):
     """A network, its average, optimisers and schedules; sharded over the processes of the world."""
     torch.manual_seed(seed)
     network = DiffusionTransformer(8, width=32, depth=3, heads=2).double()
-    if world > 1:
-        mesh = init_device_mesh("cpu", (world,))
+    if model > 1:
+        mesh = init_device_mesh("cpu", (model,))
         policy = fsdp2_prepare_auto_wrap_policy(fsdp2_plugin(), network)
         for module in [module for module in network.modules() if policy(module)]:
             fully_shard(module, mesh=mesh)
@@ -41,23 +41,23 @@ def network_of(seed, world):
 
 
 def main():
-    world = 1
+    model = 1
     if "RANK" in os.environ:
         dist.init_process_group("gloo")
-        world = dist.get_world_size()
-    rank = dist.get_rank() if world > 1 else 0
-    everything = network, ema, optimisers, schedules = network_of(0, world)
+        model = dist.get_world_size()
+    rank = dist.get_rank() if model > 1 else 0
+    everything = network, ema, optimisers, schedules = network_of(0, model)
     for step in range(3):
         torch.manual_seed(step)
         batch = torch.randn(4, 4, 2, 2, 8), torch.randn(4, 3, 2, 2, 8), torch.rand(4, 3)
-        flow_loss(network, *(whole[rank::world].double() for whole in batch)).backward()
+        flow_loss(network, *(whole[rank::model].double() for whole in batch)).backward()
         for optimiser, schedule in zip(optimisers, schedules, strict=True):
             optimiser.step()
             optimiser.zero_grad()
             schedule.step()
         ema.step(network.parameters())
     state = state_of(*everything)
-    again = network_of(1, world)
+    again = network_of(1, model)
     restore(state, *again)
     restored = state_of(*again)
     assert restored.numbers == state.numbers
@@ -67,7 +67,7 @@ def main():
         for name, tensors in state.tensors.items():
             save_file(tensors, out / f"{name}.safetensors")
             save_file(restored.tensors[name], out / f"restored_{name}.safetensors")
-    if world > 1:
+    if model > 1:
         dist.barrier()  # gloo's end may wait for ever on the tensors of the last collective
         dist.destroy_process_group()
 

@@ -13,12 +13,12 @@ SMALL = {
     "tokenizer": ["model.channels=8", "model.width=32", "model.depth=1", "model.heads=1"],
     "diffusion": ["model.width=32", "model.depth=2", "model.heads=2"],
     "regression": ["model.width=32", "model.encoder_depth=1", "model.predictor_depth=1", "model.heads=2"],
-    "readout": ["width=32"],
+    "probe": ["width=32"],
 }
 SMALL["jepa"] = SMALL["regression"]
 SETTINGS = [
     "steps=6",
-    "batch_clips=4",
+    "global_batch_size=4",
     "log_every=1",
     "save_every=2",
     "mixed_precision=no",
@@ -74,14 +74,14 @@ def weights(run_folder):
 
 def evaluation(runs, out, processes=1):
     """The command line of a small evaluation of these runs."""
-    models = [f"tokenizer={runs / 'tokenizer'}", f"probe={runs / 'readout'}"]
+    models = [f"tokenizer={runs / 'tokenizer'}", f"probe={runs / 'probe'}"]
     models += [f"models.{name}={runs / name}" for name in ("regression", "diffusion")]
     few = [
         "clips=3",
-        "quads=4",
-        "further_quads=2",
-        "ood_quads=2",
-        "val_quads=2",
+        "quadruplets=4",
+        "further_quadruplets=2",
+        "ood_quadruplets=2",
+        "val_quadruplets=2",
         "shown=1",
         "sampling_steps=2",
     ]

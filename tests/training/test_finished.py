@@ -10,7 +10,7 @@ import pytest
 from vidworld.core.config import resolved
 from vidworld.core.errors import UserError
 from vidworld.models.budget import FORMAT, fingerprint_in, read_budget
-from vidworld.models.schema import DataConfig, ReadoutConfig, TokenizerConfig
+from vidworld.models.schema import DataConfig, ProbeConfig, TokenizerConfig
 from vidworld.simulation import SCENARIOS
 from vidworld.training import finished
 from vidworld.training.finished import data_sources, is_finished
@@ -21,12 +21,12 @@ SOURCES = {"tokenizer": "a tokenizer", "jepa": "a predictor"}
 @pytest.fixture
 def config(tmp_path):
     """That of a probe which lies finished in its folder."""
-    return probe(tmp_path / "readout")
+    return probe(tmp_path / "probe")
 
 
 def probe(out, **record):
     """The configuration of a probe whose record says this besides."""
-    config = ReadoutConfig(out=out, tokenizer=out.parent / "tokenizer", jepa=out.parent / "jepa")
+    config = ProbeConfig(out=out, tokenizer=out.parent / "tokenizer", jepa=out.parent / "jepa")
     budget = {"config": resolved(config), "format": FORMAT, "fingerprint": "a probe"} | SOURCES | record
     (out / "model").mkdir(parents=True)
     (out / "model" / "budget.json").write_text(json.dumps(budget, default=str))
@@ -79,16 +79,14 @@ def test_a_simulator_or_scenario_of_another_version_is_another_training(monkeypa
 
 @pytest.mark.parametrize("saved", [FORMAT - 1, FORMAT + 1, None])
 def test_weights_that_meant_another_network_are_refused(tmp_path, saved):
-    config = probe(tmp_path / "readout", format=saved)
+    config = probe(tmp_path / "probe", format=saved)
     for ask in (lambda: read_budget(config.out), lambda: is_finished(config, SOURCES)):
-        with pytest.raises(
-            UserError, match=f"readout: its model is of format .* {FORMAT}\\); train it again"
-        ):
+        with pytest.raises(UserError, match=f"probe: its model is of format .* {FORMAT}\\); train it again"):
             ask()
 
 
 def test_a_folder_without_a_model_is_not_finished(tmp_path):
-    config = ReadoutConfig(out=tmp_path, tokenizer=tmp_path)
+    config = ProbeConfig(out=tmp_path, tokenizer=tmp_path)
     assert not is_finished(config, SOURCES)
     with pytest.raises(UserError, match="no finished model there"):
         fingerprint_in(tmp_path)
@@ -110,7 +108,7 @@ def started(name, *given):
     return said
 
 
-@pytest.mark.parametrize("name", ["tokenizer", "diffusion", "regression", "jepa", "readout", "few_step"])
+@pytest.mark.parametrize("name", ["tokenizer", "diffusion", "regression", "jepa", "probe", "few_step"])
 def test_a_script_that_cannot_begin_does_not_wait_for_torch(name, tmp_path):
     """The tokenizer's finds another's model in its place, the others that there is no tokenizer."""
     given = ["steps=1"] if name == "tokenizer" else [f"tokenizer={tmp_path / 'none'}"]
@@ -125,7 +123,7 @@ def test_a_script_that_cannot_begin_does_not_wait_for_torch(name, tmp_path):
     [
         ("jepa", ["family=japa"], "there is no model family 'japa'; did you mean jepa?"),
         ("jepa", ["model.target=frozen"], "a model that predicts frozen tokens is of the family regression"),
-        ("diffusion", ["family=jepa"], "there is no key pure_share"),
+        ("diffusion", ["family=jepa"], "there is no key p_full_noise"),
         ("tokenizer", ["data.scenarios={bonce: 1.0}"], "there is no scenario 'bonce'; did you mean bounce?"),
     ],
 )

@@ -32,7 +32,7 @@ LEVEL = 0.95
 COUNTS_FROM = 2.0
 """Between-run over interaction mean square from which the runs' scatter enters a paired test. Two estimates
 cut off at zero would otherwise make it conservative: 2.7% false positives with three runs, 3.6% with this."""
-FLAT, MOST_FLAT = 0.05, 0.01
+FLAT, MAX_FLAT = 0.05, 0.01
 """A resample with less than this share of the clips' scatter is flat; with more of them than this share the
 bootstrap does not know the tail."""
 Bounds = tuple[float, float]
@@ -201,7 +201,7 @@ def _studentised(generator: Generator, over_clips: ndarray) -> ndarray:
     drawn = over_clips[generator.integers(0, n, (DRAWS, n))]
     errors = drawn.std(axis=1, ddof=1) / math.sqrt(n)
     flat = errors < FLAT * error
-    if flat.mean() > MOST_FLAT:
+    if flat.mean() > MAX_FLAT:
         return generator.standard_t(n - 1, DRAWS)
     ratios: ndarray = (drawn.mean(axis=1) - over_clips.mean())[~flat] / errors[~flat]
     return np.concatenate([ratios, ratios[: DRAWS - len(ratios)]])

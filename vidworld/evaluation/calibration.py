@@ -18,7 +18,7 @@ from vidworld.analysis.statistics import Interval, interval
 from vidworld.core.clip import Clips, Tracks
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.shapes import Frames
-from vidworld.evaluation.injected_errors import FAULTS, ErrorScene, Fault
+from vidworld.evaluation.injected_errors import INJECTED_ERRORS, ErrorScene, InjectedError
 from vidworld.metrics import METRICS, Metric
 from vidworld.models.baselines import constant_velocity, last_frame
 from vidworld.simulation.tracker import after_context, locate_discs, with_strangers
@@ -27,7 +27,7 @@ DISCS_LOCATED_AT_ONCE = 5
 
 
 def calibrate(
-    setting: ClipShape, start: int, clips: int, faults: Sequence[Fault] = FAULTS
+    setting: ClipShape, start: int, clips: int, faults: Sequence[InjectedError] = INJECTED_ERRORS
 ) -> Iterator[list[CalibrationRow]]:
     """The rows of one fault after another, all sizes on the same clips; the horizon begins at `start`."""
     scenes: dict[str, ErrorScene] = {}
@@ -37,7 +37,7 @@ def calibrate(
         yield list(_rows(fault, scenes[fault.scenario], start))
 
 
-def _rows(fault: Fault, scene: ErrorScene, start: int) -> Iterator[CalibrationRow]:
+def _rows(fault: InjectedError, scene: ErrorScene, start: int) -> Iterator[CalibrationRow]:
     """The rows of one fault: for each read-out and metric the floor, each size, and the limit."""
     sizes = (0.0, *fault.sizes)
     for readout in CALIBRATION_READOUTS:
@@ -97,13 +97,13 @@ def measure_baselines(setting: ClipShape, start: int, clips: int, scenario: str)
         name: predict(context, setting.num_frames - start)
         for name, predict in (("copy_last", last_frame), ("constant_velocity", constant_velocity))
     }
-    for world, future in futures.items():
+    for model, future in futures.items():
         tracks = read_pixels(future, scene.truth, start)
         for metric in METRICS.values():
             if metric.takes == "tracks" and scenario in metric.scenarios:
                 found = _measured(metric, tracks, scene, start)
                 numbers = (found.value, found.low, found.high, found.n)
-                yield BaselineRow(world, scenario, metric.law, metric.name, *numbers, metric.unit)
+                yield BaselineRow(model, scenario, metric.law, metric.name, *numbers, metric.unit)
 
 
 def read_pixels(future: Frames, truth: Tracks, start: int) -> Tracks:
@@ -125,7 +125,7 @@ def located(
     return torch.cat([locate_discs(*piece) for piece in pieces])
 
 
-def _read(fault: Fault, size: float, scene: ErrorScene, start: int, readout: str) -> Tracks:
+def _read(fault: InjectedError, size: float, scene: ErrorScene, start: int, readout: str) -> Tracks:
     """The faulty tracks as a read-out gives them."""
     tracks = fault.plant(scene.truth, size, scene.setting.dt_s, start)
     return tracks if readout == "tracks" else read_pixels(scene.film(tracks)[:, start:], scene.truth, start)

@@ -19,9 +19,9 @@ from vidworld.core.shapes import Frames
 from vidworld.evaluation.calibration import located
 from vidworld.metrics import METRICS
 from vidworld.metrics.surprise import Aggregation
-from vidworld.simulation.quadruplets import Quads, quads
+from vidworld.simulation.quadruplets import Quadruplets, quadruplets
 from vidworld.simulation.stage import PALETTE
-from vidworld.simulation.tracker import SMALLEST_RADIUS
+from vidworld.simulation.tracker import MIN_RADIUS
 
 CueScorer = Callable[[Frames, int, int], Float[Tensor, "clip chunk"]]
 """Surprise of the chunks from frame `start` on, each of so many frames."""
@@ -47,7 +47,7 @@ def count_only(frames: Frames, start: int, chunk_frames: int) -> Float[Tensor, "
     """How many discs the future shows."""
     clips = len(frames)
     color = PALETTE.expand(clips, -1, -1)
-    found = located(frames[:, start:], color, torch.full((clips, len(PALETTE)), SMALLEST_RADIUS))
+    found = located(frames[:, start:], color, torch.full((clips, len(PALETTE)), MIN_RADIUS))
     return _by_chunk(found.isfinite().all(dim=-1).sum(dim=-1).float(), chunk_frames)
 
 
@@ -72,7 +72,7 @@ def measure_controls(
     law: str, setting: ClipShape, start: int, chunk_frames: int, count: int
 ) -> Iterator[ControlRow]:
     """Every form of surprise accuracy of every scorer on a law's quads of the `id` split."""
-    made = quads(law, "id", 0, range(count), start, setting)
+    made = quadruplets(law, "id", 0, range(count), start, setting)
     for name, scorer in SCORERS.items():
         surprise = surprise_by(scorer, made, chunk_frames)
         for form in FORMS:
@@ -82,7 +82,7 @@ def measure_controls(
                 yield ControlRow(law, name, form, aggregation, found.value, found.low, found.high, found.n)
 
 
-def surprise_by(scorer: CueScorer, made: Quads, chunk_frames: int) -> Float[ndarray, "quad 2 2 chunk"]:
+def surprise_by(scorer: CueScorer, made: Quadruplets, chunk_frames: int) -> Float[ndarray, "quad 2 2 chunk"]:
     """A scorer's surprise at every future after every past."""
     order = (made.a, made.a_then_b, made.b_then_a, made.b)
     scores = [scorer(clips.frames, made.splice_frame, chunk_frames) for clips in order]

@@ -69,18 +69,18 @@ class Evaluator:
         context = seen.tokens[:, : self.context_length].to(future)
         return self.decode(torch.cat((context, future), dim=1))[:, self.context_frames :]
 
-    def roll_out(self, world: WorldModel, seen: Encoded, samples: int = 1) -> Rollout:
+    def roll_out(self, model: WorldModel, seen: Encoded, samples: int = 1) -> Rollout:
         """The world's prediction of all chunks after the context."""
         horizon = seen.tokens.shape[1] - self.context_length
         with self.accelerator.autocast():
-            rollout = world.rollout(
+            rollout = model.rollout(
                 seen.chunks(0, self.context_length), horizon, samples, self.seeds(seen.clips.identity)
             )
         return Rollout(rollout.embeddings.float(), rollout.tokens.float())
 
-    def future_frames(self, world: WorldModel, seen: Encoded) -> Frames:
+    def future_frames(self, model: WorldModel, seen: Encoded) -> Frames:
         """The frames that the world predicts after the context, in one sample."""
-        return self.decode_future(seen, self.roll_out(world, seen).tokens[:, 0])
+        return self.decode_future(seen, self.roll_out(model, seen).tokens[:, 0])
 
     def seeds(self, identities: Sequence[str]) -> list[int]:
         """A seed for each clip or quad, from its identity."""
@@ -91,9 +91,9 @@ class Evaluator:
         color, radius = with_strangers(truth)
         return after_context(locate_discs(frames, color, radius), truth, self.context_frames)
 
-    def by_probe(self, world: str, embeddings: Tensor, truth: Tracks) -> Tracks:
+    def by_probe(self, model: str, embeddings: Tensor, truth: Tracks) -> Tracks:
         """Tracks of predicted embeddings, after the context's true ones."""
-        probe = self.probes.get(world, self.probes[""])
+        probe = self.probes.get(model, self.probes[""])
         color, _ = with_strangers(truth)
         with self.accelerator.autocast():
             position = probe.locate(embeddings, color.to(embeddings.device)).cpu().float()

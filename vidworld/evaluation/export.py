@@ -61,10 +61,10 @@ class FewStep(nn.Module):
 
     def forward(self, seen: Seen, noise: Next) -> Next:
         previous, tokens = seen[:, -1:], noise
-        memories = self.network.remember(seen[:, :-1])
+        kv_caches = self.network.prefill(seen[:, :-1])
         for level, following in pairwise(self.levels):
             here, there = (torch.full(noise.shape[:2], x, device=noise.device) for x in (level, following))
-            clean, _ = self.network(tokens, here, previous, memories, towards=there)
+            clean, _ = self.network(tokens, here, previous, kv_caches, towards=there)
             tokens = tokens + (following - level) * velocity(tokens, clean, here)
         return tokens
 
@@ -73,7 +73,7 @@ class FewStep(nn.Module):
 class ExportRow:
     """A world in one form."""
 
-    world: str
+    model: str
     form: str
     file: str | None
     size_mb: float
@@ -181,7 +181,7 @@ def export(
 
 def measure_forms(
     evaluator: Evaluator,
-    world: str,
+    model: str,
     forms: dict[str, tuple[Step, Path | None]],
     scenarios: Sequence[str],
     clips: int,
@@ -198,10 +198,10 @@ def measure_forms(
     weights = sum(p.numel() * p.element_size() for p in plain.parameters()) / 1e6
     rows = []
     for form, (step, path) in forms.items():
-        found = {name: mean_error(evaluator, Stepped(world, step), each) for name, each in sources.items()}
+        found = {name: mean_error(evaluator, Stepped(model, step), each) for name, each in sources.items()}
         rows.append(
             ExportRow(
-                world,
+                model,
                 form,
                 None if path is None else path.name,
                 round(weights if path is None else path.stat().st_size / 1e6, 2),

@@ -48,14 +48,14 @@ def _run(arguments: argparse.Namespace) -> None:
     tokenizer = load_model(Autoencoder, runs / "tokenizer")
     taught = "few_step" if (runs / "few_step" / "model").is_dir() else "diffusion"
     shift = sampling_shift_of(runs / taught)
-    worlds: dict[str, nn.Module] = {
+    models: dict[str, nn.Module] = {
         "regression": JepaStep(load_model(JointEmbeddingPredictor, runs / "regression")),
         taught: FewStep(load_model(DiffusionTransformer, runs / taught), arguments.steps, shift),
     }
     evaluator = Evaluator(tokenizer, {}, Accelerator(mixed_precision="no", cpu=True), 2 * PICTURE[0], 0)
     grid = tokenizer.grid_of(*PICTURE)[1:]
     rows: list[ExportRow] = []
-    for name, module in worlds.items():
+    for name, module in models.items():
         forms = export(module, name, grid, tokenizer.channels, out)
         rows += measure_forms(evaluator, name, forms, EXPORTED_SCENARIOS, arguments.clips)
     write_json(

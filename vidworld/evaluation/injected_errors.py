@@ -15,7 +15,7 @@ from vidworld.core.clip import Tracks
 from vidworld.core.clip_shape import WORLD_SIZE, ClipShape
 from vidworld.core.shapes import Frames
 from vidworld.simulation import SCENARIOS
-from vidworld.simulation.discs import Worlds
+from vidworld.simulation.discs import Scenes
 from vidworld.simulation.render import render_discs
 from vidworld.simulation.simulated import film
 from vidworld.simulation.stage import PALETTE, sample_scenes
@@ -31,19 +31,19 @@ class ErrorScene:
     """True clips and all that it takes to film them again."""
 
     truth: Tracks
-    worlds: Worlds
+    scenes: Scenes
     setting: ClipShape
 
     @staticmethod
     def of(scenario: str, numbers: Sequence[int], setting: ClipShape, seed: int = 0) -> "ErrorScene":
         """Clips of the scenario's `id` split, by their numbers."""
         known, name = SCENARIOS[scenario], f"{scenario}/id/{seed}"
-        (worlds,) = sample_scenes(
+        (scenes,) = sample_scenes(
             known.samplers, name, numbers, setting, known.ranges, "id", torch.device("cpu")
         )
         shape = (len(numbers), setting.num_frames, 3, setting.height_px, setting.width_px)
-        truth = film(worlds, setting, torch.empty(shape, dtype=torch.uint8))
-        return ErrorScene(truth, worlds, setting)
+        truth = film(scenes, setting, torch.empty(shape, dtype=torch.uint8))
+        return ErrorScene(truth, scenes, setting)
 
     def film(self, tracks: Tracks) -> Frames:
         """Pictures of the tracks in front of this scene's background and behind its screens.
@@ -58,7 +58,7 @@ class ErrorScene:
 
         def drawn(shown: Bool[Tensor, "clip object"]) -> Int16[Tensor, "clip time 3 height width"]:
             looks = (tracks.radius.double(), tracks.color.double(), shown)
-            surroundings = (self.worlds.screens, self.worlds.blocks, self.setting)
+            surroundings = (self.scenes.screens, self.scenes.blocks, self.setting)
             return render_discs(position, *looks, *surroundings).to(torch.int16)
 
         empty = drawn(torch.zeros_like(present))
@@ -69,7 +69,7 @@ class ErrorScene:
 
 
 @dataclass(frozen=True)
-class Fault:
+class InjectedError:
     """One kind of fault, and what should see it."""
 
     name: str
@@ -168,23 +168,23 @@ def phantom(truth: Tracks, percent: float, dt_s: float, start: int) -> Tracks:
     return Tracks(**joined)
 
 
-FAULTS = (
-    Fault("speed", "%", "uniform", other_speed, (0.5, 1.0, 2.0, 5.0, 10.0, 20.0),
+INJECTED_ERRORS = (
+    InjectedError("speed", "%", "uniform", other_speed, (0.5, 1.0, 2.0, 5.0, 10.0, 20.0),
           ("velocity_error", "motion_ratio", "determinism_spread", "momentum_drift", "energy_drift")),
-    Fault("outgoing direction", "degrees", "collision", turned_outgoing, (1.0, 2.0, 5.0, 10.0, 20.0, 40.0),
+    InjectedError("outgoing direction", "degrees", "collision", turned_outgoing, (1.0, 2.0, 5.0, 10.0, 20.0, 40.0),
           ("outgoing_velocity_error", "momentum_drift")),
-    Fault("speed of parting", "%", "collision", duller_contact, (2.0, 5.0, 10.0, 20.0, 40.0), ("restitution_error",)),
-    Fault("late contact", "frames", "collision", late_contact, (0.05, 0.1, 0.2, 0.4, 0.7, 1.0),
+    InjectedError("speed of parting", "%", "collision", duller_contact, (2.0, 5.0, 10.0, 20.0, 40.0), ("restitution_error",)),
+    InjectedError("late contact", "frames", "collision", late_contact, (0.05, 0.1, 0.2, 0.4, 0.7, 1.0),
           ("contact_time_error", "interpenetration")),
-    Fault("shifted return", "px of 64", "occlusion", shifted_return, (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0),
+    InjectedError("shifted return", "px of 64", "occlusion", shifted_return, (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0),
           ("reappearance_error",)),
-    Fault("late return", "frames", "occlusion", late_return, (0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0),
+    InjectedError("late return", "frames", "occlusion", late_return, (0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0),
           ("reappearance_delay", "reappearance_error")),
-    Fault("never back", "% of clips", "occlusion", never_back, (2.0, 5.0, 10.0, 20.0, 50.0),
+    InjectedError("never back", "% of clips", "occlusion", never_back, (2.0, 5.0, 10.0, 20.0, 50.0),
           ("reappearance", "reappearance_error")),
-    Fault("vanished", "% of clips", "uniform", vanished, (2.0, 5.0, 10.0, 20.0, 50.0),
+    InjectedError("vanished", "% of clips", "uniform", vanished, (2.0, 5.0, 10.0, 20.0, 50.0),
           ("velocity_error", "momentum_drift", "energy_drift")),
-    Fault("phantom", "% of clips", "uniform", phantom, (2.0, 5.0, 10.0, 20.0, 50.0), ("phantom_objects",)),
+    InjectedError("phantom", "% of clips", "uniform", phantom, (2.0, 5.0, 10.0, 20.0, 50.0), ("phantom_objects",)),
 )  # fmt: skip
 """Every metric of tracks stands under at least one of these."""
 

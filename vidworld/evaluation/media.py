@@ -12,21 +12,21 @@ from vidworld.core.records import prepare_folder, writing
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.metrics.surprise import Surprise
 from vidworld.models.world_model import WorldModel
-from vidworld.simulation.quadruplets import Quads
+from vidworld.simulation.quadruplets import Quadruplets
 
 SCALE = 2
 """Screen pixels a pixel of a film strip; videos are enlarged by the page."""
 
 
 def save_rollouts(
-    evaluator: Evaluator, worlds: Sequence[WorldModel], clips: Clips, task: str, folder: Path
+    evaluator: Evaluator, models: Sequence[WorldModel], clips: Clips, task: str, folder: Path
 ) -> list[dict[str, Any]]:
     """What media.json says of these clips' rollouts, after writing a video of each world's."""
     prepare_folder(folder / "media")
     seen = evaluator.encode(clips)
     context = clips.frames[:, : evaluator.context_frames]
     futures = {"truth": clips.frames[:, evaluator.context_frames :]}
-    futures |= {world.name: evaluator.future_frames(world, seen) for world in worlds}
+    futures |= {model.name: evaluator.future_frames(model, seen) for model in models}
     futures["reconstruction"] = evaluator.decode_future(seen, seen.tokens[:, evaluator.context_length :])
     entries = []
     for i, identity in enumerate(clips.identity):
@@ -41,26 +41,26 @@ def save_rollouts(
     return entries
 
 
-def save_quads(
-    evaluator: Evaluator, quads: Quads, surprises: Mapping[str, Surprise], folder: Path
+def save_quadruplets(
+    evaluator: Evaluator, quadruplets: Quadruplets, surprises: Mapping[str, Surprise], folder: Path
 ) -> list[dict[str, Any]]:
     """What media.json says of these quads: film strips of A and of B then A, and the surprise at A's future."""
     prepare_folder(folder / "media")
     entries = []
-    for i, identity in enumerate(quads.identity):
+    for i, identity in enumerate(quadruplets.identity):
         name = _file_name(identity)
         strips = {}
-        for kind, clips in (("possible", quads.a), ("impossible", quads.b_then_a)):
+        for kind, clips in (("possible", quadruplets.a), ("impossible", quadruplets.b_then_a)):
             strips[kind] = f"media/{name}_{kind}.png"
             with writing(folder / strips[kind]):
                 write_png(folder / strips[kind], filmstrip(clips.frames[i]), scale=SCALE)
         curves = {
-            world: {"possible": matrix[i, 0, 0].tolist(), "impossible": matrix[i, 1, 0].tolist()}
-            for world, matrix in surprises.items()
+            model: {"possible": matrix[i, 0, 0].tolist(), "impossible": matrix[i, 1, 0].tolist()}
+            for model, matrix in surprises.items()
         }
         entries.append(
             {
-                "law": quads.law,
+                "law": quadruplets.law,
                 "identity": identity,
                 "frames": strips,
                 "frames_per_chunk": evaluator.tokenizer.patch_size[0],

@@ -14,7 +14,7 @@ from vidworld.evaluation.task import Subject
 from vidworld.models import KINDS
 from vidworld.models.baselines import Blind, ConstantVelocity, CopyLast, FrameDifference
 from vidworld.models.budget import check_tokenizer, fingerprint_in, read_budget
-from vidworld.models.external.protocol import AdaptedWorld
+from vidworld.models.external.protocol import ExternalModel
 from vidworld.models.families import FAMILIES
 from vidworld.models.files import load_model
 from vidworld.models.probe import Probe
@@ -75,13 +75,13 @@ def model_of(config: PhysicsConfig, spec: Spec, evaluator: Evaluator) -> Subject
     made_from = fingerprint(spec.fingerprint(), config.sampling_steps, config.shift)
     if spec.kind != RUN:
         model = KINDS[spec.kind](spec.path, evaluator.accelerator.device, config.sampling_steps)
-        world = AdaptedWorld(spec.name, model, evaluator.tokenizer)
+        external = ExternalModel(spec.name, model, evaluator.tokenizer)
         return Subject(
             spec.name,
-            world,
+            external,
             made_from,
-            world.predicts,
-            world.is_surprised,
+            external.predicts,
+            external.is_surprised,
             samples=getattr(model, "samples", None),
         )
     folder = Path(spec.path)
@@ -113,7 +113,7 @@ def check_clips(subjects: Sequence[Subject], identities: Sequence[str]) -> None:
         UserError: as the model says (a folder of videos lacks some).
     """
     for subject in subjects:
-        if isinstance(subject.model, AdaptedWorld) and subject.rolls_out:
+        if isinstance(subject.model, ExternalModel) and subject.rolls_out:
             subject.model.check_clips(identities)
 
 

@@ -30,7 +30,16 @@ from vidworld.models.spec import RUN
 from vidworld.simulation import LAWS, SCENARIOS, SIMULATOR_VERSION
 from vidworld.video.store_record import content_fingerprint, has_clips
 
-CHANGES_NO_VALUE = ("out", "models", "tokenizer", "probe", "probes", "real", "clips_at_once", "quads_at_once")
+CHANGES_NO_VALUE = (
+    "out",
+    "models",
+    "tokenizer",
+    "probe",
+    "probes",
+    "real",
+    "clips_at_once",
+    "quadruplets_at_once",
+)
 """Keys that do not tell one evaluation from another: what they name is known by its content."""
 
 

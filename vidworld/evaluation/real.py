@@ -10,9 +10,9 @@ import torch
 from vidworld.analysis.records import Value
 from vidworld.core.clip_shape import ClipShape
 from vidworld.evaluation.media import save_rollouts
-from vidworld.evaluation.real_quadruplets import Kind, real_quads
+from vidworld.evaluation.real_quadruplets import Kind, real_quadruplets
 from vidworld.evaluation.real_video_units import Unit
-from vidworld.evaluation.surprises import EncodedQuads, measure_surprise, surprise_of, surprise_of_truth
+from vidworld.evaluation.surprises import EncodedQuadruplets, measure_surprise, surprise_of, surprise_of_truth
 from vidworld.evaluation.task import Case, Setup, Subject, Task, pieces
 from vidworld.metrics import METRICS
 from vidworld.metrics.physics_iq import PhysicsIq, physics_iq
@@ -101,10 +101,10 @@ def _futures(setup: Setup, source: RealClips, numbers: range, subjects: list[Sub
 def _surprises(setup: Setup, source: RealClips, kind: Kind, subject: Subject | None) -> Iterator[Value]:
     """Every metric of a subject's surprise, or of the truth's, at the quadruplets of a kind."""
     evaluator = setup.evaluator
-    quads = real_quads(source, kind, evaluator.context_frames, evaluator.seed)
-    if not len(quads):
+    quadruplets = real_quadruplets(source, kind, evaluator.context_frames, evaluator.seed)
+    if not len(quadruplets):
         return
-    encoded = EncodedQuads.of(evaluator, quads)
+    encoded = EncodedQuadruplets.of(evaluator, quadruplets)
     name = "truth" if subject is None else subject.name
     matrix = (
         surprise_of_truth(evaluator, encoded)
@@ -112,4 +112,4 @@ def _surprises(setup: Setup, source: RealClips, kind: Kind, subject: Subject | N
         else surprise_of(evaluator, subject.model, encoded)
     )
     case = Case(name, None, "surprise", "real", evaluator.seed)
-    yield from measure_surprise(case, matrix, quads, setup.metrics("surprise"))
+    yield from measure_surprise(case, matrix, quadruplets, setup.metrics("surprise"))

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Int16, UInt8
 from scipy import ndimage
 
 from vidworld.core.clip import Clips
-from vidworld.simulation.quadruplets import Quads, splice
+from vidworld.simulation.quadruplets import Quadruplets, splice
 from vidworld.video.real import RealClips
 
 Kind = Literal["jump", "freeze", "missing"]
@@ -25,7 +25,7 @@ ClipArray = UInt8[np.ndarray, "time channel height width"]
 
 SEEN_LEVELS = 20
 """A pixel shows a difference when one of its colours differs by more."""
-LEAST_SHARE = 0.002
+MIN_SHARE = 0.002
 """So much of the picture must show what is wrong: 8 pixels of 64 x 64."""
 TRACE_LEVELS = 10
 """What moves is taken out with its faint edges: what differs by more, next to what is seen."""
@@ -46,20 +46,20 @@ class Background(NamedTuple):
 
 
 @dataclass(frozen=True)
-class RealQuads(Quads):
+class RealQuadruplets(Quadruplets):
     """Quads with what was done to make each; the rate is NaN where their videos differ in it."""
 
     done: tuple[str, ...]
 
 
-def real_quads(
+def real_quadruplets(
     source: RealClips,
     kind: Kind,
     splice_frame: int = 8,
     seed: int = 0,
     per_file: int = 8,
     jump_frames: int = 8,
-) -> RealQuads:
+) -> RealQuadruplets:
     """The quads of a kind, at most `per_file` of a video, chosen by the seed; none where no clip allows one.
 
     Only clips of a static camera count, where something moves before and after the splice and what is wrong
@@ -131,7 +131,7 @@ def differs_enough(a: ClipArray, b: ClipArray, splice_frame: int, within: int = 
     future = slice(splice_frame, splice_frame + within)
     moves = [_most_changed(np.repeat(a[part][:1], len(a[part]), axis=0), a[part]) for part in (past, future)]
     differs = [_most_changed(a[part], b[part]) for part in (past, future)]
-    return min(*moves, *differs) >= LEAST_SHARE
+    return min(*moves, *differs) >= MIN_SHARE
 
 
 def _lit(
@@ -173,14 +173,14 @@ class _Made(NamedTuple):
     done: str
 
 
-def _assemble(source: RealClips, kind: Kind, splice_frame: int, made: dict[int, _Made]) -> RealQuads:
+def _assemble(source: RealClips, kind: Kind, splice_frame: int, made: dict[int, _Made]) -> RealQuadruplets:
     rates = {source.fps[i] for i in made}
     fps = rates.pop() if len(rates) == 1 else float("nan")
     identity = tuple(f"{kind}/{source.identity[i]}" for i in made)
     shape = (len(made), source.num_frames, 3, source.size_px, source.size_px)
     sides = [np.array([getattr(one, side) for one in made.values()], np.uint8) for side in ("a", "b")]
     a, b = (Clips(torch.from_numpy(side.reshape(shape)), fps, identity) for side in sides)
-    return RealQuads(
+    return RealQuadruplets(
         law=kind,
         a=replace(a, identity=tuple(f"{name}/a" for name in identity)),
         b=replace(b, identity=tuple(f"{name}/b" for name in identity)),

@@ -17,19 +17,19 @@ STEPS = (1, 2, 4, 10)
 
 def error_by_steps(
     evaluator: Evaluator,
-    worlds: Sequence[GenerativeModel],
+    models: Sequence[GenerativeModel],
     clips: Clips,
     scenario: str,
     steps: Sequence[int] = STEPS,
 ) -> dict[str, Any]:
     """A curve of the report: mean velocity error by pixels with its 95% interval, a line a world."""
     series = []
-    for world in worlds:
+    for model in models:
         samplers = [
-            GenerativeModel(world.network, world.name, count, world.shift, world.levels) for count in steps
+            GenerativeModel(model.network, model.name, count, model.shift, model.levels) for count in steps
         ]
         found = [mean_error(evaluator, sampler, clips) for sampler in samplers]
-        line = {"label": world.name, "x": list(steps), "y": [each.value for each in found]}
+        line = {"label": model.name, "x": list(steps), "y": [each.value for each in found]}
         series.append(line | {"low": [each.low for each in found], "high": [each.high for each in found]})
     return {
         "name": f"Velocity error by evaluations of the network, {scenario}",
@@ -39,10 +39,10 @@ def error_by_steps(
     }
 
 
-def mean_error(evaluator: Evaluator, world: WorldModel, clips: Clips) -> Interval:
+def mean_error(evaluator: Evaluator, model: WorldModel, clips: Clips) -> Interval:
     """The world's velocity error by pixels over these clips, one future each."""
     truth = clips.tracks
     assert truth is not None
-    frames = evaluator.decode(evaluator.roll_out(world, evaluator.encode(clips)).tokens[:, 0])
+    frames = evaluator.decode(evaluator.roll_out(model, evaluator.encode(clips)).tokens[:, 0])
     errors = velocity_error(evaluator.by_pixels(frames, truth), truth, clips.dt_s, evaluator.context_frames)
     return interval(np.asarray(errors)[None], bounds=(0, np.inf))

@@ -87,13 +87,13 @@ class PhysicsConfig:
     """Laws of which more quadruplets are measured, and on which the noise level of surprise is chosen."""
     clips: NotNegative = 64
     """Clips of each scenario and split."""
-    quads: NotNegative = 200
+    quadruplets: NotNegative = 200
     """Quadruplets of each main law in distribution."""
-    further_quads: NotNegative = 100
+    further_quadruplets: NotNegative = 100
     """Quadruplets of every other law in distribution."""
-    ood_quads: NotNegative = 50
+    ood_quadruplets: NotNegative = 50
     """Quadruplets of each law out of distribution."""
-    val_quads: Positive = 40
+    val_quadruplets: Positive = 40
     """Quadruplets of each main law of the validation split, on which the noise levels are chosen."""
     samples: Positive = 2
     """Futures that are drawn of each clip, of models that draw any."""
@@ -103,7 +103,7 @@ class PhysicsConfig:
     levels: tuple[SurpriseLevel, ...] = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0)
     """Noise levels of a diffusion model's surprise to choose from."""
     clips_at_once: Positive = 25
-    quads_at_once: Positive = 10
+    quadruplets_at_once: Positive = 10
     """What goes through a model together, and what a stopped run does again at most. More, and what lies between two
     layers leaves a processor's cache."""
     mixed_precision: Precision = "auto"

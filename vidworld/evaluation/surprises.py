@@ -17,7 +17,7 @@ from torch import Tensor
 from vidworld.analysis.records import Value
 from vidworld.core.clip import Clips, Tracks
 from vidworld.evaluation.evaluator import Evaluator
-from vidworld.evaluation.media import save_quads
+from vidworld.evaluation.media import save_quadruplets
 from vidworld.evaluation.surprise_units import Unit, measure
 from vidworld.evaluation.task import Case, Setup, Subject, Task, pieces
 from vidworld.metrics import METRICS, Metric
@@ -25,7 +25,7 @@ from vidworld.metrics.surprise import Surprise
 from vidworld.models.baselines import truth_surprise
 from vidworld.models.world_model import Encoded, Scorer
 from vidworld.simulation import LAWS
-from vidworld.simulation.quadruplets import Quads, quads
+from vidworld.simulation.quadruplets import Quadruplets, quadruplets
 from vidworld.simulation.simulated import joined
 
 SURPRISE_VERSION = 1
@@ -33,20 +33,20 @@ SURPRISE_VERSION = 1
 
 
 @dataclass(frozen=True)
-class EncodedQuads:
+class EncodedQuadruplets:
     """The four clips of quadruplets with their tokens, in the order of a matrix: (A, A then B, B then A, B)."""
 
-    quads: Quads
+    quadruplets: Quadruplets
     clips: tuple[Encoded, Encoded, Encoded, Encoded]
 
     @staticmethod
-    def of(evaluator: Evaluator, quads: Quads) -> "EncodedQuads":
+    def of(evaluator: Evaluator, quadruplets: Quadruplets) -> "EncodedQuadruplets":
         """The possible clips are encoded and the others joined from their chunks: a splice lies between chunks.
 
         With a tokenizer that remembers, tokens after the splice would tell of the past that they were encoded after:
         then the spliced frames are encoded, as a model would meet them.
         """
-        a, b = evaluator.encode(quads.a), evaluator.encode(quads.b)
+        a, b = evaluator.encode(quadruplets.a), evaluator.encode(quadruplets.b)
         cut = evaluator.context_length
 
         def spliced(first: Encoded, second: Encoded, clips: Clips) -> Encoded:
@@ -54,14 +54,16 @@ class EncodedQuads:
                 return evaluator.encode(clips)
             return Encoded(clips, torch.cat((first.tokens[:, :cut], second.tokens[:, cut:]), dim=1))
 
-        return EncodedQuads(quads, (a, spliced(a, b, quads.a_then_b), spliced(b, a, quads.b_then_a), b))
+        return EncodedQuadruplets(
+            quadruplets, (a, spliced(a, b, quadruplets.a_then_b), spliced(b, a, quadruplets.b_then_a), b)
+        )
 
     def stacked(self) -> Encoded:
         """The four clips of all quadruplets as one batch: all A, all A then B, all B then A, all B."""
-        a, b, splice = self.quads.a.tracks, self.quads.b.tracks, self.quads.splice_frame
+        a, b, splice = self.quadruplets.a.tracks, self.quadruplets.b.tracks, self.quadruplets.splice_frame
         tracks = None
         if a is not None and b is not None:
-            end = self.quads.a.frames.shape[1]
+            end = self.quadruplets.a.frames.shape[1]
             show_quadruplets = [
                 _shown(a, end, b),
                 _shown(a, splice, b),
@@ -79,7 +81,7 @@ class EncodedQuads:
 
     def seeds(self, evaluator: Evaluator) -> list[int]:
         """One a clip of the stack: the clips of a quadruplet share it."""
-        return evaluator.seeds(self.quads.identity) * 4
+        return evaluator.seeds(self.quadruplets.identity) * 4
 
 
 def _shown(first: Tracks, until: int, then: Tracks) -> Tracks:
@@ -113,14 +115,14 @@ def as_matrix(surprise: Float[Tensor, "clip *rest"]) -> Float[ndarray, "quad 2 2
     return matrix
 
 
-def surprise_of(evaluator: Evaluator, model: Scorer, encoded: EncodedQuads) -> Surprise:
+def surprise_of(evaluator: Evaluator, model: Scorer, encoded: EncodedQuadruplets) -> Surprise:
     """The model's surprise at every future after every past."""
     with evaluator.accelerator.autocast():
         surprise = model.surprise(encoded.stacked(), evaluator.context_length, encoded.seeds(evaluator))
         return as_matrix(surprise)
 
 
-def surprise_of_truth(evaluator: Evaluator, encoded: EncodedQuads) -> Surprise:
+def surprise_of_truth(evaluator: Evaluator, encoded: EncodedQuadruplets) -> Surprise:
     """The ceiling: the distance of each future from what the scene of its past really did."""
     a, a_b, b_a, b = (each.tokens[:, evaluator.context_length :] for each in encoded.clips)
     return as_matrix(truth_surprise(torch.cat((a, a_b, b_a, b)), torch.cat((a, a, b, b))))
@@ -135,7 +137,7 @@ def surprise_units(setup: Setup) -> Iterator[Unit]:
     metrics = setup.metrics("surprise")
     for law in setup.laws:
         for split in (split for split in ("id", "ood") if split in setup.config.splits):
-            for numbers in pieces(count_of(setup, law, split), setup.config.quads_at_once):
+            for numbers in pieces(count_of(setup, law, split), setup.config.quadruplets_at_once):
                 batch, depends_on = _batch("surprise", law, split, numbers)
                 seen = partial(encoded, law, split, numbers)
                 place = (setup.evaluator, split, metrics)
@@ -155,7 +157,7 @@ def show_quadruplets(setup: Setup, folder: Path) -> dict[str, list[dict[str, Any
         if few:
             encoded = _encoded(setup, law, "id", few)
             found = {s.name: surprise_of(setup.evaluator, s.model, encoded) for s in curves if s.is_surprised}
-            entries += save_quads(setup.evaluator, encoded.quads, found, folder)
+            entries += save_quadruplets(setup.evaluator, encoded.quadruplets, found, folder)
     return {"quadruplets": entries}
 
 
@@ -165,22 +167,24 @@ SURPRISE = Task(surprise_units, show_quadruplets, "Surprise")
 def count_of(setup: Setup, law: str, split: str) -> int:
     """How many quadruplets of a law are measured."""
     if split == "ood":
-        return setup.config.ood_quads
-    return setup.config.quads if law in setup.config.main_laws else setup.config.further_quads
+        return setup.config.ood_quadruplets
+    return setup.config.quadruplets if law in setup.config.main_laws else setup.config.further_quadruplets
 
 
 def measure_surprise(
-    case: Case, matrix: Surprise, quads: Quads, metrics: Sequence[Metric]
+    case: Case, matrix: Surprise, quadruplets: Quadruplets, metrics: Sequence[Metric]
 ) -> Iterator[Value]:
     """Every metric of surprise, quadruplet by quadruplet."""
     for metric in metrics:
-        yield from case.values(metric, quads.identity, metric.function(matrix).tolist(), quads.law)
+        yield from case.values(
+            metric, quadruplets.identity, metric.function(matrix).tolist(), quadruplets.law
+        )
 
 
-def _encoded(setup: Setup, law: str, split: str, numbers: Sequence[int]) -> EncodedQuads:
+def _encoded(setup: Setup, law: str, split: str, numbers: Sequence[int]) -> EncodedQuadruplets:
     config = setup.config
-    made = quads(law, split, config.seed, numbers, config.context_frames, config.shape)
-    return EncodedQuads.of(setup.evaluator, made)
+    made = quadruplets(law, split, config.seed, numbers, config.context_frames, config.shape)
+    return EncodedQuadruplets.of(setup.evaluator, made)
 
 
 def _batch(task: str, law: str, split: str, numbers: range) -> tuple[str, list[object]]:
@@ -190,7 +194,7 @@ def _batch(task: str, law: str, split: str, numbers: range) -> tuple[str, list[o
 
 
 def _measured(
-    encoded: Callable[[], EncodedQuads],
+    encoded: Callable[[], EncodedQuadruplets],
     evaluator: Evaluator,
     split: str,
     metrics: Sequence[Metric],
@@ -203,7 +207,7 @@ def _measured(
         surprise_of_truth(evaluator, seen) if subject is None else surprise_of(evaluator, subject.model, seen)
     )
     yield from measure_surprise(
-        Case(name, None, "surprise", split, evaluator.seed), matrix, seen.quads, metrics
+        Case(name, None, "surprise", split, evaluator.seed), matrix, seen.quadruplets, metrics
     )
 
 
@@ -245,7 +249,7 @@ def _level_units(setup: Setup, subjects: Sequence[Subject]) -> Iterator[Unit]:
     encoded = lru_cache(maxsize=1)(partial(_encoded, setup))
     metric = METRICS["surprise_accuracy"]
     for law in setup.main_laws:
-        for numbers in pieces(setup.config.val_quads, setup.config.quads_at_once):
+        for numbers in pieces(setup.config.val_quadruplets, setup.config.quadruplets_at_once):
             for subject in subjects:
                 batch, depends_on = _batch("levels", law, "val", numbers)
                 seen = partial(encoded, law, "val", numbers)
@@ -255,7 +259,7 @@ def _level_units(setup: Setup, subjects: Sequence[Subject]) -> Iterator[Unit]:
 
 
 def _by_level(
-    encoded: Callable[[], EncodedQuads], setup: Setup, metric: Metric, subject: Subject
+    encoded: Callable[[], EncodedQuadruplets], setup: Setup, metric: Metric, subject: Subject
 ) -> Iterator[Value]:
     """Accuracy at each of a model's noise levels, quadruplet by quadruplet."""
     seen, evaluator = encoded(), setup.evaluator
@@ -266,4 +270,4 @@ def _by_level(
     for number, level in enumerate(subject.model.levels):
         case = Case(subject.name, None, _level_task(level), "val", evaluator.seed)
         numbers = metric.function(matrix[..., number]).tolist()
-        yield from case.values(metric, seen.quads.identity, numbers, seen.quads.law)
+        yield from case.values(metric, seen.quadruplets.identity, numbers, seen.quadruplets.law)

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vidworld.core.shapes import Tokens
-from vidworld.models.layers import Block, Memory, Rotary, checkpointed, initialise, norm
+from vidworld.models.layers import Block, KVCache, Rotary, checkpointed, initialise, norm
 
 CHANGE = 0.3
 """Variance of a token's change from one chunk to the next, of tokens whose own is 1: as a rule, of simulated clips."""
@@ -75,9 +75,9 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         noisy: Tokens,
         noise_level: Float[Tensor, "clip t"],
         previous: Tokens,
-        memories: list[Memory] | None = None,
+        kv_caches: list[KVCache] | None = None,
         towards: Float[Tensor, "clip t"] | None = None,
-    ) -> tuple[Tokens, list[Memory]]:
+    ) -> tuple[Tokens, list[KVCache]]:
         """The clean chunks behind noisy ones, and the keys and values of these and of those before.
 
         Noise levels lie in [0, 1], 0 being clean. `previous` is the clean chunk before each: it enters where its noisy
@@ -104,28 +104,28 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
             jump = noise_level - (noise_level if towards is None else towards)
             embedded = embedded + self.embed_jump(_frequencies(jump).to(x.dtype))
         modulation = self.modulation(embedded).to(x.dtype).view(b, t, 1, 8, -1)
-        first = 0 if memories is None else memories[0].keys.shape[2] // (h * w)
+        first = 0 if kv_caches is None else kv_caches[0].keys.shape[2] // (h * w)
         rotary = Rotary.of(first, (t, h, w), x.shape[-1] // self.heads, like=x)
         seen = []
         for i, block in enumerate(self.blocks):
             own = (modulation[..., :6, :] + self.block_modulation[i].to(x.dtype)).unbind(dim=-2)
             shifted = (own[0], 1 + own[1], own[2], own[3], 1 + own[4], own[5])
             run = checkpointed(self, block)
-            x, memory = run(x, rotary, shifted, None if memories is None else memories[i])
+            x, memory = run(x, rotary, shifted, None if kv_caches is None else kv_caches[i])
             seen.append(memory)
         shift, scale = modulation[..., 6:, :].unbind(dim=-2)
         change = self.head(torch.addcmul(shift, norm(x), 1 + scale)).view(noisy.shape)
         return estimate + deviation * change, seen
 
-    def remember(self, previous: Tokens, memories: list[Memory] | None = None) -> list[Memory] | None:
+    def prefill(self, previous: Tokens, kv_caches: list[KVCache] | None = None) -> list[KVCache] | None:
         """What later chunks look back at, of the chunks that follow these clean ones: at level 1, free of noise.
 
         None where there is nothing to remember yet.
         """
         if not previous.shape[1]:
-            return memories
+            return kv_caches
         level = torch.ones(previous.shape[:2], device=previous.device)
-        remembered: list[Memory] = self(previous, level, previous, memories)[1]
+        remembered: list[KVCache] = self(previous, level, previous, kv_caches)[1]
         return remembered
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from vidworld.core.shapes import Tokens
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.flow import noised, sample
-from vidworld.models.layers import Memory
+from vidworld.models.layers import KVCache
 from vidworld.models.world_model import Encoded, Rollout
 
 
@@ -41,14 +41,14 @@ class GenerativeModel:
         sampling, which starts from level 1: its keys and values are those to keep, and cost nothing more.
         """
         tokens = context.tokens.repeat_interleave(samples, dim=0)
-        memories, last = self.network.remember(tokens[:, :-1]), tokens[:, -1:]
+        kv_caches, last = self.network.prefill(tokens[:, :-1]), tokens[:, -1:]
         shape = (samples, horizon, *tokens.shape[2:])
         noise = torch.cat([torch.randn(shape, generator=_generator(seed)) for seed in seeds]).to(tokens)
         chunks: list[Tokens] = []
         for k in range(horizon):
-            given = _Given(self.network, last, memories)
+            given = _Given(self.network, last, kv_caches)
             last = sample(given, noise[:, k : k + 1], self.steps, self.shift)
-            memories = given.memories_after
+            kv_caches = given.kv_caches_after
             chunks.append(last)
         predicted = torch.cat(chunks, dim=1).unflatten(0, (len(context.tokens), samples))
         return Rollout(predicted, predicted)
@@ -68,11 +68,11 @@ class GenerativeModel:
         draws = {seed: torch.randn(tokens.shape[1:], generator=_generator(seed)) for seed in set(seeds)}
         noise = torch.stack([draws[seed] for seed in seeds]).to(tokens)
         level = tokens.new_tensor(self.levels).repeat_interleave(len(tokens)).unsqueeze(1)  # (level clip, 1)
-        memories = self.network.remember(tokens[:, :-2])
+        kv_caches = self.network.prefill(tokens[:, :-2])
         cells = tokens.shape[2] * tokens.shape[3]
         errors = []
         for k in range(context_length, tokens.shape[1]):
-            before = [memory.first((k - 1) * cells).repeated(count) for memory in memories or ()]
+            before = [memory.first((k - 1) * cells).repeated(count) for memory in kv_caches or ()]
             chunk, previous, drawn = (
                 x.repeat(count, 1, 1, 1, 1)
                 for x in (tokens[:, k : k + 1], tokens[:, k - 1 : k], noise[:, k : k + 1])
@@ -87,19 +87,19 @@ class _Given:
     """The network with its context filled in: a denoiser of the chunk after `previous`."""
 
     def __init__(
-        self, network: DiffusionTransformer, previous: Tokens, memories: list[Memory] | None
+        self, network: DiffusionTransformer, previous: Tokens, kv_caches: list[KVCache] | None
     ) -> None:
-        self.network, self.previous, self.memories = network, previous, memories
-        self.memories_after: list[Memory] | None = None
+        self.network, self.previous, self.kv_caches = network, previous, kv_caches
+        self.kv_caches_after: list[KVCache] | None = None
         """The memories with this chunk's own, as of the first call, whose level is 1."""
 
     def __call__(self, noisy: Tokens, noise_level: float, following: float) -> Tokens:
         level, towards = (
             torch.full(noisy.shape[:2], each, device=noisy.device) for each in (noise_level, following)
         )
-        chunk, seen = self.network(noisy, level, self.previous, self.memories, towards=towards)
-        if self.memories_after is None:
-            self.memories_after = seen
+        chunk, seen = self.network(noisy, level, self.previous, self.kv_caches, towards=towards)
+        if self.kv_caches_after is None:
+            self.kv_caches_after = seen
         clean: Tokens = chunk.float()
         return clean
 

@@ -10,7 +10,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
 from vidworld.core.shapes import Embeddings, Tokens
-from vidworld.models.layers import Block, Memory, Rotary, checkpointed, initialise, norm
+from vidworld.models.layers import Block, KVCache, Rotary, checkpointed, initialise, norm
 from vidworld.models.regularisers import sketched_gaussian, variance_covariance
 
 TargetMode = Literal["frozen", "vcreg", "sigreg", "ema"]
@@ -89,17 +89,19 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         return self._encode(tokens, self.embed, self.encoder)
 
     def predict(
-        self, embeddings: Embeddings, memories: list[Memory] | None = None
-    ) -> tuple[Embeddings, list[Memory]]:
+        self, embeddings: Embeddings, kv_caches: list[KVCache] | None = None
+    ) -> tuple[Embeddings, list[KVCache]]:
         """For each chunk, the embedding of the one after it, given it and those before; and what to remember of them.
 
         `memories` stand for chunks before these.
         """
         b, t, h, w, _ = embeddings.shape
         depth = len(self.encoder) if self.target == "frozen" else 0
-        of_encoder, of_predictor = (None, None) if memories is None else (memories[:depth], memories[depth:])
+        of_encoder, of_predictor = (
+            (None, None) if kv_caches is None else (kv_caches[:depth], kv_caches[depth:])
+        )
         x = embeddings.flatten(2, 3)
-        remembered: list[Memory] = []
+        remembered: list[KVCache] = []
         if self.target == "frozen":
             x, remembered = self._run(self.embed(x), self.encoder, (h, w), of_encoder)
         x, of_these = self._run(x, self.predictor, (h, w), of_predictor)
@@ -149,13 +151,13 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         x: Tensor,
         blocks: nn.ModuleList,
         grid: tuple[int, int],
-        memories: list[Memory] | None = None,
-    ) -> tuple[Tensor, list[Memory]]:
-        first = 0 if memories is None else memories[0].keys.shape[2] // (grid[0] * grid[1])
+        kv_caches: list[KVCache] | None = None,
+    ) -> tuple[Tensor, list[KVCache]]:
+        first = 0 if kv_caches is None else kv_caches[0].keys.shape[2] // (grid[0] * grid[1])
         rotary = Rotary.of(first, (x.shape[1], *grid), x.shape[-1] // self.heads, like=x)
         remembered = []
         for i, block in enumerate(blocks):
             run = checkpointed(self, block)
-            x, memory = run(x, rotary, None, None if memories is None else memories[i])
+            x, memory = run(x, rotary, None, None if kv_caches is None else kv_caches[i])
             remembered.append(memory)
         return x, remembered

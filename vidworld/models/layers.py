@@ -20,19 +20,19 @@ from torch import Tensor, nn
 from vidworld.core.shapes import Stream
 
 
-class Memory(NamedTuple):
+class KVCache(NamedTuple):
     """Keys and values of the chunks that a block has seen, so that they need not be computed again."""
 
     keys: Float[Tensor, "clip head seen head_width"]
     values: Float[Tensor, "clip head seen head_width"]
 
-    def first(self, places: int) -> "Memory":
+    def first(self, places: int) -> "KVCache":
         """What is remembered of the first so many places."""
-        return Memory(self.keys[:, :, :places], self.values[:, :, :places])
+        return KVCache(self.keys[:, :, :places], self.values[:, :, :places])
 
-    def repeated(self, count: int) -> "Memory":
+    def repeated(self, count: int) -> "KVCache":
         """The memory for a batch in which all clips come `count` times."""
-        return Memory(self.keys.repeat(count, 1, 1, 1), self.values.repeat(count, 1, 1, 1))
+        return KVCache(self.keys.repeat(count, 1, 1, 1), self.values.repeat(count, 1, 1, 1))
 
 
 class Rotary(NamedTuple):
@@ -112,7 +112,7 @@ class Attention(nn.Module):
         self.to_qkv = nn.Linear(width, 3 * width, bias=False)
         self.to_out = nn.Linear(width, width)
 
-    def forward(self, x: Stream, rotary: Rotary | None, memory: Memory | None) -> tuple[Stream, Memory]:
+    def forward(self, x: Stream, rotary: Rotary | None, memory: KVCache | None) -> tuple[Stream, KVCache]:
         b, t, cells, width = x.shape
         q, k, v = (
             part.view(b, t * cells, self.heads, -1).transpose(1, 2)
@@ -129,7 +129,7 @@ class Attention(nn.Module):
             until = seen + (number + 1) * cells
             chunks.append(attend(of_chunk, k[:, :, :until], v[:, :, :until], self.backend))
         y = torch.cat(chunks, dim=2)
-        return self.to_out(y.transpose(1, 2).reshape(b, t, cells, width)), Memory(k, v)
+        return self.to_out(y.transpose(1, 2).reshape(b, t, cells, width)), KVCache(k, v)
 
 
 class Block(nn.Module):
@@ -150,8 +150,8 @@ class Block(nn.Module):
         x: Stream,
         rotary: Rotary | None = None,
         modulation: tuple[Tensor, ...] | None = None,
-        memory: Memory | None = None,
-    ) -> tuple[Stream, Memory]:
+        memory: KVCache | None = None,
+    ) -> tuple[Stream, KVCache]:
         if modulation is None:
             attended, memory = self.attention(norm(x), rotary, memory)
             x = x + attended
@@ -162,7 +162,7 @@ class Block(nn.Module):
         return torch.addcmul(x, gate_m, self.mlp(torch.addcmul(shift_m, norm(x), scale_m))), memory
 
 
-def checkpointed(network: ModelMixin, block: nn.Module) -> Callable[..., tuple[Stream, Memory]]:
+def checkpointed(network: ModelMixin, block: nn.Module) -> Callable[..., tuple[Stream, KVCache]]:
     """The block; where the network's gradient checkpointing is on, one that is computed again for the gradient."""
     if network.gradient_checkpointing and torch.is_grad_enabled():
         return partial(network._gradient_checkpointing_func, block)  # type: ignore[arg-type,misc]

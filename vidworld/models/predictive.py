@@ -27,10 +27,10 @@ class PredictiveModel:
         seeds: Sequence[int],
     ) -> Rollout:
         """A JEPA predicts one future: its samples are equal."""
-        following, memories = self.network.predict(self.network.context_embeddings(context.tokens))
+        following, kv_caches = self.network.predict(self.network.context_embeddings(context.tokens))
         chunks = [following[:, -1:]]
         while len(chunks) < horizon:
-            following, memories = self.network.predict(chunks[-1], memories=memories)
+            following, kv_caches = self.network.predict(chunks[-1], kv_caches=kv_caches)
             chunks.append(following)
         predicted = torch.cat(chunks, dim=1).unsqueeze(1).expand(-1, samples, -1, -1, -1, -1)
         return Rollout(predicted, predicted if self.decoder is None else self.decoder(predicted))

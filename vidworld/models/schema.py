@@ -40,9 +40,9 @@ class OptimiserConfig:
     lr: PositiveFloat = 3e-3
     weight_decay: Annotated[float, Field(ge=0)] = 0.02
     warmup_steps: Annotated[int, Field(ge=0)] = 50
-    decay_share: Share = 0.5
+    warmdown_ratio: Share = 0.5
     """The last part of the steps, over which the rate falls to zero."""
-    clip_norm: PositiveFloat = 1.0
+    max_grad_norm: PositiveFloat = 1.0
     ema_decay: Share = 0.99
 
 
@@ -78,9 +78,9 @@ class TrainConfig:
     """The run folder."""
     seed: int = 0
     steps: Positive = 1000
-    batch_clips: Positive = 32
+    global_batch_size: Positive = 32
     """Clips in one optimiser step, over all processes and accumulated parts."""
-    accumulation: Positive = 1
+    grad_accum_steps: Positive = 1
     """Parts that each process' share of a batch is worked through in. The gradient is that of the whole batch, but for
     the regulariser of a JEPA (model.target vcreg or sigreg), which takes its statistics of one part at a time."""
     mixed_precision: Precision = "auto"
@@ -164,8 +164,8 @@ class FewStepConfig(TrainConfig):
 
 
 @schema
-class ReadoutConfig(TrainConfig):
-    """train/train_readout.py"""
+class ProbeConfig(TrainConfig):
+    """train/train_probe.py"""
 
     tokenizer: Path
     """The run folder of the tokenizer."""

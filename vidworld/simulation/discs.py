@@ -17,11 +17,11 @@ REST_SPEED = 1e-6
 """A disc that leaves the floor slower than this lies still (units a second)."""
 FRAME_TOLERANCE_S = 1e-9
 """A contact this close to a frame's time happens before the frame: its velocity is the one after."""
-MOST_EVENTS = 4000
+MAX_EVENTS = 4000
 
 
 @dataclass(frozen=True)
-class Worlds:
+class Scenes:
     """The state of each clip's discs at time 0 and what surrounds them; float64, world units and seconds."""
 
     position: Float[Tensor, "clip object 2"]
@@ -40,9 +40,9 @@ class Worlds:
     blocks: Float[Tensor, "clip block 4"]
     """(left, top, right, bottom) of what is drawn solid; the walls make it so."""
 
-    def at(self, clips: Tensor | slice) -> "Worlds":
+    def at(self, clips: Tensor | slice) -> "Scenes":
         """The same for some of the clips."""
-        return Worlds(**{name: value[clips] for name, value in vars(self).items()})
+        return Scenes(**{name: value[clips] for name, value in vars(self).items()})
 
 
 @dataclass(frozen=True)
@@ -60,77 +60,77 @@ def dot(a: Float[Tensor, "*#any 2"], b: Float[Tensor, "*#any 2"]) -> Float[Tenso
     return a[..., 0] * b[..., 0] + a[..., 1] * b[..., 1]
 
 
-def disc_contact_times(worlds: Worlds, pairs: tuple[Tensor, Tensor]) -> Float[Tensor, "clip pair"]:
+def disc_contact_times(scenes: Scenes, pairs: tuple[Tensor, Tensor]) -> Float[Tensor, "clip pair"]:
     """Seconds until each pair of discs touches, infinite for never."""
     first, second = pairs
-    apart = worlds.position[:, first] - worlds.position[:, second]
-    relative = worlds.velocity[:, first] - worlds.velocity[:, second]
-    reach = worlds.radius[:, first] + worlds.radius[:, second]
+    apart = scenes.position[:, first] - scenes.position[:, second]
+    relative = scenes.velocity[:, first] - scenes.velocity[:, second]
+    reach = scenes.radius[:, first] + scenes.radius[:, second]
     approach = dot(apart, relative)
     gap = dot(apart, apart) - reach * reach
     under_root = approach * approach - dot(relative, relative) * gap
     time = gap.clamp(min=0) / (under_root.clamp(min=0).sqrt() - approach)
-    meets = (approach < RECEDING) & (under_root > 0) & worlds.present[:, first] & worlds.present[:, second]
+    meets = (approach < RECEDING) & (under_root > 0) & scenes.present[:, first] & scenes.present[:, second]
     return torch.where(meets, time, torch.inf)
 
 
 def wall_contact_times(
-    worlds: Worlds, pull: Float[Tensor, "clip object 2"]
+    scenes: Scenes, pull: Float[Tensor, "clip object 2"]
 ) -> Float[Tensor, "clip object wall"]:
     """Seconds until each disc touches each wall, infinite for never; `pull` is each disc's acceleration."""
-    normal = worlds.walls[:, None, :, :2]
+    normal = scenes.walls[:, None, :, :2]
     height = (
-        dot(worlds.position[:, :, None], normal) - worlds.walls[:, None, :, 2] - worlds.radius[:, :, None]
+        dot(scenes.position[:, :, None], normal) - scenes.walls[:, None, :, 2] - scenes.radius[:, :, None]
     )
-    speed = dot(worlds.velocity[:, :, None], normal)
+    speed = dot(scenes.velocity[:, :, None], normal)
     force = dot(pull[:, :, None], normal)
     height = height.clamp(min=0)
     root = (speed * speed - 2 * force * height).clamp(min=0).sqrt()
     reaches = speed * speed >= 2 * force * height
     towards = torch.where((speed < 0) & reaches, 2 * height / (root - speed), torch.inf)
     falls_back = torch.where((speed >= 0) & (force < 0), (speed + root) / -force, torch.inf)
-    return torch.where(worlds.present[:, :, None], torch.minimum(towards, falls_back), torch.inf)
+    return torch.where(scenes.present[:, :, None], torch.minimum(towards, falls_back), torch.inf)
 
 
-def bounce_discs(worlds: Worlds, clips: Tensor, first: Tensor, second: Tensor) -> None:
+def bounce_discs(scenes: Scenes, clips: Tensor, first: Tensor, second: Tensor) -> None:
     """Give each of these clips' two discs their velocities after the contact, in place."""
-    apart = worlds.position[clips, first] - worlds.position[clips, second]
+    apart = scenes.position[clips, first] - scenes.position[clips, second]
     normal = apart / dot(apart, apart).sqrt()[:, None]
-    speed = dot(worlds.velocity[clips, first] - worlds.velocity[clips, second], normal)
-    mass_1, mass_2 = worlds.mass[clips, first], worlds.mass[clips, second]
-    impulse = (-(1 + worlds.restitution[clips]) * speed * mass_1 * mass_2 / (mass_1 + mass_2))[
+    speed = dot(scenes.velocity[clips, first] - scenes.velocity[clips, second], normal)
+    mass_1, mass_2 = scenes.mass[clips, first], scenes.mass[clips, second]
+    impulse = (-(1 + scenes.restitution[clips]) * speed * mass_1 * mass_2 / (mass_1 + mass_2))[
         :, None
     ] * normal
-    worlds.velocity[clips, first] += impulse / mass_1[:, None]
-    worlds.velocity[clips, second] -= impulse / mass_2[:, None]
+    scenes.velocity[clips, first] += impulse / mass_1[:, None]
+    scenes.velocity[clips, second] -= impulse / mass_2[:, None]
 
 
-def bounce_walls(worlds: Worlds, resting: Tensor, clips: Tensor, disc: Tensor, wall: Tensor) -> None:
+def bounce_walls(scenes: Scenes, resting: Tensor, clips: Tensor, disc: Tensor, wall: Tensor) -> None:
     """Give each of these clips' disc its velocity after the wall, on the wall to the last digit, in place."""
-    normal, offset = worlds.walls[clips, wall, :2], worlds.walls[clips, wall, 2]
-    radius, gravity = worlds.radius[clips, disc], worlds.gravity[clips]
-    speed = dot(worlds.velocity[clips, disc], normal)
-    height = dot(worlds.position[clips, disc], normal) - offset - radius
-    rests = (gravity * normal[:, 1] < 0) & (-worlds.restitution[clips] * speed < REST_SPEED)
-    change = torch.where(rests, -speed, -(1 + worlds.restitution[clips]) * speed)
-    worlds.velocity[clips, disc] += change[:, None] * normal
-    worlds.position[clips, disc] -= height[:, None] * normal
+    normal, offset = scenes.walls[clips, wall, :2], scenes.walls[clips, wall, 2]
+    radius, gravity = scenes.radius[clips, disc], scenes.gravity[clips]
+    speed = dot(scenes.velocity[clips, disc], normal)
+    height = dot(scenes.position[clips, disc], normal) - offset - radius
+    rests = (gravity * normal[:, 1] < 0) & (-scenes.restitution[clips] * speed < REST_SPEED)
+    change = torch.where(rests, -speed, -(1 + scenes.restitution[clips]) * speed)
+    scenes.velocity[clips, disc] += change[:, None] * normal
+    scenes.position[clips, disc] -= height[:, None] * normal
     resting[clips, disc] |= rests
 
 
-def simulate(worlds: Worlds, times_s: Float[Tensor, " time"]) -> Trajectories:
+def simulate(scenes: Scenes, times_s: Float[Tensor, " time"]) -> Trajectories:
     """The discs' exact motion at these times, which start at 0 or later and do not go back.
 
     Raises:
         ValueError: a clip has several discs, gravity and walls that take energy: a disc at rest there would
             not fall with the others, and contacts would no longer be roots of quadratics.
-        RuntimeError: a clip has more than `MOST_EVENTS` events.
+        RuntimeError: a clip has more than `MAX_EVENTS` events.
     """
-    crowded = worlds.present.sum(1) > 1
-    if bool((crowded & (worlds.gravity != 0) & (worlds.restitution < 1)).any()) and worlds.walls.shape[1] > 0:
+    crowded = scenes.present.sum(1) > 1
+    if bool((crowded & (scenes.gravity != 0) & (scenes.restitution < 1)).any()) and scenes.walls.shape[1] > 0:
         raise ValueError("several discs under gravity need restitution 1 (or no walls)")
-    clips, objects = worlds.radius.shape
-    state = Worlds(**{name: value.clone() for name, value in vars(worlds).items()})
+    clips, objects = scenes.radius.shape
+    state = Scenes(**{name: value.clone() for name, value in vars(scenes).items()})
     shape = (clips, len(times_s), objects, 2)
     motion = Trajectories(
         position=state.position.new_empty(shape),
@@ -140,22 +140,22 @@ def simulate(worlds: Worlds, times_s: Float[Tensor, " time"]) -> Trajectories:
     resting = torch.zeros_like(state.present)
     now_s = torch.zeros_like(state.gravity)
     active = torch.arange(clips, device=now_s.device)
-    for _ in range(MOST_EVENTS):
+    for _ in range(MAX_EVENTS):
         record(motion, active, state, resting, now_s, times_s)
         active, state, resting, now_s = advance(motion, active, state, resting, now_s, float(times_s[-1]))
         if len(active) == 0:
             return motion
-    raise RuntimeError(f"a world has more than {MOST_EVENTS} events")
+    raise RuntimeError(f"a world has more than {MAX_EVENTS} events")
 
 
-def acceleration(worlds: Worlds, resting: Bool[Tensor, "clip object"]) -> Float[Tensor, "clip object 2"]:
+def acceleration(scenes: Scenes, resting: Bool[Tensor, "clip object"]) -> Float[Tensor, "clip object 2"]:
     """Gravity for the discs that do not lie on a floor."""
-    down = torch.where(resting, 0.0, worlds.gravity[:, None])
+    down = torch.where(resting, 0.0, scenes.gravity[:, None])
     return torch.stack([torch.zeros_like(down), down], dim=-1)
 
 
 def record(
-    motion: Trajectories, clips: Tensor, state: Worlds, resting: Tensor, now_s: Tensor, times_s: Tensor
+    motion: Trajectories, clips: Tensor, state: Scenes, resting: Tensor, now_s: Tensor, times_s: Tensor
 ) -> None:
     """Write the free flight from `now_s` into every frame from then on; the next event writes over it."""
     since = (times_s[None, :] - now_s[:, None])[:, :, None, None]
@@ -168,8 +168,8 @@ def record(
 
 
 def advance(
-    motion: Trajectories, clips: Tensor, state: Worlds, resting: Tensor, now_s: Tensor, end_s: float
-) -> tuple[Tensor, Worlds, Tensor, Tensor]:
+    motion: Trajectories, clips: Tensor, state: Scenes, resting: Tensor, now_s: Tensor, end_s: float
+) -> tuple[Tensor, Scenes, Tensor, Tensor]:
     """The clips that have another event before the end, each just after its next one."""
     objects, walls = state.radius.shape[1], state.walls.shape[1]
     if objects == 1 and walls == 0:

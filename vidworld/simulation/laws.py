@@ -11,9 +11,9 @@ from vidworld.simulation.discs import dot
 from vidworld.simulation.scenarios import COLLISION_RANGES, MOTION_RANGES, collisions, one_in_four
 from vidworld.simulation.stage import Candidates, Layout, Ranges, Stage
 
-LEAST_CHANGE = 1.5
+MIN_CHANGE = 1.5
 """How much A's velocity differs from B's where the ways cross, at least (units a second)."""
-LEAST_CHANGE_OF_TWO = 3.0
+MIN_CHANGE_OF_TWO = 3.0
 """The same for the velocities of two discs that meet, taken as one vector of four."""
 
 
@@ -25,9 +25,9 @@ def momentum(stage: Stage, moment_s: Float[Tensor, " world"]) -> Candidates:
     after = stage.setting.duration_s - before
     ends = torch.cat([end for v in velocities for end in (-v * before, v * after)], dim=1)
     point, valid = stage.place(ends.amin(1) - radius, ends.amax(1) + radius)
-    worlds = tuple(stage.worlds(point[:, None] - v * before, v, radius, color) for v in velocities)
+    scenes = tuple(stage.scenes(point[:, None] - v * before, v, radius, color) for v in velocities)
     change = velocities[0][:, 0] - velocities[1][:, 0]
-    return worlds, valid & (dot(change, change) >= LEAST_CHANGE**2)
+    return scenes, valid & (dot(change, change) >= MIN_CHANGE**2)
 
 
 def collision(head_on: bool) -> Layout:
@@ -36,7 +36,7 @@ def collision(head_on: bool) -> Layout:
     def layout(stage: Stage, moment_s: Float[Tensor, " world"]) -> Candidates:
         (a, b), valid = collisions(stage, moment_s, 2, head_on)
         change = a.velocity - b.velocity
-        return (a, b), valid & (dot(change, change).sum(1) >= LEAST_CHANGE_OF_TWO**2)
+        return (a, b), valid & (dot(change, change).sum(1) >= MIN_CHANGE_OF_TWO**2)
 
     layout.__name__ = "head_on" if head_on else "oblique"
     return layout

@@ -14,13 +14,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from vidworld.core.clip_shape import WORLD_SIZE
-from vidworld.simulation.discs import Worlds
+from vidworld.simulation.discs import Scenes
 from vidworld.simulation.stage import Candidates, Layout, Ranges, Sampler, Scenario, Stage
 
 RANGES = Ranges((2.5, 4.0), (0.5, 0.9), ((2.0, 2.4), (4.2, 5.0)), ((0.35, 0.45), (1.0, 1.1)), corner=0.0)
-LEAST_SIZE_RATIO = 1.4
+MIN_SIZE_RATIO = 1.4
 """How much the larger disc's radius exceeds the smaller's where size is what changes."""
-LEAST_BLOCK_SHOWN = 0.5
+MIN_BLOCK_SHOWN = 0.5
 FAR = -1e9
 """Offset of a wall that is not there."""
 
@@ -100,7 +100,7 @@ def scene(
     companion: Companion | None = None,
     wall: Float[Tensor, "world 1 3"] | None = None,
     block: Float[Tensor, "world 1 4"] | None = None,
-) -> Worlds:
+) -> Scenes:
     """A world in the shape of all layouts: a disc and a companion, two screens, a block and its wall."""
     zero = torch.zeros_like(x)
     nobody = torch.zeros_like(x, dtype=torch.bool)
@@ -112,7 +112,7 @@ def scene(
     none = x.new_zeros(len(x), 2 - screens.shape[1], 4)
     if wall is None:
         wall = x.new_tensor([0.0, 0.0, FAR]).expand(len(x), 1, 3)
-    return stage.worlds(
+    return stage.scenes(
         position=torch.stack([torch.stack([x, lane], 1), torch.stack(second[:2], 1)], dim=1),
         velocity=torch.stack([torch.stack([velocity, zero], 1), torch.stack([second[2], zero], 1)], dim=1),
         radius=torch.stack([radius, second[3]], dim=1),
@@ -149,7 +149,7 @@ def size_constancy(stage: Stage, moment_s: PerWorld) -> Candidates:
     """A and B: a disc passes behind a screen; its size is another in A than in B."""
     radii, color = stage.radius(2), stage.colors(2)
     (a, b), valid = _constancy(stage, moment_s, radii, (color, color))
-    return (a, b), valid & (radii.amax(1) >= LEAST_SIZE_RATIO * radii.amin(1))
+    return (a, b), valid & (radii.amax(1) >= MIN_SIZE_RATIO * radii.amin(1))
 
 
 def _constancy(
@@ -201,15 +201,15 @@ def block_solidity(stage: Stage, moment_s: PerWorld) -> Candidates:
     lane, x, screens, valid = _both_sides(stage, way, stop)
     zero, height = torch.zeros_like(x), stage.setting.height
     block = torch.stack([x - half_block, zero, x + half_block, zero + height], dim=1)[:, None]
-    worlds = []
+    scenes = []
     for sign in (way.sign, -way.sign):
         wall = torch.stack([-sign, zero, half_block - sign * x], dim=1)[:, None]
         start = x - sign * (stop + way.before)
-        worlds.append(
+        scenes.append(
             scene(stage, start, sign * way.speed, lane, radius, color, True, screens, None, wall, block)
         )
-    shows = (screens[:, 0, 1] > LEAST_BLOCK_SHOWN) | (screens[:, 0, 3] < height - LEAST_BLOCK_SHOWN)
-    return tuple(worlds), valid & shows
+    shows = (screens[:, 0, 1] > MIN_BLOCK_SHOWN) | (screens[:, 0, 3] < height - MIN_BLOCK_SHOWN)
+    return tuple(scenes), valid & shows
 
 
 def open_solidity(stage: Stage, moment_s: PerWorld) -> Candidates:
@@ -257,7 +257,7 @@ def at_any_time(layout: Layout) -> Sampler:
             name: torch.where(is_a.reshape(-1, *[1] * (value.ndim - 1)), value, getattr(b, name))
             for name, value in vars(a).items()
         }
-        return (Worlds(**mixed),), valid
+        return (Scenes(**mixed),), valid
 
     return either
 

@@ -23,24 +23,24 @@ PHYWORLD_COLLISION_RANGES = Ranges(
 )
 BORDER = 0.5
 """Distance that discs keep from the upper and lower edge."""
-LEAST_FRAMES_IN_VIEW = 24
-LEAST_FRAMES_BEFORE = 8
-MOST_FRAMES_BEFORE = 24
+MIN_FRAMES_IN_VIEW = 24
+MIN_FRAMES_BEFORE = 8
+MAX_FRAMES_BEFORE = 24
 """Frames before the contact: at least 8, and 8 of the 32 after it."""
 
 
 def _start(
     stage: Stage, radius: Float[Tensor, " world"], speed: Float[Tensor, " world"]
 ) -> Float[Tensor, " world"]:
-    """Where a disc starts to be in view for `LEAST_FRAMES_IN_VIEW`; near the left edge if it cannot be."""
-    rightmost = WORLD_SIZE - radius - LEAST_FRAMES_IN_VIEW * stage.setting.dt_s * speed
+    """Where a disc starts to be in view for `MIN_FRAMES_IN_VIEW`; near the left edge if it cannot be."""
+    rightmost = WORLD_SIZE - radius - MIN_FRAMES_IN_VIEW * stage.setting.dt_s * speed
     near_edge = radius + stage.draws.uniform(0.0, 0.5)
     return stage.draws.uniform(radius, torch.where(rightmost < radius, near_edge, rightmost))
 
 
-def _colors(worlds: int, discs: int, like: Tensor) -> Float[Tensor, "world disc 3"]:
+def _colors(scenes: int, discs: int, like: Tensor) -> Float[Tensor, "world disc 3"]:
     """Red, then blue."""
-    return PALETTE[[0, 2]][:discs].to(like).expand(worlds, discs, 3)
+    return PALETTE[[0, 2]][:discs].to(like).expand(scenes, discs, 3)
 
 
 def _one_disc(stage: Stage, lowest: float, gravity: float) -> Candidates:
@@ -50,8 +50,8 @@ def _one_disc(stage: Stage, lowest: float, gravity: float) -> Candidates:
     y = stage.draws.uniform(BORDER + radius[:, 0], lowest + radius[:, 0])
     velocity = torch.stack([speed, torch.zeros_like(speed)], dim=2)
     position = torch.stack([x, y], dim=1)[:, None]
-    worlds = stage.worlds(position, velocity, radius, _colors(len(x), 1, radius), gravity=gravity)
-    return (worlds,), y + radius[:, 0] <= stage.setting.height - BORDER
+    scenes = stage.scenes(position, velocity, radius, _colors(len(x), 1, radius), gravity=gravity)
+    return (scenes,), y + radius[:, 0] <= stage.setting.height - BORDER
 
 
 def phyworld_uniform(stage: Stage) -> Candidates:
@@ -68,15 +68,15 @@ def phyworld_collision(stage: Stage) -> Candidates:
     """Two discs that move towards each other at one height and meet head-on."""
     radius, speed = stage.radius(2), stage.speed(2)
     reach, closing = radius.sum(1), speed.sum(1) * stage.setting.dt_s
-    nearest = reach + LEAST_FRAMES_BEFORE * closing
-    farthest = (reach + MOST_FRAMES_BEFORE * closing).clamp(max=WORLD_SIZE - reach)
+    nearest = reach + MIN_FRAMES_BEFORE * closing
+    farthest = (reach + MAX_FRAMES_BEFORE * closing).clamp(max=WORLD_SIZE - reach)
     apart = stage.draws.uniform(nearest, farthest)
     left = stage.draws.uniform(radius[:, 0], WORLD_SIZE - radius[:, 1] - apart)
     largest = radius.amax(1)
     y = stage.draws.uniform(BORDER + largest, stage.setting.height - BORDER - largest)
     position = torch.stack([torch.stack([left, left + apart], 1), torch.stack([y, y], 1)], dim=2)
     velocity = torch.stack([speed * speed.new_tensor([1.0, -1.0]), torch.zeros_like(speed)], dim=2)
-    return (stage.worlds(position, velocity, radius, _colors(len(y), 2, radius)),), nearest <= farthest
+    return (stage.scenes(position, velocity, radius, _colors(len(y), 2, radius)),), nearest <= farthest
 
 
 PHYWORLD_UNIFORM = Scenario((phyworld_uniform,), PHYWORLD_MOTION_RANGES, weight=0.0)

@@ -10,13 +10,13 @@ from vidworld.core.clip_shape import ClipShape
 from vidworld.core.counter_rng import stratum
 from vidworld.core.errors import UserError
 from vidworld.simulation import LAWS
-from vidworld.simulation.discs import Worlds
+from vidworld.simulation.discs import Scenes
 from vidworld.simulation.simulated import check_split, films
 from vidworld.simulation.stage import Layout, Sampler, sample_scenes
 
 
 @dataclass(frozen=True)
-class Quads:
+class Quadruplets:
     """Two possible clips (`a`, `b`) and the two impossible ones that swap their futures."""
 
     law: str
@@ -60,7 +60,7 @@ def layout_of(identity: str) -> str | None:
     return getattr(layouts[int(kind)], "__name__", None)
 
 
-def quads(
+def quadruplets(
     law: str,
     split: str,
     seed: int,
@@ -68,7 +68,7 @@ def quads(
     splice_frame: int = 8,
     shape: ClipShape = ClipShape(),
     device: torch.device | str = "cpu",
-) -> Quads:
+) -> Quadruplets:
     """The quads of these numbers, each a function of (law, split, seed, number).
 
     Where discs are hidden at the splice (permanence, constancy, continuity, solidity) they are so in the
@@ -84,7 +84,7 @@ def quads(
     name = stream_name(law, split, seed)
     device = torch.device(device)
 
-    def draw(indices: Sequence[int]) -> tuple[Worlds, ...]:
+    def draw(indices: Sequence[int]) -> tuple[Scenes, ...]:
         return sample_scenes(samplers, name, indices, shape, rule.ranges, split, device)
 
     identity = tuple(f"{law}/{split}/{seed}/{index}" for index in indices)
@@ -93,7 +93,7 @@ def quads(
         for side, (frames, tracks) in zip("ab", films(draw, indices, shape, device, 2), strict=True)
     )
     bare_a, bare_b = (Clips(clips.frames, shape.fps, identity) for clips in (a, b))
-    return Quads(
+    return Quadruplets(
         law,
         a,
         b,

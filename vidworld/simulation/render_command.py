@@ -9,7 +9,7 @@ from vidworld.core.command import Command
 from vidworld.core.errors import UserError
 from vidworld.core.media import enlarged, filmstrip, write_mp4, write_png
 from vidworld.simulation import LAWS, SCENARIOS
-from vidworld.simulation.quadruplets import quads
+from vidworld.simulation.quadruplets import quadruplets
 from vidworld.simulation.simulated import SPLITS, SimulatedClips
 
 
@@ -45,7 +45,7 @@ def _run(arguments: argparse.Namespace) -> None:
         width_px=arguments.width,
     )
     asked = (arguments.name, arguments.split, arguments.seed, arguments.index)
-    paths = render_scenario(*asked, arguments.out, setting, arguments.scale, arguments.quad)
+    paths = render_scenario(*asked, arguments.out, setting, arguments.scale, arguments.quadruplet)
     print(*paths, sep="\n")
 
 
@@ -66,8 +66,10 @@ def render_scenario(
     """
     (LAWS if as_quad or name not in SCENARIOS else SCENARIOS).check([name])
     if as_quad or name not in SCENARIOS:
-        quad = quads(name, split, seed, [index], splice_frame=setting.num_frames // 2, shape=setting)
-        films = {part: getattr(quad, part) for part in ("a", "b", "a_then_b", "b_then_a")}
+        quadruplet = quadruplets(
+            name, split, seed, [index], splice_frame=setting.num_frames // 2, shape=setting
+        )
+        films = {part: getattr(quadruplet, part) for part in ("a", "b", "a_then_b", "b_then_a")}
     else:
         films = {"clip": SimulatedClips(name, split, seed, index + 1, setting).clips([index])}
     try:

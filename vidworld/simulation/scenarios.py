@@ -19,9 +19,9 @@ COLLISION_RANGES = Ranges((1.0, 4.0), (0.6, 1.3), ((0.2, 0.8), (4.5, 5.5)), ((0.
 BILLIARDS_RANGES = Ranges((1.0, 4.0), (0.5, 1.0), ((0.2, 0.8), (4.5, 5.5)), ((0.35, 0.45), (1.1, 1.2)))
 RESTITUTION = (0.6, 1.0)
 RESTITUTION_OUTSIDE = (0.35, 0.5)
-LEAST_CLOSING_SPEED = 1.0
+MIN_CLOSING_SPEED = 1.0
 """Of two discs that meet (units a second)."""
-LEAST_IMPACT = 2.0
+MIN_IMPACT = 2.0
 """Of a disc on the floor (units a second)."""
 
 
@@ -31,7 +31,7 @@ def uniform(stage: Stage) -> Candidates:
     velocity = stage.speed(1)[:, :, None] * stage.draws.direction(1)
     travel = velocity[:, 0] * stage.setting.duration_s
     position, valid = stage.place(travel.clamp(max=0) - radius, travel.clamp(min=0) + radius)
-    return (stage.worlds(position[:, None], velocity, radius, color),), valid
+    return (stage.scenes(position[:, None], velocity, radius, color),), valid
 
 
 def parabola(stage: Stage) -> Candidates:
@@ -47,7 +47,7 @@ def parabola(stage: Stage) -> Candidates:
     low = torch.stack([travel[:, 0].clamp(max=0), apex], dim=1) - radius
     high = torch.stack([travel[:, 0].clamp(min=0), fall.clamp(min=0)], dim=1) + radius
     position, valid = stage.place(low, high)
-    return (stage.worlds(position[:, None], velocity, radius, color, gravity=GRAVITY),), valid
+    return (stage.scenes(position[:, None], velocity, radius, color, gravity=GRAVITY),), valid
 
 
 def bounce(stage: Stage) -> Candidates:
@@ -69,10 +69,10 @@ def bounce(stage: Stage) -> Candidates:
     sideways = torch.stack([travel, torch.zeros_like(travel)], dim=1)
     position, valid = stage.place(sideways.clamp(max=0) - radius, sideways.clamp(min=0) + radius)
     position[:, 1] = floor - radius[:, 0] - drop
-    valid = valid & (drop > 0) & (impact > LEAST_IMPACT) & (drop + apex <= room) & (rebound <= room)
+    valid = valid & (drop > 0) & (impact > MIN_IMPACT) & (drop + apex <= room) & (rebound <= room)
     walls = radius.new_tensor([[0.0, -1.0, -floor]]).expand(len(radius), 1, 3)
-    worlds = stage.worlds(position[:, None], velocity, radius, color, None, GRAVITY, restitution, walls)
-    return (worlds,), valid
+    scenes = stage.scenes(position[:, None], velocity, radius, color, None, GRAVITY, restitution, walls)
+    return (scenes,), valid
 
 
 def billiards(stage: Stage) -> Candidates:
@@ -91,7 +91,7 @@ def billiards(stage: Stage) -> Candidates:
     width, height = WORLD_SIZE, stage.setting.height
     edges = [[1.0, 0.0, 0.0], [-1.0, 0.0, -width], [0.0, 1.0, 0.0], [0.0, -1.0, -height]]
     walls = radius.new_tensor(edges).expand(len(radius), 4, 3)
-    return (stage.worlds(position, velocity, radius, color, present, walls=walls),), valid
+    return (stage.scenes(position, velocity, radius, color, present, walls=walls),), valid
 
 
 MadeT = TypeVar("T")
@@ -132,14 +132,14 @@ def collisions(stage: Stage, contact_s: Float[Tensor, " world"], count: int, hea
         for reached in (offset - incoming * before, offset + outgoing * after):
             low = torch.minimum(low, reached - radius[:, :, None])
             high = torch.maximum(high, reached + radius[:, :, None])
-        valid = valid & (dot(incoming[:, 0] - incoming[:, 1], normal) > LEAST_CLOSING_SPEED)
+        valid = valid & (dot(incoming[:, 0] - incoming[:, 1], normal) > MIN_CLOSING_SPEED)
         approaches.append(incoming)
     point, fits = stage.place(low.amin(1), high.amax(1))
-    worlds = tuple(
-        stage.worlds(point[:, None] + offset - incoming * before, incoming, radius, color)
+    scenes = tuple(
+        stage.scenes(point[:, None] + offset - incoming * before, incoming, radius, color)
         for incoming in approaches
     )
-    return worlds, valid & fits
+    return scenes, valid & fits
 
 
 def after_contact(

@@ -11,7 +11,7 @@ from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
 from vidworld.core.threads import in_threads
 from vidworld.simulation import SCENARIOS
-from vidworld.simulation.discs import Worlds, simulate
+from vidworld.simulation.discs import Scenes, simulate
 from vidworld.simulation.render import render_discs, visible_share
 from vidworld.simulation.stage import sample_scenes
 
@@ -30,12 +30,12 @@ def check_split(name: str) -> None:
         raise UserError(f"there is no split {name!r}; there are {', '.join(SPLITS)}")
 
 
-MOST_IN_A_BLOCK = 64
+MAX_IN_A_BLOCK = 64
 """Clips that one thread makes at a time."""
 
 
 def films(
-    draw: Callable[[Sequence[int]], tuple[Worlds, ...]],
+    draw: Callable[[Sequence[int]], tuple[Scenes, ...]],
     indices: Sequence[int],
     setting: ClipShape,
     device: torch.device,
@@ -47,13 +47,13 @@ def films(
     """
     shape = (len(indices), setting.num_frames, 3, setting.height_px, setting.width_px)
     frames = [torch.empty(shape, dtype=torch.uint8, device=device) for _ in range(count)]
-    blocks = -(-len(indices) // MOST_IN_A_BLOCK) if device.type == "cpu" else 1
+    blocks = -(-len(indices) // MAX_IN_A_BLOCK) if device.type == "cpu" else 1
     size = -(-len(indices) // blocks)
 
     def make(start: int) -> list[Tracks]:
         some = slice(start, start + size)
         return [
-            film(worlds, setting, out[some]) for worlds, out in zip(draw(indices[some]), frames, strict=True)
+            film(scenes, setting, out[some]) for scenes, out in zip(draw(indices[some]), frames, strict=True)
         ]
 
     starts = range(0, len(indices), size)
@@ -61,20 +61,20 @@ def films(
     return [(out, joined(tracks)) for out, *tracks in zip(frames, *parts, strict=True)]
 
 
-def film(worlds: Worlds, setting: ClipShape, out: UInt8[Tensor, "clip time 3 height width"]) -> Tracks:
+def film(scenes: Scenes, setting: ClipShape, out: UInt8[Tensor, "clip time 3 height width"]) -> Tracks:
     """The true tracks of these worlds, whose frames go to `out`."""
     times_s = torch.arange(setting.num_frames, dtype=torch.float64, device=out.device) / setting.fps
-    motion = simulate(worlds, times_s)
-    looks = (worlds.radius, worlds.color, worlds.present, worlds.screens, worlds.blocks)
+    motion = simulate(scenes, times_s)
+    looks = (scenes.radius, scenes.color, scenes.present, scenes.screens, scenes.blocks)
     render_discs(motion.position, *looks, setting, out)
-    present = worlds.present[:, None].expand(-1, setting.num_frames, -1)
-    visible = visible_share(motion.position, worlds.radius, worlds.screens, setting)
+    present = scenes.present[:, None].expand(-1, setting.num_frames, -1)
+    visible = visible_share(motion.position, scenes.radius, scenes.screens, setting)
     return Tracks(
         position=torch.where(present[..., None], motion.position, torch.nan),
         velocity=torch.where(present[..., None], motion.velocity, torch.nan),
-        radius=worlds.radius,
-        mass=worlds.mass,
-        color=worlds.color.to(torch.float32),
+        radius=scenes.radius,
+        mass=scenes.mass,
+        color=scenes.color.to(torch.float32),
         present=present,
         visible=torch.where(present, visible, 0.0),
         contact_s=motion.contact_s,
@@ -120,7 +120,7 @@ class SimulatedClips:
         ((frames, tracks),) = films(self._worlds, indices, self.shape, self.device, 1)
         return Clips(frames, self.shape.fps, tuple(f"{self.name}/{index}" for index in indices), tracks)
 
-    def _worlds(self, indices: Sequence[int]) -> tuple[Worlds, ...]:
+    def _worlds(self, indices: Sequence[int]) -> tuple[Scenes, ...]:
         scenario = SCENARIOS[self.scenario]
         return sample_scenes(
             scenario.samplers, self.name, indices, self.shape, scenario.ranges, self.split, self.device

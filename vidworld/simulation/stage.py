@@ -10,7 +10,7 @@ from torch import Tensor
 from vidworld.core.clip_shape import WORLD_SIZE, ClipShape
 from vidworld.core.counter_rng import Draws, clip_streams, mix, stratum
 from vidworld.core.errors import UserError
-from vidworld.simulation.discs import Worlds
+from vidworld.simulation.discs import Scenes
 
 PALETTE = (
     torch.tensor(
@@ -21,7 +21,7 @@ PALETTE = (
 )
 """The discs' colours: red, green, blue, yellow, magenta, cyan; no channel darker than the background."""
 
-MOST_CANDIDATES = 10_000
+MAX_CANDIDATES = 10_000
 """A clip that none of these fits is not to be had."""
 CANDIDATES_AT_ONCE = 512
 
@@ -101,7 +101,7 @@ class Stage:
         room = least <= most
         return point, room[:, 0] & room[:, 1]
 
-    def worlds(
+    def scenes(
         self,
         position: Float[Tensor, "world object 2"],
         velocity: Float[Tensor, "world object 2"],
@@ -113,10 +113,10 @@ class Stage:
         walls: Float[Tensor, "world wall 3"] | None = None,
         screens: Float[Tensor, "world screen 4"] | None = None,
         blocks: Float[Tensor, "world block 4"] | None = None,
-    ) -> Worlds:
+    ) -> Scenes:
         """Worlds of these discs, mass their radius squared, and what is not named absent."""
         count = len(radius)
-        return Worlds(
+        return Scenes(
             position=position,
             velocity=velocity,
             radius=radius,
@@ -131,7 +131,7 @@ class Stage:
         )
 
 
-Candidates = tuple[tuple[Worlds, ...], Bool[Tensor, " world"]]
+Candidates = tuple[tuple[Scenes, ...], Bool[Tensor, " world"]]
 """One or more worlds a stream that belong together, and whether they will do."""
 Sampler = Callable[[Stage], Candidates]
 Layout = Callable[[Stage, Float[Tensor, " world"]], Candidates]
@@ -161,7 +161,7 @@ def sample_scenes(
     ranges: Ranges,
     split: str,
     device: torch.device,
-) -> tuple[Worlds, ...]:
+) -> tuple[Scenes, ...]:
     """Worlds for the clips of these numbers, from each of the samplers for as many; `name` names the stream.
 
     Raises:
@@ -176,9 +176,9 @@ def sample_scenes(
         uses = torch.tensor([each is sampler for each in samplers], device=device)
         parts += _first_valid(sampler, uses[kind].nonzero()[:, 0], streams, setting, ranges, split, name)
     order = torch.cat([clips for clips, _ in parts]).argsort()
-    together = zip(*(worlds for _, worlds in parts), strict=True)
+    together = zip(*(scenes for _, scenes in parts), strict=True)
     return tuple(
-        Worlds(**{f.name: torch.cat([getattr(part, f.name) for part in same])[order] for f in fields(Worlds)})
+        Scenes(**{f.name: torch.cat([getattr(part, f.name) for part in same])[order] for f in fields(Scenes)})
         for same in together
     )
 
@@ -191,32 +191,32 @@ def _first_valid(
     ranges: Ranges,
     split: str,
     name: str,
-) -> list[tuple[Tensor, tuple[Worlds, ...]]]:
+) -> list[tuple[Tensor, tuple[Scenes, ...]]]:
     """Each clip's first candidate that is valid: a function of its stream, however many are tried at once."""
     found = []
     tried = 0
     while len(pending) > 0:
-        if tried >= MOST_CANDIDATES:
+        if tried >= MAX_CANDIDATES:
             raise UserError(
                 f"{name}: no clip fits this picture, rate and length; fewer frames or a higher fps would do"
             )
         at_once = min(max(CANDIDATES_AT_ONCE // len(pending), 4), 256)
         numbers = torch.arange(tried, tried + at_once, device=streams.device)
         candidates = mix(streams[pending][:, None] + mix(numbers)).flatten()
-        worlds, valid = sampler(Stage(candidates, setting, ranges, split))
+        scenes, valid = sampler(Stage(candidates, setting, ranges, split))
         if split != "ood":
-            corner = torch.stack([_has_fast_and_large(world, ranges) for world in worlds]).any(0)
+            corner = torch.stack([_has_fast_and_large(scene, ranges) for scene in scenes]).any(0)
             valid = valid & (corner == (split == "recombined"))
         valid = valid.reshape(-1, at_once)
         has_one, first = valid.any(1), valid.to(torch.uint8).argmax(1)
         chosen = (torch.arange(len(pending), device=pending.device) * at_once + first)[has_one]
-        found.append((pending[has_one], tuple(world.at(chosen) for world in worlds)))
+        found.append((pending[has_one], tuple(scene.at(chosen) for scene in scenes)))
         pending = pending[~has_one]
         tried += at_once
     return found
 
 
-def _has_fast_and_large(worlds: Worlds, ranges: Ranges) -> Bool[Tensor, " world"]:
+def _has_fast_and_large(scenes: Scenes, ranges: Ranges) -> Bool[Tensor, " world"]:
     """Whether a disc is in the corner of speed and radius that training leaves out."""
-    fast = worlds.velocity.square().sum(-1) > ranges.fast**2
-    return (fast & (worlds.radius > ranges.large) & worlds.present).any(1)
+    fast = scenes.velocity.square().sum(-1) > ranges.fast**2
+    return (fast & (scenes.radius > ranges.large) & scenes.present).any(1)

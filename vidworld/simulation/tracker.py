@@ -16,9 +16,9 @@ OFF_COLOUR = 0.3
 colours are 0.48 apart."""
 FAINT = 0.2
 """Share of a disc's colour under which a pixel shows none of it."""
-LEAST_AREA = 0.3
+MIN_AREA = 0.3
 """Share of a disc's area that must show for the disc to be found."""
-SMALLEST_RADIUS = 0.35
+MIN_RADIUS = 0.35
 
 
 def palette_index(color: Float[Tensor, "*any 3"]) -> Int[Tensor, "*any"]:
@@ -53,7 +53,7 @@ def locate_discs(
         for total, part in zip(sums, (weight, x, y), strict=True)
     )
     place = torch.stack(moments, dim=-1) / area.clamp_min(1e-6)[..., None]
-    least = LEAST_AREA * torch.pi * (radius.float() / pixel).square()
+    least = MIN_AREA * torch.pi * (radius.float() / pixel).square()
     return torch.where((area >= least[:, None])[..., None], place, torch.nan)
 
 
@@ -68,8 +68,8 @@ def with_strangers(truth: Tracks) -> tuple[Float[Tensor, "clip all 3"], Float[Te
     strangers = held.float().argsort(dim=1, stable=True)  # the colours not held come first
     count = len(PALETTE) - index.shape[1]
     color = torch.cat((truth.color.float(), PALETTE[strangers[:, :count]].float()), dim=1)
-    small = torch.full((len(index), count), SMALLEST_RADIUS)
-    radius = torch.cat((torch.where(here, truth.radius.float(), SMALLEST_RADIUS), small), dim=1)
+    small = torch.full((len(index), count), MIN_RADIUS)
+    radius = torch.cat((torch.where(here, truth.radius.float(), MIN_RADIUS), small), dim=1)
     return color, radius
 
 

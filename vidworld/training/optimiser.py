@@ -124,9 +124,9 @@ def make_optimisers(
 
 
 def make_schedule(optimiser: Optimizer, config: OptimiserConfig, steps: int) -> LambdaLR:
-    """Warm-up, a plateau, and a fall to zero over the last `decay_share` of the steps."""
+    """Warm-up, a plateau, and a fall to zero over the last `warmdown_ratio` of the steps."""
     warmup = min(config.warmup_steps, steps // 10)
-    decay = int(config.decay_share * steps)
+    decay = int(config.warmdown_ratio * steps)
     schedule: LambdaLR = get_wsd_schedule(
         optimiser,
         num_warmup_steps=warmup,

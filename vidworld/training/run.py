@@ -87,7 +87,7 @@ class Run:
                 loss = loss_of(*micro_batch)
             loss.backward()
         self.network.zero_grad(set_to_none=True)
-        count = self.config.accumulation * self.accelerator.num_processes
+        count = self.config.grad_accum_steps * self.accelerator.num_processes
         self.flops_per_step = counter.get_total_flops() * count
 
     def steps(self) -> Iterator[int]:
@@ -133,8 +133,12 @@ class Run:
 
     def micro_batches(self, batch: Batch) -> Iterator[Batch]:
         """A process' share of a batch, piece by piece as it goes through the network."""
-        size = self.config.batch_clips // int(self.accelerator.num_processes) // self.config.accumulation
-        for number in range(self.config.accumulation):
+        size = (
+            self.config.global_batch_size
+            // int(self.accelerator.num_processes)
+            // self.config.grad_accum_steps
+        )
+        for number in range(self.config.grad_accum_steps):
             some = slice(number * size, (number + 1) * size)
             yield tuple(each[some] if isinstance(each, Tensor) else each.at(some) for each in batch)
 
@@ -213,7 +217,7 @@ class Run:
                 "parameters": count_parameters(model),
                 "steps": self.config.steps,
                 "skipped_steps": self.spikes.skipped,
-                "clips_seen": self.config.steps * self.config.batch_clips,
+                "clips_seen": self.config.steps * self.config.global_batch_size,
                 "training_flops": self.flops_per_step * self.config.steps,
                 "seconds": round(self.records.seconds, 1),
                 **self.sources,

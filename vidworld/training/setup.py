@@ -29,15 +29,15 @@ def begin(config: TrainConfig, network: ModelMixin, resume: bool, sources: Sourc
     """
     accelerator = Accelerator(
         mixed_precision=precision(config.mixed_precision),
-        gradient_accumulation_steps=config.accumulation,
+        gradient_accumulation_steps=config.grad_accum_steps,
         # A collective by itself waits longer: the watchdog, whose message says more, is to end it.
         kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(seconds=config.timeout_s + 60))],
     )
-    shares = accelerator.num_processes * config.accumulation
-    if config.batch_clips % shares:
+    shares = accelerator.num_processes * config.grad_accum_steps
+    if config.global_batch_size % shares:
         raise UserError(
-            f"batch_clips={config.batch_clips} does not divide into {accelerator.num_processes} processes x "
-            f"{config.accumulation} parts; choose a multiple of {shares}"
+            f"global_batch_size={config.global_batch_size} does not divide into {accelerator.num_processes} processes x "
+            f"{config.grad_accum_steps} parts; choose a multiple of {shares}"
         )
     if missing := missing_trackers(config.trackers):
         raise UserError(f"trackers: {', '.join(missing)} cannot be imported; install it, or leave it out")

@@ -16,7 +16,7 @@ from vidworld.video_laws.law import (
     frame_step,
     law_fit,
 )
-from vidworld.video_laws.parabolas import LEAST_FRAMES, NEAR_CONTACT, fit_flights, places_of
+from vidworld.video_laws.parabolas import MIN_FRAMES, NEAR_CONTACT, fit_flights, places_of
 
 WINDOW_S = 0.15
 """Seconds on either side of a collision in which nothing but it changes a velocity."""
@@ -44,7 +44,7 @@ def fit_collision(
         clear = both & (np.abs(times - contact) > 1.5 * step)
         stretch = np.where(clear, (times > contact).astype(int), -1)
     stretch = np.where(np.isfinite(position).all(axis=(1, 2)), stretch, -1)
-    if min((stretch == k).sum() for k in (0, 1)) < LEAST_FRAMES:
+    if min((stretch == k).sum() for k in (0, 1)) < MIN_FRAMES:
         raise NoFit("does not show both things for four frames on either side of where they meet")
 
     sides = [np.where(stretch == k, 0, -1) for k in (0, 1)]

@@ -22,7 +22,7 @@ from vidworld.video.tracking import track
 from vidworld.video_laws import VIDEO_LAWS
 from vidworld.video_laws.law import STANDARD_GRAVITY, NoFit, Quantity, VideoScene
 
-MOST_PX = 480
+MAX_PX = 480
 """Films are tracked with a shorter side of so many pixels, or their own if that is less."""
 MIN_VIDEO_FRAMES = 3
 """With fewer nothing shows an acceleration."""
@@ -126,10 +126,10 @@ def footage_of(path: Path, entry: SidecarEntry) -> FittedVideo:
             f"has {there} frame{'s' * (there != 1)}{of}, and no law shows in fewer than {MIN_VIDEO_FRAMES}"
         )
     short = min(video.height_px, video.width_px)
-    pieces = read(video, min(short, MOST_PX), range(first, last + 1))
+    pieces = read(video, min(short, MAX_PX), range(first, last + 1))
     frames, times = np.concatenate([piece.frames for piece in pieces]), times_s[first : last + 1]
     shot = _longest_shot(frames, times)
-    return FittedVideo(frames[shot], times[shot], min(short, MOST_PX) / short, scene_of(entry, times_s))
+    return FittedVideo(frames[shot], times[shot], min(short, MAX_PX) / short, scene_of(entry, times_s))
 
 
 def _longest_shot(frames: Film, times_s: np.ndarray) -> slice:

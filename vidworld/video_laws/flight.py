@@ -14,7 +14,7 @@ from vidworld.video_laws.law import (
     law_fit,
 )
 from vidworld.video_laws.parabolas import (
-    LEAST_FRAMES,
+    MIN_FRAMES,
     between_contacts,
     clean_part,
     fit_flights,
@@ -53,7 +53,7 @@ def _flight(
         longest = int(np.bincount(parts[parts >= 0]).argmax()) if parts.max() >= 0 else -1
         stretch = clean_part(times, path, np.where((parts == longest) & (parts >= 0), 0, -1))
     stretch = where_seen(stretch, path)
-    if (stretch >= 0).sum() <= LEAST_FRAMES:
+    if (stretch >= 0).sum() <= MIN_FRAMES:
         raise NoFit(f"is tracked in {int(np.isfinite(path).all(axis=1).sum())} frames, too few for a fit")
     spoken = times[stretch >= 0]
     flight = fit_flights(times, path, stretch, True)

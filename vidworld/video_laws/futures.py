@@ -21,7 +21,7 @@ from vidworld.video_laws.law import Fit, LawFit, NoFit, Position, Times, VideoSc
 
 TRACKED_AT = 4
 """Clips are tracked at so many times their size: what is 2 px wide at 64 px has no body of its own."""
-LEAST_TRACKED = 0.9
+MIN_TRACKED = 0.9
 """Of a clip's frames: a truth that is found in fewer has no law to be held against."""
 MISSING = ANYWHERE / WORLD_SIZE
 """Shares of the picture that an object is charged which is not found."""
@@ -46,7 +46,7 @@ def law_values(
     whole = as_film(clip.frames[0])
     size = len(whole[0])
     truth = track(whole, law.objects, scene).position
-    if np.isfinite(truth).all(axis=(1, 2)).mean() < LEAST_TRACKED or np.isnan(truth[:start]).all():
+    if np.isfinite(truth).all(axis=(1, 2)).mean() < MIN_TRACKED or np.isnan(truth[:start]).all():
         return []
     times_s = np.arange(len(truth)) / clip.fps
     about = VideoScene(
@@ -62,9 +62,9 @@ def law_values(
         return []
     deviation_of_truth = _rms(own.residual[start:] / size, spoken)
     values = []
-    for world, future in futures.items():
+    for model, future in futures.items():
         found, fit = truth, cast(LawFit | None, own)
-        if world != "truth":
+        if model != "truth":
             film = np.concatenate([whole[:start], as_film(future[0])])
             found = track(film, law.objects, scene, truth[:start]).position
             fit = _refit(law.fit, times_s, found, about, own)
@@ -77,7 +77,7 @@ def law_values(
             "added_deviation": deviation - deviation_of_truth,
         }
         values += [
-            Value(world, "pixels", "real video", own.law, "real", metric, UNIT, clip.identity[0], value, seed)
+            Value(model, "pixels", "real video", own.law, "real", metric, UNIT, clip.identity[0], value, seed)
             for metric, value in measured.items()
         ]
     return values

@@ -8,7 +8,7 @@ from numpy import ndarray
 
 from vidworld.video_laws.law import Places, Stretch, Times, frame_step
 
-LEAST_FRAMES = 4
+MIN_FRAMES = 4
 """Of a stretch between contacts: fewer do not show a parabola."""
 ROUNDS = 6
 OUTLIER = 2.5
@@ -23,7 +23,7 @@ KINK_PX = 0.5
 """...unless the one deviates by less."""
 CLEAN_TIMES = 12.0
 """So many times less than all of it does that half deviate which is taken for itself: a growing force gives eight."""
-LEAST_CLEAN = 12
+MIN_CLEAN = 12
 """Frames of such a half: through fewer a parabola may go by chance."""
 
 
@@ -89,7 +89,7 @@ def nearby(times: Times, path: Places, contacts_s: Sequence[float]) -> list[floa
         frames = np.flatnonzero(seen & (times > before) & (times < after))
         cuts = [
             cut
-            for cut in range(LEAST_FRAMES, len(frames) - LEAST_FRAMES + 1)
+            for cut in range(MIN_FRAMES, len(frames) - MIN_FRAMES + 1)
             if abs(times[frames[cut - 1 : cut + 1]].mean() - contact) <= near
         ]
         t, places, order = times[frames], path[frames], np.arange(len(frames))
@@ -104,11 +104,11 @@ def kinks(times: Times, path: Places, stretch: Stretch) -> list[float]:
     todo = [np.flatnonzero(stretch == k) for k in range(int(stretch.max()) + 1)]
     while todo:
         frames = todo.pop()
-        if len(frames) < 2 * LEAST_FRAMES + 2:
+        if len(frames) < 2 * MIN_FRAMES + 2:
             continue
         t, places = times[frames], path[frames]
         whole = _deviation(t, places, np.zeros(len(t), int))
-        cuts = range(LEAST_FRAMES + 1, len(t) - LEAST_FRAMES)
+        cuts = range(MIN_FRAMES + 1, len(t) - MIN_FRAMES)
         parts = [_deviation(t, places, (np.arange(len(t)) >= cut).astype(int)) for cut in cuts]
         best = int(np.argmin(parts))
         if whole > KINK_PX and parts[best] * KINK_TIMES < whole:
@@ -126,7 +126,7 @@ def clean_part(times: Times, path: Places, stretch: Stretch) -> Stretch:
     frames = np.flatnonzero(stretch == 0)
     count = len(frames)
     ends = [frames[:cut] for cut in range(count // 2, count)] + [frames[cut:] for cut in range(1, count // 2)]
-    ends = [part for part in ends if len(part) >= LEAST_CLEAN]
+    ends = [part for part in ends if len(part) >= MIN_CLEAN]
 
     def apart(part: ndarray) -> float:
         return _deviation(times[part], path[part], np.zeros(len(part), int))
@@ -156,7 +156,7 @@ def where_seen(stretch: Stretch, path: Places) -> Stretch:
 def _numbered(label: Stretch, seen: ndarray) -> Stretch:
     """The labels of the frames that are seen, counted without those of too few frames; -1 elsewhere."""
     numbers = np.full(len(label), -1)
-    kept = [k for k in np.unique(label[seen]) if (seen & (label == k)).sum() >= LEAST_FRAMES]
+    kept = [k for k in np.unique(label[seen]) if (seen & (label == k)).sum() >= MIN_FRAMES]
     for number, k in enumerate(kept):
         numbers[seen & (label == k)] = number
     return numbers

@@ -5,7 +5,7 @@ from numpy import ndarray
 from scipy.optimize import least_squares, minimize_scalar
 
 from vidworld.video_laws.law import LawFit, NoFit, Position, Stretch, Times, VideoScene, frame_step, law_fit
-from vidworld.video_laws.parabolas import AT_CONTACT, LEAST_FRAMES, stretches, where_seen
+from vidworld.video_laws.parabolas import AT_CONTACT, MIN_FRAMES, stretches, where_seen
 
 IMPACT = 1.2
 """Top speeds by which a wall changes a swing's velocity in three steps; a swing of 20 steps changes by a half."""
@@ -21,7 +21,7 @@ def fit_pendulum(
     """
     path = position[:, 0]
     seen = np.isfinite(path).all(axis=1)
-    if seen.sum() < 2 * LEAST_FRAMES:
+    if seen.sum() < 2 * MIN_FRAMES:
         raise NoFit(f"is tracked in {int(seen.sum())} frames, too few for a fit")
     middle = path[seen].mean(axis=0)
     along = np.linalg.svd(path[seen] - middle, full_matrices=False)[2][0]
@@ -29,7 +29,7 @@ def fit_pendulum(
         impacts = _impacts(times, (path - middle) @ along)
         stretch = stretches(times, path, impacts, AT_CONTACT * frame_step(times))
     stretch = where_seen(stretch, path)
-    if (stretch >= 0).sum() < 2 * LEAST_FRAMES:
+    if (stretch >= 0).sum() < 2 * MIN_FRAMES:
         raise NoFit("swings for too few frames between the walls that it hits")
     used, member = stretch >= 0, np.eye(int(stretch.max()) + 1)[stretch[stretch >= 0]]
     t, line = times[used] - times[0], (path[used] - middle) @ along

@@ -17,7 +17,7 @@ from vidworld.evaluation.benchmarks.phyworld_hdf5 import (
     mean_velocity_error,
     parse,
 )
-from vidworld.simulation.discs import Worlds
+from vidworld.simulation.discs import Scenes
 from vidworld.simulation.render import render_discs
 from vidworld.simulation.simulated import SimulatedClips, film
 from vidworld.simulation.stage import PALETTE
@@ -107,9 +107,9 @@ def test_the_published_floor_of_uniform_motion_at_length():
 @pytest.mark.slow
 def test_the_published_floor_of_collisions():
     """The scenes of its grid in distribution, compressed twice, as those that its evaluation reads are."""
-    worlds = grid_of_collisions(400)
-    unused = torch.empty((len(worlds.radius), 32, 3, 16, 16), dtype=torch.uint8)
-    truth = film(worlds, ClipShape(num_frames=32, fps=10.0, height_px=16, width_px=16), unused)
+    scenes = grid_of_collisions(400)
+    unused = torch.empty((len(scenes.radius), 32, 3, 16, 16), dtype=torch.uint8)
+    truth = film(scenes, ClipShape(num_frames=32, fps=10.0, height_px=16, width_px=16), unused)
     tracks = zip(truth.position.double().numpy(), truth.radius.double().numpy(), strict=True)
     with ThreadPoolExecutor() as pool:
         found = list(pool.map(lambda track: parse(evaluated(*track)[None], 2)[0], tracks))
@@ -141,7 +141,7 @@ def grid_of_collisions(count):
     position = torch.stack([torch.stack([left, right], 1), torch.stack([y, y], 1)], 2)
     velocity = torch.stack([speed * torch.tensor([1.0, -1.0]), 0 * speed], 2)
     count, nothing = len(kept), torch.zeros(len(kept), 0, 4, dtype=torch.float64)
-    return Worlds(
+    return Scenes(
         position=position + 0.01 * velocity,  # its first picture is of the state after one step of 10 ms
         velocity=velocity,
         radius=radius,

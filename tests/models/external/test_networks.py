@@ -9,15 +9,15 @@ import pytest
 import tiny_models
 import torch
 from safetensors.torch import load_file, save_file
+from vidworld.models.external.registry import adapted_worlds
 
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
 from vidworld.evaluation.rollouts import measure_worlds
-from vidworld.evaluation.surprises import EncodedQuads, measure_surprise, surprise_of
+from vidworld.evaluation.surprises import EncodedQuadruplets, measure_surprise, surprise_of
 from vidworld.models.external.diffusers_video import DiffusersVideo
-from vidworld.models.external.registry import adapted_worlds
 from vidworld.models.external.vjepa2 import VJepa2
-from vidworld.simulation.quadruplets import quads
+from vidworld.simulation.quadruplets import quadruplets
 from vidworld.simulation.simulated import SimulatedClips
 
 THREE_LAWS = ("permanence", "collision", "momentum")
@@ -34,8 +34,8 @@ def folders(tmp_path_factory):
 
 def load(folder, bench):
     kind = "vjepa2" if folder.name == "vjepa2" else "diffusers"
-    (world,) = adapted_worlds([f"{kind}:{folder}"], bench.tokenizer, CPU, 2)
-    return world
+    (model,) = adapted_worlds([f"{kind}:{folder}"], bench.tokenizer, CPU, 2)
+    return model
 
 
 def clips_of(scenario="collision", number=0):
@@ -44,39 +44,39 @@ def clips_of(scenario="collision", number=0):
 
 @pytest.mark.parametrize("name", [*tiny_models.TRANSFORMERS, "vjepa2"])
 def test_three_laws_end_to_end(name, folders, bench):
-    world = load(folders[name], bench)
+    model = load(folders[name], bench)
     for law in THREE_LAWS:
-        made = quads(law, "id", 0, [0], 8, shape=ClipShape(height_px=24, width_px=24))
-        matrix = surprise_of(bench, world, EncodedQuads.of(bench, made))
+        made = quadruplets(law, "id", 0, [0], 8, shape=ClipShape(height_px=24, width_px=24))
+        matrix = surprise_of(bench, model, EncodedQuadruplets.of(bench, made))
         values = {value.metric: value.value for value in measure_surprise(matrix, name, made, "id", bench)}
         assert matrix.shape == (1, 2, 2, 2)
         assert (matrix > 0).all()
         assert 0 <= values["surprise_accuracy"] <= 1
-    if world.predicts:
-        measured = list(measure_worlds(bench, [world], bench.encode(clips_of()), "collision", "id", 2))
+    if model.predicts:
+        measured = list(measure_worlds(bench, [model], bench.encode(clips_of()), "collision", "id", 2))
         assert {"velocity_error", "motion_ratio"} <= {value.metric for value in measured}
         assert all(math.isfinite(value.value) for value in measured)
 
 
 @pytest.mark.parametrize("name", tiny_models.TRANSFORMERS)
 def test_other_frames_after_the_context_change_no_bit_of_the_prediction(name, folders, bench):
-    world, clips = load(folders[name], bench), clips_of()
+    model, clips = load(folders[name], bench), clips_of()
     other = replace(clips, frames=torch.cat((clips.frames[:, :8], 255 - clips.frames[:, 8:]), dim=1))
-    one, two = (bench.roll_out(world, bench.encode(each)).tokens for each in (clips, other))
+    one, two = (bench.roll_out(model, bench.encode(each)).tokens for each in (clips, other))
     assert torch.equal(one, two)
-    assert not torch.equal(one, bench.roll_out(world, bench.encode(clips_of(number=1))).tokens)
+    assert not torch.equal(one, bench.roll_out(model, bench.encode(clips_of(number=1))).tokens)
 
 
 @pytest.mark.parametrize("name", tiny_models.TRANSFORMERS)
 def test_later_frames_change_no_bit_of_the_surprise_before_them(name, folders, bench):
-    world, clips = load(folders[name], bench), clips_of()
+    model, clips = load(folders[name], bench), clips_of()
     other = replace(clips, frames=torch.cat((clips.frames[:, :12], 255 - clips.frames[:, 12:]), dim=1))
-    one, two = (world.surprise(bench.encode(each), 2, [5]) for each in (clips, other))
-    ratio = world.model.parts.ratio.frames
+    one, two = (model.surprise(bench.encode(each), 2, [5]) for each in (clips, other))
+    ratio = model.model.parts.ratio.frames
     assert ratio == 4
     assert torch.equal(one[:, 0], two[:, 0])
     assert not torch.equal(one[:, 1], two[:, 1])
-    assert not torch.equal(one, world.surprise(bench.encode(clips), 2, [6]))
+    assert not torch.equal(one, model.surprise(bench.encode(clips), 2, [6]))
 
 
 def test_vjepa2_predicts_from_the_context_encoded_alone(folders, bench):
@@ -260,8 +260,8 @@ def test_what_cannot_be_used_is_one_line_that_names_it(name, folders, tmp_path, 
     family, change, says = BROKEN[name]
     folder = broken(folders[family], tmp_path, change)
     with pytest.raises(UserError) as told:
-        world = load(folder, bench)
-        bench.roll_out(world, bench.encode(clips_of()))
+        model = load(folder, bench)
+        bench.roll_out(model, bench.encode(clips_of()))
     assert says in str(told.value)
     assert str(folder) in str(told.value)
     assert "\n" not in str(told.value)

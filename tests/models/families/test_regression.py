@@ -42,9 +42,9 @@ def test_its_loss_is_the_squared_error_of_the_next_tokens(family, config):
 
 def test_it_is_a_world_model_of_tokens(family, config):
     network = family.network(config, 6)
-    world = family.world_model(network, "mine", SETTINGS, decoder=torch.nn.Linear(6, 1))
-    assert isinstance(world, WorldModel)
-    assert world.name == "mine" and world.decoder is None
+    model = family.world_model(network, "mine", SETTINGS, decoder=torch.nn.Linear(6, 1))
+    assert isinstance(model, WorldModel)
+    assert model.name == "mine" and model.decoder is None
 
 
 def test_an_untrained_network_is_of_its_shape_and_has_other_weights(family, config):

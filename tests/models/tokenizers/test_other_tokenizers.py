@@ -14,7 +14,7 @@ from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.rollouts import measure_rollouts
-from vidworld.evaluation.surprises import EncodedQuads, measure_surprise, surprise_of, surprise_of_truth
+from vidworld.evaluation.surprises import EncodedQuadruplets, measure_surprise, surprise_of, surprise_of_truth
 from vidworld.models.baselines import CopyLast
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.files import save_model
@@ -25,7 +25,7 @@ from vidworld.models.tokenizers.pretrained import PretrainedAutoencoder
 from vidworld.models.tokenizers.quantise import nearest_code, quantised
 from vidworld.models.tokenizers.tokenizer import Tokenizer, load_tokenizer
 from vidworld.models.tokenizers.video_vae import decode_latents, encode_latents, load_vae
-from vidworld.simulation.quadruplets import quads
+from vidworld.simulation.quadruplets import quadruplets
 from vidworld.simulation.simulated import SimulatedClips
 
 ROOT = Path(__file__).parents[3]
@@ -70,19 +70,19 @@ def test_three_laws_end_to_end(name, tokenizers):
     network = DiffusionTransformer(tokenizer.channels, width=16, depth=1, heads=1)
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.02)
-    world = GenerativeModel(network, "diffusion", steps=1, shift=3.0, levels=(0.7,))
+    model = GenerativeModel(network, "diffusion", steps=1, shift=3.0, levels=(0.7,))
     evaluator = Evaluator(tokenizer, {}, Accelerator(cpu=True), 8, 0)
     for law in THREE_LAWS:
-        made = quads(law, "id", 0, [0], 8, shape=ClipShape(height_px=24, width_px=24))
-        encoded = EncodedQuads.of(evaluator, made)
-        matrix = surprise_of(evaluator, world, encoded)
+        made = quadruplets(law, "id", 0, [0], 8, shape=ClipShape(height_px=24, width_px=24))
+        encoded = EncodedQuadruplets.of(evaluator, made)
+        matrix = surprise_of(evaluator, model, encoded)
         values = {value.metric: value.value for value in measure_surprise(matrix, "w", made, "id", evaluator)}
         assert matrix.shape == (1, 2, 2, 2)
         assert 0 <= values["surprise_accuracy"] <= 1
         truth = list(measure_surprise(surprise_of_truth(evaluator, encoded), "truth", made, "id", evaluator))
         assert next(value.value for value in truth if value.metric == "surprise_accuracy") == 1.0
     measured = list(
-        measure_rollouts(evaluator, [world, CopyLast(tokenizer)], clips_of(), "collision", "id", 1)
+        measure_rollouts(evaluator, [model, CopyLast(tokenizer)], clips_of(), "collision", "id", 1)
     )
     assert all(math.isfinite(value.value) for value in measured)
     reconstruction = {value.metric for value in measured if value.model == "reconstruction"}
@@ -210,7 +210,7 @@ def test_an_adopted_tokenizer_is_trained_upon_like_our_own(tmp_path, capsys):
     assert budget["steps"] == 0 and len(budget["fingerprint"]) == 12
     assert run("train/adopt_tokenizer.py", "--config", config, *data) == 0
     assert "nothing to do" in capsys.readouterr().out
-    short = ["steps=2", "batch_clips=2", "log_every=1", "mixed_precision=no", "compile=false", *data]
+    short = ["steps=2", "global_batch_size=2", "log_every=1", "mixed_precision=no", "compile=false", *data]
     common = ["--config", ROOT / "configs/demo/diffusion.yaml", f"tokenizer={tmp_path / 'tokenizer'}", *short]
     small = ["model.width=32", "model.depth=1", "model.heads=1"]
     assert run("train/train_diffusion.py", *common, f"out={tmp_path / 'diffusion'}", *small) == 0

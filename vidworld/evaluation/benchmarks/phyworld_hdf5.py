@@ -61,7 +61,7 @@ FOLDER/
 SPEED = (1.0, 4.0)
 RADIUS = {"uniform_motion": (0.7, 1.4), "parabola": (0.7, 1.4), "collision": (0.5, 1.5)}
 """The ranges trained on (Source: arXiv 2411.02385)."""
-MIN_RADIUS = {"uniform_motion": 0.6, "parabola": 0.6, "collision": 0.5}
+_MIN_RADIUS = {"uniform_motion": 0.6, "parabola": 0.6, "collision": 0.5}
 FIRST_FRAME = 3
 CONTACT_CHANGE = 0.1
 """Change of a true horizontal velocity from one step to the next that counts as the contact."""
@@ -145,7 +145,7 @@ def _of_video(context: BenchmarkContext, entry: Entry, model: Any) -> Iterator[V
             f"give shape.fps={FPS:g}"
         )
     law, (radius, speed) = entry.property, radii_and_speeds(entry)
-    if radius.min() < MIN_RADIUS[law]:
+    if radius.min() < _MIN_RADIUS[law]:
         return
     inside = [
         ((of >= low) & (of <= high)).all() for of, (low, high) in ((radius, RADIUS[law]), (speed, SPEED))

@@ -9,53 +9,55 @@ from torch import Tensor
 from vidworld.core.clip import Clips
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
-from vidworld.models.external.protocol import AdaptedWorld
+from vidworld.models.external.protocol import ExternalModel
 from vidworld.models.tokenizers.frames import FrameTokenizer
 from vidworld.models.world_model import Encoded
-from vidworld.simulation.quadruplets import quads
+from vidworld.simulation.quadruplets import quadruplets
 
 SEEDS = (11, 12)
 NEAR = 1e-3
 """Relative difference up to which surprise may depend on what else is in the batch: rounding."""
 
 
-def faults(world: AdaptedWorld, setting: ClipShape, context_frames: int) -> Iterator[str]:
+def faults(model: ExternalModel, setting: ClipShape, context_frames: int) -> Iterator[str]:
     """A line for each promise that is broken, and none where all are kept."""
-    made = quads("momentum", "id", 0, range(2), splice_frame=context_frames, shape=setting)
+    made = quadruplets("momentum", "id", 0, range(2), splice_frame=context_frames, shape=setting)
     a, b = made.a, made.b
     other_future = replace(
         a, frames=torch.cat((a.frames[:, :context_frames], b.frames[:, context_frames:]), dim=1)
     )
-    if world.predicts:
-        yield from _of_predict(world, a, other_future, context_frames)
-    if world.is_surprised:
-        yield from _of_surprise(world, a, other_future, context_frames)
+    if model.predicts:
+        yield from _of_predict(model, a, other_future, context_frames)
+    if model.is_surprised:
+        yield from _of_surprise(model, a, other_future, context_frames)
 
 
-def notes(world: AdaptedWorld, setting: ClipShape, context_frames: int) -> Iterator[str]:
+def notes(model: ExternalModel, setting: ClipShape, context_frames: int) -> Iterator[str]:
     """What is no fault, and good to know."""
-    if not world.predicts:
+    if not model.predicts:
         yield "it has no predict: it is measured by surprise alone"
-    if not world.is_surprised:
+    if not model.is_surprised:
         yield "it has no surprise: it is measured by rollouts alone"
         return
-    made = quads("momentum", "id", 0, range(2), splice_frame=context_frames, shape=setting)
+    made = quadruplets("momentum", "id", 0, range(2), splice_frame=context_frames, shape=setting)
     same, other = (
-        world.surprise(_seen(world, clips), _chunks(world, context_frames), SEEDS)
+        model.surprise(_seen(model, clips), _chunks(model, context_frames), SEEDS)
         for clips in (made.a, made.b_then_a)
     )
     if torch.equal(same, other):
         yield "its surprise is the same after another past: laws will read 0.50"
 
 
-def _of_predict(world: AdaptedWorld, clips: Clips, other_future: Clips, context_frames: int) -> Iterator[str]:
+def _of_predict(
+    model: ExternalModel, clips: Clips, other_future: Clips, context_frames: int
+) -> Iterator[str]:
     num_frames = clips.frames.shape[1] - context_frames
 
     def predicted(of: Clips, seeds: Sequence[int]) -> Tensor:
         context = replace(of, frames=of.frames[:, :context_frames], tracks=None)
-        return world.rollout(
-            Encoded(context, world.tokenizer.encode(context.frames)),
-            num_frames // world.tokenizer.patch_size[0],
+        return model.rollout(
+            Encoded(context, model.tokenizer.encode(context.frames)),
+            num_frames // model.tokenizer.patch_size[0],
             1,
             seeds,
         ).tokens
@@ -66,11 +68,11 @@ def _of_predict(world: AdaptedWorld, clips: Clips, other_future: Clips, context_
         return
     again = predicted(clips, SEEDS)
     if (
-        world.is_surprised
+        model.is_surprised
     ):  # a model that keeps what it was shown there knows the future of a clip of this name
         _tried(
             "surprise",
-            lambda: world.surprise(_seen(world, other_future), _chunks(world, context_frames), SEEDS),
+            lambda: model.surprise(_seen(model, other_future), _chunks(model, context_frames), SEEDS),
         )
     if not torch.equal(first, again):
         yield "predict: the same context and seeds gave other frames the second time; draw from generators of the seeds"
@@ -82,10 +84,10 @@ def _of_predict(world: AdaptedWorld, clips: Clips, other_future: Clips, context_
 
 
 def _of_surprise(
-    world: AdaptedWorld, clips: Clips, other_future: Clips, context_frames: int
+    model: ExternalModel, clips: Clips, other_future: Clips, context_frames: int
 ) -> Iterator[str]:
     def surprise(of: Clips, seeds: Sequence[int]) -> Tensor:
-        return world.surprise(_seen(world, of), _chunks(world, context_frames), seeds)
+        return model.surprise(_seen(model, of), _chunks(model, context_frames), seeds)
 
     first, fault = _tried("surprise", lambda: surprise(clips, SEEDS))
     if first is None:
@@ -116,13 +118,13 @@ def _tried(method: str, call: Callable[[], Tensor]) -> tuple[Tensor | None, str]
         return None, f"{method}: failed with {type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
 
 
-def _seen(world: AdaptedWorld, clips: Clips) -> Encoded:
+def _seen(model: ExternalModel, clips: Clips) -> Encoded:
     bare = replace(clips, tracks=None)
-    return Encoded(bare, world.tokenizer.encode(bare.frames))
+    return Encoded(bare, model.tokenizer.encode(bare.frames))
 
 
-def _chunks(world: AdaptedWorld, context_frames: int) -> int:
-    return context_frames // world.tokenizer.patch_size[0]
+def _chunks(model: ExternalModel, context_frames: int) -> int:
+    return context_frames // model.tokenizer.patch_size[0]
 
 
 def tokenizer_for(setting: ClipShape, context_frames: int) -> FrameTokenizer:

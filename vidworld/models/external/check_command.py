@@ -9,7 +9,7 @@ from vidworld.core.command import Command
 from vidworld.core.errors import UserError
 from vidworld.models import KINDS
 from vidworld.models.external.check import faults, notes, tokenizer_for
-from vidworld.models.external.protocol import AdaptedWorld
+from vidworld.models.external.protocol import ExternalModel
 from vidworld.models.external.videos import Videos
 from vidworld.models.spec import RUN, Spec
 
@@ -39,7 +39,7 @@ def _run(arguments: argparse.Namespace) -> None:
     if spec.kind == RUN:
         raise UserError(f"{spec.path}: is no KIND:PATH; there are {', '.join(KINDS)}")
     model = KINDS[spec.kind](spec.path, torch.device("cpu"), arguments.steps)
-    world = AdaptedWorld(spec.name, model, tokenizer)
+    world = ExternalModel(spec.name, model, tokenizer)
     if isinstance(world.model, Videos):
         count = len(list(world.model.folder.glob("*.mp4")))
         print(

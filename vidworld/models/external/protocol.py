@@ -36,7 +36,7 @@ surprise: how badly each frame of the clips (`Clips`) from `context_frames` on w
 """
 
 
-class AdaptedWorld:
+class ExternalModel:
     """A model of frames as a world of the bench."""
 
     def __init__(self, name: str, model: Any, tokenizer: Tokenizer) -> None:

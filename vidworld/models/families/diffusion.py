@@ -31,7 +31,7 @@ class DiffusionConfig(WorldModelConfig):
     model: DiffusionModel = DiffusionModel()
     shift: PositiveFloat = 8.0
     """How far training noise leans to the noisy end (1: evenly spread)."""
-    pure_share: Share = 0.0
+    p_full_noise: Share = 0.0
     """Share of chunks that are trained at noise level 1, where only memory helps: half of them for a short training."""
 
 
@@ -55,7 +55,7 @@ class Diffusion(Family[DiffusionConfig]):
         from vidworld.core.counter_rng import normal_of, uniform_of
         from vidworld.models.flow import training_levels
 
-        level = training_levels(uniform_of(streams, tokens.shape[1] - 1), config.shift, config.pure_share)
+        level = training_levels(uniform_of(streams, tokens.shape[1] - 1), config.shift, config.p_full_noise)
         return normal_of(streams, *tokens[0, 1:].shape), level
 
     def loss(

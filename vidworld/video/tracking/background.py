@@ -11,7 +11,7 @@ Picture = Float[ndarray, "height width 3"]
 
 SAMPLED = 61
 """Frames that a background is the median of."""
-LEAST_LEVELS = 12.0
+MIN_LEVELS = 12.0
 """Grey levels by which a pixel differs that belongs to an object, where the film is free of noise."""
 NOISE_TIMES = 6.0
 """The same in deviations of the film's own noise."""
@@ -29,7 +29,7 @@ def background_of(frames: Film) -> Picture:
     sample = frames[np.linspace(0, len(frames) - 1, min(SAMPLED, len(frames))).round().astype(int)]
     usual = np.median(sample, axis=0).astype(np.float32)
     away = np.stack([cv2.absdiff(frame.astype(np.float32), usual).max(axis=-1) for frame in sample])
-    differs = away > 2 * LEAST_LEVELS
+    differs = away > 2 * MIN_LEVELS
     twofold = differs.mean(axis=0) > RESTING_SHARE
     if not twofold.any():
         return np.asarray(usual, np.float64)
@@ -57,4 +57,4 @@ def threshold_of(frames: Film, background: Picture) -> float:
     """Levels above which a pixel is no noise, from that of the frames."""
     chosen = frames[np.linspace(0, len(frames) - 1, min(9, len(frames))).round().astype(int)]
     noise = np.median([np.median(difference(frame, background)) for frame in chosen])
-    return max(LEAST_LEVELS, NOISE_TIMES * float(noise))
+    return max(MIN_LEVELS, NOISE_TIMES * float(noise))

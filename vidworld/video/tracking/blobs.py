@@ -12,7 +12,7 @@ from vidworld.video.tracking.background import Picture, difference
 
 SURE_TIMES = 2.0
 """An object has a pixel that differs by so many times as much (hysteresis)."""
-LEAST_AREA_PX = 6.0
+MIN_AREA_PX = 6.0
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def blobs(frame: UInt8[ndarray, "height width 3"], background: Picture, threshol
         left, top, width, height, area = (int(number) for number in stats[label])
         view = slice(top, top + height), slice(left, left + width)
         body = labels[view] == label
-        if area < LEAST_AREA_PX or levels[view][body].max() < SURE_TIMES * threshold:
+        if area < MIN_AREA_PX or levels[view][body].max() < SURE_TIMES * threshold:
             continue
         rows, columns = np.nonzero(_without_thin(binary_fill_holes(body)))
         pixels = np.stack([columns + left, rows + top], axis=1) + 0.5

@@ -10,7 +10,7 @@ from scipy.optimize import linear_sum_assignment
 
 from vidworld.video.tracking.blobs import Blob
 
-MOST_GAP = 5
+MAX_GAP = 5
 """Frames for which an object may be lost before what is found next counts as another."""
 FIRST_STEP = 0.2
 """Of the picture's diagonal: how far an object may go from the first frame in which it is seen to the second."""
@@ -18,7 +18,7 @@ FARTHEST = 4.0
 """Of half an object's size and its uncertain motion: how far from where it is expected it may be."""
 OTHER_COLOR = 60.0
 """Levels of colour that tell as much as one of those distances, or as a mass e times as large."""
-MOST_CHANGE = 1.4
+MAX_CHANGE = 1.4
 """Of the logarithm of an object's mass from frame to frame."""
 NO_LINK = 4.0
 """A link that costs as much is none: what touches another takes its component only where it fits better."""
@@ -50,7 +50,7 @@ class Followed:
 
     def recent(self, what: str) -> float:
         """The median area or mass of the last few frames."""
-        return float(np.median([getattr(blob, what) for blob in list(self.blobs.values())[-MOST_GAP:]]))
+        return float(np.median([getattr(blob, what) for blob in list(self.blobs.values())[-MAX_GAP:]]))
 
     @property
     def size(self) -> float:
@@ -84,13 +84,13 @@ class Followed:
         distance = float(np.linalg.norm(blob.position - self.expected(frame))) / scale
         change = abs(float(np.log(blob.mass / self.recent("mass"))))
         recolored = float(np.linalg.norm(blob.color - self.blobs[self.last].color)) / OTHER_COLOR
-        if distance > FARTHEST or change > MOST_CHANGE:
+        if distance > FARTHEST or change > MAX_CHANGE:
             return NO_LINK
         return min(distance + change + recolored, NO_LINK)
 
     def unlike(self, later: "Followed") -> float:
         """How unlike it a path is that begins after its end; `NO_LINK` where it cannot be the same thing."""
-        if len(self.blobs) <= MOST_GAP or not self.last < later.frames[0] <= self.last + LONGEST_AWAY:
+        if len(self.blobs) <= MAX_GAP or not self.last < later.frames[0] <= self.last + LONGEST_AWAY:
             return NO_LINK
         (mass, color), (other_mass, other_color) = self.usual, later.usual
         waited, speed = later.frames[0] - self.last, float(np.linalg.norm(self.velocity()))
@@ -110,7 +110,7 @@ def link(found: Sequence[list[Blob]], diagonal: float) -> list[Followed]:
     """The components of successive frames as paths, by the cheapest assignment frame by frame."""
     paths: list[Followed] = []
     for frame, seen in enumerate(found):
-        live = [path for path in paths if frame - path.last <= MOST_GAP + 1]
+        live = [path for path in paths if frame - path.last <= MAX_GAP + 1]
         seen = _split(seen, live, frame)
         cost = np.array([[path.cost(blob, frame, diagonal) for blob in seen] for path in live])
         cost = cost.reshape(len(live), len(seen))
@@ -128,7 +128,7 @@ def _joined(paths: Sequence[Followed]) -> list[Followed]:
     whole: list[Followed] = []
     for path in paths:
         # What is seen for a moment only is not looked for among those that left: in a noisy film most are such.
-        unlike = [other.unlike(path) for other in whole] if len(path.blobs) > MOST_GAP else []
+        unlike = [other.unlike(path) for other in whole] if len(path.blobs) > MAX_GAP else []
         if unlike and min(unlike) < JOINED:
             whole[int(np.argmin(unlike))].blobs |= path.blobs
         else:
@@ -144,7 +144,7 @@ def _split(seen: list[Blob], live: Sequence[Followed], frame: int) -> list[Blob]
         inside = [
             path
             for path in live
-            if len(path.blobs) > MOST_GAP and ((e := path.expected(frame)) >= low).all() and (e <= high).all()
+            if len(path.blobs) > MAX_GAP and ((e := path.expected(frame)) >= low).all() and (e <= high).all()
         ]
         heavy = max((path.recent("mass") for path in inside), default=0.0)
         # A shadow is swallowed whole.

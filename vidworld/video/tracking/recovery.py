@@ -14,9 +14,9 @@ BIN = 16
 """Levels that count as one colour."""
 MERGED_TIMES = 1.5
 """Of its usual mass: an object that has more touches another."""
-LEAST_KNOWN = 5
+MIN_KNOWN = 5
 """Frames in which an object must be known before it is looked for by its colours."""
-LEAST_LEFT = 0.4
+MIN_LEFT = 0.4
 """Of an object's usual colours that must be where it is found by them."""
 
 MEAN_SHIFT_STOPS = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 0.5)
@@ -33,7 +33,7 @@ def recover(path: Followed, frames: Film, background: Picture, threshold: float)
     for k in merged:
         del path.blobs[k]
     missing = [k for k in range(len(frames)) if k not in path.blobs]
-    if not missing or len(path.blobs) < LEAST_KNOWN:
+    if not missing or len(path.blobs) < MIN_KNOWN:
         path.blobs = dict(sorted((merged | path.blobs).items()))
         return
     known = np.array(path.frames)
@@ -52,7 +52,7 @@ def recover(path: Followed, frames: Film, background: Picture, threshold: float)
         window = (int(corner[0]), int(corner[1]), side, side)
         _, (left, top, width, height) = cv2.meanShift(likely, window, MEAN_SHIFT_STOPS)
         view = likely[top : top + height, left : left + width]
-        if np.hypot(*(np.array((left, top)) - corner)) > side or not view.sum() > LEAST_LEFT * coloured:
+        if np.hypot(*(np.array((left, top)) - corner)) > side or not view.sum() > MIN_LEFT * coloured:
             continue
         rows, columns = np.nonzero(view > 0)
         pixels = np.stack([columns + left, rows + top], axis=1) + 0.5
@@ -65,7 +65,7 @@ def recover(path: Followed, frames: Film, background: Picture, threshold: float)
 def _extrapolated(path: Followed, frame: int) -> Float[ndarray, " 2"]:
     """Where the thing would be by the parabola through the nearest frames in which it is known."""
     known = np.array(path.frames)
-    near = np.sort(np.argsort(np.abs(known - frame), kind="stable")[:LEAST_KNOWN])
+    near = np.sort(np.argsort(np.abs(known - frame), kind="stable")[:MIN_KNOWN])
     offset, places = known[near] - frame, path.positions[near]
     return np.array([np.polyval(np.polyfit(offset, places[:, axis], 2), 0.0) for axis in (0, 1)])
 

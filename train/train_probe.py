@@ -1,6 +1,6 @@
 """Trains the probe of a representation.
 
-accelerate launch train/train_readout.py --config configs/demo/readout.yaml [key=value ...]
+accelerate launch train/train_probe.py --config configs/demo/probe.yaml [key=value ...]
 """
 
 from typing import Any
@@ -8,12 +8,12 @@ from typing import Any
 from vidworld.core.config import parse_command_line
 from vidworld.core.errors import run_script
 from vidworld.models.budget import fingerprint_in
-from vidworld.models.schema import ReadoutConfig
+from vidworld.models.schema import ProbeConfig
 from vidworld.training.finished import Sources, data_sources, is_finished
 
 
 def main() -> None:
-    config, arguments = parse_command_line(ReadoutConfig, description=__doc__)
+    config, arguments = parse_command_line(ProbeConfig, description=__doc__)
     read = {"tokenizer": config.tokenizer, "jepa": config.jepa}
     models = {name: fingerprint_in(folder) if folder else None for name, folder in read.items()}
     sources = models | data_sources(config.data)
@@ -21,7 +21,7 @@ def main() -> None:
         train(config, sources, arguments.resume)
 
 
-def train(config: ReadoutConfig, sources: Sources, resume: bool) -> None:
+def train(config: ProbeConfig, sources: Sources, resume: bool) -> None:
     # imported now: what is done, or wrong, was said without waiting for torch
     import torch
     import torch.nn.functional as F
@@ -54,7 +54,7 @@ def train(config: ReadoutConfig, sources: Sources, resume: bool) -> None:
     def batch(step: int) -> tuple[torch.Tensor, Tracks]:
         """Each batch is of one scenario, so that its clips have equally many objects."""
         source = sources_of_clips[step % len(sources_of_clips)]
-        numbers = batch_order(step, config.batch_clips, len(source), config.seed)
+        numbers = batch_order(step, config.global_batch_size, len(source), config.seed)
         clips = source.clips(run.mine(numbers))
         assert clips.tracks is not None
         return clips.frames, clips.tracks
@@ -75,13 +75,13 @@ def train(config: ReadoutConfig, sources: Sources, resume: bool) -> None:
     for _ in run.steps():
         whole = run.fetch(batches)
         # How many show in a micro-batch, on average over those of all processes.
-        discs = run.mean(shows(whole[1]).sum().to(device) / config.accumulation).clamp_min(1)
+        discs = run.mean(shows(whole[1]).sum().to(device) / config.grad_accum_steps).clamp_min(1)
         for frames, tracks in run.micro_batches(whole):
             with accelerator.accumulate(model), accelerator.autocast():
                 loss = loss_of(model, frames, tracks, discs)
                 accelerator.backward(loss)
             run.record(loss)
-        norm = accelerator.clip_grad_norm_(network.parameters(), config.optimiser.clip_norm)
+        norm = accelerator.clip_grad_norm_(network.parameters(), config.optimiser.max_grad_norm)
         if run.accepts(norm):
             run.optimiser.step()
             run.ema.step(network.parameters())
@@ -93,7 +93,7 @@ def train(config: ReadoutConfig, sources: Sources, resume: bool) -> None:
     run.finish(run.averaged())
 
 
-def probe_of(config: ReadoutConfig, tokenizer: Any, jepa: Any) -> Any:
+def probe_of(config: ProbeConfig, tokenizer: Any, jepa: Any) -> Any:
     """An untrained probe: of the embeddings of a JEPA, which it decodes as well, or of tokens."""
     from vidworld.models.probe import Probe
 
