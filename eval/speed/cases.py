@@ -276,8 +276,8 @@ def world_cases(size: Size, steps: int, device: torch.device) -> list[Case]:
         def surprise(model: GenerativeModel | PredictiveModel = model) -> object:
             return model.surprise(quadruplet, CONTEXT, [0] * 4)
 
-        found.append(case(f"rollout of {FRAMES} frames, {world.name}{how}", "frames/s", FRAMES, roll_out))
-        found.append(case(f"surprise of a quad, {world.name}", "quads/s", 1, surprise))
+        found.append(case(f"rollout of {FRAMES} frames, {model.name}{how}", "frames/s", FRAMES, roll_out))
+        found.append(case(f"surprise of a quad, {model.name}", "quads/s", 1, surprise))
     return found
 
 

@@ -1,4 +1,6 @@
 import dataclasses
+import subprocess
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -7,6 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError
+from scripts import ROOT
 
 from vidworld.core.config import load, parse_command_line, resolved, schema, to_yaml
 from vidworld.core.errors import UserError
@@ -266,3 +269,44 @@ def test_command_line(write, capsys):
     assert "optimiser.learning_rate: float = 0.002" in printed
     assert 'weights: dict[str, float] = {"a": 0.5, "b": 2.0}' in printed
     assert "steps: int\n" in printed
+
+
+@pytest.mark.parametrize(
+    ("script", "override", "message"),
+    [
+        ("train/train_world_model.py", "batch_clips=8", "it is global_batch_size now"),
+        ("train/train_world_model.py", "optimiser.clip_norm=1", "it is optimiser.max_grad_norm now"),
+        ("train/train_world_model.py", "family=difusion", "did you mean diffusion?"),
+        ("train/train_world_model.py", "data.scenarios={colision: 1}", "did you mean collision?"),
+        ("eval/run_physics.py", "diffusion=runs/demo/diffusion", "it is models.diffusion now"),
+        ("eval/run_physics.py", "worlds=[a]", "it is models now"),
+        ("eval/run_physics.py", "scenarios=[unifrm]", "there is no scenario 'unifrm'; did you mean uniform?"),
+        (
+            "eval/run_physics.py",
+            "laws=[permanense]",
+            "there is no law 'permanense'; did you mean permanence?",
+        ),
+        ("eval/run_physics.py", "metrics=[velocty_error]", "did you mean velocity_error?"),
+        ("eval/run_physics.py", "tasks=[rolouts]", "did you mean rollouts?"),
+        (
+            "eval/run_physics.py",
+            "models.mine=vjepa:x",
+            "there is no kind of model 'vjepa'; did you mean vjepa2?",
+        ),
+        ("eval/run_physics.py", "compare=[[jepa, diffusion], [jepa, difusion]]", "did you mean diffusion?"),
+        ("eval/run_physics.py", "quadruplet=3", "did you mean quadruplets?"),
+    ],
+)
+def test_an_unknown_or_renamed_name_is_one_line_before_torch_is_imported(script, override, message):
+    name = "diffusion" if "train" in script else "physics"
+    probe = "import atexit, runpy, sys; atexit.register(lambda: print('torch' in sys.modules))"
+    code = f"{probe}; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+    models = ["models={jepa: a, diffusion: b}"] if "compare" in override else []
+    line = [script, "--config", f"configs/demo/{name}.yaml", *models, override]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *line], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stdout.split() == ["False"]

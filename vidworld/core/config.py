@@ -296,11 +296,34 @@ def _locate(data: Any, location: KeyPath, missing: bool) -> tuple[KeyPath, Any]:
     return ((*key, location[-1]), None) if missing else (key, data)
 
 
+RENAMED = {
+    "batch_clips": "global_batch_size",
+    "accumulation": "grad_accum_steps",
+    "clip_norm": "max_grad_norm",
+    "decay_share": "warmdown_ratio",
+    "pure_share": "p_full_noise",
+    "collapse_deviation": "collapse_std",
+    "worlds": "models",
+    "diffusion": "models.diffusion",
+    "jepa": "models.jepa",
+    "readout": "probe",
+    "jepa_readout": "probes.jepa",
+    "quads": "quadruplets",
+    "further_quads": "further_quadruplets",
+    "ood_quads": "ood_quadruplets",
+    "val_quads": "val_quadruplets",
+    "at_once": "clips_at_once and quadruplets_at_once",
+}
+"""Keys of version 0.1 and what they are called now."""
+
+
 def _suggestion(schema: type, key: KeyPath) -> str:
     """The nearest valid name, here or else in the whole schema; where none is near, all of those here."""
     every = [line.partition(":")[0] for line in _describe(schema)]
     above = "".join(f"{part}." for part in key[:-1] if isinstance(part, str))
     here = list(dict.fromkeys(n.removeprefix(above).split(".")[0] for n in every if n.startswith(above)))
+    if (now := RENAMED.get(str(key[-1]))) and now.split(".")[0].split(" ")[0] in here:
+        return f"it is {'.'.join([*map(str, key[:-1]), now])} now"
     if near := difflib.get_close_matches(str(key[-1]), here, n=1):
         return f"did you mean {'.'.join([*map(str, key[:-1]), near[0]])}?"
     leaves = {name.rpartition(".")[2]: name for name in reversed(every)}

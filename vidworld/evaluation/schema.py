@@ -126,7 +126,7 @@ class PhysicsConfig:
             Spec.of(name, text)
         for name in {name for pair in self.pairs for name in pair} | self.probes.keys():
             if name not in self.models:
-                raise ValueError(f"there is no model {name!r}; {nearest(name, self.models)}")
+                raise ValueError(f"there is no model {name!r}; {suggestion(name, self.models)}")
 
     @property
     def specs(self) -> list[Spec]:
