@@ -58,7 +58,7 @@ class Draws:
         self.ready = torch.empty((len(streams), 0), dtype=torch.float64, device=streams.device)
         self.drawn = 0
 
-    def uniform_of(
+    def uniform(
         self, low: float | Tensor = 0.0, high: float | Tensor = 1.0, count: int | None = None
     ) -> Float[Tensor, "stream *count"]:
         """Evenly distributed in [low, high): one a stream, or `count` a stream."""
@@ -77,19 +77,19 @@ class Draws:
 
     def chance(self, probability: float) -> Bool[Tensor, " stream"]:
         """True with this probability."""
-        return self.uniform_of() < probability
+        return self.uniform() < probability
 
     def sign(self, count: int | None = None) -> Float[Tensor, "stream *count"]:
         """-1 or 1."""
-        return torch.where(self.uniform_of(count=count) < 0.5, -1.0, 1.0).to(torch.float64)
+        return torch.where(self.uniform(count=count) < 0.5, -1.0, 1.0).to(torch.float64)
 
     def direction(self, count: int) -> Float[Tensor, "stream count 2"]:
         """Unit vectors of any direction."""
-        return unit_vector(self.uniform_of(count=count))
+        return unit_vector(self.uniform(count=count))
 
     def order(self, count: int) -> Int[Tensor, "stream count"]:
         """The numbers below `count` in random order."""
-        return self.uniform_of(count=count).argsort(dim=1, stable=True)
+        return self.uniform(count=count).argsort(dim=1, stable=True)
 
 
 def unit_vector(turn: Float[Tensor, "*any"]) -> Float[Tensor, "*any 2"]:

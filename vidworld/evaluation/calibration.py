@@ -61,7 +61,7 @@ def _rows(fault: InjectedError, scene: ErrorScene, start: int) -> Iterator[Calib
                     size=size,
                     value=each.value,
                     noise_floor=found[0].value,
-                    smallest_seen=smallest_seen(sizes, found, metric.higher_is_better),
+                    detection_limit=smallest_seen(sizes, found, metric.higher_is_better),
                     low=each.low,
                     high=each.high,
                     n=each.n,

@@ -11,7 +11,7 @@ from vidworld.analysis.records import Value
 from vidworld.core.clip_shape import ClipShape
 from vidworld.evaluation.media import save_rollouts
 from vidworld.evaluation.real_quadruplets import Kind, real_quadruplets
-from vidworld.evaluation.real_video_units import Unit
+from vidworld.evaluation.units import Unit
 from vidworld.evaluation.surprises import EncodedQuadruplets, measure_surprise, surprise_of, surprise_of_truth
 from vidworld.evaluation.task import Case, Setup, Subject, Task, pieces
 from vidworld.metrics import METRICS

@@ -15,7 +15,7 @@ from vidworld.core.clip import Tracks
 from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.media import save_rollouts
-from vidworld.evaluation.rollout_units import Unit
+from vidworld.evaluation.units import Unit
 from vidworld.evaluation.schema import measured_splits
 from vidworld.evaluation.task import Case, Setup, Subject, Task, pieces
 from vidworld.metrics import Metric
@@ -61,7 +61,7 @@ def rollout_units(setup: Setup) -> Iterator[Unit]:
 def show_rollouts(setup: Setup, folder: Path) -> dict[str, list[dict[str, Any]]]:
     """Videos of a few rollouts of each scenario."""
     models = [subject.model for subject in setup.subjects if subject.rolls_out]
-    few = range(min(setup.config.show_rollouts, setup.config.clips))
+    few = range(min(setup.config.shown, setup.config.clips))
     entries = []
     for scenario in dict.fromkeys(name for name, _ in measured_splits(setup.config)) if few else ():
         clips = setup.clips(scenario, "id").clips(few)

@@ -18,7 +18,7 @@ from vidworld.analysis.records import Value
 from vidworld.core.clip import Clips, Tracks
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.media import save_quadruplets
-from vidworld.evaluation.surprise_units import Unit, measure
+from vidworld.evaluation.units import Unit, measure
 from vidworld.evaluation.task import Case, Setup, Subject, Task, pieces
 from vidworld.metrics import METRICS, Metric
 from vidworld.metrics.surprise import Surprise
@@ -64,13 +64,13 @@ class EncodedQuadruplets:
         tracks = None
         if a is not None and b is not None:
             end = self.quadruplets.a.frames.shape[1]
-            show_quadruplets = [
+            shown = [
                 _shown(a, end, b),
                 _shown(a, splice, b),
                 _shown(b, splice, a),
                 _shown(b, end, a),
             ]
-            tracks = joined(show_quadruplets)
+            tracks = joined(shown)
         clips = Clips(
             torch.cat([each.clips.frames for each in self.clips]),
             self.clips[0].clips.fps,
@@ -153,7 +153,7 @@ def show_quadruplets(setup: Setup, folder: Path) -> dict[str, list[dict[str, Any
     curves = [s for s in setup.subjects if s.name in setup.config.models or s.name == "copy_last"]
     entries = []
     for law in setup.laws:
-        few = range(min(setup.config.show_quadruplets, count_of(setup, law, "id")))
+        few = range(min(setup.config.shown, count_of(setup, law, "id")))
         if few:
             encoded = _encoded(setup, law, "id", few)
             found = {s.name: surprise_of(setup.evaluator, s.model, encoded) for s in curves if s.is_surprised}

@@ -80,7 +80,7 @@ def render_template(name: str, script_name: str, **content: Any) -> str:
     script = (TEMPLATES / script_name).read_text(encoding="utf-8")
     script_hash = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     template = environment().get_template(name)
-    return template.render_page(script=script, script_hash=script_hash, **content)
+    return template.render(script=script, script_hash=script_hash, **content)
 
 
 @functools.cache
