@@ -196,7 +196,7 @@ def test_the_file_that_says_from_what_is_written_after_what(values, tmp_path, mo
 
     monkeypatch.setattr(results, "write_json", full)
     with pytest.raises(UserError, match=r"results\.json: no space"):
-        write(tmp_path, values, Comparison(inputs={"a": "new"}))
+        write(tmp_path, values, Comparison(inputs="new"))
     assert not (tmp_path / "comparison.json").exists()
 
 

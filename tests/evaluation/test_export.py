@@ -10,7 +10,7 @@ from vidworld import cli
 from vidworld.core.errors import UserError
 from vidworld.evaluation import export_command
 from vidworld.evaluation.export import EXPORT_FORMS, FewStep, JepaStep, export
-from vidworld.evaluation.models import sampling_shift_of
+from vidworld.models.budget import sampling_shift_of
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.files import save_model
 from vidworld.models.flow import sample

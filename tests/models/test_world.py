@@ -143,17 +143,17 @@ def test_all_noise_levels_at_once_surprise_as_each_alone(models, seen):
 @pytest.mark.parametrize("name", NAMES)
 def test_each_chunk_is_predicted_from_the_true_ones_before_it(name, models, tokenizer):
     """However much of what was shown is called the context: a contact is known once it was seen."""
-    clips = SimulatedClips("collision", "id", height_px=32, width_px=32).clips(range(6))
+    clips = SimulatedClips("collision", "id", shape=ClipShape(height_px=32, width_px=32)).clips(range(6))
     collisions = Encoded(clips, tokenizer.encode(clips.frames))
     early, late = (models[name].surprise(collisions, context, range(6)) for context in (1, 3))
     assert torch.allclose(early[:, 2:], late, rtol=1e-4)
 
 
 def test_after_the_splice_constant_velocity_goes_on_as_what_is_shown(tokenizer):
-    bench = Evaluator(tokenizer, {}, Accelerator(mixed_precision="no"), context_frames=8, seed=0)
+    evaluator = Evaluator(tokenizer, {}, Accelerator(mixed_precision="no"), context_frames=8, seed=0)
     for law in ("constancy", "collision"):
-        made = quadruplets(law, "id", 0, range(8), height_px=32, width_px=32)
-        matrix = surprise_of(bench, ConstantVelocity(tokenizer), EncodedQuadruplets.of(bench, made))
+        made = quadruplets(law, "id", 0, range(8), shape=ClipShape(height_px=32, width_px=32))
+        matrix = surprise_of(evaluator, ConstantVelocity(tokenizer), EncodedQuadruplets.of(evaluator, made))
         assert np.array_equal(matrix[:, 0, :, 1], matrix[:, 1, :, 1])
         assert (matrix[:, 0, :, 0] != matrix[:, 1, :, 0]).any()
         assert matrix[..., 1].mean() < 0.002

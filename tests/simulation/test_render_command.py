@@ -35,9 +35,9 @@ def test_a_law_is_four_clips(words: list[str], tmp_path: Path, capsys: pytest.Ca
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["permanance"], "no scenario or law named 'permanance': did you mean 'permanence'"),
-        (["uniform", "--quad"], "no law named 'uniform'"),
-        (["uniform", "--split", "vale"], "no split named 'vale': did you mean 'val'"),
+        (["permanance"], "there is no law 'permanance'; did you mean permanence"),
+        (["uniform", "--quad"], "there is no law 'uniform'"),
+        (["uniform", "--split", "vale"], "there is no split 'vale'"),
         (["uniform", "--index", "-1"], "--index -1: clips are numbered from 0"),
         (["uniform", "--num-frames", "0"], "--num-frames 0: must be more than 0"),
         (["uniform", "--num-frames", "500"], "uniform/id/0: no clip fits"),

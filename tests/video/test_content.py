@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 import av
 import films
 import numpy as np
-from benchmarks import samples
+import samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from padded_videos import of_split

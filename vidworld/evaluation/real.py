@@ -11,9 +11,9 @@ from vidworld.analysis.records import Value
 from vidworld.core.clip_shape import ClipShape
 from vidworld.evaluation.media import save_rollouts
 from vidworld.evaluation.real_quadruplets import Kind, real_quadruplets
-from vidworld.evaluation.units import Unit
 from vidworld.evaluation.surprises import EncodedQuadruplets, measure_surprise, surprise_of, surprise_of_truth
 from vidworld.evaluation.task import Case, Setup, Subject, Task, pieces
+from vidworld.evaluation.units import Unit
 from vidworld.metrics import METRICS
 from vidworld.metrics.physics_iq import PhysicsIq, physics_iq
 from vidworld.video.real import RealClips
@@ -38,7 +38,7 @@ def held_out(folder: Path, shape: ClipShape) -> RealClips | None:
     Raises:
         UserError: there is no data set, or its clips are of another shape.
     """
-    return RealClips(folder, "real", shape.num_frames, shape.width_px) if has_clips(folder, "real") else None
+    return RealClips.of_shape(folder, "real", shape) if has_clips(folder, "real") else None
 
 
 def real_video_units(setup: Setup) -> Iterator[Unit]:

@@ -15,9 +15,9 @@ from vidworld.core.clip import Tracks
 from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.media import save_rollouts
-from vidworld.evaluation.units import Unit
 from vidworld.evaluation.schema import measured_splits
 from vidworld.evaluation.task import Case, Setup, Subject, Task, pieces
+from vidworld.evaluation.units import Unit
 from vidworld.metrics import Metric
 from vidworld.models.world_model import Encoded
 from vidworld.simulation import SCENARIOS

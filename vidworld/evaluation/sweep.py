@@ -110,7 +110,7 @@ def _write_together(
         differences=differences,
         notes=notes,
         noise_levels={},  # each seed has its own
-        inputs={},
+        inputs=None,
     )
     folder = prepare_folder(sweep / "physics")
     write_json(folder / "media.json", asdict(Media()))

@@ -24,7 +24,7 @@ def test_the_template_keeps_the_protocol_and_is_short(capsys):
     assert len((ROOT / "tests" / "support" / "my_world.py").read_text().splitlines()) < 60
 
 
-INJECTED_ERRORS = {
+BROKEN = {
     "Nothing": "Nothing has neither predict(context, num_frames, seeds) nor surprise(clips",
     "OtherArguments": "predict must take (context, num_frames, seeds)",
     "Floats": "predict gave a float32 tensor of shape (2, 8, 3, 24, 24), where a uint8 tensor of shape (2, 8,",
@@ -42,11 +42,11 @@ INJECTED_ERRORS = {
 }
 
 
-@pytest.mark.parametrize("name", INJECTED_ERRORS)
+@pytest.mark.parametrize("name", BROKEN)
 def test_each_broken_promise_is_said(name, capsys):
     assert check(f"python:faulty_worlds.{name}") == 2
     error = capsys.readouterr().err
-    assert INJECTED_ERRORS[name] in error
+    assert BROKEN[name] in error
     assert "Traceback" not in error
     assert all(line.startswith("error: ") for line in error.splitlines())
 

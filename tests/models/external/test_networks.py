@@ -8,14 +8,15 @@ from dataclasses import replace
 import pytest
 import tiny_models
 import torch
+from measured import rollout_values, surprise_values
 from safetensors.torch import load_file, save_file
-from vidworld.models.external.registry import adapted_worlds
 
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
-from vidworld.evaluation.rollouts import measure_worlds
-from vidworld.evaluation.surprises import EncodedQuadruplets, measure_surprise, surprise_of
+from vidworld.evaluation.surprises import EncodedQuadruplets, surprise_of
+from vidworld.models import KINDS
 from vidworld.models.external.diffusers_video import DiffusersVideo
+from vidworld.models.external.protocol import ExternalModel
 from vidworld.models.external.vjepa2 import VJepa2
 from vidworld.simulation.quadruplets import quadruplets
 from vidworld.simulation.simulated import SimulatedClips
@@ -32,10 +33,9 @@ def folders(tmp_path_factory):
     return made | {"vjepa2": tiny_models.save_vjepa2(root / "vjepa2")}
 
 
-def load(folder, bench):
+def load(folder, evaluator):
     kind = "vjepa2" if folder.name == "vjepa2" else "diffusers"
-    (model,) = adapted_worlds([f"{kind}:{folder}"], bench.tokenizer, CPU, 2)
-    return model
+    return ExternalModel(folder.name, KINDS[kind](str(folder), CPU, 2), evaluator.tokenizer)
 
 
 def clips_of(scenario="collision", number=0):
@@ -43,44 +43,44 @@ def clips_of(scenario="collision", number=0):
 
 
 @pytest.mark.parametrize("name", [*tiny_models.TRANSFORMERS, "vjepa2"])
-def test_three_laws_end_to_end(name, folders, bench):
-    model = load(folders[name], bench)
+def test_three_laws_end_to_end(name, folders, evaluator):
+    model = load(folders[name], evaluator)
     for law in THREE_LAWS:
         made = quadruplets(law, "id", 0, [0], 8, shape=ClipShape(height_px=24, width_px=24))
-        matrix = surprise_of(bench, model, EncodedQuadruplets.of(bench, made))
-        values = {value.metric: value.value for value in measure_surprise(matrix, name, made, "id", bench)}
+        matrix = surprise_of(evaluator, model, EncodedQuadruplets.of(evaluator, made))
+        values = surprise_values(matrix, made)
         assert matrix.shape == (1, 2, 2, 2)
         assert (matrix > 0).all()
         assert 0 <= values["surprise_accuracy"] <= 1
     if model.predicts:
-        measured = list(measure_worlds(bench, [model], bench.encode(clips_of()), "collision", "id", 2))
+        measured = rollout_values(evaluator, [model], clips_of(), "collision", samples=2)
         assert {"velocity_error", "motion_ratio"} <= {value.metric for value in measured}
         assert all(math.isfinite(value.value) for value in measured)
 
 
 @pytest.mark.parametrize("name", tiny_models.TRANSFORMERS)
-def test_other_frames_after_the_context_change_no_bit_of_the_prediction(name, folders, bench):
-    model, clips = load(folders[name], bench), clips_of()
+def test_other_frames_after_the_context_change_no_bit_of_the_prediction(name, folders, evaluator):
+    model, clips = load(folders[name], evaluator), clips_of()
     other = replace(clips, frames=torch.cat((clips.frames[:, :8], 255 - clips.frames[:, 8:]), dim=1))
-    one, two = (bench.roll_out(model, bench.encode(each)).tokens for each in (clips, other))
+    one, two = (evaluator.roll_out(model, evaluator.encode(each)).tokens for each in (clips, other))
     assert torch.equal(one, two)
-    assert not torch.equal(one, bench.roll_out(model, bench.encode(clips_of(number=1))).tokens)
+    assert not torch.equal(one, evaluator.roll_out(model, evaluator.encode(clips_of(number=1))).tokens)
 
 
 @pytest.mark.parametrize("name", tiny_models.TRANSFORMERS)
-def test_later_frames_change_no_bit_of_the_surprise_before_them(name, folders, bench):
-    model, clips = load(folders[name], bench), clips_of()
+def test_later_frames_change_no_bit_of_the_surprise_before_them(name, folders, evaluator):
+    model, clips = load(folders[name], evaluator), clips_of()
     other = replace(clips, frames=torch.cat((clips.frames[:, :12], 255 - clips.frames[:, 12:]), dim=1))
-    one, two = (model.surprise(bench.encode(each), 2, [5]) for each in (clips, other))
+    one, two = (model.surprise(evaluator.encode(each), 2, [5]) for each in (clips, other))
     ratio = model.model.parts.ratio.frames
     assert ratio == 4
     assert torch.equal(one[:, 0], two[:, 0])
     assert not torch.equal(one[:, 1], two[:, 1])
-    assert not torch.equal(one, model.surprise(bench.encode(clips), 2, [6]))
+    assert not torch.equal(one, model.surprise(evaluator.encode(clips), 2, [6]))
 
 
-def test_vjepa2_predicts_from_the_context_encoded_alone(folders, bench):
-    model = load(folders["vjepa2"], bench).model
+def test_vjepa2_predicts_from_the_context_encoded_alone(folders, evaluator):
+    model = load(folders["vjepa2"], evaluator).model
     pictures = model._pictures(clips_of().frames)
     changed = pictures.clone()
     changed[:, 8:] += 1
@@ -95,8 +95,8 @@ def test_vjepa2_predicts_from_the_context_encoded_alone(folders, bench):
     assert not torch.equal(one, other)
 
 
-def test_vjepa2_is_surprised_as_the_distance_from_the_layer_normed_target(folders, bench):
-    model, clips = load(folders["vjepa2"], bench).model, clips_of()
+def test_vjepa2_is_surprised_as_the_distance_from_the_layer_normed_target(folders, evaluator):
+    model, clips = load(folders["vjepa2"], evaluator).model, clips_of()
     pictures = model._pictures(clips.frames)
     target = model.network.encoder(pictures).last_hidden_state[:, -16:]
     target = (target - target.mean(-1, keepdim=True)) / (
@@ -256,21 +256,21 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_what_cannot_be_used_is_one_line_that_names_it(name, folders, tmp_path, bench):
+def test_what_cannot_be_used_is_one_line_that_names_it(name, folders, tmp_path, evaluator):
     family, change, says = BROKEN[name]
     folder = broken(folders[family], tmp_path, change)
     with pytest.raises(UserError) as told:
-        model = load(folder, bench)
-        bench.roll_out(model, bench.encode(clips_of()))
+        model = load(folder, evaluator)
+        evaluator.roll_out(model, evaluator.encode(clips_of()))
     assert says in str(told.value)
     assert str(folder) in str(told.value)
     assert "\n" not in str(told.value)
 
 
-def test_a_wrong_folder_and_a_wrong_size_are_named(folders, tmp_path, bench):
+def test_a_wrong_folder_and_a_wrong_size_are_named(folders, tmp_path, evaluator):
     for kind in ("vjepa2", "diffusers", "videos"):
         with pytest.raises(UserError, match="nothing: there is no such folder"):
-            adapted_worlds([f"{kind}:{tmp_path / 'nothing'}"], bench.tokenizer, CPU, 2)
+            KINDS[kind](str(tmp_path / "nothing"), CPU, 2)
     model = DiffusersVideo(folders["wan"], CPU, 2)
     clips = SimulatedClips("uniform", "id", shape=ClipShape(height_px=20, width_px=20)).clips([0])
     with pytest.raises(UserError, match="height 20 px do not divide into its 8 px"):

@@ -8,13 +8,13 @@ import pytest
 import tiny_models
 import torch
 from accelerate import Accelerator
+from measured import rollout_values, surprise_values
 from scripts import run
 
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
 from vidworld.evaluation.evaluator import Evaluator
-from vidworld.evaluation.rollouts import measure_rollouts
-from vidworld.evaluation.surprises import EncodedQuadruplets, measure_surprise, surprise_of, surprise_of_truth
+from vidworld.evaluation.surprises import EncodedQuadruplets, surprise_of, surprise_of_truth
 from vidworld.models.baselines import CopyLast
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.files import save_model
@@ -76,14 +76,11 @@ def test_three_laws_end_to_end(name, tokenizers):
         made = quadruplets(law, "id", 0, [0], 8, shape=ClipShape(height_px=24, width_px=24))
         encoded = EncodedQuadruplets.of(evaluator, made)
         matrix = surprise_of(evaluator, model, encoded)
-        values = {value.metric: value.value for value in measure_surprise(matrix, "w", made, "id", evaluator)}
+        values = surprise_values(matrix, made)
         assert matrix.shape == (1, 2, 2, 2)
         assert 0 <= values["surprise_accuracy"] <= 1
-        truth = list(measure_surprise(surprise_of_truth(evaluator, encoded), "truth", made, "id", evaluator))
-        assert next(value.value for value in truth if value.metric == "surprise_accuracy") == 1.0
-    measured = list(
-        measure_rollouts(evaluator, [model, CopyLast(tokenizer)], clips_of(), "collision", "id", 1)
-    )
+        assert surprise_values(surprise_of_truth(evaluator, encoded), made)["surprise_accuracy"] == 1.0
+    measured = rollout_values(evaluator, [model, CopyLast(tokenizer)], clips_of(), "collision")
     assert all(math.isfinite(value.value) for value in measured)
     reconstruction = {value.metric for value in measured if value.model == "reconstruction"}
     if name == "frames":
