@@ -10,7 +10,6 @@ import torch
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
-from vidworld.core.schema import OptimiserConfig, TokenizerModel
 
 from speed import peers
 from speed.limits import Probe, block_products, memory_copy
