@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from vidworld.training.compiling import why_not_compile
 
 from gpu_checks.isolation import Failed, Finding, Setup
 from gpu_checks.networks import device_of, family_config, without_gradients
@@ -16,6 +15,7 @@ from speed.timing import medians_s
 from vidworld.models.families import FAMILIES
 from vidworld.models.world_model import Encoded
 from vidworld.simulation.simulated import SimulatedClips
+from vidworld.training.run import why_not_compile
 
 SIDE, SMALL_SIDE = 8192, 512
 """Of the product that stands for the card's best rate: large enough that no launch shows."""

@@ -38,10 +38,15 @@ SMALL = {
     "diffusion": ("model.width=32", "model.depth=2", "model.heads=2"),
     "jepa": ("model.width=32", "model.encoder_depth=1", "model.predictor_depth=1", "model.heads=2"),
     "regression": ("model.width=32", "model.encoder_depth=1", "model.predictor_depth=1", "model.heads=2"),
-    "readout": ("width=32",),
+    "probe": ("width=32",),
 }
 SMALL_DATA = ("data.clips=64", "data.shape.height_px=32", "data.shape.width_px=32", "global_batch_size=4")
-FSDP2 = ("-m", "accelerate.commands.launch", "--config_file", str(ROOT / "configs/accelerate/fsdp2.yaml"))
+FSDP2: tuple[str, ...] = (
+    "-m",
+    "accelerate.commands.launch",
+    "--config_file",
+    str(ROOT / "configs/accelerate/fsdp2.yaml"),
+)
 FSDP2 += ("--num_processes", "1", "--main_process_port", "0")  # 0: any that is free
 
 
@@ -80,7 +85,7 @@ def networks() -> dict[str, tuple[str, tuple[str, ...]]]:
         found |= {f"{family}, {t}": (family, (f"model.target={t}",)) for t in targets}
         if not targets:
             found[family] = (family, ())
-    return found | {"probe": ("readout", ())}
+    return found | {"probe": ("probe", ())}
 
 
 def precisions(setup: Setup, network: str, overrides: Sequence[str]) -> Finding:

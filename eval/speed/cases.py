@@ -208,7 +208,7 @@ def clip_cases(clips: int) -> list[Case]:
         return source.clips(range(clips))
 
     def pymunk() -> object:
-        return peers.pymunk_films(clips, FRAMES, source.setting.fps, SIDE_PX)
+        return peers.pymunk_films(clips, FRAMES, source.shape.fps, SIDE_PX)
 
     written = 3.0 * SIDE_PX**2 * frames
     return [

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from vidworld.core.errors import UserError
 
-ItemT = TypeVar("T")
+ItemT = TypeVar("ItemT")
 
 
 class Registry(Mapping[str, ItemT], Generic[ItemT]):

@@ -74,7 +74,7 @@ def _run(arguments: argparse.Namespace) -> None:
             f"{name} {value:.2f} [{low:.2f}, {high:.2f}]" for name, (value, low, high) in row.error.items()
         )
         print(
-            f"{row.world}, {row.form}: {row.latency_ms:.1f} ms a chunk, {row.size_mb:g} MB, off by {row.off_by:.2g}; "
+            f"{row.model}, {row.form}: {row.latency_ms:.1f} ms a chunk, {row.size_mb:g} MB, off by {row.off_by:.2g}; "
             f"velocity error {errors}"
         )
     print(f"{out / 'export.json'}: {len(rows)} rows; the files are beside it")

@@ -14,6 +14,7 @@ from vidworld.core.config import resolved
 from vidworld.core.errors import UserError
 from vidworld.core.fingerprint import fingerprint
 from vidworld.core.records import prepare_folder, read_json, write_json
+from vidworld.core.registry import Registry
 from vidworld.evaluation import TASKS
 from vidworld.evaluation.comparison import compare
 from vidworld.evaluation.models import check_clips, evaluator_of, subjects_of, tools_of
@@ -98,12 +99,17 @@ def set_up(config: PhysicsConfig, accelerator: Accelerator) -> Setup:
 
 
 def inputs_of(config: PhysicsConfig) -> str:
-    """The fingerprint of all that the values of an evaluation depend on.
+    """The fingerprint of all that the files of an evaluation depend on: where labels alone differ, units stay as they are.
 
     Raises:
         UserError: a run folder has no finished model, or there is nothing where a model should be.
     """
-    registries = {"scenarios": SCENARIOS, "laws": LAWS, "metrics": METRICS, "tasks": TASKS}
+    registries: dict[str, Registry[Any]] = {
+        "scenarios": SCENARIOS,
+        "laws": LAWS,
+        "metrics": METRICS,
+        "tasks": TASKS,
+    }
     settings = {k: v for k, v in resolved(config).items() if k not in CHANGES_NO_VALUE}
     versions = {
         key: {
@@ -111,11 +117,12 @@ def inputs_of(config: PhysicsConfig) -> str:
         }
         for key, registry in registries.items()
     }
+    labels = [[law.statement for law in LAWS.values()], [metric.description for metric in METRICS.values()]]
     models = [[spec.name, spec.fingerprint()] for spec in config.specs]
     real = (
         content_fingerprint(config.real, "real") if config.real and has_clips(config.real, "real") else None
     )
-    return fingerprint(settings, versions, SIMULATOR_VERSION, models, tools_of(config), real)
+    return fingerprint(settings, versions, SIMULATOR_VERSION, models, tools_of(config), real, labels)
 
 
 def is_measured(out: Path, inputs: str) -> bool:
@@ -155,7 +162,9 @@ def targets_of(setup: Setup) -> dict[str, str]:
     networks = {
         s.name: getattr(s.model, "network", None) for s in setup.subjects if s.name in setup.config.models
     }
-    return {name: network.target for name, network in networks.items() if hasattr(network, "target")}
+    return {
+        name: target for name, network in networks.items() if (target := getattr(network, "target", None))
+    }
 
 
 def models_of(config: PhysicsConfig) -> dict[str, Model]:

@@ -17,19 +17,25 @@ from vidworld.metrics import METRICS
 from vidworld.models.spec import Spec
 from vidworld.simulation import LAWS, SCENARIOS
 
+Names = tuple[str, ...] | Literal["all"]
+"""What a key holds that names things of a registry."""
 
-def _names(registry: Registry[Any]) -> Any:
-    """The type of a key that names things of a registry: a list of known names, or `all`."""
 
-    def known(names: Any) -> Any:
+def _known(registry: Registry[Any]) -> AfterValidator:
+    """Refuses names that a registry does not have, before anything is imported."""
+
+    def check(names: Names) -> Names:
         if names != "all":
             registry.check(names)
         return names
 
-    return Annotated[tuple[str, ...] | Literal["all"], AfterValidator(known)]
+    return AfterValidator(check)
 
 
-Scenarios, Laws, Metrics, Tasks = map(_names, (SCENARIOS, LAWS, METRICS, TASKS))
+Scenarios = Annotated[Names, _known(SCENARIOS)]
+Laws = Annotated[Names, _known(LAWS)]
+Metrics = Annotated[Names, _known(METRICS)]
+Tasks = Annotated[Names, _known(TASKS)]
 RESERVED = (
     "truth",
     "reconstruction",

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from vidworld.core.shapes import Tokens
 
@@ -49,7 +50,7 @@ def velocity(noisy: Tokens, denoised: Tokens, noise_level: Float[Tensor, "clip t
 
 
 def flow_loss(
-    network: nn.Module,
+    network: Callable[..., tuple[Tokens, Any]],
     tokens: Tokens,
     noise: Float[Tensor, "clip later h w latent"],
     noise_level: Float[Tensor, "clip later"],

@@ -94,7 +94,7 @@ def billiards(stage: Stage) -> Candidates:
     return (stage.scenes(position, velocity, radius, color, present, walls=walls),), valid
 
 
-MadeT = TypeVar("T")
+MadeT = TypeVar("MadeT")
 
 
 def one_in_four(make: Callable[[bool], MadeT]) -> tuple[MadeT, MadeT, MadeT, MadeT]:
