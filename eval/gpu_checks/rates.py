@@ -100,9 +100,7 @@ def world_model(setup: Setup, family_name: str) -> Finding:
     }
     times = medians_s(jobs, SMALL_SECONDS if setup.small else SECONDS)
     numbers = {name: seconds / count for name, seconds in times.items()}
-    detail = (
-        f"rollout {numbers['rollout_s_per_clip']:.2g} s a clip, surprise {numbers['surprise_s_per_clip']:.2g}"
-    )
+    detail = f"rollout {numbers['rollout_s_per_clip']:.2g} s a clip, surprise {numbers['surprise_s_per_clip']:.2g}"
     if wrong := [name for name, values in results.items() if not bool(values.isfinite().all())]:
         raise Failed(f"not finite: {', '.join(wrong)}; {detail}", numbers)
     return Finding(detail, numbers)

@@ -168,12 +168,7 @@ def train(setup: Setup, network: str, name: str, *overrides: str) -> Trained:
 
 
 def command(
-    setup: Setup,
-    network: str,
-    name: str,
-    *overrides: str,
-    launcher: Sequence[str] = (),
-    exact: bool = False,
+    setup: Setup, network: str, name: str, *overrides: str, launcher: Sequence[str] = (), exact: bool = False
 ) -> list[str]:
     """The command line of a short training."""
     config = ROOT / "configs" / "demo" / f"{network}.yaml"
@@ -191,9 +186,7 @@ def command(
     return [sys.executable, *run, "--config", str(config), *settings, *overrides]
 
 
-def finished(
-    setup: Setup, line: Sequence[str], folder: Path, environment: dict[str, str] | None = None
-) -> Trained:
+def finished(setup: Setup, line: Sequence[str], folder: Path, environment: dict[str, str] | None = None) -> Trained:
     """The training of a command line, run to its end on the device that is checked.
 
     Raises:

@@ -28,12 +28,7 @@ PICTURE = (4, 64, 64)
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares what the command takes."""
     add = parser.add_argument
-    add(
-        "runs",
-        type=Path,
-        metavar="RUNS",
-        help="a folder with tokenizer, regression and few_step or diffusion",
-    )
+    add("runs", type=Path, metavar="RUNS", help="a folder with tokenizer, regression and few_step or diffusion")
     add("--out", type=Path, help="where the files go (default: RUNS/export)")
     add("--steps", type=int, default=MAX_STEPS, help="of sampling a chunk (default: %(default)s)")
     add("--clips", type=int, default=32, help="of each scenario that is measured (default: %(default)s)")

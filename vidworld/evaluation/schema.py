@@ -36,15 +36,7 @@ Scenarios = Annotated[Names, _known(SCENARIOS)]
 Laws = Annotated[Names, _known(LAWS)]
 Metrics = Annotated[Names, _known(METRICS)]
 Tasks = Annotated[Names, _known(TASKS)]
-RESERVED = (
-    "truth",
-    "reconstruction",
-    "copy_last",
-    "constant_velocity",
-    "frame_difference",
-    "blind",
-    "references",
-)
+RESERVED = ("truth", "reconstruction", "copy_last", "constant_velocity", "frame_difference", "blind", "references")
 """Names that results have for what stands beside every model."""
 SurpriseLevel = Annotated[float, Field(gt=0, le=1)]
 
@@ -120,9 +112,7 @@ class PhysicsConfig:
 
     def __post_init__(self) -> None:
         if self.context_frames >= self.shape.num_frames:
-            raise ValueError(
-                f"context_frames {self.context_frames} leaves none of {self.shape.num_frames} to predict"
-            )
+            raise ValueError(f"context_frames {self.context_frames} leaves none of {self.shape.num_frames} to predict")
         for name, text in self.models.items():
             if name in RESERVED or name.startswith("untrained_") or not re.fullmatch(r"[\w.-]+", name):
                 raise ValueError(

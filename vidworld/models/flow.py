@@ -72,9 +72,7 @@ def sample(denoiser: Denoiser, noise: Tokens, steps: int, shift: float) -> Token
     scheduler = FlowMatchEulerDiscreteScheduler(shift=shift)
     scheduler.set_timesteps(sigmas=torch.linspace(1, 1 / steps, steps).tolist(), device=noise.device)
     tokens = noise
-    for timestep, (level, following) in zip(
-        scheduler.timesteps, pairwise(scheduler.sigmas.tolist()), strict=True
-    ):
+    for timestep, (level, following) in zip(scheduler.timesteps, pairwise(scheduler.sigmas.tolist()), strict=True):
         flow = velocity(tokens, denoiser(tokens, level, following), tokens.new_full(tokens.shape[:2], level))
         tokens = scheduler.step(flow, timestep, tokens).prev_sample
     return tokens
