@@ -19,7 +19,15 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # where this runs as a scrip
 from golden.simulation import as_text, close, rounded
 
 from vidworld.core.clip_shape import ClipShape
-from vidworld.evaluation.injected_errors import ErrorScene, duller_contact, late_return, other_speed, phantom, vanished
+from vidworld.evaluation.injected_errors import (
+    ErrorScene,
+    duller_contact,
+    late_return,
+    never_back,
+    other_speed,
+    phantom,
+    vanished,
+)
 from vidworld.metrics import METRICS, Metric
 from vidworld.metrics.physics_iq import PhysicsIq, physics_iq
 
@@ -29,7 +37,7 @@ SHAPE, START, CLIPS = ClipShape(height_px=32, width_px=32), 8, range(12)
 ERRORS = {
     "uniform": {"faster": (other_speed, 10.0), "vanished": (vanished, 50.0), "phantom": (phantom, 50.0)},
     "collision": {"faster": (other_speed, 10.0), "duller": (duller_contact, 40.0)},
-    "occlusion": {"late": (late_return, 0.4), "faster": (other_speed, 10.0), "phantom": (phantom, 50.0)},
+    "occlusion": {"late": (late_return, 0.4), "gone": (never_back, 50.0), "phantom": (phantom, 50.0)},
 }
 """By scenario."""
 
