@@ -40,7 +40,7 @@ export TORCHINDUCTOR_VEC_ISA_OK := 1
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-short $(MODELS) probe few-step calibrate bench test test-cluster test-kills test-chaos test-slurm bench-scaling check clean
+.PHONY: help demo demo-short $(MODELS) probe few-step calibrate bench test test-cluster test-kills test-chaos test-slurm bench-scaling check check-gpu clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -101,6 +101,9 @@ check: .venv/tools ## format, lint, types, direction of imports
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+check-gpu: .venv/tools ## verify on a GPU what only a GPU shows: precisions, compiling, FSDP2, speed (minutes)
+	$(BIN)/python eval/check_gpu.py
 
 clean: ## remove the environment and the caches (runs/ stays)
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info

@@ -21,10 +21,10 @@ class Probe(NamedTuple):
     """In one job: floating-point operations, or bytes."""
 
 
-def square_product(device: torch.device) -> Probe:
+def square_product(device: torch.device, side: int = SQUARE) -> Probe:
     """A large square product in bf16 where the processor multiplies it, the best that it does."""
-    square, other = (torch.randn(SQUARE, SQUARE, device=device, dtype=product_dtype()) for _ in range(2))
-    return Probe(lambda: square @ other, 2 * SQUARE**3)
+    square, other = (torch.randn(side, side, device=device, dtype=product_dtype()) for _ in range(2))
+    return Probe(lambda: square @ other, 2 * side**3)
 
 
 def memory_copy(device: torch.device) -> Probe:

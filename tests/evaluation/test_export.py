@@ -91,7 +91,7 @@ def test_the_command_names_what_is_missing(tmp_path, capsys):
 def test_an_exported_world_samples_at_the_levels_it_was_trained_for(name, config, tmp_path, monkeypatch):
     models = {
         "tokenizer": Autoencoder(channels=6, width=32, depth=1, heads=1),
-        "jepa": JointEmbeddingPredictor(**SMALL, encoder_depth=1, predictor_depth=1),
+        "regression": JointEmbeddingPredictor(**SMALL, encoder_depth=1, predictor_depth=1),
         name: DiffusionTransformer(**SMALL, depth=1, flow_map=name == "few_step"),
     }
     for each, model in models.items():
@@ -115,7 +115,7 @@ def test_the_command_writes_a_row_a_world_and_form(tmp_path):
         pytest.importorskip(package)
     models = {
         "tokenizer": Autoencoder(channels=6, width=32, depth=1, heads=1),
-        "jepa": random_weights(JointEmbeddingPredictor(**SMALL, encoder_depth=1, predictor_depth=1)),
+        "regression": random_weights(JointEmbeddingPredictor(**SMALL, encoder_depth=1, predictor_depth=1)),
         "few_step": random_weights(DiffusionTransformer(**SMALL, depth=1, flow_map=True)),
     }
     for name, model in models.items():

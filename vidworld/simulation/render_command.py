@@ -18,7 +18,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     names = [*SCENARIOS, *(law for law in LAWS if law not in SCENARIOS)]
     add = parser.add_argument
     add("name", metavar="SCENARIO_OR_LAW", help=f"one of {', '.join(names)}")
-    add("--quad", action="store_true", help="the law's quad, where a scenario has the same name (collision)")
+    add(
+        "--quadruplet",
+        "--quad",
+        action="store_true",
+        help="the law's quad, where a scenario has the same name (collision)",
+    )
     add("--split", default="id", help=f"one of {', '.join(SPLITS)} (default: %(default)s)")
     add("--seed", type=int, default=0, help="of the split (default: %(default)s)")
     add("--index", type=int, default=0, help="number of the clip or quad (default: %(default)s)")

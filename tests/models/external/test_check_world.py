@@ -54,8 +54,8 @@ def test_each_broken_promise_is_said(name, capsys):
 @pytest.mark.parametrize(
     ("spec", "says"),
     [
-        ("my_world.MyWorld", "is not KIND:PATH, with KIND one of vjepa2, diffusers, videos, python"),
-        ("pyhton:my_world.MyWorld", "did you mean 'python'?"),
+        ("my_world.MyWorld", "is no KIND:PATH; there are vjepa2, diffusers, videos, python"),
+        ("pyhton:my_world.MyWorld", "did you mean python?"),
         ("python:MyWorld", "is no module.ClassName"),
         ("python:no_module.MyWorld", "there is no module no_module"),
         ("python:my_world.YourWorld", "the module my_world has no YourWorld"),

@@ -210,7 +210,7 @@ def test_an_adopted_tokenizer_is_trained_upon_like_our_own(tmp_path, capsys):
     short = ["steps=2", "global_batch_size=2", "log_every=1", "mixed_precision=no", "compile=false", *data]
     common = ["--config", ROOT / "configs/demo/diffusion.yaml", f"tokenizer={tmp_path / 'tokenizer'}", *short]
     small = ["model.width=32", "model.depth=1", "model.heads=1"]
-    assert run("train/train_diffusion.py", *common, f"out={tmp_path / 'diffusion'}", *small) == 0
+    assert run("train/train_world_model.py", *common, f"out={tmp_path / 'diffusion'}", *small) == 0
     trained = json.loads((tmp_path / "diffusion" / "model" / "budget.json").read_text())
     assert trained["tokenizer"] == budget["fingerprint"]
 

@@ -1,0 +1,1 @@
+"""The checks of eval/check_gpu.py."""
