@@ -1,4 +1,4 @@
-"""The subjects of an evaluation: models of its configuration, baselines and controls, and what they are measured with."""
+"""The subjects of an evaluation (models of its configuration, baselines, controls) and what measures them."""
 
 from collections.abc import Sequence
 from pathlib import Path

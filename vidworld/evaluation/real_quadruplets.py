@@ -60,7 +60,7 @@ def real_quadruplets(
     per_file: int = 8,
     jump_frames: int = 8,
 ) -> RealQuadruplets:
-    """The quads of a kind, at most `per_file` of a video, chosen by the seed; none where no clip allows one.
+    """The quadruplets of a kind, at most `per_file` of a video, chosen by the seed; none where no clip allows one.
 
     Only clips of a static camera count, where something moves before and after the splice and what is wrong
     shows. `jump_frames` is a multiple of the stride that the clips were cut with.
