@@ -114,9 +114,7 @@ def take_turns() -> None:
     accelerator = Accelerator(mixed_precision=precision())
     torch.manual_seed(0)
     network, tokens = network_of_demo()
-    model, *optimisers = accelerator.prepare(
-        network, *make_optimisers(network, OptimiserConfig(), product_dtype())
-    )
+    model, *optimisers = accelerator.prepare(network, *make_optimisers(network, OptimiserConfig(), product_dtype()))
     t, h, w = tokens
     channels = network.config.channels
     clean, noise = torch.randn(CLIPS, t, h, w, channels), torch.randn(CLIPS, t - 1, h, w, channels)

@@ -36,9 +36,7 @@ def main() -> None:
     start = setting.num_frames // 2
     scenarios = [name for name in SCENARIOS if not name.startswith("phyworld")]
 
-    curves = tqdm(
-        calibrate(setting, start, arguments.clips), "planted faults", len(INJECTED_ERRORS), disable=None
-    )
+    curves = tqdm(calibrate(setting, start, arguments.clips), "planted faults", len(INJECTED_ERRORS), disable=None)
     rows = [row for found in curves for row in found]
     baselines = [
         row
@@ -59,9 +57,7 @@ def main() -> None:
 def parse() -> argparse.Namespace:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("runs/calibration"))
-    parser.add_argument(
-        "--clips", type=at_least(MIN_CLIPS), default=200, help="clips a fault, and quads a law"
-    )
+    parser.add_argument("--clips", type=at_least(MIN_CLIPS), default=200, help="clips a fault, and quads a law")
     parser.add_argument("--width", type=at_least(MIN_WIDTH_PX), default=64, help="pixels of a picture's side")
     return parser.parse_args()
 

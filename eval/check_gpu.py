@@ -37,9 +37,7 @@ def main() -> None:
 
     device = torch.accelerator.current_accelerator(check_available=True)
     if device is None and not arguments.cpu:
-        raise UserError(
-            "torch sees no GPU here; on a machine without one, --cpu checks the little that a CPU can"
-        )
+        raise UserError("torch sees no GPU here; on a machine without one, --cpu checks the little that a CPU can")
     out = arguments.out
     logs = prepare_folder(out.parent) / "logs"
     clear_folder(logs)
@@ -134,12 +132,10 @@ def pass_checks(cpu: bool) -> list[Check]:
     backends = [Check("attention, all backends", function, skip=reason)]
     if not cpu:
         backends = [
-            Check(f"attention, {name}", function, (name,), skip=reason)
-            for name, reason in attention_backends().items()
+            Check(f"attention, {name}", function, (name,), skip=reason) for name, reason in attention_backends().items()
         ]
     return backends + [
-        Check(f"gradient checkpointing, {name}", f"{PASSES}:gradient_checkpointing", (name,))
-        for name in FAMILIES
+        Check(f"gradient checkpointing, {name}", f"{PASSES}:gradient_checkpointing", (name,)) for name in FAMILIES
     ]
 
 
@@ -161,9 +157,7 @@ def attention_backends() -> dict[str, str]:
 
 def rate_checks() -> list[Check]:
     """Those that are timed."""
-    steps = [
-        Check(f"training step, {name}", f"{RATES}:training_step", (name,), limit_s=240) for name in COMPARED
-    ]
+    steps = [Check(f"training step, {name}", f"{RATES}:training_step", (name,), limit_s=240) for name in COMPARED]
     return steps + [Check(f"world model, {name}", f"{RATES}:world_model", (name,)) for name in FAMILIES]
 
 
@@ -188,9 +182,7 @@ def parse() -> argparse.Namespace:
     add("--out", type=Path, default=Path("runs/check_gpu/check_gpu.json"), help="(default: %(default)s)")
     add("--cpu", action="store_true", help="check small networks on the CPU")
     add("--quick", action="store_true", help=f"small networks, and {QUICK_STEPS} steps instead of {STEPS}")
-    add(
-        "--only", action="append", default=[], metavar="PATTERN", help="only checks of such a name ('*jepa*')"
-    )
+    add("--only", action="append", default=[], metavar="PATTERN", help="only checks of such a name ('*jepa*')")
     return parser.parse_args()
 
 

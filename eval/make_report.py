@@ -8,9 +8,7 @@ from vidworld.report.page import write_report
 
 def main() -> None:
     parser = ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "run_folder", type=Path, help="holds physics/ and, where there are any, the training runs"
-    )
+    parser.add_argument("run_folder", type=Path, help="holds physics/ and, where there are any, the training runs")
     parser.add_argument("--out", type=Path, help="the page to write (default: report.html in the run folder)")
     arguments = parser.parse_args()
     page = write_report(arguments.run_folder, arguments.out)

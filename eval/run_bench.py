@@ -15,16 +15,7 @@ import torch
 from tqdm import tqdm
 
 from speed.bench import measure
-from speed.cases import (
-    BASE,
-    DEMO,
-    Case,
-    clip_cases,
-    reading_cases,
-    tokenizer_cases,
-    training_cases,
-    world_cases,
-)
+from speed.cases import BASE, DEMO, Case, clip_cases, reading_cases, tokenizer_cases, training_cases, world_cases
 from speed.growth import measure_growth
 from speed.limits import memory_copy, rates, square_product
 from speed.page import write_page

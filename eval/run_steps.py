@@ -34,9 +34,7 @@ def main() -> None:
     tokenizer = load_model(Autoencoder, runs / "tokenizer").to(accelerator.device)
     names = [name for name in ("diffusion", "few_step") if (runs / name / "model").is_dir()]
     if not names:
-        raise UserError(
-            f"{runs}: no finished diffusion world there; train it first, or name another run folder"
-        )
+        raise UserError(f"{runs}: no finished diffusion world there; train it first, or name another run folder")
     models = []
     for name in names:
         check_tokenizer(runs / name, tokenizer.fingerprint())

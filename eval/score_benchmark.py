@@ -51,9 +51,7 @@ def parse() -> Namespace:
     what = "a run folder or KIND:PATH, beside those of --config or alone; with --surprise the name in the results"
     parser.add_argument("--model", action="append", default=[], metavar="[NAME=]SPEC", help=what)
     parser.add_argument("--world", help=argparse.SUPPRESS)
-    parser.add_argument(
-        "--surprise", type=Path, metavar="FILE", help="JSON: a video's surprise in each window"
-    )
+    parser.add_argument("--surprise", type=Path, metavar="FILE", help="JSON: a video's surprise in each window")
     help_ = "for the configuration; without one for the benchmark's own size, window and context"
     parser.add_argument("overrides", nargs="*", metavar="key=value", help=help_)
     arguments: Namespace = parser.parse_intermixed_args()
@@ -62,9 +60,7 @@ def parse() -> Namespace:
         raise UserError(f"--world is called --model now: --model {arguments.world}")
     if arguments.surprise is None:
         if arguments.config is None and not arguments.model:
-            raise UserError(
-                "name models: --config for those of a file, --model [NAME=]SPEC, or --surprise FILE"
-            )
+            raise UserError("name models: --config for those of a file, --model [NAME=]SPEC, or --surprise FILE")
     elif arguments.config is not None:
         raise UserError("give either --config, for models that are run here, or --surprise, for another's")
     elif len(arguments.model) > 1 or arguments.overrides:

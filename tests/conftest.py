@@ -1,10 +1,11 @@
-"""One thread a worker (pytest-xdist has one for each core), no network, and tests/support and tests/golden for all tests to import."""
+"""One thread a worker (pytest-xdist has one for each core), no network; tests/support and tests/golden are found."""
 
 import os
 import sys
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parent / "support"), str(Path(__file__).parent)]
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent / "support"))
 
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"

@@ -153,14 +153,7 @@ last_distance = last_distance:LAST_DISTANCE
 [vidworld.families]
 damped = damped:DAMPED
 """
-SMALL = [
-    "steps=3",
-    "global_batch_size=4",
-    "data.clips=16",
-    "mixed_precision=no",
-    "compile=false",
-    "log_every=1",
-]
+SMALL = ["steps=3", "global_batch_size=4", "data.clips=16", "mixed_precision=no", "compile=false", "log_every=1"]
 SIZE = ["shape.height_px=32", "shape.width_px=32"]
 
 
@@ -180,12 +173,7 @@ def package(tmp_path_factory):
 def run(package, *command):
     environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{package}", "ACCELERATE_USE_CPU": "true"}
     done = subprocess.run(
-        [sys.executable, *map(str, command)],
-        env=environment,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
+        [sys.executable, *map(str, command)], env=environment, cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -227,10 +215,5 @@ def test_one_file_and_one_entry_point_each_are_trained_on_measured_and_on_the_pa
 
     run(package, "eval/make_report.py", tmp_path)
     page = (tmp_path / "report.html").read_text()
-    for words in (
-        "Damped copy",
-        "What goes right does not turn back.",
-        "Distance from the true place",
-        "Drift",
-    ):
+    for words in ("Damped copy", "What goes right does not turn back.", "Distance from the true place", "Drift"):
         assert words in page, words

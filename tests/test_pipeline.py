@@ -125,9 +125,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_weights(name, runs, tmp_path
     if name != "tokenizer":
         (tmp_path / "tokenizer").symlink_to(runs / "tokenizer")
     assert train(name, stopped, "--resume") == 0
-    first, again = (
-        load_file(f / "model" / "diffusion_pytorch_model.safetensors") for f in (runs / name, stopped)
-    )
+    first, again = (load_file(f / "model" / "diffusion_pytorch_model.safetensors") for f in (runs / name, stopped))
     for key, value in first.items():
         assert torch.equal(value, again[key]), key
 
@@ -158,11 +156,7 @@ def test_real_clips_that_have_changed_in_their_place_are_noticed(tmp_path, capsy
     (videos / "1.mp4").unlink()  # held out: no training read it
     ingested()
     for where in (real, tmp_path / "moved"):
-        assert (
-            trains("tokenizer", "tokenizer", clips=where)
-            == trains("regression", "regression", clips=where)
-            == 0
-        )
+        assert trains("tokenizer", "tokenizer", clips=where) == trains("regression", "regression", clips=where) == 0
     assert capsys.readouterr().out.count("nothing to do") == 4
 
     of_split("train", films.write(videos / "2.mp4", films.film(np.arange(60) / 30, seed=2)))
@@ -187,9 +181,7 @@ def test_accumulated_parts_see_the_same_clips(runs, tmp_path):
     (tmp_path / "tokenizer").symlink_to(runs / "tokenizer")
     assert train("regression", tmp_path / "regression", "grad_accum_steps=2", "optimiser.name=adamw") == 0
     assert train("regression", tmp_path / "whole", "optimiser.name=adamw") == 0
-    rows = [
-        (tmp_path / name / "metrics.jsonl").read_text().splitlines()[-1] for name in ("regression", "whole")
-    ]
+    rows = [(tmp_path / name / "metrics.jsonl").read_text().splitlines()[-1] for name in ("regression", "whole")]
     norms = [json.loads(row)["gradient_norm"] for row in rows]
     assert norms[0] == pytest.approx(norms[1], rel=1e-3)
 
@@ -222,10 +214,7 @@ def test_a_world_without_its_tokenizer_says_so(tmp_path, capsys):
 def test_a_loss_that_is_no_number_ends_the_run_and_says_what_may_help(runs, tmp_path, capsys):
     (tmp_path / "tokenizer").symlink_to(runs / "tokenizer")
     assert (
-        train(
-            "regression", tmp_path / "regression", "optimiser.lr=1e30", "optimiser.warmup_steps=0", "steps=20"
-        )
-        == 2
+        train("regression", tmp_path / "regression", "optimiser.lr=1e30", "optimiser.warmup_steps=0", "steps=20") == 2
     )
     assert "optimiser.lr" in capsys.readouterr().err
 
@@ -327,12 +316,7 @@ def test_a_benchmark_is_scored_with_the_trained_worlds(runs, tmp_path, capsys):
     def scored(kind, *more):
         arguments = (kind, tmp_path / kind, "--config", ROOT / "configs" / "short" / "physics.yaml", *more)
         models = models_of(runs)
-        size = [
-            "shape.height_px=32",
-            "shape.width_px=32",
-            "mixed_precision=no",
-            f"out={tmp_path / 'physics'}",
-        ]
+        size = ["shape.height_px=32", "shape.width_px=32", "mixed_precision=no", f"out={tmp_path / 'physics'}"]
         return run("eval/score_benchmark.py", *arguments, "--out", tmp_path / "out" / kind, *models, *size)
 
     samples.phyworld_hdf5(tmp_path / "phyworld_hdf5")

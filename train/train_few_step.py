@@ -46,9 +46,7 @@ def train(config: FewStepConfig, sources: Sources, resume: bool) -> None:
         numbers = batch_order(step, config.global_batch_size, len(cache), config.seed)
         return (cache.tokens(run.mine(numbers)),)
 
-    run.count_flops(
-        batch(0), lambda tokens: flow_map_loss(network, tokens, config.shift, config.sampling_shift)
-    )
+    run.count_flops(batch(0), lambda tokens: flow_map_loss(network, tokens, config.shift, config.sampling_shift))
 
     # --- the loop ---
     batches = ahead(batch(step) for step in range(run.step, config.steps))

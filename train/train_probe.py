@@ -59,9 +59,7 @@ def train(config: ProbeConfig, sources: Sources, resume: bool) -> None:
         assert clips.tracks is not None
         return clips.frames, clips.tracks
 
-    def loss_of(
-        probe: Probe, frames: torch.Tensor, tracks: Tracks, discs: float | torch.Tensor
-    ) -> torch.Tensor:
+    def loss_of(probe: Probe, frames: torch.Tensor, tracks: Tracks, discs: float | torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
             tokens = tokenizer.encode(frames)
             embeddings = tokens if jepa is None else jepa.embeddings(tokens)

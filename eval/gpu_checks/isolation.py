@@ -164,9 +164,7 @@ def _work(check: Check, setup: Setup, sending: Connection) -> None:
 def _stop(process: BaseProcess) -> None:
     """End the process and all that it started; nothing where they have ended."""
     process.join(0.2)  # one that has sent its outcome is ending by itself
-    if (
-        process.is_alive()
-    ):  # torchrun ends its workers, which are in groups of their own, only when it is asked to
+    if process.is_alive():  # torchrun ends its workers, which are in groups of their own, only when it is asked to
         _signal(process, signal.SIGTERM)
         process.join(MAX_GRACE_S)
     _signal(process, signal.SIGKILL)

@@ -42,9 +42,7 @@ def attention_backend(setup: Setup, backend: str) -> Finding:
     try:
         other = one_pass(setup, "diffusion", f"model.attention_backend={backend}")
     except (RuntimeError, ValueError, ImportError, NotImplementedError) as error:
-        if backend.startswith(
-            "_"
-        ):  # a variant for some hardware or for some layouts: not to be had on every card
+        if backend.startswith("_"):  # a variant for some hardware or for some layouts: not to be had on every card
             raise Skipped(first_line(error)) from error
         raise
     # sage multiplies in 8 bits and has no backward pass
@@ -118,9 +116,7 @@ def family_config(
     return load(WorldModelConfig, found[0], [*small, *overrides], config_schema)
 
 
-def compare(
-    name: str, one: Pass, other_name: str, other: Pass, max_loss: float, max_gradient: float | None
-) -> Finding:
+def compare(name: str, one: Pass, other_name: str, other: Pass, max_loss: float, max_gradient: float | None) -> Finding:
     """That two passes have about the same loss, and the same gradient where one bounds it.
 
     Raises:

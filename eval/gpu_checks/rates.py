@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from vidworld.training.compiling import why_not_compile
 
 from gpu_checks.isolation import Failed, Finding, Setup
 from gpu_checks.networks import device_of, family_config, without_gradients
@@ -16,6 +15,7 @@ from speed.timing import medians_s
 from vidworld.models.families import FAMILIES
 from vidworld.models.world_model import Encoded
 from vidworld.simulation.simulated import SimulatedClips
+from vidworld.training.run import why_not_compile
 
 SIDE, SMALL_SIDE = 8192, 512
 """Of the product that stands for the card's best rate: large enough that no launch shows."""
@@ -100,9 +100,7 @@ def world_model(setup: Setup, family_name: str) -> Finding:
     }
     times = medians_s(jobs, SMALL_SECONDS if setup.small else SECONDS)
     numbers = {name: seconds / count for name, seconds in times.items()}
-    detail = (
-        f"rollout {numbers['rollout_s_per_clip']:.2g} s a clip, surprise {numbers['surprise_s_per_clip']:.2g}"
-    )
+    detail = f"rollout {numbers['rollout_s_per_clip']:.2g} s a clip, surprise {numbers['surprise_s_per_clip']:.2g}"
     if wrong := [name for name, values in results.items() if not bool(values.isfinite().all())]:
         raise Failed(f"not finite: {', '.join(wrong)}; {detail}", numbers)
     return Finding(detail, numbers)

@@ -38,10 +38,15 @@ SMALL = {
     "diffusion": ("model.width=32", "model.depth=2", "model.heads=2"),
     "jepa": ("model.width=32", "model.encoder_depth=1", "model.predictor_depth=1", "model.heads=2"),
     "regression": ("model.width=32", "model.encoder_depth=1", "model.predictor_depth=1", "model.heads=2"),
-    "readout": ("width=32",),
+    "probe": ("width=32",),
 }
 SMALL_DATA = ("data.clips=64", "data.shape.height_px=32", "data.shape.width_px=32", "global_batch_size=4")
-FSDP2 = ("-m", "accelerate.commands.launch", "--config_file", str(ROOT / "configs/accelerate/fsdp2.yaml"))
+FSDP2: tuple[str, ...] = (
+    "-m",
+    "accelerate.commands.launch",
+    "--config_file",
+    str(ROOT / "configs/accelerate/fsdp2.yaml"),
+)
 FSDP2 += ("--num_processes", "1", "--main_process_port", "0")  # 0: any that is free
 
 
@@ -80,7 +85,7 @@ def networks() -> dict[str, tuple[str, tuple[str, ...]]]:
         found |= {f"{family}, {t}": (family, (f"model.target={t}",)) for t in targets}
         if not targets:
             found[family] = (family, ())
-    return found | {"probe": ("readout", ())}
+    return found | {"probe": ("probe", ())}
 
 
 def precisions(setup: Setup, network: str, overrides: Sequence[str]) -> Finding:
@@ -163,12 +168,7 @@ def train(setup: Setup, network: str, name: str, *overrides: str) -> Trained:
 
 
 def command(
-    setup: Setup,
-    network: str,
-    name: str,
-    *overrides: str,
-    launcher: Sequence[str] = (),
-    exact: bool = False,
+    setup: Setup, network: str, name: str, *overrides: str, launcher: Sequence[str] = (), exact: bool = False
 ) -> list[str]:
     """The command line of a short training."""
     config = ROOT / "configs" / "demo" / f"{network}.yaml"
@@ -186,9 +186,7 @@ def command(
     return [sys.executable, *run, "--config", str(config), *settings, *overrides]
 
 
-def finished(
-    setup: Setup, line: Sequence[str], folder: Path, environment: dict[str, str] | None = None
-) -> Trained:
+def finished(setup: Setup, line: Sequence[str], folder: Path, environment: dict[str, str] | None = None) -> Trained:
     """The training of a command line, run to its end on the device that is checked.
 
     Raises:

@@ -74,9 +74,7 @@ class Size(NamedTuple):
 
     def jepa(self, device: torch.device) -> JointEmbeddingPredictor:
         encoder, predictor = self.depth * 2 // 3, self.depth // 3
-        network: JointEmbeddingPredictor = JointEmbeddingPredictor(
-            CHANNELS, self.width, encoder, predictor, self.heads
-        )
+        network: JointEmbeddingPredictor = JointEmbeddingPredictor(CHANNELS, self.width, encoder, predictor, self.heads)
         return placed(network, device)
 
 
@@ -107,11 +105,7 @@ def training_cases(size: Size, clips: int, device: torch.device, compiled: bool)
     limit = block_products(clips * (CHUNKS - 1) * CELLS, size.width, device)
 
     def case(
-        name: str,
-        ours: DiffusionTransformer | JointEmbeddingPredictor,
-        loss: Callable[[], Tensor],
-        peer: str,
-        job: Job,
+        name: str, ours: DiffusionTransformer | JointEmbeddingPredictor, loss: Callable[[], Tensor], peer: str, job: Job
     ) -> Case:
         step = training_step(ours, loss, device)
         with FlopCounterMode(display=False) as counter:  # Muon's products too
@@ -140,7 +134,7 @@ def training_cases(size: Size, clips: int, device: torch.device, compiled: bool)
 
 
 def training_step(network: nn.Module, loss: Callable[[], Tensor], device: torch.device) -> Job:
-    """What `vidworld.training.run` does in a step, for any network: so both sides have one optimiser and one average."""
+    """What a training does in a step, for any network: so both sides have one optimiser and one average."""
     network.train()
     optimisers = make_optimisers(network, OptimiserConfig(), product_dtype())
     ema = EMAModel(network.parameters(), decay=0.99, use_ema_warmup=True, power=0.9, foreach=True)
@@ -192,9 +186,7 @@ def tokenizer_cases(clips: int, device: torch.device) -> list[Case]:
         flops = float(counter.get_total_flops())
         theirs = {name: of_peer(name) for name in others}
         found.append(
-            Case(
-                f"tokenizer, {what}", "clips/s", clips, _without_gradients(job, device), theirs, limit, flops
-            )
+            Case(f"tokenizer, {what}", "clips/s", clips, _without_gradients(job, device), theirs, limit, flops)
         )
     return found
 
@@ -208,7 +200,7 @@ def clip_cases(clips: int) -> list[Case]:
         return source.clips(range(clips))
 
     def pymunk() -> object:
-        return peers.pymunk_films(clips, FRAMES, source.setting.fps, SIDE_PX)
+        return peers.pymunk_films(clips, FRAMES, source.shape.fps, SIDE_PX)
 
     written = 3.0 * SIDE_PX**2 * frames
     return [

@@ -65,13 +65,7 @@ class VideoJepa(nn.Module):
     """
 
     def __init__(
-        self,
-        width: int,
-        encoder_depth: int,
-        predictor_depth: int,
-        heads: int,
-        num_frames: int,
-        side_px: int,
+        self, width: int, encoder_depth: int, predictor_depth: int, heads: int, num_frames: int, side_px: int
     ) -> None:
         super().__init__()
         patch, frames = 8, 4
@@ -98,9 +92,7 @@ class VideoJepa(nn.Module):
         places = torch.arange(self.places, device=frames.device).expand(len(frames), -1)
         seen, asked = places[:, : -self.cells], places[:, -self.cells :]
         found = self.network(frames, context_mask=[seen], target_mask=[asked]).predictor_output
-        return nn.functional.l1_loss(
-            found.last_hidden_state.float(), found.target_hidden_state.detach().float()
-        )
+        return nn.functional.l1_loss(found.last_hidden_state.float(), found.target_hidden_state.detach().float())
 
 
 def cosmos_autoencoder(channels: int) -> nn.Module:
@@ -147,9 +139,7 @@ SUBSTEPS = 10
 """pymunk's steps a frame, of a hundredth of a second."""
 
 
-def pymunk_films(
-    clips: int, num_frames: int, fps: float, side_px: int
-) -> UInt8[Tensor, "clip time 3 side side"]:
+def pymunk_films(clips: int, num_frames: int, fps: float, side_px: int) -> UInt8[Tensor, "clip time 3 side side"]:
     """Clips of two discs that meet, moved by pymunk and drawn by cv2 four times as large, then averaged."""
     import pymunk
 
@@ -204,8 +194,6 @@ def pyav_batches(path: Path, batch: int, height: int, width: int) -> Iterator[UI
         yield _tensor(frames, height, width)
 
 
-def _tensor(
-    frames: Sequence[np.ndarray] | np.ndarray, height: int, width: int
-) -> UInt8[Tensor, "time 3 h w"]:
+def _tensor(frames: Sequence[np.ndarray] | np.ndarray, height: int, width: int) -> UInt8[Tensor, "time 3 h w"]:
     small = [cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA) for frame in frames]
     return torch.from_numpy(np.stack(small)).permute(0, 3, 1, 2).contiguous()

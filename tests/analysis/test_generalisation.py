@@ -29,8 +29,7 @@ def draws(scenario, split, count=40):
 
 def values_of(drawn, error, model="jepa", metric="velocity_error"):
     return [
-        Value(model, "pixels", d.task, "uniform motion", d.split, metric, "", d.identity, error(d), 0)
-        for d in drawn
+        Value(model, "pixels", d.task, "uniform motion", d.split, metric, "", d.identity, error(d), 0) for d in drawn
     ]
 
 
@@ -46,11 +45,7 @@ def test_clips_of_the_trained_distribution_lie_inside_and_the_others_outside(sce
 
 
 def test_a_clip_without_a_disc_has_no_line():
-    tracks = (
-        SimulatedClips("occlusion", "id", 0, shape=ClipShape(height_px=32, width_px=32))
-        .clips(range(40))
-        .tracks
-    )
+    tracks = SimulatedClips("occlusion", "id", 0, shape=ClipShape(height_px=32, width_px=32)).clips(range(40)).tracks
     empty = int((~tracks.present[:, 0].any(dim=1)).sum())
     assert empty > 0 and len(draws("occlusion", "id")) == 40 - empty
 

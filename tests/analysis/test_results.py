@@ -105,9 +105,7 @@ def test_a_control_on_another_split_withholds_that_split_only(values):
 def test_verdicts_follow_the_test(values):
     said = {verdict.law: verdict for verdict in verdicts(values)}
     assert said["permanence"].better == "jepa"
-    assert said["permanence"].statement.startswith(
-        "JEPA is better than Diffusion by surprise accuracy (p < 0.01"
-    )
+    assert said["permanence"].statement.startswith("JEPA is better than Diffusion by surprise accuracy (p < 0.01")
     assert said["permanence"].difference == pytest.approx(0.35, abs=0.06)
     assert said["uniform motion"].better is None
     assert "data do not say" in said["uniform motion"].statement
@@ -130,9 +128,7 @@ def test_a_verdict_says_what_other_forms_of_surprise_find(values):
         values.append(replace(value, metric="surprise_accuracy_within_quadruplet", value=0.5))
     verdict = next(v for v in verdicts(values) if v.law == "permanence")
     assert verdict.better == "jepa"
-    assert verdict.other_forms.endswith(
-        "differ: usual (Diffusion is better), within a quadruplet (undecided)."
-    )
+    assert verdict.other_forms.endswith("differ: usual (Diffusion is better), within a quadruplet (undecided).")
     assert next(v for v in verdicts(values) if v.law == LAW).other_forms == ""
 
 
@@ -157,9 +153,7 @@ def test_many_laws_are_corrected():
 
 
 def test_seeds_are_runs_and_not_more_clips():
-    many = [
-        v for seed in range(3) for v in clip_values("jepa", np.linspace(0.4, 0.6, 50) + 0.1 * seed, seed=seed)
-    ]
+    many = [v for seed in range(3) for v in clip_values("jepa", np.linspace(0.4, 0.6, 50) + 0.1 * seed, seed=seed)]
     row = rows_from_clips(many)[0]
     assert row.n == 50 and row.seed is None and row.value == pytest.approx(0.6)
     assert row.high - row.low > 0.2  # runs 0.1 apart: Student's quantile for two degrees of freedom
@@ -234,9 +228,7 @@ def test_per_clip_tables_that_are_wrong_are_said(values, tmp_path):
     path = tmp_path / "per_clip.csv"
     write_per_clip(path, values[:2])
     text = path.read_text()
-    path.write_text(
-        text.replace("surprise_accuracy,share,permanence/1,1.0", "surprise_accuracy,share,permanence/1,x")
-    )
+    path.write_text(text.replace("surprise_accuracy,share,permanence/1,1.0", "surprise_accuracy,share,permanence/1,x"))
     with pytest.raises(UserError, match="line 3"):
         read_per_clip(path)
     path.write_text(text.replace("model,", "planet,", 1))
@@ -296,9 +288,7 @@ def test_any_pairs_of_models_are_tested_and_corrected_together():
         ("mine", "jepa", "jepa"),
         ("mine", "diffusion", None),
     ]
-    assert found[1].statement.startswith(
-        "JEPA is better than My model by surprise accuracy (p < 0.01, corrected"
-    )
+    assert found[1].statement.startswith("JEPA is better than My model by surprise accuracy (p < 0.01, corrected")
     assert found[2].statement.startswith("The data do not say whether My model or Diffusion is better")
     assert all("corrected for 3 tests" in verdict.statement for verdict in found)
     (alone,) = verdicts(values, ("mine", "diffusion"))

@@ -6,26 +6,9 @@ from vidworld.analysis.shortfalls import shortfalls
 MODELS = {"diffusion": Model("Diffusion", "diffusion", "runs/diffusion")}
 
 
-def row(
-    metric, value, low, task="collision", law="collision", floor=2.0, readout="pixels", model="diffusion"
-):
+def row(metric, value, low, task="collision", law="collision", floor=2.0, readout="pixels", model="diffusion"):
     return Row(
-        model,
-        task,
-        law,
-        "id",
-        metric,
-        value,
-        low,
-        value + 0.1,
-        100,
-        "units/s",
-        False,
-        floor,
-        0.0,
-        0,
-        readout,
-        True,
+        model, task, law, "id", metric, value, low, value + 0.1, 100, "units/s", False, floor, 0.0, 0, readout, True
     )
 
 
@@ -51,8 +34,5 @@ def test_each_shortfall_has_a_sentence_with_its_numbers():
 
 
 def test_baselines_and_the_probe_are_not_judged():
-    poor = [
-        row("velocity_error", 9.0, 8.0, model="copy_last"),
-        row("velocity_error", 9.0, 8.0, readout="probe"),
-    ]
+    poor = [row("velocity_error", 9.0, 8.0, model="copy_last"), row("velocity_error", 9.0, 8.0, readout="probe")]
     assert shortfalls(poor, MODELS) == []

@@ -81,9 +81,7 @@ def tensors_of(run_folder):
     """Digests of the files of tensors in each checkpoint, as recorded in its manifest."""
     manifests = (run_folder / "checkpoints").glob("step_*/manifest.json")
     return {
-        path.parent.name: {
-            k: v for k, v in json.loads(path.read_text()).items() if k.endswith(".safetensors")
-        }
+        path.parent.name: {k: v for k, v in json.loads(path.read_text()).items() if k.endswith(".safetensors")}
         for path in manifests
     }
 

@@ -12,13 +12,7 @@ from vidworld.core import records
 from vidworld.core.errors import UserError
 from vidworld.models.schema import KeepConfig
 from vidworld.training import checkpoint
-from vidworld.training.checkpoint import (
-    State,
-    checkpoints,
-    load_checkpoint,
-    newest_checkpoint,
-    save_checkpoint,
-)
+from vidworld.training.checkpoint import State, checkpoints, load_checkpoint, newest_checkpoint, save_checkpoint
 
 KEEP = KeepConfig(last=2, best=0, every=0)
 
@@ -94,9 +88,7 @@ def test_a_full_disk_while_saving_leaves_the_older_ones(refuses, run_folder, mon
     assert newest_value(run_folder) == 2
 
 
-@pytest.mark.skipif(
-    os.geteuid() != 0 or shutil.which("mount") is None, reason="only root can mount a small disk"
-)
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("mount") is None, reason="only root can mount a small disk")
 def test_a_disk_that_is_really_full_leaves_the_older_ones_and_the_run_goes_on(tmp_path, capsys):
     if os.system(f"mount -t tmpfs -o size=300k none {tmp_path} 2>/dev/null"):
         pytest.skip("mounting is not allowed here")
@@ -124,7 +116,4 @@ def test_the_last_the_best_and_every_nth_stay(tmp_path):
 def test_a_checkpoint_holds_no_pickle(run_folder):
     for _, path in checkpoints(run_folder):
         assert {file.suffix for file in path.iterdir()} == {".safetensors", ".json"}
-        assert json.loads((path / "manifest.json").read_text()).keys() == {
-            "network.safetensors",
-            "state.json",
-        }
+        assert json.loads((path / "manifest.json").read_text()).keys() == {"network.safetensors", "state.json"}

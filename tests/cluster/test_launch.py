@@ -7,9 +7,7 @@ import pytest
 from small_runs import ROOT
 
 
-@pytest.mark.parametrize(
-    ("code", "again"), [(0, False), (1, False), (2, False), (70, False), (75, True), (138, True)]
-)
+@pytest.mark.parametrize(("code", "again"), [(0, False), (1, False), (2, False), (70, False), (75, True), (138, True)])
 def test_a_script_that_was_asked_to_stop_is_requeued_and_one_that_failed_is_not(code, again, tmp_path):
     """75: it saved; 138: it died of SIGUSR1, which comes before a time limit."""
     for name, line in (("srun", f"exit {code}"), ("scontrol", 'echo "$@" > requeued')):

@@ -78,9 +78,7 @@ def test_a_run_that_hangs_ends_with_a_message(runs):
     )
     line = command("diffusion", runs / "diffusion", "timeout_s=10.0", processes=2)
     line.insert(line.index("2") + 1, str(runs / "hang.py"))
-    done = subprocess.run(
-        line, env=ENVIRONMENT, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False
-    )
+    done = subprocess.run(line, env=ENVIRONMENT, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode != 0
     assert "nothing was done for 10 s after step 2" in done.stderr
     assert "in accepts" in done.stderr  # where each thread of the one that waits is

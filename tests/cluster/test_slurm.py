@@ -82,9 +82,7 @@ def submitted(cluster, place, *command):
 
 def logs(place):
     """Everything that jobs have said, for a failure's message."""
-    return "\n".join(
-        f"== {p.name}\n{p.read_text()[-2000:]}" for p in sorted((place / "runs/slurm").glob("*"))
-    )
+    return "\n".join(f"== {p.name}\n{p.read_text()[-2000:]}" for p in sorted((place / "runs/slurm").glob("*")))
 
 
 def sent(cluster, place, name, runs, *settings, options=()):
@@ -150,14 +148,7 @@ def test_a_preempted_job_is_requeued_and_comes_to_the_same_weights(cluster, plac
     out = place / "runs" / "preempted" / "diffusion"
     job = sent(cluster, place, "diffusion", "runs/preempted", *LONG, options=["--nodes=2"])
     cluster.wait((out / "heartbeat.json").exists, 120, "the first step")
-    urgent = [
-        "sbatch",
-        "--parsable",
-        "--partition=urgent",
-        "--nodes=2",
-        "--output=/dev/null",
-        "--wrap=sleep 2",
-    ]
+    urgent = ["sbatch", "--parsable", "--partition=urgent", "--nodes=2", "--output=/dev/null", "--wrap=sleep 2"]
     submitted(cluster, place, *urgent)
     try:
         cluster.wait_for(job, 300)

@@ -63,9 +63,7 @@ def test_a_run_that_is_asked_to_stop_saves_and_goes_on_to_the_same_weights(
         (["seed=1", "steps=7"], "seed (0, now 1), steps (6, now 7)"),
     ],
 )
-def test_a_checkpoint_of_another_configuration_is_refused_by_the_keys_that_differ(
-    overrides, names, unfinished, capsys
-):
+def test_a_checkpoint_of_another_configuration_is_refused_by_the_keys_that_differ(overrides, names, unfinished, capsys):
     assert train_here("diffusion", unfinished, *overrides) == 2
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
     assert names in line

@@ -96,19 +96,11 @@ def test_a_dict_of_the_file_replaces_the_default_and_an_override_sets_one_key(wr
 
 @pytest.mark.parametrize(("text", "value"), [("1e-3", 1e-3), ("3", 3.0), ("2.5E+2", 250.0), (".5", 0.5)])
 def test_what_reads_as_a_float(write, text, value):
-    assert (
-        load(Training, write("steps: 5\n"), [f"optimiser.learning_rate={text}"]).optimiser.learning_rate
-        == value
-    )
-    assert (
-        load(Training, write(f"steps: 5\noptimiser: {{learning_rate: {text}}}")).optimiser.learning_rate
-        == value
-    )
+    assert load(Training, write("steps: 5\n"), [f"optimiser.learning_rate={text}"]).optimiser.learning_rate == value
+    assert load(Training, write(f"steps: 5\noptimiser: {{learning_rate: {text}}}")).optimiser.learning_rate == value
 
 
-@pytest.mark.parametrize(
-    "word", ["no", "on", "12:30", "2026-11-22", "0x10", "010", "1e", "e3", "'='", "'1e-3'"]
-)
+@pytest.mark.parametrize("word", ["no", "on", "12:30", "2026-11-22", "0x10", "010", "1e", "e3", "'='", "'1e-3'"])
 def test_what_yaml_1_1_would_twist_stays_a_word(write, word):
     assert load(Training, write(f"steps: 5\nresume_from: {word}")).resume_from == word.strip("'")
 
@@ -210,9 +202,7 @@ def test_a_file_that_is_no_config_is_one_line(write, text, fault):
 
 
 def test_no_file_a_folder_and_a_picture_are_one_line(tmp_path):
-    assert faults(tmp_path / "none.yaml") == [
-        "FILE: there is no such file; --config wants a YAML file of configs/"
-    ]
+    assert faults(tmp_path / "none.yaml") == ["FILE: there is no such file; --config wants a YAML file of configs/"]
     assert faults(tmp_path) == ["FILE: cannot be read (Is a directory)"]
     picture = tmp_path / "picture.yaml"
     picture.write_bytes(b"\x89PNG\xff")
@@ -229,9 +219,7 @@ numbers = st.floats(allow_nan=False, allow_infinity=False)
         Training,
         steps=st.integers(14, 10**12),
         folder=words.map(Path),
-        resume_from=st.none()
-        | words
-        | st.sampled_from(["no", "1e-3", "~", "3", "=", "<<", "true", "0o7", "."]),
+        resume_from=st.none() | words | st.sampled_from(["no", "1e-3", "~", "3", "=", "<<", "true", "0o7", "."]),
         bf16=st.booleans(),
         size=st.integers() | st.tuples(st.integers(), st.integers()),
         optimiser=st.builds(
@@ -281,18 +269,10 @@ def test_command_line(write, capsys):
         ("eval/run_physics.py", "diffusion=runs/demo/diffusion", "it is models.diffusion now"),
         ("eval/run_physics.py", "worlds=[a]", "it is models now"),
         ("eval/run_physics.py", "scenarios=[unifrm]", "there is no scenario 'unifrm'; did you mean uniform?"),
-        (
-            "eval/run_physics.py",
-            "laws=[permanense]",
-            "there is no law 'permanense'; did you mean permanence?",
-        ),
+        ("eval/run_physics.py", "laws=[permanense]", "there is no law 'permanense'; did you mean permanence?"),
         ("eval/run_physics.py", "metrics=[velocty_error]", "did you mean velocity_error?"),
         ("eval/run_physics.py", "tasks=[rolouts]", "did you mean rollouts?"),
-        (
-            "eval/run_physics.py",
-            "models.mine=vjepa:x",
-            "there is no kind of model 'vjepa'; did you mean vjepa2?",
-        ),
+        ("eval/run_physics.py", "models.mine=vjepa:x", "there is no kind of model 'vjepa'; did you mean vjepa2?"),
         ("eval/run_physics.py", "compare=[[jepa, diffusion], [jepa, difusion]]", "did you mean diffusion?"),
         ("eval/run_physics.py", "quadruplet=3", "did you mean quadruplets?"),
     ],
@@ -303,9 +283,7 @@ def test_an_unknown_or_renamed_name_is_one_line_before_torch_is_imported(script,
     code = f"{probe}; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
     models = ["models={jepa: a, diffusion: b}"] if "compare" in override else []
     line = [script, "--config", f"configs/demo/{name}.yaml", *models, override]
-    done = subprocess.run(
-        [sys.executable, "-c", code, *line], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", code, *line], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1

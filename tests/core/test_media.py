@@ -15,11 +15,7 @@ from vidworld.simulation.simulated import SimulatedClips
 
 @pytest.mark.parametrize(("size", "scale"), [((64, 64), 1), ((64, 64), 3), ((31, 45), 1)])
 def test_an_mp4_reads_back(tmp_path: Path, size: tuple[int, int], scale: int) -> None:
-    frames = (
-        SimulatedClips("uniform", "id", shape=ClipShape(height_px=size[0], width_px=size[1]))
-        .clips([3])
-        .frames[0]
-    )
+    frames = SimulatedClips("uniform", "id", shape=ClipShape(height_px=size[0], width_px=size[1])).clips([3]).frames[0]
     path = write_mp4(tmp_path / "clip.mp4", frames, 10.0, scale)
     with av.open(str(path)) as container:
         stream = container.streams.video[0]

@@ -49,30 +49,16 @@ def fault(function, *arguments) -> str:
 
 
 def test_json_has_no_nan_and_takes_arrays(tmp_path):
-    value = {
-        "a": math.nan,
-        "b": [math.inf, np.float32(0.5)],
-        "c": torch.tensor([1.0, math.nan]),
-        3: Path("x/y"),
-    }
+    value = {"a": math.nan, "b": [math.inf, np.float32(0.5)], "c": torch.tensor([1.0, math.nan]), 3: Path("x/y")}
     write_json(tmp_path / "a.json", value | {"d": np.arange(2), "e": (True, None, "ü")})
     text = (tmp_path / "a.json").read_text(encoding="utf-8")
-    expected = {
-        "a": None,
-        "b": [None, 0.5],
-        "c": [1.0, None],
-        "3": "x/y",
-        "d": [0, 1],
-        "e": [True, None, "ü"],
-    }
+    expected = {"a": None, "b": [None, 0.5], "c": [1.0, None], "3": "x/y", "d": [0, 1], "e": [True, None, "ü"]}
     assert json.loads(text, parse_constant=pytest.fail) == expected
     assert read_json(tmp_path / "a.json") == expected
 
 
 words = st.text(max_size=10)
-scalars_of_json = (
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | words
-)
+scalars_of_json = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | words
 rows_of_json = st.dictionaries(words, scalars_of_json | st.lists(scalars_of_json, max_size=3), max_size=4)
 
 
@@ -115,9 +101,7 @@ def test_a_full_disk_is_one_line():
     assert "No space left on device" in fault(append_jsonl, Path("/dev/full"), {"a": 1})
 
 
-@pytest.mark.skipif(
-    os.geteuid() != 0 or shutil.which("mount") is None, reason="only root can mount a small disk"
-)
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("mount") is None, reason="only root can mount a small disk")
 def test_what_a_full_disk_refuses_is_written_when_there_is_room(tmp_path, capsys):
     if os.system(f"mount -t tmpfs -o size=200k none {tmp_path} 2>/dev/null"):
         pytest.skip("mounting is not allowed here")
@@ -256,12 +240,7 @@ def test_a_resumed_run_goes_on_from_its_step(tmp_path):
     log = RunLog(tmp_path, Tiny(steps=8), seed=4, resumed_step=2)
     assert log.seconds >= read_jsonl(log.metrics)[-1]["seconds"]
     log.write(3, {"loss": 30})
-    assert [(row["step"], row["loss"]) for row in read_jsonl(log.metrics)] == [
-        (0, 0),
-        (1, 1),
-        (2, 2),
-        (3, 30),
-    ]
+    assert [(row["step"], row["loss"]) for row in read_jsonl(log.metrics)] == [(0, 0), (1, 1), (2, 2), (3, 30)]
     made = read_json(tmp_path / "provenance.json")
     assert [again["after_step"] for again in made["resumed"]] == [2]
     assert load(Tiny, tmp_path / "config.yaml").steps == 8

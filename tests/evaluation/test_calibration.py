@@ -52,9 +52,7 @@ def test_a_speed_fault_reads_as_its_size_by_tracks():
     assert all(row.noise_floor < 1e-6 or row.metric == "motion_ratio" for row in found.values())
     by_pixels = {(row.metric, row.size): row for row in rows if row.readout == "pixels"}
     assert by_pixels["velocity_error", 0.0].value == by_pixels["velocity_error", 20.0].noise_floor > 0.01
-    assert by_pixels["velocity_error", 20.0].value == pytest.approx(
-        found["velocity_error", 20.0].value, rel=0.05
-    )
+    assert by_pixels["velocity_error", 20.0].value == pytest.approx(found["velocity_error", 20.0].value, rel=0.05)
 
 
 @pytest.mark.slow
@@ -108,9 +106,7 @@ def test_the_script_writes_rows_and_a_page(tmp_path, capsys):
     assert "Detection limits" in page and ">nan" not in page
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--clips", "3"], ["--clips", "many"], ["--width", "8"], ["--cips", "9"]]
-)
+@pytest.mark.parametrize("arguments", [["--clips", "3"], ["--clips", "many"], ["--width", "8"], ["--cips", "9"]])
 def test_wrong_arguments_are_one_line(arguments, capsys):
     code, printed, errors = run(capsys, *arguments)
     assert code == 2 and printed == ""

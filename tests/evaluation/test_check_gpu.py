@@ -136,9 +136,7 @@ def test_only_what_trains_needs_the_preparation():
 
 def test_a_family_rolls_out_on_the_cpu(tmp_path):
     out = tmp_path / "found.json"
-    assert (
-        run("eval/check_gpu.py", "--cpu", "--quick", "--only", "world model, regression", "--out", out) == 0
-    )
+    assert run("eval/check_gpu.py", "--cpu", "--quick", "--only", "world model, regression", "--out", out) == 0
     (row,) = json.loads(out.read_text())["checks"]
     assert row["status"] == "passed"
     assert row["numbers"]["rollout_s_per_clip"] > 0
@@ -264,9 +262,7 @@ def test_the_base_size_that_is_timed_is_that_of_the_configurations():
         name: yaml.safe_load((ROOT / "configs" / "base" / f"{name}.yaml").read_text())["model"]
         for name in ("diffusion", "jepa")
     }
-    assert (BASE.width, BASE.depth, BASE.heads) == tuple(
-        model["diffusion"][k] for k in ("width", "depth", "heads")
-    )
+    assert (BASE.width, BASE.depth, BASE.heads) == tuple(model["diffusion"][k] for k in ("width", "depth", "heads"))
     jepa = BASE.jepa(torch.device("meta"))
     assert (len(jepa.encoder), len(jepa.predictor)) == (
         model["jepa"]["encoder_depth"],

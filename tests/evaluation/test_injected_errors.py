@@ -12,9 +12,7 @@ from vidworld.simulation.simulated import SimulatedClips
 
 CLIPS, START = 12, 8
 SETTING = ClipShape(height_px=32, width_px=32)
-SCENES = {
-    name: ErrorScene.of(name, range(CLIPS), SETTING) for name in {fault.scenario for fault in INJECTED_ERRORS}
-}
+SCENES = {name: ErrorScene.of(name, range(CLIPS), SETTING) for name in {fault.scenario for fault in INJECTED_ERRORS}}
 by_name = pytest.mark.parametrize("fault", INJECTED_ERRORS, ids=lambda fault: fault.name)
 
 
@@ -29,9 +27,7 @@ def planted(fault, size):
 
 @pytest.mark.parametrize("scenario", sorted(SCENES))
 def test_a_scene_is_the_clips_of_its_numbers(scenario):
-    clips = SimulatedClips(scenario, "id", 0, CLIPS, shape=ClipShape(height_px=32, width_px=32)).clips(
-        range(CLIPS)
-    )
+    clips = SimulatedClips(scenario, "id", 0, CLIPS, shape=ClipShape(height_px=32, width_px=32)).clips(range(CLIPS))
     scene = SCENES[scenario]
     assert same(scene.truth.position, clips.tracks.position)
     assert torch.equal(scene.film(scene.truth), clips.frames)
@@ -64,9 +60,7 @@ def test_a_fault_changes_the_horizon_and_nothing_before(fault, share):
 @by_name
 def test_a_fault_is_seen_in_pictures_of_the_horizon_alone(fault):
     scene = SCENES[fault.scenario]
-    difference = (
-        (scene.film(planted(fault, fault.sizes[-1])) != scene.film(scene.truth)).flatten(2).any(dim=2)
-    )
+    difference = (scene.film(planted(fault, fault.sizes[-1])) != scene.film(scene.truth)).flatten(2).any(dim=2)
     assert not difference[:, :START].any()
     assert difference[:, START:].any()
 

@@ -1,4 +1,4 @@
-"""eval/run_physics.py without a tokenizer: a folder of videos and a class beside the references; what is missing; going on."""
+"""eval/run_physics.py without a tokenizer: videos and a class beside the references; what is missing; going on."""
 
 import csv
 import json
@@ -99,10 +99,7 @@ def test_worlds_stand_beside_the_references_and_a_stopped_run_goes_on(config, vi
     assert {path for path in after if after[path] != before[path]} == {lost}
 
     assert score(config, *models, "seed=1") == 2  # other clips, which nobody has continued
-    assert (
-        "lacks 3 of 3 clips: uniform_id_1_0.mp4, uniform_id_1_1.mp4, uniform_id_1_2.mp4"
-        in capsys.readouterr().err
-    )
+    assert "lacks 3 of 3 clips: uniform_id_1_0.mp4, uniform_id_1_1.mp4, uniform_id_1_2.mp4" in capsys.readouterr().err
 
 
 def test_a_model_that_changed_is_measured_again(config, videos, tmp_path):
@@ -207,10 +204,7 @@ def test_what_a_world_predicts_does_not_change_with_the_frames_after_the_context
     model = ExternalModel("mine", MyWorld(), evaluator.tokenizer)
     clips = SimulatedClips("uniform", "id", shape=ClipShape(height_px=24, width_px=24)).clips([0, 1])
     other = type(clips)(
-        torch.cat((clips.frames[:, :8], 255 - clips.frames[:, 8:]), dim=1),
-        clips.fps,
-        clips.identity,
-        clips.tracks,
+        torch.cat((clips.frames[:, :8], 255 - clips.frames[:, 8:]), dim=1), clips.fps, clips.identity, clips.tracks
     )
     one, two = (evaluator.roll_out(model, evaluator.encode(each), 2).tokens for each in (clips, other))
     assert torch.equal(one, two)

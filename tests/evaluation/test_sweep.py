@@ -20,22 +20,8 @@ def finished(folder, seed, jepa):
     """A comparison as an evaluation leaves it; the JEPA's accuracies have this mean."""
     drawn = np.random.default_rng(seed).binomial(1, jepa, 100)
     values = [
-        Value(
-            model,
-            None,
-            "surprise",
-            "permanence",
-            "id",
-            "surprise_accuracy",
-            "share",
-            f"p/{i}",
-            float(value),
-            0,
-        )
-        for model, accuracies in (
-            ("jepa", drawn),
-            *((m, [0.5] * 100) for m in ("diffusion", "regression", "blind")),
-        )
+        Value(model, None, "surprise", "permanence", "id", "surprise_accuracy", "share", f"p/{i}", float(value), 0)
+        for model, accuracies in (("jepa", drawn), *((m, [0.5] * 100) for m in ("diffusion", "regression", "blind")))
         for i, value in enumerate(accuracies)
     ]
     for model in MODELS:

@@ -77,7 +77,5 @@ def test_a_file_that_is_cut_off_is_measured_again(unit, content):
 
 def test_numbers_come_back_to_the_last_bit(tmp_path):
     number = 0.1 + 0.2
-    unit = Unit(
-        tmp_path, "b", "m", "a", {"x": 1}, lambda: [Value("m", None, "t", "l", "id", "x", "", "c", number, 0)]
-    )
+    unit = Unit(tmp_path, "b", "m", "a", {"x": 1}, lambda: [Value("m", None, "t", "l", "id", "x", "", "c", number, 0)])
     assert [value.value for value in measure([unit], Accelerator(cpu=True), "test")] == [number]

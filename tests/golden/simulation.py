@@ -68,17 +68,13 @@ def rounded(value: float) -> float | None:
 def faults(golden: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """A line for everything that changed, with what to do."""
     if golden["simulator"] != now["simulator"]:
-        return [
-            f"SIMULATOR_VERSION is {now['simulator']}, its golden values are of {golden['simulator']}: {AGAIN}"
-        ]
+        return [f"SIMULATOR_VERSION is {now['simulator']}, its golden values are of {golden['simulator']}: {AGAIN}"]
     found = []
     for kind, one in (("scenarios", "scenario"), ("laws", "law")):
         for name in sorted(golden[kind].keys() | now[kind].keys()):
             before, after = golden[kind].get(name), now[kind].get(name)
             if before is None or after is None or before["version"] != after["version"]:
-                found.append(
-                    f"{one} {name}: is new, gone or of another version than its golden values: {AGAIN}"
-                )
+                found.append(f"{one} {name}: is new, gone or of another version than its golden values: {AGAIN}")
             elif not close(before["values"], after["values"]):
                 found.append(
                     f"{one} {name}: its clips changed and its version did not: raise `version` of the {one} (or "

@@ -7,12 +7,7 @@ from hypothesis import strategies as st
 from scenes import DT_S, FRAMES, START, collision, mean, moved, places
 
 from vidworld.core.clip import Tracks
-from vidworld.metrics.collision import (
-    contact_time_error,
-    interpenetration,
-    outgoing_velocity_error,
-    restitution_error,
-)
+from vidworld.metrics.collision import contact_time_error, interpenetration, outgoing_velocity_error, restitution_error
 from vidworld.metrics.momentum import momentum_drift
 from vidworld.metrics.velocity import velocity_error
 
@@ -68,9 +63,7 @@ def test_outgoing_velocity_by_hand():
 def test_restitution_by_hand():
     elastic, dull = collision(20, 3, restitution=1.0), collision(20, 3, restitution=0.6)
     assert mean(restitution_error, dull, dull) == pytest.approx(0, abs=1e-3)
-    assert restitution_error(moved(elastic, places(dull)), elastic, DT_S, START) == pytest.approx(
-        0.4, abs=0.02
-    )
+    assert restitution_error(moved(elastic, places(dull)), elastic, DT_S, START) == pytest.approx(0.4, abs=0.02)
 
 
 def test_passing_through_is_no_contact():

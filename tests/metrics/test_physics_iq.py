@@ -120,9 +120,7 @@ def test_with_a_past_the_first_predicted_frame_counts() -> None:
 
 
 @settings(max_examples=20)
-@given(
-    st.lists(st.integers(0, 24), min_size=3, max_size=8), st.lists(st.integers(0, 24), min_size=8, max_size=8)
-)
+@given(st.lists(st.integers(0, 24), min_size=3, max_size=8), st.lists(st.integers(0, 24), min_size=8, max_size=8))
 def test_measures_keep_to_their_range_and_are_even(a: list[int], b: list[int]) -> None:
     one, other = squares(*a), squares(*b[: len(a)])
     there, back = physics_iq(one, other), physics_iq(other, one)

@@ -87,6 +87,4 @@ def test_the_sampler_equals_a_reference_integral():
     x = noise
     for now, following in pairwise([*levels, 0.0]):
         x = x + (following - now) * (x - (x * now - 1)) / now
-    assert torch.allclose(
-        sample(lambda tokens, level, _: tokens * level - 1, noise, steps, shift), x, atol=1e-5
-    )
+    assert torch.allclose(sample(lambda tokens, level, _: tokens * level - 1, noise, steps, shift), x, atol=1e-5)

@@ -27,11 +27,7 @@ def tokenizer():
     """A tokenizer of enough channels that its linear path alone shows where discs are."""
     torch.manual_seed(0)
     network = Autoencoder(patch_size=(4, 4, 4), channels=64, width=32, depth=1, heads=1, grid=(8, 8)).eval()
-    frames = (
-        SimulatedClips("collision", "train", shape=ClipShape(height_px=32, width_px=32))
-        .clips(range(32))
-        .frames
-    )
+    frames = SimulatedClips("collision", "train", shape=ClipShape(height_px=32, width_px=32)).clips(range(32)).frames
     network.fit_components(frames)
     network.fit_statistics(frames)
     return network
@@ -94,9 +90,7 @@ def test_a_rollout_does_not_depend_on_its_batch(name, models, seen):
 def test_surprise_at_a_chunk_ignores_the_chunks_after_it(name, models, seen, tokenizer):
     frames = seen.clips.frames.clone()
     frames[:, 12:] = 255 - frames[:, 12:]
-    changed = Encoded(
-        type(seen.clips)(frames, 10.0, seen.clips.identity, seen.clips.tracks), tokenizer.encode(frames)
-    )
+    changed = Encoded(type(seen.clips)(frames, 10.0, seen.clips.identity, seen.clips.tracks), tokenizer.encode(frames))
     before, after = (models[name].surprise(each, 2, range(4)) for each in (seen, changed))
     assert torch.allclose(before[:, 0], after[:, 0], atol=1e-6)
     assert not torch.allclose(before[:, 1], after[:, 1])
@@ -115,9 +109,7 @@ def test_samples_of_the_diffusion_world_differ_and_repeat_by_seed(models, seen):
 def test_a_rollout_from_memory_equals_one_that_looks_at_all_chunks_again(models, seen):
     model, seeds = models["diffusion"], [5, 6, 7, 8]
     network, tokens = model.network, seen.tokens[:, :2]
-    noise = torch.stack(
-        [torch.randn(3, 8, 8, 64, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
-    )
+    noise = torch.stack([torch.randn(3, 8, 8, 64, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
     for k in range(3):
         previous = tokens[:, -1:]
 

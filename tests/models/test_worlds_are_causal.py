@@ -85,9 +85,7 @@ def test_pure_noise_disturbs_nothing_and_clean_tokens_pass(tokens, noisy):
 
 @pytest.mark.parametrize("target", ["frozen", "vcreg", "sigreg", "ema"])
 def test_a_prediction_of_the_jepa_world_sees_nothing_of_what_it_predicts(target, tokens):
-    network = random_weights(
-        JointEmbeddingPredictor(**SMALL, encoder_depth=1, predictor_depth=1, target=target)
-    )
+    network = random_weights(JointEmbeddingPredictor(**SMALL, encoder_depth=1, predictor_depth=1, target=target))
     changed = tokens.clone()
     changed[:, 2:] = 9.0
     before, after = (network.predict(network.context_embeddings(x))[0] for x in (tokens, changed))
@@ -97,9 +95,7 @@ def test_a_prediction_of_the_jepa_world_sees_nothing_of_what_it_predicts(target,
 
 @pytest.mark.parametrize("target", ["frozen", "ema"])
 def test_remembered_chunks_give_the_jepa_world_what_seeing_them_again_would(target, tokens):
-    network = random_weights(
-        JointEmbeddingPredictor(**SMALL, encoder_depth=1, predictor_depth=1, target=target)
-    )
+    network = random_weights(JointEmbeddingPredictor(**SMALL, encoder_depth=1, predictor_depth=1, target=target))
     context = network.context_embeddings(tokens)
     whole, _ = network.predict(context)
     _, kv_caches = network.predict(context[:, :2])
@@ -131,10 +127,7 @@ def test_rotary_positions_of_later_chunks_continue_the_first():
 
 
 def test_both_worlds_have_the_same_number_of_parameters_to_five_per_cent():
-    sizes = [
-        sum(p.numel() for p in kind().parameters())
-        for kind in (DiffusionTransformer, JointEmbeddingPredictor)
-    ]
+    sizes = [sum(p.numel() for p in kind().parameters()) for kind in (DiffusionTransformer, JointEmbeddingPredictor)]
     assert abs(sizes[0] - sizes[1]) < 0.05 * max(sizes)
 
 

@@ -70,10 +70,7 @@ def test_every_fault_is_named(runs: tuple[Path, Path], tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError) as caught:
         results_files([tmp_path / "nowhere", tmp_path / "empty", runs[0]])
-    assert [line.split(":")[0].rpartition("/")[2] for line in str(caught.value).splitlines()] == [
-        "nowhere",
-        "empty",
-    ]
+    assert [line.split(":")[0].rpartition("/")[2] for line in str(caught.value).splitlines()] == ["nowhere", "empty"]
     for number, text in enumerate(('{"schema": 9}', "{")):
         (tmp_path / f"bad{number}").mkdir()
         (tmp_path / f"bad{number}" / "results.json").write_text(text)
@@ -84,10 +81,7 @@ def test_every_fault_is_named(runs: tuple[Path, Path], tmp_path: Path) -> None:
 
 
 def test_the_script_says_what_it_wrote(
-    runs: tuple[Path, Path],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    runs: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main = runpy.run_path(str(PROJECT / "eval" / "make_leaderboard.py"))["main"]
     argv = ["make_leaderboard.py", str(runs[0]), "--out", str(tmp_path / "board.html")]
@@ -103,9 +97,7 @@ VALUES = f"{SHOWN}.map((row) => row.querySelector('[data-name=Value]').dataset.k
 
 def choose(page: Page, name: str, value: str) -> None:
     found = f"document.querySelector('[data-filter={name}]')"
-    page.evaluate(
-        f"({found}.value = '{value}', {found}.dispatchEvent(new Event('input', {{bubbles: true}})))"
-    )
+    page.evaluate(f"({found}.value = '{value}', {found}.dispatchEvent(new Event('input', {{bubbles: true}})))")
 
 
 @needs_chromium
@@ -138,9 +130,7 @@ def test_it_sorts_filters_and_fits_a_telephone(runs: tuple[Path, Path], tmp_path
         assert len(page.evaluate(MODELS)) == 9
 
         find = "document.querySelector('[data-find]')"
-        page.evaluate(
-            f"({find}.value = 'OTHER two', {find}.dispatchEvent(new Event('input', {{bubbles: true}})))"
-        )
+        page.evaluate(f"({find}.value = 'OTHER two', {find}.dispatchEvent(new Event('input', {{bubbles: true}})))")
         assert page.evaluate(MODELS) == ["other <b>model</b>"]
         assert page.evaluate("document.querySelector('.filters output').textContent") == "1 of 9 rows"
 

@@ -27,13 +27,9 @@ def verdict(**given: Any) -> Verdict:
 
 
 def test_verdicts_are_said_in_the_words_of_the_test(page: Page) -> None:
-    assert (
-        "JEPA is better than Diffusion by surprise accuracy (p = 2e-05, corrected for 8 tests)" in page.words
-    )
+    assert "JEPA is better than Diffusion by surprise accuracy (p = 2e-05, corrected for 8 tests)" in page.words
     assert "JEPA − Diffusion: 0.27 [0.21, 0.33]" in page.words
-    assert (
-        "JEPA and Diffusion 4 JEPA is better Permanence, Momentum, Continuity, Uniform motion" in page.words
-    )
+    assert "JEPA and Diffusion 4 JEPA is better Permanence, Momentum, Continuity, Uniform motion" in page.words
     assert "JEPA and Regression 1 JEPA is better Momentum" in page.words
 
 
@@ -47,9 +43,7 @@ def test_a_verdict_is_drawn_with_the_numbers_that_it_is_about(finished_run: Path
 
 def test_a_chance_that_the_statement_does_not_name_stands_beside_it(finished_run: Path) -> None:
     run = read_run(finished_run)
-    named, silent = (
-        report._verdict(run, verdict(statement=text), LEGEND)["detail"] for text in ("p = 0.03", "so")
-    )
+    named, silent = (report._verdict(run, verdict(statement=text), LEGEND)["detail"] for text in ("p = 0.03", "so"))
     assert named == "Jepa − Diffusion: 0.20 [0.10, 0.30]"
     assert silent == f"{named}, p = 0.03"
 
@@ -121,33 +115,17 @@ def test_detection_limits_stand_with_their_law_where_a_calibration_lies_beside_t
     assert "Detection limit" not in report.render_page(read_run(folder))
     line = {"law": "momentum", "metric": "momentum_drift", "readout": "pixels", "task": "uniform", "n": 200}
     line |= {"size": 2.0, "value": 0.1, "low": 0.1, "high": 0.1, "higher_is_better": False, "monotone": 1.0}
-    line |= {
-        "fault": "speed",
-        "fault_unit": "%",
-        "unit": "ratio",
-        "noise_floor": 0.0189,
-        "detection_limit": 2.0,
-    }
+    line |= {"fault": "speed", "fault_unit": "%", "unit": "ratio", "noise_floor": 0.0189, "detection_limit": 2.0}
     calibration = folder.parent / "calibration" / "calibration.json"
     calibration.parent.mkdir()
     calibration.write_text(
         json.dumps(
-            {
-                "schema": 2,
-                "provenance": {},
-                "results": [line, line | {"size": 5.0}],
-                "baselines": [],
-                "controls": [],
-            }
+            {"schema": 2, "provenance": {}, "results": [line, line | {"size": 5.0}], "baselines": [], "controls": []}
         )
     )
-    (chapter,) = re.findall(
-        r'<article id="law-momentum".*?</article>', report.render_page(read_run(folder)), re.S
-    )
+    (chapter,) = re.findall(r'<article id="law-momentum".*?</article>', report.render_page(read_run(folder)), re.S)
     cells = re.findall("<td>(.*?)</td>", chapter.split("Detection limit")[-1])
-    assert cells == [
-        *("momentum", "Momentum drift", "speed, uniform", "tracker", "0.0189 ratio", "2 %", "1.00", "200")
-    ]
+    assert cells == [*("momentum", "Momentum drift", "speed, uniform", "tracker", "0.0189 ratio", "2 %", "1.00", "200")]
     calibration.write_text("{}")
     with pytest.raises(UserError, match=r"calibration\.json: is of schema None, not 2"):
         read_run(folder)
@@ -156,14 +134,10 @@ def test_detection_limits_stand_with_their_law_where_a_calibration_lies_beside_t
 def test_recombined_clips_stand_with_the_curves_alone(edited: Callable[..., Path]) -> None:
     def recombine(content: dict[str, Any]) -> None:
         content["results"] += [
-            row | {"split": "recombined", "value": 7.77}
-            for row in content["results"]
-            if row["split"] == "ood"
+            row | {"split": "recombined", "value": 7.77} for row in content["results"] if row["split"] == "ood"
         ]
 
-    before, every_row = report.render_page(read_run(edited("physics/results.json", recombine))).split(
-        "<summary>All "
-    )
+    before, every_row = report.render_page(read_run(edited("physics/results.json", recombine))).split("<summary>All ")
     assert "7.77" in every_row and "7.77" not in before
 
 
@@ -209,11 +183,7 @@ def test_budgets_stand_side_by_side(finished_run: Path) -> None:
     run = read_run(finished_run)
     table = {row["name"]: row for row in report.tables.budget_table(run.comparison, run.results.models)}
     assert table["Family"]["cells"] == ["jepa", "diffusion", "regression"]
-    assert table["Parameters"]["cells"] == [
-        "2\u202f712\u202f576",
-        "2\u202f801\u202f664",
-        "2\u202f712\u202f576",
-    ]
+    assert table["Parameters"]["cells"] == ["2\u202f712\u202f576", "2\u202f801\u202f664", "2\u202f712\u202f576"]
     assert table["Parameters"]["spread"] == "1.03"
     assert (table["Steps"]["spread"], table["Clips seen"]["spread"]) == ("2", "equal")
     models = run.results.models | {"mine": Model("Mine", "python", "python:my.Model")}
@@ -247,11 +217,7 @@ def test_the_page_speaks_the_language_of_the_field(page: Page) -> None:
 
 def test_models_have_columns_and_colours_in_their_order(page: Page) -> None:
     assert "Metric On one axis JEPA Diffusion Regression Floor Ceiling" in page.words
-    keys = [
-        attributes["class"]
-        for name, attributes in page.elements
-        if "key c-hue" in attributes.get("class", "")
-    ]
+    keys = [attributes["class"] for name, attributes in page.elements if "key c-hue" in attributes.get("class", "")]
     assert keys[:3] == ["key c-hue0", "key c-hue1", "key c-hue2"]
 
 

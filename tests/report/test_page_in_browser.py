@@ -51,9 +51,7 @@ def test_links_lead_somewhere(page: Page) -> None:
 def test_whoever_cannot_see_is_told(page: Page) -> None:
     assert all(video["aria-label"] for video in page.all("video"))
     assert all(svg.get("aria-hidden") == "true" or svg.get("aria-label") for svg in page.all("svg"))
-    assert all(
-        "aria-label" in attributes for _, attributes in page.elements if attributes.get("role") == "img"
-    )
+    assert all("aria-label" in attributes for _, attributes in page.elements if attributes.get("role") == "img")
     assert len(page.all("table")) < sum(header.get("scope") == "col" for header in page.all("th"))
     assert next(iter(page.all("html")))["lang"] == "en"
 
@@ -135,18 +133,14 @@ def test_a_strip_that_is_no_png_is_named(short_run: Path, tmp_path: Path) -> Non
 # --- the command -------------------------------------------------------------------------------------------
 
 
-def test_the_command_writes_the_page(
-    short_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_writes_the_page(short_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "page.html"
     assert run("eval/make_report.py", short_run, "--out", out) == 0
     assert capsys.readouterr().out.startswith(f"{out} (")
     assert out.read_text(encoding="utf-8").lstrip().startswith("<!doctype html>")
 
 
-def test_the_command_says_in_one_line_what_is_wrong(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_says_in_one_line_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "physics").mkdir()
     assert run("eval/make_report.py", tmp_path) == 2
     (line,) = capsys.readouterr().err.splitlines()

@@ -49,14 +49,10 @@ def by_pymunk(scenes: Scenes) -> Trajectories:
 
 SCENES = {
     "head-on, equal": make_scenes([[2.0, 5.0], [8.0, 5.0]], [[3.0, 0.0], [-2.0, 0.0]], [1.0, 1.0]),
-    "head-on, a small one at rest": make_scenes(
-        [[2.0, 5.0], [6.0, 5.0]], [[3.0, 0.0], [0.0, 0.0]], [1.2, 0.6]
-    ),
+    "head-on, a small one at rest": make_scenes([[2.0, 5.0], [6.0, 5.0]], [[3.0, 0.0], [0.0, 0.0]], [1.2, 0.6]),
     "oblique": make_scenes([[2.0, 4.0], [7.0, 5.0]], [[3.0, 1.0], [-2.0, 0.5]], [1.0, 0.7]),
     "oblique, from the side": make_scenes([[3.0, 2.0], [2.0, 6.0]], [[1.0, 2.5], [2.0, -1.0]], [0.9, 1.3]),
-    "restitution 0.6": make_scenes(
-        [[2.0, 5.0], [8.0, 5.3]], [[3.0, 0.0], [-1.0, 0.0]], [1.0, 0.7], restitution=0.6
-    ),
+    "restitution 0.6": make_scenes([[2.0, 5.0], [8.0, 5.3]], [[3.0, 0.0], [-1.0, 0.0]], [1.0, 0.7], restitution=0.6),
     "between walls": make_scenes([[5.0, 3.0]], [[4.0, 2.7]], [1.0], walls=BOX),
     "parabola": make_scenes([[2.0, 6.0]], [[2.0, -4.0]], [0.8], gravity=5.0),
     "bounce on the floor": make_scenes([[2.0, 5.0]], [[1.5, 1.0]], [1.0], 5.0, 0.8, FLOOR),

@@ -66,11 +66,7 @@ def test_momentum_is_conserved_without_walls(scenes: Scenes) -> None:
 def test_discs_enter_neither_each_other_nor_the_walls(scenes: Scenes) -> None:
     position = simulate(scenes, torch.linspace(0, 3.1, 125, dtype=torch.float64)).position
     radius = scenes.radius[:, None]
-    apart = (
-        (position[:, :, :, None] - position[:, :, None]).norm(dim=-1)
-        - radius[..., None]
-        - radius[..., None, :]
-    )
+    apart = (position[:, :, :, None] - position[:, :, None]).norm(dim=-1) - radius[..., None] - radius[..., None, :]
     apart = apart + torch.eye(radius.shape[2]) * 100
     assert float(apart.min()) >= -1e-9
     assert float((position - radius[..., None]).min()) >= -1e-9
@@ -83,12 +79,8 @@ def test_head_on_contact_of_equal_discs_swaps_their_velocities() -> None:
     contact_s = 4.0 / 3.0
     assert motion.contact_s[0].tolist() == pytest.approx([contact_s, contact_s])
     before, after = motion.velocity[0, :14], motion.velocity[0, 14:]
-    assert torch.allclose(
-        before, torch.tensor([[2.0, 0.0], [-1.0, 0.0]], dtype=torch.float64).expand_as(before)
-    )
-    assert torch.allclose(
-        after, torch.tensor([[-1.0, 0.0], [2.0, 0.0]], dtype=torch.float64).expand_as(after)
-    )
+    assert torch.allclose(before, torch.tensor([[2.0, 0.0], [-1.0, 0.0]], dtype=torch.float64).expand_as(before))
+    assert torch.allclose(after, torch.tensor([[-1.0, 0.0], [2.0, 0.0]], dtype=torch.float64).expand_as(after))
 
 
 def test_velocity_in_the_frame_of_a_contact_is_the_one_after() -> None:
@@ -144,10 +136,7 @@ def test_a_disc_that_lies_on_the_floor_stays() -> None:
 def test_simultaneous_contacts_are_all_resolved() -> None:
     """Two discs reach one at rest between them at the same time, then two walls at the same time."""
     scenes = make_scenes(
-        [[2.0, 5.0], [5.0, 5.0], [8.0, 5.0]],
-        [[2.0, 0.0], [0.0, 0.0], [-2.0, 0.0]],
-        [0.5, 0.5, 0.5],
-        walls=BOX,
+        [[2.0, 5.0], [5.0, 5.0], [8.0, 5.0]], [[2.0, 0.0], [0.0, 0.0], [-2.0, 0.0]], [0.5, 0.5, 0.5], walls=BOX
     )
     motion = simulate(scenes, TIMES_S)
     assert motion.contact_s[0].tolist() == [1.0, 1.0, 1.0]
@@ -156,9 +145,7 @@ def test_simultaneous_contacts_are_all_resolved() -> None:
 
 
 def test_a_row_of_touching_discs_passes_the_blow_on() -> None:
-    scenes = make_scenes(
-        [[1.0, 5.0], [4.0, 5.0], [5.0, 5.0], [6.0, 5.0]], [[2.0, 0.0]] + [[0.0, 0.0]] * 3, [0.5] * 4
-    )
+    scenes = make_scenes([[1.0, 5.0], [4.0, 5.0], [5.0, 5.0], [6.0, 5.0]], [[2.0, 0.0]] + [[0.0, 0.0]] * 3, [0.5] * 4)
     motion = simulate(scenes, TIMES_S)
     assert torch.allclose(motion.velocity[0, -1, :, 0], torch.tensor([0, 0, 0, 2.0], dtype=torch.float64))
 

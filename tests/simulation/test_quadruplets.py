@@ -233,12 +233,7 @@ def test_solidity_stops_the_disc_where_there_is_a_block() -> None:
 @pytest.mark.parametrize("law", LAWS)
 def test_another_length_and_splice(law: str) -> None:
     four = quadruplets(
-        law,
-        "val",
-        1,
-        range(4),
-        splice_frame=12,
-        shape=ClipShape(num_frames=24, fps=16.0, height_px=64, width_px=96),
+        law, "val", 1, range(4), splice_frame=12, shape=ClipShape(num_frames=24, fps=16.0, height_px=64, width_px=96)
     )
     assert four.a_then_b.frames.shape == (4, 24, 3, 64, 96)
     assert torch.equal(four.a_then_b.frames[:, 12:], four.b.frames[:, 12:])

@@ -63,8 +63,7 @@ def test_a_clip_is_the_same_in_another_process() -> None:
     run = [sys.executable, "-c", SCRIPT, str(Path(__file__).parent)]
     there = subprocess.run(run, capture_output=True, text=True, check=True).stdout.split()
     here = [
-        fingerprint(SimulatedClips(scenario, "train", seed=9).clips([7, 3]))
-        for scenario in ("billiards", "occlusion")
+        fingerprint(SimulatedClips(scenario, "train", seed=9).clips([7, 3])) for scenario in ("billiards", "occlusion")
     ]
     assert there == here
 
@@ -83,12 +82,7 @@ def test_splits_and_seeds_have_clips_of_their_own(scenario: str) -> None:
 @pytest.mark.parametrize("scenario", ["uniform", "parabola", "collision", "bounce", "billiards"])
 def test_any_picture_is_filled(scenario: str, setting: dict[str, int]) -> None:
     made = clips(scenario, count=8, **setting)
-    assert made.frames.shape[1:] == (
-        setting.get("num_frames", 16),
-        3,
-        setting["height_px"],
-        setting["width_px"],
-    )
+    assert made.frames.shape[1:] == (setting.get("num_frames", 16), 3, setting["height_px"], setting["width_px"])
     assert made.tracks is not None
     assert (made.tracks.visible[made.tracks.present] == 1).all()
 
@@ -162,9 +156,7 @@ def test_discs_collide_within_the_clip() -> None:
     assert torch.allclose(momentum, momentum[:, :1].expand_as(momentum), atol=1e-9)
     change = (true.velocity[:, -1] - true.velocity[:, 0]).norm(dim=-1)
     assert change.min() > 0.1
-    head_on = (true.velocity[:, 0, 0] * true.velocity[:, 0, 1]).sum(-1) / (
-        true.velocity[:, 0].norm(dim=-1).prod(1)
-    )
+    head_on = (true.velocity[:, 0, 0] * true.velocity[:, 0, 1]).sum(-1) / (true.velocity[:, 0].norm(dim=-1).prod(1))
     assert 0.15 < float((head_on < -1 + 1e-9).double().mean()) < 0.35
 
 

@@ -40,10 +40,7 @@ def test_a_scenario_needs_golden_values_and_rounding_no_version(golden):
     now["scenarios"]["bounce"]["values"]["id"][0][0] += simulation.TOLERANCE / 3
     assert simulation.faults(golden, now) == []
     now["scenarios"]["snow"] = now["scenarios"].pop("bounce")
-    assert [line.split(":")[0] for line in simulation.faults(golden, now)] == [
-        "scenario bounce",
-        "scenario snow",
-    ]
+    assert [line.split(":")[0] for line in simulation.faults(golden, now)] == ["scenario bounce", "scenario snow"]
 
 
 def test_the_simulators_version_stands_for_all(golden, measured):
@@ -52,9 +49,7 @@ def test_the_simulators_version_stands_for_all(golden, measured):
     assert line.startswith(f"SIMULATOR_VERSION is {SIMULATOR_VERSION + 1}")
 
 
-def test_golden_values_are_not_written_over_a_change_without_a_version(
-    golden, measured, tmp_path, monkeypatch
-):
+def test_golden_values_are_not_written_over_a_change_without_a_version(golden, measured, tmp_path, monkeypatch):
     changed = copy.deepcopy(golden)
     changed["scenarios"]["uniform"]["values"]["id"][0][0] += 1.0
     path = tmp_path / "simulation.json"

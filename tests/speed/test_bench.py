@@ -9,18 +9,7 @@ from scripts import ROOT
 
 from speed import peers
 from speed.bench import measure
-from speed.cases import (
-    BASE,
-    CHANNELS,
-    CHUNKS,
-    DEMO,
-    GRID,
-    Case,
-    Size,
-    clip_cases,
-    reading_cases,
-    training_step,
-)
+from speed.cases import BASE, CHANNELS, CHUNKS, DEMO, GRID, Case, Size, clip_cases, reading_cases, training_step
 from speed.growth import Growth, exponent
 from speed.limits import Probe, block_products, memory_copy, rates, square_product
 from speed.page import write_page
@@ -35,9 +24,7 @@ CPU = torch.device("cpu")
 
 
 def test_rows_set_our_rate_beside_each_peer_and_the_limit():
-    case = Case(
-        "work", "things/s", 10, lambda: sum(range(1000)), {"other": lambda: sum(range(20_000))}, PROBE, 1e6
-    )
+    case = Case("work", "things/s", 10, lambda: sum(range(1000)), {"other": lambda: sum(range(20_000))}, PROBE, 1e6)
     row, *_ = rows = list(measure([case], 0.01))
     assert (row.name, row.unit, row.peer_name) == ("work", "things/s", "other")
     assert 0.5 * 20 / NAP_S < row.limit < 20 / NAP_S  # half of what the probe does makes ten things
@@ -54,17 +41,14 @@ def test_a_case_without_peer_or_limit_has_none():
 
 def test_the_limits_are_rates():
     found = rates(
-        {"products": square_product(CPU), "copy": memory_copy(CPU), "block": block_products(64, 64, CPU)},
-        0.01,
+        {"products": square_product(CPU), "copy": memory_copy(CPU), "block": block_products(64, 64, CPU)}, 0.01
     )
     assert found["products"] > 1e9
     assert found["block"] > 1e8
     assert found["copy"] > 1e8
 
 
-@pytest.mark.parametrize(
-    ("power", "values"), [(1, [2.0, 4.0, 8.0]), (2, [3.0, 12.0, 48.0]), (0, [5.0, 5.0, 5.0])]
-)
+@pytest.mark.parametrize(("power", "values"), [(1, [2.0, 4.0, 8.0]), (2, [3.0, 12.0, 48.0]), (0, [5.0, 5.0, 5.0])])
 def test_the_exponent_is_the_power_that_values_grow_with(power, values):
     assert exponent([1, 2, 4], values) == pytest.approx(power)
 

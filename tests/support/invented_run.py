@@ -34,25 +34,13 @@ METRICS = {
 }
 ROLLED_OUT = ("diffusion", "jepa", "copy_last", "constant_velocity", "reconstruction", "truth")
 ROLLOUTS = {  # (task, law, metric, unit): a value for each of ROLLED_OUT; OOD factor; higher is better
-    ("uniform", "uniform motion", "velocity_error", "units/s"): (
-        (0.21, 0.17, 2.5, 0.02, 0.05, 0.01),
-        2.6,
-        False,
-    ),
+    ("uniform", "uniform motion", "velocity_error", "units/s"): ((0.21, 0.17, 2.5, 0.02, 0.05, 0.01), 2.6, False),
     ("uniform", "uniform motion", "motion_ratio", "ratio"): ((0.97, 0.93, 0.0, 1.0, 1.0, 1.0), 0.8, None),
-    ("collision", "uniform motion", "velocity_error", "units/s"): (
-        (0.52, 0.61, 2.1, 1.7, 0.07, 0.012),
-        2.1,
-        False,
-    ),
+    ("collision", "uniform motion", "velocity_error", "units/s"): ((0.52, 0.61, 2.1, 1.7, 0.07, 0.012), 2.1, False),
     ("collision", "collision", "contact_time_error", "frames"): ((0.8, 1.1, 4.4, 3.9, 0.12, 0.0), 1.5, False),
     ("collision", "momentum", "momentum_drift", "share"): ((0.12, 0.09, 1.0, 0.01, 0.02, 0.004), 2.2, False),
     ("occlusion", "permanence", "reappearance", "share"): ((0.71, 0.83, 0.0, 0.98, 0.99, 1.0), 0.7, True),
-    ("occlusion", "permanence", "phantom_objects", "objects/clip"): (
-        (0.08, 0.03, 0.0, 0.0, 0.01, 0.0),
-        3.0,
-        False,
-    ),
+    ("occlusion", "permanence", "phantom_objects", "objects/clip"): ((0.08, 0.03, 0.0, 0.0, 0.01, 0.0), 3.0, False),
 }
 
 
@@ -93,13 +81,7 @@ def rows() -> list[dict[str, Any]]:
         ("physics_iq_mse", False, (0.016, 0.017, 0.02, 0.0)),
     ):
         for model, value in zip(("diffusion", "jepa", "copy_last", "truth"), values, strict=True):
-            names = {
-                "model": model,
-                "task": "real video",
-                "law": "motion",
-                "split": "real",
-                "metric": metric,
-            }
+            names = {"model": model, "task": "real video", "law": "motion", "split": "real", "metric": metric}
             ends = {"floor": values[2], "ceiling": values[3], "higher_is_better": better, "n": 17}
             found.append(row(value, 0.3 * value, **names, **ends, headline=True))
     return found
@@ -121,13 +103,7 @@ def verdict(
 
 def comparison() -> dict[str, Any]:
     """One controlled comparison with a verdict of each kind, and one that is not controlled."""
-    budget = {
-        "parameters": 2712576,
-        "steps": 2000,
-        "clips_seen": 64000,
-        "training_flops": 1.31e15,
-        "seeds": [0],
-    }
+    budget = {"parameters": 2712576, "steps": 2000, "clips_seen": 64000, "training_flops": 1.31e15, "seeds": [0]}
     budget |= {"tokenizer_hash": "9f31c2ab07", "probe_steps": 400}
     accuracies = {
         ("diffusion", "3e-4"): 0.61,
@@ -162,35 +138,13 @@ def comparison() -> dict[str, Any]:
             verdict("momentum", "jepa", 1e-6, 0.34),
             verdict("continuity", "jepa", 4e-4, 0.18),
             verdict("solidity", "diffusion", 3e-3, -0.17),
+            verdict("constancy", None, 0.02, 0.13, withheld="The control Frame difference reaches 0.71, above 0.60."),
             verdict(
-                "constancy",
-                None,
-                0.02,
-                0.13,
-                withheld="The control Frame difference reaches 0.71, above 0.60.",
-            ),
-            verdict(
-                "uniform motion",
-                "jepa",
-                0.01,
-                -0.04,
-                low=-0.06,
-                high=-0.02,
-                metric="velocity_error",
-                task="uniform",
+                "uniform motion", "jepa", 0.01, -0.04, low=-0.06, high=-0.02, metric="velocity_error", task="uniform"
             ),
         ],
         "further_verdicts": [
-            verdict(
-                "momentum",
-                "jepa",
-                0.01,
-                -0.03,
-                low=-0.04,
-                high=-0.02,
-                metric="momentum_drift",
-                task="collision",
-            )
+            verdict("momentum", "jepa", 0.01, -0.03, low=-0.04, high=-0.02, metric="momentum_drift", task="collision")
         ],
     }
 
@@ -219,10 +173,7 @@ def media(folder: Path) -> dict[str, Any]:
         rollouts.append(dict(task=task, identity=identity, context_frames=CONTEXT, fps=10, videos=videos))
     for law, after in (("permanence", False), ("momentum", True)):
         frames = {}
-        for kind, there in (
-            ("possible", lambda f: True),
-            ("impossible", lambda f, a=after: a or f < CONTEXT),
-        ):
+        for kind, there in (("possible", lambda f: True), ("impossible", lambda f, a=after: a or f < CONTEXT)):
             screen = (24, 44) if law == "permanence" else None
             strip = video(3.0 if kind == "possible" or not after else 1.6, 0.0, there, screen)
             frames[kind] = f"media/{law}_{kind}.png"
@@ -233,23 +184,13 @@ def media(folder: Path) -> dict[str, Any]:
             "untrained_jepa": {"possible": [1.02, 1.01], "impossible": [1.02, 1.0]},
         }
         shown = dict(
-            law=law,
-            identity=f"{law}/id/0/3",
-            frames=frames,
-            frames_per_chunk=4,
-            surprise=surprise,
-            chunk_start=2,
+            law=law, identity=f"{law}/id/0/3", frames=frames, frames_per_chunk=4, surprise=surprise, chunk_start=2
         )
         quadruplets.append(shown)
-    by_noise = {
-        "permanence": [0.5, 0.55, 0.63, 0.74, 0.85, 0.7],
-        "momentum": [0.6, 0.7, 0.8, 0.86, 0.8, 0.62],
-    }
+    by_noise = {"permanence": [0.5, 0.55, 0.63, 0.74, 0.85, 0.7], "momentum": [0.6, 0.7, 0.8, 0.86, 0.8, 0.62]}
     by_context = {"diffusion": [0.55, 0.64, 0.66], "jepa": [0.7, 0.93, 0.94]}
 
-    def curve(
-        name: str, x_label: str, x: list[float], lines: dict[str, list[float]], half: float
-    ) -> dict[str, Any]:
+    def curve(name: str, x_label: str, x: list[float], lines: dict[str, list[float]], half: float) -> dict[str, Any]:
         bands = {k: {"low": [v - half for v in y], "high": [v + half for v in y]} for k, y in lines.items()}
         series = [
             {"label": label, "x": x, "y": y, "model": label if label in MODELS else None, **bands[label]}
@@ -272,23 +213,14 @@ def write_trainings(folder: Path) -> None:
         stage.mkdir(parents=True, exist_ok=True)
         (stage / "heartbeat.json").write_text(json.dumps({"step": count, "steps": count, "time": "then"}))
         provenance = dict(
-            commit="8ebe6e2f0a4c",
-            dirty=False,
-            device="cpu",
-            seed=0,
-            started=f"2026-11-22T{10 + number}:00:00+00:00",
+            commit="8ebe6e2f0a4c", dirty=False, device="cpu", seed=0, started=f"2026-11-22T{10 + number}:00:00+00:00"
         )
-        provenance |= dict(
-            versions={"python": "3.11.7", "torch": "2.13.0"}, command=f"python train/train_{name}.py"
-        )
+        provenance |= dict(versions={"python": "3.11.7", "torch": "2.13.0"}, command=f"python train/train_{name}.py")
         (stage / "provenance.json").write_text(json.dumps(provenance))
         with (stage / "metrics.jsonl").open("w") as file:
             rng = np.random.default_rng(len(name))
             for step in range(0, count, 10):
-                line = {
-                    "step": step,
-                    "loss": 0.1 + 0.9 * np.exp(-step / 300) * (1 + 0.1 * rng.standard_normal()),
-                }
+                line = {"step": step, "loss": 0.1 + 0.9 * np.exp(-step / 300) * (1 + 0.1 * rng.standard_normal())}
                 line |= {"seconds": step * 0.2, "learning_rate": 1e-3}
                 if name in ("diffusion", "jepa"):
                     line["copy_last_ratio"] = 0.4 + 0.6 * np.exp(-step / 500)
@@ -302,12 +234,8 @@ def write_run(folder: Path) -> Path:
     physics = folder / "physics"
     physics.mkdir(parents=True)
     table = rows()
-    provenance = dict(
-        commit="8ebe6e2f0a4c", dirty=True, device="cpu", seed=0, started="2026-11-22T12:30:00+00:00"
-    )
-    provenance |= dict(
-        versions={"python": "3.11.7", "torch": "2.13.0"}, command="python eval/run_physics.py runs/demo"
-    )
+    provenance = dict(commit="8ebe6e2f0a4c", dirty=True, device="cpu", seed=0, started="2026-11-22T12:30:00+00:00")
+    provenance |= dict(versions={"python": "3.11.7", "torch": "2.13.0"}, command="python eval/run_physics.py runs/demo")
     results = {"schema": 2, "provenance": provenance, "models": MODELS, "compare": PAIRS}
     results |= {"labels": {"laws": LAWS, "metrics": METRICS}, "results": table}
     (physics / "results.json").write_text(json.dumps(results))

@@ -213,13 +213,8 @@ def _watch_libraries(kill: _Kill) -> None:
     from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
     register_module_forward_pre_hook(lambda module, _: kill.happens(f"forward {type(module).__name__}"))
-    for register, word in (
-        (register_optimizer_step_pre_hook, "begins"),
-        (register_optimizer_step_post_hook, "ends"),
-    ):
-        register(
-            lambda optimiser, *_, word=word: kill.happens(f"optimiser {word} {type(optimiser).__name__}")
-        )
+    for register, word in ((register_optimizer_step_pre_hook, "begins"), (register_optimizer_step_post_hook, "ends")):
+        register(lambda optimiser, *_, word=word: kill.happens(f"optimiser {word} {type(optimiser).__name__}"))
     _replace(EMAModel, "step", kill, lambda *_: "average")
     _replace(safetensors.torch, "safe_open", kill, lambda path, *_, **__: f"load {_path(path)}")
     serialise, propagate, opened = safetensors.torch.serialize_file, torch.Tensor.backward, av.open

@@ -9,9 +9,7 @@ import numpy as np
 SIZE, FRAMES, CONTEXT = 64, 16, 8
 
 
-def discs(
-    centres: list[tuple[float, float, tuple[int, int, int]]], screen: tuple[int, int] | None
-) -> np.ndarray:
+def discs(centres: list[tuple[float, float, tuple[int, int, int]]], screen: tuple[int, int] | None) -> np.ndarray:
     """One picture (height, width, 3) with discs of 7 px and perhaps a screen between two columns."""
     y, x = np.mgrid[:SIZE, :SIZE] + 0.5
     picture = np.full((SIZE, SIZE, 3), 245.0)
@@ -23,9 +21,7 @@ def discs(
     return picture.round().astype(np.uint8)
 
 
-def video(
-    speed: float, wobble: float, there: Callable[[int], bool], screen: tuple[int, int] | None
-) -> np.ndarray:
+def video(speed: float, wobble: float, there: Callable[[int], bool], screen: tuple[int, int] | None) -> np.ndarray:
     """FRAMES pictures of a red disc that moves right and a blue one that rests."""
     rng = np.random.default_rng(0)
     pictures = []

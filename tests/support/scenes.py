@@ -63,9 +63,7 @@ def collision(clips: int = 8, seed: int = 0, restitution: float = 1.0) -> Tracks
     after = before + np.stack([-change / mass[:, :1], change / mass[:, 1:]], axis=1)
     since = (TIMES[None] - contact_s[:, None])[:, :, None, None]
     velocity = np.where(since >= 0, after[:, None], before[:, None])
-    return tracks(
-        meet[:, None] + since * velocity, velocity, radius, contact_s=np.stack([contact_s, contact_s], 1)
-    )
+    return tracks(meet[:, None] + since * velocity, velocity, radius, contact_s=np.stack([contact_s, contact_s], 1))
 
 
 def occlusion(clips: int = 8, seed: int = 0) -> Tracks:

@@ -78,9 +78,7 @@ class Cluster:
         subprocess.run(["slurmctld", "-f", conf], check=True)
         for node in ("n1", "n2"):
             subprocess.run(["slurmd", "-N", node, "-f", conf], check=True)
-        self.wait(
-            lambda: set(self.ask("sinfo", "-h", "-o", "%T").split()) == {"idle"}, 60, "the nodes to be idle"
-        )
+        self.wait(lambda: set(self.ask("sinfo", "-h", "-o", "%T").split()) == {"idle"}, 60, "the nodes to be idle")
 
     def stop(self) -> None:
         """Ends what was started."""
@@ -94,9 +92,7 @@ class Cluster:
 
     def ask(self, *command: str) -> str:
         """What a command of Slurm's says, whether it can or not."""
-        done = subprocess.run(
-            command, env=self.environment, capture_output=True, text=True, timeout=60, check=False
-        )
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=60, check=False)
         return done.stdout
 
     def state_of(self, job: str) -> str:
@@ -127,9 +123,7 @@ class Cluster:
 
         def over() -> bool:
             states = set(self.state_of(job).split())
-            assert "DependencyNeverSatisfied" not in self.ask("scontrol", "show", "job", job), (
-                "an earlier job failed"
-            )
+            assert "DependencyNeverSatisfied" not in self.ask("scontrol", "show", "job", job), "an earlier job failed"
             assert not states & {"FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY"}, states
             return states == {"COMPLETED"}
 

@@ -49,9 +49,7 @@ def command(name, out, *overrides, processes=1, launcher=()):
 def train(name, out, *overrides, processes=1):
     """What a finished process of a small training is: its exit code and what it said."""
     line = command(name, out, *overrides, processes=processes)
-    return subprocess.run(
-        line, env=ENVIRONMENT, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
-    )
+    return subprocess.run(line, env=ENVIRONMENT, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
 
 
 def train_here(name, out, *overrides):
@@ -85,13 +83,7 @@ def evaluation(runs, out, processes=1):
         "shown=1",
         "sampling_steps=2",
     ]
-    size = [
-        "shape.height_px=32",
-        "shape.width_px=32",
-        "mixed_precision=no",
-        "levels=[0.7,1.0]",
-        "scenarios=[uniform]",
-    ]
+    size = ["shape.height_px=32", "shape.width_px=32", "mixed_precision=no", "levels=[0.7,1.0]", "scenarios=[uniform]"]
     config = ["--config", str(ROOT / "configs" / "short" / "physics.yaml"), f"out={out}"]
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
     return [

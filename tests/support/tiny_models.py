@@ -96,10 +96,7 @@ TRANSFORMERS = {
             "num_layers": 1,
             "rope_max_seq_len": 32,
         },
-        (
-            "UniPCMultistepScheduler",
-            {"prediction_type": "flow_prediction", "use_flow_sigmas": True, "flow_shift": 3.0},
-        ),
+        ("UniPCMultistepScheduler", {"prediction_type": "flow_prediction", "use_flow_sigmas": True, "flow_shift": 3.0}),
         {"_class_name": "WanPipeline"},
     ),
     "cogvideox": (

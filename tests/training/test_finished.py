@@ -53,9 +53,7 @@ def test_other_real_clips_are_another_training_and_the_same_elsewhere_are_not(tm
     (tmp_path / "tokenizer" / "model" / "budget.json").write_text(json.dumps(budget))
     assert is_finished(training(tmp_path / "moved"), {"real_clips": "abc"})
     for config, clips in ((training(tmp_path / "real"), "def"), (training(None), None)):
-        with pytest.raises(
-            UserError, match=rf"the real clips that are trained on \(abc, now {clips}\); choose"
-        ):
+        with pytest.raises(UserError, match=rf"the real clips that are trained on \(abc, now {clips}\); choose"):
             is_finished(config, {"real_clips": clips})
 
 

@@ -52,9 +52,7 @@ def test_avi_lists_empty_places_as_frames(tmp_path: Path, decoder: str) -> None:
         open_video(films.cut_short(path))
 
 
-def test_oblong_pixels_and_turned_pictures_are_shown_as_players_show_them(
-    tmp_path: Path, decoder: str
-) -> None:
+def test_oblong_pixels_and_turned_pictures_are_shown_as_players_show_them(tmp_path: Path, decoder: str) -> None:
     frames = films.film([0.0] * 3, lambda t: 20.0)
     oblong = open_video(films.write(tmp_path / "oblong.mp4", frames, pixel_aspect=Fraction(3, 2)))
     assert (oblong.height_px, oblong.width_px) == (96, 192)

@@ -90,12 +90,7 @@ def test_clips_load_back_as_clips_of_their_rate(ingested: Ingested) -> None:
 def test_a_row_says_how_its_clip_was_made(ingested: Ingested) -> None:
     split = {record.file: record.split for record in ingested.files}["within/slow.MP4"]
     row = RealClips(ingested.out, split).rows[0]
-    assert (row["file"], row["shot"], row["start_frame"], row["time_base"]) == (
-        "within/slow.MP4",
-        0,
-        0,
-        "sidecar",
-    )
+    assert (row["file"], row["shot"], row["start_frame"], row["time_base"]) == ("within/slow.MP4", 0, 0, "sidecar")
     assert (row["gravity"], row["gravity_direction"], row["px_per_m"]) == ("right", [1.0, 0.0], 32.0)
     assert row["scale"] == pytest.approx(1 / 3)
     assert row["static_camera"] and row["in_event"]
@@ -216,9 +211,7 @@ def test_a_data_set_without_fingerprints_says_what_to_do(ingested: Ingested, tmp
         assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(
-    ("split", "means"), [("train", "evaluation leaves"), ("real", "simulated clips only")]
-)
+@pytest.mark.parametrize(("split", "means"), [("train", "evaluation leaves"), ("real", "simulated clips only")])
 def test_a_split_without_clips_is_said_and_nothing_stops(
     split: str, means: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -272,9 +265,7 @@ def test_sample_films_become_clips_at_their_true_rates(tmp_path: Path) -> None:
     assert (toss.time_base, toss.fps, toss.clips) == ("presentation", (10.0,), 1)
     # 110 frames at 240 a second must fill 16: 40 a second. At the container's 29.97 they would last 3.7 s.
     assert (puck.time_base, puck.fps) == ("sidecar", (40.0,))
-    assert inertia.without_clip == (
-        "is too short: 2 frames at 25 a second, 16 make a clip",
-    )  # its title card
+    assert inertia.without_clip == ("is too short: 2 frames at 25 a second, 16 make a clip",)  # its title card
     reasons = {one.file: one.reason for one in ingested.set_aside}
     assert reasons["osp_ball_toss_15fps.mp4"].startswith("is too short: 13 frames")
     assert len(by_file) + len(reasons) == 34

@@ -37,9 +37,7 @@ def test_a_cut_ends_a_shot_wherever_it_is() -> None:
 def test_a_title_card_is_a_shot_of_its_own() -> None:
     card = np.full((films.HEIGHT, films.WIDTH, 3), 235, np.uint8)
     card[30:60:6, 20:100] = 0
-    found = find_shots(
-        np.concatenate([np.repeat(card[None], 10, 0), films.film(TIMES_S)]), np.arange(50) / 30
-    )
+    found = find_shots(np.concatenate([np.repeat(card[None], 10, 0), films.film(TIMES_S)]), np.arange(50) / 30)
     assert [shot.numbers.tolist() for shot in found.shots] == [[0], list(range(10, 50))]
     assert found.repeated == 9
 

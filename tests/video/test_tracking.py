@@ -16,9 +16,7 @@ def wall(seed: int = 0) -> np.ndarray:
     return np.repeat(cv2.resize(rough, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)[..., None], 3, axis=2)
 
 
-def painted(
-    picture: np.ndarray, x: float, y: float, color: tuple[int, ...], radius: float = 6.0
-) -> np.ndarray:
+def painted(picture: np.ndarray, x: float, y: float, color: tuple[int, ...], radius: float = 6.0) -> np.ndarray:
     """The picture with a disc whose rim is smooth, its centre at (x, y) where pixel i is centred at i + 0.5."""
     rows, columns = np.mgrid[:HEIGHT, :WIDTH] + 0.5
     share = np.clip(radius + 0.5 - np.hypot(columns - x, rows - y), 0, 1)[..., None]
@@ -79,9 +77,7 @@ def test_a_ball_is_told_from_the_hand_that_lets_it_go() -> None:
     t = np.arange(30)
     y = 70 - 8.0 * t + 0.27 * t**2
     x = 30 + 2.5 * t
-    hand = [
-        (20.0 + dx + 0.3 * k, 78.0 + dy, SKIN) for k in (0,) for dx, dy in ((0, 0), (8, 2), (-8, 3), (4, 8))
-    ]
+    hand = [(20.0 + dx + 0.3 * k, 78.0 + dy, SKIN) for k in (0,) for dx, dy in ((0, 0), (8, 2), (-8, 3), (4, 8))]
     shaken = [[(hx + 0.4 * np.sin(k), hy, c) for hx, hy, c in hand] for k in t]
     tracked = track(film([[*shaken[k], (x[k], y[k], RED)] for k in t]), 1)
     assert found(tracked)[0] > 0.9

@@ -93,9 +93,7 @@ def test_clips_lie_in_the_shot_and_on_one_grid(
         assert clip.start_s + 7 / fps <= times_s[-1] + 0.05 / fps + 1e-9
         assert clip.time_error_s <= max(max(steps) / 2, 0.05 / fps) + 1e-9
         assert clip.start_frame % stride == 0
-        assert clip.start_s == pytest.approx(
-            clips[0].start_s + (clip.start_frame - clips[0].start_frame) / fps
-        )
+        assert clip.start_s == pytest.approx(clips[0].start_s + (clip.start_frame - clips[0].start_frame) / fps)
 
 
 def test_a_clip_starts_where_the_event_does() -> None:
@@ -115,9 +113,7 @@ def test_the_crop_follows_what_moves_and_stays_for_the_shot() -> None:
     assert all(clip.motion_in_view == 1 and clip.crop_top == 0 for clip in clips)
     left = clips[0].crop_left * 64
     assert 168 - 64 <= left <= 152
-    assert films.center_x(clips[0].frames[0].transpose(1, 2, 0)) == pytest.approx(
-        (160.5 - left) * 0.75 - 0.5, abs=0.3
-    )
+    assert films.center_x(clips[0].frames[0].transpose(1, 2, 0)) == pytest.approx((160.5 - left) * 0.75 - 0.5, abs=0.3)
 
 
 def test_clips_without_motion_are_left_out() -> None:

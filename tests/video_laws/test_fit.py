@@ -116,9 +116,7 @@ def test_a_title_card_is_no_frame_of_the_event(tmp_path: Path) -> None:
 
 def test_black_is_no_frame_of_the_shot_before_it(tmp_path: Path) -> None:
     """By frames, the black between them would make the first the longer one."""
-    film = (
-        [255 - puck(k) for k in range(10)] + [np.zeros((64, 96, 3), np.uint8)] * 20 + [*map(puck, range(24))]
-    )
+    film = [255 - puck(k) for k in range(10)] + [np.zeros((64, 96, 3), np.uint8)] * 20 + [*map(puck, range(24))]
     write_mp4(tmp_path / "puck.mp4", torch.from_numpy(np.stack(film)).permute(0, 3, 1, 2), 25.0)
     footage = footage_of(tmp_path / "puck.mp4", SidecarEntry(file="puck.mp4", event="uniform"))
     assert len(footage.frames) == 24 and footage.times_s[0] == pytest.approx(30 / 25)
@@ -129,9 +127,7 @@ def test_black_is_no_frame_of_the_shot_before_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("event", "there"), [((3, 4), 2), ((8, 30), 2), ((50, 60), 0)])
-def test_an_event_of_too_few_frames_says_how_many_there_are(
-    event: tuple[int, int], there: int, tmp_path: Path
-) -> None:
+def test_an_event_of_too_few_frames_says_how_many_there_are(event: tuple[int, int], there: int, tmp_path: Path) -> None:
     write_mp4(tmp_path / "short.mp4", torch.zeros(10, 3, 32, 32, dtype=torch.uint8), 25.0)
     film = fit_film(tmp_path, SidecarEntry(file="short.mp4", event="bounce", event_frames=event))
     assert f"has {there} frames of the event's ({event[0]} to {event[1]})" in str(film.why_none)

@@ -19,9 +19,7 @@ def film(places: np.ndarray) -> Tensor:
     rng, rows_columns = np.random.default_rng(0), np.mgrid[:SIZE, :SIZE] + 0.5
     pictures = []
     for x, y in places:
-        share = np.nan_to_num(np.clip(4.5 - np.hypot(rows_columns[1] - x, rows_columns[0] - y), 0, 1))[
-            ..., None
-        ]
+        share = np.nan_to_num(np.clip(4.5 - np.hypot(rows_columns[1] - x, rows_columns[0] - y), 0, 1))[..., None]
         picture = 120 * (1 - share) + np.array([210, 40, 40]) * share
         pictures.append(picture + rng.normal(0, 1.5, picture.shape))
     frames = np.clip(np.stack(pictures), 0, 255).round().astype(np.uint8)

@@ -14,9 +14,7 @@ def noisy(path: np.ndarray, px: float = 0.2, seed: int = 0) -> np.ndarray:
     return path + px * np.random.default_rng(seed).standard_normal(path.shape)
 
 
-def thrown(
-    times: np.ndarray, g_px: float = 1962.0, speed: tuple[float, float] = (200.0, -500.0)
-) -> np.ndarray:
+def thrown(times: np.ndarray, g_px: float = 1962.0, speed: tuple[float, float] = (200.0, -500.0)) -> np.ndarray:
     path = np.stack([20 + speed[0] * times, 300 + speed[1] * times + 0.5 * g_px * times**2], axis=1)
     return path[:, None]
 
@@ -35,9 +33,7 @@ def test_a_throw_has_gravity_its_direction_and_an_interval() -> None:
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     times, inside = np.arange(40) * STEP, 0
     for seed in range(20):
-        g = fit_flight(times, noisy(thrown(times), seed=seed), VideoScene((), DOWN, 200.0), None).of(
-            "acceleration"
-        )
+        g = fit_flight(times, noisy(thrown(times), seed=seed), VideoScene((), DOWN, 200.0), None).of("acceleration")
         inside += g.low <= 9.81 <= g.high
     assert inside >= 16  # 19 of 20 are meant; fewer than 16 would be chance in one of 400
 
@@ -132,9 +128,7 @@ def test_a_pendulum_has_its_period_and_decay() -> None:
 def test_a_pendulum_that_hits_a_wall_has_its_own_period_still() -> None:
     times = np.arange(160) * STEP
     phase = 2 * np.pi * times / 1.3
-    swing = (
-        80 * np.exp(-0.3 * np.floor(phase / np.pi) * 0.65) * np.abs(np.sin(phase))
-    )  # it turns round where it hangs
+    swing = 80 * np.exp(-0.3 * np.floor(phase / np.pi) * 0.65) * np.abs(np.sin(phase))  # it turns round where it hangs
     path = np.stack([150 - swing, 200 + 0 * swing], axis=1)[:, None]
     fit = fit_pendulum(times, noisy(path), VideoScene(), None)
     assert fit.stretch.max() >= 2

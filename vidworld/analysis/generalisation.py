@@ -27,11 +27,7 @@ from vidworld.metrics import METRICS
 from vidworld.simulation import SCENARIOS
 from vidworld.simulation.stage import Range
 
-METRIC_OF = {
-    "speed": "velocity_error",
-    "radius": "velocity_error",
-    "mass_ratio": "outgoing_velocity_error",
-}
+METRIC_OF = {"speed": "velocity_error", "radius": "velocity_error", "mass_ratio": "outgoing_velocity_error"}
 """The metric that is drawn against each quantity."""
 UNIT_OF = {"speed": "units/s", "radius": "units", "mass_ratio": "heavy / light"}
 CURVE_READOUT = "pixels"
@@ -100,8 +96,7 @@ def generalisation_curves(values: Sequence[Value], draws: Sequence[Draw], models
             found.pop("truth", None)
             of_model = {model: found[model] for model in sorted(found, key=lambda m: model_rank(m, models))}
             series = [
-                _series(model, model_label(model, models), pairs, task, quantity)
-                for model, pairs in of_model.items()
+                _series(model, model_label(model, models), pairs, task, quantity) for model, pairs in of_model.items()
             ]
             if any(len(line.x) > 1 for line in series):
                 curves.append(
@@ -124,9 +119,7 @@ def _series(model: str, label: str, found: Sequence[tuple[Draw, float]], task: s
         inside = [
             (getattr(draw, quantity), value)
             for draw, value in found
-            if low <= getattr(draw, quantity) <= high
-            and where == _outside(draw)
-            and draw.split != "recombined"
+            if low <= getattr(draw, quantity) <= high and where == _outside(draw) and draw.split != "recombined"
         ]
         if len(inside) >= MIN_CLIPS:
             quantities, errors = np.array(inside).T

@@ -308,7 +308,7 @@ class Calibration:
 
 # --- reading ---
 
-RecordT = TypeVar("T")
+RecordT = TypeVar("RecordT")
 
 
 def read_as(kind: type[RecordT], path: Path) -> RecordT:

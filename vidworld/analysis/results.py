@@ -17,12 +17,7 @@ from vidworld.core.records import provenance, write_json, write_text
 
 
 def write_results(
-    folder: Path,
-    values: Sequence[Value],
-    models: Models,
-    pairs: Sequence[Pair],
-    comparison: Comparison,
-    seed: int,
+    folder: Path, values: Sequence[Value], models: Models, pairs: Sequence[Pair], comparison: Comparison, seed: int
 ) -> list[Row]:
     """The rows, after writing per_clip.csv, results.json and, last, comparison.json (with the verdicts) there."""
     rows = rows_from_clips(values)

@@ -151,9 +151,7 @@ def clips_needed(deviation: float, difference: float, level: float = LEVEL, powe
     Raises: UserError for a difference of zero.
     """
     if difference == 0 or not math.isfinite(difference) or not math.isfinite(deviation):
-        raise UserError(
-            f"no number of clips shows a difference of {difference} at a deviation of {deviation}"
-        )
+        raise UserError(f"no number of clips shows a difference of {difference} at a deviation of {deviation}")
     quantiles = float(ndtri((1 + level) / 2) + ndtri(power))
     return max(2, math.ceil((quantiles * deviation / difference) ** 2))
 

@@ -27,9 +27,7 @@ MAX_CLIPS = 1_000_000
 """Where a difference would take more clips than this to show, no number is given."""
 
 
-def verdicts(
-    values: Iterable[Value], pairs: Sequence[Pair], models: Models
-) -> tuple[list[Verdict], list[Verdict]]:
+def verdicts(values: Iterable[Value], pairs: Sequence[Pair], models: Models) -> tuple[list[Verdict], list[Verdict]]:
     """One verdict for each pair and law, and beside them one for each further headline metric.
 
     A law's own verdict is that of its quadruplets, or of its first headline metric of rollouts where it has none.
@@ -41,9 +39,7 @@ def verdicts(
     further: list[Verdict] = []
     for pair in pairs:
         laws = set()
-        for key in sorted(
-            _judged(tables, pair), key=lambda key: (key.metric != "surprise_accuracy", key.law)
-        ):
+        for key in sorted(_judged(tables, pair), key=lambda key: (key.metric != "surprise_accuracy", key.law)):
             verdict = _verdict(key, pair, tables, reasons.get((key.law, key.split, key.metric)))
             if key.metric == "surprise_accuracy":
                 verdict = replace(verdict, other_forms=_other_forms(key, tables, verdict, models))
@@ -143,8 +139,4 @@ def _needed(verdict: Verdict, tests: int) -> str:
     deviation = half / 1.96 * math.sqrt(verdict.n)
     number = clips_needed(deviation, verdict.difference, 1 - (1 - LEVEL) / tests)
     unit = "quadruplets" if METRICS[verdict.metric].takes == "surprise" else "clips"
-    return (
-        f"; a difference like this one would take about {number:,} {unit} to show"
-        if number < MAX_CLIPS
-        else ""
-    )
+    return f"; a difference like this one would take about {number:,} {unit} to show" if number < MAX_CLIPS else ""

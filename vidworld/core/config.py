@@ -25,7 +25,7 @@ from pydantic_core import PydanticUndefined, to_jsonable_python
 
 from vidworld.core.errors import ArgumentParser, UserError
 
-ConfigT = TypeVar("T")
+ConfigT = TypeVar("ConfigT")
 KeyPath = tuple[str | int, ...]
 PLAIN = (None, typing.Union, types.UnionType)
 """Origins of types that are no collections."""

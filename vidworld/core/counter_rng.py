@@ -102,12 +102,8 @@ def unit_vector(turn: Float[Tensor, "*any"]) -> Float[Tensor, "*any 2"]:
     length = (sine * sine + cosine * cosine).sqrt()
     sine, cosine = sine / length, cosine / length
     quarter = quarter.remainder(4)
-    x = torch.where(
-        quarter == 0, cosine, torch.where(quarter == 1, -sine, torch.where(quarter == 2, -cosine, sine))
-    )
-    y = torch.where(
-        quarter == 0, sine, torch.where(quarter == 1, cosine, torch.where(quarter == 2, -sine, -cosine))
-    )
+    x = torch.where(quarter == 0, cosine, torch.where(quarter == 1, -sine, torch.where(quarter == 2, -cosine, sine)))
+    y = torch.where(quarter == 0, sine, torch.where(quarter == 1, cosine, torch.where(quarter == 2, -sine, -cosine)))
     return torch.stack([x, y], dim=-1)
 
 

@@ -10,16 +10,12 @@ from PIL import Image
 from torch import Tensor
 
 
-def enlarged(
-    frames: UInt8[Tensor, "*batch channel height width"], scale: int
-) -> UInt8[Tensor, "*batch channel h w"]:
+def enlarged(frames: UInt8[Tensor, "*batch channel height width"], scale: int) -> UInt8[Tensor, "*batch channel h w"]:
     """The frames with each pixel repeated `scale` times in both directions."""
     return frames.repeat_interleave(scale, dim=-2).repeat_interleave(scale, dim=-1)
 
 
-def write_mp4(
-    path: str | Path, frames: UInt8[Tensor, "time 3 height width"], fps: float, scale: int = 1
-) -> Path:
+def write_mp4(path: str | Path, frames: UInt8[Tensor, "time 3 height width"], fps: float, scale: int = 1) -> Path:
     """The path, after writing the frames as H.264 in yuv420p, which every browser plays.
 
     An odd width or height is made even by repeating the last column or row, as the pixel format demands.
@@ -47,9 +43,7 @@ def write_png(path: str | Path, frame: UInt8[Tensor, "3 height width"], scale: i
     return Path(path)
 
 
-def filmstrip(
-    frames: UInt8[Tensor, "time 3 height width"], gap_px: int = 1
-) -> UInt8[Tensor, "3 height length"]:
+def filmstrip(frames: UInt8[Tensor, "time 3 height width"], gap_px: int = 1) -> UInt8[Tensor, "3 height length"]:
     """All frames in one row, a light line between neighbours."""
     line = frames.new_full((3, frames.shape[2], gap_px), 230)
     row = [part for frame in frames for part in (frame, line)]

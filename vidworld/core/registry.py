@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from vidworld.core.errors import UserError
 
-ItemT = TypeVar("T")
+ItemT = TypeVar("ItemT")
 
 
 class Registry(Mapping[str, ItemT], Generic[ItemT]):
@@ -72,7 +72,7 @@ class Registry(Mapping[str, ItemT], Generic[ItemT]):
 
     def get(self, name: str, default: Any = None) -> Any:
         """The thing itself, or the default for an unknown name."""
-        return self[name] if name in self else default
+        return self[name] if name in self else default  # noqa: SIM401 (this is that `get`)
 
     def version(self, name: str) -> int:
         """What the values of a thing were made by: 1 unless said otherwise, by `versions` or by its own `version`."""

@@ -15,9 +15,7 @@ from vidworld.simulation.simulated import SimulatedClips
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
-    parser.add_argument(
-        "--config", type=Path, required=True, metavar="FILE", help="that of eval/run_physics.py"
-    )
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="that of eval/run_physics.py")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the files go")
     parser.add_argument("overrides", nargs="*", metavar="key.path=value", help="replaces the file's value")
 

@@ -28,8 +28,7 @@ CueScorer = Callable[[Frames, int, int], Float[Tensor, "clip chunk"]]
 FORMS = tuple(
     name
     for name, metric in METRICS.items()
-    if metric.takes == "surprise"
-    and name != "surprise_accuracy_maximum"  # each is taken with both aggregations
+    if metric.takes == "surprise" and name != "surprise_accuracy_maximum"  # each is taken with both aggregations
 )
 
 
@@ -68,9 +67,7 @@ SCORERS: dict[str, CueScorer] = {
 }
 
 
-def measure_controls(
-    law: str, setting: ClipShape, start: int, chunk_frames: int, count: int
-) -> Iterator[ControlRow]:
+def measure_controls(law: str, setting: ClipShape, start: int, chunk_frames: int, count: int) -> Iterator[ControlRow]:
     """Every form of surprise accuracy of every scorer on a law's quadruplets of the `id` split."""
     made = quadruplets(law, "id", 0, range(count), start, setting)
     for name, scorer in SCORERS.items():

@@ -92,13 +92,7 @@ class Stepped:
         self.name, self.step = name, step
 
     @torch.no_grad()
-    def rollout(
-        self,
-        context: Encoded,
-        horizon: int,
-        samples: int,
-        seeds: Sequence[int],
-    ) -> Rollout:
+    def rollout(self, context: Encoded, horizon: int, samples: int, seeds: Sequence[int]) -> Rollout:
         """One clip after another and chunk after chunk, each from the two before it."""
         found = []
         for tokens, seed in zip(context.tokens, seeds, strict=True):
@@ -147,13 +141,7 @@ def export(
         program = torch.export.export(module, example)
         torch.export.save(program, whole)
         torch.onnx.export(
-            program,
-            (),
-            onnx,
-            input_names=["seen", "noise"],
-            output_names=["next"],
-            external_data=False,
-            verbose=False,
+            program, (), onnx, input_names=["seen", "noise"], output_names=["next"], external_data=False, verbose=False
         )
     # A weight that several steps use is exported behind a transpose, where it would not be found: that is folded first.
     quant_pre_process(onnx, small, skip_symbolic_shape=True)
@@ -180,11 +168,7 @@ def export(
 
 
 def measure_forms(
-    evaluator: Evaluator,
-    model: str,
-    forms: dict[str, tuple[Step, Path | None]],
-    scenarios: Sequence[str],
-    clips: int,
+    evaluator: Evaluator, model: str, forms: dict[str, tuple[Step, Path | None]], scenarios: Sequence[str], clips: int
 ) -> list[ExportRow]:
     """Latency, size and physics of a model in every form, the forms timed in turn."""
     sources = {name: SimulatedClips(name, "id", evaluator.seed).clips(range(clips)) for name in scenarios}

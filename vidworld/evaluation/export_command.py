@@ -28,12 +28,7 @@ PICTURE = (4, 64, 64)
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
     add = parser.add_argument
-    add(
-        "runs",
-        type=Path,
-        metavar="RUNS",
-        help="a folder with tokenizer, regression and few_step or diffusion",
-    )
+    add("runs", type=Path, metavar="RUNS", help="a folder with tokenizer, regression and few_step or diffusion")
     add("--out", type=Path, help="where the files go (default: RUNS/export)")
     add("--steps", type=int, default=MAX_STEPS, help="of sampling a chunk (default: %(default)s)")
     add("--clips", type=int, default=32, help="of each scenario that is measured (default: %(default)s)")
@@ -74,7 +69,7 @@ def _run(arguments: argparse.Namespace) -> None:
             f"{name} {value:.2f} [{low:.2f}, {high:.2f}]" for name, (value, low, high) in row.error.items()
         )
         print(
-            f"{row.world}, {row.form}: {row.latency_ms:.1f} ms a chunk, {row.size_mb:g} MB, off by {row.off_by:.2g}; "
+            f"{row.model}, {row.form}: {row.latency_ms:.1f} ms a chunk, {row.size_mb:g} MB, off by {row.off_by:.2g}; "
             f"velocity error {errors}"
         )
     print(f"{out / 'export.json'}: {len(rows)} rows; the files are beside it")

@@ -38,9 +38,7 @@ class ErrorScene:
     def of(scenario: str, numbers: Sequence[int], setting: ClipShape, seed: int = 0) -> "ErrorScene":
         """Clips of the scenario's `id` split, by their numbers."""
         known, name = SCENARIOS[scenario], f"{scenario}/id/{seed}"
-        (scenes,) = sample_scenes(
-            known.samplers, name, numbers, setting, known.ranges, "id", torch.device("cpu")
-        )
+        (scenes,) = sample_scenes(known.samplers, name, numbers, setting, known.ranges, "id", torch.device("cpu"))
         shape = (len(numbers), setting.num_frames, 3, setting.height_px, setting.width_px)
         truth = film(scenes, setting, torch.empty(shape, dtype=torch.uint8))
         return ErrorScene(truth, scenes, setting)
@@ -147,9 +145,7 @@ def vanished(truth: Tracks, percent: float, dt_s: float, start: int) -> Tracks:
 def phantom(truth: Tracks, percent: float, dt_s: float, start: int) -> Tracks:
     """In so many of the clips a disc of another colour stands in a corner of the horizon."""
     used = torch.cdist(truth.color.double(), PALETTE.double()).argmin(dim=-1)
-    free = torch.stack(
-        [PALETTE[[i for i in range(len(PALETTE)) if i not in row]][0] for row in used.tolist()]
-    )
+    free = torch.stack([PALETTE[[i for i in range(len(PALETTE)) if i not in row]][0] for row in used.tolist()])
     corner = torch.full_like(truth.position[:, :, :1], 1.0)
     corner[:, :start] = torch.nan
     corner = torch.where(_share_of(truth.present[:, -1, 0], percent), corner, torch.nan)
@@ -173,7 +169,8 @@ INJECTED_ERRORS = (
           ("velocity_error", "motion_ratio", "determinism_spread", "momentum_drift", "energy_drift")),
     InjectedError("outgoing direction", "degrees", "collision", turned_outgoing, (1.0, 2.0, 5.0, 10.0, 20.0, 40.0),
           ("outgoing_velocity_error", "momentum_drift")),
-    InjectedError("speed of parting", "%", "collision", duller_contact, (2.0, 5.0, 10.0, 20.0, 40.0), ("restitution_error",)),
+    InjectedError("speed of parting", "%", "collision", duller_contact, (2.0, 5.0, 10.0, 20.0, 40.0),
+          ("restitution_error",)),
     InjectedError("late contact", "frames", "collision", late_contact, (0.05, 0.1, 0.2, 0.4, 0.7, 1.0),
           ("contact_time_error", "interpenetration")),
     InjectedError("shifted return", "px of 64", "occlusion", shifted_return, (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0),

@@ -1,4 +1,4 @@
-"""The subjects of an evaluation (models of its configuration, baselines, controls) and what measures them."""
+"""The subjects of an evaluation: models of its configuration, baselines, controls; and what measures them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,7 +48,7 @@ def evaluator_of(config: PhysicsConfig, accelerator: Accelerator) -> Evaluator:
 def tools_of(config: PhysicsConfig) -> dict[str, str | None]:
     """The fingerprints of tokenizer and probes, from their records alone."""
     folders = {"tokenizer": config.tokenizer, **{f"probe {n}": f for n, f in _probes(config).items()}}
-    tools = {name: folder and fingerprint_in(folder) for name, folder in folders.items()}
+    tools = {name: None if folder is None else fingerprint_in(folder) for name, folder in folders.items()}
     return tools if config.tokenizer else tools | {"chunk_frames": str(config.chunk_frames)}
 
 

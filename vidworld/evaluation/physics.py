@@ -14,6 +14,7 @@ from vidworld.core.config import resolved
 from vidworld.core.errors import UserError
 from vidworld.core.fingerprint import fingerprint
 from vidworld.core.records import prepare_folder, read_json, write_json
+from vidworld.core.registry import Registry
 from vidworld.evaluation import TASKS
 from vidworld.evaluation.comparison import compare
 from vidworld.evaluation.models import check_clips, evaluator_of, subjects_of, tools_of
@@ -30,16 +31,7 @@ from vidworld.models.spec import RUN
 from vidworld.simulation import LAWS, SCENARIOS, SIMULATOR_VERSION
 from vidworld.video.store_record import content_fingerprint, has_clips
 
-CHANGES_NO_VALUE = (
-    "out",
-    "models",
-    "tokenizer",
-    "probe",
-    "probes",
-    "real",
-    "clips_at_once",
-    "quadruplets_at_once",
-)
+CHANGES_NO_VALUE = ("out", "models", "tokenizer", "probe", "probes", "real", "clips_at_once", "quadruplets_at_once")
 """Keys that do not tell one evaluation from another: what they name is known by its content."""
 
 
@@ -50,9 +42,7 @@ def evaluate(config: PhysicsConfig) -> None:
     inputs = inputs_of(config)
     accelerator = evaluation_accelerator(config.mixed_precision)
     if is_measured(config.out, inputs):
-        accelerator.print(
-            f"{config.out}: measured before, from the same models and configuration; nothing to do"
-        )
+        accelerator.print(f"{config.out}: measured before, from the same models and configuration; nothing to do")
         return
     prepare_folder(config.out)
     setup = set_up(config, accelerator)
@@ -98,24 +88,21 @@ def set_up(config: PhysicsConfig, accelerator: Accelerator) -> Setup:
 
 
 def inputs_of(config: PhysicsConfig) -> str:
-    """The fingerprint of all that the values of an evaluation depend on.
+    """The fingerprint of all that the files of an evaluation depend on; other labels alone make no unit stale.
 
     Raises:
         UserError: a run folder has no finished model, or there is nothing where a model should be.
     """
-    registries = {"scenarios": SCENARIOS, "laws": LAWS, "metrics": METRICS, "tasks": TASKS}
+    registries: dict[str, Registry[Any]] = {"scenarios": SCENARIOS, "laws": LAWS, "metrics": METRICS, "tasks": TASKS}
     settings = {k: v for k, v in resolved(config).items() if k not in CHANGES_NO_VALUE}
     versions = {
-        key: {
-            name: registry.version(name) for name in (registry if settings[key] == "all" else settings[key])
-        }
+        key: {name: registry.version(name) for name in (registry if settings[key] == "all" else settings[key])}
         for key, registry in registries.items()
     }
+    labels = [[law.statement for law in LAWS.values()], [metric.description for metric in METRICS.values()]]
     models = [[spec.name, spec.fingerprint()] for spec in config.specs]
-    real = (
-        content_fingerprint(config.real, "real") if config.real and has_clips(config.real, "real") else None
-    )
-    return fingerprint(settings, versions, SIMULATOR_VERSION, models, tools_of(config), real)
+    real = content_fingerprint(config.real, "real") if config.real and has_clips(config.real, "real") else None
+    return fingerprint(settings, versions, SIMULATOR_VERSION, models, tools_of(config), real, labels)
 
 
 def is_measured(out: Path, inputs: str) -> bool:
@@ -152,10 +139,8 @@ def write_files(
 
 def targets_of(setup: Setup) -> dict[str, str]:
     """What each model predicts, of those whose family leaves a choice."""
-    networks = {
-        s.name: getattr(s.model, "network", None) for s in setup.subjects if s.name in setup.config.models
-    }
-    return {name: network.target for name, network in networks.items() if hasattr(network, "target")}
+    networks = {s.name: getattr(s.model, "network", None) for s in setup.subjects if s.name in setup.config.models}
+    return {name: target for name, network in networks.items() if (target := getattr(network, "target", None))}
 
 
 def models_of(config: PhysicsConfig) -> dict[str, Model]:
@@ -171,8 +156,7 @@ def models_of(config: PhysicsConfig) -> dict[str, Model]:
 def level_curves(config: PhysicsConfig, model: str, table: dict[str, list[float]]) -> dict[str, Any]:
     """The curve of the report that shows what each noise level tells of a model."""
     series = [
-        {"label": law, "x": list(config.levels), "y": row, "low": None, "high": None}
-        for law, row in table.items()
+        {"label": law, "x": list(config.levels), "y": row, "low": None, "high": None} for law, row in table.items()
     ]
     name = f"Surprise of {model} by noise level (validation split)"
     return {"name": name, "x_label": "noise level", "y_label": "accuracy, target-matched", "series": series}

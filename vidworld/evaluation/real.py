@@ -107,9 +107,7 @@ def _surprises(setup: Setup, source: RealClips, kind: Kind, subject: Subject | N
     encoded = EncodedQuadruplets.of(evaluator, quadruplets)
     name = "truth" if subject is None else subject.name
     matrix = (
-        surprise_of_truth(evaluator, encoded)
-        if subject is None
-        else surprise_of(evaluator, subject.model, encoded)
+        surprise_of_truth(evaluator, encoded) if subject is None else surprise_of(evaluator, subject.model, encoded)
     )
     case = Case(name, None, "surprise", "real", evaluator.seed)
     yield from measure_surprise(case, matrix, quadruplets, setup.metrics("surprise"))

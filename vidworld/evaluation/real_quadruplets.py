@@ -53,12 +53,7 @@ class RealQuadruplets(Quadruplets):
 
 
 def real_quadruplets(
-    source: RealClips,
-    kind: Kind,
-    splice_frame: int = 8,
-    seed: int = 0,
-    per_file: int = 8,
-    jump_frames: int = 8,
+    source: RealClips, kind: Kind, splice_frame: int = 8, seed: int = 0, per_file: int = 8, jump_frames: int = 8
 ) -> RealQuadruplets:
     """The quadruplets of a kind, at most `per_file` of a video, chosen by the seed; none where no clip allows one.
 

@@ -35,14 +35,7 @@ def rollout_units(setup: Setup) -> Iterator[Unit]:
         metrics = metrics_of(setup, scenario)
         for numbers in pieces(setup.config.clips, setup.config.clips_at_once):
             batch = f"rollouts_{scenario}_{split}_{numbers[0]}_{numbers[-1]}"
-            depends_on = [
-                "rollouts",
-                ROLLOUTS_VERSION,
-                scenario,
-                SCENARIOS.version(scenario),
-                split,
-                list(numbers),
-            ]
+            depends_on = ["rollouts", ROLLOUTS_VERSION, scenario, SCENARIOS.version(scenario), split, list(numbers)]
             place = (setup.evaluator, scenario, split, metrics)
             seen = partial(encoded, scenario, split, numbers)
             yield setup.unit(batch, None, depends_on, metrics, partial(_references, seen, *place))
@@ -131,9 +124,7 @@ def _of_subject(
         yield from _measured(Case(subject.name, "probe", *place), tracks, seen, evaluator, metrics)
 
 
-def _of_samples(
-    read: Callable[[Tensor], Tracks], samples: Float[Tensor, "clip sample *rest"]
-) -> list[Tracks]:
+def _of_samples(read: Callable[[Tensor], Tracks], samples: Float[Tensor, "clip sample *rest"]) -> list[Tracks]:
     """The tracks of each sample: once, where samples are equal, as those of a model that predicts one future.
 
     There are fewer than the configuration says where a model has no more to give.
@@ -154,9 +145,7 @@ def _measured(
         if metric.takes == "samples" and len(samples) > 1:
             numbers = metric.function(samples, truth, clips.dt_s, start)
         elif metric.takes == "tracks":
-            numbers = np.mean(
-                [metric.function(tracks, truth, clips.dt_s, start) for tracks in distinct], axis=0
-            )
+            numbers = np.mean([metric.function(tracks, truth, clips.dt_s, start) for tracks in distinct], axis=0)
         else:
             continue
         yield from case.values(metric, clips.identity, numbers.tolist())
@@ -168,9 +157,7 @@ def _kept_by_tokenizer(
     """What clips have lost by being encoded and decoded, from the first frame on that is encoded."""
     clips, truth = seen.clips, _truth(seen)
     decoded, frames = (each[:, evaluator.tokenizer.unseen_frames :] for each in (decoded, clips.frames))
-    places, true_places = (
-        locate_discs(each, truth.color, truth.radius).double().numpy() for each in (decoded, frames)
-    )
+    places, true_places = (locate_discs(each, truth.color, truth.radius).double().numpy() for each in (decoded, frames))
     given: dict[str, tuple[Any, ...]] = {
         "frames": (decoded.numpy(), frames.numpy()),
         "places": (places, true_places, WORLD_SIZE / clips.frames.shape[-1]),

@@ -16,18 +16,12 @@ STEPS = (1, 2, 4, 10)
 
 
 def error_by_steps(
-    evaluator: Evaluator,
-    models: Sequence[GenerativeModel],
-    clips: Clips,
-    scenario: str,
-    steps: Sequence[int] = STEPS,
+    evaluator: Evaluator, models: Sequence[GenerativeModel], clips: Clips, scenario: str, steps: Sequence[int] = STEPS
 ) -> dict[str, Any]:
     """A curve of the report: mean velocity error by pixels with its 95% interval, a line a model."""
     series = []
     for model in models:
-        samplers = [
-            GenerativeModel(model.network, model.name, count, model.shift, model.levels) for count in steps
-        ]
+        samplers = [GenerativeModel(model.network, model.name, count, model.shift, model.levels) for count in steps]
         found = [mean_error(evaluator, sampler, clips) for sampler in samplers]
         line = {"label": model.name, "x": list(steps), "y": [each.value for each in found]}
         series.append(line | {"low": [each.low for each in found], "high": [each.high for each in found]})

@@ -17,28 +17,26 @@ from vidworld.metrics import METRICS
 from vidworld.models.spec import Spec
 from vidworld.simulation import LAWS, SCENARIOS
 
+Names = tuple[str, ...] | Literal["all"]
+"""What a key holds that names things of a registry."""
 
-def _names(registry: Registry[Any]) -> Any:
-    """The type of a key that names things of a registry: a list of known names, or `all`."""
 
-    def known(names: Any) -> Any:
+def _known(registry: Registry[Any]) -> AfterValidator:
+    """Refuses names that a registry does not have, before anything is imported."""
+
+    def check(names: Names) -> Names:
         if names != "all":
             registry.check(names)
         return names
 
-    return Annotated[tuple[str, ...] | Literal["all"], AfterValidator(known)]
+    return AfterValidator(check)
 
 
-Scenarios, Laws, Metrics, Tasks = map(_names, (SCENARIOS, LAWS, METRICS, TASKS))
-RESERVED = (
-    "truth",
-    "reconstruction",
-    "copy_last",
-    "constant_velocity",
-    "frame_difference",
-    "blind",
-    "references",
-)
+Scenarios = Annotated[Names, _known(SCENARIOS)]
+Laws = Annotated[Names, _known(LAWS)]
+Metrics = Annotated[Names, _known(METRICS)]
+Tasks = Annotated[Names, _known(TASKS)]
+RESERVED = ("truth", "reconstruction", "copy_last", "constant_velocity", "frame_difference", "blind", "references")
 """Names that results have for what stands beside every model."""
 SurpriseLevel = Annotated[float, Field(gt=0, le=1)]
 
@@ -114,9 +112,7 @@ class PhysicsConfig:
 
     def __post_init__(self) -> None:
         if self.context_frames >= self.shape.num_frames:
-            raise ValueError(
-                f"context_frames {self.context_frames} leaves none of {self.shape.num_frames} to predict"
-            )
+            raise ValueError(f"context_frames {self.context_frames} leaves none of {self.shape.num_frames} to predict")
         for name, text in self.models.items():
             if name in RESERVED or name.startswith("untrained_") or not re.fullmatch(r"[\w.-]+", name):
                 raise ValueError(

@@ -64,12 +64,7 @@ class EncodedQuadruplets:
         tracks = None
         if a is not None and b is not None:
             end = self.quadruplets.a.frames.shape[1]
-            shown = [
-                _shown(a, end, b),
-                _shown(a, splice, b),
-                _shown(b, splice, a),
-                _shown(b, end, a),
-            ]
+            shown = [_shown(a, end, b), _shown(a, splice, b), _shown(b, splice, a), _shown(b, end, a)]
             tracks = joined(shown)
         clips = Clips(
             torch.cat([each.clips.frames for each in self.clips]),
@@ -101,10 +96,7 @@ def _shown(first: Tracks, until: int, then: Tracks) -> Tracks:
     parts = vars(present(first, slice(until))), vars(present(then, slice(until, None)))
     per_frame = ("position", "velocity", "present", "visible")
     return Tracks(
-        **{
-            name: torch.cat([part[name] for part in parts], 2 if name in per_frame else 1)
-            for name in parts[0]
-        }
+        **{name: torch.cat([part[name] for part in parts], 2 if name in per_frame else 1) for name in parts[0]}
     )
 
 
@@ -176,9 +168,7 @@ def measure_surprise(
 ) -> Iterator[Value]:
     """Every metric of surprise, quadruplet by quadruplet."""
     for metric in metrics:
-        yield from case.values(
-            metric, quadruplets.identity, metric.function(matrix).tolist(), quadruplets.law
-        )
+        yield from case.values(metric, quadruplets.identity, metric.function(matrix).tolist(), quadruplets.law)
 
 
 def _encoded(setup: Setup, law: str, split: str, numbers: Sequence[int]) -> EncodedQuadruplets:
@@ -203,12 +193,8 @@ def _measured(
     """Every metric of a subject's surprise, or of the truth's."""
     seen = encoded()
     name = "truth" if subject is None else subject.name
-    matrix = (
-        surprise_of_truth(evaluator, seen) if subject is None else surprise_of(evaluator, subject.model, seen)
-    )
-    yield from measure_surprise(
-        Case(name, None, "surprise", split, evaluator.seed), matrix, seen.quadruplets, metrics
-    )
+    matrix = surprise_of_truth(evaluator, seen) if subject is None else surprise_of(evaluator, subject.model, seen)
+    yield from measure_surprise(Case(name, None, "surprise", split, evaluator.seed), matrix, seen.quadruplets, metrics)
 
 
 # --- noise levels, chosen on a validation split ------------------------------------------------------------
@@ -227,9 +213,7 @@ def choose_levels(setup: Setup, accelerator: Accelerator) -> dict[str, dict[str,
     tables = {}
     for subject in own:
         tasks = [_level_task(level) for level in setup.config.levels]
-        rows = {
-            law: [float(np.mean(found[subject.name, law, task])) for task in tasks] for law in setup.main_laws
-        }
+        rows = {law: [float(np.mean(found[subject.name, law, task])) for task in tasks] for law in setup.main_laws}
         tables[subject.name] = rows
         best = setup.config.levels[int(np.array(list(rows.values())).mean(axis=0).argmax())]
         for each in tunable:

@@ -37,14 +37,9 @@ def members(sweep: Path) -> list[Member]:
     if not folders:
         raise UserError(f"{sweep}: holds no comparisons, folders named KEY_VALUE; slurm/sweep makes them")
     names = [path.name.rpartition("_") for path in folders]
-    found = [
-        Member(path, key, value, progress_of(path))
-        for path, (key, _, value) in zip(folders, names, strict=True)
-    ]
+    found = [Member(path, key, value, progress_of(path)) for path, (key, _, value) in zip(folders, names, strict=True)]
     if len(keys := {member.key for member in found}) > 1:
-        raise UserError(
-            f"{sweep}: holds comparisons of several keys: {', '.join(sorted(keys))}; one is a sweep"
-        )
+        raise UserError(f"{sweep}: holds comparisons of several keys: {', '.join(sorted(keys))}; one is a sweep")
     return sorted(found, key=lambda member: (len(member.value), member.value))
 
 
@@ -84,9 +79,7 @@ def collect(sweep: Path) -> Path:
     return path
 
 
-def _write_together(
-    sweep: Path, finished: Sequence[Member], found: Sequence[Member], first: Results
-) -> list[Row]:
+def _write_together(sweep: Path, finished: Sequence[Member], found: Sequence[Member], first: Results) -> list[Row]:
     """The rows over all finished seeds, after writing them as the results of one run."""
     values: list[Value] = []
     for member in finished:

@@ -1,5 +1,6 @@
 """What a task is: a function that turns models and a configuration into work units."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -87,12 +88,7 @@ class Setup:
         return SimulatedClips(scenario, split, self.config.seed, self.config.clips, self.config.shape)
 
     def unit(
-        self,
-        batch: str,
-        subject: Subject | None,
-        depends_on: object,
-        metrics: Iterable[Metric],
-        measure: Measure,
+        self, batch: str, subject: Subject | None, depends_on: object, metrics: Iterable[Metric], measure: Measure
     ) -> Unit:
         """The unit of a batch of clips and a subject (None: the references).
 
@@ -133,7 +129,7 @@ class Case:
     ) -> Iterator[Value]:
         """A value for each clip that the metric applies to: a finite number."""
         for identity, number in zip(identities, numbers, strict=True):
-            if number == number and abs(number) != float("inf"):
+            if math.isfinite(number):
                 place = (self.model, self.readout, self.task, metric.law if law is None else law, self.split)
                 yield Value(*place, metric.name, metric.unit, identity, float(number), self.seed)
 

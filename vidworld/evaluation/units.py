@@ -71,14 +71,12 @@ class Unit:
 
     def values(self) -> list[Value]:
         """What was measured."""
+        cells = [dict(zip(Value.__dataclass_fields__, row, strict=True)) for row in self.kept["values"]]
         return [
-            Value(*(math.nan if cell is None and i == NUMBER else cell for i, cell in enumerate(row)))
-            for row in self.kept["values"]
-            if row[METRIC] in self.metrics
+            Value(**row | {"value": math.nan if row["value"] is None else row["value"]})
+            for row in cells
+            if row["metric"] in self.metrics
         ]
-
-
-METRIC, NUMBER = (list(Value.__dataclass_fields__).index(name) for name in ("metric", "value"))
 
 
 def measure(units: Sequence[Unit], accelerator: Accelerator, name: str) -> list[Value]:

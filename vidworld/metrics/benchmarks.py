@@ -11,14 +11,7 @@ def _metric(
     name: str, unit: str, higher_is_better: bool, bounds: tuple[float, float] | None, description: str
 ) -> Metric:
     return Metric(
-        name,
-        "",
-        unit,
-        higher_is_better,
-        by_benchmark,
-        takes="benchmark",
-        bounds=bounds,
-        description=description,
+        name, "", unit, higher_is_better, by_benchmark, takes="benchmark", bounds=bounds, description=description
     )
 
 
@@ -38,15 +31,9 @@ LAW_DEVIATION = _metric(
     "Real video: how far the path lies from the law of what happens; the truth has a deviation too.",
 )
 ADDED_DEVIATION = _metric(
-    "added_deviation",
-    PICTURES,
-    False,
-    None,
-    "Real video: what a model adds to the truth's own deviation from the law.",
+    "added_deviation", PICTURES, False, None, "Real video: what a model adds to the truth's own deviation from the law."
 )
-PHYSICS_IQ_SPATIAL = _metric(
-    "physics_iq_spatial_iou", "share", True, SHARE, "Physics-IQ: where something moves."
-)
+PHYSICS_IQ_SPATIAL = _metric("physics_iq_spatial_iou", "share", True, SHARE, "Physics-IQ: where something moves.")
 PHYSICS_IQ_SPATIOTEMPORAL = _metric(
     "physics_iq_spatiotemporal_iou", "share", True, SHARE, "Physics-IQ: where and when something moves."
 )
@@ -65,11 +52,7 @@ PHYSICS_IQ_VERIFIED_SCORE = _metric(
     "physics_iq_verified_score", "percent", True, PERCENT, "The same, as a mean over videos."
 )
 INVARIANCE = _metric(
-    "physical_invariance_score",
-    "share",
-    True,
-    SHARE,
-    "Morpheus: how well what moves most keeps its mechanical energy.",
+    "physical_invariance_score", "share", True, SHARE, "Morpheus: how well what moves most keeps its mechanical energy."
 )
 CONTACT_ACCURACY = _metric(
     "contact_accuracy_score",
@@ -93,11 +76,7 @@ RELATIVE_ACCURACY = _metric(
     "Pairs whose possible video surprises less than the impossible one; a tie is wrong.",
 )
 ABSOLUTE_ACCURACY = _metric(
-    "absolute_accuracy_score",
-    "share",
-    True,
-    SHARE,
-    "Videos on their side of one threshold of surprise.",
+    "absolute_accuracy_score", "share", True, SHARE, "Videos on their side of one threshold of surprise."
 )
 AUROC_SCORE = _metric(
     "auroc_score", "share", True, SHARE, "How well surprise separates impossible from possible videos."

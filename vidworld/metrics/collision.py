@@ -213,12 +213,8 @@ def _meetings(predicted: Tracks, truth: Tracks, dt_s: float, start: int) -> Iter
         in_horizon = found[contact.clip, max(start, contact.begin) : contact.end][:, pair].all(axis=-1)
         if fitted is None or not fitted.met(float(np.linalg.norm(true.relative_in))):
             # No contact predicted: what leaves is what moves after the true contact.
-            fitted = _fit(
-                predicted_place[contact.clip, stretch, :][:, pair], contact.begin, contact.first_after
-            )
-        yield Meeting(
-            contact, true, fitted, 1.0 - float(in_horizon.mean()), float(motion.top_speed[contact.clip])
-        )
+            fitted = _fit(predicted_place[contact.clip, stretch, :][:, pair], contact.begin, contact.first_after)
+        yield Meeting(contact, true, fitted, 1.0 - float(in_horizon.mean()), float(motion.top_speed[contact.clip]))
 
 
 def _fit(place: ndarray, begin: int, first_after: int | None = None) -> Kink | None:

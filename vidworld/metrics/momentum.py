@@ -74,11 +74,7 @@ def _sum(vectors: Float[ndarray, "clip time object 2"]) -> Float[ndarray, "clip 
 
 
 def _closed(
-    motion: Motion,
-    truth: Tracks,
-    start: int,
-    change: Float[ndarray, "clip step"],
-    scale: Float[ndarray, " clip"],
+    motion: Motion, truth: Tracks, start: int, change: Float[ndarray, "clip step"], scale: Float[ndarray, " clip"]
 ) -> Bool[ndarray, "clip time"]:
     """Horizon frames before the first outside force in which every object is in the open."""
     unchanged = np.logical_and.accumulate(change <= UNCHANGED * scale[:, None], axis=1)[:, 1:]

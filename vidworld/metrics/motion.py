@@ -114,9 +114,7 @@ def speed(velocity: Float[ndarray, "*axes 2"]) -> Float[ndarray, "*axes"]:
     return length
 
 
-def mean_where(
-    values: Float[ndarray, "clip *axes"], where: Bool[ndarray, "clip *axes"]
-) -> Float[ndarray, " clip"]:
+def mean_where(values: Float[ndarray, "clip *axes"], where: Bool[ndarray, "clip *axes"]) -> Float[ndarray, " clip"]:
     """Mean a clip of the values that count; NaN where none does."""
     axes = tuple(range(1, values.ndim))
     count = where.sum(axis=axes)

@@ -21,9 +21,7 @@ def psnr(frames: UInt8[ndarray, "clip time c h w"], truth: UInt8[ndarray, "clip 
 
 
 def centroid_error(
-    places: Float64[ndarray, "clip time object 2"],
-    truth: Float64[ndarray, "clip time object 2"],
-    pixel: float,
+    places: Float64[ndarray, "clip time object 2"], truth: Float64[ndarray, "clip time object 2"], pixel: float
 ) -> PerClip:
     """Mean distance of discs from where the same readout finds them in the original, in pixels of `pixel` units.
 

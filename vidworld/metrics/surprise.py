@@ -89,9 +89,7 @@ def _mean_of(first: Float[ndarray, " quad"], second: Float[ndarray, " quad"]) ->
     return mean
 
 
-def _share_above(
-    values: Float[ndarray, "quad 2"], others: Float[ndarray, "quad 2"]
-) -> Float[ndarray, "quad 2"]:
+def _share_above(values: Float[ndarray, "quad 2"], others: Float[ndarray, "quad 2"]) -> Float[ndarray, "quad 2"]:
     """For each value the share of the others above it, ties one half."""
     ordered = np.sort(others.ravel())
     above = len(ordered) - np.searchsorted(ordered, values, side="right")
@@ -122,9 +120,7 @@ ACCURACY = _share(
     headline=True,
 )
 ACCURACY_USUAL = _share(
-    "surprise_accuracy_usual",
-    usual,
-    "The usual form: one past, two futures. An emptier scene surprises less.",
+    "surprise_accuracy_usual", usual, "The usual form: one past, two futures. An emptier scene surprises less."
 )
 ACCURACY_WITHIN_QUADRUPLET = _share(
     "surprise_accuracy_within_quadruplet",

@@ -31,31 +31,22 @@ def constant_velocity(context: Clips, num_frames: int) -> Frames:
     """
     tracks = context.tracks
     if tracks is None:
-        raise UserError(
-            "constant_velocity extrapolates true tracks, and real clips have none: leave it out for these"
-        )
+        raise UserError("constant_velocity extrapolates true tracks, and real clips have none: leave it out for these")
     last = context.frames[:, -1].float() / 255
     saturation = last.amax(dim=1) - last.amin(dim=1)
-    plate = torch.where((saturation > 0.04)[:, None], BACKGROUND, last)[
-        :, None
-    ]  # (clip, 1, 3, height, width)
+    plate = torch.where((saturation > 0.04)[:, None], BACKGROUND, last)[:, None]  # (clip, 1, 3, height, width)
     elapsed_s = context.dt_s * torch.arange(1, num_frames + 1)
     position = tracks.position[:, -1:] + tracks.velocity[:, -1:] * elapsed_s[:, None, None]
     coverage = _coverage(position, tracks.radius, *last.shape[-2:])
     coverage = coverage * ((plate - BACKGROUND).abs().amax(dim=2, keepdim=True) < 0.02)
     frames = plate.expand(-1, num_frames, -1, -1, -1)
     for i in range(coverage.shape[2]):
-        frames = torch.lerp(
-            frames, tracks.color[:, None, i, :, None, None].to(frames), coverage[:, :, i, None]
-        )
+        frames = torch.lerp(frames, tracks.color[:, None, i, :, None, None].to(frames), coverage[:, :, i, None])
     return (frames * 255).round().to(torch.uint8)
 
 
 def _coverage(
-    position: Float[Tensor, "clip time object 2"],
-    radius: Float[Tensor, "clip object"],
-    height: int,
-    width: int,
+    position: Float[Tensor, "clip time object 2"], radius: Float[Tensor, "clip object"], height: int, width: int
 ) -> Float[Tensor, "clip time object height width"]:
     """The share of each pixel that a disc covers; an absent disc (NaN) covers none."""
     pixel = WORLD_SIZE / width
@@ -72,21 +63,13 @@ class FrameWorld:
     def __init__(self, name: str, predict: Callable[[Clips, int], Frames], tokenizer: Tokenizer) -> None:
         self.name, self.predict, self.tokenizer = name, predict, tokenizer
 
-    def rollout(
-        self,
-        context: Encoded,
-        horizon: int,
-        samples: int,
-        seeds: Sequence[int],
-    ) -> Rollout:
+    def rollout(self, context: Encoded, horizon: int, samples: int, seeds: Sequence[int]) -> Rollout:
         """The formula's frames as tokens, so that they go through the same readout as any model's."""
         frames = self.predict(context.clips, horizon * self.tokenizer.patch_size[0])
         tokens = tokens_of_future(self.tokenizer, context, frames).unsqueeze(1).expand(-1, samples, *[-1] * 4)
         return Rollout(tokens, tokens)
 
-    def surprise(
-        self, seen: Encoded, context_length: int, seeds: Sequence[int]
-    ) -> Float[Tensor, "clip chunk"]:
+    def surprise(self, seen: Encoded, context_length: int, seeds: Sequence[int]) -> Float[Tensor, "clip chunk"]:
         errors = []
         for k in range(context_length, seen.tokens.shape[1]):
             true = seen.chunks(k, k + 1).clips.frames.float()
@@ -102,9 +85,7 @@ class CopyLast(FrameWorld):
     def __init__(self, tokenizer: Tokenizer) -> None:
         super().__init__("copy_last", last_frame, tokenizer)
 
-    def surprise(
-        self, seen: Encoded, context_length: int, seeds: Sequence[int]
-    ) -> Float[Tensor, "clip chunk"]:
+    def surprise(self, seen: Encoded, context_length: int, seeds: Sequence[int]) -> Float[Tensor, "clip chunk"]:
         change = seen.tokens.diff(dim=1).square().mean(dim=(2, 3, 4))
         return change[:, context_length - 1 :]
 
@@ -121,9 +102,7 @@ class FrameDifference:
 
     name = "frame_difference"
 
-    def surprise(
-        self, seen: Encoded, context_length: int, seeds: Sequence[int]
-    ) -> Float[Tensor, "clip chunk"]:
+    def surprise(self, seen: Encoded, context_length: int, seeds: Sequence[int]) -> Float[Tensor, "clip chunk"]:
         frames = seen.clips.frames.float() / 255
         per_chunk = frames.shape[1] // seen.tokens.shape[1]
         change = frames.diff(dim=1).square().mean(dim=(2, 3, 4))[:, context_length * per_chunk - 1 :]
@@ -135,9 +114,7 @@ class Blind:
 
     name = "blind"
 
-    def surprise(
-        self, seen: Encoded, context_length: int, seeds: Sequence[int]
-    ) -> Float[Tensor, "clip chunk"]:
+    def surprise(self, seen: Encoded, context_length: int, seeds: Sequence[int]) -> Float[Tensor, "clip chunk"]:
         return seen.tokens[:, context_length:].square().mean(dim=(2, 3, 4))
 
 

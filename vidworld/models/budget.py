@@ -62,7 +62,5 @@ def sampling_shift_of(run_folder: Path) -> float:
     config = read_budget(run_folder).get("config") or {}
     shift = config.get("sampling_shift", config.get("shift"))
     if shift is None:
-        raise UserError(
-            f"{run_folder}: its model/budget.json lacks the shift of its training; train it again"
-        )
+        raise UserError(f"{run_folder}: its model/budget.json lacks the shift of its training; train it again")
     return float(shift)

@@ -43,9 +43,7 @@ def load_model(kind: type[M], run_folder: Path) -> M:
     folder = run_folder / "model"
     found = read_json(folder / "config.json").get("_class_name")
     if found != kind.__name__:
-        raise UserError(
-            f"{run_folder}: holds a model of kind {found}, where one of kind {kind.__name__} is needed"
-        )
+        raise UserError(f"{run_folder}: holds a model of kind {found}, where one of kind {kind.__name__} is needed")
     try:
         model: M = kind.from_pretrained(str(folder), local_files_only=True, use_safetensors=True)
     except (OSError, RuntimeError, ValueError) as error:

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from vidworld.core.shapes import Tokens
 
@@ -49,7 +50,7 @@ def velocity(noisy: Tokens, denoised: Tokens, noise_level: Float[Tensor, "clip t
 
 
 def flow_loss(
-    network: nn.Module,
+    network: Callable[..., tuple[Tokens, Any]],
     tokens: Tokens,
     noise: Float[Tensor, "clip later h w latent"],
     noise_level: Float[Tensor, "clip later"],
@@ -71,9 +72,7 @@ def sample(denoiser: Denoiser, noise: Tokens, steps: int, shift: float) -> Token
     scheduler = FlowMatchEulerDiscreteScheduler(shift=shift)
     scheduler.set_timesteps(sigmas=torch.linspace(1, 1 / steps, steps).tolist(), device=noise.device)
     tokens = noise
-    for timestep, (level, following) in zip(
-        scheduler.timesteps, pairwise(scheduler.sigmas.tolist()), strict=True
-    ):
+    for timestep, (level, following) in zip(scheduler.timesteps, pairwise(scheduler.sigmas.tolist()), strict=True):
         flow = velocity(tokens, denoiser(tokens, level, following), tokens.new_full(tokens.shape[:2], level))
         tokens = scheduler.step(flow, timestep, tokens).prev_sample
     return tokens

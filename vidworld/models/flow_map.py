@@ -42,9 +42,7 @@ def draw_jumps(shape: torch.Size, shift: float, device: torch.device) -> Jump:
     return Jump(start, halfway, end, steps == MAX_STEPS)
 
 
-def flow_map_loss(
-    network: nn.Module, tokens: Tokens, shift: float, sampling_shift: float
-) -> Float[Tensor, ""]:
+def flow_map_loss(network: nn.Module, tokens: Tokens, shift: float, sampling_shift: float) -> Float[Tensor, ""]:
     """Mean squared error of every chunk but the first: a quarter learn the flow itself, the others jumps along it.
 
     A jump must end where two of half as many levels do; the finest are learnt from steps of the flow, which the clean
@@ -64,9 +62,7 @@ def flow_map_loss(
     noisy = noised(chunks, torch.randn_like(chunks), start)
     with torch.no_grad():
         where = jump._replace(
-            start=start,
-            halfway=torch.where(by_flow, level / 2, jump.halfway),
-            end=torch.where(by_flow, 0.0, jump.end),
+            start=start, halfway=torch.where(by_flow, level / 2, jump.halfway), end=torch.where(by_flow, 0.0, jump.end)
         )
         aim = two_halves(network, noisy, previous, where)
         aim = torch.where(by_flow[:, :, None, None, None], chunks.float(), aim)

@@ -16,25 +16,12 @@ from vidworld.models.world_model import Encoded, Rollout
 class GenerativeModel:
     """Denoises the next chunk; surprise is the denoising error of the chunk that really came."""
 
-    def __init__(
-        self,
-        network: DiffusionTransformer,
-        name: str,
-        steps: int,
-        shift: float,
-        levels: Sequence[float],
-    ):
+    def __init__(self, network: DiffusionTransformer, name: str, steps: int, shift: float, levels: Sequence[float]):
         self.network, self.name = network.eval(), name
         self.steps, self.shift, self.levels = steps, shift, tuple(levels)
 
     @torch.no_grad()
-    def rollout(
-        self,
-        context: Encoded,
-        horizon: int,
-        samples: int,
-        seeds: Sequence[int],
-    ) -> Rollout:
+    def rollout(self, context: Encoded, horizon: int, samples: int, seeds: Sequence[int]) -> Rollout:
         """Chunk after chunk, each from noise given the clean ones before it, whose keys and values are kept.
 
         What is remembered of a place is free of noise (`DiffusionTransformer.remember`). So is the first step of
@@ -54,9 +41,7 @@ class GenerativeModel:
         return Rollout(predicted, predicted)
 
     @torch.no_grad()
-    def surprise(
-        self, seen: Encoded, context_length: int, seeds: Sequence[int]
-    ) -> Float[Tensor, "clip chunk"]:
+    def surprise(self, seen: Encoded, context_length: int, seeds: Sequence[int]) -> Float[Tensor, "clip chunk"]:
         return self.surprise_by_level(seen, context_length, seeds).mean(dim=-1)
 
     @torch.no_grad()
@@ -74,8 +59,7 @@ class GenerativeModel:
         for k in range(context_length, tokens.shape[1]):
             before = [memory.first((k - 1) * cells).repeated(count) for memory in kv_caches or ()]
             chunk, previous, drawn = (
-                x.repeat(count, 1, 1, 1, 1)
-                for x in (tokens[:, k : k + 1], tokens[:, k - 1 : k], noise[:, k : k + 1])
+                x.repeat(count, 1, 1, 1, 1) for x in (tokens[:, k : k + 1], tokens[:, k - 1 : k], noise[:, k : k + 1])
             )
             denoised, _ = self.network(noised(chunk, drawn, level), level, previous, before or None)
             error = (denoised.float() - chunk).square().mean(dim=(1, 2, 3, 4)) / level.squeeze(1).square()
@@ -86,17 +70,13 @@ class GenerativeModel:
 class _Given:
     """The network with its context filled in: a denoiser of the chunk after `previous`."""
 
-    def __init__(
-        self, network: DiffusionTransformer, previous: Tokens, kv_caches: list[KVCache] | None
-    ) -> None:
+    def __init__(self, network: DiffusionTransformer, previous: Tokens, kv_caches: list[KVCache] | None) -> None:
         self.network, self.previous, self.kv_caches = network, previous, kv_caches
         self.kv_caches_after: list[KVCache] | None = None
         """The memories with this chunk's own, as of the first call, whose level is 1."""
 
     def __call__(self, noisy: Tokens, noise_level: float, following: float) -> Tokens:
-        level, towards = (
-            torch.full(noisy.shape[:2], each, device=noisy.device) for each in (noise_level, following)
-        )
+        level, towards = (torch.full(noisy.shape[:2], each, device=noisy.device) for each in (noise_level, following))
         chunk, seen = self.network(noisy, level, self.previous, self.kv_caches, towards=towards)
         if self.kv_caches_after is None:
             self.kv_caches_after = seen

@@ -97,9 +97,7 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         """
         b, t, h, w, _ = embeddings.shape
         depth = len(self.encoder) if self.target == "frozen" else 0
-        of_encoder, of_predictor = (
-            (None, None) if kv_caches is None else (kv_caches[:depth], kv_caches[depth:])
-        )
+        of_encoder, of_predictor = (None, None) if kv_caches is None else (kv_caches[:depth], kv_caches[depth:])
         x = embeddings.flatten(2, 3)
         remembered: list[KVCache] = []
         if self.target == "frozen":
@@ -147,11 +145,7 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         return norm(x).view(b, t, h, w, -1)
 
     def _run(
-        self,
-        x: Tensor,
-        blocks: nn.ModuleList,
-        grid: tuple[int, int],
-        kv_caches: list[KVCache] | None = None,
+        self, x: Tensor, blocks: nn.ModuleList, grid: tuple[int, int], kv_caches: list[KVCache] | None = None
     ) -> tuple[Tensor, list[KVCache]]:
         first = 0 if kv_caches is None else kv_caches[0].keys.shape[2] // (grid[0] * grid[1])
         rotary = Rotary.of(first, (x.shape[1], *grid), x.shape[-1] // self.heads, like=x)

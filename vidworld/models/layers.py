@@ -61,15 +61,10 @@ class Rotary(NamedTuple):
         angle = torch.cat(angles, dim=1)  # (place, pairs)
         return Rotary(angle.cos().to(like), angle.sin().to(like))
 
-    def turn(
-        self, x: Float[Tensor, "clip head place head_width"]
-    ) -> Float[Tensor, "clip head place head_width"]:
+    def turn(self, x: Float[Tensor, "clip head place head_width"]) -> Float[Tensor, "clip head place head_width"]:
         """Each head vector turned by its place."""
         first, second = x.chunk(2, dim=-1)
-        turned = (
-            torch.addcmul(first * self.cos, second, -self.sin),
-            torch.addcmul(second * self.cos, first, self.sin),
-        )
+        turned = (torch.addcmul(first * self.cos, second, -self.sin), torch.addcmul(second * self.cos, first, self.sin))
         return torch.cat(turned, dim=-1)
 
 
@@ -116,8 +111,7 @@ class Attention(nn.Module):
     def forward(self, x: Stream, rotary: Rotary | None, memory: KVCache | None) -> tuple[Stream, KVCache]:
         b, t, cells, width = x.shape
         q, k, v = (
-            part.view(b, t * cells, self.heads, -1).transpose(1, 2)
-            for part in self.to_qkv(x).chunk(3, dim=-1)
+            part.view(b, t * cells, self.heads, -1).transpose(1, 2) for part in self.to_qkv(x).chunk(3, dim=-1)
         )  # (b, head, n, width)
         q, k = norm(q), norm(k)
         if rotary is not None:

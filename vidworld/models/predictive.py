@@ -13,19 +13,11 @@ from vidworld.models.world_model import Encoded, Rollout
 class PredictiveModel:
     """Predicts embeddings; surprise is their squared distance."""
 
-    def __init__(
-        self, network: JointEmbeddingPredictor, name: str = "jepa", decoder: torch.nn.Module | None = None
-    ):
+    def __init__(self, network: JointEmbeddingPredictor, name: str = "jepa", decoder: torch.nn.Module | None = None):
         self.network, self.name, self.decoder = network.eval(), name, decoder
 
     @torch.no_grad()
-    def rollout(
-        self,
-        context: Encoded,
-        horizon: int,
-        samples: int,
-        seeds: Sequence[int],
-    ) -> Rollout:
+    def rollout(self, context: Encoded, horizon: int, samples: int, seeds: Sequence[int]) -> Rollout:
         """A JEPA predicts one future: its samples are equal."""
         following, kv_caches = self.network.predict(self.network.context_embeddings(context.tokens))
         chunks = [following[:, -1:]]
@@ -36,9 +28,7 @@ class PredictiveModel:
         return Rollout(predicted, predicted if self.decoder is None else self.decoder(predicted))
 
     @torch.no_grad()
-    def surprise(
-        self, seen: Encoded, context_length: int, seeds: Sequence[int]
-    ) -> Float[Tensor, "clip chunk"]:
+    def surprise(self, seen: Encoded, context_length: int, seeds: Sequence[int]) -> Float[Tensor, "clip chunk"]:
         context = self.network.context_embeddings(seen.tokens)
         target = self.network.embeddings(seen.tokens) if self.network.target == "ema" else context
         predicted, _ = self.network.predict(context[:, :-1])

@@ -70,9 +70,7 @@ class Probe(ModelMixin, ConfigMixin):  # type: ignore[misc]
         x = (self.embed(embeddings) + self.place).view(b * t, 1, h * w, -1)
         for block in self.blocks:
             x, _ = block(x)
-        of_cell = (
-            self.ask(norm(x)).view(b, t, h * w, -1).unflatten(-1, (self.frames_per_chunk, len(PALETTE), 4))
-        )
+        of_cell = self.ask(norm(x)).view(b, t, h * w, -1).unflatten(-1, (self.frames_per_chunk, len(PALETTE), 4))
         logits = of_cell[..., 0].float()  # (b, t, cell, frame, color)
         attention = logits.softmax(dim=2).unsqueeze(-1)
         middles = torch.meshgrid(_middles(h), _middles(w), indexing="ij")
@@ -97,9 +95,7 @@ def shows(truth: Tracks) -> Bool[Tensor, "clip time object"]:
     return truth.present & (truth.visible > 0.5)
 
 
-def probe_loss(
-    answers: Answers, truth: Tracks, grid: Sequence[int], discs: float | Tensor
-) -> Float[Tensor, ""]:
+def probe_loss(answers: Answers, truth: Tracks, grid: Sequence[int], discs: float | Tensor) -> Float[Tensor, ""]:
     """Distance where a disc shows, the entropy of whether it does, and that of which cell holds its middle.
 
     `discs` show in these clips, or on average in as many of the batch that they are part of: what the first and the

@@ -52,10 +52,7 @@ def sketched_gaussian(
     shadows = flat @ (directions / directions.norm(dim=0))  # (n, projection)
     points = torch.linspace(0, limit, knots, device=flat.device)
     angles = shadows.unsqueeze(-1) * points
-    real, imaginary = (
-        over_all_processes(angles.cos().mean(dim=0)),
-        over_all_processes(angles.sin().mean(dim=0)),
-    )
+    real, imaginary = (over_all_processes(angles.cos().mean(dim=0)), over_all_processes(angles.sin().mean(dim=0)))
     normal = torch.exp(-points.square() / 2)
     distance = ((real - normal).square() + imaginary.square()) * normal
     return 2 * torch.trapezoid(distance, points, dim=-1).mean()

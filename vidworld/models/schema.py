@@ -87,9 +87,7 @@ class TrainConfig:
     """auto: bf16 where the processor multiplies it, else float32 (no)."""
     compile: bool = False
     """Transformer blocks are compiled, after which a step costs half on a CPU."""
-    compile_mode: Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"] = (
-        "default"
-    )
+    compile_mode: Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"] = "default"
     """That of torch.compile; `reduce-overhead` records CUDA graphs, on a GPU, where it was not tried yet."""
     log_every: Positive = 20
     trackers: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ("tensorboard",)

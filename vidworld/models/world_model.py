@@ -44,9 +44,7 @@ class Scorer(Protocol):
 
     name: str
 
-    def surprise(
-        self, seen: Encoded, context_length: int, seeds: Sequence[int]
-    ) -> Float[Tensor, "clip chunk"]:
+    def surprise(self, seen: Encoded, context_length: int, seeds: Sequence[int]) -> Float[Tensor, "clip chunk"]:
         """How badly each chunk from `context_length` on is predicted, given the true chunks before it.
 
         Clips of equal seed share whatever is drawn at random.
@@ -58,13 +56,7 @@ class Scorer(Protocol):
 class WorldModel(Scorer, Protocol):
     """Anything that predicts: a network, a baseline, somebody else's model."""
 
-    def rollout(
-        self,
-        context: Encoded,
-        horizon: int,
-        samples: int,
-        seeds: Sequence[int],
-    ) -> Rollout:
+    def rollout(self, context: Encoded, horizon: int, samples: int, seeds: Sequence[int]) -> Rollout:
         """The `horizon` chunks after the context.
 
         Each clip has a seed of its own for whatever is drawn at random, so that no result depends on its batch.

@@ -44,9 +44,7 @@ def _chart(rows: Sequence[CalibrationRow]) -> plots.Chart | None:
         x, y, low, high = ([getattr(row, name) for row in mine] for name in ("size", "value", "low", "high"))
         label = words.READOUT_LABELS[readout]
         lines.append(Series(label, x, y, low, high))
-        limits += [
-            f"{words.detection_limit_text(r.detection_limit, r.fault_unit)} by {label}" for r in mine[:1]
-        ]
+        limits += [f"{words.detection_limit_text(r.detection_limit, r.fault_unit)} by {label}" for r in mine[:1]]
     curve = Curve(
         name=f"{words.title(first.metric)} under {first.fault}",
         x_label=f"{first.fault}, {first.fault_unit}",

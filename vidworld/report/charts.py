@@ -136,9 +136,7 @@ def line_chart(curve: Curve, legend: Legend | None = None, *, log_y: bool = Fals
         chance=100 - y_axis.percent(0.5) if share else None,
         note=curve.note,
         columns=tuple(series.label for series in curve.series),
-        table=tuple(
-            (f"{x:g}", tuple(_cell(series, x) for series in curve.series)) for x in sorted(set(x_values))
-        ),
+        table=tuple((f"{x:g}", tuple(_cell(series, x) for series in curve.series)) for x in sorted(set(x_values))),
         shaded=tuple((x_axis.percent(a), x_axis.percent(b) - x_axis.percent(a)) for a, b in curve.shaded),
     )
 
@@ -167,9 +165,7 @@ class SurprisePanel:
     segments: tuple[Segment, ...]
 
 
-def surprise_panel(
-    quadruplet: Quadruplet, pair: SurprisePair, label: str, color: str
-) -> SurprisePanel | None:
+def surprise_panel(quadruplet: Quadruplet, pair: SurprisePair, label: str, color: str) -> SurprisePanel | None:
     """Steps over the horizon's chunks from 0 to the largest surprise; None without any complete chunk."""
     width = 100 / (quadruplet.chunk_start + len(pair.possible))
     values = [
@@ -185,9 +181,7 @@ def surprise_panel(
         for i, a, b in values
     )
     possible = [point for s in segments for point in ((s.left, s.possible), (s.left + s.width, s.possible))]
-    impossible = [
-        (x, y) for s in segments for x, y in ((s.left, s.impossible), (s.left + s.width, s.impossible))
-    ]
+    impossible = [(x, y) for s in segments for x, y in ((s.left, s.impossible), (s.left + s.width, s.impossible))]
     between = f"{_path([*possible, *impossible[::-1]])} Z"
     return SurprisePanel(label, color, _path(possible), _path(impossible), between, segments)
 

@@ -4,15 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vidworld.analysis.records import (
-    Calibration,
-    CalibrationRow,
-    Comparison,
-    Media,
-    Results,
-    read_as,
-    read_results,
-)
+from vidworld.analysis.records import Calibration, CalibrationRow, Comparison, Media, Results, read_as, read_results
 from vidworld.core.errors import UserError
 from vidworld.core.records import read_json, read_jsonl
 

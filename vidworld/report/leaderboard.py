@@ -127,9 +127,7 @@ def render_board(lines: Sequence[BoardRow], legend: Legend) -> str:
         "law": [(law, words.title(law)) for law in ranked(laws, legend.labels.laws)],
         "split": [(split, words.SPLIT_LABELS.get(split, split)) for split in splits],
         "metric": [(metric, words.title(metric)) for metric in ranked(metrics, legend.labels.metrics)],
-        "kind": [
-            (k, f"{text} only") for k, text in PAGE_KINDS.items() if any(line.kind == k for line in lines)
-        ],
+        "kind": [(k, f"{text} only") for k, text in PAGE_KINDS.items() if any(line.kind == k for line in lines)],
     }
     origins = {line.origin.path for line in lines}
     return render_template(

@@ -93,11 +93,7 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {
-        "title_of": words.title,
-        "setting": words.setting,
-        "slug": lambda name: re.sub(r"\W+", "-", name),
-    }
+    made.filters |= {"title_of": words.title, "setting": words.setting, "slug": lambda name: re.sub(r"\W+", "-", name)}
     return made
 
 
@@ -109,11 +105,7 @@ def tally(verdicts: Sequence[Verdict], pair: tuple[str, str], legend: Legend) ->
 
     open_ones = [verdict for verdict in verdicts if not verdict.withheld]
     found = [
-        (
-            legend.color(name),
-            f"{legend.label(name)} is better",
-            laws(v for v in open_ones if v.better == name),
-        )
+        (legend.color(name), f"{legend.label(name)} is better", laws(v for v in open_ones if v.better == name))
         for name in sorted(pair, key=legend.rank)
     ]
     found.append(("undecided", "The data do not say", laws(v for v in open_ones if not v.better)))

@@ -83,17 +83,12 @@ def forests(rows: Sequence[Row], legend: Legend) -> list[Forest]:
     for row in rows:
         groups.setdefault(_key(row), []).append(row)
     by_pixels = {key[:3] for key in groups if key[3] != "probe"}
-    found = [
-        _forest(group, key[3] == "probe" and key[:3] in by_pixels, legend) for key, group in groups.items()
-    ]
+    found = [_forest(group, key[3] == "probe" and key[:3] in by_pixels, legend) for key, group in groups.items()]
     return sorted(found, key=lambda forest: legend.law_rank(forest.law))
 
 
 def headline_table(
-    rows: Sequence[Row],
-    withheld: Mapping[tuple[str, str], str | None],
-    legend: Legend,
-    secondary: bool = False,
+    rows: Sequence[Row], withheld: Mapping[tuple[str, str], str | None], legend: Legend, secondary: bool = False
 ) -> list[dict[str, Any]]:
     """Per law its headline forests, in distribution where there is that, else the split that there is.
 
@@ -144,9 +139,7 @@ def provenance_table(run: RunFolder) -> list[dict[str, Any]]:
     for name, record, metrics in [*records, ("evaluation", run.results.provenance, [])]:
         seconds = metrics[-1].get("seconds") if metrics else None
         machine = [record.get("device_name") or record.get("device"), record.get("cpu")]
-        machine += [
-            f"{record[count]} {count}" for count in ("processes", "cores", "threads") if record.get(count)
-        ]
+        machine += [f"{record[count]} {count}" for count in ("processes", "cores", "threads") if record.get(count)]
         table.append(
             {
                 "name": words.title(name),

@@ -9,7 +9,7 @@ SIMULATOR_VERSION = 1
 
 if TYPE_CHECKING:
     from vidworld.simulation.laws import Law
-    from vidworld.simulation.scenarios import Scenario
+    from vidworld.simulation.stage import Scenario
 
 SCENARIOS: "Registry[Scenario]" = Registry(
     "scenario",

@@ -74,14 +74,10 @@ def disc_contact_times(scenes: Scenes, pairs: tuple[Tensor, Tensor]) -> Float[Te
     return torch.where(meets, time, torch.inf)
 
 
-def wall_contact_times(
-    scenes: Scenes, pull: Float[Tensor, "clip object 2"]
-) -> Float[Tensor, "clip object wall"]:
+def wall_contact_times(scenes: Scenes, pull: Float[Tensor, "clip object 2"]) -> Float[Tensor, "clip object wall"]:
     """Seconds until each disc touches each wall, infinite for never; `pull` is each disc's acceleration."""
     normal = scenes.walls[:, None, :, :2]
-    height = (
-        dot(scenes.position[:, :, None], normal) - scenes.walls[:, None, :, 2] - scenes.radius[:, :, None]
-    )
+    height = dot(scenes.position[:, :, None], normal) - scenes.walls[:, None, :, 2] - scenes.radius[:, :, None]
     speed = dot(scenes.velocity[:, :, None], normal)
     force = dot(pull[:, :, None], normal)
     height = height.clamp(min=0)
@@ -98,9 +94,7 @@ def bounce_discs(scenes: Scenes, clips: Tensor, first: Tensor, second: Tensor) -
     normal = apart / dot(apart, apart).sqrt()[:, None]
     speed = dot(scenes.velocity[clips, first] - scenes.velocity[clips, second], normal)
     mass_1, mass_2 = scenes.mass[clips, first], scenes.mass[clips, second]
-    impulse = (-(1 + scenes.restitution[clips]) * speed * mass_1 * mass_2 / (mass_1 + mass_2))[
-        :, None
-    ] * normal
+    impulse = (-(1 + scenes.restitution[clips]) * speed * mass_1 * mass_2 / (mass_1 + mass_2))[:, None] * normal
     scenes.velocity[clips, first] += impulse / mass_1[:, None]
     scenes.velocity[clips, second] -= impulse / mass_2[:, None]
 
@@ -154,9 +148,7 @@ def acceleration(scenes: Scenes, resting: Bool[Tensor, "clip object"]) -> Float[
     return torch.stack([torch.zeros_like(down), down], dim=-1)
 
 
-def record(
-    motion: Trajectories, clips: Tensor, state: Scenes, resting: Tensor, now_s: Tensor, times_s: Tensor
-) -> None:
+def record(motion: Trajectories, clips: Tensor, state: Scenes, resting: Tensor, now_s: Tensor, times_s: Tensor) -> None:
     """Write the free flight from `now_s` into every frame from then on; the next event writes over it."""
     since = (times_s[None, :] - now_s[:, None])[:, :, None, None]
     pull = acceleration(state, resting)[:, None]

@@ -39,9 +39,7 @@ class Passage:
         self.velocity = self.sign * self.speed
         self.margin = 1.5 * stage.setting.pixel  # more than a disc's edge fades over
         self.radius = radius
-        self.half_width = (
-            radius + self.margin + self.speed * dt_s * (0.5 + shift.abs()) + stage.draws.uniform(0.0, 0.3)
-        )
+        self.half_width = radius + self.margin + self.speed * dt_s * (0.5 + shift.abs()) + stage.draws.uniform(0.0, 0.3)
         self.quarter_s = stage.setting.num_frames / 4 * dt_s
         self.before = self.speed * self.middle_s
         self.after = self.speed * (stage.setting.duration_s - self.middle_s)
@@ -80,9 +78,7 @@ class Companion:
         self.speed = stage.speed(1)[:, 0] * stage.draws.sign()
         self.present = stage.draws.chance(0.5)
         travel = self.speed * stage.setting.duration_s
-        self.x, fits = place_between(
-            stage, travel.clamp(max=0) - self.radius, travel.clamp(min=0) + self.radius
-        )
+        self.x, fits = place_between(stage, travel.clamp(max=0) - self.radius, travel.clamp(min=0) + self.radius)
         self.lane, has_lane = place_between(stage, -self.radius, self.radius, stage.setting.height)
         free = (self.lane - lane).abs() >= radius + self.radius + 0.2
         self.valid = ~self.present | (fits & has_lane & free)
@@ -182,8 +178,7 @@ def continuity(stage: Stage, moment_s: PerWorld) -> Candidates:
     second = first + way.sign * spacing
     screens = torch.cat([screen(stage, first, lane, way), screen(stage, second, lane, way)], dim=1)
     a, b = (
-        scene(stage, way.start(x), way.velocity, lane, radius, color, True, screens, companion)
-        for x in (first, second)
+        scene(stage, way.start(x), way.velocity, lane, radius, color, True, screens, companion) for x in (first, second)
     )
     return (a, b), has_lane & companion.valid & fits & way.clears()
 
@@ -205,9 +200,7 @@ def block_solidity(stage: Stage, moment_s: PerWorld) -> Candidates:
     for sign in (way.sign, -way.sign):
         wall = torch.stack([-sign, zero, half_block - sign * x], dim=1)[:, None]
         start = x - sign * (stop + way.before)
-        scenes.append(
-            scene(stage, start, sign * way.speed, lane, radius, color, True, screens, None, wall, block)
-        )
+        scenes.append(scene(stage, start, sign * way.speed, lane, radius, color, True, screens, None, wall, block))
     shows = (screens[:, 0, 1] > MIN_BLOCK_SHOWN) | (screens[:, 0, 3] < height - MIN_BLOCK_SHOWN)
     return tuple(scenes), valid & shows
 

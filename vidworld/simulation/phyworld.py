@@ -15,9 +15,7 @@ from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.simulation.stage import PALETTE, Candidates, Ranges, Scenario, Stage
 
 PHYWORLD_GRAVITY = 2.5
-PHYWORLD_MOTION_RANGES = Ranges(
-    (1.0, 4.0), (0.7, 1.4), ((0.0, 0.8), (4.5, 6.0)), ((0.3, 0.6), (1.5, 2.0)), corner=0.0
-)
+PHYWORLD_MOTION_RANGES = Ranges((1.0, 4.0), (0.7, 1.4), ((0.0, 0.8), (4.5, 6.0)), ((0.3, 0.6), (1.5, 2.0)), corner=0.0)
 PHYWORLD_COLLISION_RANGES = Ranges(
     (1.0, 4.0), (0.5, 1.5), ((0.0, 0.8), (4.5, 6.0)), ((0.3, 0.4), (1.7, 2.0)), corner=0.0
 )
@@ -29,9 +27,7 @@ MAX_FRAMES_BEFORE = 24
 """Frames before the contact: at least 8, and 8 of the 32 after it."""
 
 
-def _start(
-    stage: Stage, radius: Float[Tensor, " world"], speed: Float[Tensor, " world"]
-) -> Float[Tensor, " world"]:
+def _start(stage: Stage, radius: Float[Tensor, " world"], speed: Float[Tensor, " world"]) -> Float[Tensor, " world"]:
     """Where a disc starts to be in view for `MIN_FRAMES_IN_VIEW`; near the left edge if it cannot be."""
     rightmost = WORLD_SIZE - radius - MIN_FRAMES_IN_VIEW * stage.setting.dt_s * speed
     near_edge = radius + stage.draws.uniform(0.0, 0.5)

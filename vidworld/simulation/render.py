@@ -40,15 +40,10 @@ def covered(
 
 
 def base_pictures(
-    screens: Float[Tensor, "clip screen 4"],
-    blocks: Float[Tensor, "clip block 4"],
-    pixel: float,
-    setting: ClipShape,
+    screens: Float[Tensor, "clip screen 4"], blocks: Float[Tensor, "clip block 4"], pixel: float, setting: ClipShape
 ) -> UInt8[Tensor, "clip 3 height width"]:
     """Each clip's picture without discs: background, then blocks, then screens."""
-    picture = torch.full(
-        (len(screens), setting.height_px, setting.width_px), BACKGROUND, device=screens.device
-    )
+    picture = torch.full((len(screens), setting.height_px, setting.width_px), BACKGROUND, device=screens.device)
     for boxes, gray in ((blocks, BLOCK_GRAY), (screens, SCREEN_GRAY)):
         rows = covered(boxes[..., [1, 3]], setting.height_px, pixel).to(torch.float32)
         columns = covered(boxes[..., [0, 2]], setting.width_px, pixel).to(torch.float32)

@@ -44,10 +44,7 @@ def _run(arguments: argparse.Namespace) -> None:
     if arguments.index < 0:
         raise UserError(f"--index {arguments.index}: clips are numbered from 0")
     setting = ClipShape(
-        num_frames=arguments.num_frames,
-        fps=arguments.fps,
-        height_px=arguments.height,
-        width_px=arguments.width,
+        num_frames=arguments.num_frames, fps=arguments.fps, height_px=arguments.height, width_px=arguments.width
     )
     asked = (arguments.name, arguments.split, arguments.seed, arguments.index)
     paths = render_scenario(*asked, arguments.out, setting, arguments.scale, arguments.quadruplet)
@@ -71,9 +68,7 @@ def render_scenario(
     """
     (LAWS if as_quad or name not in SCENARIOS else SCENARIOS).check([name])
     if as_quad or name not in SCENARIOS:
-        quadruplet = quadruplets(
-            name, split, seed, [index], splice_frame=setting.num_frames // 2, shape=setting
-        )
+        quadruplet = quadruplets(name, split, seed, [index], splice_frame=setting.num_frames // 2, shape=setting)
         films = {part: getattr(quadruplet, part) for part in ("a", "b", "a_then_b", "b_then_a")}
     else:
         films = {"clip": SimulatedClips(name, split, seed, index + 1, setting).clips([index])}

@@ -94,7 +94,7 @@ def billiards(stage: Stage) -> Candidates:
     return (stage.scenes(position, velocity, radius, color, present, walls=walls),), valid
 
 
-MadeT = TypeVar("T")
+MadeT = TypeVar("MadeT")
 
 
 def one_in_four(make: Callable[[bool], MadeT]) -> tuple[MadeT, MadeT, MadeT, MadeT]:
@@ -136,8 +136,7 @@ def collisions(stage: Stage, contact_s: Float[Tensor, " world"], count: int, hea
         approaches.append(incoming)
     point, fits = stage.place(low.amin(1), high.amax(1))
     scenes = tuple(
-        stage.scenes(point[:, None] + offset - incoming * before, incoming, radius, color)
-        for incoming in approaches
+        stage.scenes(point[:, None] + offset - incoming * before, incoming, radius, color) for incoming in approaches
     )
     return scenes, valid & fits
 

@@ -52,9 +52,7 @@ def films(
 
     def make(start: int) -> list[Tracks]:
         some = slice(start, start + size)
-        return [
-            film(scenes, setting, out[some]) for scenes, out in zip(draw(indices[some]), frames, strict=True)
-        ]
+        return [film(scenes, setting, out[some]) for scenes, out in zip(draw(indices[some]), frames, strict=True)]
 
     starts = range(0, len(indices), size)
     parts = in_threads(make, starts) if device.type == "cpu" else [make(0)]

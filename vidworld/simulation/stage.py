@@ -59,9 +59,7 @@ class Stage:
     In `ood`, a third of the candidates have speeds from outside, a third radii, a third both.
     """
 
-    def __init__(
-        self, streams: Int[Tensor, " world"], setting: ClipShape, ranges: Ranges, split: str
-    ) -> None:
+    def __init__(self, streams: Int[Tensor, " world"], setting: ClipShape, ranges: Ranges, split: str) -> None:
         self.draws = Draws(streams)
         self.setting = setting
         self.ranges = ranges

@@ -65,10 +65,7 @@ def state_of(
         },
     }
     copies = {
-        file: {
-            name: full_tensor(value.detach()).to("cpu", copy=True).contiguous()
-            for name, value in of_file.items()
-        }
+        file: {name: full_tensor(value.detach()).to("cpu", copy=True).contiguous() for name, value in of_file.items()}
         for file, of_file in tensors.items()
     }
     groups = [[{k: v for k, v in g.items() if k != "params"} for g in o.param_groups] for o in optimisers]
@@ -82,11 +79,7 @@ def state_of(
 
 @torch.no_grad()
 def restore(
-    state: State,
-    network: nn.Module,
-    ema: EMAModel,
-    optimisers: Sequence[Optimizer],
-    schedules: Sequence[LambdaLR],
+    state: State, network: nn.Module, ema: EMAModel, optimisers: Sequence[Optimizer], schedules: Sequence[LambdaLR]
 ) -> None:
     """Set everything to what `state_of` gave, on any number of processes. All processes must call it."""
     for name, value in network.state_dict().items():
@@ -194,9 +187,7 @@ def load_checkpoint(path: Path) -> State:
     try:
         return State({file.stem: load_file(file) for file in path.glob("*.safetensors")}, numbers)
     except (OSError, SafetensorError) as error:
-        raise UserError(
-            f"{path}: cannot be read ({error}); remove it to go on from the one before"
-        ) from error
+        raise UserError(f"{path}: cannot be read ({error}); remove it to go on from the one before") from error
 
 
 class CheckpointWriter:

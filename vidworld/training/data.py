@@ -39,9 +39,7 @@ class Mixture:
         sources, shares = _sources(config, split)
         generator = torch.Generator().manual_seed(config.seed)
         self.sources = sources
-        self.source_of = torch.multinomial(
-            torch.tensor(shares), config.clips, replacement=True, generator=generator
-        )
+        self.source_of = torch.multinomial(torch.tensor(shares), config.clips, replacement=True, generator=generator)
         of_source = torch.nn.functional.one_hot(self.source_of, len(sources))
         self.number_in_source = (of_source.cumsum(0) - 1).gather(1, self.source_of[:, None])[:, 0]
 
@@ -71,9 +69,7 @@ def weights(config: DataConfig) -> dict[str, float]:
 
 def _sources(config: DataConfig, split: str) -> tuple[list[ClipSource], list[float]]:
     shape, simulated = config.shape, weights(config)
-    sources: list[ClipSource] = [
-        SimulatedClips(name, split, config.seed, config.clips, shape) for name in simulated
-    ]
+    sources: list[ClipSource] = [SimulatedClips(name, split, config.seed, config.clips, shape) for name in simulated]
     shares = list(simulated.values())
     if config.real is not None and not has_clips(config.real, split):
         print(f"{config.real}: has no clips in split {split!r}; simulated clips only", flush=True)
@@ -158,13 +154,7 @@ def cache_tokens(tokenizer: Any, config: DataConfig, folder: Path, accelerator: 
     return CachedTokens(paths)
 
 
-def _encode(
-    tokenizer: Tokenizer,
-    clips: Mixture,
-    numbers: range,
-    accelerator: Accelerator,
-    bar: tqdm,
-) -> Tokens:
+def _encode(tokenizer: Tokenizer, clips: Mixture, numbers: range, accelerator: Accelerator, bar: tqdm) -> Tokens:
     pieces: list[Tensor] = []
     at_once = ENCODED_CLIPS if accelerator.device.type == "cpu" else MADE_CLIPS
     for first in range(0, len(numbers), MADE_CLIPS):

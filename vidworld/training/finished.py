@@ -21,10 +21,7 @@ are read is known by what they hold, not by where they lie)."""
 Sources = Mapping[str, str | None]
 """What a training reads beside its configuration, by name: the fingerprints of models and of clips."""
 
-LABELS = {
-    "simulation": "the versions of what is simulated",
-    "real_clips": "the real clips that are trained on",
-}
+LABELS = {"simulation": "the versions of what is simulated", "real_clips": "the real clips that are trained on"}
 """Of sources that are no models."""
 
 
@@ -37,10 +34,7 @@ def data_sources(config: DataConfig) -> dict[str, str | None]:
     # Which scenarios have a weight is not known without importing them: with `all` the version of every one counts.
     names = SCENARIOS if config.scenarios == "all" else config.scenarios
     versions = [(name, SCENARIOS.version(name)) for name in names]
-    return {
-        "simulation": fingerprint(SIMULATOR_VERSION, versions),
-        "real_clips": training_fingerprint(config.real),
-    }
+    return {"simulation": fingerprint(SIMULATOR_VERSION, versions), "real_clips": training_fingerprint(config.real)}
 
 
 def is_finished(config: TrainConfig | AdoptConfig, sources: Sources | None = None) -> bool:

@@ -34,11 +34,7 @@ class Muon(Optimizer):
     """
 
     def __init__(
-        self,
-        matrices: Iterable[nn.Parameter],
-        lr: float,
-        weight_decay: float,
-        precision: torch.dtype = torch.bfloat16,
+        self, matrices: Iterable[nn.Parameter], lr: float, weight_decay: float, precision: torch.dtype = torch.bfloat16
     ) -> None:
         super().__init__(matrices, {"lr": lr, "weight_decay": weight_decay})
         self.precision = precision
@@ -69,9 +65,7 @@ class Muon(Optimizer):
 
     def _directions(self, matrices: list[nn.Parameter]) -> Callable[[], Tensor]:
         """Where matrices of one shape are to go; one after another where they are not multiplied, for the cache."""
-        aims = torch.empty(
-            (len(matrices), *matrices[0].shape), dtype=self.precision, device=matrices[0].device
-        )
+        aims = torch.empty((len(matrices), *matrices[0].shape), dtype=self.precision, device=matrices[0].device)
         for aim, matrix in zip(aims, matrices, strict=True):
             assert matrix.grad is not None
             state = self.state[matrix]
@@ -82,18 +76,14 @@ class Muon(Optimizer):
         return sharded_map(orthogonalised, aims)
 
 
-def _move(
-    matrices: list[nn.Parameter], directions: Callable[[], Tensor], lr: float, weight_decay: float
-) -> None:
+def _move(matrices: list[nn.Parameter], directions: Callable[[], Tensor], lr: float, weight_decay: float) -> None:
     """A step of matrices of one shape, as long as AdamW's."""
     scale = 0.2 * max(matrices[0].shape) ** 0.5  # arXiv 2502.16982, eq. 4
     for direction, matrix in zip(directions(), matrices, strict=True):
         matrix.mul_(1 - lr * weight_decay).add_(shard_like(direction, matrix), alpha=-lr * scale)
 
 
-def orthogonalised(
-    matrices: Float[Tensor, "matrix row column"], steps: int = 5
-) -> Float[Tensor, "matrix row column"]:
+def orthogonalised(matrices: Float[Tensor, "matrix row column"], steps: int = 5) -> Float[Tensor, "matrix row column"]:
     """Each matrix with its singular values moved to about one (0.7 to 1.2), in its own precision."""
     a, b, c = NEWTON_SCHULZ
     tall = matrices.shape[1] > matrices.shape[2]

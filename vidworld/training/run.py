@@ -19,14 +19,7 @@ from vidworld.core.errors import UserError
 from vidworld.models.budget import FORMAT
 from vidworld.models.files import save_model
 from vidworld.models.schema import TrainConfig
-from vidworld.training.checkpoint import (
-    CheckpointWriter,
-    State,
-    averages,
-    restore,
-    save_checkpoint,
-    state_of,
-)
+from vidworld.training.checkpoint import CheckpointWriter, State, averages, restore, save_checkpoint, state_of
 from vidworld.training.finished import Sources
 from vidworld.training.optimiser import Optimisers, Schedules, count_parameters
 from vidworld.training.resilience import STOPPED, Heartbeat, Interruption, Spikes, Watchdog
@@ -133,20 +126,14 @@ class Run:
 
     def micro_batches(self, batch: Batch) -> Iterator[Batch]:
         """A process' share of a batch, piece by piece as it goes through the network."""
-        size = (
-            self.config.global_batch_size
-            // int(self.accelerator.num_processes)
-            // self.config.grad_accum_steps
-        )
+        size = self.config.global_batch_size // int(self.accelerator.num_processes) // self.config.grad_accum_steps
         for number in range(self.config.grad_accum_steps):
             some = slice(number * size, (number + 1) * size)
             yield tuple(each[some] if isinstance(each, Tensor) else each.at(some) for each in batch)
 
     def record(self, loss: Tensor, logged: Mapping[str, Tensor] | None = None) -> None:
         """Keep the loss of a micro-batch, and what else is logged of it."""
-        self._of_micro_batches.append(
-            {"loss": loss.detach()} | {k: v.detach() for k, v in (logged or {}).items()}
-        )
+        self._of_micro_batches.append({"loss": loss.detach()} | {k: v.detach() for k, v in (logged or {}).items()})
 
     def accepts(self, gradient_norm: Tensor) -> bool:
         """Whether the step is to be taken; if not, its loss or its gradient is a spike or not finite.

@@ -105,9 +105,7 @@ class RunLog:
             self._refused = False
         except UserError as error:
             if not self._refused:
-                print(
-                    f"warning: {error}; training goes on, and keeps its metrics until they can be", flush=True
-                )
+                print(f"warning: {error}; training goes on, and keeps its metrics until they can be", flush=True)
             self._refused = True
 
 
@@ -136,9 +134,7 @@ class _Tracker:
         except Exception as error:
             if not self._failed:
                 reason = (str(error) or type(error).__name__).splitlines()[0]
-                print(
-                    f"warning: {self.name}: {reason}; training goes on, and logs to its own files", flush=True
-                )
+                print(f"warning: {self.name}: {reason}; training goes on, and logs to its own files", flush=True)
             self._failed = True
 
 

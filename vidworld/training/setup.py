@@ -36,8 +36,8 @@ def begin(config: TrainConfig, network: ModelMixin, resume: bool, sources: Sourc
     shares = accelerator.num_processes * config.grad_accum_steps
     if config.global_batch_size % shares:
         raise UserError(
-            f"global_batch_size={config.global_batch_size} does not divide into {accelerator.num_processes} processes x "
-            f"{config.grad_accum_steps} parts; choose a multiple of {shares}"
+            f"global_batch_size={config.global_batch_size} does not divide into {accelerator.num_processes} processes "
+            f"x {config.grad_accum_steps} micro-batches; choose a multiple of {shares}"
         )
     if missing := missing_trackers(config.trackers):
         raise UserError(f"trackers: {', '.join(missing)} cannot be imported; install it, or leave it out")
@@ -48,9 +48,7 @@ def begin(config: TrainConfig, network: ModelMixin, resume: bool, sources: Sourc
     optimisers = make_optimisers(network, config.optimiser, product_dtype(config.mixed_precision))
     schedules = [make_schedule(optimiser, config.optimiser, config.steps) for optimiser in optimisers]
     model, *prepared = accelerator.prepare(network, *optimisers)
-    ema = EMAModel(
-        network.parameters(), decay=config.optimiser.ema_decay, use_ema_warmup=True, power=0.9, foreach=True
-    )
+    ema = EMAModel(network.parameters(), decay=config.optimiser.ema_decay, use_ema_warmup=True, power=0.9, foreach=True)
     records = RunLog(
         config.out,
         config,
@@ -89,9 +87,7 @@ def _state_to_resume(
     (newest,) = broadcast_object_list(found)
     if newest is None:
         if resume:
-            raise UserError(
-                f"{config.out}: no checkpoint to resume from; leave out --resume to start a new run there"
-            )
+            raise UserError(f"{config.out}: no checkpoint to resume from; leave out --resume to start a new run there")
         return 0, None
     step, path = newest
     state = load_checkpoint(path)

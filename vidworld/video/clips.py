@@ -91,9 +91,7 @@ def _add(result: VideoClips, shot: Shot, event_s: tuple[float, float] | None, op
     result.shots += 1
 
 
-def _event_s(
-    shot: Shot, times_s: Float64[np.ndarray, " time"], entry: SidecarEntry
-) -> tuple[float, float] | None:
+def _event_s(shot: Shot, times_s: Float64[np.ndarray, " time"], entry: SidecarEntry) -> tuple[float, float] | None:
     """When the sidecar's event happens within the shot; None where it does not say, or not in this shot."""
     if entry.event_frames is None:
         return None

@@ -160,9 +160,7 @@ def _header(path: Path) -> _Header:
     with av.open(str(path)) as container:
         if not container.streams.video:
             sound = bool(container.streams.audio)
-            raise Unreadable(
-                "holds sound but no picture" if sound else "holds no picture: it may be cut short"
-            )
+            raise Unreadable("holds sound but no picture" if sound else "holds no picture: it may be cut short")
         stream = container.streams.video[0]
         frame = next(iter(container.decode(stream)), None)
         if frame is None:

@@ -145,9 +145,7 @@ def _read_all(
         except BaseException:  # Ctrl-C, a full disk: do not read the rest first
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    videos = {
-        f: result for f, result in zip(contents, results, strict=True) if isinstance(result, VideoClips)
-    }
+    videos = {f: result for f, result in zip(contents, results, strict=True) if isinstance(result, VideoClips)}
     aside = [result for result in results if isinstance(result, SetAside)]
     missing = [file for file in known.entries if file not in contents]
     aside += [SetAside(file, "is in the sidecar but not in the folder") for file in missing]

@@ -71,9 +71,7 @@ def _of_v2(folder: Path, info: dict[str, Any], cameras: list[str]) -> Iterator[E
         names = {"episode_index": number, "episode_chunk": number // int(info.get("chunks_size", 1000))}
         for camera in cameras:
             video = folder / info["video_path"].format(video_key=camera, **names)
-            yield Episode(
-                camera, number, Source(video, group=str(number)), folder / info["data_path"].format(**names)
-            )
+            yield Episode(camera, number, Source(video, group=str(number)), folder / info["data_path"].format(**names))
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -100,9 +98,7 @@ def _of_v3(folder: Path, info: dict[str, Any], cameras: list[str]) -> Iterator[E
         try:
             rows = parquet.read_table(table).to_pylist()
         except (ArrowException, OSError) as error:
-            raise UserError(
-                f"{table}: is no table that can be read ({str(error).splitlines()[0]})"
-            ) from error
+            raise UserError(f"{table}: is no table that can be read ({str(error).splitlines()[0]})") from error
         for row in rows:
             number = int(row["episode_index"])
             place = {"chunk_index": row["data/chunk_index"], "file_index": row["data/file_index"]}

@@ -19,9 +19,7 @@ class RealClips:
     theirs would mean a second is nothing rather than wrong.
     """
 
-    def __init__(
-        self, path: Path, split: str, num_frames: int | None = None, size_px: int | None = None
-    ) -> None:
+    def __init__(self, path: Path, split: str, num_frames: int | None = None, size_px: int | None = None) -> None:
         """Opens the data set; `num_frames` of each clip are used, all where it is not said.
 
         Raises:
@@ -30,13 +28,9 @@ class RealClips:
         rows = real_store.open_split(path, split)
         there, size = (int(rows.features["frames"].shape[axis]) for axis in (0, 3))
         if num_frames is not None and num_frames > there:
-            raise UserError(
-                f"{path}: its clips have {there} frames, not {num_frames}: ingest with --num-frames"
-            )
+            raise UserError(f"{path}: its clips have {there} frames, not {num_frames}: ingest with --num-frames")
         if size_px is not None and size_px != size:
-            raise UserError(
-                f"{path}: its clips are {size} px wide, not {size_px}: ingest with --size {size_px}"
-            )
+            raise UserError(f"{path}: its clips are {size} px wide, not {size_px}: ingest with --size {size_px}")
         self.num_frames = num_frames or there
         self.size_px = size
         self.rows = rows.remove_columns("frames")

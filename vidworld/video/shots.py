@@ -55,9 +55,7 @@ class Shots:
 
 
 def find_shots(
-    frames: UInt8[np.ndarray, "time height width 3"],
-    times_s: Float64[np.ndarray, " time"],
-    first: int = 0,
+    frames: UInt8[np.ndarray, "time height width 3"], times_s: Float64[np.ndarray, " time"], first: int = 0
 ) -> Shots:
     """The shots of consecutive frames, the first of which has number `first` in the file."""
     grey = to_grey(frames)
@@ -115,8 +113,6 @@ def _changed(a: UInt8[np.ndarray, "height width"], b: UInt8[np.ndarray, "height 
     return float((np.abs(difference - np.median(difference)) > CHANGED_LEVELS).mean())
 
 
-def _blacks_between(
-    black: Bool[np.ndarray, " time"], kept: Int64[np.ndarray, " kept"]
-) -> Int64[np.ndarray, " step"]:
+def _blacks_between(black: Bool[np.ndarray, " time"], kept: Int64[np.ndarray, " kept"]) -> Int64[np.ndarray, " step"]:
     """How many black frames lie between each kept frame and the next."""
     return np.diff(np.cumsum(black)[kept]) if len(kept) else np.zeros(0, np.int64)

@@ -116,9 +116,7 @@ def open_split(path: Path, split: str) -> datasets.Dataset:
         splits = datasets.load_from_disk(path)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise UserError(
-            f"{path}: cannot be read ({reason}); remove it and ingest its videos again"
-        ) from error
+        raise UserError(f"{path}: cannot be read ({reason}); remove it and ingest its videos again") from error
     if split not in splits:
         have = ", ".join(name for name in REAL_SPLITS if name in splits)
         raise UserError(f"{path}: there is no clip in split {split!r} (there are {have}): ingest more videos")

@@ -54,14 +54,8 @@ def webdataset_sources(folder: Path) -> dict[str, Source]:
     if not shards(folder):
         raise UserError(f"{folder}: holds no .tar")
     if missing := [shard for shard in shards(folder) if not shard.exists()]:
-        raise UserError(
-            f"{missing[0]}: is missing ({len(missing)} of the shards between the first and the last)"
-        )
-    return {
-        f"{shard.stem}/{name}": Source(shard, name)
-        for shard in shards(folder)
-        for name in videos_in_shard(shard)
-    }
+        raise UserError(f"{missing[0]}: is missing ({len(missing)} of the shards between the first and the last)")
+    return {f"{shard.stem}/{name}": Source(shard, name) for shard in shards(folder) for name in videos_in_shard(shard)}
 
 
 def _digits(path: Path) -> str:

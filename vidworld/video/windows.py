@@ -148,9 +148,7 @@ def is_static(grey: UInt8[np.ndarray, "time height width"]) -> bool:
         return False
     in_place = 0
     for frame in grey[1:]:
-        now, found, _ = cv2.calcOpticalFlowPyrLK(
-            grey[0], frame, corners, corners.copy(), winSize=(11, 11), maxLevel=2
-        )
+        now, found, _ = cv2.calcOpticalFlowPyrLK(grey[0], frame, corners, corners.copy(), winSize=(11, 11), maxLevel=2)
         moves = (now - corners)[found[:, 0] == 1, 0]
         in_place += len(moves) > 0 and bool(np.linalg.norm(np.median(moves, axis=0)) < STATIC_PX)
     return in_place >= 0.75 * (len(grey) - 1)
@@ -196,8 +194,6 @@ def _crop(moved: Sequence[Bool[np.ndarray, "time height width"]]) -> tuple[int, 
     return (0, offset) if axis == 2 else (offset, 0)
 
 
-def _square(
-    frames: UInt8[np.ndarray, "time side side 3"], size_px: int
-) -> UInt8[np.ndarray, "time 3 size size"]:
+def _square(frames: UInt8[np.ndarray, "time side side 3"], size_px: int) -> UInt8[np.ndarray, "time 3 size size"]:
     small = [cv2.resize(frame, (size_px, size_px), interpolation=cv2.INTER_AREA) for frame in frames]
     return np.ascontiguousarray(np.stack(small).transpose(0, 3, 1, 2))

@@ -8,9 +8,7 @@ from vidworld.video_laws.law import LawFit, Position, Stretch, Times, VideoScene
 from vidworld.video_laws.parabolas import Flights, between_contacts, fit_flights, places_of, where_seen
 
 
-def fit_bounces(
-    times: Times, position: Position, scene: VideoScene, stretch: Stretch | None = None
-) -> LawFit:
+def fit_bounces(times: Times, position: Position, scene: VideoScene, stretch: Stretch | None = None) -> LawFit:
     """Flights of one acceleration, and how much of the speed along it each contact between them gives back."""
     path = position[:, 0]
     if stretch is None:

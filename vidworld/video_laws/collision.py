@@ -22,9 +22,7 @@ WINDOW_S = 0.15
 """Seconds on either side of a collision in which nothing but it changes a velocity."""
 
 
-def fit_collision(
-    times: Times, position: Position, scene: VideoScene, stretch: Stretch | None = None
-) -> LawFit:
+def fit_collision(times: Times, position: Position, scene: VideoScene, stretch: Stretch | None = None) -> LawFit:
     """Total momentum of two things of equal mass before and after they meet: its direction, its size, their bounce.
 
     Velocities are those at the contact, of a parabola through `WINDOW_S` on either side (a table slows things down).

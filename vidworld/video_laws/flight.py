@@ -3,24 +3,8 @@
 import numpy as np
 from numpy import ndarray
 
-from vidworld.video_laws.law import (
-    LawFit,
-    NoFit,
-    Position,
-    Stretch,
-    Times,
-    VideoScene,
-    angle_between,
-    law_fit,
-)
-from vidworld.video_laws.parabolas import (
-    MIN_FRAMES,
-    between_contacts,
-    clean_part,
-    fit_flights,
-    places_of,
-    where_seen,
-)
+from vidworld.video_laws.law import LawFit, NoFit, Position, Stretch, Times, VideoScene, angle_between, law_fit
+from vidworld.video_laws.parabolas import MIN_FRAMES, between_contacts, clean_part, fit_flights, places_of, where_seen
 
 
 def fit_flight(times: Times, position: Position, scene: VideoScene, stretch: Stretch | None = None) -> LawFit:
@@ -32,20 +16,13 @@ def fit_flight(times: Times, position: Position, scene: VideoScene, stretch: Str
     return _flight(times, position, scene, stretch, "constant acceleration")
 
 
-def fit_uniform(
-    times: Times, position: Position, scene: VideoScene, stretch: Stretch | None = None
-) -> LawFit:
+def fit_uniform(times: Times, position: Position, scene: VideoScene, stretch: Stretch | None = None) -> LawFit:
     """Motion that nothing changes: the residual is from a straight line at one speed; the acceleration is given."""
     return _flight(times, position, scene, stretch, "uniform motion", accelerated=False)
 
 
 def _flight(
-    times: Times,
-    position: Position,
-    scene: VideoScene,
-    stretch: Stretch | None,
-    law: str,
-    accelerated: bool = True,
+    times: Times, position: Position, scene: VideoScene, stretch: Stretch | None, law: str, accelerated: bool = True
 ) -> LawFit:
     path = position[:, 0]
     if stretch is None:

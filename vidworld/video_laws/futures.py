@@ -28,9 +28,7 @@ MISSING = ANYWHERE / WORLD_SIZE
 UNIT = "share of the picture"
 
 
-def law_values(
-    source: RealClips, number: int, futures: Mapping[str, Frames], start: int, seed: int
-) -> list[Value]:
+def law_values(source: RealClips, number: int, futures: Mapping[str, Frames], start: int, seed: int) -> list[Value]:
     """Where each world's future has the objects, and how far from their law, of one held-out clip.
 
     None where the clip's event follows no law, its camera moves, or the truth itself cannot be tracked and fitted.
@@ -49,9 +47,7 @@ def law_values(
     if np.isfinite(truth).all(axis=(1, 2)).mean() < MIN_TRACKED or np.isnan(truth[:start]).all():
         return []
     times_s = np.arange(len(truth)) / clip.fps
-    about = VideoScene(
-        _contacts_s(row), tuple(row["gravity_direction"]) if row["gravity_direction"] else None
-    )
+    about = VideoScene(_contacts_s(row), tuple(row["gravity_direction"]) if row["gravity_direction"] else None)
     try:
         own = law.fit(times_s, truth, about, None)
     except NoFit:

@@ -11,9 +11,7 @@ IMPACT = 1.2
 """Top speeds by which a wall changes a swing's velocity in three steps; a swing of 20 steps changes by a half."""
 
 
-def fit_pendulum(
-    times: Times, position: Position, scene: VideoScene, stretch: Stretch | None = None
-) -> LawFit:
+def fit_pendulum(times: Times, position: Position, scene: VideoScene, stretch: Stretch | None = None) -> LawFit:
     """A decaying oscillation along the line on which the bob moves most; where it hits a wall, one for each swing.
 
     Source: x(t) = c + a exp(-d t) cos(2 pi t / p + f); the period of a swing of 20 degrees is 0.8% longer than that of

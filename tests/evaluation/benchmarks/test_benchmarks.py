@@ -63,9 +63,7 @@ def test_every_video_is_read_in_the_benchmarks_own_way(name: str, tmp_path: Path
     assert clip_of(benchmark, entries[0], 16).frames.shape[3] == 16
 
 
-def test_the_command_says_what_is_there_and_what_is_not(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_says_what_is_there_and_what_is_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     taken = samples.grasp(tmp_path / "g")
     cli.run(["data", "check", "grasp", str(tmp_path / "g")])
     assert "complete, 8 videos (4 Collision, 4 Gravity)" in capsys.readouterr().out
@@ -125,9 +123,7 @@ def test_windows_cover_a_clip_and_the_last_ends_with_it(tmp_path: Path) -> None:
 def surprise(entries: list[Entry], wrong: set[str]) -> dict[str, np.ndarray]:
     """1 and 2 in the two windows of a possible video, 2 and 3 of an impossible one; the other way where wrong."""
     return {
-        e.identity: np.array([1.0, 2.0])
-        if bool(e.possible) != (e.identity in wrong)
-        else np.array([2.0, 3.0])
+        e.identity: np.array([1.0, 2.0]) if bool(e.possible) != (e.identity in wrong) else np.array([2.0, 3.0])
         for e in entries
     }
 

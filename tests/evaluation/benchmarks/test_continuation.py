@@ -100,9 +100,7 @@ def measured(
     return {key: float(np.mean([v.value for v in values if (v.model, v.metric) == key])) for key in keys}
 
 
-def test_physics_iqs_score_is_full_for_the_truth(
-    tmp_path: Path, evaluator: Evaluator, monkeypatch: Any
-) -> None:
+def test_physics_iqs_score_is_full_for_the_truth(tmp_path: Path, evaluator: Evaluator, monkeypatch: Any) -> None:
     means = measured("physics_iq", tmp_path, evaluator, monkeypatch)
     for score in ("physics_iq_score", "physics_iq_verified_score"):
         assert means["oracle", score] == pytest.approx(100.0)
@@ -110,9 +108,7 @@ def test_physics_iqs_score_is_full_for_the_truth(
     assert means["truth", "physics_iq_spatial_iou"] == pytest.approx(1.0)  # both takes of the sample are one
 
 
-def test_physions_answers_are_probed_from_futures(
-    tmp_path: Path, evaluator: Evaluator, monkeypatch: Any
-) -> None:
+def test_physions_answers_are_probed_from_futures(tmp_path: Path, evaluator: Evaluator, monkeypatch: Any) -> None:
     means = measured("physion", tmp_path, evaluator, monkeypatch)
     assert means["oracle", "contact_accuracy_score"] == 1.0 == means["truth", "contact_accuracy_score"]
     assert means["empty", "contact_accuracy_score"] <= 0.5  # it predicts the same of all videos
@@ -137,9 +133,7 @@ def test_phyworlds_errors_are_of_the_frames_after_the_context(
     assert means["copy_last", "phyworld_error"] > 2 * means["truth", "phyworld_error"]
 
 
-def test_morpheus_penalises_a_future_without_its_object(
-    tmp_path: Path, evaluator: Evaluator, monkeypatch: Any
-) -> None:
+def test_morpheus_penalises_a_future_without_its_object(tmp_path: Path, evaluator: Evaluator, monkeypatch: Any) -> None:
     means = measured("morpheus", tmp_path, evaluator, monkeypatch)
     metric = "physical_invariance_score"
     assert means["oracle", metric] == pytest.approx(means["truth", metric], abs=0.02)
@@ -218,9 +212,7 @@ def test_what_a_score_depends_on_is_measured_again(
         seen.clear()
         mine = replace(benchmark, score=ContinuationScore(of_video, ("physics_iq_mse",)), version=version)
         subjects = [TRUTH, Subject("oracle", Oracle(), model)]
-        values = measure_videos(
-            BenchmarkContext(evaluator, mine, SHAPE), subjects, mine.entries(folder), units, {}
-        )
+        values = measure_videos(BenchmarkContext(evaluator, mine, SHAPE), subjects, mine.entries(folder), units, {})
         assert len(values) == 4 and {value.value for value in values} == {0.5}
         return sorted(seen)
 
@@ -235,11 +227,7 @@ def test_what_a_score_depends_on_is_measured_again(
         (video,) = folder.glob(f"full-videos/{take}/30FPS/*.mp4")
         video.write_bytes(samples.film_bytes(3, 120))
     again = {"version": {"version": 2}, "model": {"model": "another"}}.get(changed, {})
-    expected = {
-        "nothing": [],
-        "place": [],
-        "model": [pair for pair in both if pair[1] == "oracle"],
-    }
+    expected = {"nothing": [], "place": [], "model": [pair for pair in both if pair[1] == "oracle"]}
     assert measure(**again) == expected.get(changed, both)
 
 
@@ -267,12 +255,9 @@ def test_what_has_no_score_says_why(tmp_path: Path, capsys: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "says"),
-    [(("--model", "one", "--model", "two"), "a second --model"), (("seed=3",), "leave out seed=3")],
+    ("more", "says"), [(("--model", "one", "--model", "two"), "a second --model"), (("seed=3",), "leave out seed=3")]
 )
-def test_what_a_file_of_surprises_has_no_use_for_is_refused(
-    more: Any, says: str, tmp_path: Path, capsys: Any
-) -> None:
+def test_what_a_file_of_surprises_has_no_use_for_is_refused(more: Any, says: str, tmp_path: Path, capsys: Any) -> None:
     file = ("--surprise", tmp_path / "s.json")
     assert score("intphys", tmp_path, *file, *more, "--out", tmp_path / "out") == 2
     assert says in capsys.readouterr().err
@@ -294,9 +279,7 @@ def test_a_benchmarks_own_context_is_in_the_chunks_that_are_asked_for(tmp_path: 
         ("physion", ("--model", "pyhton:my_world.MyWorld"), "did you mean python?"),
     ],
 )
-def test_a_wrong_name_is_said_before_torch_is_imported(
-    kind: str, more: Any, says: str, tmp_path: Path
-) -> None:
+def test_a_wrong_name_is_said_before_torch_is_imported(kind: str, more: Any, says: str, tmp_path: Path) -> None:
     script = (
         "import runpy, sys\n"
         "try:\n    runpy.run_path('eval/score_benchmark.py', run_name='__main__')\n"

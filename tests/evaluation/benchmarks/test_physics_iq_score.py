@@ -25,8 +25,6 @@ def test_both_scores_by_hand() -> None:
 
 def test_scores_are_held_to_their_range() -> None:
     good, bad = np.array([[1.0, 1.0, 1.0, 0.0]]), np.array([[0.0, 0.0, 0.0, 0.9]])
-    assert (
-        physics_iq_score(good, TAKES[:1]).original == 100.0 == physics_iq_score(good, TAKES[:1]).verified[0]
-    )
+    assert physics_iq_score(good, TAKES[:1]).original == 100.0 == physics_iq_score(good, TAKES[:1]).verified[0]
     assert physics_iq_score(bad, TAKES[:1]).original == 0.0
     assert physics_iq_score(bad, TAKES[:1]).verified[0] < 1.0

@@ -229,9 +229,9 @@ def test_the_published_floor_of_parabolas_from_pictures():
 
 
 def test_collision_errors_by_hand():
-    clip = SimulatedClips(
-        "phyworld_collision", "id", 0, 8, ClipShape(num_frames=32, height_px=16, width_px=16)
-    ).clips(range(8))
+    clip = SimulatedClips("phyworld_collision", "id", 0, 8, ClipShape(num_frames=32, height_px=16, width_px=16)).clips(
+        range(8)
+    )
     truth = clip.tracks
     place = truth.position.double().numpy()
     exact = collision_errors(place, truth, DT_S)

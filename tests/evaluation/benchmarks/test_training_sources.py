@@ -72,9 +72,7 @@ def test_series_of_shards_are_told_apart(tmp_path: Path) -> None:
         webdataset.webdataset_sources(tmp_path / "nothing")
 
 
-def test_a_tar_file_is_blamed_for_its_own_faults_only(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_tar_file_is_blamed_for_its_own_faults_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shard = samples.write_shard(tmp_path / "a.tar", ["film"])
     with pytest.raises(KeyError, match="mine"), Source(shard, "film.mp4").opened():
         raise KeyError("mine")
@@ -85,10 +83,7 @@ def test_a_tar_file_is_blamed_for_its_own_faults_only(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(source.shutil, "copyfileobj", full)
-    with (
-        pytest.raises(UserError, match=r"has no room for a film of a\.tar"),
-        Source(shard, "film.mp4").opened(),
-    ):
+    with pytest.raises(UserError, match=r"has no room for a film of a\.tar"), Source(shard, "film.mp4").opened():
         pass
 
 
@@ -109,9 +104,7 @@ def test_the_cameras_of_an_episode_are_held_out_together(tmp_path: Path) -> None
 
         def fits(names: list[str] = names, split: str = split) -> bool:
             sources = {name: sources_of(folder)[name] for name in names}
-            return (
-                splits_by_content(sources, {n: content_of(s) for n, s in sources.items()})[names[0]] == split
-            )
+            return splits_by_content(sources, {n: content_of(s) for n, s in sources.items()})[names[0]] == split
 
         pad_until(sources_of(folder)[names[0]].path, fits)
     made = ingest(folder, tmp_path / "ours", OPTIONS)

@@ -68,9 +68,7 @@ def surprises(folder: Path, kept: Path, processes: int) -> tuple[list[dict[str, 
         evaluator = Evaluator(FrameTokenizer(4, 32, 32), {}, Process(number, barrier), 8, 0)
         context = BenchmarkContext(evaluator, benchmark, SHAPE)
         subjects = [Subject("changed", models[number], "")]
-        return windows_by_model(measure_videos(context, subjects, benchmark.entries(folder), kept, {}))[
-            "changed"
-        ]
+        return windows_by_model(measure_videos(context, subjects, benchmark.entries(folder), kept, {}))["changed"]
 
     with ThreadPoolExecutor(processes) as pool:
         return list(pool.map(one, range(processes))), models

@@ -17,9 +17,7 @@ from vidworld.models.external.levels import Levels, sampled
 
 SCHEDULERS = {
     "flow": FlowMatchEulerDiscreteScheduler(shift=3.0),
-    "flow by UniPC": UniPCMultistepScheduler(
-        prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=2.0
-    ),
+    "flow by UniPC": UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=2.0),
     "v of CogVideoX": CogVideoXDDIMScheduler(prediction_type="v_prediction", rescale_betas_zero_snr=True),
     "noise": DDIMScheduler(prediction_type="epsilon"),
     "clean": DDIMScheduler(prediction_type="sample"),
@@ -45,9 +43,7 @@ def test_edm_is_what_the_scheduler_makes_of_an_output():
     noisy, answer = torch.tensor([1.3]), torch.tensor([0.4])
     sigma = torch.tensor(level.noise)
     assert level.noise == pytest.approx(2.0)
-    assert level.clean_of(noisy, answer) == pytest.approx(
-        float(scheduler.precondition_outputs(noisy, answer, sigma))
-    )
+    assert level.clean_of(noisy, answer) == pytest.approx(float(scheduler.precondition_outputs(noisy, answer, sigma)))
     assert level.timestep == pytest.approx(float(scheduler.precondition_noise(sigma)))
     assert noisy * level.scale == pytest.approx(float(scheduler.precondition_inputs(noisy, sigma)))
 

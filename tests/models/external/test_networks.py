@@ -99,15 +99,11 @@ def test_vjepa2_is_surprised_as_the_distance_from_the_layer_normed_target(folder
     model, clips = load(folders["vjepa2"], evaluator).model, clips_of()
     pictures = model._pictures(clips.frames)
     target = model.network.encoder(pictures).last_hidden_state[:, -16:]
-    target = (target - target.mean(-1, keepdim=True)) / (
-        target.var(-1, unbiased=False, keepdim=True) + 1e-5
-    ).sqrt()
+    target = (target - target.mean(-1, keepdim=True)) / (target.var(-1, unbiased=False, keepdim=True) + 1e-5).sqrt()
     distance = (model.predicted(pictures[:, :8], 8) - target).abs().mean(dim=-1).view(1, 4, 4).mean(dim=-1)
     surprise = model.surprise(clips, 8, [0])
     assert surprise.shape == (1, 8)
-    assert torch.allclose(
-        surprise[:, :2], distance[:, :1].expand(-1, 2), atol=1e-5
-    )  # one window has its first tubelet
+    assert torch.allclose(surprise[:, :2], distance[:, :1].expand(-1, 2), atol=1e-5)  # one window has its first tubelet
 
 
 def test_vjepa2_says_which_lengths_do_not_fit(folders):
@@ -133,10 +129,7 @@ VARIANTS = {
             "use_crossattn_projection": True,
             "crossattn_proj_in_channels": 12,
             "encoder_hidden_states_channels": 8,
-            "scheduler": (
-                "UniPCMultistepScheduler",
-                {"prediction_type": "flow_prediction", "use_flow_sigmas": True},
-            ),
+            "scheduler": ("UniPCMultistepScheduler", {"prediction_type": "flow_prediction", "use_flow_sigmas": True}),
         },
     ),
 }
@@ -178,16 +171,16 @@ def test_the_empty_prompt_comes_from_the_folders_text_encoder(tmp_path):
         str(folder / "tokenizer")
     )
     torch.manual_seed(0)
-    T5EncoderModel(
-        T5Config(vocab_size=4, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2)
-    ).save_pretrained(str(folder / "text_encoder"))
+    T5EncoderModel(T5Config(vocab_size=4, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2)).save_pretrained(
+        str(folder / "text_encoder")
+    )
     parts = DiffusersVideo(folder, CPU, 2).parts
     assert parts.prompt.shape == (1, 512, 8)
     assert parts.prompt[0, 0].abs().sum() > 0
     assert parts.prompt[0, 1:].abs().sum() == 0  # Wan's embeddings end with the prompt
-    T5EncoderModel(
-        T5Config(vocab_size=4, d_model=6, d_kv=4, d_ff=8, num_layers=1, num_heads=2)
-    ).save_pretrained(str(folder / "text_encoder"))
+    T5EncoderModel(T5Config(vocab_size=4, d_model=6, d_kv=4, d_ff=8, num_layers=1, num_heads=2)).save_pretrained(
+        str(folder / "text_encoder")
+    )
     with pytest.raises(UserError, match="gives 6 numbers a word; the transformer wants 8"):
         DiffusersVideo(folder, CPU, 2)
 
@@ -218,16 +211,8 @@ WEIGHTS = "diffusion_pytorch_model.safetensors"
 BROKEN = {
     "no transformer": ("wan", lambda c: shutil.rmtree(c / "transformer"), "has no transformer/ in it"),
     "another kind": ("wan", of_another_kind, "a model of kind FluxTransformer2DModel; known here: LTXVideo"),
-    "no weights": (
-        "wan",
-        lambda c: (c / "vae" / WEIGHTS).unlink(),
-        "vae: cannot be read as AutoencoderKLWan",
-    ),
-    "a weight less": (
-        "wan",
-        without_a_weight(f"transformer/{WEIGHTS}"),
-        "lacks 1 weights of WanTransformer3DModel",
-    ),
+    "no weights": ("wan", lambda c: (c / "vae" / WEIGHTS).unlink(), "vae: cannot be read as AutoencoderKLWan"),
+    "a weight less": ("wan", without_a_weight(f"transformer/{WEIGHTS}"), "lacks 1 weights of WanTransformer3DModel"),
     "no scheduler's config": (
         "wan",
         lambda c: (c / "scheduler" / "scheduler_config.json").unlink(),
@@ -240,9 +225,7 @@ BROKEN = {
     ),
     "an image encoder": (
         "wan",
-        lambda c: (c / "model_index.json").write_text(
-            '{"transformer_2": ["diffusers", "WanTransformer3DModel"]}'
-        ),
+        lambda c: (c / "model_index.json").write_text('{"transformer_2": ["diffusers", "WanTransformer3DModel"]}'),
         "with two transformers is not supported",
     ),
     "no config": ("vjepa2", lambda c: (c / "config.json").unlink(), "holds no config.json"),

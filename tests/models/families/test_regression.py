@@ -50,9 +50,7 @@ def test_it_is_a_world_model_of_tokens(family, config):
 def test_an_untrained_network_is_of_its_shape_and_has_other_weights(family, config):
     network = family.network(config, 6)
     other = family.untrained(network)
-    assert {k: v.shape for k, v in other.state_dict().items()} == {
-        k: v.shape for k, v in network.state_dict().items()
-    }
+    assert {k: v.shape for k, v in other.state_dict().items()} == {k: v.shape for k, v in network.state_dict().items()}
     assert not torch.equal(other.embed.weight, network.embed.weight)
 
 

@@ -12,11 +12,7 @@ from vidworld.training.optimiser import make_optimisers
 
 @pytest.fixture(scope="module")
 def frames():
-    return (
-        SimulatedClips("collision", "train", shape=ClipShape(height_px=32, width_px=32))
-        .clips(range(24))
-        .frames
-    )
+    return SimulatedClips("collision", "train", shape=ClipShape(height_px=32, width_px=32)).clips(range(24)).frames
 
 
 @pytest.fixture(scope="module")

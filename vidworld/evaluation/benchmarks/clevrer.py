@@ -56,7 +56,5 @@ CLEVRER = Benchmark(
     layout=_LAYOUT,
     reading=Reading(size_px=128, square="squeezed"),
     entries=_entries,
-    score=Unscored(
-        "its score is of answers to questions in words, which no model gives; its videos can be trained on"
-    ),
+    score=Unscored("its score is of answers to questions in words, which no model gives; its videos can be trained on"),
 )

@@ -69,8 +69,7 @@ def _entries(folder: Path) -> list[Entry]:
     for number, side, scene, take in sorted(takes):
         ending = f"30FPS_perspective-{side}_take-{take}_{scene}.mp4"
         files = {
-            kind: folder / place.format(take=take) / f"{number}_{kind}_{ending}"
-            for kind, place in FOLDERS.items()
+            kind: folder / place.format(take=take) / f"{number}_{kind}_{ending}" for kind, place in FOLDERS.items()
         }
         switch_start = folder / "switch-frames" / f"{number}_switch-frames_anyFPS_perspective-{side}"
         original = switch_start.with_name(f"{switch_start.name}_take-{take}_{scene}.jpg")

@@ -147,9 +147,7 @@ def _of_video(context: BenchmarkContext, entry: Entry, model: Any) -> Iterator[V
     law, (radius, speed) = entry.property, radii_and_speeds(entry)
     if radius.min() < _MIN_RADIUS[law]:
         return
-    inside = [
-        ((of >= low) & (of <= high)).all() for of, (low, high) in ((radius, RADIUS[law]), (speed, SPEED))
-    ]
+    inside = [((of >= low) & (of <= high)).all() for of, (low, high) in ((radius, RADIUS[law]), (speed, SPEED))]
     start = context.evaluator.context_frames
     clip = context.around(context.clip(entry), start)
     future = clip.frames[:, start:] if model is None else context.future(model, clip)
@@ -207,10 +205,7 @@ def parse(frames: Frames, discs: int, calibrated: bool = False) -> Float[ndarray
     Red is where R is above 127 and G and B are below, blue where B is. y points down.
     """
     red, green, blue = (frames[:, :, channel].cpu().numpy().astype(np.int16) for channel in range(3))
-    masks = [
-        (red > _LEVEL) & (green < _LEVEL) & (blue < _LEVEL),
-        (blue > _LEVEL) & (green < _LEVEL) & (red < _LEVEL),
-    ]
+    masks = [(red > _LEVEL) & (green < _LEVEL) & (blue < _LEVEL), (blue > _LEVEL) & (green < _LEVEL) & (red < _LEVEL)]
     width = frames.shape[-1]
     scale = WORLD_SIZE / (width - 1 if calibrated else width)
     places = []
@@ -250,9 +245,7 @@ def mean_position_error(place: Float[ndarray, "clip time disc 2"], truth: Tracks
     return values
 
 
-def collision_errors(
-    place: Float[ndarray, "clip time disc 2"], truth: Tracks, dt_s: float
-) -> CollisionErrors:
+def collision_errors(place: Float[ndarray, "clip time disc 2"], truth: Tracks, dt_s: float) -> CollisionErrors:
     """phyworld's errors of two discs that meet; NaN where the discs are not in view on that side of it."""
     true_place, velocity, mass = as_array(truth.position), as_array(truth.velocity), as_array(truth.mass)
     values = np.full((6, len(place)), np.nan)

@@ -11,14 +11,7 @@ from vidworld.core.errors import UserError
 from vidworld.core.fingerprint import fingerprint
 from vidworld.core.precision import precision
 from vidworld.core.records import file_digest, prepare_folder
-from vidworld.evaluation.benchmarks.benchmark import (
-    Benchmark,
-    ContinuationScore,
-    Entry,
-    SurpriseScore,
-    Unscored,
-    check,
-)
+from vidworld.evaluation.benchmarks.benchmark import Benchmark, ContinuationScore, Entry, SurpriseScore, Unscored, check
 from vidworld.evaluation.benchmarks.continuation import BenchmarkContext
 from vidworld.evaluation.benchmarks.reading import pictures_of
 from vidworld.evaluation.benchmarks.violations import (
@@ -56,9 +49,7 @@ def score_folder(benchmark: Benchmark, folder: Path, config: PhysicsConfig) -> N
     copy_last = Subject("copy_last", CopyLast(evaluator.tokenizer), str(BASELINES_VERSION))
     subjects = subjects_for(benchmark, models, copy_last)
     context = BenchmarkContext(evaluator, benchmark, config.shape)
-    values = measure_videos(
-        context, subjects, entries, prepare_folder(config.out / "units"), settings_of(config)
-    )
+    values = measure_videos(context, subjects, entries, prepare_folder(config.out / "units"), settings_of(config))
     if not accelerator.is_main_process:
         return
     score = benchmark.score
@@ -184,11 +175,7 @@ def submits(
 
 
 def write_scores(
-    out: Path,
-    values: Sequence[Value],
-    models: Mapping[str, Any],
-    pairs: Sequence[tuple[str, str]],
-    seed: int,
+    out: Path, values: Sequence[Value], models: Mapping[str, Any], pairs: Sequence[tuple[str, str]], seed: int
 ) -> None:
     """Write results.json, and print its rows."""
     rows = write_results(prepare_folder(out), values, models, pairs, Comparison(), seed)

@@ -26,9 +26,7 @@ def with_models(config: PhysicsConfig, models: Sequence[Spec], out: Path) -> Phy
     taken = ["truth", "copy_last", *config.models]
     for spec in models:
         if spec.name in taken:
-            raise UserError(
-                f"{spec.name}: is the name of something else here; give another, --model NAME=SPEC"
-            )
+            raise UserError(f"{spec.name}: is the name of something else here; give another, --model NAME=SPEC")
         taken.append(spec.name)
     more = {spec.name: spec.label for spec in models}
     return replace(config, out=out, models={**config.models, **more})

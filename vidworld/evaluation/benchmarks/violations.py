@@ -97,9 +97,7 @@ def accuracies(
         for group, videos in of.items():
             possible, impossible = ([v for v in videos if v.possible is side] for side in (True, False))
             if len(possible) != len(impossible):
-                raise UserError(
-                    f"{group}: has {len(possible)} possible and {len(impossible)} impossible videos"
-                )
+                raise UserError(f"{group}: has {len(possible)} possible and {len(impossible)} impossible videos")
             pairs += zip(possible, impossible, strict=True)
         low, high = (_stacked([surprise[pair[side].identity] for pair in pairs]) for side in (0, 1))
         of_pairs = [f"{a.identity} {b.identity}" for a, b in pairs]

@@ -23,9 +23,7 @@ def faults(model: ExternalModel, setting: ClipShape, context_frames: int) -> Ite
     """A line for each promise that is broken, and none where all are kept."""
     made = quadruplets("momentum", "id", 0, range(2), splice_frame=context_frames, shape=setting)
     a, b = made.a, made.b
-    other_future = replace(
-        a, frames=torch.cat((a.frames[:, :context_frames], b.frames[:, context_frames:]), dim=1)
-    )
+    other_future = replace(a, frames=torch.cat((a.frames[:, :context_frames], b.frames[:, context_frames:]), dim=1))
     if model.predicts:
         yield from _of_predict(model, a, other_future, context_frames)
     if model.is_surprised:
@@ -41,16 +39,13 @@ def notes(model: ExternalModel, setting: ClipShape, context_frames: int) -> Iter
         return
     made = quadruplets("momentum", "id", 0, range(2), splice_frame=context_frames, shape=setting)
     same, other = (
-        model.surprise(_seen(model, clips), _chunks(model, context_frames), SEEDS)
-        for clips in (made.a, made.b_then_a)
+        model.surprise(_seen(model, clips), _chunks(model, context_frames), SEEDS) for clips in (made.a, made.b_then_a)
     )
     if torch.equal(same, other):
         yield "its surprise is the same after another past: laws will read 0.50"
 
 
-def _of_predict(
-    model: ExternalModel, clips: Clips, other_future: Clips, context_frames: int
-) -> Iterator[str]:
+def _of_predict(model: ExternalModel, clips: Clips, other_future: Clips, context_frames: int) -> Iterator[str]:
     num_frames = clips.frames.shape[1] - context_frames
 
     def predicted(of: Clips, seeds: Sequence[int]) -> Tensor:
@@ -67,13 +62,8 @@ def _of_predict(
         yield fault
         return
     again = predicted(clips, SEEDS)
-    if (
-        model.is_surprised
-    ):  # a model that keeps what it was shown there knows the future of a clip of this name
-        _tried(
-            "surprise",
-            lambda: model.surprise(_seen(model, other_future), _chunks(model, context_frames), SEEDS),
-        )
+    if model.is_surprised:  # a model that keeps what it was shown there knows the future of a clip of this name
+        _tried("surprise", lambda: model.surprise(_seen(model, other_future), _chunks(model, context_frames), SEEDS))
     if not torch.equal(first, again):
         yield "predict: the same context and seeds gave other frames the second time; draw from generators of the seeds"
     elif not torch.equal(first, predicted(other_future, SEEDS)):
@@ -83,9 +73,7 @@ def _of_predict(
         yield "predict: a clip alone is continued otherwise than beside another; each clip has a seed of its own"
 
 
-def _of_surprise(
-    model: ExternalModel, clips: Clips, other_future: Clips, context_frames: int
-) -> Iterator[str]:
+def _of_surprise(model: ExternalModel, clips: Clips, other_future: Clips, context_frames: int) -> Iterator[str]:
     def surprise(of: Clips, seeds: Sequence[int]) -> Tensor:
         return model.surprise(_seen(model, of), _chunks(model, context_frames), seeds)
 
@@ -100,9 +88,7 @@ def _of_surprise(
     one = surprise(clips.at(slice(0, 1)), SEEDS[:1])
     if (one - first[:1]).abs().max() > NEAR * first.abs().max().clamp_min(1e-12):
         yield "surprise: a clip alone has another surprise than beside another; each clip has a seed of its own"
-    twice = Clips(
-        clips.frames[:1].repeat(2, 1, 1, 1, 1), clips.fps, (clips.identity[0], f"{clips.identity[0]}/again")
-    )
+    twice = Clips(clips.frames[:1].repeat(2, 1, 1, 1, 1), clips.fps, (clips.identity[0], f"{clips.identity[0]}/again"))
     equal = surprise(twice, (SEEDS[0], SEEDS[0]))
     if (equal[0] - equal[1]).abs().max() > NEAR * equal.abs().max().clamp_min(1e-12):
         yield "surprise: one clip twice with one seed has two surprises; clips of equal seed share what is random"
@@ -134,8 +120,6 @@ def tokenizer_for(setting: ClipShape, context_frames: int) -> FrameTokenizer:
         UserError: the context leaves nothing to predict.
     """
     if not 0 < context_frames < setting.num_frames:
-        raise UserError(
-            f"--context-frames {context_frames}: must lie between 0 and --num-frames {setting.num_frames}"
-        )
+        raise UserError(f"--context-frames {context_frames}: must lie between 0 and --num-frames {setting.num_frames}")
     frames = next(n for n in (4, 2, 1) if context_frames % n == setting.num_frames % n == 0)
     return FrameTokenizer(frames, setting.height_px, setting.width_px)

@@ -49,14 +49,10 @@ def _run(arguments: argparse.Namespace) -> None:
         return
     found = list(faults(world, setting, arguments.context_frames))
     if found:
-        raise UserError(
-            "\n".join(line if line.startswith(world.name) else f"{world.name}: {line}" for line in found)
-        )
+        raise UserError("\n".join(line if line.startswith(world.name) else f"{world.name}: {line}" for line in found))
     for line in notes(world, setting, arguments.context_frames):
         print(f"{world.name}: {line}")
-    offered = " and ".join(
-        name for name, has in (("predict", world.predicts), ("surprise", world.is_surprised)) if has
-    )
+    offered = " and ".join(name for name, has in (("predict", world.predicts), ("surprise", world.is_surprised)) if has)
     print(f"{world.name}: keeps the protocol with {offered}")
 
 

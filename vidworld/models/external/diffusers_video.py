@@ -16,14 +16,7 @@ from vidworld.core.errors import UserError
 from vidworld.core.records import read_json
 from vidworld.core.shapes import Frames
 from vidworld.models.external.levels import Levels, NoiseLevel, sampled
-from vidworld.models.external.transformers_of_video import (
-    TRANSFORMERS,
-    Future,
-    Parts,
-    Past,
-    Question,
-    TransformerKind,
-)
+from vidworld.models.external.transformers_of_video import TRANSFORMERS, Future, Parts, Past, Question, TransformerKind
 from vidworld.models.tokenizers.video_vae import (
     Latents,
     as_frames,
@@ -69,9 +62,7 @@ class DiffusersVideo:
             raise UserError(f"{folder}: there is no such folder; name that of a diffusers pipeline")
         lacking = [name for name in ("transformer", "vae", "scheduler") if not (folder / name).is_dir()]
         if lacking:
-            raise UserError(
-                f"{folder}: has no {' nor '.join(lacking)}/ in it; it is no folder of a video pipeline"
-            )
+            raise UserError(f"{folder}: has no {' nor '.join(lacking)}/ in it; it is no folder of a video pipeline")
         # As these are used: the network in bf16 where it is fast, the autoencoder in full.
         kept = torch.float32 if device.type == "cpu" else torch.bfloat16
         kind = check_pretrained(folder / "transformer", tuple(TRANSFORMERS))
@@ -114,9 +105,7 @@ class DiffusersVideo:
         return frames[:, fitted.shape[1] :][:, :num_frames]
 
     @torch.no_grad()
-    def surprise(
-        self, clips: Clips, context_frames: int, seeds: Sequence[int]
-    ) -> Float[Tensor, "clip future"]:
+    def surprise(self, clips: Clips, context_frames: int, seeds: Sequence[int]) -> Float[Tensor, "clip future"]:
         """The squared error of each frame's latent, the mean over a few levels."""
         fitted = self._fitted(clips.frames[:, :context_frames])
         future = clips.frames[:, context_frames:]
@@ -151,9 +140,7 @@ class DiffusersVideo:
             ("width", frames.shape[-1], ratio.columns * patch),
         ):
             if pixels % side:
-                raise UserError(
-                    f"{self.folder}: pictures of {name} {pixels} px do not divide into its {side} px"
-                )
+                raise UserError(f"{self.folder}: pictures of {name} {pixels} px do not divide into its {side} px")
         surplus = (frames.shape[1] - 1) % ratio.frames
         if surplus <= ratio.frames // 2:
             return frames[:, surplus:]
@@ -211,9 +198,7 @@ def _empty_prompt(folder: Path, words: int, width: int, pads_with_zeros: bool) -
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(folder / "tokenizer"), local_files_only=True)
-        encoder = AutoModelForTextEncoding.from_pretrained(
-            str(folder / "text_encoder"), local_files_only=True
-        )
+        encoder = AutoModelForTextEncoding.from_pretrained(str(folder / "text_encoder"), local_files_only=True)
         tokens = tokenizer("", padding="max_length", max_length=words, truncation=True, return_tensors="pt")
         with torch.no_grad():
             hidden = encoder.eval()(tokens.input_ids, attention_mask=tokens.attention_mask).last_hidden_state

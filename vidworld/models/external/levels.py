@@ -64,11 +64,7 @@ class Levels:
             self.form = "edm"
         elif name.startswith("FlowMatch") or self.prediction == "flow_prediction":
             self.form = "flow"
-        elif hasattr(scheduler, "alphas_cumprod") and self.prediction in (
-            "epsilon",
-            "v_prediction",
-            "sample",
-        ):
+        elif hasattr(scheduler, "alphas_cumprod") and self.prediction in ("epsilon", "v_prediction", "sample"):
             self.form = "steps"
         else:
             raise UserError(

@@ -22,10 +22,7 @@ from vidworld.models.world_model import Encoded, Rollout, tokens_of_future
 
 Load = Callable[[str, torch.device, int], Any]
 """The model at a path, on a device, with so many sampling steps."""
-METHODS = {
-    "predict": ("context", "num_frames", "seeds"),
-    "surprise": ("clips", "context_frames", "seeds"),
-}
+METHODS = {"predict": ("context", "num_frames", "seeds"), "surprise": ("clips", "context_frames", "seeds")}
 """What a model may offer, and what each is called with, in this order.
 
 predict: the frames after those of the context (`Clips`) and of their size, uint8, (clip, num_frames, 3, height, width).
@@ -63,13 +60,7 @@ class ExternalModel:
             check(identities)
 
     @torch.no_grad()
-    def rollout(
-        self,
-        context: Encoded,
-        horizon: int,
-        samples: int,
-        seeds: Sequence[int],
-    ) -> Rollout:
+    def rollout(self, context: Encoded, horizon: int, samples: int, seeds: Sequence[int]) -> Rollout:
         """The model's frames as tokens; a model with `samples = 1` of its own gives one sample, however many are asked.
 
         Raises:
@@ -88,9 +79,7 @@ class ExternalModel:
         return Rollout(stacked, stacked)
 
     @torch.no_grad()
-    def surprise(
-        self, seen: Encoded, context_length: int, seeds: Sequence[int]
-    ) -> Float[Tensor, "clip chunk"]:
+    def surprise(self, seen: Encoded, context_length: int, seeds: Sequence[int]) -> Float[Tensor, "clip chunk"]:
         """The mean over each chunk's frames.
 
         Raises:

@@ -54,9 +54,7 @@ class Parts:
         prompt = self.prompt.expand(len(x), -1, -1)
         x = x.to(self.transformer.dtype)
         answer: Tensor
-        (answer,) = self.transformer(
-            hidden_states=x, encoder_hidden_states=prompt, **inputs, return_dict=False
-        )
+        (answer,) = self.transformer(hidden_states=x, encoder_hidden_states=prompt, **inputs, return_dict=False)
         return answer
 
     def unknown(self) -> UserError:

@@ -40,9 +40,7 @@ class Videos:
                 f"{folder}: there is no such folder; `vidworld data contexts` writes what is to be continued"
             )
         if not any(folder.glob("*.mp4")):
-            raise UserError(
-                f"{folder}: holds no .mp4 file; a clip's is named as in {file_name('uniform/id/0/17')}"
-            )
+            raise UserError(f"{folder}: holds no .mp4 file; a clip's is named as in {file_name('uniform/id/0/17')}")
         self.folder = folder
 
     def check_clips(self, identities: Sequence[str]) -> None:
@@ -81,9 +79,7 @@ class Videos:
                 rate = float(stream.average_rate or fps)
                 frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
         except (av.FFmpegError, OSError, IndexError) as error:
-            raise UserError(
-                f"{path}: cannot be read as a video ({str(error) or type(error).__name__})"
-            ) from error
+            raise UserError(f"{path}: cannot be read as a video ({str(error) or type(error).__name__})") from error
         step = rate / fps if fps > 0 else 1.0  # a batch of several rates has none (NaN): then frame for frame
         whole, future = ([round((first + i) * step) for i in range(num_frames)] for first in (seen, 0))
         if whole[-1] < len(frames):

@@ -42,9 +42,7 @@ class VJepa2:
         self.folder, self.device = folder, device
 
     @torch.no_grad()
-    def surprise(
-        self, clips: Clips, context_frames: int, seeds: Sequence[int]
-    ) -> Float[Tensor, "clip future"]:
+    def surprise(self, clips: Clips, context_frames: int, seeds: Sequence[int]) -> Float[Tensor, "clip future"]:
         """The mean over the windows that predict a frame.
 
         Raises:

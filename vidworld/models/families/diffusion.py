@@ -59,11 +59,7 @@ class Diffusion(Family[DiffusionConfig]):
         return normal_of(streams, *tokens[0, 1:].shape), level
 
     def loss(
-        self,
-        config: DiffusionConfig,
-        model: Callable[..., Any],
-        tokens: "torch.Tensor",
-        *drawn: "torch.Tensor",
+        self, config: DiffusionConfig, model: Callable[..., Any], tokens: "torch.Tensor", *drawn: "torch.Tensor"
     ) -> Loss:
         from vidworld.models.flow import flow_loss
 

@@ -67,9 +67,7 @@ class Family(ABC, Generic[C]):
         return ()
 
     @abstractmethod
-    def loss(
-        self, config: C, model: Callable[..., Any], tokens: "torch.Tensor", *drawn: "torch.Tensor"
-    ) -> Loss:
+    def loss(self, config: C, model: Callable[..., Any], tokens: "torch.Tensor", *drawn: "torch.Tensor") -> Loss:
         """The loss of a micro-batch. `model` is the network, possibly wrapped for several processes: it is called."""
 
     def after_step(self, config: C, network: Any) -> None:

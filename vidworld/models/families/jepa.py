@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 def _learned(target: object) -> object:
     if target == "frozen":
-        raise ValueError(
-            "a model that predicts frozen tokens is of the family regression (family: regression)"
-        )
+        raise ValueError("a model that predicts frozen tokens is of the family regression (family: regression)")
     return target
 
 

@@ -47,11 +47,7 @@ class Regression(Family[RegressionConfig]):
         return self.network_class()(channels, **vars(config.model), target="frozen")
 
     def loss(
-        self,
-        config: RegressionConfig,
-        model: Callable[..., Any],
-        tokens: "torch.Tensor",
-        *drawn: "torch.Tensor",
+        self, config: RegressionConfig, model: Callable[..., Any], tokens: "torch.Tensor", *drawn: "torch.Tensor"
     ) -> Loss:
         loss = model(tokens)
         return Loss(loss.total, {"copy_last_ratio": loss.copy_last_ratio})

@@ -111,9 +111,7 @@ class Autoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         if self.levels is not None:
             latents = nearest_code(latents, self.levels)
         patches = self.reconstruct(latents)
-        return unpatchify(
-            ((patches.float() + 1) * 127.5).clamp(0, 255).round().to(torch.uint8), self.patch_size
-        )
+        return unpatchify(((patches.float() + 1) * 127.5).clamp(0, 255).round().to(torch.uint8), self.patch_size)
 
     def posterior(self, patches: Patches) -> tuple[Tokens, Tokens]:
         """Mean and log-variance of the latents, not normalised, of patches whose values lie in [-1, 1]."""

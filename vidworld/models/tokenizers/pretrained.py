@@ -43,9 +43,7 @@ class PretrainedAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     def __init__(self, kind: str = "AutoencoderKLWan", settings: Mapping[str, Any] | None = None) -> None:
         super().__init__()
         if kind not in AUTOENCODERS:
-            raise UserError(
-                f"{kind}: no video autoencoder that is known here; known: {', '.join(AUTOENCODERS)}"
-            )
+            raise UserError(f"{kind}: no video autoencoder that is known here; known: {', '.join(AUTOENCODERS)}")
         self.vae = getattr(diffusers, kind).from_config(dict(settings or {}))
         ratio = ratio_of(self.vae)
         self.patch_size: PatchSize = (ratio.frames, ratio.rows, ratio.columns)

@@ -61,9 +61,7 @@ def from_folder(kind: Any, folder: Path, **options: Any) -> nn.Module:
         UserError: the weights are missing, cannot be read, or do not fit the config.
     """
     try:
-        model, loaded = kind.from_pretrained(
-            str(folder), local_files_only=True, output_loading_info=True, **options
-        )
+        model, loaded = kind.from_pretrained(str(folder), local_files_only=True, output_loading_info=True, **options)
     except (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(f"{folder}: cannot be read as {kind.__name__} ({reason})") from error
@@ -101,9 +99,7 @@ def ratio_of(vae: Any) -> Ratio:
         case "AutoencoderVidTok":
             frames, side = vae.temporal_compression_ratio, 2 ** len(vae.encoder.spatial_ds)
         case other:
-            raise UserError(
-                f"{other}: no video autoencoder that is known here; known: {', '.join(AUTOENCODERS)}"
-            )
+            raise UserError(f"{other}: no video autoencoder that is known here; known: {', '.join(AUTOENCODERS)}")
     return Ratio(int(frames), int(side), int(side))
 
 

@@ -34,10 +34,7 @@ class Tracked:
 
 
 def track(
-    frames: Film,
-    objects: int,
-    background: Picture | None = None,
-    known: Float[ndarray, "start object 2"] | None = None,
+    frames: Film, objects: int, background: Picture | None = None, known: Float[ndarray, "start object 2"] | None = None
 ) -> Tracked:
     """The objects that are seen for long, travel far for their size and stand out, followed over all frames.
 

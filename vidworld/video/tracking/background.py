@@ -43,9 +43,7 @@ def background_of(frames: Film) -> Picture:
     return np.asarray(usual, np.float64)
 
 
-def difference(
-    frame: UInt8[ndarray, "height width 3"], background: Picture
-) -> Float[ndarray, "height width"]:
+def difference(frame: UInt8[ndarray, "height width 3"], background: Picture) -> Float[ndarray, "height width"]:
     """Grey levels of the colour that differs most, after taking off what the exposure changed, slightly blurred."""
     apart = frame.astype(np.float32) - background.astype(np.float32)
     apart -= np.median(apart.reshape(-1, 3)[::7], axis=0)
