@@ -32,8 +32,8 @@ TRAINED := probe=runs/$(RUN)/probe "models={$(foreach name,$(MODELS),$(name): ru
 
 # Nothing that make runs fetches a model.
 export HF_HUB_OFFLINE := 1
-# The compiler is taken to know the processor's instructions: torch would first try each kind (57 to 37 s until a world's
-# twelfth step). One that does not is found out by the first kernel, and the worlds train without compiled blocks.
+# The compiler is taken to know the processor's instructions: torch would first try each kind (57 to 37 s until a model's
+# twelfth step). One that does not is found out by the first kernel, and the models train without compiled blocks.
 export TORCHINDUCTOR_VEC_ISA_OK := 1
 # What a process imports is compiled once, also where the shell, as in many containers, forbids to keep it: a process
 # began after 18 to 22 s, now after 8.
@@ -67,15 +67,15 @@ probe: .venv/installed
 demo-short: ## the same path in a few minutes, too short to learn much
 	@$(MAKE) --no-print-directory demo SCALE=short
 
-few-step: .venv/installed ## after demo: teach its diffusion world to sample in 1, 2 or 4 steps; what they cost goes to the report
+few-step: .venv/installed ## after demo: train its diffusion model to sample in 1, 2 or 4 steps; what they cost goes to the report
 	$(BIN)/python train/train_few_step.py --config $(CONFIGS)/few_step.yaml
 	$(BIN)/python eval/run_steps.py runs/$(SCALE)
 	$(BIN)/python eval/make_report.py runs/$(SCALE)
 
-calibrate: .venv/installed ## measure the measures: faults of known size, baselines, controls (no trained world; minutes)
+calibrate: .venv/installed ## what the metrics can see: injected errors of known size, baselines, controls (no trained model; minutes)
 	$(BIN)/python eval/calibrate.py
 
-bench: .venv/tools ## measure speed and memory beside peers and the machine's limits (no trained world; minutes)
+bench: .venv/tools ## measure speed and memory beside peers and the machine's limits (no trained model; minutes)
 	$(BIN)/python eval/run_bench.py
 
 test: .venv/tools ## run the tests

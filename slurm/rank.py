@@ -1,6 +1,6 @@
 """Becomes one process of a job: srun ... slurm/rank.py SCRIPT ARGUMENTS ...
 
-Tells it its rank by the names that torch and accelerate know.
+Sets its rank by the names that torch and accelerate know.
 """
 
 import os

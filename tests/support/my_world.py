@@ -1,4 +1,4 @@
-"""A world of one's own: the template of the README."""
+"""A world model of your own: the template of the README."""
 
 import torch
 

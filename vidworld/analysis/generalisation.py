@@ -67,7 +67,7 @@ def draws_of(clips: Clips, task: str, split: str) -> Iterator[Draw]:
 
 
 def write_draws(path: Path, draws: Sequence[Draw]) -> None:
-    """Writes one line a clip."""
+    """Write one line a clip."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(field.name for field in fields(Draw))

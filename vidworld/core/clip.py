@@ -1,4 +1,4 @@
-"""What a clip is: frames, their rate, where they come from and, for simulated worlds, the true tracks."""
+"""What a clip is: frames, their rate, where they come from and, for simulated clips, the true tracks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -78,7 +78,7 @@ class Clips:
 
 @runtime_checkable
 class ClipSource(Protocol):
-    """Anything that gives clips by number: simulated worlds, folders of real video."""
+    """Anything that gives clips by number: simulated scenes, folders of real video."""
 
     def __len__(self) -> int: ...
 

@@ -1,7 +1,7 @@
 """Configurations: a frozen dataclass says what there is, a YAML file and `key.path=value` overrides fill it.
 
 The overrides lie over the file, and the file over the defaults of the schema, key by key; a dict, a list or a
-scalar of the file replaces the default as a whole. Every fault is reported at once.
+scalar of the file replaces the default as a whole. Every error is reported at once.
 """
 
 import argparse
@@ -59,7 +59,7 @@ def load(
     `select` chooses the schema by what the file and the overrides say, where one of them says which it is.
 
     Raises:
-        UserError: a line for each fault, of the file and of the overrides.
+        UserError: a line for each error, of the file and of the overrides.
     """
     data = _read(path)
     faults: list[str] = []

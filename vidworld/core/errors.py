@@ -26,7 +26,7 @@ class ArgumentParser(argparse.ArgumentParser):
 
 
 def run_script(function: Callable[[], object]) -> NoReturn:
-    """Exit as a script should: 0, or 2 with each fault on a line of stderr, or 130 after Ctrl-C."""
+    """Exit as a script should: 0, or 2 with each error on a line of stderr, or 130 after Ctrl-C."""
     try:
         function()
     except UserError as error:

@@ -69,7 +69,7 @@ def prepare_folder(path: Path) -> Path:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes the whole file or leaves what was there, whenever the process is killed."""
+    """Write the whole file or leave what was there, whenever the process is killed."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     with writing(path):
         try:
@@ -83,7 +83,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes valid JSON as `write_text` does; NaN and infinity become null, arrays lists."""
+    """Write valid JSON as `write_text` does; NaN and infinity become null, arrays lists."""
     write_text(path, json.dumps(plain(value), indent=1, allow_nan=False, ensure_ascii=False) + "\n")
 
 

@@ -3,8 +3,8 @@
 clip     one of a batch of clips          time     frames
 t        chunks (latent time steps)       h, w     cells of the latent grid, from the top, from the left
 channel  of a picture                     latent   of a token
-width    of a transformer's stream        sample   one of several futures of a stochastic world
-quad     one of a batch of quads          object   discs of a clip, in the order of its tracks
+width    of a transformer's stream        sample   one of several futures of a stochastic model
+quad     one of a batch of quadruplets          object   discs of a clip, in the order of its tracks
 """
 
 from jaxtyping import Float, UInt8
@@ -15,7 +15,7 @@ Frames = UInt8[Tensor, "clip time channel height width"]
 Film = UInt8[ndarray, "time height width 3"]
 """A video as files and trackers have it, its colours last."""
 Tokens = Float[Tensor, "clip t h w latent"]
-"""Spacetime cells as the worlds see them: normalised per channel with the tokenizer's statistics."""
+"""Spacetime cells as the models see them: normalised per channel with the tokenizer's statistics."""
 Embeddings = Float[Tensor, "clip t h w embedding"]
 """What a JEPA predicts; tokens, where these are its target."""
 Stream = Float[Tensor, "clip t cell width"]

@@ -1,8 +1,8 @@
-"""What the evaluation can see: every metric under planted faults, through each read-out, without a world.
+"""What the evaluation can see: every metric under injected errors, through each readout, without a model.
 
-The noise floor is what the truth itself scores through a read-out. The detection limit is the smallest size
-tried from which on every fault's interval lies on the worse side of the floor's: an evaluation on so many
-clips tells a fault of that size from none. Nothing is interpolated between sizes.
+The noise floor is what the truth itself scores through a readout. The detection limit is the smallest size
+tried from which on every injected error's interval lies on the worse side of the floor's: an evaluation on so many
+clips tells an injected error of that size from none. Nothing is interpolated between sizes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,7 +29,7 @@ DISCS_LOCATED_AT_ONCE = 5
 def calibrate(
     setting: ClipShape, start: int, clips: int, faults: Sequence[InjectedError] = INJECTED_ERRORS
 ) -> Iterator[list[CalibrationRow]]:
-    """The rows of one fault after another, all sizes on the same clips; the horizon begins at `start`."""
+    """The rows of one injected error after another, all sizes on the same clips; the horizon begins at `start`."""
     scenes: dict[str, ErrorScene] = {}
     for fault in faults:
         if fault.scenario not in scenes:
@@ -38,7 +38,7 @@ def calibrate(
 
 
 def _rows(fault: InjectedError, scene: ErrorScene, start: int) -> Iterator[CalibrationRow]:
-    """The rows of one fault: for each read-out and metric the floor, each size, and the limit."""
+    """The rows of one injected error: for each readout and metric the floor, each size, and the limit."""
     sizes = (0.0, *fault.sizes)
     for readout in CALIBRATION_READOUTS:
         read = [_read(fault, size, scene, start, readout) for size in sizes]
@@ -74,7 +74,7 @@ def _rows(fault: InjectedError, scene: ErrorScene, start: int) -> Iterator[Calib
 
 
 def smallest_seen(sizes: Sequence[float], found: Sequence[Interval], higher_is_better: bool | None) -> float:
-    """The smallest size from which on every interval lies beyond that of the first, which has no fault.
+    """The smallest size from which on every interval lies beyond that of the first, which has no injected error.
 
     Beyond is worse, or on either side where neither is better. NaN where the largest size does not.
     """
@@ -89,7 +89,7 @@ def smallest_seen(sizes: Sequence[float], found: Sequence[Interval], higher_is_b
 
 
 def measure_baselines(setting: ClipShape, start: int, clips: int, scenario: str) -> Iterator[BaselineRow]:
-    """What the truth, a world that stands still and one that goes on as it did score on a scenario."""
+    """What the truth, a model that stands still and one that goes on as it did score on a scenario."""
     scene = ErrorScene.of(scenario, range(clips), setting)
     frames = scene.film(scene.truth)
     context = Clips(frames[:, :start], setting.fps, ("",) * clips, scene.truth.between(0, start))
@@ -126,7 +126,7 @@ def located(
 
 
 def _read(fault: InjectedError, size: float, scene: ErrorScene, start: int, readout: str) -> Tracks:
-    """The faulty tracks as a read-out gives them."""
+    """The faulty tracks as a readout gives them."""
     tracks = fault.plant(scene.truth, size, scene.setting.dt_s, start)
     return tracks if readout == "tracks" else read_pixels(scene.film(tracks)[:, start:], scene.truth, start)
 

@@ -14,14 +14,14 @@ from vidworld.simulation.simulated import SimulatedClips
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares what the command takes."""
+    """Declare what the command takes."""
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="that of eval/run_physics.py")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the files go")
     parser.add_argument("overrides", nargs="*", metavar="key.path=value", help="replaces the file's value")
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    """Writes a context for every clip; files that are there stay."""
+    """Write a context for every clip; files that are there stay."""
     config = load(PhysicsConfig, arguments.config, arguments.overrides)
     folder = prepare_folder(arguments.out)
     every = [(s, p, i) for s, p in measured_splits(config) for i in range(config.clips)]

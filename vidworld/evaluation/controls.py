@@ -1,4 +1,4 @@
-"""Scorers that know nothing of physics, on the same quads: what surprise must not be mistaken for.
+"""Scorers that know nothing of physics, on the same quadruplets: what surprise must not be mistaken for.
 
 Each sees frames alone. One that looks at the future only is at one half in every form, by construction; what
 looks across the splice reads how far a cue of continuity goes.
@@ -33,7 +33,7 @@ FORMS = tuple(
 
 
 def blind(frames: Frames, start: int, chunk_frames: int) -> Float[Tensor, "clip chunk"]:
-    """Nothing."""
+    """Zero for every chunk: it sees nothing."""
     return torch.zeros(len(frames), (frames.shape[1] - start) // chunk_frames)
 
 
@@ -68,7 +68,7 @@ SCORERS: dict[str, CueScorer] = {
 
 
 def measure_controls(law: str, setting: ClipShape, start: int, chunk_frames: int, count: int) -> Iterator[ControlRow]:
-    """Every form of surprise accuracy of every scorer on a law's quads of the `id` split."""
+    """Every form of surprise accuracy of every scorer on a law's quadruplets of the `id` split."""
     made = quadruplets(law, "id", 0, range(count), start, setting)
     for name, scorer in SCORERS.items():
         surprise = surprise_by(scorer, made, chunk_frames)

@@ -1,4 +1,4 @@
-"""What every world is measured with."""
+"""The evaluator: what every model is measured with."""
 
 import zlib
 from collections.abc import Mapping, Sequence
@@ -20,11 +20,11 @@ from vidworld.simulation.tracker import after_context, locate_discs, with_strang
 
 @dataclass(frozen=True)
 class Evaluator:
-    """What every world is measured with."""
+    """What every model is measured with."""
 
     tokenizer: Tokenizer
     probes: Mapping[str, Probe]
-    """By world; a world that has none is read by that of the tokens, whose name is ''. Without that there are none."""
+    """By model; one that has none is read by that of the tokens, whose name is ''. Without that there are none."""
     accelerator: Accelerator
     context_frames: int
     seed: int
@@ -70,7 +70,7 @@ class Evaluator:
         return self.decode(torch.cat((context, future), dim=1))[:, self.context_frames :]
 
     def roll_out(self, model: WorldModel, seen: Encoded, samples: int = 1) -> Rollout:
-        """The world's prediction of all chunks after the context."""
+        """The model's prediction of all chunks after the context."""
         horizon = seen.tokens.shape[1] - self.context_length
         with self.accelerator.autocast():
             rollout = model.rollout(
@@ -79,7 +79,7 @@ class Evaluator:
         return Rollout(rollout.embeddings.float(), rollout.tokens.float())
 
     def future_frames(self, model: WorldModel, seen: Encoded) -> Frames:
-        """The frames that the world predicts after the context, in one sample."""
+        """The frames that the model predicts after the context, in one sample."""
         return self.decode_future(seen, self.roll_out(model, seen).tokens[:, 0])
 
     def seeds(self, identities: Sequence[str]) -> list[int]:

@@ -1,4 +1,4 @@
-"""Worlds as files for machines without this code: torch.export, ONNX, and ONNX with weights of eight bits."""
+"""Models as files for machines without this code: torch.export, ONNX, and ONNX with weights of eight bits."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -24,11 +24,11 @@ from vidworld.models.world_model import Encoded, Rollout
 from vidworld.simulation.simulated import SimulatedClips
 
 SEEN = 2
-"""Chunks that an exported world is given, the last of a clip: a file has one shape."""
+"""Chunks that an exported model is given, the last of a clip: a file has one shape."""
 EXPORT_FORMS = {"torch": None, "torch.export": ".pt2", "ONNX": ".onnx", "ONNX int8": ".int8.onnx"}
-"""How a world can be kept, and the end of its file's name."""
+"""How a model can be kept, and the end of its file's name."""
 MIN_ROUNDS = 3
-"""Of timing, however slow a world is."""
+"""Of timing, however slow a model is."""
 Seen = Float[Tensor, "clip seen h w latent"]
 Next = Float[Tensor, "clip 1 h w latent"]
 Step = Callable[[Seen, Next], Next]
@@ -36,7 +36,7 @@ Step = Callable[[Seen, Next], Next]
 
 
 class JepaStep(nn.Module):
-    """The JEPA world's next chunk, whose noise is not used."""
+    """The regression's next chunk, whose noise is not used."""
 
     def __init__(self, network: JointEmbeddingPredictor) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class JepaStep(nn.Module):
 
 
 class FewStep(nn.Module):
-    """The diffusion world's next chunk, by a fixed number of steps of sampling."""
+    """The diffusion model's next chunk, by a fixed number of steps of sampling."""
 
     def __init__(self, network: DiffusionTransformer, steps: int, shift: float) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class FewStep(nn.Module):
 
 @dataclass(frozen=True)
 class ExportRow:
-    """A world in one form."""
+    """A model in one form."""
 
     model: str
     form: str
@@ -86,7 +86,7 @@ class ExportRow:
 
 
 class Stepped:
-    """A world that is a step; for the measures that take worlds."""
+    """A model that is a single step, for measures that take models."""
 
     def __init__(self, name: str, step: Step) -> None:
         self.name, self.step = name, step
@@ -170,7 +170,7 @@ def export(
 def measure_forms(
     evaluator: Evaluator, model: str, forms: dict[str, tuple[Step, Path | None]], scenarios: Sequence[str], clips: int
 ) -> list[ExportRow]:
-    """Latency, size and physics of a world in every form, the forms timed in turn."""
+    """Latency, size and physics of a model in every form, the forms timed in turn."""
     sources = {name: SimulatedClips(name, "id", evaluator.seed).clips(range(clips)) for name in scenarios}
     tokens = evaluator.encode(next(iter(sources.values()))).tokens[:1, :SEEN].float()
     noise = torch.randn(tokens[:, :1].shape, generator=torch.Generator().manual_seed(0))

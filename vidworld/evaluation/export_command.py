@@ -1,4 +1,4 @@
-"""`vidworld export RUNS`: the worlds of a demo's run folder as files, with their latency and what each form costs."""
+"""`vidworld export RUNS`: the models of a demo's run folder as files, with their latency and what each form costs."""
 
 import argparse
 from dataclasses import asdict
@@ -26,7 +26,7 @@ PICTURE = (4, 64, 64)
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares what the command takes."""
+    """Declare what the command takes."""
     add = parser.add_argument
     add("runs", type=Path, metavar="RUNS", help="a folder with tokenizer, regression and few_step or diffusion")
     add("--out", type=Path, help="where the files go (default: RUNS/export)")
@@ -35,7 +35,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    """Does it, and prints a line a world and form."""
+    """Export the models and print a line for each model and form."""
     if arguments.steps < 1 or arguments.clips < 1:
         raise UserError("--steps and --clips: both must be above 0")
     runs: Path = arguments.runs

@@ -1,6 +1,6 @@
-"""Planted faults: true tracks with one thing wrong by a known amount, as tracks and as pictures of them.
+"""Injected errors: true tracks with one thing wrong by a known amount, as tracks and as pictures of them.
 
-Every fault takes true tracks, a size, the seconds a frame and the first frame of the horizon, and changes the
+Every injected error takes true tracks, a size, the seconds a frame and the first frame of the horizon, and changes the
 horizon only. A size of 0 changes nothing.
 """
 
@@ -28,7 +28,7 @@ Plant = Callable[[Tracks, float, float, int], Tracks]
 
 @dataclass(frozen=True)
 class ErrorScene:
-    """True clips and all that it takes to film them again."""
+    """True clips and all that it takes to render them again."""
 
     truth: Tracks
     scenes: Scenes
@@ -46,7 +46,7 @@ class ErrorScene:
     def film(self, tracks: Tracks) -> Frames:
         """Pictures of the tracks in front of this scene's background and behind its screens.
 
-        Each disc is drawn alone and added, so that discs which a fault pushes into each other saturate where
+        Each disc is drawn alone and added, so that discs which an injected error pushes into each other saturate where
         they overlap. (Drawn together they would overflow: the renderer relies on discs that do not overlap.)
         """
         there = tracks.position.isfinite().all(dim=-1, keepdim=True)
@@ -68,7 +68,7 @@ class ErrorScene:
 
 @dataclass(frozen=True)
 class InjectedError:
-    """One kind of fault, and what should see it."""
+    """One kind of injected error, and what should see it."""
 
     name: str
     unit: str

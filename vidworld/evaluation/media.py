@@ -1,4 +1,4 @@
-"""What the report shows: rollouts as videos, quads as film strips with the surprise beneath."""
+"""What the report shows: rollouts as videos, quadruplets as film strips with the surprise beneath."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ SCALE = 2
 def save_rollouts(
     evaluator: Evaluator, models: Sequence[WorldModel], clips: Clips, task: str, folder: Path
 ) -> list[dict[str, Any]]:
-    """What media.json says of these clips' rollouts, after writing a video of each world's."""
+    """What media.json says of these clips' rollouts, after writing a video of each model's."""
     prepare_folder(folder / "media")
     seen = evaluator.encode(clips)
     context = clips.frames[:, : evaluator.context_frames]
@@ -44,7 +44,7 @@ def save_rollouts(
 def save_quadruplets(
     evaluator: Evaluator, quadruplets: Quadruplets, surprises: Mapping[str, Surprise], folder: Path
 ) -> list[dict[str, Any]]:
-    """What media.json says of these quads: film strips of A and of B then A, and the surprise at A's future."""
+    """What media.json says of these quadruplets: film strips of A and of B then A, and the surprise at A's future."""
     prepare_folder(folder / "media")
     entries = []
     for i, identity in enumerate(quadruplets.identity):

@@ -55,7 +55,7 @@ class RealQuadruplets(Quadruplets):
 def real_quadruplets(
     source: RealClips, kind: Kind, splice_frame: int = 8, seed: int = 0, per_file: int = 8, jump_frames: int = 8
 ) -> RealQuadruplets:
-    """The quads of a kind, at most `per_file` of a video, chosen by the seed; none where no clip allows one.
+    """The quadruplets of a kind, at most `per_file` of a video, chosen by the seed; none where no clip allows one.
 
     Only clips of a static camera count, where something moves before and after the splice and what is wrong
     shows. `jump_frames` is a multiple of the stride that the clips were cut with.

@@ -18,7 +18,7 @@ STEPS = (1, 2, 4, 10)
 def error_by_steps(
     evaluator: Evaluator, models: Sequence[GenerativeModel], clips: Clips, scenario: str, steps: Sequence[int] = STEPS
 ) -> dict[str, Any]:
-    """A curve of the report: mean velocity error by pixels with its 95% interval, a line a world."""
+    """A curve of the report: mean velocity error by pixels with its 95% interval, a line a model."""
     series = []
     for model in models:
         samplers = [GenerativeModel(model.network, model.name, count, model.shift, model.levels) for count in steps]
@@ -34,7 +34,7 @@ def error_by_steps(
 
 
 def mean_error(evaluator: Evaluator, model: WorldModel, clips: Clips) -> Interval:
-    """The world's velocity error by pixels over these clips, one future each."""
+    """The model's velocity error by pixels over these clips, one future each."""
     truth = clips.tracks
     assert truth is not None
     frames = evaluator.decode(evaluator.roll_out(model, evaluator.encode(clips)).tokens[:, 0])

@@ -99,7 +99,7 @@ class Meeting:
         return self.predicted if self.predicted and self.predicted.met(self.incoming_speed) else None
 
     def charged(self, error: float, charge: float) -> float:
-        """The error where found, the charge for what is missing."""
+        """The error where found, the penalty for what is missing."""
         return (1 - self.missing) * error + self.missing * charge
 
 
@@ -117,7 +117,7 @@ def contact_time_error(predicted: Tracks, truth: Tracks, dt_s: float, start: int
 def outgoing_velocity_error(predicted: Tracks, truth: Tracks, dt_s: float, start: int) -> PerClip:
     """Mean over the two discs of |v̂ - v| after the contact, over the true incoming relative speed.
 
-    Each side after its own contact, so that a late one is not charged twice; where the prediction has none,
+    Each side after its own contact, so that a late one is not penalised twice; where the prediction has none,
     after the true one.
     """
     values = np.full(len(truth.position), np.nan)
@@ -133,7 +133,7 @@ def outgoing_velocity_error(predicted: Tracks, truth: Tracks, dt_s: float, start
 def restitution_error(predicted: Tracks, truth: Tracks, dt_s: float, start: int) -> PerClip:
     """|ê - e|, e the outgoing over the incoming speed along the line of centres; at most 2.
 
-    Discs that pass through each other have ê = -1. Those that stop, never meet or are missing are charged 2.
+    Discs that pass through each other have ê = -1. Those that stop, never meet or are missing count as 2.
     NaN where the true contact grazes.
     """
     values = np.full(len(truth.position), np.nan)

@@ -8,7 +8,7 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 PerClip = Float64[ndarray, " clip"]
-"""One value a clip (a quad, for surprise); NaN where the metric does not apply to the clip."""
+"""One value a clip (a quadruplet, for surprise); NaN where the metric does not apply to the clip."""
 
 
 @dataclass(frozen=True)

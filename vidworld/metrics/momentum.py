@@ -1,6 +1,6 @@
 """Momentum and energy: what no outside force takes away stays.
 
-Both compare with the true context, so a world that freezes has lost everything it had. They count the frames
+Both compare with the true context, so a model that freezes has lost everything it had. They count the frames
 up to the first that an outside force reaches (a wall, a floor; gravity from the first, so clips with gravity
 are NaN throughout), as the exact velocities of the truth tell. An object is a part of the sum only when all
 are in the open.
@@ -21,7 +21,7 @@ UNCHANGED = 1e-3
 def momentum_drift(predicted: Tracks, truth: Tracks, dt_s: float, start: int) -> PerClip:
     """Mean over frames of |P̂(t) - P(0)| / Σ m|v(0)|, with P(0) from the last context frame.
 
-    A missing object is charged its mass times the worst velocity error, and one that stands still although
+    A missing object is penalised with its mass times the worst velocity error, and one that stands still although
     the truth moves its whole true momentum, beside the drift of the others: otherwise the momenta of two
     vanished or frozen discs, met head-on, would cancel.
     """
@@ -43,7 +43,7 @@ def momentum_drift(predicted: Tracks, truth: Tracks, dt_s: float, start: int) ->
 def energy_drift(predicted: Tracks, truth: Tracks, dt_s: float, start: int) -> PerClip:
     """Mean over frames of |Ê(t) - E(0)| / E(0), the kinetic energy; frames after a loss do not count.
 
-    A missing object is charged the energy it would have at the clip's top speed. Steps across a true contact
+    A missing object is penalised with the energy it would have at the clip's top speed. Steps across a true contact
     do not count: a velocity from two positions has no meaning there.
     """
     motion = measure_motion(predicted, truth, dt_s, start)

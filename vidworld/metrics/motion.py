@@ -2,10 +2,10 @@
 
 Three conventions hold for every metric of tracks:
 
-- Tracks hold a whole clip. Frames before `start` are the context, which a world was shown: there the truth
+- Tracks hold a whole clip. Frames before `start` are the context, which a model was shown: there the truth
   counts for both sides, so that a jump between the context and the first predicted frame shows.
-- Only frames in which the truth is whole and in the open count. A read-out may know of nothing else.
-- What is missing is charged: a predicted object that is not found counts as wrong by `worst`, the largest
+- Only frames in which the truth is whole and in the open count. A readout may know of nothing else.
+- What is missing is penalised: a predicted object that is not found counts as wrong by `worst`, the largest
   error of any prediction no faster than the fastest thing in the clip. To vanish never pays.
 """
 
@@ -22,7 +22,7 @@ from vidworld.core.errors import UserError
 WHOLE = 0.999
 """Visible share from which a disc counts as whole."""
 SLOWEST_TOP_SPEED = 1.0
-"""Units a second: a clip in which nothing moves charges the missing as if this were its fastest."""
+"""Units a second: a clip in which nothing moves penalises the missing as if this were its fastest."""
 STILL = 0.1
 """Share of the true speed under which an object counts as standing still."""
 

@@ -10,7 +10,7 @@ from vidworld.metrics.metric import Metric, PerClip
 from vidworld.metrics.motion import as_array, is_found, is_whole, mean_where, positions, speed
 
 KNOWS_NOTHING = 0.5214 * WORLD_SIZE
-"""Mean distance of two random places in the picture: what the place of a missing object is charged.
+"""Mean distance of two random places in the picture: what the place of a missing object is penalised with.
 
 Source: (2 + √2 + 5 ln(1 + √2)) / 15 in a unit square."""
 
@@ -38,7 +38,7 @@ def reappearance_delay(predicted: Tracks, truth: Tracks, dt_s: float, start: int
     """Mean of how many frames too early or late an object is on its path after it has come back.
 
     The part of the error along the true velocity, over the true step of a frame; at most the horizon, which
-    is also what the missing are charged.
+    is also the penalty for a missing object.
     """
     back, _ = _back(predicted, truth, start)
     predicted_position, true_position = positions(predicted, truth, start)

@@ -9,7 +9,7 @@ from vidworld.metrics.metric import Metric, PerClip
 
 RECONSTRUCTION_SCENARIOS = ("uniform", "parabola", "collision", "bounce", "billiards", "occlusion")
 NEVER_EXACT = 1e-3
-"""Squared byte under which an error is not told from none: 78 dB."""
+"""Squared error in bytes under which there is taken to be none: 78 dB."""
 
 
 def psnr(frames: UInt8[ndarray, "clip time c h w"], truth: UInt8[ndarray, "clip time c h w"]) -> PerClip:
@@ -23,10 +23,10 @@ def psnr(frames: UInt8[ndarray, "clip time c h w"], truth: UInt8[ndarray, "clip 
 def centroid_error(
     places: Float64[ndarray, "clip time object 2"], truth: Float64[ndarray, "clip time object 2"], pixel: float
 ) -> PerClip:
-    """Mean distance of discs from where the same read-out finds them in the original, in pixels of `pixel` units.
+    """Mean distance of discs from where the same readout finds them in the original, in pixels of `pixel` units.
 
-    A disc that is found in the original only is charged the distance of one that could be anywhere. NaN where the
-    original shows none.
+    A disc that is found in the original only is penalised with the distance of one that could be anywhere. NaN where
+    the original shows none.
     """
     shown = np.isfinite(truth).all(axis=-1)
     distance = np.linalg.norm(np.nan_to_num(places) - np.nan_to_num(truth), axis=-1)

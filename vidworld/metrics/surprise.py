@@ -1,8 +1,8 @@
-"""Surprise over quads: does the impossible future surprise more than the possible one?
+"""Surprise over quadruplets: does the impossible future surprise more than the possible one?
 
 Every function takes surprise of shape (quad, past, future, chunk): past 0 is that of clip A, past 1 that of
 B, and so for futures; `[q, p, f]` is how badly the future f was predicted after the past p, chunk by chunk.
-The possible clips lie on the diagonal. Each returns one value a quad; a tie counts one half.
+The possible clips lie on the diagonal. Each returns one value a quadruplet; a tie counts one half.
 """
 
 from collections.abc import Callable
@@ -62,10 +62,10 @@ def within_quad(surprise: Surprise, aggregation: Aggregation = "mean") -> PerCli
 
 
 def auroc(surprise: Surprise, aggregation: Aggregation = "mean") -> PerClip:
-    """Values a quad whose mean is the AUROC of impossible over possible clips, over all clips.
+    """Values a quadruplet whose mean is the AUROC of impossible over possible clips, over all clips.
 
-    The value of a quad is its possible clips' placement plus its impossible clips' placement less the AUROC
-    (its Hájek projection; Source: DeLong et al. 1988): a bootstrap over quads then has the AUROC's variance.
+    The value of a quadruplet is its possible clips' placement plus its impossible clips' placement less the AUROC
+    (its Hájek projection; Source: DeLong et al. 1988): a bootstrap over quadruplets then has the AUROC's variance.
     Single values may leave [0, 1].
     """
     values = over_chunks(surprise, aggregation)

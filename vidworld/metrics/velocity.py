@@ -12,20 +12,20 @@ from vidworld.metrics.motion import STILL, is_whole, mean_where, measure_motion,
 
 VELOCITY_SCENARIOS = ("uniform", "parabola", "collision", "bounce", "billiards", "occlusion")
 ANYWHERE = WORLD_SIZE / np.sqrt(6)
-"""Deviation of a place that is known only to be in the picture: what a missing sample is charged."""
+"""Deviation of a place that is known only to be in the picture: what a missing sample is penalised with."""
 MIN_DISPLACEMENT = 0.5
 """Units: with less true displacement in a clip than this, a share of it says nothing."""
 
 
 def velocity_error(predicted: Tracks, truth: Tracks, dt_s: float, start: int) -> PerClip:
-    """Mean over frames and objects of |v̂ - v|, in units a second; the missing charged in full."""
+    """Mean over frames and objects of |v̂ - v|, in units a second; missing ones penalised in full."""
     motion = measure_motion(predicted, truth, dt_s, start)
     error = np.where(motion.missing, motion.worst, speed(motion.predicted - motion.true))
     return mean_where(error, motion.counted)
 
 
 def motion_ratio(predicted: Tracks, truth: Tracks, dt_s: float, start: int) -> PerClip:
-    """Predicted over true path length: 0 for a frozen or vanished world, 1 for a true one.
+    """Predicted over true path length: 0 for a frozen or empty prediction, 1 for a true one.
 
     NaN where nothing moves.
     """

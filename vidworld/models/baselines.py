@@ -1,4 +1,4 @@
-"""Worlds that need no training: what any world must beat, and what a metric must not be fooled by."""
+"""Models that need no training: what any model must beat, and what a metric must not be fooled by."""
 
 from collections.abc import Callable, Sequence
 
@@ -17,12 +17,12 @@ from vidworld.simulation.render import BACKGROUND
 
 
 def last_frame(context: Clips, num_frames: int) -> Frames:
-    """A world that stands still: the last frame, over and over."""
+    """A model that stands still: the last frame, over and over."""
     return context.frames[:, -1:].expand(-1, num_frames, -1, -1, -1)
 
 
 def constant_velocity(context: Clips, num_frames: int) -> Frames:
-    """A world in which every disc goes on as it last did, drawn where nothing grey stands before it.
+    """A model in which every disc goes on as it last did, drawn where nothing grey stands before it.
 
     It knows the true state (also of a hidden disc) and no law beyond inertia.
 
@@ -58,13 +58,13 @@ def _coverage(
 
 
 class FrameWorld:
-    """A world that predicts frames by a formula; its surprise is the squared error of the frames."""
+    """A model that predicts frames by a formula; its surprise is the squared error of the frames."""
 
     def __init__(self, name: str, predict: Callable[[Clips, int], Frames], tokenizer: Tokenizer) -> None:
         self.name, self.predict, self.tokenizer = name, predict, tokenizer
 
     def rollout(self, context: Encoded, horizon: int, samples: int, seeds: Sequence[int]) -> Rollout:
-        """The formula's frames as tokens, so that they go through the same read-out as any world's."""
+        """The formula's frames as tokens, so that they go through the same readout as any model's."""
         frames = self.predict(context.clips, horizon * self.tokenizer.patch_size[0])
         tokens = tokens_of_future(self.tokenizer, context, frames).unsqueeze(1).expand(-1, samples, *[-1] * 4)
         return Rollout(tokens, tokens)
@@ -98,7 +98,7 @@ class ConstantVelocity(FrameWorld):
 
 
 class FrameDifference:
-    """Surprise as the raw change from each frame to the next: no world, a control."""
+    """Surprise as the raw change from each frame to the next: no model, a control."""
 
     name = "frame_difference"
 
@@ -121,6 +121,6 @@ class Blind:
 def truth_surprise(tokens: Tokens, true_future: Tokens) -> Float[Tensor, "clip chunk"]:
     """Surprise of one who knows what really follows the context: the ceiling.
 
-    `tokens` are the chunks that are shown, `true_future` those that the world would have shown.
+    `tokens` are the chunks that are shown, `true_future` those that the model would have shown.
     """
     return (tokens - true_future).square().mean(dim=(2, 3, 4))

@@ -38,7 +38,7 @@ def fingerprint_in(run_folder: Path) -> str:
 
 
 def check_tokenizer(folder: Path, fingerprint: str) -> None:
-    """Nothing, for a world trained on the tokens of this tokenizer.
+    """Raise if a model was not trained on the tokens of this tokenizer.
 
     Raises:
         UserError: it was trained on another's, which mean something else.

@@ -1,4 +1,4 @@
-"""The diffusion world's network: a transformer that says what clean chunk a noisy one hides."""
+"""The diffusion model's network: a transformer that says what clean chunk a noisy one hides."""
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
@@ -87,7 +87,7 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         Input and output are preconditioned as in EDM (arXiv 2206.00364), with the previous chunk for the mean of what
         is expected: the network sees the best linear estimate and adds what that misses, as much as it may miss. At
         level 1 that is the previous chunk alone, so that pure noise disturbs nothing, and what is predicted is the
-        change, as in the JEPA world.
+        change, as in the JEPA.
 
         With `flow_map` the answer is where a straight step would end that leads as far as the curved flow does from
         the noise level to the level `towards` (the same level where none is given: the flow at the level itself).

@@ -17,7 +17,7 @@ M = TypeVar("M", bound=ModelMixin)
 
 
 def save_model(model: ModelMixin, run_folder: Path, record: dict[str, object]) -> None:
-    """Writes RUN/model (weights and their config) and RUN/model/budget.json, both or neither."""
+    """Write RUN/model (weights and their config) and RUN/model/budget.json, both or neither."""
     final = run_folder / "model"
     temporary = run_folder / ".model.part"
     with writing(final):

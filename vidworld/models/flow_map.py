@@ -1,4 +1,4 @@
-"""From a flow to a flow map: a diffusion world that takes 1, 2 or 4 steps where it took many."""
+"""From a flow to a flow map: a diffusion model that takes 1, 2 or 4 steps where it took many."""
 
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ MAX_STEPS = 4
 
 
 def flow_map_of(network: DiffusionTransformer) -> DiffusionTransformer:
-    """A network that can be told how far a step goes; before it is trained it answers as the given one does."""
+    """A network that takes the length of a step; before it is trained it answers as the given one does."""
     config = {name: value for name, value in network.config.items() if not name.startswith("_")}
     wider: DiffusionTransformer = DiffusionTransformer(**config | {"flow_map": True})
     unknown = wider.load_state_dict(network.state_dict(), strict=False)

@@ -1,4 +1,4 @@
-"""The JEPA world's network: it encodes the chunks it saw and predicts the embedding of the next one."""
+"""The network of JEPA and regression: it encodes the chunks it saw and predicts the embedding of the next one."""
 
 import copy
 from typing import Literal, NamedTuple
@@ -132,7 +132,7 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
     @torch.no_grad()
     def update_target(self, decay: float) -> None:
-        """Moves the slow copy towards the encoder; nothing in the other modes."""
+        """Move the slow copy towards the encoder; nothing in the other modes."""
         if self.target_embed is None or self.target_encoder is None:
             return
         online: list[Tensor] = [*self.embed.parameters(), *self.encoder.parameters()]

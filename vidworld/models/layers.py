@@ -83,8 +83,9 @@ def attend(
 ) -> Float[Tensor, "clip head place head_width"]:
     """Softmax attention of every query to every key.
 
-    On a CPU as plain matrix products: there torch's fused kernel is slower in bf16 than in float32 (DECISIONS.md).
-    Elsewhere through diffusers' dispatcher, so `backend` may name any that it knows: native, xformers, flash, ...
+    On a CPU as plain matrix products: there torch's fused kernel is slower in bf16 than in float32
+    (docs/log/2026-11.md). Elsewhere through diffusers' dispatcher, so `backend` may name any that it knows: native,
+    xformers, flash, ...
     """
     if queries.device.type == "cpu":
         scores = (queries * queries.shape[-1] ** -0.5) @ keys.transpose(-1, -2)

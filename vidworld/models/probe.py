@@ -34,7 +34,7 @@ class Probe(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
     Cells exchange what they see, and every cell says how much it knows of a disc, how far from the cell's middle it
     is, and whether it shows; the answer is the mean over the cells, weighted by how much they know. Trained on a
-    world's representation of true frames and frozen. `decoder`, for worlds whose embeddings are not tokens, maps them
+    world's representation of true frames and frozen. `decoder`, for models whose embeddings are not tokens, maps them
     to the shared tokenizer's.
     """
 

@@ -33,14 +33,14 @@ class Rollout(NamedTuple):
     """Predicted chunks of each clip, in one or several samples."""
 
     embeddings: Float[Tensor, "clip sample t h w embedding"]
-    """In the space that the world predicts in."""
+    """In the space that the model predicts in."""
     tokens: Float[Tensor, "clip sample t h w channel"]
     """As tokens of the shared tokenizer, which decodes them."""
 
 
 @runtime_checkable
 class Scorer(Protocol):
-    """Anything that is surprised: a world, or a control that is none."""
+    """Anything that is surprised: a model, or a control that is none."""
 
     name: str
 

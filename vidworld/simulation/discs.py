@@ -47,7 +47,7 @@ class Scenes:
 
 @dataclass(frozen=True)
 class Trajectories:
-    """Where the discs of each clip are at the times asked for."""
+    """Where the discs of each clip are at these times."""
 
     position: Float[Tensor, "clip time object 2"]
     velocity: Float[Tensor, "clip time object 2"]

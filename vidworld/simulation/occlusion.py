@@ -1,6 +1,6 @@
-"""Scenes with screens: layouts, each a pair (A, B) of valid worlds that look the same while all is hidden.
+"""Scenes with screens: layouts, each a pair (A, B) of valid scenes that look the same while all is hidden.
 
-The scenario `occlusion` films either world of any layout, at any time; the quads of the four occluded laws
+The scenario `occlusion` renders either scene of any layout, at any time; the quadruplets of the four occluded laws
 take both, at the splice. So a network trained on the scenario has seen all that a possible clip shows.
 
 Discs move horizontally, each in a lane of its own. In every layout the passing disc is all hidden for at
@@ -71,7 +71,7 @@ def screen(stage: Stage, x: PerWorld, lane: PerWorld, passage: Passage) -> Float
 
 
 class Companion:
-    """A second disc in about half the worlds, in another lane, the same in A and B."""
+    """A second disc in about half the scenes, in another lane, the same in A and B."""
 
     def __init__(self, stage: Stage, lane: PerWorld, radius: PerWorld) -> None:
         self.radius = stage.radius(1)[:, 0]
@@ -97,7 +97,7 @@ def scene(
     wall: Float[Tensor, "world 1 3"] | None = None,
     block: Float[Tensor, "world 1 4"] | None = None,
 ) -> Scenes:
-    """A world in the shape of all layouts: a disc and a companion, two screens, a block and its wall."""
+    """A scene in the shape of all layouts: a disc and a companion, two screens, a block and its wall."""
     zero = torch.zeros_like(x)
     nobody = torch.zeros_like(x, dtype=torch.bool)
     here = nobody | present
@@ -240,7 +240,7 @@ def _screen_place(stage: Stage, way: Passage, offset: PerWorld) -> tuple[PerWorl
 
 @cache  # `sample_scenes` draws the clips of equal samplers together
 def at_any_time(layout: Layout) -> Sampler:
-    """A sampler of either world of the layout, with the disc hidden at any time of the clip."""
+    """A sampler of either scene of the layout, with the disc hidden at any time of the clip."""
 
     def either(stage: Stage) -> Candidates:
         moment_s = stage.setting.duration_s * stage.draws.uniform(0.2, 0.8)

@@ -32,25 +32,25 @@ class Quadruplets:
 
 
 def splice(a: Clips, b: Clips, frame: int, name: str = "spliced") -> Clips:
-    """`a` before the frame and `b` from it on; no world moves like that, so there are no true tracks."""
+    """`a` before the frame and `b` from it on; no scene moves like that, so there are no true tracks."""
     frames = torch.cat([a.frames[:, :frame], b.frames[:, frame:]], dim=1)
     return Clips(frames, a.fps, tuple(f"{identity}/{name}" for identity in a.identity))
 
 
 def at_moment(layout: Layout, moment_s: float) -> Sampler:
-    """A sampler of both worlds of a layout."""
+    """A sampler of both scenes of a layout."""
     return lambda stage: layout(
         stage, stage.draws.streams.new_full((len(stage.draws.streams),), moment_s, dtype=torch.float64)
     )
 
 
 def stream_name(law: str, split: str, seed: int | str) -> str:
-    """Of the random stream that a law's quads are drawn from."""
+    """Of the random stream that a law's quadruplets are drawn from."""
     return f"quad/{law}/{split}/{seed}"
 
 
 def layout_of(identity: str) -> str | None:
-    """The name of the layout that the simulated quad of this identity was drawn by; None for any other quad."""
+    """The name of the layout that a simulated quadruplet was drawn by, by its identity; None for any other."""
     parts = identity.split("/")
     if len(parts) != 4 or parts[0] not in LAWS or not parts[3].isdecimal():
         return None
@@ -69,7 +69,7 @@ def quadruplets(
     shape: ClipShape = ClipShape(),
     device: torch.device | str = "cpu",
 ) -> Quadruplets:
-    """The quads of these numbers, each a function of (law, split, seed, number).
+    """The quadruplets of these numbers, each a function of (law, split, seed, number).
 
     Where discs are hidden at the splice (permanence, constancy, continuity, solidity) they are so in the
     frames before and after it; where two ways cross (momentum, collision) they do so in `splice_frame`.

@@ -1,4 +1,4 @@
-"""`vidworld data render`: a picture and an MP4 of a simulated clip, or of the four clips of a quad."""
+"""`vidworld data render`: a picture and an MP4 of a simulated clip, or of the four clips of a quadruplet."""
 
 import argparse
 from pathlib import Path
@@ -14,7 +14,7 @@ from vidworld.simulation.simulated import SPLITS, SimulatedClips
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares what the command takes."""
+    """Declare what the command takes."""
     names = [*SCENARIOS, *(law for law in LAWS if law not in SCENARIOS)]
     add = parser.add_argument
     add("name", metavar="SCENARIO_OR_LAW", help=f"one of {', '.join(names)}")
@@ -37,7 +37,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    """Writes the files and prints their paths."""
+    """Write the files and print their paths."""
     for name in ("height", "width", "num_frames", "fps", "scale"):
         if getattr(arguments, name) <= 0:
             raise UserError(f"--{name.replace('_', '-')} {getattr(arguments, name)}: must be more than 0")

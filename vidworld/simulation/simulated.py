@@ -41,7 +41,7 @@ def films(
     device: torch.device,
     count: int,
 ) -> list[tuple[UInt8[Tensor, "clip time 3 height width"], Tracks]]:
-    """Frames and true tracks of each of the `count` worlds that `draw` has for these numbers.
+    """Frames and true tracks of each of the `count` scenes that `draw` has for these numbers.
 
     On a CPU several threads make a block of clips each at a time.
     """
@@ -60,7 +60,7 @@ def films(
 
 
 def film(scenes: Scenes, setting: ClipShape, out: UInt8[Tensor, "clip time 3 height width"]) -> Tracks:
-    """The true tracks of these worlds, whose frames go to `out`."""
+    """The true tracks of these scenes, whose frames go to `out`."""
     times_s = torch.arange(setting.num_frames, dtype=torch.float64, device=out.device) / setting.fps
     motion = simulate(scenes, times_s)
     looks = (scenes.radius, scenes.color, scenes.present, scenes.screens, scenes.blocks)
@@ -85,7 +85,7 @@ def joined(parts: Sequence[Tracks]) -> Tracks:
 
 
 class SimulatedClips:
-    """A ClipSource: clip `i` is a function of (scenario, split, seed, i) and how it is filmed.
+    """A ClipSource: clip `i` is a function of (scenario, split, seed, i) and how it is rendered.
 
     A call costs some milliseconds whatever it asks for: a hundred clips at a time are made four times as fast
     as ten.

@@ -1,4 +1,4 @@
-"""What samplers of worlds work with: how a clip is filmed, a scenario's ranges, and draws from them."""
+"""What samplers of scenes work with: how a clip is rendered, a scenario's ranges, and draws from them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -54,7 +54,7 @@ class Ranges:
 
 
 class Stage:
-    """One candidate world a stream: draws its numbers as the split has them.
+    """One candidate scene a stream: draws its numbers as the split has them.
 
     In `ood`, a third of the candidates have speeds from outside, a third radii, a third both.
     """
@@ -130,10 +130,10 @@ class Stage:
 
 
 Candidates = tuple[tuple[Scenes, ...], Bool[Tensor, " world"]]
-"""One or more worlds a stream that belong together, and whether they will do."""
+"""One or more scenes a stream that belong together, and whether they will do."""
 Sampler = Callable[[Stage], Candidates]
 Layout = Callable[[Stage, Float[Tensor, " world"]], Candidates]
-"""A sampler of two worlds, A and B, that look the same at a moment (in seconds)."""
+"""A sampler of two scenes, A and B, that look the same at a moment (in seconds)."""
 
 
 @dataclass(frozen=True)

@@ -191,7 +191,7 @@ def load_checkpoint(path: Path) -> State:
 
 
 class CheckpointWriter:
-    """Writes checkpoints beside the training, one at a time."""
+    """Write checkpoints beside the training, one at a time."""
 
     def __init__(self, run_folder: Path, keep: KeepConfig) -> None:
         self.run_folder, self.keep = run_folder, keep

@@ -1,4 +1,4 @@
-"""Whether a run has been done before, told from its records alone: nothing here waits for torch."""
+"""Whether a run has been done before, by its records alone: nothing here waits for torch."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What protects a run: it stops when it is asked to, ends when it hangs, skips spikes, and shows that it is alive."""
+"""What protects a run: it stops on a signal, ends when it hangs, skips spikes, and shows that it is alive."""
 
 import faulthandler
 import math

@@ -23,7 +23,7 @@ Quirks, kept:
 Measured with our simulation of its settings at 256 px: 0.0101 ± 0.0002 for uniform motion (published 0.0099),
 0.0207 ± 0.0001 for the parabola (published 0.0210), and 0.0116 ± 0.0004 for collisions (published 0.0117) with its grid
 of scenes, its soft edges and its two compressions, without which it is 0.0102: the few frames after a contact do not
-average out what compression does to an edge, as those of uniform motion do (DECISIONS.md, 2026-11-22).
+average out what compression does to an edge, as those of uniform motion do (docs/log/2026-11.md, 2026-11-22).
 """
 
 import tempfile

@@ -1,1 +1,1 @@
-"""Other people's models as worlds."""
+"""Other people's models as world models."""

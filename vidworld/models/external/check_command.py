@@ -15,7 +15,7 @@ from vidworld.models.spec import RUN, Spec
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares what the command takes."""
+    """Declare what the command takes."""
     usual = ClipShape()
     add = parser.add_argument
     what = "vjepa2:FOLDER, diffusers:FOLDER, videos:FOLDER or python:module.ClassName"

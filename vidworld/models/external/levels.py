@@ -1,4 +1,4 @@
-"""Noise levels of other people's diffusion models: what they are shown and what they are asked for.
+"""Noise levels of other people's diffusion models: what they are shown and what they predict.
 
 Every Gaussian diffusion shows x = clean * x0 + noise * n and asks for a mixture of x0 and n. So the noise n (epsilon),
 v (arXiv 2202.00512), the velocity of a flow (arXiv 2209.03003), the clean sample and EDM's preconditioned residual
@@ -18,13 +18,13 @@ class NoiseLevel(NamedTuple):
     """One noise level of one model."""
 
     timestep: float
-    """What the network is told."""
+    """The timestep that the network is given."""
     clean: float
     noise: float
     """The noisy sample is clean * x0 + noise * n."""
     target_clean: float
     target_noise: float
-    """The network is asked for target_clean * x0 + target_noise * n."""
+    """The network predicts target_clean * x0 + target_noise * n."""
     scale: float = 1.0
     """The noisy sample is multiplied by this before the network sees it."""
 
@@ -55,7 +55,7 @@ class Levels:
     """
 
     def __init__(self, scheduler: Any, unit_time: bool = False) -> None:
-        """`unit_time`: a flow whose network is told times in [0, 1] and not in training steps (Cosmos 2)."""
+        """`unit_time`: a flow whose network takes times in [0, 1] and not in training steps (Cosmos 2)."""
         config = scheduler.config
         self.scheduler, self.unit_time = scheduler, unit_time
         self.prediction = str(config.get("prediction_type", ""))

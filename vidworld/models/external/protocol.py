@@ -1,8 +1,8 @@
-"""What somebody else's model has to offer, and how that becomes a world of the bench.
+"""What somebody else's model has to offer, and how that becomes a world model.
 
 It sees and gives frames: no token, no chunk, no true track, nothing of ours. It may offer either method or both. What
-it predicts is encoded with the bench's tokenizer like a baseline's frames, so that it passes through the read-outs of
-all worlds.
+it predicts is encoded with the bench's tokenizer like a baseline's frames, so that it passes through the readouts of
+all models.
 """
 
 import inspect
@@ -34,7 +34,7 @@ surprise: how badly each frame of the clips (`Clips`) from `context_frames` on w
 
 
 class ExternalModel:
-    """A model of frames as a world of the bench."""
+    """A model of frames as a world model."""
 
     def __init__(self, name: str, model: Any, tokenizer: Tokenizer) -> None:
         """
@@ -51,7 +51,7 @@ class ExternalModel:
                 raise UserError(f"{name}: {method} must take ({', '.join(arguments)})")
 
     def check_clips(self, identities: Sequence[str]) -> None:
-        """Nothing, where the model can continue all of these clips.
+        """Raise if the model cannot continue all of these clips.
 
         Raises:
             UserError: it cannot, as it says itself (a folder of videos lacks some).

@@ -1,4 +1,4 @@
-"""How each video transformer of diffusers is asked: a clean past, a noisy future, one noise level.
+"""How each video transformer of diffusers is called: a clean past, a noisy future, one noise level.
 
 Each follows its own pipeline, and differs in how it is told what is clean:
 
@@ -225,7 +225,7 @@ class TransformerKind:
     patch: Callable[[Any], tuple[int, int]]
     """Latent frames and rows (columns) of a patch, from its config."""
     unit_time: Callable[[Any], bool] = lambda config: False
-    """Whether it is told times in [0, 1]."""
+    """Whether it takes times in [0, 1]."""
 
 
 TRANSFORMERS: dict[str, TransformerKind] = {

@@ -44,7 +44,7 @@ class Videos:
         self.folder = folder
 
     def check_clips(self, identities: Sequence[str]) -> None:
-        """Nothing, where there is a file for every clip.
+        """Raise if there is no file for one of the clips.
 
         Raises:
             UserError: some are missing; the first of them are named.

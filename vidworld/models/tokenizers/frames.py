@@ -1,4 +1,4 @@
-"""Tokens that are the frames themselves: for worlds that are measured without any tokenizer of ours."""
+"""Tokens that are the frames themselves: for models that are measured without any tokenizer of ours."""
 
 import torch
 

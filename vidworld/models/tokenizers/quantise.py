@@ -26,7 +26,7 @@ def quantised(latents: Tensor, levels: int) -> Tensor:
 
 
 def nearest_code(latents: Tensor, levels: int) -> Tensor:
-    """The code nearest to each latent: for latents that a world predicted."""
+    """The code nearest to each latent: for latents that a model predicted."""
     half = levels // 2
     highest = half - 1 if levels % 2 == 0 else half
     return torch.round(latents / SPREAD * half).clamp(-half, highest) / half * SPREAD
