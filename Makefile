@@ -27,7 +27,9 @@ OUT = $(if $(VIDEO),out=runs/$(RUN)/$(1))
 FROM := $(if $(VIDEO),tokenizer=runs/$(RUN)/tokenizer)
 REAL := $(if $(VIDEO),data.real=runs/$(RUN)/real)
 COMMA := ,
-TRAINED := probe=runs/$(RUN)/probe "models={$(foreach name,$(MODELS),$(name): runs/$(RUN)/$(name)$(COMMA))}" \
+# Embeddings that a JEPA has learned are no tokens: a probe of its own decodes them.
+JEPA_PROBE := $(if $(filter jepa,$(MODELS)),probes.jepa=runs/$(RUN)/probe_jepa)
+TRAINED := probe=runs/$(RUN)/probe $(JEPA_PROBE) "models={$(foreach name,$(MODELS),$(name): runs/$(RUN)/$(name)$(COMMA))}" \
 	compare=all $(if $(VIDEO),real=runs/$(RUN)/real)
 
 # Nothing that make runs fetches a model.
@@ -50,6 +52,8 @@ demo: .venv/installed ## train and compare the world models, with a report (VIDE
 	$(if $(VIDEO),$(BIN)/vidworld data ingest "$(VIDEO)" --out runs/$(RUN)/real)
 	$(BIN)/python train/train_tokenizer.py --config $(CONFIGS)/tokenizer.yaml $(call OUT,tokenizer) $(REAL)
 	@$(MAKE) --no-print-directory -j SCALE=$(SCALE) $(MODELS) probe
+	$(if $(JEPA_PROBE),$(BIN)/python train/train_probe.py --config $(CONFIGS)/probe.yaml out=runs/$(RUN)/probe_jepa \
+		jepa=runs/$(RUN)/jepa $(FROM))
 	$(EVALUATE) eval/run_physics.py --config $(CONFIGS)/physics.yaml $(call OUT,physics) $(FROM) $(TRAINED)
 	$(BIN)/python eval/make_report.py runs/$(RUN)
 

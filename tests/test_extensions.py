@@ -201,7 +201,7 @@ def test_one_file_and_one_entry_point_each_are_trained_on_measured_and_on_the_pa
 
     (tmp_path / "physics.yaml").write_text(
         f"out: {tmp_path / 'physics'}\ntokenizer: {tokenizer}\nmodels: {{damped: {mine}}}\n"
-        "scenarios: [drift, uniform]\nlaws: [inertia]\nclips: 3\nfurther_quads: 3\nood_quads: 2\nshown: 1\n"
+        "scenarios: [drift, uniform]\nlaws: [inertia]\nclips: 3\nfurther_quadruplets: 3\nood_quadruplets: 2\nshown: 1\n"
     )
     run(package, "eval/run_physics.py", "--config", tmp_path / "physics.yaml", *SIZE)
     rows = json.loads((tmp_path / "physics" / "results.json").read_text())["results"]

@@ -91,6 +91,11 @@ def model_of(config: PhysicsConfig, spec: Spec, evaluator: Evaluator) -> Subject
     family = FAMILIES[read_budget(folder)["family"]]
     network = family.load(folder).to(evaluator.accelerator.device)
     decoder = evaluator.probes[spec.name].decoder if spec.name in evaluator.probes else None
+    if decoder is None and getattr(network, "target", "frozen") != "frozen":
+        raise UserError(
+            f"{folder}: its embeddings are no tokens; train a probe of them (train/train_probe.py jepa={folder} "
+            f"out=PROBE) and name it, probes.{spec.name}=PROBE"
+        )
     return Subject(spec.name, family.world_model(network, spec.name, config, decoder), made_from)
 
 
