@@ -6,9 +6,10 @@ import math
 import pytest
 import scripts
 
+from vidworld.analysis.records import CALIBRATION_READOUTS
 from vidworld.analysis.statistics import Interval
 from vidworld.core.clip_shape import ClipShape
-from vidworld.evaluation.calibration import READOUTS, calibrate, measure_baselines, smallest_seen
+from vidworld.evaluation.calibration import calibrate, measure_baselines, smallest_seen
 from vidworld.evaluation.injected_errors import INJECTED_ERRORS
 
 SCRIPT = "eval/calibrate.py"
@@ -96,7 +97,7 @@ def test_the_script_writes_rows_and_a_page(tmp_path, capsys):
         (fault.name, metric, readout, float(size))
         for fault in INJECTED_ERRORS
         for metric in fault.metrics
-        for readout in READOUTS
+        for readout in CALIBRATION_READOUTS
         for size in (0, *fault.sizes)
     }
     assert {row["model"] for row in content["baselines"]} == {"truth", "copy_last", "constant_velocity"}

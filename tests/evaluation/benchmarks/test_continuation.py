@@ -181,7 +181,7 @@ def test_a_video_that_itself_keeps_nothing_penalises_no_model(
     here = BenchmarkContext(evaluator, BENCHMARKS["morpheus"], SHAPE)
     entry = BENCHMARKS["morpheus"].entries(tmp_path)[0]
     for model in (None, CopyLast(evaluator.tokenizer)):
-        values = [value.value for value in morpheus.of_video(here, entry, model)]
+        values = [value.value for value in morpheus._of_video(here, entry, model)]
         assert (len(values), all(value > 0.5 for value in values)) == (int(counts), True)
 
 
