@@ -75,8 +75,7 @@ class Table:
     def at(self, identities: Sequence[str]) -> ndarray:
         """The columns of these clips, all of which must be there."""
         column = {identity: number for number, identity in enumerate(self.identities)}
-        chosen: ndarray = self.values[:, [column[identity] for identity in identities]]
-        return chosen
+        return np.asarray(self.values[:, [column[identity] for identity in identities]])
 
 
 def tabulate(values: Iterable[Value]) -> dict[RowKey, Table]:

@@ -211,8 +211,7 @@ def _random_signs(generator: Generator, difference: ndarray) -> ndarray:
     signs = generator.integers(0, 2, (DRAWS, n)) * 2.0 - 1.0
     means, square = signs @ difference / n, float((difference**2).mean())
     errors = np.sqrt(np.maximum(square - means**2, 0.0) / (n - 1))
-    ratios: ndarray = means / np.maximum(errors, 1e-12 * math.sqrt(square))
-    return ratios
+    return np.asarray(means / np.maximum(errors, 1e-12 * math.sqrt(square)))
 
 
 def _share_beyond(draws: ndarray, value: float) -> float:

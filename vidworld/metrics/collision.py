@@ -13,7 +13,7 @@ import numpy as np
 from numpy import ndarray
 
 from vidworld.core.clip import Tracks
-from vidworld.metrics.metric import Metric, PerClip
+from vidworld.metrics import Metric, PerClip
 from vidworld.metrics.motion import STILL, as_array, is_whole, measure_motion, positions, speed
 
 MIN_KINK = 0.2
@@ -54,13 +54,11 @@ class Kink:
 
     @property
     def relative_in(self) -> ndarray:
-        relative: ndarray = self.incoming[1] - self.incoming[0]
-        return relative
+        return np.asarray(self.incoming[1] - self.incoming[0])
 
     @property
     def relative_out(self) -> ndarray:
-        relative: ndarray = self.outgoing[1] - self.outgoing[0]
-        return relative
+        return np.asarray(self.outgoing[1] - self.outgoing[0])
 
     def met(self, true_incoming_speed: float) -> bool:
         """The relative velocity changes, and the discs do not just stop."""
@@ -254,40 +252,18 @@ def _line(times: ndarray, place: ndarray, at: float) -> tuple[ndarray, ndarray, 
 
 COLLISION_SCENARIOS = ("collision", "billiards")
 CONTACT_TIME_ERROR = Metric(
-    "contact_time_error",
-    "collision",
-    "frames",
-    False,
-    contact_time_error,
-    COLLISION_SCENARIOS,
-    headline=True,
+    "contact_time_error", "collision", "frames", False, contact_time_error, COLLISION_SCENARIOS, headline=True,
     description="How far the predicted contact lies from the true one.",
-)
+)  # fmt: skip
 OUTGOING_VELOCITY_ERROR = Metric(
-    "outgoing_velocity_error",
-    "collision",
-    "ratio",
-    False,
-    outgoing_velocity_error,
-    COLLISION_SCENARIOS,
-    headline=True,
+    "outgoing_velocity_error", "collision", "ratio", False, outgoing_velocity_error, COLLISION_SCENARIOS, headline=True,
     description="Error of the velocity after contact, relative to the approach.",
-)
+)  # fmt: skip
 RESTITUTION_ERROR = Metric(
-    "restitution_error",
-    "collision",
-    "ratio",
-    False,
-    restitution_error,
-    COLLISION_SCENARIOS,
+    "restitution_error", "collision", "ratio", False, restitution_error, COLLISION_SCENARIOS,
     description="Error of the bounciness.",
-)
+)  # fmt: skip
 INTERPENETRATION = Metric(
-    "interpenetration",
-    "collision",
-    "radii",
-    False,
-    interpenetration,
-    COLLISION_SCENARIOS,
+    "interpenetration", "collision", "radii", False, interpenetration, COLLISION_SCENARIOS,
     description="How deep discs overlap.",
-)
+)  # fmt: skip

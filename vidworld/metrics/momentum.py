@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from vidworld.core.clip import Tracks
-from vidworld.metrics.metric import Metric, PerClip
+from vidworld.metrics import Metric, PerClip
 from vidworld.metrics.motion import Motion, as_array, mean_where, measure_motion, speed
 
 UNCHANGED = 1e-3
@@ -69,8 +69,7 @@ def _true_velocity(truth: Tracks, start: int) -> Float[ndarray, "clip time objec
 
 
 def _sum(vectors: Float[ndarray, "clip time object 2"]) -> Float[ndarray, "clip time 2"]:
-    total: ndarray = vectors.sum(axis=2)
-    return total
+    return np.asarray(vectors.sum(axis=2))
 
 
 def _closed(
@@ -80,27 +79,15 @@ def _closed(
     unchanged = np.logical_and.accumulate(change <= UNCHANGED * scale[:, None], axis=1)[:, 1:]
     present = truth.present.cpu().numpy()[:, start:]
     in_the_open = (motion.counted | ~present).all(axis=-1) & present.any(axis=-1)
-    closed: ndarray = unchanged & in_the_open & (scale > 0)[:, None]
-    return closed
+    return np.asarray(unchanged & in_the_open & (scale > 0)[:, None])
 
 
 MOMENTUM_SCENARIOS = ("uniform", "collision", "billiards", "occlusion")
 MOMENTUM_DRIFT = Metric(
-    "momentum_drift",
-    "momentum",
-    "ratio",
-    False,
-    momentum_drift,
-    MOMENTUM_SCENARIOS,
-    headline=True,
+    "momentum_drift", "momentum", "ratio", False, momentum_drift, MOMENTUM_SCENARIOS, headline=True,
     description="Change of total momentum, relative to what was there.",
-)
+)  # fmt: skip
 ENERGY_DRIFT = Metric(
-    "energy_drift",
-    "momentum",
-    "ratio",
-    False,
-    energy_drift,
-    MOMENTUM_SCENARIOS,
+    "energy_drift", "momentum", "ratio", False, energy_drift, MOMENTUM_SCENARIOS,
     description="Change of total energy, relative to what was there.",
-)
+)  # fmt: skip

@@ -44,14 +44,12 @@ class Motion:
     @property
     def worst(self) -> Float[ndarray, "clip time object"]:
         """The largest velocity error of a prediction that keeps to the clip's top speed."""
-        worst: ndarray = speed(self.true) + self.top_speed[:, None, None]
-        return worst
+        return np.asarray(speed(self.true) + self.top_speed[:, None, None])
 
     @property
     def still(self) -> Bool[ndarray, "clip time object"]:
         """Found, but standing still although the truth moves."""
-        still: ndarray = self.counted & ~self.missing & (speed(self.predicted) < STILL * speed(self.true))
-        return still
+        return np.asarray(self.counted & ~self.missing & (speed(self.predicted) < STILL * speed(self.true)))
 
 
 def measure_motion(predicted: Tracks, truth: Tracks, dt_s: float, start: int) -> Motion:
@@ -98,20 +96,17 @@ def positions(
 
 def is_whole(truth: Tracks) -> Bool[ndarray, "clip time object"]:
     """Where an object is there, and all of it shows."""
-    whole: ndarray = truth.present.cpu().numpy() & (as_array(truth.visible) >= WHOLE)
-    return whole
+    return np.asarray(truth.present.cpu().numpy() & (as_array(truth.visible) >= WHOLE))
 
 
 def is_found(tracks: Tracks) -> Bool[ndarray, "clip time object"]:
     """Where an object has a position."""
-    found: ndarray = np.isfinite(as_array(tracks.position)).all(-1)
-    return found
+    return np.asarray(np.isfinite(as_array(tracks.position)).all(-1))
 
 
 def speed(velocity: Float[ndarray, "*axes 2"]) -> Float[ndarray, "*axes"]:
     """Length of each vector."""
-    length: ndarray = np.linalg.norm(velocity, axis=-1)
-    return length
+    return np.asarray(np.linalg.norm(velocity, axis=-1))
 
 
 def mean_where(values: Float[ndarray, "clip *axes"], where: Bool[ndarray, "clip *axes"]) -> Float[ndarray, " clip"]:
@@ -124,5 +119,4 @@ def mean_where(values: Float[ndarray, "clip *axes"], where: Bool[ndarray, "clip 
 
 def as_array(tensor: Tensor) -> ndarray:
     """The values in float64, on the processor."""
-    values: ndarray = tensor.detach().cpu().double().numpy()
-    return values
+    return np.asarray(tensor.detach().cpu().double().numpy())

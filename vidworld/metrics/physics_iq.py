@@ -22,7 +22,7 @@ from jaxtyping import Bool, UInt8
 from numpy import ndarray
 
 from vidworld.core.shapes import Frames
-from vidworld.metrics.metric import PerClip
+from vidworld.metrics import PerClip
 
 AVERAGE_WEIGHT = 0.3
 MOVED_LEVELS = 10

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from vidworld.core.errors import UserError
-from vidworld.metrics.metric import Metric, PerClip
+from vidworld.metrics import Metric, PerClip
 
 Aggregation = Literal["mean", "max"]
 Surprise = Float[ndarray, "quad 2 2 chunk"]
@@ -29,10 +29,8 @@ def over_chunks(surprise: Surprise, aggregation: Aggregation = "mean") -> Float[
     if not np.isfinite(surprise).any(axis=-1).all():
         raise UserError("surprise has a clip without a single finite value: the world that made it diverged")
     if aggregation == "mean":
-        means: ndarray = np.nanmean(surprise, axis=-1)
-        return means
-    maxima: ndarray = np.nanmax(surprise, axis=-1)
-    return maxima
+        return np.asarray(np.nanmean(surprise, axis=-1))
+    return np.asarray(np.nanmax(surprise, axis=-1))
 
 
 def target_matched(surprise: Surprise, aggregation: Aggregation = "mean") -> PerClip:
@@ -74,19 +72,16 @@ def auroc(surprise: Surprise, aggregation: Aggregation = "mean") -> PerClip:
     area = _share_above(possible, impossible).mean()
     placements = _share_above(possible, impossible).mean(axis=1)
     mirrored = _share_above(-impossible, -possible).mean(axis=1)
-    combined: ndarray = placements + mirrored - area
-    return combined
+    return np.asarray(placements + mirrored - area)
 
 
 def _less(possible: Float[ndarray, " quad"], impossible: Float[ndarray, " quad"]) -> Float[ndarray, " quad"]:
     """1 where the possible surprises less, one half for a tie."""
-    less: ndarray = (possible < impossible) + 0.5 * (possible == impossible)
-    return less
+    return np.asarray((possible < impossible) + 0.5 * (possible == impossible))
 
 
 def _mean_of(first: Float[ndarray, " quad"], second: Float[ndarray, " quad"]) -> Float[ndarray, " quad"]:
-    mean: ndarray = (first + second) / 2
-    return mean
+    return np.asarray((first + second) / 2)
 
 
 def _share_above(values: Float[ndarray, "quad 2"], others: Float[ndarray, "quad 2"]) -> Float[ndarray, "quad 2"]:
@@ -94,42 +89,33 @@ def _share_above(values: Float[ndarray, "quad 2"], others: Float[ndarray, "quad 
     ordered = np.sort(others.ravel())
     above = len(ordered) - np.searchsorted(ordered, values, side="right")
     equal = len(ordered) - above - np.searchsorted(ordered, values, side="left")
-    share: ndarray = (above + 0.5 * equal) / len(ordered)
-    return share
+    return np.asarray((above + 0.5 * equal) / len(ordered))
 
 
 def _share(name: str, form: Callable[..., PerClip], description: str, headline: bool = False) -> Metric:
     return Metric(
-        name,
-        "",
-        "share",
-        True,
-        form,
-        takes="surprise",
-        headline=headline,
-        bounds=(0.0, 1.0),
-        ideal=1.0,
+        name, "", "share", True, form, takes="surprise", headline=headline, bounds=(0.0, 1.0), ideal=1.0,
         description=description,
-    )
+    )  # fmt: skip
 
 
-ACCURACY = _share(
+SURPRISE_ACCURACY = _share(
     "surprise_accuracy",
     target_matched,
     "Futures that surprise more after the wrong past than after their own; a tie counts one half.",
     headline=True,
 )
-ACCURACY_USUAL = _share(
+SURPRISE_ACCURACY_USUAL = _share(
     "surprise_accuracy_usual", usual, "The usual form: one past, two futures. An emptier scene surprises less."
 )
-ACCURACY_WITHIN_QUADRUPLET = _share(
+SURPRISE_ACCURACY_WITHIN_QUADRUPLET = _share(
     "surprise_accuracy_within_quadruplet",
     within_quad,
     "Quadruplets whose possible clips together surprise less than the impossible ones.",
 )
-ACCURACY_MAXIMUM = _share(
+SURPRISE_ACCURACY_MAXIMUM = _share(
     "surprise_accuracy_maximum",
     partial(target_matched, aggregation="max"),
     "As the first, by the maximum over time and not the mean: cheap cues show more.",
 )
-AUROC = _share("surprise_auroc", auroc, "How well surprise alone separates impossible from possible clips.")
+SURPRISE_AUROC = _share("surprise_auroc", auroc, "How well surprise alone separates impossible from possible clips.")
