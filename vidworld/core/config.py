@@ -58,8 +58,7 @@ def load(
 
     `select` chooses the schema by what the file and the overrides say, where one of them says which it is.
 
-    Raises:
-        UserError: a line for each fault, of the file and of the overrides.
+    Raises: UserError with a line for each fault, of the file and of the overrides.
     """
     data = _read(path)
     faults: list[str] = []
@@ -122,7 +121,6 @@ def parse_command_line(
 
 # --- YAML: the scalars of YAML 1.2, where 1e-3 is a number and `no` is a word -----------------------------
 
-
 _SCALARS = {
     "null": r"~|null|",
     "bool": r"true|false",
@@ -157,11 +155,9 @@ class _Dumper(yaml.SafeDumper):
 
 
 # In other quotes PyYAML folds a rare line break, such as U+0085, into a space.
+_TEXT = "tag:yaml.org,2002:str"
 _Dumper.add_representer(
-    str,
-    lambda dumper, text: dumper.represent_scalar(
-        "tag:yaml.org,2002:str", text, style=None if text.isprintable() else '"'
-    ),
+    str, lambda dumper, text: dumper.represent_scalar(_TEXT, text, style=None if text.isprintable() else '"')
 )
 
 

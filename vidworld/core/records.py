@@ -21,17 +21,8 @@ from vidworld import __version__
 from vidworld.core.errors import UserError
 
 PACKAGES = (
-    "torch",
-    "accelerate",
-    "diffusers",
-    "transformers",
-    "datasets",
-    "decord",
-    "av",
-    "numpy",
-    "scipy",
-    "safetensors",
-)
+    "torch", "accelerate", "diffusers", "transformers", "datasets", "decord", "av", "numpy", "scipy", "safetensors",
+)  # fmt: skip
 """The packages whose version can change a number."""
 
 
@@ -48,18 +39,8 @@ def writing(path: Path) -> Iterator[None]:
         raise UserError(f"{path}: cannot be written ({reason}); free or choose another place") from error
 
 
-def states_of(path: Path) -> list[list[Any]]:
-    """Name, size in bytes and time of the file, or of every file below the folder: what tells that one has changed."""
-    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
-    return [[str(file.relative_to(path)), (stat := file.stat()).st_size, stat.st_mtime_ns] for file in files]
-
-
 def prepare_folder(path: Path) -> Path:
-    """The folder, made where it is missing and seen to take a file.
-
-    Raises:
-        UserError: it cannot be made, or nothing can be written in it.
-    """
+    """The folder, made where it is missing; UserError where nothing can be written in it."""
     with writing(path):
         path.mkdir(parents=True, exist_ok=True)
         probe = path / f".probe.{os.getpid()}"
@@ -97,21 +78,16 @@ def append(path: Path, data: bytes) -> None:
 
 
 def append_jsonl(path: Path, row: Mapping[str, Any]) -> None:
-    """Adds a line; NaN and infinity become null."""
     append(path, as_line(row))
 
 
 def as_line(row: Mapping[str, Any]) -> bytes:
-    """A line of JSON."""
+    """A line of JSON; NaN and infinity become null."""
     return (json.dumps(plain(row), allow_nan=False, ensure_ascii=False) + "\n").encode()
 
 
 def read_json(path: Path) -> Any:
-    """The value of a JSON file.
-
-    Raises:
-        UserError: there is no such file, or it is not JSON.
-    """
+    """The value of a JSON file; UserError where there is no such file, or it is not JSON."""
     text = _read_text(path)
     try:
         return json.loads(text)
@@ -122,8 +98,7 @@ def read_json(path: Path) -> Any:
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
     """The rows of a file; a last line that a kill cut off (it has no end) is not one.
 
-    Raises:
-        UserError: there is no such file, or a whole line of it is not a JSON object.
+    Raises: UserError where there is no such file, or a whole line of it is not a JSON object.
     """
     rows = []
     for number, line in enumerate(_read_text(path).split("\n")[:-1], start=1):
@@ -262,8 +237,6 @@ def _version(package: str) -> str | None:
 
 def _cpu_model() -> str:
     cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
