@@ -312,11 +312,7 @@ RecordT = TypeVar("RecordT")
 
 
 def read_as(kind: type[RecordT], path: Path) -> RecordT:
-    """The record that a JSON file holds.
-
-    Raises:
-        UserError: it is missing, of another schema, or has a field wrong: the first is named.
-    """
+    """The record that a JSON file holds; UserError where it is missing, of another schema, or has a wrong field."""
     content = read_json(path)
     wanted = {Results: SCHEMA, Calibration: CALIBRATION_SCHEMA}.get(kind)
     found = content.get("schema") if isinstance(content, dict) else None
@@ -332,11 +328,7 @@ def read_as(kind: type[RecordT], path: Path) -> RecordT:
 
 
 def read_results(path: Path) -> Results:
-    """What a results.json holds.
-
-    Raises:
-        UserError: as `read_record`, or it has no row.
-    """
+    """What a results.json holds; UserError also where it has no row."""
     results = read_as(Results, path)
     if not results.results:
         raise UserError(f"{path}: has no results; run the evaluation that wrote it again")

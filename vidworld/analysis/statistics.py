@@ -105,9 +105,9 @@ def paired_difference(
 
     Raises: UserError where the two were not measured on the same clips.
     """
-    if first.shape[1] != second.shape[1]:
-        sizes = f"{first.shape[1]} and {second.shape[1]}"
-        raise UserError(f"a paired comparison needs the same clips on both sides, not {sizes}")
+    n = first.shape[1]
+    if n != second.shape[1]:
+        raise UserError(f"a paired comparison needs the same clips on both sides, not {n} and {second.shape[1]}")
     first, second = _applicable(first, second)
     n = first.shape[1]
     if n < 2:
@@ -119,7 +119,7 @@ def paired_difference(
     run_error = math.hypot(*(error for error, _ in runs))
     # Welch's degrees of freedom for two models whose runs scatter differently.
     freedom = run_error**4 / sum(e**4 / max(df, 1) for e, df in runs) if run_error > 0 else 0.0
-    scatter = _scatter(generator, run_error, freedom)
+    scatter = run_error * generator.standard_t(freedom, DRAWS) if run_error > 0 else np.zeros(DRAWS)
     if math.hypot(clip_error, run_error) == 0.0:
         half = _agreement_width(n, bounds)
         return Difference(mean, mean - half, mean + half, n, 1.0 if abs(mean) <= half else 2.0 ** (1 - n))
@@ -144,9 +144,7 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
 
 
 def clips_needed(deviation: float, difference: float, level: float = LEVEL, power: float = 0.8) -> int:
-    """Clips with which a paired difference of this size is seen with the given power.
-
-    deviation: of the paired difference over clips.
+    """Clips with which a paired difference of this size and deviation over clips is seen with the given power.
 
     Raises: UserError for a difference of zero.
     """
@@ -182,13 +180,6 @@ def _with_runs(half: float, run_error: float, clip_critical: float, run_critical
     """A half-width over clips that runs scatter besides (Cochran and Cox, Experimental Designs, 1957)."""
     clip_error = half / clip_critical
     return (half * clip_error + run_critical * run_error**2) / math.hypot(clip_error, run_error)
-
-
-def _scatter(generator: Generator, run_error: float, freedom: float) -> ndarray:
-    """Draws of the error between runs."""
-    if run_error == 0.0:
-        return np.zeros(DRAWS)
-    return run_error * generator.standard_t(freedom, DRAWS)
 
 
 def _studentised(generator: Generator, over_clips: ndarray) -> ndarray:

@@ -1,7 +1,9 @@
 """Files that are never half written, and what produced a result."""
 
+import csv
 import errno
 import hashlib
+import io
 import json
 import math
 import os
@@ -10,8 +12,9 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -66,6 +69,14 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Writes valid JSON as `write_text` does; NaN and infinity become null, arrays lists."""
     write_text(path, json.dumps(plain(value), indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def write_csv(path: Path, kind: type, rows: Iterable[Any]) -> None:
+    """Writes the names of the dataclass's fields and a line for each of its instances as `write_text` does."""
+    names = [field.name for field in fields(kind)]
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([names, *([getattr(row, name) for name in names] for row in rows)])
+    write_text(path, text.getvalue())
 
 
 def append(path: Path, data: bytes) -> None:
