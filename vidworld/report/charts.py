@@ -127,18 +127,13 @@ def line_chart(curve: Curve, legend: Legend | None = None, *, log_y: bool = Fals
         lines.append(_line(series, color, used[color] % DASHES, x_axis, y_axis))
         used[color] += 1
     return Chart(
-        title=curve.name,
-        x_label=curve.x_label,
-        y_label=curve.y_label,
-        x_axis=x_axis,
-        y_axis=y_axis,
+        title=curve.name, x_label=curve.x_label, y_label=curve.y_label, x_axis=x_axis, y_axis=y_axis,
         lines=tuple(line for line in lines if line.path),
-        chance=100 - y_axis.percent(0.5) if share else None,
-        note=curve.note,
+        chance=100 - y_axis.percent(0.5) if share else None, note=curve.note,
         columns=tuple(series.label for series in curve.series),
         table=tuple((f"{x:g}", tuple(_cell(series, x) for series in curve.series)) for x in sorted(set(x_values))),
         shaded=tuple((x_axis.percent(a), x_axis.percent(b) - x_axis.percent(a)) for a, b in curve.shaded),
-    )
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -194,7 +189,6 @@ def thin(points: list[tuple[float, float]], most: int = MAX_POINTS) -> list[tupl
 
 
 def _points(series: Series, values: Sequence[float] | None) -> list[tuple[float, float]]:
-    """The points of a series that were measured."""
     return [(x, y) for x, y in zip(series.x, values or [], strict=False) if math.isfinite(y)]
 
 
@@ -208,7 +202,6 @@ def _line(series: Series, color: str, dash: int, x_axis: Axis, y_axis: Axis) -> 
 
 
 def _cell(series: Series, x: float) -> str:
-    """The series' value and interval at x as text; empty where it has none."""
     if x not in series.x:
         return ""
     i = series.x.index(x)

@@ -46,7 +46,7 @@ class BoardRow:
 
     @property
     def kind(self) -> str:
-        """One of `KINDS`."""
+        """One of `PAGE_KINDS`."""
         return words.kind_of(self.row.model)
 
     @property
@@ -58,12 +58,9 @@ class BoardRow:
 
 
 def write_leaderboard(paths: Sequence[Path], out: Path) -> tuple[Path, int]:
-    """The page and how many rows it shows, after writing it.
+    """The page of these results.json files and folders of them, and how many rows it shows, after writing it.
 
-    paths: results.json files, or folders, in which every results.json counts.
-
-    Raises:
-        UserError: a path is not there, holds no results, or cannot be read; all such are named.
+    Raises: UserError that names every path that is not there, holds no results, or cannot be read.
     """
     runs, faults = [], []
     for file in results_files(paths):
@@ -81,8 +78,7 @@ def write_leaderboard(paths: Sequence[Path], out: Path) -> tuple[Path, int]:
 def results_files(paths: Sequence[Path]) -> list[Path]:
     """The results.json files that the paths name or hold, each once, in their order.
 
-    Raises:
-        UserError: a path is not there or holds none; all such are named.
+    Raises: UserError that names every path that is not there or holds none.
     """
     found: dict[Path, Path] = {}
     faults = []
@@ -129,16 +125,8 @@ def render_board(lines: Sequence[BoardRow], legend: Legend) -> str:
         "metric": [(metric, words.title(metric)) for metric in ranked(metrics, legend.labels.metrics)],
         "kind": [(k, f"{text} only") for k, text in PAGE_KINDS.items() if any(line.kind == k for line in lines)],
     }
-    origins = {line.origin.path for line in lines}
-    return render_template(
-        "leaderboard.html",
-        "leaderboard.js",
-        lines=lines,
-        runs=len(origins),
-        options=options,
-        legend=legend,
-        words=words,
-    )
+    runs = len({line.origin.path for line in lines})
+    return render_template("leaderboard.html", "leaderboard.js", lines=lines, runs=runs, options=options, legend=legend)
 
 
 def _merged(runs: Sequence[Results]) -> Legend:

@@ -24,11 +24,9 @@ class Legend:
         return Legend(results.models, results.labels)
 
     def label(self, name: str) -> str:
-        """What a model, a reference or a control is called."""
         return model_label(name, self.models)
 
     def rank(self, name: str) -> int:
-        """Where it is listed."""
         return model_rank(name, self.models)
 
     def color(self, name: str) -> str:

@@ -32,11 +32,7 @@ TRAINING_CURVES = {
 
 
 def write_report(run_folder: Path, out: Path | None = None) -> Path:
-    """The path of the page written for this run, `report.html` in its folder unless `out` says otherwise.
-
-    Raises:
-        UserError: the run cannot be read, or the page cannot be written.
-    """
+    """The path of the page written for this run, `report.html` in its folder unless `out` says otherwise."""
     out = out or run_folder / "report.html"
     write_text(out, render_page(read_run(run_folder)))
     return out
@@ -52,27 +48,17 @@ def render_page(run: RunFolder) -> str:
         return [chart for curve in curves if (chart := plots.line_chart(curve, legend))]
 
     return render_template(
-        "page.html",
-        "script.js",
-        run=run,
-        comparison=comparison,
-        legend=legend,
-        words=words,
+        "page.html", "script.js", run=run, comparison=comparison, legend=legend, rows=rows, steps=steps,
         pairs=[_pair(run, pair, legend) for pair in run.results.compare],
         table=tables.headline_table(rows, withheld, legend),
         probe_table=tables.headline_table(rows, withheld, legend, secondary=True),
-        laws=_laws(run, legend),
-        rollouts=_rollouts(run, legend),
-        generalisation=charts(run.media.generalisation),
-        curves=charts(run.media.curves),
-        training=training_charts(run, legend),
-        max_points=plots.MAX_POINTS,
+        laws=_laws(run, legend), rollouts=_rollouts(run, legend),
+        generalisation=charts(run.media.generalisation), curves=charts(run.media.curves),
+        training=training_charts(run, legend), max_points=plots.MAX_POINTS,
         budgets=tables.budget_table(comparison, legend.models),
         tried_columns=list(dict.fromkeys(name for entry in comparison.tried for name in entry)),
-        steps=steps,
         packages=list(dict.fromkeys(name for step in steps for name in step["versions"])),
-        rows=rows,
-    )
+    )  # fmt: skip
 
 
 def render_template(name: str, script_name: str, **content: Any) -> str:
@@ -87,12 +73,10 @@ def render_template(name: str, script_name: str, **content: Any) -> str:
 def environment() -> jinja2.Environment:
     """Where the templates of the pages are, and the words that they may use."""
     made = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    made.globals["words"] = words
     made.filters |= {"title_of": words.title, "setting": words.setting, "slug": lambda name: re.sub(r"\W+", "-", name)}
     return made
 
@@ -130,7 +114,6 @@ def training_charts(run: RunFolder, legend: Legend) -> list[plots.Chart]:
 
 
 def _pair(run: RunFolder, pair: tuple[str, str], legend: Legend) -> dict[str, Any]:
-    """What is known of two models that are tested against each other."""
     first, second = pair
     mine = [verdict for verdict in run.comparison.verdicts if (verdict.first, verdict.second) == pair]
     name = pair_name(first, second)
@@ -146,12 +129,9 @@ def _pair(run: RunFolder, pair: tuple[str, str], legend: Legend) -> dict[str, An
 
 def _verdict(run: RunFolder, verdict: Verdict, legend: Legend) -> dict[str, Any]:
     """The verdict with its difference in words, and the forest that shows it."""
-    rows = [
-        row
-        for row in run.results.results
-        if (row.law, row.metric, row.task) == (verdict.law, verdict.metric, verdict.task)
-        and row.split not in tables.OUTSIDE
-    ]
+    wanted = (verdict.law, verdict.metric, verdict.task)
+    inside = [row for row in run.results.results if row.split not in tables.OUTSIDE]
+    rows = [row for row in inside if (row.law, row.metric, row.task) == wanted]
     found = sorted(tables.forests(rows, legend), key=lambda forest: forest.secondary)
     value = words.number(verdict.difference, verdict.low, verdict.high)
     bounds = words.interval_text(verdict.difference, verdict.low, verdict.high)
