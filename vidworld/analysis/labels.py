@@ -11,8 +11,6 @@ Models = Mapping[str, Model]
 
 
 class Reference(NamedTuple):
-    """What every evaluation measures beside its models."""
-
     label: str
     kind: str
     """`ceiling`, `baseline` or `control`: a control that reaches a law's quadruplets withholds its verdict."""
@@ -144,7 +142,7 @@ def setting(value: Any) -> str:
         case float():
             return setting(int(value)) if value.is_integer() and abs(value) < 1e12 else number(value)
         case list() | tuple():
-            return ", ".join(setting(item) for item in value)
+            return ", ".join(map(setting, value))
         case dict():
             return ", ".join(f"{key} {setting(item)}" for key, item in value.items())
     return str(value)

@@ -72,8 +72,6 @@ class Row:
 
 @dataclass(frozen=True, config=STRICT)
 class Model:
-    """One of the models that an evaluation compares."""
-
     label: str
     family: str
     """What it is: `diffusion`, `jepa`, `regression`, or the kind of an external model."""
@@ -83,18 +81,14 @@ class Model:
 
 @dataclass(frozen=True, config=STRICT)
 class Labels:
-    """What the names in the rows mean, in the order in which they are listed."""
+    """What each law says and each metric measures, in the order in which they are listed."""
 
     laws: dict[str, str] = Field(default_factory=dict)
-    """What each law says."""
     metrics: dict[str, str] = Field(default_factory=dict)
-    """What each metric measures."""
 
 
 @dataclass(frozen=True, config=STRICT)
 class Results:
-    """results.json"""
-
     schema: Literal[2]
     provenance: dict[str, Any]
     models: dict[str, Model]
@@ -213,8 +207,6 @@ class Series:
 
 @dataclass(frozen=True, config=STRICT)
 class Curve:
-    """One measured curve: a quantity against a setting."""
-
     name: str
     x_label: str
     y_label: str
@@ -297,8 +289,6 @@ class ControlRow:
 
 @dataclass(frozen=True, config=STRICT)
 class Calibration:
-    """calibration.json"""
-
     schema: Literal[2]
     provenance: dict[str, Any]
     results: list[CalibrationRow]

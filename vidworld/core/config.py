@@ -293,23 +293,13 @@ def _locate(data: Any, location: KeyPath, missing: bool) -> tuple[KeyPath, Any]:
 
 
 RENAMED = {
-    "batch_clips": "global_batch_size",
-    "accumulation": "grad_accum_steps",
-    "clip_norm": "max_grad_norm",
-    "decay_share": "warmdown_ratio",
-    "pure_share": "p_full_noise",
-    "collapse_deviation": "collapse_std",
-    "worlds": "models",
-    "diffusion": "models.diffusion",
-    "jepa": "models.jepa",
-    "readout": "probe",
-    "jepa_readout": "probes.jepa",
-    "quads": "quadruplets",
-    "further_quads": "further_quadruplets",
-    "ood_quads": "ood_quadruplets",
+    "batch_clips": "global_batch_size", "accumulation": "grad_accum_steps", "clip_norm": "max_grad_norm",
+    "decay_share": "warmdown_ratio", "pure_share": "p_full_noise", "collapse_deviation": "collapse_std",
+    "worlds": "models", "diffusion": "models.diffusion", "jepa": "models.jepa",
+    "readout": "probe", "jepa_readout": "probes.jepa", "at_once": "clips_at_once and quadruplets_at_once",
+    "quads": "quadruplets", "further_quads": "further_quadruplets", "ood_quads": "ood_quadruplets",
     "val_quads": "val_quadruplets",
-    "at_once": "clips_at_once and quadruplets_at_once",
-}
+}  # fmt: skip
 """Keys of version 0.1 and what they are called now."""
 
 

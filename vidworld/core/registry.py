@@ -80,6 +80,3 @@ class Registry(Mapping[str, ItemT], Generic[ItemT]):
         near = difflib.get_close_matches(name, self, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(self)}"
         return f"there is no {self.kind} {name!r}; {hint}"
-
-    def __repr__(self) -> str:
-        return f"Registry({self.kind}: {', '.join(self)})"

@@ -29,13 +29,12 @@ class Contact:
     """A true first contact of two discs, and the straight stretch of frames around it."""
 
     clip: int
-    pair: tuple[int, int]
+    pair: list[int]
     first_after: int
     """The first frame at or after the contact."""
     begin: int
-    """The first frame of the stretch..."""
     end: int
-    """...and the one after its last."""
+    """The frame after the stretch's last."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +156,7 @@ def interpenetration(predicted: Tracks, truth: Tracks, dt_s: float, start: int) 
     place, _ = positions(predicted, truth, start)
     radius = as_array(truth.radius)
     for contact in _contacts(truth, dt_s, start):
-        clip, pair = contact.clip, list(contact.pair)
+        clip, pair = contact.clip, contact.pair
         touch, smaller = radius[clip, pair].sum(), radius[clip, pair].min()
         distance = speed(place[clip, start:, pair[1]] - place[clip, start:, pair[0]])
         counted = motion.counted[clip][:, pair]
@@ -188,7 +187,7 @@ def _contacts(truth: Tracks, dt_s: float, start: int) -> Iterator[Contact]:
         while end < frames and in_the_open[end] and _same(velocity[clip, after : end + 1][:, pair]):
             end += 1
         if after - begin >= 2 and end - after >= 2 and in_the_open[after]:
-            yield Contact(clip, (int(pair[0]), int(pair[1])), after, begin, end)
+            yield Contact(clip, pair.tolist(), after, begin, end)
 
 
 def _same(velocity: ndarray) -> bool:
@@ -200,18 +199,19 @@ def _same(velocity: ndarray) -> bool:
 def _meetings(predicted: Tracks, truth: Tracks, dt_s: float, start: int) -> Iterator[Meeting]:
     """Every contact that can be measured, fitted on both sides."""
     motion = measure_motion(predicted, truth, dt_s, start)
-    predicted_place, true_place = positions(predicted, truth, start)
-    found = np.isfinite(predicted_place).all(axis=-1)
+    both = positions(predicted, truth, start)
+    found = np.isfinite(both[0]).all(axis=-1)
     for contact in _contacts(truth, dt_s, start):
-        stretch, pair = slice(contact.begin, contact.end), list(contact.pair)
-        true = _fit(true_place[contact.clip, stretch, :][:, pair], contact.begin, contact.first_after)
+        stretch, pair = slice(contact.begin, contact.end), contact.pair
+        predicted_stretch, true_stretch = (place[contact.clip, stretch][:, pair] for place in both)
+        true = _fit(true_stretch, contact.begin, contact.first_after)
         if true is None:
             continue
-        fitted = _fit(predicted_place[contact.clip, stretch, :][:, pair], contact.begin)
+        fitted = _fit(predicted_stretch, contact.begin)
         in_horizon = found[contact.clip, max(start, contact.begin) : contact.end][:, pair].all(axis=-1)
         if fitted is None or not fitted.met(float(np.linalg.norm(true.relative_in))):
             # No contact predicted: what leaves is what moves after the true contact.
-            fitted = _fit(predicted_place[contact.clip, stretch, :][:, pair], contact.begin, contact.first_after)
+            fitted = _fit(predicted_stretch, contact.begin, contact.first_after)
         yield Meeting(contact, true, fitted, 1.0 - float(in_horizon.mean()), float(motion.top_speed[contact.clip]))
 
 

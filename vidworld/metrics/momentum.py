@@ -28,13 +28,13 @@ def momentum_drift(predicted: Tracks, truth: Tracks, dt_s: float, start: int) ->
     motion = measure_motion(predicted, truth, dt_s, start)
     mass = as_array(truth.mass)
     velocity = _true_velocity(truth, start)
-    total = _sum(mass[:, None, :, None] * velocity)  # (clip, time, 2)
+    total = (mass[:, None, :, None] * velocity).sum(axis=2)  # (clip, time, 2)
     scale = np.sum(mass * speed(velocity[:, 0]), axis=-1)
     counted = _closed(motion, truth, start, speed(total - total[:, :1]), scale)
 
     lost = motion.missing | motion.still
     used = np.where(lost[..., None], motion.true, motion.predicted)
-    momentum = _sum(mass[:, None, :, None] * np.where(motion.counted[..., None], used, 0.0))
+    momentum = (mass[:, None, :, None] * np.where(motion.counted[..., None], used, 0.0)).sum(axis=2)
     charge = np.where(motion.missing, motion.worst, np.where(motion.still, speed(motion.true), 0.0))
     drift = speed(momentum - total[:, :1]) + np.nansum(mass[:, None] * charge, axis=-1)
     return mean_where(drift / np.where(scale > 0, scale, np.nan)[:, None], counted)
@@ -66,10 +66,6 @@ def _true_velocity(truth: Tracks, start: int) -> Float[ndarray, "clip time objec
     velocity = as_array(truth.velocity)[:, start - 1 :]
     present = truth.present.cpu().numpy()[:, start - 1 :]
     return np.where(present[..., None], np.nan_to_num(velocity), 0.0)
-
-
-def _sum(vectors: Float[ndarray, "clip time object 2"]) -> Float[ndarray, "clip time 2"]:
-    return np.asarray(vectors.sum(axis=2))
 
 
 def _closed(

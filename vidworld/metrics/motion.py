@@ -55,8 +55,7 @@ class Motion:
 def measure_motion(predicted: Tracks, truth: Tracks, dt_s: float, start: int) -> Motion:
     """The motion of both sides over the horizon.
 
-    Objects of the prediction beyond those of the truth are nobody's and left out (`phantom_objects` counts
-    them).
+    Objects of the prediction beyond those of the truth are left out (`phantom_objects` counts them).
 
     Raises: UserError where the shapes do not fit or there is no context frame.
     """
@@ -66,13 +65,8 @@ def measure_motion(predicted: Tracks, truth: Tracks, dt_s: float, start: int) ->
     whole = is_whole(truth)[:, start - 1 :]
     counted = whole[:, 1:] & whole[:, :-1]
     fastest = np.where(counted, speed(np.nan_to_num(true_velocity)), 0.0).max(axis=(1, 2))
-    return Motion(
-        predicted=predicted_velocity,
-        true=true_velocity,
-        counted=counted,
-        missing=counted & ~np.isfinite(predicted_velocity).all(-1),
-        top_speed=np.maximum(fastest, SLOWEST_TOP_SPEED),
-    )
+    missing = counted & ~np.isfinite(predicted_velocity).all(-1)
+    return Motion(predicted_velocity, true_velocity, counted, missing, np.maximum(fastest, SLOWEST_TOP_SPEED))
 
 
 def positions(
@@ -97,11 +91,6 @@ def positions(
 def is_whole(truth: Tracks) -> Bool[ndarray, "clip time object"]:
     """Where an object is there, and all of it shows."""
     return np.asarray(truth.present.cpu().numpy() & (as_array(truth.visible) >= WHOLE))
-
-
-def is_found(tracks: Tracks) -> Bool[ndarray, "clip time object"]:
-    """Where an object has a position."""
-    return np.asarray(np.isfinite(as_array(tracks.position)).all(-1))
 
 
 def speed(velocity: Float[ndarray, "*axes 2"]) -> Float[ndarray, "*axes"]:

@@ -7,7 +7,7 @@ from numpy import ndarray
 from vidworld.core.clip import Tracks
 from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.metrics import Metric, PerClip
-from vidworld.metrics.motion import as_array, is_found, is_whole, mean_where, positions, speed
+from vidworld.metrics.motion import as_array, is_whole, mean_where, positions, speed
 
 KNOWS_NOTHING = 0.5214 * WORLD_SIZE
 """Mean distance of two random places in the picture: what the place of a missing object is charged.
@@ -54,7 +54,7 @@ def phantom_objects(predicted: Tracks, truth: Tracks, dt_s: float, start: int) -
 
     Duplicates come as further objects of the predicted tracks, after those of the truth.
     """
-    found = is_found(predicted)[:, start:]
+    found = np.isfinite(as_array(predicted.position)).all(axis=-1)[:, start:]
     present = np.zeros_like(found)
     present[:, :, : truth.present.shape[2]] = truth.present.cpu().numpy()[:, start:]
     return np.asarray((found & ~present).any(axis=1).sum(axis=1).astype(np.float64))

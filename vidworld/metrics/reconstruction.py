@@ -4,10 +4,10 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 from numpy import ndarray
 
-from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.metrics import Metric, PerClip
+from vidworld.metrics.motion import mean_where
+from vidworld.metrics.velocity import ANYWHERE, VELOCITY_SCENARIOS
 
-RECONSTRUCTION_SCENARIOS = ("uniform", "parabola", "collision", "bounce", "billiards", "occlusion")
 NEVER_EXACT = 1e-3
 """Squared byte under which an error is not told from none: 78 dB."""
 
@@ -29,16 +29,15 @@ def centroid_error(
     """
     shown = np.isfinite(truth).all(axis=-1)
     distance = np.linalg.norm(np.nan_to_num(places) - np.nan_to_num(truth), axis=-1)
-    distance = np.where(np.isfinite(places).all(axis=-1), distance, WORLD_SIZE / np.sqrt(6)) / pixel
-    count = shown.sum(axis=(1, 2))
-    return np.asarray(np.where(count > 0, (distance * shown).sum(axis=(1, 2)) / np.maximum(count, 1), np.nan))
+    distance = np.where(np.isfinite(places).all(axis=-1), distance, ANYWHERE) / pixel
+    return mean_where(distance, shown)
 
 
 PSNR = Metric(
-    "psnr", "reconstruction", "dB", True, psnr, RECONSTRUCTION_SCENARIOS, "frames",
+    "psnr", "reconstruction", "dB", True, psnr, VELOCITY_SCENARIOS, "frames",
     description="Peak signal-to-noise ratio of what was encoded and decoded.",
 )  # fmt: skip
 CENTROID_ERROR = Metric(
-    "centroid_error", "reconstruction", "px", False, centroid_error, RECONSTRUCTION_SCENARIOS, "places",
+    "centroid_error", "reconstruction", "px", False, centroid_error, VELOCITY_SCENARIOS, "places",
     description="How far discs move when they are encoded and decoded.",
 )  # fmt: skip

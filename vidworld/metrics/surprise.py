@@ -28,9 +28,7 @@ def over_chunks(surprise: Surprise, aggregation: Aggregation = "mean") -> Float[
     surprise = np.asarray(surprise, dtype=np.float64)
     if not np.isfinite(surprise).any(axis=-1).all():
         raise UserError("surprise has a clip without a single finite value: the world that made it diverged")
-    if aggregation == "mean":
-        return np.asarray(np.nanmean(surprise, axis=-1))
-    return np.asarray(np.nanmax(surprise, axis=-1))
+    return np.asarray(np.nanmean(surprise, axis=-1) if aggregation == "mean" else np.nanmax(surprise, axis=-1))
 
 
 def target_matched(surprise: Surprise, aggregation: Aggregation = "mean") -> PerClip:
@@ -39,15 +37,13 @@ def target_matched(surprise: Surprise, aggregation: Aggregation = "mean") -> Per
     The headline: the target is identical on both sides, so how crowded or hard it is cancels.
     """
     values = over_chunks(surprise, aggregation)
-    right = _less(values[:, 0, 0], values[:, 1, 0]), _less(values[:, 1, 1], values[:, 0, 1])
-    return _mean_of(*right)
+    return np.asarray((_less(values[:, 0, 0], values[:, 1, 0]) + _less(values[:, 1, 1], values[:, 0, 1])) / 2)
 
 
 def usual(surprise: Surprise, aggregation: Aggregation = "mean") -> PerClip:
     """Share of the two pasts after which their own future surprises less than the other (IntPhys' form)."""
     values = over_chunks(surprise, aggregation)
-    right = _less(values[:, 0, 0], values[:, 0, 1]), _less(values[:, 1, 1], values[:, 1, 0])
-    return _mean_of(*right)
+    return np.asarray((_less(values[:, 0, 0], values[:, 0, 1]) + _less(values[:, 1, 1], values[:, 1, 0])) / 2)
 
 
 def within_quad(surprise: Surprise, aggregation: Aggregation = "mean") -> PerClip:
@@ -78,10 +74,6 @@ def auroc(surprise: Surprise, aggregation: Aggregation = "mean") -> PerClip:
 def _less(possible: Float[ndarray, " quad"], impossible: Float[ndarray, " quad"]) -> Float[ndarray, " quad"]:
     """1 where the possible surprises less, one half for a tie."""
     return np.asarray((possible < impossible) + 0.5 * (possible == impossible))
-
-
-def _mean_of(first: Float[ndarray, " quad"], second: Float[ndarray, " quad"]) -> Float[ndarray, " quad"]:
-    return np.asarray((first + second) / 2)
 
 
 def _share_above(values: Float[ndarray, "quad 2"], others: Float[ndarray, "quad 2"]) -> Float[ndarray, "quad 2"]:

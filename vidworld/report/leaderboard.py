@@ -12,7 +12,7 @@ from vidworld.analysis import labels as words
 from vidworld.analysis.records import Labels, Results, Row, read_results
 from vidworld.core.errors import UserError
 from vidworld.core.records import write_text
-from vidworld.report.legend import Legend
+from vidworld.report.charts import Legend
 from vidworld.report.page import render_template
 
 RESULTS_NAME = "results.json"
@@ -21,7 +21,7 @@ PAGE_KINDS = {"model": "models", "baseline": "baselines", "control": "controls",
 
 @dataclass(frozen=True)
 class Origin:
-    """One results.json: its rows have one origin."""
+    """The results.json that rows come from, and how it was made."""
 
     name: str
     path: Path
@@ -33,8 +33,6 @@ class Origin:
 
 @dataclass(frozen=True)
 class BoardRow:
-    """One row of the table."""
-
     row: Row
     origin: Origin
     label: str

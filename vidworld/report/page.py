@@ -17,8 +17,8 @@ from vidworld.core.errors import UserError
 from vidworld.core.records import write_text
 from vidworld.report import charts as plots
 from vidworld.report import tables
+from vidworld.report.charts import Legend
 from vidworld.report.files import RunFolder, media_bytes, read_run
-from vidworld.report.legend import Legend
 
 TEMPLATES = Path(__file__).parent / "templates"
 MEDIA_TYPES = {".mp4": "video/mp4", ".webm": "video/webm", ".png": "image/png"}
@@ -132,22 +132,20 @@ def _verdict(run: RunFolder, verdict: Verdict, legend: Legend) -> dict[str, Any]
     wanted = (verdict.law, verdict.metric, verdict.task)
     inside = [row for row in run.results.results if row.split not in tables.OUTSIDE]
     rows = [row for row in inside if (row.law, row.metric, row.task) == wanted]
+    shown = {"law": verdict.law, "statement": verdict.statement, "withheld": verdict.withheld}
+    if verdict.withheld:
+        return shown | {"color": "withheld", "detail": "", "other_forms": "", "forest": None}
     found = sorted(tables.forests(rows, legend), key=lambda forest: forest.secondary)
-    value = words.number(verdict.difference, verdict.low, verdict.high)
-    bounds = words.interval_text(verdict.difference, verdict.low, verdict.high)
+    ends = (verdict.difference, verdict.low, verdict.high)
     contrast = f"{legend.label(verdict.first)} − {legend.label(verdict.second)}"
-    parts = [f"{contrast}: {value} {bounds}".strip()]
+    parts = [f"{contrast}: {words.number(*ends)} {words.interval_text(*ends)}".strip()]
     if "p = " not in verdict.statement:
         parts.append(words.p_text(verdict.p_value))
-    color = legend.color(verdict.better) if verdict.better else "undecided"
-    return {
-        "law": verdict.law,
-        "statement": verdict.statement,
-        "color": "withheld" if verdict.withheld else color,
-        "withheld": verdict.withheld,
-        "detail": "" if verdict.withheld else ", ".join(part for part in parts if part),
-        "other_forms": "" if verdict.withheld else verdict.other_forms,
-        "forest": found[0] if found and not verdict.withheld else None,
+    return shown | {
+        "color": legend.color(verdict.better) if verdict.better else "undecided",
+        "detail": ", ".join(part for part in parts if part),
+        "other_forms": verdict.other_forms,
+        "forest": found[0] if found else None,
     }
 
 
@@ -202,8 +200,7 @@ def _rollouts(run: RunFolder, legend: Legend) -> list[dict[str, Any]]:
     found: dict[str, list[dict[str, Any]]] = {}
     for rollout in run.media.rollouts:
         names = sorted(rollout.videos, key=lambda name: (name != "truth", legend.rank(name)))
-        paths = {name: rollout.videos[name] for name in names}
-        videos = {name: _data_uri(path, media_bytes(run, path)) for name, path in paths.items()}
+        videos = {name: _data_uri(rollout.videos[name], media_bytes(run, rollout.videos[name])) for name in names}
         found.setdefault(rollout.task, []).append({"rollout": rollout, "videos": videos})
     return [{"task": task, "items": items} for task, items in found.items()]
 

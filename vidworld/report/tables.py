@@ -9,8 +9,8 @@ from vidworld.analysis import labels as words
 from vidworld.analysis.labels import Models
 from vidworld.analysis.records import CalibrationRow, Comparison, Row
 from vidworld.report import charts as plots
+from vidworld.report.charts import Legend
 from vidworld.report.files import RunFolder
-from vidworld.report.legend import Legend
 
 OUTSIDE = ("ood", "recombined")
 """Splits that training does not draw from."""
