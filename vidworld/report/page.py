@@ -132,7 +132,7 @@ def _verdict(run: RunFolder, verdict: Verdict, legend: Legend) -> dict[str, Any]
     wanted = (verdict.law, verdict.metric, verdict.task)
     inside = [row for row in run.results.results if row.split not in tables.OUTSIDE]
     rows = [row for row in inside if (row.law, row.metric, row.task) == wanted]
-    shown = {"law": verdict.law, "statement": verdict.statement, "withheld": verdict.withheld}
+    shown: dict[str, Any] = {"law": verdict.law, "statement": verdict.statement, "withheld": verdict.withheld}
     if verdict.withheld:
         return shown | {"color": "withheld", "detail": "", "other_forms": "", "forest": None}
     found = sorted(tables.forests(rows, legend), key=lambda forest: forest.secondary)
