@@ -39,13 +39,8 @@ def write_results(
     rows = rows_from_clips(values)
     primary, further = verdicts(values, pairs, models)
     results = Results(SCHEMA, provenance(seed), dict(models), tuple(pairs), glossary(values), tuple(rows))
-    comparison = replace(
-        comparison,
-        notes=[*comparison.notes, *shortfalls(rows, models)],
-        runs=runs_of(values, models),
-        verdicts=primary,
-        further_verdicts=further,
-    )
+    notes, runs = [*comparison.notes, *shortfalls(rows, models)], runs_of(values, models)
+    comparison = replace(comparison, notes=notes, runs=runs, verdicts=primary, further_verdicts=further)
     write_per_clip(folder / "per_clip.csv", values)
     write_json(folder / "results.json", asdict(results))
     write_json(folder / "comparison.json", asdict(comparison))

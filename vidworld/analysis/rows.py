@@ -75,10 +75,7 @@ class Table:
 
 
 def tabulate(values: Iterable[Value]) -> dict[RowKey, Table]:
-    """The values of each row as a table over seeds and clips.
-
-    Raises: UserError where one clip has two values for the same thing.
-    """
+    """The values of each row as a table over seeds and clips; UserError where a clip has two values for one thing."""
     cells: dict[RowKey, dict[tuple[int, str], Value]] = defaultdict(dict)
     for value in values:
         key = RowKey(value.model, value.readout, value.task, value.law, value.split, value.metric)

@@ -144,10 +144,7 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
 
 
 def clips_needed(deviation: float, difference: float, level: float = LEVEL, power: float = 0.8) -> int:
-    """Clips with which a paired difference of this size and deviation over clips is seen with the given power.
-
-    Raises: UserError for a difference of zero.
-    """
+    """Clips with which a paired difference of this size and deviation is seen; UserError for a difference of zero."""
     if difference == 0 or not math.isfinite(difference) or not math.isfinite(deviation):
         raise UserError(f"no number of clips shows a difference of {difference} at a deviation of {deviation}")
     quantiles = float(ndtri((1 + level) / 2) + ndtri(power))

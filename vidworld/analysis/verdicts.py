@@ -113,7 +113,6 @@ def _better(verdict: Verdict) -> str | None:
 
 
 def _statement(verdict: Verdict, tests: int, models: Models) -> str:
-    """The verdict in words."""
     what = verdict.metric.replace("_", " ")
     first, second = model_label(verdict.first, models), model_label(verdict.second, models)
     if verdict.withheld is not None:

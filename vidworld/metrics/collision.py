@@ -218,8 +218,7 @@ def _meetings(predicted: Tracks, truth: Tracks, dt_s: float, start: int) -> Iter
 def _fit(place: ndarray, begin: int, first_after: int | None = None) -> Kink | None:
     """The two lines with the least squared error that meet between two frames; None where frames lack.
 
-    place: (step, disc, axis) from frame `begin` on. first_after: the first frame of the second line, where
-    it is known.
+    place: (step, disc, axis) from frame `begin` on. first_after: the first frame of the second line, where it is known.
     """
     times = begin + np.arange(len(place), dtype=np.float64)
     found = np.isfinite(place).all(axis=(1, 2))

@@ -21,10 +21,7 @@ Surprise = Float[ndarray, "quad 2 2 chunk"]
 
 
 def over_chunks(surprise: Surprise, aggregation: Aggregation = "mean") -> Float[ndarray, "quad 2 2"]:
-    """One surprise a clip: the mean or the maximum over the chunks of the horizon; NaN chunks are left out.
-
-    Raises: UserError for a clip that has no number at all.
-    """
+    """One surprise a clip: mean or maximum over the horizon's chunks that are numbers; UserError where none is."""
     surprise = np.asarray(surprise, dtype=np.float64)
     if not np.isfinite(surprise).any(axis=-1).all():
         raise UserError("surprise has a clip without a single finite value: the world that made it diverged")

@@ -56,10 +56,7 @@ class BoardRow:
 
 
 def write_leaderboard(paths: Sequence[Path], out: Path) -> tuple[Path, int]:
-    """The page of these results.json files and folders of them, and how many rows it shows, after writing it.
-
-    Raises: UserError that names every path that is not there, holds no results, or cannot be read.
-    """
+    """The page and how many rows it shows, after writing it; UserError names every path that cannot be read."""
     runs, faults = [], []
     for file in results_files(paths):
         try:
@@ -74,10 +71,7 @@ def write_leaderboard(paths: Sequence[Path], out: Path) -> tuple[Path, int]:
 
 
 def results_files(paths: Sequence[Path]) -> list[Path]:
-    """The results.json files that the paths name or hold, each once, in their order.
-
-    Raises: UserError that names every path that is not there or holds none.
-    """
+    """The results.json files that the paths name or hold, each once; UserError names every path that has none."""
     found: dict[Path, Path] = {}
     faults = []
     for path in paths:
