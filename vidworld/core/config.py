@@ -102,10 +102,9 @@ def parse_command_line(
     schema: type[ConfigT],
     argv: Sequence[str] | None = None,
     description: str | None = None,
-    add_arguments: Callable[[argparse.ArgumentParser], None] = lambda parser: None,
     select: Callable[[Any], type[ConfigT]] | None = None,
 ) -> tuple[ConfigT, argparse.Namespace]:
-    """The configuration and the arguments (`config`, `resume`, `overrides`, any added) of a script's command line."""
+    """The configuration and the arguments (`config`, `resume`, `overrides`) of a script's command line."""
     parser = ArgumentParser(
         description=description,
         epilog="keys and their defaults:\n" + "\n".join(f"  {line}" for line in _describe(schema)),
@@ -113,7 +112,6 @@ def parse_command_line(
     )
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="a YAML file of configs/")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint of the run")
-    add_arguments(parser)
     parser.add_argument("overrides", nargs="*", metavar="key.path=value", help="replaces the file's value")
     arguments = parser.parse_intermixed_args(argv)
     return load(schema, arguments.config, arguments.overrides, select), arguments
