@@ -64,5 +64,9 @@ _METRICS_OF = {
 METRICS: Registry[Metric] = Registry(
     "metric",
     "vidworld.metrics",
-    {name: f"vidworld.metrics.{m}:{name.upper()}" for m, names in _METRICS_OF.items() for name in names.split()},
+    {
+        name: f"vidworld.metrics.{module}:{name.upper()}"
+        for module, names in _METRICS_OF.items()
+        for name in names.split()
+    },
 )
