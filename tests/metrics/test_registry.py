@@ -3,8 +3,7 @@
 import pytest
 
 from vidworld.core.errors import UserError
-from vidworld.metrics import METRICS
-from vidworld.metrics.metric import by_benchmark
+from vidworld.metrics import METRICS, by_benchmark
 
 
 @pytest.mark.parametrize("name", METRICS)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from vidworld.analysis.records import Curve, Model, Quadruplet, Series, SurprisePair
 from vidworld.report import charts as plots
-from vidworld.report.legend import Legend
+from vidworld.report.charts import Legend
 
 LEGEND = Legend({name: Model(name, name, name) for name in ("jepa", "diffusion", "mine")})
 numbers = st.floats(-1e6, 1e6)

@@ -14,8 +14,8 @@ from parsed_page import Page, render
 from vidworld.analysis.records import Model, Verdict
 from vidworld.core.errors import UserError
 from vidworld.report import page as report
+from vidworld.report.charts import Legend
 from vidworld.report.files import read_run
-from vidworld.report.legend import Legend
 
 LEGEND = Legend({name: Model(name.title(), name, name) for name in ("jepa", "diffusion")})
 

@@ -7,11 +7,9 @@ of which both speed and radius do are kept apart. Clips of `recombined` have val
 that were not: a disc that is fast and large.
 """
 
-import csv
-import io
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,7 +20,7 @@ from vidworld.analysis.labels import Models, interval_text, model_label, model_r
 from vidworld.analysis.records import Curve, Series, Value
 from vidworld.analysis.statistics import interval
 from vidworld.core.clip import Clips
-from vidworld.core.records import write_text
+from vidworld.core.records import write_csv
 from vidworld.metrics import METRICS
 from vidworld.simulation import SCENARIOS
 from vidworld.simulation.stage import Range
@@ -67,12 +65,8 @@ def draws_of(clips: Clips, task: str, split: str) -> Iterator[Draw]:
 
 
 def write_draws(path: Path, draws: Sequence[Draw]) -> None:
-    """Write one line a clip."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(field.name for field in fields(Draw))
-    writer.writerows(asdict(draw).values() for draw in draws)
-    write_text(path, text.getvalue())
+    """Writes one line a clip."""
+    write_csv(path, Draw, draws)
 
 
 def trained_range(task: str, quantity: str) -> Range:
@@ -95,20 +89,13 @@ def generalisation_curves(values: Sequence[Value], draws: Sequence[Draw], models
                     found[value.model].append((drawn[value.identity], value.value))
             found.pop("truth", None)
             of_model = {model: found[model] for model in sorted(found, key=lambda m: model_rank(m, models))}
-            series = [
-                _series(model, model_label(model, models), pairs, task, quantity) for model, pairs in of_model.items()
-            ]
+            series = [_series(model, model_label(model, models), of_model[model], task, quantity) for model in of_model]
             if any(len(line.x) > 1 for line in series):
-                curves.append(
-                    Curve(
-                        name=f"{title(task)}: {title(quantity).lower()}",
-                        x_label=f"{title(quantity).lower()}, {UNIT_OF[quantity]}",
-                        y_label=f"{title(name)}, {METRICS[name].unit}",
-                        series=series,
-                        shaded=[trained_range(task, quantity)],
-                        note=_groups(of_model, models) if quantity == "speed" else None,
-                    )
-                )
+                words, y_label = title(quantity).lower(), f"{title(name)}, {METRICS[name].unit}"
+                note = _groups(of_model, models) if quantity == "speed" else None
+                shaded = [trained_range(task, quantity)]
+                x_label = f"{words}, {UNIT_OF[quantity]}"
+                curves.append(Curve(f"{title(task)}: {words}", x_label, y_label, series, note, shaded))
     return curves
 
 

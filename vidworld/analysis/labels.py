@@ -11,8 +11,6 @@ Models = Mapping[str, Model]
 
 
 class Reference(NamedTuple):
-    """What every evaluation measures beside its models."""
-
     label: str
     kind: str
     """`ceiling`, `baseline` or `control`: a control that reaches a law's quadruplets withholds its verdict."""
@@ -53,10 +51,8 @@ def title(name: str) -> str:
 
 def model_label(name: str, models: Models) -> str:
     """The label of a model, or of a reference or control beside it."""
-    if name in models:
-        return models[name].label
-    if name in REFERENCES:
-        return REFERENCES[name].label
+    if known := models.get(name, REFERENCES.get(name)):
+        return known.label
     if name.startswith(UNTRAINED):
         return f"Untrained {model_label(name.removeprefix(UNTRAINED), models)}"
     return title(name)
@@ -81,10 +77,9 @@ def model_rank(name: str, models: Models) -> int:
 
 
 def direction(higher_is_better: bool | None) -> str:
-    """Which way is better, as an arrow and words; empty where neither is."""
-    return {True: "↑ higher is better", False: "↓ lower is better", None: "closest to the ceiling is best"}[
-        higher_is_better
-    ]
+    """Which way is better, as an arrow and words."""
+    words = {True: "↑ higher is better", False: "↓ lower is better", None: "closest to the ceiling is best"}
+    return words[higher_is_better]
 
 
 def number(value: float | None, low: float | None = None, high: float | None = None) -> str:
@@ -130,13 +125,9 @@ def detection_limit_text(size: float | None, unit: str) -> str:
 
 def duration(seconds: float) -> str:
     """The time as a reader says it: 42 s, 12 min, 3.4 h."""
-    return (
-        f"{seconds:.0f} s"
-        if seconds < 120
-        else f"{seconds / 60:.0f} min"
-        if seconds < 7200
-        else f"{seconds / 3600:.1f} h"
-    )
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def setting(value: Any) -> str:
@@ -151,7 +142,7 @@ def setting(value: Any) -> str:
         case float():
             return setting(int(value)) if value.is_integer() and abs(value) < 1e12 else number(value)
         case list() | tuple():
-            return ", ".join(setting(item) for item in value)
+            return ", ".join(map(setting, value))
         case dict():
             return ", ".join(f"{key} {setting(item)}" for key, item in value.items())
     return str(value)

@@ -72,8 +72,6 @@ class Row:
 
 @dataclass(frozen=True, config=STRICT)
 class Model:
-    """One of the models that an evaluation compares."""
-
     label: str
     family: str
     """What it is: `diffusion`, `jepa`, `regression`, or the kind of an external model."""
@@ -83,18 +81,14 @@ class Model:
 
 @dataclass(frozen=True, config=STRICT)
 class Labels:
-    """What the names in the rows mean, in the order in which they are listed."""
+    """What each law says and each metric measures, in the order in which they are listed."""
 
     laws: dict[str, str] = Field(default_factory=dict)
-    """What each law says."""
     metrics: dict[str, str] = Field(default_factory=dict)
-    """What each metric measures."""
 
 
 @dataclass(frozen=True, config=STRICT)
 class Results:
-    """results.json"""
-
     schema: Literal[2]
     provenance: dict[str, Any]
     models: dict[str, Model]
@@ -213,8 +207,6 @@ class Series:
 
 @dataclass(frozen=True, config=STRICT)
 class Curve:
-    """One measured curve: a quantity against a setting."""
-
     name: str
     x_label: str
     y_label: str
@@ -297,8 +289,6 @@ class ControlRow:
 
 @dataclass(frozen=True, config=STRICT)
 class Calibration:
-    """calibration.json"""
-
     schema: Literal[2]
     provenance: dict[str, Any]
     results: list[CalibrationRow]
@@ -312,11 +302,7 @@ RecordT = TypeVar("RecordT")
 
 
 def read_as(kind: type[RecordT], path: Path) -> RecordT:
-    """The record that a JSON file holds.
-
-    Raises:
-        UserError: it is missing, of another schema, or has a field wrong: the first is named.
-    """
+    """The record that a JSON file holds; UserError where it is missing, of another schema, or has a wrong field."""
     content = read_json(path)
     wanted = {Results: SCHEMA, Calibration: CALIBRATION_SCHEMA}.get(kind)
     found = content.get("schema") if isinstance(content, dict) else None
@@ -332,11 +318,7 @@ def read_as(kind: type[RecordT], path: Path) -> RecordT:
 
 
 def read_results(path: Path) -> Results:
-    """What a results.json holds.
-
-    Raises:
-        UserError: as `read_record`, or it has no row.
-    """
+    """What a results.json holds; UserError also where it has no row."""
     results = read_as(Results, path)
     if not results.results:
         raise UserError(f"{path}: has no results; run the evaluation that wrote it again")

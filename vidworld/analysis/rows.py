@@ -40,22 +40,18 @@ def rows_from_clips(values: Iterable[Value]) -> list[Row]:
     """
     tables = tabulate(values)
     intervals = {key: interval(table.values, METRICS[key.metric].bounds) for key, table in tables.items()}
+    numbers = {key: found.value for key, found in intervals.items()}
     closed = withheld(tables, {})
     rows = []
     for key, found in intervals.items():
         metric, table = METRICS[key.metric], tables[key]
-
-        def of(model: str, key: RowKey = key) -> float | None:
-            other = intervals.get(replace(key, model=model))
-            return None if other is None else other.value
-
         rows.append(
             Row(
                 **asdict(key) | asdict(found),
                 unit=table.unit,
                 higher_is_better=metric.higher_is_better,
-                floor=of(FLOOR),
-                ceiling=of(CEILING),
+                floor=numbers.get(replace(key, model=FLOOR)),
+                ceiling=numbers.get(replace(key, model=CEILING)),
                 seed=table.seeds[0] if len(table.seeds) == 1 else None,
                 headline=metric.headline and (key.law, key.split, key.metric) not in closed,
             )
@@ -75,15 +71,11 @@ class Table:
     def at(self, identities: Sequence[str]) -> ndarray:
         """The columns of these clips, all of which must be there."""
         column = {identity: number for number, identity in enumerate(self.identities)}
-        chosen: ndarray = self.values[:, [column[identity] for identity in identities]]
-        return chosen
+        return np.asarray(self.values[:, [column[identity] for identity in identities]])
 
 
 def tabulate(values: Iterable[Value]) -> dict[RowKey, Table]:
-    """The values of each row as a table over seeds and clips.
-
-    Raises: UserError where one clip has two values for the same thing.
-    """
+    """The values of each row as a table over seeds and clips; UserError where a clip has two values for one thing."""
     cells: dict[RowKey, dict[tuple[int, str], Value]] = defaultdict(dict)
     for value in values:
         key = RowKey(value.model, value.readout, value.task, value.law, value.split, value.metric)
@@ -95,11 +87,8 @@ def tabulate(values: Iterable[Value]) -> dict[RowKey, Table]:
     for key, found in cells.items():
         seeds = tuple(sorted({seed for seed, _ in found}))
         identities = tuple(sorted({identity for _, identity in found}))
-        table = np.full((len(seeds), len(identities)), np.nan)
-        row, column = {s: i for i, s in enumerate(seeds)}, {c: i for i, c in enumerate(identities)}
-        for (seed, identity), value in found.items():
-            table[row[seed], column[identity]] = value.value
-        tables[key] = Table(table, seeds, identities, next(iter(found.values())).unit)
+        table = [[found[s, clip].value if (s, clip) in found else np.nan for clip in identities] for s in seeds]
+        tables[key] = Table(np.array(table, np.float64), seeds, identities, next(iter(found.values())).unit)
     return tables
 
 

@@ -29,6 +29,8 @@ from vidworld.core.errors import UserError
 
 DRAWS = 2000
 LEVEL = 0.95
+POWER = 0.8
+"""Chance with which `clips_needed` are to show a difference."""
 COUNTS_FROM = 2.0
 """Between-run over interaction mean square from which the runs' scatter enters a paired test. Two estimates
 cut off at zero would otherwise make it conservative: 2.7% false positives with three runs, 3.6% with this."""
@@ -41,7 +43,7 @@ Values = Float[ndarray, "seed clip"]
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean and where the true one lies at the stated level; all NaN where nothing was measured."""
+    """A mean and where the true one lies at `LEVEL`; all NaN where nothing was measured."""
 
     value: float
     low: float
@@ -55,10 +57,10 @@ class Difference(Interval):
     """Mean of first less second over the same clips."""
 
     p_value: float
-    """Of no difference, two-sided; under 1 - level where 0 does not lie inside the interval."""
+    """Of no difference, two-sided; under 1 - LEVEL where 0 does not lie inside the interval."""
 
 
-def interval(values: Values, bounds: Bounds | None = None, level: float = LEVEL, seed: int = 0) -> Interval:
+def interval(values: Values, bounds: Bounds | None = None, seed: int = 0) -> Interval:
     """The mean over clips and runs with its interval; NaN clips are left out.
 
     bounds: the range that the mean can have; (0, inf) for counts. The interval of what has none, but no value
@@ -75,13 +77,13 @@ def interval(values: Values, bounds: Bounds | None = None, level: float = LEVEL,
     if bounds is not None:
         if not bounds[0] - 1e-9 <= mean <= bounds[1] + 1e-9:
             raise UserError(f"a mean of {mean:g} leaves its bounds, {bounds[0]:g} to {bounds[1]:g}")
-        low, high = _wilson(mean, clip_error, n, float(stdtrit(max(n - 1, 1), (1 + level) / 2)), bounds)
+        low, high = _wilson(mean, clip_error, n, float(stdtrit(max(n - 1, 1), (1 + LEVEL) / 2)), bounds)
     else:
         draws = _studentised(np.random.default_rng(seed), over_clips) * clip_error
-        below, above = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+        below, above = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
         low, high = mean - float(above), mean - float(below)
     if run_error := _run_error(values):
-        critical = [float(stdtrit(freedom, (1 + level) / 2)) for freedom in (max(n - 1, 1), runs - 1)]
+        critical = [float(stdtrit(freedom, (1 + LEVEL) / 2)) for freedom in (max(n - 1, 1), runs - 1)]
         low = mean - _with_runs(mean - low, run_error, *critical)
         high = mean + _with_runs(high - mean, run_error, *critical)
     if bounds is not None:
@@ -92,11 +94,7 @@ def interval(values: Values, bounds: Bounds | None = None, level: float = LEVEL,
 
 
 def paired_difference(
-    first: Values,
-    second: Float[ndarray, "other_seed other_clip"],
-    bounds: Bounds | None = None,
-    level: float = LEVEL,
-    seed: int = 0,
+    first: Values, second: Float[ndarray, "other_seed other_clip"], bounds: Bounds | None = None
 ) -> Difference:
     """How much higher the first model scores than the second on the same clips, and whether that is chance.
 
@@ -105,30 +103,30 @@ def paired_difference(
 
     Raises: UserError where the two were not measured on the same clips.
     """
-    if first.shape[1] != second.shape[1]:
-        sizes = f"{first.shape[1]} and {second.shape[1]}"
-        raise UserError(f"a paired comparison needs the same clips on both sides, not {sizes}")
+    n = first.shape[1]
+    if n != second.shape[1]:
+        raise UserError(f"a paired comparison needs the same clips on both sides, not {n} and {second.shape[1]}")
     first, second = _applicable(first, second)
     n = first.shape[1]
     if n < 2:
         return Difference(math.nan, math.nan, math.nan, n, math.nan)
     difference = first.mean(axis=0) - second.mean(axis=0)
     mean, clip_error = float(difference.mean()), _clip_error(difference)
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     runs = [(_run_error(x, COUNTS_FROM), len(x) - 1) for x in (first, second)]
     run_error = math.hypot(*(error for error, _ in runs))
     # Welch's degrees of freedom for two models whose runs scatter differently.
     freedom = run_error**4 / sum(e**4 / max(df, 1) for e, df in runs) if run_error > 0 else 0.0
-    scatter = _scatter(generator, run_error, freedom)
+    scatter = run_error * generator.standard_t(freedom, DRAWS) if run_error > 0 else np.zeros(DRAWS)
     if math.hypot(clip_error, run_error) == 0.0:
         half = _agreement_width(n, bounds)
         return Difference(mean, mean - half, mean + half, n, 1.0 if abs(mean) <= half else 2.0 ** (1 - n))
     if bounds is not None:
         draws = _random_signs(generator, difference) * clip_error + scatter
-        half = _middle_quantile(np.abs(draws), level)
+        half = _middle_quantile(np.abs(draws))
         return Difference(mean, mean - half, mean + half, n, _share_beyond(np.abs(draws), abs(mean)))
     draws = _studentised(generator, difference) * clip_error + scatter
-    below, above = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+    below, above = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     tails = _share_beyond(draws, mean), _share_beyond(-draws, -mean)
     return Difference(mean, mean - float(above), mean - float(below), n, min(1.0, 2 * min(tails)))
 
@@ -143,16 +141,11 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     return corrected
 
 
-def clips_needed(deviation: float, difference: float, level: float = LEVEL, power: float = 0.8) -> int:
-    """Clips with which a paired difference of this size is seen with the given power.
-
-    deviation: of the paired difference over clips.
-
-    Raises: UserError for a difference of zero.
-    """
+def clips_needed(deviation: float, difference: float, level: float = LEVEL) -> int:
+    """Clips with which a paired difference of this size and deviation is seen; UserError for a difference of zero."""
     if difference == 0 or not math.isfinite(difference) or not math.isfinite(deviation):
         raise UserError(f"no number of clips shows a difference of {difference} at a deviation of {deviation}")
-    quantiles = float(ndtri((1 + level) / 2) + ndtri(power))
+    quantiles = float(ndtri((1 + level) / 2) + ndtri(POWER))
     return max(2, math.ceil((quantiles * deviation / difference) ** 2))
 
 
@@ -184,13 +177,6 @@ def _with_runs(half: float, run_error: float, clip_critical: float, run_critical
     return (half * clip_error + run_critical * run_error**2) / math.hypot(clip_error, run_error)
 
 
-def _scatter(generator: Generator, run_error: float, freedom: float) -> ndarray:
-    """Draws of the error between runs."""
-    if run_error == 0.0:
-        return np.zeros(DRAWS)
-    return run_error * generator.standard_t(freedom, DRAWS)
-
-
 def _studentised(generator: Generator, over_clips: ndarray) -> ndarray:
     """Bootstrap draws of (mean* - mean) / error*; Student's where so few clips differ that resamples lack them."""
     n, error = len(over_clips), _clip_error(over_clips)
@@ -211,8 +197,7 @@ def _random_signs(generator: Generator, difference: ndarray) -> ndarray:
     signs = generator.integers(0, 2, (DRAWS, n)) * 2.0 - 1.0
     means, square = signs @ difference / n, float((difference**2).mean())
     errors = np.sqrt(np.maximum(square - means**2, 0.0) / (n - 1))
-    ratios: ndarray = means / np.maximum(errors, 1e-12 * math.sqrt(square))
-    return ratios
+    return np.asarray(means / np.maximum(errors, 1e-12 * math.sqrt(square)))
 
 
 def _share_beyond(draws: ndarray, value: float) -> float:
@@ -221,12 +206,12 @@ def _share_beyond(draws: ndarray, value: float) -> float:
     return float(((draws > value) & ~close).sum() + 0.5 * close.sum() + 0.5) / (len(draws) + 1)
 
 
-def _middle_quantile(sizes: ndarray, level: float) -> float:
-    """The smallest size beyond which no more than 1 - level of the draws lie, ties one half."""
+def _middle_quantile(sizes: ndarray) -> float:
+    """The smallest size beyond which no more than 1 - LEVEL of the draws lie, ties one half."""
     candidates = np.unique(sizes)
     beyond = 1 - np.searchsorted(np.sort(sizes), candidates, side="right") / len(sizes)
     equal = np.diff(np.append(beyond[::-1], 1.0))[::-1]
-    allowed = candidates[beyond + 0.5 * equal <= 1 - level]
+    allowed = candidates[beyond + 0.5 * equal <= 1 - LEVEL]
     return float(allowed[0] if len(allowed) else candidates[-1])
 
 

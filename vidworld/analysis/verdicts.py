@@ -57,16 +57,14 @@ def runs_of(values: Iterable[Value], models: Iterable[str]) -> int:
 def _judged(tables: Mapping[RowKey, Table], pair: Pair) -> list[RowKey]:
     """The first model's tables of headline metrics that the second has too, each in one task."""
     first, second = pair
-    found = []
-    for key in tables:
+
+    def judges(key: RowKey) -> bool:
         metric = METRICS[key.metric]
-        if not metric.headline or (key.model, key.split) != (first, SPLIT):
-            continue
-        if metric.takes != "surprise" and (key.readout, key.task) != (READOUT, metric.scenarios[0]):
-            continue
-        if replace(key, model=second) in tables:
-            found.append(key)
-    return found
+        if not metric.headline or (key.model, key.split) != (first, SPLIT) or replace(key, model=second) not in tables:
+            return False
+        return metric.takes == "surprise" or (key.readout, key.task) == (READOUT, metric.scenarios[0])
+
+    return [key for key in tables if judges(key)]
 
 
 def _verdict(key: RowKey, pair: Pair, tables: Mapping[RowKey, Table], reason: str | None) -> Verdict:
@@ -115,7 +113,6 @@ def _better(verdict: Verdict) -> str | None:
 
 
 def _statement(verdict: Verdict, tests: int, models: Models) -> str:
-    """The verdict in words."""
     what = verdict.metric.replace("_", " ")
     first, second = model_label(verdict.first, models), model_label(verdict.second, models)
     if verdict.withheld is not None:

@@ -67,13 +67,9 @@ class Clips:
 
     def at(self, clips: Tensor | slice) -> "Clips":
         """The same for some of the clips."""
-        chosen = torch.arange(len(self))[clips].tolist()
-        return Clips(
-            self.frames[clips],
-            self.fps,
-            tuple(self.identity[i] for i in chosen),
-            None if self.tracks is None else self.tracks.at(clips),
-        )
+        identity = tuple(self.identity[i] for i in torch.arange(len(self))[clips].tolist())
+        tracks = None if self.tracks is None else self.tracks.at(clips)
+        return Clips(self.frames[clips], self.fps, identity, tracks)
 
 
 @runtime_checkable
@@ -84,4 +80,3 @@ class ClipSource(Protocol):
 
     def clips(self, indices: Sequence[int]) -> Clips:
         """The clips of these numbers; a pure function of them."""
-        ...

@@ -58,8 +58,7 @@ def load(
 
     `select` chooses the schema by what the file and the overrides say, where one of them says which it is.
 
-    Raises:
-        UserError: a line for each error, of the file and of the overrides.
+    Raises: UserError with a line for each fault, of the file and of the overrides.
     """
     data = _read(path)
     faults: list[str] = []
@@ -103,10 +102,9 @@ def parse_command_line(
     schema: type[ConfigT],
     argv: Sequence[str] | None = None,
     description: str | None = None,
-    add_arguments: Callable[[argparse.ArgumentParser], None] = lambda parser: None,
     select: Callable[[Any], type[ConfigT]] | None = None,
 ) -> tuple[ConfigT, argparse.Namespace]:
-    """The configuration and the arguments (`config`, `resume`, `overrides`, any added) of a script's command line."""
+    """The configuration and the arguments (`config`, `resume`, `overrides`) of a script's command line."""
     parser = ArgumentParser(
         description=description,
         epilog="keys and their defaults:\n" + "\n".join(f"  {line}" for line in _describe(schema)),
@@ -114,14 +112,12 @@ def parse_command_line(
     )
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="a YAML file of configs/")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint of the run")
-    add_arguments(parser)
     parser.add_argument("overrides", nargs="*", metavar="key.path=value", help="replaces the file's value")
     arguments = parser.parse_intermixed_args(argv)
     return load(schema, arguments.config, arguments.overrides, select), arguments
 
 
 # --- YAML: the scalars of YAML 1.2, where 1e-3 is a number and `no` is a word -----------------------------
-
 
 _SCALARS = {
     "null": r"~|null|",
@@ -157,11 +153,9 @@ class _Dumper(yaml.SafeDumper):
 
 
 # In other quotes PyYAML folds a rare line break, such as U+0085, into a space.
+_TEXT = "tag:yaml.org,2002:str"
 _Dumper.add_representer(
-    str,
-    lambda dumper, text: dumper.represent_scalar(
-        "tag:yaml.org,2002:str", text, style=None if text.isprintable() else '"'
-    ),
+    str, lambda dumper, text: dumper.represent_scalar(_TEXT, text, style=None if text.isprintable() else '"')
 )
 
 
@@ -297,23 +291,13 @@ def _locate(data: Any, location: KeyPath, missing: bool) -> tuple[KeyPath, Any]:
 
 
 RENAMED = {
-    "batch_clips": "global_batch_size",
-    "accumulation": "grad_accum_steps",
-    "clip_norm": "max_grad_norm",
-    "decay_share": "warmdown_ratio",
-    "pure_share": "p_full_noise",
-    "collapse_deviation": "collapse_std",
-    "worlds": "models",
-    "diffusion": "models.diffusion",
-    "jepa": "models.jepa",
-    "readout": "probe",
-    "jepa_readout": "probes.jepa",
-    "quads": "quadruplets",
-    "further_quads": "further_quadruplets",
-    "ood_quads": "ood_quadruplets",
+    "batch_clips": "global_batch_size", "accumulation": "grad_accum_steps", "clip_norm": "max_grad_norm",
+    "decay_share": "warmdown_ratio", "pure_share": "p_full_noise", "collapse_deviation": "collapse_std",
+    "worlds": "models", "diffusion": "models.diffusion", "jepa": "models.jepa",
+    "readout": "probe", "jepa_readout": "probes.jepa", "at_once": "clips_at_once and quadruplets_at_once",
+    "quads": "quadruplets", "further_quads": "further_quadruplets", "ood_quads": "ood_quadruplets",
     "val_quads": "val_quadruplets",
-    "at_once": "clips_at_once and quadruplets_at_once",
-}
+}  # fmt: skip
 """Keys of version 0.1 and what they are called now."""
 
 

@@ -64,16 +64,12 @@ class Draws:
         """Evenly distributed in [low, high): one a stream, or `count` a stream."""
         start = self.drawn
         self.drawn += 1 if count is None else count
-        while self.ready.shape[1] < self.drawn:
-            self._draw_ahead()
+        while (done := self.ready.shape[1]) < self.drawn:
+            offsets = torch.arange(done, done + self.AHEAD, device=self.streams.device)
+            bits = shift_right(mix(self.streams[:, None] + mix(offsets)), 11)
+            self.ready = torch.cat([self.ready, bits.to(torch.float64) * 2.0**-53], dim=1)
         share = self.ready[:, start] if count is None else self.ready[:, start : self.drawn]
         return low + share * (high - low)
-
-    def _draw_ahead(self) -> None:
-        done = self.ready.shape[1]
-        offsets = torch.arange(done, done + self.AHEAD, device=self.streams.device)
-        bits = shift_right(mix(self.streams[:, None] + mix(offsets)), 11)
-        self.ready = torch.cat([self.ready, bits.to(torch.float64) * 2.0**-53], dim=1)
 
     def chance(self, probability: float) -> Bool[Tensor, " stream"]:
         """True with this probability."""

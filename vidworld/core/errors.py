@@ -21,7 +21,6 @@ class ArgumentParser(argparse.ArgumentParser):
         super().__init__(*arguments, **{"allow_abbrev": False, **options})  # type: ignore[arg-type]
 
     def error(self, message: str) -> NoReturn:
-        """Raises the UserError."""
         raise UserError(f"{message}; {self.prog} --help says what there is")
 
 

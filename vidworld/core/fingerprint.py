@@ -11,11 +11,8 @@ DIGITS = 12
 def fingerprint(*things: Any) -> str:
     """Twelve hexadecimal digits of SHA-256 over values that JSON has, whatever the order of keys.
 
-    A path or a time of modification belongs in none: the same content elsewhere is the same.
-
-    Raises:
-        TypeError: JSON does not have a value (a path, a tensor).
-        ValueError: a number is not finite.
+    A path or a time of modification belongs in none: the same content elsewhere is the same. What JSON does not have
+    (a path, a tensor) is a TypeError, a number that is not finite a ValueError.
     """
     text = json.dumps(things, sort_keys=True, allow_nan=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]

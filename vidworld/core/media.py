@@ -22,9 +22,10 @@ def write_mp4(path: str | Path, frames: UInt8[Tensor, "time 3 height width"], fp
     """
     frames = enlarged(frames, scale)
     height, width = frames.shape[-2:]
-    if height % 2 or width % 2:
-        frames = torch.cat([frames, frames[..., -1:, :]], dim=-2) if height % 2 else frames
-        frames = torch.cat([frames, frames[..., -1:]], dim=-1) if width % 2 else frames
+    if height % 2:
+        frames = torch.cat([frames, frames[..., -1:, :]], dim=-2)
+    if width % 2:
+        frames = torch.cat([frames, frames[..., -1:]], dim=-1)
     pictures = frames.permute(0, 2, 3, 1).contiguous().cpu().numpy()
     rate = Fraction(fps).limit_denominator(1001)
     with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
@@ -38,7 +39,6 @@ def write_mp4(path: str | Path, frames: UInt8[Tensor, "time 3 height width"], fp
 
 
 def write_png(path: str | Path, frame: UInt8[Tensor, "3 height width"], scale: int = 1) -> Path:
-    """The path, after writing one picture."""
     Image.fromarray(enlarged(frame, scale).permute(1, 2, 0).contiguous().cpu().numpy()).save(path)
     return Path(path)
 

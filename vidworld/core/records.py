@@ -1,7 +1,9 @@
 """Files that are never half written, and what produced a result."""
 
+import csv
 import errno
 import hashlib
+import io
 import json
 import math
 import os
@@ -10,8 +12,9 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -21,17 +24,8 @@ from vidworld import __version__
 from vidworld.core.errors import UserError
 
 PACKAGES = (
-    "torch",
-    "accelerate",
-    "diffusers",
-    "transformers",
-    "datasets",
-    "decord",
-    "av",
-    "numpy",
-    "scipy",
-    "safetensors",
-)
+    "torch", "accelerate", "diffusers", "transformers", "datasets", "decord", "av", "numpy", "scipy", "safetensors",
+)  # fmt: skip
 """The packages whose version can change a number."""
 
 
@@ -48,18 +42,8 @@ def writing(path: Path) -> Iterator[None]:
         raise UserError(f"{path}: cannot be written ({reason}); free or choose another place") from error
 
 
-def states_of(path: Path) -> list[list[Any]]:
-    """Name, size in bytes and time of the file, or of every file below the folder: what tells that one has changed."""
-    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
-    return [[str(file.relative_to(path)), (stat := file.stat()).st_size, stat.st_mtime_ns] for file in files]
-
-
 def prepare_folder(path: Path) -> Path:
-    """The folder, made where it is missing and seen to take a file.
-
-    Raises:
-        UserError: it cannot be made, or nothing can be written in it.
-    """
+    """The folder, made where it is missing; UserError where nothing can be written in it."""
     with writing(path):
         path.mkdir(parents=True, exist_ok=True)
         probe = path / f".probe.{os.getpid()}"
@@ -87,6 +71,14 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(plain(value), indent=1, allow_nan=False, ensure_ascii=False) + "\n")
 
 
+def write_csv(path: Path, kind: type, rows: Iterable[Any]) -> None:
+    """Writes the names of the dataclass's fields and a line for each of its instances as `write_text` does."""
+    names = [field.name for field in fields(kind)]
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([names, *([getattr(row, name) for name in names] for row in rows)])
+    write_text(path, text.getvalue())
+
+
 def append(path: Path, data: bytes) -> None:
     """Adds all of it to the file, or nothing where it is refused."""
     with writing(path), path.open("ab", buffering=0) as file:
@@ -97,21 +89,16 @@ def append(path: Path, data: bytes) -> None:
 
 
 def append_jsonl(path: Path, row: Mapping[str, Any]) -> None:
-    """Adds a line; NaN and infinity become null."""
     append(path, as_line(row))
 
 
 def as_line(row: Mapping[str, Any]) -> bytes:
-    """A line of JSON."""
+    """A line of JSON; NaN and infinity become null."""
     return (json.dumps(plain(row), allow_nan=False, ensure_ascii=False) + "\n").encode()
 
 
 def read_json(path: Path) -> Any:
-    """The value of a JSON file.
-
-    Raises:
-        UserError: there is no such file, or it is not JSON.
-    """
+    """The value of a JSON file; UserError where there is no such file, or it is not JSON."""
     text = _read_text(path)
     try:
         return json.loads(text)
@@ -122,8 +109,7 @@ def read_json(path: Path) -> Any:
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
     """The rows of a file; a last line that a kill cut off (it has no end) is not one.
 
-    Raises:
-        UserError: there is no such file, or a whole line of it is not a JSON object.
+    Raises: UserError where there is no such file, or a whole line of it is not a JSON object.
     """
     rows = []
     for number, line in enumerate(_read_text(path).split("\n")[:-1], start=1):
@@ -262,8 +248,6 @@ def _version(package: str) -> str | None:
 
 def _cpu_model() -> str:
     cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

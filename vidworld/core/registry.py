@@ -35,11 +35,7 @@ class Registry(Mapping[str, ItemT], Generic[ItemT]):
 
     @cached_property
     def _places(self) -> dict[str, str]:
-        """`module:attribute` by name, ours first.
-
-        Raises:
-            UserError: another package adds a name that is taken.
-        """
+        """`module:attribute` by name, ours first."""
         places = dict(self.builtin)
         for entry in sorted(metadata.entry_points(group=self.group)):
             if places.setdefault(entry.name, entry.value) != entry.value:
@@ -59,11 +55,7 @@ class Registry(Mapping[str, ItemT], Generic[ItemT]):
         return name in self._places
 
     def __getitem__(self, name: str) -> ItemT:
-        """The thing itself.
-
-        Raises:
-            UserError: there is none of that name; the nearest is named.
-        """
+        """The thing itself; UserError with the nearest name where there is none of that name."""
         if name not in self._loaded:
             self.check([name])
             module, _, attribute = self._places[name].partition(":")
@@ -79,11 +71,7 @@ class Registry(Mapping[str, ItemT], Generic[ItemT]):
         return self._versions.get(name, 1) if name in self.builtin else getattr(self[name], "version", 1)
 
     def check(self, names: Iterable[str]) -> None:
-        """Raise if one of the names is unknown, with the nearest that is known; nothing is imported.
-
-        Raises:
-            UserError: a line for each unknown name.
-        """
+        """Raise a UserError with a line for each unknown name and the nearest known one; nothing is imported."""
         unknown = [name for name in names if name not in self._places]
         if unknown:
             raise UserError("\n".join(self._suggestion(name) for name in unknown))
@@ -92,6 +80,3 @@ class Registry(Mapping[str, ItemT], Generic[ItemT]):
         near = difflib.get_close_matches(name, self, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(self)}"
         return f"there is no {self.kind} {name!r}; {hint}"
-
-    def __repr__(self) -> str:
-        return f"Registry({self.kind}: {', '.join(self)})"

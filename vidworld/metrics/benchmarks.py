@@ -1,83 +1,53 @@
 """What the numbers of real video and of benchmarks mean; they are measured where their videos are continued."""
 
-from vidworld.metrics.metric import Metric, by_benchmark
+from vidworld.metrics import Metric, by_benchmark
 
 SHARE = (0.0, 1.0)
 PERCENT = (0.0, 100.0)
 ERROR: tuple[float, float] = (0.0, float("inf"))
 
 
-def _metric(
-    name: str, unit: str, higher_is_better: bool, bounds: tuple[float, float] | None, description: str
+def _score(name: str, description: str, unit: str = "share", bounds: tuple[float, float] = SHARE) -> Metric:
+    return Metric(name, "", unit, True, by_benchmark, takes="benchmark", bounds=bounds, description=description)
+
+
+def _error(
+    name: str, description: str, unit: str = "share of the picture", bounds: tuple[float, float] | None = None
 ) -> Metric:
-    return Metric(
-        name, "", unit, higher_is_better, by_benchmark, takes="benchmark", bounds=bounds, description=description
-    )
+    return Metric(name, "", unit, False, by_benchmark, takes="benchmark", bounds=bounds, description=description)
 
 
-PICTURES = "share of the picture"
-POSITION_ERROR = _metric(
+POSITION_ERROR = _error(
     "position_error",
-    PICTURES,
-    False,
-    ERROR,
     "Real video: how far from the truth things are, in pictures; what is missing is penalised by 0.41.",
+    bounds=ERROR,
 )
-LAW_DEVIATION = _metric(
-    "law_deviation",
-    PICTURES,
-    False,
-    None,
-    "Real video: how far the path lies from the law of what happens; the truth has a deviation too.",
+LAW_DEVIATION = _error(
+    "law_deviation", "Real video: how far the path lies from the law of what happens; the truth has a deviation too."
 )
-ADDED_DEVIATION = _metric(
-    "added_deviation", PICTURES, False, None, "Real video: what a model adds to the truth's own deviation from the law."
-)
-PHYSICS_IQ_SPATIAL = _metric("physics_iq_spatial_iou", "share", True, SHARE, "Physics-IQ: where something moves.")
-PHYSICS_IQ_SPATIOTEMPORAL = _metric(
-    "physics_iq_spatiotemporal_iou", "share", True, SHARE, "Physics-IQ: where and when something moves."
-)
-PHYSICS_IQ_WEIGHTED = _metric(
-    "physics_iq_weighted_spatial_iou", "share", True, SHARE, "Physics-IQ: where and how much moves."
-)
-PHYSICS_IQ_MSE = _metric("physics_iq_mse", "squared level", False, None, "Physics-IQ: pixel error.")
-PHYSICS_IQ_SCORE = _metric(
+ADDED_DEVIATION = _error("added_deviation", "Real video: what a model adds to the truth's own deviation from the law.")
+PHYSICS_IQ_SPATIAL_IOU = _score("physics_iq_spatial_iou", "Physics-IQ: where something moves.")
+PHYSICS_IQ_SPATIOTEMPORAL_IOU = _score("physics_iq_spatiotemporal_iou", "Physics-IQ: where and when something moves.")
+PHYSICS_IQ_WEIGHTED_SPATIAL_IOU = _score("physics_iq_weighted_spatial_iou", "Physics-IQ: where and how much moves.")
+PHYSICS_IQ_MSE = _error("physics_iq_mse", "Physics-IQ: pixel error.", "squared level")
+PHYSICS_IQ_SCORE = _score(
     "physics_iq_score",
-    "percent",
-    True,
-    PERCENT,
     "Physics-IQ's score: 100 where videos differ from the truth as two takes of a scene do.",
+    "percent",
+    PERCENT,
 )
-PHYSICS_IQ_VERIFIED_SCORE = _metric(
-    "physics_iq_verified_score", "percent", True, PERCENT, "The same, as a mean over videos."
+PHYSICS_IQ_VERIFIED_SCORE = _score("physics_iq_verified_score", "The same, as a mean over videos.", "percent", PERCENT)
+PHYSICAL_INVARIANCE_SCORE = _score(
+    "physical_invariance_score", "Morpheus: how well what moves most keeps its mechanical energy."
 )
-INVARIANCE = _metric(
-    "physical_invariance_score", "share", True, SHARE, "Morpheus: how well what moves most keeps its mechanical energy."
+CONTACT_ACCURACY_SCORE = _score(
+    "contact_accuracy_score", "Physion: a linear probe of what is predicted says whether red touches yellow."
 )
-CONTACT_ACCURACY = _metric(
-    "contact_accuracy_score",
-    "share",
-    True,
-    SHARE,
-    "Physion: a linear probe of what is predicted says whether red touches yellow.",
+PHYWORLD_ERROR = _error(
+    "phyworld_error", "phyworld: error of velocity (of the parabola: of place) by its own parser.", "units/s", ERROR
 )
-PHYWORLD_ERROR = _metric(
-    "phyworld_error",
-    "units/s",
-    False,
-    ERROR,
-    "phyworld: error of velocity (of the parabola: of place) by its own parser.",
+RELATIVE_ACCURACY_SCORE = _score(
+    "relative_accuracy_score", "Pairs whose possible video surprises less than the impossible one; a tie is wrong."
 )
-RELATIVE_ACCURACY = _metric(
-    "relative_accuracy_score",
-    "share",
-    True,
-    SHARE,
-    "Pairs whose possible video surprises less than the impossible one; a tie is wrong.",
-)
-ABSOLUTE_ACCURACY = _metric(
-    "absolute_accuracy_score", "share", True, SHARE, "Videos on their side of one threshold of surprise."
-)
-AUROC_SCORE = _metric(
-    "auroc_score", "share", True, SHARE, "How well surprise separates impossible from possible videos."
-)
+ABSOLUTE_ACCURACY_SCORE = _score("absolute_accuracy_score", "Videos on their side of one threshold of surprise.")
+AUROC_SCORE = _score("auroc_score", "How well surprise separates impossible from possible videos.")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy import ndarray
 
 from vidworld.core.clip import Tracks
-from vidworld.metrics.metric import Metric, PerClip
+from vidworld.metrics import Metric, PerClip
 from vidworld.metrics.motion import STILL, as_array, is_whole, measure_motion, positions, speed
 
 MIN_KINK = 0.2
@@ -29,13 +29,12 @@ class Contact:
     """A true first contact of two discs, and the straight stretch of frames around it."""
 
     clip: int
-    pair: tuple[int, int]
+    pair: list[int]
     first_after: int
     """The first frame at or after the contact."""
     begin: int
-    """The first frame of the stretch..."""
     end: int
-    """...and the one after its last."""
+    """The frame after the stretch's last."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +53,11 @@ class Kink:
 
     @property
     def relative_in(self) -> ndarray:
-        relative: ndarray = self.incoming[1] - self.incoming[0]
-        return relative
+        return np.asarray(self.incoming[1] - self.incoming[0])
 
     @property
     def relative_out(self) -> ndarray:
-        relative: ndarray = self.outgoing[1] - self.outgoing[0]
-        return relative
+        return np.asarray(self.outgoing[1] - self.outgoing[0])
 
     def met(self, true_incoming_speed: float) -> bool:
         """The relative velocity changes, and the discs do not just stop."""
@@ -159,7 +156,7 @@ def interpenetration(predicted: Tracks, truth: Tracks, dt_s: float, start: int) 
     place, _ = positions(predicted, truth, start)
     radius = as_array(truth.radius)
     for contact in _contacts(truth, dt_s, start):
-        clip, pair = contact.clip, list(contact.pair)
+        clip, pair = contact.clip, contact.pair
         touch, smaller = radius[clip, pair].sum(), radius[clip, pair].min()
         distance = speed(place[clip, start:, pair[1]] - place[clip, start:, pair[0]])
         counted = motion.counted[clip][:, pair]
@@ -190,7 +187,7 @@ def _contacts(truth: Tracks, dt_s: float, start: int) -> Iterator[Contact]:
         while end < frames and in_the_open[end] and _same(velocity[clip, after : end + 1][:, pair]):
             end += 1
         if after - begin >= 2 and end - after >= 2 and in_the_open[after]:
-            yield Contact(clip, (int(pair[0]), int(pair[1])), after, begin, end)
+            yield Contact(clip, pair.tolist(), after, begin, end)
 
 
 def _same(velocity: ndarray) -> bool:
@@ -202,26 +199,26 @@ def _same(velocity: ndarray) -> bool:
 def _meetings(predicted: Tracks, truth: Tracks, dt_s: float, start: int) -> Iterator[Meeting]:
     """Every contact that can be measured, fitted on both sides."""
     motion = measure_motion(predicted, truth, dt_s, start)
-    predicted_place, true_place = positions(predicted, truth, start)
-    found = np.isfinite(predicted_place).all(axis=-1)
+    both = positions(predicted, truth, start)
+    found = np.isfinite(both[0]).all(axis=-1)
     for contact in _contacts(truth, dt_s, start):
-        stretch, pair = slice(contact.begin, contact.end), list(contact.pair)
-        true = _fit(true_place[contact.clip, stretch, :][:, pair], contact.begin, contact.first_after)
+        stretch, pair = slice(contact.begin, contact.end), contact.pair
+        predicted_stretch, true_stretch = (place[contact.clip, stretch][:, pair] for place in both)
+        true = _fit(true_stretch, contact.begin, contact.first_after)
         if true is None:
             continue
-        fitted = _fit(predicted_place[contact.clip, stretch, :][:, pair], contact.begin)
+        fitted = _fit(predicted_stretch, contact.begin)
         in_horizon = found[contact.clip, max(start, contact.begin) : contact.end][:, pair].all(axis=-1)
         if fitted is None or not fitted.met(float(np.linalg.norm(true.relative_in))):
             # No contact predicted: what leaves is what moves after the true contact.
-            fitted = _fit(predicted_place[contact.clip, stretch, :][:, pair], contact.begin, contact.first_after)
+            fitted = _fit(predicted_stretch, contact.begin, contact.first_after)
         yield Meeting(contact, true, fitted, 1.0 - float(in_horizon.mean()), float(motion.top_speed[contact.clip]))
 
 
 def _fit(place: ndarray, begin: int, first_after: int | None = None) -> Kink | None:
     """The two lines with the least squared error that meet between two frames; None where frames lack.
 
-    place: (step, disc, axis) from frame `begin` on. first_after: the first frame of the second line, where
-    it is known.
+    place: (step, disc, axis) from frame `begin` on. first_after: the first frame of the second line, where it is known.
     """
     times = begin + np.arange(len(place), dtype=np.float64)
     found = np.isfinite(place).all(axis=(1, 2))
@@ -254,40 +251,18 @@ def _line(times: ndarray, place: ndarray, at: float) -> tuple[ndarray, ndarray, 
 
 COLLISION_SCENARIOS = ("collision", "billiards")
 CONTACT_TIME_ERROR = Metric(
-    "contact_time_error",
-    "collision",
-    "frames",
-    False,
-    contact_time_error,
-    COLLISION_SCENARIOS,
-    headline=True,
+    "contact_time_error", "collision", "frames", False, contact_time_error, COLLISION_SCENARIOS, headline=True,
     description="How far the predicted contact lies from the true one.",
-)
+)  # fmt: skip
 OUTGOING_VELOCITY_ERROR = Metric(
-    "outgoing_velocity_error",
-    "collision",
-    "ratio",
-    False,
-    outgoing_velocity_error,
-    COLLISION_SCENARIOS,
-    headline=True,
+    "outgoing_velocity_error", "collision", "ratio", False, outgoing_velocity_error, COLLISION_SCENARIOS, headline=True,
     description="Error of the velocity after contact, relative to the approach.",
-)
+)  # fmt: skip
 RESTITUTION_ERROR = Metric(
-    "restitution_error",
-    "collision",
-    "ratio",
-    False,
-    restitution_error,
-    COLLISION_SCENARIOS,
+    "restitution_error", "collision", "ratio", False, restitution_error, COLLISION_SCENARIOS,
     description="Error of the bounciness.",
-)
+)  # fmt: skip
 INTERPENETRATION = Metric(
-    "interpenetration",
-    "collision",
-    "radii",
-    False,
-    interpenetration,
-    COLLISION_SCENARIOS,
+    "interpenetration", "collision", "radii", False, interpenetration, COLLISION_SCENARIOS,
     description="How deep discs overlap.",
-)
+)  # fmt: skip

@@ -1,9 +1,8 @@
 """Momentum and energy: what no outside force takes away stays.
 
-Both compare with the true context, so a model that freezes has lost everything it had. They count the frames
-up to the first that an outside force reaches (a wall, a floor; gravity from the first, so clips with gravity
-are NaN throughout), as the exact velocities of the truth tell. An object is a part of the sum only when all
-are in the open.
+Both compare with the true context, so a world that freezes has lost everything it had. They count the frames up to the
+first that an outside force reaches (a wall, a floor; gravity from the first, so clips with gravity are NaN throughout),
+as the exact velocities of the truth tell. An object is a part of the sum only when all are in the open.
 """
 
 import numpy as np
@@ -11,7 +10,7 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from vidworld.core.clip import Tracks
-from vidworld.metrics.metric import Metric, PerClip
+from vidworld.metrics import Metric, PerClip
 from vidworld.metrics.motion import Motion, as_array, mean_where, measure_motion, speed
 
 UNCHANGED = 1e-3
@@ -28,13 +27,13 @@ def momentum_drift(predicted: Tracks, truth: Tracks, dt_s: float, start: int) ->
     motion = measure_motion(predicted, truth, dt_s, start)
     mass = as_array(truth.mass)
     velocity = _true_velocity(truth, start)
-    total = _sum(mass[:, None, :, None] * velocity)  # (clip, time, 2)
+    total = (mass[:, None, :, None] * velocity).sum(axis=2)  # (clip, time, 2)
     scale = np.sum(mass * speed(velocity[:, 0]), axis=-1)
     counted = _closed(motion, truth, start, speed(total - total[:, :1]), scale)
 
     lost = motion.missing | motion.still
     used = np.where(lost[..., None], motion.true, motion.predicted)
-    momentum = _sum(mass[:, None, :, None] * np.where(motion.counted[..., None], used, 0.0))
+    momentum = (mass[:, None, :, None] * np.where(motion.counted[..., None], used, 0.0)).sum(axis=2)
     charge = np.where(motion.missing, motion.worst, np.where(motion.still, speed(motion.true), 0.0))
     drift = speed(momentum - total[:, :1]) + np.nansum(mass[:, None] * charge, axis=-1)
     return mean_where(drift / np.where(scale > 0, scale, np.nan)[:, None], counted)
@@ -68,11 +67,6 @@ def _true_velocity(truth: Tracks, start: int) -> Float[ndarray, "clip time objec
     return np.where(present[..., None], np.nan_to_num(velocity), 0.0)
 
 
-def _sum(vectors: Float[ndarray, "clip time object 2"]) -> Float[ndarray, "clip time 2"]:
-    total: ndarray = vectors.sum(axis=2)
-    return total
-
-
 def _closed(
     motion: Motion, truth: Tracks, start: int, change: Float[ndarray, "clip step"], scale: Float[ndarray, " clip"]
 ) -> Bool[ndarray, "clip time"]:
@@ -80,27 +74,15 @@ def _closed(
     unchanged = np.logical_and.accumulate(change <= UNCHANGED * scale[:, None], axis=1)[:, 1:]
     present = truth.present.cpu().numpy()[:, start:]
     in_the_open = (motion.counted | ~present).all(axis=-1) & present.any(axis=-1)
-    closed: ndarray = unchanged & in_the_open & (scale > 0)[:, None]
-    return closed
+    return np.asarray(unchanged & in_the_open & (scale > 0)[:, None])
 
 
 MOMENTUM_SCENARIOS = ("uniform", "collision", "billiards", "occlusion")
 MOMENTUM_DRIFT = Metric(
-    "momentum_drift",
-    "momentum",
-    "ratio",
-    False,
-    momentum_drift,
-    MOMENTUM_SCENARIOS,
-    headline=True,
+    "momentum_drift", "momentum", "ratio", False, momentum_drift, MOMENTUM_SCENARIOS, headline=True,
     description="Change of total momentum, relative to what was there.",
-)
+)  # fmt: skip
 ENERGY_DRIFT = Metric(
-    "energy_drift",
-    "momentum",
-    "ratio",
-    False,
-    energy_drift,
-    MOMENTUM_SCENARIOS,
+    "energy_drift", "momentum", "ratio", False, energy_drift, MOMENTUM_SCENARIOS,
     description="Change of total energy, relative to what was there.",
-)
+)  # fmt: skip

@@ -44,21 +44,18 @@ class Motion:
     @property
     def worst(self) -> Float[ndarray, "clip time object"]:
         """The largest velocity error of a prediction that keeps to the clip's top speed."""
-        worst: ndarray = speed(self.true) + self.top_speed[:, None, None]
-        return worst
+        return np.asarray(speed(self.true) + self.top_speed[:, None, None])
 
     @property
     def still(self) -> Bool[ndarray, "clip time object"]:
         """Found, but standing still although the truth moves."""
-        still: ndarray = self.counted & ~self.missing & (speed(self.predicted) < STILL * speed(self.true))
-        return still
+        return np.asarray(self.counted & ~self.missing & (speed(self.predicted) < STILL * speed(self.true)))
 
 
 def measure_motion(predicted: Tracks, truth: Tracks, dt_s: float, start: int) -> Motion:
     """The motion of both sides over the horizon.
 
-    Objects of the prediction beyond those of the truth are nobody's and left out (`phantom_objects` counts
-    them).
+    Objects of the prediction beyond those of the truth are left out (`phantom_objects` counts them).
 
     Raises: UserError where the shapes do not fit or there is no context frame.
     """
@@ -68,13 +65,8 @@ def measure_motion(predicted: Tracks, truth: Tracks, dt_s: float, start: int) ->
     whole = is_whole(truth)[:, start - 1 :]
     counted = whole[:, 1:] & whole[:, :-1]
     fastest = np.where(counted, speed(np.nan_to_num(true_velocity)), 0.0).max(axis=(1, 2))
-    return Motion(
-        predicted=predicted_velocity,
-        true=true_velocity,
-        counted=counted,
-        missing=counted & ~np.isfinite(predicted_velocity).all(-1),
-        top_speed=np.maximum(fastest, SLOWEST_TOP_SPEED),
-    )
+    missing = counted & ~np.isfinite(predicted_velocity).all(-1)
+    return Motion(predicted_velocity, true_velocity, counted, missing, np.maximum(fastest, SLOWEST_TOP_SPEED))
 
 
 def positions(
@@ -98,20 +90,12 @@ def positions(
 
 def is_whole(truth: Tracks) -> Bool[ndarray, "clip time object"]:
     """Where an object is there, and all of it shows."""
-    whole: ndarray = truth.present.cpu().numpy() & (as_array(truth.visible) >= WHOLE)
-    return whole
-
-
-def is_found(tracks: Tracks) -> Bool[ndarray, "clip time object"]:
-    """Where an object has a position."""
-    found: ndarray = np.isfinite(as_array(tracks.position)).all(-1)
-    return found
+    return np.asarray(truth.present.cpu().numpy() & (as_array(truth.visible) >= WHOLE))
 
 
 def speed(velocity: Float[ndarray, "*axes 2"]) -> Float[ndarray, "*axes"]:
     """Length of each vector."""
-    length: ndarray = np.linalg.norm(velocity, axis=-1)
-    return length
+    return np.asarray(np.linalg.norm(velocity, axis=-1))
 
 
 def mean_where(values: Float[ndarray, "clip *axes"], where: Bool[ndarray, "clip *axes"]) -> Float[ndarray, " clip"]:
@@ -124,5 +108,4 @@ def mean_where(values: Float[ndarray, "clip *axes"], where: Bool[ndarray, "clip 
 
 def as_array(tensor: Tensor) -> ndarray:
     """The values in float64, on the processor."""
-    values: ndarray = tensor.detach().cpu().double().numpy()
-    return values
+    return np.asarray(tensor.detach().cpu().double().numpy())

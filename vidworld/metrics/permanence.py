@@ -6,8 +6,8 @@ from numpy import ndarray
 
 from vidworld.core.clip import Tracks
 from vidworld.core.clip_shape import WORLD_SIZE
-from vidworld.metrics.metric import Metric, PerClip
-from vidworld.metrics.motion import as_array, is_found, is_whole, mean_where, positions, speed
+from vidworld.metrics import Metric, PerClip
+from vidworld.metrics.motion import as_array, is_whole, mean_where, positions, speed
 
 KNOWS_NOTHING = 0.5214 * WORLD_SIZE
 """Mean distance of two random places in the picture: what the place of a missing object is penalised with.
@@ -54,11 +54,10 @@ def phantom_objects(predicted: Tracks, truth: Tracks, dt_s: float, start: int) -
 
     Duplicates come as further objects of the predicted tracks, after those of the truth.
     """
-    found = is_found(predicted)[:, start:]
+    found = np.isfinite(as_array(predicted.position)).all(axis=-1)[:, start:]
     present = np.zeros_like(found)
     present[:, :, : truth.present.shape[2]] = truth.present.cpu().numpy()[:, start:]
-    count: ndarray = (found & ~present).any(axis=1).sum(axis=1).astype(np.float64)
-    return count
+    return np.asarray((found & ~present).any(axis=1).sum(axis=1).astype(np.float64))
 
 
 def _back(predicted: Tracks, truth: Tracks, start: int) -> tuple[Bool[ndarray, "clip time object"], ndarray]:
@@ -74,44 +73,20 @@ def _back(predicted: Tracks, truth: Tracks, start: int) -> tuple[Bool[ndarray, "
 
 PERMANENCE_SCENARIOS = ("occlusion",)
 REAPPEARANCE = Metric(
-    "reappearance",
-    "permanence",
-    "share",
-    True,
-    reappearance,
-    PERMANENCE_SCENARIOS,
-    headline=True,
-    bounds=(0.0, 1.0),
-    ideal=1.0,
+    "reappearance", "permanence", "share", True, reappearance, PERMANENCE_SCENARIOS,
+    headline=True, bounds=(0.0, 1.0), ideal=1.0,
     description="Hidden objects that come back as themselves.",
-)
+)  # fmt: skip
 REAPPEARANCE_ERROR = Metric(
-    "reappearance_error",
-    "permanence",
-    "units",
-    False,
-    reappearance_error,
-    PERMANENCE_SCENARIOS,
-    headline=True,
+    "reappearance_error", "permanence", "units", False, reappearance_error, PERMANENCE_SCENARIOS, headline=True,
     description="How far from the truth they come back.",
-)
+)  # fmt: skip
 REAPPEARANCE_DELAY = Metric(
-    "reappearance_delay",
-    "permanence",
-    "frames",
-    False,
-    reappearance_delay,
-    PERMANENCE_SCENARIOS,
+    "reappearance_delay", "permanence", "frames", False, reappearance_delay, PERMANENCE_SCENARIOS,
     description="How long after the truth they come back.",
-)
+)  # fmt: skip
 PHANTOM_OBJECTS = Metric(
-    "phantom_objects",
-    "permanence",
-    "objects",
-    False,
-    phantom_objects,
-    ("occlusion", "uniform", "parabola", "collision", "bounce", "billiards"),
-    headline=True,
-    bounds=(0.0, float("inf")),
+    "phantom_objects", "permanence", "objects", False, phantom_objects,
+    ("occlusion", "uniform", "parabola", "collision", "bounce", "billiards"), headline=True, bounds=(0.0, float("inf")),
     description="Objects that appear from nowhere.",
-)
+)  # fmt: skip

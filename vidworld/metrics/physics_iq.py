@@ -22,7 +22,7 @@ from jaxtyping import Bool, UInt8
 from numpy import ndarray
 
 from vidworld.core.shapes import Frames
-from vidworld.metrics.metric import PerClip
+from vidworld.metrics import PerClip
 
 AVERAGE_WEIGHT = 0.3
 MOVED_LEVELS = 10
@@ -50,12 +50,9 @@ def physics_iq(predicted: Frames, truth: Frames, start: int = 0, enlarge: int = 
 
     Motion is looked for in the pictures `enlarge` times as large.
     """
-    scores = [
-        measures(np.asarray(p), np.asarray(t), start, enlarge)
-        for p, t in zip(predicted.cpu(), truth.cpu(), strict=True)
-    ]
-    columns = np.asarray(scores, np.float64).reshape(-1, 4).T
-    return PhysicsIq(*columns)
+    pairs = zip(predicted.cpu().numpy(), truth.cpu().numpy(), strict=True)
+    scores = [measures(video, true, start, enlarge) for video, true in pairs]
+    return PhysicsIq(*np.asarray(scores, np.float64).reshape(-1, 4).T)
 
 
 def measures(

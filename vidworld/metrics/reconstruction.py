@@ -4,10 +4,10 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 from numpy import ndarray
 
-from vidworld.core.clip_shape import WORLD_SIZE
-from vidworld.metrics.metric import Metric, PerClip
+from vidworld.metrics import Metric, PerClip
+from vidworld.metrics.motion import mean_where
+from vidworld.metrics.velocity import ANYWHERE, VELOCITY_SCENARIOS
 
-RECONSTRUCTION_SCENARIOS = ("uniform", "parabola", "collision", "bounce", "billiards", "occlusion")
 NEVER_EXACT = 1e-3
 """Squared error in bytes under which there is taken to be none: 78 dB."""
 
@@ -16,8 +16,7 @@ def psnr(frames: UInt8[ndarray, "clip time c h w"], truth: UInt8[ndarray, "clip 
     """Peak signal-to-noise ratio of each clip, in dB, its squared error being the mean over all its pixels."""
     squared = (frames.astype(np.float32) - truth.astype(np.float32)) ** 2
     error = squared.reshape(len(squared), -1).mean(axis=1, dtype=np.float64)
-    decibels: PerClip = 10 * np.log10(255**2 / np.maximum(error, NEVER_EXACT))
-    return decibels
+    return np.asarray(10 * np.log10(255**2 / np.maximum(error, NEVER_EXACT)))
 
 
 def centroid_error(
@@ -30,29 +29,15 @@ def centroid_error(
     """
     shown = np.isfinite(truth).all(axis=-1)
     distance = np.linalg.norm(np.nan_to_num(places) - np.nan_to_num(truth), axis=-1)
-    distance = np.where(np.isfinite(places).all(axis=-1), distance, WORLD_SIZE / np.sqrt(6)) / pixel
-    count = shown.sum(axis=(1, 2))
-    mean: PerClip = np.where(count > 0, (distance * shown).sum(axis=(1, 2)) / np.maximum(count, 1), np.nan)
-    return mean
+    distance = np.where(np.isfinite(places).all(axis=-1), distance, ANYWHERE) / pixel
+    return mean_where(distance, shown)
 
 
 PSNR = Metric(
-    "psnr",
-    "reconstruction",
-    "dB",
-    True,
-    psnr,
-    RECONSTRUCTION_SCENARIOS,
-    "frames",
+    "psnr", "reconstruction", "dB", True, psnr, VELOCITY_SCENARIOS, "frames",
     description="Peak signal-to-noise ratio of what was encoded and decoded.",
-)
+)  # fmt: skip
 CENTROID_ERROR = Metric(
-    "centroid_error",
-    "reconstruction",
-    "px",
-    False,
-    centroid_error,
-    RECONSTRUCTION_SCENARIOS,
-    "places",
+    "centroid_error", "reconstruction", "px", False, centroid_error, VELOCITY_SCENARIOS, "places",
     description="How far discs move when they are encoded and decoded.",
-)
+)  # fmt: skip

@@ -14,25 +14,18 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from vidworld.core.errors import UserError
-from vidworld.metrics.metric import Metric, PerClip
+from vidworld.metrics import Metric, PerClip
 
 Aggregation = Literal["mean", "max"]
 Surprise = Float[ndarray, "quad 2 2 chunk"]
 
 
 def over_chunks(surprise: Surprise, aggregation: Aggregation = "mean") -> Float[ndarray, "quad 2 2"]:
-    """One surprise a clip: the mean or the maximum over the chunks of the horizon; NaN chunks are left out.
-
-    Raises: UserError for a clip that has no number at all.
-    """
+    """One surprise a clip: mean or maximum over the horizon's chunks that are numbers; UserError where none is."""
     surprise = np.asarray(surprise, dtype=np.float64)
     if not np.isfinite(surprise).any(axis=-1).all():
         raise UserError("surprise has a clip without a single finite value: the world that made it diverged")
-    if aggregation == "mean":
-        means: ndarray = np.nanmean(surprise, axis=-1)
-        return means
-    maxima: ndarray = np.nanmax(surprise, axis=-1)
-    return maxima
+    return np.asarray(np.nanmean(surprise, axis=-1) if aggregation == "mean" else np.nanmax(surprise, axis=-1))
 
 
 def target_matched(surprise: Surprise, aggregation: Aggregation = "mean") -> PerClip:
@@ -41,15 +34,13 @@ def target_matched(surprise: Surprise, aggregation: Aggregation = "mean") -> Per
     The headline: the target is identical on both sides, so how crowded or hard it is cancels.
     """
     values = over_chunks(surprise, aggregation)
-    right = _less(values[:, 0, 0], values[:, 1, 0]), _less(values[:, 1, 1], values[:, 0, 1])
-    return _mean_of(*right)
+    return np.asarray((_less(values[:, 0, 0], values[:, 1, 0]) + _less(values[:, 1, 1], values[:, 0, 1])) / 2)
 
 
 def usual(surprise: Surprise, aggregation: Aggregation = "mean") -> PerClip:
     """Share of the two pasts after which their own future surprises less than the other (IntPhys' form)."""
     values = over_chunks(surprise, aggregation)
-    right = _less(values[:, 0, 0], values[:, 0, 1]), _less(values[:, 1, 1], values[:, 1, 0])
-    return _mean_of(*right)
+    return np.asarray((_less(values[:, 0, 0], values[:, 0, 1]) + _less(values[:, 1, 1], values[:, 1, 0])) / 2)
 
 
 def within_quad(surprise: Surprise, aggregation: Aggregation = "mean") -> PerClip:
@@ -74,19 +65,12 @@ def auroc(surprise: Surprise, aggregation: Aggregation = "mean") -> PerClip:
     area = _share_above(possible, impossible).mean()
     placements = _share_above(possible, impossible).mean(axis=1)
     mirrored = _share_above(-impossible, -possible).mean(axis=1)
-    combined: ndarray = placements + mirrored - area
-    return combined
+    return np.asarray(placements + mirrored - area)
 
 
 def _less(possible: Float[ndarray, " quad"], impossible: Float[ndarray, " quad"]) -> Float[ndarray, " quad"]:
     """1 where the possible surprises less, one half for a tie."""
-    less: ndarray = (possible < impossible) + 0.5 * (possible == impossible)
-    return less
-
-
-def _mean_of(first: Float[ndarray, " quad"], second: Float[ndarray, " quad"]) -> Float[ndarray, " quad"]:
-    mean: ndarray = (first + second) / 2
-    return mean
+    return np.asarray((possible < impossible) + 0.5 * (possible == impossible))
 
 
 def _share_above(values: Float[ndarray, "quad 2"], others: Float[ndarray, "quad 2"]) -> Float[ndarray, "quad 2"]:
@@ -94,42 +78,33 @@ def _share_above(values: Float[ndarray, "quad 2"], others: Float[ndarray, "quad 
     ordered = np.sort(others.ravel())
     above = len(ordered) - np.searchsorted(ordered, values, side="right")
     equal = len(ordered) - above - np.searchsorted(ordered, values, side="left")
-    share: ndarray = (above + 0.5 * equal) / len(ordered)
-    return share
+    return np.asarray((above + 0.5 * equal) / len(ordered))
 
 
 def _share(name: str, form: Callable[..., PerClip], description: str, headline: bool = False) -> Metric:
     return Metric(
-        name,
-        "",
-        "share",
-        True,
-        form,
-        takes="surprise",
-        headline=headline,
-        bounds=(0.0, 1.0),
-        ideal=1.0,
+        name, "", "share", True, form, takes="surprise", headline=headline, bounds=(0.0, 1.0), ideal=1.0,
         description=description,
-    )
+    )  # fmt: skip
 
 
-ACCURACY = _share(
+SURPRISE_ACCURACY = _share(
     "surprise_accuracy",
     target_matched,
     "Futures that surprise more after the wrong past than after their own; a tie counts one half.",
     headline=True,
 )
-ACCURACY_USUAL = _share(
+SURPRISE_ACCURACY_USUAL = _share(
     "surprise_accuracy_usual", usual, "The usual form: one past, two futures. An emptier scene surprises less."
 )
-ACCURACY_WITHIN_QUADRUPLET = _share(
+SURPRISE_ACCURACY_WITHIN_QUADRUPLET = _share(
     "surprise_accuracy_within_quadruplet",
     within_quad,
     "Quadruplets whose possible clips together surprise less than the impossible ones.",
 )
-ACCURACY_MAXIMUM = _share(
+SURPRISE_ACCURACY_MAXIMUM = _share(
     "surprise_accuracy_maximum",
     partial(target_matched, aggregation="max"),
     "As the first, by the maximum over time and not the mean: cheap cues show more.",
 )
-AUROC = _share("surprise_auroc", auroc, "How well surprise alone separates impossible from possible clips.")
+SURPRISE_AUROC = _share("surprise_auroc", auroc, "How well surprise alone separates impossible from possible clips.")

@@ -7,7 +7,7 @@ import numpy as np
 from vidworld.core.clip import Tracks
 from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.core.errors import UserError
-from vidworld.metrics.metric import Metric, PerClip
+from vidworld.metrics import Metric, PerClip
 from vidworld.metrics.motion import STILL, is_whole, mean_where, measure_motion, positions, speed
 
 VELOCITY_SCENARIOS = ("uniform", "parabola", "collision", "bounce", "billiards", "occlusion")
@@ -25,10 +25,7 @@ def velocity_error(predicted: Tracks, truth: Tracks, dt_s: float, start: int) ->
 
 
 def motion_ratio(predicted: Tracks, truth: Tracks, dt_s: float, start: int) -> PerClip:
-    """Predicted over true path length: 0 for a frozen or empty prediction, 1 for a true one.
-
-    NaN where nothing moves.
-    """
+    """Predicted over true path length: 0 for a frozen or vanished world, 1 for a true one; NaN where nothing moves."""
     motion = measure_motion(predicted, truth, dt_s, start)
     found = motion.counted & ~motion.missing
     path = np.where(found, speed(motion.predicted), 0.0).sum(axis=(1, 2)) * dt_s
@@ -65,33 +62,15 @@ def determinism_spread(samples: Sequence[Tracks], truth: Tracks, dt_s: float, st
 
 
 VELOCITY_ERROR = Metric(
-    "velocity_error",
-    "uniform motion",
-    "units/s",
-    False,
-    velocity_error,
-    VELOCITY_SCENARIOS,
-    headline=True,
+    "velocity_error", "uniform motion", "units/s", False, velocity_error, VELOCITY_SCENARIOS, headline=True,
     description="Mean distance between predicted and true velocity.",
-)
+)  # fmt: skip
 MOTION_RATIO = Metric(
-    "motion_ratio",
-    "uniform motion",
-    "ratio",
-    None,
-    motion_ratio,
-    VELOCITY_SCENARIOS,
-    ideal=1.0,
+    "motion_ratio", "uniform motion", "ratio", None, motion_ratio, VELOCITY_SCENARIOS, ideal=1.0,
     description="Predicted over true path length; 1 is right, 0 is frozen.",
-)
+)  # fmt: skip
 DETERMINISM_SPREAD = Metric(
-    "determinism_spread",
-    "uniform motion",
-    "ratio",
-    False,
-    determinism_spread,
-    VELOCITY_SCENARIOS,
-    "samples",
+    "determinism_spread", "uniform motion", "ratio", False, determinism_spread, VELOCITY_SCENARIOS, "samples",
     description="Spread of the samples over the true displacement; a disc that is lost or frozen counts as "
     "one that could be anywhere, so that a model without chance may have some.",
-)
+)  # fmt: skip

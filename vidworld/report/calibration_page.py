@@ -5,16 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from vidworld.analysis import labels as words
-from vidworld.analysis.records import (
-    CALIBRATION_READOUTS,
-    FUTURE_ONLY,
-    BaselineRow,
-    Calibration,
-    CalibrationRow,
-    ControlRow,
-    Curve,
-    Series,
-)
+from vidworld.analysis import records
+from vidworld.analysis.records import BaselineRow, Calibration, CalibrationRow, ControlRow, Curve, Series
 from vidworld.core.records import write_text
 from vidworld.report import charts as plots
 from vidworld.report.page import environment
@@ -39,20 +31,14 @@ def write_page(path: Path, calibration: Calibration) -> Path:
 def _chart(rows: Sequence[CalibrationRow]) -> plots.Chart | None:
     """One metric under one injected error: a line for each readout."""
     first, lines, limits = rows[0], [], []
-    for readout in CALIBRATION_READOUTS:
+    for readout in records.CALIBRATION_READOUTS:
         mine = [row for row in rows if row.readout == readout]
         x, y, low, high = ([getattr(row, name) for row in mine] for name in ("size", "value", "low", "high"))
         label = words.READOUT_LABELS[readout]
         lines.append(Series(label, x, y, low, high))
         limits += [f"{words.detection_limit_text(r.detection_limit, r.fault_unit)} by {label}" for r in mine[:1]]
-    curve = Curve(
-        name=f"{words.title(first.metric)} under {first.fault}",
-        x_label=f"{first.fault}, {first.fault_unit}",
-        y_label=first.unit,
-        series=lines,
-        note=f"Detection limit: {', '.join(limits)}.",
-    )
-    return plots.line_chart(curve)
+    name, x_label = f"{words.title(first.metric)} under {first.fault}", f"{first.fault}, {first.fault_unit}"
+    return plots.line_chart(Curve(name, x_label, first.unit, lines, f"Detection limit: {', '.join(limits)}."))
 
 
 def _baselines(rows: Sequence[BaselineRow]) -> dict[str, Any]:
@@ -75,5 +61,5 @@ def _controls(rows: Sequence[ControlRow]) -> dict[str, Any]:
     for law, form in dict.fromkeys((r.law, r.form) for r in rows):
         both = [(found[law, form, s, "mean"], found[law, form, s, "max"]) for s in scorers]
         cells.append((law, words.title(form), *(f"{mean:.3f} / {most:.3f}" for mean, most in both)))
-    heads = [words.title(s) + (" (future only)" if s in FUTURE_ONLY else "") for s in scorers]
+    heads = [words.title(s) + (" (future only)" if s in records.FUTURE_ONLY else "") for s in scorers]
     return {"heads": ("Law", "Form", *heads), "rows": cells}

@@ -1,4 +1,4 @@
-"""Geometry of the report's pictures: numbers to percentages and paths; the template draws.
+"""Geometry, labels and colours of the report's pictures: numbers to percentages and paths; the template draws.
 
 Across, everything is in percent of the plot's width, so that a picture is as wide as its place while its
 text keeps its size; colours are classes, so that a picture follows the page into the dark.
@@ -7,15 +7,58 @@ text keeps its size; colours are classes, so that a picture follows the page int
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from vidworld.analysis.labels import interval_text, number
-from vidworld.analysis.records import Curve, Quadruplet, Series, SurprisePair
-from vidworld.report.legend import Legend
+from vidworld.analysis.labels import Models, interval_text, model_label, model_rank, number, rank
+from vidworld.analysis.records import Curve, Labels, Quadruplet, Results, Series, SurprisePair
 
 MAX_POINTS = 240
 """Points of a training curve: more than a screen shows."""
 DASHES = 4
+HUES = 8
+"""Colours of models; style.css has as many, `hue0` and so on."""
+REFERENCE_COLOURS = ("truth", "reconstruction", "copy_last", "constant_velocity")
+"""References that have a colour of their own; everything else is a control and grey."""
+
+
+@dataclass(frozen=True)
+class Legend:
+    """What the names in a results.json are called and which colour they have, the same in every picture."""
+
+    models: Models = field(default_factory=dict)
+    labels: Labels = field(default_factory=Labels)
+
+    @staticmethod
+    def of(results: Results) -> "Legend":
+        """The legend of one evaluation."""
+        return Legend(results.models, results.labels)
+
+    def label(self, name: str) -> str:
+        return model_label(name, self.models)
+
+    def rank(self, name: str) -> int:
+        return model_rank(name, self.models)
+
+    def color(self, name: str) -> str:
+        """The class of its colour."""
+        if name in self.models:
+            return f"hue{list(self.models).index(name) % HUES}"
+        return name if name in REFERENCE_COLOURS else "control"
+
+    def hue(self, number: int) -> str:
+        """The colour of a line that belongs to no model: those after the models'."""
+        return f"hue{(len(self.models) + number) % HUES}"
+
+    def law(self, name: str) -> str:
+        """What a law says; empty where the results do not tell."""
+        return self.labels.laws.get(name, "")
+
+    def law_rank(self, name: str) -> int:
+        return rank(self.labels.laws, name)
+
+    def metric(self, name: str) -> str:
+        """What a metric measures; empty where the results do not tell."""
+        return self.labels.metrics.get(name, "")
 
 
 @dataclass(frozen=True)
@@ -127,18 +170,13 @@ def line_chart(curve: Curve, legend: Legend | None = None, *, log_y: bool = Fals
         lines.append(_line(series, color, used[color] % DASHES, x_axis, y_axis))
         used[color] += 1
     return Chart(
-        title=curve.name,
-        x_label=curve.x_label,
-        y_label=curve.y_label,
-        x_axis=x_axis,
-        y_axis=y_axis,
+        title=curve.name, x_label=curve.x_label, y_label=curve.y_label, x_axis=x_axis, y_axis=y_axis,
         lines=tuple(line for line in lines if line.path),
-        chance=100 - y_axis.percent(0.5) if share else None,
-        note=curve.note,
+        chance=100 - y_axis.percent(0.5) if share else None, note=curve.note,
         columns=tuple(series.label for series in curve.series),
         table=tuple((f"{x:g}", tuple(_cell(series, x) for series in curve.series)) for x in sorted(set(x_values))),
         shaded=tuple((x_axis.percent(a), x_axis.percent(b) - x_axis.percent(a)) for a, b in curve.shaded),
-    )
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -194,7 +232,6 @@ def thin(points: list[tuple[float, float]], most: int = MAX_POINTS) -> list[tupl
 
 
 def _points(series: Series, values: Sequence[float] | None) -> list[tuple[float, float]]:
-    """The points of a series that were measured."""
     return [(x, y) for x, y in zip(series.x, values or [], strict=False) if math.isfinite(y)]
 
 
@@ -208,7 +245,6 @@ def _line(series: Series, color: str, dash: int, x_axis: Axis, y_axis: Axis) -> 
 
 
 def _cell(series: Series, x: float) -> str:
-    """The series' value and interval at x as text; empty where it has none."""
     if x not in series.x:
         return ""
     i = series.x.index(x)

@@ -38,6 +38,7 @@ def read_run(folder: Path) -> RunFolder:
 
     `physics/results.json` and `physics/comparison.json` are required; media and training runs may be absent, and so may
     `calibration/calibration.json` beside the folder.
+
     Raises: UserError that names the first file which is missing or not what it should be.
     """
     if not folder.is_dir():
@@ -62,10 +63,7 @@ def read_run(folder: Path) -> RunFolder:
 
 
 def media_bytes(run: RunFolder, path: str) -> bytes:
-    """The content of a file that `media.json` names.
-
-    Raises: UserError where it is missing, or lies outside the physics folder.
-    """
+    """The content of a file that `media.json` names; UserError where it is missing or outside `physics`."""
     file = (run.physics / path).resolve()
     if not file.is_relative_to(run.physics.resolve()):
         raise UserError(f"{run.physics / 'media.json'}: {path!r} lies outside {run.physics}")

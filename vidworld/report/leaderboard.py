@@ -12,7 +12,7 @@ from vidworld.analysis import labels as words
 from vidworld.analysis.records import Labels, Results, Row, read_results
 from vidworld.core.errors import UserError
 from vidworld.core.records import write_text
-from vidworld.report.legend import Legend
+from vidworld.report.charts import Legend
 from vidworld.report.page import render_template
 
 RESULTS_NAME = "results.json"
@@ -21,7 +21,7 @@ PAGE_KINDS = {"model": "models", "baseline": "baselines", "control": "controls",
 
 @dataclass(frozen=True)
 class Origin:
-    """One results.json: its rows have one origin."""
+    """The results.json that rows come from, and how it was made."""
 
     name: str
     path: Path
@@ -33,8 +33,6 @@ class Origin:
 
 @dataclass(frozen=True)
 class BoardRow:
-    """One row of the table."""
-
     row: Row
     origin: Origin
     label: str
@@ -46,7 +44,7 @@ class BoardRow:
 
     @property
     def kind(self) -> str:
-        """One of `KINDS`."""
+        """One of `PAGE_KINDS`."""
         return words.kind_of(self.row.model)
 
     @property
@@ -58,13 +56,7 @@ class BoardRow:
 
 
 def write_leaderboard(paths: Sequence[Path], out: Path) -> tuple[Path, int]:
-    """The page and how many rows it shows, after writing it.
-
-    paths: results.json files, or folders, in which every results.json counts.
-
-    Raises:
-        UserError: a path is not there, holds no results, or cannot be read; all such are named.
-    """
+    """The page and how many rows it shows, after writing it; UserError names every path that cannot be read."""
     runs, faults = [], []
     for file in results_files(paths):
         try:
@@ -79,11 +71,7 @@ def write_leaderboard(paths: Sequence[Path], out: Path) -> tuple[Path, int]:
 
 
 def results_files(paths: Sequence[Path]) -> list[Path]:
-    """The results.json files that the paths name or hold, each once, in their order.
-
-    Raises:
-        UserError: a path is not there or holds none; all such are named.
-    """
+    """The results.json files that the paths name or hold, each once; UserError names every path that has none."""
     found: dict[Path, Path] = {}
     faults = []
     for path in paths:
@@ -129,16 +117,8 @@ def render_board(lines: Sequence[BoardRow], legend: Legend) -> str:
         "metric": [(metric, words.title(metric)) for metric in ranked(metrics, legend.labels.metrics)],
         "kind": [(k, f"{text} only") for k, text in PAGE_KINDS.items() if any(line.kind == k for line in lines)],
     }
-    origins = {line.origin.path for line in lines}
-    return render_template(
-        "leaderboard.html",
-        "leaderboard.js",
-        lines=lines,
-        runs=len(origins),
-        options=options,
-        legend=legend,
-        words=words,
-    )
+    runs = len({line.origin.path for line in lines})
+    return render_template("leaderboard.html", "leaderboard.js", lines=lines, runs=runs, options=options, legend=legend)
 
 
 def _merged(runs: Sequence[Results]) -> Legend:

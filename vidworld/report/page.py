@@ -17,8 +17,8 @@ from vidworld.core.errors import UserError
 from vidworld.core.records import write_text
 from vidworld.report import charts as plots
 from vidworld.report import tables
+from vidworld.report.charts import Legend
 from vidworld.report.files import RunFolder, media_bytes, read_run
-from vidworld.report.legend import Legend
 
 TEMPLATES = Path(__file__).parent / "templates"
 MEDIA_TYPES = {".mp4": "video/mp4", ".webm": "video/webm", ".png": "image/png"}
@@ -32,11 +32,7 @@ TRAINING_CURVES = {
 
 
 def write_report(run_folder: Path, out: Path | None = None) -> Path:
-    """The path of the page written for this run, `report.html` in its folder unless `out` says otherwise.
-
-    Raises:
-        UserError: the run cannot be read, or the page cannot be written.
-    """
+    """The path of the page written for this run, `report.html` in its folder unless `out` says otherwise."""
     out = out or run_folder / "report.html"
     write_text(out, render_page(read_run(run_folder)))
     return out
@@ -52,27 +48,17 @@ def render_page(run: RunFolder) -> str:
         return [chart for curve in curves if (chart := plots.line_chart(curve, legend))]
 
     return render_template(
-        "page.html",
-        "script.js",
-        run=run,
-        comparison=comparison,
-        legend=legend,
-        words=words,
+        "page.html", "script.js", run=run, comparison=comparison, legend=legend, rows=rows, steps=steps,
         pairs=[_pair(run, pair, legend) for pair in run.results.compare],
         table=tables.headline_table(rows, withheld, legend),
         probe_table=tables.headline_table(rows, withheld, legend, secondary=True),
-        laws=_laws(run, legend),
-        rollouts=_rollouts(run, legend),
-        generalisation=charts(run.media.generalisation),
-        curves=charts(run.media.curves),
-        training=training_charts(run, legend),
-        max_points=plots.MAX_POINTS,
+        laws=_laws(run, legend), rollouts=_rollouts(run, legend),
+        generalisation=charts(run.media.generalisation), curves=charts(run.media.curves),
+        training=training_charts(run, legend), max_points=plots.MAX_POINTS,
         budgets=tables.budget_table(comparison, legend.models),
         tried_columns=list(dict.fromkeys(name for entry in comparison.tried for name in entry)),
-        steps=steps,
         packages=list(dict.fromkeys(name for step in steps for name in step["versions"])),
-        rows=rows,
-    )
+    )  # fmt: skip
 
 
 def render_template(name: str, script_name: str, **content: Any) -> str:
@@ -87,12 +73,10 @@ def render_template(name: str, script_name: str, **content: Any) -> str:
 def environment() -> jinja2.Environment:
     """Where the templates of the pages are, and the words that they may use."""
     made = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    made.globals["words"] = words
     made.filters |= {"title_of": words.title, "setting": words.setting, "slug": lambda name: re.sub(r"\W+", "-", name)}
     return made
 
@@ -130,7 +114,6 @@ def training_charts(run: RunFolder, legend: Legend) -> list[plots.Chart]:
 
 
 def _pair(run: RunFolder, pair: tuple[str, str], legend: Legend) -> dict[str, Any]:
-    """What is known of two models that are tested against each other."""
     first, second = pair
     mine = [verdict for verdict in run.comparison.verdicts if (verdict.first, verdict.second) == pair]
     name = pair_name(first, second)
@@ -146,28 +129,23 @@ def _pair(run: RunFolder, pair: tuple[str, str], legend: Legend) -> dict[str, An
 
 def _verdict(run: RunFolder, verdict: Verdict, legend: Legend) -> dict[str, Any]:
     """The verdict with its difference in words, and the forest that shows it."""
-    rows = [
-        row
-        for row in run.results.results
-        if (row.law, row.metric, row.task) == (verdict.law, verdict.metric, verdict.task)
-        and row.split not in tables.OUTSIDE
-    ]
+    wanted = (verdict.law, verdict.metric, verdict.task)
+    inside = [row for row in run.results.results if row.split not in tables.OUTSIDE]
+    rows = [row for row in inside if (row.law, row.metric, row.task) == wanted]
+    shown: dict[str, Any] = {"law": verdict.law, "statement": verdict.statement, "withheld": verdict.withheld}
+    if verdict.withheld:
+        return shown | {"color": "withheld", "detail": "", "other_forms": "", "forest": None}
     found = sorted(tables.forests(rows, legend), key=lambda forest: forest.secondary)
-    value = words.number(verdict.difference, verdict.low, verdict.high)
-    bounds = words.interval_text(verdict.difference, verdict.low, verdict.high)
+    ends = (verdict.difference, verdict.low, verdict.high)
     contrast = f"{legend.label(verdict.first)} − {legend.label(verdict.second)}"
-    parts = [f"{contrast}: {value} {bounds}".strip()]
+    parts = [f"{contrast}: {words.number(*ends)} {words.interval_text(*ends)}".strip()]
     if "p = " not in verdict.statement:
         parts.append(words.p_text(verdict.p_value))
-    color = legend.color(verdict.better) if verdict.better else "undecided"
-    return {
-        "law": verdict.law,
-        "statement": verdict.statement,
-        "color": "withheld" if verdict.withheld else color,
-        "withheld": verdict.withheld,
-        "detail": "" if verdict.withheld else ", ".join(part for part in parts if part),
-        "other_forms": "" if verdict.withheld else verdict.other_forms,
-        "forest": found[0] if found and not verdict.withheld else None,
+    return shown | {
+        "color": legend.color(verdict.better) if verdict.better else "undecided",
+        "detail": ", ".join(part for part in parts if part),
+        "other_forms": verdict.other_forms,
+        "forest": found[0] if found else None,
     }
 
 
@@ -222,8 +200,7 @@ def _rollouts(run: RunFolder, legend: Legend) -> list[dict[str, Any]]:
     found: dict[str, list[dict[str, Any]]] = {}
     for rollout in run.media.rollouts:
         names = sorted(rollout.videos, key=lambda name: (name != "truth", legend.rank(name)))
-        paths = {name: rollout.videos[name] for name in names}
-        videos = {name: _data_uri(path, media_bytes(run, path)) for name, path in paths.items()}
+        videos = {name: _data_uri(rollout.videos[name], media_bytes(run, rollout.videos[name])) for name in names}
         found.setdefault(rollout.task, []).append({"rollout": rollout, "videos": videos})
     return [{"task": task, "items": items} for task, items in found.items()]
 

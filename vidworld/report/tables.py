@@ -9,8 +9,8 @@ from vidworld.analysis import labels as words
 from vidworld.analysis.labels import Models
 from vidworld.analysis.records import CalibrationRow, Comparison, Row
 from vidworld.report import charts as plots
+from vidworld.report.charts import Legend
 from vidworld.report.files import RunFolder
-from vidworld.report.legend import Legend
 
 OUTSIDE = ("ood", "recombined")
 """Splits that training does not draw from."""
@@ -58,7 +58,6 @@ class Forest:
     estimates: list[Estimate]
 
     def of(self, model: str) -> list[Estimate]:
-        """The model's estimates: one a split and seed."""
         return [estimate for estimate in self.estimates if estimate.model == model]
 
     @property
@@ -100,9 +99,7 @@ def headline_table(
     in_distribution = {_key(row) for row in rows if row.split == "id"}
     for split in sorted({row.split for row in rows}, key=lambda name: words.rank(words.SPLIT_LABELS, name)):
         mine = [row for row in rows if row.split == split and _key(row) in listed]
-        for forest in forests(
-            [row for row in mine if split not in OUTSIDE or _key(row) not in in_distribution], legend
-        ):
+        for forest in forests([r for r in mine if split not in OUTSIDE or _key(r) not in in_distribution], legend):
             if forest.secondary == secondary:
                 reason = withheld.get((forest.law, forest.metric))
                 entry = {"forest": forest, "split": words.SPLIT_LABELS.get(split, split), "withheld": reason}
@@ -169,23 +166,15 @@ def _forest(group: Sequence[Row], secondary: bool, legend: Legend) -> Forest:
     axis = plots.share_axis() if chance or not values else plots.linear_axis(values, zero=True)
     between = next((row for row in group if row.model in legend.models), first)
     return Forest(
-        law=first.law,
-        metric=first.metric,
-        title=words.title(first.metric),
-        hint=legend.metric(first.metric),
-        task=words.title(first.task),
-        readout=words.READOUT_LABELS.get(first.readout or "", first.readout or ""),
-        direction=words.direction(first.higher_is_better),
-        unit=first.unit,
+        law=first.law, metric=first.metric, title=words.title(first.metric), hint=legend.metric(first.metric),
+        task=words.title(first.task), readout=words.READOUT_LABELS.get(first.readout or "", first.readout or ""),
+        direction=words.direction(first.higher_is_better), unit=first.unit,
         splits=list(dict.fromkeys(words.SPLIT_LABELS.get(row.split, row.split) for row in group)),
         floor="" if between.floor is None else words.number(between.floor),
-        ceiling="" if between.ceiling is None else words.number(between.ceiling),
-        chance=chance,
-        headline=any(row.headline for row in group) or first.metric == "surprise_accuracy",
-        secondary=secondary,
-        axis=axis,
-        estimates=[_estimate(row, axis, group, legend) for row in group],
-    )
+        ceiling="" if between.ceiling is None else words.number(between.ceiling), chance=chance,
+        headline=any(row.headline for row in group) or first.metric == "surprise_accuracy", secondary=secondary,
+        axis=axis, estimates=[_estimate(row, axis, group, legend) for row in group],
+    )  # fmt: skip
 
 
 def _estimate(row: Row, axis: plots.Axis, group: Sequence[Row], legend: Legend) -> Estimate:
@@ -195,20 +184,11 @@ def _estimate(row: Row, axis: plots.Axis, group: Sequence[Row], legend: Legend) 
     several = len({other.seed for other in group if other.model == row.model}) > 1
     seed = "" if not several else ", all seeds" if row.seed is None else f", seed {row.seed}"
     return Estimate(
-        model=row.model,
-        label=legend.label(row.model) + seed,
-        color=legend.color(row.model),
-        compared=row.model in legend.models,
-        split=words.SPLIT_LABELS.get(row.split, row.split),
-        value=words.number(row.value, row.low, row.high),
-        interval=words.interval_text(row.value, row.low, row.high),
-        at=at(row.value),
-        low=at(row.low),
-        high=at(row.high),
-        floor=at(row.floor),
-        ceiling=at(row.ceiling),
-        n=row.n,
-    )
+        model=row.model, label=legend.label(row.model) + seed, color=legend.color(row.model),
+        compared=row.model in legend.models, split=words.SPLIT_LABELS.get(row.split, row.split),
+        value=words.number(row.value, row.low, row.high), interval=words.interval_text(row.value, row.low, row.high),
+        at=at(row.value), low=at(row.low), high=at(row.high), floor=at(row.floor), ceiling=at(row.ceiling), n=row.n,
+    )  # fmt: skip
 
 
 def limits_table(rows: Sequence[CalibrationRow]) -> dict[str, Any]:
@@ -217,15 +197,10 @@ def limits_table(rows: Sequence[CalibrationRow]) -> dict[str, Any]:
     found = {(row.fault, row.metric, row.readout): row for row in rows}
     cells = [
         (
-            row.law,
-            words.title(row.metric),
-            f"{row.fault}, {row.task}",
-            words.READOUT_LABELS[row.readout],
-            f"{row.noise_floor:.3g} {row.unit}",
-            words.detection_limit_text(row.detection_limit, row.fault_unit),
-            f"{row.monotone:.2f}",
-            str(row.n),
+            row.law, words.title(row.metric), f"{row.fault}, {row.task}", words.READOUT_LABELS[row.readout],
+            f"{row.noise_floor:.3g} {row.unit}", words.detection_limit_text(row.detection_limit, row.fault_unit),
+            f"{row.monotone:.2f}", str(row.n),
         )
         for row in found.values()
-    ]
+    ]  # fmt: skip
     return {"heads": heads, "rows": cells}

@@ -18,7 +18,7 @@ PACKAGE = '''
 from pathlib import Path
 
 from vidworld.evaluation.benchmarks.benchmark import Benchmark, ContinuationScore, Entry, Reading
-from vidworld.metrics.metric import Metric
+from vidworld.metrics import Metric
 
 
 def entries(folder):

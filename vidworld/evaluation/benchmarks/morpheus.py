@@ -24,7 +24,7 @@ from numpy import ndarray
 from vidworld.analysis.records import Value
 from vidworld.evaluation.benchmarks.benchmark import Benchmark, ContinuationScore, Entry, Reading
 from vidworld.evaluation.benchmarks.continuation import BenchmarkContext
-from vidworld.metrics.metric import PerClip
+from vidworld.metrics import PerClip
 from vidworld.video.tracking import background_of, track
 from vidworld.video_laws.futures import as_film
 

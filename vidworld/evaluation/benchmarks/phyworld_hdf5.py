@@ -44,7 +44,7 @@ from vidworld.core.shapes import Film, Frames
 from vidworld.evaluation.benchmarks.benchmark import Benchmark, ContinuationScore, Entry, Reading
 from vidworld.evaluation.benchmarks.continuation import BenchmarkContext
 from vidworld.evaluation.benchmarks.reading import video_of
-from vidworld.metrics.metric import PerClip
+from vidworld.metrics import PerClip
 from vidworld.metrics.motion import as_array
 from vidworld.video.source import Source
 

@@ -23,7 +23,7 @@ from vidworld.core.errors import UserError
 from vidworld.core.records import read_json
 from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry
 from vidworld.evaluation.benchmarks.continuation import BenchmarkContext
-from vidworld.metrics.metric import PerClip
+from vidworld.metrics import PerClip
 from vidworld.metrics.surprise import Aggregation
 
 Windows = Float[ndarray, " window"]

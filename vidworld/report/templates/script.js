@@ -22,8 +22,7 @@ function runTogether(rollout) {
     slider.setAttribute("aria-valuetext", `frame ${frame + 1} of ${frames}, ${predicted ? "predicted" : "context"}`);
     bar.querySelector("output").textContent = `frame ${frame + 1} of ${frames} · ${predicted ? "predicted" : "context"}`;
     for (const figure of rollout.querySelectorAll(".video"))
-      figure.querySelector(".phase").textContent =
-        !predicted ? "context" : figure.dataset.shows;
+      figure.querySelector(".phase").textContent = predicted ? figure.dataset.shows : "context";
   }
   function seek(frame) {
     for (const video of videos) video.currentTime = (frame + 0.5) / fps;
