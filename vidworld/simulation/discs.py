@@ -11,10 +11,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-RECEDING = -1e-12
-"""Approach slower than this (units squared a second) is none: rounding, after a contact or a graze."""
-REST_SPEED = 1e-6
-"""A disc that leaves the floor slower than this lies still (units a second)."""
+RECEDING = -1e-12  # approach slower than this (units squared a second) is none: rounding, after a contact or a graze
+REST_SPEED = 1e-6  # a disc that leaves the floor slower than this lies still (units a second)
 FRAME_TOLERANCE_S = 1e-9
 """A contact this close to a frame's time happens before the frame: its velocity is the one after."""
 MAX_EVENTS = 4000
@@ -30,15 +28,11 @@ class Scenes:
     mass: Float[Tensor, "clip object"]
     present: Bool[Tensor, "clip object"]
     color: Float[Tensor, "clip object 3"]
-    gravity: Float[Tensor, " clip"]
-    """Units a second squared, downwards (y grows downwards)."""
+    gravity: Float[Tensor, " clip"]  # units a second squared, downwards (y grows downwards)
     restitution: Float[Tensor, " clip"]
-    walls: Float[Tensor, "clip wall 3"]
-    """(n_x, n_y, offset): discs stay where n . x >= offset + radius."""
-    screens: Float[Tensor, "clip screen 4"]
-    """(left, top, right, bottom) of what hides the discs; all zero for none."""
-    blocks: Float[Tensor, "clip block 4"]
-    """(left, top, right, bottom) of what is drawn solid; the walls make it so."""
+    walls: Float[Tensor, "clip wall 3"]  # (n_x, n_y, offset): discs stay where n . x >= offset + radius.
+    screens: Float[Tensor, "clip screen 4"]  # (left, top, right, bottom) of what hides the discs; all zero for none
+    blocks: Float[Tensor, "clip block 4"]  # (left, top, right, bottom) of what is drawn solid; the walls make it so
 
     def at(self, clips: Tensor | slice) -> "Scenes":
         """The same for some of the clips."""
@@ -51,8 +45,7 @@ class Trajectories:
 
     position: Float[Tensor, "clip time object 2"]
     velocity: Float[Tensor, "clip time object 2"]
-    contact_s: Float[Tensor, "clip object"]
-    """Time of each disc's first contact with another disc, NaN for none."""
+    contact_s: Float[Tensor, "clip object"]  # time of each disc's first contact with another disc, NaN for none
 
 
 def dot(a: Float[Tensor, "*#any 2"], b: Float[Tensor, "*#any 2"]) -> Float[Tensor, "..."]:

@@ -11,10 +11,8 @@ from vidworld.simulation.discs import dot
 from vidworld.simulation.scenarios import COLLISION_RANGES, MOTION_RANGES, collisions, one_in_four
 from vidworld.simulation.stage import Candidates, Layout, Ranges, Stage
 
-MIN_CHANGE = 1.5
-"""How much A's velocity differs from B's where the ways cross, at least (units a second)."""
-MIN_CHANGE_OF_TWO = 3.0
-"""The same for the velocities of two discs that meet, taken as one vector of four."""
+MIN_CHANGE = 1.5  # how much A's velocity differs from B's where the ways cross, at least (units a second)
+MIN_CHANGE_OF_TWO = 3.0  # the same for the velocities of two discs that meet, taken as one vector of four
 
 
 def momentum(stage: Stage, moment_s: Float[Tensor, " world"]) -> Candidates:
@@ -48,14 +46,11 @@ class Law:
 
     layouts: tuple[Layout, ...]
     ranges: Ranges
-    statement: str
-    """What the law says, in a sentence for the page."""
-    moment_frames: float = 0.0
-    """When, from the first frame after the splice on: A and B look the same then."""
+    statement: str  # what the law says, in a sentence for the page
+    moment_frames: float = 0.0  # when, from the first frame after the splice on: A and B look the same then
 
 
-HIDDEN = -0.5
-"""The moment of the occluded laws: between the last frame of the past and the first of the future."""
+HIDDEN = -0.5  # the moment of the occluded laws: between the last frame of the past and the first of the future
 PERMANENCE_LAW = Law((occlusion.permanence,), occlusion.RANGES, "A hidden object is still there.", HIDDEN)
 CONSTANCY_LAW = Law(
     (occlusion.color_constancy, occlusion.size_constancy),

@@ -18,11 +18,9 @@ from vidworld.simulation.discs import Scenes
 from vidworld.simulation.stage import Candidates, Layout, Ranges, Sampler, Scenario, Stage
 
 RANGES = Ranges((2.5, 4.0), (0.5, 0.9), ((2.0, 2.4), (4.2, 5.0)), ((0.35, 0.45), (1.0, 1.1)), corner=0.0)
-MIN_SIZE_RATIO = 1.4
-"""How much the larger disc's radius exceeds the smaller's where size is what changes."""
+MIN_SIZE_RATIO = 1.4  # how much the larger disc's radius exceeds the smaller's where size is what changes
 MIN_BLOCK_SHOWN = 0.5
-FAR = -1e9
-"""Offset of a wall that is not there."""
+FAR = -1e9  # offset of a wall that is not there
 
 PerWorld = Float[Tensor, " world"]
 

@@ -19,12 +19,10 @@ PHYWORLD_MOTION_RANGES = Ranges((1.0, 4.0), (0.7, 1.4), ((0.0, 0.8), (4.5, 6.0))
 PHYWORLD_COLLISION_RANGES = Ranges(
     (1.0, 4.0), (0.5, 1.5), ((0.0, 0.8), (4.5, 6.0)), ((0.3, 0.4), (1.7, 2.0)), corner=0.0
 )
-BORDER = 0.5
-"""Distance that discs keep from the upper and lower edge."""
+BORDER = 0.5  # distance that discs keep from the upper and lower edge
 MIN_FRAMES_IN_VIEW = 24
 MIN_FRAMES_BEFORE = 8
-MAX_FRAMES_BEFORE = 24
-"""Frames before the contact: at least 8, and 8 of the 32 after it."""
+MAX_FRAMES_BEFORE = 24  # frames before the contact: at least 8, and 8 of the 32 after it
 
 
 def _start(stage: Stage, radius: Float[Tensor, " world"], speed: Float[Tensor, " world"]) -> Float[Tensor, " world"]:

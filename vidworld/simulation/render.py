@@ -13,20 +13,15 @@ from torch import Tensor
 
 from vidworld.core.clip_shape import WORLD_SIZE, ClipShape
 
-BACKGROUND = 20 / 255
-"""Of the whole picture where there is nothing, all three channels."""
+BACKGROUND = 20 / 255  # of the whole picture where there is nothing, all three channels
 SCREEN_GRAY = 128 / 255
 BLOCK_GRAY = 200 / 255
 
-FRAMES_AT_ONCE = 128
-"""What is drawn together stays in the processor's cache."""
-WORD = 8
-"""Pixels in a word of 64 bits."""
+FRAMES_AT_ONCE = 128  # what is drawn together stays in the processor's cache
+WORD = 8  # pixels in a word of 64 bits
 EVEN_BYTES = 0x00FF00FF
-EDGE_PX = 1.2
-"""How far on either side of its circle a disc fades."""
-FAR_PX = -1e4
-"""Where discs that are absent would be drawn."""
+EDGE_PX = 1.2  # how far on either side of its circle a disc fades
+FAR_PX = -1e4  # where discs that are absent would be drawn
 
 
 def covered(
@@ -101,8 +96,7 @@ class PixelWindows:
     x: Float[Tensor, "clip time object column"]
     """Each column's distance from the disc's centre; `y` each row's, in steps of 2 `EDGE_PX`."""
     y: Float[Tensor, "clip time object row"]
-    edge: Float[Tensor, "clip object"]
-    """Where a disc's edge ends, in steps from its centre."""
+    edge: Float[Tensor, "clip object"]  # where a disc's edge ends, in steps from its centre
     first_word: Int[Tensor, "clip time object"]
     """The window's upper left word in the frame; the others are `words` further on."""
     words: Int[Tensor, " word"]

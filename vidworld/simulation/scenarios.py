@@ -11,18 +11,15 @@ from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.simulation.discs import dot
 from vidworld.simulation.stage import Candidates, Ranges, Sampler, Scenario, Stage
 
-GRAVITY = 5.0
-"""Units a second squared: twice phyworld's, for clips half as long."""
+GRAVITY = 5.0  # units a second squared: twice phyworld's, for clips half as long
 
 MOTION_RANGES = Ranges((1.0, 4.0), (0.7, 1.4), ((0.2, 0.8), (4.5, 5.5)), ((0.4, 0.6), (1.5, 1.8)))
 COLLISION_RANGES = Ranges((1.0, 4.0), (0.6, 1.3), ((0.2, 0.8), (4.5, 5.5)), ((0.4, 0.5), (1.4, 1.6)))
 BILLIARDS_RANGES = Ranges((1.0, 4.0), (0.5, 1.0), ((0.2, 0.8), (4.5, 5.5)), ((0.35, 0.45), (1.1, 1.2)))
 RESTITUTION = (0.6, 1.0)
 RESTITUTION_OUTSIDE = (0.35, 0.5)
-MIN_CLOSING_SPEED = 1.0
-"""Of two discs that meet (units a second)."""
-MIN_IMPACT = 2.0
-"""Of a disc on the floor (units a second)."""
+MIN_CLOSING_SPEED = 1.0  # of two discs that meet (units a second)
+MIN_IMPACT = 2.0  # of a disc on the floor (units a second)
 
 
 def uniform(stage: Stage) -> Candidates:

@@ -30,8 +30,7 @@ def check_split(name: str) -> None:
         raise UserError(f"there is no split {name!r}; there are {', '.join(SPLITS)}")
 
 
-MAX_IN_A_BLOCK = 64
-"""Clips that one thread makes at a time."""
+MAX_IN_A_BLOCK = 64  # clips that one thread makes at a time
 
 
 def films(

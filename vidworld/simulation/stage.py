@@ -18,11 +18,9 @@ PALETTE = (
         dtype=torch.float32,
     )
     / 255
-)
-"""The discs' colours: red, green, blue, yellow, magenta, cyan; no channel darker than the background."""
+)  # the discs' colours: red, green, blue, yellow, magenta, cyan; no channel darker than the background
 
-MAX_CANDIDATES = 10_000
-"""A clip that none of these fits is not to be had."""
+MAX_CANDIDATES = 10_000  # a clip that none of these fits is not to be had
 CANDIDATES_AT_ONCE = 512
 
 Range = tuple[float, float]
@@ -39,8 +37,7 @@ class Ranges:
     radius: Range
     speed_outside: tuple[Range, ...]
     radius_outside: tuple[Range, ...]
-    corner: float = 0.4
-    """The part of the speeds that is fast, and of the radii that is large."""
+    corner: float = 0.4  # the part of the speeds that is fast, and of the radii that is large
 
     @property
     def fast(self) -> float:
@@ -140,15 +137,12 @@ Layout = Callable[[Stage, Float[Tensor, " world"]], Candidates]
 class Scenario:
     """What clips of one kind are drawn by."""
 
-    samplers: tuple[Sampler, ...]
-    """One of these draws each clip, each as likely."""
+    samplers: tuple[Sampler, ...]  # one of these draws each clip, each as likely
     ranges: Ranges
     weight: float = 1.0
     """How often training draws it, relative to other scenarios; 0: neither trained on nor measured by default."""
-    metrics: tuple[str, ...] = ()
-    """Metrics that apply to it besides those that name it themselves."""
-    label: str = ""
-    """On pages; empty: its name in words."""
+    metrics: tuple[str, ...] = ()  # metrics that apply to it besides those that name it themselves
+    label: str = ""  # on pages; empty: its name in words
 
 
 def sample_scenes(

@@ -14,10 +14,8 @@ from vidworld.simulation.stage import PALETTE
 OFF_COLOUR = 0.3
 """Tangent of the angle between a pixel and a disc's colour, both seen from the background: the palette's nearest two
 colours are 0.48 apart."""
-FAINT = 0.2
-"""Share of a disc's colour under which a pixel shows none of it."""
-MIN_AREA = 0.3
-"""Share of a disc's area that must show for the disc to be found."""
+FAINT = 0.2  # share of a disc's colour under which a pixel shows none of it
+MIN_AREA = 0.3  # share of a disc's area that must show for the disc to be found
 MIN_RADIUS = 0.35
 
 

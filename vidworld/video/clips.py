@@ -12,8 +12,7 @@ from vidworld.video.sidecar import SidecarEntry
 from vidworld.video.source import Source
 from vidworld.video.windows import ClipOptions, RealClip, clip_rate, cut_clips
 
-MEASURED_PX = 96
-"""Cuts and motion are measured at this height or more, however small the clips."""
+MEASURED_PX = 96  # cuts and motion are measured at this height or more, however small the clips
 
 
 @dataclass
@@ -23,17 +22,13 @@ class VideoClips:
     decoder: Decoder
     time_base: TimeBase
     frames: int
-    scale: float
-    """Pixels of a clip a pixel of the video."""
-    short_side_px: int
-    """Of the video."""
-    clips: list[tuple[int, RealClip]] = field(default_factory=list)
-    """Each with the number of its shot."""
+    scale: float  # pixels of a clip a pixel of the video
+    short_side_px: int  # of the video
+    clips: list[tuple[int, RealClip]] = field(default_factory=list)  # each with the number of its shot
     shots: int = 0
     black: int = 0
     repeated: int = 0
-    without_clip: list[str] = field(default_factory=list)
-    """Why shots gave no clip, one reason a shot."""
+    without_clip: list[str] = field(default_factory=list)  # why shots gave no clip, one reason a shot
 
     def without_frames(self) -> "VideoClips":
         """The same with clips of no pixels, to keep in memory."""

@@ -14,8 +14,7 @@ from vidworld.core.fingerprint import DIGITS, fingerprint
 from vidworld.video.decode import Unreadable
 from vidworld.video.source import Source
 
-REAL_SHARE, VAL_SHARE = 0.2, 0.1
-"""Of all videos: held out for the evaluation, and for validation."""
+REAL_SHARE, VAL_SHARE = 0.2, 0.1  # of all videos: held out for the evaluation, and for validation
 
 
 def content_of(source: Source) -> str | None:

@@ -38,12 +38,10 @@ class Video:
 
     path: Path
     decoder: Decoder
-    times_s: Float64[np.ndarray, " time"]
-    """When each frame is shown, in the order of showing."""
+    times_s: Float64[np.ndarray, " time"]  # when each frame is shown, in the order of showing
     time_base: TimeBase
     height_px: int
-    width_px: int
-    """Of the picture as shown: upright and with square pixels."""
+    width_px: int  # of the picture as shown: upright and with square pixels
 
 
 @dataclass(frozen=True)
@@ -51,10 +49,8 @@ class Footage:
     """Consecutive frames of a video, shrunk."""
 
     frames: UInt8[np.ndarray, "time height width 3"]
-    first: int
-    """Number of the first of them in the file."""
-    decoder: Decoder
-    """What read the last of them: PyAV goes on where decord stops."""
+    first: int  # number of the first of them in the file
+    decoder: Decoder  # what read the last of them: PyAV goes on where decord stops
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,7 @@ from vidworld.video.source import Source
 from vidworld.video.windows import ClipOptions
 
 SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".ogv", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp")
-INGEST_VERSION = 2
-"""Of the way clips are made: raised when the same videos come to give other clips or splits."""
+INGEST_VERSION = 2  # of the way clips are made: raised when the same videos come to give other clips or splits
 
 
 @dataclass(frozen=True)
@@ -39,16 +38,14 @@ class FileRecord:
     split: str
     clips: int
     fps: tuple[float, ...]
-    static_camera: int
-    """Clips during which the camera stands still."""
+    static_camera: int  # clips during which the camera stands still
     shots: int
     frames: int
     black: int
     repeated: int
     decoder: str
     time_base: str
-    without_clip: tuple[str, ...]
-    """Why shots gave no clip."""
+    without_clip: tuple[str, ...]  # why shots gave no clip
 
 
 @dataclass(frozen=True)
@@ -173,11 +170,7 @@ def sources_of(folder: Path) -> dict[str, Source]:
 
 
 def _finished(out: Path, made_of: str) -> Ingested | None:
-    """What is at `out` already, if it is of the same files and options.
-
-    Raises:
-        UserError: something else is there.
-    """
+    """What is at `out` already, if it is of the same files and options."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return None
     record = real_record.read_record(out)

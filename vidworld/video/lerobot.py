@@ -24,8 +24,7 @@ class Episode:
     camera: str
     number: int
     video: Source
-    data: Path
-    """The table of its actions and states."""
+    data: Path  # the table of its actions and states
 
 
 def episodes(folder: Path) -> list[Episode]:

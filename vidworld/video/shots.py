@@ -12,21 +12,16 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, UInt8
 
-BLACK_LEVEL = 12
-"""No pixel of a black frame is brighter; a dark scene with one small lit ball is not black."""
-REPEAT_LEVELS = 2
-"""No pixel of a repeated frame differs by more (compression leaves 1 or 2)."""
-CHANGED_LEVELS = 25
-"""A pixel has changed when it differs by more, after taking off what the exposure changed."""
+BLACK_LEVEL = 12  # no pixel of a black frame is brighter; a dark scene with one small lit ball is not black
+REPEAT_LEVELS = 2  # no pixel of a repeated frame differs by more (compression leaves 1 or 2)
+CHANGED_LEVELS = 25  # a pixel has changed when it differs by more, after taking off what the exposure changed
 CUT_SHARE, CUT_RATIO = 0.15, 4.0
 """A cut changes at least this share of the picture, and so many times what the neighbours change."""
 EDGE_SHARE, EDGE_RATIO, EDGE_FRAMES = 0.02, 10.0, 12
 """Near the start and the end less is enough: a caption over the first frames leaves the scene as it is."""
 NEIGHBOURS = 8
-MAX_CUT_STEPS = 2
-"""A cut takes one step from frame to frame, or two by way of a mixture; what takes more is motion."""
-BLACK_BREAK = 3
-"""So many black frames are a dropout; more are the end of a shot."""
+MAX_CUT_STEPS = 2  # a cut takes one step from frame to frame, or two by way of a mixture; what takes more is motion
+BLACK_BREAK = 3  # so many black frames are a dropout; more are the end of a shot
 
 
 @dataclass(frozen=True)
@@ -34,13 +29,11 @@ class Shot:
     """The different pictures of an unbroken view of one scene."""
 
     frames: UInt8[np.ndarray, "time height width 3"]
-    grey: UInt8[np.ndarray, "time height width"]
-    """The same in grey, slightly blurred: what motion is measured on."""
+    grey: UInt8[np.ndarray, "time height width"]  # the same in grey, slightly blurred: what motion is measured on
     times_s: Float64[np.ndarray, " time"]
     until_s: Float64[np.ndarray, " time"]
     """When the picture was shown for the last time: later than its time where repeats were dropped."""
-    numbers: Int64[np.ndarray, " time"]
-    """Of the frames in the file."""
+    numbers: Int64[np.ndarray, " time"]  # of the frames in the file
 
 
 @dataclass(frozen=True)
@@ -48,10 +41,8 @@ class Shots:
     """What footage falls into."""
 
     shots: tuple[Shot, ...]
-    black: int
-    """Frames dropped because they are black."""
-    repeated: int
-    """Frames dropped because they show the picture before them again."""
+    black: int  # frames dropped because they are black
+    repeated: int  # frames dropped because they show the picture before them again
 
 
 def find_shots(

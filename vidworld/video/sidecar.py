@@ -25,10 +25,8 @@ class SidecarEntry(BaseModel):
     event: str | None = None
     event_frames: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] | None = None
     """First and last frame of what happens."""
-    gravity: str | None = None
-    """Where things fall in the picture: a word of GRAVITY, or words that are kept only."""
-    px_per_m: Annotated[float, Field(gt=0)] | None = None
-    """Pixels of the video a metre."""
+    gravity: str | None = None  # where things fall in the picture: a word of GRAVITY, or words that are kept only
+    px_per_m: Annotated[float, Field(gt=0)] | None = None  # pixels of the video a metre
 
 
 @dataclass(frozen=True)

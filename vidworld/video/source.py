@@ -21,14 +21,10 @@ from vidworld.video.decode import Unreadable
 class Source:
     """One video."""
 
-    path: Path
-    """The file that holds it."""
-    member: str = ""
-    """Its name in a tar file."""
-    span_s: tuple[float, float] | None = None
-    """From when to when it goes in a longer video, the end left out."""
-    group: str = ""
-    """Videos of one thing (an episode's cameras) share it: what is held out of one is held out of all."""
+    path: Path  # the file that holds it
+    member: str = ""  # its name in a tar file
+    span_s: tuple[float, float] | None = None  # from when to when it goes in a longer video, the end left out
+    group: str = ""  # videos of one thing (an episode's cameras) share it: what is held out of one is held out of all
 
     @contextmanager
     def opened(self) -> Iterator[Path]:

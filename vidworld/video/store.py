@@ -18,8 +18,7 @@ from vidworld.video.sidecar import GRAVITY_DIRECTIONS, SidecarEntry
 from vidworld.video.store_record import read_record
 from vidworld.video.windows import ClipOptions
 
-REAL_SPLITS = ("train", "val", "real")
-"""`real` is held out for the evaluation. A file is in one split only."""
+REAL_SPLITS = ("train", "val", "real")  # `real` is held out for the evaluation. A file is in one split only.
 SET_ASIDE_NAME = "set_aside.json"
 
 

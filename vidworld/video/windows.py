@@ -11,19 +11,14 @@ from jaxtyping import Bool, Float64, Int64, UInt8
 
 from vidworld.video.shots import Shot
 
-MOTION_LEVELS = 20
-"""A pixel moves when it differs by more from what it mostly is during the clip."""
-STILL_SHARE = 0.001
-"""A clip where fewer pixels move is still: a title card, or before and after the event."""
-STATIC_PX = 0.3
-"""A static camera's median corner moves less, at 128 px: on films known to be static it moves 0 to 0.15."""
+MOTION_LEVELS = 20  # a pixel moves when it differs by more from what it mostly is during the clip
+STILL_SHARE = 0.001  # a clip where fewer pixels move is still: a title card, or before and after the event
+STATIC_PX = 0.3  # a static camera's median corner moves less, at 128 px: on films known to be static it moves 0 to 0.15
 CORNERS_TO_TELL = 4
-SLACK_FRAMES = 0.05
-"""A clip may end so much after the last picture's time: rates and times are rounded."""
+SLACK_FRAMES = 0.05  # a clip may end so much after the last picture's time: rates and times are rounded
 
 
-Span = tuple[float, float] | None
-"""An event's start and end in seconds, where one is known."""
+Span = tuple[float, float] | None  # an event's start and end in seconds, where one is known
 
 
 @dataclass(frozen=True)
@@ -33,10 +28,8 @@ class ClipOptions:
     fps: float = 10.0
     size_px: int = 64
     num_frames: int = 16
-    stride: int = 8
-    """Frames from the start of one clip to the next."""
-    one_rate: bool = False
-    """Give up on what is too short at `fps`, where otherwise it is read faster."""
+    stride: int = 8  # frames from the start of one clip to the next
+    one_rate: bool = False  # give up on what is too short at `fps`, where otherwise it is read faster
 
 
 class Rate(NamedTuple):
@@ -52,21 +45,15 @@ class RealClip:
 
     frames: UInt8[np.ndarray, "time 3 size size"]
     fps: float
-    start_s: float
-    """Scene time of the first frame, from the start of the file."""
-    start_frame: int
-    """The same in frames at `fps` from the first clip that the shot could hold."""
+    start_s: float  # scene time of the first frame, from the start of the file
+    start_frame: int  # the same in frames at `fps` from the first clip that the shot could hold
     in_event: bool
     static_camera: bool
-    motion: float
-    """Share of the picture's pixels that move at some time."""
-    motion_in_view: float
-    """Share of the motion of the uncropped picture that the crop keeps."""
-    time_error_s: float
-    """Largest distance of a frame's own time from its place at `fps`."""
+    motion: float  # share of the picture's pixels that move at some time
+    motion_in_view: float  # share of the motion of the uncropped picture that the crop keeps
+    time_error_s: float  # largest distance of a frame's own time from its place at `fps`
     crop_left: float
-    crop_top: float
-    """Of the square, as a share of the shorter side."""
+    crop_top: float  # of the square, as a share of the shorter side
 
 
 def clip_rate(shot: Shot, event_s: Span, options: ClipOptions) -> Rate:

@@ -34,5 +34,4 @@ VIDEO_LAWS: dict[str, VideoLaw] = {
     "bounce": VideoLaw(1, fit_bounces),
     "pendulum": VideoLaw(1, fit_pendulum),
     "collision": VideoLaw(2, fit_collision),
-}
-"""By the sidecar's `event`; other events follow no law that tracks could show."""
+}  # by the sidecar's `event`; other events follow no law that tracks could show

@@ -18,8 +18,7 @@ from vidworld.video_laws.law import (
 )
 from vidworld.video_laws.parabolas import MIN_FRAMES, NEAR_CONTACT, fit_flights, places_of
 
-WINDOW_S = 0.15
-"""Seconds on either side of a collision in which nothing but it changes a velocity."""
+WINDOW_S = 0.15  # seconds on either side of a collision in which nothing but it changes a velocity
 
 
 def fit_collision(times: Times, position: Position, scene: VideoScene, stretch: Stretch | None = None) -> LawFit:

@@ -22,12 +22,9 @@ from vidworld.video.tracking import track
 from vidworld.video_laws import VIDEO_LAWS
 from vidworld.video_laws.law import STANDARD_GRAVITY, NoFit, Quantity, VideoScene
 
-MAX_PX = 480
-"""Films are tracked with a shorter side of so many pixels, or their own if that is less."""
-MIN_VIDEO_FRAMES = 3
-"""With fewer nothing shows an acceleration."""
-SHOT_PX = 128
-"""Cuts are looked for in frames with a shorter side of so many pixels."""
+MAX_PX = 480  # films are tracked with a shorter side of so many pixels, or their own if that is less
+MIN_VIDEO_FRAMES = 3  # with fewer nothing shows an acceleration
+SHOT_PX = 128  # cuts are looked for in frames with a shorter side of so many pixels
 FIT_RECORD_NAME = "films.jsonl"
 
 
@@ -39,12 +36,9 @@ class FilmFit:
     event: str | None
     law: str | None
     why_none: str | None
-    tracked: float
-    """The share of the event's frames in which every object was found."""
-    deviation_px: float | None
-    """Root mean square distance of the true tracks from their law, in the film's own pixels."""
-    deviation_share: float | None
-    """The same over the extent of the path."""
+    tracked: float  # the share of the event's frames in which every object was found
+    deviation_px: float | None  # root mean square distance of the true tracks from their law, in the film's own pixels
+    deviation_share: float | None  # the same over the extent of the path
     quantities: tuple[Quantity, ...] = ()
 
 
@@ -105,8 +99,7 @@ class FittedVideo:
 
     frames: np.ndarray
     times_s: np.ndarray
-    scale: float
-    """Pixels of `frames` a pixel of the film."""
+    scale: float  # pixels of `frames` a pixel of the film
     scene: VideoScene
 
 

@@ -19,12 +19,9 @@ from vidworld.video.tracking import background_of, track
 from vidworld.video_laws import VIDEO_LAWS
 from vidworld.video_laws.law import Fit, LawFit, NoFit, Position, Times, VideoScene
 
-TRACKED_AT = 4
-"""Clips are tracked at so many times their size: what is 2 px wide at 64 px has no body of its own."""
-MIN_TRACKED = 0.9
-"""Of a clip's frames: a truth that is found in fewer has no law to be held against."""
-MISSING = ANYWHERE / WORLD_SIZE
-"""Shares of the picture that an object is charged which is not found."""
+TRACKED_AT = 4  # clips are tracked at so many times their size: what is 2 px wide at 64 px has no body of its own
+MIN_TRACKED = 0.9  # of a clip's frames: a truth that is found in fewer has no law to be held against
+MISSING = ANYWHERE / WORLD_SIZE  # shares of the picture that an object is charged which is not found
 UNIT = "share of the picture"
 
 

@@ -11,29 +11,24 @@ from scipy.special import ndtri, stdtrit
 
 from vidworld.core.errors import UserError
 
-STANDARD_GRAVITY = 9.81
-"""m/s²."""
+STANDARD_GRAVITY = 9.81  # m/s²
 BOOTSTRAP_DRAWS = 300
-BOOTSTRAP_BLOCKS = 8
-"""The residuals are drawn in blocks of a so-manieth of their number."""
+BOOTSTRAP_BLOCKS = 8  # the residuals are drawn in blocks of a so-manieth of their number
 WIDER = float(stdtrit(BOOTSTRAP_BLOCKS - 1, 0.975) / ndtri(0.975))
 """So few blocks show less than their scatter: intervals are wider by what Student's quantile is over the normal one."""
 
 Times = Float[ndarray, " time"]
 Position = Float[ndarray, "time object 2"]
 Places = Float[ndarray, "time 2"]
-Stretch = Int[ndarray, " time"]
-"""Which stretch between contacts each frame lies in; -1: in none."""
+Stretch = Int[ndarray, " time"]  # which stretch between contacts each frame lies in; -1: in none
 
 
 @dataclass(frozen=True)
 class VideoScene:
     """What is known of a film beside its tracks."""
 
-    contacts_s: tuple[float, ...] = ()
-    """When something is hit, roughly."""
-    gravity: tuple[float, float] | None = None
-    """Its direction in the picture, a unit vector with y down."""
+    contacts_s: tuple[float, ...] = ()  # when something is hit, roughly
+    gravity: tuple[float, float] | None = None  # its direction in the picture, a unit vector with y down
     px_per_m: float | None = None
 
 
@@ -53,10 +48,8 @@ class LawFit:
     """A law fitted to a film's tracks."""
 
     law: str
-    residual: Float[ndarray, "time object"]
-    """Pixels from the law's path; NaN where the fit does not speak."""
-    stretch: Stretch
-    """Counted among those that were fitted."""
+    residual: Float[ndarray, "time object"]  # pixels from the law's path; NaN where the fit does not speak
+    stretch: Stretch  # counted among those that were fitted
     measured: Callable[[], tuple[Quantity, ...]] = field(repr=False)
 
     @cached_property

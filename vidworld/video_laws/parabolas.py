@@ -8,23 +8,17 @@ from numpy import ndarray
 
 from vidworld.video_laws.law import Places, Stretch, Times, frame_step
 
-MIN_FRAMES = 4
-"""Of a stretch between contacts: fewer do not show a parabola."""
+MIN_FRAMES = 4  # of a stretch between contacts: fewer do not show a parabola
 ROUNDS = 6
-OUTLIER = 2.5
-"""Residuals of more robust deviations than that count less (Huber)."""
-NEAR_CONTACT = 3.5
-"""Frames by which a contact that was read by eye may be off."""
-AT_CONTACT = 1.0
-"""Frames around a contact that are left out."""
+OUTLIER = 2.5  # residuals of more robust deviations than that count less (Huber)
+NEAR_CONTACT = 3.5  # frames by which a contact that was read by eye may be off
+AT_CONTACT = 1.0  # frames around a contact that are left out
 KINK_TIMES = 3.0
 """Two parabolas that fit so many times better than one have a contact between them that nobody named..."""
-KINK_PX = 0.5
-"""...unless the one deviates by less."""
+KINK_PX = 0.5  # ...unless the one deviates by less
 CLEAN_TIMES = 12.0
 """So many times less than all of it does that half deviate which is taken for itself: a growing force gives eight."""
-MIN_CLEAN = 12
-"""Frames of such a half: through fewer a parabola may go by chance."""
+MIN_CLEAN = 12  # frames of such a half: through fewer a parabola may go by chance
 
 
 @dataclass(frozen=True)
@@ -35,10 +29,8 @@ class Flights:
     """
 
     acceleration: ndarray
-    start: ndarray
-    """Place at time zero, of the stretch's parabola."""
-    velocity: ndarray
-    """At time zero."""
+    start: ndarray  # place at time zero, of the stretch's parabola
+    velocity: ndarray  # at time zero
 
     def place(self, times: ndarray, stretch: ndarray) -> ndarray:
         t = np.asarray(times)[:, None]

@@ -27,10 +27,8 @@ __all__ = ["Tracked", "background_of", "track"]
 class Tracked:
     """Where the objects are in each frame."""
 
-    position: Float[ndarray, "time object 2"]
-    """Pixels; NaN where the object was not found."""
-    size: Float[ndarray, " object"]
-    """Pixels: the median square root of an object's area."""
+    position: Float[ndarray, "time object 2"]  # pixels; NaN where the object was not found
+    size: Float[ndarray, " object"]  # pixels: the median square root of an object's area
 
 
 def track(

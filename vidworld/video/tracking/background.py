@@ -9,14 +9,10 @@ from vidworld.core.shapes import Film
 
 Picture = Float[ndarray, "height width 3"]
 
-SAMPLED = 61
-"""Frames that a background is the median of."""
-MIN_LEVELS = 12.0
-"""Grey levels by which a pixel differs that belongs to an object, where the film is free of noise."""
-NOISE_TIMES = 6.0
-"""The same in deviations of the film's own noise."""
-RESTING_SHARE = 0.1
-"""Of the frames: a pixel that has another, steady value for longer may show the background then."""
+SAMPLED = 61  # frames that a background is the median of
+MIN_LEVELS = 12.0  # grey levels by which a pixel differs that belongs to an object, where the film is free of noise
+NOISE_TIMES = 6.0  # the same in deviations of the film's own noise
+RESTING_SHARE = 0.1  # of the frames: a pixel that has another, steady value for longer may show the background then
 
 
 def background_of(frames: Film) -> Picture:

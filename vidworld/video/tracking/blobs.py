@@ -10,8 +10,7 @@ from scipy.ndimage import binary_fill_holes
 
 from vidworld.video.tracking.background import Picture, difference
 
-SURE_TIMES = 2.0
-"""An object has a pixel that differs by so many times as much (hysteresis)."""
+SURE_TIMES = 2.0  # an object has a pixel that differs by so many times as much (hysteresis)
 MIN_AREA_PX = 6.0
 
 
@@ -19,10 +18,8 @@ MIN_AREA_PX = 6.0
 class Blob:
     """A connected component of what differs from the background."""
 
-    position: Float[ndarray, " 2"]
-    """Its centroid; a pixel at the rim counts for as much of it as the object covers."""
-    color: Float[ndarray, " 3"]
-    """Its mean."""
+    position: Float[ndarray, " 2"]  # its centroid; a pixel at the rim counts for as much of it as the object covers
+    color: Float[ndarray, " 3"]  # its mean
     pixels: Float[ndarray, "pixel 2"] = field(repr=False)
     levels: Float[ndarray, " pixel"] = field(repr=False)
 

@@ -10,14 +10,10 @@ from vidworld.video.tracking.background import Picture, difference
 from vidworld.video.tracking.blobs import blob_of
 from vidworld.video.tracking.paths import Followed
 
-BIN = 16
-"""Levels that count as one colour."""
-MERGED_TIMES = 1.5
-"""Of its usual mass: an object that has more touches another."""
-MIN_KNOWN = 5
-"""Frames in which an object must be known before it is looked for by its colours."""
-MIN_LEFT = 0.4
-"""Of an object's usual colours that must be where it is found by them."""
+BIN = 16  # levels that count as one colour
+MERGED_TIMES = 1.5  # of its usual mass: an object that has more touches another
+MIN_KNOWN = 5  # frames in which an object must be known before it is looked for by its colours
+MIN_LEFT = 0.4  # of an object's usual colours that must be where it is found by them
 
 MEAN_SHIFT_STOPS = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 0.5)
 
