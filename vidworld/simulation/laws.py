@@ -51,25 +51,22 @@ class Law:
 
 
 HIDDEN = -0.5  # the moment of the occluded laws: between the last frame of the past and the first of the future
-PERMANENCE_LAW = Law((occlusion.permanence,), occlusion.RANGES, "A hidden object is still there.", HIDDEN)
-CONSTANCY_LAW = Law(
-    (occlusion.color_constancy, occlusion.size_constancy),
-    occlusion.RANGES,
-    "Colour and size stay the same while hidden.",
-    HIDDEN,
+
+
+def _hidden(*layouts: Layout, statement: str) -> Law:
+    return Law(layouts, occlusion.RANGES, statement, HIDDEN)
+
+
+PERMANENCE_LAW = _hidden(occlusion.permanence, statement="A hidden object is still there.")
+CONSTANCY_LAW = _hidden(
+    occlusion.color_constancy, occlusion.size_constancy, statement="Colour and size stay the same while hidden."
 )
-CONTINUITY_LAW = Law(
-    (occlusion.continuity,),
-    occlusion.RANGES,
-    "Nothing gets from one place to another without crossing what lies between.",
-    HIDDEN,
+CONTINUITY_LAW = _hidden(
+    occlusion.continuity, statement="Nothing gets from one place to another without crossing what lies between."
 )
-SOLIDITY_LAW = Law(
-    # A cue that is right in one half is wrong in the other: controls are judged in each by itself.
-    (occlusion.block_solidity, occlusion.open_solidity),
-    occlusion.RANGES,
-    "Solid things do not pass through each other.",
-    HIDDEN,
+# A cue that is right in one half is wrong in the other: controls are judged in each by itself.
+SOLIDITY_LAW = _hidden(
+    occlusion.block_solidity, occlusion.open_solidity, statement="Solid things do not pass through each other."
 )
 MOMENTUM_LAW = Law((momentum,), MOTION_RANGES, "Nothing changes its velocity without a cause.")
 COLLISION_LAW = Law(one_in_four(collision), COLLISION_RANGES, "How two discs part follows from how they met.")

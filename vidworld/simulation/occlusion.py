@@ -29,8 +29,7 @@ class Passage:
     """A disc's pass behind a screen: when, how fast, which way, and how wide the screen must be."""
 
     def __init__(self, stage: Stage, moment_s: PerWorld, radius: PerWorld) -> None:
-        dt_s = stage.setting.dt_s
-        shift = stage.draws.uniform(-0.5, 0.5)
+        dt_s, shift = stage.setting.dt_s, stage.draws.uniform(-0.5, 0.5)
         self.middle_s = moment_s + shift * dt_s
         self.speed = stage.speed(1)[:, 0]
         self.sign = stage.draws.sign()
@@ -61,10 +60,9 @@ def place_between(
 
 def screen(stage: Stage, x: PerWorld, lane: PerWorld, passage: Passage) -> Float[Tensor, "world 1 4"]:
     """A screen about `x` that hides the passing disc's lane and some more above and below."""
-    height = stage.setting.height
     more = stage.draws.uniform(0.0, 1.2, count=2)
     top = (lane - passage.radius - passage.margin - more[:, 0]).clamp(min=0)
-    bottom = (lane + passage.radius + passage.margin + more[:, 1]).clamp(max=height)
+    bottom = (lane + passage.radius + passage.margin + more[:, 1]).clamp(max=stage.setting.height)
     return torch.stack([x - passage.half_width, top, x + passage.half_width, bottom], dim=1)[:, None]
 
 
@@ -96,9 +94,7 @@ def scene(
     block: Float[Tensor, "world 1 4"] | None = None,
 ) -> Scenes:
     """A world in the shape of all layouts: a disc and a companion, two screens, a block and its wall."""
-    zero = torch.zeros_like(x)
-    nobody = torch.zeros_like(x, dtype=torch.bool)
-    here = nobody | present
+    zero, nobody = torch.zeros_like(x), torch.zeros_like(x, dtype=torch.bool)
     if companion is None:
         second = (zero, zero, zero, zero + 1.0, nobody)
     else:
@@ -111,7 +107,7 @@ def scene(
         velocity=torch.stack([torch.stack([velocity, zero], 1), torch.stack([second[2], zero], 1)], dim=1),
         radius=torch.stack([radius, second[3]], dim=1),
         color=color,
-        present=torch.stack([here, second[4]], dim=1),
+        present=torch.stack([nobody | present, second[4]], dim=1),
         walls=wall,
         screens=torch.cat([screens, none], dim=1),
         blocks=x.new_zeros(len(x), 1, 4) if block is None else block,
@@ -120,49 +116,42 @@ def scene(
 
 def permanence(stage: Stage, moment_s: PerWorld) -> Candidates:
     """A: a disc passes behind a screen. B: there is none."""
-    radius, color = stage.radius(1)[:, 0], stage.colors(2)
-    way = Passage(stage, moment_s, radius)
-    lane, has_lane = place_between(stage, -radius, radius, stage.setting.height)
-    companion = Companion(stage, lane, radius)
-    x, fits = _screen_place(stage, way, torch.zeros_like(radius))
-    screens = screen(stage, x, lane, way)
-    a, b = (
-        scene(stage, way.start(x), way.velocity, lane, radius, color, there, screens, companion)
-        for there in (True, False)
-    )
-    return (a, b), has_lane & companion.valid & fits & way.clears()
+    radius, color = stage.radius(1), stage.colors(2)
+    return _one_screen(stage, moment_s, radius.expand(-1, 2), (color, color), (True, False))
 
 
 def color_constancy(stage: Stage, moment_s: PerWorld) -> Candidates:
     """A and B: a disc passes behind a screen; its colour is another in A than in B."""
     radius, colors = stage.radius(1), stage.colors(3)
-    return _constancy(stage, moment_s, radius.expand(-1, 2), (colors[:, [0, 2]], colors[:, [1, 2]]))
+    return _one_screen(stage, moment_s, radius.expand(-1, 2), (colors[:, [0, 2]], colors[:, [1, 2]]))
 
 
 def size_constancy(stage: Stage, moment_s: PerWorld) -> Candidates:
     """A and B: a disc passes behind a screen; its size is another in A than in B."""
     radii, color = stage.radius(2), stage.colors(2)
-    (a, b), valid = _constancy(stage, moment_s, radii, (color, color))
-    return (a, b), valid & (radii.amax(1) >= MIN_SIZE_RATIO * radii.amin(1))
+    scenes, valid = _one_screen(stage, moment_s, radii, (color, color))
+    return scenes, valid & (radii.amax(1) >= MIN_SIZE_RATIO * radii.amin(1))
 
 
-def _constancy(
+def _one_screen(
     stage: Stage,
     moment_s: PerWorld,
     radii: Float[Tensor, "world 2"],
     colors: tuple[Float[Tensor, "world object 3"], Float[Tensor, "world object 3"]],
+    present: tuple[bool, bool] = (True, True),
 ) -> Candidates:
+    """A and B: a disc passes behind a screen, with the radius, colour and presence of each."""
     largest = radii.amax(1)
     way = Passage(stage, moment_s, largest)
     lane, has_lane = place_between(stage, -largest, largest, stage.setting.height)
     companion = Companion(stage, lane, largest)
     x, fits = _screen_place(stage, way, torch.zeros_like(largest))
     screens = screen(stage, x, lane, way)
-    a, b = (
-        scene(stage, way.start(x), way.velocity, lane, radius, color, True, screens, companion)
-        for radius, color in zip(radii.unbind(1), colors, strict=True)
+    scenes = tuple(
+        scene(stage, way.start(x), way.velocity, lane, radius, color, there, screens, companion)
+        for radius, color, there in zip(radii.unbind(1), colors, present, strict=True)
     )
-    return (a, b), has_lane & companion.valid & fits & way.clears()
+    return scenes, has_lane & companion.valid & fits & way.clears()
 
 
 def continuity(stage: Stage, moment_s: PerWorld) -> Candidates:
@@ -175,10 +164,10 @@ def continuity(stage: Stage, moment_s: PerWorld) -> Candidates:
     first, fits = _screen_place(stage, way, way.sign * spacing)
     second = first + way.sign * spacing
     screens = torch.cat([screen(stage, first, lane, way), screen(stage, second, lane, way)], dim=1)
-    a, b = (
+    scenes = tuple(
         scene(stage, way.start(x), way.velocity, lane, radius, color, True, screens, companion) for x in (first, second)
     )
-    return (a, b), has_lane & companion.valid & fits & way.clears()
+    return scenes, has_lane & companion.valid & fits & way.clears()
 
 
 def block_solidity(stage: Stage, moment_s: PerWorld) -> Candidates:
@@ -208,11 +197,11 @@ def open_solidity(stage: Stage, moment_s: PerWorld) -> Candidates:
     radius, color = stage.radius(1)[:, 0], stage.colors(2)
     way = Passage(stage, moment_s, radius)
     lane, x, screens, valid = _both_sides(stage, way, torch.zeros_like(radius))
-    a, b = (
+    scenes = tuple(
         scene(stage, x - sign * way.before, sign * way.speed, lane, radius, color, True, screens)
         for sign in (way.sign, -way.sign)
     )
-    return (a, b), valid
+    return scenes, valid
 
 
 def _both_sides(
@@ -228,8 +217,7 @@ def _both_sides(
 
 def _screen_place(stage: Stage, way: Passage, offset: PerWorld) -> tuple[PerWorld, Bool[Tensor, " world"]]:
     """The first screen's middle, such that the second at `offset` and both passages are in the picture."""
-    start = -way.sign * way.before
-    end = way.sign * way.after
+    start, end = -way.sign * way.before, way.sign * way.after
     ends = torch.stack([start, end, start + offset, end + offset], dim=1)
     low = torch.minimum(ends.amin(1) - way.radius, offset.clamp(max=0) - way.half_width)
     high = torch.maximum(ends.amax(1) + way.radius, offset.clamp(min=0) + way.half_width)
@@ -244,11 +232,11 @@ def at_any_time(layout: Layout) -> Sampler:
         moment_s = stage.setting.duration_s * stage.draws.uniform(0.2, 0.8)
         is_a = stage.draws.chance(0.5)
         (a, b), valid = layout(stage, moment_s)
-        mixed = {
-            name: torch.where(is_a.reshape(-1, *[1] * (value.ndim - 1)), value, getattr(b, name))
-            for name, value in vars(a).items()
-        }
-        return (Scenes(**mixed),), valid
+
+        def mixed(of_a: Tensor, of_b: Tensor) -> Tensor:
+            return torch.where(is_a.reshape(-1, *[1] * (of_a.ndim - 1)), of_a, of_b)
+
+        return (Scenes(**{name: mixed(value, getattr(b, name)) for name, value in vars(a).items()}),), valid
 
     return either
 
@@ -259,9 +247,6 @@ RENDERED: tuple[Layout, ...] = (
     *(continuity, continuity),
     *(block_solidity, open_solidity),
 )
-"""The layouts of the scenario `occlusion`, each entry in an eighth of the clips.
-
-Written out and not taken from the laws, since which clip shows which layout depends on their number and order: another
-entry changes every clip, which makes another version. A new layout gets a scenario of its own.
-"""
+"""The layouts of the scenario `occlusion`, each entry in an eighth of the clips: another entry changes every clip,
+which makes another version. A new layout gets a scenario of its own."""
 OCCLUSION = Scenario(tuple(at_any_time(layout) for layout in RENDERED), RANGES, weight=3.0)

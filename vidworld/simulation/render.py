@@ -66,10 +66,9 @@ def render_discs(
     hidden = [windows.covered_by(screens[:, i], setting.pixel, padded) for i in range(screens.shape[1])]
     ink = torch.where(present[:, :, None], (color - BACKGROUND) * 255 + 1.5, 0.0).to(torch.int32)
     ink = ink[:, None, :, :, None, None]
-    if out is None or padded != setting:
+    frames = out if out is not None and padded == setting else None
+    if frames is None:
         frames = base.new_empty((clips, times, 3, padded.height_px, padded.width_px))
-    else:
-        frames = out
     step = max(1, FRAMES_AT_ONCE // times)
     for start in range(0, clips, step):
         some = slice(start, start + step)
@@ -155,8 +154,8 @@ def disc_coverage(
 ) -> Float[Tensor, "clip time object row column"]:
     """How much of each pixel of its window a disc covers: 0 to 255, and a half for rounding.
 
-    The edge is a smooth step from `EDGE_PX` outside to `EDGE_PX` inside, which leaves so little to alias that
-    the centroid keeps to a hundredth of a pixel (a step one pixel wide strays by three).
+    The edge is a smooth step from `EDGE_PX` outside to `EDGE_PX` inside: the centroid keeps to a hundredth of a pixel
+    (a step one pixel wide strays by three).
     """
     share = ((y * y)[..., :, None] + (x * x)[..., None, :]).sqrt_()
     torch.sub(edge[:, None, :, None, None], share, out=share).clamp_(0, 1)
@@ -179,10 +178,8 @@ def visible_share(
     screens: Float[Tensor, "clip screen 4"],
     setting: ClipShape,
 ) -> Float[Tensor, "clip time object"]:
-    """The share of each disc's area that is in the picture and behind no screen, to about 0.001.
-
-    Exactly 0 where all is hidden and exactly 1 where none is. Screens must not overlap each other.
-    """
+    """The share of each disc's area that is in the picture and behind no screen, to about 0.001, exactly 0 or 1 where
+    all or none is hidden. Screens must not overlap each other."""
     picture = screens.new_tensor([0.0, 0.0, WORLD_SIZE, setting.height]).expand(len(screens), 1, 4)
     boxes = torch.cat([picture, screens], dim=1)
     # each box in radii from each disc's centre: (clip, time, object, box)

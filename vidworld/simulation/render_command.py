@@ -14,16 +14,11 @@ from vidworld.simulation.simulated import SPLITS, SimulatedClips
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares what the command takes."""
     names = [*SCENARIOS, *(law for law in LAWS if law not in SCENARIOS)]
     add = parser.add_argument
     add("name", metavar="SCENARIO_OR_LAW", help=f"one of {', '.join(names)}")
-    add(
-        "--quadruplet",
-        "--quad",
-        action="store_true",
-        help="the law's quad, where a scenario has the same name (collision)",
-    )
+    quad = "the law's quad, where a scenario has the same name (collision)"
+    add("--quadruplet", "--quad", action="store_true", help=quad)
     add("--split", default="id", help=f"one of {', '.join(SPLITS)} (default: %(default)s)")
     add("--seed", type=int, default=0, help="of the split (default: %(default)s)")
     add("--index", type=int, default=0, help="number of the clip or quad (default: %(default)s)")
@@ -37,35 +32,22 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    """Writes the files and prints their paths."""
     for name in ("height", "width", "num_frames", "fps", "scale"):
         if getattr(arguments, name) <= 0:
             raise UserError(f"--{name.replace('_', '-')} {getattr(arguments, name)}: must be more than 0")
     if arguments.index < 0:
         raise UserError(f"--index {arguments.index}: clips are numbered from 0")
-    setting = ClipShape(
-        num_frames=arguments.num_frames, fps=arguments.fps, height_px=arguments.height, width_px=arguments.width
-    )
+    picture = {"height_px": arguments.height, "width_px": arguments.width}
+    setting = ClipShape(num_frames=arguments.num_frames, fps=arguments.fps, **picture)
     asked = (arguments.name, arguments.split, arguments.seed, arguments.index)
     paths = render_scenario(*asked, arguments.out, setting, arguments.scale, arguments.quadruplet)
     print(*paths, sep="\n")
 
 
 def render_scenario(
-    name: str,
-    split: str,
-    seed: int,
-    index: int,
-    folder: Path,
-    setting: ClipShape,
-    scale: int = 1,
-    as_quad: bool = False,
+    name: str, split: str, seed: int, index: int, folder: Path, setting: ClipShape, scale: int, as_quad: bool
 ) -> list[Path]:
-    """The paths of the pictures and videos of a clip, or of the four clips of a law's quad, once written.
-
-    Raises:
-        UserError: there is no such scenario, law or split, or the folder cannot be written.
-    """
+    """The paths of the pictures and videos of a clip, or of the four clips of a law's quad, once written."""
     (LAWS if as_quad or name not in SCENARIOS else SCENARIOS).check([name])
     if as_quad or name not in SCENARIOS:
         quadruplet = quadruplets(name, split, seed, [index], splice_frame=setting.num_frames // 2, shape=setting)

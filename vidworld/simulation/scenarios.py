@@ -35,9 +35,8 @@ def parabola(stage: Stage) -> Candidates:
     """One disc thrown in any direction under gravity, in full view throughout."""
     radius, color = stage.radius(1), stage.colors(1)
     velocity = stage.speed(1)[:, :, None] * stage.draws.direction(1)
-    end_s = stage.setting.duration_s
+    end_s, speed_down = stage.setting.duration_s, velocity[:, 0, 1]
     travel = velocity[:, 0] * end_s
-    speed_down = velocity[:, 0, 1]
     fall = travel[:, 1] + GRAVITY * end_s * end_s / 2
     apex_s = (-speed_down / GRAVITY).clamp(0, end_s)
     apex = apex_s * (speed_down + GRAVITY * apex_s / 2)

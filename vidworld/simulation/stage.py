@@ -12,13 +12,9 @@ from vidworld.core.counter_rng import Draws, clip_streams, mix, stratum
 from vidworld.core.errors import UserError
 from vidworld.simulation.discs import Scenes
 
-PALETTE = (
-    torch.tensor(
-        [[235, 45, 45], [45, 205, 60], [45, 75, 250], [240, 215, 40], [225, 50, 225], [40, 225, 230]],
-        dtype=torch.float32,
-    )
-    / 255
-)  # the discs' colours: red, green, blue, yellow, magenta, cyan; no channel darker than the background
+COLORS = ((235, 45, 45), (45, 205, 60), (45, 75, 250), (240, 215, 40), (225, 50, 225), (40, 225, 230))
+PALETTE = torch.tensor(COLORS, dtype=torch.float32) / 255
+"""The discs' colours: red, green, blue, yellow, magenta, cyan; no channel darker than the background."""
 
 MAX_CANDIDATES = 10_000  # a clip that none of these fits is not to be had
 CANDIDATES_AT_ONCE = 512
@@ -93,8 +89,7 @@ class Stage:
         """A point about which all from `low` to `high` is in the picture, and whether there is one."""
         least, most = -low, self.size - high
         point = least + self.draws.uniform(count=2) * (most - least)
-        room = least <= most
-        return point, room[:, 0] & room[:, 1]
+        return point, (least <= most).all(1)
 
     def scenes(
         self,
@@ -110,7 +105,6 @@ class Stage:
         blocks: Float[Tensor, "world block 4"] | None = None,
     ) -> Scenes:
         """Worlds of these discs, mass their radius squared, and what is not named absent."""
-        count = len(radius)
         return Scenes(
             position=position,
             velocity=velocity,
@@ -118,11 +112,11 @@ class Stage:
             mass=radius * radius,
             present=torch.ones_like(radius, dtype=torch.bool) if present is None else present,
             color=color,
-            gravity=radius.new_full((count,), gravity),
-            restitution=torch.as_tensor(restitution).to(radius).expand(count),
-            walls=radius.new_zeros(count, 0, 3) if walls is None else walls,
-            screens=radius.new_zeros(count, 0, 4) if screens is None else screens,
-            blocks=radius.new_zeros(count, 0, 4) if blocks is None else blocks,
+            gravity=radius.new_full(radius.shape[:1], gravity),
+            restitution=torch.as_tensor(restitution).to(radius).expand(len(radius)),
+            walls=radius.new_zeros(len(radius), 0, 3) if walls is None else walls,
+            screens=radius.new_zeros(len(radius), 0, 4) if screens is None else screens,
+            blocks=radius.new_zeros(len(radius), 0, 4) if blocks is None else blocks,
         )
 
 
@@ -156,8 +150,7 @@ def sample_scenes(
 ) -> tuple[Scenes, ...]:
     """Worlds for the clips of these numbers, from each of the samplers for as many; `name` names the stream.
 
-    Raises:
-        UserError: nothing fits the picture, the rate and the length, or these ranges leave no corner out.
+    UserError where nothing fits the picture, the rate and the length, or these ranges leave no corner out.
     """
     if split == "recombined" and not ranges.corner:
         raise UserError(f"{name}: nothing is left to recombine; training draws every speed with every radius")
