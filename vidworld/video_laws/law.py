@@ -63,7 +63,6 @@ class LawFit:
         return float(np.sqrt(np.nanmean(self.residual**2))) if np.isfinite(self.residual).any() else np.nan
 
     def of(self, name: str) -> Quantity:
-        """The quantity of that name."""
         return next(quantity for quantity in self.quantities if quantity.name == name)
 
 
@@ -95,16 +94,10 @@ def law_fit(
         around = fitted if drawn_from is None else drawn_from
         draws = np.array([measured(drawn) for drawn in _redrawn(path, around, spent)])
         low, high = np.nanpercentile(draws, [2.5, 97.5], axis=0)
-        return tuple(
-            Quantity(
-                name,
-                value,
-                value - WIDER * max(value - float(a), 0.0),
-                value + WIDER * max(float(b) - value, 0.0),
-                unit,
-            )
-            for (name, unit), value, a, b in zip(names, measured(path), low, high, strict=True)
-        )
+        values = np.array(measured(path))
+        low, high = values - WIDER * np.maximum(values - low, 0.0), values + WIDER * np.maximum(high - values, 0.0)
+        found = zip(names, values.tolist(), low.tolist(), high.tolist(), strict=True)
+        return tuple(Quantity(name, value, least, most, unit) for (name, unit), value, least, most in found)
 
     residual = np.linalg.norm(path - fitted, axis=-1).reshape(len(path), -1)
     return LawFit(law, residual, stretch, quantities)

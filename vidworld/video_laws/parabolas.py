@@ -68,12 +68,12 @@ def stretches(times: Times, path: Places, contacts_s: Sequence[float], margin_s:
 def between_contacts(times: Times, path: Places, contacts_s: Sequence[float]) -> Stretch:
     """The stretches between contacts: those that were read by eye, and those that nobody named."""
     margin_s = AT_CONTACT * frame_step(times)
-    contacts = nearby(times, path, contacts_s)
-    contacts += kinks(times, path, stretches(times, path, contacts, margin_s))
+    contacts = _nearby(times, path, contacts_s)
+    contacts += _kinks(times, path, stretches(times, path, contacts, margin_s))
     return stretches(times, path, contacts, margin_s)
 
 
-def nearby(times: Times, path: Places, contacts_s: Sequence[float]) -> list[float]:
+def _nearby(times: Times, path: Places, contacts_s: Sequence[float]) -> list[float]:
     """The contacts that were read by eye, each moved to where two parabolas meet best."""
     named, near = sorted(contacts_s), NEAR_CONTACT * frame_step(times)
     seen, moved = np.isfinite(path).all(axis=1), []
@@ -84,13 +84,12 @@ def nearby(times: Times, path: Places, contacts_s: Sequence[float]) -> list[floa
             for cut in range(MIN_FRAMES, len(frames) - MIN_FRAMES + 1)
             if abs(times[frames[cut - 1 : cut + 1]].mean() - contact) <= near
         ]
-        t, places, order = times[frames], path[frames], np.arange(len(frames))
-        parts = [_deviation(t, places, (order >= cut).astype(int)) for cut in cuts]
+        t, parts = times[frames], _deviations(times[frames], path[frames], cuts)
         moved.append(float(t[cuts[int(np.argmin(parts))] - 1 :][:2].mean()) if cuts else contact)
     return moved
 
 
-def kinks(times: Times, path: Places, stretch: Stretch) -> list[float]:
+def _kinks(times: Times, path: Places, stretch: Stretch) -> list[float]:
     """When something else is hit or let go within the stretches: a friction that grows is no kink."""
     found: list[float] = []
     todo = [np.flatnonzero(stretch == k) for k in range(int(stretch.max()) + 1)]
@@ -99,12 +98,10 @@ def kinks(times: Times, path: Places, stretch: Stretch) -> list[float]:
         if len(frames) < 2 * MIN_FRAMES + 2:
             continue
         t, places = times[frames], path[frames]
-        whole = _deviation(t, places, np.zeros(len(t), int))
         cuts = range(MIN_FRAMES + 1, len(t) - MIN_FRAMES)
-        parts = [_deviation(t, places, (np.arange(len(t)) >= cut).astype(int)) for cut in cuts]
-        best = int(np.argmin(parts))
-        if whole > KINK_PX and parts[best] * KINK_TIMES < whole:
-            cut = cuts[best]
+        whole, parts = _deviation(t, places), _deviations(t, places, cuts)
+        if whole > KINK_PX and min(parts) * KINK_TIMES < whole:
+            cut = cuts[int(np.argmin(parts))]
             found.append(float(t[cut - 1 : cut + 1].mean()))
             todo += [frames[:cut], frames[cut:]]
     return found
@@ -120,11 +117,8 @@ def clean_part(times: Times, path: Places, stretch: Stretch) -> Stretch:
     ends = [frames[:cut] for cut in range(count // 2, count)] + [frames[cut:] for cut in range(1, count // 2)]
     ends = [part for part in ends if len(part) >= MIN_CLEAN]
 
-    def apart(part: ndarray) -> float:
-        return _deviation(times[part], path[part], np.zeros(len(part), int))
-
-    found = [apart(part) for part in ends]
-    if not found or not apart(frames) > max(KINK_PX, CLEAN_TIMES * min(found)):
+    found = [_deviation(times[part], path[part]) for part in ends]
+    if not found or not _deviation(times[frames], path[frames]) > max(KINK_PX, CLEAN_TIMES * min(found)):
         return stretch
     clean = [part for part, deviation in zip(ends, found, strict=True) if deviation <= 2 * min(found)]
     kept = np.full(len(stretch), -1)
@@ -132,8 +126,14 @@ def clean_part(times: Times, path: Places, stretch: Stretch) -> Stretch:
     return kept
 
 
-def _deviation(times: ndarray, places: ndarray, stretch: ndarray) -> float:
-    """Root mean square distance from parabolas of one acceleration, all frames counting alike."""
+def _deviations(times: ndarray, places: ndarray, cuts: Sequence[int]) -> list[float]:
+    """By cut, that of two parabolas, before it and from it on."""
+    return [_deviation(times, places, (np.arange(len(times)) >= cut).astype(int)) for cut in cuts]
+
+
+def _deviation(times: ndarray, places: ndarray, stretch: ndarray | None = None) -> float:
+    """Root mean square distance from parabolas of one acceleration, all frames counting alike; one by default."""
+    stretch = np.zeros(len(times), int) if stretch is None else stretch
     member = np.eye(int(stretch.max()) + 1)[stretch]
     design = np.concatenate([member, member * times[:, None], times[:, None] ** 2], axis=1)
     residual = places - design @ np.linalg.lstsq(design, places, rcond=None)[0]

@@ -29,7 +29,8 @@ def fit_pendulum(times: Times, position: Position, scene: VideoScene, stretch: S
     stretch = where_seen(stretch, path)
     if (stretch >= 0).sum() < 2 * MIN_FRAMES:
         raise NoFit("swings for too few frames between the walls that it hits")
-    used, member = stretch >= 0, np.eye(int(stretch.max()) + 1)[stretch[stretch >= 0]]
+    used = stretch >= 0
+    member = np.eye(int(stretch.max()) + 1)[stretch[used]]
     t, line = times[used] - times[0], (path[used] - middle) @ along
     best = _first_guess(t, line, member)
 
