@@ -1,9 +1,7 @@
 """Finds what moves in the frames of a static camera, and follows it: a read-out for real pictures.
 
-A background is modelled, what differs from it falls into connected components, and the components of successive
-frames are linked by the cheapest assignment. The parts are OpenCV's and SciPy's; nothing here knows a law of motion
-but that a thing is near where its last velocity would have brought it.
-
+What differs from a modelled background falls into connected components, and those of successive frames are linked by
+the cheapest assignment. Nothing here knows a law of motion but that a thing is near where its last velocity brings it.
 Positions are in pixels, x right and y down; the centre of pixel column `i` lies at `i + 0.5`.
 """
 
@@ -15,8 +13,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from vidworld.core.shapes import Film
-from vidworld.video.tracking.background import Picture, background_of, threshold_of
-from vidworld.video.tracking.blobs import blobs
+from vidworld.video.tracking.blobs import Picture, background_of, blobs, threshold_of
 from vidworld.video.tracking.paths import Followed, link
 from vidworld.video.tracking.recovery import recover
 
@@ -44,12 +41,10 @@ def track(
     found = [blobs(frame, scene, threshold) for frame in frames]
     paths = link(found, float(np.hypot(*frames.shape[1:3])))
     paths.sort(key=lambda path: -path.worth(len(frames)))
-    if known is None:
-        chosen: list[Followed | None] = [*sorted(paths[:objects], key=lambda path: path.frames[0])]
-    else:
-        chosen = [nearest_object(paths, known[:, number]) for number in range(objects)]
-    position = np.full((len(frames), objects, 2), np.nan)
-    size = np.full(objects, np.nan)
+    chosen: list[Followed | None] = [*sorted(paths[:objects], key=lambda path: path.frames[0])]
+    if known is not None:
+        chosen = [_nearest_object(paths, known[:, number]) for number in range(objects)]
+    position, size = np.full((len(frames), objects, 2), np.nan), np.full(objects, np.nan)
     for number, path in enumerate(chosen):
         if path is not None:
             recover(path, frames, scene, threshold)
@@ -58,7 +53,7 @@ def track(
     return Tracked(position, size)
 
 
-def nearest_object(paths: Sequence[Followed], places: Float[ndarray, "start 2"]) -> Followed | None:
+def _nearest_object(paths: Sequence[Followed], places: Float[ndarray, "start 2"]) -> Followed | None:
     """The path that is where an object is known to be for most frames; None where none is."""
     seen = np.flatnonzero(np.isfinite(places).all(axis=1)).tolist()
     shared = [

@@ -107,12 +107,10 @@ def link(found: Sequence[list[Blob]], diagonal: float) -> list[Followed]:
         seen = _split(seen, live, frame)
         cost = np.array([[path.cost(blob, frame, diagonal) for blob in seen] for path in live])
         cost = cost.reshape(len(live), len(seen))
-        taken = set()
-        for i, j in zip(*linear_sum_assignment(cost), strict=True):
-            if cost[i, j] < NO_LINK:
-                live[i].blobs[frame] = seen[j]
-                taken.add(j)
-        paths += [Followed({frame: blob}) for j, blob in enumerate(seen) if j not in taken]
+        links = {j: i for i, j in zip(*linear_sum_assignment(cost), strict=True) if cost[i, j] < NO_LINK}
+        for j, i in links.items():
+            live[i].blobs[frame] = seen[j]
+        paths += [Followed({frame: blob}) for j, blob in enumerate(seen) if j not in links]
     return _joined(paths)
 
 
@@ -134,14 +132,10 @@ def _split(seen: list[Blob], live: Sequence[Followed], frame: int) -> list[Blob]
     apart = []
     for blob in seen:
         low, high = blob.pixels.min(axis=0) - 1, blob.pixels.max(axis=0) + 1
-        inside = [
-            path
-            for path in live
-            if len(path.blobs) > MAX_GAP and ((e := path.expected(frame)) >= low).all() and (e <= high).all()
-        ]
+        known = [(path, path.expected(frame)) for path in live if len(path.blobs) > MAX_GAP]
+        inside = [path for path, place in known if (place >= low).all() and (place <= high).all()]
         heavy = max((path.recent("mass") for path in inside), default=0.0)
-        # A shadow is swallowed whole.
-        inside = [path for path in inside if path.recent("mass") >= 0.5 * heavy]
+        inside = [path for path in inside if path.recent("mass") >= 0.5 * heavy]  # a shadow is swallowed whole
         if len(inside) < 2 or blob.mass < 0.7 * sum(path.recent("mass") for path in inside):
             apart.append(blob)
             continue
@@ -152,7 +146,6 @@ def _split(seen: list[Blob], live: Sequence[Followed], frame: int) -> list[Blob]
                 break
             centres = np.array([blob.pixels[nearest == k].mean(axis=0) for k in range(len(centres))])
         for k in set(nearest.tolist()):
-            own = nearest == k
-            place = blob.pixels[own].mean(axis=0)
-            apart.append(Blob(place, blob.color, blob.pixels[own], blob.levels[own]))
+            own = blob.pixels[nearest == k]
+            apart.append(Blob(own.mean(axis=0), blob.color, own, blob.levels[nearest == k]))
     return apart

@@ -6,8 +6,7 @@ from jaxtyping import Float, UInt8
 from numpy import ndarray
 
 from vidworld.core.shapes import Film
-from vidworld.video.tracking.background import Picture, difference
-from vidworld.video.tracking.blobs import blob_of
+from vidworld.video.tracking.blobs import Picture, blob_of, difference
 from vidworld.video.tracking.paths import Followed
 
 BIN = 16  # levels that count as one colour
@@ -21,28 +20,26 @@ MEAN_SHIFT_STOPS = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 0.5)
 def recover(path: Followed, frames: Film, background: Picture, threshold: float) -> None:
     """Adds the frames in which the thing touches another: found there by its colours, near where it is expected.
 
-    The colours that tell it from all else that moves and from the scene around it are a ratio of histograms; from the
-    expected place OpenCV's mean shift climbs to where most of them are.
+    The colours that tell it from all around it are a ratio of histograms; mean shift climbs to where most of them are.
     """
     usual = float(np.median([blob.mass for blob in path.blobs.values()]))
     merged = {k: blob for k, blob in path.blobs.items() if blob.mass > MERGED_TIMES * usual}
-    for k in merged:
-        del path.blobs[k]
+    path.blobs = {k: blob for k, blob in path.blobs.items() if k not in merged}
     missing = [k for k in range(len(frames)) if k not in path.blobs]
     if not missing or len(path.blobs) < MIN_KNOWN:
         path.blobs = dict(sorted((merged | path.blobs).items()))
         return
-    known = np.array(path.frames)
+    first = path.frames[0]
     telling = _telling_colours(path, frames, background)
     side = max(3, round(1.2 * path.size))
     coloured = np.median([_mass(frames[k], telling, path.blobs[k].pixels) for k in path.frames])
-    after = [k for k in missing if k > known[0]]
-    before = [k for k in reversed(missing) if k < known[0]]
+    after = [k for k in missing if k > first]
+    before = [k for k in reversed(missing) if k < first]
     for frame in (*after, *before):
-        place = _extrapolated(path, frame)
         likely = telling[tuple((frames[frame] // BIN).reshape(-1, 3).T)].reshape(frames.shape[1:3])
-        likely = np.where(difference(frames[frame], background) > threshold, likely, 0.0).astype(np.float32)
-        corner = np.round(place - side / 2).astype(int)
+        apart = difference(frames[frame], background)
+        likely = np.where(apart > threshold, likely, 0.0).astype(np.float32)
+        corner = np.round(_extrapolated(path, frame) - side / 2).astype(int)
         if (corner < 0).any() or (corner + side > likely.shape[::-1]).any():
             continue
         window = (int(corner[0]), int(corner[1]), side, side)
@@ -52,7 +49,7 @@ def recover(path: Followed, frames: Film, background: Picture, threshold: float)
             continue
         rows, columns = np.nonzero(view > 0)
         pixels = np.stack([columns + left, rows + top], axis=1) + 0.5
-        levels = difference(frames[frame], background)[rows + top, columns + left]
+        levels = apart[rows + top, columns + left]
         path.blobs[frame] = blob_of(frames[frame], pixels, levels, 2 * threshold)
         path.blobs = dict(sorted(path.blobs.items()))
     path.blobs = dict(sorted((merged | path.blobs).items()))  # better with something else than not at all
