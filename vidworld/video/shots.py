@@ -1,8 +1,8 @@
 """Footage -> shots: unbroken views of one scene, without black and repeated frames.
 
-All thresholds are in grey levels of 255 on frames of about 128 px, or shares of the picture. They were set on
-34 films of simple physics: there, true cuts change 23 to 29 % of a picture and 10 to 30 times what its
-neighbours change, and the fastest motion (a car at 12 frames a second) changes 13 % and 1.5 times.
+Thresholds are in grey levels of 255 on frames of about 128 px, or shares of the picture. They were set on 34 films of
+simple physics: there, true cuts change 23 to 29 % of a picture and 10 to 30 times what its neighbours change, and the
+fastest motion (a car at 12 frames a second) changes 13 % and 1.5 times.
 """
 
 from dataclasses import dataclass
@@ -52,13 +52,14 @@ def find_shots(
     grey = to_grey(frames)
     black = grey.max(axis=(1, 2)) < BLACK_LEVEL
     kept, until_s = _different(grey, black, times_s)
-    breaks = np.flatnonzero(_cuts(grey[kept]) | (_blacks_between(black, kept) > BLACK_BREAK)) + 1
+    blacks = np.diff(np.cumsum(black)[kept]) if len(kept) else np.zeros(0, np.int64)  # between each kept and the next
+    breaks = np.flatnonzero(_cuts(grey[kept]) | (blacks > BLACK_BREAK)) + 1
     shots = [
         Shot(frames[part], grey[part], times_s[part], until, part + first)
         for part, until in zip(np.split(kept, breaks), np.split(until_s, breaks), strict=True)
         if len(part)
     ]
-    return Shots(tuple(shots), int(black.sum()), len(frames) - int(black.sum()) - len(kept))
+    return Shots(tuple(shots), int(black.sum()), int((~black).sum()) - len(kept))
 
 
 def to_grey(frames: UInt8[np.ndarray, "time height width 3"]) -> UInt8[np.ndarray, "time height width"]:
@@ -91,19 +92,13 @@ def _cuts(grey: UInt8[np.ndarray, "time height width"]) -> Bool[np.ndarray, " st
         around = np.r_[changed[max(0, i - NEIGHBOURS) : i], changed[i + 1 : i + 1 + NEIGHBOURS]]
         usual[i] = np.median(around) if len(around) else np.inf  # nothing to compare with
     step = np.arange(len(changed))
-    edge = (step < EDGE_FRAMES) | (step >= len(changed) - EDGE_FRAMES)
+    edge = np.minimum(step, step[::-1]) < EDGE_FRAMES
     sudden = (changed > CUT_SHARE) & (changed > CUT_RATIO * usual)
     sudden |= edge & (changed > EDGE_SHARE) & (changed > EDGE_RATIO * usual)
     runs = np.split(sudden, np.flatnonzero(np.diff(sudden)) + 1)
-    short = [run & (len(run) <= MAX_CUT_STEPS) for run in runs]
-    return np.concatenate(short).astype(bool)
+    return np.concatenate([run & (len(run) <= MAX_CUT_STEPS) for run in runs]).astype(bool)
 
 
 def _changed(a: UInt8[np.ndarray, "height width"], b: UInt8[np.ndarray, "height width"]) -> float:
     difference = b[::2, ::2].astype(np.int16) - a[::2, ::2]
     return float((np.abs(difference - np.median(difference)) > CHANGED_LEVELS).mean())
-
-
-def _blacks_between(black: Bool[np.ndarray, " time"], kept: Int64[np.ndarray, " kept"]) -> Int64[np.ndarray, " step"]:
-    """How many black frames lie between each kept frame and the next."""
-    return np.diff(np.cumsum(black)[kept]) if len(kept) else np.zeros(0, np.int64)
