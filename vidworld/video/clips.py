@@ -37,34 +37,21 @@ class VideoClips:
 
 
 def clips_of_video(source: Source, entry: SidecarEntry, options: ClipOptions) -> VideoClips:
-    """All clips of a video, in order.
-
-    Raises:
-        Unreadable: it cannot be read, or none of it makes a clip.
-    """
+    """All clips of a video, in order; Unreadable where it cannot be read, or none of it makes a clip."""
     with source.opened() as path:
-        return _clips(open_video(path), source, entry, options)
-
-
-def _clips(video: Video, source: Source, entry: SidecarEntry, options: ClipOptions) -> VideoClips:
-    times_s = scene_times(video, entry)
-    mine = source.frames(video.times_s)
-    short_side_px = min(video.height_px, video.width_px)
-    result = VideoClips(
-        decoder=video.decoder,
-        time_base=video.time_base if entry.true_fps is None else "sidecar",
-        frames=len(mine),
-        scale=options.size_px / short_side_px,
-        short_side_px=short_side_px,
-    )
-    for footage in read(video, options.size_px * ceil(MEASURED_PX / options.size_px), mine):
-        result.decoder = footage.decoder
-        piece_s = times_s[footage.first : footage.first + len(footage.frames)]
-        found = find_shots(footage.frames, piece_s, footage.first)
-        result.black += found.black
-        result.repeated += found.repeated
-        for shot in found.shots:
-            _add(result, shot, _event_s(shot, times_s, entry), options)
+        video = open_video(path)
+        times_s, mine = scene_times(video, entry), source.frames(video.times_s)
+        short_side_px = min(video.height_px, video.width_px)
+        base: TimeBase = video.time_base if entry.true_fps is None else "sidecar"
+        result = VideoClips(video.decoder, base, len(mine), options.size_px / short_side_px, short_side_px)
+        for footage in read(video, options.size_px * ceil(MEASURED_PX / options.size_px), mine):
+            result.decoder = footage.decoder
+            piece_s = times_s[footage.first : footage.first + len(footage.frames)]
+            found = find_shots(footage.frames, piece_s, footage.first)
+            result.black += found.black
+            result.repeated += found.repeated
+            for shot in found.shots:
+                _add(result, shot, _event_s(shot, times_s, entry), options)
     if not result.clips:
         raise Unreadable(_why_none(result))
     return result
@@ -72,9 +59,7 @@ def _clips(video: Video, source: Source, entry: SidecarEntry, options: ClipOptio
 
 def scene_times(video: Video, entry: SidecarEntry) -> Float64[np.ndarray, " time"]:
     """When each frame happened: by the sidecar's true rate, else when it is shown."""
-    if entry.true_fps is None:
-        return video.times_s
-    return np.arange(len(video.times_s)) / entry.true_fps
+    return video.times_s if entry.true_fps is None else np.arange(len(video.times_s)) / entry.true_fps
 
 
 def _add(result: VideoClips, shot: Shot, event_s: tuple[float, float] | None, options: ClipOptions) -> None:

@@ -5,7 +5,6 @@ import tarfile
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
 
 import av
 import numpy as np
@@ -18,10 +17,7 @@ REAL_SHARE, VAL_SHARE = 0.2, 0.1  # of all videos: held out for the evaluation, 
 
 
 def content_of(source: Source) -> str | None:
-    """The digest of a video: of its file, of its member of a tar file, or of the packets of its stretch.
-
-    None where it cannot be read, which is said when its turn comes.
-    """
+    """The digest of a video's file, of its member of a tar file, or of its stretch's packets; None if unreadable."""
     path = source.path
     try:
         stat = path.stat()
@@ -30,9 +26,8 @@ def content_of(source: Source) -> str | None:
             return _members(path, suffix, stat.st_size, stat.st_mtime_ns).get(source.member)
         if source.span_s is not None:
             packets = _packets(path, stat.st_size, stat.st_mtime_ns)
-            numbers = source.frames(np.array([packet.time_s for packet in packets]))
-            together = b"".join(packets[number].digest for number in numbers)
-            return hashlib.sha256(together).hexdigest()
+            numbers = source.frames(np.array([time_s for time_s, _ in packets]))
+            return hashlib.sha256(b"".join(packets[number][1] for number in numbers)).hexdigest()
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except (OSError, EOFError, tarfile.TarError, av.error.FFmpegError, Unreadable):
@@ -50,40 +45,31 @@ def split_of(content: str) -> str:
 def splits_by_content(sources: Mapping[str, Source], contents: Mapping[str, str | None]) -> dict[str, str]:
     """The split of each video that has content; videos of a group (an episode's cameras) share one.
 
-    It is that of the smallest digest in the group, so that it follows from the group's content alone and most changes
-    of one camera leave it.
+    It is that of the group's smallest digest: most changes of one camera leave it.
     """
     known = {name: content for name, content in contents.items() if content is not None}
     smallest: dict[str, str] = {}
     for name, content in known.items():
-        group = sources[name].group
-        if group:
+        if group := sources[name].group:
             smallest[group] = min(content, smallest.get(group, content))
     return {name: split_of(smallest.get(sources[name].group, content)) for name, content in known.items()}
-
-
-class _Packet(NamedTuple):
-    """A compressed frame of a video."""
-
-    time_s: float
-    digest: bytes
 
 
 # A file may hold many videos: each is gone through once. The time tells only this process that a file was written anew.
 
 
 @lru_cache(maxsize=32)  # one for each camera of the episodes that come in turn
-def _packets(path: Path, size: int, time_ns: int) -> list[_Packet]:
-    """The packets of a file's first video stream in the order of showing."""
+def _packets(path: Path, size: int, time_ns: int) -> list[tuple[float, bytes]]:
+    """Time and digest of the packets of a file's first video stream, in the order of showing."""
     packets = []
     with av.open(str(path)) as container:
         if not container.streams.video:
             raise Unreadable("holds no picture")
         for packet in container.demux(container.streams.video[0]):
             if packet.pts is not None and packet.time_base is not None and packet.size:
-                digest = hashlib.sha256(bytes(packet)).digest()
-                packets.append(_Packet(float(packet.pts * packet.time_base), digest))
-    return sorted(packets, key=lambda packet: packet.time_s)
+                time_s = float(packet.pts * packet.time_base)
+                packets.append((time_s, hashlib.sha256(bytes(packet)).digest()))
+    return sorted(packets, key=lambda packet: packet[0])
 
 
 @lru_cache(maxsize=1)

@@ -63,11 +63,7 @@ class _Header:
 
 
 def open_video(path: Path) -> Video:
-    """The video's times and size, after a look at whether it can be read at all.
-
-    Raises:
-        Unreadable: it is empty, no video, or cut short.
-    """
+    """The video's times and size; Unreadable where it is empty, no video, or cut short."""
     if path.stat().st_size == 0:
         raise Unreadable("is empty")
     try:
@@ -83,12 +79,12 @@ def open_video(path: Path) -> Video:
             decoder, times = "pyav", others
     if _cut_short(times, header):
         raise Unreadable(f"is cut short: {len(times)} of the {header.listed} frames it lists are there")
-    base: TimeBase = "presentation" if _forward(times) else "average rate"
-    if base == "average rate":
-        if header.rate is None:
-            raise Unreadable("tells neither when its frames are shown nor their rate")
-        times = np.arange(len(times)) / header.rate
-    return Video(path, decoder, times, base, header.height_px, header.width_px)
+    if _forward(times):
+        return Video(path, decoder, times, "presentation", header.height_px, header.width_px)
+    if header.rate is None:
+        raise Unreadable("tells neither when its frames are shown nor their rate")
+    even = np.arange(len(times)) / header.rate
+    return Video(path, decoder, even, "average rate", header.height_px, header.width_px)
 
 
 def read(
@@ -96,10 +92,8 @@ def read(
 ) -> Iterator[Footage]:
     """The frames, upright and with their aspect, the shorter side `short_side_px`, piece by piece.
 
-    numbers: those of a stretch, which alone is decoded where the file lets one jump to it; by default all.
-
-    Raises:
-        Unreadable: a frame cannot be decoded, by decord nor by PyAV.
+    numbers: those of a stretch, which alone is decoded where the file lets one jump to it; by default all. Unreadable
+    where a frame can be decoded neither by decord nor by PyAV.
     """
     scale = short_side_px / min(video.height_px, video.width_px)
     height, width = round(video.height_px * scale), round(video.width_px * scale)
@@ -141,15 +135,13 @@ def _shrink(
 ) -> UInt8[np.ndarray, "small_height small_width 3"]:
     """The frame at another size, each pixel the mean of what it covers.
 
-    A box of the pixel's size and then sampling is within half a grey level of cv2's INTER_AREA, in a third of
-    its time.
+    A box of the pixel's size and then sampling is within half a grey level of cv2's INTER_AREA, in a third of its time.
     """
-    box = min(frame.shape[0] // height, frame.shape[1] // width)
-    if box < 3:
-        return cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
-    box += box % 2 - 1  # an even box would shift the picture by half a pixel
-    blurred = cv2.blur(frame, (box, box))
-    return cv2.resize(blurred, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
+    box, how = min(frame.shape[0] // height, frame.shape[1] // width), cv2.INTER_AREA
+    if box >= 3:
+        box += box % 2 - 1  # an even box would shift the picture by half a pixel
+        frame, how = cv2.blur(frame, (box, box)).astype(np.uint8, copy=False), cv2.INTER_LINEAR
+    return cv2.resize(frame, (width, height), interpolation=how).astype(np.uint8, copy=False)
 
 
 def _header(path: Path) -> _Header:
@@ -167,13 +159,8 @@ def _header(path: Path) -> _Header:
         if frame.rotation // 90 % 2:
             height, width = width, height
         duration = stream.duration * stream.time_base if stream.duration and stream.time_base else None
-        return _Header(
-            listed=stream.frames,
-            duration_s=float(duration) if duration else None,
-            rate=float(rate) if rate else None,
-            height_px=height,
-            width_px=width,
-        )
+        known = float(duration) if duration else None, float(rate) if rate else None
+        return _Header(stream.frames, *known, height, width)
 
 
 def _decord_times(path: Path) -> Float64[np.ndarray, " time"] | None:
@@ -182,10 +169,9 @@ def _decord_times(path: Path) -> Float64[np.ndarray, " time"] | None:
     decord.logging.set_level(decord.logging.QUIET)
     try:
         reader = decord.VideoReader(str(path))
-        times = reader.get_frame_timestamp(range(len(reader)))[:, 0]
+        return np.asarray(reader.get_frame_timestamp(range(len(reader)))[:, 0], np.float64)
     except (DECORDError, RuntimeError):
         return None
-    return np.asarray(times, np.float64)
 
 
 def _pyav_times(path: Path, header: _Header) -> Float64[np.ndarray, " time"]:
@@ -195,10 +181,10 @@ def _pyav_times(path: Path, header: _Header) -> Float64[np.ndarray, " time"]:
             for frame in container.decode(video=0):
                 times.append(np.nan if frame.time is None else frame.time)
     except av.error.FFmpegError as error:
+        fault = f"cannot be decoded after {len(times)} frames ({_reason(error)})"
         if header.listed:
-            there = f"{len(times)} of the {header.listed} frames it lists can be decoded"
-            raise Unreadable(f"is cut short: {there}") from error
-        raise Unreadable(f"cannot be decoded after {len(times)} frames ({_reason(error)})") from error
+            fault = f"is cut short: {len(times)} of the {header.listed} frames it lists can be decoded"
+        raise Unreadable(fault) from error
     return np.sort(np.asarray(times))  # frames come in the order of showing, AVI's times do not
 
 
