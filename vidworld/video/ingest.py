@@ -70,13 +70,9 @@ def ingest(folder: Path, out: Path, options: ClipOptions, sidecar: Path | None =
     """The data set of all videos in a folder and the folders in it; it is at `out` only when it is complete.
 
     A LeRobot data set (meta/info.json) gives each camera's video of each episode, WebDataset's shards (tar files and no
-    video beside them) their films.
-
-    The sidecar is `clips.jsonl` of the folder where none is given and there is one. A data set that was made
-    of the same files with the same options is left as it is.
-
-    Raises:
-        UserError: no video of the folder can be used, the sidecar is wrong, or `out` cannot be written.
+    video beside them) their films. The sidecar is `clips.jsonl` of the folder where none is given and there is one. A
+    data set that was made of the same files with the same options is left as it is. UserError where no video can be
+    used, the sidecar is wrong, or `out` cannot be written.
     """
     _check(options)
     if sidecar is None and (folder / SIDECAR_NAME).exists():
@@ -100,8 +96,7 @@ def ingest(folder: Path, out: Path, options: ClipOptions, sidecar: Path | None =
             by_split = {name: [f for f in videos if splits[f] == name] for name in real_store.REAL_SPLITS}
             real_store.join({name: [_part(workshop, f) for f in of] for name, of in by_split.items()}, built)
             made = {"version": INGEST_VERSION, "made_of": made_of, "options": asdict(options)}
-            made |= {"content": real_store.content_record(built)}
-            made |= {"files": [asdict(one) for one in records]}
+            made |= {"content": real_store.content_record(built), "files": [asdict(one) for one in records]}
             write_json(built / real_store.SET_ASIDE_NAME, [asdict(one) for one in aside])
             write_json(built / real_record.RECORD_NAME, made)
             real_store.put_in_place(built, out)
@@ -143,17 +138,15 @@ def _read_all(
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     videos = {f: result for f, result in zip(contents, results, strict=True) if isinstance(result, VideoClips)}
-    aside = [result for result in results if isinstance(result, SetAside)]
     missing = [file for file in known.entries if file not in contents]
-    aside += [SetAside(file, "is in the sidecar but not in the folder") for file in missing]
-    return videos, tuple(aside)
+    aside = [result for result in results if isinstance(result, SetAside)]
+    return videos, (*aside, *(SetAside(file, "is in the sidecar but not in the folder") for file in missing))
 
 
 def sources_of(folder: Path) -> dict[str, Source]:
     """The videos of a folder, by the name that results and the sidecar have for them.
 
-    Raises:
-        UserError: there is no such folder, no video in it, or it is a data set of videos that cannot be read.
+    UserError where there is no such folder, no video in it, or it is a data set of videos that cannot be read.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: {'is not a folder' if folder.exists() else 'there is no such folder'}")
@@ -185,19 +178,15 @@ def _finished(out: Path, made_of: str) -> Ingested | None:
 
 def _record(file: str, split: str, video: VideoClips) -> FileRecord:
     clips = [clip for _, clip in video.clips]
+    same = ("shots", "frames", "black", "repeated", "decoder", "time_base")
     return FileRecord(
         file=file,
         split=split,
         clips=len(clips),
         fps=tuple(sorted({clip.fps for clip in clips})),
         static_camera=sum(clip.static_camera for clip in clips),
-        shots=video.shots,
-        frames=video.frames,
-        black=video.black,
-        repeated=video.repeated,
-        decoder=video.decoder,
-        time_base=video.time_base,
         without_clip=tuple(video.without_clip),
+        **{name: getattr(video, name) for name in same},
     )
 
 
@@ -216,8 +205,4 @@ def _first(aside: Sequence[SetAside]) -> str:
 
 
 def _part(workshop: Path, file: str) -> Path:
-    return workshop / "parts" / _hash(file.encode())
-
-
-def _hash(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+    return workshop / "parts" / hashlib.sha256(file.encode()).hexdigest()

@@ -28,12 +28,7 @@ class Source:
 
     @contextmanager
     def opened(self) -> Iterator[Path]:
-        """A video file by itself.
-
-        Raises:
-            Unreadable: the tar file cannot be read, or has no such member.
-            UserError: there is no room for a copy of the member.
-        """
+        """A video file by itself; Unreadable where a tar file has none, UserError where there is no room for a copy."""
         if not self.member:
             yield self.path
             return
@@ -42,7 +37,6 @@ class Source:
             yield Path(place.name)
 
     def _copy(self, place: IO[bytes]) -> None:
-        """The member's content, to a file."""
         try:
             with tarfile.open(self.path) as archive:
                 content = archive.extractfile(self.member)
@@ -55,17 +49,11 @@ class Source:
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            raise UserError(
-                f"{tempfile.gettempdir()}: has no room for a film of {self.path.name}; free some, or name "
-                "another place with TMPDIR"
-            ) from error
+            full = f"{tempfile.gettempdir()}: has no room for a film of {self.path.name}"
+            raise UserError(f"{full}; free some, or name another place with TMPDIR") from error
 
     def frames(self, times_s: Float64[np.ndarray, " time"]) -> range:
-        """The numbers of its frames among those of the file.
-
-        Raises:
-            Unreadable: the file has nothing in its stretch.
-        """
+        """The numbers of its frames among those of the file; Unreadable where nothing is in its stretch."""
         if self.span_s is None:
             return range(len(times_s))
         half = 0.5 * float(np.median(np.diff(times_s))) if len(times_s) > 1 else 0.0
