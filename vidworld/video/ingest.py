@@ -20,10 +20,9 @@ from vidworld.video import lerobot, webdataset
 from vidworld.video import store as real_store
 from vidworld.video import store_record as real_record
 from vidworld.video.clips import VideoClips, clips_of_video
-from vidworld.video.content import content_of, splits_by_content
 from vidworld.video.decode import Unreadable
 from vidworld.video.sidecar import SIDECAR_NAME, Sidecar, read_sidecar
-from vidworld.video.source import Source
+from vidworld.video.source import Source, content_of, splits_by_content
 from vidworld.video.windows import ClipOptions
 
 SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".ogv", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp")
