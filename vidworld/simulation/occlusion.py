@@ -1,10 +1,10 @@
 """Scenes with screens: layouts, each a pair (A, B) of valid worlds that look the same while all is hidden.
 
-The scenario `occlusion` films either world of any layout, at any time; the quads of the four occluded laws
-take both, at the splice. So a network trained on the scenario has seen all that a possible clip shows.
+The scenario `occlusion` films either world of any layout, at any time; the quads of the four occluded laws take both,
+at the splice. So a network trained on the scenario has seen all that a possible clip shows.
 
-Discs move horizontally, each in a lane of its own. In every layout the passing disc is all hidden for at
-least half a frame before and after `moment_s`, and its centre is clear of the screen a quarter of a clip off.
+Discs move horizontally, each in a lane of its own. In every layout the passing disc is all hidden for at least half a
+frame before and after `moment_s`, and its centre is clear of the screen a quarter of a clip off.
 """
 
 from functools import cache
@@ -171,48 +171,48 @@ def continuity(stage: Stage, moment_s: PerWorld) -> Candidates:
 
 
 def block_solidity(stage: Stage, moment_s: PerWorld) -> Candidates:
-    """A disc comes from one side (A) or the other (B) to a block behind a screen, and goes back.
-
-    The block reaches from the picture's upper edge to its lower one and shows above or below the screen.
-    """
+    """A disc comes from either side to a block behind a screen, above or below which it shows, and goes back."""
     radius, color = stage.radius(1)[:, 0], stage.colors(2)
     way = Passage(stage, moment_s, radius)
     half_block = stage.draws.uniform(0.15, 0.3)
     stop = half_block + radius  # the disc's centre at the contact, from the block's middle
     way.half_width = way.half_width + stop
-    lane, x, screens, valid = _both_sides(stage, way, stop)
-    zero, height = torch.zeros_like(x), stage.setting.height
-    block = torch.stack([x - half_block, zero, x + half_block, zero + height], dim=1)[:, None]
-    scenes = []
-    for sign in (way.sign, -way.sign):
-        wall = torch.stack([-sign, zero, half_block - sign * x], dim=1)[:, None]
-        start = x - sign * (stop + way.before)
-        scenes.append(scene(stage, start, sign * way.speed, lane, radius, color, True, screens, None, wall, block))
-    shows = (screens[:, 0, 1] > MIN_BLOCK_SHOWN) | (screens[:, 0, 3] < height - MIN_BLOCK_SHOWN)
-    return tuple(scenes), valid & shows
+    scenes, valid = _from_either_side(stage, way, color, stop, half_block)
+    top, bottom = scenes[0].screens[:, 0, 1], scenes[0].screens[:, 0, 3]
+    return scenes, valid & ((top > MIN_BLOCK_SHOWN) | (bottom < stage.setting.height - MIN_BLOCK_SHOWN))
 
 
 def open_solidity(stage: Stage, moment_s: PerWorld) -> Candidates:
     """The same without a block: the disc goes through."""
     radius, color = stage.radius(1)[:, 0], stage.colors(2)
-    way = Passage(stage, moment_s, radius)
-    lane, x, screens, valid = _both_sides(stage, way, torch.zeros_like(radius))
-    scenes = tuple(
-        scene(stage, x - sign * way.before, sign * way.speed, lane, radius, color, True, screens)
-        for sign in (way.sign, -way.sign)
-    )
-    return scenes, valid
+    return _from_either_side(stage, Passage(stage, moment_s, radius), color, torch.zeros_like(radius))
 
 
-def _both_sides(
-    stage: Stage, way: Passage, stop: PerWorld
-) -> tuple[PerWorld, PerWorld, Float[Tensor, "world 1 4"], Bool[Tensor, " world"]]:
-    """Lane, middle and screen of a disc that comes from either side to `stop` from the middle; validity."""
+def _from_either_side(
+    stage: Stage,
+    way: Passage,
+    color: Float[Tensor, "world object 3"],
+    stop: PerWorld,
+    half_block: PerWorld | None = None,
+) -> Candidates:
+    """A disc comes from one side (A) or the other (B) to `stop` from the screen's middle, where the block is if any."""
     farthest = stop + torch.maximum(way.before, way.after) + way.radius
     lane, has_lane = place_between(stage, -way.radius, way.radius, stage.setting.height)
     x, fits = place_between(stage, -farthest, farthest)
     clears = stop + way.speed * way.quarter_s >= way.half_width
-    return lane, x, screen(stage, x, lane, way), has_lane & fits & clears
+    screens, zero = screen(stage, x, lane, way), torch.zeros_like(x)
+    block: Tensor | None = None
+    wall: Tensor | None = None
+    if half_block is not None:
+        edges = [x - half_block, zero, x + half_block, zero + stage.setting.height]
+        block = torch.stack(edges, dim=1)[:, None]
+    scenes = []
+    for sign in (way.sign, -way.sign):
+        if half_block is not None:
+            wall = torch.stack([-sign, zero, half_block - sign * x], dim=1)[:, None]
+        start, velocity = x - sign * (stop + way.before), sign * way.speed
+        scenes.append(scene(stage, start, velocity, lane, way.radius, color, True, screens, None, wall, block))
+    return tuple(scenes), has_lane & fits & clears
 
 
 def _screen_place(stage: Stage, way: Passage, offset: PerWorld) -> tuple[PerWorld, Bool[Tensor, " world"]]:

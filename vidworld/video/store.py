@@ -14,7 +14,7 @@ from vidworld.core.errors import UserError
 from vidworld.core.fingerprint import fingerprint
 from vidworld.video.clips import VideoClips
 from vidworld.video.sidecar import GRAVITY_DIRECTIONS, SidecarEntry
-from vidworld.video.store_record import read_record
+from vidworld.video.store_record import finished_record
 from vidworld.video.windows import ClipOptions
 
 REAL_SPLITS = ("train", "val", "real")  # `real` is held out for the evaluation. A file is in one split only.
@@ -101,8 +101,7 @@ def open_split(path: Path, split: str) -> datasets.Dataset:
 
     UserError where there is no finished data set, a file of it is missing or broken, or no clip is in that split.
     """
-    if read_record(path) is None:
-        raise UserError(f"{path}: is no data set of real clips: make one with `vidworld data ingest`")
+    finished_record(path)
     try:
         splits = datasets.load_from_disk(path)
     except (OSError, ValueError) as error:

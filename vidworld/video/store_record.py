@@ -37,18 +37,19 @@ def training_fingerprint(path: Path | None) -> str | None:
 
 def has_clips(path: Path, split: str) -> bool:
     """Whether any video of a data set is in the split; UserError where there is no finished data set."""
-    return any(file["split"] == split for file in _record(path)["files"])
+    return any(file["split"] == split for file in finished_record(path)["files"])
 
 
 def _content(path: Path) -> dict[str, dict[str, str]]:
-    content: dict[str, dict[str, str]] | None = _record(path).get("content")
+    content: dict[str, dict[str, str]] | None = finished_record(path).get("content")
     if content is None:
         old = f"{path}: was made by an older version, which recorded no fingerprint of its clips"
         raise UserError(f"{old}: ingest its videos again (vidworld data ingest)")
     return content
 
 
-def _record(path: Path) -> dict[str, Any]:
+def finished_record(path: Path) -> dict[str, Any]:
+    """What `ingest` wrote of a data set; UserError where there is no finished one."""
     record = read_record(path)
     if record is None:
         raise UserError(f"{path}: is no data set of real clips: make one with `vidworld data ingest`")

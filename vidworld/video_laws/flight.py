@@ -1,5 +1,7 @@
 """Free fall, a throw, a slide, a roll, bounces: one acceleration. And motion that nothing changes."""
 
+from functools import partial
+
 import numpy as np
 from numpy import ndarray
 
@@ -15,22 +17,18 @@ from vidworld.video_laws.parabolas import (
 )
 
 
-def fit_flight(times: Times, position: Position, scene: VideoScene, stretch: Stretch | None = None) -> LawFit:
+def fit_flight(
+    times: Times,
+    position: Position,
+    scene: VideoScene,
+    stretch: Stretch | None = None,
+    law: str = "constant acceleration",
+    accelerated: bool = True,
+) -> LawFit:
     """Free fall, a throw, a slide: constant acceleration over the longest time in which nothing is hit.
 
     It is that along gravity, or where its direction is not known along the way: below zero where it slows down.
     """
-    return _flight(times, position, scene, stretch, "constant acceleration")
-
-
-def fit_uniform(times: Times, position: Position, scene: VideoScene, stretch: Stretch | None = None) -> LawFit:
-    """Motion that nothing changes: the residual is from a straight line at one speed; the acceleration is given."""
-    return _flight(times, position, scene, stretch, "uniform motion", accelerated=False)
-
-
-def _flight(
-    times: Times, position: Position, scene: VideoScene, stretch: Stretch | None, law: str, accelerated: bool = True
-) -> LawFit:
     path = position[:, 0]
     if stretch is None:
         parts = between_contacts(times, path, scene.contacts_s)
@@ -59,6 +57,10 @@ def _flight(
     return law_fit(law, path, fitted, stretch, measured, names, 3, drawn_from)
 
 
+fit_uniform = partial(fit_flight, law="uniform motion", accelerated=False)
+"""Motion that nothing changes: the residual is from a straight line at one speed; the acceleration is given."""
+
+
 def _names_of_acceleration(scene: VideoScene) -> list[tuple[str, str]]:
     names = [("acceleration", "m/s²" if scene.px_per_m else "px/s²")]
     return names if scene.gravity is None else [*names, ("angle_to_gravity", "degrees")]
@@ -72,9 +74,7 @@ def _angle_to_gravity(acceleration: ndarray, scene: VideoScene) -> list[float]:
 def fit_bounces(times: Times, position: Position, scene: VideoScene, stretch: Stretch | None = None) -> LawFit:
     """Flights of one acceleration, and how much of the speed along it each contact between them gives back."""
     path = position[:, 0]
-    if stretch is None:
-        stretch = between_contacts(times, path, scene.contacts_s)
-    stretch = where_seen(stretch, path)
+    stretch = where_seen(between_contacts(times, path, scene.contacts_s) if stretch is None else stretch, path)
     if stretch.max() < 1:  # a single flight
         return fit_flight(times, position, scene, stretch)
 
