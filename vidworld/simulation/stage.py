@@ -156,49 +156,41 @@ def sample_scenes(
         raise UserError(f"{name}: nothing is left to recombine; training draws every speed with every radius")
     streams = clip_streams(name, indices, device)
     kind = stratum(name, indices, len(samplers), device)
+
+    def first_valid(sampler: Sampler, pending: Int[Tensor, " pending"]) -> list[tuple[Tensor, tuple[Scenes, ...]]]:
+        """Each clip's first candidate that is valid: a function of its stream, however many are tried at once."""
+        found = []
+        tried = 0
+        while len(pending) > 0:
+            if tried >= MAX_CANDIDATES:
+                raise UserError(
+                    f"{name}: no clip fits this picture, rate and length; fewer frames or a higher fps would do"
+                )
+            at_once = min(max(CANDIDATES_AT_ONCE // len(pending), 4), 256)
+            numbers = torch.arange(tried, tried + at_once, device=streams.device)
+            candidates = mix(streams[pending][:, None] + mix(numbers)).flatten()
+            scenes, valid = sampler(Stage(candidates, setting, ranges, split))
+            if split != "ood":
+                corner = torch.stack([_has_fast_and_large(scene, ranges) for scene in scenes]).any(0)
+                valid = valid & (corner == (split == "recombined"))
+            valid = valid.reshape(-1, at_once)
+            has_one, first = valid.any(1), valid.to(torch.uint8).argmax(1)
+            chosen = (torch.arange(len(pending), device=pending.device) * at_once + first)[has_one]
+            found.append((pending[has_one], tuple(scene.at(chosen) for scene in scenes)))
+            pending = pending[~has_one]
+            tried += at_once
+        return found
+
     parts = []
     for sampler in dict.fromkeys(samplers):
         uses = torch.tensor([each is sampler for each in samplers], device=device)
-        parts += _first_valid(sampler, uses[kind].nonzero()[:, 0], streams, setting, ranges, split, name)
+        parts += first_valid(sampler, uses[kind].nonzero()[:, 0])
     order = torch.cat([clips for clips, _ in parts]).argsort()
     together = zip(*(scenes for _, scenes in parts), strict=True)
     return tuple(
         Scenes(**{f.name: torch.cat([getattr(part, f.name) for part in same])[order] for f in fields(Scenes)})
         for same in together
     )
-
-
-def _first_valid(
-    sampler: Sampler,
-    pending: Int[Tensor, " pending"],
-    streams: Int[Tensor, " clip"],
-    setting: ClipShape,
-    ranges: Ranges,
-    split: str,
-    name: str,
-) -> list[tuple[Tensor, tuple[Scenes, ...]]]:
-    """Each clip's first candidate that is valid: a function of its stream, however many are tried at once."""
-    found = []
-    tried = 0
-    while len(pending) > 0:
-        if tried >= MAX_CANDIDATES:
-            raise UserError(
-                f"{name}: no clip fits this picture, rate and length; fewer frames or a higher fps would do"
-            )
-        at_once = min(max(CANDIDATES_AT_ONCE // len(pending), 4), 256)
-        numbers = torch.arange(tried, tried + at_once, device=streams.device)
-        candidates = mix(streams[pending][:, None] + mix(numbers)).flatten()
-        scenes, valid = sampler(Stage(candidates, setting, ranges, split))
-        if split != "ood":
-            corner = torch.stack([_has_fast_and_large(scene, ranges) for scene in scenes]).any(0)
-            valid = valid & (corner == (split == "recombined"))
-        valid = valid.reshape(-1, at_once)
-        has_one, first = valid.any(1), valid.to(torch.uint8).argmax(1)
-        chosen = (torch.arange(len(pending), device=pending.device) * at_once + first)[has_one]
-        found.append((pending[has_one], tuple(scene.at(chosen) for scene in scenes)))
-        pending = pending[~has_one]
-        tried += at_once
-    return found
 
 
 def _has_fast_and_large(scenes: Scenes, ranges: Ranges) -> Bool[Tensor, " world"]:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -88,7 +88,9 @@ def ingest(folder: Path, out: Path, options: ClipOptions, sidecar: Path | None =
         with real_store.workshop(out) as workshop, real_store.without_bars():
             videos, aside = _read_all(sources, contents, known, options, workshop)
             if not videos:
-                raise UserError(f"{folder}: no video in it can be used: {_first(aside)}")
+                some = "; ".join(f"{one.file} {one.reason}" for one in aside[:3])
+                more = f"; and {len(aside) - 3} more" if len(aside) > 3 else ""
+                raise UserError(f"{folder}: no video in it can be used: {some}{more}")
             splits = splits_by_content(sources, contents)
             records = tuple(_record(file, splits[file], video) for file, video in videos.items())
             built = workshop / "built"
@@ -196,11 +198,6 @@ def _check(options: ClipOptions) -> None:
         faults.append(f"--num-frames: {options.num_frames} is below 2, and nothing moves in one picture")
     if faults:
         raise UserError("\n".join(faults))
-
-
-def _first(aside: Sequence[SetAside]) -> str:
-    more = f"; and {len(aside) - 3} more" if len(aside) > 3 else ""
-    return "; ".join(f"{one.file} {one.reason}" for one in aside[:3]) + more
 
 
 def _part(workshop: Path, file: str) -> Path:

@@ -97,9 +97,11 @@ def cut_clips(shot: Shot, fps: float, event_s: Span, options: ClipOptions) -> li
         view = pixels[:, top : top + side, left : left + side]
         if view.any(0).mean() < STILL_SHARE:
             continue
+        picture = shot.frames[chosen][:, top : top + side, left : left + side]
+        small = [cv2.resize(frame, (options.size_px,) * 2, interpolation=cv2.INTER_AREA) for frame in picture]
         clips.append(
             RealClip(
-                frames=_square(shot.frames[chosen][:, top : top + side, left : left + side], options.size_px),
+                frames=np.ascontiguousarray(np.stack(small).transpose(0, 3, 1, 2)),
                 fps=fps,
                 start_s=start,
                 start_frame=round((start - float(grid[0])) * fps),
@@ -169,8 +171,3 @@ def _crop(moved: Sequence[Bool[np.ndarray, "time height width"]]) -> tuple[int, 
     middle = (max(height, width) - side) / 2
     offset = int(best[np.argmin(np.abs(best - middle))])
     return (0, offset) if axis == 2 else (offset, 0)
-
-
-def _square(frames: UInt8[np.ndarray, "time side side 3"], size_px: int) -> UInt8[np.ndarray, "time 3 size size"]:
-    small = [cv2.resize(frame, (size_px, size_px), interpolation=cv2.INTER_AREA) for frame in frames]
-    return np.ascontiguousarray(np.stack(small).transpose(0, 3, 1, 2))

@@ -5,17 +5,7 @@ from itertools import product
 import numpy as np
 from numpy import ndarray
 
-from vidworld.video_laws.law import (
-    LawFit,
-    NoFit,
-    Position,
-    Stretch,
-    Times,
-    VideoScene,
-    angle_between,
-    frame_step,
-    law_fit,
-)
+from vidworld.video_laws.law import LawFit, NoFit, Position, Stretch, Times, VideoScene, angle_between, frame_s, law_fit
 from vidworld.video_laws.parabolas import MIN_FRAMES, NEAR_CONTACT, fit_flights, places_of
 
 WINDOW_S = 0.15  # seconds on either side of a collision in which nothing but it changes a velocity
@@ -28,7 +18,7 @@ def fit_collision(times: Times, position: Position, scene: VideoScene, stretch: 
     """
     if position.shape[1] < 2:
         raise NoFit("shows a collision, but only one thing was followed")
-    step = frame_step(times)
+    step = frame_s(times)
     apart = np.linalg.norm(position[:, 0] - position[:, 1], axis=1)
     near = np.ones(len(times), bool)
     if scene.contacts_s:

@@ -142,15 +142,11 @@ def fit_summary(films: Sequence[FilmFit]) -> str:
             continue
         head = f"{film.file}: {film.law}, tracked {film.tracked:.0%}, the truth deviates by {film.deviation_px:.2f} px"
         lines.append(f"{head} ({film.deviation_share:.2%} of its path)")
-        lines += [f"    {_say(quantity)}" for quantity in film.quantities]
+        for one in film.quantities:
+            lines.append(f"    {one.name} {one.value:.4g} [{one.low:.4g}, {one.high:.4g}] {one.unit}")
+            if one.name == "acceleration" and one.unit == "m/s²":
+                lines[-1] += f" ({one.value / STANDARD_GRAVITY - 1:+.1%} of {STANDARD_GRAVITY})"
     return "\n".join(lines)
-
-
-def _say(quantity: Quantity) -> str:
-    text = f"{quantity.name} {quantity.value:.4g} [{quantity.low:.4g}, {quantity.high:.4g}] {quantity.unit}"
-    if quantity.name == "acceleration" and quantity.unit == "m/s²":
-        text += f" ({quantity.value / STANDARD_GRAVITY - 1:+.1%} of {STANDARD_GRAVITY})"
-    return text
 
 
 def _none(entry: SidecarEntry, why: str, tracked: float = 0.0) -> FilmFit:

@@ -6,15 +6,7 @@ import numpy as np
 from numpy import ndarray
 
 from vidworld.video_laws.law import LawFit, NoFit, Position, Stretch, Times, VideoScene, angle_between, law_fit
-from vidworld.video_laws.parabolas import (
-    MIN_FRAMES,
-    Flights,
-    between_contacts,
-    clean_part,
-    fit_flights,
-    places_of,
-    where_seen,
-)
+from vidworld.video_laws.parabolas import MIN_FRAMES, between_contacts, clean_part, fit_flights, places_of, where_seen
 
 
 def fit_flight(
@@ -80,7 +72,7 @@ def fit_bounces(times: Times, position: Position, scene: VideoScene, stretch: St
 
     def measured(places: ndarray) -> list[float]:
         flights = fit_flights(times, places, stretch, True)
-        given_back, pull, down = _restitutions(flights), flights.acceleration, scene.gravity
+        given_back, pull, down = flights.restitutions(), flights.acceleration, scene.gravity
         size = float(np.linalg.norm(pull) if down is None else pull @ np.asarray(down)) / (scene.px_per_m or 1.0)
         return [size, *_angle_to_gravity(pull, scene), float(np.mean(given_back)), *given_back]
 
@@ -88,17 +80,3 @@ def fit_bounces(times: Times, position: Position, scene: VideoScene, stretch: St
     names = [*_names_of_acceleration(scene), ("restitution", "ratio")]
     names += [(f"restitution_{k + 1}", "ratio") for k in range(int(stretch.max()))]
     return law_fit("bounce", path, fitted, stretch, measured, names, 2 * int(stretch.max()) + 3)
-
-
-def _restitutions(flights: Flights) -> list[float]:
-    """Outgoing over incoming speed along the acceleration, where successive parabolas meet along it.
-
-    As it is the same in both, that is a line's root.
-    """
-    along = flights.acceleration / np.linalg.norm(flights.acceleration)
-    apart, closing = np.diff(flights.start, axis=0) @ along, np.diff(flights.velocity, axis=0) @ along
-    ratios = []
-    for k, t in enumerate(-apart / closing):
-        come, go = ((flights.velocity[n] + flights.acceleration * t) @ along for n in (k, k + 1))
-        ratios.append(float(-go / come))
-    return ratios

@@ -119,7 +119,7 @@ def _redrawn(path: ndarray, fitted: ndarray, spent: int) -> list[ndarray]:
     return drawn
 
 
-def frame_step(times: Times) -> float:
+def frame_s(times: Times) -> float:
     if len(times) < 2:
         raise UserError("a law is fitted to two frames or more")
     return float(np.median(np.diff(times)))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy import ndarray
 
-from vidworld.video_laws.law import Places, Stretch, Times, frame_step
+from vidworld.video_laws.law import Places, Stretch, Times, frame_s
 
 MIN_FRAMES = 4  # of a stretch between contacts: fewer do not show a parabola
 ROUNDS = 6
@@ -36,6 +36,19 @@ class Flights:
         t = np.asarray(times)[:, None]
         path: ndarray = self.start[stretch] + self.velocity[stretch] * t + 0.5 * self.acceleration * t**2
         return path
+
+    def restitutions(self) -> list[float]:
+        """Outgoing over incoming speed along the acceleration, where successive parabolas meet along it.
+
+        As it is the same in both, that is a line's root.
+        """
+        along = self.acceleration / np.linalg.norm(self.acceleration)
+        apart, closing = np.diff(self.start, axis=0) @ along, np.diff(self.velocity, axis=0) @ along
+        ratios = []
+        for k, t in enumerate(-apart / closing):
+            come, go = ((self.velocity[n] + self.acceleration * t) @ along for n in (k, k + 1))
+            ratios.append(float(-go / come))
+        return ratios
 
 
 def fit_flights(times: ndarray, path: ndarray, stretch: ndarray, accelerated: bool) -> Flights:
@@ -67,7 +80,7 @@ def stretches(times: Times, path: Places, contacts_s: Sequence[float], margin_s:
 
 def between_contacts(times: Times, path: Places, contacts_s: Sequence[float]) -> Stretch:
     """The stretches between contacts: those that were read by eye, and those that nobody named."""
-    margin_s = AT_CONTACT * frame_step(times)
+    margin_s = AT_CONTACT * frame_s(times)
     contacts = _nearby(times, path, contacts_s)
     contacts += _kinks(times, path, stretches(times, path, contacts, margin_s))
     return stretches(times, path, contacts, margin_s)
@@ -75,16 +88,13 @@ def between_contacts(times: Times, path: Places, contacts_s: Sequence[float]) ->
 
 def _nearby(times: Times, path: Places, contacts_s: Sequence[float]) -> list[float]:
     """The contacts that were read by eye, each moved to where two parabolas meet best."""
-    named, near = sorted(contacts_s), NEAR_CONTACT * frame_step(times)
+    named, near = sorted(contacts_s), NEAR_CONTACT * frame_s(times)
     seen, moved = np.isfinite(path).all(axis=1), []
     for before, contact, after in zip([-np.inf, *named], named, [*named[1:], np.inf], strict=False):
         frames = np.flatnonzero(seen & (times > before) & (times < after))
-        cuts = [
-            cut
-            for cut in range(MIN_FRAMES, len(frames) - MIN_FRAMES + 1)
-            if abs(times[frames[cut - 1 : cut + 1]].mean() - contact) <= near
-        ]
-        t, parts = times[frames], _deviations(times[frames], path[frames], cuts)
+        t, possible = times[frames], range(MIN_FRAMES, len(frames) - MIN_FRAMES + 1)
+        cuts = [cut for cut in possible if abs(t[cut - 1 : cut + 1].mean() - contact) <= near]
+        parts = _deviations(t, path[frames], cuts)
         moved.append(float(t[cuts[int(np.argmin(parts))] - 1 :][:2].mean()) if cuts else contact)
     return moved
 

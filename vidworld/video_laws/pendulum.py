@@ -4,7 +4,7 @@ import numpy as np
 from numpy import ndarray
 from scipy.optimize import least_squares, minimize_scalar
 
-from vidworld.video_laws.law import LawFit, NoFit, Position, Stretch, Times, VideoScene, frame_step, law_fit
+from vidworld.video_laws.law import LawFit, NoFit, Position, Stretch, Times, VideoScene, frame_s, law_fit
 from vidworld.video_laws.parabolas import AT_CONTACT, MIN_FRAMES, stretches, where_seen
 
 IMPACT = 1.2
@@ -25,7 +25,7 @@ def fit_pendulum(times: Times, position: Position, scene: VideoScene, stretch: S
     along = np.linalg.svd(path[seen] - middle, full_matrices=False)[2][0]
     if stretch is None:
         impacts = _impacts(times, (path - middle) @ along)
-        stretch = stretches(times, path, impacts, AT_CONTACT * frame_step(times))
+        stretch = stretches(times, path, impacts, AT_CONTACT * frame_s(times))
     stretch = where_seen(stretch, path)
     if (stretch >= 0).sum() < 2 * MIN_FRAMES:
         raise NoFit("swings for too few frames between the walls that it hits")
