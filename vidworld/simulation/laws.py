@@ -3,19 +3,17 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from vidworld.simulation import occlusion
 from vidworld.simulation.discs import dot
 from vidworld.simulation.scenarios import COLLISION_RANGES, MOTION_RANGES, collisions, one_in_four
-from vidworld.simulation.stage import Candidates, Layout, Ranges, Stage
+from vidworld.simulation.stage import Candidates, Layout, PerWorld, Ranges, Stage
 
 MIN_CHANGE = 1.5  # how much A's velocity differs from B's where the ways cross, at least (units a second)
 MIN_CHANGE_OF_TWO = 3.0  # the same for the velocities of two discs that meet, taken as one vector of four
 
 
-def momentum(stage: Stage, moment_s: Float[Tensor, " world"]) -> Candidates:
+def momentum(stage: Stage, moment_s: PerWorld) -> Candidates:
     """A and B: one disc on two straight ways that cross at the moment."""
     radius, color = stage.radius(1), stage.colors(1)
     velocities = [stage.speed(1)[:, :, None] * stage.draws.direction(1) for _ in range(2)]
@@ -31,7 +29,7 @@ def momentum(stage: Stage, moment_s: Float[Tensor, " world"]) -> Candidates:
 def collision(head_on: bool) -> Layout:
     """A and B: two discs that meet in the same place at the moment, from other velocities."""
 
-    def layout(stage: Stage, moment_s: Float[Tensor, " world"]) -> Candidates:
+    def layout(stage: Stage, moment_s: PerWorld) -> Candidates:
         (a, b), valid = collisions(stage, moment_s, 2, head_on)
         change = a.velocity - b.velocity
         return (a, b), valid & (dot(change, change).sum(1) >= MIN_CHANGE_OF_TWO**2)

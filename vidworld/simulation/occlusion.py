@@ -10,19 +10,17 @@ frame before and after `moment_s`, and its centre is clear of the screen a quart
 from functools import cache
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.simulation.discs import Scenes
-from vidworld.simulation.stage import Candidates, Layout, Ranges, Sampler, Scenario, Stage
+from vidworld.simulation.stage import Candidates, Fits, Layout, PerWorld, Ranges, Sampler, Scenario, Stage
 
 RANGES = Ranges((2.5, 4.0), (0.5, 0.9), ((2.0, 2.4), (4.2, 5.0)), ((0.35, 0.45), (1.0, 1.1)), corner=0.0)
 MIN_SIZE_RATIO = 1.4  # how much the larger disc's radius exceeds the smaller's where size is what changes
 MIN_BLOCK_SHOWN = 0.5
 FAR = -1e9  # offset of a wall that is not there
-
-PerWorld = Float[Tensor, " world"]
 
 
 class Passage:
@@ -45,14 +43,12 @@ class Passage:
         """Where the disc is at time 0 if it is at `x` in the middle of its pass."""
         return x - self.velocity * self.middle_s
 
-    def clears(self) -> Bool[Tensor, " world"]:
+    def clears(self) -> Fits:
         """Whether the centre is beside the screen a quarter of a clip before and after the middle."""
         return self.speed * self.quarter_s >= self.half_width
 
 
-def place_between(
-    stage: Stage, low: PerWorld, high: PerWorld, size: float = WORLD_SIZE
-) -> tuple[PerWorld, Bool[Tensor, " world"]]:
+def place_between(stage: Stage, low: PerWorld, high: PerWorld, size: float = WORLD_SIZE) -> tuple[PerWorld, Fits]:
     """A coordinate about which all from `low` to `high` lies in the picture, and whether there is one."""
     least, most = -low, size - high
     return least + stage.draws.uniform() * (most - least), least <= most
@@ -215,7 +211,7 @@ def _from_either_side(
     return tuple(scenes), has_lane & fits & clears
 
 
-def _screen_place(stage: Stage, way: Passage, offset: PerWorld) -> tuple[PerWorld, Bool[Tensor, " world"]]:
+def _screen_place(stage: Stage, way: Passage, offset: PerWorld) -> tuple[PerWorld, Fits]:
     """The first screen's middle, such that the second at `offset` and both passages are in the picture."""
     start, end = -way.sign * way.before, way.sign * way.after
     ends = torch.stack([start, end, start + offset, end + offset], dim=1)

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vidworld.core.clip_shape import WORLD_SIZE
-from vidworld.simulation.stage import PALETTE, Candidates, Ranges, Scenario, Stage
+from vidworld.simulation.stage import PALETTE, Candidates, PerWorld, Ranges, Scenario, Stage
 
 PHYWORLD_GRAVITY = 2.5
 PHYWORLD_MOTION_RANGES = Ranges((1.0, 4.0), (0.7, 1.4), ((0.0, 0.8), (4.5, 6.0)), ((0.3, 0.6), (1.5, 2.0)), corner=0.0)
@@ -22,7 +22,7 @@ MIN_FRAMES_BEFORE = 8
 MAX_FRAMES_BEFORE = 24  # frames before the contact: at least 8, and 8 of the 32 after it
 
 
-def _start(stage: Stage, radius: Float[Tensor, " world"], speed: Float[Tensor, " world"]) -> Float[Tensor, " world"]:
+def _start(stage: Stage, radius: PerWorld, speed: PerWorld) -> PerWorld:
     """Where a disc starts to be in view for `MIN_FRAMES_IN_VIEW`; near the left edge if it cannot be."""
     rightmost = WORLD_SIZE - radius - MIN_FRAMES_IN_VIEW * stage.setting.dt_s * speed
     near_edge = radius + stage.draws.uniform(0.0, 0.5)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.simulation.discs import dot
-from vidworld.simulation.stage import Candidates, Ranges, Sampler, Scenario, Stage
+from vidworld.simulation.stage import Candidates, PerWorld, Point, Ranges, Sampler, Scenario, Stage
 
 GRAVITY = 5.0  # units a second squared: twice phyworld's, for clips half as long
 
@@ -111,7 +111,7 @@ def collision_sampler(head_on: bool) -> Sampler:
     return collision
 
 
-def collisions(stage: Stage, contact_s: Float[Tensor, " world"], count: int, head_on: bool) -> Candidates:
+def collisions(stage: Stage, contact_s: PerWorld, count: int, head_on: bool) -> Candidates:
     """`count` collisions of two discs at one place and time, each from velocities of its own."""
     radius, color = stage.radius(2), stage.colors(2)
     normal = stage.draws.direction(1)[:, 0]  # from the first disc to the second
@@ -137,9 +137,7 @@ def collisions(stage: Stage, contact_s: Float[Tensor, " world"], count: int, hea
     return scenes, valid & fits
 
 
-def after_contact(
-    velocity: Float[Tensor, "world 2 2"], mass: Float[Tensor, "world 2"], normal: Float[Tensor, "world 2"]
-) -> Float[Tensor, "world 2 2"]:
+def after_contact(velocity: Float[Tensor, "world 2 2"], mass: Point, normal: Point) -> Float[Tensor, "world 2 2"]:
     """The two discs' velocities after an elastic contact along this normal."""
     change = 2 * dot(velocity[:, 0] - velocity[:, 1], normal)[:, None] * normal / mass.sum(1, keepdim=True)
     return torch.stack([velocity[:, 0] - mass[:, 1:] * change, velocity[:, 1] + mass[:, :1] * change], dim=1)

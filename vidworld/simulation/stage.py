@@ -20,6 +20,9 @@ MAX_CANDIDATES = 10_000  # a clip that none of these fits is not to be had
 CANDIDATES_AT_ONCE = 512
 
 Range = tuple[float, float]
+PerWorld = Float[Tensor, " world"]
+Point = Float[Tensor, "world 2"]
+Fits = Bool[Tensor, " world"]
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class Stage:
         return self._drawn(self.ranges.radius, self.ranges.radius_outside, self.outside_radius, count)
 
     def _drawn(
-        self, inside: Range, outside: tuple[Range, ...], is_outside: Bool[Tensor, " world"], count: int
+        self, inside: Range, outside: tuple[Range, ...], is_outside: Fits, count: int
     ) -> Float[Tensor, "world count"]:
         share = self.draws.uniform(count=count)
         within = inside[0] + share * (inside[1] - inside[0])
@@ -83,9 +86,7 @@ class Stage:
         """Colours of `count` discs, no two the same."""
         return PALETTE.to(self.size)[self.draws.order(len(PALETTE))[:, :count]]
 
-    def place(
-        self, low: Float[Tensor, "world 2"], high: Float[Tensor, "world 2"]
-    ) -> tuple[Float[Tensor, "world 2"], Bool[Tensor, " world"]]:
+    def place(self, low: Point, high: Point) -> tuple[Point, Fits]:
         """A point about which all from `low` to `high` is in the picture, and whether there is one."""
         least, most = -low, self.size - high
         point = least + self.draws.uniform(count=2) * (most - least)
@@ -99,7 +100,7 @@ class Stage:
         color: Float[Tensor, "world object 3"],
         present: Bool[Tensor, "world object"] | None = None,
         gravity: float = 0.0,
-        restitution: float | Float[Tensor, " world"] = 1.0,
+        restitution: float | PerWorld = 1.0,
         walls: Float[Tensor, "world wall 3"] | None = None,
         screens: Float[Tensor, "world screen 4"] | None = None,
         blocks: Float[Tensor, "world block 4"] | None = None,
@@ -120,10 +121,10 @@ class Stage:
         )
 
 
-Candidates = tuple[tuple[Scenes, ...], Bool[Tensor, " world"]]
+Candidates = tuple[tuple[Scenes, ...], Fits]
 """One or more worlds a stream that belong together, and whether they will do."""
 Sampler = Callable[[Stage], Candidates]
-Layout = Callable[[Stage, Float[Tensor, " world"]], Candidates]
+Layout = Callable[[Stage, PerWorld], Candidates]
 """A sampler of two worlds, A and B, that look the same at a moment (in seconds)."""
 
 
@@ -193,7 +194,7 @@ def sample_scenes(
     )
 
 
-def _has_fast_and_large(scenes: Scenes, ranges: Ranges) -> Bool[Tensor, " world"]:
+def _has_fast_and_large(scenes: Scenes, ranges: Ranges) -> Fits:
     """Whether a disc is in the corner of speed and radius that training leaves out."""
     fast = scenes.velocity.square().sum(-1) > ranges.fast**2
     return (fast & (scenes.radius > ranges.large) & scenes.present).any(1)

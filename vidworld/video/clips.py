@@ -4,9 +4,8 @@ from dataclasses import dataclass, field, replace
 from math import ceil
 
 import numpy as np
-from jaxtyping import Float64
 
-from vidworld.video.decode import Decoder, TimeBase, Unreadable, Video, open_video, read
+from vidworld.video.decode import Decoder, TimeBase, Times, Unreadable, Video, open_video, read
 from vidworld.video.shots import Shot, find_shots
 from vidworld.video.sidecar import SidecarEntry
 from vidworld.video.source import Source
@@ -57,7 +56,7 @@ def clips_of_video(source: Source, entry: SidecarEntry, options: ClipOptions) ->
     return result
 
 
-def scene_times(video: Video, entry: SidecarEntry) -> Float64[np.ndarray, " time"]:
+def scene_times(video: Video, entry: SidecarEntry) -> Times:
     """When each frame happened: by the sidecar's true rate, else when it is shown."""
     return video.times_s if entry.true_fps is None else np.arange(len(video.times_s)) / entry.true_fps
 
@@ -71,7 +70,7 @@ def _add(result: VideoClips, shot: Shot, event_s: tuple[float, float] | None, op
     result.shots += 1
 
 
-def _event_s(shot: Shot, times_s: Float64[np.ndarray, " time"], entry: SidecarEntry) -> tuple[float, float] | None:
+def _event_s(shot: Shot, times_s: Times, entry: SidecarEntry) -> tuple[float, float] | None:
     """When the sidecar's event happens within the shot; None where it does not say, or not in this shot."""
     if entry.event_frames is None:
         return None

@@ -12,12 +12,16 @@ import cv2
 import numpy as np
 from jaxtyping import Float64, UInt8
 
+from vidworld.core.shapes import Film
+
 try:
     import decord
     from decord._ffi.base import DECORDError
 except ModuleNotFoundError:  # no wheel for this machine (Macs, ARM)
     decord = None
 
+Times = Float64[np.ndarray, " time"]
+Picture = UInt8[np.ndarray, "height width 3"]
 Decoder = Literal["decord", "pyav"]
 TimeBase = Literal["sidecar", "presentation", "average rate"]
 """Where the times come from; the average rate only where a file's own times do not go forward."""
@@ -38,7 +42,7 @@ class Video:
 
     path: Path
     decoder: Decoder
-    times_s: Float64[np.ndarray, " time"]  # when each frame is shown, in the order of showing
+    times_s: Times  # when each frame is shown, in the order of showing
     time_base: TimeBase
     height_px: int
     width_px: int  # of the picture as shown: upright and with square pixels
@@ -48,7 +52,7 @@ class Video:
 class Footage:
     """Consecutive frames of a video, shrunk."""
 
-    frames: UInt8[np.ndarray, "time height width 3"]
+    frames: Film
     first: int  # number of the first of them in the file
     decoder: Decoder  # what read the last of them: PyAV goes on where decord stops
 
@@ -107,7 +111,7 @@ def read(
         raise Unreadable(f"stops after {first} of its {len(video.times_s)} frames")
 
 
-def _frames(video: Video, numbers: range) -> Iterator[tuple[UInt8[np.ndarray, "height width 3"], Decoder]]:
+def _frames(video: Video, numbers: range) -> Iterator[tuple[Picture, Decoder]]:
     """The frames of these numbers; `done` is the number of the next."""
     done, count = numbers.start, numbers.stop
     if video.decoder == "decord":
@@ -130,9 +134,7 @@ def _frames(video: Video, numbers: range) -> Iterator[tuple[UInt8[np.ndarray, "h
         raise Unreadable(f"cannot be decoded after {done} frames ({_reason(error)})") from error
 
 
-def _shrink(
-    frame: UInt8[np.ndarray, "height width 3"], height: int, width: int
-) -> UInt8[np.ndarray, "small_height small_width 3"]:
+def _shrink(frame: Picture, height: int, width: int) -> UInt8[np.ndarray, "small_height small_width 3"]:
     """The frame at another size, each pixel the mean of what it covers.
 
     A box of the pixel's size and then sampling is within half a grey level of cv2's INTER_AREA, in a third of its time.
@@ -163,7 +165,7 @@ def _header(path: Path) -> _Header:
         return _Header(stream.frames, *known, height, width)
 
 
-def _decord_times(path: Path) -> Float64[np.ndarray, " time"] | None:
+def _decord_times(path: Path) -> Times | None:
     if decord is None:
         return None
     decord.logging.set_level(decord.logging.QUIET)
@@ -174,7 +176,7 @@ def _decord_times(path: Path) -> Float64[np.ndarray, " time"] | None:
         return None
 
 
-def _pyav_times(path: Path, header: _Header) -> Float64[np.ndarray, " time"]:
+def _pyav_times(path: Path, header: _Header) -> Times:
     times: list[float] = []
     try:
         with av.open(str(path)) as container:
@@ -188,7 +190,7 @@ def _pyav_times(path: Path, header: _Header) -> Float64[np.ndarray, " time"]:
     return np.sort(np.asarray(times))  # frames come in the order of showing, AVI's times do not
 
 
-def _cut_short(times: Float64[np.ndarray, " time"], header: _Header) -> bool:
+def _cut_short(times: Times, header: _Header) -> bool:
     """Whether frames are missing, and the time that they would take: AVI lists empty places as frames."""
     if len(times) >= WHOLE_SHARE * header.listed:
         return False
@@ -198,7 +200,7 @@ def _cut_short(times: Float64[np.ndarray, " time"], header: _Header) -> bool:
     return bool(there_s < WHOLE_SHARE * header.duration_s)
 
 
-def _forward(times: Float64[np.ndarray, " time"]) -> bool:
+def _forward(times: Times) -> bool:
     """Whether time goes on from each frame to the next, from a start that can be one."""
     if not np.isfinite(times).all() or np.abs(times[:1]).max(initial=0.0) > MAX_DURATION_S:
         return False

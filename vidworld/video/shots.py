@@ -10,7 +10,12 @@ from itertools import pairwise
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float64, Int64, UInt8
+from jaxtyping import Bool, Int64, UInt8
+
+from vidworld.core.shapes import Film
+from vidworld.video.decode import Times
+
+Grey = UInt8[np.ndarray, "time height width"]
 
 BLACK_LEVEL = 12  # no pixel of a black frame is brighter; a dark scene with one small lit ball is not black
 REPEAT_LEVELS = 2  # no pixel of a repeated frame differs by more (compression leaves 1 or 2)
@@ -28,10 +33,10 @@ BLACK_BREAK = 3  # so many black frames are a dropout; more are the end of a sho
 class Shot:
     """The different pictures of an unbroken view of one scene."""
 
-    frames: UInt8[np.ndarray, "time height width 3"]
-    grey: UInt8[np.ndarray, "time height width"]  # the same in grey, slightly blurred: what motion is measured on
-    times_s: Float64[np.ndarray, " time"]
-    until_s: Float64[np.ndarray, " time"]
+    frames: Film
+    grey: Grey  # the same in grey, slightly blurred: what motion is measured on
+    times_s: Times
+    until_s: Times
     """When the picture was shown for the last time: later than its time where repeats were dropped."""
     numbers: Int64[np.ndarray, " time"]  # of the frames in the file
 
@@ -45,9 +50,7 @@ class Shots:
     repeated: int  # frames dropped because they show the picture before them again
 
 
-def find_shots(
-    frames: UInt8[np.ndarray, "time height width 3"], times_s: Float64[np.ndarray, " time"], first: int = 0
-) -> Shots:
+def find_shots(frames: Film, times_s: Times, first: int = 0) -> Shots:
     """The shots of consecutive frames, the first of which has number `first` in the file."""
     grey = to_grey(frames)
     black = grey.max(axis=(1, 2)) < BLACK_LEVEL
@@ -62,15 +65,13 @@ def find_shots(
     return Shots(tuple(shots), int(black.sum()), int((~black).sum()) - len(kept))
 
 
-def to_grey(frames: UInt8[np.ndarray, "time height width 3"]) -> UInt8[np.ndarray, "time height width"]:
+def to_grey(frames: Film) -> Grey:
     """The frames in grey, blurred over 3 x 3 pixels against the noise of sensor and compression."""
     return np.stack([cv2.GaussianBlur(cv2.cvtColor(f, cv2.COLOR_RGB2GRAY), (3, 3), 0) for f in frames])
 
 
 def _different(
-    grey: UInt8[np.ndarray, "time height width"],
-    black: Bool[np.ndarray, " time"],
-    times_s: Float64[np.ndarray, " time"],
+    grey: Grey, black: Bool[np.ndarray, " time"], times_s: Times
 ) -> tuple[Int64[np.ndarray, " kept"], Float64[np.ndarray, " kept"]]:
     """Which frames are neither black nor like the last one kept, and until when each of them is shown."""
     kept: list[int] = []
@@ -84,7 +85,7 @@ def _different(
     return np.asarray(kept, np.int64), np.asarray(until_s, np.float64)
 
 
-def _cuts(grey: UInt8[np.ndarray, "time height width"]) -> Bool[np.ndarray, " step"]:
+def _cuts(grey: Grey) -> Bool[np.ndarray, " step"]:
     """Whether each step from one frame to the next is a cut: much changes at once, and not around it."""
     changed = np.array([_changed(a, b) for a, b in pairwise(grey)])
     usual = np.empty(len(changed))

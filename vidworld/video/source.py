@@ -15,11 +15,10 @@ from typing import IO
 
 import av
 import numpy as np
-from jaxtyping import Float64
 
 from vidworld.core.errors import UserError
 from vidworld.core.fingerprint import DIGITS, fingerprint
-from vidworld.video.decode import Unreadable
+from vidworld.video.decode import Times, Unreadable
 
 REAL_SHARE, VAL_SHARE = 0.2, 0.1  # of all videos: held out for the evaluation, and for validation
 
@@ -59,7 +58,7 @@ class Source:
             full = f"{tempfile.gettempdir()}: has no room for a film of {self.path.name}"
             raise UserError(f"{full}; free some, or name another place with TMPDIR") from error
 
-    def frames(self, times_s: Float64[np.ndarray, " time"]) -> range:
+    def frames(self, times_s: Times) -> range:
         """The numbers of its frames among those of the file; Unreadable where nothing is in its stretch."""
         if self.span_s is None:
             return range(len(times_s))

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, UInt8
 
-from vidworld.video.shots import Shot
+from vidworld.video.shots import Grey, Shot
 
 MOTION_LEVELS = 20  # a pixel moves when it differs by more from what it mostly is during the clip
 STILL_SHARE = 0.001  # a clip where fewer pixels move is still: a title card, or before and after the event
@@ -117,13 +117,13 @@ def cut_clips(shot: Shot, fps: float, event_s: Span, options: ClipOptions) -> li
     return clips
 
 
-def moving_pixels(grey: UInt8[np.ndarray, "time height width"]) -> Bool[np.ndarray, "time height width"]:
+def moving_pixels(grey: Grey) -> Bool[np.ndarray, "time height width"]:
     """Where a frame is not what that pixel mostly is: moving objects where the camera is static."""
     usual = np.median(grey, axis=0).astype(np.uint8)
     return np.stack([cv2.absdiff(frame, usual) > MOTION_LEVELS for frame in grey])
 
 
-def is_static(grey: UInt8[np.ndarray, "time height width"]) -> bool:
+def is_static(grey: Grey) -> bool:
     """Whether the camera stands still: the corners of the first frame stay where they are.
 
     In each frame the median corner speaks for the camera, so objects may move; in a quarter of the frames they may

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from numpy import ndarray
 
 from vidworld.core.shapes import Film
-from vidworld.video.tracking.blobs import Picture, background_of, blob_of, blobs, difference, threshold_of
+from vidworld.video.tracking.blobs import Picture, Shown, background_of, blob_of, blobs, difference, threshold_of
 from vidworld.video.tracking.paths import Followed, link
 
 __all__ = ["Tracked", "background_of", "track"]
@@ -129,6 +129,6 @@ def _telling_colours(path: Followed, frames: Film, background: Picture) -> Float
     return own / np.maximum(other, 1.0) * (own / np.maximum(other, 1.0) > 0.5)
 
 
-def _mass(frame: UInt8[ndarray, "height width 3"], telling: ndarray, pixels: ndarray) -> float:
+def _mass(frame: Shown, telling: ndarray, pixels: ndarray) -> float:
     columns, rows = pixels.astype(int).T
     return float(telling[tuple((frame[rows, columns] // BIN).T)].sum())

@@ -11,6 +11,7 @@ from scipy.ndimage import binary_fill_holes
 from vidworld.core.shapes import Film
 
 Picture = Float[ndarray, "height width 3"]
+Shown = UInt8[ndarray, "height width 3"]  # a frame of a film
 
 SAMPLED = 61  # frames that a background is the median of
 MIN_LEVELS = 12.0  # grey levels by which a pixel differs that belongs to an object, where the film is free of noise
@@ -42,7 +43,7 @@ def background_of(frames: Film) -> Picture:
     return np.asarray(usual, np.float64)
 
 
-def difference(frame: UInt8[ndarray, "height width 3"], background: Picture) -> Float[ndarray, "height width"]:
+def difference(frame: Shown, background: Picture) -> Float[ndarray, "height width"]:
     """Grey levels of the colour that differs most, after taking off what the exposure changed, slightly blurred."""
     apart = frame.astype(np.float32) - background.astype(np.float32)
     apart -= np.median(apart.reshape(-1, 3)[::7], axis=0)
@@ -76,7 +77,7 @@ class Blob:
         return float(self.levels.sum())
 
 
-def blobs(frame: UInt8[ndarray, "height width 3"], background: Picture, threshold: float) -> list[Blob]:
+def blobs(frame: Shown, background: Picture, threshold: float) -> list[Blob]:
     """The connected components of what differs, each without what is thin (a string, an arm)."""
     levels = difference(frame, background)
     count, labels, stats, _ = cv2.connectedComponentsWithStats((levels > threshold).astype(np.uint8))
@@ -93,12 +94,7 @@ def blobs(frame: UInt8[ndarray, "height width 3"], background: Picture, threshol
     return found
 
 
-def blob_of(
-    frame: UInt8[ndarray, "height width 3"],
-    pixels: Float[ndarray, "pixel 2"],
-    levels: Float[ndarray, " pixel"],
-    most: float,
-) -> Blob:
+def blob_of(frame: Shown, pixels: Float[ndarray, "pixel 2"], levels: Float[ndarray, " pixel"], most: float) -> Blob:
     """most: levels from which on a pixel lies wholly inside."""
     columns, rows = pixels.astype(int).T
     place = np.average(pixels, axis=0, weights=np.minimum(levels, most) + 1e-6)
