@@ -1,6 +1,6 @@
 """One video -> its clips: read, split into shots, cut."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import ceil
 
 import numpy as np
@@ -28,11 +28,6 @@ class VideoClips:
     black: int = 0
     repeated: int = 0
     without_clip: list[str] = field(default_factory=list)  # why shots gave no clip, one reason a shot
-
-    def without_frames(self) -> "VideoClips":
-        """The same with clips of no pixels, to keep in memory."""
-        nothing = np.zeros((0, 3, 0, 0), np.uint8)
-        return replace(self, clips=[(shot, replace(clip, frames=nothing)) for shot, clip in self.clips])
 
 
 def clips_of_video(source: Source, entry: SidecarEntry, options: ClipOptions) -> VideoClips:

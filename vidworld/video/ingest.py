@@ -86,16 +86,16 @@ def ingest(folder: Path, out: Path, options: ClipOptions, sidecar: Path | None =
         return finished
     try:
         with real_store.workshop(out) as workshop, real_store.without_bars():
-            videos, aside = _read_all(sources, contents, known, options, workshop)
-            if not videos:
+            records, aside = _read_all(sources, contents, known, options, workshop)
+            if not records:
                 some = "; ".join(f"{one.file} {one.reason}" for one in aside[:3])
                 more = f"; and {len(aside) - 3} more" if len(aside) > 3 else ""
                 raise UserError(f"{folder}: no video in it can be used: {some}{more}")
-            splits = splits_by_content(sources, contents)
-            records = tuple(_record(file, splits[file], video) for file, video in videos.items())
             built = workshop / "built"
-            by_split = {name: [f for f in videos if splits[f] == name] for name in real_store.REAL_SPLITS}
-            real_store.join({name: [_part(workshop, f) for f in of] for name, of in by_split.items()}, built)
+            parts: dict[str, list[Path]] = {name: [] for name in real_store.REAL_SPLITS}
+            for record in records:
+                parts[record.split].append(_part(workshop, record.file))
+            real_store.join(parts, built)
             made = {"version": INGEST_VERSION, "made_of": made_of, "options": asdict(options)}
             made |= {"content": real_store.content_record(built), "files": [asdict(one) for one in records]}
             write_json(built / real_store.SET_ASIDE_NAME, [asdict(one) for one in aside])
@@ -113,13 +113,14 @@ def _read_all(
     known: Sidecar,
     options: ClipOptions,
     workshop: Path,
-) -> tuple[dict[str, VideoClips], tuple[SetAside, ...]]:
+) -> tuple[tuple[FileRecord, ...], tuple[SetAside, ...]]:
     """The videos that gave clips, their rows saved and let go of, and the others."""
+    splits = splits_by_content(sources, contents)
     first_of: dict[str, str] = {}
     for file, content in contents.items():
         first_of.setdefault(content or file, file)
 
-    def read_one(file: str) -> VideoClips | SetAside:
+    def read_one(file: str) -> FileRecord | SetAside:
         if (first := first_of[contents[file] or file]) != file:
             return SetAside(file, f"is the same as {first}")
         try:
@@ -129,7 +130,7 @@ def _read_all(
         except (OSError, av.error.FFmpegError, cv2.error) as error:
             return SetAside(file, f"cannot be read ({getattr(error, 'strerror', None) or error})")
         real_store.save_clips(file, known.of(file), video, options, _part(workshop, file))
-        return video.without_frames()
+        return _record(file, splits[file], video)
 
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         coming = [pool.submit(read_one, file) for file in contents]
@@ -138,10 +139,10 @@ def _read_all(
         except BaseException:  # Ctrl-C, a full disk: do not read the rest first
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    videos = {f: result for f, result in zip(contents, results, strict=True) if isinstance(result, VideoClips)}
+    records = tuple(result for result in results if isinstance(result, FileRecord))
     missing = [file for file in known.entries if file not in contents]
     aside = [result for result in results if isinstance(result, SetAside)]
-    return videos, (*aside, *(SetAside(file, "is in the sidecar but not in the folder") for file in missing))
+    return records, (*aside, *(SetAside(file, "is in the sidecar but not in the folder") for file in missing))
 
 
 def sources_of(folder: Path) -> dict[str, Source]:
