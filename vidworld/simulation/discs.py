@@ -12,8 +12,7 @@ from torch import Tensor
 
 RECEDING = -1e-12  # approach slower than this (units squared a second) is none: rounding, after a contact or a graze
 REST_SPEED = 1e-6  # a disc that leaves the floor slower than this lies still (units a second)
-FRAME_TOLERANCE_S = 1e-9
-"""A contact this close to a frame's time happens before the frame: its velocity is the one after."""
+FRAME_TOLERANCE_S = 1e-9  # a contact this close to a frame's time is before it: its velocity is the one after
 MAX_EVENTS = 4000
 
 

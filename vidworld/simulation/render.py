@@ -99,12 +99,10 @@ class PixelWindows:
 
     left: Int[Tensor, "clip time object"]
     top: Int[Tensor, "clip time object"]
-    x: Columns
-    """Each column's distance from the disc's centre; `y` each row's, in steps of 2 `EDGE_PX`."""
+    x: Columns  # each column's distance from the disc's centre, as `y` each row's, in steps of 2 `EDGE_PX`
     y: Rows
     edge: Radii  # where a disc's edge ends, in steps from its centre
-    first_word: Int[Tensor, "clip time object"]
-    """The window's upper left word in the frame; the others are `words` further on."""
+    first_word: Int[Tensor, "clip time object"]  # upper left in the frame; the others are `words` further on
     words: Int[Tensor, " word"]
 
     def covered_by(self, box: Float[Tensor, "clip 4"], pixel: float, picture: ClipShape) -> tuple[Rows, Columns]:

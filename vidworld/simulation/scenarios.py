@@ -131,9 +131,8 @@ def collisions(stage: Stage, contact_s: PerWorld, count: int, head_on: bool) -> 
         valid = valid & (dot(incoming[:, 0] - incoming[:, 1], normal) > MIN_CLOSING_SPEED)
         approaches.append(incoming)
     point, fits = stage.place(low.amin(1), high.amax(1))
-    scenes = tuple(
-        stage.scenes(point[:, None] + offset - incoming * before, incoming, radius, color) for incoming in approaches
-    )
+    middle = point[:, None] + offset
+    scenes = tuple(stage.scenes(middle - incoming * before, incoming, radius, color) for incoming in approaches)
     return scenes, valid & fits
 
 

@@ -108,9 +108,8 @@ class SimulatedClips:
         scenario = SCENARIOS[self.scenario]
 
         def draw(some: Sequence[int]) -> tuple[Scenes, ...]:
-            return sample_scenes(
-                scenario.samplers, self.name, some, self.shape, scenario.ranges, self.split, self.device
-            )
+            how = (self.shape, scenario.ranges, self.split, self.device)
+            return sample_scenes(scenario.samplers, self.name, some, *how)
 
         ((frames, tracks),) = films(draw, indices, self.shape, self.device, 1)
         return Clips(frames, self.shape.fps, tuple(f"{self.name}/{index}" for index in indices), tracks)

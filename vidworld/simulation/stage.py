@@ -121,11 +121,9 @@ class Stage:
         )
 
 
-Candidates = tuple[tuple[Scenes, ...], Fits]
-"""One or more worlds a stream that belong together, and whether they will do."""
+Candidates = tuple[tuple[Scenes, ...], Fits]  # worlds a stream that belong together, and whether they will do
 Sampler = Callable[[Stage], Candidates]
-Layout = Callable[[Stage, PerWorld], Candidates]
-"""A sampler of two worlds, A and B, that look the same at a moment (in seconds)."""
+Layout = Callable[[Stage, PerWorld], Candidates]  # a sampler of worlds A and B that look the same at a moment (s)
 
 
 @dataclass(frozen=True)
@@ -134,8 +132,7 @@ class Scenario:
 
     samplers: tuple[Sampler, ...]  # one of these draws each clip, each as likely
     ranges: Ranges
-    weight: float = 1.0
-    """How often training draws it, relative to other scenarios; 0: neither trained on nor measured by default."""
+    weight: float = 1.0  # how often training draws it, relatively; 0: neither trained on nor measured by default
     metrics: tuple[str, ...] = ()  # metrics that apply to it besides those that name it themselves
     label: str = ""  # on pages; empty: its name in words
 
@@ -164,9 +161,8 @@ def sample_scenes(
         tried = 0
         while len(pending) > 0:
             if tried >= MAX_CANDIDATES:
-                raise UserError(
-                    f"{name}: no clip fits this picture, rate and length; fewer frames or a higher fps would do"
-                )
+                remedy = "fewer frames or a higher fps would do"
+                raise UserError(f"{name}: no clip fits this picture, rate and length; {remedy}")
             at_once = min(max(CANDIDATES_AT_ONCE // len(pending), 4), 256)
             numbers = torch.arange(tried, tried + at_once, device=streams.device)
             candidates = mix(streams[pending][:, None] + mix(numbers)).flatten()
@@ -187,11 +183,11 @@ def sample_scenes(
         uses = torch.tensor([each is sampler for each in samplers], device=device)
         parts += first_valid(sampler, uses[kind].nonzero()[:, 0])
     order = torch.cat([clips for clips, _ in parts]).argsort()
-    together = zip(*(scenes for _, scenes in parts), strict=True)
-    return tuple(
-        Scenes(**{f.name: torch.cat([getattr(part, f.name) for part in same])[order] for f in fields(Scenes)})
-        for same in together
-    )
+
+    def joined(same: Sequence[Scenes]) -> Scenes:
+        return Scenes(**{f.name: torch.cat([getattr(part, f.name) for part in same])[order] for f in fields(Scenes)})
+
+    return tuple(joined(same) for same in zip(*(scenes for _, scenes in parts), strict=True))
 
 
 def _has_fast_and_large(scenes: Scenes, ranges: Ranges) -> Fits:

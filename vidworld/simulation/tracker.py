@@ -11,9 +11,7 @@ from vidworld.core.shapes import Frames
 from vidworld.simulation.render import BACKGROUND
 from vidworld.simulation.stage import PALETTE
 
-OFF_COLOUR = 0.3
-"""Tangent of the angle between a pixel and a disc's colour, both seen from the background: the palette's nearest two
-colours are 0.48 apart."""
+OFF_COLOUR = 0.3  # tangent of the angle of pixel and disc as seen from the background; the palette's least is 0.48
 FAINT = 0.2  # share of a disc's colour under which a pixel shows none of it
 MIN_AREA = 0.3  # share of a disc's area that must show for the disc to be found
 MIN_RADIUS = 0.35

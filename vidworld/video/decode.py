@@ -23,8 +23,7 @@ except ModuleNotFoundError:  # no wheel for this machine (Macs, ARM)
 Times = Float64[np.ndarray, " time"]
 Picture = UInt8[np.ndarray, "height width 3"]
 Decoder = Literal["decord", "pyav"]
-TimeBase = Literal["sidecar", "presentation", "average rate"]
-"""Where the times come from; the average rate only where a file's own times do not go forward."""
+TimeBase = Literal["sidecar", "presentation", "average rate"]  # average: only where a file's times do not go on
 
 PIECE_FRAMES = 2000  # 130 MB at 128 x 171 px: a long video is read piece by piece
 BLOCK_FRAMES = 16  # full frames at once: 100 MB at 1920 x 1080

@@ -9,12 +9,12 @@ from vidworld.video.ingest import FileRecord, Ingested, ingest
 from vidworld.video.store import REAL_SPLITS
 from vidworld.video.windows import ClipOptions
 
+# What it means that a split has no clip.
 WITHOUT = {
     "train": "trainings use simulated clips only",
     "val": "none is for validation",
     "real": "none is held out, so evaluation leaves real video out",
 }
-"""What it means that a split has no clip."""
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:

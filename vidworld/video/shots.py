@@ -22,8 +22,7 @@ REPEAT_LEVELS = 2  # no pixel of a repeated frame differs by more (compression l
 CHANGED_LEVELS = 25  # a pixel has changed when it differs by more, after taking off what the exposure changed
 CUT_SHARE, CUT_RATIO = 0.15, 4.0
 """A cut changes at least this share of the picture, and so many times what the neighbours change."""
-EDGE_SHARE, EDGE_RATIO, EDGE_FRAMES = 0.02, 10.0, 12
-"""Near the start and the end less is enough: a caption over the first frames leaves the scene as it is."""
+EDGE_SHARE, EDGE_RATIO, EDGE_FRAMES = 0.02, 10.0, 12  # near start and end less will do: a caption leaves the scene
 NEIGHBOURS = 8
 MAX_CUT_STEPS = 2  # a cut takes one step from frame to frame, or two by way of a mixture; what takes more is motion
 BLACK_BREAK = 3  # so many black frames are a dropout; more are the end of a shot
@@ -36,8 +35,7 @@ class Shot:
     frames: Film
     grey: Grey  # the same in grey, slightly blurred: what motion is measured on
     times_s: Times
-    until_s: Times
-    """When the picture was shown for the last time: later than its time where repeats were dropped."""
+    until_s: Times  # when the picture was shown for the last time: later than its time where repeats were dropped
     numbers: Int64[np.ndarray, " time"]  # of the frames in the file
 
 
@@ -57,11 +55,8 @@ def find_shots(frames: Film, times_s: Times, first: int = 0) -> Shots:
     kept, until_s = _different(grey, black, times_s)
     blacks = np.diff(np.cumsum(black)[kept]) if len(kept) else np.zeros(0, np.int64)  # between each kept and the next
     breaks = np.flatnonzero(_cuts(grey[kept]) | (blacks > BLACK_BREAK)) + 1
-    shots = [
-        Shot(frames[part], grey[part], times_s[part], until, part + first)
-        for part, until in zip(np.split(kept, breaks), np.split(until_s, breaks), strict=True)
-        if len(part)
-    ]
+    parts = zip(np.split(kept, breaks), np.split(until_s, breaks), strict=True)
+    shots = (Shot(frames[of], grey[of], times_s[of], until, of + first) for of, until in parts if len(of))
     return Shots(tuple(shots), int(black.sum()), int((~black).sum()) - len(kept))
 
 

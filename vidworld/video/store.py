@@ -75,12 +75,10 @@ def save_clips(file: str, entry: SidecarEntry, video: VideoClips, options: ClipO
 
 def join(parts: Mapping[str, Sequence[Path]], out: Path) -> None:
     """Write the rows of each split's videos as one data set on disk."""
-    splits = {
-        split: datasets.concatenate_datasets([datasets.load_from_disk(path) for path in paths])
-        for split, paths in parts.items()
-        if paths
-    }
-    datasets.DatasetDict(splits).save_to_disk(out)
+    loaded = {split: [datasets.load_from_disk(path) for path in paths] for split, paths in parts.items() if paths}
+    datasets.DatasetDict({split: datasets.concatenate_datasets(rows) for split, rows in loaded.items()}).save_to_disk(
+        out
+    )
 
 
 def content_record(path: Path) -> dict[str, dict[str, str]]:

@@ -46,12 +46,9 @@ def fit_collision(times: Times, position: Position, scene: VideoScene, stretch: 
         line = np.nanmean((places[:, 1] - places[:, 0])[near_contact], axis=0)
         line /= np.linalg.norm(line)
         total, kept = before.sum(axis=0), after.sum(axis=0)
-        return [
-            angle_between(total, kept),
-            float(np.linalg.norm(kept) / np.linalg.norm(total)),
-            float(-((after[1] - after[0]) @ line) / ((before[1] - before[0]) @ line)),
-            float((after**2).sum() / (before**2).sum()),
-        ]
+        momentum_kept = float(np.linalg.norm(kept) / np.linalg.norm(total))
+        restitution = float(-((after[1] - after[0]) @ line) / ((before[1] - before[0]) @ line))
+        return [angle_between(total, kept), momentum_kept, restitution, float((after**2).sum() / (before**2).sum())]
 
     fitted = np.full(position.shape, np.nan)
     for k, side in product((0, 1), sides):

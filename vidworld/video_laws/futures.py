@@ -70,10 +70,8 @@ def law_values(source: RealClips, number: int, futures: Mapping[str, Frames], st
             "law_deviation": deviation,
             "added_deviation": deviation - deviation_of_truth,
         }
-        values += [
-            Value(model, "pixels", "real video", own.law, "real", metric, UNIT, clip.identity[0], value, seed)
-            for metric, value in measured.items()
-        ]
+        place = (model, "pixels", "real video", own.law, "real")
+        values += [Value(*place, name, UNIT, clip.identity[0], value, seed) for name, value in measured.items()]
     return values
 
 

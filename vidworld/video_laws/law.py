@@ -66,8 +66,7 @@ class LawFit:
         return next(quantity for quantity in self.quantities if quantity.name == name)
 
 
-Fit = Callable[[Times, Position, VideoScene, Stretch | None], LawFit]
-"""(times, position, scene, the stretches of an earlier fit or None to find them)."""
+Fit = Callable[[Times, Position, VideoScene, Stretch | None], LawFit]  # the stretches: of an earlier fit, or None
 
 
 class NoFit(ValueError):

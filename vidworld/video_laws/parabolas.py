@@ -13,8 +13,7 @@ ROUNDS = 6
 OUTLIER = 2.5  # residuals of more robust deviations than that count less (Huber)
 NEAR_CONTACT = 3.5  # frames by which a contact that was read by eye may be off
 AT_CONTACT = 1.0  # frames around a contact that are left out
-KINK_TIMES = 3.0
-"""Two parabolas that fit so many times better than one have a contact between them that nobody named..."""
+KINK_TIMES = 3.0  # two parabolas that fit so many times better than one have a contact between them...
 KINK_PX = 0.5  # ...unless the one deviates by less
 CLEAN_TIMES = 12.0
 """So many times less than all of it does that half deviate which is taken for itself: a growing force gives eight."""

@@ -7,8 +7,7 @@ from scipy.optimize import least_squares, minimize_scalar
 from vidworld.video_laws.law import LawFit, NoFit, Position, Stretch, Times, VideoScene, frame_s, law_fit
 from vidworld.video_laws.parabolas import AT_CONTACT, MIN_FRAMES, stretches, where_seen
 
-IMPACT = 1.2
-"""Top speeds by which a wall changes a swing's velocity in three steps; a swing of 20 steps changes by a half."""
+IMPACT = 1.2  # top speeds by which a wall changes a velocity in three steps; a swing of 20 steps changes by a half
 
 
 def fit_pendulum(times: Times, position: Position, scene: VideoScene, stretch: Stretch | None = None) -> LawFit:

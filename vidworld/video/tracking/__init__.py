@@ -63,10 +63,12 @@ def track(
 def _nearest_object(paths: Sequence[Followed], places: Float[ndarray, "start 2"]) -> Followed | None:
     """The path that is where an object is known to be for most frames; None where none is."""
     seen = np.flatnonzero(np.isfinite(places).all(axis=1)).tolist()
-    shared = [
-        sum(k in p.blobs and bool(np.linalg.norm(p.blobs[k].position - places[k]) < p.size) for k in seen)
-        for p in paths
-    ]
+
+    def is_there(path: Followed, frame: int) -> bool:
+        blob = path.blobs.get(frame)
+        return blob is not None and bool(np.linalg.norm(blob.position - places[frame]) < path.size)
+
+    shared = [sum(is_there(path, frame) for frame in seen) for path in paths]
     return paths[int(np.argmax(shared))] if shared and max(shared) > 0 else None
 
 

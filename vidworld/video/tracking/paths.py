@@ -11,16 +11,14 @@ from scipy.optimize import linear_sum_assignment
 from vidworld.video.tracking.blobs import Blob
 
 MAX_GAP = 5  # frames for which an object may be lost before what is found next counts as another
-FIRST_STEP = 0.2
-"""Of the picture's diagonal: how far an object may go from the first frame in which it is seen to the second."""
+FIRST_STEP = 0.2  # of the diagonal: how far an object may go from the first frame in which it is seen to the second
 FARTHEST = 4.0  # of half an object's size and its uncertain motion: how far from where it is expected it may be
 OTHER_COLOR = 60.0  # levels of colour that tell as much as one of those distances, or as a mass e times as large
 MAX_CHANGE = 1.4  # of the logarithm of an object's mass from frame to frame
 NO_LINK = 4.0  # a link that costs as much is none: what touches another takes its component only where it fits better
 JOINED = 2.0  # the same of a path that ended and one that began later: the size of the thing, a mass e times as large
 SPLIT_ROUNDS = 10
-LONGEST_AWAY = 20
-"""Frames for which a thing may be out of the picture, or hidden, before what appears there counts as another."""
+LONGEST_AWAY = 20  # frames out of the picture, or hidden, after which what appears there counts as another
 
 
 @dataclass
