@@ -4,8 +4,7 @@ from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
-from vidworld.video.content import content_of, split_of
-from vidworld.video.source import Source
+from vidworld.video.source import Source, content_of, split_of
 
 
 def pad_until(path: Path, fits: Callable[[], bool]) -> Path:

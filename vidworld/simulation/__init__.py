@@ -4,8 +4,7 @@ from typing import TYPE_CHECKING
 
 from vidworld.core.registry import Registry
 
-SIMULATOR_VERSION = 1
-"""Raised when the same scene comes to move, or to look, in another way."""
+SIMULATOR_VERSION = 1  # raised when the same scene comes to move, or to look, in another way
 
 if TYPE_CHECKING:
     from vidworld.simulation.laws import Law

@@ -1,22 +1,18 @@
 """Discs in a box, simulated exactly: from event to event, each the root of a quadratic.
 
-Between events a disc moves in a line or a parabola. Gravity is common to all discs of a clip, so two free
-discs move in a line relative to each other, and the next contact of disc and disc, or disc and wall, is the
-root of a quadratic. All clips of a batch advance together, each to its own next event.
+Gravity is common to all discs of a clip, so two free discs move in a line relative to each other. All clips of a batch
+advance together, each to its own next event.
 """
 
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-RECEDING = -1e-12
-"""Approach slower than this (units squared a second) is none: rounding, after a contact or a graze."""
-REST_SPEED = 1e-6
-"""A disc that leaves the floor slower than this lies still (units a second)."""
-FRAME_TOLERANCE_S = 1e-9
-"""A contact this close to a frame's time happens before the frame: its velocity is the one after."""
+RECEDING = -1e-12  # approach slower than this (units squared a second) is none: rounding, after a contact or a graze
+REST_SPEED = 1e-6  # a disc that leaves the floor slower than this lies still (units a second)
+FRAME_TOLERANCE_S = 1e-9  # a contact this close to a frame's time is before it: its velocity is the one after
 MAX_EVENTS = 4000
 
 
@@ -30,15 +26,11 @@ class Scenes:
     mass: Float[Tensor, "clip object"]
     present: Bool[Tensor, "clip object"]
     color: Float[Tensor, "clip object 3"]
-    gravity: Float[Tensor, " clip"]
-    """Units a second squared, downwards (y grows downwards)."""
+    gravity: Float[Tensor, " clip"]  # units a second squared, downwards (y grows downwards)
     restitution: Float[Tensor, " clip"]
-    walls: Float[Tensor, "clip wall 3"]
-    """(n_x, n_y, offset): discs stay where n . x >= offset + radius."""
-    screens: Float[Tensor, "clip screen 4"]
-    """(left, top, right, bottom) of what hides the discs; all zero for none."""
-    blocks: Float[Tensor, "clip block 4"]
-    """(left, top, right, bottom) of what is drawn solid; the walls make it so."""
+    walls: Float[Tensor, "clip wall 3"]  # (n_x, n_y, offset): discs stay where n . x >= offset + radius.
+    screens: Float[Tensor, "clip screen 4"]  # (left, top, right, bottom) of what hides the discs; all zero for none
+    blocks: Float[Tensor, "clip block 4"]  # (left, top, right, bottom) of what is drawn solid; the walls make it so
 
     def at(self, clips: Tensor | slice) -> "Scenes":
         """The same for some of the clips."""
@@ -51,8 +43,7 @@ class Trajectories:
 
     position: Float[Tensor, "clip time object 2"]
     velocity: Float[Tensor, "clip time object 2"]
-    contact_s: Float[Tensor, "clip object"]
-    """Time of each disc's first contact with another disc, NaN for none."""
+    contact_s: Float[Tensor, "clip object"]  # time of each disc's first contact with another disc, NaN for none
 
 
 def dot(a: Float[Tensor, "*#any 2"], b: Float[Tensor, "*#any 2"]) -> Float[Tensor, "..."]:
@@ -60,7 +51,7 @@ def dot(a: Float[Tensor, "*#any 2"], b: Float[Tensor, "*#any 2"]) -> Float[Tenso
     return a[..., 0] * b[..., 0] + a[..., 1] * b[..., 1]
 
 
-def disc_contact_times(scenes: Scenes, pairs: tuple[Tensor, Tensor]) -> Float[Tensor, "clip pair"]:
+def disc_contact_times(scenes: Scenes, pairs: Int[Tensor, "2 pair"]) -> Float[Tensor, "clip pair"]:
     """Seconds until each pair of discs touches, infinite for never."""
     first, second = pairs
     apart = scenes.position[:, first] - scenes.position[:, second]
@@ -115,22 +106,16 @@ def bounce_walls(scenes: Scenes, resting: Tensor, clips: Tensor, disc: Tensor, w
 def simulate(scenes: Scenes, times_s: Float[Tensor, " time"]) -> Trajectories:
     """The discs' exact motion at these times, which start at 0 or later and do not go back.
 
-    Raises:
-        ValueError: a clip has several discs, gravity and walls that take energy: a disc at rest there would
-            not fall with the others, and contacts would no longer be roots of quadratics.
-        RuntimeError: a clip has more than `MAX_EVENTS` events.
+    ValueError where several discs have gravity and walls that take energy: a disc at rest there would not fall with
+    the others, and contacts would no longer be roots of quadratics. RuntimeError after `MAX_EVENTS` events.
     """
     crowded = scenes.present.sum(1) > 1
     if bool((crowded & (scenes.gravity != 0) & (scenes.restitution < 1)).any()) and scenes.walls.shape[1] > 0:
         raise ValueError("several discs under gravity need restitution 1 (or no walls)")
     clips, objects = scenes.radius.shape
     state = Scenes(**{name: value.clone() for name, value in vars(scenes).items()})
-    shape = (clips, len(times_s), objects, 2)
-    motion = Trajectories(
-        position=state.position.new_empty(shape),
-        velocity=state.position.new_empty(shape),
-        contact_s=torch.full_like(state.radius, torch.nan),
-    )
+    position, velocity = (state.position.new_empty(clips, len(times_s), objects, 2) for _ in range(2))
+    motion = Trajectories(position, velocity, torch.full_like(state.radius, torch.nan))
     resting = torch.zeros_like(state.present)
     now_s = torch.zeros_like(state.gravity)
     active = torch.arange(clips, device=now_s.device)
@@ -168,9 +153,7 @@ def advance(
         return clips[:0], state, resting, now_s
     pairs = torch.triu_indices(objects, objects, offset=1, device=clips.device)
     pull = acceleration(state, resting)
-    times = torch.cat(
-        [disc_contact_times(state, (pairs[0], pairs[1])), wall_contact_times(state, pull).flatten(1)], dim=1
-    )
+    times = torch.cat([disc_contact_times(state, pairs), wall_contact_times(state, pull).flatten(1)], dim=1)
     wait_s, event = times.min(dim=1)
     goes_on = now_s + wait_s <= end_s + FRAME_TOLERANCE_S
     clips, state, resting, now_s = clips[goes_on], state.at(goes_on), resting[goes_on], now_s[goes_on]

@@ -3,21 +3,17 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from vidworld.simulation import occlusion
 from vidworld.simulation.discs import dot
 from vidworld.simulation.scenarios import COLLISION_RANGES, MOTION_RANGES, collisions, one_in_four
-from vidworld.simulation.stage import Candidates, Layout, Ranges, Stage
+from vidworld.simulation.stage import Candidates, Layout, PerWorld, Ranges, Stage
 
-MIN_CHANGE = 1.5
-"""How much A's velocity differs from B's where the ways cross, at least (units a second)."""
-MIN_CHANGE_OF_TWO = 3.0
-"""The same for the velocities of two discs that meet, taken as one vector of four."""
+MIN_CHANGE = 1.5  # how much A's velocity differs from B's where the ways cross, at least (units a second)
+MIN_CHANGE_OF_TWO = 3.0  # the same for the velocities of two discs that meet, taken as one vector of four
 
 
-def momentum(stage: Stage, moment_s: Float[Tensor, " world"]) -> Candidates:
+def momentum(stage: Stage, moment_s: PerWorld) -> Candidates:
     """A and B: one disc on two straight ways that cross at the moment."""
     radius, color = stage.radius(1), stage.colors(1)
     velocities = [stage.speed(1)[:, :, None] * stage.draws.direction(1) for _ in range(2)]
@@ -33,7 +29,7 @@ def momentum(stage: Stage, moment_s: Float[Tensor, " world"]) -> Candidates:
 def collision(head_on: bool) -> Layout:
     """A and B: two discs that meet in the same place at the moment, from other velocities."""
 
-    def layout(stage: Stage, moment_s: Float[Tensor, " world"]) -> Candidates:
+    def layout(stage: Stage, moment_s: PerWorld) -> Candidates:
         (a, b), valid = collisions(stage, moment_s, 2, head_on)
         change = a.velocity - b.velocity
         return (a, b), valid & (dot(change, change).sum(1) >= MIN_CHANGE_OF_TWO**2)
@@ -48,33 +44,27 @@ class Law:
 
     layouts: tuple[Layout, ...]
     ranges: Ranges
-    statement: str
-    """What the law says, in a sentence for the page."""
-    moment_frames: float = 0.0
-    """When, from the first frame after the splice on: A and B look the same then."""
+    statement: str  # what the law says, in a sentence for the page
+    moment_frames: float = 0.0  # when, from the first frame after the splice on: A and B look the same then
 
 
-HIDDEN = -0.5
-"""The moment of the occluded laws: between the last frame of the past and the first of the future."""
-PERMANENCE_LAW = Law((occlusion.permanence,), occlusion.RANGES, "A hidden object is still there.", HIDDEN)
-CONSTANCY_LAW = Law(
-    (occlusion.color_constancy, occlusion.size_constancy),
-    occlusion.RANGES,
-    "Colour and size stay the same while hidden.",
-    HIDDEN,
+HIDDEN = -0.5  # the moment of the occluded laws: between the last frame of the past and the first of the future
+
+
+def _hidden(*layouts: Layout, statement: str) -> Law:
+    return Law(layouts, occlusion.RANGES, statement, HIDDEN)
+
+
+PERMANENCE_LAW = _hidden(occlusion.permanence, statement="A hidden object is still there.")
+CONSTANCY_LAW = _hidden(
+    occlusion.color_constancy, occlusion.size_constancy, statement="Colour and size stay the same while hidden."
 )
-CONTINUITY_LAW = Law(
-    (occlusion.continuity,),
-    occlusion.RANGES,
-    "Nothing gets from one place to another without crossing what lies between.",
-    HIDDEN,
+CONTINUITY_LAW = _hidden(
+    occlusion.continuity, statement="Nothing gets from one place to another without crossing what lies between."
 )
-SOLIDITY_LAW = Law(
-    # A cue that is right in one half is wrong in the other: controls are judged in each by itself.
-    (occlusion.block_solidity, occlusion.open_solidity),
-    occlusion.RANGES,
-    "Solid things do not pass through each other.",
-    HIDDEN,
+# A cue that is right in one half is wrong in the other: controls are judged in each by itself.
+SOLIDITY_LAW = _hidden(
+    occlusion.block_solidity, occlusion.open_solidity, statement="Solid things do not pass through each other."
 )
 MOMENTUM_LAW = Law((momentum,), MOTION_RANGES, "Nothing changes its velocity without a cause.")
 COLLISION_LAW = Law(one_in_four(collision), COLLISION_RANGES, "How two discs part follows from how they met.")

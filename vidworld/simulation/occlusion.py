@@ -1,38 +1,33 @@
 """Scenes with screens: layouts, each a pair (A, B) of valid scenes that look the same while all is hidden.
 
-The scenario `occlusion` renders either scene of any layout, at any time; the quadruplets of the four occluded laws
-take both, at the splice. So a network trained on the scenario has seen all that a possible clip shows.
+The scenario `occlusion` films either world of any layout, at any time; the quads of the four occluded laws take both,
+at the splice. So a network trained on the scenario has seen all that a possible clip shows.
 
-Discs move horizontally, each in a lane of its own. In every layout the passing disc is all hidden for at
-least half a frame before and after `moment_s`, and its centre is clear of the screen a quarter of a clip off.
+Discs move horizontally, each in a lane of its own. In every layout the passing disc is all hidden for at least half a
+frame before and after `moment_s`, and its centre is clear of the screen a quarter of a clip off.
 """
 
 from functools import cache
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.simulation.discs import Scenes
-from vidworld.simulation.stage import Candidates, Layout, Ranges, Sampler, Scenario, Stage
+from vidworld.simulation.stage import Candidates, Fits, Layout, PerWorld, Ranges, Sampler, Scenario, Stage
 
 RANGES = Ranges((2.5, 4.0), (0.5, 0.9), ((2.0, 2.4), (4.2, 5.0)), ((0.35, 0.45), (1.0, 1.1)), corner=0.0)
-MIN_SIZE_RATIO = 1.4
-"""How much the larger disc's radius exceeds the smaller's where size is what changes."""
+MIN_SIZE_RATIO = 1.4  # how much the larger disc's radius exceeds the smaller's where size is what changes
 MIN_BLOCK_SHOWN = 0.5
-FAR = -1e9
-"""Offset of a wall that is not there."""
-
-PerWorld = Float[Tensor, " world"]
+FAR = -1e9  # offset of a wall that is not there
 
 
 class Passage:
     """A disc's pass behind a screen: when, how fast, which way, and how wide the screen must be."""
 
     def __init__(self, stage: Stage, moment_s: PerWorld, radius: PerWorld) -> None:
-        dt_s = stage.setting.dt_s
-        shift = stage.draws.uniform(-0.5, 0.5)
+        dt_s, shift = stage.setting.dt_s, stage.draws.uniform(-0.5, 0.5)
         self.middle_s = moment_s + shift * dt_s
         self.speed = stage.speed(1)[:, 0]
         self.sign = stage.draws.sign()
@@ -48,14 +43,12 @@ class Passage:
         """Where the disc is at time 0 if it is at `x` in the middle of its pass."""
         return x - self.velocity * self.middle_s
 
-    def clears(self) -> Bool[Tensor, " world"]:
+    def clears(self) -> Fits:
         """Whether the centre is beside the screen a quarter of a clip before and after the middle."""
         return self.speed * self.quarter_s >= self.half_width
 
 
-def place_between(
-    stage: Stage, low: PerWorld, high: PerWorld, size: float = WORLD_SIZE
-) -> tuple[PerWorld, Bool[Tensor, " world"]]:
+def place_between(stage: Stage, low: PerWorld, high: PerWorld, size: float = WORLD_SIZE) -> tuple[PerWorld, Fits]:
     """A coordinate about which all from `low` to `high` lies in the picture, and whether there is one."""
     least, most = -low, size - high
     return least + stage.draws.uniform() * (most - least), least <= most
@@ -63,10 +56,9 @@ def place_between(
 
 def screen(stage: Stage, x: PerWorld, lane: PerWorld, passage: Passage) -> Float[Tensor, "world 1 4"]:
     """A screen about `x` that hides the passing disc's lane and some more above and below."""
-    height = stage.setting.height
     more = stage.draws.uniform(0.0, 1.2, count=2)
     top = (lane - passage.radius - passage.margin - more[:, 0]).clamp(min=0)
-    bottom = (lane + passage.radius + passage.margin + more[:, 1]).clamp(max=height)
+    bottom = (lane + passage.radius + passage.margin + more[:, 1]).clamp(max=stage.setting.height)
     return torch.stack([x - passage.half_width, top, x + passage.half_width, bottom], dim=1)[:, None]
 
 
@@ -97,10 +89,8 @@ def scene(
     wall: Float[Tensor, "world 1 3"] | None = None,
     block: Float[Tensor, "world 1 4"] | None = None,
 ) -> Scenes:
-    """A scene in the shape of all layouts: a disc and a companion, two screens, a block and its wall."""
-    zero = torch.zeros_like(x)
-    nobody = torch.zeros_like(x, dtype=torch.bool)
-    here = nobody | present
+    """A world in the shape of all layouts: a disc and a companion, two screens, a block and its wall."""
+    zero, nobody = torch.zeros_like(x), torch.zeros_like(x, dtype=torch.bool)
     if companion is None:
         second = (zero, zero, zero, zero + 1.0, nobody)
     else:
@@ -113,7 +103,7 @@ def scene(
         velocity=torch.stack([torch.stack([velocity, zero], 1), torch.stack([second[2], zero], 1)], dim=1),
         radius=torch.stack([radius, second[3]], dim=1),
         color=color,
-        present=torch.stack([here, second[4]], dim=1),
+        present=torch.stack([nobody | present, second[4]], dim=1),
         walls=wall,
         screens=torch.cat([screens, none], dim=1),
         blocks=x.new_zeros(len(x), 1, 4) if block is None else block,
@@ -122,49 +112,42 @@ def scene(
 
 def permanence(stage: Stage, moment_s: PerWorld) -> Candidates:
     """A: a disc passes behind a screen. B: there is none."""
-    radius, color = stage.radius(1)[:, 0], stage.colors(2)
-    way = Passage(stage, moment_s, radius)
-    lane, has_lane = place_between(stage, -radius, radius, stage.setting.height)
-    companion = Companion(stage, lane, radius)
-    x, fits = _screen_place(stage, way, torch.zeros_like(radius))
-    screens = screen(stage, x, lane, way)
-    a, b = (
-        scene(stage, way.start(x), way.velocity, lane, radius, color, there, screens, companion)
-        for there in (True, False)
-    )
-    return (a, b), has_lane & companion.valid & fits & way.clears()
+    radius, color = stage.radius(1), stage.colors(2)
+    return _one_screen(stage, moment_s, radius.expand(-1, 2), (color, color), (True, False))
 
 
 def color_constancy(stage: Stage, moment_s: PerWorld) -> Candidates:
     """A and B: a disc passes behind a screen; its colour is another in A than in B."""
     radius, colors = stage.radius(1), stage.colors(3)
-    return _constancy(stage, moment_s, radius.expand(-1, 2), (colors[:, [0, 2]], colors[:, [1, 2]]))
+    return _one_screen(stage, moment_s, radius.expand(-1, 2), (colors[:, [0, 2]], colors[:, [1, 2]]))
 
 
 def size_constancy(stage: Stage, moment_s: PerWorld) -> Candidates:
     """A and B: a disc passes behind a screen; its size is another in A than in B."""
     radii, color = stage.radius(2), stage.colors(2)
-    (a, b), valid = _constancy(stage, moment_s, radii, (color, color))
-    return (a, b), valid & (radii.amax(1) >= MIN_SIZE_RATIO * radii.amin(1))
+    scenes, valid = _one_screen(stage, moment_s, radii, (color, color))
+    return scenes, valid & (radii.amax(1) >= MIN_SIZE_RATIO * radii.amin(1))
 
 
-def _constancy(
+def _one_screen(
     stage: Stage,
     moment_s: PerWorld,
     radii: Float[Tensor, "world 2"],
     colors: tuple[Float[Tensor, "world object 3"], Float[Tensor, "world object 3"]],
+    present: tuple[bool, bool] = (True, True),
 ) -> Candidates:
+    """A and B: a disc passes behind a screen, with the radius, colour and presence of each."""
     largest = radii.amax(1)
     way = Passage(stage, moment_s, largest)
     lane, has_lane = place_between(stage, -largest, largest, stage.setting.height)
     companion = Companion(stage, lane, largest)
     x, fits = _screen_place(stage, way, torch.zeros_like(largest))
     screens = screen(stage, x, lane, way)
-    a, b = (
-        scene(stage, way.start(x), way.velocity, lane, radius, color, True, screens, companion)
-        for radius, color in zip(radii.unbind(1), colors, strict=True)
+    scenes = tuple(
+        scene(stage, way.start(x), way.velocity, lane, radius, color, there, screens, companion)
+        for radius, color, there in zip(radii.unbind(1), colors, present, strict=True)
     )
-    return (a, b), has_lane & companion.valid & fits & way.clears()
+    return scenes, has_lane & companion.valid & fits & way.clears()
 
 
 def continuity(stage: Stage, moment_s: PerWorld) -> Candidates:
@@ -177,61 +160,60 @@ def continuity(stage: Stage, moment_s: PerWorld) -> Candidates:
     first, fits = _screen_place(stage, way, way.sign * spacing)
     second = first + way.sign * spacing
     screens = torch.cat([screen(stage, first, lane, way), screen(stage, second, lane, way)], dim=1)
-    a, b = (
+    scenes = tuple(
         scene(stage, way.start(x), way.velocity, lane, radius, color, True, screens, companion) for x in (first, second)
     )
-    return (a, b), has_lane & companion.valid & fits & way.clears()
+    return scenes, has_lane & companion.valid & fits & way.clears()
 
 
 def block_solidity(stage: Stage, moment_s: PerWorld) -> Candidates:
-    """A disc comes from one side (A) or the other (B) to a block behind a screen, and goes back.
-
-    The block reaches from the picture's upper edge to its lower one and shows above or below the screen.
-    """
+    """A disc comes from either side to a block behind a screen, above or below which it shows, and goes back."""
     radius, color = stage.radius(1)[:, 0], stage.colors(2)
     way = Passage(stage, moment_s, radius)
     half_block = stage.draws.uniform(0.15, 0.3)
     stop = half_block + radius  # the disc's centre at the contact, from the block's middle
     way.half_width = way.half_width + stop
-    lane, x, screens, valid = _both_sides(stage, way, stop)
-    zero, height = torch.zeros_like(x), stage.setting.height
-    block = torch.stack([x - half_block, zero, x + half_block, zero + height], dim=1)[:, None]
-    scenes = []
-    for sign in (way.sign, -way.sign):
-        wall = torch.stack([-sign, zero, half_block - sign * x], dim=1)[:, None]
-        start = x - sign * (stop + way.before)
-        scenes.append(scene(stage, start, sign * way.speed, lane, radius, color, True, screens, None, wall, block))
-    shows = (screens[:, 0, 1] > MIN_BLOCK_SHOWN) | (screens[:, 0, 3] < height - MIN_BLOCK_SHOWN)
-    return tuple(scenes), valid & shows
+    scenes, valid = _from_either_side(stage, way, color, stop, half_block)
+    top, bottom = scenes[0].screens[:, 0, 1], scenes[0].screens[:, 0, 3]
+    return scenes, valid & ((top > MIN_BLOCK_SHOWN) | (bottom < stage.setting.height - MIN_BLOCK_SHOWN))
 
 
 def open_solidity(stage: Stage, moment_s: PerWorld) -> Candidates:
     """The same without a block: the disc goes through."""
     radius, color = stage.radius(1)[:, 0], stage.colors(2)
-    way = Passage(stage, moment_s, radius)
-    lane, x, screens, valid = _both_sides(stage, way, torch.zeros_like(radius))
-    a, b = (
-        scene(stage, x - sign * way.before, sign * way.speed, lane, radius, color, True, screens)
-        for sign in (way.sign, -way.sign)
-    )
-    return (a, b), valid
+    return _from_either_side(stage, Passage(stage, moment_s, radius), color, torch.zeros_like(radius))
 
 
-def _both_sides(
-    stage: Stage, way: Passage, stop: PerWorld
-) -> tuple[PerWorld, PerWorld, Float[Tensor, "world 1 4"], Bool[Tensor, " world"]]:
-    """Lane, middle and screen of a disc that comes from either side to `stop` from the middle; validity."""
+def _from_either_side(
+    stage: Stage,
+    way: Passage,
+    color: Float[Tensor, "world object 3"],
+    stop: PerWorld,
+    half_block: PerWorld | None = None,
+) -> Candidates:
+    """A disc comes from one side (A) or the other (B) to `stop` from the screen's middle, where the block is if any."""
     farthest = stop + torch.maximum(way.before, way.after) + way.radius
     lane, has_lane = place_between(stage, -way.radius, way.radius, stage.setting.height)
     x, fits = place_between(stage, -farthest, farthest)
     clears = stop + way.speed * way.quarter_s >= way.half_width
-    return lane, x, screen(stage, x, lane, way), has_lane & fits & clears
+    screens, zero = screen(stage, x, lane, way), torch.zeros_like(x)
+    block: Tensor | None = None
+    wall: Tensor | None = None
+    if half_block is not None:
+        edges = [x - half_block, zero, x + half_block, zero + stage.setting.height]
+        block = torch.stack(edges, dim=1)[:, None]
+    scenes = []
+    for sign in (way.sign, -way.sign):
+        if half_block is not None:
+            wall = torch.stack([-sign, zero, half_block - sign * x], dim=1)[:, None]
+        start, velocity = x - sign * (stop + way.before), sign * way.speed
+        scenes.append(scene(stage, start, velocity, lane, way.radius, color, True, screens, None, wall, block))
+    return tuple(scenes), has_lane & fits & clears
 
 
-def _screen_place(stage: Stage, way: Passage, offset: PerWorld) -> tuple[PerWorld, Bool[Tensor, " world"]]:
+def _screen_place(stage: Stage, way: Passage, offset: PerWorld) -> tuple[PerWorld, Fits]:
     """The first screen's middle, such that the second at `offset` and both passages are in the picture."""
-    start = -way.sign * way.before
-    end = way.sign * way.after
+    start, end = -way.sign * way.before, way.sign * way.after
     ends = torch.stack([start, end, start + offset, end + offset], dim=1)
     low = torch.minimum(ends.amin(1) - way.radius, offset.clamp(max=0) - way.half_width)
     high = torch.maximum(ends.amax(1) + way.radius, offset.clamp(min=0) + way.half_width)
@@ -246,11 +228,11 @@ def at_any_time(layout: Layout) -> Sampler:
         moment_s = stage.setting.duration_s * stage.draws.uniform(0.2, 0.8)
         is_a = stage.draws.chance(0.5)
         (a, b), valid = layout(stage, moment_s)
-        mixed = {
-            name: torch.where(is_a.reshape(-1, *[1] * (value.ndim - 1)), value, getattr(b, name))
-            for name, value in vars(a).items()
-        }
-        return (Scenes(**mixed),), valid
+
+        def mixed(of_a: Tensor, of_b: Tensor) -> Tensor:
+            return torch.where(is_a.reshape(-1, *[1] * (of_a.ndim - 1)), of_a, of_b)
+
+        return (Scenes(**{name: mixed(value, getattr(b, name)) for name, value in vars(a).items()}),), valid
 
     return either
 
@@ -261,9 +243,6 @@ RENDERED: tuple[Layout, ...] = (
     *(continuity, continuity),
     *(block_solidity, open_solidity),
 )
-"""The layouts of the scenario `occlusion`, each entry in an eighth of the clips.
-
-Written out and not taken from the laws, since which clip shows which layout depends on their number and order: another
-entry changes every clip, which makes another version. A new layout gets a scenario of its own.
-"""
+"""The layouts of the scenario `occlusion`, each entry in an eighth of the clips: another entry changes every clip,
+which makes another version. A new layout gets a scenario of its own."""
 OCCLUSION = Scenario(tuple(at_any_time(layout) for layout in RENDERED), RANGES, weight=3.0)

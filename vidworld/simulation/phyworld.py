@@ -1,9 +1,8 @@
 """phyworld's three settings with its exact ranges, so that its published numbers can stand beside ours.
 
-Source: Kang et al., "How far is video generation from world model" (arXiv 2411.02385) and its released
-generators `one_ball_uniform_motion.py`, `one_ball_parabola.py` and `two_balls_collision.py`: a 10 x 10 world,
-32 frames 0.1 s apart, discs that move to the right (of two, towards each other) and may leave the picture at
-the end. Differences: speeds and radii are drawn, not taken from a grid; two discs start anywhere that leaves
+Source: Kang et al., "How far is video generation from world model" (arXiv 2411.02385) and its released generators: a
+10 x 10 world, 32 frames 0.1 s apart, discs that move to the right (of two, towards each other) and may leave the
+picture at the end. Differences: speeds and radii are drawn, not taken from a grid; two discs start anywhere that leaves
 8 frames before the contact, where phyworld keeps those of very different size to one side.
 """
 
@@ -12,22 +11,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vidworld.core.clip_shape import WORLD_SIZE
-from vidworld.simulation.stage import PALETTE, Candidates, Ranges, Scenario, Stage
+from vidworld.simulation.stage import PALETTE, Candidates, PerWorld, Ranges, Scenario, Stage
 
 PHYWORLD_GRAVITY = 2.5
 PHYWORLD_MOTION_RANGES = Ranges((1.0, 4.0), (0.7, 1.4), ((0.0, 0.8), (4.5, 6.0)), ((0.3, 0.6), (1.5, 2.0)), corner=0.0)
-PHYWORLD_COLLISION_RANGES = Ranges(
-    (1.0, 4.0), (0.5, 1.5), ((0.0, 0.8), (4.5, 6.0)), ((0.3, 0.4), (1.7, 2.0)), corner=0.0
-)
-BORDER = 0.5
-"""Distance that discs keep from the upper and lower edge."""
+PHYWORLD_COLLISION_RANGES = Ranges((1.0, 4.0), (0.5, 1.5), ((0.0, 0.8), (4.5, 6.0)), ((0.3, 0.4), (1.7, 2.0)), 0.0)
+BORDER = 0.5  # distance that discs keep from the upper and lower edge
 MIN_FRAMES_IN_VIEW = 24
 MIN_FRAMES_BEFORE = 8
-MAX_FRAMES_BEFORE = 24
-"""Frames before the contact: at least 8, and 8 of the 32 after it."""
+MAX_FRAMES_BEFORE = 24  # frames before the contact: at least 8, and 8 of the 32 after it
 
 
-def _start(stage: Stage, radius: Float[Tensor, " world"], speed: Float[Tensor, " world"]) -> Float[Tensor, " world"]:
+def _start(stage: Stage, radius: PerWorld, speed: PerWorld) -> PerWorld:
     """Where a disc starts to be in view for `MIN_FRAMES_IN_VIEW`; near the left edge if it cannot be."""
     rightmost = WORLD_SIZE - radius - MIN_FRAMES_IN_VIEW * stage.setting.dt_s * speed
     near_edge = radius + stage.draws.uniform(0.0, 0.5)

@@ -38,10 +38,8 @@ def splice(a: Clips, b: Clips, frame: int, name: str = "spliced") -> Clips:
 
 
 def at_moment(layout: Layout, moment_s: float) -> Sampler:
-    """A sampler of both scenes of a layout."""
-    return lambda stage: layout(
-        stage, stage.draws.streams.new_full((len(stage.draws.streams),), moment_s, dtype=torch.float64)
-    )
+    """A sampler of both worlds of a layout."""
+    return lambda stage: layout(stage, torch.full_like(stage.draws.streams, moment_s, dtype=torch.float64))
 
 
 def stream_name(law: str, split: str, seed: int | str) -> str:
@@ -71,8 +69,8 @@ def quadruplets(
 ) -> Quadruplets:
     """The quadruplets of these numbers, each a function of (law, split, seed, number).
 
-    Where discs are hidden at the splice (permanence, constancy, continuity, solidity) they are so in the
-    frames before and after it; where two ways cross (momentum, collision) they do so in `splice_frame`.
+    Where discs are hidden at the splice they are so in the frames before and after it; where two ways cross (momentum,
+    collision) they do so in `splice_frame`.
     """
     rule = LAWS[law]
     check_split(split)
@@ -81,8 +79,7 @@ def quadruplets(
     moment_s = (splice_frame + rule.moment_frames) / shape.fps
     at_splice = {layout: at_moment(layout, moment_s) for layout in rule.layouts}
     samplers = [at_splice[layout] for layout in rule.layouts]
-    name = stream_name(law, split, seed)
-    device = torch.device(device)
+    name, device = stream_name(law, split, seed), torch.device(device)
 
     def draw(indices: Sequence[int]) -> tuple[Scenes, ...]:
         return sample_scenes(samplers, name, indices, shape, rule.ranges, split, device)
@@ -93,12 +90,5 @@ def quadruplets(
         for side, (frames, tracks) in zip("ab", films(draw, indices, shape, device, 2), strict=True)
     )
     bare_a, bare_b = (Clips(clips.frames, shape.fps, identity) for clips in (a, b))
-    return Quadruplets(
-        law,
-        a,
-        b,
-        splice(bare_a, bare_b, splice_frame, "a_then_b"),
-        splice(bare_b, bare_a, splice_frame, "b_then_a"),
-        splice_frame,
-        identity,
-    )
+    a_then_b = splice(bare_a, bare_b, splice_frame, "a_then_b")
+    return Quadruplets(law, a, b, a_then_b, splice(bare_b, bare_a, splice_frame, "b_then_a"), splice_frame, identity)

@@ -13,20 +13,22 @@ from torch import Tensor
 
 from vidworld.core.clip_shape import WORLD_SIZE, ClipShape
 
-BACKGROUND = 20 / 255
-"""Of the whole picture where there is nothing, all three channels."""
+BACKGROUND = 20 / 255  # of the whole picture where there is nothing, all three channels
 SCREEN_GRAY = 128 / 255
 BLOCK_GRAY = 200 / 255
 
-FRAMES_AT_ONCE = 128
-"""What is drawn together stays in the processor's cache."""
-WORD = 8
-"""Pixels in a word of 64 bits."""
+FRAMES_AT_ONCE = 128  # what is drawn together stays in the processor's cache
+WORD = 8  # pixels in a word of 64 bits
 EVEN_BYTES = 0x00FF00FF
-EDGE_PX = 1.2
-"""How far on either side of its circle a disc fades."""
-FAR_PX = -1e4
-"""Where discs that are absent would be drawn."""
+EDGE_PX = 1.2  # how far on either side of its circle a disc fades
+FAR_PX = -1e4  # where discs that are absent would be drawn
+
+Places = Float[Tensor, "clip time object 2"]
+Radii = Float[Tensor, "clip object"]
+Screens = Float[Tensor, "clip screen 4"]
+Rows = Float[Tensor, "clip time object row"]
+Columns = Float[Tensor, "clip time object column"]
+Edges = Float[Tensor, " disc"]
 
 
 def covered(
@@ -40,7 +42,7 @@ def covered(
 
 
 def base_pictures(
-    screens: Float[Tensor, "clip screen 4"], blocks: Float[Tensor, "clip block 4"], pixel: float, setting: ClipShape
+    screens: Screens, blocks: Float[Tensor, "clip block 4"], pixel: float, setting: ClipShape
 ) -> UInt8[Tensor, "clip 3 height width"]:
     """Each clip's picture without discs: background, then blocks, then screens."""
     picture = torch.full((len(screens), setting.height_px, setting.width_px), BACKGROUND, device=screens.device)
@@ -54,11 +56,11 @@ def base_pictures(
 
 
 def render_discs(
-    position: Float[Tensor, "clip time object 2"],
-    radius: Float[Tensor, "clip object"],
+    position: Places,
+    radius: Radii,
     color: Float[Tensor, "clip object 3"],
     present: Bool[Tensor, "clip object"],
-    screens: Float[Tensor, "clip screen 4"],
+    screens: Screens,
     blocks: Float[Tensor, "clip block 4"],
     setting: ClipShape,
     out: UInt8[Tensor, "clip time 3 height width"] | None = None,
@@ -71,10 +73,9 @@ def render_discs(
     hidden = [windows.covered_by(screens[:, i], setting.pixel, padded) for i in range(screens.shape[1])]
     ink = torch.where(present[:, :, None], (color - BACKGROUND) * 255 + 1.5, 0.0).to(torch.int32)
     ink = ink[:, None, :, :, None, None]
-    if out is None or padded != setting:
+    frames = out if out is not None and padded == setting else None
+    if frames is None:
         frames = base.new_empty((clips, times, 3, padded.height_px, padded.width_px))
-    else:
-        frames = out
     step = max(1, FRAMES_AT_ONCE // times)
     for start in range(0, clips, step):
         some = slice(start, start + step)
@@ -98,30 +99,20 @@ class PixelWindows:
 
     left: Int[Tensor, "clip time object"]
     top: Int[Tensor, "clip time object"]
-    x: Float[Tensor, "clip time object column"]
-    """Each column's distance from the disc's centre; `y` each row's, in steps of 2 `EDGE_PX`."""
-    y: Float[Tensor, "clip time object row"]
-    edge: Float[Tensor, "clip object"]
-    """Where a disc's edge ends, in steps from its centre."""
-    first_word: Int[Tensor, "clip time object"]
-    """The window's upper left word in the frame; the others are `words` further on."""
+    x: Columns  # each column's distance from the disc's centre, as `y` each row's, in steps of 2 `EDGE_PX`
+    y: Rows
+    edge: Radii  # where a disc's edge ends, in steps from its centre
+    first_word: Int[Tensor, "clip time object"]  # upper left in the frame; the others are `words` further on
     words: Int[Tensor, " word"]
 
-    def covered_by(
-        self, box: Float[Tensor, "clip 4"], pixel: float, picture: ClipShape
-    ) -> tuple[Float[Tensor, "clip time object row"], Float[Tensor, "clip time object column"]]:
+    def covered_by(self, box: Float[Tensor, "clip 4"], pixel: float, picture: ClipShape) -> tuple[Rows, Columns]:
         """The box's coverage of each window's rows and columns; that of a pixel is their product."""
         down = covered(box[:, None, [1, 3]], picture.height_px, pixel)[:, 0]
         across = covered(box[:, None, [0, 2]], picture.width_px, pixel)[:, 0]
         return cut(down, self.top, self.y.shape[-1]), cut(across, self.left, self.x.shape[-1])
 
 
-def place_windows(
-    position: Float[Tensor, "clip time object 2"],
-    radius: Float[Tensor, "clip object"],
-    pixel: float,
-    picture: ClipShape,
-) -> PixelWindows:
+def place_windows(position: Places, radius: Radii, pixel: float, picture: ClipShape) -> PixelWindows:
     """A window about each disc, all as large as the largest disc needs; radius 0 for none."""
     height, width = picture.height_px, picture.width_px
     radius_px = radius / pixel
@@ -154,15 +145,11 @@ def cut(
     return line.to(torch.float32).gather(1, index.flatten(1)).reshape(index.shape)
 
 
-def disc_coverage(
-    x: Float[Tensor, "clip time object column"],
-    y: Float[Tensor, "clip time object row"],
-    edge: Float[Tensor, "clip object"],
-) -> Float[Tensor, "clip time object row column"]:
+def disc_coverage(x: Columns, y: Rows, edge: Radii) -> Float[Tensor, "clip time object row column"]:
     """How much of each pixel of its window a disc covers: 0 to 255, and a half for rounding.
 
-    The edge is a smooth step from `EDGE_PX` outside to `EDGE_PX` inside, which leaves so little to alias that
-    the centroid keeps to a hundredth of a pixel (a step one pixel wide strays by three).
+    The edge is a smooth step from `EDGE_PX` outside to `EDGE_PX` inside: the centroid keeps to a hundredth of a pixel
+    (a step one pixel wide strays by three).
     """
     share = ((y * y)[..., :, None] + (x * x)[..., None, :]).sqrt_()
     torch.sub(edge[:, None, :, None, None], share, out=share).clamp_(0, 1)
@@ -180,15 +167,10 @@ STRIPS = 64
 
 
 def visible_share(
-    position: Float[Tensor, "clip time object 2"],
-    radius: Float[Tensor, "clip object"],
-    screens: Float[Tensor, "clip screen 4"],
-    setting: ClipShape,
+    position: Places, radius: Radii, screens: Screens, setting: ClipShape
 ) -> Float[Tensor, "clip time object"]:
-    """The share of each disc's area that is in the picture and behind no screen, to about 0.001.
-
-    Exactly 0 where all is hidden and exactly 1 where none is. Screens must not overlap each other.
-    """
+    """The share of each disc's area that is in the picture and behind no screen, to about 0.001, exactly 0 or 1 where
+    all or none is hidden. Screens must not overlap each other."""
     picture = screens.new_tensor([0.0, 0.0, WORLD_SIZE, setting.height]).expand(len(screens), 1, 4)
     boxes = torch.cat([picture, screens], dim=1)
     # each box in radii from each disc's centre: (clip, time, object, box)
@@ -205,12 +187,7 @@ def visible_share(
     return shown.clamp(0, 1).to(torch.float32)
 
 
-def share_inside(
-    left: Float[Tensor, " disc"],
-    top: Float[Tensor, " disc"],
-    right: Float[Tensor, " disc"],
-    bottom: Float[Tensor, " disc"],
-) -> Float[Tensor, " disc"]:
+def share_inside(left: Edges, top: Edges, right: Edges, bottom: Edges) -> Edges:
     """The share of the unit disc inside each box, in upright strips as high as the disc at their middle."""
     width = 2 / STRIPS
     start = torch.arange(STRIPS, dtype=left.dtype, device=left.device) * width - 1

@@ -3,7 +3,6 @@
 import argparse
 from pathlib import Path
 
-from vidworld.core.clip import Clips
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.command import Command
 from vidworld.core.errors import UserError
@@ -14,16 +13,11 @@ from vidworld.simulation.simulated import SPLITS, SimulatedClips
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what the command takes."""
     names = [*SCENARIOS, *(law for law in LAWS if law not in SCENARIOS)]
     add = parser.add_argument
     add("name", metavar="SCENARIO_OR_LAW", help=f"one of {', '.join(names)}")
-    add(
-        "--quadruplet",
-        "--quad",
-        action="store_true",
-        help="the law's quad, where a scenario has the same name (collision)",
-    )
+    quad = "the law's quad, where a scenario has the same name (collision)"
+    add("--quadruplet", "--quad", action="store_true", help=quad)
     add("--split", default="id", help=f"one of {', '.join(SPLITS)} (default: %(default)s)")
     add("--seed", type=int, default=0, help="of the split (default: %(default)s)")
     add("--index", type=int, default=0, help="number of the clip or quad (default: %(default)s)")
@@ -37,59 +31,31 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    """Write the files and print their paths."""
     for name in ("height", "width", "num_frames", "fps", "scale"):
         if getattr(arguments, name) <= 0:
             raise UserError(f"--{name.replace('_', '-')} {getattr(arguments, name)}: must be more than 0")
     if arguments.index < 0:
         raise UserError(f"--index {arguments.index}: clips are numbered from 0")
-    setting = ClipShape(
-        num_frames=arguments.num_frames, fps=arguments.fps, height_px=arguments.height, width_px=arguments.width
-    )
-    asked = (arguments.name, arguments.split, arguments.seed, arguments.index)
-    paths = render_scenario(*asked, arguments.out, setting, arguments.scale, arguments.quadruplet)
-    print(*paths, sep="\n")
-
-
-def render_scenario(
-    name: str,
-    split: str,
-    seed: int,
-    index: int,
-    folder: Path,
-    setting: ClipShape,
-    scale: int = 1,
-    as_quad: bool = False,
-) -> list[Path]:
-    """The paths of the pictures and videos of a clip, or of the four clips of a law's quad, once written.
-
-    Raises:
-        UserError: there is no such scenario, law or split, or the folder cannot be written.
-    """
-    (LAWS if as_quad or name not in SCENARIOS else SCENARIOS).check([name])
-    if as_quad or name not in SCENARIOS:
+    picture = {"height_px": arguments.height, "width_px": arguments.width}
+    setting = ClipShape(num_frames=arguments.num_frames, fps=arguments.fps, **picture)
+    name, split, seed, index = arguments.name, arguments.split, arguments.seed, arguments.index
+    if arguments.quadruplet or name not in SCENARIOS:
+        LAWS.check([name])
         quadruplet = quadruplets(name, split, seed, [index], splice_frame=setting.num_frames // 2, shape=setting)
         films = {part: getattr(quadruplet, part) for part in ("a", "b", "a_then_b", "b_then_a")}
     else:
         films = {"clip": SimulatedClips(name, split, seed, index + 1, setting).clips([index])}
+    folder, scale = arguments.out, arguments.scale
+    paths = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return [
-            path
-            for part, clips in films.items()
-            for path in _write(clips, folder / f"{name}_{split}_{seed}_{index}_{part}", scale)
-        ]
+        for part, clips in films.items():
+            stem, frames = f"{name}_{split}_{seed}_{index}_{part}", clips.frames[0]
+            paths.append(write_png(folder / f"{stem}.png", filmstrip(enlarged(frames, scale), gap_px=scale)))
+            paths.append(write_mp4(folder / f"{stem}.mp4", frames, clips.fps, scale))
     except OSError as error:
         raise UserError(f"{folder}: cannot be written ({error.strerror})") from None
-
-
-def _write(clips: Clips, stem: Path, scale: int) -> list[Path]:
-    """A film strip and a video of the first of the clips."""
-    strip = filmstrip(enlarged(clips.frames[0], scale), gap_px=scale)
-    return [
-        write_png(stem.with_name(f"{stem.name}.png"), strip),
-        write_mp4(stem.with_name(f"{stem.name}.mp4"), clips.frames[0], clips.fps, scale),
-    ]
+    print(*paths, sep="\n")
 
 
 RENDER = Command(_add_arguments, _run)

@@ -9,20 +9,17 @@ from torch import Tensor
 
 from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.simulation.discs import dot
-from vidworld.simulation.stage import Candidates, Ranges, Sampler, Scenario, Stage
+from vidworld.simulation.stage import Candidates, PerWorld, Point, Ranges, Sampler, Scenario, Stage
 
-GRAVITY = 5.0
-"""Units a second squared: twice phyworld's, for clips half as long."""
+GRAVITY = 5.0  # units a second squared: twice phyworld's, for clips half as long
 
 MOTION_RANGES = Ranges((1.0, 4.0), (0.7, 1.4), ((0.2, 0.8), (4.5, 5.5)), ((0.4, 0.6), (1.5, 1.8)))
 COLLISION_RANGES = Ranges((1.0, 4.0), (0.6, 1.3), ((0.2, 0.8), (4.5, 5.5)), ((0.4, 0.5), (1.4, 1.6)))
 BILLIARDS_RANGES = Ranges((1.0, 4.0), (0.5, 1.0), ((0.2, 0.8), (4.5, 5.5)), ((0.35, 0.45), (1.1, 1.2)))
 RESTITUTION = (0.6, 1.0)
 RESTITUTION_OUTSIDE = (0.35, 0.5)
-MIN_CLOSING_SPEED = 1.0
-"""Of two discs that meet (units a second)."""
-MIN_IMPACT = 2.0
-"""Of a disc on the floor (units a second)."""
+MIN_CLOSING_SPEED = 1.0  # of two discs that meet (units a second)
+MIN_IMPACT = 2.0  # of a disc on the floor (units a second)
 
 
 def uniform(stage: Stage) -> Candidates:
@@ -38,9 +35,8 @@ def parabola(stage: Stage) -> Candidates:
     """One disc thrown in any direction under gravity, in full view throughout."""
     radius, color = stage.radius(1), stage.colors(1)
     velocity = stage.speed(1)[:, :, None] * stage.draws.direction(1)
-    end_s = stage.setting.duration_s
+    end_s, speed_down = stage.setting.duration_s, velocity[:, 0, 1]
     travel = velocity[:, 0] * end_s
-    speed_down = velocity[:, 0, 1]
     fall = travel[:, 1] + GRAVITY * end_s * end_s / 2
     apex_s = (-speed_down / GRAVITY).clamp(0, end_s)
     apex = apex_s * (speed_down + GRAVITY * apex_s / 2)
@@ -115,7 +111,7 @@ def collision_sampler(head_on: bool) -> Sampler:
     return collision
 
 
-def collisions(stage: Stage, contact_s: Float[Tensor, " world"], count: int, head_on: bool) -> Candidates:
+def collisions(stage: Stage, contact_s: PerWorld, count: int, head_on: bool) -> Candidates:
     """`count` collisions of two discs at one place and time, each from velocities of its own."""
     radius, color = stage.radius(2), stage.colors(2)
     normal = stage.draws.direction(1)[:, 0]  # from the first disc to the second
@@ -135,15 +131,12 @@ def collisions(stage: Stage, contact_s: Float[Tensor, " world"], count: int, hea
         valid = valid & (dot(incoming[:, 0] - incoming[:, 1], normal) > MIN_CLOSING_SPEED)
         approaches.append(incoming)
     point, fits = stage.place(low.amin(1), high.amax(1))
-    scenes = tuple(
-        stage.scenes(point[:, None] + offset - incoming * before, incoming, radius, color) for incoming in approaches
-    )
+    middle = point[:, None] + offset
+    scenes = tuple(stage.scenes(middle - incoming * before, incoming, radius, color) for incoming in approaches)
     return scenes, valid & fits
 
 
-def after_contact(
-    velocity: Float[Tensor, "world 2 2"], mass: Float[Tensor, "world 2"], normal: Float[Tensor, "world 2"]
-) -> Float[Tensor, "world 2 2"]:
+def after_contact(velocity: Float[Tensor, "world 2 2"], mass: Point, normal: Point) -> Float[Tensor, "world 2 2"]:
     """The two discs' velocities after an elastic contact along this normal."""
     change = 2 * dot(velocity[:, 0] - velocity[:, 1], normal)[:, None] * normal / mass.sum(1, keepdim=True)
     return torch.stack([velocity[:, 0] - mass[:, 1:] * change, velocity[:, 1] + mass[:, :1] * change], dim=1)

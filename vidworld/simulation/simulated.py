@@ -21,17 +21,12 @@ SPLITS = ("train", "val", "id", "ood", "recombined")
 
 
 def check_split(name: str) -> None:
-    """Raise if there is no such split.
-
-    Raises:
-        UserError: with the splits that there are.
-    """
+    """Raise UserError if there is no such split."""
     if name not in SPLITS:
         raise UserError(f"there is no split {name!r}; there are {', '.join(SPLITS)}")
 
 
-MAX_IN_A_BLOCK = 64
-"""Clips that one thread makes at a time."""
+MAX_IN_A_BLOCK = 64  # clips that one thread of a CPU makes at a time
 
 
 def films(
@@ -41,10 +36,7 @@ def films(
     device: torch.device,
     count: int,
 ) -> list[tuple[UInt8[Tensor, "clip time 3 height width"], Tracks]]:
-    """Frames and true tracks of each of the `count` scenes that `draw` has for these numbers.
-
-    On a CPU several threads make a block of clips each at a time.
-    """
+    """Frames and true tracks of each of the `count` worlds that `draw` has for these numbers."""
     shape = (len(indices), setting.num_frames, 3, setting.height_px, setting.width_px)
     frames = [torch.empty(shape, dtype=torch.uint8, device=device) for _ in range(count)]
     blocks = -(-len(indices) // MAX_IN_A_BLOCK) if device.type == "cpu" else 1
@@ -87,8 +79,7 @@ def joined(parts: Sequence[Tracks]) -> Tracks:
 class SimulatedClips:
     """A ClipSource: clip `i` is a function of (scenario, split, seed, i) and how it is rendered.
 
-    A call costs some milliseconds whatever it asks for: a hundred clips at a time are made four times as fast
-    as ten.
+    A call costs some milliseconds whatever it asks for: a hundred clips at a time are made four times as fast as ten.
     """
 
     def __init__(
@@ -104,8 +95,7 @@ class SimulatedClips:
         check_split(split)
         self.name = f"{scenario}/{split}/{seed}"
         self.scenario, self.split, self.length = scenario, split, length
-        self.shape = shape
-        self.device = torch.device(device)
+        self.shape, self.device = shape, torch.device(device)
 
     def __len__(self) -> int:
         return self.length
@@ -115,11 +105,11 @@ class SimulatedClips:
         for index in indices:
             if not 0 <= index < self.length:
                 raise IndexError(f"{self.name} has clips 0 to {self.length - 1}, not {index}")
-        ((frames, tracks),) = films(self._worlds, indices, self.shape, self.device, 1)
-        return Clips(frames, self.shape.fps, tuple(f"{self.name}/{index}" for index in indices), tracks)
-
-    def _worlds(self, indices: Sequence[int]) -> tuple[Scenes, ...]:
         scenario = SCENARIOS[self.scenario]
-        return sample_scenes(
-            scenario.samplers, self.name, indices, self.shape, scenario.ranges, self.split, self.device
-        )
+
+        def draw(some: Sequence[int]) -> tuple[Scenes, ...]:
+            how = (self.shape, scenario.ranges, self.split, self.device)
+            return sample_scenes(scenario.samplers, self.name, some, *how)
+
+        ((frames, tracks),) = films(draw, indices, self.shape, self.device, 1)
+        return Clips(frames, self.shape.fps, tuple(f"{self.name}/{index}" for index in indices), tracks)

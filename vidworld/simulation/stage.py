@@ -12,20 +12,17 @@ from vidworld.core.counter_rng import Draws, clip_streams, mix, stratum
 from vidworld.core.errors import UserError
 from vidworld.simulation.discs import Scenes
 
-PALETTE = (
-    torch.tensor(
-        [[235, 45, 45], [45, 205, 60], [45, 75, 250], [240, 215, 40], [225, 50, 225], [40, 225, 230]],
-        dtype=torch.float32,
-    )
-    / 255
-)
+COLORS = ((235, 45, 45), (45, 205, 60), (45, 75, 250), (240, 215, 40), (225, 50, 225), (40, 225, 230))
+PALETTE = torch.tensor(COLORS, dtype=torch.float32) / 255
 """The discs' colours: red, green, blue, yellow, magenta, cyan; no channel darker than the background."""
 
-MAX_CANDIDATES = 10_000
-"""A clip that none of these fits is not to be had."""
+MAX_CANDIDATES = 10_000  # a clip that none of these fits is not to be had
 CANDIDATES_AT_ONCE = 512
 
 Range = tuple[float, float]
+PerWorld = Float[Tensor, " world"]
+Point = Float[Tensor, "world 2"]
+Fits = Bool[Tensor, " world"]
 
 
 @dataclass(frozen=True)
@@ -39,8 +36,7 @@ class Ranges:
     radius: Range
     speed_outside: tuple[Range, ...]
     radius_outside: tuple[Range, ...]
-    corner: float = 0.4
-    """The part of the speeds that is fast, and of the radii that is large."""
+    corner: float = 0.4  # the part of the speeds that is fast, and of the radii that is large
 
     @property
     def fast(self) -> float:
@@ -77,7 +73,7 @@ class Stage:
         return self._drawn(self.ranges.radius, self.ranges.radius_outside, self.outside_radius, count)
 
     def _drawn(
-        self, inside: Range, outside: tuple[Range, ...], is_outside: Bool[Tensor, " world"], count: int
+        self, inside: Range, outside: tuple[Range, ...], is_outside: Fits, count: int
     ) -> Float[Tensor, "world count"]:
         share = self.draws.uniform(count=count)
         within = inside[0] + share * (inside[1] - inside[0])
@@ -90,14 +86,11 @@ class Stage:
         """Colours of `count` discs, no two the same."""
         return PALETTE.to(self.size)[self.draws.order(len(PALETTE))[:, :count]]
 
-    def place(
-        self, low: Float[Tensor, "world 2"], high: Float[Tensor, "world 2"]
-    ) -> tuple[Float[Tensor, "world 2"], Bool[Tensor, " world"]]:
+    def place(self, low: Point, high: Point) -> tuple[Point, Fits]:
         """A point about which all from `low` to `high` is in the picture, and whether there is one."""
         least, most = -low, self.size - high
         point = least + self.draws.uniform(count=2) * (most - least)
-        room = least <= most
-        return point, room[:, 0] & room[:, 1]
+        return point, (least <= most).all(1)
 
     def scenes(
         self,
@@ -107,13 +100,12 @@ class Stage:
         color: Float[Tensor, "world object 3"],
         present: Bool[Tensor, "world object"] | None = None,
         gravity: float = 0.0,
-        restitution: float | Float[Tensor, " world"] = 1.0,
+        restitution: float | PerWorld = 1.0,
         walls: Float[Tensor, "world wall 3"] | None = None,
         screens: Float[Tensor, "world screen 4"] | None = None,
         blocks: Float[Tensor, "world block 4"] | None = None,
     ) -> Scenes:
         """Worlds of these discs, mass their radius squared, and what is not named absent."""
-        count = len(radius)
         return Scenes(
             position=position,
             velocity=velocity,
@@ -121,34 +113,28 @@ class Stage:
             mass=radius * radius,
             present=torch.ones_like(radius, dtype=torch.bool) if present is None else present,
             color=color,
-            gravity=radius.new_full((count,), gravity),
-            restitution=torch.as_tensor(restitution).to(radius).expand(count),
-            walls=radius.new_zeros(count, 0, 3) if walls is None else walls,
-            screens=radius.new_zeros(count, 0, 4) if screens is None else screens,
-            blocks=radius.new_zeros(count, 0, 4) if blocks is None else blocks,
+            gravity=radius.new_full(radius.shape[:1], gravity),
+            restitution=torch.as_tensor(restitution).to(radius).expand(len(radius)),
+            walls=radius.new_zeros(len(radius), 0, 3) if walls is None else walls,
+            screens=radius.new_zeros(len(radius), 0, 4) if screens is None else screens,
+            blocks=radius.new_zeros(len(radius), 0, 4) if blocks is None else blocks,
         )
 
 
-Candidates = tuple[tuple[Scenes, ...], Bool[Tensor, " world"]]
-"""One or more scenes a stream that belong together, and whether they will do."""
+Candidates = tuple[tuple[Scenes, ...], Fits]  # worlds a stream that belong together, and whether they will do
 Sampler = Callable[[Stage], Candidates]
-Layout = Callable[[Stage, Float[Tensor, " world"]], Candidates]
-"""A sampler of two scenes, A and B, that look the same at a moment (in seconds)."""
+Layout = Callable[[Stage, PerWorld], Candidates]  # a sampler of worlds A and B that look the same at a moment (s)
 
 
 @dataclass(frozen=True)
 class Scenario:
     """What clips of one kind are drawn by."""
 
-    samplers: tuple[Sampler, ...]
-    """One of these draws each clip, each as likely."""
+    samplers: tuple[Sampler, ...]  # one of these draws each clip, each as likely
     ranges: Ranges
-    weight: float = 1.0
-    """How often training draws it, relative to other scenarios; 0: neither trained on nor measured by default."""
-    metrics: tuple[str, ...] = ()
-    """Metrics that apply to it besides those that name it themselves."""
-    label: str = ""
-    """On pages; empty: its name in words."""
+    weight: float = 1.0  # how often training draws it, relatively; 0: neither trained on nor measured by default
+    metrics: tuple[str, ...] = ()  # metrics that apply to it besides those that name it themselves
+    label: str = ""  # on pages; empty: its name in words
 
 
 def sample_scenes(
@@ -162,59 +148,49 @@ def sample_scenes(
 ) -> tuple[Scenes, ...]:
     """Worlds for the clips of these numbers, from each of the samplers for as many; `name` names the stream.
 
-    Raises:
-        UserError: nothing fits the picture, the rate and the length, or these ranges leave no corner out.
+    UserError where nothing fits the picture, the rate and the length, or these ranges leave no corner out.
     """
     if split == "recombined" and not ranges.corner:
         raise UserError(f"{name}: nothing is left to recombine; training draws every speed with every radius")
     streams = clip_streams(name, indices, device)
     kind = stratum(name, indices, len(samplers), device)
+
+    def first_valid(sampler: Sampler, pending: Int[Tensor, " pending"]) -> list[tuple[Tensor, tuple[Scenes, ...]]]:
+        """Each clip's first candidate that is valid: a function of its stream, however many are tried at once."""
+        found = []
+        tried = 0
+        while len(pending) > 0:
+            if tried >= MAX_CANDIDATES:
+                remedy = "fewer frames or a higher fps would do"
+                raise UserError(f"{name}: no clip fits this picture, rate and length; {remedy}")
+            at_once = min(max(CANDIDATES_AT_ONCE // len(pending), 4), 256)
+            numbers = torch.arange(tried, tried + at_once, device=streams.device)
+            candidates = mix(streams[pending][:, None] + mix(numbers)).flatten()
+            scenes, valid = sampler(Stage(candidates, setting, ranges, split))
+            if split != "ood":
+                corner = torch.stack([_has_fast_and_large(scene, ranges) for scene in scenes]).any(0)
+                valid = valid & (corner == (split == "recombined"))
+            valid = valid.reshape(-1, at_once)
+            has_one, first = valid.any(1), valid.to(torch.uint8).argmax(1)
+            chosen = (torch.arange(len(pending), device=pending.device) * at_once + first)[has_one]
+            found.append((pending[has_one], tuple(scene.at(chosen) for scene in scenes)))
+            pending = pending[~has_one]
+            tried += at_once
+        return found
+
     parts = []
     for sampler in dict.fromkeys(samplers):
         uses = torch.tensor([each is sampler for each in samplers], device=device)
-        parts += _first_valid(sampler, uses[kind].nonzero()[:, 0], streams, setting, ranges, split, name)
+        parts += first_valid(sampler, uses[kind].nonzero()[:, 0])
     order = torch.cat([clips for clips, _ in parts]).argsort()
-    together = zip(*(scenes for _, scenes in parts), strict=True)
-    return tuple(
-        Scenes(**{f.name: torch.cat([getattr(part, f.name) for part in same])[order] for f in fields(Scenes)})
-        for same in together
-    )
+
+    def joined(same: Sequence[Scenes]) -> Scenes:
+        return Scenes(**{f.name: torch.cat([getattr(part, f.name) for part in same])[order] for f in fields(Scenes)})
+
+    return tuple(joined(same) for same in zip(*(scenes for _, scenes in parts), strict=True))
 
 
-def _first_valid(
-    sampler: Sampler,
-    pending: Int[Tensor, " pending"],
-    streams: Int[Tensor, " clip"],
-    setting: ClipShape,
-    ranges: Ranges,
-    split: str,
-    name: str,
-) -> list[tuple[Tensor, tuple[Scenes, ...]]]:
-    """Each clip's first candidate that is valid: a function of its stream, however many are tried at once."""
-    found = []
-    tried = 0
-    while len(pending) > 0:
-        if tried >= MAX_CANDIDATES:
-            raise UserError(
-                f"{name}: no clip fits this picture, rate and length; fewer frames or a higher fps would do"
-            )
-        at_once = min(max(CANDIDATES_AT_ONCE // len(pending), 4), 256)
-        numbers = torch.arange(tried, tried + at_once, device=streams.device)
-        candidates = mix(streams[pending][:, None] + mix(numbers)).flatten()
-        scenes, valid = sampler(Stage(candidates, setting, ranges, split))
-        if split != "ood":
-            corner = torch.stack([_has_fast_and_large(scene, ranges) for scene in scenes]).any(0)
-            valid = valid & (corner == (split == "recombined"))
-        valid = valid.reshape(-1, at_once)
-        has_one, first = valid.any(1), valid.to(torch.uint8).argmax(1)
-        chosen = (torch.arange(len(pending), device=pending.device) * at_once + first)[has_one]
-        found.append((pending[has_one], tuple(scene.at(chosen) for scene in scenes)))
-        pending = pending[~has_one]
-        tried += at_once
-    return found
-
-
-def _has_fast_and_large(scenes: Scenes, ranges: Ranges) -> Bool[Tensor, " world"]:
+def _has_fast_and_large(scenes: Scenes, ranges: Ranges) -> Fits:
     """Whether a disc is in the corner of speed and radius that training leaves out."""
     fast = scenes.velocity.square().sum(-1) > ranges.fast**2
     return (fast & (scenes.radius > ranges.large) & scenes.present).any(1)

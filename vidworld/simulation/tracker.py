@@ -11,13 +11,9 @@ from vidworld.core.shapes import Frames
 from vidworld.simulation.render import BACKGROUND
 from vidworld.simulation.stage import PALETTE
 
-OFF_COLOUR = 0.3
-"""Tangent of the angle between a pixel and a disc's colour, both seen from the background: the palette's nearest two
-colours are 0.48 apart."""
-FAINT = 0.2
-"""Share of a disc's colour under which a pixel shows none of it."""
-MIN_AREA = 0.3
-"""Share of a disc's area that must show for the disc to be found."""
+OFF_COLOUR = 0.3  # tangent of the angle of pixel and disc as seen from the background; the palette's least is 0.48
+FAINT = 0.2  # share of a disc's colour under which a pixel shows none of it
+MIN_AREA = 0.3  # share of a disc's area that must show for the disc to be found
 MIN_RADIUS = 0.35
 
 
@@ -31,8 +27,8 @@ def locate_discs(
 ) -> Float[Tensor, "clip time object 2"]:
     """Where a disc of each colour is, in world units: the intensity-weighted centroid, NaN where it is not found.
 
-    A pixel is a mixture of background and disc where it lies on the line between their colours; the share of the
-    disc is its weight. On exact pictures this is right to a hundredth of a pixel.
+    A pixel on the line between the colours of background and disc mixes them; the share of the disc is its weight. On
+    exact pictures this is right to a hundredth of a pixel.
     """
     b, t, _, _, width = frames.shape
     pixel = WORLD_SIZE / width
@@ -62,8 +58,7 @@ def with_strangers(truth: Tracks) -> tuple[Float[Tensor, "clip all 3"], Float[Te
 
     What is found of these has appeared from nowhere. A disc that is not there is looked for as a small one.
     """
-    index = palette_index(truth.color)
-    here = truth.present.any(dim=1)
+    index, here = palette_index(truth.color), truth.present.any(dim=1)
     held = torch.zeros(len(index), len(PALETTE), dtype=torch.bool).scatter(1, index, True)
     strangers = held.float().argsort(dim=1, stable=True)  # the colours not held come first
     count = len(PALETTE) - index.shape[1]
@@ -73,8 +68,11 @@ def with_strangers(truth: Tracks) -> tuple[Float[Tensor, "clip all 3"], Float[Te
     return color, radius
 
 
-def as_tracks(position: Float[Tensor, "clip time object 2"], truth: Tracks) -> Tracks:
-    """Found positions as the tracks of a prediction: strangers come after the objects of the truth."""
+def after_context(position: Float[Tensor, "clip horizon all 2"], truth: Tracks, start: int) -> Tracks:
+    """Tracks of a whole clip: the truth up to frame `start`, then what was found; strangers come last."""
+    context = position.new_full((len(position), start, position.shape[2], 2), torch.nan)
+    context[:, :, : truth.present.shape[2]] = truth.position[:, :start].to(position)
+    position = torch.cat((context, position), dim=1)
     extra = position.shape[2] - truth.radius.shape[1]
     found = ~position.isnan().any(dim=-1)
 
@@ -91,11 +89,3 @@ def as_tracks(position: Float[Tensor, "clip time object 2"], truth: Tracks) -> T
         visible=found.to(truth.visible),
         contact_s=torch.full_like(padded(truth.contact_s), torch.nan),
     )
-
-
-def after_context(position: Float[Tensor, "clip horizon all 2"], truth: Tracks, start: int) -> Tracks:
-    """Tracks of a whole clip: the truth up to frame `start`, and from it on what was found."""
-    shape = (len(position), start, position.shape[2], 2)
-    context = torch.full(shape, torch.nan, dtype=position.dtype, device=position.device)
-    context[:, :, : truth.present.shape[2]] = truth.position[:, :start].to(position)
-    return as_tracks(torch.cat((context, position), dim=1), truth)

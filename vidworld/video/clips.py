@@ -1,19 +1,17 @@
 """One video -> its clips: read, split into shots, cut."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import ceil
 
 import numpy as np
-from jaxtyping import Float64
 
-from vidworld.video.decode import Decoder, TimeBase, Unreadable, Video, open_video, read
+from vidworld.video.decode import Decoder, TimeBase, Times, Unreadable, Video, open_video, read
 from vidworld.video.shots import Shot, find_shots
 from vidworld.video.sidecar import SidecarEntry
 from vidworld.video.source import Source
 from vidworld.video.windows import ClipOptions, RealClip, clip_rate, cut_clips
 
-MEASURED_PX = 96
-"""Cuts and motion are measured at this height or more, however small the clips."""
+MEASURED_PX = 96  # cuts and motion are measured at this height or more, however small the clips
 
 
 @dataclass
@@ -23,63 +21,39 @@ class VideoClips:
     decoder: Decoder
     time_base: TimeBase
     frames: int
-    scale: float
-    """Pixels of a clip a pixel of the video."""
-    short_side_px: int
-    """Of the video."""
-    clips: list[tuple[int, RealClip]] = field(default_factory=list)
-    """Each with the number of its shot."""
+    scale: float  # pixels of a clip a pixel of the video
+    short_side_px: int  # of the video
+    clips: list[tuple[int, RealClip]] = field(default_factory=list)  # each with the number of its shot
     shots: int = 0
     black: int = 0
     repeated: int = 0
-    without_clip: list[str] = field(default_factory=list)
-    """Why shots gave no clip, one reason a shot."""
-
-    def without_frames(self) -> "VideoClips":
-        """The same with clips of no pixels, to keep in memory."""
-        nothing = np.zeros((0, 3, 0, 0), np.uint8)
-        return replace(self, clips=[(shot, replace(clip, frames=nothing)) for shot, clip in self.clips])
+    without_clip: list[str] = field(default_factory=list)  # why shots gave no clip, one reason a shot
 
 
 def clips_of_video(source: Source, entry: SidecarEntry, options: ClipOptions) -> VideoClips:
-    """All clips of a video, in order.
-
-    Raises:
-        Unreadable: it cannot be read, or none of it makes a clip.
-    """
+    """All clips of a video, in order; Unreadable where it cannot be read, or none of it makes a clip."""
     with source.opened() as path:
-        return _clips(open_video(path), source, entry, options)
-
-
-def _clips(video: Video, source: Source, entry: SidecarEntry, options: ClipOptions) -> VideoClips:
-    times_s = scene_times(video, entry)
-    mine = source.frames(video.times_s)
-    short_side_px = min(video.height_px, video.width_px)
-    result = VideoClips(
-        decoder=video.decoder,
-        time_base=video.time_base if entry.true_fps is None else "sidecar",
-        frames=len(mine),
-        scale=options.size_px / short_side_px,
-        short_side_px=short_side_px,
-    )
-    for footage in read(video, options.size_px * ceil(MEASURED_PX / options.size_px), mine):
-        result.decoder = footage.decoder
-        piece_s = times_s[footage.first : footage.first + len(footage.frames)]
-        found = find_shots(footage.frames, piece_s, footage.first)
-        result.black += found.black
-        result.repeated += found.repeated
-        for shot in found.shots:
-            _add(result, shot, _event_s(shot, times_s, entry), options)
+        video = open_video(path)
+        times_s, mine = scene_times(video, entry), source.frames(video.times_s)
+        short_side_px = min(video.height_px, video.width_px)
+        base: TimeBase = video.time_base if entry.true_fps is None else "sidecar"
+        result = VideoClips(video.decoder, base, len(mine), options.size_px / short_side_px, short_side_px)
+        for footage in read(video, options.size_px * ceil(MEASURED_PX / options.size_px), mine):
+            result.decoder = footage.decoder
+            piece_s = times_s[footage.first : footage.first + len(footage.frames)]
+            found = find_shots(footage.frames, piece_s, footage.first)
+            result.black += found.black
+            result.repeated += found.repeated
+            for shot in found.shots:
+                _add(result, shot, _event_s(shot, times_s, entry), options)
     if not result.clips:
         raise Unreadable(_why_none(result))
     return result
 
 
-def scene_times(video: Video, entry: SidecarEntry) -> Float64[np.ndarray, " time"]:
+def scene_times(video: Video, entry: SidecarEntry) -> Times:
     """When each frame happened: by the sidecar's true rate, else when it is shown."""
-    if entry.true_fps is None:
-        return video.times_s
-    return np.arange(len(video.times_s)) / entry.true_fps
+    return video.times_s if entry.true_fps is None else np.arange(len(video.times_s)) / entry.true_fps
 
 
 def _add(result: VideoClips, shot: Shot, event_s: tuple[float, float] | None, options: ClipOptions) -> None:
@@ -91,7 +65,7 @@ def _add(result: VideoClips, shot: Shot, event_s: tuple[float, float] | None, op
     result.shots += 1
 
 
-def _event_s(shot: Shot, times_s: Float64[np.ndarray, " time"], entry: SidecarEntry) -> tuple[float, float] | None:
+def _event_s(shot: Shot, times_s: Times, entry: SidecarEntry) -> tuple[float, float] | None:
     """When the sidecar's event happens within the shot; None where it does not say, or not in this shot."""
     if entry.event_frames is None:
         return None

@@ -12,15 +12,18 @@ import cv2
 import numpy as np
 from jaxtyping import Float64, UInt8
 
+from vidworld.core.shapes import Film
+
 try:
     import decord
     from decord._ffi.base import DECORDError
 except ModuleNotFoundError:  # no wheel for this machine (Macs, ARM)
     decord = None
 
+Times = Float64[np.ndarray, " time"]
+Picture = UInt8[np.ndarray, "height width 3"]
 Decoder = Literal["decord", "pyav"]
-TimeBase = Literal["sidecar", "presentation", "average rate"]
-"""Where the times come from; the average rate only where a file's own times do not go forward."""
+TimeBase = Literal["sidecar", "presentation", "average rate"]  # average: only where a file's times do not go on
 
 PIECE_FRAMES = 2000  # 130 MB at 128 x 171 px: a long video is read piece by piece
 BLOCK_FRAMES = 16  # full frames at once: 100 MB at 1920 x 1080
@@ -38,23 +41,19 @@ class Video:
 
     path: Path
     decoder: Decoder
-    times_s: Float64[np.ndarray, " time"]
-    """When each frame is shown, in the order of showing."""
+    times_s: Times  # when each frame is shown, in the order of showing
     time_base: TimeBase
     height_px: int
-    width_px: int
-    """Of the picture as shown: upright and with square pixels."""
+    width_px: int  # of the picture as shown: upright and with square pixels
 
 
 @dataclass(frozen=True)
 class Footage:
     """Consecutive frames of a video, shrunk."""
 
-    frames: UInt8[np.ndarray, "time height width 3"]
-    first: int
-    """Number of the first of them in the file."""
-    decoder: Decoder
-    """What read the last of them: PyAV goes on where decord stops."""
+    frames: Film
+    first: int  # number of the first of them in the file
+    decoder: Decoder  # what read the last of them: PyAV goes on where decord stops
 
 
 @dataclass(frozen=True)
@@ -67,11 +66,7 @@ class _Header:
 
 
 def open_video(path: Path) -> Video:
-    """The video's times and size, after a look at whether it can be read at all.
-
-    Raises:
-        Unreadable: it is empty, no video, or cut short.
-    """
+    """The video's times and size; Unreadable where it is empty, no video, or cut short."""
     if path.stat().st_size == 0:
         raise Unreadable("is empty")
     try:
@@ -87,12 +82,12 @@ def open_video(path: Path) -> Video:
             decoder, times = "pyav", others
     if _cut_short(times, header):
         raise Unreadable(f"is cut short: {len(times)} of the {header.listed} frames it lists are there")
-    base: TimeBase = "presentation" if _forward(times) else "average rate"
-    if base == "average rate":
-        if header.rate is None:
-            raise Unreadable("tells neither when its frames are shown nor their rate")
-        times = np.arange(len(times)) / header.rate
-    return Video(path, decoder, times, base, header.height_px, header.width_px)
+    if _forward(times):
+        return Video(path, decoder, times, "presentation", header.height_px, header.width_px)
+    if header.rate is None:
+        raise Unreadable("tells neither when its frames are shown nor their rate")
+    even = np.arange(len(times)) / header.rate
+    return Video(path, decoder, even, "average rate", header.height_px, header.width_px)
 
 
 def read(
@@ -100,10 +95,8 @@ def read(
 ) -> Iterator[Footage]:
     """The frames, upright and with their aspect, the shorter side `short_side_px`, piece by piece.
 
-    numbers: those of a stretch, which alone is decoded where the file lets one jump to it; by default all.
-
-    Raises:
-        Unreadable: a frame cannot be decoded, by decord nor by PyAV.
+    numbers: those of a stretch, which alone is decoded where the file lets one jump to it; by default all. Unreadable
+    where a frame can be decoded neither by decord nor by PyAV.
     """
     scale = short_side_px / min(video.height_px, video.width_px)
     height, width = round(video.height_px * scale), round(video.width_px * scale)
@@ -117,7 +110,7 @@ def read(
         raise Unreadable(f"stops after {first} of its {len(video.times_s)} frames")
 
 
-def _frames(video: Video, numbers: range) -> Iterator[tuple[UInt8[np.ndarray, "height width 3"], Decoder]]:
+def _frames(video: Video, numbers: range) -> Iterator[tuple[Picture, Decoder]]:
     """The frames of these numbers; `done` is the number of the next."""
     done, count = numbers.start, numbers.stop
     if video.decoder == "decord":
@@ -140,20 +133,16 @@ def _frames(video: Video, numbers: range) -> Iterator[tuple[UInt8[np.ndarray, "h
         raise Unreadable(f"cannot be decoded after {done} frames ({_reason(error)})") from error
 
 
-def _shrink(
-    frame: UInt8[np.ndarray, "height width 3"], height: int, width: int
-) -> UInt8[np.ndarray, "small_height small_width 3"]:
+def _shrink(frame: Picture, height: int, width: int) -> UInt8[np.ndarray, "small_height small_width 3"]:
     """The frame at another size, each pixel the mean of what it covers.
 
-    A box of the pixel's size and then sampling is within half a grey level of cv2's INTER_AREA, in a third of
-    its time.
+    A box of the pixel's size and then sampling is within half a grey level of cv2's INTER_AREA, in a third of its time.
     """
-    box = min(frame.shape[0] // height, frame.shape[1] // width)
-    if box < 3:
-        return cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
-    box += box % 2 - 1  # an even box would shift the picture by half a pixel
-    blurred = cv2.blur(frame, (box, box))
-    return cv2.resize(blurred, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
+    box, how = min(frame.shape[0] // height, frame.shape[1] // width), cv2.INTER_AREA
+    if box >= 3:
+        box += box % 2 - 1  # an even box would shift the picture by half a pixel
+        frame, how = cv2.blur(frame, (box, box)).astype(np.uint8, copy=False), cv2.INTER_LINEAR
+    return cv2.resize(frame, (width, height), interpolation=how).astype(np.uint8, copy=False)
 
 
 def _header(path: Path) -> _Header:
@@ -171,42 +160,36 @@ def _header(path: Path) -> _Header:
         if frame.rotation // 90 % 2:
             height, width = width, height
         duration = stream.duration * stream.time_base if stream.duration and stream.time_base else None
-        return _Header(
-            listed=stream.frames,
-            duration_s=float(duration) if duration else None,
-            rate=float(rate) if rate else None,
-            height_px=height,
-            width_px=width,
-        )
+        known = float(duration) if duration else None, float(rate) if rate else None
+        return _Header(stream.frames, *known, height, width)
 
 
-def _decord_times(path: Path) -> Float64[np.ndarray, " time"] | None:
+def _decord_times(path: Path) -> Times | None:
     if decord is None:
         return None
     decord.logging.set_level(decord.logging.QUIET)
     try:
         reader = decord.VideoReader(str(path))
-        times = reader.get_frame_timestamp(range(len(reader)))[:, 0]
+        return np.asarray(reader.get_frame_timestamp(range(len(reader)))[:, 0], np.float64)
     except (DECORDError, RuntimeError):
         return None
-    return np.asarray(times, np.float64)
 
 
-def _pyav_times(path: Path, header: _Header) -> Float64[np.ndarray, " time"]:
+def _pyav_times(path: Path, header: _Header) -> Times:
     times: list[float] = []
     try:
         with av.open(str(path)) as container:
             for frame in container.decode(video=0):
                 times.append(np.nan if frame.time is None else frame.time)
     except av.error.FFmpegError as error:
+        fault = f"cannot be decoded after {len(times)} frames ({_reason(error)})"
         if header.listed:
-            there = f"{len(times)} of the {header.listed} frames it lists can be decoded"
-            raise Unreadable(f"is cut short: {there}") from error
-        raise Unreadable(f"cannot be decoded after {len(times)} frames ({_reason(error)})") from error
+            fault = f"is cut short: {len(times)} of the {header.listed} frames it lists can be decoded"
+        raise Unreadable(fault) from error
     return np.sort(np.asarray(times))  # frames come in the order of showing, AVI's times do not
 
 
-def _cut_short(times: Float64[np.ndarray, " time"], header: _Header) -> bool:
+def _cut_short(times: Times, header: _Header) -> bool:
     """Whether frames are missing, and the time that they would take: AVI lists empty places as frames."""
     if len(times) >= WHOLE_SHARE * header.listed:
         return False
@@ -216,7 +199,7 @@ def _cut_short(times: Float64[np.ndarray, " time"], header: _Header) -> bool:
     return bool(there_s < WHOLE_SHARE * header.duration_s)
 
 
-def _forward(times: Float64[np.ndarray, " time"]) -> bool:
+def _forward(times: Times) -> bool:
     """Whether time goes on from each frame to the next, from a start that can be one."""
     if not np.isfinite(times).all() or np.abs(times[:1]).max(initial=0.0) > MAX_DURATION_S:
         return False

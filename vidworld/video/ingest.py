@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,15 +20,13 @@ from vidworld.video import lerobot, webdataset
 from vidworld.video import store as real_store
 from vidworld.video import store_record as real_record
 from vidworld.video.clips import VideoClips, clips_of_video
-from vidworld.video.content import content_of, splits_by_content
 from vidworld.video.decode import Unreadable
 from vidworld.video.sidecar import SIDECAR_NAME, Sidecar, read_sidecar
-from vidworld.video.source import Source
+from vidworld.video.source import Source, content_of, splits_by_content
 from vidworld.video.windows import ClipOptions
 
 SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".ogv", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp")
-INGEST_VERSION = 2
-"""Of the way clips are made: raised when the same videos come to give other clips or splits."""
+INGEST_VERSION = 2  # of the way clips are made: raised when the same videos come to give other clips or splits
 
 
 @dataclass(frozen=True)
@@ -39,16 +37,14 @@ class FileRecord:
     split: str
     clips: int
     fps: tuple[float, ...]
-    static_camera: int
-    """Clips during which the camera stands still."""
+    static_camera: int  # clips during which the camera stands still
     shots: int
     frames: int
     black: int
     repeated: int
     decoder: str
     time_base: str
-    without_clip: tuple[str, ...]
-    """Why shots gave no clip."""
+    without_clip: tuple[str, ...]  # why shots gave no clip
 
 
 @dataclass(frozen=True)
@@ -73,13 +69,9 @@ def ingest(folder: Path, out: Path, options: ClipOptions, sidecar: Path | None =
     """The data set of all videos in a folder and the folders in it; it is at `out` only when it is complete.
 
     A LeRobot data set (meta/info.json) gives each camera's video of each episode, WebDataset's shards (tar files and no
-    video beside them) their films.
-
-    The sidecar is `clips.jsonl` of the folder where none is given and there is one. A data set that was made
-    of the same files with the same options is left as it is.
-
-    Raises:
-        UserError: no video of the folder can be used, the sidecar is wrong, or `out` cannot be written.
+    video beside them) their films. The sidecar is `clips.jsonl` of the folder where none is given and there is one. A
+    data set that was made of the same files with the same options is left as it is. UserError where no video can be
+    used, the sidecar is wrong, or `out` cannot be written.
     """
     _check(options)
     if sidecar is None and (folder / SIDECAR_NAME).exists():
@@ -94,17 +86,18 @@ def ingest(folder: Path, out: Path, options: ClipOptions, sidecar: Path | None =
         return finished
     try:
         with real_store.workshop(out) as workshop, real_store.without_bars():
-            videos, aside = _read_all(sources, contents, known, options, workshop)
-            if not videos:
-                raise UserError(f"{folder}: no video in it can be used: {_first(aside)}")
-            splits = splits_by_content(sources, contents)
-            records = tuple(_record(file, splits[file], video) for file, video in videos.items())
+            records, aside = _read_all(sources, contents, known, options, workshop)
+            if not records:
+                some = "; ".join(f"{one.file} {one.reason}" for one in aside[:3])
+                more = f"; and {len(aside) - 3} more" if len(aside) > 3 else ""
+                raise UserError(f"{folder}: no video in it can be used: {some}{more}")
             built = workshop / "built"
-            by_split = {name: [f for f in videos if splits[f] == name] for name in real_store.REAL_SPLITS}
-            real_store.join({name: [_part(workshop, f) for f in of] for name, of in by_split.items()}, built)
+            parts: dict[str, list[Path]] = {name: [] for name in real_store.REAL_SPLITS}
+            for record in records:
+                parts[record.split].append(_part(workshop, record.file))
+            real_store.join(parts, built)
             made = {"version": INGEST_VERSION, "made_of": made_of, "options": asdict(options)}
-            made |= {"content": real_store.content_record(built)}
-            made |= {"files": [asdict(one) for one in records]}
+            made |= {"content": real_store.content_record(built), "files": [asdict(one) for one in records]}
             write_json(built / real_store.SET_ASIDE_NAME, [asdict(one) for one in aside])
             write_json(built / real_record.RECORD_NAME, made)
             real_store.put_in_place(built, out)
@@ -120,13 +113,14 @@ def _read_all(
     known: Sidecar,
     options: ClipOptions,
     workshop: Path,
-) -> tuple[dict[str, VideoClips], tuple[SetAside, ...]]:
+) -> tuple[tuple[FileRecord, ...], tuple[SetAside, ...]]:
     """The videos that gave clips, their rows saved and let go of, and the others."""
+    splits = splits_by_content(sources, contents)
     first_of: dict[str, str] = {}
     for file, content in contents.items():
         first_of.setdefault(content or file, file)
 
-    def read_one(file: str) -> VideoClips | SetAside:
+    def read_one(file: str) -> FileRecord | SetAside:
         if (first := first_of[contents[file] or file]) != file:
             return SetAside(file, f"is the same as {first}")
         try:
@@ -136,7 +130,7 @@ def _read_all(
         except (OSError, av.error.FFmpegError, cv2.error) as error:
             return SetAside(file, f"cannot be read ({getattr(error, 'strerror', None) or error})")
         real_store.save_clips(file, known.of(file), video, options, _part(workshop, file))
-        return video.without_frames()
+        return _record(file, splits[file], video)
 
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         coming = [pool.submit(read_one, file) for file in contents]
@@ -145,18 +139,16 @@ def _read_all(
         except BaseException:  # Ctrl-C, a full disk: do not read the rest first
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    videos = {f: result for f, result in zip(contents, results, strict=True) if isinstance(result, VideoClips)}
-    aside = [result for result in results if isinstance(result, SetAside)]
+    records = tuple(result for result in results if isinstance(result, FileRecord))
     missing = [file for file in known.entries if file not in contents]
-    aside += [SetAside(file, "is in the sidecar but not in the folder") for file in missing]
-    return videos, tuple(aside)
+    aside = [result for result in results if isinstance(result, SetAside)]
+    return records, (*aside, *(SetAside(file, "is in the sidecar but not in the folder") for file in missing))
 
 
 def sources_of(folder: Path) -> dict[str, Source]:
     """The videos of a folder, by the name that results and the sidecar have for them.
 
-    Raises:
-        UserError: there is no such folder, no video in it, or it is a data set of videos that cannot be read.
+    UserError where there is no such folder, no video in it, or it is a data set of videos that cannot be read.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: {'is not a folder' if folder.exists() else 'there is no such folder'}")
@@ -173,11 +165,7 @@ def sources_of(folder: Path) -> dict[str, Source]:
 
 
 def _finished(out: Path, made_of: str) -> Ingested | None:
-    """What is at `out` already, if it is of the same files and options.
-
-    Raises:
-        UserError: something else is there.
-    """
+    """What is at `out` already, if it is of the same files and options."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return None
     record = real_record.read_record(out)
@@ -192,19 +180,15 @@ def _finished(out: Path, made_of: str) -> Ingested | None:
 
 def _record(file: str, split: str, video: VideoClips) -> FileRecord:
     clips = [clip for _, clip in video.clips]
+    same = ("shots", "frames", "black", "repeated", "decoder", "time_base")
     return FileRecord(
         file=file,
         split=split,
         clips=len(clips),
         fps=tuple(sorted({clip.fps for clip in clips})),
         static_camera=sum(clip.static_camera for clip in clips),
-        shots=video.shots,
-        frames=video.frames,
-        black=video.black,
-        repeated=video.repeated,
-        decoder=video.decoder,
-        time_base=video.time_base,
         without_clip=tuple(video.without_clip),
+        **{name: getattr(video, name) for name in same},
     )
 
 
@@ -217,14 +201,5 @@ def _check(options: ClipOptions) -> None:
         raise UserError("\n".join(faults))
 
 
-def _first(aside: Sequence[SetAside]) -> str:
-    more = f"; and {len(aside) - 3} more" if len(aside) > 3 else ""
-    return "; ".join(f"{one.file} {one.reason}" for one in aside[:3]) + more
-
-
 def _part(workshop: Path, file: str) -> Path:
-    return workshop / "parts" / _hash(file.encode())
-
-
-def _hash(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+    return workshop / "parts" / hashlib.sha256(file.encode()).hexdigest()

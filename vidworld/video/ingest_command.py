@@ -9,17 +9,19 @@ from vidworld.video.ingest import FileRecord, Ingested, ingest
 from vidworld.video.store import REAL_SPLITS
 from vidworld.video.windows import ClipOptions
 
+# What it means that a split has no clip.
+WITHOUT = {
+    "train": "trainings use simulated clips only",
+    "val": "none is for validation",
+    "real": "none is held out, so evaluation leaves real video out",
+}
+
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares what the command takes."""
     usual = ClipOptions()
     add = parser.add_argument
-    add(
-        "folder",
-        type=Path,
-        metavar="FOLDER",
-        help="videos, also in folders within it; a LeRobot data set; WebDataset shards",
-    )
+    kinds = "videos, also in folders within it; a LeRobot data set; WebDataset shards"
+    add("folder", type=Path, metavar="FOLDER", help=kinds)
     add("--out", type=Path, required=True, metavar="DATASET", help="where the data set is written")
     fps = (
         "frames a second of a clip, in scene time; a shot (its event, where the sidecar names one) too short "
@@ -35,14 +37,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    """Does it, and prints what became of every file."""
-    options = ClipOptions(
-        fps=arguments.fps,
-        size_px=arguments.size,
-        num_frames=arguments.num_frames,
-        stride=arguments.stride,
-        one_rate=arguments.one_rate,
-    )
+    options = ClipOptions(arguments.fps, arguments.size, arguments.num_frames, arguments.stride, arguments.one_rate)
     print(summary(ingest(arguments.folder, arguments.out, options, arguments.sidecar)))
 
 
@@ -58,19 +53,10 @@ def summary(ingested: Ingested) -> str:
     counts = f"{clips} clips of {len(ingested.files)} files, {len(ingested.set_aside)} set aside"
     lines += ["", f"{ingested.out}: {counts}; it {what}"]
     if empty := [split for split in REAL_SPLITS if split not in {record.split for record in ingested.files}]:
-        lines.append(_without(ingested.out, empty))
+        lacks = "; ".join(f"no clip in split {split} ({WITHOUT[split]})" for split in empty)
+        remedy = "The split of a video follows from its content alone: add videos to fill these"
+        lines.append(f"{ingested.out}: {lacks}. {remedy}")
     return "\n".join(lines)
-
-
-def _without(out: Path, empty: Sequence[str]) -> str:
-    """Which splits have no clip, what that means, and what to do."""
-    means = {
-        "train": "trainings use simulated clips only",
-        "val": "none is for validation",
-        "real": "none is held out, so evaluation leaves real video out",
-    }
-    lacks = "; ".join(f"no clip in split {split} ({means[split]})" for split in empty)
-    return f"{out}: {lacks}. The split of a video follows from its content alone: add videos to fill these"
 
 
 def _row(record: FileRecord) -> tuple[str, ...]:
@@ -78,16 +64,9 @@ def _row(record: FileRecord) -> tuple[str, ...]:
     parts = [f"{count} {what} frames" for what, count in dropped.items() if count]
     if without := len(record.without_clip):
         parts.append(f"{without} of {record.shots} shots")
-    return (
-        record.file,
-        record.split,
-        str(record.clips),
-        " ".join(f"{fps:.4g}" for fps in record.fps),
-        record.time_base,
-        record.decoder,
-        str(record.static_camera),
-        ", ".join(parts),
-    )
+    rates = " ".join(f"{fps:.4g}" for fps in record.fps)
+    read_by = (record.time_base, record.decoder, str(record.static_camera))
+    return (record.file, record.split, str(record.clips), rates, *read_by, ", ".join(parts))
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -24,16 +24,11 @@ class Episode:
     camera: str
     number: int
     video: Source
-    data: Path
-    """The table of its actions and states."""
+    data: Path  # the table of its actions and states
 
 
 def episodes(folder: Path) -> list[Episode]:
-    """Every episode of every camera that meta/ lists.
-
-    Raises:
-        UserError: meta/ lacks something, or is of an unknown format.
-    """
+    """Every episode of every camera that meta/ lists; UserError where it lacks something, or has an unknown format."""
     path = folder / INFO
     info = read_json(path)
     try:
@@ -54,11 +49,7 @@ def episodes(folder: Path) -> list[Episode]:
 
 
 def lerobot_sources(folder: Path) -> dict[str, Source]:
-    """The videos by camera and episode.
-
-    Raises:
-        UserError: as `episodes`, or there is none.
-    """
+    """The videos by camera and episode; UserError where there is none."""
     found = {f"{one.camera}/{one.number:06d}": one.video for one in episodes(folder)}
     if not found:
         raise UserError(f"{folder / INFO.parent}: lists no episode")

@@ -15,15 +15,13 @@ from vidworld.video import store as real_store
 class RealClips:
     """The clips of one split (`train`, `val`, or `real`, which is held out for the evaluation).
 
-    Clips differ in rate. `clips` of several rates at once have NaN as their rate, so that what a number of
-    theirs would mean a second is nothing rather than wrong.
+    Clips differ in rate; those of several rates at once have NaN, so that what they mean a second is not wrong.
     """
 
     def __init__(self, path: Path, split: str, num_frames: int | None = None, size_px: int | None = None) -> None:
         """Opens the data set; `num_frames` of each clip are used, all where it is not said.
 
-        Raises:
-            UserError: there is no such data set or split, or its clips are of another shape.
+        UserError where there is no such data set or split, or its clips are of another shape.
         """
         rows = real_store.open_split(path, split)
         there, size = (int(rows.features["frames"].shape[axis]) for axis in (0, 3))
@@ -44,16 +42,10 @@ class RealClips:
 
     @classmethod
     def of_shape(cls, path: Path, split: str, shape: ClipShape) -> "RealClips":
-        """The clips of a split in the shape that a configuration has; they keep their own rates.
-
-        Raises:
-            UserError: as the constructor, or the configuration's picture is not square.
-        """
+        """The clips of a split in the shape that a configuration has, which must be square; they keep their rates."""
         if shape.height_px != shape.width_px:
-            raise UserError(
-                f"{path}: real clips are square, and shape has {shape.height_px} x {shape.width_px} px: "
-                "make height_px and width_px equal, or leave real out"
-            )
+            has = f"real clips are square, and shape has {shape.height_px} x {shape.width_px} px"
+            raise UserError(f"{path}: {has}: make height_px and width_px equal, or leave real out")
         return cls(path, split, shape.num_frames, shape.width_px)
 
     def __len__(self) -> int:
@@ -64,11 +56,9 @@ class RealClips:
         chosen = list(indices)
         frames = np.asarray(self._pictures[chosen]["frames"])[:, : self.num_frames]
         rates = {self.fps[i] for i in chosen}
-        return Clips(
-            torch.from_numpy(np.ascontiguousarray(frames)),
-            rates.pop() if len(rates) == 1 else float("nan"),
-            tuple(self.identity[i] for i in chosen),
-        )
+        rate = rates.pop() if len(rates) == 1 else float("nan")
+        pictures = torch.from_numpy(np.ascontiguousarray(frames))
+        return Clips(pictures, rate, tuple(self.identity[i] for i in chosen))
 
     def same_shot(self, index: int) -> list[int]:
         """The numbers of the clips of the same shot, this one too."""

@@ -1,8 +1,8 @@
 """Footage -> shots: unbroken views of one scene, without black and repeated frames.
 
-All thresholds are in grey levels of 255 on frames of about 128 px, or shares of the picture. They were set on
-34 films of simple physics: there, true cuts change 23 to 29 % of a picture and 10 to 30 times what its
-neighbours change, and the fastest motion (a car at 12 frames a second) changes 13 % and 1.5 times.
+Thresholds are in grey levels of 255 on frames of about 128 px, or shares of the picture. They were set on 34 films of
+simple physics: there, true cuts change 23 to 29 % of a picture and 10 to 30 times what its neighbours change, and the
+fastest motion (a car at 12 frames a second) changes 13 % and 1.5 times.
 """
 
 from dataclasses import dataclass
@@ -10,37 +10,33 @@ from itertools import pairwise
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float64, Int64, UInt8
+from jaxtyping import Bool, Int64, UInt8
 
-BLACK_LEVEL = 12
-"""No pixel of a black frame is brighter; a dark scene with one small lit ball is not black."""
-REPEAT_LEVELS = 2
-"""No pixel of a repeated frame differs by more (compression leaves 1 or 2)."""
-CHANGED_LEVELS = 25
-"""A pixel has changed when it differs by more, after taking off what the exposure changed."""
+from vidworld.core.shapes import Film
+from vidworld.video.decode import Times
+
+Grey = UInt8[np.ndarray, "time height width"]
+
+BLACK_LEVEL = 12  # no pixel of a black frame is brighter; a dark scene with one small lit ball is not black
+REPEAT_LEVELS = 2  # no pixel of a repeated frame differs by more (compression leaves 1 or 2)
+CHANGED_LEVELS = 25  # a pixel has changed when it differs by more, after taking off what the exposure changed
 CUT_SHARE, CUT_RATIO = 0.15, 4.0
 """A cut changes at least this share of the picture, and so many times what the neighbours change."""
-EDGE_SHARE, EDGE_RATIO, EDGE_FRAMES = 0.02, 10.0, 12
-"""Near the start and the end less is enough: a caption over the first frames leaves the scene as it is."""
+EDGE_SHARE, EDGE_RATIO, EDGE_FRAMES = 0.02, 10.0, 12  # near start and end less will do: a caption leaves the scene
 NEIGHBOURS = 8
-MAX_CUT_STEPS = 2
-"""A cut takes one step from frame to frame, or two by way of a mixture; what takes more is motion."""
-BLACK_BREAK = 3
-"""So many black frames are a dropout; more are the end of a shot."""
+MAX_CUT_STEPS = 2  # a cut takes one step from frame to frame, or two by way of a mixture; what takes more is motion
+BLACK_BREAK = 3  # so many black frames are a dropout; more are the end of a shot
 
 
 @dataclass(frozen=True)
 class Shot:
     """The different pictures of an unbroken view of one scene."""
 
-    frames: UInt8[np.ndarray, "time height width 3"]
-    grey: UInt8[np.ndarray, "time height width"]
-    """The same in grey, slightly blurred: what motion is measured on."""
-    times_s: Float64[np.ndarray, " time"]
-    until_s: Float64[np.ndarray, " time"]
-    """When the picture was shown for the last time: later than its time where repeats were dropped."""
-    numbers: Int64[np.ndarray, " time"]
-    """Of the frames in the file."""
+    frames: Film
+    grey: Grey  # the same in grey, slightly blurred: what motion is measured on
+    times_s: Times
+    until_s: Times  # when the picture was shown for the last time: later than its time where repeats were dropped
+    numbers: Int64[np.ndarray, " time"]  # of the frames in the file
 
 
 @dataclass(frozen=True)
@@ -48,37 +44,29 @@ class Shots:
     """What footage falls into."""
 
     shots: tuple[Shot, ...]
-    black: int
-    """Frames dropped because they are black."""
-    repeated: int
-    """Frames dropped because they show the picture before them again."""
+    black: int  # frames dropped because they are black
+    repeated: int  # frames dropped because they show the picture before them again
 
 
-def find_shots(
-    frames: UInt8[np.ndarray, "time height width 3"], times_s: Float64[np.ndarray, " time"], first: int = 0
-) -> Shots:
+def find_shots(frames: Film, times_s: Times, first: int = 0) -> Shots:
     """The shots of consecutive frames, the first of which has number `first` in the file."""
     grey = to_grey(frames)
     black = grey.max(axis=(1, 2)) < BLACK_LEVEL
     kept, until_s = _different(grey, black, times_s)
-    breaks = np.flatnonzero(_cuts(grey[kept]) | (_blacks_between(black, kept) > BLACK_BREAK)) + 1
-    shots = [
-        Shot(frames[part], grey[part], times_s[part], until, part + first)
-        for part, until in zip(np.split(kept, breaks), np.split(until_s, breaks), strict=True)
-        if len(part)
-    ]
-    return Shots(tuple(shots), int(black.sum()), len(frames) - int(black.sum()) - len(kept))
+    blacks = np.diff(np.cumsum(black)[kept]) if len(kept) else np.zeros(0, np.int64)  # between each kept and the next
+    breaks = np.flatnonzero(_cuts(grey[kept]) | (blacks > BLACK_BREAK)) + 1
+    parts = zip(np.split(kept, breaks), np.split(until_s, breaks), strict=True)
+    shots = (Shot(frames[of], grey[of], times_s[of], until, of + first) for of, until in parts if len(of))
+    return Shots(tuple(shots), int(black.sum()), int((~black).sum()) - len(kept))
 
 
-def to_grey(frames: UInt8[np.ndarray, "time height width 3"]) -> UInt8[np.ndarray, "time height width"]:
+def to_grey(frames: Film) -> Grey:
     """The frames in grey, blurred over 3 x 3 pixels against the noise of sensor and compression."""
     return np.stack([cv2.GaussianBlur(cv2.cvtColor(f, cv2.COLOR_RGB2GRAY), (3, 3), 0) for f in frames])
 
 
 def _different(
-    grey: UInt8[np.ndarray, "time height width"],
-    black: Bool[np.ndarray, " time"],
-    times_s: Float64[np.ndarray, " time"],
+    grey: Grey, black: Bool[np.ndarray, " time"], times_s: Times
 ) -> tuple[Int64[np.ndarray, " kept"], Float64[np.ndarray, " kept"]]:
     """Which frames are neither black nor like the last one kept, and until when each of them is shown."""
     kept: list[int] = []
@@ -92,7 +80,7 @@ def _different(
     return np.asarray(kept, np.int64), np.asarray(until_s, np.float64)
 
 
-def _cuts(grey: UInt8[np.ndarray, "time height width"]) -> Bool[np.ndarray, " step"]:
+def _cuts(grey: Grey) -> Bool[np.ndarray, " step"]:
     """Whether each step from one frame to the next is a cut: much changes at once, and not around it."""
     changed = np.array([_changed(a, b) for a, b in pairwise(grey)])
     usual = np.empty(len(changed))
@@ -100,19 +88,13 @@ def _cuts(grey: UInt8[np.ndarray, "time height width"]) -> Bool[np.ndarray, " st
         around = np.r_[changed[max(0, i - NEIGHBOURS) : i], changed[i + 1 : i + 1 + NEIGHBOURS]]
         usual[i] = np.median(around) if len(around) else np.inf  # nothing to compare with
     step = np.arange(len(changed))
-    edge = (step < EDGE_FRAMES) | (step >= len(changed) - EDGE_FRAMES)
+    edge = np.minimum(step, step[::-1]) < EDGE_FRAMES
     sudden = (changed > CUT_SHARE) & (changed > CUT_RATIO * usual)
     sudden |= edge & (changed > EDGE_SHARE) & (changed > EDGE_RATIO * usual)
     runs = np.split(sudden, np.flatnonzero(np.diff(sudden)) + 1)
-    short = [run & (len(run) <= MAX_CUT_STEPS) for run in runs]
-    return np.concatenate(short).astype(bool)
+    return np.concatenate([run & (len(run) <= MAX_CUT_STEPS) for run in runs]).astype(bool)
 
 
 def _changed(a: UInt8[np.ndarray, "height width"], b: UInt8[np.ndarray, "height width"]) -> float:
     difference = b[::2, ::2].astype(np.int16) - a[::2, ::2]
     return float((np.abs(difference - np.median(difference)) > CHANGED_LEVELS).mean())
-
-
-def _blacks_between(black: Bool[np.ndarray, " time"], kept: Int64[np.ndarray, " kept"]) -> Int64[np.ndarray, " step"]:
-    """How many black frames lie between each kept frame and the next."""
-    return np.diff(np.cumsum(black)[kept]) if len(kept) else np.zeros(0, np.int64)

@@ -25,10 +25,8 @@ class SidecarEntry(BaseModel):
     event: str | None = None
     event_frames: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] | None = None
     """First and last frame of what happens."""
-    gravity: str | None = None
-    """Where things fall in the picture: a word of GRAVITY, or words that are kept only."""
-    px_per_m: Annotated[float, Field(gt=0)] | None = None
-    """Pixels of the video a metre."""
+    gravity: str | None = None  # where things fall: a word of GRAVITY_DIRECTIONS, or words that are kept only
+    px_per_m: Annotated[float, Field(gt=0)] | None = None  # pixels of the video a metre
 
 
 @dataclass(frozen=True)
@@ -38,16 +36,12 @@ class Sidecar:
     entries: dict[str, SidecarEntry] = field(default_factory=dict)
 
     def of(self, file: str) -> SidecarEntry:
-        """What is known of the file; an entry that says nothing where nothing is."""
+        """What is known of the file, maybe nothing."""
         return self.entries.get(file) or SidecarEntry(file=file)
 
 
 def read_sidecar(path: Path) -> Sidecar:
-    """The sidecar of a JSON Lines file.
-
-    Raises:
-        UserError: it cannot be read; each wrong line, with what is wrong.
-    """
+    """The sidecar of a JSON Lines file; UserError where it cannot be read, or with what is wrong in each line."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -61,7 +55,9 @@ def read_sidecar(path: Path) -> Sidecar:
         try:
             entry = SidecarEntry.model_validate_json(line)
         except ValidationError as error:
-            faults += [f"{path}:{number}: {_say(fault)}" for fault in error.errors()]
+            for fault in error.errors():
+                where = ".".join(str(part) for part in fault["loc"])
+                faults.append(f"{path}:{number}: {where}{': ' if where else ''}{fault['msg']}")
             continue
         if entry.file in entries:
             faults.append(f"{path}:{number}: file: {entry.file} has a line already")
@@ -69,10 +65,3 @@ def read_sidecar(path: Path) -> Sidecar:
     if faults:
         raise UserError("\n".join(faults))
     return Sidecar(entries)
-
-
-def _say(fault: object) -> str:
-    assert isinstance(fault, dict)
-    where = ".".join(str(part) for part in fault["loc"])
-    message = str(fault["msg"])
-    return f"{where}: {message}" if where else message

@@ -9,17 +9,15 @@ from typing import Any
 
 import datasets  # type: ignore[import-untyped]
 import numpy as np
-from jaxtyping import UInt8
 
 from vidworld.core.errors import UserError
 from vidworld.core.fingerprint import fingerprint
 from vidworld.video.clips import VideoClips
 from vidworld.video.sidecar import GRAVITY_DIRECTIONS, SidecarEntry
-from vidworld.video.store_record import read_record
+from vidworld.video.store_record import finished_record
 from vidworld.video.windows import ClipOptions
 
-REAL_SPLITS = ("train", "val", "real")
-"""`real` is held out for the evaluation. A file is in one split only."""
+REAL_SPLITS = ("train", "val", "real")  # `real` is held out for the evaluation. A file is in one split only.
 SET_ASIDE_NAME = "set_aside.json"
 
 
@@ -53,7 +51,7 @@ def features(options: ClipOptions) -> datasets.Features:
 
 
 def save_clips(file: str, entry: SidecarEntry, video: VideoClips, options: ClipOptions, path: Path) -> None:
-    """Nothing; the clips of one video are rows on disk."""
+    """Write the clips of one video as rows on disk."""
     clips = [clip for _, clip in video.clips]
     count, direction = len(clips), GRAVITY_DIRECTIONS.get(entry.gravity or "")
     columns: dict[str, Any] = {
@@ -71,20 +69,16 @@ def save_clips(file: str, entry: SidecarEntry, video: VideoClips, options: ClipO
         "time_base": [video.time_base] * count,
         "sidecar": [entry.model_dump_json() if entry.model_fields_set != {"file"} else None] * count,
     }
-    for name in features(options):
-        if name not in columns:
-            columns[name] = [getattr(clip, name) for clip in clips]
+    columns |= {name: [getattr(clip, name) for clip in clips] for name in features(options) if name not in columns}
     datasets.Dataset.from_dict(columns, features=features(options)).save_to_disk(path)
 
 
 def join(parts: Mapping[str, Sequence[Path]], out: Path) -> None:
-    """Nothing; the rows of each split's videos are one data set on disk."""
-    splits = {
-        split: datasets.concatenate_datasets([datasets.load_from_disk(path) for path in paths])
-        for split, paths in parts.items()
-        if paths
-    }
-    datasets.DatasetDict(splits).save_to_disk(out)
+    """Write the rows of each split's videos as one data set on disk."""
+    loaded = {split: [datasets.load_from_disk(path) for path in paths] for split, paths in parts.items() if paths}
+    datasets.DatasetDict({split: datasets.concatenate_datasets(rows) for split, rows in loaded.items()}).save_to_disk(
+        out
+    )
 
 
 def content_record(path: Path) -> dict[str, dict[str, str]]:
@@ -94,24 +88,18 @@ def content_record(path: Path) -> dict[str, dict[str, str]]:
     for split in REAL_SPLITS:
         rows = splits.get(split)
         pictures = [] if rows is None else rows.select_columns("frames").with_format("numpy", dtype=np.uint8)
-        frames = [[*row["frames"].shape, _digest(row["frames"])] for row in pictures]
+        frames = [[*row["frames"].shape, hashlib.sha256(row["frames"].tobytes()).hexdigest()] for row in pictures]
         known = [] if rows is None else rows.remove_columns("frames").to_list()
         content[split] = {"frames": fingerprint(frames), "rows": fingerprint(known)}
     return content
 
 
-def _digest(frames: UInt8[np.ndarray, "time 3 height width"]) -> str:
-    return hashlib.sha256(frames.tobytes()).hexdigest()
-
-
 def open_split(path: Path, split: str) -> datasets.Dataset:
     """The rows of a split, read from disk as they are asked for.
 
-    Raises:
-        UserError: there is no finished data set, a file of it is missing or broken, or no clip is in that split.
+    UserError where there is no finished data set, a file of it is missing or broken, or no clip is in that split.
     """
-    if read_record(path) is None:
-        raise UserError(f"{path}: is no data set of real clips: make one with `vidworld data ingest`")
+    finished_record(path)
     try:
         splits = datasets.load_from_disk(path)
     except (OSError, ValueError) as error:
@@ -136,7 +124,7 @@ def workshop(out: Path) -> Iterator[Path]:
 
 
 def put_in_place(built: Path, out: Path) -> None:
-    """Nothing; `out` is what was built, or, after a kill between the two renames, not there at all."""
+    """Make `out` what was built; after a kill between the two renames it is not there at all."""
     old = built.with_name("old")
     if out.exists():
         out.rename(old)

@@ -21,8 +21,7 @@ def read_record(path: Path) -> dict[str, Any] | None:
 def content_fingerprint(path: Path, split: str | None = None) -> str:
     """The fingerprint of all that a data set, or one split of it, holds: frames and what is known of each clip.
 
-    Raises:
-        UserError: there is no finished data set, or one of a version that recorded no content.
+    UserError where there is no finished data set, or one of a version that recorded no content.
     """
     content = _content(path)
     return fingerprint(content if split is None else content[split])
@@ -31,34 +30,26 @@ def content_fingerprint(path: Path, split: str | None = None) -> str:
 def training_fingerprint(path: Path | None) -> str | None:
     """The fingerprint of what a training reads of a data set: the frames of its split `train`, in their order.
 
-    None without a data set. Videos that are held out, and what the sidecar says, change nothing here.
-
-    Raises:
-        UserError: as `content_fingerprint`.
+    None without a data set; UserError as `content_fingerprint`. Held-out videos and the sidecar change nothing here.
     """
     return None if path is None else str(_content(path)["train"]["frames"])
 
 
 def has_clips(path: Path, split: str) -> bool:
-    """Whether any video of a data set is in the split.
-
-    Raises:
-        UserError: there is no finished data set.
-    """
-    return any(file["split"] == split for file in _record(path)["files"])
+    """Whether any video of a data set is in the split; UserError where there is no finished data set."""
+    return any(file["split"] == split for file in finished_record(path)["files"])
 
 
 def _content(path: Path) -> dict[str, dict[str, str]]:
-    content: dict[str, dict[str, str]] | None = _record(path).get("content")
+    content: dict[str, dict[str, str]] | None = finished_record(path).get("content")
     if content is None:
-        raise UserError(
-            f"{path}: was made by an older version, which recorded no fingerprint of its clips: ingest its videos "
-            "again (vidworld data ingest)"
-        )
+        old = f"{path}: was made by an older version, which recorded no fingerprint of its clips"
+        raise UserError(f"{old}: ingest its videos again (vidworld data ingest)")
     return content
 
 
-def _record(path: Path) -> dict[str, Any]:
+def finished_record(path: Path) -> dict[str, Any]:
+    """What `ingest` wrote of a data set; UserError where there is no finished one."""
     record = read_record(path)
     if record is None:
         raise UserError(f"{path}: is no data set of real clips: make one with `vidworld data ingest`")

@@ -1,7 +1,6 @@
 """The films of WebDataset shards.
 
-Source: WebDataset's documentation: POSIX tar files, numbered without a gap; the files of a sample have one name and
-follow one another, the film's is .mp4.
+Source: WebDataset's documentation: POSIX tar files, numbered without a gap; the film of a sample is .mp4.
 """
 
 import tarfile
@@ -23,17 +22,13 @@ def shards(folder: Path) -> list[Path]:
             found.append(path)
     for prefix, numbered in series.items():
         width = len(_digits(next(iter(numbered.values()))))
-        for number in range(min(numbered), max(numbered) + 1):
-            found.append(numbered.get(number, folder / f"{prefix}{number:0{width}d}.tar"))
+        numbers = range(min(numbered), max(numbered) + 1)
+        found += [numbered.get(number, folder / f"{prefix}{number:0{width}d}.tar") for number in numbers]
     return found
 
 
 def videos_in_shard(shard: Path) -> list[str]:
-    """The names of a shard's films.
-
-    Raises:
-        UserError: it cannot be read, or holds none.
-    """
+    """The names of a shard's films; UserError where it cannot be read, or holds none."""
     try:
         with tarfile.open(shard) as archive:
             names = [member.name for member in archive if member.isfile()]
@@ -46,16 +41,13 @@ def videos_in_shard(shard: Path) -> list[str]:
 
 
 def webdataset_sources(folder: Path) -> dict[str, Source]:
-    """The films by shard and name.
-
-    Raises:
-        UserError: a shard is missing or cannot be read, or there is none.
-    """
-    if not shards(folder):
+    """The films by shard and name; UserError where a shard is missing or cannot be read, or there is none."""
+    found = shards(folder)
+    if not found:
         raise UserError(f"{folder}: holds no .tar")
-    if missing := [shard for shard in shards(folder) if not shard.exists()]:
+    if missing := [shard for shard in found if not shard.exists()]:
         raise UserError(f"{missing[0]}: is missing ({len(missing)} of the shards between the first and the last)")
-    return {f"{shard.stem}/{name}": Source(shard, name) for shard in shards(folder) for name in videos_in_shard(shard)}
+    return {f"{shard.stem}/{name}": Source(shard, name) for shard in found for name in videos_in_shard(shard)}
 
 
 def _digits(path: Path) -> str:

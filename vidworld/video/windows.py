@@ -9,21 +9,15 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, UInt8
 
-from vidworld.video.shots import Shot
+from vidworld.video.shots import Grey, Shot
 
-MOTION_LEVELS = 20
-"""A pixel moves when it differs by more from what it mostly is during the clip."""
-STILL_SHARE = 0.001
-"""A clip where fewer pixels move is still: a title card, or before and after the event."""
-STATIC_PX = 0.3
-"""A static camera's median corner moves less, at 128 px: on films known to be static it moves 0 to 0.15."""
+MOTION_LEVELS = 20  # a pixel moves when it differs by more from what it mostly is during the clip
+STILL_SHARE = 0.001  # a clip where fewer pixels move is still: a title card, or before and after the event
+STATIC_PX = 0.3  # a static camera's median corner moves less, at 128 px: on films known to be static it moves 0 to 0.15
 CORNERS_TO_TELL = 4
-SLACK_FRAMES = 0.05
-"""A clip may end so much after the last picture's time: rates and times are rounded."""
+SLACK_FRAMES = 0.05  # a clip may end so much after the last picture's time: rates and times are rounded
 
-
-Span = tuple[float, float] | None
-"""An event's start and end in seconds, where one is known."""
+Span = tuple[float, float] | None  # an event's start and end in seconds, where one is known
 
 
 @dataclass(frozen=True)
@@ -33,10 +27,8 @@ class ClipOptions:
     fps: float = 10.0
     size_px: int = 64
     num_frames: int = 16
-    stride: int = 8
-    """Frames from the start of one clip to the next."""
-    one_rate: bool = False
-    """Give up on what is too short at `fps`, where otherwise it is read faster."""
+    stride: int = 8  # frames from the start of one clip to the next
+    one_rate: bool = False  # give up on what is too short at `fps`, where otherwise it is read faster
 
 
 class Rate(NamedTuple):
@@ -52,29 +44,22 @@ class RealClip:
 
     frames: UInt8[np.ndarray, "time 3 size size"]
     fps: float
-    start_s: float
-    """Scene time of the first frame, from the start of the file."""
-    start_frame: int
-    """The same in frames at `fps` from the first clip that the shot could hold."""
+    start_s: float  # scene time of the first frame, from the start of the file
+    start_frame: int  # the same in frames at `fps` from the first clip that the shot could hold
     in_event: bool
     static_camera: bool
-    motion: float
-    """Share of the picture's pixels that move at some time."""
-    motion_in_view: float
-    """Share of the motion of the uncropped picture that the crop keeps."""
-    time_error_s: float
-    """Largest distance of a frame's own time from its place at `fps`."""
+    motion: float  # share of the picture's pixels that move at some time
+    motion_in_view: float  # share of the motion of the uncropped picture that the crop keeps
+    time_error_s: float  # largest distance of a frame's own time from its place at `fps`
     crop_left: float
-    crop_top: float
-    """Of the square, as a share of the shorter side."""
+    crop_top: float  # of the square, as a share of the shorter side
 
 
 def clip_rate(shot: Shot, event_s: Span, options: ClipOptions) -> Rate:
     """The rate a shot's clips are read at.
 
-    `options.fps` where the event (the whole shot, where none is known) fills a clip at it. Otherwise the
-    lowest multiple of it at which it does; but above half the camera's own rate, that rate itself, so that
-    each frame comes once instead of some at one step and some at two.
+    `options.fps` where the event (the whole shot, where none is known) fills a clip at it. Otherwise the lowest
+    multiple at which it does; but above half the camera's own rate, that rate itself, so that each frame comes once.
     """
     if len(shot.numbers) < 2:
         return Rate(None, "shows nothing that moves")
@@ -101,29 +86,30 @@ def cut_clips(shot: Shot, fps: float, event_s: Span, options: ClipOptions) -> li
     grid = _starts(shot, fps, event_s, options)
     steps = np.arange(options.num_frames) / fps
     windows = [_nearest(shot, start + steps) for start in grid]
-    moved = [moving_pixels(shot.grey[window.chosen]) for window in windows]
-    moving = [i for i, pixels in enumerate(moved) if pixels.any(0).mean() >= STILL_SHARE]
+    moved = [moving_pixels(shot.grey[chosen]) for chosen, _ in windows]
+    moving = [each for each in zip(grid.tolist(), windows, moved, strict=True) if each[2].any(0).mean() >= STILL_SHARE]
     if not moving:
         return []
     side = min(shot.grey.shape[1:])
-    top, left = _crop([moved[i] for i in moving])
+    top, left = _crop([pixels for *_, pixels in moving])
     clips = []
-    for i in moving:
-        view = moved[i][:, top : top + side, left : left + side]
+    for start, (chosen, error_s), pixels in moving:
+        view = pixels[:, top : top + side, left : left + side]
         if view.any(0).mean() < STILL_SHARE:
             continue
-        start, picture = float(grid[i]), shot.frames[windows[i].chosen]
+        picture = shot.frames[chosen][:, top : top + side, left : left + side]
+        small = [cv2.resize(frame, (options.size_px,) * 2, interpolation=cv2.INTER_AREA) for frame in picture]
         clips.append(
             RealClip(
-                frames=_square(picture[:, top : top + side, left : left + side], options.size_px),
+                frames=np.ascontiguousarray(np.stack(small).transpose(0, 3, 1, 2)),
                 fps=fps,
                 start_s=start,
                 start_frame=round((start - float(grid[0])) * fps),
                 in_event=event_s is None or (start <= event_s[1] and start + float(steps[-1]) >= event_s[0]),
-                static_camera=is_static(shot.grey[windows[i].chosen]),
+                static_camera=is_static(shot.grey[chosen]),
                 motion=float(view.any(0).mean()),
-                motion_in_view=float(view.sum() / moved[i].sum()),
-                time_error_s=windows[i].error_s,
+                motion_in_view=float(view.sum() / pixels.sum()),
+                time_error_s=error_s,
                 crop_left=left / side,
                 crop_top=top / side,
             )
@@ -131,17 +117,17 @@ def cut_clips(shot: Shot, fps: float, event_s: Span, options: ClipOptions) -> li
     return clips
 
 
-def moving_pixels(grey: UInt8[np.ndarray, "time height width"]) -> Bool[np.ndarray, "time height width"]:
+def moving_pixels(grey: Grey) -> Bool[np.ndarray, "time height width"]:
     """Where a frame is not what that pixel mostly is: moving objects where the camera is static."""
     usual = np.median(grey, axis=0).astype(np.uint8)
     return np.stack([cv2.absdiff(frame, usual) > MOTION_LEVELS for frame in grey])
 
 
-def is_static(grey: UInt8[np.ndarray, "time height width"]) -> bool:
+def is_static(grey: Grey) -> bool:
     """Whether the camera stands still: the corners of the first frame stay where they are.
 
-    In each frame the median corner speaks for the camera, so objects may move; in a quarter of the frames
-    they may cover or carry most corners. A picture with hardly a corner proves nothing: False.
+    In each frame the median corner speaks for the camera, so objects may move; in a quarter of the frames they may
+    cover or carry most corners. A picture with hardly a corner proves nothing: False.
     """
     corners = cv2.goodFeaturesToTrack(grey[0], maxCorners=200, qualityLevel=0.02, minDistance=5)
     if corners is None or len(corners) < CORNERS_TO_TELL:
@@ -154,31 +140,24 @@ def is_static(grey: UInt8[np.ndarray, "time height width"]) -> bool:
     return in_place >= 0.75 * (len(grey) - 1)
 
 
-class _Window(NamedTuple):
-    chosen: Int64[np.ndarray, " time"]
-    error_s: float
-
-
 def _frames_in(span_s: float, fps: float) -> int:
     return floor(span_s * fps + SLACK_FRAMES) + 1
 
 
 def _starts(shot: Shot, fps: float, event_s: Span, options: ClipOptions) -> Float64[np.ndarray, " clip"]:
     """When each clip starts: `stride` frames apart, on a grid through the start of the event."""
-    stride_s = options.stride / fps
+    stride_s, slack = options.stride / fps, SLACK_FRAMES / fps
     first, last = float(shot.times_s[0]), float(shot.until_s[-1]) - (options.num_frames - 1) / fps
-    slack = SLACK_FRAMES / fps
     anchor = first if event_s is None else min(max(event_s[0], first), last)
-    before = floor((anchor - first + slack) / stride_s)
-    after = floor((last - anchor + slack) / stride_s)
+    before, after = (floor((room_s + slack) / stride_s) for room_s in (anchor - first, last - anchor))
     return anchor + stride_s * np.arange(-before, after + 1)
 
 
-def _nearest(shot: Shot, times_s: Float64[np.ndarray, " frame"]) -> _Window:
-    """The pictures that were shown nearest to some times; one with repeats was shown all along."""
+def _nearest(shot: Shot, times_s: Float64[np.ndarray, " frame"]) -> tuple[Int64[np.ndarray, " frame"], float]:
+    """The pictures that were shown nearest to some times, and the largest error; repeats were shown all along."""
     wait = np.maximum(shot.times_s[None] - times_s[:, None], times_s[:, None] - shot.until_s[None])
     index = np.argmin(np.maximum(wait, 0.0), axis=1)
-    return _Window(index, max(0.0, float(wait[np.arange(len(index)), index].max())))
+    return index, max(0.0, float(wait[np.arange(len(index)), index].max()))
 
 
 def _crop(moved: Sequence[Bool[np.ndarray, "time height width"]]) -> tuple[int, int]:
@@ -192,8 +171,3 @@ def _crop(moved: Sequence[Bool[np.ndarray, "time height width"]]) -> tuple[int, 
     middle = (max(height, width) - side) / 2
     offset = int(best[np.argmin(np.abs(best - middle))])
     return (0, offset) if axis == 2 else (offset, 0)
-
-
-def _square(frames: UInt8[np.ndarray, "time side side 3"], size_px: int) -> UInt8[np.ndarray, "time 3 size size"]:
-    small = [cv2.resize(frame, (size_px, size_px), interpolation=cv2.INTER_AREA) for frame in frames]
-    return np.ascontiguousarray(np.stack(small).transpose(0, 3, 1, 2))

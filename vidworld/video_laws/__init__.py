@@ -10,9 +10,8 @@ tracker are alike from one frame to the next. They say nothing of a wrong scale 
 
 from dataclasses import dataclass
 
-from vidworld.video_laws.bounce import fit_bounces
 from vidworld.video_laws.collision import fit_collision
-from vidworld.video_laws.flight import fit_flight, fit_uniform
+from vidworld.video_laws.flight import fit_bounces, fit_flight, fit_uniform
 from vidworld.video_laws.law import Fit
 from vidworld.video_laws.pendulum import fit_pendulum
 
@@ -25,14 +24,11 @@ class VideoLaw:
     fit: Fit
 
 
+# By the sidecar's `event`; other events follow no law that tracks could show.
 VIDEO_LAWS: dict[str, VideoLaw] = {
-    "projectile": VideoLaw(1, fit_flight),
-    "slide": VideoLaw(1, fit_flight),
-    "roll": VideoLaw(1, fit_flight),
-    "accelerated": VideoLaw(1, fit_flight),
+    **dict.fromkeys(("projectile", "slide", "roll", "accelerated"), VideoLaw(1, fit_flight)),
     "uniform": VideoLaw(1, fit_uniform),
     "bounce": VideoLaw(1, fit_bounces),
     "pendulum": VideoLaw(1, fit_pendulum),
     "collision": VideoLaw(2, fit_collision),
 }
-"""By the sidecar's `event`; other events follow no law that tracks could show."""

@@ -5,21 +5,10 @@ from itertools import product
 import numpy as np
 from numpy import ndarray
 
-from vidworld.video_laws.law import (
-    LawFit,
-    NoFit,
-    Position,
-    Stretch,
-    Times,
-    VideoScene,
-    angle_between,
-    frame_step,
-    law_fit,
-)
+from vidworld.video_laws.law import LawFit, NoFit, Position, Stretch, Times, VideoScene, angle_between, frame_s, law_fit
 from vidworld.video_laws.parabolas import MIN_FRAMES, NEAR_CONTACT, fit_flights, places_of
 
-WINDOW_S = 0.15
-"""Seconds on either side of a collision in which nothing but it changes a velocity."""
+WINDOW_S = 0.15  # seconds on either side of a collision in which nothing but it changes a velocity
 
 
 def fit_collision(times: Times, position: Position, scene: VideoScene, stretch: Stretch | None = None) -> LawFit:
@@ -29,7 +18,7 @@ def fit_collision(times: Times, position: Position, scene: VideoScene, stretch: 
     """
     if position.shape[1] < 2:
         raise NoFit("shows a collision, but only one thing was followed")
-    step = frame_step(times)
+    step = frame_s(times)
     apart = np.linalg.norm(position[:, 0] - position[:, 1], axis=1)
     near = np.ones(len(times), bool)
     if scene.contacts_s:
@@ -37,9 +26,9 @@ def fit_collision(times: Times, position: Position, scene: VideoScene, stretch: 
     if not np.isfinite(apart[near]).any():
         raise NoFit("does not show both things where they meet")
     contact = float(times[near][np.nanargmin(apart[near])])
-    both = np.isfinite(position).all(axis=(1, 2)) & (np.abs(times - contact) <= max(WINDOW_S, 8 * step))
     if stretch is None:
-        clear = both & (np.abs(times - contact) > 1.5 * step)
+        off = np.abs(times - contact)
+        clear = (off <= max(WINDOW_S, 8 * step)) & (off > 1.5 * step)
         stretch = np.where(clear, (times > contact).astype(int), -1)
     stretch = np.where(np.isfinite(position).all(axis=(1, 2)), stretch, -1)
     if min((stretch == k).sum() for k in (0, 1)) < MIN_FRAMES:
@@ -56,18 +45,15 @@ def fit_collision(times: Times, position: Position, scene: VideoScene, stretch: 
         near_contact = np.abs(times - contact) <= 3 * step
         line = np.nanmean((places[:, 1] - places[:, 0])[near_contact], axis=0)
         line /= np.linalg.norm(line)
-        total = before.sum(axis=0), after.sum(axis=0)
-        return [
-            angle_between(total[0], total[1]),
-            float(np.linalg.norm(total[1]) / np.linalg.norm(total[0])),
-            float(-((after[1] - after[0]) @ line) / ((before[1] - before[0]) @ line)),
-            float((after**2).sum() / (before**2).sum()),
-        ]
+        total, kept = before.sum(axis=0), after.sum(axis=0)
+        momentum_kept = float(np.linalg.norm(kept) / np.linalg.norm(total))
+        restitution = float(-((after[1] - after[0]) @ line) / ((before[1] - before[0]) @ line))
+        return [angle_between(total, kept), momentum_kept, restitution, float((after**2).sum() / (before**2).sum())]
 
     fitted = np.full(position.shape, np.nan)
     for k, side in product((0, 1), sides):
-        placed = places_of(fit_flights(times, position[:, k], side, True), times, side)
-        fitted[side >= 0, k] = placed[side >= 0]
+        flights = fit_flights(times, position[:, k], side, True)
+        fitted[side >= 0, k] = places_of(flights, times, side)[side >= 0]
     names = [("momentum_angle", "degrees"), ("momentum_kept", "ratio")]
     names += [("restitution", "ratio"), ("energy_kept", "ratio")]
     return law_fit("collision", position, fitted, stretch, measured, names, 6)

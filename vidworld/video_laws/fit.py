@@ -1,10 +1,9 @@
 """Real films against the laws of what happens in them: tracked, fitted, and what the truth itself deviates by."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -22,12 +21,9 @@ from vidworld.video.tracking import track
 from vidworld.video_laws import VIDEO_LAWS
 from vidworld.video_laws.law import STANDARD_GRAVITY, NoFit, Quantity, VideoScene
 
-MAX_PX = 480
-"""Films are tracked with a shorter side of so many pixels, or their own if that is less."""
-MIN_VIDEO_FRAMES = 3
-"""With fewer nothing shows an acceleration."""
-SHOT_PX = 128
-"""Cuts are looked for in frames with a shorter side of so many pixels."""
+MAX_PX = 480  # films are tracked with a shorter side of so many pixels, or their own if that is less
+MIN_VIDEO_FRAMES = 3  # with fewer nothing shows an acceleration
+SHOT_PX = 128  # cuts are looked for in frames with a shorter side of so many pixels
 FIT_RECORD_NAME = "films.jsonl"
 
 
@@ -39,28 +35,24 @@ class FilmFit:
     event: str | None
     law: str | None
     why_none: str | None
-    tracked: float
-    """The share of the event's frames in which every object was found."""
-    deviation_px: float | None
-    """Root mean square distance of the true tracks from their law, in the film's own pixels."""
-    deviation_share: float | None
-    """The same over the extent of the path."""
+    tracked: float  # the share of the event's frames in which every object was found
+    deviation_px: float | None  # root mean square distance of the true tracks from their law, in the film's own pixels
+    deviation_share: float | None  # the same over the extent of the path
     quantities: tuple[Quantity, ...] = ()
 
 
 def fit_films(folder: Path, out: Path, sidecar: Path | None = None) -> Iterator[FilmFit]:
     """Each film of the sidecar in its order, written to `films.jsonl` in `out` as soon as it is done.
 
-    What an earlier run wrote of the same film and the same line of the sidecar is not done again.
-
-    Raises:
-        UserError: the sidecar cannot be read, names no film, or `out` cannot be written.
+    What an earlier run wrote of the same film and the same line of the sidecar is not done again. UserError where the
+    sidecar cannot be read or names no film, or `out` cannot be written.
     """
     known = read_sidecar(sidecar or folder / SIDECAR_NAME)
     if not known.entries:
         raise UserError(f"{sidecar or folder / SIDECAR_NAME}: names no film")
     record = prepare_folder(out) / FIT_RECORD_NAME
-    done = _done(record)
+    rows = read_jsonl(record) if record.exists() else []
+    done = {row["key"]: TypeAdapter(FilmFit).validate_python(row["film"]) for row in rows}
     for entry in tqdm(known.entries.values(), "films", unit="film", disable=None):
         key = _key(folder, entry)
         if (finished := done.get(key)) is None:
@@ -76,9 +68,10 @@ def fit_film(folder: Path, entry: SidecarEntry) -> FilmFit:
         return _none(entry, f"its event ({entry.event or 'not given'}) follows no law that tracks could show")
     try:
         footage = footage_of(folder / entry.file, entry)
-    except (Unreadable, OSError) as error:
-        reason = str(error) if isinstance(error, Unreadable) else f"cannot be read ({error.strerror})"
-        return _none(entry, reason)
+    except Unreadable as error:
+        return _none(entry, str(error))
+    except OSError as error:
+        return _none(entry, f"cannot be read ({error.strerror})")
     tracked = track(footage.frames, law.objects)
     position = tracked.position / footage.scale
     share = float(np.isfinite(position).all(axis=(1, 2)).mean())
@@ -87,16 +80,8 @@ def fit_film(folder: Path, entry: SidecarEntry) -> FilmFit:
     except NoFit as error:
         return _none(entry, str(error), share)
     extent = float(np.linalg.norm(np.nanmax(position, axis=0) - np.nanmin(position, axis=0), axis=-1).max())
-    return FilmFit(
-        file=entry.file,
-        event=entry.event,
-        law=fit.law,
-        why_none=None,
-        tracked=share,
-        deviation_px=fit.deviation_px,
-        deviation_share=fit.deviation_px / extent,
-        quantities=fit.quantities,
-    )
+    deviation = fit.deviation_px, fit.deviation_px / extent
+    return FilmFit(entry.file, entry.event, fit.law, None, share, *deviation, fit.quantities)
 
 
 @dataclass(frozen=True)
@@ -105,29 +90,26 @@ class FittedVideo:
 
     frames: np.ndarray
     times_s: np.ndarray
-    scale: float
-    """Pixels of `frames` a pixel of the film."""
+    scale: float  # pixels of `frames` a pixel of the film
     scene: VideoScene
 
 
 def footage_of(path: Path, entry: SidecarEntry) -> FittedVideo:
     """The frames of the sidecar's event, all where it names none; of several shots (a title card) the longest.
 
-    Raises:
-        Unreadable: the film cannot be read, or its event lies outside it.
+    Unreadable where the film cannot be read, or its event lies outside it.
     """
     video = open_video(path)
     times_s = scene_times(video, entry)
     first, end = entry.event_frames or (0, len(times_s) - 1)
-    last = min(end, len(times_s) - 1)
-    if (there := max(last + 1 - first, 0)) < MIN_VIDEO_FRAMES:
+    numbers = range(first, min(end + 1, len(times_s)))
+    if (there := len(numbers)) < MIN_VIDEO_FRAMES:
         of = f" of the event's ({first} to {end})" if entry.event_frames else ""
-        raise Unreadable(
-            f"has {there} frame{'s' * (there != 1)}{of}, and no law shows in fewer than {MIN_VIDEO_FRAMES}"
-        )
+        few = f"has {there} frame{'s' * (there != 1)}{of}"
+        raise Unreadable(f"{few}, and no law shows in fewer than {MIN_VIDEO_FRAMES}")
     short = min(video.height_px, video.width_px)
-    pieces = read(video, min(short, MAX_PX), range(first, last + 1))
-    frames, times = np.concatenate([piece.frames for piece in pieces]), times_s[first : last + 1]
+    frames = np.concatenate([piece.frames for piece in read(video, min(short, MAX_PX), numbers)])
+    times = times_s[first : numbers.stop]
     shot = _longest_shot(frames, times)
     return FittedVideo(frames[shot], times[shot], min(short, MAX_PX) / short, scene_of(entry, times_s))
 
@@ -147,10 +129,8 @@ def _longest_shot(frames: Film, times_s: np.ndarray) -> slice:
 def scene_of(entry: SidecarEntry, times_s: np.ndarray) -> VideoScene:
     """What the sidecar says for a law."""
     contacts = getattr(entry, "contact_frames", None) or []
-    known = [int(c) for c in contacts if isinstance(c, int) and c < len(times_s)]
-    return VideoScene(
-        tuple(float(times_s[c]) for c in known), GRAVITY_DIRECTIONS.get(entry.gravity or ""), entry.px_per_m
-    )
+    known = tuple(float(times_s[c]) for c in contacts if isinstance(c, int) and c < len(times_s))
+    return VideoScene(known, GRAVITY_DIRECTIONS.get(entry.gravity or ""), entry.px_per_m)
 
 
 def fit_summary(films: Sequence[FilmFit]) -> str:
@@ -162,15 +142,11 @@ def fit_summary(films: Sequence[FilmFit]) -> str:
             continue
         head = f"{film.file}: {film.law}, tracked {film.tracked:.0%}, the truth deviates by {film.deviation_px:.2f} px"
         lines.append(f"{head} ({film.deviation_share:.2%} of its path)")
-        lines += [f"    {_say(quantity)}" for quantity in film.quantities]
+        for one in film.quantities:
+            lines.append(f"    {one.name} {one.value:.4g} [{one.low:.4g}, {one.high:.4g}] {one.unit}")
+            if one.name == "acceleration" and one.unit == "m/s²":
+                lines[-1] += f" ({one.value / STANDARD_GRAVITY - 1:+.1%} of {STANDARD_GRAVITY})"
     return "\n".join(lines)
-
-
-def _say(quantity: Quantity) -> str:
-    text = f"{quantity.name} {quantity.value:.4g} [{quantity.low:.4g}, {quantity.high:.4g}] {quantity.unit}"
-    if quantity.name == "acceleration" and quantity.unit == "m/s²":
-        text += f" ({quantity.value / STANDARD_GRAVITY - 1:+.1%} of {STANDARD_GRAVITY})"
-    return text
 
 
 def _none(entry: SidecarEntry, why: str, tracked: float = 0.0) -> FilmFit:
@@ -182,10 +158,3 @@ def _key(folder: Path, entry: SidecarEntry) -> str:
     path = folder / entry.file
     file = [path.stat().st_size, path.stat().st_mtime_ns] if path.exists() else []
     return json.dumps([file, entry.model_dump(mode="json")], sort_keys=True, ensure_ascii=False)
-
-
-def _done(record: Path) -> Mapping[str, FilmFit]:
-    if not record.exists():
-        return {}
-    rows: list[dict[str, Any]] = read_jsonl(record)
-    return {row["key"]: TypeAdapter(FilmFit).validate_python(row["film"]) for row in rows}

@@ -1,4 +1,6 @@
-"""Free fall, a throw, a slide, a roll: one acceleration. And motion that nothing changes."""
+"""Free fall, a throw, a slide, a roll, bounces: one acceleration. And motion that nothing changes."""
+
+from functools import partial
 
 import numpy as np
 from numpy import ndarray
@@ -7,23 +9,18 @@ from vidworld.video_laws.law import LawFit, NoFit, Position, Stretch, Times, Vid
 from vidworld.video_laws.parabolas import MIN_FRAMES, between_contacts, clean_part, fit_flights, places_of, where_seen
 
 
-def fit_flight(times: Times, position: Position, scene: VideoScene, stretch: Stretch | None = None) -> LawFit:
+def fit_flight(
+    times: Times,
+    position: Position,
+    scene: VideoScene,
+    stretch: Stretch | None = None,
+    law: str = "constant acceleration",
+    accelerated: bool = True,
+) -> LawFit:
     """Free fall, a throw, a slide: constant acceleration over the longest time in which nothing is hit.
 
-    The acceleration is that along gravity, and where its direction is not known that along the way: below zero
-    where it slows down.
+    It is that along gravity, or where its direction is not known along the way: below zero where it slows down.
     """
-    return _flight(times, position, scene, stretch, "constant acceleration")
-
-
-def fit_uniform(times: Times, position: Position, scene: VideoScene, stretch: Stretch | None = None) -> LawFit:
-    """Motion that nothing changes: the residual is from a straight line at one speed; the acceleration is given."""
-    return _flight(times, position, scene, stretch, "uniform motion", accelerated=False)
-
-
-def _flight(
-    times: Times, position: Position, scene: VideoScene, stretch: Stretch | None, law: str, accelerated: bool = True
-) -> LawFit:
     path = position[:, 0]
     if stretch is None:
         parts = between_contacts(times, path, scene.contacts_s)
@@ -43,21 +40,43 @@ def _flight(
         ends = (flights.velocity[0] + flights.acceleration * t for t in (spoken[0], spoken[-1]))
         speeds = [float(np.linalg.norm(v)) / scale for v in ends]
         size = float(flights.acceleration @ along) / scale
-        return [size, *angle_to_gravity(flights.acceleration, scene), *speeds]
+        return [size, *_angle_to_gravity(flights.acceleration, scene), *speeds]
 
     drawn_from = places_of(flight, times, stretch)
     straight = flight if accelerated else fit_flights(times, path, stretch, False)
     fitted = places_of(straight, times, stretch)
-    names = [*names_of_acceleration(scene), ("initial_speed", unit), ("final_speed", unit)]
+    names = [*_names_of_acceleration(scene), ("initial_speed", unit), ("final_speed", unit)]
     return law_fit(law, path, fitted, stretch, measured, names, 3, drawn_from)
 
 
-def names_of_acceleration(scene: VideoScene) -> list[tuple[str, str]]:
-    """What an acceleration gives: its size, and how far it points away from gravity where that is known."""
+fit_uniform = partial(fit_flight, law="uniform motion", accelerated=False)
+"""Motion that nothing changes: the residual is from a straight line at one speed; the acceleration is given."""
+
+
+def _names_of_acceleration(scene: VideoScene) -> list[tuple[str, str]]:
     names = [("acceleration", "m/s²" if scene.px_per_m else "px/s²")]
     return names if scene.gravity is None else [*names, ("angle_to_gravity", "degrees")]
 
 
-def angle_to_gravity(acceleration: ndarray, scene: VideoScene) -> list[float]:
+def _angle_to_gravity(acceleration: ndarray, scene: VideoScene) -> list[float]:
     """Degrees from gravity; nothing where its direction is not known."""
     return [] if scene.gravity is None else [angle_between(np.asarray(scene.gravity), acceleration)]
+
+
+def fit_bounces(times: Times, position: Position, scene: VideoScene, stretch: Stretch | None = None) -> LawFit:
+    """Flights of one acceleration, and how much of the speed along it each contact between them gives back."""
+    path = position[:, 0]
+    stretch = where_seen(between_contacts(times, path, scene.contacts_s) if stretch is None else stretch, path)
+    if stretch.max() < 1:  # a single flight
+        return fit_flight(times, position, scene, stretch)
+
+    def measured(places: ndarray) -> list[float]:
+        flights = fit_flights(times, places, stretch, True)
+        given_back, pull, down = flights.restitutions(), flights.acceleration, scene.gravity
+        size = float(np.linalg.norm(pull) if down is None else pull @ np.asarray(down)) / (scene.px_per_m or 1.0)
+        return [size, *_angle_to_gravity(pull, scene), float(np.mean(given_back)), *given_back]
+
+    fitted = places_of(fit_flights(times, path, stretch, True), times, stretch)
+    names = [*_names_of_acceleration(scene), ("restitution", "ratio")]
+    names += [(f"restitution_{k + 1}", "ratio") for k in range(int(stretch.max()))]
+    return law_fit("bounce", path, fitted, stretch, measured, names, 2 * int(stretch.max()) + 3)

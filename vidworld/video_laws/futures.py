@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,14 +17,11 @@ from vidworld.metrics.velocity import ANYWHERE
 from vidworld.video.real import RealClips
 from vidworld.video.tracking import background_of, track
 from vidworld.video_laws import VIDEO_LAWS
-from vidworld.video_laws.law import Fit, LawFit, NoFit, Position, Times, VideoScene
+from vidworld.video_laws.law import NoFit, VideoScene
 
-TRACKED_AT = 4
-"""Clips are tracked at so many times their size: what is 2 px wide at 64 px has no body of its own."""
-MIN_TRACKED = 0.9
-"""Of a clip's frames: a truth that is found in fewer has no law to be held against."""
-MISSING = ANYWHERE / WORLD_SIZE
-"""Shares of the picture that an object is charged which is not found."""
+TRACKED_AT = 4  # clips are tracked at so many times their size: what is 2 px wide at 64 px has no body of its own
+MIN_TRACKED = 0.9  # of a clip's frames: a truth that is found in fewer has no law to be held against
+MISSING = ANYWHERE / WORLD_SIZE  # shares of the picture that an object is charged which is not found
 UNIT = "share of the picture"
 
 
@@ -38,8 +35,7 @@ def law_values(source: RealClips, number: int, futures: Mapping[str, Frames], st
     law = VIDEO_LAWS.get(row["event"] or "")
     if law is None or not (row["in_event"] and row["static_camera"]):
         return []
-    shot = source.clips(source.same_shot(number)).frames
-    scene = background_of(as_film(shot.flatten(0, 1)))
+    scene = background_of(as_film(source.clips(source.same_shot(number)).frames.flatten(0, 1)))
     clip = source.clips([number])
     whole = as_film(clip.frames[0])
     size = len(whole[0])
@@ -59,32 +55,24 @@ def law_values(source: RealClips, number: int, futures: Mapping[str, Frames], st
     deviation_of_truth = _rms(own.residual[start:] / size, spoken)
     values = []
     for model, future in futures.items():
-        found, fit = truth, cast(LawFit | None, own)
+        found, residual = truth, own.residual[start:] / size
         if model != "truth":
             film = np.concatenate([whole[:start], as_film(future[0])])
             found = track(film, law.objects, scene, truth[:start]).position
-            fit = _refit(law.fit, times_s, found, about, own)
+            try:
+                residual = law.fit(times_s, found, about, own.stretch).residual[start:] / size
+            except NoFit:  # too little is found
+                residual = np.full(counted.shape, np.nan)
         distance = np.linalg.norm(found[start:] - truth[start:], axis=-1) / size
-        residual = fit.residual[start:] / size if fit else np.full(counted.shape, np.nan)
         deviation = _rms(residual, spoken)
         measured = {
             "position_error": float(np.mean(np.nan_to_num(distance[counted], nan=MISSING))),
             "law_deviation": deviation,
             "added_deviation": deviation - deviation_of_truth,
         }
-        values += [
-            Value(model, "pixels", "real video", own.law, "real", metric, UNIT, clip.identity[0], value, seed)
-            for metric, value in measured.items()
-        ]
+        place = (model, "pixels", "real video", own.law, "real")
+        values += [Value(*place, name, UNIT, clip.identity[0], value, seed) for name, value in measured.items()]
     return values
-
-
-def _refit(fit: Fit, times_s: Times, found: Position, about: VideoScene, own: LawFit) -> LawFit | None:
-    """The law fitted to a prediction over the truth's stretches; None where too little is found."""
-    try:
-        return fit(times_s, found, about, own.stretch)
-    except NoFit:
-        return None
 
 
 def _rms(residual: Float[ndarray, "time object"], spoken: Bool[ndarray, "time object"]) -> float:

@@ -11,29 +11,24 @@ from scipy.special import ndtri, stdtrit
 
 from vidworld.core.errors import UserError
 
-STANDARD_GRAVITY = 9.81
-"""m/s²."""
+STANDARD_GRAVITY = 9.81  # m/s²
 BOOTSTRAP_DRAWS = 300
-BOOTSTRAP_BLOCKS = 8
-"""The residuals are drawn in blocks of a so-manieth of their number."""
+BOOTSTRAP_BLOCKS = 8  # the residuals are drawn in blocks of a so-manieth of their number
 WIDER = float(stdtrit(BOOTSTRAP_BLOCKS - 1, 0.975) / ndtri(0.975))
 """So few blocks show less than their scatter: intervals are wider by what Student's quantile is over the normal one."""
 
 Times = Float[ndarray, " time"]
 Position = Float[ndarray, "time object 2"]
 Places = Float[ndarray, "time 2"]
-Stretch = Int[ndarray, " time"]
-"""Which stretch between contacts each frame lies in; -1: in none."""
+Stretch = Int[ndarray, " time"]  # which stretch between contacts each frame lies in; -1: in none
 
 
 @dataclass(frozen=True)
 class VideoScene:
     """What is known of a film beside its tracks."""
 
-    contacts_s: tuple[float, ...] = ()
-    """When something is hit, roughly."""
-    gravity: tuple[float, float] | None = None
-    """Its direction in the picture, a unit vector with y down."""
+    contacts_s: tuple[float, ...] = ()  # when something is hit, roughly
+    gravity: tuple[float, float] | None = None  # its direction in the picture, a unit vector with y down
     px_per_m: float | None = None
 
 
@@ -53,10 +48,8 @@ class LawFit:
     """A law fitted to a film's tracks."""
 
     law: str
-    residual: Float[ndarray, "time object"]
-    """Pixels from the law's path; NaN where the fit does not speak."""
-    stretch: Stretch
-    """Counted among those that were fitted."""
+    residual: Float[ndarray, "time object"]  # pixels from the law's path; NaN where the fit does not speak
+    stretch: Stretch  # counted among those that were fitted
     measured: Callable[[], tuple[Quantity, ...]] = field(repr=False)
 
     @cached_property
@@ -70,12 +63,10 @@ class LawFit:
         return float(np.sqrt(np.nanmean(self.residual**2))) if np.isfinite(self.residual).any() else np.nan
 
     def of(self, name: str) -> Quantity:
-        """The quantity of that name."""
         return next(quantity for quantity in self.quantities if quantity.name == name)
 
 
-Fit = Callable[[Times, Position, VideoScene, Stretch | None], LawFit]
-"""(times, position, scene, the stretches of an earlier fit or None to find them)."""
+Fit = Callable[[Times, Position, VideoScene, Stretch | None], LawFit]  # the stretches: of an earlier fit, or None
 
 
 class NoFit(ValueError):
@@ -102,16 +93,10 @@ def law_fit(
         around = fitted if drawn_from is None else drawn_from
         draws = np.array([measured(drawn) for drawn in _redrawn(path, around, spent)])
         low, high = np.nanpercentile(draws, [2.5, 97.5], axis=0)
-        return tuple(
-            Quantity(
-                name,
-                value,
-                value - WIDER * max(value - float(a), 0.0),
-                value + WIDER * max(float(b) - value, 0.0),
-                unit,
-            )
-            for (name, unit), value, a, b in zip(names, measured(path), low, high, strict=True)
-        )
+        values = np.array(measured(path))
+        low, high = values - WIDER * np.maximum(values - low, 0.0), values + WIDER * np.maximum(high - values, 0.0)
+        found = zip(names, values.tolist(), low.tolist(), high.tolist(), strict=True)
+        return tuple(Quantity(name, value, least, most, unit) for (name, unit), value, least, most in found)
 
     residual = np.linalg.norm(path - fitted, axis=-1).reshape(len(path), -1)
     return LawFit(law, residual, stretch, quantities)
@@ -133,7 +118,7 @@ def _redrawn(path: ndarray, fitted: ndarray, spent: int) -> list[ndarray]:
     return drawn
 
 
-def frame_step(times: Times) -> float:
+def frame_s(times: Times) -> float:
     if len(times) < 2:
         raise UserError("a law is fitted to two frames or more")
     return float(np.median(np.diff(times)))

@@ -6,25 +6,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy import ndarray
 
-from vidworld.video_laws.law import Places, Stretch, Times, frame_step
+from vidworld.video_laws.law import Places, Stretch, Times, frame_s
 
-MIN_FRAMES = 4
-"""Of a stretch between contacts: fewer do not show a parabola."""
+MIN_FRAMES = 4  # of a stretch between contacts: fewer do not show a parabola
 ROUNDS = 6
-OUTLIER = 2.5
-"""Residuals of more robust deviations than that count less (Huber)."""
-NEAR_CONTACT = 3.5
-"""Frames by which a contact that was read by eye may be off."""
-AT_CONTACT = 1.0
-"""Frames around a contact that are left out."""
-KINK_TIMES = 3.0
-"""Two parabolas that fit so many times better than one have a contact between them that nobody named..."""
-KINK_PX = 0.5
-"""...unless the one deviates by less."""
+OUTLIER = 2.5  # residuals of more robust deviations than that count less (Huber)
+NEAR_CONTACT = 3.5  # frames by which a contact that was read by eye may be off
+AT_CONTACT = 1.0  # frames around a contact that are left out
+KINK_TIMES = 3.0  # two parabolas that fit so many times better than one have a contact between them...
+KINK_PX = 0.5  # ...unless the one deviates by less
 CLEAN_TIMES = 12.0
 """So many times less than all of it does that half deviate which is taken for itself: a growing force gives eight."""
-MIN_CLEAN = 12
-"""Frames of such a half: through fewer a parabola may go by chance."""
+MIN_CLEAN = 12  # frames of such a half: through fewer a parabola may go by chance
 
 
 @dataclass(frozen=True)
@@ -35,15 +28,26 @@ class Flights:
     """
 
     acceleration: ndarray
-    start: ndarray
-    """Place at time zero, of the stretch's parabola."""
-    velocity: ndarray
-    """At time zero."""
+    start: ndarray  # place at time zero, of the stretch's parabola
+    velocity: ndarray  # at time zero
 
     def place(self, times: ndarray, stretch: ndarray) -> ndarray:
         t = np.asarray(times)[:, None]
         path: ndarray = self.start[stretch] + self.velocity[stretch] * t + 0.5 * self.acceleration * t**2
         return path
+
+    def restitutions(self) -> list[float]:
+        """Outgoing over incoming speed along the acceleration, where successive parabolas meet along it.
+
+        As it is the same in both, that is a line's root.
+        """
+        along = self.acceleration / np.linalg.norm(self.acceleration)
+        apart, closing = np.diff(self.start, axis=0) @ along, np.diff(self.velocity, axis=0) @ along
+        ratios = []
+        for k, t in enumerate(-apart / closing):
+            come, go = ((self.velocity[n] + self.acceleration * t) @ along for n in (k, k + 1))
+            ratios.append(float(-go / come))
+        return ratios
 
 
 def fit_flights(times: ndarray, path: ndarray, stretch: ndarray, accelerated: bool) -> Flights:
@@ -75,30 +79,26 @@ def stretches(times: Times, path: Places, contacts_s: Sequence[float], margin_s:
 
 def between_contacts(times: Times, path: Places, contacts_s: Sequence[float]) -> Stretch:
     """The stretches between contacts: those that were read by eye, and those that nobody named."""
-    margin_s = AT_CONTACT * frame_step(times)
-    contacts = nearby(times, path, contacts_s)
-    contacts += kinks(times, path, stretches(times, path, contacts, margin_s))
+    margin_s = AT_CONTACT * frame_s(times)
+    contacts = _nearby(times, path, contacts_s)
+    contacts += _kinks(times, path, stretches(times, path, contacts, margin_s))
     return stretches(times, path, contacts, margin_s)
 
 
-def nearby(times: Times, path: Places, contacts_s: Sequence[float]) -> list[float]:
+def _nearby(times: Times, path: Places, contacts_s: Sequence[float]) -> list[float]:
     """The contacts that were read by eye, each moved to where two parabolas meet best."""
-    named, near = sorted(contacts_s), NEAR_CONTACT * frame_step(times)
+    named, near = sorted(contacts_s), NEAR_CONTACT * frame_s(times)
     seen, moved = np.isfinite(path).all(axis=1), []
     for before, contact, after in zip([-np.inf, *named], named, [*named[1:], np.inf], strict=False):
         frames = np.flatnonzero(seen & (times > before) & (times < after))
-        cuts = [
-            cut
-            for cut in range(MIN_FRAMES, len(frames) - MIN_FRAMES + 1)
-            if abs(times[frames[cut - 1 : cut + 1]].mean() - contact) <= near
-        ]
-        t, places, order = times[frames], path[frames], np.arange(len(frames))
-        parts = [_deviation(t, places, (order >= cut).astype(int)) for cut in cuts]
+        t, possible = times[frames], range(MIN_FRAMES, len(frames) - MIN_FRAMES + 1)
+        cuts = [cut for cut in possible if abs(t[cut - 1 : cut + 1].mean() - contact) <= near]
+        parts = _deviations(t, path[frames], cuts)
         moved.append(float(t[cuts[int(np.argmin(parts))] - 1 :][:2].mean()) if cuts else contact)
     return moved
 
 
-def kinks(times: Times, path: Places, stretch: Stretch) -> list[float]:
+def _kinks(times: Times, path: Places, stretch: Stretch) -> list[float]:
     """When something else is hit or let go within the stretches: a friction that grows is no kink."""
     found: list[float] = []
     todo = [np.flatnonzero(stretch == k) for k in range(int(stretch.max()) + 1)]
@@ -107,12 +107,10 @@ def kinks(times: Times, path: Places, stretch: Stretch) -> list[float]:
         if len(frames) < 2 * MIN_FRAMES + 2:
             continue
         t, places = times[frames], path[frames]
-        whole = _deviation(t, places, np.zeros(len(t), int))
         cuts = range(MIN_FRAMES + 1, len(t) - MIN_FRAMES)
-        parts = [_deviation(t, places, (np.arange(len(t)) >= cut).astype(int)) for cut in cuts]
-        best = int(np.argmin(parts))
-        if whole > KINK_PX and parts[best] * KINK_TIMES < whole:
-            cut = cuts[best]
+        whole, parts = _deviation(t, places), _deviations(t, places, cuts)
+        if whole > KINK_PX and min(parts) * KINK_TIMES < whole:
+            cut = cuts[int(np.argmin(parts))]
             found.append(float(t[cut - 1 : cut + 1].mean()))
             todo += [frames[:cut], frames[cut:]]
     return found
@@ -128,11 +126,8 @@ def clean_part(times: Times, path: Places, stretch: Stretch) -> Stretch:
     ends = [frames[:cut] for cut in range(count // 2, count)] + [frames[cut:] for cut in range(1, count // 2)]
     ends = [part for part in ends if len(part) >= MIN_CLEAN]
 
-    def apart(part: ndarray) -> float:
-        return _deviation(times[part], path[part], np.zeros(len(part), int))
-
-    found = [apart(part) for part in ends]
-    if not found or not apart(frames) > max(KINK_PX, CLEAN_TIMES * min(found)):
+    found = [_deviation(times[part], path[part]) for part in ends]
+    if not found or not _deviation(times[frames], path[frames]) > max(KINK_PX, CLEAN_TIMES * min(found)):
         return stretch
     clean = [part for part, deviation in zip(ends, found, strict=True) if deviation <= 2 * min(found)]
     kept = np.full(len(stretch), -1)
@@ -140,8 +135,14 @@ def clean_part(times: Times, path: Places, stretch: Stretch) -> Stretch:
     return kept
 
 
-def _deviation(times: ndarray, places: ndarray, stretch: ndarray) -> float:
-    """Root mean square distance from parabolas of one acceleration, all frames counting alike."""
+def _deviations(times: ndarray, places: ndarray, cuts: Sequence[int]) -> list[float]:
+    """By cut, that of two parabolas, before it and from it on."""
+    return [_deviation(times, places, (np.arange(len(times)) >= cut).astype(int)) for cut in cuts]
+
+
+def _deviation(times: ndarray, places: ndarray, stretch: ndarray | None = None) -> float:
+    """Root mean square distance from parabolas of one acceleration, all frames counting alike; one by default."""
+    stretch = np.zeros(len(times), int) if stretch is None else stretch
     member = np.eye(int(stretch.max()) + 1)[stretch]
     design = np.concatenate([member, member * times[:, None], times[:, None] ** 2], axis=1)
     residual = places - design @ np.linalg.lstsq(design, places, rcond=None)[0]

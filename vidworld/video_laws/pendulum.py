@@ -4,11 +4,10 @@ import numpy as np
 from numpy import ndarray
 from scipy.optimize import least_squares, minimize_scalar
 
-from vidworld.video_laws.law import LawFit, NoFit, Position, Stretch, Times, VideoScene, frame_step, law_fit
+from vidworld.video_laws.law import LawFit, NoFit, Position, Stretch, Times, VideoScene, frame_s, law_fit
 from vidworld.video_laws.parabolas import AT_CONTACT, MIN_FRAMES, stretches, where_seen
 
-IMPACT = 1.2
-"""Top speeds by which a wall changes a swing's velocity in three steps; a swing of 20 steps changes by a half."""
+IMPACT = 1.2  # top speeds by which a wall changes a velocity in three steps; a swing of 20 steps changes by a half
 
 
 def fit_pendulum(times: Times, position: Position, scene: VideoScene, stretch: Stretch | None = None) -> LawFit:
@@ -25,11 +24,12 @@ def fit_pendulum(times: Times, position: Position, scene: VideoScene, stretch: S
     along = np.linalg.svd(path[seen] - middle, full_matrices=False)[2][0]
     if stretch is None:
         impacts = _impacts(times, (path - middle) @ along)
-        stretch = stretches(times, path, impacts, AT_CONTACT * frame_step(times))
+        stretch = stretches(times, path, impacts, AT_CONTACT * frame_s(times))
     stretch = where_seen(stretch, path)
     if (stretch >= 0).sum() < 2 * MIN_FRAMES:
         raise NoFit("swings for too few frames between the walls that it hits")
-    used, member = stretch >= 0, np.eye(int(stretch.max()) + 1)[stretch[stretch >= 0]]
+    used = stretch >= 0
+    member = np.eye(int(stretch.max()) + 1)[stretch[used]]
     t, line = times[used] - times[0], (path[used] - middle) @ along
     best = _first_guess(t, line, member)
 

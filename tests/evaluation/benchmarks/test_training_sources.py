@@ -12,11 +12,10 @@ from padded_videos import pad_until
 from vidworld import cli
 from vidworld.core.errors import UserError
 from vidworld.video import source, webdataset
-from vidworld.video.content import content_of, splits_by_content
 from vidworld.video.decode import Unreadable
 from vidworld.video.ingest import ingest, sources_of
 from vidworld.video.real import RealClips
-from vidworld.video.source import Source
+from vidworld.video.source import Source, content_of, splits_by_content
 from vidworld.video.windows import ClipOptions
 
 OPTIONS = ClipOptions(fps=10.0, size_px=16, num_frames=2, stride=2)

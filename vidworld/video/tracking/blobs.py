@@ -1,4 +1,4 @@
-"""What differs from the background, as connected components."""
+"""The scene without what moves in it, and what differs from it, as connected components."""
 
 from dataclasses import dataclass, field
 
@@ -8,27 +8,67 @@ from jaxtyping import Bool, Float, UInt8
 from numpy import ndarray
 from scipy.ndimage import binary_fill_holes
 
-from vidworld.video.tracking.background import Picture, difference
+from vidworld.core.shapes import Film
 
-SURE_TIMES = 2.0
-"""An object has a pixel that differs by so many times as much (hysteresis)."""
+Picture = Float[ndarray, "height width 3"]
+Shown = UInt8[ndarray, "height width 3"]  # a frame of a film
+
+SAMPLED = 61  # frames that a background is the median of
+MIN_LEVELS = 12.0  # grey levels by which a pixel differs that belongs to an object, where the film is free of noise
+NOISE_TIMES = 6.0  # the same in deviations of the film's own noise
+RESTING_SHARE = 0.1  # of the frames: a pixel that has another, steady value for longer may show the background then
+SURE_TIMES = 2.0  # an object has a pixel that differs by so many times as much (hysteresis)
 MIN_AREA_PX = 6.0
+
+
+def background_of(frames: Film) -> Picture:
+    """The scene without what moves: each pixel's median, and where a thing rested for long, the value behind it.
+
+    Of a pixel's two steady values the background's is the one nearer to what its surroundings would continue as.
+    """
+    sample = frames[np.linspace(0, len(frames) - 1, min(SAMPLED, len(frames))).round().astype(int)]
+    usual = np.median(sample, axis=0).astype(np.float32)
+    away = np.stack([cv2.absdiff(frame.astype(np.float32), usual).max(axis=-1) for frame in sample])
+    differs = away > 2 * MIN_LEVELS
+    twofold = differs.mean(axis=0) > RESTING_SHARE
+    if not twofold.any():
+        return np.asarray(usual, np.float64)
+    values = sample[:, twofold].astype(np.float32)
+    other = np.nanmedian(np.where(differs[:, twofold, None], values, np.nan), axis=0)
+    unsure = cv2.dilate(twofold.astype(np.uint8), np.ones((5, 5), np.uint8))
+    inpainted = cv2.inpaint(usual.round().astype(np.uint8), unsure, 3, cv2.INPAINT_TELEA)
+    continued, here = inpainted[twofold].astype(np.float32), usual[twofold]
+    nearer = np.abs(other - continued).sum(axis=1) < np.abs(here - continued).sum(axis=1)
+    usual[twofold] = np.where(nearer[:, None], other, here)
+    return np.asarray(usual, np.float64)
+
+
+def difference(frame: Shown, background: Picture) -> Float[ndarray, "height width"]:
+    """Grey levels of the colour that differs most, after taking off what the exposure changed, slightly blurred."""
+    apart = frame.astype(np.float32) - background.astype(np.float32)
+    apart -= np.median(apart.reshape(-1, 3)[::7], axis=0)
+    blurred: ndarray = cv2.GaussianBlur(np.abs(apart).max(axis=-1), (0, 0), 0.8).astype(np.float64)
+    return blurred
+
+
+def threshold_of(frames: Film, background: Picture) -> float:
+    """Levels above which a pixel is no noise, from that of the frames."""
+    chosen = frames[np.linspace(0, len(frames) - 1, min(9, len(frames))).round().astype(int)]
+    noise = np.median([np.median(difference(frame, background)) for frame in chosen])
+    return max(MIN_LEVELS, NOISE_TIMES * float(noise))
 
 
 @dataclass(frozen=True)
 class Blob:
     """A connected component of what differs from the background."""
 
-    position: Float[ndarray, " 2"]
-    """Its centroid; a pixel at the rim counts for as much of it as the object covers."""
-    color: Float[ndarray, " 3"]
-    """Its mean."""
+    position: Float[ndarray, " 2"]  # its centroid; a pixel at the rim counts for as much of it as the object covers
+    color: Float[ndarray, " 3"]  # its mean
     pixels: Float[ndarray, "pixel 2"] = field(repr=False)
     levels: Float[ndarray, " pixel"] = field(repr=False)
 
     @property
     def area(self) -> int:
-        """Pixels."""
         return len(self.pixels)
 
     @property
@@ -37,7 +77,7 @@ class Blob:
         return float(self.levels.sum())
 
 
-def blobs(frame: UInt8[ndarray, "height width 3"], background: Picture, threshold: float) -> list[Blob]:
+def blobs(frame: Shown, background: Picture, threshold: float) -> list[Blob]:
     """The connected components of what differs, each without what is thin (a string, an arm)."""
     levels = difference(frame, background)
     count, labels, stats, _ = cv2.connectedComponentsWithStats((levels > threshold).astype(np.uint8))
@@ -54,12 +94,7 @@ def blobs(frame: UInt8[ndarray, "height width 3"], background: Picture, threshol
     return found
 
 
-def blob_of(
-    frame: UInt8[ndarray, "height width 3"],
-    pixels: Float[ndarray, "pixel 2"],
-    levels: Float[ndarray, " pixel"],
-    most: float,
-) -> Blob:
+def blob_of(frame: Shown, pixels: Float[ndarray, "pixel 2"], levels: Float[ndarray, " pixel"], most: float) -> Blob:
     """most: levels from which on a pixel lies wholly inside."""
     columns, rows = pixels.astype(int).T
     place = np.average(pixels, axis=0, weights=np.minimum(levels, most) + 1e-6)

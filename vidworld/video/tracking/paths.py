@@ -10,31 +10,22 @@ from scipy.optimize import linear_sum_assignment
 
 from vidworld.video.tracking.blobs import Blob
 
-MAX_GAP = 5
-"""Frames for which an object may be lost before what is found next counts as another."""
-FIRST_STEP = 0.2
-"""Of the picture's diagonal: how far an object may go from the first frame in which it is seen to the second."""
-FARTHEST = 4.0
-"""Of half an object's size and its uncertain motion: how far from where it is expected it may be."""
-OTHER_COLOR = 60.0
-"""Levels of colour that tell as much as one of those distances, or as a mass e times as large."""
-MAX_CHANGE = 1.4
-"""Of the logarithm of an object's mass from frame to frame."""
-NO_LINK = 4.0
-"""A link that costs as much is none: what touches another takes its component only where it fits better."""
-JOINED = 2.0
-"""The same of a path that ended and one that began later: the size of the thing, a mass e times as large."""
+MAX_GAP = 5  # frames for which an object may be lost before what is found next counts as another
+FIRST_STEP = 0.2  # of the diagonal: how far an object may go from the first frame in which it is seen to the second
+FARTHEST = 4.0  # of half an object's size and its uncertain motion: how far from where it is expected it may be
+OTHER_COLOR = 60.0  # levels of colour that tell as much as one of those distances, or as a mass e times as large
+MAX_CHANGE = 1.4  # of the logarithm of an object's mass from frame to frame
+NO_LINK = 4.0  # a link that costs as much is none: what touches another takes its component only where it fits better
+JOINED = 2.0  # the same of a path that ended and one that began later: the size of the thing, a mass e times as large
 SPLIT_ROUNDS = 10
-LONGEST_AWAY = 20
-"""Frames for which a thing may be out of the picture, or hidden, before what appears there counts as another."""
+LONGEST_AWAY = 20  # frames out of the picture, or hidden, after which what appears there counts as another
 
 
 @dataclass
 class Followed:
     """A component followed from frame to frame."""
 
-    blobs: dict[int, Blob]
-    """By frame, in order."""
+    blobs: dict[int, Blob]  # by frame, in order
 
     @property
     def frames(self) -> list[int]:
@@ -114,12 +105,10 @@ def link(found: Sequence[list[Blob]], diagonal: float) -> list[Followed]:
         seen = _split(seen, live, frame)
         cost = np.array([[path.cost(blob, frame, diagonal) for blob in seen] for path in live])
         cost = cost.reshape(len(live), len(seen))
-        taken = set()
-        for i, j in zip(*linear_sum_assignment(cost), strict=True):
-            if cost[i, j] < NO_LINK:
-                live[i].blobs[frame] = seen[j]
-                taken.add(j)
-        paths += [Followed({frame: blob}) for j, blob in enumerate(seen) if j not in taken]
+        links = {j: i for i, j in zip(*linear_sum_assignment(cost), strict=True) if cost[i, j] < NO_LINK}
+        for j, i in links.items():
+            live[i].blobs[frame] = seen[j]
+        paths += [Followed({frame: blob}) for j, blob in enumerate(seen) if j not in links]
     return _joined(paths)
 
 
@@ -141,14 +130,10 @@ def _split(seen: list[Blob], live: Sequence[Followed], frame: int) -> list[Blob]
     apart = []
     for blob in seen:
         low, high = blob.pixels.min(axis=0) - 1, blob.pixels.max(axis=0) + 1
-        inside = [
-            path
-            for path in live
-            if len(path.blobs) > MAX_GAP and ((e := path.expected(frame)) >= low).all() and (e <= high).all()
-        ]
+        known = [(path, path.expected(frame)) for path in live if len(path.blobs) > MAX_GAP]
+        inside = [path for path, place in known if (place >= low).all() and (place <= high).all()]
         heavy = max((path.recent("mass") for path in inside), default=0.0)
-        # A shadow is swallowed whole.
-        inside = [path for path in inside if path.recent("mass") >= 0.5 * heavy]
+        inside = [path for path in inside if path.recent("mass") >= 0.5 * heavy]  # a shadow is swallowed whole
         if len(inside) < 2 or blob.mass < 0.7 * sum(path.recent("mass") for path in inside):
             apart.append(blob)
             continue
@@ -159,7 +144,6 @@ def _split(seen: list[Blob], live: Sequence[Followed], frame: int) -> list[Blob]
                 break
             centres = np.array([blob.pixels[nearest == k].mean(axis=0) for k in range(len(centres))])
         for k in set(nearest.tolist()):
-            own = nearest == k
-            place = blob.pixels[own].mean(axis=0)
-            apart.append(Blob(place, blob.color, blob.pixels[own], blob.levels[own]))
+            own = blob.pixels[nearest == k]
+            apart.append(Blob(own.mean(axis=0), blob.color, own, blob.levels[nearest == k]))
     return apart
