@@ -24,10 +24,8 @@ def last_frame(context: Clips, num_frames: int) -> Frames:
 def constant_velocity(context: Clips, num_frames: int) -> Frames:
     """A world in which every disc goes on as it last did, drawn where nothing grey stands before it.
 
-    It knows the true state (also of a hidden disc) and no law beyond inertia.
-
-    Raises:
-        UserError: the clips have no true tracks.
+    It knows the true state (also of a hidden disc) and no law beyond inertia. Raises UserError: the clips have no true
+    tracks.
     """
     tracks = context.tracks
     if tracks is None:

@@ -45,11 +45,7 @@ class CollapseAlarm:
         self.alike = self.useless = 0
 
     def __call__(self, step: int, logged: Mapping[str, float]) -> None:
-        """Check a step.
-
-        Raises:
-            UserError: it is the last of `IN_A_ROW` logged steps that looked collapsed.
-        """
+        """Check a step. Raises UserError: it is the last of `IN_A_ROW` logged steps that looked collapsed."""
         if not logged or step < self.first_step:
             return
         ratio = logged["copy_last_ratio"]

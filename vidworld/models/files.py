@@ -36,8 +36,7 @@ def save_model(model: ModelMixin, run_folder: Path, record: dict[str, object]) -
 def load_model(kind: type[M], run_folder: Path) -> M:
     """The finished model of a run folder, in evaluation mode; safetensors only, nothing is unpickled.
 
-    Raises:
-        UserError: there is none, or it is of another kind or format.
+    Raises UserError: there is none, or it is of another kind or format.
     """
     read_budget(run_folder)
     folder = run_folder / "model"

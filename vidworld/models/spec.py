@@ -23,11 +23,7 @@ class Spec(NamedTuple):
 
     @staticmethod
     def of(name: str, text: str) -> "Spec":
-        """The model of this SPEC under this name; nothing is imported.
-
-        Raises:
-            UserError: the kind is unknown.
-        """
+        """The model of this SPEC under this name; nothing is imported. Raises UserError: the kind is unknown."""
         kind, colon, path = text.partition(":")
         if not colon or "/" in kind:
             return Spec(name, RUN, text)
@@ -40,8 +36,7 @@ class Spec(NamedTuple):
     def parse(text: str) -> "Spec":
         """The model of `[NAME=]SPEC`; without a name it is the last part of the path.
 
-        Raises:
-            UserError: the kind is unknown.
+        Raises UserError: the kind is unknown.
         """
         before, equals, after = text.partition("=")
         named = bool(equals) and ":" not in before
@@ -57,8 +52,7 @@ class Spec(NamedTuple):
     def fingerprint(self) -> str:
         """What tells that another model is meant than before: what it holds, and how its kind is read.
 
-        Raises:
-            UserError: a run folder holds no finished model, or there is nothing at the path.
+        Raises UserError: a run folder holds no finished model, or there is nothing at the path.
         """
         if self.kind == RUN:
             return str(read_budget(Path(self.path))["fingerprint"])

@@ -126,10 +126,8 @@ def checkpoints(run_folder: Path) -> list[tuple[int, Path]]:
 def save_checkpoint(run_folder: Path, step: int, state: State, keep: KeepConfig) -> None:
     """Write the state, then remove the checkpoints that need not stay.
 
-    A kill or a refusal at any moment leaves the checkpoints that were there.
-
-    Raises:
-        UserError: the system refuses to write it.
+    A kill or a refusal at any moment leaves the checkpoints that were there. Raises UserError: the system refuses to
+    write it.
     """
     final = run_folder / "checkpoints" / f"step_{step:08d}"
     temporary = final.with_name(f".{final.name}.part")
@@ -152,10 +150,7 @@ def save_checkpoint(run_folder: Path, step: int, state: State, keep: KeepConfig)
 def newest_checkpoint(run_folder: Path) -> tuple[int, Path] | None:
     """The newest checkpoint that is whole; each newer one is named in a line and put out of the way.
 
-    None where there was never one.
-
-    Raises:
-        UserError: there are some, and none is whole.
+    None where there was never one. Raises UserError: there are some, and none is whole.
     """
     found = checkpoints(run_folder)
     for leftover in (run_folder / "checkpoints").glob(".step_*"):
@@ -180,8 +175,7 @@ def newest_checkpoint(run_folder: Path) -> tuple[int, Path] | None:
 def load_checkpoint(path: Path) -> State:
     """What `save_checkpoint` wrote; nothing is unpickled.
 
-    Raises:
-        UserError: a file of it is missing or not what it should be.
+    Raises UserError: a file of it is missing or not what it should be.
     """
     numbers: dict[str, Any] = read_json(path / "state.json")
     try:
@@ -206,8 +200,7 @@ class CheckpointWriter:
     def wait(self, must: bool = False) -> None:
         """Wait until nothing is being written. What could not be written is said, and tried again next time.
 
-        Raises:
-            UserError: the last checkpoint could not be written and `must` be.
+        Raises UserError: the last checkpoint could not be written and `must` be.
         """
         done, self._writing = self._writing, None
         try:

@@ -84,8 +84,7 @@ def _sources(config: DataConfig, split: str) -> tuple[list[ClipSource], list[flo
 def training_clips(config: DataConfig) -> str:
     """The fingerprint of the clips that are trained on: it changes when any of them may be another.
 
-    Raises:
-        UserError: there is no usable data set of real clips.
+    Raises UserError: there is no usable data set of real clips.
     """
     # A list: which clip a number belongs to depends on the order of the scenarios.
     drawn = list(weights(config).items())

@@ -86,10 +86,8 @@ class Run:
     def steps(self) -> Iterator[int]:
         """The steps that are left, under a progress bar; everything drawn in a step follows from its number.
 
-        Blocks are compiled from here on, if the configuration says so.
-
-        Raises:
-            SystemExit: with code 75, after saving, where any process was asked to stop.
+        Blocks are compiled from here on, if the configuration says so. Raises SystemExit: with code 75, after saving,
+        where any process was asked to stop.
         """
         if self.config.compile:
             compile_blocks(self.network, self.accelerator, self.config.compile_mode)
@@ -139,10 +137,7 @@ class Run:
         """Whether the step is to be taken; if not, its loss or its gradient is a spike or not finite.
 
         All processes agree on it, and on stopping, in the one reduction that a step has: one that skipped or stopped by
-        itself would leave the others waiting.
-
-        Raises:
-            UserError: there were too many spikes.
+        itself would leave the others waiting. Raises UserError: there were too many spikes.
         """
         norm = float(full_tensor(gradient_norm))
         pieces, self._of_micro_batches = self._of_micro_batches, []
@@ -257,11 +252,7 @@ class Run:
             self.accelerator.scaler.load_state_dict(state.numbers["scaler"])
 
     def stop(self) -> NoReturn:
-        """Save and exit, to be started again.
-
-        Raises:
-            UserError: the checkpoint cannot be written.
-        """
+        """Save and exit, to be started again. Raises UserError: the checkpoint cannot be written."""
         state = None if self._saved_step == self.step else self.state()
         self.records.close()
         if self.accelerator.is_main_process:

@@ -23,9 +23,8 @@ from vidworld.training.run_log import RunLog, missing_trackers
 def begin(config: TrainConfig, network: ModelMixin, resume: bool, sources: Sources | None = None) -> Run:
     """A run at its first step, or at that of the newest whole checkpoint in its folder.
 
-    Raises:
-        UserError: the folder cannot be written, its checkpoint is of another configuration, or `resume` is asked for
-            with nothing there.
+    Raises UserError: the folder cannot be written, its checkpoint is of another configuration, or `resume` is asked for
+    with nothing there.
     """
     accelerator = Accelerator(
         mixed_precision=precision(config.mixed_precision),

@@ -114,11 +114,7 @@ def _chunks(model: ExternalModel, context_frames: int) -> int:
 
 
 def tokenizer_for(setting: ClipShape, context_frames: int) -> FrameTokenizer:
-    """Chunks of as many frames as divide context and clip.
-
-    Raises:
-        UserError: the context leaves nothing to predict.
-    """
+    """Chunks of as many frames as divide context and clip. Raises UserError: the context leaves nothing to predict."""
     if not 0 < context_frames < setting.num_frames:
         raise UserError(f"--context-frames {context_frames}: must lie between 0 and --num-frames {setting.num_frames}")
     frames = next(n for n in (4, 2, 1) if context_frames % n == setting.num_frames % n == 0)

@@ -28,11 +28,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    """Says what the model offers.
-
-    Raises:
-        UserError: a line for each fault.
-    """
+    """Says what the model offers."""
     setting = ClipShape(num_frames=arguments.num_frames, height_px=arguments.height, width_px=arguments.width)
     tokenizer = tokenizer_for(setting, arguments.context_frames)
     spec = Spec.parse(arguments.world)

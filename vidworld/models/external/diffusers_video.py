@@ -53,10 +53,7 @@ class DiffusersVideo:
     """
 
     def __init__(self, folder: Path, device: torch.device, steps: int) -> None:
-        """
-        Raises:
-            UserError: the folder lacks a component, or one of an unknown kind.
-        """
+        """Raises UserError: the folder lacks a component, or one of an unknown kind."""
         self.folder, self.device, self.steps = folder, device, steps
         if not folder.is_dir():
             raise UserError(f"{folder}: there is no such folder; name that of a diffusers pipeline")
@@ -129,11 +126,7 @@ class DiffusersVideo:
         return repeat(torch.stack(errors, dim=1), "b t -> b (t r)", r=ratio)[:, :num_frames].cpu()
 
     def _fitted(self, frames: Frames) -> UInt8[Tensor, "clip fitted channel height width"]:
-        """The frames from the start of a clip, as 1 + n * r of them.
-
-        Raises:
-            UserError: the pictures do not divide into the model's patches.
-        """
+        """The frames from the start of a clip, as 1 + n * r of them."""
         ratio, (_, patch) = self.parts.ratio, self.family.patch(self.parts.transformer.config)
         for name, pixels, side in (
             ("height", frames.shape[-2], ratio.rows * patch),
@@ -167,11 +160,7 @@ def _rate(fps: float) -> float:
 
 
 def _scheduler(folder: Path) -> Any:
-    """The scheduler of a folder.
-
-    Raises:
-        UserError: it has no config of a class of diffusers.
-    """
+    """The scheduler of a folder."""
     path = folder / "scheduler_config.json"
     if not path.exists():
         raise UserError(f"{folder}: holds no scheduler_config.json")
@@ -186,9 +175,6 @@ def _empty_prompt(folder: Path, words: int, width: int, pads_with_zeros: bool) -
     """Embeddings of "" by the folder's text encoder, or zeros where there is none, and which of them are words.
 
     Zeros are what a model sees whose training dropped the prompt to zeros, and are far from what others saw.
-
-    Raises:
-        UserError: the text encoder cannot be read, or is that of another transformer.
     """
     mask = torch.zeros(1, words)
     mask[:, 0] = 1

@@ -37,10 +37,7 @@ class ExternalModel:
     """A model of frames as a world of the bench."""
 
     def __init__(self, name: str, model: Any, tokenizer: Tokenizer) -> None:
-        """
-        Raises:
-            UserError: the model offers neither method, or one that cannot be called with what it is given.
-        """
+        """Raises UserError: the model offers neither method, or one that cannot be called with what it is given."""
         self.name, self.model, self.tokenizer = name, model, tokenizer
         self.predicts, self.is_surprised = (callable(getattr(model, method, None)) for method in METHODS)
         if not self.predicts and not self.is_surprised:
@@ -53,8 +50,7 @@ class ExternalModel:
     def check_clips(self, identities: Sequence[str]) -> None:
         """Nothing, where the model can continue all of these clips.
 
-        Raises:
-            UserError: it cannot, as it says itself (a folder of videos lacks some).
+        Raises UserError: it cannot, as it says itself (a folder of videos lacks some).
         """
         if callable(check := getattr(self.model, "check_clips", None)):
             check(identities)
@@ -63,8 +59,7 @@ class ExternalModel:
     def rollout(self, context: Encoded, horizon: int, samples: int, seeds: Sequence[int]) -> Rollout:
         """The model's frames as tokens; a model with `samples = 1` of its own gives one sample, however many are asked.
 
-        Raises:
-            UserError: what the model gave are not frames of the shape that was asked for.
+        Raises UserError: what the model gave are not frames of the shape that was asked for.
         """
         count = min(samples, getattr(self.model, "samples", samples))
         num_frames = horizon * self.tokenizer.patch_size[0]
@@ -82,8 +77,7 @@ class ExternalModel:
     def surprise(self, seen: Encoded, context_length: int, seeds: Sequence[int]) -> Float[Tensor, "clip chunk"]:
         """The mean over each chunk's frames.
 
-        Raises:
-            UserError: what the model gave is not one finite number for each clip and frame.
+        Raises UserError: what the model gave is not one finite number for each clip and frame.
         """
         per_chunk = self.tokenizer.patch_size[0]
         context_frames = context_length * per_chunk

@@ -14,8 +14,7 @@ from vidworld.core.errors import UserError
 def load_python(path: str, device: torch.device, steps: int) -> Any:
     """An instance of `module.ClassName`, made without arguments; modules of the current folder are found.
 
-    Raises:
-        UserError: there is no such module or class, or it cannot be made.
+    Raises UserError: there is no such module or class, or it cannot be made.
     """
     class_name = path.rpartition(".")[2]
     kind = getattr(module_of(path), class_name, None)
@@ -28,11 +27,7 @@ def load_python(path: str, device: torch.device, steps: int) -> Any:
 
 
 def module_of(path: str) -> ModuleType:
-    """The module of `module.ClassName`.
-
-    Raises:
-        UserError: there is none, or it cannot be imported.
-    """
+    """The module of `module.ClassName`. Raises UserError: there is none, or it cannot be imported."""
     module_name = path.rpartition(".")[0]
     if not module_name:
         raise UserError(f"python:{path}: is no module.ClassName")

@@ -31,10 +31,7 @@ class Videos:
     """One file a clip: how much the samples of its maker would differ cannot be seen."""
 
     def __init__(self, folder: Path) -> None:
-        """
-        Raises:
-            UserError: there is no such folder, or no MP4 in it.
-        """
+        """Raises UserError: there is no such folder, or no MP4 in it."""
         if not folder.is_dir():
             raise UserError(
                 f"{folder}: there is no such folder; `vidworld data contexts` writes what is to be continued"
@@ -46,8 +43,7 @@ class Videos:
     def check_clips(self, identities: Sequence[str]) -> None:
         """Nothing, where there is a file for every clip.
 
-        Raises:
-            UserError: some are missing; the first of them are named.
+        Raises UserError: some are missing; the first of them are named.
         """
         missing = [name for name in map(file_name, identities) if not (self.folder / name).is_file()]
         if missing:
@@ -59,8 +55,7 @@ class Videos:
     def predict(self, context: Clips, num_frames: int, seeds: Sequence[int]) -> Frames:
         """The last `num_frames` frames of each clip's file.
 
-        Raises:
-            UserError: a file is missing, cannot be read, or is too short.
+        Raises UserError: a file is missing, cannot be read, or is too short.
         """
         self.check_clips(context.identity)
         seen = context.frames.shape[1]

@@ -31,10 +31,7 @@ class VJepa2:
     """
 
     def __init__(self, folder: Path, device: torch.device) -> None:
-        """
-        Raises:
-            UserError: the folder holds no V-JEPA 2, or not all of its weights.
-        """
+        """Raises UserError: the folder holds no V-JEPA 2, or not all of its weights."""
         from transformers import VJEPA2Model
 
         check_pretrained(folder, ("vjepa2",), key="model_type")
@@ -45,8 +42,8 @@ class VJepa2:
     def surprise(self, clips: Clips, context_frames: int, seeds: Sequence[int]) -> Float[Tensor, "clip future"]:
         """The mean over the windows that predict a frame.
 
-        Raises:
-            UserError: the frames do not divide into the model's tubelets, or a window is longer than the model's clips.
+        Raises UserError: the frames do not divide into the model's tubelets, or a window is longer than the model's
+        clips.
         """
         tubelet = self.network.config.tubelet_size
         total = clips.frames.shape[1]

@@ -22,8 +22,7 @@ FAMILIES: Registry[Family[Any]] = Registry(
 def config_schema(data: Mapping[str, Any]) -> type[WorldModelConfig]:
     """The keys of a training of the family that a configuration names.
 
-    Raises:
-        UserError: it names none, or one that does not exist.
+    Raises UserError: it names none, or one that does not exist.
     """
     if "family" not in data:
         raise UserError(f"family is missing; it is one of {', '.join(FAMILIES)}")

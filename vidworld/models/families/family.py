@@ -87,8 +87,7 @@ class Family(ABC, Generic[C]):
     def load(self, run_folder: "Path") -> Any:
         """The finished network of a run folder, in evaluation mode.
 
-        Raises:
-            UserError: there is none, or it is of another kind.
+        Raises UserError: there is none, or it is of another kind.
         """
         from vidworld.models.files import load_model
 

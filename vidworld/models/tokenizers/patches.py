@@ -13,8 +13,7 @@ PatchSize = tuple[int, int, int]
 def grid_shape(num_frames: int, height_px: int, width_px: int, patch_size: PatchSize) -> tuple[int, int, int]:
     """The latent grid (t, h, w) of a clip of this shape.
 
-    Raises:
-        UserError: if the clip does not divide into whole patches.
+    Raises UserError: if the clip does not divide into whole patches.
     """
     sides = zip(("frames", "rows", "columns"), (num_frames, height_px, width_px), patch_size, strict=True)
     for name, side, patch in sides:

@@ -56,8 +56,7 @@ class PretrainedAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     def adopt(folder: Path) -> "PretrainedAutoencoder":
         """The autoencoder of a local folder, without statistics yet.
 
-        Raises:
-            UserError: there is none, or it is of an unknown kind.
+        Raises UserError: there is none, or it is of an unknown kind.
         """
         vae: Any = load_vae(folder)
         tokenizer = PretrainedAutoencoder(
@@ -69,8 +68,7 @@ class PretrainedAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     def grid_of(self, num_frames: int, height_px: int, width_px: int) -> tuple[int, int, int]:
         """The latent grid (t, h, w) of a clip of this shape.
 
-        Raises:
-            UserError: if the clip does not divide into whole chunks and cells.
+        Raises UserError: if the clip does not divide into whole chunks and cells.
         """
         return grid_shape(num_frames, height_px, width_px, self.patch_size)
 

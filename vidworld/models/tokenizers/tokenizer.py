@@ -39,11 +39,7 @@ class Tokenizer(Protocol):
 
 
 def load_tokenizer(run_folder: Path) -> Any:
-    """The tokenizer of a run folder, our own or an adopted one, in evaluation mode.
-
-    Raises:
-        UserError: there is none.
-    """
+    """The tokenizer of a run folder, our own or an adopted one, in evaluation mode. Raises UserError: there is none."""
     config = run_folder / "model" / "config.json"
     if config.exists() and read_json(config).get("_class_name") == "PretrainedAutoencoder":
         from vidworld.models.tokenizers.pretrained import PretrainedAutoencoder

@@ -40,8 +40,7 @@ class Ratio(NamedTuple):
 def check_pretrained(folder: Path, kinds: tuple[str, ...], key: str = "_class_name") -> str:
     """The class that the config.json of a folder names, one of `kinds`.
 
-    Raises:
-        UserError: there is no such folder or config.json, or it is of another kind.
+    Raises UserError: there is no such folder or config.json, or it is of another kind.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: there is no such folder; name the local folder of a pretrained model")
@@ -57,8 +56,7 @@ def check_pretrained(folder: Path, kinds: tuple[str, ...], key: str = "_class_na
 def from_folder(kind: Any, folder: Path, **options: Any) -> nn.Module:
     """The model of a folder in evaluation mode, all of whose weights were there.
 
-    Raises:
-        UserError: the weights are missing, cannot be read, or do not fit the config.
+    Raises UserError: the weights are missing, cannot be read, or do not fit the config.
     """
     try:
         model, loaded = kind.from_pretrained(str(folder), local_files_only=True, output_loading_info=True, **options)
@@ -75,11 +73,7 @@ def from_folder(kind: Any, folder: Path, **options: Any) -> nn.Module:
 
 
 def load_vae(folder: Path) -> nn.Module:
-    """The pretrained video autoencoder of a folder.
-
-    Raises:
-        UserError: there is none, or it is of an unknown kind.
-    """
+    """The pretrained video autoencoder of a folder. Raises UserError: there is none, or it is of an unknown kind."""
     kind = check_pretrained(folder, AUTOENCODERS)
     return from_folder(getattr(diffusers, kind), folder)
 
