@@ -51,13 +51,9 @@ class Rotary(NamedTuple):
         t, h, w = grid
         pairs = head_width // 2
         bands = (pairs - 2 * (3 * pairs // 8), 3 * pairs // 8, 3 * pairs // 8)
-        places = torch.meshgrid(
-            torch.arange(first_chunk, first_chunk + t), torch.arange(h), torch.arange(w), indexing="ij"
-        )
-        angles = [
-            place.reshape(-1, 1) * 100.0 ** (-torch.arange(band) / band)
-            for place, band in zip(places, bands, strict=True)
-        ]
+        axes = (torch.arange(first_chunk, first_chunk + t), torch.arange(h), torch.arange(w))
+        places = (place.reshape(-1, 1) for place in torch.meshgrid(*axes, indexing="ij"))
+        angles = [place * 100.0 ** (-torch.arange(band) / band) for place, band in zip(places, bands, strict=True)]
         angle = torch.cat(angles, dim=1)  # (place, pairs)
         return Rotary(angle.cos().to(like), angle.sin().to(like))
 
@@ -133,11 +129,10 @@ class Block(nn.Module):
     block is a plain pre-norm transformer block.
     """
 
-    def __init__(self, width: int, heads: int, backend: str, mlp_ratio: float = 4.0) -> None:
+    def __init__(self, width: int, heads: int, backend: str) -> None:
         super().__init__()
-        hidden = int(width * mlp_ratio)
         self.attention = Attention(width, heads, backend)
-        self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.SiLU(), nn.Linear(hidden, width))
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.SiLU(), nn.Linear(4 * width, width))
 
     def forward(
         self,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from vidworld.core.config import Positive, PositiveFloat, Share, schema
-from vidworld.models.families.family import Alarm, Family, Loss, Sampling
+from vidworld.models.families import Alarm, Family, Loss, Sampling
 from vidworld.models.schema import WorldModelConfig
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class JepaConfig(WorldModelConfig):
 
 
 class Jepa(Family[JepaConfig]):
-    """An encoder and a predictor, trained on the distance of embeddings (models/jepa.py, models/regularisers.py)."""
+    """An encoder and a predictor, trained on the distance of embeddings (models/jepa.py)."""
 
     name, label, config = "jepa", "JEPA", JepaConfig
 
@@ -91,7 +91,7 @@ class Jepa(Family[JepaConfig]):
         )
 
     def world_model(self, network: Any, name: str, settings: Sampling, decoder: Any = None) -> "WorldModel":
-        from vidworld.models.predictive import PredictiveModel
+        from vidworld.models.jepa import PredictiveModel
 
         return PredictiveModel(network, name, decoder)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from vidworld.core.config import Positive, PositiveFloat, schema
-from vidworld.models.families.family import Alarm, Family, Loss, Sampling
+from vidworld.models.families import Alarm, Family, Loss, Sampling
 from vidworld.models.schema import WorldModelConfig
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Regression(Family[RegressionConfig]):
 
     def world_model(self, network: Any, name: str, settings: Sampling, decoder: Any = None) -> "WorldModel":
         """What it predicts are tokens, which need no decoder."""
-        from vidworld.models.predictive import PredictiveModel
+        from vidworld.models.jepa import PredictiveModel
 
         return PredictiveModel(network, name)
 

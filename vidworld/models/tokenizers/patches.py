@@ -1,10 +1,12 @@
-"""Frames cut into spacetime patches and put together again: exact inverses, no parameters."""
+"""Frames cut into spacetime patches and put together again (exact inverses), and tokens that are such patches."""
 
+import torch
 from einops import rearrange
 from jaxtyping import Shaped
 from torch import Tensor
 
 from vidworld.core.errors import UserError
+from vidworld.core.shapes import Frames, Tokens
 
 PatchSize = tuple[int, int, int]
 """Frames, rows and columns of one patch."""
@@ -15,8 +17,8 @@ def grid_shape(num_frames: int, height_px: int, width_px: int, patch_size: Patch
 
     Raises UserError: if the clip does not divide into whole patches.
     """
-    sides = zip(("frames", "rows", "columns"), (num_frames, height_px, width_px), patch_size, strict=True)
-    for name, side, patch in sides:
+    sides = (num_frames, height_px, width_px)
+    for name, side, patch in zip(("frames", "rows", "columns"), sides, patch_size, strict=True):
         if side % patch or side < patch:
             raise UserError(
                 f"a clip of {num_frames} frames of {height_px} x {width_px} px does not divide into patches of "
@@ -35,8 +37,32 @@ def patchify(
 
 
 def unpatchify(
-    patches: Shaped[Tensor, "clip t h w values"], patch_size: PatchSize, channels: int = 3
+    patches: Shaped[Tensor, "clip t h w values"], patch_size: PatchSize
 ) -> Shaped[Tensor, "clip time channel height width"]:
     """The frames that `patchify` cut into these patches."""
     p, q, r = patch_size
-    return rearrange(patches, "b t h w (p q r c) -> b (t p) c (h q) (w r)", p=p, q=q, r=r, c=channels)
+    return rearrange(patches, "b t h w (p q r c) -> b (t p) c (h q) (w r)", p=p, q=q, r=r, c=3)
+
+
+class FrameTokenizer:
+    """One token a chunk: all of its bytes, in [-1, 1]. For worlds that are measured without any tokenizer of ours."""
+
+    remembers = False
+    unseen_frames = 0
+
+    def __init__(self, frames_per_chunk: int, height_px: int, width_px: int) -> None:
+        self.patch_size: PatchSize = (frames_per_chunk, height_px, width_px)
+        self.channels = 3 * frames_per_chunk * height_px * width_px
+
+    def grid_of(self, num_frames: int, height_px: int, width_px: int) -> tuple[int, int, int]:
+        return grid_shape(num_frames, height_px, width_px, self.patch_size)
+
+    def encode(self, frames: Frames) -> Tokens:
+        return patchify(frames, self.patch_size).float().div_(127.5).sub_(1)
+
+    def decode(self, tokens: Tokens) -> Frames:
+        values = (tokens.float() + 1).mul_(127.5).clamp_(0, 255).round_()
+        return unpatchify(values.to(torch.uint8), self.patch_size)
+
+    def fingerprint(self) -> str:
+        return "frames"
