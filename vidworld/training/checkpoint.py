@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,26 +56,16 @@ def state_of(
     network: nn.Module, ema: EMAModel, optimisers: Sequence[Optimizer], schedules: Sequence[LambdaLR]
 ) -> State:
     """A copy in main memory, so that the training may go on while it is written. All processes must call it."""
-    tensors: dict[str, dict[str, Tensor]] = {
-        "network": network.state_dict(),
-        "average": dict(averages(network, ema)),
-        "optimiser": {
-            f"{name}.{key}": value
-            for name, _, state in _of_optimisers(network, optimisers)
-            for key, value in state.items()
-        },
-    }
+    kept = _of_optimisers(network, optimisers)
+    optimiser = {f"{name}.{key}": value for name, _, state in kept for key, value in state.items()}
+    tensors = {"network": network.state_dict(), "average": dict(averages(network, ema)), "optimiser": optimiser}
     copies = {
         file: {name: full_tensor(value.detach()).to("cpu", copy=True).contiguous() for name, value in of_file.items()}
         for file, of_file in tensors.items()
     }
     groups = [[{k: v for k, v in g.items() if k != "params"} for g in o.param_groups] for o in optimisers]
-    numbers = {
-        "average_steps": ema.optimization_step,
-        "groups": groups,
-        "schedules": [schedule.state_dict() for schedule in schedules],
-    }
-    return State(copies, numbers)
+    states = [schedule.state_dict() for schedule in schedules]
+    return State(copies, {"average_steps": ema.optimization_step, "groups": groups, "schedules": states})
 
 
 @torch.no_grad()
@@ -101,7 +92,7 @@ def restore(
 def _of_optimisers(
     network: nn.Module, optimisers: Sequence[Optimizer]
 ) -> Iterator[tuple[str, Tensor, dict[str, Tensor]]]:
-    """Each parameter that an optimiser moves: its name, itself, and what the optimiser keeps of it."""
+    """Each parameter that an optimiser moves: its name, itself, and what is kept of it."""
     names = {parameter: name for name, parameter in network.named_parameters()}
     for optimiser in optimisers:
         for group in optimiser.param_groups:
@@ -215,8 +206,7 @@ class CheckpointWriter:
 def _fault(path: Path) -> str | None:
     """What is wrong with the files of a checkpoint; None where they are those that were written."""
     try:
-        manifest = read_json(path / MANIFEST)
-        for name, digest in manifest.items():
+        for name, digest in read_json(path / MANIFEST).items():
             if not (path / name).exists():
                 return f"{name} is missing"
             if file_digest(path / name) != digest:
@@ -232,15 +222,13 @@ def _outdated(found: list[tuple[int, Path]], keep: KeepConfig) -> list[Path]:
     kept |= {path for step, path in found if keep.every and step % keep.every == 0}
     others = [path for _, path in found if path not in kept]
     if keep.best and others:
-        losses = {path: _loss(path) for _, path in found}
-        kept |= set(sorted(losses, key=lambda path: losses[path])[: keep.best])
+        kept |= set(sorted((path for _, path in found), key=_loss)[: keep.best])
     return [path for path in others if path not in kept]
 
 
 def _loss(path: Path) -> float:
     """Mean loss since the checkpoint before; infinite where it is not known."""
-    try:
-        loss = read_json(path / "state.json").get("loss")
-    except UserError:
-        loss = None
-    return float("inf") if loss is None else float(loss)
+    with suppress(UserError):
+        if (loss := read_json(path / "state.json").get("loss")) is not None:
+            return float(loss)
+    return float("inf")

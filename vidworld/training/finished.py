@@ -54,10 +54,7 @@ def is_finished(config: TrainConfig | AdoptConfig, sources: Sources | None = Non
 
 
 def differing(saved: Mapping[str, Any], config: TrainConfig | AdoptConfig, sources: Sources) -> list[str]:
-    """Each key that matters and that was saved with another value, with both values.
-
-    saved: what a model's budget.json or a checkpoint's state.json says.
-    """
+    """Each key that matters and was saved (in budget.json or state.json) with another value, with both values."""
     before, now = (
         {k: v for k, v in _flat(c).items() if k.split(".")[0] not in FREE and k not in FREE}
         for c in (saved.get("config"), resolved(config))
@@ -65,11 +62,8 @@ def differing(saved: Mapping[str, Any], config: TrainConfig | AdoptConfig, sourc
     labels = {name: LABELS.get(name, f"the {name} that is read") for name in sources}
     before |= {"format": saved.get("format")} | {label: saved.get(name) for name, label in labels.items()}
     now |= {"format": FORMAT} | {label: sources[name] for name, label in labels.items()}
-    return [
-        f"{key} ({before.get(key)}, now {now.get(key)})"
-        for key in sorted(before.keys() | now.keys())
-        if before.get(key) != now.get(key)
-    ]
+    keys = (key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key))
+    return [f"{key} ({before.get(key)}, now {now.get(key)})" for key in keys]
 
 
 def _flat(value: Any, above: str = "") -> dict[str, Any]:
