@@ -24,8 +24,7 @@ def last_frame(context: Clips, num_frames: int) -> Frames:
 def constant_velocity(context: Clips, num_frames: int) -> Frames:
     """A world in which every disc goes on as it last did, drawn where nothing grey stands before it.
 
-    It knows the true state (also of a hidden disc) and no law beyond inertia. Raises UserError: the clips have no true
-    tracks.
+    It knows the true state (also of a hidden disc) and no law but inertia. Raises UserError: clips without true tracks.
     """
     tracks = context.tracks
     if tracks is None:
@@ -48,8 +47,7 @@ def _coverage(
 ) -> Float[Tensor, "clip time object height width"]:
     """The share of each pixel that a disc covers; an absent disc (NaN) covers none."""
     pixel = WORLD_SIZE / width
-    x = (torch.arange(width) + 0.5) * pixel
-    y = (torch.arange(height) + 0.5) * pixel
+    x, y = ((torch.arange(side) + 0.5) * pixel for side in (width, height))
     center = position.float().nan_to_num(-10 * WORLD_SIZE)
     distance = torch.hypot(x - center[..., 0, None, None], y[:, None] - center[..., 1, None, None])
     return ((radius.float()[:, None, :, None, None] - distance) / pixel + 0.5).clamp(0, 1)
@@ -72,8 +70,7 @@ class FrameWorld:
         for k in range(context_length, seen.tokens.shape[1]):
             true = seen.chunks(k, k + 1).clips.frames.float()
             predicted = self.predict(seen.chunks(0, k).clips, true.shape[1]).float()
-            error = (predicted - true).square().mean(dim=(2, 3, 4)) / 255**2
-            errors.append(error.mean(dim=-1))
+            errors.append(((predicted - true).square().mean(dim=(2, 3, 4)) / 255**2).mean(dim=-1))
         return torch.stack(errors, dim=1)
 
 
@@ -84,8 +81,7 @@ class CopyLast(FrameWorld):
         super().__init__("copy_last", last_frame, tokenizer)
 
     def surprise(self, seen: Encoded, context_length: int, seeds: Sequence[int]) -> Float[Tensor, "clip chunk"]:
-        change = seen.tokens.diff(dim=1).square().mean(dim=(2, 3, 4))
-        return change[:, context_length - 1 :]
+        return seen.tokens.diff(dim=1).square().mean(dim=(2, 3, 4))[:, context_length - 1 :]
 
 
 class ConstantVelocity(FrameWorld):
@@ -117,8 +113,5 @@ class Blind:
 
 
 def truth_surprise(tokens: Tokens, true_future: Tokens) -> Float[Tensor, "clip chunk"]:
-    """Surprise of one who knows what really follows the context: the ceiling.
-
-    `tokens` are the chunks that are shown, `true_future` those that the world would have shown.
-    """
+    """Surprise at the shown `tokens` of one who knows the `true_future` of the context: the ceiling."""
     return (tokens - true_future).square().mean(dim=(2, 3, 4))

@@ -34,23 +34,23 @@ class CollapseAlarm:
         min_std: float = 0.0,
         embed: Callable[[], Tensor] | None = None,
     ) -> None:
-        """
-        Args:
-            warmup_steps: before twice as many nothing is checked.
-            max_ratio: of the prediction loss over that of repeating the last embedding (`copy_last_ratio`).
-            min_std: of the embeddings that `embed` gives; without `embed` only the ratio is checked.
+        """Nothing is checked before twice `warmup_steps`.
+
+        `max_ratio` is of the prediction loss over that of repeating the last embedding (`copy_last_ratio`), `min_std`
+        of the embeddings that `embed` gives; without `embed` only the ratio is checked.
         """
         self.out, self.first_step = out, 2 * warmup_steps
         self.max_ratio, self.min_std, self.embed = max_ratio, min_std, embed
         self.alike = self.useless = 0
 
+    @torch.no_grad()
     def __call__(self, step: int, logged: Mapping[str, float]) -> None:
         """Check a step. Raises UserError: it is the last of `IN_A_ROW` logged steps that looked collapsed."""
         if not logged or step < self.first_step:
             return
         ratio = logged["copy_last_ratio"]
         self.useless = self.useless + 1 if ratio > self.max_ratio else 0
-        std = self._std()
+        std = float("inf") if self.embed is None else std_across_clips(self.embed())
         self.alike = self.alike + 1 if std < self.min_std else 0
         where = f"at step {step} and the {IN_A_ROW - 1} logged steps before it"
         if self.alike >= IN_A_ROW:
@@ -63,7 +63,3 @@ class CollapseAlarm:
                 f"{self.out}: predicts nothing {where}: its loss is {ratio:.2f} times that of repeating the last "
                 "embedding; a lower optimiser.lr may help"
             )
-
-    @torch.no_grad()
-    def _std(self) -> float:
-        return float("inf") if self.embed is None else std_across_clips(self.embed())

@@ -34,10 +34,7 @@ class Spec(NamedTuple):
 
     @staticmethod
     def parse(text: str) -> "Spec":
-        """The model of `[NAME=]SPEC`; without a name it is the last part of the path.
-
-        Raises UserError: the kind is unknown.
-        """
+        """The model of `[NAME=]SPEC`, usually named by the last part of the path. Raises UserError: as `of`."""
         before, equals, after = text.partition("=")
         named = bool(equals) and ":" not in before
         spec = Spec.of(before, after) if named else Spec.of("", text)
@@ -50,10 +47,7 @@ class Spec(NamedTuple):
         return self.path if self.kind == RUN else f"{self.kind}:{self.path}"
 
     def fingerprint(self) -> str:
-        """What tells that another model is meant than before: what it holds, and how its kind is read.
-
-        Raises UserError: a run folder holds no finished model, or there is nothing at the path.
-        """
+        """Differs when another model is meant: by what it holds and how it is read. Raises UserError: none is there."""
         if self.kind == RUN:
             return str(read_budget(Path(self.path))["fingerprint"])
         return fingerprint(self.kind, KINDS.version(self.kind), _content(self.kind, self.path))
@@ -63,7 +57,7 @@ def _content(kind: str, path: str) -> str:
     """A digest of the file, or of every file below the folder, with its place there."""
     place = Path(path)
     if kind == "python":
-        from vidworld.models.external.python_class import module_of
+        from vidworld.models.external.protocol import module_of
 
         place = Path(module_of(path).__file__ or "")
     files = [place] if place.is_file() else sorted(file for file in place.rglob("*") if file.is_file())

@@ -23,9 +23,9 @@ class Encoded:
     def chunks(self, start: int, stop: int) -> "Encoded":
         """The same for chunks `start` to `stop - 1`."""
         frames = self.clips.frames.shape[1] // self.tokens.shape[1]
-        clips = self.clips
-        tracks = None if clips.tracks is None else clips.tracks.between(start * frames, stop * frames)
-        cut = Clips(clips.frames[:, start * frames : stop * frames], clips.fps, clips.identity, tracks)
+        first, end, clips = start * frames, stop * frames, self.clips
+        tracks = None if clips.tracks is None else clips.tracks.between(first, end)
+        cut = Clips(clips.frames[:, first:end], clips.fps, clips.identity, tracks)
         return Encoded(cut, self.tokens[:, start:stop])
 
 
@@ -49,7 +49,6 @@ class Scorer(Protocol):
 
         Clips of equal seed share whatever is drawn at random.
         """
-        ...
 
 
 @runtime_checkable
@@ -61,7 +60,6 @@ class WorldModel(Scorer, Protocol):
 
         Each clip has a seed of its own for whatever is drawn at random, so that no result depends on its batch.
         """
-        ...
 
 
 def tokens_of_future(tokenizer: Tokenizer, context: Encoded, frames: Frames) -> Tokens:

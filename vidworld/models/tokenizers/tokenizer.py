@@ -23,19 +23,15 @@ class Tokenizer(Protocol):
 
     def grid_of(self, num_frames: int, height_px: int, width_px: int) -> tuple[int, int, int]:
         """The latent grid (t, h, w) of a clip of this shape; UserError where there is none."""
-        ...
 
     def encode(self, frames: Frames) -> Tokens:
         """The clips' tokens, normalised per channel."""
-        ...
 
     def decode(self, tokens: Tokens) -> Frames:
         """The clips that these tokens stand for."""
-        ...
 
     def fingerprint(self) -> str:
         """What 'the same tokenizer' means."""
-        ...
 
 
 def load_tokenizer(run_folder: Path) -> Any:
