@@ -1,4 +1,4 @@
-"""What is wrong with a model that is to be measured: every promise of the protocol, tried on a few small clips."""
+"""`vidworld check-world`: every promise of the protocol that a model breaks, tried on a few small clips."""
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +17,7 @@ from vidworld.models.external.videos import Videos
 from vidworld.models.spec import RUN, Spec
 from vidworld.models.tokenizers.patches import FrameTokenizer
 from vidworld.models.world_model import Encoded
-from vidworld.simulation.quadruplets import quadruplets
+from vidworld.simulation.quadruplets import Quadruplets, quadruplets
 
 SEEDS = (11, 12)
 NEAR = 1e-3
@@ -26,7 +26,7 @@ NEAR = 1e-3
 
 def faults(model: ExternalModel, setting: ClipShape, context_frames: int) -> Iterator[str]:
     """A line for each promise that is broken, and none where all are kept."""
-    made = quadruplets("momentum", "id", 0, range(2), splice_frame=context_frames, shape=setting)
+    made = _clips(setting, context_frames)
     a, b = made.a, made.b
     other_future = replace(a, frames=torch.cat((a.frames[:, :context_frames], b.frames[:, context_frames:]), dim=1))
     if model.predicts:
@@ -42,10 +42,8 @@ def notes(model: ExternalModel, setting: ClipShape, context_frames: int) -> Iter
     if not model.is_surprised:
         yield "it has no surprise: it is measured by rollouts alone"
         return
-    made = quadruplets("momentum", "id", 0, range(2), splice_frame=context_frames, shape=setting)
-    same, other = (
-        model.surprise(_seen(model, clips), _chunks(model, context_frames), SEEDS) for clips in (made.a, made.b_then_a)
-    )
+    made, context = _clips(setting, context_frames), _chunks(model, context_frames)
+    same, other = (model.surprise(_seen(model, clips), context, SEEDS) for clips in (made.a, made.b_then_a))
     if torch.equal(same, other):
         yield "its surprise is the same after another past: laws will read 0.50"
 
@@ -54,13 +52,8 @@ def _of_predict(model: ExternalModel, clips: Clips, other_future: Clips, context
     num_frames = clips.frames.shape[1] - context_frames
 
     def predicted(of: Clips, seeds: Sequence[int]) -> Tensor:
-        context = replace(of, frames=of.frames[:, :context_frames], tracks=None)
-        return model.rollout(
-            Encoded(context, model.tokenizer.encode(context.frames)),
-            num_frames // model.tokenizer.patch_size[0],
-            1,
-            seeds,
-        ).tokens
+        context = _seen(model, replace(of, frames=of.frames[:, :context_frames], tracks=None))
+        return model.rollout(context, _chunks(model, num_frames), 1, seeds).tokens
 
     first, fault = _tried("predict", lambda: predicted(clips, SEEDS))
     if first is None:
@@ -109,13 +102,17 @@ def _tried(method: str, call: Callable[[], Tensor]) -> tuple[Tensor | None, str]
         return None, f"{method}: failed with {type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
 
 
+def _clips(setting: ClipShape, context_frames: int) -> Quadruplets:
+    return quadruplets("momentum", "id", 0, range(2), splice_frame=context_frames, shape=setting)
+
+
 def _seen(model: ExternalModel, clips: Clips) -> Encoded:
     bare = replace(clips, tracks=None)
     return Encoded(bare, model.tokenizer.encode(bare.frames))
 
 
-def _chunks(model: ExternalModel, context_frames: int) -> int:
-    return context_frames // model.tokenizer.patch_size[0]
+def _chunks(model: ExternalModel, frames: int) -> int:
+    return frames // model.tokenizer.patch_size[0]
 
 
 def tokenizer_for(setting: ClipShape, context_frames: int) -> FrameTokenizer:
@@ -127,11 +124,9 @@ def tokenizer_for(setting: ClipShape, context_frames: int) -> FrameTokenizer:
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares what the command takes."""
-    usual = ClipShape()
-    add = parser.add_argument
-    what = "vjepa2:FOLDER, diffusers:FOLDER, videos:FOLDER or python:module.ClassName"
-    add("world", metavar="KIND:PATH", help=what)
+    usual, add = ClipShape(), parser.add_argument
+    kinds = "vjepa2:FOLDER, diffusers:FOLDER, videos:FOLDER or python:module.ClassName"
+    add("world", metavar="KIND:PATH", help=kinds)
     add("--height", type=int, default=usual.height_px, metavar="PIXELS", help="(default: %(default)s)")
     add("--width", type=int, default=usual.width_px, metavar="PIXELS", help="(default: %(default)s)")
     add("--num-frames", type=int, default=usual.num_frames, help="of a clip (default: %(default)s)")
@@ -140,7 +135,6 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    """Says what the model offers."""
     setting = ClipShape(num_frames=arguments.num_frames, height_px=arguments.height, width_px=arguments.width)
     tokenizer = tokenizer_for(setting, arguments.context_frames)
     spec = Spec.parse(arguments.world)
@@ -149,14 +143,10 @@ def _run(arguments: argparse.Namespace) -> None:
     model = KINDS[spec.kind](spec.path, torch.device("cpu"), arguments.steps)
     world = ExternalModel(spec.name, model, tokenizer)
     if isinstance(world.model, Videos):
-        count = len(list(world.model.folder.glob("*.mp4")))
-        print(
-            f"{world.name}: a folder of {count} clips, measured by rollouts alone; "
-            "eval/run_physics.py names those that are missing"
-        )
+        what = f"a folder of {len(list(world.model.folder.glob('*.mp4')))} clips, measured by rollouts alone"
+        print(f"{world.name}: {what}; eval/run_physics.py names those that are missing")
         return
-    found = list(faults(world, setting, arguments.context_frames))
-    if found:
+    if found := list(faults(world, setting, arguments.context_frames)):
         raise UserError("\n".join(line if line.startswith(world.name) else f"{world.name}: {line}" for line in found))
     for line in notes(world, setting, arguments.context_frames):
         print(f"{world.name}: {line}")

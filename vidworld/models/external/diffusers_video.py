@@ -69,18 +69,12 @@ class DiffusersVideo:
         self.vae: Any = load_vae(folder / "vae").to(device)
         levels = Levels(_scheduler(folder / "scheduler"), unit_time=self.family.unit_time(transformer.config))
         index = folder / "model_index.json"
+        pipeline = read_json(index) if index.exists() else {}
         words = getattr(transformer.config, "max_text_seq_length", self.family.words)
         width = self.family.text_width(transformer.config)
         prompt, mask = _empty_prompt(folder, words, width, self.family.pads_with_zeros)
-        self.parts = Parts(
-            folder,
-            transformer,
-            read_json(index) if index.exists() else {},
-            ratio_of(self.vae),
-            levels,
-            prompt.to(device, kept),
-            mask.to(device),
-        )
+        empty = (prompt.to(device, kept), mask.to(device))
+        self.parts = Parts(folder, transformer, pipeline, ratio_of(self.vae), levels, *empty)
         mean, std = (each.to(device) for each in scaling_of(self.vae))
         self._mean, self._std = mean, std / levels.latent_scale
 
@@ -128,10 +122,8 @@ class DiffusersVideo:
     def _fitted(self, frames: Frames) -> UInt8[Tensor, "clip fitted channel height width"]:
         """The frames from the start of a clip, as 1 + n * r of them."""
         ratio, (_, patch) = self.parts.ratio, self.family.patch(self.parts.transformer.config)
-        for name, pixels, side in (
-            ("height", frames.shape[-2], ratio.rows * patch),
-            ("width", frames.shape[-1], ratio.columns * patch),
-        ):
+        sides = (ratio.rows * patch, ratio.columns * patch)
+        for name, pixels, side in zip(("height", "width"), frames.shape[-2:], sides, strict=True):
             if pixels % side:
                 raise UserError(f"{self.folder}: pictures of {name} {pixels} px do not divide into its {side} px")
         surplus = (frames.shape[1] - 1) % ratio.frames
@@ -141,12 +133,13 @@ class DiffusersVideo:
 
     def _encode(self, frames: Frames) -> Latents:
         latents = encode_latents(self.vae, as_pictures(frames.to(self.device)))
-        mean, std = (each[:, :, : latents.shape[2]] for each in (self._mean, self._std))
-        return (latents - mean) / std
+        count = latents.shape[2]
+        return (latents - self._mean[:, :, :count]) / self._std[:, :, :count]
 
     def _decode(self, latents: Latents) -> Frames:
-        mean, std = (each[:, :, : latents.shape[2]] for each in (self._mean, self._std))
-        return as_frames(decode_latents(self.vae, latents * std + mean)).cpu()
+        count = latents.shape[2]
+        latents = latents * self._std[:, :, :count] + self._mean[:, :, :count]
+        return as_frames(decode_latents(self.vae, latents)).cpu()
 
     def _noise(self, seeds: Sequence[int], count: int, like: Past) -> Future:
         """Noise for `count` latent frames, each clip's from its own seed, drawn frame after frame on the CPU."""
@@ -200,5 +193,4 @@ def _empty_prompt(folder: Path, words: int, width: int, pads_with_zeros: bool) -
 
 
 def load_diffusers(path: str, device: torch.device, steps: int) -> DiffusersVideo:
-    """The model of a folder."""
     return DiffusersVideo(Path(path), device, steps)

@@ -52,10 +52,7 @@ class ExternalModel:
                 raise UserError(f"{name}: {method} must take ({', '.join(arguments)})")
 
     def check_clips(self, identities: Sequence[str]) -> None:
-        """Nothing, where the model can continue all of these clips.
-
-        Raises UserError: it cannot, as it says itself (a folder of videos lacks some).
-        """
+        """Raise UserError if the model cannot continue all of these clips, as it says itself (videos may lack some)."""
         if callable(check := getattr(self.model, "check_clips", None)):
             check(identities)
 
@@ -86,8 +83,7 @@ class ExternalModel:
         per_chunk = self.tokenizer.patch_size[0]
         context_frames = context_length * per_chunk
         surprise = self.model.surprise(replace(seen.clips, tracks=None), context_frames, seeds)
-        clips, future = len(seen.clips), seen.clips.frames.shape[1] - context_frames
-        self._check_surprise(surprise, clips, future)
+        self._check_surprise(surprise, (len(seen.clips), seen.clips.frames.shape[1] - context_frames))
         by_chunk: Tensor = rearrange(surprise.float().cpu(), "b (t p) -> b t p", p=per_chunk).mean(dim=-1)
         return by_chunk
 
@@ -99,8 +95,7 @@ class ExternalModel:
                 "(clip, frame, colour, row, column)"
             )
 
-    def _check_surprise(self, surprise: object, clips: int, future: int) -> None:
-        wanted = (clips, future)
+    def _check_surprise(self, surprise: object, wanted: tuple[int, int]) -> None:
         if not isinstance(surprise, Tensor) or not surprise.is_floating_point() or surprise.shape != wanted:
             raise UserError(
                 f"{self.name}: surprise gave {_said(surprise)}, where a floating-point tensor of shape {wanted} is "
@@ -111,7 +106,6 @@ class ExternalModel:
 
 
 def _takes(method: Callable[..., object], count: int) -> bool:
-    """Whether it can be called with so many arguments."""
     try:
         inspect.signature(method).bind(*range(count))
     except TypeError:
@@ -122,21 +116,17 @@ def _takes(method: Callable[..., object], count: int) -> bool:
 
 
 def _said(value: object) -> str:
-    """What a value is, in words."""
     if isinstance(value, Tensor):
         return f"a {str(value.dtype).removeprefix('torch.')} tensor of shape {tuple(value.shape)}"
     return f"a {type(value).__name__}"
 
 
 def load_python(path: str, device: torch.device, steps: int) -> Any:
-    """An instance of `module.ClassName`, made without arguments; modules of the current folder are found.
-
-    Raises UserError: there is no such module or class, or it cannot be made.
-    """
-    class_name = path.rpartition(".")[2]
+    """A `module.ClassName()`; modules of the current folder are found. Raises UserError: there is none, or it fails."""
+    module_name, _, class_name = path.rpartition(".")
     kind = getattr(module_of(path), class_name, None)
     if kind is None:
-        raise UserError(f"python:{path}: the module {path.rpartition('.')[0]} has no {class_name}")
+        raise UserError(f"python:{path}: the module {module_name} has no {class_name}")
     try:
         return kind()
     except Exception as error:

@@ -51,8 +51,7 @@ class Parts:
 
     def answer(self, x: Tensor, **inputs: Any) -> Tensor:
         """The transformer's answer to what it is shown, beside the empty prompt."""
-        prompt = self.prompt.expand(len(x), -1, -1)
-        x = x.to(self.transformer.dtype)
+        prompt, x = self.prompt.expand(len(x), -1, -1), x.to(self.transformer.dtype)
         answer: Tensor
         (answer,) = self.transformer(hidden_states=x, encoder_hidden_states=prompt, **inputs, return_dict=False)
         return answer
@@ -102,10 +101,6 @@ class Question:
         return torch.cat((torch.ones_like(self.past[:, :1]), torch.zeros_like(self.future[:, :1])), dim=2)
 
 
-Asked = Callable[[Parts, Question], Tensor]
-"""The network's answer about all latents, past and future."""
-
-
 def ask_ltx(parts: Parts, question: Question) -> Tensor:
     """LTXVideoTransformer3DModel: tokens of packed patches, with places in seconds and pixels."""
     config, x = parts.transformer.config, question.clean()
@@ -115,22 +110,14 @@ def ask_ltx(parts: Parts, question: Question) -> Tensor:
     tokens = rearrange(x, "b c (t p) (h q) (w r) -> b (t h w) (c p q r)", p=p, q=q, r=q)
     times = question.times(0.0, question.level.timestep)[:, ::p].repeat_interleave(grid[1] * grid[2], dim=1)
     places = torch.stack(torch.meshgrid(*(torch.arange(n) for n in grid), indexing="ij")).flatten(1).float()
-    sides = torch.tensor([p * parts.ratio.frames, q * parts.ratio.rows, q * parts.ratio.columns])
-    places = places * sides[:, None]
+    places = places * torch.tensor([p * parts.ratio.frames, q * parts.ratio.rows, q * parts.ratio.columns])[:, None]
     if parts.pipeline.get("_class_name") == "LTXConditionPipeline":  # its first latent is one frame long
         places[0] = (places[0] + 1 - parts.ratio.frames).clamp_min(0)
     places[0] /= question.fps
-    answer = parts.answer(
-        tokens,
-        timestep=times,
-        encoder_attention_mask=parts.prompt_mask.expand(len(x), -1),
-        video_coords=places.to(x.device).expand(len(x), -1, -1),
-    )
-    latents: Tensor = rearrange(
-        answer,
-        "b (t h w) (c p q r) -> b c (t p) (h q) (w r)",
-        t=grid[0], h=grid[1], w=grid[2], p=p, q=q, r=q,
-    )  # fmt: skip
+    mask, places = parts.prompt_mask.expand(len(x), -1), places.to(x.device).expand(len(x), -1, -1)
+    answer = parts.answer(tokens, timestep=times, encoder_attention_mask=mask, video_coords=places)
+    sides = dict(zip("thw", grid, strict=True)) | {"p": p, "q": q, "r": q}
+    latents: Tensor = rearrange(answer, "b (t h w) (c p q r) -> b c (t p) (h q) (w r)", **sides)
     return latents
 
 
@@ -176,8 +163,7 @@ def ask_cogvideox(parts: Parts, question: Question) -> Tensor:
     if config.use_rotary_positional_embeddings:
         pipeline = SimpleNamespace(transformer=parts.transformer, vae_scale_factor_spatial=parts.ratio.rows)
         size = (x.shape[3] * parts.ratio.rows, x.shape[4] * parts.ratio.columns)
-        embeddings_of = CogVideoXPipeline._prepare_rotary_positional_embeddings
-        rotary = embeddings_of(pipeline, *size, x.shape[1], x.device)
+        rotary = CogVideoXPipeline._prepare_rotary_positional_embeddings(pipeline, *size, x.shape[1], x.device)
     ofs = None if config.ofs_embed_dim is None else x.new_full((1,), 2.0)
     answer = parts.answer(x, timestep=question.time.long(), ofs=ofs, image_rotary_emb=rotary)
     return answer[:, padding:].transpose(1, 2)
@@ -215,7 +201,8 @@ def ask_cosmos(parts: Parts, question: Question) -> Tensor:
 class TransformerKind:
     """What one kind of transformer needs beside its weights."""
 
-    ask: Asked
+    ask: Callable[[Parts, Question], Tensor]
+    """Gives the network's answer about all latents, past and future."""
     words: int
     """Length of its prompts."""
     text_width: Callable[[Any], int]

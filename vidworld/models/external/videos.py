@@ -41,10 +41,7 @@ class Videos:
         self.folder = folder
 
     def check_clips(self, identities: Sequence[str]) -> None:
-        """Nothing, where there is a file for every clip.
-
-        Raises UserError: some are missing; the first of them are named.
-        """
+        """Raise UserError if files of clips are missing, and name the first of them."""
         missing = [name for name in map(file_name, identities) if not (self.folder / name).is_file()]
         if missing:
             more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
@@ -53,18 +50,11 @@ class Videos:
             )
 
     def predict(self, context: Clips, num_frames: int, seeds: Sequence[int]) -> Frames:
-        """The last `num_frames` frames of each clip's file.
-
-        Raises UserError: a file is missing, cannot be read, or is too short.
-        """
+        """The end of each clip's file. Raises UserError: one is missing, cannot be read, or is too short."""
         self.check_clips(context.identity)
-        seen = context.frames.shape[1]
-        films = [
-            self._read(self.folder / file_name(identity), seen, num_frames, context.fps)
-            for identity in context.identity
-        ]
-        size = context.frames.shape[-2:]
-        return torch.stack([_scaled(film, size) for film in films])
+        seen, size = context.frames.shape[1], context.frames.shape[-2:]
+        paths = [self.folder / file_name(identity) for identity in context.identity]
+        return torch.stack([_scaled(self._read(path, seen, num_frames, context.fps), size) for path in paths])
 
     def _read(self, path: Path, seen: int, num_frames: int, fps: float) -> Tensor:
         try:
@@ -98,5 +88,4 @@ def _scaled(film: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def load_videos(path: str, device: torch.device, steps: int) -> Videos:
-    """The model of a folder."""
     return Videos(Path(path))
