@@ -25,7 +25,7 @@ def main() -> None:
     from tqdm import tqdm
 
     from vidworld.models.files import save_model
-    from vidworld.models.tokenizers.pretrained import PretrainedAutoencoder
+    from vidworld.models.tokenizers.video_vae import PretrainedAutoencoder
     from vidworld.training.data import Mixture
     from vidworld.training.optimiser import count_parameters
 

@@ -12,7 +12,7 @@ from vidworld.evaluation.rollouts import _of_subject
 from vidworld.evaluation.task import Subject
 from vidworld.metrics import METRICS
 from vidworld.models.baselines import ConstantVelocity, CopyLast
-from vidworld.models.tokenizers.patches import FrameTokenizer
+from vidworld.models.tokenizers.tokenizer import FrameTokenizer
 from vidworld.models.world_model import Rollout
 from vidworld.simulation.simulated import SimulatedClips
 

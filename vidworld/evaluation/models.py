@@ -19,8 +19,7 @@ from vidworld.models.families import FAMILIES
 from vidworld.models.files import load_model
 from vidworld.models.probe import Probe
 from vidworld.models.spec import RUN, Spec
-from vidworld.models.tokenizers.patches import FrameTokenizer
-from vidworld.models.tokenizers.tokenizer import load_tokenizer
+from vidworld.models.tokenizers.tokenizer import FrameTokenizer, load_tokenizer
 
 BASELINES_VERSION = 1
 """Of all baselines and controls together; raised when one of them gives other values."""

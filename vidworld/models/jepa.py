@@ -1,7 +1,8 @@
-"""The JEPA world: what keeps its embeddings from collapsing to a point, its network, and its rollouts."""
+"""The JEPA world: regularisers, network, rollouts, and the alarm of a training that has collapsed."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import torch
@@ -13,6 +14,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vidworld.core.errors import UserError
 from vidworld.core.shapes import Embeddings, Tokens
 from vidworld.models.layers import Block, KVCache, Rotary, checkpointed, initialise, norm
 from vidworld.models.world_model import Encoded, Rollout
@@ -229,3 +231,59 @@ class PredictiveModel:
         predicted, _ = self.network.predict(context[:, :-1])
         error = (predicted.float() - target[:, 1:].float()).square().mean(dim=(2, 3, 4))
         return error[:, context_length - 1 :]
+
+
+IN_A_ROW = 3
+"""Logged steps that must all look collapsed: one alone may be an odd batch."""
+CLIPS = 16
+"""Clips whose embeddings are compared, always the same ones, however few a process works through at once."""
+
+
+def std_across_clips(embeddings: Float[Tensor, "clip *place"]) -> float:
+    """Standard deviation across clips at a fixed place, as the root mean square over places and channels.
+
+    Across clips at one place, since embeddings that hold nothing but their place still differ from place to place.
+    """
+    return float(embeddings.float().var(dim=0).mean().sqrt())
+
+
+class CollapseAlarm:
+    """Called at every logged step; ends a run whose embeddings do not distinguish clips, or that predicts nothing."""
+
+    def __init__(
+        self,
+        out: Path,
+        warmup_steps: int,
+        max_ratio: float,
+        min_std: float = 0.0,
+        embed: Callable[[], Tensor] | None = None,
+    ) -> None:
+        """Nothing is checked before twice `warmup_steps`.
+
+        `max_ratio` is of the prediction loss over that of repeating the last embedding (`copy_last_ratio`), `min_std`
+        of the embeddings that `embed` gives; without `embed` only the ratio is checked.
+        """
+        self.out, self.first_step = out, 2 * warmup_steps
+        self.max_ratio, self.min_std, self.embed = max_ratio, min_std, embed
+        self.alike = self.useless = 0
+
+    @torch.no_grad()
+    def __call__(self, step: int, logged: Mapping[str, float]) -> None:
+        """Raise UserError at the last of `IN_A_ROW` logged steps that looked collapsed."""
+        if not logged or step < self.first_step:
+            return
+        ratio = logged["copy_last_ratio"]
+        self.useless = self.useless + 1 if ratio > self.max_ratio else 0
+        std = float("inf") if self.embed is None else std_across_clips(self.embed())
+        self.alike = self.alike + 1 if std < self.min_std else 0
+        where = f"at step {step} and the {IN_A_ROW - 1} logged steps before it"
+        if self.alike >= IN_A_ROW:
+            raise UserError(
+                f"{self.out}: collapsed {where}: the standard deviation of embeddings across clips is {std:.3g}, under "
+                f"{self.min_std:.3g}; another model.regulariser_weight, or family: regression, prevents it"
+            )
+        if self.useless >= IN_A_ROW:
+            raise UserError(
+                f"{self.out}: predicts nothing {where}: its loss is {ratio:.2f} times that of repeating the last "
+                "embedding; a lower optimiser.lr may help"
+            )

@@ -27,7 +27,6 @@ class KVCache(NamedTuple):
     values: Float[Tensor, "clip head seen head_width"]
 
     def first(self, places: int) -> "KVCache":
-        """What is remembered of the first so many places."""
         return KVCache(self.keys[:, :, :places], self.values[:, :, :places])
 
     def repeated(self, count: int) -> "KVCache":
@@ -58,7 +57,6 @@ class Rotary(NamedTuple):
         return Rotary(angle.cos().to(like), angle.sin().to(like))
 
     def turn(self, x: Float[Tensor, "clip head place head_width"]) -> Float[Tensor, "clip head place head_width"]:
-        """Each head vector turned by its place."""
         first, second = x.chunk(2, dim=-1)
         turned = (torch.addcmul(first * self.cos, second, -self.sin), torch.addcmul(second * self.cos, first, self.sin))
         return torch.cat(turned, dim=-1)

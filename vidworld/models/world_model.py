@@ -15,8 +15,6 @@ from vidworld.models.tokenizers.tokenizer import Tokenizer
 
 @dataclass(frozen=True)
 class Encoded:
-    """Clips and their tokens."""
-
     clips: Clips
     tokens: Tokens
 

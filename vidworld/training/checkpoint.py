@@ -101,7 +101,6 @@ def _of_optimisers(
 
 
 def _under(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
-    """The tensors of one parameter, by what they are."""
     return {key.rpartition(".")[2]: value for key, value in tensors.items() if key.rpartition(".")[0] == name}
 
 
@@ -217,7 +216,6 @@ def _fault(path: Path) -> str | None:
 
 
 def _outdated(found: list[tuple[int, Path]], keep: KeepConfig) -> list[Path]:
-    """The checkpoints that no rule keeps."""
     kept = {path for _, path in found[-keep.last :]}
     kept |= {path for step, path in found if keep.every and step % keep.every == 0}
     others = [path for _, path in found if path not in kept]

@@ -46,7 +46,6 @@ class Mixture:
         return len(self.source_of)
 
     def frames(self, indices: Sequence[int]) -> Frames:
-        """The frames of the clips of these numbers."""
         chosen = torch.as_tensor(indices)
         pieces: list[torch.Tensor] = []
         places: list[torch.Tensor] = []

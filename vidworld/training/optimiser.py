@@ -39,7 +39,6 @@ class Muon(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Take a step."""
         assert closure is None
         for group in self.param_groups:
             alike: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
@@ -140,7 +139,6 @@ class Schedules:
         self.each = each
 
     def step(self) -> None:
-        """Go on to the rate of the next step, also after one that was skipped."""
         with warnings.catch_warnings(action="ignore"):  # torch expects that optimisers have moved
             for schedule in self.each:
                 schedule.step()

@@ -43,7 +43,6 @@ class Interruption:
         self._before: dict[signal.Signals, Any] = {s: signal.signal(s, self._remember) for s in SIGNALS}
 
     def release(self) -> None:
-        """Give the signals back their former meaning."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
@@ -68,7 +67,6 @@ class Watchdog:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Watch while the body runs."""
         thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
         thread.start()
         try:

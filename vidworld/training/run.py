@@ -215,7 +215,6 @@ class Run:
         return numbers[self.accelerator.process_index :: self.accelerator.num_processes]
 
     def mean(self, value: Tensor) -> Tensor:
-        """The mean over processes."""
         mean: Tensor = self.accelerator.reduce(value, "mean")
         return mean
 

@@ -27,7 +27,7 @@ from vidworld.evaluation.benchmarks.scoring import TRUTH, measure_videos
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.task import Subject
 from vidworld.models.baselines import CopyLast
-from vidworld.models.tokenizers.patches import FrameTokenizer
+from vidworld.models.tokenizers.tokenizer import FrameTokenizer
 from vidworld.models.world_model import Rollout
 from vidworld.video.tracking import Tracked
 

@@ -19,10 +19,8 @@ from vidworld.models.baselines import CopyLast
 from vidworld.models.dit import DiffusionTransformer, GenerativeModel
 from vidworld.models.files import save_model
 from vidworld.models.tokenizers.autoencoder import Autoencoder, nearest_code, quantised
-from vidworld.models.tokenizers.patches import FrameTokenizer
-from vidworld.models.tokenizers.pretrained import PretrainedAutoencoder
-from vidworld.models.tokenizers.tokenizer import Tokenizer, load_tokenizer
-from vidworld.models.tokenizers.video_vae import decode_latents, encode_latents, load_vae
+from vidworld.models.tokenizers.tokenizer import FrameTokenizer, Tokenizer, load_tokenizer
+from vidworld.models.tokenizers.video_vae import PretrainedAutoencoder, decode_latents, encode_latents, load_vae
 from vidworld.simulation.quadruplets import quadruplets
 from vidworld.simulation.simulated import SimulatedClips
 

@@ -15,7 +15,7 @@ from vidworld.models import KINDS
 from vidworld.models.external.protocol import ExternalModel
 from vidworld.models.external.videos import Videos
 from vidworld.models.spec import RUN, Spec
-from vidworld.models.tokenizers.patches import FrameTokenizer
+from vidworld.models.tokenizers.tokenizer import FrameTokenizer
 from vidworld.models.world_model import Encoded
 from vidworld.simulation.quadruplets import Quadruplets, quadruplets
 
@@ -36,7 +36,6 @@ def faults(model: ExternalModel, setting: ClipShape, context_frames: int) -> Ite
 
 
 def notes(model: ExternalModel, setting: ClipShape, context_frames: int) -> Iterator[str]:
-    """What is no fault, and good to know."""
     if not model.predicts:
         yield "it has no predict: it is measured by surprise alone"
     if not model.is_surprised:

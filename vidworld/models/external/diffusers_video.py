@@ -80,7 +80,6 @@ class DiffusersVideo:
 
     @torch.no_grad()
     def predict(self, context: Clips, num_frames: int, seeds: Sequence[int]) -> Frames:
-        """The frames after the context."""
         fitted = self._fitted(context.frames)
         past = self._encode(fitted)
         count = math.ceil(num_frames / self.parts.ratio.frames)
@@ -153,7 +152,6 @@ def _rate(fps: float) -> float:
 
 
 def _scheduler(folder: Path) -> Any:
-    """The scheduler of a folder."""
     path = folder / "scheduler_config.json"
     if not path.exists():
         raise UserError(f"{folder}: holds no scheduler_config.json")

@@ -15,8 +15,6 @@ from vidworld.core.errors import UserError
 
 
 class NoiseLevel(NamedTuple):
-    """One noise level of one model."""
-
     timestep: float
     """What the network is told."""
     clean: float
@@ -79,7 +77,6 @@ class Levels:
         return float(self.scheduler.config.sigma_data) if self.form == "edm" else 1.0
 
     def at(self, share: float) -> NoiseLevel:
-        """The level of this share of noise, in (0, 1]."""
         config = self.scheduler.config
         if self.form == "flow":
             told = share if self.unit_time else share * config.num_train_timesteps

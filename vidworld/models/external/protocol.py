@@ -38,8 +38,6 @@ surprise: how badly each frame of the clips (`Clips`) from `context_frames` on w
 
 
 class ExternalModel:
-    """A model of frames as a world of the bench."""
-
     def __init__(self, name: str, model: Any, tokenizer: Tokenizer) -> None:
         """Raises UserError: the model offers neither method, or one that cannot be called with what it is given."""
         self.name, self.model, self.tokenizer = name, model, tokenizer

@@ -81,7 +81,6 @@ class Question:
         return torch.cat((past, self.future), dim=2) * self.level.scale
 
     def clean(self, past_scale: float = 1.0) -> Latents:
-        """The clean past and the noisy future."""
         return torch.cat((self.past * past_scale, self.future * self.level.scale), dim=2)
 
     def times(self, past: float, future: float) -> Tensor:

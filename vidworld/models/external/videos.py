@@ -80,7 +80,6 @@ class Videos:
 
 
 def _scaled(film: Tensor, size: Sequence[int]) -> Tensor:
-    """The frames at this height and width."""
     if film.shape[-2:] == tuple(size):
         return film.contiguous()
     scaled = F.interpolate(film.float(), tuple(size), mode="bilinear", antialias=True, align_corners=False)

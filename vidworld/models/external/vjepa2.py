@@ -77,7 +77,6 @@ class VJepa2:
         return int((self.network.config.crop_size // self.network.config.patch_size) ** 2)
 
     def _pictures(self, frames: Frames) -> Float[Tensor, "clip time 3 side side"]:
-        """The frames at the model's size and with its statistics."""
         side = self.network.config.crop_size
         flat = frames.flatten(0, 1).to(self.device).float() / 255
         if flat.shape[-2:] != (side, side):

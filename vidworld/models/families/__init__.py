@@ -1,4 +1,4 @@
-"""Families of world models: what there is to train and to compare, one file and one line here each."""
+"""Families of world models: what there is to train and to compare, one line here each."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -78,16 +78,10 @@ class Family(ABC, Generic[C]):
 
     @abstractmethod
     def world_model(self, network: Any, name: str, settings: Sampling, decoder: Any = None) -> "WorldModel":
-        """The trained network as the evaluation takes it.
-
-        `decoder` turns embeddings into tokens, where they are not the same.
-        """
+        """The trained network as the evaluation takes it; `decoder` turns embeddings that are none into tokens."""
 
     def load(self, run_folder: "Path") -> Any:
-        """The finished network of a run folder, in evaluation mode.
-
-        Raises UserError: there is none, or it is of another kind.
-        """
+        """The finished network of a run folder, in evaluation mode. Raises UserError: none, or of another kind."""
         from vidworld.models.files import load_model
 
         return load_model(self.network_class(), run_folder)
@@ -104,17 +98,14 @@ FAMILIES: Registry[Family[Any]] = Registry(
     "vidworld.families",
     {
         "diffusion": "vidworld.models.families.diffusion:DIFFUSION",
-        "regression": "vidworld.models.families.regression:REGRESSION",
+        "regression": "vidworld.models.families.jepa:REGRESSION",
         "jepa": "vidworld.models.families.jepa:JEPA",
     },
 )
 
 
 def config_schema(data: Mapping[str, Any]) -> type[WorldModelConfig]:
-    """The keys of a training of the family that a configuration names.
-
-    Raises UserError: it names none, or one that does not exist.
-    """
+    """The keys of a training of the family that a configuration names. Raises UserError: it names no known one."""
     if "family" not in data:
         raise UserError(f"family is missing; it is one of {', '.join(FAMILIES)}")
     schema: type[WorldModelConfig] = FAMILIES[str(data["family"])].config

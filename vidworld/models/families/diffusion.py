@@ -25,8 +25,6 @@ class DiffusionModel:
 
 @schema
 class DiffusionConfig(WorldModelConfig):
-    """Keys of `family: diffusion`."""
-
     family: str = "diffusion"
     model: DiffusionModel = DiffusionModel()
     shift: PositiveFloat = 8.0

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from vidworld.core.shapes import Frames, Tokens
 from vidworld.models.files import fingerprint_of
 from vidworld.models.layers import Block, initialise, norm
-from vidworld.models.tokenizers.patches import PatchSize, grid_shape, patchify, unpatchify
+from vidworld.models.tokenizers.tokenizer import PatchSize, grid_shape, patchify, unpatchify
 
 SPREAD = 2.0
 """Where the last codes lie."""
@@ -106,7 +106,6 @@ class Autoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         nn.init.zeros_(self.to_patch.weight)
 
     def grid_of(self, num_frames: int, height_px: int, width_px: int) -> tuple[int, int, int]:
-        """The latent grid (t, h, w) of a clip of this shape."""
         return grid_shape(num_frames, height_px, width_px, self.patch_size)
 
     def forward(self, frames: Frames, noise: Tokens, kl_weight: float) -> TokenizerLoss:
