@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from vidworld.core.shapes import Tokens
 from vidworld.models.flow import noised, sample
-from vidworld.models.layers import Block, KVCache, Rotary, checkpointed, initialise, norm
+from vidworld.models.layers import Block, KVCache, initialise, norm, through
 from vidworld.models.world_model import Encoded, Rollout
 
 CHANGE = 0.3
@@ -86,7 +86,7 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
         Noise levels lie in [0, 1], 0 being clean. `previous` is the clean chunk before each: it enters where its noisy
         successor does, so that every chunk of one pass has a clean past, its own and those of the chunks that it looks
-        back at. `memories` stand for earlier chunks.
+        back at. `kv_caches` stand for earlier chunks.
 
         Input and output are preconditioned as in EDM (arXiv 2206.00364), with the previous chunk for the mean of what
         is expected: the network sees the best linear estimate and adds what that misses, as much as it may miss. At
@@ -108,24 +108,18 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
             jump = noise_level - (noise_level if towards is None else towards)
             embedded = embedded + self.embed_jump(_frequencies(jump).to(x.dtype))
         modulation = self.modulation(embedded).to(x.dtype).view(b, t, 1, 8, -1)
-        first = 0 if kv_caches is None else kv_caches[0].keys.shape[2] // (h * w)
-        rotary = Rotary.of(first, (t, h, w), x.shape[-1] // self.heads, like=x)
-        seen = []
-        for i, block in enumerate(self.blocks):
-            own = (modulation[..., :6, :] + self.block_modulation[i].to(x.dtype)).unbind(dim=-2)
-            shifted = (own[0], 1 + own[1], own[2], own[3], 1 + own[4], own[5])
-            run = checkpointed(self, block)
-            x, memory = run(x, rotary, shifted, None if kv_caches is None else kv_caches[i])
-            seen.append(memory)
+
+        def of_block(number: int) -> tuple[Tensor, ...]:
+            own = (modulation[..., :6, :] + self.block_modulation[number].to(x.dtype)).unbind(dim=-2)
+            return own[0], 1 + own[1], own[2], own[3], 1 + own[4], own[5]
+
+        y, seen = through(self, self.blocks, x, (h, w), kv_caches, of_block)
         shift, scale = modulation[..., 6:, :].unbind(dim=-2)
-        change = self.head(torch.addcmul(shift, norm(x), 1 + scale)).view(noisy.shape)
+        change = self.head(torch.addcmul(shift, norm(y), 1 + scale)).view(noisy.shape)
         return estimate + deviation * change, seen
 
     def prefill(self, previous: Tokens, kv_caches: list[KVCache] | None = None) -> list[KVCache] | None:
-        """What later chunks look back at, of the chunks that follow these clean ones: at level 1, free of noise.
-
-        None where there is nothing to remember yet.
-        """
+        """What later chunks look back at of those that follow these clean ones, at level 1: free of noise. Or None."""
         if not previous.shape[1]:
             return kv_caches
         level = torch.ones(previous.shape[:2], device=previous.device)
@@ -149,7 +143,7 @@ class GenerativeModel:
     def rollout(self, context: Encoded, horizon: int, samples: int, seeds: Sequence[int]) -> Rollout:
         """Chunk after chunk, each from noise given the clean ones before it, whose keys and values are kept.
 
-        What is remembered of a place is free of noise (`DiffusionTransformer.remember`). So is the first step of
+        What is remembered of a place is free of noise (`DiffusionTransformer.prefill`). So is the first step of
         sampling, which starts from level 1: its keys and values are those to keep, and cost nothing more.
         """
         tokens = context.tokens.repeat_interleave(samples, dim=0)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from vidworld.core.errors import UserError
 from vidworld.core.shapes import Embeddings, Tokens
-from vidworld.models.layers import Block, KVCache, Rotary, checkpointed, initialise, norm
+from vidworld.models.layers import Block, KVCache, initialise, norm, through
 from vidworld.models.world_model import Encoded, Rollout
 
 
@@ -144,18 +144,15 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
     def predict(
         self, embeddings: Embeddings, kv_caches: list[KVCache] | None = None
     ) -> tuple[Embeddings, list[KVCache]]:
-        """For each chunk, the embedding of the one after it, given it and those before; and what to remember of them.
-
-        `memories` stand for chunks before these.
-        """
+        """For each chunk, the embedding of the next, given it and those before or in the caches; and their caches."""
         b, t, h, w, _ = embeddings.shape
         depth = len(self.encoder) if self.target == "frozen" else 0
         of_encoder, of_predictor = (None, None) if kv_caches is None else (kv_caches[:depth], kv_caches[depth:])
         x = embeddings.flatten(2, 3)
         remembered: list[KVCache] = []
         if self.target == "frozen":
-            x, remembered = self._run(self.embed(x), self.encoder, (h, w), of_encoder)
-        x, of_these = self._run(x, self.predictor, (h, w), of_predictor)
+            x, remembered = through(self, self.encoder, self.embed(x), (h, w), of_encoder)
+        x, of_these = through(self, self.predictor, x, (h, w), of_predictor)
         return embeddings + self.head(norm(x)).view(b, t, h, w, -1), remembered + of_these
 
     def forward(self, tokens: Tokens) -> JepaLoss:
@@ -191,20 +188,8 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
     def _encode(self, tokens: Tokens, embed: nn.Module, blocks: nn.ModuleList) -> Embeddings:
         b, t, h, w, _ = tokens.shape
-        x, _ = self._run(embed(tokens.flatten(2, 3)), blocks, (h, w))
+        x, _ = through(self, blocks, embed(tokens.flatten(2, 3)), (h, w))
         return norm(x).view(b, t, h, w, -1)
-
-    def _run(
-        self, x: Tensor, blocks: nn.ModuleList, grid: tuple[int, int], kv_caches: list[KVCache] | None = None
-    ) -> tuple[Tensor, list[KVCache]]:
-        first = 0 if kv_caches is None else kv_caches[0].keys.shape[2] // (grid[0] * grid[1])
-        rotary = Rotary.of(first, (x.shape[1], *grid), x.shape[-1] // self.heads, like=x)
-        remembered = []
-        for i, block in enumerate(blocks):
-            run = checkpointed(self, block)
-            x, memory = run(x, rotary, None, None if kv_caches is None else kv_caches[i])
-            remembered.append(memory)
-        return x, remembered
 
 
 class PredictiveModel:

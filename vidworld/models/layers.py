@@ -90,10 +90,7 @@ def attend(
 
 
 class Attention(nn.Module):
-    """Self-attention over a stream, with normalised queries and keys (Source: ViT-22B, arXiv 2302.05442).
-
-    The chunks of a stream follow those of its memory, and see them.
-    """
+    """Self-attention over a stream and its memory, with normalised queries and keys (ViT-22B, arXiv 2302.05442)."""
 
     def __init__(self, width: int, heads: int, backend: str) -> None:
         super().__init__()
@@ -149,18 +146,32 @@ class Block(nn.Module):
         return torch.addcmul(x, gate_m, self.mlp(torch.addcmul(shift_m, norm(x), scale_m))), memory
 
 
-def checkpointed(network: ModelMixin, block: nn.Module) -> Callable[..., tuple[Stream, KVCache]]:
-    """The block; where the network's gradient checkpointing is on, one that is computed again for the gradient."""
-    if network.gradient_checkpointing and torch.is_grad_enabled():
-        return partial(network._gradient_checkpointing_func, block)  # type: ignore[arg-type,misc]
-    return block
+def through(
+    network: ModelMixin,
+    blocks: nn.ModuleList,
+    x: Stream,
+    grid: tuple[int, int],
+    kv_caches: list[KVCache] | None = None,
+    modulation: Callable[[int], tuple[Tensor, ...]] | None = None,
+) -> tuple[Stream, list[KVCache]]:
+    """The stream after these blocks of a network, with the keys and values of its chunks and of those of the caches.
+
+    Where the network's gradient checkpointing is on, blocks are computed again for the gradient.
+    """
+    first = 0 if kv_caches is None else kv_caches[0].keys.shape[2] // (grid[0] * grid[1])
+    rotary = Rotary.of(first, (x.shape[1], *grid), x.shape[-1] // network.heads, like=x)
+    again = network.gradient_checkpointing and torch.is_grad_enabled()
+    remembered = []
+    for i, block in enumerate(blocks):
+        run = partial(network._gradient_checkpointing_func, block) if again else block  # type: ignore[arg-type,misc]
+        own = None if modulation is None else modulation(i)
+        x, memory = run(x, rotary, own, None if kv_caches is None else kv_caches[i])
+        remembered.append(memory)
+    return x, remembered
 
 
 def initialise(module: nn.Module, depth: int) -> None:
-    """Draws every matrix with the usual small deviation, and what is added to a stream smaller by its depth.
-
-    Source: GPT-2's scheme.
-    """
+    """Draw every matrix with a small deviation, and what is added to a stream smaller by its depth (Source: GPT-2)."""
     for name, parameter in module.named_parameters():
         if parameter.ndim < 2:
             nn.init.zeros_(parameter)

@@ -116,8 +116,7 @@ def checkpoints(run_folder: Path) -> list[tuple[int, Path]]:
 def save_checkpoint(run_folder: Path, step: int, state: State, keep: KeepConfig) -> None:
     """Write the state, then remove the checkpoints that need not stay.
 
-    A kill or a refusal at any moment leaves the checkpoints that were there. Raises UserError: the system refuses to
-    write it.
+    A kill or a refusal at any moment leaves the checkpoints that were there. Raises UserError: the system refuses.
     """
     final = run_folder / "checkpoints" / f"step_{step:08d}"
     temporary = final.with_name(f".{final.name}.part")
@@ -163,10 +162,7 @@ def newest_checkpoint(run_folder: Path) -> tuple[int, Path] | None:
 
 
 def load_checkpoint(path: Path) -> State:
-    """What `save_checkpoint` wrote; nothing is unpickled.
-
-    Raises UserError: a file of it is missing or not what it should be.
-    """
+    """What `save_checkpoint` wrote; nothing is unpickled. Raises UserError: a file is missing or cannot be read."""
     numbers: dict[str, Any] = read_json(path / "state.json")
     try:
         return State({file.stem: load_file(file) for file in path.glob("*.safetensors")}, numbers)

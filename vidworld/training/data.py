@@ -80,10 +80,7 @@ def _sources(config: DataConfig) -> tuple[list[ClipSource], list[float]]:
 
 
 def training_clips(config: DataConfig) -> str:
-    """The fingerprint of the clips that are trained on: it changes when any of them may be another.
-
-    Raises UserError: there is no usable data set of real clips.
-    """
+    """The fingerprint of the clips that are trained on. Raises UserError: there is no usable data set of real clips."""
     # A list: which clip a number belongs to depends on the order of the scenarios.
     drawn = list(weights(config).items())
     return fingerprint(resolved(config) | {"scenarios": drawn, "real": None} | data_sources(config))
@@ -129,8 +126,7 @@ def cache_tokens(tokenizer: Any, config: DataConfig, folder: Path, accelerator: 
     shares = list(zip(starts, paths, strict=True))[accelerator.process_index :: accelerator.num_processes]
     mine = [(start, path) for start, path in shares if not _is_whole(path)]
     if mine:
-        clips = Mixture(config)
-        tokenizer = tokenizer.to(accelerator.device)
+        clips, tokenizer = Mixture(config), tokenizer.to(accelerator.device)
         # Two runs that start together share the work: each in an order of its own, leaving what the other has made.
         random.Random(os.getpid()).shuffle(mine)
         with tqdm(total=len(mine) * SHARD_CLIPS, desc="tokens", unit="clip", disable=None) as bar:

@@ -26,10 +26,7 @@ LABELS = {"simulation": "the versions of what is simulated", "real_clips": "the 
 
 
 def data_sources(config: DataConfig) -> dict[str, str | None]:
-    """The fingerprints of all clips that a configuration reads.
-
-    Raises UserError: there is no usable data set of real clips.
-    """
+    """The fingerprints of all clips of a configuration. Raises UserError: there is no usable data set of real clips."""
     # Which scenarios have a weight is not known without importing them: with `all` the version of every one counts.
     names = SCENARIOS if config.scenarios == "all" else config.scenarios
     versions = [(name, SCENARIOS.version(name)) for name in names]
@@ -37,10 +34,7 @@ def data_sources(config: DataConfig) -> dict[str, str | None]:
 
 
 def is_finished(config: TrainConfig | AdoptConfig, sources: Sources | None = None) -> bool:
-    """Whether the run folder holds the model of this very configuration, which is then said.
-
-    Raises UserError: it holds one of another configuration, which is not to be lost.
-    """
+    """Whether the run folder holds this very configuration's model, which is said. Raises UserError: another's is."""
     if not (config.out / "model" / "budget.json").exists():
         return False
     budget = read_budget(config.out)

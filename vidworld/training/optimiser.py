@@ -91,10 +91,7 @@ def orthogonalised(matrices: Float[Tensor, "matrix row column"]) -> Float[Tensor
 def make_optimisers(
     model: nn.Module, config: OptimiserConfig, precision: torch.dtype = torch.bfloat16
 ) -> list[Optimizer]:
-    """Muon for the matrices and AdamW for all else, or AdamW alone; one learning rate serves both.
-
-    Muon halves the steps to a loss here (DECISIONS.md, 2026-11-22).
-    """
+    """Muon for matrices (half the steps to a loss: DECISIONS.md, 2026-11-22) and AdamW for the rest, or AdamW alone."""
     trained = [p for p in model.parameters() if p.requires_grad]
     matrices = [p for p in trained if p.ndim == 2 and config.name == "muon"]
     others = [p for p in trained if p.ndim != 2 or config.name != "muon"]

@@ -60,8 +60,7 @@ class Run:
         self.heartbeat = Heartbeat(self.config.out, self.config.steps, self.step)
         self.writer = CheckpointWriter(self.config.out, self.config.keep)
         self.spikes = Spikes(self.config.spikes)
-        self.stopping = False
-        self._saved_step = self.step
+        self.stopping, self._saved_step = False, self.step
         self._losses: list[float] = []  # since the last checkpoint
         self._of_micro_batches: list[Mapping[str, Tensor]] = []
         self._logged: dict[str, Tensor] = {}
@@ -69,9 +68,9 @@ class Run:
     # --- what a loop calls, in its order ---
 
     def count_flops(self, batch: Batch, loss_of: Callable[..., Tensor]) -> None:
-        """Measure the floating-point operations of a step: forward and backward, over all processes and micro-batches.
+        """Measure the floating-point operations of a step, all processes and micro-batches together.
 
-        By torch's counter on the first micro-batch, whose gradient is dropped.
+        By torch's counter on the first micro-batch, forward and backward, whose gradient is dropped.
         """
         micro_batch = next(self.micro_batches(self.fetch(iter([batch]))))
         with FlopCounterMode(display=False) as counter:

@@ -74,10 +74,7 @@ class ExternalModel:
 
     @torch.no_grad()
     def surprise(self, seen: Encoded, context_length: int, seeds: Sequence[int]) -> Float[Tensor, "clip chunk"]:
-        """The mean over each chunk's frames.
-
-        Raises UserError: what the model gave is not one finite number for each clip and frame.
-        """
+        """The mean over each chunk's frames. Raises UserError: there is no finite number for some clip and frame."""
         per_chunk = self.tokenizer.patch_size[0]
         context_frames = context_length * per_chunk
         surprise = self.model.surprise(replace(seen.clips, tracks=None), context_frames, seeds)
