@@ -109,7 +109,7 @@ class Autoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         return grid_shape(num_frames, height_px, width_px, self.patch_size)
 
     def forward(self, frames: Frames, noise: Tokens, kl_weight: float) -> TokenizerLoss:
-        """Squared error of a reconstruction, sampled by unit normal `noise`, for values in [0, 1], and KL from N(0, 1)."""
+        """Squared error of a reconstruction, sampled by unit normal `noise`, values in [0, 1], and KL from N(0, 1)."""
         patches = self._patches(frames)
         mean, log_variance = (x.float() for x in self.posterior(patches))
         if self.levels is not None:
