@@ -191,8 +191,7 @@ class _Given:
 
     def __init__(self, network: DiffusionTransformer, previous: Tokens, kv_caches: list[KVCache] | None) -> None:
         self.network, self.previous, self.kv_caches = network, previous, kv_caches
-        self.kv_caches_after: list[KVCache] | None = None
-        """The memories with this chunk's own, as of the first call, whose level is 1."""
+        self.kv_caches_after: list[KVCache] | None = None  # with this chunk's own: of the first call, whose level is 1
 
     def __call__(self, noisy: Tokens, noise_level: float, following: float) -> Tokens:
         level, towards = (torch.full(noisy.shape[:2], each, device=noisy.device) for each in (noise_level, following))

@@ -98,8 +98,7 @@ class Jump(NamedTuple):
     start: Float[Tensor, "clip t"]
     halfway: Float[Tensor, "clip t"]
     end: Float[Tensor, "clip t"]
-    finest: Bool[Tensor, "clip t"]
-    """The halves are steps of the flow itself and no jumps."""
+    finest: Bool[Tensor, "clip t"]  # the halves are steps of the flow itself and no jumps
 
 
 def draw_jumps(shape: torch.Size, shift: float, device: torch.device) -> Jump:

@@ -77,8 +77,9 @@ class JepaLoss(NamedTuple):
     total: Tensor
     prediction: Tensor
     regulariser: Tensor
-    copy_last_ratio: Tensor
-    """Prediction loss over that of repeating the last embedding: towards 1, nothing is predicted."""
+    copy_last_ratio: (
+        Tensor  # prediction loss over that of repeating the last embedding: towards 1, nothing is predicted
+    )
 
     def logged(self) -> dict[str, Tensor]:
         return {name: value for name, value in self._asdict().items() if name != "total"}

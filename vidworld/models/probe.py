@@ -21,12 +21,9 @@ from vidworld.simulation.tracker import palette_index
 class Answers(NamedTuple):
     """What a probe says of each palette colour in each frame."""
 
-    place: Float[Tensor, "clip time color 2"]
-    """Over WORLD_SIZE."""
-    seen: Float[Tensor, "clip time color"]
-    """Logit of the disc's showing."""
-    attention: Float[Tensor, "clip time color cell"]
-    """Logit of each cell's being asked."""
+    place: Float[Tensor, "clip time color 2"]  # over WORLD_SIZE
+    seen: Float[Tensor, "clip time color"]  # logit of the disc's showing
+    attention: Float[Tensor, "clip time color cell"]  # logit of each cell's being asked
 
 
 class Probe(ModelMixin, ConfigMixin):  # type: ignore[misc]

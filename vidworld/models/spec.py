@@ -9,15 +9,13 @@ from vidworld.core.fingerprint import fingerprint
 from vidworld.models import KINDS
 from vidworld.models.budget import read_budget
 
-RUN = "run"
-"""The kind of a run folder."""
+RUN = "run"  # the kind of a run folder
 
 
 class Spec(NamedTuple):
     """Which model is meant."""
 
-    name: str
-    """In the results."""
+    name: str  # in the results
     kind: str
     path: str
 
@@ -43,7 +41,6 @@ class Spec(NamedTuple):
 
     @property
     def label(self) -> str:
-        """As a configuration says it."""
         return self.path if self.kind == RUN else f"{self.kind}:{self.path}"
 
     def fingerprint(self) -> str:

@@ -33,17 +33,12 @@ MANIFEST = "manifest.json"
 """SHA-256 of every other file of a checkpoint; the last file that is written."""
 
 
-# --- the state, as tensors and numbers by name ---
-
-
 @dataclass(frozen=True)
 class State:
-    """What a checkpoint holds."""
+    """What a checkpoint holds: tensors (a file each for network, average, optimiser), and all else as JSON has it."""
 
     tensors: dict[str, dict[str, Tensor]]
-    """A file each: network, average, optimiser."""
     numbers: dict[str, Any]
-    """Whatever else, as JSON has it."""
 
 
 def averages(network: nn.Module, ema: EMAModel) -> Iterator[tuple[str, Tensor]]:
@@ -104,13 +99,10 @@ def _under(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     return {key.rpartition(".")[2]: value for key, value in tensors.items() if key.rpartition(".")[0] == name}
 
 
-# --- its folder ---
-
-
 def checkpoints(run_folder: Path) -> list[tuple[int, Path]]:
     """Steps and folders of the run's checkpoints, the oldest first."""
     found = (run_folder / "checkpoints").glob("step_*")
-    return sorted((int(path.name.removeprefix("step_")), path) for path in found if path.name[5:].isdigit())
+    return sorted((int(path.name[5:]), path) for path in found if path.name[5:].isdigit())
 
 
 def save_checkpoint(run_folder: Path, step: int, state: State, keep: KeepConfig) -> None:
@@ -163,7 +155,7 @@ def newest_checkpoint(run_folder: Path) -> tuple[int, Path] | None:
 
 def load_checkpoint(path: Path) -> State:
     """What `save_checkpoint` wrote; nothing is unpickled. Raises UserError: a file is missing or cannot be read."""
-    numbers: dict[str, Any] = read_json(path / "state.json")
+    numbers = read_json(path / "state.json")
     try:
         return State({file.stem: load_file(file) for file in path.glob("*.safetensors")}, numbers)
     except (OSError, SafetensorError) as error:

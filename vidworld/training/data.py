@@ -97,9 +97,6 @@ def batch_order(step: int, batch: int, length: int, seed: int) -> list[int]:
     return numbers
 
 
-# --- tokens, made once and read by memory map ---
-
-
 class CachedTokens:
     """Tokens of a mixture's clips by number, from shards in bf16 that are mapped and not read."""
 

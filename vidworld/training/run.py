@@ -37,18 +37,14 @@ class Run:
     config: TrainConfig
     sources: Sources
     accelerator: Accelerator
-    network: ModelMixin
-    """The network itself, with its weights and methods."""
-    model: Callable[..., Any]
-    """The same as the loop calls it: wrapped for several processes."""
-    kind: type[ModelMixin]
-    """What the network was before it was wrapped."""
+    network: ModelMixin  # itself, with its weights and methods
+    model: Callable[..., Any]  # the network as the loop calls it: wrapped for several processes
+    kind: type[ModelMixin]  # what the network was before it was wrapped
     optimiser: Optimisers
     schedule: Schedules
     ema: EMAModel
     records: RunLog
-    step: int
-    """The number of the step that is taken or was taken last, from 1 on."""
+    step: int  # the number of the step that is taken or was taken last, from 1 on
     flops_per_step: int = 0
     waited_s: float = 0.0
     started_s: float = field(default_factory=time.monotonic)
@@ -260,9 +256,6 @@ class Run:
         self.interruption.release()
         self.accelerator.wait_for_everyone()
         self.accelerator.end_training()
-
-
-# --- compiled blocks, where the machine can ---
 
 
 def compile_blocks(network: ModelMixin, accelerator: Accelerator, mode: str = "default") -> None:

@@ -15,16 +15,12 @@ from vidworld.core.errors import UserError
 
 
 class NoiseLevel(NamedTuple):
-    timestep: float
-    """What the network is told."""
+    timestep: float  # what the network is told
     clean: float
-    noise: float
-    """The noisy sample is clean * x0 + noise * n."""
+    noise: float  # the noisy sample is clean * x0 + noise * n
     target_clean: float
-    target_noise: float
-    """The network is asked for target_clean * x0 + target_noise * n."""
-    scale: float = 1.0
-    """The noisy sample is multiplied by this before the network sees it."""
+    target_noise: float  # the network is asked for target_clean * x0 + target_noise * n
+    scale: float = 1.0  # the noisy sample is multiplied by this before the network sees it
 
     def noisy(self, clean: Tensor, noise: Tensor) -> Tensor:
         return self.clean * clean + self.noise * noise

@@ -39,15 +39,11 @@ class Parts:
 
     folder: Path
     transformer: Any
-    pipeline: dict[str, Any]
-    """The content of model_index.json; empty where there is none."""
-    ratio: Ratio
-    """Of the autoencoder."""
+    pipeline: dict[str, Any]  # the content of model_index.json; empty where there is none
+    ratio: Ratio  # of the autoencoder
     levels: Levels
-    prompt: Tensor
-    """Embeddings of the empty prompt, (1, word, width)."""
-    prompt_mask: Tensor
-    """Which of them are words, (1, word)."""
+    prompt: Tensor  # embeddings of the empty prompt, (1, word, width)
+    prompt_mask: Tensor  # which of them are words, (1, word)
 
     def answer(self, x: Tensor, **inputs: Any) -> Tensor:
         """The transformer's answer to what it is shown, beside the empty prompt."""
@@ -67,10 +63,8 @@ class Question:
     """Latents (clip, latent, t, h, w) of a clean past and a noisy future."""
 
     past: Past
-    past_noise: Past
-    """What the past is mixed with where it has to be as noisy as the future."""
-    future: Future
-    """Noisy, not yet scaled."""
+    past_noise: Past  # what the past is mixed with where it has to be as noisy as the future
+    future: Future  # noisy, not yet scaled
     level: NoiseLevel
     fps: float
 
@@ -200,18 +194,12 @@ def ask_cosmos(parts: Parts, question: Question) -> Tensor:
 class TransformerKind:
     """What one kind of transformer needs beside its weights."""
 
-    ask: Callable[[Parts, Question], Tensor]
-    """Gives the network's answer about all latents, past and future."""
-    words: int
-    """Length of its prompts."""
-    text_width: Callable[[Any], int]
-    """Of its prompts' embeddings, from its config."""
-    pads_with_zeros: bool
-    """Whether the embeddings after the prompt's end are zeroed."""
-    patch: Callable[[Any], tuple[int, int]]
-    """Latent frames and rows (columns) of a patch, from its config."""
-    unit_time: Callable[[Any], bool] = lambda config: False
-    """Whether it is told times in [0, 1]."""
+    ask: Callable[[Parts, Question], Tensor]  # gives the network's answer about all latents, past and future
+    words: int  # length of its prompts
+    text_width: Callable[[Any], int]  # of its prompts' embeddings, from its config
+    pads_with_zeros: bool  # whether the embeddings after the prompt's end are zeroed
+    patch: Callable[[Any], tuple[int, int]]  # latent frames and rows (columns) of a patch, from its config
+    unit_time: Callable[[Any], bool] = lambda config: False  # whether it is told times in [0, 1]
 
 
 TRANSFORMERS: dict[str, TransformerKind] = {

@@ -12,8 +12,7 @@ from vidworld.core.clip import Clips
 from vidworld.core.errors import UserError
 from vidworld.core.shapes import Frames
 
-NAMED = 5
-"""Missing files that a message names."""
+NAMED = 5  # missing files that a message names
 
 
 def file_name(identity: str) -> str:

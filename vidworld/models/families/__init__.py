@@ -46,10 +46,8 @@ class Family(ABC, Generic[C]):
     """A family of world models. `configs/*/NAME.yaml` with `family: NAME` trains one (train/train_world_model.py)."""
 
     name: str
-    label: str
-    """In tables and charts."""
-    config: type[C]
-    """The keys of its training."""
+    label: str  # in tables and charts
+    config: type[C]  # the keys of its training
 
     @abstractmethod
     def network_class(self) -> Any:
