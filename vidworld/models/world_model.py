@@ -1,4 +1,4 @@
-"""What a world model is to the evaluation, a rollout and a surprise; and baselines and controls that need no training."""
+"""What a world model is to the evaluation (a rollout and a surprise); baselines and controls that need no training."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -34,10 +34,8 @@ class Encoded:
 class Rollout(NamedTuple):
     """Predicted chunks of each clip, in one or several samples."""
 
-    embeddings: Float[Tensor, "clip sample t h w embedding"]
-    """In the space that the world predicts in."""
-    tokens: Float[Tensor, "clip sample t h w channel"]
-    """As tokens of the shared tokenizer, which decodes them."""
+    embeddings: Float[Tensor, "clip sample t h w embedding"]  # in the space that the world predicts in
+    tokens: Float[Tensor, "clip sample t h w channel"]  # as tokens of the shared tokenizer, which decodes them
 
 
 @runtime_checkable

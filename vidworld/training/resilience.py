@@ -27,8 +27,7 @@ HUNG = 70
 """Exit code of a run that hung (EX_SOFTWARE of sysexits.h). It is not started again: it might hang for ever."""
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 """SIGTERM is what Slurm sends a job that it preempts, SIGUSR1 what slurm/*.sbatch ask for before the time limit."""
-MIN_HEARTBEAT_S = 10.0
-"""Time between two writings of a heartbeat."""
+MIN_HEARTBEAT_S = 10.0  # between two writings of a heartbeat
 
 
 class Interruption:
