@@ -15,9 +15,8 @@ from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.processes import evaluation_accelerator
 from vidworld.evaluation.sampling_steps import STEPS, error_by_steps
 from vidworld.models.budget import check_tokenizer, sampling_shift_of
-from vidworld.models.dit import DiffusionTransformer
+from vidworld.models.dit import DiffusionTransformer, GenerativeModel
 from vidworld.models.files import load_model
-from vidworld.models.generative import GenerativeModel
 from vidworld.models.tokenizers.autoencoder import Autoencoder
 from vidworld.simulation.simulated import SimulatedClips
 

@@ -83,7 +83,7 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 
 from vidworld.core.config import schema
-from vidworld.models.families.family import Family, Loss
+from vidworld.models.families import Family, Loss
 from vidworld.models.schema import WorldModelConfig
 from vidworld.models.world_model import Rollout
 

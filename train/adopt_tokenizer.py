@@ -25,7 +25,7 @@ def main() -> None:
     from tqdm import tqdm
 
     from vidworld.models.files import save_model
-    from vidworld.models.tokenizers.pretrained import PretrainedAutoencoder
+    from vidworld.models.tokenizers.video_vae import PretrainedAutoencoder
     from vidworld.training.data import Mixture
     from vidworld.training.optimiser import count_parameters
 
@@ -37,9 +37,8 @@ def main() -> None:
     clips = Mixture(config.data)
     numbers = range(min(config.clips, len(clips)))
     batches = [numbers[start : start + AT_ONCE] for start in range(0, len(numbers), AT_ONCE)]
-    tokenizer.fit_statistics(
-        clips.frames(batch) for batch in tqdm(batches, desc=str(config.out), unit="batch", disable=None)
-    )
+    shown = tqdm(batches, desc=str(config.out), unit="batch", disable=None)
+    tokenizer.fit_statistics(clips.frames(batch) for batch in shown)
     prepare_folder(config.out)
     record = {
         "config": resolved(config),

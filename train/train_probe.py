@@ -43,13 +43,10 @@ def train(config: ProbeConfig, sources: Sources, resume: bool) -> None:
     set_seed(config.seed)
     network = probe_of(config, tokenizer, jepa)
     run = begin(config, network, resume, sources)
-    accelerator, model = run.accelerator, run.model
-    device = accelerator.device
+    accelerator, model, device = run.accelerator, run.model, run.accelerator.device
     tokenizer, jepa = tokenizer.to(device), None if jepa is None else jepa.to(device)
-    sources_of_clips = [
-        SimulatedClips(name, "train", config.data.seed, config.data.clips, config.data.shape)
-        for name in weights(config.data)
-    ]
+    data = config.data
+    sources_of_clips = [SimulatedClips(name, "train", data.seed, data.clips, data.shape) for name in weights(data)]
 
     def batch(step: int) -> tuple[torch.Tensor, Tracks]:
         """Each batch is of one scenario, so that its clips have equally many objects."""
@@ -95,17 +92,10 @@ def probe_of(config: ProbeConfig, tokenizer: Any, jepa: Any) -> Any:
     """An untrained probe: of the embeddings of a JEPA, which it decodes as well, or of tokens."""
     from vidworld.models.probe import Probe
 
-    shape = config.data.shape
-    grid = tokenizer.grid_of(shape.num_frames, shape.height_px, shape.width_px)
-    return Probe(
-        tokenizer.channels if jepa is None else jepa.embedding_channels,
-        tokenizer.channels,
-        tokenizer.patch_size[0],
-        grid[1:],
-        config.width,
-        config.depth,
-        decodes=jepa is not None,
-    )
+    shape, (frames, _, _) = config.data.shape, tokenizer.patch_size
+    _, *grid = tokenizer.grid_of(shape.num_frames, shape.height_px, shape.width_px)
+    channels = tokenizer.channels if jepa is None else jepa.embedding_channels
+    return Probe(channels, tokenizer.channels, frames, grid, config.width, config.depth, decodes=jepa is not None)
 
 
 if __name__ == "__main__":

@@ -31,10 +31,8 @@ def train(config: TokenizerConfig, sources: Sources, resume: bool) -> None:
     set_seed(config.seed)
     clips = Mixture(config.data)
     shape = config.data.shape
-    network = Autoencoder(
-        **vars(config.model),
-        grid=(shape.height_px // config.model.patch_size[1], shape.width_px // config.model.patch_size[2]),
-    )
+    _, rows, columns = config.model.patch_size
+    network = Autoencoder(**vars(config.model), grid=(shape.height_px // rows, shape.width_px // columns))
     network.fit_components(clips.frames(range(min(256, len(clips)))))
     run = begin(config, network, resume, sources)
     accelerator, model = run.accelerator, run.model

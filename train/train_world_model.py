@@ -2,7 +2,7 @@
 
 accelerate launch train/train_world_model.py --config configs/demo/diffusion.yaml [key=value ...]
 
-`family` in the configuration says which (vidworld/models/families, a file each). What a family minimises is flow_loss
+`family` in the configuration says which (vidworld/models/families). What a family minimises is flow_loss
 (vidworld/models/flow.py) for diffusion, and JointEmbeddingPredictor.forward (vidworld/models/jepa.py) for JEPA.
 """
 

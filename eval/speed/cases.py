@@ -18,12 +18,10 @@ from vidworld.core.clip_shape import ClipShape
 from vidworld.core.media import write_mp4
 from vidworld.core.precision import precision, product_dtype
 from vidworld.evaluation.schema import PhysicsConfig
-from vidworld.models.dit import DiffusionTransformer
+from vidworld.models.dit import DiffusionTransformer, GenerativeModel
 from vidworld.models.families.diffusion import DiffusionConfig
 from vidworld.models.flow import flow_loss, shifted
-from vidworld.models.generative import GenerativeModel
-from vidworld.models.jepa import JointEmbeddingPredictor
-from vidworld.models.predictive import PredictiveModel
+from vidworld.models.jepa import JointEmbeddingPredictor, PredictiveModel
 from vidworld.models.schema import OptimiserConfig, TokenizerModel
 from vidworld.models.tokenizers.autoencoder import Autoencoder
 from vidworld.models.world_model import Encoded

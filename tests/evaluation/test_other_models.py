@@ -18,7 +18,7 @@ from vidworld.core.media import write_mp4
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.models.external.protocol import ExternalModel
 from vidworld.models.external.videos import Videos
-from vidworld.models.tokenizers.frames import FrameTokenizer
+from vidworld.models.tokenizers.tokenizer import FrameTokenizer
 from vidworld.simulation.simulated import SimulatedClips
 
 ROOT = Path(__file__).parents[3]

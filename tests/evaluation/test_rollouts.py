@@ -11,9 +11,8 @@ from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.rollouts import _of_subject
 from vidworld.evaluation.task import Subject
 from vidworld.metrics import METRICS
-from vidworld.models.baselines import ConstantVelocity, CopyLast
-from vidworld.models.tokenizers.frames import FrameTokenizer
-from vidworld.models.world_model import Rollout
+from vidworld.models.tokenizers.tokenizer import FrameTokenizer
+from vidworld.models.world_model import ConstantVelocity, CopyLast, Rollout
 from vidworld.simulation.simulated import SimulatedClips
 
 

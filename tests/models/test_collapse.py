@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from vidworld.core.errors import UserError
-from vidworld.models.collapse import IN_A_ROW, CollapseAlarm, std_across_clips
 from vidworld.models.families import FAMILIES
 from vidworld.models.families.jepa import JepaConfig, JepaModel
+from vidworld.models.jepa import IN_A_ROW, CollapseAlarm, std_across_clips
 
 HEALTHY, USELESS = {"copy_last_ratio": 0.6}, {"copy_last_ratio": 1.04}
 ALIKE = torch.randn(1, 64, 8).expand(16, -1, -1)

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from vidworld.models.dit import DiffusionTransformer
-from vidworld.models.flow import sample, shifted
-from vidworld.models.flow_map import Jump, draw_jumps, flow_map_loss, flow_map_of, two_halves
+from vidworld.models.flow import Jump, draw_jumps, flow_map_loss, flow_map_of, sample, shifted, two_halves
 
 MEAN, DEVIATION = 1.5, 0.3
 

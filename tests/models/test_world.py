@@ -9,14 +9,19 @@ from vidworld.core.clip_shape import ClipShape
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.surprises import EncodedQuadruplets, as_matrix, surprise_of
 from vidworld.metrics.surprise import target_matched
-from vidworld.models.baselines import Blind, ConstantVelocity, CopyLast, FrameDifference, truth_surprise
-from vidworld.models.dit import DiffusionTransformer
+from vidworld.models.dit import DiffusionTransformer, GenerativeModel
 from vidworld.models.flow import sample
-from vidworld.models.generative import GenerativeModel
-from vidworld.models.jepa import JointEmbeddingPredictor
-from vidworld.models.predictive import PredictiveModel
+from vidworld.models.jepa import JointEmbeddingPredictor, PredictiveModel
 from vidworld.models.tokenizers.autoencoder import Autoencoder
-from vidworld.models.world_model import Encoded, WorldModel
+from vidworld.models.world_model import (
+    Blind,
+    ConstantVelocity,
+    CopyLast,
+    Encoded,
+    FrameDifference,
+    WorldModel,
+    truth_surprise,
+)
 from vidworld.simulation.quadruplets import quadruplets
 from vidworld.simulation.simulated import SimulatedClips
 from vidworld.simulation.tracker import locate_discs

@@ -20,7 +20,7 @@ from vidworld.core.clip_shape import ClipShape
 from vidworld.core.shapes import Frames
 from vidworld.evaluation.injected_errors import INJECTED_ERRORS, ErrorScene, InjectedError
 from vidworld.metrics import METRICS, Metric
-from vidworld.models.baselines import constant_velocity, last_frame
+from vidworld.models.world_model import constant_velocity, last_frame
 from vidworld.simulation.tracker import after_context, locate_discs, with_strangers
 
 DISCS_LOCATED_AT_ONCE = 5

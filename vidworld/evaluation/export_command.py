@@ -16,7 +16,7 @@ from vidworld.evaluation.export import ExportRow, FewStep, JepaStep, export, mea
 from vidworld.models.budget import sampling_shift_of
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.files import load_model
-from vidworld.models.flow_map import MAX_STEPS
+from vidworld.models.flow import MAX_STEPS
 from vidworld.models.jepa import JointEmbeddingPredictor
 from vidworld.models.tokenizers.autoencoder import Autoencoder
 

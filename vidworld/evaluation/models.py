@@ -12,15 +12,14 @@ from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.schema import PhysicsConfig
 from vidworld.evaluation.task import Subject
 from vidworld.models import KINDS
-from vidworld.models.baselines import Blind, ConstantVelocity, CopyLast, FrameDifference
 from vidworld.models.budget import check_tokenizer, fingerprint_in, read_budget
 from vidworld.models.external.protocol import ExternalModel
 from vidworld.models.families import FAMILIES
 from vidworld.models.files import load_model
 from vidworld.models.probe import Probe
 from vidworld.models.spec import RUN, Spec
-from vidworld.models.tokenizers.frames import FrameTokenizer
-from vidworld.models.tokenizers.tokenizer import load_tokenizer
+from vidworld.models.tokenizers.tokenizer import FrameTokenizer, load_tokenizer
+from vidworld.models.world_model import Blind, ConstantVelocity, CopyLast, FrameDifference
 
 BASELINES_VERSION = 1
 """Of all baselines and controls together; raised when one of them gives other values."""

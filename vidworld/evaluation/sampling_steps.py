@@ -9,7 +9,7 @@ from vidworld.analysis.statistics import Interval, interval
 from vidworld.core.clip import Clips
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.metrics.velocity import velocity_error
-from vidworld.models.generative import GenerativeModel
+from vidworld.models.dit import GenerativeModel
 from vidworld.models.world_model import WorldModel
 
 STEPS = (1, 2, 4, 10)

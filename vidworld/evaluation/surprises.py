@@ -22,8 +22,7 @@ from vidworld.evaluation.task import Case, Setup, Subject, Task, pieces
 from vidworld.evaluation.units import Unit, measure
 from vidworld.metrics import METRICS, Metric
 from vidworld.metrics.surprise import Surprise
-from vidworld.models.baselines import truth_surprise
-from vidworld.models.world_model import Encoded, Scorer
+from vidworld.models.world_model import Encoded, Scorer, truth_surprise
 from vidworld.simulation import LAWS
 from vidworld.simulation.quadruplets import Quadruplets, quadruplets
 from vidworld.simulation.simulated import joined

@@ -14,7 +14,7 @@ KINDS: "Registry[Load]" = Registry(
         "vjepa2": "vidworld.models.external.vjepa2:load_vjepa2",
         "diffusers": "vidworld.models.external.diffusers_video:load_diffusers",
         "videos": "vidworld.models.external.videos:load_videos",
-        "python": "vidworld.models.external.python_class:load_python",
+        "python": "vidworld.models.external.protocol:load_python",
     },
 )
 """How other people's models are loaded, by the KIND of KIND:PATH."""

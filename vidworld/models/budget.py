@@ -13,8 +13,7 @@ FORMAT = 3
 def read_budget(run_folder: Path) -> dict[str, Any]:
     """What the finished model of a run folder cost, and from which tokenizer and configuration it came.
 
-    Raises:
-        UserError: there is no finished model, or one whose weights mean another network today.
+    Raises UserError: there is no finished model, or one whose weights mean another network today.
     """
     path = run_folder / "model" / "budget.json"
     if not path.exists():
@@ -29,20 +28,12 @@ def read_budget(run_folder: Path) -> dict[str, Any]:
 
 
 def fingerprint_in(run_folder: Path) -> str:
-    """The fingerprint of a run folder's model, which was recorded when its weights were written.
-
-    Raises:
-        UserError: as `read_budget`.
-    """
+    """The fingerprint of a run folder's model, recorded when it was written. Raises UserError: as `read_budget`."""
     return str(read_budget(run_folder)["fingerprint"])
 
 
 def check_tokenizer(folder: Path, fingerprint: str) -> None:
-    """Raise if a model was not trained on the tokens of this tokenizer.
-
-    Raises:
-        UserError: it was trained on another's, which mean something else.
-    """
+    """Raise UserError where the world of this run folder was trained on another tokenizer's tokens."""
     trained_on = read_budget(folder).get("tokenizer")
     if trained_on != fingerprint:
         raise UserError(
@@ -54,10 +45,7 @@ def check_tokenizer(folder: Path, fingerprint: str) -> None:
 def sampling_shift_of(run_folder: Path) -> float:
     """How far the sampling steps of a run folder's diffusion model lean to the noisy end: as in its training.
 
-    A few-step model knows the jumps between those levels alone.
-
-    Raises:
-        UserError: there is no finished model, or its record does not say.
+    A few-step model knows the jumps between those levels alone. Raises UserError: no model, or no record of it.
     """
     config = read_budget(run_folder).get("config") or {}
     shift = config.get("sampling_shift", config.get("shift"))

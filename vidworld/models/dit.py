@@ -1,4 +1,6 @@
-"""The diffusion model's network: a transformer that says what clean chunk a noisy one hides."""
+"""The diffusion world: a transformer that says what clean chunk a noisy one hides, and its rollouts and surprise."""
+
+from collections.abc import Sequence
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
@@ -8,7 +10,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vidworld.core.shapes import Tokens
-from vidworld.models.layers import Block, KVCache, Rotary, checkpointed, initialise, norm
+from vidworld.models.flow import noised, sample
+from vidworld.models.layers import Block, KVCache, initialise, norm, through
+from vidworld.models.world_model import Encoded, Rollout
 
 CHANGE = 0.3
 """Variance of a token's change from one chunk to the next, of tokens whose own is 1: as a rule, of simulated clips."""
@@ -82,7 +86,7 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
         Noise levels lie in [0, 1], 0 being clean. `previous` is the clean chunk before each: it enters where its noisy
         successor does, so that every chunk of one pass has a clean past, its own and those of the chunks that it looks
-        back at. `memories` stand for earlier chunks.
+        back at. `kv_caches` stand for earlier chunks.
 
         Input and output are preconditioned as in EDM (arXiv 2206.00364), with the previous chunk for the mean of what
         is expected: the network sees the best linear estimate and adds what that misses, as much as it may miss. At
@@ -104,24 +108,18 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
             jump = noise_level - (noise_level if towards is None else towards)
             embedded = embedded + self.embed_jump(_frequencies(jump).to(x.dtype))
         modulation = self.modulation(embedded).to(x.dtype).view(b, t, 1, 8, -1)
-        first = 0 if kv_caches is None else kv_caches[0].keys.shape[2] // (h * w)
-        rotary = Rotary.of(first, (t, h, w), x.shape[-1] // self.heads, like=x)
-        seen = []
-        for i, block in enumerate(self.blocks):
-            own = (modulation[..., :6, :] + self.block_modulation[i].to(x.dtype)).unbind(dim=-2)
-            shifted = (own[0], 1 + own[1], own[2], own[3], 1 + own[4], own[5])
-            run = checkpointed(self, block)
-            x, memory = run(x, rotary, shifted, None if kv_caches is None else kv_caches[i])
-            seen.append(memory)
+
+        def of_block(number: int) -> tuple[Tensor, ...]:
+            own = (modulation[..., :6, :] + self.block_modulation[number].to(x.dtype)).unbind(dim=-2)
+            return own[0], 1 + own[1], own[2], own[3], 1 + own[4], own[5]
+
+        y, seen = through(self, self.blocks, x, (h, w), kv_caches, of_block)
         shift, scale = modulation[..., 6:, :].unbind(dim=-2)
-        change = self.head(torch.addcmul(shift, norm(x), 1 + scale)).view(noisy.shape)
+        change = self.head(torch.addcmul(shift, norm(y), 1 + scale)).view(noisy.shape)
         return estimate + deviation * change, seen
 
     def prefill(self, previous: Tokens, kv_caches: list[KVCache] | None = None) -> list[KVCache] | None:
-        """What later chunks look back at, of the chunks that follow these clean ones: at level 1, free of noise.
-
-        None where there is nothing to remember yet.
-        """
+        """What later chunks look back at of those that follow these clean ones, at level 1: free of noise. Or None."""
         if not previous.shape[1]:
             return kv_caches
         level = torch.ones(previous.shape[:2], device=previous.device)
@@ -130,6 +128,79 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
 
 def _frequencies(levels: Float[Tensor, "clip t"]) -> Float[Tensor, "chunk 128"]:
-    """Sines and cosines of each chunk's number."""
     found: Tensor = get_timestep_embedding(levels.flatten() * 1000, 128)
     return found
+
+
+class GenerativeModel:
+    """Denoises the next chunk; surprise is the denoising error of the chunk that really came."""
+
+    def __init__(self, network: DiffusionTransformer, name: str, steps: int, shift: float, levels: Sequence[float]):
+        self.network, self.name = network.eval(), name
+        self.steps, self.shift, self.levels = steps, shift, tuple(levels)
+
+    @torch.no_grad()
+    def rollout(self, context: Encoded, horizon: int, samples: int, seeds: Sequence[int]) -> Rollout:
+        """Chunk after chunk, each from noise given the clean ones before it, whose keys and values are kept.
+
+        What is remembered of a place is free of noise (`DiffusionTransformer.prefill`). So is the first step of
+        sampling, which starts from level 1: its keys and values are those to keep, and cost nothing more.
+        """
+        tokens = context.tokens.repeat_interleave(samples, dim=0)
+        kv_caches, last = self.network.prefill(tokens[:, :-1]), tokens[:, -1:]
+        shape = (samples, horizon, *tokens.shape[2:])
+        noise = torch.cat([torch.randn(shape, generator=_generator(seed)) for seed in seeds]).to(tokens)
+        chunks: list[Tokens] = []
+        for k in range(horizon):
+            given = _Given(self.network, last, kv_caches)
+            last = sample(given, noise[:, k : k + 1], self.steps, self.shift)
+            kv_caches = given.kv_caches_after
+            chunks.append(last)
+        predicted = torch.cat(chunks, dim=1).unflatten(0, (len(context.tokens), samples))
+        return Rollout(predicted, predicted)
+
+    @torch.no_grad()
+    def surprise(self, seen: Encoded, context_length: int, seeds: Sequence[int]) -> Float[Tensor, "clip chunk"]:
+        return self.surprise_by_level(seen, context_length, seeds).mean(dim=-1)
+
+    @torch.no_grad()
+    def surprise_by_level(
+        self, seen: Encoded, context_length: int, seeds: Sequence[int]
+    ) -> Float[Tensor, "clip chunk level"]:
+        """Squared velocity error at each of `levels`, all in one batch: which tell is chosen on a validation split."""
+        tokens, count = seen.tokens, len(self.levels)
+        draws = {seed: torch.randn(tokens.shape[1:], generator=_generator(seed)) for seed in set(seeds)}
+        noise = torch.stack([draws[seed] for seed in seeds]).to(tokens)
+        level = tokens.new_tensor(self.levels).repeat_interleave(len(tokens)).unsqueeze(1)  # (level clip, 1)
+        kv_caches = self.network.prefill(tokens[:, :-2])
+        cells = tokens.shape[2] * tokens.shape[3]
+        errors = []
+        for k in range(context_length, tokens.shape[1]):
+            before = [memory.first((k - 1) * cells).repeated(count) for memory in kv_caches or ()]
+            chunk, previous, drawn = (
+                x.repeat(count, 1, 1, 1, 1) for x in (tokens[:, k : k + 1], tokens[:, k - 1 : k], noise[:, k : k + 1])
+            )
+            denoised, _ = self.network(noised(chunk, drawn, level), level, previous, before or None)
+            error = (denoised.float() - chunk).square().mean(dim=(1, 2, 3, 4)) / level.squeeze(1).square()
+            errors.append(error.view(count, -1).T)
+        return torch.stack(errors, dim=1)
+
+
+class _Given:
+    """The network with its context filled in: a denoiser of the chunk after `previous`."""
+
+    def __init__(self, network: DiffusionTransformer, previous: Tokens, kv_caches: list[KVCache] | None) -> None:
+        self.network, self.previous, self.kv_caches = network, previous, kv_caches
+        self.kv_caches_after: list[KVCache] | None = None  # with this chunk's own: of the first call, whose level is 1
+
+    def __call__(self, noisy: Tokens, noise_level: float, following: float) -> Tokens:
+        level, towards = (torch.full(noisy.shape[:2], each, device=noisy.device) for each in (noise_level, following))
+        chunk, seen = self.network(noisy, level, self.previous, self.kv_caches, towards=towards)
+        if self.kv_caches_after is None:
+            self.kv_caches_after = seen
+        clean: Tokens = chunk.float()
+        return clean
+
+
+def _generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)

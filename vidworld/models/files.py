@@ -17,9 +17,8 @@ M = TypeVar("M", bound=ModelMixin)
 
 
 def save_model(model: ModelMixin, run_folder: Path, record: dict[str, object]) -> None:
-    """Write RUN/model (weights and their config) and RUN/model/budget.json, both or neither."""
-    final = run_folder / "model"
-    temporary = run_folder / ".model.part"
+    """Writes RUN/model (weights and their config) and RUN/model/budget.json, both or neither."""
+    final, temporary = run_folder / "model", run_folder / ".model.part"
     with writing(final):
         try:
             clear_folder(temporary)
@@ -34,11 +33,7 @@ def save_model(model: ModelMixin, run_folder: Path, record: dict[str, object]) -
 
 
 def load_model(kind: type[M], run_folder: Path) -> M:
-    """The finished model of a run folder, in evaluation mode; safetensors only, nothing is unpickled.
-
-    Raises:
-        UserError: there is none, or it is of another kind or format.
-    """
+    """The finished model of a run folder, in evaluation mode. Raises UserError: none, or of another kind or format."""
     read_budget(run_folder)
     folder = run_folder / "model"
     found = read_json(folder / "config.json").get("_class_name")

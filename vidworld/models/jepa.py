@@ -1,17 +1,71 @@
-"""The network of JEPA and regression: it encodes the chunks it saw and predicts the embedding of the next one."""
+"""The JEPA world: regularisers, network, rollouts, and the alarm of a training that has collapsed."""
 
 import copy
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import torch
+import torch.distributed as dist
+import torch.distributed.nn.functional as differentiable
 import torch.nn.functional as F
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
+from jaxtyping import Float
 from torch import Tensor, nn
 
+from vidworld.core.errors import UserError
 from vidworld.core.shapes import Embeddings, Tokens
-from vidworld.models.layers import Block, KVCache, Rotary, checkpointed, initialise, norm
-from vidworld.models.regularisers import sketched_gaussian, variance_covariance
+from vidworld.models.layers import Block, KVCache, initialise, norm, through
+from vidworld.models.world_model import Encoded, Rollout
+
+
+def over_all_processes(mean: Tensor) -> Tensor:
+    """The mean over processes of a per-process mean, with its gradient.
+
+    The plain all-reduce is unseen by autograd and so scales the gradient by one over the number of processes. Here
+    each process gets the derivative of the global value; data parallel averages these, and one process's come out.
+    """
+    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+        return mean
+    summed: Tensor = differentiable.all_reduce(mean)
+    return summed / dist.get_world_size()
+
+
+def variance_covariance(embeddings: Embeddings) -> Float[Tensor, ""]:
+    """How far the embedding channels are from unit deviation or more, and from being uncorrelated.
+
+    Source: VICReg (arXiv 2105.04906), eqs. 1 and 3. Deviations are taken across clips at a fixed place, where collapse
+    shows; covariances over all places.
+    """
+    mean = over_all_processes(embeddings.mean(dim=0, keepdim=True))
+    centred = embeddings - mean
+    deviation = (over_all_processes(centred.square().mean(dim=0)) + 1e-4).sqrt()
+    variance_loss = torch.relu(1 - deviation).mean()
+    flat = centred.flatten(0, -2)  # (n, channel)
+    covariance = over_all_processes(flat.T @ flat / len(flat))
+    covariance = covariance - torch.diag(covariance.diag())
+    return variance_loss + covariance.square().sum() / embeddings.shape[-1]
+
+
+def sketched_gaussian(embeddings: Embeddings) -> Float[Tensor, ""]:
+    """How far random one-dimensional shadows of the embeddings are from a standard normal.
+
+    Source: SIGReg, LeJEPA (arXiv 2511.08544): Epps and Pulley's statistic by the trapezoid rule, on the empirical
+    characteristic function. The directions are drawn anew at every call, the same on all processes.
+    """
+    flat = embeddings.flatten(0, -2)  # (n, channel)
+    directions = torch.randn(flat.shape[-1], 256, device=flat.device, dtype=flat.dtype)
+    if dist.is_available() and dist.is_initialized():
+        dist.broadcast(directions, src=0)
+    shadows = flat @ (directions / directions.norm(dim=0))  # (n, projection)
+    points = torch.linspace(0, 3.0, 17, device=flat.device)
+    angles = shadows.unsqueeze(-1) * points
+    real, imaginary = (over_all_processes(part.mean(dim=0)) for part in (angles.cos(), angles.sin()))
+    normal = torch.exp(-points.square() / 2)
+    distance = ((real - normal).square() + imaginary.square()) * normal
+    return 2 * torch.trapezoid(distance, points, dim=-1).mean()
+
 
 TargetMode = Literal["frozen", "vcreg", "sigreg", "ema"]
 """What is predicted, and what keeps it from collapsing: see `JointEmbeddingPredictor`."""
@@ -23,11 +77,11 @@ class JepaLoss(NamedTuple):
     total: Tensor
     prediction: Tensor
     regulariser: Tensor
-    copy_last_ratio: Tensor
-    """Prediction loss over that of repeating the last embedding: towards 1, nothing is predicted."""
+    copy_last_ratio: (
+        Tensor  # prediction loss over that of repeating the last embedding: towards 1, nothing is predicted
+    )
 
     def logged(self) -> dict[str, Tensor]:
-        """What a training logs of each micro-batch."""
         return {name: value for name, value in self._asdict().items() if name != "total"}
 
 
@@ -91,28 +145,24 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
     def predict(
         self, embeddings: Embeddings, kv_caches: list[KVCache] | None = None
     ) -> tuple[Embeddings, list[KVCache]]:
-        """For each chunk, the embedding of the one after it, given it and those before; and what to remember of them.
-
-        `memories` stand for chunks before these.
-        """
+        """For each chunk, the embedding of the next, given it and those before or in the caches; and their caches."""
         b, t, h, w, _ = embeddings.shape
         depth = len(self.encoder) if self.target == "frozen" else 0
         of_encoder, of_predictor = (None, None) if kv_caches is None else (kv_caches[:depth], kv_caches[depth:])
         x = embeddings.flatten(2, 3)
         remembered: list[KVCache] = []
         if self.target == "frozen":
-            x, remembered = self._run(self.embed(x), self.encoder, (h, w), of_encoder)
-        x, of_these = self._run(x, self.predictor, (h, w), of_predictor)
+            x, remembered = through(self, self.encoder, self.embed(x), (h, w), of_encoder)
+        x, of_these = through(self, self.predictor, x, (h, w), of_predictor)
         return embeddings + self.head(norm(x)).view(b, t, h, w, -1), remembered + of_these
 
     def forward(self, tokens: Tokens) -> JepaLoss:
         """Distance of predicted and target embeddings, over all chunks that have one before them."""
         context = self.context_embeddings(tokens)
         target = self.embeddings(tokens) if self.target in ("frozen", "ema") else context
-        aim = target[:, 1:].detach() if self.target == "ema" else target[:, 1:]
         predicted, _ = self.predict(context[:, :-1])
         distance = F.l1_loss if self.target == "ema" else F.mse_loss
-        prediction = distance(predicted.float(), aim.float())
+        prediction = distance(predicted.float(), target[:, 1:].float())
         regulariser = torch.zeros((), device=tokens.device)
         if self.target == "vcreg":
             regulariser = variance_covariance(context.float())
@@ -121,8 +171,7 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         with torch.no_grad():
             copied = distance(target[:, :-1].float(), target[:, 1:].float())
             ratio = prediction / copied.clamp_min(1e-12)
-        total = prediction + self.regulariser_weight * regulariser
-        return JepaLoss(total, prediction, regulariser, ratio)
+        return JepaLoss(prediction + self.regulariser_weight * regulariser, prediction, regulariser, ratio)
 
     def context_embeddings(self, tokens: Tokens) -> Embeddings:
         """What `predict` is given for chunks that were seen: in mode ema the online encoder's embeddings."""
@@ -132,26 +181,95 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
     @torch.no_grad()
     def update_target(self, decay: float) -> None:
-        """Move the slow copy towards the encoder; nothing in the other modes."""
-        if self.target_embed is None or self.target_encoder is None:
-            return
-        online: list[Tensor] = [*self.embed.parameters(), *self.encoder.parameters()]
-        slow: list[Tensor] = [*self.target_embed.parameters(), *self.target_encoder.parameters()]
-        torch._foreach_lerp_(slow, online, 1 - decay)
+        """Moves the slow copy towards the encoder; nothing in the other modes."""
+        if self.target_embed is not None and self.target_encoder is not None:
+            online: list[Tensor] = [*self.embed.parameters(), *self.encoder.parameters()]
+            slow: list[Tensor] = [*self.target_embed.parameters(), *self.target_encoder.parameters()]
+            torch._foreach_lerp_(slow, online, 1 - decay)
 
     def _encode(self, tokens: Tokens, embed: nn.Module, blocks: nn.ModuleList) -> Embeddings:
         b, t, h, w, _ = tokens.shape
-        x, _ = self._run(embed(tokens.flatten(2, 3)), blocks, (h, w))
+        x, _ = through(self, blocks, embed(tokens.flatten(2, 3)), (h, w))
         return norm(x).view(b, t, h, w, -1)
 
-    def _run(
-        self, x: Tensor, blocks: nn.ModuleList, grid: tuple[int, int], kv_caches: list[KVCache] | None = None
-    ) -> tuple[Tensor, list[KVCache]]:
-        first = 0 if kv_caches is None else kv_caches[0].keys.shape[2] // (grid[0] * grid[1])
-        rotary = Rotary.of(first, (x.shape[1], *grid), x.shape[-1] // self.heads, like=x)
-        remembered = []
-        for i, block in enumerate(blocks):
-            run = checkpointed(self, block)
-            x, memory = run(x, rotary, None, None if kv_caches is None else kv_caches[i])
-            remembered.append(memory)
-        return x, remembered
+
+class PredictiveModel:
+    """Predicts embeddings; surprise is their squared distance."""
+
+    def __init__(self, network: JointEmbeddingPredictor, name: str = "jepa", decoder: torch.nn.Module | None = None):
+        self.network, self.name, self.decoder = network.eval(), name, decoder
+
+    @torch.no_grad()
+    def rollout(self, context: Encoded, horizon: int, samples: int, seeds: Sequence[int]) -> Rollout:
+        """A JEPA predicts one future: its samples are equal."""
+        following, kv_caches = self.network.predict(self.network.context_embeddings(context.tokens))
+        chunks = [following[:, -1:]]
+        while len(chunks) < horizon:
+            following, kv_caches = self.network.predict(chunks[-1], kv_caches=kv_caches)
+            chunks.append(following)
+        predicted = torch.cat(chunks, dim=1).unsqueeze(1).expand(-1, samples, -1, -1, -1, -1)
+        return Rollout(predicted, predicted if self.decoder is None else self.decoder(predicted))
+
+    @torch.no_grad()
+    def surprise(self, seen: Encoded, context_length: int, seeds: Sequence[int]) -> Float[Tensor, "clip chunk"]:
+        context = self.network.context_embeddings(seen.tokens)
+        target = self.network.embeddings(seen.tokens) if self.network.target == "ema" else context
+        predicted, _ = self.network.predict(context[:, :-1])
+        error = (predicted.float() - target[:, 1:].float()).square().mean(dim=(2, 3, 4))
+        return error[:, context_length - 1 :]
+
+
+IN_A_ROW = 3
+"""Logged steps that must all look collapsed: one alone may be an odd batch."""
+CLIPS = 16
+"""Clips whose embeddings are compared, always the same ones, however few a process works through at once."""
+
+
+def std_across_clips(embeddings: Float[Tensor, "clip *place"]) -> float:
+    """Standard deviation across clips at a fixed place, as the root mean square over places and channels.
+
+    Across clips at one place, since embeddings that hold nothing but their place still differ from place to place.
+    """
+    return float(embeddings.float().var(dim=0).mean().sqrt())
+
+
+class CollapseAlarm:
+    """Called at every logged step; ends a run whose embeddings do not distinguish clips, or that predicts nothing."""
+
+    def __init__(
+        self,
+        out: Path,
+        warmup_steps: int,
+        max_ratio: float,
+        min_std: float = 0.0,
+        embed: Callable[[], Tensor] | None = None,
+    ) -> None:
+        """Nothing is checked before twice `warmup_steps`.
+
+        `max_ratio` is of the prediction loss over that of repeating the last embedding (`copy_last_ratio`), `min_std`
+        of the embeddings that `embed` gives; without `embed` only the ratio is checked.
+        """
+        self.out, self.first_step = out, 2 * warmup_steps
+        self.max_ratio, self.min_std, self.embed = max_ratio, min_std, embed
+        self.alike = self.useless = 0
+
+    @torch.no_grad()
+    def __call__(self, step: int, logged: Mapping[str, float]) -> None:
+        """Raise UserError at the last of `IN_A_ROW` logged steps that looked collapsed."""
+        if not logged or step < self.first_step:
+            return
+        ratio = logged["copy_last_ratio"]
+        self.useless = self.useless + 1 if ratio > self.max_ratio else 0
+        std = float("inf") if self.embed is None else std_across_clips(self.embed())
+        self.alike = self.alike + 1 if std < self.min_std else 0
+        where = f"at step {step} and the {IN_A_ROW - 1} logged steps before it"
+        if self.alike >= IN_A_ROW:
+            raise UserError(
+                f"{self.out}: collapsed {where}: the standard deviation of embeddings across clips is {std:.3g}, under "
+                f"{self.min_std:.3g}; another model.regulariser_weight, or family: regression, prevents it"
+            )
+        if self.useless >= IN_A_ROW:
+            raise UserError(
+                f"{self.out}: predicts nothing {where}: its loss is {ratio:.2f} times that of repeating the last "
+                "embedding; a lower optimiser.lr may help"
+            )

@@ -27,7 +27,6 @@ class KVCache(NamedTuple):
     values: Float[Tensor, "clip head seen head_width"]
 
     def first(self, places: int) -> "KVCache":
-        """What is remembered of the first so many places."""
         return KVCache(self.keys[:, :, :places], self.values[:, :, :places])
 
     def repeated(self, count: int) -> "KVCache":
@@ -51,18 +50,13 @@ class Rotary(NamedTuple):
         t, h, w = grid
         pairs = head_width // 2
         bands = (pairs - 2 * (3 * pairs // 8), 3 * pairs // 8, 3 * pairs // 8)
-        places = torch.meshgrid(
-            torch.arange(first_chunk, first_chunk + t), torch.arange(h), torch.arange(w), indexing="ij"
-        )
-        angles = [
-            place.reshape(-1, 1) * 100.0 ** (-torch.arange(band) / band)
-            for place, band in zip(places, bands, strict=True)
-        ]
+        axes = (torch.arange(first_chunk, first_chunk + t), torch.arange(h), torch.arange(w))
+        places = (place.reshape(-1, 1) for place in torch.meshgrid(*axes, indexing="ij"))
+        angles = [place * 100.0 ** (-torch.arange(band) / band) for place, band in zip(places, bands, strict=True)]
         angle = torch.cat(angles, dim=1)  # (place, pairs)
         return Rotary(angle.cos().to(like), angle.sin().to(like))
 
     def turn(self, x: Float[Tensor, "clip head place head_width"]) -> Float[Tensor, "clip head place head_width"]:
-        """Each head vector turned by its place."""
         first, second = x.chunk(2, dim=-1)
         turned = (torch.addcmul(first * self.cos, second, -self.sin), torch.addcmul(second * self.cos, first, self.sin))
         return torch.cat(turned, dim=-1)
@@ -97,10 +91,7 @@ def attend(
 
 
 class Attention(nn.Module):
-    """Self-attention over a stream, with normalised queries and keys (Source: ViT-22B, arXiv 2302.05442).
-
-    The chunks of a stream follow those of its memory, and see them.
-    """
+    """Self-attention over a stream and its memory, with normalised queries and keys (ViT-22B, arXiv 2302.05442)."""
 
     def __init__(self, width: int, heads: int, backend: str) -> None:
         super().__init__()
@@ -134,11 +125,10 @@ class Block(nn.Module):
     block is a plain pre-norm transformer block.
     """
 
-    def __init__(self, width: int, heads: int, backend: str, mlp_ratio: float = 4.0) -> None:
+    def __init__(self, width: int, heads: int, backend: str) -> None:
         super().__init__()
-        hidden = int(width * mlp_ratio)
         self.attention = Attention(width, heads, backend)
-        self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.SiLU(), nn.Linear(hidden, width))
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.SiLU(), nn.Linear(4 * width, width))
 
     def forward(
         self,
@@ -157,18 +147,32 @@ class Block(nn.Module):
         return torch.addcmul(x, gate_m, self.mlp(torch.addcmul(shift_m, norm(x), scale_m))), memory
 
 
-def checkpointed(network: ModelMixin, block: nn.Module) -> Callable[..., tuple[Stream, KVCache]]:
-    """The block; where the network's gradient checkpointing is on, one that is computed again for the gradient."""
-    if network.gradient_checkpointing and torch.is_grad_enabled():
-        return partial(network._gradient_checkpointing_func, block)  # type: ignore[arg-type,misc]
-    return block
+def through(
+    network: ModelMixin,
+    blocks: nn.ModuleList,
+    x: Stream,
+    grid: tuple[int, int],
+    kv_caches: list[KVCache] | None = None,
+    modulation: Callable[[int], tuple[Tensor, ...]] | None = None,
+) -> tuple[Stream, list[KVCache]]:
+    """The stream after these blocks of a network, with the keys and values of its chunks and of those of the caches.
+
+    Where the network's gradient checkpointing is on, blocks are computed again for the gradient.
+    """
+    first = 0 if kv_caches is None else kv_caches[0].keys.shape[2] // (grid[0] * grid[1])
+    rotary = Rotary.of(first, (x.shape[1], *grid), x.shape[-1] // network.heads, like=x)
+    again = network.gradient_checkpointing and torch.is_grad_enabled()
+    remembered = []
+    for i, block in enumerate(blocks):
+        run = partial(network._gradient_checkpointing_func, block) if again else block  # type: ignore[arg-type,misc]
+        own = None if modulation is None else modulation(i)
+        x, memory = run(x, rotary, own, None if kv_caches is None else kv_caches[i])
+        remembered.append(memory)
+    return x, remembered
 
 
 def initialise(module: nn.Module, depth: int) -> None:
-    """Draws every matrix with the usual small deviation, and what is added to a stream smaller by its depth.
-
-    Source: GPT-2's scheme.
-    """
+    """Draw every matrix with a small deviation, and what is added to a stream smaller by its depth (Source: GPT-2)."""
     for name, parameter in module.named_parameters():
         if parameter.ndim < 2:
             nn.init.zeros_(parameter)

@@ -21,12 +21,9 @@ from vidworld.simulation.tracker import palette_index
 class Answers(NamedTuple):
     """What a probe says of each palette colour in each frame."""
 
-    place: Float[Tensor, "clip time color 2"]
-    """Over WORLD_SIZE."""
-    seen: Float[Tensor, "clip time color"]
-    """Logit of the disc's showing."""
-    attention: Float[Tensor, "clip time color cell"]
-    """Logit of each cell's being asked."""
+    place: Float[Tensor, "clip time color 2"]  # over WORLD_SIZE
+    seen: Float[Tensor, "clip time color"]  # logit of the disc's showing
+    attention: Float[Tensor, "clip time color cell"]  # logit of each cell's being asked
 
 
 class Probe(ModelMixin, ConfigMixin):  # type: ignore[misc]
@@ -60,9 +57,8 @@ class Probe(ModelMixin, ConfigMixin):  # type: ignore[misc]
         initialise(self, depth)
         self.decoder: nn.Module | None = None
         if decodes:
-            self.decoder = nn.Sequential(
-                nn.Linear(embedding_channels, 4 * width), nn.GELU(), nn.Linear(4 * width, token_channels)
-            )
+            first, last = nn.Linear(embedding_channels, 4 * width), nn.Linear(4 * width, token_channels)
+            self.decoder = nn.Sequential(first, nn.GELU(), last)
 
     def forward(self, embeddings: Embeddings) -> Answers:
         """Where each colour is in each frame, whether it shows, and which cells said so."""
@@ -73,7 +69,7 @@ class Probe(ModelMixin, ConfigMixin):  # type: ignore[misc]
         of_cell = self.ask(norm(x)).view(b, t, h * w, -1).unflatten(-1, (self.frames_per_chunk, len(PALETTE), 4))
         logits = of_cell[..., 0].float()  # (b, t, cell, frame, color)
         attention = logits.softmax(dim=2).unsqueeze(-1)
-        middles = torch.meshgrid(_middles(h), _middles(w), indexing="ij")
+        middles = torch.meshgrid(*((torch.arange(side) + 0.5) / side for side in (h, w)), indexing="ij")
         middle = torch.stack(middles[::-1], dim=-1).view(h * w, 1, 1, 2).to(attention)  # (x, y) of each cell
         told = torch.cat((middle + of_cell[..., 1:3].float() / max(h, w), of_cell[..., 3:].float()), dim=-1)
         answer = (attention * told).sum(dim=2).flatten(1, 2)
@@ -114,7 +110,3 @@ def probe_loss(answers: Answers, truth: Tracks, grid: Sequence[int], discs: floa
     distance = ((answers.place - target).abs().sum(-1) * shown).sum() / discs
     which = (F.cross_entropy(answers.attention.movedim(-1, 1), cell, reduction="none") * shown).sum() / discs
     return 10 * distance + which + F.binary_cross_entropy_with_logits(answers.seen, shown)
-
-
-def _middles(count: int) -> Float[Tensor, " cell"]:
-    return (torch.arange(count) + 0.5) / count

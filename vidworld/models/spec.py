@@ -9,25 +9,19 @@ from vidworld.core.fingerprint import fingerprint
 from vidworld.models import KINDS
 from vidworld.models.budget import read_budget
 
-RUN = "run"
-"""The kind of a run folder."""
+RUN = "run"  # the kind of a run folder
 
 
 class Spec(NamedTuple):
     """Which model is meant."""
 
-    name: str
-    """In the results."""
+    name: str  # in the results
     kind: str
     path: str
 
     @staticmethod
     def of(name: str, text: str) -> "Spec":
-        """The model of this SPEC under this name; nothing is imported.
-
-        Raises:
-            UserError: the kind is unknown.
-        """
+        """The model of this SPEC under this name; nothing is imported. Raises UserError: the kind is unknown."""
         kind, colon, path = text.partition(":")
         if not colon or "/" in kind:
             return Spec(name, RUN, text)
@@ -38,11 +32,7 @@ class Spec(NamedTuple):
 
     @staticmethod
     def parse(text: str) -> "Spec":
-        """The model of `[NAME=]SPEC`; without a name it is the last part of the path.
-
-        Raises:
-            UserError: the kind is unknown.
-        """
+        """The model of `[NAME=]SPEC`, usually named by the last part of the path. Raises UserError: as `of`."""
         before, equals, after = text.partition("=")
         named = bool(equals) and ":" not in before
         spec = Spec.of(before, after) if named else Spec.of("", text)
@@ -51,15 +41,10 @@ class Spec(NamedTuple):
 
     @property
     def label(self) -> str:
-        """As a configuration says it."""
         return self.path if self.kind == RUN else f"{self.kind}:{self.path}"
 
     def fingerprint(self) -> str:
-        """What tells that another model is meant than before: what it holds, and how its kind is read.
-
-        Raises:
-            UserError: a run folder holds no finished model, or there is nothing at the path.
-        """
+        """Differs when another model is meant: by what it holds and how it is read. Raises UserError: none is there."""
         if self.kind == RUN:
             return str(read_budget(Path(self.path))["fingerprint"])
         return fingerprint(self.kind, KINDS.version(self.kind), _content(self.kind, self.path))
@@ -69,7 +54,7 @@ def _content(kind: str, path: str) -> str:
     """A digest of the file, or of every file below the folder, with its place there."""
     place = Path(path)
     if kind == "python":
-        from vidworld.models.external.python_class import module_of
+        from vidworld.models.external.protocol import module_of
 
         place = Path(module_of(path).__file__ or "")
     files = [place] if place.is_file() else sorted(file for file in place.rglob("*") if file.is_file())

@@ -1,41 +1,41 @@
-"""What a world model is to the evaluation: a rollout and a surprise."""
+"""What a world model is to the evaluation (a rollout and a surprise); baselines and controls that need no training."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
 from vidworld.core.clip import Clips
+from vidworld.core.clip_shape import WORLD_SIZE
+from vidworld.core.errors import UserError
 from vidworld.core.shapes import Frames, Tokens
 from vidworld.models.tokenizers.tokenizer import Tokenizer
+from vidworld.simulation.render import BACKGROUND
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """Clips and their tokens."""
-
     clips: Clips
     tokens: Tokens
 
     def chunks(self, start: int, stop: int) -> "Encoded":
         """The same for chunks `start` to `stop - 1`."""
         frames = self.clips.frames.shape[1] // self.tokens.shape[1]
-        clips = self.clips
-        tracks = None if clips.tracks is None else clips.tracks.between(start * frames, stop * frames)
-        cut = Clips(clips.frames[:, start * frames : stop * frames], clips.fps, clips.identity, tracks)
+        first, end, clips = start * frames, stop * frames, self.clips
+        tracks = None if clips.tracks is None else clips.tracks.between(first, end)
+        cut = Clips(clips.frames[:, first:end], clips.fps, clips.identity, tracks)
         return Encoded(cut, self.tokens[:, start:stop])
 
 
 class Rollout(NamedTuple):
     """Predicted chunks of each clip, in one or several samples."""
 
-    embeddings: Float[Tensor, "clip sample t h w embedding"]
-    """In the space that the model predicts in."""
-    tokens: Float[Tensor, "clip sample t h w channel"]
-    """As tokens of the shared tokenizer, which decodes them."""
+    embeddings: Float[Tensor, "clip sample t h w embedding"]  # in the space that the world predicts in
+    tokens: Float[Tensor, "clip sample t h w channel"]  # as tokens of the shared tokenizer, which decodes them
 
 
 @runtime_checkable
@@ -49,7 +49,6 @@ class Scorer(Protocol):
 
         Clips of equal seed share whatever is drawn at random.
         """
-        ...
 
 
 @runtime_checkable
@@ -57,11 +56,7 @@ class WorldModel(Scorer, Protocol):
     """Anything that predicts: a network, a baseline, somebody else's model."""
 
     def rollout(self, context: Encoded, horizon: int, samples: int, seeds: Sequence[int]) -> Rollout:
-        """The `horizon` chunks after the context.
-
-        Each clip has a seed of its own for whatever is drawn at random, so that no result depends on its batch.
-        """
-        ...
+        """The `horizon` chunks after the context. What is random follows from a clip's own seed, not from its batch."""
 
 
 def tokens_of_future(tokenizer: Tokenizer, context: Encoded, frames: Frames) -> Tokens:
@@ -70,3 +65,104 @@ def tokens_of_future(tokenizer: Tokenizer, context: Encoded, frames: Frames) -> 
         frames = torch.cat((context.clips.frames.to(frames.device), frames), dim=1)
     tokens = tokenizer.encode(frames.to(context.tokens.device))
     return tokens[:, context.tokens.shape[1] :] if tokenizer.remembers else tokens
+
+
+def last_frame(context: Clips, num_frames: int) -> Frames:
+    """A world that stands still: the last frame, over and over."""
+    return context.frames[:, -1:].expand(-1, num_frames, -1, -1, -1)
+
+
+def constant_velocity(context: Clips, num_frames: int) -> Frames:
+    """A world in which every disc goes on as it last did, drawn where nothing grey stands before it.
+
+    It knows the true state (also of a hidden disc) and no law but inertia. Raises UserError: clips without true tracks.
+    """
+    tracks = context.tracks
+    if tracks is None:
+        raise UserError("constant_velocity extrapolates true tracks, and real clips have none: leave it out for these")
+    last = context.frames[:, -1].float() / 255
+    saturation = last.amax(dim=1) - last.amin(dim=1)
+    plate = torch.where((saturation > 0.04)[:, None], BACKGROUND, last)[:, None]  # (clip, 1, 3, height, width)
+    elapsed_s = context.dt_s * torch.arange(1, num_frames + 1)
+    position = tracks.position[:, -1:] + tracks.velocity[:, -1:] * elapsed_s[:, None, None]
+    coverage = _coverage(position, tracks.radius, *last.shape[-2:])
+    coverage = coverage * ((plate - BACKGROUND).abs().amax(dim=2, keepdim=True) < 0.02)
+    frames = plate.expand(-1, num_frames, -1, -1, -1)
+    for i in range(coverage.shape[2]):
+        frames = torch.lerp(frames, tracks.color[:, None, i, :, None, None].to(frames), coverage[:, :, i, None])
+    return (frames * 255).round().to(torch.uint8)
+
+
+def _coverage(
+    position: Float[Tensor, "clip time object 2"], radius: Float[Tensor, "clip object"], height: int, width: int
+) -> Float[Tensor, "clip time object height width"]:
+    """The share of each pixel that a disc covers; an absent disc (NaN) covers none."""
+    pixel = WORLD_SIZE / width
+    x, y = ((torch.arange(side) + 0.5) * pixel for side in (width, height))
+    center = position.float().nan_to_num(-10 * WORLD_SIZE)
+    distance = torch.hypot(x - center[..., 0, None, None], y[:, None] - center[..., 1, None, None])
+    return ((radius.float()[:, None, :, None, None] - distance) / pixel + 0.5).clamp(0, 1)
+
+
+class FrameWorld:
+    """A world that predicts frames by a formula; its surprise is the squared error of the frames."""
+
+    def __init__(self, name: str, predict: Callable[[Clips, int], Frames], tokenizer: Tokenizer) -> None:
+        self.name, self.predict, self.tokenizer = name, predict, tokenizer
+
+    def rollout(self, context: Encoded, horizon: int, samples: int, seeds: Sequence[int]) -> Rollout:
+        """The formula's frames as tokens, so that they go through the same read-out as any world's."""
+        frames = self.predict(context.clips, horizon * self.tokenizer.patch_size[0])
+        tokens = tokens_of_future(self.tokenizer, context, frames).unsqueeze(1).expand(-1, samples, *[-1] * 4)
+        return Rollout(tokens, tokens)
+
+    def surprise(self, seen: Encoded, context_length: int, seeds: Sequence[int]) -> Float[Tensor, "clip chunk"]:
+        errors = []
+        for k in range(context_length, seen.tokens.shape[1]):
+            true = seen.chunks(k, k + 1).clips.frames.float()
+            predicted = self.predict(seen.chunks(0, k).clips, true.shape[1]).float()
+            errors.append(((predicted - true).square().mean(dim=(2, 3, 4)) / 255**2).mean(dim=-1))
+        return torch.stack(errors, dim=1)
+
+
+class CopyLast(FrameWorld):
+    """The last frame for ever; its surprise is the distance of each chunk's tokens from those of the chunk before."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        super().__init__("copy_last", last_frame, tokenizer)
+
+    def surprise(self, seen: Encoded, context_length: int, seeds: Sequence[int]) -> Float[Tensor, "clip chunk"]:
+        return seen.tokens.diff(dim=1).square().mean(dim=(2, 3, 4))[:, context_length - 1 :]
+
+
+class ConstantVelocity(FrameWorld):
+    """Inertia alone, from the true state."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        super().__init__("constant_velocity", constant_velocity, tokenizer)
+
+
+class FrameDifference:
+    """Surprise as the raw change from each frame to the next: no world, a control."""
+
+    name = "frame_difference"
+
+    def surprise(self, seen: Encoded, context_length: int, seeds: Sequence[int]) -> Float[Tensor, "clip chunk"]:
+        frames = seen.clips.frames.float() / 255
+        per_chunk = frames.shape[1] // seen.tokens.shape[1]
+        change = frames.diff(dim=1).square().mean(dim=(2, 3, 4))[:, context_length * per_chunk - 1 :]
+        return rearrange(change, "b (t p) -> b t p", p=per_chunk).mean(dim=-1)
+
+
+class Blind:
+    """Surprise from one chunk alone, how far it lies from the mean chunk (the zero predictor's error): a control."""
+
+    name = "blind"
+
+    def surprise(self, seen: Encoded, context_length: int, seeds: Sequence[int]) -> Float[Tensor, "clip chunk"]:
+        return seen.tokens[:, context_length:].square().mean(dim=(2, 3, 4))
+
+
+def truth_surprise(tokens: Tokens, true_future: Tokens) -> Float[Tensor, "clip chunk"]:
+    """Surprise at the shown `tokens` of one who knows the `true_future` of the context: the ceiling."""
+    return (tokens - true_future).square().mean(dim=(2, 3, 4))

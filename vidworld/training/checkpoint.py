@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,17 +33,12 @@ MANIFEST = "manifest.json"
 """SHA-256 of every other file of a checkpoint; the last file that is written."""
 
 
-# --- the state, as tensors and numbers by name ---
-
-
 @dataclass(frozen=True)
 class State:
-    """What a checkpoint holds."""
+    """What a checkpoint holds: tensors (a file each for network, average, optimiser), and all else as JSON has it."""
 
     tensors: dict[str, dict[str, Tensor]]
-    """A file each: network, average, optimiser."""
     numbers: dict[str, Any]
-    """Whatever else, as JSON has it."""
 
 
 def averages(network: nn.Module, ema: EMAModel) -> Iterator[tuple[str, Tensor]]:
@@ -55,26 +51,16 @@ def state_of(
     network: nn.Module, ema: EMAModel, optimisers: Sequence[Optimizer], schedules: Sequence[LambdaLR]
 ) -> State:
     """A copy in main memory, so that the training may go on while it is written. All processes must call it."""
-    tensors: dict[str, dict[str, Tensor]] = {
-        "network": network.state_dict(),
-        "average": dict(averages(network, ema)),
-        "optimiser": {
-            f"{name}.{key}": value
-            for name, _, state in _of_optimisers(network, optimisers)
-            for key, value in state.items()
-        },
-    }
+    kept = _of_optimisers(network, optimisers)
+    optimiser = {f"{name}.{key}": value for name, _, state in kept for key, value in state.items()}
+    tensors = {"network": network.state_dict(), "average": dict(averages(network, ema)), "optimiser": optimiser}
     copies = {
         file: {name: full_tensor(value.detach()).to("cpu", copy=True).contiguous() for name, value in of_file.items()}
         for file, of_file in tensors.items()
     }
     groups = [[{k: v for k, v in g.items() if k != "params"} for g in o.param_groups] for o in optimisers]
-    numbers = {
-        "average_steps": ema.optimization_step,
-        "groups": groups,
-        "schedules": [schedule.state_dict() for schedule in schedules],
-    }
-    return State(copies, numbers)
+    states = [schedule.state_dict() for schedule in schedules]
+    return State(copies, {"average_steps": ema.optimization_step, "groups": groups, "schedules": states})
 
 
 @torch.no_grad()
@@ -101,7 +87,7 @@ def restore(
 def _of_optimisers(
     network: nn.Module, optimisers: Sequence[Optimizer]
 ) -> Iterator[tuple[str, Tensor, dict[str, Tensor]]]:
-    """Each parameter that an optimiser moves: its name, itself, and what the optimiser keeps of it."""
+    """Each parameter that an optimiser moves: its name, itself, and what is kept of it."""
     names = {parameter: name for name, parameter in network.named_parameters()}
     for optimiser in optimisers:
         for group in optimiser.param_groups:
@@ -110,26 +96,19 @@ def _of_optimisers(
 
 
 def _under(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
-    """The tensors of one parameter, by what they are."""
     return {key.rpartition(".")[2]: value for key, value in tensors.items() if key.rpartition(".")[0] == name}
-
-
-# --- its folder ---
 
 
 def checkpoints(run_folder: Path) -> list[tuple[int, Path]]:
     """Steps and folders of the run's checkpoints, the oldest first."""
     found = (run_folder / "checkpoints").glob("step_*")
-    return sorted((int(path.name.removeprefix("step_")), path) for path in found if path.name[5:].isdigit())
+    return sorted((int(path.name[5:]), path) for path in found if path.name[5:].isdigit())
 
 
 def save_checkpoint(run_folder: Path, step: int, state: State, keep: KeepConfig) -> None:
     """Write the state, then remove the checkpoints that need not stay.
 
-    A kill or a refusal at any moment leaves the checkpoints that were there.
-
-    Raises:
-        UserError: the system refuses to write it.
+    A kill or a refusal at any moment leaves the checkpoints that were there. Raises UserError: the system refuses.
     """
     final = run_folder / "checkpoints" / f"step_{step:08d}"
     temporary = final.with_name(f".{final.name}.part")
@@ -152,10 +131,7 @@ def save_checkpoint(run_folder: Path, step: int, state: State, keep: KeepConfig)
 def newest_checkpoint(run_folder: Path) -> tuple[int, Path] | None:
     """The newest checkpoint that is whole; each newer one is named in a line and put out of the way.
 
-    None where there was never one.
-
-    Raises:
-        UserError: there are some, and none is whole.
+    None where there was never one. Raises UserError: there are some, and none is whole.
     """
     found = checkpoints(run_folder)
     for leftover in (run_folder / "checkpoints").glob(".step_*"):
@@ -178,12 +154,8 @@ def newest_checkpoint(run_folder: Path) -> tuple[int, Path] | None:
 
 
 def load_checkpoint(path: Path) -> State:
-    """What `save_checkpoint` wrote; nothing is unpickled.
-
-    Raises:
-        UserError: a file of it is missing or not what it should be.
-    """
-    numbers: dict[str, Any] = read_json(path / "state.json")
+    """What `save_checkpoint` wrote; nothing is unpickled. Raises UserError: a file is missing or cannot be read."""
+    numbers = read_json(path / "state.json")
     try:
         return State({file.stem: load_file(file) for file in path.glob("*.safetensors")}, numbers)
     except (OSError, SafetensorError) as error:
@@ -206,8 +178,7 @@ class CheckpointWriter:
     def wait(self, must: bool = False) -> None:
         """Wait until nothing is being written. What could not be written is said, and tried again next time.
 
-        Raises:
-            UserError: the last checkpoint could not be written and `must` be.
+        Raises UserError: the last checkpoint could not be written and `must` be.
         """
         done, self._writing = self._writing, None
         try:
@@ -222,8 +193,7 @@ class CheckpointWriter:
 def _fault(path: Path) -> str | None:
     """What is wrong with the files of a checkpoint; None where they are those that were written."""
     try:
-        manifest = read_json(path / MANIFEST)
-        for name, digest in manifest.items():
+        for name, digest in read_json(path / MANIFEST).items():
             if not (path / name).exists():
                 return f"{name} is missing"
             if file_digest(path / name) != digest:
@@ -234,20 +204,17 @@ def _fault(path: Path) -> str | None:
 
 
 def _outdated(found: list[tuple[int, Path]], keep: KeepConfig) -> list[Path]:
-    """The checkpoints that no rule keeps."""
     kept = {path for _, path in found[-keep.last :]}
     kept |= {path for step, path in found if keep.every and step % keep.every == 0}
     others = [path for _, path in found if path not in kept]
     if keep.best and others:
-        losses = {path: _loss(path) for _, path in found}
-        kept |= set(sorted(losses, key=lambda path: losses[path])[: keep.best])
+        kept |= set(sorted((path for _, path in found), key=_loss)[: keep.best])
     return [path for path in others if path not in kept]
 
 
 def _loss(path: Path) -> float:
     """Mean loss since the checkpoint before; infinite where it is not known."""
-    try:
-        loss = read_json(path / "state.json").get("loss")
-    except UserError:
-        loss = None
-    return float("inf") if loss is None else float(loss)
+    with suppress(UserError):
+        if (loss := read_json(path / "state.json").get("loss")) is not None:
+            return float(loss)
+    return float("inf")

@@ -35,19 +35,17 @@ ENCODED_CLIPS = 16
 class Mixture:
     """Clips of several sources, numbered from 0: which source a number belongs to is drawn once, by the seed."""
 
-    def __init__(self, config: DataConfig, split: str = "train") -> None:
-        sources, shares = _sources(config, split)
+    def __init__(self, config: DataConfig) -> None:
+        self.sources, shares = _sources(config)
         generator = torch.Generator().manual_seed(config.seed)
-        self.sources = sources
         self.source_of = torch.multinomial(torch.tensor(shares), config.clips, replacement=True, generator=generator)
-        of_source = torch.nn.functional.one_hot(self.source_of, len(sources))
+        of_source = torch.nn.functional.one_hot(self.source_of, len(self.sources))
         self.number_in_source = (of_source.cumsum(0) - 1).gather(1, self.source_of[:, None])[:, 0]
 
     def __len__(self) -> int:
         return len(self.source_of)
 
     def frames(self, indices: Sequence[int]) -> Frames:
-        """The frames of the clips of these numbers."""
         chosen = torch.as_tensor(indices)
         pieces: list[torch.Tensor] = []
         places: list[torch.Tensor] = []
@@ -67,46 +65,36 @@ def weights(config: DataConfig) -> dict[str, float]:
     return {name: scenario.weight for name, scenario in SCENARIOS.items() if scenario.weight > 0}
 
 
-def _sources(config: DataConfig, split: str) -> tuple[list[ClipSource], list[float]]:
+def _sources(config: DataConfig) -> tuple[list[ClipSource], list[float]]:
     shape, simulated = config.shape, weights(config)
-    sources: list[ClipSource] = [SimulatedClips(name, split, config.seed, config.clips, shape) for name in simulated]
+    sources: list[ClipSource] = [SimulatedClips(name, "train", config.seed, config.clips, shape) for name in simulated]
     shares = list(simulated.values())
-    if config.real is not None and not has_clips(config.real, split):
-        print(f"{config.real}: has no clips in split {split!r}; simulated clips only", flush=True)
+    if config.real is not None and not has_clips(config.real, "train"):
+        print(f"{config.real}: has no clips in split 'train'; simulated clips only", flush=True)
     elif config.real is not None:
         from vidworld.video.real import RealClips
 
-        sources.append(RealClips.of_shape(config.real, split, shape))
+        sources.append(RealClips.of_shape(config.real, "train", shape))
         shares = [share / sum(shares) * (1 - config.real_share) for share in shares] + [config.real_share]
     return sources, shares
 
 
 def training_clips(config: DataConfig) -> str:
-    """The fingerprint of the clips that are trained on: it changes when any of them may be another.
-
-    Raises:
-        UserError: there is no usable data set of real clips.
-    """
+    """The fingerprint of the clips that are trained on. Raises UserError: there is no usable data set of real clips."""
     # A list: which clip a number belongs to depends on the order of the scenarios.
     drawn = list(weights(config).items())
-    settings = resolved(config) | {"scenarios": drawn, "real": None} | data_sources(config)
-    return fingerprint(settings)
+    return fingerprint(resolved(config) | {"scenarios": drawn, "real": None} | data_sources(config))
 
 
 def batch_order(step: int, batch: int, length: int, seed: int) -> list[int]:
     """The numbers of step `step`'s batch: every epoch goes once through all clips, in an order of its own."""
     numbers: list[int] = []
-    position = step * batch
     while len(numbers) < batch:
-        epoch, offset = divmod(position, length)
+        epoch, offset = divmod(step * batch + len(numbers), length)
         generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
         order = torch.randperm(length, generator=generator)
         numbers += order[offset : offset + batch - len(numbers)].tolist()
-        position = step * batch + len(numbers)
     return numbers
-
-
-# --- tokens, made once and read by memory map ---
 
 
 class CachedTokens:
@@ -119,7 +107,6 @@ class CachedTokens:
         return sum(len(shard) for shard in self.shards)
 
     def tokens(self, numbers: Sequence[int]) -> Tokens:
-        """The tokens of the clips of these numbers."""
         size = len(self.shards[0])
         return torch.stack([self.shards[number // size][number % size] for number in numbers]).float()
 
@@ -127,8 +114,7 @@ class CachedTokens:
 def cache_tokens(tokenizer: Any, config: DataConfig, folder: Path, accelerator: Accelerator) -> CachedTokens:
     """The tokens of every clip of the configuration; made now where they are missing, shared by the processes.
 
-    The folder of the shards is named by the fingerprints of the tokenizer and of the clips, so that no tokens of others
-    are taken for these.
+    Their folder is named by the fingerprints of the tokenizer and of the clips, so that no others are taken for these.
     """
     folder = prepare_folder(folder / fingerprint(tokenizer.fingerprint(), training_clips(config)))
     starts = range(0, config.clips, SHARD_CLIPS)
@@ -137,8 +123,7 @@ def cache_tokens(tokenizer: Any, config: DataConfig, folder: Path, accelerator: 
     shares = list(zip(starts, paths, strict=True))[accelerator.process_index :: accelerator.num_processes]
     mine = [(start, path) for start, path in shares if not _is_whole(path)]
     if mine:
-        clips = Mixture(config)
-        tokenizer = tokenizer.to(accelerator.device)
+        clips, tokenizer = Mixture(config), tokenizer.to(accelerator.device)
         # Two runs that start together share the work: each in an order of its own, leaving what the other has made.
         random.Random(os.getpid()).shuffle(mine)
         with tqdm(total=len(mine) * SHARD_CLIPS, desc="tokens", unit="clip", disable=None) as bar:

@@ -26,11 +26,7 @@ LABELS = {"simulation": "the versions of what is simulated", "real_clips": "the 
 
 
 def data_sources(config: DataConfig) -> dict[str, str | None]:
-    """The fingerprints of all clips that a configuration reads.
-
-    Raises:
-        UserError: there is no usable data set of real clips.
-    """
+    """The fingerprints of all clips of a configuration. Raises UserError: there is no usable data set of real clips."""
     # Which scenarios have a weight is not known without importing them: with `all` the version of every one counts.
     names = SCENARIOS if config.scenarios == "all" else config.scenarios
     versions = [(name, SCENARIOS.version(name)) for name in names]
@@ -38,11 +34,7 @@ def data_sources(config: DataConfig) -> dict[str, str | None]:
 
 
 def is_finished(config: TrainConfig | AdoptConfig, sources: Sources | None = None) -> bool:
-    """Whether the run folder holds the model of this very configuration, which is then said.
-
-    Raises:
-        UserError: it holds one of another configuration, which is not to be lost.
-    """
+    """Whether the run folder holds this very configuration's model, which is said. Raises UserError: another's is."""
     if not (config.out / "model" / "budget.json").exists():
         return False
     budget = read_budget(config.out)
@@ -56,10 +48,7 @@ def is_finished(config: TrainConfig | AdoptConfig, sources: Sources | None = Non
 
 
 def differing(saved: Mapping[str, Any], config: TrainConfig | AdoptConfig, sources: Sources) -> list[str]:
-    """Each key that matters and that was saved with another value, with both values.
-
-    saved: what a model's budget.json or a checkpoint's state.json says.
-    """
+    """Each key that matters and was saved (in budget.json or state.json) with another value, with both values."""
     before, now = (
         {k: v for k, v in _flat(c).items() if k.split(".")[0] not in FREE and k not in FREE}
         for c in (saved.get("config"), resolved(config))
@@ -67,11 +56,8 @@ def differing(saved: Mapping[str, Any], config: TrainConfig | AdoptConfig, sourc
     labels = {name: LABELS.get(name, f"the {name} that is read") for name in sources}
     before |= {"format": saved.get("format")} | {label: saved.get(name) for name, label in labels.items()}
     now |= {"format": FORMAT} | {label: sources[name] for name, label in labels.items()}
-    return [
-        f"{key} ({before.get(key)}, now {now.get(key)})"
-        for key in sorted(before.keys() | now.keys())
-        if before.get(key) != now.get(key)
-    ]
+    keys = (key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key))
+    return [f"{key} ({before.get(key)}, now {now.get(key)})" for key in keys]
 
 
 def _flat(value: Any, above: str = "") -> dict[str, Any]:

@@ -22,9 +22,7 @@ NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
 
 class Muon(Optimizer):
-    """Momentum whose every matrix is made orthogonal before it is applied, all matrices of one shape together.
-
-    Several processes share that work.
+    """Momentum whose every matrix is made orthogonal before it is applied, one shape after another, by all processes.
 
     Source: Muon (arXiv 2502.16982), with updates scaled to AdamW's. Equals torch.optim.Muon with `match_rms_adamw` to
     the rounding of bf16, which takes the matrices one by one.
@@ -41,11 +39,7 @@ class Muon(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Takes a step; returns what the closure does."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        assert closure is None
         for group in self.param_groups:
             alike: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
             for matrix in group["params"]:
@@ -61,7 +55,6 @@ class Muon(Optimizer):
                 moving = partial(_move, matrices, directions, group["lr"], group["weight_decay"])
             if moving is not None:
                 moving()
-        return loss
 
     def _directions(self, matrices: list[nn.Parameter]) -> Callable[[], Tensor]:
         """Where matrices of one shape are to go; one after another where they are not multiplied, for the cache."""
@@ -83,13 +76,13 @@ def _move(matrices: list[nn.Parameter], directions: Callable[[], Tensor], lr: fl
         matrix.mul_(1 - lr * weight_decay).add_(shard_like(direction, matrix), alpha=-lr * scale)
 
 
-def orthogonalised(matrices: Float[Tensor, "matrix row column"], steps: int = 5) -> Float[Tensor, "matrix row column"]:
+def orthogonalised(matrices: Float[Tensor, "matrix row column"]) -> Float[Tensor, "matrix row column"]:
     """Each matrix with its singular values moved to about one (0.7 to 1.2), in its own precision."""
     a, b, c = NEWTON_SCHULZ
     tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.mT if tall else matrices
     x = x / x.norm(dim=(1, 2), keepdim=True).clamp_min(1e-7)
-    for _ in range(steps):
+    for _ in range(5):
         gram = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return x.mT if tall else x
@@ -98,32 +91,20 @@ def orthogonalised(matrices: Float[Tensor, "matrix row column"], steps: int = 5)
 def make_optimisers(
     model: nn.Module, config: OptimiserConfig, precision: torch.dtype = torch.bfloat16
 ) -> list[Optimizer]:
-    """Muon for the matrices and AdamW for all else, or AdamW alone; one learning rate serves both.
-
-    Muon halves the steps to a loss here (DECISIONS.md, 2026-11-22).
-    """
+    """Muon for matrices (half the steps to a loss: DECISIONS.md, 2026-11-22) and AdamW for the rest, or AdamW alone."""
     trained = [p for p in model.parameters() if p.requires_grad]
     matrices = [p for p in trained if p.ndim == 2 and config.name == "muon"]
     others = [p for p in trained if p.ndim != 2 or config.name != "muon"]
-    optimisers: list[Optimizer] = [
-        AdamW(others, lr=config.lr, betas=(0.9, 0.95), weight_decay=config.weight_decay, fused=True)
-    ]
-    if matrices:
-        optimisers.append(Muon(matrices, lr=config.lr, weight_decay=config.weight_decay, precision=precision))
-    return optimisers
+    adam = AdamW(others, lr=config.lr, betas=(0.9, 0.95), weight_decay=config.weight_decay, fused=True)
+    return [adam, Muon(matrices, config.lr, config.weight_decay, precision)] if matrices else [adam]
 
 
 def make_schedule(optimiser: Optimizer, config: OptimiserConfig, steps: int) -> LambdaLR:
     """Warm-up, a plateau, and a fall to zero over the last `warmdown_ratio` of the steps."""
     warmup = min(config.warmup_steps, steps // 10)
-    decay = int(config.warmdown_ratio * steps)
+    decay = max(1, int(config.warmdown_ratio * steps))
     schedule: LambdaLR = get_wsd_schedule(
-        optimiser,
-        num_warmup_steps=warmup,
-        num_decay_steps=max(1, decay),
-        num_stable_steps=max(0, steps - warmup - max(1, decay)),
-        decay_type="linear",
-        min_lr_ratio=0.0,
+        optimiser, warmup, decay, num_stable_steps=max(0, steps - warmup - decay), decay_type="linear"
     )
     return schedule
 
@@ -135,12 +116,10 @@ class Optimisers:
         self.each = each
 
     def step(self) -> None:
-        """Move all weights."""
         for optimiser in self.each:
             optimiser.step()
 
     def zero_grad(self) -> None:
-        """Drop all gradients."""
         for optimiser in self.each:
             optimiser.zero_grad()
 
@@ -157,7 +136,6 @@ class Schedules:
         self.each = each
 
     def step(self) -> None:
-        """Go on to the rate of the next step, also after one that was skipped."""
         with warnings.catch_warnings(action="ignore"):  # torch expects that optimisers have moved
             for schedule in self.each:
                 schedule.step()

@@ -27,8 +27,7 @@ HUNG = 70
 """Exit code of a run that hung (EX_SOFTWARE of sysexits.h). It is not started again: it might hang for ever."""
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 """SIGTERM is what Slurm sends a job that it preempts, SIGUSR1 what slurm/*.sbatch ask for before the time limit."""
-MIN_HEARTBEAT_S = 10.0
-"""Time between two writings of a heartbeat."""
+MIN_HEARTBEAT_S = 10.0  # between two writings of a heartbeat
 
 
 class Interruption:
@@ -39,12 +38,10 @@ class Interruption:
     """
 
     def __init__(self) -> None:
-        self.name = ""
-        """Of the signal; empty where none came."""
+        self.name = ""  # of the signal; empty where none came
         self._before: dict[signal.Signals, Any] = {s: signal.signal(s, self._remember) for s in SIGNALS}
 
     def release(self) -> None:
-        """Give the signals back their former meaning."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
@@ -60,9 +57,7 @@ class Watchdog:
 
     def __init__(self, timeout_s: float, who: str) -> None:
         self.timeout_s, self.who = timeout_s, who
-        self._beats = threading.Event()
-        self._over = False
-        self._after = "the start"
+        self._beats, self._over, self._after = threading.Event(), False, "the start"
 
     def beat(self, after: str) -> None:
         """Start the time again; `after` is what the message says was done last."""
@@ -71,7 +66,6 @@ class Watchdog:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Watch while the body runs."""
         thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
         thread.start()
         try:
@@ -103,10 +97,8 @@ class Spikes:
 
     def __init__(self, config: SpikeConfig) -> None:
         self.config = config
-        self.recent: deque[float | None] = deque(maxlen=config.window)
-        """None for a step that was skipped."""
-        self.skipped = 0
-        """Over the whole run."""
+        self.recent: deque[float | None] = deque(maxlen=config.window)  # None for a step that was skipped
+        self.skipped = 0  # over the whole run
 
     def is_one(self, loss: float, gradient_norm: float) -> bool:
         """Whether this step's update is to be skipped; the step is remembered."""
@@ -124,11 +116,9 @@ class Spikes:
         return sum(value is None for value in self.recent) >= self.config.most
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps."""
         return {"recent": list(self.recent), "skipped": self.skipped}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Set what `state` gave."""
         self.recent = deque(state["recent"], maxlen=self.config.window)
         self.skipped = state["skipped"]
 
@@ -137,10 +127,8 @@ class Heartbeat:
     """RUN/heartbeat.json: the step, the rate and the time, replaced as a whole every few seconds."""
 
     def __init__(self, folder: Path, steps: int, step: int) -> None:
-        self.path = folder / "heartbeat.json"
-        self.steps = steps
-        self._last_step, self._last_s = step, time.monotonic()
-        self._first = True
+        self.path, self.steps = folder / "heartbeat.json", steps
+        self._last_step, self._last_s, self._first = step, time.monotonic(), True
 
     def beat(self, step: int) -> None:
         """Write that a step is done, unless something was written a moment ago."""

@@ -37,19 +37,14 @@ class Run:
     config: TrainConfig
     sources: Sources
     accelerator: Accelerator
-    network: ModelMixin
-    """The network itself, with its weights and methods."""
-    model: Callable[..., Any]
-    """The same as the loop calls it: wrapped for several processes."""
-    kind: type[ModelMixin]
-    """What the network was before it was wrapped."""
+    network: ModelMixin  # itself, with its weights and methods
+    model: Callable[..., Any]  # the network as the loop calls it: wrapped for several processes
+    kind: type[ModelMixin]  # what the network was before it was wrapped
     optimiser: Optimisers
     schedule: Schedules
     ema: EMAModel
     records: RunLog
-    spikes: Spikes
-    step: int
-    """The number of the step that is taken or was taken last, from 1 on."""
+    step: int  # the number of the step that is taken or was taken last, from 1 on
     flops_per_step: int = 0
     waited_s: float = 0.0
     started_s: float = field(default_factory=time.monotonic)
@@ -60,8 +55,8 @@ class Run:
         self.watchdog = Watchdog(self.config.timeout_s, who)
         self.heartbeat = Heartbeat(self.config.out, self.config.steps, self.step)
         self.writer = CheckpointWriter(self.config.out, self.config.keep)
-        self.stopping = False
-        self._saved_step = self.step
+        self.spikes = Spikes(self.config.spikes)
+        self.stopping, self._saved_step = False, self.step
         self._losses: list[float] = []  # since the last checkpoint
         self._of_micro_batches: list[Mapping[str, Tensor]] = []
         self._logged: dict[str, Tensor] = {}
@@ -69,38 +64,30 @@ class Run:
     # --- what a loop calls, in its order ---
 
     def count_flops(self, batch: Batch, loss_of: Callable[..., Tensor]) -> None:
-        """Measure the floating-point operations of a step: forward and backward, over all processes and micro-batches.
+        """Measure the floating-point operations of a step, all processes and micro-batches together.
 
-        By torch's counter on the first micro-batch, whose gradient is dropped.
+        By torch's counter on the first micro-batch, forward and backward, whose gradient is dropped.
         """
-        counter = FlopCounterMode(display=False)
         micro_batch = next(self.micro_batches(self.fetch(iter([batch]))))
-        with counter:
+        with FlopCounterMode(display=False) as counter:
             with self.accelerator.autocast():
                 loss = loss_of(*micro_batch)
             loss.backward()
         self.network.zero_grad(set_to_none=True)
-        count = self.config.grad_accum_steps * self.accelerator.num_processes
-        self.flops_per_step = counter.get_total_flops() * count
+        micro_batches = self.config.grad_accum_steps * self.accelerator.num_processes
+        self.flops_per_step = counter.get_total_flops() * micro_batches
 
     def steps(self) -> Iterator[int]:
         """The steps that are left, under a progress bar; everything drawn in a step follows from its number.
 
-        Blocks are compiled from here on, if the configuration says so.
-
-        Raises:
-            SystemExit: with code 75, after saving, where any process was asked to stop.
+        Blocks are compiled from here on, if the configuration says so. Raises SystemExit: with code 75, after saving,
+        where any process was asked to stop.
         """
         if self.config.compile:
             compile_blocks(self.network, self.accelerator, self.config.compile_mode)
-        bar = tqdm(
-            range(self.step, self.config.steps),
-            initial=self.step,
-            total=self.config.steps,
-            desc=str(self.config.out),
-            unit="step",
-            disable=None if self.accelerator.is_main_process else True,
-        )
+        left, total, out = range(self.step, self.config.steps), self.config.steps, str(self.config.out)
+        disable = None if self.accelerator.is_main_process else True  # None: where there is no terminal
+        bar = tqdm(left, initial=self.step, total=total, desc=out, unit="step", disable=disable)
         self.interruption = Interruption()
         try:
             with bar, self.watchdog.watching():
@@ -139,10 +126,7 @@ class Run:
         """Whether the step is to be taken; if not, its loss or its gradient is a spike or not finite.
 
         All processes agree on it, and on stopping, in the one reduction that a step has: one that skipped or stopped by
-        itself would leave the others waiting.
-
-        Raises:
-            UserError: there were too many spikes.
+        itself would leave the others waiting. Raises UserError: there were too many spikes.
         """
         norm = float(full_tensor(gradient_norm))
         pieces, self._of_micro_batches = self._of_micro_batches, []
@@ -170,11 +154,9 @@ class Run:
         """Log the means over the whole batch every `log_every` steps, and return them; else nothing."""
         if self.step % self.config.log_every and self.step < self.config.steps:
             return {}
-        logged = torch.stack([value.float() for value in self._logged.values()])
-        numbers = dict(zip(self._logged, self.mean(logged).tolist(), strict=True))
-        numbers["lr"] = self.schedule.lr
-        numbers["skipped"] = self.spikes.skipped
-        numbers["data_wait_share"] = self.data_wait_share
+        logged = self.mean(torch.stack([value.float() for value in self._logged.values()]))
+        numbers = dict(zip(self._logged, logged.tolist(), strict=True))
+        numbers |= {"lr": self.schedule.lr, "skipped": self.spikes.skipped, "data_wait_share": self.data_wait_share}
         self.records.write(self.step, numbers)
         return numbers
 
@@ -187,8 +169,7 @@ class Run:
 
     def averaged(self) -> ModelMixin:
         """A network of its own with the averaged weights, the same on every process."""
-        arguments = {k: v for k, v in self.network.config.items() if not k.startswith("_")}
-        model = self.kind(**arguments)
+        model = self.kind(**{k: v for k, v in self.network.config.items() if not k.startswith("_")})
         averaged = self.network.state_dict() | dict(averages(self.network, self.ema))
         model.load_state_dict({name: full_tensor(value) for name, value in averaged.items()})
         model.to(self.accelerator.device).eval()
@@ -229,7 +210,6 @@ class Run:
         return numbers[self.accelerator.process_index :: self.accelerator.num_processes]
 
     def mean(self, value: Tensor) -> Tensor:
-        """The mean over processes."""
         mean: Tensor = self.accelerator.reduce(value, "mean")
         return mean
 
@@ -250,18 +230,13 @@ class Run:
         return state
 
     def restore(self, state: State) -> None:
-        """Set everything to what `state` holds."""
         restore(state, self.network, self.ema, self.optimiser.plain, self.schedule.each)
         self.spikes.restore(state.numbers["spikes"])
         if self.accelerator.scaler is not None and state.numbers["scaler"] is not None:
             self.accelerator.scaler.load_state_dict(state.numbers["scaler"])
 
     def stop(self) -> NoReturn:
-        """Save and exit, to be started again.
-
-        Raises:
-            UserError: the checkpoint cannot be written.
-        """
+        """Save and exit, to be started again. Raises UserError: the checkpoint cannot be written."""
         state = None if self._saved_step == self.step else self.state()
         self.records.close()
         if self.accelerator.is_main_process:
@@ -283,19 +258,12 @@ class Run:
         self.accelerator.end_training()
 
 
-# --- compiled blocks, where the machine can ---
-
-
 def compile_blocks(network: ModelMixin, accelerator: Accelerator, mode: str = "default") -> None:
-    """Compile one transformer block for all of a kind, a fraction of the time that a whole network takes.
-
-    Where nothing can be compiled, that is said and the blocks stay as they are.
-    """
-    reason = why_not_compile(accelerator.device)
-    if reason is None:
-        network.compile_repeated_blocks(mode=mode)
-    else:
+    """Compile one transformer block for all of a kind, where that is possible: much faster than the whole network."""
+    if reason := why_not_compile(accelerator.device):
         accelerator.print(f"compile: not possible here, going on without ({reason})")
+    else:
+        network.compile_repeated_blocks(mode=mode)
 
 
 def why_not_compile(device: torch.device) -> str | None:

@@ -40,11 +40,9 @@ class RunLog:
         resumed_step: int | None = None,
         trackers: Sequence[str] = ("tensorboard",),
     ) -> None:
-        self.main = main
-        self.metrics = folder / "metrics.jsonl"
+        self.main, self.metrics = main, folder / "metrics.jsonl"
         self._unwritten: dict[Path, bytes] = {}
-        self._refused = False
-        self._started = time.monotonic()
+        self._refused, self._started = False, time.monotonic()
         self._events: Path | None = None
         self._trackers: list[_Tracker] = []
         if not main:
@@ -82,11 +80,9 @@ class RunLog:
             return
         row = plain({"step": step, **values, "seconds": round(self.seconds, 3)})
         numbers = {name: float(row[name]) for name in values if isinstance(row[name], (int, float))}
-        new = {self.metrics: as_line(row)}
+        self._unwritten[self.metrics] = self._unwritten.get(self.metrics, b"") + as_line(row)
         if self._events is not None:
-            new[self._events] = _event(step, numbers)
-        for path, data in new.items():
-            self._unwritten[path] = self._unwritten.get(path, b"") + data
+            self._unwritten[self._events] = self._unwritten.get(self._events, b"") + _event(step, numbers)
         self._flush()
         for tracker in self._trackers:
             tracker.log(numbers, step)
@@ -121,11 +117,9 @@ class _Tracker:
         self._try(self._tracker.store_init_configuration, resolved(config))
 
     def log(self, numbers: Mapping[str, float], step: int) -> None:
-        """Pass on a step's numbers."""
         self._try(self._tracker.log, dict(numbers), step=step)
 
     def finish(self) -> None:
-        """End the tracker's run."""
         self._try(self._tracker.finish)
 
     def _try(self, function: Callable[..., object], *arguments: object, **options: object) -> None:
@@ -149,10 +143,10 @@ def _first_events(resumed_step: int | None) -> bytes:
 
     now = time.time()
     events = _framed(Event(wall_time=now, file_version="brain.Event:2"))
-    if resumed_step is not None:
-        start = SessionLog(status=SessionLog.START)
-        events += _framed(Event(wall_time=now, step=resumed_step + 1, session_log=start))
-    return events
+    if resumed_step is None:
+        return events
+    start = SessionLog(status=SessionLog.START)
+    return events + _framed(Event(wall_time=now, step=resumed_step + 1, session_log=start))
 
 
 def _event(step: int, numbers: Mapping[str, float]) -> bytes:

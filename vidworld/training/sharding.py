@@ -17,9 +17,9 @@ def full_tensor(value: Tensor) -> Tensor:
 def shard_like(value: Tensor, sample: Tensor) -> Tensor:
     """A whole tensor, the same on all processes, cut in the way that `sample` is."""
     value = value.to(sample.device)
-    if isinstance(sample, DTensor):
-        return distribute_tensor(value, sample.device_mesh, sample.placements, src_data_rank=None)
-    return value
+    if not isinstance(sample, DTensor):
+        return value
+    return distribute_tensor(value, sample.device_mesh, sample.placements, src_data_rank=None)
 
 
 def sharded_map(
@@ -27,8 +27,7 @@ def sharded_map(
 ) -> Callable[[], Float[Tensor, "item *rest"]]:
     """The function of a stack of things that it treats one by one, of which each process does its share now.
 
-    What is returned waits for the others' shares and gives all. Every process must call both with the same stack, and
-    gets the same, to the last bit.
+    What is returned waits for the others' shares and gives all, the same on every process; all must call both alike.
     """
     processes = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
     count = len(items)

@@ -26,9 +26,8 @@ from vidworld.evaluation.benchmarks.physion import answered
 from vidworld.evaluation.benchmarks.scoring import TRUTH, measure_videos
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.task import Subject
-from vidworld.models.baselines import CopyLast
-from vidworld.models.tokenizers.frames import FrameTokenizer
-from vidworld.models.world_model import Rollout
+from vidworld.models.tokenizers.tokenizer import FrameTokenizer
+from vidworld.models.world_model import CopyLast, Rollout
 from vidworld.video.tracking import Tracked
 
 SHAPE = ClipShape(num_frames=16, fps=10.0, height_px=32, width_px=32)

@@ -15,16 +15,12 @@ from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.surprises import EncodedQuadruplets, surprise_of, surprise_of_truth
-from vidworld.models.baselines import CopyLast
-from vidworld.models.dit import DiffusionTransformer
+from vidworld.models.dit import DiffusionTransformer, GenerativeModel
 from vidworld.models.files import save_model
-from vidworld.models.generative import GenerativeModel
-from vidworld.models.tokenizers.autoencoder import Autoencoder
-from vidworld.models.tokenizers.frames import FrameTokenizer
-from vidworld.models.tokenizers.pretrained import PretrainedAutoencoder
-from vidworld.models.tokenizers.quantise import nearest_code, quantised
-from vidworld.models.tokenizers.tokenizer import Tokenizer, load_tokenizer
-from vidworld.models.tokenizers.video_vae import decode_latents, encode_latents, load_vae
+from vidworld.models.tokenizers.autoencoder import Autoencoder, nearest_code, quantised
+from vidworld.models.tokenizers.tokenizer import FrameTokenizer, Tokenizer, load_tokenizer
+from vidworld.models.tokenizers.video_vae import PretrainedAutoencoder, decode_latents, encode_latents, load_vae
+from vidworld.models.world_model import CopyLast
 from vidworld.simulation.quadruplets import quadruplets
 from vidworld.simulation.simulated import SimulatedClips
 

@@ -29,7 +29,7 @@ from vidworld.evaluation.schema import PhysicsConfig
 from vidworld.evaluation.task import Subject
 from vidworld.evaluation.units import Unit, measure
 from vidworld.metrics import METRICS
-from vidworld.models.baselines import CopyLast
+from vidworld.models.world_model import CopyLast
 
 TRUTH = Subject("truth", None, "")
 """The video itself."""

@@ -32,8 +32,7 @@ from vidworld.models.tokenizers.video_vae import (
 
 SHARES = (0.3, 0.5, 0.7, 0.9)
 """Noise shares that surprise is the mean over; at the ends a target gives itself away or cannot be told."""
-USUAL_FPS = 24.0
-"""For clips of no known rate."""
+USUAL_FPS = 24.0  # for clips of no known rate
 
 
 class DiffusersVideo:
@@ -53,10 +52,7 @@ class DiffusersVideo:
     """
 
     def __init__(self, folder: Path, device: torch.device, steps: int) -> None:
-        """
-        Raises:
-            UserError: the folder lacks a component, or one of an unknown kind.
-        """
+        """Raises UserError: the folder lacks a component, or one of an unknown kind."""
         self.folder, self.device, self.steps = folder, device, steps
         if not folder.is_dir():
             raise UserError(f"{folder}: there is no such folder; name that of a diffusers pipeline")
@@ -72,24 +68,17 @@ class DiffusersVideo:
         self.vae: Any = load_vae(folder / "vae").to(device)
         levels = Levels(_scheduler(folder / "scheduler"), unit_time=self.family.unit_time(transformer.config))
         index = folder / "model_index.json"
+        pipeline = read_json(index) if index.exists() else {}
         words = getattr(transformer.config, "max_text_seq_length", self.family.words)
         width = self.family.text_width(transformer.config)
         prompt, mask = _empty_prompt(folder, words, width, self.family.pads_with_zeros)
-        self.parts = Parts(
-            folder,
-            transformer,
-            read_json(index) if index.exists() else {},
-            ratio_of(self.vae),
-            levels,
-            prompt.to(device, kept),
-            mask.to(device),
-        )
+        empty = (prompt.to(device, kept), mask.to(device))
+        self.parts = Parts(folder, transformer, pipeline, ratio_of(self.vae), levels, *empty)
         mean, std = (each.to(device) for each in scaling_of(self.vae))
         self._mean, self._std = mean, std / levels.latent_scale
 
     @torch.no_grad()
     def predict(self, context: Clips, num_frames: int, seeds: Sequence[int]) -> Frames:
-        """The frames after the context."""
         fitted = self._fitted(context.frames)
         past = self._encode(fitted)
         count = math.ceil(num_frames / self.parts.ratio.frames)
@@ -129,16 +118,10 @@ class DiffusersVideo:
         return repeat(torch.stack(errors, dim=1), "b t -> b (t r)", r=ratio)[:, :num_frames].cpu()
 
     def _fitted(self, frames: Frames) -> UInt8[Tensor, "clip fitted channel height width"]:
-        """The frames from the start of a clip, as 1 + n * r of them.
-
-        Raises:
-            UserError: the pictures do not divide into the model's patches.
-        """
+        """The frames from the start of a clip, as 1 + n * r of them."""
         ratio, (_, patch) = self.parts.ratio, self.family.patch(self.parts.transformer.config)
-        for name, pixels, side in (
-            ("height", frames.shape[-2], ratio.rows * patch),
-            ("width", frames.shape[-1], ratio.columns * patch),
-        ):
+        sides = (ratio.rows * patch, ratio.columns * patch)
+        for name, pixels, side in zip(("height", "width"), frames.shape[-2:], sides, strict=True):
             if pixels % side:
                 raise UserError(f"{self.folder}: pictures of {name} {pixels} px do not divide into its {side} px")
         surplus = (frames.shape[1] - 1) % ratio.frames
@@ -148,12 +131,13 @@ class DiffusersVideo:
 
     def _encode(self, frames: Frames) -> Latents:
         latents = encode_latents(self.vae, as_pictures(frames.to(self.device)))
-        mean, std = (each[:, :, : latents.shape[2]] for each in (self._mean, self._std))
-        return (latents - mean) / std
+        count = latents.shape[2]
+        return (latents - self._mean[:, :, :count]) / self._std[:, :, :count]
 
     def _decode(self, latents: Latents) -> Frames:
-        mean, std = (each[:, :, : latents.shape[2]] for each in (self._mean, self._std))
-        return as_frames(decode_latents(self.vae, latents * std + mean)).cpu()
+        count = latents.shape[2]
+        latents = latents * self._std[:, :, :count] + self._mean[:, :, :count]
+        return as_frames(decode_latents(self.vae, latents)).cpu()
 
     def _noise(self, seeds: Sequence[int], count: int, like: Past) -> Future:
         """Noise for `count` latent frames, each clip's from its own seed, drawn frame after frame on the CPU."""
@@ -167,11 +151,6 @@ def _rate(fps: float) -> float:
 
 
 def _scheduler(folder: Path) -> Any:
-    """The scheduler of a folder.
-
-    Raises:
-        UserError: it has no config of a class of diffusers.
-    """
     path = folder / "scheduler_config.json"
     if not path.exists():
         raise UserError(f"{folder}: holds no scheduler_config.json")
@@ -186,9 +165,6 @@ def _empty_prompt(folder: Path, words: int, width: int, pads_with_zeros: bool) -
     """Embeddings of "" by the folder's text encoder, or zeros where there is none, and which of them are words.
 
     Zeros are what a model sees whose training dropped the prompt to zeros, and are far from what others saw.
-
-    Raises:
-        UserError: the text encoder cannot be read, or is that of another transformer.
     """
     mask = torch.zeros(1, words)
     mask[:, 0] = 1
@@ -214,5 +190,4 @@ def _empty_prompt(folder: Path, words: int, width: int, pads_with_zeros: bool) -
 
 
 def load_diffusers(path: str, device: torch.device, steps: int) -> DiffusersVideo:
-    """The model of a folder."""
     return DiffusersVideo(Path(path), device, steps)

@@ -15,36 +15,31 @@ from vidworld.core.errors import UserError
 
 
 class NoiseLevel(NamedTuple):
-    """One noise level of one model."""
-
-    timestep: float
-    """The timestep that the network is given."""
+    timestep: float  # what the network is told
     clean: float
-    noise: float
-    """The noisy sample is clean * x0 + noise * n."""
+    noise: float  # the noisy sample is clean * x0 + noise * n
     target_clean: float
-    target_noise: float
-    """The network predicts target_clean * x0 + target_noise * n."""
-    scale: float = 1.0
-    """The noisy sample is multiplied by this before the network sees it."""
+    target_noise: float  # the network is asked for target_clean * x0 + target_noise * n
+    scale: float = 1.0  # the noisy sample is multiplied by this before the network sees it
 
     def noisy(self, clean: Tensor, noise: Tensor) -> Tensor:
-        """What the clean sample looks like at this level."""
         return self.clean * clean + self.noise * noise
 
     def target(self, clean: Tensor, noise: Tensor) -> Tensor:
         """What the network should answer: its own parametrisation."""
         return self.target_clean * clean + self.target_noise * noise
 
+    @property
+    def _determinant(self) -> float:
+        return self.target_noise * self.clean - self.noise * self.target_clean
+
     def clean_of(self, noisy: Tensor, answer: Tensor) -> Tensor:
         """The clean sample that an answer to a noisy one means."""
-        determinant = self.target_noise * self.clean - self.noise * self.target_clean
-        return (self.target_noise * noisy - self.noise * answer) / determinant
+        return (self.target_noise * noisy - self.noise * answer) / self._determinant
 
     def noise_of(self, noisy: Tensor, answer: Tensor) -> Tensor:
         """The noise that an answer to a noisy sample means."""
-        determinant = self.target_noise * self.clean - self.noise * self.target_clean
-        return (self.clean * answer - self.target_clean * noisy) / determinant
+        return (self.clean * answer - self.target_clean * noisy) / self._determinant
 
 
 class Levels:
@@ -78,7 +73,6 @@ class Levels:
         return float(self.scheduler.config.sigma_data) if self.form == "edm" else 1.0
 
     def at(self, share: float) -> NoiseLevel:
-        """The level of this share of noise, in (0, 1]."""
         config = self.scheduler.config
         if self.form == "flow":
             told = share if self.unit_time else share * config.num_train_timesteps
@@ -120,8 +114,6 @@ def sampled(levels: list[NoiseLevel], noise: Tensor, ask: Any) -> Tensor:
 
 def _edm(sigma: float, data: float, prediction: str) -> NoiseLevel:
     """The level of EDM with this deviation of the noise; the sign of its output is the prediction type's."""
-    total = math.hypot(sigma, data)
-    skip, out = data**2 / total**2, sigma * data / total
-    if prediction == "v_prediction":
-        out = -out
+    total, sign = math.hypot(sigma, data), -1 if prediction == "v_prediction" else 1
+    skip, out = data**2 / total**2, sign * (sigma * data / total)
     return NoiseLevel(0.25 * math.log(sigma), 1.0, sigma, (1 - skip) / out, -skip * sigma / out, 1 / total)

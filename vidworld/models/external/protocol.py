@@ -5,9 +5,13 @@ it predicts is encoded with the bench's tokenizer like a baseline's frames, so t
 all models.
 """
 
+import importlib
 import inspect
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -34,13 +38,8 @@ surprise: how badly each frame of the clips (`Clips`) from `context_frames` on w
 
 
 class ExternalModel:
-    """A model of frames as a world model."""
-
     def __init__(self, name: str, model: Any, tokenizer: Tokenizer) -> None:
-        """
-        Raises:
-            UserError: the model offers neither method, or one that cannot be called with what it is given.
-        """
+        """Raises UserError: the model offers neither method, or one that cannot be called with what it is given."""
         self.name, self.model, self.tokenizer = name, model, tokenizer
         self.predicts, self.is_surprised = (callable(getattr(model, method, None)) for method in METHODS)
         if not self.predicts and not self.is_surprised:
@@ -51,11 +50,7 @@ class ExternalModel:
                 raise UserError(f"{name}: {method} must take ({', '.join(arguments)})")
 
     def check_clips(self, identities: Sequence[str]) -> None:
-        """Raise if the model cannot continue all of these clips.
-
-        Raises:
-            UserError: it cannot, as it says itself (a folder of videos lacks some).
-        """
+        """Raise UserError if the model cannot continue all of these clips, as it says itself (videos may lack some)."""
         if callable(check := getattr(self.model, "check_clips", None)):
             check(identities)
 
@@ -63,8 +58,7 @@ class ExternalModel:
     def rollout(self, context: Encoded, horizon: int, samples: int, seeds: Sequence[int]) -> Rollout:
         """The model's frames as tokens; a model with `samples = 1` of its own gives one sample, however many are asked.
 
-        Raises:
-            UserError: what the model gave are not frames of the shape that was asked for.
+        Raises UserError: what the model gave are not frames of the shape that was asked for.
         """
         count = min(samples, getattr(self.model, "samples", samples))
         num_frames = horizon * self.tokenizer.patch_size[0]
@@ -80,16 +74,11 @@ class ExternalModel:
 
     @torch.no_grad()
     def surprise(self, seen: Encoded, context_length: int, seeds: Sequence[int]) -> Float[Tensor, "clip chunk"]:
-        """The mean over each chunk's frames.
-
-        Raises:
-            UserError: what the model gave is not one finite number for each clip and frame.
-        """
+        """The mean over each chunk's frames. Raises UserError: there is no finite number for some clip and frame."""
         per_chunk = self.tokenizer.patch_size[0]
         context_frames = context_length * per_chunk
         surprise = self.model.surprise(replace(seen.clips, tracks=None), context_frames, seeds)
-        clips, future = len(seen.clips), seen.clips.frames.shape[1] - context_frames
-        self._check_surprise(surprise, clips, future)
+        self._check_surprise(surprise, (len(seen.clips), seen.clips.frames.shape[1] - context_frames))
         by_chunk: Tensor = rearrange(surprise.float().cpu(), "b (t p) -> b t p", p=per_chunk).mean(dim=-1)
         return by_chunk
 
@@ -101,8 +90,7 @@ class ExternalModel:
                 "(clip, frame, colour, row, column)"
             )
 
-    def _check_surprise(self, surprise: object, clips: int, future: int) -> None:
-        wanted = (clips, future)
+    def _check_surprise(self, surprise: object, wanted: tuple[int, int]) -> None:
         if not isinstance(surprise, Tensor) or not surprise.is_floating_point() or surprise.shape != wanted:
             raise UserError(
                 f"{self.name}: surprise gave {_said(surprise)}, where a floating-point tensor of shape {wanted} is "
@@ -113,7 +101,6 @@ class ExternalModel:
 
 
 def _takes(method: Callable[..., object], count: int) -> bool:
-    """Whether it can be called with so many arguments."""
     try:
         inspect.signature(method).bind(*range(count))
     except TypeError:
@@ -124,7 +111,39 @@ def _takes(method: Callable[..., object], count: int) -> bool:
 
 
 def _said(value: object) -> str:
-    """What a value is, in words."""
     if isinstance(value, Tensor):
         return f"a {str(value.dtype).removeprefix('torch.')} tensor of shape {tuple(value.shape)}"
     return f"a {type(value).__name__}"
+
+
+def load_python(path: str, device: torch.device, steps: int) -> Any:
+    """A `module.ClassName()`; modules of the current folder are found. Raises UserError: there is none, or it fails."""
+    module_name, _, class_name = path.rpartition(".")
+    kind = getattr(module_of(path), class_name, None)
+    if kind is None:
+        raise UserError(f"python:{path}: the module {module_name} has no {class_name}")
+    try:
+        return kind()
+    except Exception as error:
+        raise UserError(f"python:{path}: {class_name}() failed ({_first_line(error)})") from error
+
+
+def module_of(path: str) -> ModuleType:
+    """The module of `module.ClassName`. Raises UserError: there is none, or it cannot be imported."""
+    module_name = path.rpartition(".")[0]
+    if not module_name:
+        raise UserError(f"python:{path}: is no module.ClassName")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        return importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"python:{path}: there is no module {error.name}; it is looked for in this folder and on PYTHONPATH"
+        ) from error
+    except Exception as error:  # whatever somebody else's module raises
+        raise UserError(f"python:{path}: importing {module_name} failed ({_first_line(error)})") from error
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"

@@ -39,20 +39,15 @@ class Parts:
 
     folder: Path
     transformer: Any
-    pipeline: dict[str, Any]
-    """The content of model_index.json; empty where there is none."""
-    ratio: Ratio
-    """Of the autoencoder."""
+    pipeline: dict[str, Any]  # the content of model_index.json; empty where there is none
+    ratio: Ratio  # of the autoencoder
     levels: Levels
-    prompt: Tensor
-    """Embeddings of the empty prompt, (1, word, width)."""
-    prompt_mask: Tensor
-    """Which of them are words, (1, word)."""
+    prompt: Tensor  # embeddings of the empty prompt, (1, word, width)
+    prompt_mask: Tensor  # which of them are words, (1, word)
 
     def answer(self, x: Tensor, **inputs: Any) -> Tensor:
         """The transformer's answer to what it is shown, beside the empty prompt."""
-        prompt = self.prompt.expand(len(x), -1, -1)
-        x = x.to(self.transformer.dtype)
+        prompt, x = self.prompt.expand(len(x), -1, -1), x.to(self.transformer.dtype)
         answer: Tensor
         (answer,) = self.transformer(hidden_states=x, encoder_hidden_states=prompt, **inputs, return_dict=False)
         return answer
@@ -68,10 +63,8 @@ class Question:
     """Latents (clip, latent, t, h, w) of a clean past and a noisy future."""
 
     past: Past
-    past_noise: Past
-    """What the past is mixed with where it has to be as noisy as the future."""
-    future: Future
-    """Noisy, not yet scaled."""
+    past_noise: Past  # what the past is mixed with where it has to be as noisy as the future
+    future: Future  # noisy, not yet scaled
     level: NoiseLevel
     fps: float
 
@@ -82,7 +75,6 @@ class Question:
         return torch.cat((past, self.future), dim=2) * self.level.scale
 
     def clean(self, past_scale: float = 1.0) -> Latents:
-        """The clean past and the noisy future."""
         return torch.cat((self.past * past_scale, self.future * self.level.scale), dim=2)
 
     def times(self, past: float, future: float) -> Tensor:
@@ -102,10 +94,6 @@ class Question:
         return torch.cat((torch.ones_like(self.past[:, :1]), torch.zeros_like(self.future[:, :1])), dim=2)
 
 
-Asked = Callable[[Parts, Question], Tensor]
-"""The network's answer about all latents, past and future."""
-
-
 def ask_ltx(parts: Parts, question: Question) -> Tensor:
     """LTXVideoTransformer3DModel: tokens of packed patches, with places in seconds and pixels."""
     config, x = parts.transformer.config, question.clean()
@@ -115,22 +103,14 @@ def ask_ltx(parts: Parts, question: Question) -> Tensor:
     tokens = rearrange(x, "b c (t p) (h q) (w r) -> b (t h w) (c p q r)", p=p, q=q, r=q)
     times = question.times(0.0, question.level.timestep)[:, ::p].repeat_interleave(grid[1] * grid[2], dim=1)
     places = torch.stack(torch.meshgrid(*(torch.arange(n) for n in grid), indexing="ij")).flatten(1).float()
-    sides = torch.tensor([p * parts.ratio.frames, q * parts.ratio.rows, q * parts.ratio.columns])
-    places = places * sides[:, None]
+    places = places * torch.tensor([p * parts.ratio.frames, q * parts.ratio.rows, q * parts.ratio.columns])[:, None]
     if parts.pipeline.get("_class_name") == "LTXConditionPipeline":  # its first latent is one frame long
         places[0] = (places[0] + 1 - parts.ratio.frames).clamp_min(0)
     places[0] /= question.fps
-    answer = parts.answer(
-        tokens,
-        timestep=times,
-        encoder_attention_mask=parts.prompt_mask.expand(len(x), -1),
-        video_coords=places.to(x.device).expand(len(x), -1, -1),
-    )
-    latents: Tensor = rearrange(
-        answer,
-        "b (t h w) (c p q r) -> b c (t p) (h q) (w r)",
-        t=grid[0], h=grid[1], w=grid[2], p=p, q=q, r=q,
-    )  # fmt: skip
+    mask, places = parts.prompt_mask.expand(len(x), -1), places.to(x.device).expand(len(x), -1, -1)
+    answer = parts.answer(tokens, timestep=times, encoder_attention_mask=mask, video_coords=places)
+    sides = dict(zip("thw", grid, strict=True)) | {"p": p, "q": q, "r": q}
+    latents: Tensor = rearrange(answer, "b (t h w) (c p q r) -> b c (t p) (h q) (w r)", **sides)
     return latents
 
 
@@ -176,8 +156,7 @@ def ask_cogvideox(parts: Parts, question: Question) -> Tensor:
     if config.use_rotary_positional_embeddings:
         pipeline = SimpleNamespace(transformer=parts.transformer, vae_scale_factor_spatial=parts.ratio.rows)
         size = (x.shape[3] * parts.ratio.rows, x.shape[4] * parts.ratio.columns)
-        embeddings_of = CogVideoXPipeline._prepare_rotary_positional_embeddings
-        rotary = embeddings_of(pipeline, *size, x.shape[1], x.device)
+        rotary = CogVideoXPipeline._prepare_rotary_positional_embeddings(pipeline, *size, x.shape[1], x.device)
     ofs = None if config.ofs_embed_dim is None else x.new_full((1,), 2.0)
     answer = parts.answer(x, timestep=question.time.long(), ofs=ofs, image_rotary_emb=rotary)
     return answer[:, padding:].transpose(1, 2)
@@ -215,17 +194,12 @@ def ask_cosmos(parts: Parts, question: Question) -> Tensor:
 class TransformerKind:
     """What one kind of transformer needs beside its weights."""
 
-    ask: Asked
-    words: int
-    """Length of its prompts."""
-    text_width: Callable[[Any], int]
-    """Of its prompts' embeddings, from its config."""
-    pads_with_zeros: bool
-    """Whether the embeddings after the prompt's end are zeroed."""
-    patch: Callable[[Any], tuple[int, int]]
-    """Latent frames and rows (columns) of a patch, from its config."""
-    unit_time: Callable[[Any], bool] = lambda config: False
-    """Whether it takes times in [0, 1]."""
+    ask: Callable[[Parts, Question], Tensor]  # gives the network's answer about all latents, past and future
+    words: int  # length of its prompts
+    text_width: Callable[[Any], int]  # of its prompts' embeddings, from its config
+    pads_with_zeros: bool  # whether the embeddings after the prompt's end are zeroed
+    patch: Callable[[Any], tuple[int, int]]  # latent frames and rows (columns) of a patch, from its config
+    unit_time: Callable[[Any], bool] = lambda config: False  # whether it is told times in [0, 1]
 
 
 TRANSFORMERS: dict[str, TransformerKind] = {

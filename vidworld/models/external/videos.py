@@ -12,8 +12,7 @@ from vidworld.core.clip import Clips
 from vidworld.core.errors import UserError
 from vidworld.core.shapes import Frames
 
-NAMED = 5
-"""Missing files that a message names."""
+NAMED = 5  # missing files that a message names
 
 
 def file_name(identity: str) -> str:
@@ -31,10 +30,7 @@ class Videos:
     """One file a clip: how much the samples of its maker would differ cannot be seen."""
 
     def __init__(self, folder: Path) -> None:
-        """
-        Raises:
-            UserError: there is no such folder, or no MP4 in it.
-        """
+        """Raises UserError: there is no such folder, or no MP4 in it."""
         if not folder.is_dir():
             raise UserError(
                 f"{folder}: there is no such folder; `vidworld data contexts` writes what is to be continued"
@@ -44,11 +40,7 @@ class Videos:
         self.folder = folder
 
     def check_clips(self, identities: Sequence[str]) -> None:
-        """Raise if there is no file for one of the clips.
-
-        Raises:
-            UserError: some are missing; the first of them are named.
-        """
+        """Raise UserError if files of clips are missing, and name the first of them."""
         missing = [name for name in map(file_name, identities) if not (self.folder / name).is_file()]
         if missing:
             more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
@@ -57,19 +49,11 @@ class Videos:
             )
 
     def predict(self, context: Clips, num_frames: int, seeds: Sequence[int]) -> Frames:
-        """The last `num_frames` frames of each clip's file.
-
-        Raises:
-            UserError: a file is missing, cannot be read, or is too short.
-        """
+        """The end of each clip's file. Raises UserError: one is missing, cannot be read, or is too short."""
         self.check_clips(context.identity)
-        seen = context.frames.shape[1]
-        films = [
-            self._read(self.folder / file_name(identity), seen, num_frames, context.fps)
-            for identity in context.identity
-        ]
-        size = context.frames.shape[-2:]
-        return torch.stack([_scaled(film, size) for film in films])
+        seen, size = context.frames.shape[1], context.frames.shape[-2:]
+        paths = [self.folder / file_name(identity) for identity in context.identity]
+        return torch.stack([_scaled(self._read(path, seen, num_frames, context.fps), size) for path in paths])
 
     def _read(self, path: Path, seen: int, num_frames: int, fps: float) -> Tensor:
         try:
@@ -95,7 +79,6 @@ class Videos:
 
 
 def _scaled(film: Tensor, size: Sequence[int]) -> Tensor:
-    """The frames at this height and width."""
     if film.shape[-2:] == tuple(size):
         return film.contiguous()
     scaled = F.interpolate(film.float(), tuple(size), mode="bilinear", antialias=True, align_corners=False)
@@ -103,5 +86,4 @@ def _scaled(film: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def load_videos(path: str, device: torch.device, steps: int) -> Videos:
-    """The model of a folder."""
     return Videos(Path(path))

@@ -31,10 +31,7 @@ class VJepa2:
     """
 
     def __init__(self, folder: Path, device: torch.device) -> None:
-        """
-        Raises:
-            UserError: the folder holds no V-JEPA 2, or not all of its weights.
-        """
+        """Raises UserError: the folder holds no V-JEPA 2, or not all of its weights."""
         from transformers import VJEPA2Model
 
         check_pretrained(folder, ("vjepa2",), key="model_type")
@@ -43,21 +40,15 @@ class VJepa2:
 
     @torch.no_grad()
     def surprise(self, clips: Clips, context_frames: int, seeds: Sequence[int]) -> Float[Tensor, "clip future"]:
-        """The mean over the windows that predict a frame.
-
-        Raises:
-            UserError: the frames do not divide into the model's tubelets, or a window is longer than the model's clips.
-        """
-        tubelet = self.network.config.tubelet_size
-        total = clips.frames.shape[1]
+        """The mean over the windows that predict a frame. Raises UserError: a length that the model cannot take."""
+        tubelet, total = self.network.config.tubelet_size, clips.frames.shape[1]
         self._check_lengths(context_frames, total)
         pictures = self._pictures(clips.frames)
         summed, count = torch.zeros(len(clips), total), torch.zeros(total)
         for start in range(context_frames, total, tubelet):
             stop = min(start + context_frames, total)
-            window = pictures[:, start - context_frames : stop]
-            error = self._error(window, context_frames).cpu().repeat_interleave(tubelet, dim=1)
-            summed[:, start:stop] += error
+            error = self._error(pictures[:, start - context_frames : stop], context_frames)
+            summed[:, start:stop] += error.cpu().repeat_interleave(tubelet, dim=1)
             count[start:stop] += 1
         return (summed / count)[:, context_frames:]
 
@@ -86,7 +77,6 @@ class VJepa2:
         return int((self.network.config.crop_size // self.network.config.patch_size) ** 2)
 
     def _pictures(self, frames: Frames) -> Float[Tensor, "clip time 3 side side"]:
-        """The frames at the model's size and with its statistics."""
         side = self.network.config.crop_size
         flat = frames.flatten(0, 1).to(self.device).float() / 255
         if flat.shape[-2:] != (side, side):
@@ -96,19 +86,18 @@ class VJepa2:
         return pictures
 
     def _check_lengths(self, context_frames: int, total: int) -> None:
-        config = self.network.config
+        config, window = self.network.config, min(2 * context_frames, total)
         for name, frames in (("context_frames", context_frames), ("num_frames", total)):
             if frames % config.tubelet_size:
                 raise UserError(
                     f"{self.folder}: {name} {frames} is no multiple of its tubelets of {config.tubelet_size}"
                 )
-        if min(2 * context_frames, total) > config.frames_per_clip:
+        if window > config.frames_per_clip:
             raise UserError(
                 f"{self.folder}: was trained on clips of {config.frames_per_clip} frames, and context_frames "
-                f"{context_frames} makes windows of {min(2 * context_frames, total)}"
+                f"{context_frames} makes windows of {window}"
             )
 
 
 def load_vjepa2(path: str, device: torch.device, steps: int) -> VJepa2:
-    """The model of a folder."""
     return VJepa2(Path(path), device)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vidworld.core.config import Positive, PositiveFloat, Share, schema
-from vidworld.models.families.family import Family, Loss, Sampling
+from vidworld.models.families import Family, Loss, Sampling
 from vidworld.models.schema import WorldModelConfig
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ class DiffusionModel:
 
 @schema
 class DiffusionConfig(WorldModelConfig):
-    """Keys of `family: diffusion`."""
-
     family: str = "diffusion"
     model: DiffusionModel = DiffusionModel()
     shift: PositiveFloat = 8.0
@@ -68,7 +66,7 @@ class Diffusion(Family[DiffusionConfig]):
 
     def world_model(self, network: Any, name: str, settings: Sampling, decoder: Any = None) -> "WorldModel":
         """Its samples are tokens, which need no decoder."""
-        from vidworld.models.generative import GenerativeModel
+        from vidworld.models.dit import GenerativeModel
 
         return GenerativeModel(network, name, settings.sampling_steps, settings.shift, settings.levels)
 

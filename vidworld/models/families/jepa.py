@@ -1,4 +1,7 @@
-"""JEPA: the learned embedding of the next chunk, predicted in representation space."""
+"""JEPA, the learned embedding of the next chunk, predicted in representation space; and regression, its tokens' mean.
+
+Regression is the common root of diffusion and JEPA.
+"""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -6,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from vidworld.core.config import Positive, PositiveFloat, Share, schema
-from vidworld.models.families.family import Alarm, Family, Loss, Sampling
+from vidworld.models.families import Alarm, Family, Loss, Sampling
 from vidworld.models.schema import WorldModelConfig
 
 if TYPE_CHECKING:
@@ -36,8 +39,6 @@ class JepaModel:
 
 @schema
 class JepaConfig(WorldModelConfig):
-    """Keys of `family: jepa`."""
-
     family: str = "jepa"
     model: JepaModel = JepaModel()
     target_decay: Share = 0.998
@@ -49,7 +50,7 @@ class JepaConfig(WorldModelConfig):
 
 
 class Jepa(Family[JepaConfig]):
-    """An encoder and a predictor, trained on the distance of embeddings (models/jepa.py, models/regularisers.py)."""
+    """An encoder and a predictor, trained on the distance of embeddings (models/jepa.py)."""
 
     name, label, config = "jepa", "JEPA", JepaConfig
 
@@ -76,24 +77,72 @@ class Jepa(Family[JepaConfig]):
         import torch
         from accelerate.utils import set_seed
 
-        from vidworld.models.collapse import CLIPS, CollapseAlarm, std_across_clips
+        from vidworld.models.jepa import CLIPS, CollapseAlarm, std_across_clips
 
         some = tokens[:CLIPS]
         set_seed(config.seed)
         with torch.no_grad():
             first_std = std_across_clips(self.network(config, tokens.shape[-1]).to(some).embeddings(some))
-        return CollapseAlarm(
-            config.out,
-            config.optimiser.warmup_steps,
-            config.collapse_ratio,
-            config.collapse_std * first_std,
-            lambda: network.embeddings(some),
-        )
+        warmup, ratio, min_std = config.optimiser.warmup_steps, config.collapse_ratio, config.collapse_std * first_std
+        return CollapseAlarm(config.out, warmup, ratio, min_std, lambda: network.embeddings(some))
 
     def world_model(self, network: Any, name: str, settings: Sampling, decoder: Any = None) -> "WorldModel":
-        from vidworld.models.predictive import PredictiveModel
+        from vidworld.models.jepa import PredictiveModel
 
         return PredictiveModel(network, name, decoder)
 
 
 JEPA = Jepa()
+
+
+@schema
+class RegressionModel:
+    width: Positive = 192
+    encoder_depth: Positive = 4
+    predictor_depth: Positive = 2
+    heads: Positive = 6
+    """Of 32 channels each: heads of 64 hid what was to be remembered (DECISIONS.md, 2026-11-23)."""
+    attention_backend: str = "native"
+
+
+@schema
+class RegressionConfig(WorldModelConfig):
+    family: str = "regression"
+    model: RegressionModel = RegressionModel()
+    collapse_ratio: PositiveFloat = 1.0
+    """The run stops if prediction loss over copy-last loss stays above this: three logged steps after the warm-up."""
+
+
+class Regression(Family[RegressionConfig]):
+    """The network of JEPA with the shared tokens, which are frozen, for targets (models/jepa.py)."""
+
+    name, label, config = "regression", "Regression", RegressionConfig
+
+    def network_class(self) -> Any:
+        from vidworld.models.jepa import JointEmbeddingPredictor
+
+        return JointEmbeddingPredictor
+
+    def network(self, config: RegressionConfig, channels: int) -> Any:
+        return self.network_class()(channels, **vars(config.model), target="frozen")
+
+    def loss(
+        self, config: RegressionConfig, model: Callable[..., Any], tokens: "torch.Tensor", *drawn: "torch.Tensor"
+    ) -> Loss:
+        loss = model(tokens)
+        return Loss(loss.total, {"copy_last_ratio": loss.copy_last_ratio})
+
+    def alarm(self, config: RegressionConfig, network: Any, tokens: "torch.Tensor") -> Alarm:
+        """The alarm of a network that predicts no better than the last chunk does."""
+        from vidworld.models.jepa import CollapseAlarm
+
+        return CollapseAlarm(config.out, config.optimiser.warmup_steps, config.collapse_ratio)
+
+    def world_model(self, network: Any, name: str, settings: Sampling, decoder: Any = None) -> "WorldModel":
+        """What it predicts are tokens, which need no decoder."""
+        from vidworld.models.jepa import PredictiveModel
+
+        return PredictiveModel(network, name)
+
+
+REGRESSION = Regression()

@@ -1,5 +1,6 @@
 """The spacetime-patch autoencoder: frames to a grid of few-channel tokens, each chunk on its own."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,14 +14,40 @@ from torch import Tensor, nn
 from vidworld.core.shapes import Frames, Tokens
 from vidworld.models.files import fingerprint_of
 from vidworld.models.layers import Block, initialise, norm
-from vidworld.models.tokenizers.patches import PatchSize, grid_shape, patchify, unpatchify
-from vidworld.models.tokenizers.quantise import nearest_code, quantised
+from vidworld.models.tokenizers.tokenizer import PatchSize, grid_shape, patchify, unpatchify
+
+SPREAD = 2.0
+"""Where the last codes lie."""
+MARGIN = 1e-3
+"""By how much the bound lies outside the last levels, so that these can be reached (as in the paper's code)."""
+
+
+def quantised(latents: Tensor, levels: int) -> Tensor:
+    """The code of each latent on a few levels: finite scalar quantisation, with no codebook to learn.
+
+    Source: Mentzer et al., arXiv 2309.15505, section 3. A latent is bounded by tanh and rounded, and the rounding is
+    passed over by the gradient. Codes are evenly spaced; with an even number of levels one more lies below zero than
+    above, as there. They lie in [-2, 2] and not in [-1, 1], so that a latent of unit deviation stays about as large.
+    """
+    half = (levels - 1) * (1 + MARGIN) / 2
+    offset = 0.5 if levels % 2 == 0 else 0.0
+    bounded = (latents / SPREAD + math.atanh(offset / half)).tanh() * half - offset
+    code = bounded + (bounded.round() - bounded).detach()
+    return code / (levels // 2) * SPREAD
+
+
+def nearest_code(latents: Tensor, levels: int) -> Tensor:
+    """The code nearest to each latent: for latents that a world predicted."""
+    half = levels // 2
+    highest = half - 1 if levels % 2 == 0 else half
+    return torch.round(latents / SPREAD * half).clamp(-half, highest) / half * SPREAD
+
 
 Patches = Float[Tensor, "clip t h w values"]
 
 
 class TokenizerLoss(NamedTuple):
-    """What the tokenizer is trained on; `total` is the weighted sum."""
+    """What the tokenizer is trained on."""
 
     total: Tensor
     reconstruction: Tensor
@@ -79,14 +106,10 @@ class Autoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         nn.init.zeros_(self.to_patch.weight)
 
     def grid_of(self, num_frames: int, height_px: int, width_px: int) -> tuple[int, int, int]:
-        """The latent grid (t, h, w) of a clip of this shape."""
         return grid_shape(num_frames, height_px, width_px, self.patch_size)
 
     def forward(self, frames: Frames, noise: Tokens, kl_weight: float) -> TokenizerLoss:
-        """Squared error of a sampled reconstruction in units of [0, 1], and the posterior's divergence from N(0, 1).
-
-        `noise`, unit normals, says which sample.
-        """
+        """Squared error of a reconstruction, sampled by unit normal `noise`, values in [0, 1], and KL from N(0, 1)."""
         patches = self._patches(frames)
         mean, log_variance = (x.float() for x in self.posterior(patches))
         if self.levels is not None:
@@ -110,8 +133,8 @@ class Autoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         latents = tokens * self.latent_std + self.latent_mean
         if self.levels is not None:
             latents = nearest_code(latents, self.levels)
-        patches = self.reconstruct(latents)
-        return unpatchify(((patches.float() + 1) * 127.5).clamp(0, 255).round().to(torch.uint8), self.patch_size)
+        values = (self.reconstruct(latents).float() + 1) * 127.5
+        return unpatchify(values.clamp(0, 255).round().to(torch.uint8), self.patch_size)
 
     def posterior(self, patches: Patches) -> tuple[Tokens, Tokens]:
         """Mean and log-variance of the latents, not normalised, of patches whose values lie in [-1, 1]."""
@@ -144,8 +167,7 @@ class Autoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         """Sets the linear path to the principal components of these clips' patches; the blocks add what it misses.
 
         That alone is within a few decibels of the trained network, so that training starts where it would take
-        hundreds of steps to come (DECISIONS.md, 2026-11-22). The components are turned at random, lest the channels
-        differ in how much they tell.
+        hundreds of steps to come (DECISIONS.md, 2026-11-22). They are turned at random, lest channels differ in weight.
         """
         patches = self._patches(frames).flatten(0, 3).float()  # (n, values)
         mean = patches.mean(dim=0)

@@ -1,12 +1,73 @@
-"""What a tokenizer is to the bench, and how one is loaded, whichever it is."""
+"""What a tokenizer is to the bench, how one is loaded, and frames as spacetime patches: exact inverses."""
 
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+import torch
+from einops import rearrange
+from jaxtyping import Shaped
+from torch import Tensor
+
+from vidworld.core.errors import UserError
 from vidworld.core.records import read_json
 from vidworld.core.shapes import Frames, Tokens
 from vidworld.models.files import load_model
-from vidworld.models.tokenizers.patches import PatchSize
+
+PatchSize = tuple[int, int, int]
+"""Frames, rows and columns of one patch."""
+
+
+def grid_shape(num_frames: int, height_px: int, width_px: int, patch_size: PatchSize) -> tuple[int, int, int]:
+    """The latent grid (t, h, w) of a clip of this shape. Raises UserError: it does not divide into whole patches."""
+    sides = (num_frames, height_px, width_px)
+    for name, side, patch in zip(("frames", "rows", "columns"), sides, patch_size, strict=True):
+        if side % patch or side < patch:
+            raise UserError(
+                f"a clip of {num_frames} frames of {height_px} x {width_px} px does not divide into patches of "
+                f"{patch_size}: {side} {name} is no multiple of {patch}"
+            )
+    return num_frames // patch_size[0], height_px // patch_size[1], width_px // patch_size[2]
+
+
+def patchify(
+    frames: Shaped[Tensor, "clip time channel height width"], patch_size: PatchSize
+) -> Shaped[Tensor, "clip t h w values"]:
+    """The patches of each clip, every patch's values in the order (frame, row, column, channel)."""
+    grid_shape(frames.shape[1], frames.shape[3], frames.shape[4], patch_size)
+    p, q, r = patch_size
+    return rearrange(frames, "b (t p) c (h q) (w r) -> b t h w (p q r c)", p=p, q=q, r=r)
+
+
+def unpatchify(
+    patches: Shaped[Tensor, "clip t h w values"], patch_size: PatchSize
+) -> Shaped[Tensor, "clip time channel height width"]:
+    """The frames that `patchify` cut into these patches."""
+    p, q, r = patch_size
+    return rearrange(patches, "b t h w (p q r c) -> b (t p) c (h q) (w r)", p=p, q=q, r=r, c=3)
+
+
+class FrameTokenizer:
+    """One token a chunk: all of its bytes, in [-1, 1]. For worlds that are measured without any tokenizer of ours."""
+
+    remembers = False
+    unseen_frames = 0
+
+    def __init__(self, frames_per_chunk: int, height_px: int, width_px: int) -> None:
+        self.patch_size: PatchSize = (frames_per_chunk, height_px, width_px)
+        self.channels = 3 * frames_per_chunk * height_px * width_px
+
+    def grid_of(self, num_frames: int, height_px: int, width_px: int) -> tuple[int, int, int]:
+        return grid_shape(num_frames, height_px, width_px, self.patch_size)
+
+    def encode(self, frames: Frames) -> Tokens:
+        return patchify(frames, self.patch_size).float().div_(127.5).sub_(1)
+
+    def decode(self, tokens: Tokens) -> Frames:
+        values = (tokens.float() + 1).mul_(127.5).clamp_(0, 255).round_()
+        return unpatchify(values.to(torch.uint8), self.patch_size)
+
+    def fingerprint(self) -> str:
+        return "frames"
 
 
 @runtime_checkable
@@ -23,30 +84,22 @@ class Tokenizer(Protocol):
 
     def grid_of(self, num_frames: int, height_px: int, width_px: int) -> tuple[int, int, int]:
         """The latent grid (t, h, w) of a clip of this shape; UserError where there is none."""
-        ...
 
     def encode(self, frames: Frames) -> Tokens:
         """The clips' tokens, normalised per channel."""
-        ...
 
     def decode(self, tokens: Tokens) -> Frames:
         """The clips that these tokens stand for."""
-        ...
 
     def fingerprint(self) -> str:
         """What 'the same tokenizer' means."""
-        ...
 
 
 def load_tokenizer(run_folder: Path) -> Any:
-    """The tokenizer of a run folder, our own or an adopted one, in evaluation mode.
-
-    Raises:
-        UserError: there is none.
-    """
+    """The tokenizer of a run folder, our own or an adopted one, in evaluation mode. Raises UserError: there is none."""
     config = run_folder / "model" / "config.json"
     if config.exists() and read_json(config).get("_class_name") == "PretrainedAutoencoder":
-        from vidworld.models.tokenizers.pretrained import PretrainedAutoencoder
+        from vidworld.models.tokenizers.video_vae import PretrainedAutoencoder
 
         return load_model(PretrainedAutoencoder, run_folder)
     from vidworld.models.tokenizers.autoencoder import Autoencoder
