@@ -1,6 +1,6 @@
 """Momentum and energy: what no outside force takes away stays.
 
-Both compare with the true context, so a world that freezes has lost everything it had. They count the frames up to the
+Both compare with the true context, so a model that freezes has lost everything it had. They count the frames up to the
 first that an outside force reaches (a wall, a floor; gravity from the first, so clips with gravity are NaN throughout),
 as the exact velocities of the truth tell. An object is a part of the sum only when all are in the open.
 """
