@@ -25,7 +25,7 @@ def velocity_error(predicted: Tracks, truth: Tracks, dt_s: float, start: int) ->
 
 
 def motion_ratio(predicted: Tracks, truth: Tracks, dt_s: float, start: int) -> PerClip:
-    """Predicted over true path length: 0 for a frozen or empty prediction, 1 for a true one; NaN where nothing moves."""
+    """Predicted over true path length: 0 for frozen or empty, 1 true; NaN where nothing moves."""
     motion = measure_motion(predicted, truth, dt_s, start)
     found = motion.counted & ~motion.missing
     path = np.where(found, speed(motion.predicted), 0.0).sum(axis=(1, 2)) * dt_s
