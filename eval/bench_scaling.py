@@ -83,11 +83,7 @@ def start(count: int) -> list[subprocess.Popen[str]]:
 
 
 def rate_of(processes: Sequence[subprocess.Popen[str]]) -> float:
-    """Clips a second of these processes in one turn.
-
-    Raises:
-        UserError: one of them failed.
-    """
+    """Clips a second of these processes in one turn. Raises UserError: one of them failed."""
     for process in processes:
         assert process.stdin is not None
         print("go", file=process.stdin, flush=True)

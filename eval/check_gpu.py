@@ -85,8 +85,7 @@ def main() -> None:
 def stages(only: Sequence[str], cpu: bool) -> list[tuple[list[Check], int | None]]:
     """The checks that are wanted, each stage after the one before, and how many of it run at a time (None: several).
 
-    Raises:
-        UserError: a pattern fits none.
+    Raises UserError: a pattern fits none.
     """
     trainings, passes, alone = training_checks(cpu), pass_checks(cpu), rate_checks()
     names = [check.name for check in (PREPARATION, *trainings, *passes, *alone)]

@@ -77,11 +77,7 @@ def all_cases(device: torch.device, compiled: bool, folder: Path) -> Iterator[Ca
 
 
 def keep_to(cores: int) -> None:
-    """Nothing; the process and torch keep to so many cores from here on.
-
-    Raises:
-        UserError: there are not so many.
-    """
+    """Keep the process and torch to so many cores from here on. Raises UserError: there are not so many."""
     there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if cores > there:
         raise UserError(f"--cores {cores}: there are {there} cores; choose no more")

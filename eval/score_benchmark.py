@@ -40,8 +40,7 @@ def main() -> None:
 def parse() -> Namespace:
     """The command line.
 
-    Raises:
-        UserError: there is no such benchmark, no model is named, or --surprise stands beside what it has no use for.
+    Raises UserError: there is no such benchmark, no model is named, or --surprise stands beside what it has no use for.
     """
     parser = ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kind", metavar="KIND", help=", ".join(BENCHMARKS))

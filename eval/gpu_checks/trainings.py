@@ -189,8 +189,7 @@ def command(
 def finished(setup: Setup, line: Sequence[str], folder: Path, environment: dict[str, str] | None = None) -> Trained:
     """The training of a command line, run to its end on the device that is checked.
 
-    Raises:
-        Failed: it failed, or it ran elsewhere.
+    Raises Failed: it failed, or it ran elsewhere.
     """
     process = subprocess.run(
         line,
@@ -215,8 +214,7 @@ def finished(setup: Setup, line: Sequence[str], folder: Path, environment: dict[
 def kill_after_checkpoint(line: Sequence[str], folder: Path, environment: dict[str, str]) -> int:
     """Start a training, kill it when its first checkpoint is whole, and return the step of the newest whole one.
 
-    Raises:
-        Failed: it ended before.
+    Raises Failed: it ended before.
     """
     process = subprocess.Popen(line, env=os.environ | environment, cwd=ROOT)
     while process.poll() is None and not list(folder.glob("checkpoints/step_*/manifest.json")):
@@ -231,8 +229,7 @@ def kill_after_checkpoint(line: Sequence[str], folder: Path, environment: dict[s
 def agree(name: str, reference: Trained, other_name: str, other: Trained) -> Finding:
     """That two trainings of the same clips and noise have about the same losses, all of them finite.
 
-    Raises:
-        Failed: they have not.
+    Raises Failed: they have not.
     """
     first, last = (
         [values[0] for values in (reference.losses, other.losses)],

@@ -56,11 +56,7 @@ def peak_mb(job: Job) -> float | None:
 
 
 def _give_back() -> None:
-    """Nothing; freed memory goes back to the system, or a job that takes it again would seem to take none.
-
-    Raises:
-        OSError: the C library (another than glibc) has no way to say so.
-    """
+    """Return freed memory to the system, or a job that takes it again would seem to take none (needs glibc)."""
     gc.collect()
     try:
         ctypes.CDLL(None).malloc_trim(0)

@@ -28,11 +28,7 @@ class Budget:
 
     @staticmethod
     def of(run_folder: Path) -> "Budget":
-        """That of a finished run.
-
-        Raises:
-            UserError: the run's record lacks something.
-        """
+        """That of a finished run. Raises UserError: the run's record lacks something."""
         record: dict[str, Any] = read_budget(run_folder)
         try:
             config = record["config"]
@@ -64,8 +60,7 @@ def compare(folders: Mapping[str, Path], pairs: Sequence[tuple[str, str]]) -> Co
     folders: the run folder of each trained model, by name. What was trained elsewhere has none, and so no pair of it
     is controlled.
 
-    Raises:
-        UserError: a run's record lacks something.
+    Raises UserError: a run's record lacks something.
     """
     budgets = {name: Budget.of(folder) for name, folder in folders.items()}
     found: dict[str, list[str]] = {}

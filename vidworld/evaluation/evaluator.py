@@ -35,11 +35,7 @@ class Evaluator:
         return self.context_frames // self.tokenizer.patch_size[0]
 
     def check_shape(self, shape: ClipShape) -> None:
-        """Raise if context and clip are not whole chunks of the tokenizer with something left to predict.
-
-        Raises:
-            UserError: naming what would do.
-        """
+        """Raise if context and clip are not whole chunks of the tokenizer with something left to predict."""
         chunk = self.tokenizer.patch_size[0]
         for name, frames in (("context_frames", self.context_frames), ("shape.num_frames", shape.num_frames)):
             if frames % chunk:

@@ -109,22 +109,14 @@ class Stepped:
         return Rollout(predicted, predicted)
 
     def surprise(self, seen: Encoded, context_length: int, seeds: Sequence[int]) -> Tensor:
-        """Nothing is: a file holds the next chunk only.
-
-        Raises:
-            UserError: always.
-        """
+        """Nothing is: a file holds the next chunk only."""
         raise UserError(f"{self.name}: an exported world rolls out and is not surprised")
 
 
 def export(
     module: nn.Module, name: str, grid: tuple[int, int], channels: int, folder: Path
 ) -> dict[str, tuple[Step, Path | None]]:
-    """The step in every form, each with its file.
-
-    Raises:
-        UserError: what ONNX takes is not installed.
-    """
+    """The step in every form, each with its file. Raises UserError: what ONNX takes is not installed."""
     try:
         import onnxruntime
         import onnxscript  # noqa: F401

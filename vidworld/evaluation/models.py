@@ -29,8 +29,7 @@ BASELINES_VERSION = 1
 def evaluator_of(config: PhysicsConfig, accelerator: Accelerator) -> Evaluator:
     """What all subjects of a configuration are measured with.
 
-    Raises:
-        UserError: a run folder has no finished model, or a probe is of another tokenizer's tokens.
+    Raises UserError: a run folder has no finished model, or a probe is of another tokenizer's tokens.
     """
     device = accelerator.device
     if config.tokenizer is None:
@@ -69,8 +68,7 @@ def subjects_of(config: PhysicsConfig, evaluator: Evaluator) -> list[Subject]:
 def model_of(config: PhysicsConfig, spec: Spec, evaluator: Evaluator) -> Subject:
     """One model of a configuration.
 
-    Raises:
-        UserError: it cannot be loaded, or was trained on another tokenizer's tokens.
+    Raises UserError: it cannot be loaded, or was trained on another tokenizer's tokens.
     """
     made_from = fingerprint(spec.fingerprint(), config.sampling_steps, config.shift)
     if spec.kind != RUN:
@@ -107,11 +105,7 @@ def _untrained(config: PhysicsConfig, spec: Spec, evaluator: Evaluator) -> Subje
 
 
 def check_clips(subjects: Sequence[Subject], identities: Sequence[str]) -> None:
-    """Raise if somebody else's model cannot continue one of these clips, before anything is measured.
-
-    Raises:
-        UserError: as the model says (a folder of videos lacks some).
-    """
+    """Raise if somebody else's model cannot continue one of these clips, before anything is measured."""
     for subject in subjects:
         if isinstance(subject.model, ExternalModel) and subject.rolls_out:
             subject.model.check_clips(identities)

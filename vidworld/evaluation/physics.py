@@ -67,11 +67,7 @@ def evaluate(config: PhysicsConfig) -> None:
 
 
 def set_up(config: PhysicsConfig, accelerator: Accelerator) -> Setup:
-    """The configuration with its models loaded.
-
-    Raises:
-        UserError: one of them cannot be used.
-    """
+    """The configuration with its models loaded. Raises UserError: one of them cannot be used."""
     evaluator = evaluator_of(config, accelerator)
     evaluator.check_shape(config.shape)
     real = None if config.real is None else held_out(config.real, config.shape)
@@ -90,8 +86,7 @@ def set_up(config: PhysicsConfig, accelerator: Accelerator) -> Setup:
 def inputs_of(config: PhysicsConfig) -> str:
     """The fingerprint of all that the files of an evaluation depend on; other labels alone make no unit stale.
 
-    Raises:
-        UserError: a run folder has no finished model, or there is nothing where a model should be.
+    Raises UserError: a run folder has no finished model, or there is nothing where a model should be.
     """
     registries: dict[str, Registry[Any]] = {"scenarios": SCENARIOS, "laws": LAWS, "metrics": METRICS, "tasks": TASKS}
     settings = {k: v for k, v in resolved(config).items() if k not in CHANGES_NO_VALUE}

@@ -28,11 +28,7 @@ class Member:
 
 
 def members(sweep: Path) -> list[Member]:
-    """The comparisons of a sweep's folder, by their values.
-
-    Raises:
-        UserError: there are none, or not all of one key.
-    """
+    """The comparisons of a sweep's folder, by their values. Raises UserError: there are none, or not all of one key."""
     folders = [path for path in sweep.glob("*_*") if path.is_dir()] if sweep.is_dir() else []
     if not folders:
         raise UserError(f"{sweep}: holds no comparisons, folders named KEY_VALUE; slurm/sweep makes them")
@@ -65,8 +61,7 @@ def collect(sweep: Path) -> Path:
     Where the sweep is over seeds, the values of all finished ones together become SWEEP/physics, of which a report is
     made as of any run: its intervals and tests are over clips and seeds.
 
-    Raises:
-        UserError: the folder holds no sweep.
+    Raises UserError: the folder holds no sweep.
     """
     found = members(sweep)
     finished = [member for member in found if not member.state]
@@ -111,11 +106,7 @@ def _write_together(sweep: Path, finished: Sequence[Member], found: Sequence[Mem
 
 
 def _seed(member: Member) -> int:
-    """The seed that all models of a comparison were trained with.
-
-    Raises:
-        UserError: it is another than the folder's name says.
-    """
+    """The seed that all models of a comparison were trained with."""
     for path in sorted(member.folder.glob("*/model/budget.json")):
         folder = path.parent.parent
         config = read_budget(folder)["config"]

@@ -18,11 +18,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    """Print what there is.
-
-    Raises:
-        UserError: there is no such benchmark, or something is missing; a line for each file.
-    """
+    """Print what there is."""
     benchmark = BENCHMARKS[arguments.kind]
     if arguments.layout:
         print(f"{benchmark.label} ({benchmark.source})\n{benchmark.layout}")

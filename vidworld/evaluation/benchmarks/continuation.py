@@ -30,8 +30,7 @@ class BenchmarkContext:
     def clip(self) -> Callable[[Entry], Clips]:
         """All of a video at the models' size and rate: of its frames those nearest in time.
 
-        Raises:
-            UserError: it cannot be read, or has no rate.
+        Raises UserError: it cannot be read, or has no rate.
         """
         return lru_cache(maxsize=2)(self._at_models_rate)  # a video and another take of it
 
@@ -39,8 +38,7 @@ class BenchmarkContext:
     def windows(self) -> Callable[[Entry], Clips]:
         """All of a video at the benchmark's own rate, in windows as long as the models' clips.
 
-        Raises:
-            UserError: it cannot be read, or is shorter than a window.
+        Raises UserError: it cannot be read, or is shorter than a window.
         """
         return lru_cache(maxsize=1)(self._windows)
 
@@ -49,8 +47,7 @@ class BenchmarkContext:
 
         most: frames after it that are wanted.
 
-        Raises:
-            UserError: there are too few frames on either side.
+        Raises UserError: there are too few frames on either side.
         """
         context, chunk = self.evaluator.context_frames, self.evaluator.tokenizer.patch_size[0]
         after = clip.frames.shape[1] - given

@@ -57,8 +57,7 @@ def write_submission(folder: Path, surprise: Mapping[str, float], out: Path) -> 
 
     folder: the benchmark's; its task.txt gives the order, the entries do where there is none.
 
-    Raises:
-        UserError: a video has no surprise or one that is no number from 0 up, or `out` cannot be written.
+    Raises UserError: a video has no surprise or one that is no number from 0 up, or `out` cannot be written.
     """
     task = folder / TASK_NAME
     videos = task.read_text().split() if task.exists() else [entry.identity for entry in _entries(folder)]

@@ -79,11 +79,7 @@ def _of_video(context: BenchmarkContext, entry: Entry, model: Any) -> Iterator[V
 
 
 def _whole(values: Sequence[Value], entries: Sequence[Entry], seed: int) -> Iterator[Value]:
-    """Whether each video's answer was right, by a plane that was fitted to the videos of other folds.
-
-    Raises:
-        UserError: there are fewer videos than folds, or they all have one answer.
-    """
+    """Whether each video's answer was right, by a plane that was fitted to the videos of other folds."""
     touch = {entry.identity: bool(entry.events) for entry in entries}
     if len(touch) < FOLDS or len(set(touch.values())) < 2:
         raise UserError(

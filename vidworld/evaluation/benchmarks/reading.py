@@ -21,8 +21,7 @@ PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 def clip_of(benchmark: Benchmark, entry: Entry, size_px: int | None = None) -> Clips:
     """The entry as one clip, read as its benchmark reads it, at another size where one is given.
 
-    Raises:
-        UserError: its video cannot be read.
+    Raises UserError: its video cannot be read.
     """
     reading = benchmark.reading
     try:
@@ -42,8 +41,7 @@ def clip_of(benchmark: Benchmark, entry: Entry, size_px: int | None = None) -> C
 def windows_of(clip: Clips, length: int, stride: int) -> Clips:
     """The clip's windows of `length` frames, `stride` apart, as clips of their own; the last ends with it.
 
-    Raises:
-        UserError: the clip is shorter than a window.
+    Raises UserError: the clip is shorter than a window.
     """
     frames = clip.frames[0]
     if len(frames) < length:

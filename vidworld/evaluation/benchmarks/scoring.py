@@ -38,8 +38,7 @@ TRUTH = Subject("truth", None, "")
 def score_folder(benchmark: Benchmark, folder: Path, config: PhysicsConfig) -> None:
     """Measure what is not measured yet of a configuration's models, and write their scores to its `out`.
 
-    Raises:
-        UserError: the benchmark has no score, its folder is not complete, or no model can do what it needs.
+    Raises UserError: the benchmark has no score, its folder is not complete, or no model can do what it needs.
     """
     entries = entries_of(benchmark, folder)
     accelerator = evaluation_accelerator(config.mixed_precision)
@@ -70,8 +69,7 @@ def score_folder(benchmark: Benchmark, folder: Path, config: PhysicsConfig) -> N
 def score_surprise(benchmark: Benchmark, folder: Path, path: Path, name: str, out: Path) -> None:
     """Write the scores of a model whose surprise something else computed.
 
-    Raises:
-        UserError: the benchmark is not scored by surprise, its folder is not complete, or a video is lacking.
+    Raises UserError: the benchmark is not scored by surprise, its folder is not complete, or a video is lacking.
     """
     if not isinstance(benchmark.score, SurpriseScore | Unscored):
         raise UserError(
@@ -86,11 +84,7 @@ def score_surprise(benchmark: Benchmark, folder: Path, path: Path, name: str, ou
 
 
 def entries_of(benchmark: Benchmark, folder: Path) -> list[Entry]:
-    """The videos of a folder that is complete.
-
-    Raises:
-        UserError: it is not, or the benchmark has no score.
-    """
+    """The videos of a folder that is complete. Raises UserError: it is not, or the benchmark has no score."""
     if isinstance(benchmark.score, Unscored):
         raise UserError(f"{benchmark.name}: {benchmark.score.reason}")
     if missing := check(benchmark, folder):
@@ -101,8 +95,7 @@ def entries_of(benchmark: Benchmark, folder: Path) -> list[Entry]:
 def subjects_for(benchmark: Benchmark, models: Sequence[Subject], copy_last: Subject) -> list[Subject]:
     """The models that can do what the benchmark needs, and what stands beside them.
 
-    Raises:
-        UserError: none of them can.
+    Raises UserError: none of them can.
     """
     by_surprise = isinstance(benchmark.score, SurpriseScore)
     able = [model for model in models if (model.is_surprised if by_surprise else model.rolls_out)]

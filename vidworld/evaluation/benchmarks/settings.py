@@ -20,8 +20,7 @@ USED = ("shape", "shape.fps", "chunk_frames")
 def with_models(config: PhysicsConfig, models: Sequence[Spec], out: Path) -> PhysicsConfig:
     """The configuration with these models beside its own, to be scored in another folder.
 
-    Raises:
-        UserError: two models, or a model and what stands beside them, have one name.
+    Raises UserError: two models, or a model and what stands beside them, have one name.
     """
     taken = ["truth", "copy_last", *config.models]
     for spec in models:
@@ -35,8 +34,7 @@ def with_models(config: PhysicsConfig, models: Sequence[Spec], out: Path) -> Phy
 def own_config(benchmark: Benchmark, overrides: Sequence[str]) -> PhysicsConfig:
     """Other people's models on the frames as they are, which they see as the benchmark's own evaluation shows them.
 
-    Raises:
-        UserError: an override is wrong.
+    Raises UserError: an override is wrong.
     """
     frames = PhysicsConfig(
         out=Path(),

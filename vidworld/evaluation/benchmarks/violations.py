@@ -60,8 +60,7 @@ def windows_by_model(values: Iterable[Value]) -> dict[str, dict[str, Windows]]:
 def read_surprise(path: Path, entries: Sequence[Entry]) -> dict[str, Windows]:
     """Surprises that something else computed: a JSON object of lists of numbers, by the video's name.
 
-    Raises:
-        UserError: it is not that, or lacks a video.
+    Raises UserError: it is not that, or lacks a video.
     """
     try:
         content = read_json(path)
@@ -83,8 +82,7 @@ def accuracies(
 
     Within a group the possible videos are paired with the impossible ones in their order.
 
-    Raises:
-        UserError: a video is not labelled, or a group has more of one side.
+    Raises UserError: a video is not labelled, or a group has more of one side.
     """
     groups: dict[str, dict[str, list[Entry]]] = defaultdict(lambda: defaultdict(list))
     for entry in entries:
