@@ -55,7 +55,7 @@ def parse() -> Namespace:
     parser.add_argument("overrides", nargs="*", metavar="key=value", help=help_)
     arguments: Namespace = parser.parse_intermixed_args()
     BENCHMARKS.check([arguments.kind])
-    if arguments.model is not None:
+    if arguments.world is not None:
         raise UserError(f"--world is called --model now: --model {arguments.world}")
     if arguments.surprise is None:
         if arguments.config is None and not arguments.model:

@@ -174,7 +174,7 @@ def command(
     config = ROOT / "configs" / "demo" / f"{network}.yaml"
     if not config.exists():  # a family of another package
         raise Skipped(f"{config.relative_to(ROOT)}: there is none")
-    script = ROOT / "train" / f"train_{network if network in ('tokenizer', 'readout') else 'world_model'}.py"
+    script = ROOT / "train" / f"train_{network if network in ('tokenizer', 'probe') else 'world_model'}.py"
     settings = [f"out={setup.folder / name}", f"steps={setup.steps}", f"data.clips={CLIPS}", "compile=false"]
     settings += ["log_every=1", "save_every=1000", f"timeout_s={TIMEOUT_S}"]
     if network != "tokenizer":
