@@ -38,12 +38,4 @@ def _as_in(other: Path | None, folder: str) -> str:
     return other.name.replace(theirs, folder, 1) if other.name.startswith(theirs) else other.name
 
 
-GRASP = Benchmark(
-    name="grasp",
-    label="GRASP",
-    source="arXiv 2311.09048",
-    layout=_LAYOUT,
-    reading=windowed(frame_step=10),
-    entries=_entries,
-    score=SurpriseScore(),
-)
+GRASP = Benchmark("grasp", "GRASP", "arXiv 2311.09048", _LAYOUT, windowed(frame_step=10), _entries, SurpriseScore())

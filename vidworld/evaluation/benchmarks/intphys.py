@@ -71,12 +71,7 @@ def write_submission(folder: Path, surprise: Mapping[str, float], out: Path) -> 
     return out
 
 
+_READING = windowed(frame_step=5, fps=15.0)
 INTPHYS = Benchmark(
-    name="intphys",
-    label="IntPhys",
-    source="arXiv 1803.07616",
-    layout=_LAYOUT,
-    reading=windowed(frame_step=5, fps=15.0),
-    entries=_entries,
-    score=SurpriseScore(write_submission),
+    "intphys", "IntPhys", "arXiv 1803.07616", _LAYOUT, _READING, _entries, SurpriseScore(write_submission)
 )

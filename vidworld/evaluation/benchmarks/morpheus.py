@@ -34,7 +34,7 @@ _WINDOW_S = 1.0
 LARGE_MEAN = 1.0
 """|mean| from which the standard deviation is taken relative to it."""
 _METRIC = "physical_invariance_score"
-READING = Reading(size_px=256, square="squeezed")
+READING = Reading(256)
 _LAYOUT = """\
 FOLDER/
   real-world-cropped/EXPERIMENT/VIDEO/
@@ -114,12 +114,5 @@ def physical_invariance(invariants: Float[ndarray, "clip invariant time"], windo
     return averaged
 
 
-MORPHEUS = Benchmark(
-    name="morpheus",
-    label="Morpheus",
-    source="arXiv 2504.02918",
-    layout=_LAYOUT,
-    reading=READING,
-    entries=_entries,
-    score=ContinuationScore(_of_video, (_METRIC,)),
-)
+_SCORE = ContinuationScore(_of_video, (_METRIC,))
+MORPHEUS = Benchmark("morpheus", "Morpheus", "arXiv 2504.02918", _LAYOUT, READING, _entries, _SCORE)

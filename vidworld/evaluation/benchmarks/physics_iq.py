@@ -162,12 +162,7 @@ def _ratio(above: ndarray, below: ndarray) -> ndarray:
     return ratio
 
 
+_SCORE = ContinuationScore(_of_video, MEASURES, _whole)
 PHYSICS_IQ = Benchmark(
-    name="physics_iq",
-    label="Physics-IQ",
-    source="arXiv 2501.09038",
-    layout=_LAYOUT,
-    reading=Reading(size_px=256, fps=30.0, square="squeezed"),
-    entries=_entries,
-    score=ContinuationScore(_of_video, MEASURES, _whole),
+    "physics_iq", "Physics-IQ", "arXiv 2501.09038", _LAYOUT, Reading(256, fps=30.0), _entries, _SCORE
 )

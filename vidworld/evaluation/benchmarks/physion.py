@@ -119,12 +119,6 @@ def _sketch(predicted: Float[ndarray, " number"]) -> Float[ndarray, " feature"]:
     return np.bincount(places, signs * predicted, FEATURES)
 
 
-PHYSION = Benchmark(
-    name="physion",
-    label="Physion",
-    source="arXiv 2106.08261",
-    layout=_LAYOUT,
-    reading=Reading(size_px=224, fps=30.0, context_frames=(45,)),
-    entries=_entries,
-    score=ContinuationScore(_of_video, (FEATURE,), _whole),
-)
+_READING = Reading(224, fps=30.0, context_frames=(45,))
+_SCORE = ContinuationScore(_of_video, (FEATURE,), _whole)
+PHYSION = Benchmark("physion", "Physion", "arXiv 2106.08261", _LAYOUT, _READING, _entries, _SCORE)

@@ -285,13 +285,6 @@ def _kept_at_border(place: ndarray, found: ndarray, border: float) -> ndarray:
     return kept
 
 
-PHYWORLD_HDF5 = Benchmark(
-    name="phyworld_hdf5",
-    label="phyworld",
-    source="arXiv 2411.02385",
-    layout=_LAYOUT,
-    reading=Reading(size_px=256, fps=FPS, window_frames=32, context_frames=(3,)),
-    entries=_entries,
-    score=ContinuationScore(_of_video, (_METRIC,)),
-    decode=_decode,
-)
+_READING = Reading(256, fps=FPS, window_frames=32, context_frames=(3,))
+_SCORE = ContinuationScore(_of_video, (_METRIC,))
+PHYWORLD_HDF5 = Benchmark("phyworld_hdf5", "phyworld", "arXiv 2411.02385", _LAYOUT, _READING, _entries, _SCORE, _decode)
