@@ -5,15 +5,16 @@ join those that the report draws.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
+from vidworld.core.clip import Clips
 from vidworld.core.errors import ArgumentParser, UserError, run_script
 from vidworld.core.records import provenance, read_json, write_json
-from vidworld.evaluation.evaluator import Evaluator
-from vidworld.evaluation.processes import evaluation_accelerator
-from vidworld.evaluation.sampling_steps import STEPS, error_by_steps
+from vidworld.evaluation.evaluator import Evaluator, evaluation_accelerator
 from vidworld.models.budget import check_tokenizer, sampling_shift_of
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.files import load_model
@@ -21,6 +22,8 @@ from vidworld.models.generative import GenerativeModel
 from vidworld.models.tokenizers.autoencoder import Autoencoder
 from vidworld.simulation.simulated import SimulatedClips
 
+STEPS = (1, 2, 4, 10)
+"""Evaluations of the network a chunk."""
 SCENARIOS = ("uniform", "collision")
 CONTEXT_FRAMES = 8
 LEVELS = (0.7,)
@@ -57,6 +60,20 @@ def main() -> None:
             errors = ", ".join(f"{x}: {y:.2f}" for x, y in zip(line["x"], line["y"], strict=True))
             print(f"{curve['name']}, {line['label']}: {errors} {curve['y_label']}")
     print(f"{out}: error at {', '.join(map(str, STEPS))} evaluations a chunk")
+
+
+def error_by_steps(
+    evaluator: Evaluator, models: Sequence[GenerativeModel], clips: Clips, scenario: str
+) -> dict[str, Any]:
+    """A curve of the report: mean velocity error by pixels with its 95% interval, a line a world."""
+    series = []
+    for model in models:
+        samplers = [GenerativeModel(model.network, model.name, count, model.shift, model.levels) for count in STEPS]
+        found = [evaluator.mean_velocity_error(sampler, clips) for sampler in samplers]
+        line = {"label": model.name, "x": list(STEPS), "y": [each.value for each in found]}
+        series.append(line | {"low": [each.low for each in found], "high": [each.high for each in found]})
+    name = f"Velocity error by evaluations of the network, {scenario}"
+    return {"name": name, "x_label": "evaluations a chunk", "y_label": "units/s", "series": series}
 
 
 def parse() -> argparse.Namespace:

@@ -3,19 +3,36 @@
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
+import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.utils import InitProcessGroupKwargs
 from torch import Tensor
 
+from vidworld.analysis.statistics import Interval, interval
 from vidworld.core.clip import Clips, Tracks
 from vidworld.core.clip_shape import ClipShape
+from vidworld.core.config import Precision
 from vidworld.core.errors import UserError
+from vidworld.core.precision import precision
 from vidworld.core.shapes import Frames
+from vidworld.metrics.velocity import velocity_error
 from vidworld.models.probe import Probe
 from vidworld.models.tokenizers.tokenizer import Tokenizer
 from vidworld.models.world_model import Encoded, Rollout, WorldModel
 from vidworld.simulation.tracker import after_context, locate_discs, with_strangers
+
+PROCESS_GROUP_TIMEOUT = timedelta(hours=2)
+"""How long a process waits for the others, which have more or slower units: accelerate's 10 or 30 minutes are less
+than one unit of somebody else's model can take."""
+
+
+def evaluation_accelerator(mixed_precision: Precision = "auto") -> Accelerator:
+    """The device and the processes of an evaluation."""
+    patient = InitProcessGroupKwargs(timeout=PROCESS_GROUP_TIMEOUT)
+    return Accelerator(mixed_precision=precision(mixed_precision), kwargs_handlers=[patient])
 
 
 @dataclass(frozen=True)
@@ -94,3 +111,11 @@ class Evaluator:
         with self.accelerator.autocast():
             position = probe.locate(embeddings, color.to(embeddings.device)).cpu().float()
         return after_context(position, truth, self.context_frames)
+
+    def mean_velocity_error(self, model: WorldModel, clips: Clips) -> Interval:
+        """The world's velocity error by pixels over these clips, units/s, one future each."""
+        truth = clips.tracks
+        assert truth is not None
+        frames = self.decode(self.roll_out(model, self.encode(clips)).tokens[:, 0])
+        errors = velocity_error(self.by_pixels(frames, truth), truth, clips.dt_s, self.context_frames)
+        return interval(np.asarray(errors)[None], bounds=(0, np.inf))

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from vidworld.analysis.statistics import Interval
 from vidworld.core.errors import UserError
 from vidworld.evaluation.evaluator import Evaluator
-from vidworld.evaluation.sampling_steps import mean_error
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.flow import shifted, velocity
 from vidworld.models.jepa import JointEmbeddingPredictor
@@ -174,7 +173,7 @@ def measure_forms(
     weights = sum(p.numel() * p.element_size() for p in plain.parameters()) / 1e6
     rows = []
     for form, (step, path) in forms.items():
-        found = {name: mean_error(evaluator, Stepped(model, step), each) for name, each in sources.items()}
+        found = {name: evaluator.mean_velocity_error(Stepped(model, step), each) for name, each in sources.items()}
         rows.append(
             ExportRow(
                 model,

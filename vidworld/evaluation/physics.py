@@ -17,8 +17,8 @@ from vidworld.core.records import prepare_folder, read_json, write_json
 from vidworld.core.registry import Registry
 from vidworld.evaluation import TASKS
 from vidworld.evaluation.comparison import compare
+from vidworld.evaluation.evaluator import evaluation_accelerator
 from vidworld.evaluation.models import check_clips, evaluator_of, subjects_of, tools_of
-from vidworld.evaluation.processes import evaluation_accelerator
 from vidworld.evaluation.real import held_out
 from vidworld.evaluation.schema import PhysicsConfig, measured_splits
 from vidworld.evaluation.surprises import choose_levels

@@ -26,9 +26,9 @@ from vidworld.evaluation.benchmarks.violations import (
     surprise_of_video,
     windows_by_model,
 )
+from vidworld.evaluation.evaluator import evaluation_accelerator
 from vidworld.evaluation.models import BASELINES_VERSION, evaluator_of, model_of, tools_of
 from vidworld.evaluation.physics import models_of
-from vidworld.evaluation.processes import evaluation_accelerator
 from vidworld.evaluation.schema import PhysicsConfig
 from vidworld.evaluation.task import Subject
 from vidworld.evaluation.units import Unit, measure
