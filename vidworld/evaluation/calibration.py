@@ -38,39 +38,22 @@ def calibrate(
 
 
 def _rows(fault: InjectedError, scene: ErrorScene, start: int) -> Iterator[CalibrationRow]:
-    """The rows of one fault: for each read-out and metric the floor, each size, and the limit."""
     sizes = (0.0, *fault.sizes)
     for readout in CALIBRATION_READOUTS:
         read = [_read(fault, size, scene, start, readout) for size in sizes]
         for metric in (METRICS[name] for name in fault.metrics):
             if metric.takes == "samples":  # two samples, as far to one side of the truth as to the other
-                pairs = [
-                    [tracks, _read(fault, -size, scene, start, readout)]
-                    for tracks, size in zip(read, sizes, strict=True)
-                ]
-                found = [_measured(metric, pair, scene, start) for pair in pairs]
+                others = [_read(fault, -size, scene, start, readout) for size in sizes]
+                found = [_measured(metric, list(pair), scene, start) for pair in zip(read, others, strict=True)]
             else:
                 found = [_measured(metric, tracks, scene, start) for tracks in read]
-            harm = [_harm(each.value, metric) for each in found]
+            limit = smallest_seen(sizes, found, metric.higher_is_better)
+            monotone = float(spearmanr(sizes, [_harm(each.value, metric) for each in found]).statistic)
+            place = (metric.law, metric.name, readout, fault.name)
+            labels = (fault.unit, metric.unit, fault.scenario, metric.higher_is_better, monotone)
             for size, each in zip(sizes, found, strict=True):
-                yield CalibrationRow(
-                    law=metric.law,
-                    metric=metric.name,
-                    readout=readout,
-                    fault=fault.name,
-                    size=size,
-                    value=each.value,
-                    noise_floor=found[0].value,
-                    detection_limit=smallest_seen(sizes, found, metric.higher_is_better),
-                    low=each.low,
-                    high=each.high,
-                    n=each.n,
-                    fault_unit=fault.unit,
-                    unit=metric.unit,
-                    task=fault.scenario,
-                    higher_is_better=metric.higher_is_better,
-                    monotone=float(spearmanr(sizes, harm).statistic),
-                )
+                numbers = (each.value, found[0].value, limit, each.low, each.high, each.n)
+                yield CalibrationRow(*place, size, *numbers, *labels)
 
 
 def smallest_seen(sizes: Sequence[float], found: Sequence[Interval], higher_is_better: bool | None) -> float:
@@ -93,10 +76,9 @@ def measure_baselines(setting: ClipShape, start: int, clips: int, scenario: str)
     scene = ErrorScene.of(scenario, range(clips), setting)
     frames = scene.film(scene.truth)
     context = Clips(frames[:, :start], setting.fps, ("",) * clips, scene.truth.between(0, start))
-    futures = {"truth": frames[:, start:]} | {
-        name: predict(context, setting.num_frames - start)
-        for name, predict in (("copy_last", last_frame), ("constant_velocity", constant_velocity))
-    }
+    rest = setting.num_frames - start
+    futures = {"truth": frames[:, start:], "copy_last": last_frame(context, rest)}
+    futures["constant_velocity"] = constant_velocity(context, rest)
     for model, future in futures.items():
         tracks = read_pixels(future, scene.truth, start)
         for metric in METRICS.values():
@@ -114,19 +96,12 @@ def read_pixels(future: Frames, truth: Tracks, start: int) -> Tracks:
 def located(
     frames: Frames, color: Float[Tensor, "clip object 3"], radius: Float[Tensor, "clip object"]
 ) -> Float[Tensor, "clip time object 2"]:
-    """Where the discs are, a few clips at a time: three times faster than all at once, whose pictures do not
-    fit the processor's cache."""
-    pieces = zip(
-        frames.split(DISCS_LOCATED_AT_ONCE),
-        color.split(DISCS_LOCATED_AT_ONCE),
-        radius.split(DISCS_LOCATED_AT_ONCE),
-        strict=True,
-    )
-    return torch.cat([locate_discs(*piece) for piece in pieces])
+    """Where the discs are, a few clips at a time: three times faster than all at once, which no cache holds."""
+    pieces = (each.split(DISCS_LOCATED_AT_ONCE) for each in (frames, color, radius))
+    return torch.cat([locate_discs(*piece) for piece in zip(*pieces, strict=True)])
 
 
 def _read(fault: InjectedError, size: float, scene: ErrorScene, start: int, readout: str) -> Tracks:
-    """The faulty tracks as a read-out gives them."""
     tracks = fault.plant(scene.truth, size, scene.setting.dt_s, start)
     return tracks if readout == "tracks" else read_pixels(scene.film(tracks)[:, start:], scene.truth, start)
 

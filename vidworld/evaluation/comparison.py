@@ -44,8 +44,7 @@ def differences(one: Budget, other: Budget) -> list[str]:
     """What keeps a comparison from being a controlled one: a line each, none where it is."""
     found = []
     for name in ("tokenizer", "data", "seed", "steps", "clips_seen"):
-        a, b = getattr(one, name), getattr(other, name)
-        if a != b:
+        if (a := getattr(one, name)) != (b := getattr(other, name)):
             found.append(f"{name.replace('_', ' ')} differ: {a} and {b}")
     for name, tolerance in TOLERANCES.items():
         a, b = getattr(one, name), getattr(other, name)
@@ -57,26 +56,17 @@ def differences(one: Budget, other: Budget) -> list[str]:
 def compare(folders: Mapping[str, Path], pairs: Sequence[tuple[str, str]]) -> Comparison:
     """Which pairs of models are a controlled comparison, and the budgets of those that were trained here.
 
-    folders: the run folder of each trained model, by name. What was trained elsewhere has none, and so no pair of it
-    is controlled.
-
-    Raises UserError: a run's record lacks something.
+    folders: the run folder of each model trained here, by name; no pair of one trained elsewhere is controlled.
     """
     budgets = {name: Budget.of(folder) for name, folder in folders.items()}
     found: dict[str, list[str]] = {}
     for pair in pairs:
         unknown = [name for name in pair if name not in budgets]
-        found[pair_name(*pair)] = (
-            [f"{name} was trained elsewhere: its budget is not known" for name in unknown]
-            if unknown
-            else differences(*(budgets[name] for name in pair))
-        )
+        faults = [f"{name} was trained elsewhere: its budget is not known" for name in unknown]
+        found[pair_name(*pair)] = faults or differences(*(budgets[name] for name in pair))
     equal = "Equal are the tokenizer, the clips and their order, the seed and the steps"
     within = " and ".join(f"{name.replace('_', ' ')} to {share:.0%}" for name, share in TOLERANCES.items())
     controlled = {name: not lines for name, lines in found.items()}
-    return Comparison(
-        controlled=controlled,
-        differences=found,
-        budgets={name: asdict(budget) for name, budget in budgets.items()},
-        notes=[f"{name}: {equal}; {within}." for name, fair in controlled.items() if fair],
-    )
+    records = {name: asdict(budget) for name, budget in budgets.items()}
+    notes = [f"{name}: {equal}; {within}." for name, fair in controlled.items() if fair]
+    return Comparison(controlled=controlled, differences=found, budgets=records, notes=notes)

@@ -25,15 +25,11 @@ from vidworld.simulation.tracker import MIN_RADIUS
 
 CueScorer = Callable[[Frames, int, int], Float[Tensor, "clip chunk"]]
 """Surprise of the chunks from frame `start` on, each of so many frames."""
-FORMS = tuple(
-    name
-    for name, metric in METRICS.items()
-    if metric.takes == "surprise" and name != "surprise_accuracy_maximum"  # each is taken with both aggregations
-)
+# without the maximum: each form is taken with both aggregations
+FORMS = tuple(n for n, metric in METRICS.items() if metric.takes == "surprise" and n != "surprise_accuracy_maximum")
 
 
 def blind(frames: Frames, start: int, chunk_frames: int) -> Float[Tensor, "clip chunk"]:
-    """Nothing."""
     return torch.zeros(len(frames), (frames.shape[1] - start) // chunk_frames)
 
 
@@ -44,9 +40,8 @@ def static_scene(frames: Frames, start: int, chunk_frames: int) -> Float[Tensor,
 
 def count_only(frames: Frames, start: int, chunk_frames: int) -> Float[Tensor, "clip chunk"]:
     """How many discs the future shows."""
-    clips = len(frames)
-    color = PALETTE.expand(clips, -1, -1)
-    found = located(frames[:, start:], color, torch.full((clips, len(PALETTE)), MIN_RADIUS))
+    radius = torch.full((len(frames), len(PALETTE)), MIN_RADIUS)
+    found = located(frames[:, start:], PALETTE.expand(len(frames), -1, -1), radius)
     return _by_chunk(found.isfinite().all(dim=-1).sum(dim=-1).float(), chunk_frames)
 
 
@@ -62,9 +57,8 @@ def still_life(frames: Frames, start: int, chunk_frames: int) -> Float[Tensor, "
     return _by_chunk(away, chunk_frames)
 
 
-SCORERS: dict[str, CueScorer] = {
-    scorer.__name__: scorer for scorer in (blind, static_scene, count_only, motion_energy, still_life)
-}
+_SCORERS = (blind, static_scene, count_only, motion_energy, still_life)
+SCORERS: dict[str, CueScorer] = {scorer.__name__: scorer for scorer in _SCORERS}
 
 
 def measure_controls(law: str, setting: ClipShape, start: int, chunk_frames: int, count: int) -> Iterator[ControlRow]:
@@ -88,5 +82,4 @@ def surprise_by(scorer: CueScorer, made: Quadruplets, chunk_frames: int) -> Floa
 
 
 def _by_chunk(per_frame: Float[Tensor, "clip frame"], chunk_frames: int) -> Float[Tensor, "clip chunk"]:
-    clips, frames = per_frame.shape
-    return per_frame.view(clips, frames // chunk_frames, chunk_frames).mean(dim=2)
+    return per_frame.unflatten(1, (-1, chunk_frames)).mean(dim=2)

@@ -121,7 +121,7 @@ class Stepped:
         return Rollout(predicted, predicted)
 
     def surprise(self, seen: Encoded, context_length: int, seeds: Sequence[int]) -> Tensor:
-        """Nothing is: a file holds the next chunk only."""
+        """Raise UserError: a file holds the next chunk only."""
         raise UserError(f"{self.name}: an exported world rolls out and is not surprised")
 
 
@@ -135,9 +135,8 @@ def export(
         from onnxruntime.quantization import QuantType, quantize_dynamic
         from onnxruntime.quantization.shape_inference import quant_pre_process
     except ModuleNotFoundError as error:
-        raise UserError(
-            f"exporting takes {error.name}, which is not installed: pip install 'vidworld[export]'"
-        ) from error
+        missing = f"exporting takes {error.name}, which is not installed"
+        raise UserError(f"{missing}: pip install 'vidworld[export]'") from error
     module = module.eval().cpu()
     example = (torch.randn(1, SEEN, *grid, channels), torch.randn(1, 1, *grid, channels))
     whole, onnx, small = (folder / f"{name}{end}" for end in EXPORT_FORMS.values() if end)
@@ -162,7 +161,7 @@ def export(
 
         return step
 
-    steps = (module, torch.export.load(whole).module(), by_onnx(onnx), by_onnx(small))
+    steps: list[Step] = [module, torch.export.load(whole).module(), by_onnx(onnx), by_onnx(small)]
     return dict(zip(EXPORT_FORMS, zip(steps, (None, whole, onnx, small), strict=True), strict=True))
 
 
