@@ -1,4 +1,4 @@
-"""What every world is measured with."""
+"""The tools of an evaluation: tokenizer, trackers and probes, device and processes."""
 
 import zlib
 from collections.abc import Mapping, Sequence
@@ -54,11 +54,9 @@ class Evaluator:
     def check_shape(self, shape: ClipShape) -> None:
         """Raise if context and clip are not whole chunks of the tokenizer with something left to predict."""
         chunk = self.tokenizer.patch_size[0]
-        for name, frames in (("context_frames", self.context_frames), ("shape.num_frames", shape.num_frames)):
-            if frames % chunk:
-                raise UserError(
-                    f"{name} {frames} is no multiple of the tokenizer's chunk of {chunk} frames; choose one"
-                )
+        for name, count in (("context_frames", self.context_frames), ("shape.num_frames", shape.num_frames)):
+            if count % chunk:
+                raise UserError(f"{name} {count} is no multiple of the tokenizer's chunk of {chunk} frames; choose one")
         if self.context_frames >= shape.num_frames:
             raise UserError(
                 f"context_frames {self.context_frames} leaves none of {shape.num_frames} to predict; choose fewer"
@@ -71,7 +69,6 @@ class Evaluator:
             return Encoded(clips, self.tokenizer.encode(clips.frames.to(self.accelerator.device)))
 
     def decode(self, tokens: Tensor) -> Frames:
-        """The frames of tokens."""
         with self.accelerator.autocast():
             return self.tokenizer.decode(tokens).cpu()
 
@@ -86,9 +83,8 @@ class Evaluator:
         """The world's prediction of all chunks after the context."""
         horizon = seen.tokens.shape[1] - self.context_length
         with self.accelerator.autocast():
-            rollout = model.rollout(
-                seen.chunks(0, self.context_length), horizon, samples, self.seeds(seen.clips.identity)
-            )
+            context, seeds = seen.chunks(0, self.context_length), self.seeds(seen.clips.identity)
+            rollout = model.rollout(context, horizon, samples, seeds)
         return Rollout(rollout.embeddings.float(), rollout.tokens.float())
 
     def future_frames(self, model: WorldModel, seen: Encoded) -> Frames:
@@ -101,8 +97,7 @@ class Evaluator:
 
     def by_pixels(self, frames: Frames, truth: Tracks) -> Tracks:
         """Tracks of decoded frames of the horizon, after the context's true ones."""
-        color, radius = with_strangers(truth)
-        return after_context(locate_discs(frames, color, radius), truth, self.context_frames)
+        return after_context(locate_discs(frames, *with_strangers(truth)), truth, self.context_frames)
 
     def by_probe(self, model: str, embeddings: Tensor, truth: Tracks) -> Tracks:
         """Tracks of predicted embeddings, after the context's true ones."""

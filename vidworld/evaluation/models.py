@@ -74,14 +74,8 @@ def model_of(config: PhysicsConfig, spec: Spec, evaluator: Evaluator) -> Subject
     if spec.kind != RUN:
         model = KINDS[spec.kind](spec.path, evaluator.accelerator.device, config.sampling_steps)
         external = ExternalModel(spec.name, model, evaluator.tokenizer)
-        return Subject(
-            spec.name,
-            external,
-            made_from,
-            external.predicts,
-            external.is_surprised,
-            samples=getattr(model, "samples", None),
-        )
+        can, samples = (external.predicts, external.is_surprised), getattr(model, "samples", None)
+        return Subject(spec.name, external, made_from, *can, samples=samples)
     folder = Path(spec.path)
     if config.tokenizer is None:
         raise UserError(f"{folder}: is measured with its tokenizer; name that, tokenizer=FOLDER")

@@ -74,11 +74,8 @@ def set_up(config: PhysicsConfig, accelerator: Accelerator) -> Setup:
     subjects = subjects_of(config, evaluator)
     folder = prepare_folder(config.out / "units")
     setup = Setup(config, evaluator, subjects, real, folder, tools_of(config))
-    names = [
-        f"{scenario}/{split}/{config.seed}/{i}"
-        for scenario, split in measured_splits(config)
-        for i in range(config.clips)
-    ]
+    splits = measured_splits(config)
+    names = [f"{scenario}/{split}/{config.seed}/{i}" for scenario, split in splits for i in range(config.clips)]
     check_clips(subjects, [*names, *(real.identity if real is not None else ())])
     return setup
 
@@ -102,9 +99,9 @@ def inputs_of(config: PhysicsConfig) -> str:
 
 def is_measured(out: Path, inputs: str) -> bool:
     """Whether the folder holds the results of these very models and this configuration."""
-    if not (out / "results.json").exists() or not (out / "comparison.json").exists():
-        return False
-    return bool(read_json(out / "comparison.json").get("inputs") == inputs)
+    record = out / "comparison.json"
+    written = record.exists() and (out / "results.json").exists()
+    return written and bool(read_json(record).get("inputs") == inputs)
 
 
 def write_files(
@@ -112,23 +109,16 @@ def write_files(
 ) -> None:
     """Leave everything that was measured; comparison.json, which says that it was, last."""
     config = setup.config
-    draws = [
-        draw
-        for scenario, split in measured_splits(config)
-        for draw in draws_of(setup.clips(scenario, split).clips(range(config.clips)), scenario, split)
-    ]
+    draws = []
+    for scenario, split in measured_splits(config):
+        draws += draws_of(setup.clips(scenario, split).clips(range(config.clips)), scenario, split)
     write_draws(config.out / "clips.csv", draws)
     models = models_of(config)
     curves = generalisation_curves(values, draws, models)
     write_json(config.out / "media.json", asdict(Media(**media, generalisation=curves)))
     folders = {spec.name: Path(spec.path) for spec in config.specs if spec.kind == RUN}
-    comparison = replace(
-        compare(folders, config.pairs),
-        inputs=inputs,
-        noise_levels=levels,
-        targets=targets_of(setup),
-        tried=resolved(config)["tried"],
-    )
+    settings = {"noise_levels": levels, "targets": targets_of(setup), "tried": resolved(config)["tried"]}
+    comparison = replace(compare(folders, config.pairs), inputs=inputs, **settings)
     write_results(config.out, values, models, config.pairs, comparison, config.seed)
 
 
