@@ -117,7 +117,11 @@ def write_files(
     curves = generalisation_curves(values, draws, models)
     write_json(config.out / "media.json", asdict(Media(**media, generalisation=curves)))
     folders = {spec.name: Path(spec.path) for spec in config.specs if spec.kind == RUN}
-    settings = {"noise_levels": levels, "targets": targets_of(setup), "tried": resolved(config)["tried"]}
+    settings: dict[str, Any] = {
+        "noise_levels": levels,
+        "targets": targets_of(setup),
+        "tried": resolved(config)["tried"],
+    }
     comparison = replace(compare(folders, config.pairs), inputs=inputs, **settings)
     write_results(config.out, values, models, config.pairs, comparison, config.seed)
 

@@ -33,6 +33,7 @@ def rollout_units(setup: Setup) -> Iterator[Unit]:
     encoded = lru_cache(maxsize=1)(partial(_encoded, setup))
     for scenario, split in measured_splits(setup.config):
         metrics = metrics_of(setup, scenario)
+        of_tracks = [metric for metric in metrics if metric.takes in INPUTS]
         for numbers in pieces(setup.config.clips, setup.config.clips_at_once):
             batch = f"rollouts_{scenario}_{split}_{numbers[0]}_{numbers[-1]}"
             depends_on = ["rollouts", ROLLOUTS_VERSION, scenario, SCENARIOS.version(scenario), split, list(numbers)]
@@ -42,13 +43,8 @@ def rollout_units(setup: Setup) -> Iterator[Unit]:
             for subject in setup.subjects:
                 if subject.rolls_out:
                     samples = subject.samples or setup.config.samples
-                    yield setup.unit(
-                        batch,
-                        subject,
-                        [*depends_on, samples],
-                        [metric for metric in metrics if metric.takes in INPUTS],
-                        partial(_of_subject, seen, *place, subject, samples),
-                    )
+                    measured = partial(_of_subject, seen, *place, subject, samples)
+                    yield setup.unit(batch, subject, [*depends_on, samples], of_tracks, measured)
 
 
 def show_rollouts(setup: Setup, folder: Path) -> dict[str, list[dict[str, Any]]]:
@@ -62,7 +58,7 @@ def show_rollouts(setup: Setup, folder: Path) -> dict[str, list[dict[str, Any]]]
     return {"rollouts": entries}
 
 
-ROLLOUTS = Task(rollout_units, show_rollouts, "Rollouts")
+ROLLOUTS = Task(rollout_units, show_rollouts)
 
 
 def metrics_of(setup: Setup, scenario: str) -> list[Metric]:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -54,9 +54,8 @@ class EncodedQuadruplets:
                 return evaluator.encode(clips)
             return Encoded(clips, torch.cat((first.tokens[:, :cut], second.tokens[:, cut:]), dim=1))
 
-        return EncodedQuadruplets(
-            quadruplets, (a, spliced(a, b, quadruplets.a_then_b), spliced(b, a, quadruplets.b_then_a), b)
-        )
+        a_then_b, b_then_a = spliced(a, b, quadruplets.a_then_b), spliced(b, a, quadruplets.b_then_a)
+        return EncodedQuadruplets(quadruplets, (a, a_then_b, b_then_a, b))
 
     def stacked(self) -> Encoded:
         """The four clips of all quadruplets as one batch: all A, all A then B, all B then A, all B."""
@@ -66,12 +65,9 @@ class EncodedQuadruplets:
             end = self.quadruplets.a.frames.shape[1]
             shown = [_shown(a, end, b), _shown(a, splice, b), _shown(b, splice, a), _shown(b, end, a)]
             tracks = joined(shown)
-        clips = Clips(
-            torch.cat([each.clips.frames for each in self.clips]),
-            self.clips[0].clips.fps,
-            sum((each.clips.identity for each in self.clips), ()),
-            tracks,
-        )
+        frames = torch.cat([each.clips.frames for each in self.clips])
+        identity = sum((each.clips.identity for each in self.clips), ())
+        clips = Clips(frames, self.clips[0].clips.fps, identity, tracks)
         return Encoded(clips, torch.cat([each.tokens for each in self.clips]))
 
     def seeds(self, evaluator: Evaluator) -> list[int]:
@@ -86,18 +82,17 @@ def _shown(first: Tracks, until: int, then: Tracks) -> Tracks:
     is absent for the rest.
     """
 
-    def present(tracks: Tracks, frames: slice) -> Tracks:
-        position, velocity = (torch.full_like(x, torch.nan) for x in (tracks.position, tracks.velocity))
-        there, visible = torch.zeros_like(tracks.present), torch.zeros_like(tracks.visible)
-        position[:, frames], velocity[:, frames] = tracks.position[:, frames], tracks.velocity[:, frames]
-        there[:, frames], visible[:, frames] = tracks.present[:, frames], tracks.visible[:, frames]
-        return replace(tracks, position=position, velocity=velocity, present=there, visible=visible)
+    absent = {"position": torch.nan, "velocity": torch.nan, "present": False, "visible": 0.0}  # frame by frame
 
-    parts = vars(present(first, slice(until))), vars(present(then, slice(until, None)))
-    per_frame = ("position", "velocity", "present", "visible")
-    return Tracks(
-        **{name: torch.cat([part[name] for part in parts], 2 if name in per_frame else 1) for name in parts[0]}
-    )
+    def present(tracks: Tracks, frames: slice) -> dict[str, Tensor]:
+        shown = {name: torch.full_like(getattr(tracks, name), value) for name, value in absent.items()}
+        for name, values in shown.items():
+            values[:, frames] = getattr(tracks, name)[:, frames]
+        return vars(tracks) | shown
+
+    parts = present(first, slice(until)), present(then, slice(until, None))
+    joint = {name: torch.cat([part[name] for part in parts], 2 if name in absent else 1) for name in parts[0]}
+    return Tracks(**joint)
 
 
 def as_matrix(surprise: Float[Tensor, "clip *rest"]) -> Float[ndarray, "quad 2 2 *rest"]:
@@ -133,11 +128,10 @@ def surprise_units(setup: Setup) -> Iterator[Unit]:
                 batch, depends_on = _batch("surprise", law, split, numbers)
                 seen = partial(encoded, law, split, numbers)
                 place = (setup.evaluator, split, metrics)
-                yield setup.unit(batch, None, depends_on, metrics, partial(_measured, seen, *place, None))
+                yield setup.unit(batch, None, depends_on, metrics, partial(measured, seen, *place, None))
                 for subject in setup.subjects:
                     if subject.is_surprised and not (split != "id" and subject.in_distribution_only):
-                        measured = partial(_measured, seen, *place, subject)
-                        yield setup.unit(batch, subject, depends_on, metrics, measured)
+                        yield setup.unit(batch, subject, depends_on, metrics, partial(measured, seen, *place, subject))
 
 
 def show_quadruplets(setup: Setup, folder: Path) -> dict[str, list[dict[str, Any]]]:
@@ -153,7 +147,7 @@ def show_quadruplets(setup: Setup, folder: Path) -> dict[str, list[dict[str, Any
     return {"quadruplets": entries}
 
 
-SURPRISE = Task(surprise_units, show_quadruplets, "Surprise")
+SURPRISE = Task(surprise_units, show_quadruplets)
 
 
 def count_of(setup: Setup, law: str, split: str) -> int:
@@ -183,7 +177,7 @@ def _batch(task: str, law: str, split: str, numbers: range) -> tuple[str, list[o
     return name, [task, SURPRISE_VERSION, law, LAWS.version(law), split, list(numbers)]
 
 
-def _measured(
+def measured(
     encoded: Callable[[], EncodedQuadruplets],
     evaluator: Evaluator,
     split: str,
@@ -224,7 +218,6 @@ def choose_levels(setup: Setup, accelerator: Accelerator) -> dict[str, dict[str,
 
 
 def _level_task(level: float) -> str:
-    """What the values at one noise level are called."""
     return f"noise level {level:g}"
 
 
@@ -237,9 +230,9 @@ def _level_units(setup: Setup, subjects: Sequence[Subject]) -> Iterator[Unit]:
             for subject in subjects:
                 batch, depends_on = _batch("levels", law, "val", numbers)
                 seen = partial(encoded, law, "val", numbers)
-                measured = partial(_by_level, seen, setup, metric, subject)
                 depends_on.append(list(setup.config.levels))
-                yield setup.unit(batch, subject, depends_on, [metric], measured)
+                by_level = partial(_by_level, seen, setup, metric, subject)
+                yield setup.unit(batch, subject, depends_on, [metric], by_level)
 
 
 def _by_level(

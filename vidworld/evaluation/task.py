@@ -70,7 +70,6 @@ class Setup:
 
     @property
     def laws(self) -> list[str]:
-        """The laws that are measured."""
         return list(LAWS) if self.config.laws == "all" else list(self.config.laws)
 
     @property
@@ -84,7 +83,6 @@ class Setup:
         return [metric for name in chosen if (metric := METRICS[name]).takes in inputs]
 
     def clips(self, scenario: str, split: str) -> SimulatedClips:
-        """The clips of a scenario and split."""
         return SimulatedClips(scenario, split, self.config.seed, self.config.clips, self.config.shape)
 
     def unit(
@@ -111,7 +109,6 @@ class Task:
     units: Callable[[Setup], Iterator[Unit]]
     shown: Callable[[Setup, Path], dict[str, list[dict[str, Any]]]] = field(default=lambda setup, folder: {})
     """What the report shows of it, after writing pictures and videos below the folder: a part of media.json."""
-    label: str = ""
 
 
 @dataclass(frozen=True)
