@@ -16,7 +16,7 @@ from vidworld.core.fingerprint import fingerprint
 from vidworld.core.precision import precision
 from vidworld.core.records import file_digest, prepare_folder, write_text
 from vidworld.evaluation.benchmarks.benchmark import Benchmark, ContinuationScore, Entry, SurpriseScore, Unscored, check
-from vidworld.evaluation.benchmarks.continuation import BenchmarkContext
+from vidworld.evaluation.benchmarks.continuation import BenchmarkContext, numbers_by_model
 from vidworld.evaluation.benchmarks.reading import pictures_of
 from vidworld.evaluation.benchmarks.violations import (
     WINDOW_SURPRISE,
@@ -24,7 +24,6 @@ from vidworld.evaluation.benchmarks.violations import (
     accuracies,
     read_surprise,
     surprise_of_video,
-    windows_by_model,
 )
 from vidworld.evaluation.evaluator import evaluation_accelerator
 from vidworld.evaluation.models import BASELINES_VERSION, evaluator_of, model_of, tools_of
@@ -60,14 +59,12 @@ def score_folder(benchmark: Benchmark, folder: Path, config: PhysicsConfig) -> N
         return
     score = benchmark.score
     if isinstance(score, SurpriseScore):
-        surprise = windows_by_model(values)
+        surprise = numbers_by_model(values)
         if submits(benchmark, folder, entries, surprise, config.out):
             return
-        values = [
-            value
-            for model, found in surprise.items()
-            for value in accuracies(benchmark, entries, found, model, config.seed)
-        ]
+        values = []
+        for model, found in surprise.items():
+            values += accuracies(benchmark, entries, found, model, config.seed)
     elif isinstance(score, ContinuationScore) and score.whole is not None:
         values = list(score.whole(values, entries, config.seed))
     write_scores(config.out, values, models_of(config), config.pairs, config.seed)
@@ -79,10 +76,8 @@ def score_surprise(benchmark: Benchmark, folder: Path, path: Path, name: str, ou
     Raises UserError: the benchmark is not scored by surprise, its folder is not complete, or a video is lacking.
     """
     if not isinstance(benchmark.score, SurpriseScore | Unscored):
-        raise UserError(
-            f"{benchmark.name}: is scored by how models continue its videos, and has no use for --surprise; "
-            "name them, --model [NAME=]SPEC"
-        )
+        what = f"{benchmark.name}: is scored by how models continue its videos"
+        raise UserError(f"{what}, and has no use for --surprise; name them, --model [NAME=]SPEC")
     entries = entries_of(benchmark, folder)
     found = read_surprise(path, entries)
     if not submits(benchmark, folder, entries, {name: found}, out):
@@ -163,9 +158,8 @@ def submits(
 ) -> bool:
     """Whether the labels of the videos are not given away; then there is a submission for each model now."""
     score = benchmark.score
-    if not isinstance(score, SurpriseScore) or score.submission is None:
-        return False
-    if all(entry.possible is not None for entry in entries):
+    labelled = all(entry.possible is not None for entry in entries)
+    if labelled or not isinstance(score, SurpriseScore) or score.submission is None:
         return False
     for name, found in surprise.items():
         means = {video: float(windows.mean()) for video, windows in found.items()}
