@@ -26,8 +26,7 @@ def _entries(folder: Path) -> list[Entry]:
             for possible, path in folders.items():
                 there = videos[not possible].get(number)
                 video = videos[possible].get(number) or path / _as_in(there, path.name)
-                kind = path.name
-                found.append(Entry(f"{kind}/{number}", name, f"{name}/{number}", possible, video))
+                found.append(Entry(f"{path.name}/{number}", name, f"{name}/{number}", possible, video))
     return found
 
 

@@ -47,10 +47,8 @@ def _entries(folder: Path) -> list[Entry]:
     """Every video of every experiment."""
     found = []
     for place in sorted(path for path in folder.glob("real-world-cropped/*/*") if path.is_dir()):
-        experiment = place.parent.name
-        identity = f"{experiment}/{place.name}"
-        video, info = place / "cropped_video.mp4", place / "info.json"
-        found.append(Entry(identity, experiment, experiment, True, video, (info,)))
+        kind, video, info = place.parent.name, place / "cropped_video.mp4", place / "info.json"
+        found.append(Entry(f"{kind}/{place.name}", kind, kind, True, video, (info,)))
     return found
 
 
