@@ -14,11 +14,10 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from speed.bench import measure
+from speed.bench import measure, measure_growth
 from speed.cases import BASE, DEMO, Case, clip_cases, reading_cases, tokenizer_cases, training_cases, world_cases
-from speed.growth import measure_growth
-from speed.limits import memory_copy, rates, square_product
 from speed.page import write_page
+from speed.timing import memory_copy, rates, square_product
 from vidworld.core.errors import ArgumentParser, UserError, run_script
 from vidworld.core.records import prepare_folder, provenance, write_json
 from vidworld.training.run import why_not_compile

@@ -1,6 +1,6 @@
 """Checks of one forward and one backward pass: attention backends and gradient checkpointing."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -8,11 +8,10 @@ from torch import Tensor, nn
 
 from gpu_checks.isolation import Failed, Finding, Setup, Skipped, first_line
 from gpu_checks.trainings import ROOT, SMALL
-from speed.cases import CHANNELS, CHUNKS, GRID
+from speed.cases import CHANNELS, CHUNKS, GRID, autocast
 from speed.timing import peak_mb
 from vidworld.core.config import load
 from vidworld.core.counter_rng import generators
-from vidworld.core.precision import precision
 from vidworld.models.families import FAMILIES, config_schema
 from vidworld.models.schema import WorldModelConfig
 
@@ -82,7 +81,7 @@ def one_pass(setup: Setup, family_name: str, *overrides: str) -> Pass:
 
     def job() -> None:
         network.zero_grad(set_to_none=True)
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision() == "bf16"):
+        with autocast(device):
             loss = family.loss(config, network, tokens, *drawn).total
         loss.backward()
         losses.append(loss.detach())
@@ -141,13 +140,3 @@ def device_of(setup: Setup) -> torch.device:
     """The device that is checked."""
     accelerator = None if setup.cpu else torch.accelerator.current_accelerator(check_available=True)
     return accelerator or torch.device("cpu")
-
-
-def without_gradients(job: Callable[[], object], device: torch.device) -> Callable[[], None]:
-    """The job as an evaluation does it."""
-
-    def done() -> None:
-        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=precision() == "bf16"):
-            job()
-
-    return done

@@ -7,11 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from gpu_checks.isolation import Failed, Finding, Setup
-from gpu_checks.networks import device_of, family_config, without_gradients
+from gpu_checks.networks import device_of, family_config
 from speed.bench import measure
-from speed.cases import BASE, CELLS, CHANNELS, CHUNKS, CONTEXT, GRID, Size, training_cases
-from speed.limits import rates, square_product
-from speed.timing import medians_s
+from speed.cases import BASE, CELLS, CHANNELS, CHUNKS, CONTEXT, GRID, Size, training_cases, without_gradients
+from speed.timing import medians_s, rates, square_product
 from vidworld.models.families import FAMILIES
 from vidworld.models.world_model import Encoded
 from vidworld.simulation.simulated import SimulatedClips

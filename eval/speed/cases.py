@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from speed import peers
-from speed.limits import Probe, block_products, memory_copy
-from speed.timing import Job
+from speed.timing import Job, Probe, block_products, memory_copy
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.media import write_mp4
 from vidworld.core.precision import precision, product_dtype
@@ -140,7 +139,7 @@ def training_step(network: nn.Module, loss: Callable[[], Tensor], device: torch.
     ema = EMAModel(network.parameters(), decay=0.99, use_ema_warmup=True, power=0.9, foreach=True)
 
     def step() -> None:
-        with _autocast(device):
+        with autocast(device):
             value = loss()
         value.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -170,10 +169,10 @@ def tokenizer_cases(clips: int, device: torch.device) -> list[Case]:
         latents = {name: other.encode(pictures()).latent_dist.mode() for name, other in others.items()}
 
     def encode(name: str) -> Job:
-        return _without_gradients(lambda: others[name].encode(pictures()).latent_dist, device)
+        return without_gradients(lambda: others[name].encode(pictures()).latent_dist, device)
 
     def decode(name: str) -> Job:
-        return _without_gradients(lambda: others[name].decode(latents[name]).sample, device)
+        return without_gradients(lambda: others[name].decode(latents[name]).sample, device)
 
     found = []
     limit = block_products(clips * CHUNKS * CELLS, model.width, device)
@@ -185,9 +184,7 @@ def tokenizer_cases(clips: int, device: torch.device) -> list[Case]:
             job()
         flops = float(counter.get_total_flops())
         theirs = {name: of_peer(name) for name in others}
-        found.append(
-            Case(f"tokenizer, {what}", "clips/s", clips, _without_gradients(job, device), theirs, limit, flops)
-        )
+        found.append(Case(f"tokenizer, {what}", "clips/s", clips, without_gradients(job, device), theirs, limit, flops))
     return found
 
 
@@ -256,7 +253,7 @@ def world_cases(size: Size, steps: int, device: torch.device) -> list[Case]:
         with FlopCounterMode(display=False) as counter:
             job()
         flops = float(counter.get_total_flops())
-        return Case(name, unit, amount, _without_gradients(job, device), limit=limit, needed=flops)
+        return Case(name, unit, amount, without_gradients(job, device), limit=limit, needed=flops)
 
     found = []
     for model in (diffusion, jepa):
@@ -273,13 +270,16 @@ def world_cases(size: Size, steps: int, device: torch.device) -> list[Case]:
     return found
 
 
-def _without_gradients(job: Job, device: torch.device) -> Job:
+def without_gradients(job: Job, device: torch.device) -> Job:
+    """The job as an evaluation does it."""
+
     def done() -> None:
-        with torch.no_grad(), _autocast(device):
+        with torch.no_grad(), autocast(device):
             job()
 
     return done
 
 
-def _autocast(device: torch.device) -> torch.autocast:
+def autocast(device: torch.device) -> torch.autocast:
+    """The precision that trainings and evaluations take on this machine."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision() == "bf16")

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from speed.bench import Row
-from speed.growth import Growth
+from speed.bench import Growth, Row
 from vidworld.analysis.records import Curve, Series
 from vidworld.core.records import write_text
 from vidworld.report import charts as plots

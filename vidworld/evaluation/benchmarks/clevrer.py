@@ -36,7 +36,8 @@ def _by_number(folder: Path, pattern: str) -> dict[int, Path]:
 def _beside(path: Path, old: str, new: str, suffix: str) -> Path:
     """Where the other file of a pair lies: in the folder whose name goes with this one's."""
     here = path.parent
-    return here.with_name(here.name.replace(old, new)) / (path.stem.replace(old, new) + suffix)
+    parent = here.with_name(here.name.replace(old, new)) if old in here.name else here
+    return parent / (path.stem.replace(old, new) + suffix)
 
 
 def _collisions(note: Path) -> tuple[tuple[int, str], ...]:
