@@ -46,16 +46,9 @@ def main() -> None:
     growth = [] if arguments.no_growth else measure_growth(device, arguments.seconds)
 
     record = provenance(0)
-    content = {
-        "schema": 1,
-        "provenance": record,
-        "cores": arguments.cores,
-        "compiled": compiled,
-        "limits_g_per_s": limits,
-        "rows": [asdict(row) for row in rows],
-        "growth": [asdict(curve) for curve in growth],
-    }
-    write_json(out / "bench.json", content)
+    settings = {"cores": arguments.cores, "compiled": compiled, "limits_g_per_s": limits}
+    found = {"rows": [asdict(row) for row in rows], "growth": [asdict(curve) for curve in growth]}
+    write_json(out / "bench.json", {"schema": 1, "provenance": record, **settings, **found})
     machine = f"{record['cpu']}, {arguments.cores} core{'s' * (arguments.cores > 1)}, {device.type}"
     page = write_page(out / "bench.html", rows, growth, machine)
     for row in rows:

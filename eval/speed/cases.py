@@ -107,29 +107,16 @@ def training_cases(size: Size, clips: int, device: torch.device, compiled: bool)
         name: str, ours: DiffusionTransformer | JointEmbeddingPredictor, loss: Callable[[], Tensor], peer: str, job: Job
     ) -> Case:
         step = training_step(ours, loss, device)
-        with FlopCounterMode(display=False) as counter:  # Muon's products too
-            step()
+        flops = flops_of(step)  # Muon's products too
         if compiled:
             ours.compile_repeated_blocks()
-        flops = float(counter.get_total_flops())
         return Case(f"training step, {name}, {size.name}", "clips/s", clips, step, {peer: job}, limit, flops)
 
-    return [
-        case(
-            "diffusion",
-            diffusion,
-            lambda: diffusion_loss(diffusion, tokens),
-            "diffusers CogVideoXTransformer3DModel",
-            training_step(transformer.to(device), lambda: transformer(tokens[:, 1:]), device),
-        ),
-        case(
-            "jepa",
-            jepa,
-            lambda: jepa(tokens).total,
-            "transformers VJEPA2Model",
-            training_step(vjepa.to(device), lambda: vjepa(frames), device),
-        ),
-    ]
+    of_transformer = training_step(transformer.to(device), lambda: transformer(tokens[:, 1:]), device)
+    peer, of_diffusion = "diffusers CogVideoXTransformer3DModel", lambda: diffusion_loss(diffusion, tokens)
+    cases = [case("diffusion", diffusion, of_diffusion, peer, of_transformer)]
+    of_vjepa = training_step(vjepa.to(device), lambda: vjepa(frames), device)
+    return [*cases, case("jepa", jepa, lambda: jepa(tokens).total, "transformers VJEPA2Model", of_vjepa)]
 
 
 def training_step(network: nn.Module, loss: Callable[[], Tensor], device: torch.device) -> Job:
@@ -199,26 +186,14 @@ def clip_cases(clips: int) -> list[Case]:
     def pymunk() -> object:
         return peers.pymunk_films(clips, FRAMES, source.shape.fps, SIDE_PX)
 
-    written = 3.0 * SIDE_PX**2 * frames
-    return [
-        Case(
-            "simulated clips",
-            "frames/s",
-            frames,
-            ours,
-            {"pymunk + cv2": pymunk},
-            memory_copy(torch.device("cpu")),
-            written,
-        )
-    ]
+    peer, limit, written = {"pymunk + cv2": pymunk}, memory_copy(torch.device("cpu")), 3.0 * SIDE_PX**2 * frames
+    return [Case("simulated clips", "frames/s", frames, ours, peer, limit, written)]
 
 
 def reading_cases(folder: Path, seconds: int = 8, batch: int = 16) -> list[Case]:
     """Reading a video of 320 x 240 px, made here, into batches of pictures of 64 rows."""
-    clips = SimulatedClips(
-        "billiards", "train", shape=ClipShape(num_frames=25 * seconds, fps=25.0, height_px=240, width_px=320)
-    )
-    frames = clips.clips([0]).frames[0]
+    shape = ClipShape(num_frames=25 * seconds, fps=25.0, height_px=240, width_px=320)
+    frames = SimulatedClips("billiards", "train", shape=shape).clips([0]).frames[0]
     path = write_mp4(folder / "film.mp4", frames, 25.0)
     height, width = SIDE_PX, round(320 * SIDE_PX / 240)
 
@@ -250,10 +225,7 @@ def world_cases(size: Size, steps: int, device: torch.device) -> list[Case]:
     limit = block_products(len(four) * CHUNKS * CELLS, size.width, device)
 
     def case(name: str, unit: str, amount: int, job: Job) -> Case:
-        with FlopCounterMode(display=False) as counter:
-            job()
-        flops = float(counter.get_total_flops())
-        return Case(name, unit, amount, without_gradients(job, device), limit=limit, needed=flops)
+        return Case(name, unit, amount, without_gradients(job, device), limit=limit, needed=flops_of(job))
 
     found = []
     for model in (diffusion, jepa):
@@ -268,6 +240,13 @@ def world_cases(size: Size, steps: int, device: torch.device) -> list[Case]:
         found.append(case(f"rollout of {FRAMES} frames, {model.name}{how}", "frames/s", FRAMES, roll_out))
         found.append(case(f"surprise of a quad, {model.name}", "quads/s", 1, surprise))
     return found
+
+
+def flops_of(job: Job) -> float:
+    """The floating-point operations of a job's products."""
+    with FlopCounterMode(display=False) as counter:
+        job()
+    return float(counter.get_total_flops())
 
 
 def without_gradients(job: Job, device: torch.device) -> Job:

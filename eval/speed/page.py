@@ -16,13 +16,9 @@ PAGE = Path(__file__).with_name("bench.html")
 def write_page(path: Path, rows: Sequence[Row], growth: Sequence[Growth], machine: str) -> Path:
     """The page's path, after writing it."""
     template = environment().from_string(PAGE.read_text(encoding="utf-8"))
-    text = template.render(
-        machine=machine,
-        rates=_table([row for row in rows if row.higher_is_better]),
-        memory=_table([row for row in rows if not row.higher_is_better]),
-        bars=_bars(rows),
-        charts_drawn=[chart for chart in map(_chart, growth) if chart],
-    )
+    tables = [_table([row for row in rows if row.higher_is_better is rates]) for rates in (True, False)]
+    charts = [chart for chart in map(_chart, growth) if chart]
+    text = template.render(machine=machine, rates=tables[0], memory=tables[1], bars=_bars(rows), charts_drawn=charts)
     write_text(path, text)
     return path
 
@@ -59,15 +55,8 @@ def _bars(rows: Sequence[Row]) -> list[dict[str, Any]]:
     bars = []
     for row in compared:
         at = axis.percent(row.ratio or 1.0)
-        bars.append(
-            {
-                "label": f"{row.name} / {row.peer_name}",
-                "left": min(at, even),
-                "width": max(abs(at - even), 0.3),
-                "even": even,
-                "text": f"{row.ratio:.2f}",
-            }
-        )
+        place = {"left": min(at, even), "width": max(abs(at - even), 0.3), "even": even}
+        bars.append(place | {"label": f"{row.name} / {row.peer_name}", "text": f"{row.ratio:.2f}"})
     return bars
 
 
