@@ -33,21 +33,17 @@ LAST = 10
 MAX_FIRST_DIFFERENCE = 0.01
 MAX_LAST_DIFFERENCE = 0.05
 
+_SMALL_PREDICTOR = ("model.width=32", "model.encoder_depth=1", "model.predictor_depth=1", "model.heads=2")
 SMALL = {
     "tokenizer": ("model.channels=8", "model.width=32", "model.depth=1", "model.heads=1"),
     "diffusion": ("model.width=32", "model.depth=2", "model.heads=2"),
-    "jepa": ("model.width=32", "model.encoder_depth=1", "model.predictor_depth=1", "model.heads=2"),
-    "regression": ("model.width=32", "model.encoder_depth=1", "model.predictor_depth=1", "model.heads=2"),
+    "jepa": _SMALL_PREDICTOR,
+    "regression": _SMALL_PREDICTOR,
     "probe": ("width=32",),
 }
 SMALL_DATA = ("data.clips=64", "data.shape.height_px=32", "data.shape.width_px=32", "global_batch_size=4")
-FSDP2: tuple[str, ...] = (
-    "-m",
-    "accelerate.commands.launch",
-    "--config_file",
-    str(ROOT / "configs/accelerate/fsdp2.yaml"),
-)
-FSDP2 += ("--num_processes", "1", "--main_process_port", "0")  # 0: any that is free
+_LAUNCHER = ("-m", "accelerate.commands.launch", "--num_processes", "1", "--main_process_port", "0")  # 0: any free
+FSDP2 = (*_LAUNCHER, "--config_file", str(ROOT / "configs/accelerate/fsdp2.yaml"))
 
 
 @dataclass(frozen=True)
@@ -231,23 +227,17 @@ def agree(name: str, reference: Trained, other_name: str, other: Trained) -> Fin
 
     Raises Failed: they have not.
     """
-    first, last = (
-        [values[0] for values in (reference.losses, other.losses)],
-        [fmean(values[-LAST:]) for values in (reference.losses, other.losses)],
-    )
-    numbers = {
-        "loss": last[0],
-        "other_loss": last[1],
-        "first_difference": abs(first[1] / first[0] - 1),
-        "last_difference": abs(last[1] / last[0] - 1),
-    }
-    detail = f"loss {last[0]:.4g} {name}, {last[1]:.4g} {other_name}: {numbers['last_difference']:.2%} apart"
-    if not all(math.isfinite(value) for value in (*reference.losses, *other.losses)):
+    losses, others = reference.losses, other.losses
+    last, other_last = fmean(losses[-LAST:]), fmean(others[-LAST:])
+    first_apart, last_apart = abs(others[0] / losses[0] - 1), abs(other_last / last - 1)
+    numbers = {"loss": last, "other_loss": other_last, "first_difference": first_apart, "last_difference": last_apart}
+    detail = f"loss {last:.4g} {name}, {other_last:.4g} {other_name}: {last_apart:.2%} apart"
+    if not all(math.isfinite(value) for value in (*losses, *others)):
         raise Failed(f"a loss is not finite; {detail}", numbers)
-    if len(reference.losses) != len(other.losses):
-        raise Failed(f"{len(reference.losses)} steps {name}, {len(other.losses)} {other_name}", numbers)
-    if numbers["first_difference"] > MAX_FIRST_DIFFERENCE:
-        raise Failed(f"the first losses are {numbers['first_difference']:.2%} apart; {detail}", numbers)
-    if numbers["last_difference"] > MAX_LAST_DIFFERENCE:
+    if len(losses) != len(others):
+        raise Failed(f"{len(losses)} steps {name}, {len(others)} {other_name}", numbers)
+    if first_apart > MAX_FIRST_DIFFERENCE:
+        raise Failed(f"the first losses are {first_apart:.2%} apart; {detail}", numbers)
+    if last_apart > MAX_LAST_DIFFERENCE:
         raise Failed(f"{detail}, more than {MAX_LAST_DIFFERENCE:.0%}", numbers)
     return Finding(detail, numbers)

@@ -167,11 +167,8 @@ def tokenizer_cases(clips: int, device: torch.device) -> list[Case]:
         ("encode", lambda: ours.encode(frames), encode),
         ("decode", lambda: ours.decode(tokens), decode),
     ):
-        with FlopCounterMode(display=False) as counter:
-            job()
-        flops = float(counter.get_total_flops())
-        theirs = {name: of_peer(name) for name in others}
-        found.append(Case(f"tokenizer, {what}", "clips/s", clips, without_gradients(job, device), theirs, limit, flops))
+        ours_job, theirs = without_gradients(job, device), {name: of_peer(name) for name in others}
+        found.append(Case(f"tokenizer, {what}", "clips/s", clips, ours_job, theirs, limit, flops_of(job)))
     return found
 
 

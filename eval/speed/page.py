@@ -16,9 +16,10 @@ PAGE = Path(__file__).with_name("bench.html")
 def write_page(path: Path, rows: Sequence[Row], growth: Sequence[Growth], machine: str) -> Path:
     """The page's path, after writing it."""
     template = environment().from_string(PAGE.read_text(encoding="utf-8"))
-    tables = [_table([row for row in rows if row.higher_is_better is rates]) for rates in (True, False)]
+    rates = _table([row for row in rows if row.higher_is_better])
+    memory = _table([row for row in rows if not row.higher_is_better])
     charts = [chart for chart in map(_chart, growth) if chart]
-    text = template.render(machine=machine, rates=tables[0], memory=tables[1], bars=_bars(rows), charts_drawn=charts)
+    text = template.render(machine=machine, rates=rates, memory=memory, bars=_bars(rows), charts_drawn=charts)
     write_text(path, text)
     return path
 

@@ -97,20 +97,11 @@ class VideoJepa(nn.Module):
 
 def cosmos_autoencoder(channels: int) -> nn.Module:
     """Cosmos' autoencoder of two to three million parameters, cutting 4 x 8 x 8 as ours does."""
-    network: Any = AutoencoderKLCosmos(
-        latent_channels=channels,
-        encoder_block_out_channels=(32, 48, 64),
-        decode_block_out_channels=(64, 64, 64),
-        attention_resolutions=(),
-        resolution=64,
-        num_layers=1,
-        spatial_compression_ratio=8,
-        temporal_compression_ratio=4,
-        latents_mean=None,
-        latents_std=None,
-    )
-    placed: nn.Module = network.eval()
-    return placed
+    layers: dict[str, Any] = {"num_layers": 1, "attention_resolutions": (), "resolution": 64}
+    layers |= {"encoder_block_out_channels": (32, 48, 64), "decode_block_out_channels": (64, 64, 64)}
+    layers |= {"spatial_compression_ratio": 8, "temporal_compression_ratio": 4}
+    network: nn.Module = AutoencoderKLCosmos(latent_channels=channels, latents_mean=None, latents_std=None, **layers)
+    return network.eval()
 
 
 def ltx_autoencoder(channels: int) -> nn.Module:
