@@ -37,10 +37,7 @@ def main() -> None:
 
 
 def parse() -> Namespace:
-    """The command line.
-
-    Raises UserError: there is no such benchmark, no model is named, or --surprise stands beside what it has no use for.
-    """
+    """The command line. Raises UserError."""
     parser = ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kind", metavar="KIND", help=", ".join(BENCHMARKS))
     parser.add_argument("folder", type=Path)

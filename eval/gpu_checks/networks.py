@@ -116,10 +116,7 @@ def family_config(
 
 
 def compare(name: str, one: Pass, other_name: str, other: Pass, max_loss: float, max_gradient: float | None) -> Finding:
-    """That two passes have about the same loss, and the same gradient where one bounds it.
-
-    Raises Failed: they have not.
-    """
+    """That two passes have about the same loss, and the same gradient where one bounds it. Raises Failed."""
     loss = abs(other.loss / one.loss - 1)
     numbers = {"loss": one.loss, "other_loss": other.loss, "loss_difference": loss}
     detail = f"loss {one.loss:.6g} {name}, {other.loss:.6g} {other_name}"

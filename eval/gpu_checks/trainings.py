@@ -183,10 +183,7 @@ def command(
 
 
 def finished(setup: Setup, line: Sequence[str], folder: Path, environment: dict[str, str] | None = None) -> Trained:
-    """The training of a command line, run to its end on the device that is checked.
-
-    Raises Failed: it failed, or it ran elsewhere.
-    """
+    """The training of a command line, run to its end on the device that is checked. Raises Failed."""
     process = subprocess.run(
         line,
         env=os.environ | (environment or {}),
@@ -223,10 +220,7 @@ def kill_after_checkpoint(line: Sequence[str], folder: Path, environment: dict[s
 
 
 def agree(name: str, reference: Trained, other_name: str, other: Trained) -> Finding:
-    """That two trainings of the same clips and noise have about the same losses, all of them finite.
-
-    Raises Failed: they have not.
-    """
+    """That two trainings of the same clips and noise have about the same losses, all of them finite. Raises Failed."""
     losses, others = reference.losses, other.losses
     last, other_last = fmean(losses[-LAST:]), fmean(others[-LAST:])
     first_apart, last_apart = abs(others[0] / losses[0] - 1), abs(other_last / last - 1)

@@ -27,10 +27,7 @@ BASELINES_VERSION = 1
 
 
 def evaluator_of(config: PhysicsConfig, accelerator: Accelerator) -> Evaluator:
-    """What all subjects of a configuration are measured with.
-
-    Raises UserError: a run folder has no finished model, or a probe is of another tokenizer's tokens.
-    """
+    """What all subjects of a configuration are measured with. Raises UserError."""
     device = accelerator.device
     if config.tokenizer is None:
         shape = config.shape
@@ -66,10 +63,7 @@ def subjects_of(config: PhysicsConfig, evaluator: Evaluator) -> list[Subject]:
 
 
 def model_of(config: PhysicsConfig, spec: Spec, evaluator: Evaluator) -> Subject:
-    """One model of a configuration.
-
-    Raises UserError: it cannot be loaded, or was trained on another tokenizer's tokens.
-    """
+    """One model of a configuration. Raises UserError."""
     made_from = fingerprint(spec.fingerprint(), config.sampling_steps, config.shift)
     if spec.kind != RUN:
         model = KINDS[spec.kind](spec.path, evaluator.accelerator.device, config.sampling_steps)

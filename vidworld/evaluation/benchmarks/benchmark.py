@@ -154,10 +154,7 @@ def numbered(folder: Path, pattern: str) -> dict[int, Path]:
 
 
 def read_csv(path: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
-    """The rows of a table that must have these columns.
-
-    Raises UserError: there is no such file, it is no such table, or a column is missing.
-    """
+    """The rows of a table that must have these columns. Raises UserError."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file)

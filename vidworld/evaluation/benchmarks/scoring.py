@@ -71,10 +71,7 @@ def score_folder(benchmark: Benchmark, folder: Path, config: PhysicsConfig) -> N
 
 
 def score_surprise(benchmark: Benchmark, folder: Path, path: Path, name: str, out: Path) -> None:
-    """Write the scores of a model whose surprise something else computed.
-
-    Raises UserError: the benchmark is not scored by surprise, its folder is not complete, or a video is lacking.
-    """
+    """Write the scores of a model whose surprise something else computed. Raises UserError."""
     if not isinstance(benchmark.score, SurpriseScore | Unscored):
         what = f"{benchmark.name}: is scored by how models continue its videos"
         raise UserError(f"{what}, and has no use for --surprise; name them, --model [NAME=]SPEC")
@@ -95,10 +92,7 @@ def entries_of(benchmark: Benchmark, folder: Path) -> list[Entry]:
 
 
 def subjects_for(benchmark: Benchmark, models: Sequence[Subject], copy_last: Subject) -> list[Subject]:
-    """The models that can do what the benchmark needs, and what stands beside them.
-
-    Raises UserError: none of them can.
-    """
+    """The models that can do what the benchmark needs, and what stands beside them. Raises UserError."""
     by_surprise = isinstance(benchmark.score, SurpriseScore)
     able = [model for model in models if (model.is_surprised if by_surprise else model.rolls_out)]
     if not able:
@@ -183,10 +177,7 @@ def write_scores(
 
 
 def with_models(config: PhysicsConfig, models: Sequence[Spec], out: Path) -> PhysicsConfig:
-    """The configuration with these models beside its own, to be scored in another folder.
-
-    Raises UserError: two models, or a model and what stands beside them, have one name.
-    """
+    """The configuration with these models beside its own, to be scored in another folder. Raises UserError."""
     taken = ["truth", "copy_last", *config.models]
     for spec in models:
         if spec.name in taken:
