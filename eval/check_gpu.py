@@ -69,10 +69,7 @@ def main() -> None:
 
 
 def stages(only: Sequence[str], cpu: bool) -> list[tuple[list[Check], int | None]]:
-    """The checks that are wanted, each stage after the one before, and how many of it run at a time (None: several).
-
-    Raises UserError: a pattern fits none.
-    """
+    """The checks that are wanted, each stage after the one before, and how many of it run at a time (None: several)."""
     trainings, passes, alone = training_checks(cpu), pass_checks(cpu), rate_checks()
     names = [check.name for check in (PREPARATION, *trainings, *passes, *alone)]
     for pattern in only:

@@ -37,7 +37,6 @@ def main() -> None:
 
 
 def parse() -> Namespace:
-    """The command line. Raises UserError."""
     parser = ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kind", metavar="KIND", help=", ".join(BENCHMARKS))
     parser.add_argument("folder", type=Path)

@@ -107,10 +107,7 @@ class Benchmark:
     """The folder, as a tree."""
     reading: Reading
     entries: Callable[[Path], list[Entry]]
-    """All entries that a folder should hold, whether or not their files are there.
-
-    Raises UserError where what lists them is missing.
-    """
+    """All entries that a folder should hold, whether or not their files are there; UserError without their list."""
     score: ContinuationScore | SurpriseScore | Unscored
     decode: Callable[[Entry], tuple[Any, float]] | None = None
     """Frames and their rate, where entries are no plain videos nor folders of pictures."""

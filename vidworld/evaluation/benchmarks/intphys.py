@@ -55,9 +55,8 @@ def _is_possible(status: Path) -> bool:
 def write_submission(folder: Path, surprise: Mapping[str, float], out: Path) -> Path:
     """The zip with `answer.txt` in it: a plausibility in [0, 1] for each video, 1 / (1 + surprise).
 
-    folder: the benchmark's; its task.txt gives the order, the entries do where there is none.
-
-    Raises UserError: a video has no surprise or one that is no number from 0 up, or `out` cannot be written.
+    folder: the benchmark's; its task.txt gives the order, the entries do where there is none. Raises UserError where a
+    video has no surprise from 0 up, or `out` cannot be written.
     """
     task = folder / TASK_NAME
     videos = task.read_text().split() if task.exists() else [entry.identity for entry in _entries(folder)]

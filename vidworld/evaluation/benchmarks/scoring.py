@@ -42,10 +42,7 @@ USED = ("shape", "shape.fps", "chunk_frames")
 
 
 def score_folder(benchmark: Benchmark, folder: Path, config: PhysicsConfig) -> None:
-    """Measure what is not measured yet of a configuration's models, and write their scores to its `out`.
-
-    Raises UserError: the benchmark has no score, its folder is not complete, or no model can do what it needs.
-    """
+    """Measure what is not measured yet of a configuration's models, and write their scores. Raises UserError."""
     entries = entries_of(benchmark, folder)
     accelerator = evaluation_accelerator(config.mixed_precision)
     evaluator = evaluator_of(config, accelerator)
@@ -137,8 +134,10 @@ def measure_videos(
         made_from = [benchmark.name, benchmark.version, names, [digest(file) for file in files], settings]
         batch = f"{benchmark.name}_{fingerprint(entry.identity)}"
         for subject in subjects:
-            measured = partial(of_video, context, entry, subject.model)
-            known = fingerprint(made_from, subject.made_from)
+            known, measured = (
+                fingerprint(made_from, subject.made_from),
+                partial(of_video, context, entry, subject.model),
+            )
             units.append(Unit(folder, batch, subject.name, known, versions, measured))
     return measure(units, context.evaluator.accelerator, benchmark.name)
 
@@ -188,17 +187,11 @@ def with_models(config: PhysicsConfig, models: Sequence[Spec], out: Path) -> Phy
 
 
 def own_config(benchmark: Benchmark, overrides: Sequence[str]) -> PhysicsConfig:
-    """Other people's models on the frames as they are, which they see as the benchmark's own evaluation shows them.
-
-    Raises UserError: an override is wrong.
-    """
+    """Other people's models on the frames as they are, which they see as the benchmark's own evaluation shows them."""
+    shape = ClipShape(num_frames=32, fps=10.0, height_px=256, width_px=256)
+    # No mixed precision: their own code says what they compute in.
     frames = PhysicsConfig(
-        out=Path(),
-        models={},
-        shape=ClipShape(num_frames=32, fps=10.0, height_px=256, width_px=256),
-        context_frames=16,
-        sampling_steps=20,
-        mixed_precision="no",  # their own code says what they compute in
+        out=Path(), models={}, shape=shape, context_frames=16, sampling_steps=20, mixed_precision="no"
     )
     used = _overridden(frames, [text for text in overrides if text.partition("=")[0] in USED], benchmark.name)
     return _overridden(frames, [*own_reading(benchmark, used), *overrides], benchmark.name)

@@ -50,10 +50,7 @@ def surprise_of_video(context: BenchmarkContext, entry: Entry, model: Any) -> It
 
 
 def read_surprise(path: Path, entries: Sequence[Entry]) -> dict[str, Windows]:
-    """Surprises that something else computed: a JSON object of lists of numbers, by the video's name.
-
-    Raises UserError: it is not that, or lacks a video.
-    """
+    """Surprises that something else computed: a JSON object of lists of numbers, by video. Raises UserError."""
     try:
         content = read_json(path)
         found = {str(name): np.atleast_1d(np.asarray(of, np.float64)) for name, of in content.items()}
@@ -72,9 +69,8 @@ def accuracies(
 ) -> list[Value]:
     """Relative and absolute accuracy and AUROC of each property, as values of pairs, videos and the property.
 
-    Within a group the possible videos are paired with the impossible ones in their order.
-
-    Raises UserError: a video is not labelled, or a group has more of one side.
+    Within a group the possible videos are paired with the impossible ones in their order. Raises UserError where a
+    video is not labelled, or a group has more of one side.
     """
     groups: dict[str, dict[str, list[Entry]]] = defaultdict(lambda: defaultdict(list))
     for entry in entries:
