@@ -184,15 +184,8 @@ def command(
 
 def finished(setup: Setup, line: Sequence[str], folder: Path, environment: dict[str, str] | None = None) -> Trained:
     """The training of a command line, run to its end on the device that is checked. Raises Failed."""
-    process = subprocess.run(
-        line,
-        env=os.environ | (environment or {}),
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
+    variables, out, err = os.environ | (environment or {}), subprocess.PIPE, subprocess.STDOUT
+    process = subprocess.run(line, env=variables, cwd=ROOT, stdout=out, stderr=err, text=True, check=False)
     print(process.stdout, flush=True)
     said = process.stdout.strip().splitlines() or ["nothing was printed"]
     if process.returncode:

@@ -21,6 +21,7 @@ from vidworld.models.probe import Probe
 from vidworld.models.spec import RUN, Spec
 from vidworld.models.tokenizers.frames import FrameTokenizer
 from vidworld.models.tokenizers.tokenizer import load_tokenizer
+from vidworld.models.world_model import WorldModel
 
 BASELINES_VERSION = 1
 """Of all baselines and controls together; raised when one of them gives other values."""
@@ -74,26 +75,28 @@ def model_of(config: PhysicsConfig, spec: Spec, evaluator: Evaluator) -> Subject
     if config.tokenizer is None:
         raise UserError(f"{folder}: is measured with its tokenizer; name that, tokenizer=FOLDER")
     check_tokenizer(folder, evaluator.tokenizer.fingerprint())
-    family = FAMILIES[read_budget(folder)["family"]]
-    network = family.load(folder).to(evaluator.accelerator.device)
-    decoder = evaluator.probes[spec.name].decoder if spec.name in evaluator.probes else None
-    return Subject(spec.name, family.world_model(network, spec.name, config, decoder), made_from)
+    return Subject(spec.name, _world_model(config, spec, evaluator), made_from)
 
 
 def _untrained(config: PhysicsConfig, spec: Spec, evaluator: Evaluator) -> Subject:
     """A network of the same form that was never trained, the same whichever models stand beside it."""
-    name = f"untrained_{spec.name}"
-    family = FAMILIES[read_budget(Path(spec.path))["family"]]
-    torch.manual_seed(config.seed)
-    network = family.untrained(family.load(Path(spec.path))).to(evaluator.accelerator.device)
-    decoder = evaluator.probes[spec.name].decoder if spec.name in evaluator.probes else None
+    model = _world_model(config, spec, evaluator, untrained=True)
     made_from = fingerprint(spec.fingerprint(), "untrained", config.sampling_steps, config.shift)
-    model = family.world_model(network, name, config, decoder)
-    return Subject(name, model, made_from, rolls_out=False, in_distribution_only=True)
+    return Subject(model.name, model, made_from, rolls_out=False, in_distribution_only=True)
+
+
+def _world_model(config: PhysicsConfig, spec: Spec, evaluator: Evaluator, untrained: bool = False) -> WorldModel:
+    family = FAMILIES[read_budget(Path(spec.path))["family"]]
+    if untrained:
+        torch.manual_seed(config.seed)  # before the network is made, whose weights are drawn
+    network = family.load(Path(spec.path))
+    network = (family.untrained(network) if untrained else network).to(evaluator.accelerator.device)
+    decoder = evaluator.probes[spec.name].decoder if spec.name in evaluator.probes else None
+    return family.world_model(network, f"untrained_{spec.name}" if untrained else spec.name, config, decoder)
 
 
 def check_clips(subjects: Sequence[Subject], identities: Sequence[str]) -> None:
-    """Raise if somebody else's model cannot continue one of these clips, before anything is measured."""
+    """Raise UserError if somebody else's model cannot continue one of these clips, before anything is measured."""
     for subject in subjects:
         if isinstance(subject.model, ExternalModel) and subject.rolls_out:
             subject.model.check_clips(identities)

@@ -105,18 +105,11 @@ def _of_subject(
     seen = encoded()
     truth = _truth(seen)
     rollout = evaluator.roll_out(subject.model, seen, samples)
-
-    def by_pixels(tokens: Tensor) -> Tracks:
-        return evaluator.by_pixels(evaluator.decode_future(seen, tokens), truth)
-
-    def by_probe(embeddings: Tensor) -> Tracks:
-        return evaluator.by_probe(subject.name, embeddings, truth)
-
     place = (scenario, split, evaluator.seed)
-    tracks = _of_samples(by_pixels, rollout.tokens)
+    tracks = _of_samples(lambda x: evaluator.by_pixels(evaluator.decode_future(seen, x), truth), rollout.tokens)
     yield from _measured(Case(subject.name, "pixels", *place), tracks, seen, evaluator, metrics)
     if evaluator.probes:
-        tracks = _of_samples(by_probe, rollout.embeddings)
+        tracks = _of_samples(lambda x: evaluator.by_probe(subject.name, x, truth), rollout.embeddings)
         yield from _measured(Case(subject.name, "probe", *place), tracks, seen, evaluator, metrics)
 
 
@@ -160,8 +153,7 @@ def _kept_by_tokenizer(
     }
     for metric in metrics:
         if metric.takes in given:
-            numbers = metric.function(*given[metric.takes])
-            yield from case.values(metric, clips.identity, numbers.tolist())
+            yield from case.values(metric, clips.identity, metric.function(*given[metric.takes]).tolist())
 
 
 def _truth(seen: Encoded) -> Tracks:

@@ -42,6 +42,12 @@ class Subject:
     """Futures that are drawn of each clip; None: as many as the configuration says."""
 
 
+def settings_of(config: PhysicsConfig, tools: Mapping[str, str | None]) -> dict[str, Any]:
+    """What the values of simulated clips and of benchmarks depend on, whichever model they are of."""
+    shown = {"seed": config.seed, "shape": vars(config.shape), "context_frames": config.context_frames}
+    return {"tools": dict(tools), **shown, "precision": precision(config.mixed_precision)}
+
+
 @dataclass(frozen=True)
 class Setup:
     """What a task makes its units of."""
@@ -58,15 +64,7 @@ class Setup:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """What the values of every unit depend on, whichever model they are of."""
-        config = self.config
-        return {
-            "tools": dict(self.tools),
-            "simulator": SIMULATOR_VERSION,
-            "seed": config.seed,
-            "shape": vars(config.shape),
-            "context_frames": config.context_frames,
-            "precision": precision(config.mixed_precision),
-        }
+        return settings_of(self.config, self.tools) | {"simulator": SIMULATOR_VERSION}
 
     @property
     def laws(self) -> list[str]:

@@ -13,7 +13,6 @@ from vidworld.core.clip_shape import ClipShape
 from vidworld.core.config import load, to_yaml
 from vidworld.core.errors import UserError
 from vidworld.core.fingerprint import fingerprint
-from vidworld.core.precision import precision
 from vidworld.core.records import file_digest, prepare_folder, write_text
 from vidworld.evaluation.benchmarks.benchmark import Benchmark, ContinuationScore, Entry, SurpriseScore, Unscored, check
 from vidworld.evaluation.benchmarks.continuation import BenchmarkContext, numbers_by_model
@@ -29,7 +28,7 @@ from vidworld.evaluation.evaluator import evaluation_accelerator
 from vidworld.evaluation.models import BASELINES_VERSION, evaluator_of, model_of, tools_of
 from vidworld.evaluation.physics import models_of
 from vidworld.evaluation.schema import PhysicsConfig
-from vidworld.evaluation.task import Subject
+from vidworld.evaluation.task import Subject, settings_of
 from vidworld.evaluation.units import Unit, measure
 from vidworld.metrics import METRICS
 from vidworld.models.baselines import CopyLast
@@ -51,7 +50,8 @@ def score_folder(benchmark: Benchmark, folder: Path, config: PhysicsConfig) -> N
     copy_last = Subject("copy_last", CopyLast(evaluator.tokenizer), str(BASELINES_VERSION))
     subjects = subjects_for(benchmark, models, copy_last)
     context = BenchmarkContext(evaluator, benchmark, config.shape)
-    values = measure_videos(context, subjects, entries, prepare_folder(config.out / "units"), settings_of(config))
+    settings = settings_of(config, tools_of(config)) | {"levels": list(config.levels)}
+    values = measure_videos(context, subjects, entries, prepare_folder(config.out / "units"), settings)
     if not accelerator.is_main_process:
         return
     score = benchmark.score
@@ -96,18 +96,6 @@ def subjects_for(benchmark: Benchmark, models: Sequence[Subject], copy_last: Sub
         what = "is surprised" if by_surprise else "continues videos"
         raise UserError(f"no model here {what}: {', '.join(model.name for model in models)} cannot")
     return able if by_surprise else [TRUTH, copy_last, *able]
-
-
-def settings_of(config: PhysicsConfig) -> dict[str, Any]:
-    """What the values of every video depend on, whichever model they are of."""
-    return {
-        "tools": tools_of(config),
-        "seed": config.seed,
-        "shape": vars(config.shape),
-        "context_frames": config.context_frames,
-        "levels": list(config.levels),
-        "precision": precision(config.mixed_precision),
-    }
 
 
 def measure_videos(
