@@ -75,24 +75,27 @@ def model_of(config: PhysicsConfig, spec: Spec, evaluator: Evaluator) -> Subject
     if config.tokenizer is None:
         raise UserError(f"{folder}: is measured with its tokenizer; name that, tokenizer=FOLDER")
     check_tokenizer(folder, evaluator.tokenizer.fingerprint())
-    return Subject(spec.name, _world_model(config, spec, evaluator), made_from)
+    return Subject(spec.name, _world_model(config, spec, evaluator, spec.name), made_from)
 
 
 def _untrained(config: PhysicsConfig, spec: Spec, evaluator: Evaluator) -> Subject:
     """A network of the same form that was never trained, the same whichever models stand beside it."""
-    model = _world_model(config, spec, evaluator, untrained=True)
+    name = f"untrained_{spec.name}"
+    model = _world_model(config, spec, evaluator, name, untrained=True)
     made_from = fingerprint(spec.fingerprint(), "untrained", config.sampling_steps, config.shift)
-    return Subject(model.name, model, made_from, rolls_out=False, in_distribution_only=True)
+    return Subject(name, model, made_from, rolls_out=False, in_distribution_only=True)
 
 
-def _world_model(config: PhysicsConfig, spec: Spec, evaluator: Evaluator, untrained: bool = False) -> WorldModel:
+def _world_model(
+    config: PhysicsConfig, spec: Spec, evaluator: Evaluator, name: str, untrained: bool = False
+) -> WorldModel:
     family = FAMILIES[read_budget(Path(spec.path))["family"]]
     if untrained:
         torch.manual_seed(config.seed)  # before the network is made, whose weights are drawn
     network = family.load(Path(spec.path))
     network = (family.untrained(network) if untrained else network).to(evaluator.accelerator.device)
     decoder = evaluator.probes[spec.name].decoder if spec.name in evaluator.probes else None
-    return family.world_model(network, f"untrained_{spec.name}" if untrained else spec.name, config, decoder)
+    return family.world_model(network, name, config, decoder)
 
 
 def check_clips(subjects: Sequence[Subject], identities: Sequence[str]) -> None:
