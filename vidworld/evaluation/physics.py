@@ -22,8 +22,7 @@ from vidworld.evaluation.models import check_clips, evaluator_of, subjects_of, t
 from vidworld.evaluation.real import held_out
 from vidworld.evaluation.schema import PhysicsConfig, measured_splits
 from vidworld.evaluation.surprises import choose_levels
-from vidworld.evaluation.task import Setup
-from vidworld.evaluation.units import measure
+from vidworld.evaluation.task import Setup, measure
 from vidworld.metrics import METRICS
 from vidworld.models.budget import read_budget
 from vidworld.models.families import FAMILIES

@@ -12,8 +12,7 @@ from vidworld.core.clip_shape import ClipShape
 from vidworld.evaluation.media import save_rollouts
 from vidworld.evaluation.real_quadruplets import Kind, real_quadruplets
 from vidworld.evaluation.surprises import EncodedQuadruplets, measured
-from vidworld.evaluation.task import Case, Setup, Subject, Task, pieces
-from vidworld.evaluation.units import Unit
+from vidworld.evaluation.task import Case, Setup, Subject, Task, Unit, pieces
 from vidworld.metrics import METRICS
 from vidworld.metrics.physics_iq import PhysicsIq, physics_iq
 from vidworld.video.real import RealClips

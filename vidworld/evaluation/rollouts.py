@@ -16,8 +16,7 @@ from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.media import save_rollouts
 from vidworld.evaluation.schema import measured_splits
-from vidworld.evaluation.task import Case, Setup, Subject, Task, pieces
-from vidworld.evaluation.units import Unit
+from vidworld.evaluation.task import Case, Setup, Subject, Task, Unit, pieces
 from vidworld.metrics import Metric
 from vidworld.models.world_model import Encoded
 from vidworld.simulation import SCENARIOS

@@ -18,8 +18,7 @@ from vidworld.analysis.records import Value
 from vidworld.core.clip import Clips, Tracks
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.media import save_quadruplets
-from vidworld.evaluation.task import Case, Setup, Subject, Task, pieces
-from vidworld.evaluation.units import Unit, measure
+from vidworld.evaluation.task import Case, Setup, Subject, Task, Unit, measure, pieces
 from vidworld.metrics import METRICS, Metric
 from vidworld.metrics.surprise import Surprise
 from vidworld.models.baselines import truth_surprise

@@ -28,8 +28,7 @@ from vidworld.evaluation.evaluator import evaluation_accelerator
 from vidworld.evaluation.models import BASELINES_VERSION, evaluator_of, model_of, tools_of
 from vidworld.evaluation.physics import models_of
 from vidworld.evaluation.schema import PhysicsConfig
-from vidworld.evaluation.task import Subject, settings_of
-from vidworld.evaluation.units import Unit, measure
+from vidworld.evaluation.task import Subject, Unit, measure, settings_of
 from vidworld.metrics import METRICS
 from vidworld.models.baselines import CopyLast
 from vidworld.models.spec import Spec
