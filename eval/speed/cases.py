@@ -39,7 +39,6 @@ CHANNELS = 48
 THEIR_FRAMES = 13
 """Of a clip's 16 for autoencoders that take the first frame by itself and then four at a time: they have less to do."""
 
-
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -78,7 +77,6 @@ class Size(NamedTuple):
 
 
 def placed(network: Network, device: torch.device) -> Network:
-    """The network, on the device."""
     nn.Module.to(network, device)
     return network
 

@@ -69,21 +69,11 @@ class VideoJepa(nn.Module):
     ) -> None:
         super().__init__()
         patch, frames = 8, 4
-        self.network = VJEPA2Model(
-            VJEPA2Config(
-                patch_size=patch,
-                tubelet_size=frames,
-                crop_size=side_px,
-                frames_per_clip=num_frames,
-                hidden_size=width,
-                num_attention_heads=heads,
-                num_hidden_layers=encoder_depth,
-                pred_hidden_size=width,
-                pred_num_attention_heads=heads,
-                pred_num_hidden_layers=predictor_depth,
-                pred_num_mask_tokens=1,
-            )
-        )
+        encoder = {"hidden_size": width, "num_attention_heads": heads, "num_hidden_layers": encoder_depth}
+        predictor = {"hidden_size": width, "num_attention_heads": heads, "num_hidden_layers": predictor_depth}
+        sizes: dict[str, Any] = {**encoder, **{f"pred_{name}": size for name, size in predictor.items()}}
+        sizes |= {"patch_size": patch, "tubelet_size": frames, "crop_size": side_px, "frames_per_clip": num_frames}
+        self.network = VJEPA2Model(VJEPA2Config(pred_num_mask_tokens=1, **sizes))
         cells = (side_px // patch) ** 2
         self.cells, self.places = cells, num_frames // frames * cells
 

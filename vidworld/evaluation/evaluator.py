@@ -52,15 +52,11 @@ class Evaluator:
         return self.context_frames // self.tokenizer.patch_size[0]
 
     def check_shape(self, shape: ClipShape) -> None:
-        """Raise if context and clip are not whole chunks of the tokenizer with something left to predict."""
+        """Raise UserError if context or clip are no whole chunks of the tokenizer."""
         chunk = self.tokenizer.patch_size[0]
         for name, count in (("context_frames", self.context_frames), ("shape.num_frames", shape.num_frames)):
             if count % chunk:
                 raise UserError(f"{name} {count} is no multiple of the tokenizer's chunk of {chunk} frames; choose one")
-        if self.context_frames >= shape.num_frames:
-            raise UserError(
-                f"context_frames {self.context_frames} leaves none of {shape.num_frames} to predict; choose fewer"
-            )
         self.tokenizer.grid_of(shape.num_frames, shape.height_px, shape.width_px)
 
     def encode(self, clips: Clips) -> Encoded:

@@ -49,14 +49,13 @@ def evaluate(config: PhysicsConfig) -> None:
         accelerator.print(f"{config.real}: has no held-out clips (split real); simulated clips only")
 
     tables = choose_levels(setup, accelerator)
-    chosen = resolved(config)["tasks"]
-    tasks = {name: TASKS[name] for name in (TASKS if chosen == "all" else chosen)}
-    units = [unit for task in tasks.values() for unit in task.units(setup)]
+    tasks = [TASKS[name] for name in (TASKS if config.tasks == "all" else config.tasks)]
+    units = [unit for task in tasks for unit in task.units(setup)]
     values = measure(units, accelerator, "physics")
 
     if accelerator.is_main_process:
         media: dict[str, Any] = defaultdict(list)
-        for task in tasks.values():
+        for task in tasks:
             for kind, entries in task.shown(setup, config.out).items():
                 media[kind] += entries
         media["curves"] = [level_curves(config, name, table) for name, table in tables.items()]

@@ -159,7 +159,6 @@ def count_of(setup: Setup, law: str, split: str) -> int:
 def measure_surprise(
     case: Case, matrix: Surprise, quadruplets: Quadruplets, metrics: Sequence[Metric]
 ) -> Iterator[Value]:
-    """Every metric of surprise, quadruplet by quadruplet."""
     for metric in metrics:
         yield from case.values(metric, quadruplets.identity, metric.function(matrix).tolist(), quadruplets.law)
 
@@ -237,7 +236,6 @@ def _level_units(setup: Setup, subjects: Sequence[Subject]) -> Iterator[Unit]:
 def _by_level(
     encoded: Callable[[], EncodedQuadruplets], setup: Setup, metric: Metric, subject: Subject
 ) -> Iterator[Value]:
-    """Accuracy at each of a model's noise levels, quadruplet by quadruplet."""
     seen, evaluator = encoded(), setup.evaluator
     stack, seeds = seen.stacked(), seen.seeds(evaluator)
     with evaluator.accelerator.autocast():

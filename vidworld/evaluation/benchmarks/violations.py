@@ -51,12 +51,10 @@ def surprise_of_video(context: BenchmarkContext, entry: Entry, model: Any) -> It
 
 def read_surprise(path: Path, entries: Sequence[Entry]) -> dict[str, Windows]:
     """Surprises that something else computed: a JSON object of lists of numbers, by video. Raises UserError."""
+    content = read_json(path)
     try:
-        content = read_json(path)
         found = {str(name): np.atleast_1d(np.asarray(of, np.float64)) for name, of in content.items()}
     except (AttributeError, TypeError, ValueError) as error:
-        if isinstance(error, UserError):
-            raise
         raise UserError(f"{path}: is no JSON object of numbers by video ({error})") from error
     lacking = [entry.identity for entry in entries if entry.identity not in found]
     if lacking:
