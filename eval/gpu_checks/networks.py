@@ -93,10 +93,7 @@ def one_pass(setup: Setup, family_name: str, *overrides: str) -> Pass:
 
 
 def redraw(network: nn.Module) -> None:
-    """Draw weights with which attention matters: with an untrained network's it hardly moves the loss.
-
-    The mean over many random values is small, and is made up for.
-    """
+    """Draw weights with which attention matters: an untrained network's means over many values hardly move the loss."""
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             scale = 4.0 if "attention" in name else 1.0
@@ -134,6 +131,5 @@ def compare(name: str, one: Pass, other_name: str, other: Pass, max_loss: float,
 
 
 def device_of(setup: Setup) -> torch.device:
-    """The device that is checked."""
     accelerator = None if setup.cpu else torch.accelerator.current_accelerator(check_available=True)
     return accelerator or torch.device("cpu")

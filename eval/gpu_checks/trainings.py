@@ -198,10 +198,7 @@ def finished(setup: Setup, line: Sequence[str], folder: Path, environment: dict[
 
 
 def kill_after_checkpoint(line: Sequence[str], folder: Path, environment: dict[str, str]) -> int:
-    """Start a training, kill it when its first checkpoint is whole, and return the step of the newest whole one.
-
-    Raises Failed: it ended before.
-    """
+    """Start a training and kill it after its first checkpoint; the step of the newest whole one. Raises Failed."""
     process = subprocess.Popen(line, env=os.environ | environment, cwd=ROOT)
     while process.poll() is None and not list(folder.glob("checkpoints/step_*/manifest.json")):
         time.sleep(0.002)

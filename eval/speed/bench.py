@@ -36,8 +36,7 @@ class Row:
 def measure(cases: Iterable[Case], budget_s: float) -> Iterator[Row]:
     """A row of rates for each case and peer, each case taking about `budget_s`, and one of peak memory.
 
-    The machine's limit is measured with each case, in turn with it and its peers: what else the machine does then
-    slows all of them.
+    The machine's limit is measured in turn with each case and its peers: what else it does slows all of them.
     """
     for case in cases:
         jobs = {OURS: case.ours, **case.peers}

@@ -30,9 +30,9 @@ def _table(rows: Sequence[Row]) -> dict[str, Any]:
             row.name,
             f"{_number(row.ours)} {row.unit}",
             row.peer_name or "",
-            "" if row.peer is None else _number(row.peer),
+            _number(row.peer),
             "" if row.ratio is None else f"{row.ratio:.2f}",
-            "" if row.limit is None else _number(row.limit),
+            _number(row.limit),
             "" if row.share_of_limit is None else f"{row.share_of_limit:.0%}",
         )
         for row in rows
@@ -41,8 +41,10 @@ def _table(rows: Sequence[Row]) -> dict[str, Any]:
     return {"heads": heads, "rows": cells}
 
 
-def _number(value: float) -> str:
+def _number(value: float | None) -> str:
     """Four digits that count, in full."""
+    if value is None:
+        return ""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 

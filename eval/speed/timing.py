@@ -45,10 +45,7 @@ def seconds_of(job: Job) -> float:
 
 
 def peak_mb(job: Job) -> float | None:
-    """How much more memory the job takes at its height than was taken before: the device's, or the process's.
-
-    None where neither can be asked (a process's peak is known on Linux only).
-    """
+    """How much more memory the job takes at its height than before: the device's, or (on Linux) the process's."""
     if torch.accelerator.is_available():
         before = torch.accelerator.memory_allocated()
         torch.accelerator.reset_peak_memory_stats()

@@ -52,7 +52,6 @@ class ErrorScene:
         there = tracks.position.isfinite().all(dim=-1, keepdim=True)
         position = torch.where(there, tracks.position.double(), NOWHERE)
         present = tracks.present.any(dim=1)
-        objects = torch.arange(present.shape[1])
 
         def drawn(shown: Bool[Tensor, "clip object"]) -> Int16[Tensor, "clip time 3 height width"]:
             looks = (tracks.radius.double(), tracks.color.double(), shown)
@@ -61,8 +60,8 @@ class ErrorScene:
 
         empty = drawn(torch.zeros_like(present))
         picture = empty.clone()
-        for i in objects:
-            picture += drawn(present & (objects == i)) - empty
+        for only in torch.eye(present.shape[1], dtype=torch.bool):
+            picture += drawn(present & only) - empty
         return picture.clamp(max=255).to(torch.uint8)
 
 
@@ -191,7 +190,6 @@ INJECTED_ERRORS = (
 
 
 def _horizon(truth: Tracks, position: Float[Tensor, "clip horizon object 2"], start: int) -> Tracks:
-    """The tracks with other positions from `start` on."""
     return replace(truth, position=torch.cat([truth.position[:, :start], position.to(truth.position)], dim=1))
 
 

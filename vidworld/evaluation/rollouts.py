@@ -113,10 +113,7 @@ def _of_subject(
 
 
 def _of_samples(read: Callable[[Tensor], Tracks], samples: Float[Tensor, "clip sample *rest"]) -> list[Tracks]:
-    """The tracks of each sample: once, where samples are equal, as those of a model that predicts one future.
-
-    There are fewer than the configuration says where a model has no more to give.
-    """
+    """The tracks of each sample: once, where samples are equal, as those of a model that predicts one future."""
     first, *others = samples.unbind(dim=1)
     tracks = read(first)
     return [tracks, *(tracks if torch.equal(other, first) else read(other) for other in others)]

@@ -34,7 +34,7 @@ def _as_in(other: Path | None, folder: str) -> str:
     """The name that a video has here whose counterpart has another's."""
     assert other is not None
     theirs = other.parent.name
-    return other.name.replace(theirs, folder, 1) if other.name.startswith(theirs) else other.name
+    return folder + other.name.removeprefix(theirs) if other.name.startswith(theirs) else other.name
 
 
 GRASP = Benchmark("grasp", "GRASP", "arXiv 2311.09048", _LAYOUT, windowed(frame_step=10), _entries, SurpriseScore())

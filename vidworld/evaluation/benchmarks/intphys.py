@@ -35,13 +35,11 @@ def _entries(folder: Path) -> list[Entry]:
             frames = {name: numbered(group / name / "scene", "scene_*.png") for name in NUMBERS}
             longest = max((max(of, default=0) for of in frames.values()), default=0)
             for video in NUMBERS:
-                scene, status = group / video / "scene", group / video / "status.json"
-                needs = [scene / f"scene_{number:03d}.png" for number in range(1, longest + 1)]
-                if labelled:
-                    needs.append(status)
+                scene, status, name = group / video / "scene", group / video / "status.json", f"{block}/{group.name}"
+                pictures = (scene / f"scene_{number:03d}.png" for number in range(1, longest + 1))
+                needs = (*pictures, status) if labelled else tuple(pictures)
                 possible = _is_possible(status) if labelled and status.exists() else None
-                name = f"{block}/{group.name}"
-                found.append(Entry(f"{name}/{video}", law, name, possible, scene, tuple(needs)))
+                found.append(Entry(f"{name}/{video}", law, name, possible, scene, needs))
     return found
 
 

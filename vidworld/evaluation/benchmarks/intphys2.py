@@ -17,7 +17,6 @@ FOLDER/                  Main or Debug of the data set
 
 
 def _entries(folder: Path) -> list[Entry]:
-    """The videos that metadata.csv lists."""
     found = []
     for number, row in enumerate(read_csv(folder / "metadata.csv", _COLUMNS), start=2):
         kind = row["type"].rpartition("_")[2].strip().lower()

@@ -44,7 +44,6 @@ FOLDER/
 
 
 def _entries(folder: Path) -> list[Entry]:
-    """Every video of every experiment."""
     found = []
     for place in sorted(path for path in folder.glob("real-world-cropped/*/*") if path.is_dir()):
         kind, video, info = place.parent.name, place / "cropped_video.mp4", place / "info.json"
@@ -53,10 +52,7 @@ def _entries(folder: Path) -> list[Entry]:
 
 
 def _of_video(context: BenchmarkContext, entry: Entry, model: Any) -> Iterator[Value]:
-    """The invariance score of a model's future of one video.
-
-    There is none where the video itself has none, or its thing is not seen in the context: no model could know of it.
-    """
+    """The invariance score of a model's future; none where the video has none or shows nothing in the context."""
     start, fps = context.evaluator.context_frames, context.shape.fps
     clip = context.around(context.clip(entry), start, round(MAX_PREDICTED_S * fps))
     video = as_film(clip.frames[0])

@@ -163,7 +163,6 @@ def _of_video(context: BenchmarkContext, entry: Entry, model: Any) -> Iterator[V
 
 
 def _tracks(entry: Entry, radius: ndarray, dt_s: float) -> Tracks:
-    """The true tracks of one video."""
     position = torch.from_numpy(true_positions(entry)).float()[None]
     velocity = torch.gradient(position, spacing=dt_s, dim=1)[0]
     of_disc = torch.from_numpy(radius).float()[None]
@@ -211,10 +210,7 @@ def parse(frames: Frames, discs: int, calibrated: bool = False) -> Float[ndarray
 def mean_velocity_error(
     place: Float[ndarray, "clip time disc 2"], truth: Tracks, dt_s: float, axis: int = 0
 ) -> PerClip:
-    """|mean v̂ - mean v| of a single disc, horizontal as in phyworld (axis 0) or vertical (1).
-
-    NaN with less than two frames in full view.
-    """
+    """|mean v̂ - mean v| of a single disc, horizontal as in phyworld (axis 0) or vertical; NaN below two frames."""
     return _of_single_disc(place, truth, axis, lambda away: abs((np.diff(away) / dt_s).mean()))
 
 
