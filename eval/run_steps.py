@@ -5,7 +5,7 @@ join those that the report draws.
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,16 +38,17 @@ def main() -> None:
     names = [name for name in ("diffusion", "few_step") if (runs / name / "model").is_dir()]
     if not names:
         raise UserError(f"{runs}: no finished diffusion world there; train it first, or name another run folder")
-    models = []
+    samplers = {}
     for name in names:
         check_tokenizer(runs / name, tokenizer.fingerprint())
         network = load_model(DiffusionTransformer, runs / name).to(accelerator.device)
-        models.append(GenerativeModel(network, name, max(STEPS), sampling_shift_of(runs / name), LEVELS))
+        shift = sampling_shift_of(runs / name)
+        samplers[name] = [GenerativeModel(network, name, count, shift, LEVELS) for count in STEPS]
     evaluator = Evaluator(tokenizer, {}, accelerator, CONTEXT_FRAMES, 0)
     curves = []
     for scenario in tqdm(SCENARIOS, "steps", disable=None):
         clips = SimulatedClips(scenario, "id").clips(range(arguments.clips))
-        curves.append(error_by_steps(evaluator, models, clips, scenario))
+        curves.append(error_by_steps(evaluator, samplers, clips, scenario))
     out = runs / "steps.json"
     write_json(out, {"schema": 1, "provenance": provenance(0), "clips": arguments.clips, "curves": curves})
     media_path = runs / "physics" / "media.json"
@@ -63,17 +64,16 @@ def main() -> None:
 
 
 def error_by_steps(
-    evaluator: Evaluator, models: Sequence[GenerativeModel], clips: Clips, scenario: str
+    evaluator: Evaluator, samplers: Mapping[str, Sequence[GenerativeModel]], clips: Clips, scenario: str
 ) -> dict[str, Any]:
     """A curve of the report: mean velocity error by pixels with its 95% interval, a line a world."""
     series = []
-    for model in models:
-        samplers = [GenerativeModel(model.network, model.name, count, model.shift, model.levels) for count in STEPS]
-        found = [evaluator.mean_velocity_error(sampler, clips) for sampler in samplers]
-        line = {"label": model.name, "x": list(STEPS), "y": [each.value for each in found]}
+    for name, by_steps in samplers.items():
+        found = [evaluator.mean_velocity_error(sampler, clips) for sampler in by_steps]
+        line = {"label": name, "x": list(STEPS), "y": [each.value for each in found]}
         series.append(line | {"low": [each.low for each in found], "high": [each.high for each in found]})
-    name = f"Velocity error by evaluations of the network, {scenario}"
-    return {"name": name, "x_label": "evaluations a chunk", "y_label": "units/s", "series": series}
+    title = f"Velocity error by evaluations of the network, {scenario}"
+    return {"name": title, "x_label": "evaluations a chunk", "y_label": "units/s", "series": series}
 
 
 def parse() -> argparse.Namespace:
