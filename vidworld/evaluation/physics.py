@@ -142,9 +142,8 @@ def models_of(config: PhysicsConfig) -> dict[str, Model]:
 
 def level_curves(config: PhysicsConfig, model: str, table: dict[str, list[float]]) -> dict[str, Any]:
     """The curve of the report that shows what each noise level tells of a model."""
-    series = [
-        {"label": law, "x": list(config.levels), "y": row, "low": None, "high": None} for law, row in table.items()
-    ]
+    every = {"x": list(config.levels), "low": None, "high": None}
+    series = [{"label": law, "y": row, **every} for law, row in table.items()]
     name = f"Surprise of {model} by noise level (validation split)"
     return {"name": name, "x_label": "noise level", "y_label": "accuracy, target-matched", "series": series}
 

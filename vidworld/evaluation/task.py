@@ -80,12 +80,10 @@ class Unit:
 
     def values(self) -> list[Value]:
         """What was measured."""
-        cells = [dict(zip(Value.__dataclass_fields__, row, strict=True)) for row in self.kept["values"]]
-        return [
-            Value(**row | {"value": math.nan if row["value"] is None else row["value"]})
-            for row in cells
-            if row["metric"] in self.metrics
-        ]
+        rows = [dict(zip(Value.__dataclass_fields__, row, strict=True)) for row in self.kept["values"]]
+        for row in rows:
+            row["value"] = math.nan if row["value"] is None else row["value"]
+        return [Value(**row) for row in rows if row["metric"] in self.metrics]
 
 
 def measure(units: Sequence[Unit], accelerator: Accelerator, name: str) -> list[Value]:

@@ -135,9 +135,8 @@ def check(benchmark: Benchmark, folder: Path) -> list[str]:
                 missing.setdefault(path, entry.identity)
     state = {path: "is empty" if path.exists() else "is missing" for path in missing}
     lines = [f"{path}: {state[path]} ({identity})" for path, identity in missing.items()]
-    if len(lines) > MAX_NAMED:
-        lines = [*lines[:MAX_NAMED], f"and {len(lines) - MAX_NAMED} more files are missing or empty"]
-    return lines
+    more = len(lines) - MAX_NAMED
+    return [*lines[:MAX_NAMED], f"and {more} more files are missing or empty"] if more > 0 else lines
 
 
 def numbered(folder: Path, pattern: str) -> dict[int, Path]:
