@@ -58,8 +58,7 @@ def main() -> None:
         process.wait()
     one, two, apart = rates.values()
     together, bound = (median(b / a for a, b in zip(one, both, strict=True)) for both in (two, apart))
-    told = ", ".join(f"{name} {median(of_kind):.1f}" for name, of_kind in rates.items())
-    print(f"medians, clips/s: {told}")
+    print(f"medians, clips/s: {', '.join(f'{name} {median(of_kind):.1f}' for name, of_kind in rates.items())}")
     print(f"weak scaling from one to two: {together:.2f} times (exchanging nothing: {bound:.2f})")
 
 
@@ -70,24 +69,13 @@ def start(count: int) -> list[subprocess.Popen[str]]:
         port = any_port.getsockname()[1]
     common = {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", "WORLD_SIZE": str(count)}
     common |= {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
-    return [
-        subprocess.Popen(
-            [sys.executable, __file__],
-            env=os.environ | common | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(count)
-    ]
+    environments = [os.environ | common | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(count)]
+    line, pipe = [sys.executable, __file__], subprocess.PIPE
+    return [subprocess.Popen(line, env=each, stdin=pipe, stdout=pipe, text=True) for each in environments]
 
 
 def rate_of(processes: Sequence[subprocess.Popen[str]]) -> float:
-    """Clips a second of these processes in one turn.
-
-    Raises:
-        UserError: one of them failed.
-    """
+    """Clips a second of these processes in one turn. Raises UserError: one of them failed."""
     for process in processes:
         assert process.stdin is not None
         print("go", file=process.stdin, flush=True)

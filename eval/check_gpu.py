@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from fnmatch import fnmatch
+from itertools import product
 from pathlib import Path
 
 from gpu_checks.isolation import Check, Outcome, Setup, run_checks
@@ -50,32 +51,17 @@ def main() -> None:
         environment |= {"ACCELERATE_USE_CPU": "true", "CUDA_VISIBLE_DEVICES": ""}
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        setup = Setup(
-            folder=Path(folder),
-            logs=logs.resolve(),
-            cpu=arguments.cpu,
-            small=small,
-            steps=QUICK_STEPS if arguments.quick else STEPS,
-            patience=CPU_PATIENCE if arguments.cpu else 1.0,
-            environment=environment,
-        )
+        steps, patience = QUICK_STEPS if arguments.quick else STEPS, CPU_PATIENCE if arguments.cpu else 1.0
+        setup = Setup(Path(folder), logs.resolve(), arguments.cpu, small, steps, patience, environment)
         outcomes: list[Outcome] = []
         for checks, at_once in stages(arguments.only, arguments.cpu):
             for outcome in run_checks(checks, setup, at_once or jobs):
                 outcomes.append(outcome)
                 print(line(outcome), flush=True)
     count = {status: sum(o.status == status for o in outcomes) for status in ("passed", "failed", "skipped")}
-    content = {
-        "schema": 1,
-        "provenance": provenance(0),
-        "cpu": setup.cpu,
-        "small": setup.small,
-        "steps": setup.steps,
-        "seconds": round(time.monotonic() - began, 1),
-        **count,
-        "checks": [asdict(outcome) for outcome in outcomes],
-    }
-    write_json(out, content)
+    settings = {"cpu": setup.cpu, "small": setup.small, "steps": setup.steps}
+    found = {"seconds": round(time.monotonic() - began, 1), **count, "checks": [asdict(each) for each in outcomes]}
+    write_json(out, {"schema": 1, "provenance": provenance(0), **settings, **found})
     write_text(out.with_suffix(".md"), table(outcomes))
     print(f"{out}: " + ", ".join(f"{number} {status}" for status, number in count.items()))
     if count["failed"]:
@@ -83,11 +69,7 @@ def main() -> None:
 
 
 def stages(only: Sequence[str], cpu: bool) -> list[tuple[list[Check], int | None]]:
-    """The checks that are wanted, each stage after the one before, and how many of it run at a time (None: several).
-
-    Raises:
-        UserError: a pattern fits none.
-    """
+    """The checks that are wanted, each stage after the one before, and how many of it run at a time (None: several)."""
     trainings, passes, alone = training_checks(cpu), pass_checks(cpu), rate_checks()
     names = [check.name for check in (PREPARATION, *trainings, *passes, *alone)]
     for pattern in only:
@@ -106,37 +88,25 @@ def training_checks(cpu: bool) -> list[Check]:
     """Those that train, of which all need the preparation. The longest come first."""
     compiling = [
         Check(f"compiled, {network}, {mode}", f"{TRAININGS}:compiling", (network, mode), limit_s=240)
-        for network in COMPARED
-        for mode in MODES
+        for network, mode in product(COMPARED, MODES)
     ]
-    precisions = [
-        Check(f"bf16 and float32, {label}", f"{TRAININGS}:precisions", arguments)
-        for label, arguments in networks().items()
-    ]
-    return [
-        *compiling,
-        Check("killed and resumed", f"{TRAININGS}:resuming"),
-        Check(
-            "FSDP2 of one process",
-            f"{TRAININGS}:sharding",
-            skip="on a CPU accelerate takes FSDP for plain data parallel" if cpu else "",
-        ),
-        *precisions,
-    ]
+    function = f"{TRAININGS}:precisions"
+    precisions = [Check(f"bf16 and float32, {label}", function, each) for label, each in networks().items()]
+    resumed = Check("killed and resumed", f"{TRAININGS}:resuming")
+    why_not = "on a CPU accelerate takes FSDP for plain data parallel" if cpu else ""
+    sharded = Check("FSDP2 of one process", f"{TRAININGS}:sharding", skip=why_not)
+    return [*compiling, resumed, sharded, *precisions]
 
 
 def pass_checks(cpu: bool) -> list[Check]:
     """Those of a single forward and backward pass."""
-    function = f"{PASSES}:attention_backend"
-    reason = "on a CPU attention is plain matrix products, whatever the backend"
-    backends = [Check("attention, all backends", function, skip=reason)]
+    function, memory = f"{PASSES}:attention_backend", f"{PASSES}:gradient_checkpointing"
+    why_none = "on a CPU attention is plain matrix products, whatever the backend"
+    backends = [Check("attention, all backends", function, skip=why_none)]
     if not cpu:
-        backends = [
-            Check(f"attention, {name}", function, (name,), skip=reason) for name, reason in attention_backends().items()
-        ]
-    return backends + [
-        Check(f"gradient checkpointing, {name}", f"{PASSES}:gradient_checkpointing", (name,)) for name in FAMILIES
-    ]
+        known = attention_backends()
+        backends = [Check(f"attention, {name}", function, (name,), skip=reason) for name, reason in known.items()]
+    return backends + [Check(f"gradient checkpointing, {name}", memory, (name,)) for name in FAMILIES]
 
 
 def attention_backends() -> dict[str, str]:
@@ -169,10 +139,8 @@ def line(outcome: Outcome) -> str:
 def table(outcomes: Sequence[Outcome]) -> str:
     """The outcomes as Markdown, those that failed first."""
     order = {"failed": 0, "passed": 1, "skipped": 2}
-    rows = [
-        f"| {o.name} | {o.status} | {o.seconds:.1f} | {o.detail.replace('|', '/')} |"
-        for o in sorted(outcomes, key=lambda o: order[o.status])
-    ]
+    found = sorted(outcomes, key=lambda o: order[o.status])
+    rows = [f"| {o.name} | {o.status} | {o.seconds:.1f} | {o.detail.replace('|', '/')} |" for o in found]
     return "\n".join(["| check | status | seconds | found |", "|---|---|---|---|", *rows]) + "\n"
 
 

@@ -9,8 +9,7 @@ from vidworld.report.leaderboard import write_leaderboard
 def main() -> None:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("results", type=Path, nargs="+", help="results.json files, or folders that hold some")
-    usual = Path("leaderboard.html")
-    parser.add_argument("--out", type=Path, default=usual, help="the page to write (default: %(default)s)")
+    parser.add_argument("--out", type=Path, default="leaderboard.html", help="the page to write (default: %(default)s)")
     arguments = parser.parse_args()
     page, rows = write_leaderboard(arguments.results, arguments.out)
     print(f"{page}: {rows} rows ({page.stat().st_size / 1e6:.1f} MB)")

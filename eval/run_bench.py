@@ -14,11 +14,10 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from speed.bench import measure
+from speed.bench import measure, measure_growth
 from speed.cases import BASE, DEMO, Case, clip_cases, reading_cases, tokenizer_cases, training_cases, world_cases
-from speed.growth import measure_growth
-from speed.limits import memory_copy, rates, square_product
 from speed.page import write_page
+from speed.timing import memory_copy, rates, square_product
 from vidworld.core.errors import ArgumentParser, UserError, run_script
 from vidworld.core.records import prepare_folder, provenance, write_json
 from vidworld.training.run import why_not_compile
@@ -47,16 +46,9 @@ def main() -> None:
     growth = [] if arguments.no_growth else measure_growth(device, arguments.seconds)
 
     record = provenance(0)
-    content = {
-        "schema": 1,
-        "provenance": record,
-        "cores": arguments.cores,
-        "compiled": compiled,
-        "limits_g_per_s": limits,
-        "rows": [asdict(row) for row in rows],
-        "growth": [asdict(curve) for curve in growth],
-    }
-    write_json(out / "bench.json", content)
+    settings = {"cores": arguments.cores, "compiled": compiled, "limits_g_per_s": limits}
+    found = {"rows": [asdict(row) for row in rows], "growth": [asdict(curve) for curve in growth]}
+    write_json(out / "bench.json", {"schema": 1, "provenance": record, **settings, **found})
     machine = f"{record['cpu']}, {arguments.cores} core{'s' * (arguments.cores > 1)}, {device.type}"
     page = write_page(out / "bench.html", rows, growth, machine)
     for row in rows:
@@ -77,11 +69,7 @@ def all_cases(device: torch.device, compiled: bool, folder: Path) -> Iterator[Ca
 
 
 def keep_to(cores: int) -> None:
-    """Nothing; the process and torch keep to so many cores from here on.
-
-    Raises:
-        UserError: there are not so many.
-    """
+    """Keep the process and torch to so many cores from here on. Raises UserError: there are not so many."""
     there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if cores > there:
         raise UserError(f"--cores {cores}: there are {there} cores; choose no more")

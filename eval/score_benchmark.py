@@ -25,8 +25,7 @@ def main() -> None:
     config = arguments.config and load(PhysicsConfig, arguments.config, arguments.overrides)
     models = [] if arguments.surprise else [Spec.parse(text) for text in arguments.model]
     # Imported now: a wrong name or key was said without waiting for torch.
-    from vidworld.evaluation.benchmarks.scoring import score_folder, score_surprise
-    from vidworld.evaluation.benchmarks.settings import own_config, with_models
+    from vidworld.evaluation.benchmarks.scoring import own_config, score_folder, score_surprise, with_models
 
     benchmark, folder, out = BENCHMARKS[arguments.kind], arguments.folder, arguments.out
     if arguments.surprise is not None:
@@ -38,11 +37,6 @@ def main() -> None:
 
 
 def parse() -> Namespace:
-    """The command line.
-
-    Raises:
-        UserError: there is no such benchmark, no model is named, or --surprise stands beside what it has no use for.
-    """
     parser = ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kind", metavar="KIND", help=", ".join(BENCHMARKS))
     parser.add_argument("folder", type=Path)

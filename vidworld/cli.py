@@ -17,8 +17,8 @@ COMMANDS: Registry[Command] = Registry(
         "data ingest": "vidworld.video.ingest_command:INGEST",
         "data contexts": "vidworld.evaluation.contexts_command:CONTEXTS",
         "data check": "vidworld.evaluation.benchmarks.check_command:CHECK",
-        "check-world": "vidworld.models.external.check:CHECK_WORLD",
-        "export": "vidworld.evaluation.export_command:EXPORT",
+        "check-world": "vidworld.models.external.check_command:CHECK_WORLD",
+        "export": "vidworld.evaluation.export:EXPORT",
     },
 )
 """A command is imported when it is called: `vidworld --help` need not wait for torch."""

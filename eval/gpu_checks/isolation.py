@@ -137,10 +137,8 @@ def _work(check: Check, setup: Setup, sending: Connection) -> None:
     """Run the check in this process, which leads a group of its own, and send how it ended."""
     os.setsid()
     os.environ.update(setup.environment)
-    log = os.open(
-        setup.logs / f"{re.sub(r'[^a-zA-Z0-9]+', '_', check.name)}.log",
-        os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND,
-    )
+    name = re.sub(r"[^a-zA-Z0-9]+", "_", check.name)
+    log = os.open(setup.logs / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(log, stream)
     status, numbers = "failed", {}

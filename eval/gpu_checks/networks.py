@@ -1,6 +1,6 @@
 """Checks of one forward and one backward pass: attention backends and gradient checkpointing."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -8,11 +8,10 @@ from torch import Tensor, nn
 
 from gpu_checks.isolation import Failed, Finding, Setup, Skipped, first_line
 from gpu_checks.trainings import ROOT, SMALL
-from speed.cases import CHANNELS, CHUNKS, GRID
+from speed.cases import CHANNELS, CHUNKS, GRID, autocast
 from speed.timing import peak_mb
 from vidworld.core.config import load
 from vidworld.core.counter_rng import generators
-from vidworld.core.precision import precision
 from vidworld.models.families import FAMILIES, config_schema
 from vidworld.models.schema import WorldModelConfig
 
@@ -82,7 +81,7 @@ def one_pass(setup: Setup, family_name: str, *overrides: str) -> Pass:
 
     def job() -> None:
         network.zero_grad(set_to_none=True)
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision() == "bf16"):
+        with autocast(device):
             loss = family.loss(config, network, tokens, *drawn).total
         loss.backward()
         losses.append(loss.detach())
@@ -94,10 +93,7 @@ def one_pass(setup: Setup, family_name: str, *overrides: str) -> Pass:
 
 
 def redraw(network: nn.Module) -> None:
-    """Draw weights with which attention matters: with an untrained network's it hardly moves the loss.
-
-    The mean over many random values is small, and is made up for.
-    """
+    """Draw weights with which attention matters: an untrained network's means over many values hardly move the loss."""
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             scale = 4.0 if "attention" in name else 1.0
@@ -117,11 +113,7 @@ def family_config(
 
 
 def compare(name: str, one: Pass, other_name: str, other: Pass, max_loss: float, max_gradient: float | None) -> Finding:
-    """That two passes have about the same loss, and the same gradient where one bounds it.
-
-    Raises:
-        Failed: they have not.
-    """
+    """That two passes have about the same loss, and the same gradient where one bounds it. Raises Failed."""
     loss = abs(other.loss / one.loss - 1)
     numbers = {"loss": one.loss, "other_loss": other.loss, "loss_difference": loss}
     detail = f"loss {one.loss:.6g} {name}, {other.loss:.6g} {other_name}"
@@ -139,16 +131,5 @@ def compare(name: str, one: Pass, other_name: str, other: Pass, max_loss: float,
 
 
 def device_of(setup: Setup) -> torch.device:
-    """The device that is checked."""
     accelerator = None if setup.cpu else torch.accelerator.current_accelerator(check_available=True)
     return accelerator or torch.device("cpu")
-
-
-def without_gradients(job: Callable[[], object], device: torch.device) -> Callable[[], None]:
-    """The job as an evaluation does it."""
-
-    def done() -> None:
-        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=precision() == "bf16"):
-            job()
-
-    return done

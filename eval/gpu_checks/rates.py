@@ -7,11 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from gpu_checks.isolation import Failed, Finding, Setup
-from gpu_checks.networks import device_of, family_config, without_gradients
+from gpu_checks.networks import device_of, family_config
 from speed.bench import measure
-from speed.cases import BASE, CELLS, CHANNELS, CHUNKS, CONTEXT, GRID, Size, training_cases
-from speed.limits import rates, square_product
-from speed.timing import medians_s
+from speed.cases import BASE, CELLS, CHANNELS, CHUNKS, CONTEXT, GRID, Size, training_cases, without_gradients
+from speed.timing import medians_s, rates, square_product
 from vidworld.models.families import FAMILIES
 from vidworld.models.world_model import Encoded
 from vidworld.simulation.simulated import SimulatedClips
@@ -31,8 +30,7 @@ def training_step(setup: Setup, network: str) -> Finding:
     """Rate and peak memory of a training step at the base size, beside the peer and the rate of a large product."""
     device = device_of(setup)
     size = Size("small", 32, 3, 2) if setup.small else BASE
-    clips = SMALL_CLIPS if setup.small else CLIPS
-    seconds = SMALL_SECONDS if setup.small else SECONDS
+    clips, seconds = (SMALL_CLIPS, SMALL_SECONDS) if setup.small else (CLIPS, SECONDS)
     compiled = not setup.small and why_not_compile(device) is None
     torch.manual_seed(0)
     product = square_product(device, SMALL_SIDE if setup.small else SIDE)
@@ -46,20 +44,18 @@ def training_step(setup: Setup, network: str) -> Finding:
         "product_tflops_per_s": best / 1e12,
         "share_of_product": flops_per_s / best,
     }
-    if rate.ratio is not None:
-        numbers["speed_over_peer"] = rate.ratio
-    if memory:
-        numbers["peak_mb"] = memory[0].ours
-        if memory[0].peer is not None:
-            numbers["peer_peak_mb"] = memory[0].peer
     detail = (
         f"{numbers['tokens_per_s']:.3g} tokens/s{', compiled' if compiled else ''}, "
         f"{numbers['share_of_product']:.1%} of the {best / 1e12:.3g} TFLOP/s of a large product"
     )
     if rate.ratio is not None:
+        numbers["speed_over_peer"] = rate.ratio
         detail += f", {rate.ratio:.2f} x {rate.peer_name}"
     if memory:
+        numbers["peak_mb"] = memory[0].ours
         detail += f"; {memory[0].ours:.0f} MB at the peak"
+        if memory[0].peer is not None:
+            numbers["peer_peak_mb"] = memory[0].peer
     if numbers["share_of_product"] > MAX_SHARE:
         raise Failed(f"faster than the device multiplies: {detail}", numbers)
     return Finding(detail, numbers)
@@ -94,11 +90,9 @@ def world_model(setup: Setup, family_name: str) -> Finding:
     def surprise() -> None:
         results["surprise"] = world.surprise(seen, CONTEXT, seeds)
 
-    jobs = {
-        "rollout_s_per_clip": without_gradients(roll_out, device),
-        "surprise_s_per_clip": without_gradients(surprise, device),
-    }
-    times = medians_s(jobs, SMALL_SECONDS if setup.small else SECONDS)
+    jobs = {"rollout_s_per_clip": roll_out, "surprise_s_per_clip": surprise}
+    done = {name: without_gradients(job, device) for name, job in jobs.items()}
+    times = medians_s(done, SMALL_SECONDS if setup.small else SECONDS)
     numbers = {name: seconds / count for name, seconds in times.items()}
     detail = f"rollout {numbers['rollout_s_per_clip']:.2g} s a clip, surprise {numbers['surprise_s_per_clip']:.2g}"
     if wrong := [name for name, values in results.items() if not bool(values.isfinite().all())]:

@@ -23,12 +23,8 @@ def main() -> None:
             from accelerate.state import AcceleratorState  # as the script has imported it by now
 
             state = AcceleratorState()
-            ran = {
-                "device": state.device.type,
-                "distributed": state.distributed_type.value,
-                "precision": state.mixed_precision,
-            }
-            print(f"\n{json.dumps(ran)}", flush=True)
+            ran = {"device": state.device.type, "distributed": state.distributed_type.value}
+            print(f"\n{json.dumps(ran | {'precision': state.mixed_precision})}", flush=True)
         raise
 
 

@@ -33,21 +33,17 @@ LAST = 10
 MAX_FIRST_DIFFERENCE = 0.01
 MAX_LAST_DIFFERENCE = 0.05
 
+_SMALL_PREDICTOR = ("model.width=32", "model.encoder_depth=1", "model.predictor_depth=1", "model.heads=2")
 SMALL = {
     "tokenizer": ("model.channels=8", "model.width=32", "model.depth=1", "model.heads=1"),
     "diffusion": ("model.width=32", "model.depth=2", "model.heads=2"),
-    "jepa": ("model.width=32", "model.encoder_depth=1", "model.predictor_depth=1", "model.heads=2"),
-    "regression": ("model.width=32", "model.encoder_depth=1", "model.predictor_depth=1", "model.heads=2"),
+    "jepa": _SMALL_PREDICTOR,
+    "regression": _SMALL_PREDICTOR,
     "probe": ("width=32",),
 }
 SMALL_DATA = ("data.clips=64", "data.shape.height_px=32", "data.shape.width_px=32", "global_batch_size=4")
-FSDP2: tuple[str, ...] = (
-    "-m",
-    "accelerate.commands.launch",
-    "--config_file",
-    str(ROOT / "configs/accelerate/fsdp2.yaml"),
-)
-FSDP2 += ("--num_processes", "1", "--main_process_port", "0")  # 0: any that is free
+_LAUNCHER = ("-m", "accelerate.commands.launch", "--num_processes", "1", "--main_process_port", "0")  # 0: any free
+FSDP2 = (*_LAUNCHER, "--config_file", str(ROOT / "configs/accelerate/fsdp2.yaml"))
 
 
 @dataclass(frozen=True)
@@ -174,7 +170,7 @@ def command(
     config = ROOT / "configs" / "demo" / f"{network}.yaml"
     if not config.exists():  # a family of another package
         raise Skipped(f"{config.relative_to(ROOT)}: there is none")
-    script = ROOT / "train" / f"train_{network if network in ('tokenizer', 'readout') else 'world_model'}.py"
+    script = ROOT / "train" / f"train_{network if network in ('tokenizer', 'probe') else 'world_model'}.py"
     settings = [f"out={setup.folder / name}", f"steps={setup.steps}", f"data.clips={CLIPS}", "compile=false"]
     settings += ["log_every=1", "save_every=1000", f"timeout_s={TIMEOUT_S}"]
     if network != "tokenizer":
@@ -187,20 +183,9 @@ def command(
 
 
 def finished(setup: Setup, line: Sequence[str], folder: Path, environment: dict[str, str] | None = None) -> Trained:
-    """The training of a command line, run to its end on the device that is checked.
-
-    Raises:
-        Failed: it failed, or it ran elsewhere.
-    """
-    process = subprocess.run(
-        line,
-        env=os.environ | (environment or {}),
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
+    """The training of a command line, run to its end on the device that is checked. Raises Failed."""
+    variables, out, err = os.environ | (environment or {}), subprocess.PIPE, subprocess.STDOUT
+    process = subprocess.run(line, env=variables, cwd=ROOT, stdout=out, stderr=err, text=True, check=False)
     print(process.stdout, flush=True)
     said = process.stdout.strip().splitlines() or ["nothing was printed"]
     if process.returncode:
@@ -213,11 +198,7 @@ def finished(setup: Setup, line: Sequence[str], folder: Path, environment: dict[
 
 
 def kill_after_checkpoint(line: Sequence[str], folder: Path, environment: dict[str, str]) -> int:
-    """Start a training, kill it when its first checkpoint is whole, and return the step of the newest whole one.
-
-    Raises:
-        Failed: it ended before.
-    """
+    """Start a training and kill it after its first checkpoint; the step of the newest whole one. Raises Failed."""
     process = subprocess.Popen(line, env=os.environ | environment, cwd=ROOT)
     while process.poll() is None and not list(folder.glob("checkpoints/step_*/manifest.json")):
         time.sleep(0.002)
@@ -229,28 +210,18 @@ def kill_after_checkpoint(line: Sequence[str], folder: Path, environment: dict[s
 
 
 def agree(name: str, reference: Trained, other_name: str, other: Trained) -> Finding:
-    """That two trainings of the same clips and noise have about the same losses, all of them finite.
-
-    Raises:
-        Failed: they have not.
-    """
-    first, last = (
-        [values[0] for values in (reference.losses, other.losses)],
-        [fmean(values[-LAST:]) for values in (reference.losses, other.losses)],
-    )
-    numbers = {
-        "loss": last[0],
-        "other_loss": last[1],
-        "first_difference": abs(first[1] / first[0] - 1),
-        "last_difference": abs(last[1] / last[0] - 1),
-    }
-    detail = f"loss {last[0]:.4g} {name}, {last[1]:.4g} {other_name}: {numbers['last_difference']:.2%} apart"
-    if not all(math.isfinite(value) for value in (*reference.losses, *other.losses)):
+    """That two trainings of the same clips and noise have about the same losses, all of them finite. Raises Failed."""
+    losses, others = reference.losses, other.losses
+    last, other_last = fmean(losses[-LAST:]), fmean(others[-LAST:])
+    first_apart, last_apart = abs(others[0] / losses[0] - 1), abs(other_last / last - 1)
+    numbers = {"loss": last, "other_loss": other_last, "first_difference": first_apart, "last_difference": last_apart}
+    detail = f"loss {last:.4g} {name}, {other_last:.4g} {other_name}: {last_apart:.2%} apart"
+    if not all(math.isfinite(value) for value in (*losses, *others)):
         raise Failed(f"a loss is not finite; {detail}", numbers)
-    if len(reference.losses) != len(other.losses):
-        raise Failed(f"{len(reference.losses)} steps {name}, {len(other.losses)} {other_name}", numbers)
-    if numbers["first_difference"] > MAX_FIRST_DIFFERENCE:
-        raise Failed(f"the first losses are {numbers['first_difference']:.2%} apart; {detail}", numbers)
-    if numbers["last_difference"] > MAX_LAST_DIFFERENCE:
+    if len(losses) != len(others):
+        raise Failed(f"{len(losses)} steps {name}, {len(others)} {other_name}", numbers)
+    if first_apart > MAX_FIRST_DIFFERENCE:
+        raise Failed(f"the first losses are {first_apart:.2%} apart; {detail}", numbers)
+    if last_apart > MAX_LAST_DIFFERENCE:
         raise Failed(f"{detail}, more than {MAX_LAST_DIFFERENCE:.0%}", numbers)
     return Finding(detail, numbers)

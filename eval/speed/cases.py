@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from speed import peers
-from speed.limits import Probe, block_products, memory_copy
-from speed.timing import Job
+from speed.timing import Job, Probe, block_products, memory_copy
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.media import write_mp4
 from vidworld.core.precision import precision, product_dtype
@@ -37,7 +36,6 @@ CELLS = math.prod(GRID)
 CHANNELS = 48
 THEIR_FRAMES = 13
 """Of a clip's 16 for autoencoders that take the first frame by itself and then four at a time: they have less to do."""
-
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -77,7 +75,6 @@ class Size(NamedTuple):
 
 
 def placed(network: Network, device: torch.device) -> Network:
-    """The network, on the device."""
     nn.Module.to(network, device)
     return network
 
@@ -106,29 +103,16 @@ def training_cases(size: Size, clips: int, device: torch.device, compiled: bool)
         name: str, ours: DiffusionTransformer | JointEmbeddingPredictor, loss: Callable[[], Tensor], peer: str, job: Job
     ) -> Case:
         step = training_step(ours, loss, device)
-        with FlopCounterMode(display=False) as counter:  # Muon's products too
-            step()
+        flops = flops_of(step)  # Muon's products too
         if compiled:
             ours.compile_repeated_blocks()
-        flops = float(counter.get_total_flops())
         return Case(f"training step, {name}, {size.name}", "clips/s", clips, step, {peer: job}, limit, flops)
 
-    return [
-        case(
-            "diffusion",
-            diffusion,
-            lambda: diffusion_loss(diffusion, tokens),
-            "diffusers CogVideoXTransformer3DModel",
-            training_step(transformer.to(device), lambda: transformer(tokens[:, 1:]), device),
-        ),
-        case(
-            "jepa",
-            jepa,
-            lambda: jepa(tokens).total,
-            "transformers VJEPA2Model",
-            training_step(vjepa.to(device), lambda: vjepa(frames), device),
-        ),
-    ]
+    of_transformer = training_step(transformer.to(device), lambda: transformer(tokens[:, 1:]), device)
+    peer, of_diffusion = "diffusers CogVideoXTransformer3DModel", lambda: diffusion_loss(diffusion, tokens)
+    cases = [case("diffusion", diffusion, of_diffusion, peer, of_transformer)]
+    of_vjepa = training_step(vjepa.to(device), lambda: vjepa(frames), device)
+    return [*cases, case("jepa", jepa, lambda: jepa(tokens).total, "transformers VJEPA2Model", of_vjepa)]
 
 
 def training_step(network: nn.Module, loss: Callable[[], Tensor], device: torch.device) -> Job:
@@ -138,7 +122,7 @@ def training_step(network: nn.Module, loss: Callable[[], Tensor], device: torch.
     ema = EMAModel(network.parameters(), decay=0.99, use_ema_warmup=True, power=0.9, foreach=True)
 
     def step() -> None:
-        with _autocast(device):
+        with autocast(device):
             value = loss()
         value.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -168,10 +152,10 @@ def tokenizer_cases(clips: int, device: torch.device) -> list[Case]:
         latents = {name: other.encode(pictures()).latent_dist.mode() for name, other in others.items()}
 
     def encode(name: str) -> Job:
-        return _without_gradients(lambda: others[name].encode(pictures()).latent_dist, device)
+        return without_gradients(lambda: others[name].encode(pictures()).latent_dist, device)
 
     def decode(name: str) -> Job:
-        return _without_gradients(lambda: others[name].decode(latents[name]).sample, device)
+        return without_gradients(lambda: others[name].decode(latents[name]).sample, device)
 
     found = []
     limit = block_products(clips * CHUNKS * CELLS, model.width, device)
@@ -179,13 +163,8 @@ def tokenizer_cases(clips: int, device: torch.device) -> list[Case]:
         ("encode", lambda: ours.encode(frames), encode),
         ("decode", lambda: ours.decode(tokens), decode),
     ):
-        with FlopCounterMode(display=False) as counter:
-            job()
-        flops = float(counter.get_total_flops())
-        theirs = {name: of_peer(name) for name in others}
-        found.append(
-            Case(f"tokenizer, {what}", "clips/s", clips, _without_gradients(job, device), theirs, limit, flops)
-        )
+        ours_job, theirs = without_gradients(job, device), {name: of_peer(name) for name in others}
+        found.append(Case(f"tokenizer, {what}", "clips/s", clips, ours_job, theirs, limit, flops_of(job)))
     return found
 
 
@@ -200,26 +179,14 @@ def clip_cases(clips: int) -> list[Case]:
     def pymunk() -> object:
         return peers.pymunk_films(clips, FRAMES, source.shape.fps, SIDE_PX)
 
-    written = 3.0 * SIDE_PX**2 * frames
-    return [
-        Case(
-            "simulated clips",
-            "frames/s",
-            frames,
-            ours,
-            {"pymunk + cv2": pymunk},
-            memory_copy(torch.device("cpu")),
-            written,
-        )
-    ]
+    peer, limit, written = {"pymunk + cv2": pymunk}, memory_copy(torch.device("cpu")), 3.0 * SIDE_PX**2 * frames
+    return [Case("simulated clips", "frames/s", frames, ours, peer, limit, written)]
 
 
 def reading_cases(folder: Path, seconds: int = 8, batch: int = 16) -> list[Case]:
     """Reading a video of 320 x 240 px, made here, into batches of pictures of 64 rows."""
-    clips = SimulatedClips(
-        "billiards", "train", shape=ClipShape(num_frames=25 * seconds, fps=25.0, height_px=240, width_px=320)
-    )
-    frames = clips.clips([0]).frames[0]
+    shape = ClipShape(num_frames=25 * seconds, fps=25.0, height_px=240, width_px=320)
+    frames = SimulatedClips("billiards", "train", shape=shape).clips([0]).frames[0]
     path = write_mp4(folder / "film.mp4", frames, 25.0)
     height, width = SIDE_PX, round(320 * SIDE_PX / 240)
 
@@ -251,10 +218,7 @@ def world_cases(size: Size, steps: int, device: torch.device) -> list[Case]:
     limit = block_products(len(four) * CHUNKS * CELLS, size.width, device)
 
     def case(name: str, unit: str, amount: int, job: Job) -> Case:
-        with FlopCounterMode(display=False) as counter:
-            job()
-        flops = float(counter.get_total_flops())
-        return Case(name, unit, amount, _without_gradients(job, device), limit=limit, needed=flops)
+        return Case(name, unit, amount, without_gradients(job, device), limit=limit, needed=flops_of(job))
 
     found = []
     for model in (diffusion, jepa):
@@ -271,13 +235,23 @@ def world_cases(size: Size, steps: int, device: torch.device) -> list[Case]:
     return found
 
 
-def _without_gradients(job: Job, device: torch.device) -> Job:
+def flops_of(job: Job) -> float:
+    """The floating-point operations of a job's products."""
+    with FlopCounterMode(display=False) as counter:
+        job()
+    return float(counter.get_total_flops())
+
+
+def without_gradients(job: Job, device: torch.device) -> Job:
+    """The job as an evaluation does it."""
+
     def done() -> None:
-        with torch.no_grad(), _autocast(device):
+        with torch.no_grad(), autocast(device):
             job()
 
     return done
 
 
-def _autocast(device: torch.device) -> torch.autocast:
+def autocast(device: torch.device) -> torch.autocast:
+    """The precision that trainings and evaluations take on this machine."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision() == "bf16")

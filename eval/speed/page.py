@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from speed.bench import Row
-from speed.growth import Growth
+from speed.bench import Growth, Row
 from vidworld.analysis.records import Curve, Series
 from vidworld.core.records import write_text
 from vidworld.report import charts as plots
@@ -17,13 +16,10 @@ PAGE = Path(__file__).with_name("bench.html")
 def write_page(path: Path, rows: Sequence[Row], growth: Sequence[Growth], machine: str) -> Path:
     """The page's path, after writing it."""
     template = environment().from_string(PAGE.read_text(encoding="utf-8"))
-    text = template.render(
-        machine=machine,
-        rates=_table([row for row in rows if row.higher_is_better]),
-        memory=_table([row for row in rows if not row.higher_is_better]),
-        bars=_bars(rows),
-        charts_drawn=[chart for chart in map(_chart, growth) if chart],
-    )
+    rates = _table([row for row in rows if row.higher_is_better])
+    memory = _table([row for row in rows if not row.higher_is_better])
+    charts = [chart for chart in map(_chart, growth) if chart]
+    text = template.render(machine=machine, rates=rates, memory=memory, bars=_bars(rows), charts_drawn=charts)
     write_text(path, text)
     return path
 
@@ -34,9 +30,9 @@ def _table(rows: Sequence[Row]) -> dict[str, Any]:
             row.name,
             f"{_number(row.ours)} {row.unit}",
             row.peer_name or "",
-            "" if row.peer is None else _number(row.peer),
+            _number(row.peer),
             "" if row.ratio is None else f"{row.ratio:.2f}",
-            "" if row.limit is None else _number(row.limit),
+            _number(row.limit),
             "" if row.share_of_limit is None else f"{row.share_of_limit:.0%}",
         )
         for row in rows
@@ -45,8 +41,10 @@ def _table(rows: Sequence[Row]) -> dict[str, Any]:
     return {"heads": heads, "rows": cells}
 
 
-def _number(value: float) -> str:
+def _number(value: float | None) -> str:
     """Four digits that count, in full."""
+    if value is None:
+        return ""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
@@ -60,15 +58,8 @@ def _bars(rows: Sequence[Row]) -> list[dict[str, Any]]:
     bars = []
     for row in compared:
         at = axis.percent(row.ratio or 1.0)
-        bars.append(
-            {
-                "label": f"{row.name} / {row.peer_name}",
-                "left": min(at, even),
-                "width": max(abs(at - even), 0.3),
-                "even": even,
-                "text": f"{row.ratio:.2f}",
-            }
-        )
+        place = {"left": min(at, even), "width": max(abs(at - even), 0.3), "even": even}
+        bars.append(place | {"label": f"{row.name} / {row.peer_name}", "text": f"{row.ratio:.2f}"})
     return bars
 
 

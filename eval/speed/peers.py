@@ -69,21 +69,11 @@ class VideoJepa(nn.Module):
     ) -> None:
         super().__init__()
         patch, frames = 8, 4
-        self.network = VJEPA2Model(
-            VJEPA2Config(
-                patch_size=patch,
-                tubelet_size=frames,
-                crop_size=side_px,
-                frames_per_clip=num_frames,
-                hidden_size=width,
-                num_attention_heads=heads,
-                num_hidden_layers=encoder_depth,
-                pred_hidden_size=width,
-                pred_num_attention_heads=heads,
-                pred_num_hidden_layers=predictor_depth,
-                pred_num_mask_tokens=1,
-            )
-        )
+        encoder = {"hidden_size": width, "num_attention_heads": heads, "num_hidden_layers": encoder_depth}
+        predictor = {"hidden_size": width, "num_attention_heads": heads, "num_hidden_layers": predictor_depth}
+        sizes: dict[str, Any] = {**encoder, **{f"pred_{name}": size for name, size in predictor.items()}}
+        sizes |= {"patch_size": patch, "tubelet_size": frames, "crop_size": side_px, "frames_per_clip": num_frames}
+        self.network = VJEPA2Model(VJEPA2Config(pred_num_mask_tokens=1, **sizes))
         cells = (side_px // patch) ** 2
         self.cells, self.places = cells, num_frames // frames * cells
 
@@ -97,20 +87,11 @@ class VideoJepa(nn.Module):
 
 def cosmos_autoencoder(channels: int) -> nn.Module:
     """Cosmos' autoencoder of two to three million parameters, cutting 4 x 8 x 8 as ours does."""
-    network: Any = AutoencoderKLCosmos(
-        latent_channels=channels,
-        encoder_block_out_channels=(32, 48, 64),
-        decode_block_out_channels=(64, 64, 64),
-        attention_resolutions=(),
-        resolution=64,
-        num_layers=1,
-        spatial_compression_ratio=8,
-        temporal_compression_ratio=4,
-        latents_mean=None,
-        latents_std=None,
-    )
-    placed: nn.Module = network.eval()
-    return placed
+    layers: dict[str, Any] = {"num_layers": 1, "attention_resolutions": (), "resolution": 64}
+    layers |= {"encoder_block_out_channels": (32, 48, 64), "decode_block_out_channels": (64, 64, 64)}
+    layers |= {"spatial_compression_ratio": 8, "temporal_compression_ratio": 4}
+    network: nn.Module = AutoencoderKLCosmos(latent_channels=channels, latents_mean=None, latents_std=None, **layers)
+    return network.eval()
 
 
 def ltx_autoencoder(channels: int) -> nn.Module:

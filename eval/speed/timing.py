@@ -1,4 +1,6 @@
-"""Times and peak memories of jobs that are measured in turn, so that what the machine does besides meets all alike."""
+"""Times and peak memories of jobs that are measured in turn, so that what the machine does besides meets all alike.
+
+And what the machine can do, measured beside them: matrix products and copies."""
 
 import ctypes
 import gc
@@ -7,10 +9,17 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
+from vidworld.core.precision import product_dtype
+
 MIN_ROUNDS = 3
+SQUARE = 2048
+"""Side of the product that stands for the processor's best rate."""
+COPIED_BYTES = 256 * 2**20
+"""More than a cache holds."""
 Job = Callable[[], object]
 
 
@@ -36,10 +45,7 @@ def seconds_of(job: Job) -> float:
 
 
 def peak_mb(job: Job) -> float | None:
-    """How much more memory the job takes at its height than was taken before: the device's, or the process's.
-
-    None where neither can be asked (a process's peak is known on Linux only).
-    """
+    """How much more memory the job takes at its height than before: the device's, or (on Linux) the process's."""
     if torch.accelerator.is_available():
         before = torch.accelerator.memory_allocated()
         torch.accelerator.reset_peak_memory_stats()
@@ -56,11 +62,7 @@ def peak_mb(job: Job) -> float | None:
 
 
 def _give_back() -> None:
-    """Nothing; freed memory goes back to the system, or a job that takes it again would seem to take none.
-
-    Raises:
-        OSError: the C library (another than glibc) has no way to say so.
-    """
+    """Return freed memory to the system, or a job that takes it again would seem to take none (needs glibc)."""
     gc.collect()
     try:
         ctypes.CDLL(None).malloc_trim(0)
@@ -72,3 +74,52 @@ def _status_mb(name: str) -> float:
     status = Path(f"/proc/{os.getpid()}/status").read_text()
     line = next(line for line in status.splitlines() if line.startswith(f"{name}:"))
     return float(line.split()[1]) * 1024 / 1e6
+
+
+# --- what the machine can do ---
+
+
+class Probe(NamedTuple):
+    """A job whose rate nothing that needs the same can pass."""
+
+    job: Job
+    amount: float
+    """In one job: floating-point operations, or bytes."""
+
+
+def square_product(device: torch.device, side: int = SQUARE) -> Probe:
+    """A large square product in bf16 where the processor multiplies it, the best that it does."""
+    square, other = (torch.randn(side, side, device=device, dtype=product_dtype()) for _ in range(2))
+    return Probe(lambda: square @ other, 2 * side**3)
+
+
+def memory_copy(device: torch.device) -> Probe:
+    """From memory to memory, each byte counted once."""
+    source = torch.zeros(COPIED_BYTES, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    return Probe(lambda: target.copy_(source), COPIED_BYTES)
+
+
+def block_products(places: int, width: int, device: torch.device) -> Probe:
+    """The products of one transformer block, forward and backward, for a batch of so many tokens of this width."""
+
+    def matrix(rows: int, columns: int) -> torch.Tensor:
+        return torch.randn(rows, columns, device=device, dtype=product_dtype())
+
+    # queries, keys and values; out of attention; up and down in its two-layer network
+    sides = ((width, 3 * width), (width, width), (width, 4 * width), (4 * width, width))
+    layers = [(matrix(places, i), matrix(o, i), matrix(places, o)) for i, o in sides]
+
+    def block() -> None:
+        for inputs, weight, gradient in layers:
+            inputs @ weight.T
+            gradient @ weight
+            gradient.T @ inputs
+
+    return Probe(block, sum(3 * 2 * places * i * o for i, o in sides))
+
+
+def rates(found: dict[str, Probe], budget_s: float) -> dict[str, float]:
+    """Operations, or bytes, a second of each."""
+    seconds = medians_s({name: probe.job for name, probe in found.items()}, budget_s)
+    return {name: probe.amount / seconds[name] for name, probe in found.items()}

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from vidworld.core.errors import UserError
-from vidworld.evaluation.comparison import compare
+from vidworld.evaluation.physics import compare
 from vidworld.models.budget import FORMAT
 
 

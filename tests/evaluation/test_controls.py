@@ -6,7 +6,7 @@ import torch
 
 from vidworld.analysis.records import FUTURE_ONLY
 from vidworld.core.clip_shape import ClipShape
-from vidworld.evaluation.controls import FORMS, SCORERS, measure_controls, surprise_by
+from vidworld.evaluation.calibration import FORMS, SCORERS, measure_controls, surprise_by
 from vidworld.metrics import METRICS
 from vidworld.simulation import LAWS
 from vidworld.simulation.quadruplets import quadruplets

@@ -8,7 +8,7 @@ import torch
 
 from vidworld import cli
 from vidworld.core.errors import UserError
-from vidworld.evaluation import export_command
+from vidworld.evaluation import export as export_command
 from vidworld.evaluation.export import EXPORT_FORMS, FewStep, JepaStep, export
 from vidworld.models.budget import sampling_shift_of
 from vidworld.models.dit import DiffusionTransformer

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vidworld.analysis.records import Value
-from vidworld.evaluation.task import pieces
-from vidworld.evaluation.units import Unit, measure
+from vidworld.evaluation.task import Unit, measure, pieces
 
 
 @given(st.integers(0, 300), st.integers(1, 40))

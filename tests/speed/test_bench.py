@@ -8,11 +8,10 @@ import torch
 from scripts import ROOT
 
 from speed import peers
-from speed.bench import measure
+from speed.bench import Growth, exponent, measure
 from speed.cases import BASE, CHANNELS, CHUNKS, DEMO, GRID, Case, Size, clip_cases, reading_cases, training_step
-from speed.growth import Growth, exponent
-from speed.limits import Probe, block_products, memory_copy, rates, square_product
 from speed.page import write_page
+from speed.timing import Probe, block_products, memory_copy, rates, square_product
 from vidworld.core.config import load
 from vidworld.models.families.diffusion import DiffusionConfig
 from vidworld.models.families.jepa import JepaConfig

@@ -1,27 +1,35 @@
-"""What the evaluation can see: every metric under injected errors, through each readout, without a model.
+"""What the evaluation can see, without a world: metrics under planted faults, and surprise as cues alone give it.
 
-The noise floor is what the truth itself scores through a readout. The detection limit is the smallest size
-tried from which on every injected error's interval lies on the worse side of the floor's: an evaluation on so many
-clips tells an injected error of that size from none. Nothing is interpolated between sizes.
+The noise floor is what the truth itself scores through a read-out. The detection limit is the smallest size
+tried from which on every fault's interval lies on the worse side of the floor's: an evaluation on so many
+clips tells a fault of that size from none. Nothing is interpolated between sizes.
+
+What surprise must not be mistaken for: a control sees frames alone. One that looks at the future only is at one half in
+every form, by construction; what looks across the splice reads how far a cue of continuity goes.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import get_args
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from numpy import ndarray
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from vidworld.analysis.records import CALIBRATION_READOUTS, BaselineRow, CalibrationRow
+from vidworld.analysis.records import CALIBRATION_READOUTS, BaselineRow, CalibrationRow, ControlRow
 from vidworld.analysis.statistics import Interval, interval
 from vidworld.core.clip import Clips, Tracks
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.shapes import Frames
 from vidworld.evaluation.injected_errors import INJECTED_ERRORS, ErrorScene, InjectedError
 from vidworld.metrics import METRICS, Metric
-from vidworld.models.world_model import constant_velocity, last_frame
-from vidworld.simulation.tracker import after_context, locate_discs, with_strangers
+from vidworld.metrics.surprise import Aggregation
+from vidworld.models.baselines import constant_velocity, last_frame
+from vidworld.simulation.quadruplets import Quadruplets, quadruplets
+from vidworld.simulation.stage import PALETTE
+from vidworld.simulation.tracker import MIN_RADIUS, after_context, locate_discs, with_strangers
 
 DISCS_LOCATED_AT_ONCE = 5
 
@@ -38,39 +46,22 @@ def calibrate(
 
 
 def _rows(fault: InjectedError, scene: ErrorScene, start: int) -> Iterator[CalibrationRow]:
-    """The rows of one injected error: for each readout and metric the floor, each size, and the limit."""
     sizes = (0.0, *fault.sizes)
     for readout in CALIBRATION_READOUTS:
         read = [_read(fault, size, scene, start, readout) for size in sizes]
         for metric in (METRICS[name] for name in fault.metrics):
             if metric.takes == "samples":  # two samples, as far to one side of the truth as to the other
-                pairs = [
-                    [tracks, _read(fault, -size, scene, start, readout)]
-                    for tracks, size in zip(read, sizes, strict=True)
-                ]
-                found = [_measured(metric, pair, scene, start) for pair in pairs]
+                others = [_read(fault, -size, scene, start, readout) for size in sizes]
+                found = [_measured(metric, list(pair), scene, start) for pair in zip(read, others, strict=True)]
             else:
                 found = [_measured(metric, tracks, scene, start) for tracks in read]
-            harm = [_harm(each.value, metric) for each in found]
+            limit = smallest_seen(sizes, found, metric.higher_is_better)
+            monotone = float(spearmanr(sizes, [_harm(each.value, metric) for each in found]).statistic)
+            place = (metric.law, metric.name, readout, fault.name)
+            labels = (fault.unit, metric.unit, fault.scenario, metric.higher_is_better, monotone)
             for size, each in zip(sizes, found, strict=True):
-                yield CalibrationRow(
-                    law=metric.law,
-                    metric=metric.name,
-                    readout=readout,
-                    fault=fault.name,
-                    size=size,
-                    value=each.value,
-                    noise_floor=found[0].value,
-                    detection_limit=smallest_seen(sizes, found, metric.higher_is_better),
-                    low=each.low,
-                    high=each.high,
-                    n=each.n,
-                    fault_unit=fault.unit,
-                    unit=metric.unit,
-                    task=fault.scenario,
-                    higher_is_better=metric.higher_is_better,
-                    monotone=float(spearmanr(sizes, harm).statistic),
-                )
+                numbers = (each.value, found[0].value, limit, each.low, each.high, each.n)
+                yield CalibrationRow(*place, size, *numbers, *labels)
 
 
 def smallest_seen(sizes: Sequence[float], found: Sequence[Interval], higher_is_better: bool | None) -> float:
@@ -93,10 +84,9 @@ def measure_baselines(setting: ClipShape, start: int, clips: int, scenario: str)
     scene = ErrorScene.of(scenario, range(clips), setting)
     frames = scene.film(scene.truth)
     context = Clips(frames[:, :start], setting.fps, ("",) * clips, scene.truth.between(0, start))
-    futures = {"truth": frames[:, start:]} | {
-        name: predict(context, setting.num_frames - start)
-        for name, predict in (("copy_last", last_frame), ("constant_velocity", constant_velocity))
-    }
+    rest = setting.num_frames - start
+    futures = {"truth": frames[:, start:], "copy_last": last_frame(context, rest)}
+    futures["constant_velocity"] = constant_velocity(context, rest)
     for model, future in futures.items():
         tracks = read_pixels(future, scene.truth, start)
         for metric in METRICS.values():
@@ -114,19 +104,12 @@ def read_pixels(future: Frames, truth: Tracks, start: int) -> Tracks:
 def located(
     frames: Frames, color: Float[Tensor, "clip object 3"], radius: Float[Tensor, "clip object"]
 ) -> Float[Tensor, "clip time object 2"]:
-    """Where the discs are, a few clips at a time: three times faster than all at once, whose pictures do not
-    fit the processor's cache."""
-    pieces = zip(
-        frames.split(DISCS_LOCATED_AT_ONCE),
-        color.split(DISCS_LOCATED_AT_ONCE),
-        radius.split(DISCS_LOCATED_AT_ONCE),
-        strict=True,
-    )
-    return torch.cat([locate_discs(*piece) for piece in pieces])
+    """Where the discs are, a few clips at a time: three times faster than all at once, which no cache holds."""
+    pieces = (each.split(DISCS_LOCATED_AT_ONCE) for each in (frames, color, radius))
+    return torch.cat([locate_discs(*piece) for piece in zip(*pieces, strict=True)])
 
 
 def _read(fault: InjectedError, size: float, scene: ErrorScene, start: int, readout: str) -> Tracks:
-    """The faulty tracks as a readout gives them."""
     tracks = fault.plant(scene.truth, size, scene.setting.dt_s, start)
     return tracks if readout == "tracks" else read_pixels(scene.film(tracks)[:, start:], scene.truth, start)
 
@@ -141,3 +124,68 @@ def _harm(value: float, metric: Metric) -> float:
     if metric.higher_is_better is None:
         return abs(value - metric.ideal)
     return -value if metric.higher_is_better else value
+
+
+# --- controls: scorers that know nothing of physics, on the same quads ---
+
+
+CueScorer = Callable[[Frames, int, int], Float[Tensor, "clip chunk"]]
+"""Surprise of the chunks from frame `start` on, each of so many frames."""
+# without the maximum: each form is taken with both aggregations
+FORMS = tuple(n for n, metric in METRICS.items() if metric.takes == "surprise" and n != "surprise_accuracy_maximum")
+
+
+def blind(frames: Frames, start: int, chunk_frames: int) -> Float[Tensor, "clip chunk"]:
+    return torch.zeros(len(frames), (frames.shape[1] - start) // chunk_frames)
+
+
+def static_scene(frames: Frames, start: int, chunk_frames: int) -> Float[Tensor, "clip chunk"]:
+    """How bright the future is."""
+    return _by_chunk(frames[:, start:].float().mean(dim=(2, 3, 4)), chunk_frames)
+
+
+def count_only(frames: Frames, start: int, chunk_frames: int) -> Float[Tensor, "clip chunk"]:
+    """How many discs the future shows."""
+    radius = torch.full((len(frames), len(PALETTE)), MIN_RADIUS)
+    found = located(frames[:, start:], PALETTE.expand(len(frames), -1, -1), radius)
+    return _by_chunk(found.isfinite().all(dim=-1).sum(dim=-1).float(), chunk_frames)
+
+
+def motion_energy(frames: Frames, start: int, chunk_frames: int) -> Float[Tensor, "clip chunk"]:
+    """How much changes from frame to frame, from the last of the past on."""
+    steps = frames[:, start - 1 :].float().diff(dim=1).square().mean(dim=(2, 3, 4))
+    return _by_chunk(steps, chunk_frames)
+
+
+def still_life(frames: Frames, start: int, chunk_frames: int) -> Float[Tensor, "clip chunk"]:
+    """How far the future is from the past's last frame."""
+    away = (frames[:, start:].float() - frames[:, start - 1 : start].float()).square().mean(dim=(2, 3, 4))
+    return _by_chunk(away, chunk_frames)
+
+
+_SCORERS = (blind, static_scene, count_only, motion_energy, still_life)
+SCORERS: dict[str, CueScorer] = {scorer.__name__: scorer for scorer in _SCORERS}
+
+
+def measure_controls(law: str, setting: ClipShape, start: int, chunk_frames: int, count: int) -> Iterator[ControlRow]:
+    """Every form of surprise accuracy of every scorer on a law's quads of the `id` split."""
+    made = quadruplets(law, "id", 0, range(count), start, setting)
+    for name, scorer in SCORERS.items():
+        surprise = surprise_by(scorer, made, chunk_frames)
+        for form in FORMS:
+            for aggregation in get_args(Aggregation):
+                values = METRICS[form].function(surprise, aggregation)
+                found = interval(values[None], METRICS[form].bounds)
+                yield ControlRow(law, name, form, aggregation, found.value, found.low, found.high, found.n)
+
+
+def surprise_by(scorer: CueScorer, made: Quadruplets, chunk_frames: int) -> Float[ndarray, "quad 2 2 chunk"]:
+    """A scorer's surprise at every future after every past."""
+    order = (made.a, made.a_then_b, made.b_then_a, made.b)
+    scores = [scorer(clips.frames, made.splice_frame, chunk_frames) for clips in order]
+    matrix: ndarray = torch.stack(scores, dim=1).view(len(made), 2, 2, -1).double().numpy()
+    return matrix
+
+
+def _by_chunk(per_frame: Float[Tensor, "clip frame"], chunk_frames: int) -> Float[Tensor, "clip chunk"]:
+    return per_frame.unflatten(1, (-1, chunk_frames)).mean(dim=2)

@@ -14,7 +14,6 @@ from vidworld.simulation.simulated import SimulatedClips
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what the command takes."""
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="that of eval/run_physics.py")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the files go")
     parser.add_argument("overrides", nargs="*", metavar="key.path=value", help="replaces the file's value")
@@ -29,14 +28,10 @@ def _run(arguments: argparse.Namespace) -> None:
         path = folder / f"{scenario}_{split}_{config.seed}_{number}.mp4"
         if path.exists():
             continue
-        frames = (
-            SimulatedClips(scenario, split, config.seed, config.clips, config.shape)
-            .clips([number])
-            .frames[0, : config.context_frames]
-        )
+        clip = SimulatedClips(scenario, split, config.seed, config.clips, config.shape).clips([number])
         temporary = path.with_name(f".{path.stem}.part.mp4")
         with writing(path):
-            write_mp4(temporary, frames, config.shape.fps)
+            write_mp4(temporary, clip.frames[0, : config.context_frames], config.shape.fps)
             temporary.replace(path)
     rest = config.shape.num_frames - config.context_frames
     print(

@@ -1,21 +1,38 @@
-"""The evaluator: what every model is measured with."""
+"""The tools of an evaluation: tokenizer, trackers and probes, device and processes."""
 
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
+import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.utils import InitProcessGroupKwargs
 from torch import Tensor
 
+from vidworld.analysis.statistics import Interval, interval
 from vidworld.core.clip import Clips, Tracks
 from vidworld.core.clip_shape import ClipShape
+from vidworld.core.config import Precision
 from vidworld.core.errors import UserError
+from vidworld.core.precision import precision
 from vidworld.core.shapes import Frames
+from vidworld.metrics.velocity import velocity_error
 from vidworld.models.probe import Probe
 from vidworld.models.tokenizers.tokenizer import Tokenizer
 from vidworld.models.world_model import Encoded, Rollout, WorldModel
 from vidworld.simulation.tracker import after_context, locate_discs, with_strangers
+
+PROCESS_GROUP_TIMEOUT = timedelta(hours=2)
+"""How long a process waits for the others, which have more or slower units: accelerate's 10 or 30 minutes are less
+than one unit of somebody else's model can take."""
+
+
+def evaluation_accelerator(mixed_precision: Precision = "auto") -> Accelerator:
+    """The device and the processes of an evaluation."""
+    patient = InitProcessGroupKwargs(timeout=PROCESS_GROUP_TIMEOUT)
+    return Accelerator(mixed_precision=precision(mixed_precision), kwargs_handlers=[patient])
 
 
 @dataclass(frozen=True)
@@ -35,21 +52,11 @@ class Evaluator:
         return self.context_frames // self.tokenizer.patch_size[0]
 
     def check_shape(self, shape: ClipShape) -> None:
-        """Raise if context and clip are not whole chunks of the tokenizer with something left to predict.
-
-        Raises:
-            UserError: naming what would do.
-        """
+        """Raise UserError if context or clip are no whole chunks of the tokenizer."""
         chunk = self.tokenizer.patch_size[0]
-        for name, frames in (("context_frames", self.context_frames), ("shape.num_frames", shape.num_frames)):
-            if frames % chunk:
-                raise UserError(
-                    f"{name} {frames} is no multiple of the tokenizer's chunk of {chunk} frames; choose one"
-                )
-        if self.context_frames >= shape.num_frames:
-            raise UserError(
-                f"context_frames {self.context_frames} leaves none of {shape.num_frames} to predict; choose fewer"
-            )
+        for name, count in (("context_frames", self.context_frames), ("shape.num_frames", shape.num_frames)):
+            if count % chunk:
+                raise UserError(f"{name} {count} is no multiple of the tokenizer's chunk of {chunk} frames; choose one")
         self.tokenizer.grid_of(shape.num_frames, shape.height_px, shape.width_px)
 
     def encode(self, clips: Clips) -> Encoded:
@@ -58,7 +65,6 @@ class Evaluator:
             return Encoded(clips, self.tokenizer.encode(clips.frames.to(self.accelerator.device)))
 
     def decode(self, tokens: Tensor) -> Frames:
-        """The frames of tokens."""
         with self.accelerator.autocast():
             return self.tokenizer.decode(tokens).cpu()
 
@@ -73,9 +79,8 @@ class Evaluator:
         """The model's prediction of all chunks after the context."""
         horizon = seen.tokens.shape[1] - self.context_length
         with self.accelerator.autocast():
-            rollout = model.rollout(
-                seen.chunks(0, self.context_length), horizon, samples, self.seeds(seen.clips.identity)
-            )
+            context, seeds = seen.chunks(0, self.context_length), self.seeds(seen.clips.identity)
+            rollout = model.rollout(context, horizon, samples, seeds)
         return Rollout(rollout.embeddings.float(), rollout.tokens.float())
 
     def future_frames(self, model: WorldModel, seen: Encoded) -> Frames:
@@ -88,8 +93,7 @@ class Evaluator:
 
     def by_pixels(self, frames: Frames, truth: Tracks) -> Tracks:
         """Tracks of decoded frames of the horizon, after the context's true ones."""
-        color, radius = with_strangers(truth)
-        return after_context(locate_discs(frames, color, radius), truth, self.context_frames)
+        return after_context(locate_discs(frames, *with_strangers(truth)), truth, self.context_frames)
 
     def by_probe(self, model: str, embeddings: Tensor, truth: Tracks) -> Tracks:
         """Tracks of predicted embeddings, after the context's true ones."""
@@ -98,3 +102,11 @@ class Evaluator:
         with self.accelerator.autocast():
             position = probe.locate(embeddings, color.to(embeddings.device)).cpu().float()
         return after_context(position, truth, self.context_frames)
+
+    def mean_velocity_error(self, model: WorldModel, clips: Clips) -> Interval:
+        """The world's velocity error by pixels over these clips, units/s, one future each."""
+        truth = clips.tracks
+        assert truth is not None
+        frames = self.decode(self.roll_out(model, self.encode(clips)).tokens[:, 0])
+        errors = velocity_error(self.by_pixels(frames, truth), truth, clips.dt_s, self.context_frames)
+        return interval(np.asarray(errors)[None], bounds=(0, np.inf))

@@ -1,8 +1,12 @@
-"""Models as files for machines without this code: torch.export, ONNX, and ONNX with weights of eight bits."""
+"""`vidworld export RUNS`: a run folder's worlds as files for machines without this code, and what each form costs.
 
+The forms are torch.export, ONNX, and ONNX with weights of eight bits.
+"""
+
+import argparse
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -10,16 +14,21 @@ from statistics import median
 from timeit import timeit
 
 import torch
+from accelerate import Accelerator
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vidworld.analysis.statistics import Interval
+from vidworld.core.command import Command
 from vidworld.core.errors import UserError
+from vidworld.core.records import prepare_folder, provenance, write_json
 from vidworld.evaluation.evaluator import Evaluator
-from vidworld.evaluation.sampling_steps import mean_error
+from vidworld.models.budget import sampling_shift_of
 from vidworld.models.dit import DiffusionTransformer
+from vidworld.models.files import load_model
 from vidworld.models.flow import shifted, velocity
+from vidworld.models.flow_map import MAX_STEPS
 from vidworld.models.jepa import JointEmbeddingPredictor
+from vidworld.models.tokenizers.autoencoder import Autoencoder
 from vidworld.models.world_model import Encoded, Rollout
 from vidworld.simulation.simulated import SimulatedClips
 
@@ -28,7 +37,10 @@ SEEN = 2
 EXPORT_FORMS = {"torch": None, "torch.export": ".pt2", "ONNX": ".onnx", "ONNX int8": ".int8.onnx"}
 """How a model can be kept, and the end of its file's name."""
 MIN_ROUNDS = 3
-"""Of timing, however slow a model is."""
+"""Of timing, however slow a world is."""
+EXPORTED_SCENARIOS = ("uniform", "collision")
+PICTURE = (4, 64, 64)
+"""Frames of a chunk and the picture's sides, of every configuration here."""
 Seen = Float[Tensor, "clip seen h w latent"]
 Next = Float[Tensor, "clip 1 h w latent"]
 Step = Callable[[Seen, Next], Next]
@@ -109,34 +121,25 @@ class Stepped:
         return Rollout(predicted, predicted)
 
     def surprise(self, seen: Encoded, context_length: int, seeds: Sequence[int]) -> Tensor:
-        """Nothing is: a file holds the next chunk only.
-
-        Raises:
-            UserError: always.
-        """
+        """Raise UserError: a file holds the next chunk only."""
         raise UserError(f"{self.name}: an exported world rolls out and is not surprised")
 
 
 def export(
     module: nn.Module, name: str, grid: tuple[int, int], channels: int, folder: Path
 ) -> dict[str, tuple[Step, Path | None]]:
-    """The step in every form, each with its file.
-
-    Raises:
-        UserError: what ONNX takes is not installed.
-    """
+    """The step in every form, each with its file. Raises UserError: what ONNX takes is not installed."""
     try:
         import onnxruntime
         import onnxscript  # noqa: F401
         from onnxruntime.quantization import QuantType, quantize_dynamic
         from onnxruntime.quantization.shape_inference import quant_pre_process
     except ModuleNotFoundError as error:
-        raise UserError(
-            f"exporting takes {error.name}, which is not installed: pip install 'vidworld[export]'"
-        ) from error
+        missing = f"exporting takes {error.name}, which is not installed"
+        raise UserError(f"{missing}: pip install 'vidworld[export]'") from error
     module = module.eval().cpu()
     example = (torch.randn(1, SEEN, *grid, channels), torch.randn(1, 1, *grid, channels))
-    whole, onnx, small = (folder / f"{name}{end}" for end in list(EXPORT_FORMS.values())[1:] if end)
+    whole, onnx, small = (folder / f"{name}{end}" for end in EXPORT_FORMS.values() if end)
     with torch.no_grad():
         program = torch.export.export(module, example)
         torch.export.save(program, whole)
@@ -146,7 +149,6 @@ def export(
     # A weight that several steps use is exported behind a transpose, where it would not be found: that is folded first.
     quant_pre_process(onnx, small, skip_symbolic_shape=True)
     quantize_dynamic(small, small, weight_type=QuantType.QInt8)
-    loaded = torch.export.load(whole).module()
 
     def by_onnx(path: Path) -> Step:
         options = onnxruntime.SessionOptions()
@@ -159,12 +161,8 @@ def export(
 
         return step
 
-    return {
-        "torch": (module, None),
-        "torch.export": (loaded, whole),
-        "ONNX": (by_onnx(onnx), onnx),
-        "ONNX int8": (by_onnx(small), small),
-    }
+    steps: list[Step] = [module, torch.export.load(whole).module(), by_onnx(onnx), by_onnx(small)]
+    return dict(zip(EXPORT_FORMS, zip(steps, (None, whole, onnx, small), strict=True), strict=True))
 
 
 def measure_forms(
@@ -182,18 +180,11 @@ def measure_forms(
     weights = sum(p.numel() * p.element_size() for p in plain.parameters()) / 1e6
     rows = []
     for form, (step, path) in forms.items():
-        found = {name: mean_error(evaluator, Stepped(model, step), each) for name, each in sources.items()}
-        rows.append(
-            ExportRow(
-                model,
-                form,
-                None if path is None else path.name,
-                round(weights if path is None else path.stat().st_size / 1e6, 2),
-                1e3 * seconds[form],
-                float((answers[form] - answers["torch"]).abs().max()),
-                {name: _triple(each) for name, each in found.items()},
-            )
-        )
+        found = {name: evaluator.mean_velocity_error(Stepped(model, step), each) for name, each in sources.items()}
+        file, size_mb = (None, weights) if path is None else (path.name, path.stat().st_size / 1e6)
+        off_by = float((answers[form] - answers["torch"]).abs().max())
+        errors = {name: (each.value, each.low, each.high) for name, each in found.items()}
+        rows.append(ExportRow(model, form, file, round(size_mb, 2), 1e3 * seconds[form], off_by, errors))
     return rows
 
 
@@ -209,5 +200,43 @@ def _latencies_s(jobs: dict[str, Callable[[], Tensor]]) -> dict[str, float]:
     return {name: median(of_job) for name, of_job in times.items()}
 
 
-def _triple(found: Interval) -> tuple[float, float, float]:
-    return found.value, found.low, found.high
+# --- the command ---
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("runs", type=Path, metavar="RUNS", help="a folder with tokenizer, regression and few_step or diffusion")
+    add("--out", type=Path, help="where the files go (default: RUNS/export)")
+    add("--steps", type=int, default=MAX_STEPS, help="of sampling a chunk (default: %(default)s)")
+    add("--clips", type=int, default=32, help="of each scenario that is measured (default: %(default)s)")
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    """Do it, and print a line a world and form."""
+    if arguments.steps < 1 or arguments.clips < 1:
+        raise UserError("--steps and --clips: both must be above 0")
+    runs: Path = arguments.runs
+    out = prepare_folder(arguments.out or runs / "export")
+    tokenizer = load_model(Autoencoder, runs / "tokenizer")
+    taught = "few_step" if (runs / "few_step" / "model").is_dir() else "diffusion"
+    shift = sampling_shift_of(runs / taught)
+    models: dict[str, nn.Module] = {
+        "regression": JepaStep(load_model(JointEmbeddingPredictor, runs / "regression")),
+        taught: FewStep(load_model(DiffusionTransformer, runs / taught), arguments.steps, shift),
+    }
+    evaluator = Evaluator(tokenizer, {}, Accelerator(mixed_precision="no", cpu=True), 2 * PICTURE[0], 0)
+    rows: list[ExportRow] = []
+    for name, module in models.items():
+        forms = export(module, name, tokenizer.grid_of(*PICTURE)[1:], tokenizer.channels, out)
+        rows += measure_forms(evaluator, name, forms, EXPORTED_SCENARIOS, arguments.clips)
+    settings = {"threads": torch.get_num_threads(), "steps": arguments.steps, "shift": shift}
+    content = {"schema": 1, "provenance": provenance(0), **settings, "rows": [asdict(row) for row in rows]}
+    write_json(out / "export.json", content)
+    for row in rows:
+        errors = (f"{name} {value:.2f} [{low:.2f}, {high:.2f}]" for name, (value, low, high) in row.error.items())
+        costs = f"{row.latency_ms:.1f} ms a chunk, {row.size_mb:g} MB, off by {row.off_by:.2g}"
+        print(f"{row.model}, {row.form}: {costs}; velocity error {', '.join(errors)}")
+    print(f"{out / 'export.json'}: {len(rows)} rows; the files are beside it")
+
+
+EXPORT = Command(_add_arguments, _run)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float, Int16
+from jaxtyping import Bool, Float, Int16, Int64
 from torch import Tensor
 
 from vidworld.core.clip import Tracks
@@ -52,7 +52,6 @@ class ErrorScene:
         there = tracks.position.isfinite().all(dim=-1, keepdim=True)
         position = torch.where(there, tracks.position.double(), NOWHERE)
         present = tracks.present.any(dim=1)
-        objects = torch.arange(present.shape[1])
 
         def drawn(shown: Bool[Tensor, "clip object"]) -> Int16[Tensor, "clip time 3 height width"]:
             looks = (tracks.radius.double(), tracks.color.double(), shown)
@@ -61,8 +60,8 @@ class ErrorScene:
 
         empty = drawn(torch.zeros_like(present))
         picture = empty.clone()
-        for i in objects:
-            picture += drawn(present & (objects == i)) - empty
+        for only in torch.eye(present.shape[1], dtype=torch.bool):
+            picture += drawn(present & only) - empty
         return picture.clamp(max=255).to(torch.uint8)
 
 
@@ -149,14 +148,15 @@ def phantom(truth: Tracks, percent: float, dt_s: float, start: int) -> Tracks:
     corner = torch.full_like(truth.position[:, :, :1], 1.0)
     corner[:, :start] = torch.nan
     corner = torch.where(_share_of(truth.present[:, -1, 0], percent), corner, torch.nan)
+    there = corner.isfinite().all(dim=-1)
     extra = {
         "position": corner,
         "velocity": torch.zeros_like(corner),
         "radius": torch.full_like(truth.radius[:, :1], 0.8),
         "mass": torch.full_like(truth.mass[:, :1], 0.64),
         "color": free[:, None].to(truth.color),
-        "present": corner.isfinite().all(dim=-1),
-        "visible": corner.isfinite().all(dim=-1).to(truth.visible),
+        "present": there,
+        "visible": there.to(truth.visible),
         "contact_s": torch.full_like(truth.contact_s[:, :1], torch.nan),
     }
     by_clip = ("radius", "mass", "color", "contact_s")
@@ -190,7 +190,6 @@ INJECTED_ERRORS = (
 
 
 def _horizon(truth: Tracks, position: Float[Tensor, "clip horizon object 2"], start: int) -> Tracks:
-    """The tracks with other positions from `start` on."""
     return replace(truth, position=torch.cat([truth.position[:, :start], position.to(truth.position)], dim=1))
 
 
@@ -198,15 +197,20 @@ def _around_contact(
     truth: Tracks, dt_s: float
 ) -> tuple[Float[Tensor, "clip object 2"], Float[Tensor, "clip object 2"]]:
     """Velocities in the frame before and the frame after each object's first contact; its first for none."""
-    frames = truth.velocity.shape[1]
-    after = (truth.contact_s / dt_s).nan_to_num(0.0).ceil().long().clamp(0, frames - 1)
     velocity = truth.velocity.double().nan_to_num()
+    after = _frame_after_contact(truth, dt_s).clamp(0, velocity.shape[1] - 1)
+    return _at(velocity, (after - 1).clamp(min=0)), _at(velocity, after)
 
-    def at(frame: Tensor) -> Tensor:
-        index = frame[:, None, :, None].expand(-1, 1, -1, 2)
-        return velocity.gather(1, index)[:, 0]
 
-    return at((after - 1).clamp(min=0)), at(after)
+def _frame_after_contact(truth: Tracks, dt_s: float) -> Int64[Tensor, "clip object"]:
+    return (truth.contact_s / dt_s).nan_to_num(0.0).ceil().long()
+
+
+def _at(
+    values: Float[Tensor, "clip time object 2"], frame: Int64[Tensor, "clip object"]
+) -> Float[Tensor, "clip object 2"]:
+    """The values of each object in its own frame."""
+    return values.gather(1, frame[:, None, :, None].expand(-1, 1, -1, 2))[:, 0]
 
 
 def _since_contact(truth: Tracks, dt_s: float) -> Float[Tensor, "clip time object 1"]:
@@ -219,11 +223,9 @@ def _since_contact(truth: Tracks, dt_s: float) -> Float[Tensor, "clip time objec
 def _place_at_contact(truth: Tracks, dt_s: float) -> Float[Tensor, "clip object 2"]:
     """Where each object is at its first contact."""
     incoming, _ = _around_contact(truth, dt_s)
-    before = (truth.contact_s / dt_s).nan_to_num(0.0).ceil().long() - 1
-    before = before.clamp(0, truth.velocity.shape[1] - 1)
-    place = truth.position.double().gather(1, before[:, None, :, None].expand(-1, 1, -1, 2))[:, 0]
+    before = (_frame_after_contact(truth, dt_s) - 1).clamp(0, truth.velocity.shape[1] - 1)
     elapsed_s = truth.contact_s.double().nan_to_num(0.0) - before * dt_s
-    return place + elapsed_s[..., None] * incoming
+    return _at(truth.position.double(), before) + elapsed_s[..., None] * incoming
 
 
 def _after_contact(truth: Tracks, change: Float[Tensor, "clip object 2"], dt_s: float, start: int) -> Tracks:

@@ -46,6 +46,7 @@ def save_quadruplets(
 ) -> list[dict[str, Any]]:
     """What media.json says of these quadruplets: film strips of A and of B then A, and the surprise at A's future."""
     prepare_folder(folder / "media")
+    chunk = evaluator.tokenizer.patch_size[0]
     entries = []
     for i, identity in enumerate(quadruplets.identity):
         name = _file_name(identity)
@@ -58,19 +59,10 @@ def save_quadruplets(
             model: {"possible": matrix[i, 0, 0].tolist(), "impossible": matrix[i, 1, 0].tolist()}
             for model, matrix in surprises.items()
         }
-        entries.append(
-            {
-                "law": quadruplets.law,
-                "identity": identity,
-                "frames": strips,
-                "frames_per_chunk": evaluator.tokenizer.patch_size[0],
-                "chunk_start": evaluator.context_length,
-                "surprise": curves,
-            }
-        )
+        entry = {"law": quadruplets.law, "identity": identity, "frames": strips, "surprise": curves}
+        entries.append(entry | {"frames_per_chunk": chunk, "chunk_start": evaluator.context_length})
     return entries
 
 
 def _file_name(identity: str) -> str:
-    """The identity as the name of a file."""
     return "".join(character if character.isalnum() or character in "-." else "_" for character in identity)

@@ -18,19 +18,16 @@ from vidworld.models.families import FAMILIES
 from vidworld.models.files import load_model
 from vidworld.models.probe import Probe
 from vidworld.models.spec import RUN, Spec
-from vidworld.models.tokenizers.tokenizer import FrameTokenizer, load_tokenizer
-from vidworld.models.world_model import Blind, ConstantVelocity, CopyLast, FrameDifference
+from vidworld.models.tokenizers.frames import FrameTokenizer
+from vidworld.models.tokenizers.tokenizer import load_tokenizer
+from vidworld.models.world_model import WorldModel
 
 BASELINES_VERSION = 1
 """Of all baselines and controls together; raised when one of them gives other values."""
 
 
 def evaluator_of(config: PhysicsConfig, accelerator: Accelerator) -> Evaluator:
-    """What all subjects of a configuration are measured with.
-
-    Raises:
-        UserError: a run folder has no finished model, or a probe is of another tokenizer's tokens.
-    """
+    """What all subjects of a configuration are measured with. Raises UserError."""
     device = accelerator.device
     if config.tokenizer is None:
         shape = config.shape
@@ -66,56 +63,42 @@ def subjects_of(config: PhysicsConfig, evaluator: Evaluator) -> list[Subject]:
 
 
 def model_of(config: PhysicsConfig, spec: Spec, evaluator: Evaluator) -> Subject:
-    """One model of a configuration.
-
-    Raises:
-        UserError: it cannot be loaded, or was trained on another tokenizer's tokens.
-    """
+    """One model of a configuration. Raises UserError."""
     made_from = fingerprint(spec.fingerprint(), config.sampling_steps, config.shift)
     if spec.kind != RUN:
         model = KINDS[spec.kind](spec.path, evaluator.accelerator.device, config.sampling_steps)
         external = ExternalModel(spec.name, model, evaluator.tokenizer)
-        return Subject(
-            spec.name,
-            external,
-            made_from,
-            external.predicts,
-            external.is_surprised,
-            samples=getattr(model, "samples", None),
-        )
+        can, samples = (external.predicts, external.is_surprised), getattr(model, "samples", None)
+        return Subject(spec.name, external, made_from, *can, samples=samples)
     folder = Path(spec.path)
     if config.tokenizer is None:
         raise UserError(f"{folder}: is measured with its tokenizer; name that, tokenizer=FOLDER")
     check_tokenizer(folder, evaluator.tokenizer.fingerprint())
-    family = FAMILIES[read_budget(folder)["family"]]
-    network = family.load(folder).to(evaluator.accelerator.device)
-    decoder = evaluator.probes[spec.name].decoder if spec.name in evaluator.probes else None
-    if decoder is None and getattr(network, "target", "frozen") != "frozen":
-        raise UserError(
-            f"{folder}: its embeddings are no tokens; train a probe of them (train/train_probe.py jepa={folder} "
-            f"out=PROBE) and name it, probes.{spec.name}=PROBE"
-        )
-    return Subject(spec.name, family.world_model(network, spec.name, config, decoder), made_from)
+    return Subject(spec.name, _world_model(config, spec, evaluator, spec.name), made_from)
 
 
 def _untrained(config: PhysicsConfig, spec: Spec, evaluator: Evaluator) -> Subject:
     """A network of the same form that was never trained, the same whichever models stand beside it."""
     name = f"untrained_{spec.name}"
-    family = FAMILIES[read_budget(Path(spec.path))["family"]]
-    torch.manual_seed(config.seed)
-    network = family.untrained(family.load(Path(spec.path))).to(evaluator.accelerator.device)
-    decoder = evaluator.probes[spec.name].decoder if spec.name in evaluator.probes else None
+    model = _world_model(config, spec, evaluator, name, untrained=True)
     made_from = fingerprint(spec.fingerprint(), "untrained", config.sampling_steps, config.shift)
-    model = family.world_model(network, name, config, decoder)
     return Subject(name, model, made_from, rolls_out=False, in_distribution_only=True)
 
 
-def check_clips(subjects: Sequence[Subject], identities: Sequence[str]) -> None:
-    """Raise if somebody else's model cannot continue one of these clips, before anything is measured.
+def _world_model(
+    config: PhysicsConfig, spec: Spec, evaluator: Evaluator, name: str, untrained: bool = False
+) -> WorldModel:
+    family = FAMILIES[read_budget(Path(spec.path))["family"]]
+    if untrained:
+        torch.manual_seed(config.seed)  # before the network is made, whose weights are drawn
+    network = family.load(Path(spec.path))
+    network = (family.untrained(network) if untrained else network).to(evaluator.accelerator.device)
+    decoder = evaluator.probes[spec.name].decoder if spec.name in evaluator.probes else None
+    return family.world_model(network, name, config, decoder)
 
-    Raises:
-        UserError: as the model says (a folder of videos lacks some).
-    """
+
+def check_clips(subjects: Sequence[Subject], identities: Sequence[str]) -> None:
+    """Raise UserError if somebody else's model cannot continue one of these clips, before anything is measured."""
     for subject in subjects:
         if isinstance(subject.model, ExternalModel) and subject.rolls_out:
             subject.model.check_clips(identities)

@@ -1,14 +1,15 @@
 """The evaluation of a configuration: models x tasks, unit by unit, to results.json and what the report shows."""
 
 from collections import defaultdict
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
 
 from vidworld.analysis.generalisation import draws_of, generalisation_curves, write_draws
-from vidworld.analysis.records import Media, Model, Value
+from vidworld.analysis.records import Comparison, Media, Model, Value, pair_name
 from vidworld.analysis.results import write_results
 from vidworld.core.config import resolved
 from vidworld.core.errors import UserError
@@ -16,14 +17,12 @@ from vidworld.core.fingerprint import fingerprint
 from vidworld.core.records import prepare_folder, read_json, write_json
 from vidworld.core.registry import Registry
 from vidworld.evaluation import TASKS
-from vidworld.evaluation.comparison import compare
+from vidworld.evaluation.evaluator import evaluation_accelerator
 from vidworld.evaluation.models import check_clips, evaluator_of, subjects_of, tools_of
-from vidworld.evaluation.processes import evaluation_accelerator
 from vidworld.evaluation.real import held_out
 from vidworld.evaluation.schema import PhysicsConfig, measured_splits
 from vidworld.evaluation.surprises import choose_levels
-from vidworld.evaluation.task import Setup
-from vidworld.evaluation.units import measure
+from vidworld.evaluation.task import Setup, measure
 from vidworld.metrics import METRICS
 from vidworld.models.budget import read_budget
 from vidworld.models.families import FAMILIES
@@ -50,14 +49,13 @@ def evaluate(config: PhysicsConfig) -> None:
         accelerator.print(f"{config.real}: has no held-out clips (split real); simulated clips only")
 
     tables = choose_levels(setup, accelerator)
-    chosen = resolved(config)["tasks"]
-    tasks = {name: TASKS[name] for name in (TASKS if chosen == "all" else chosen)}
-    units = [unit for task in tasks.values() for unit in task.units(setup)]
+    tasks = [TASKS[name] for name in (TASKS if config.tasks == "all" else config.tasks)]
+    units = [unit for task in tasks for unit in task.units(setup)]
     values = measure(units, accelerator, "physics")
 
     if accelerator.is_main_process:
         media: dict[str, Any] = defaultdict(list)
-        for task in tasks.values():
+        for task in tasks:
             for kind, entries in task.shown(setup, config.out).items():
                 media[kind] += entries
         media["curves"] = [level_curves(config, name, table) for name, table in tables.items()]
@@ -67,22 +65,15 @@ def evaluate(config: PhysicsConfig) -> None:
 
 
 def set_up(config: PhysicsConfig, accelerator: Accelerator) -> Setup:
-    """The configuration with its models loaded.
-
-    Raises:
-        UserError: one of them cannot be used.
-    """
+    """The configuration with its models loaded. Raises UserError: one of them cannot be used."""
     evaluator = evaluator_of(config, accelerator)
     evaluator.check_shape(config.shape)
     real = None if config.real is None else held_out(config.real, config.shape)
     subjects = subjects_of(config, evaluator)
     folder = prepare_folder(config.out / "units")
     setup = Setup(config, evaluator, subjects, real, folder, tools_of(config))
-    names = [
-        f"{scenario}/{split}/{config.seed}/{i}"
-        for scenario, split in measured_splits(config)
-        for i in range(config.clips)
-    ]
+    splits = measured_splits(config)
+    names = [f"{scenario}/{split}/{config.seed}/{i}" for scenario, split in splits for i in range(config.clips)]
     check_clips(subjects, [*names, *(real.identity if real is not None else ())])
     return setup
 
@@ -90,8 +81,7 @@ def set_up(config: PhysicsConfig, accelerator: Accelerator) -> Setup:
 def inputs_of(config: PhysicsConfig) -> str:
     """The fingerprint of all that the files of an evaluation depend on; other labels alone make no unit stale.
 
-    Raises:
-        UserError: a run folder has no finished model, or there is nothing where a model should be.
+    Raises UserError: a run folder has no finished model, or there is nothing where a model should be.
     """
     registries: dict[str, Registry[Any]] = {"scenarios": SCENARIOS, "laws": LAWS, "metrics": METRICS, "tasks": TASKS}
     settings = {k: v for k, v in resolved(config).items() if k not in CHANGES_NO_VALUE}
@@ -107,9 +97,9 @@ def inputs_of(config: PhysicsConfig) -> str:
 
 def is_measured(out: Path, inputs: str) -> bool:
     """Whether the folder holds the results of these very models and this configuration."""
-    if not (out / "results.json").exists() or not (out / "comparison.json").exists():
-        return False
-    return bool(read_json(out / "comparison.json").get("inputs") == inputs)
+    record = out / "comparison.json"
+    written = record.exists() and (out / "results.json").exists()
+    return written and bool(read_json(record).get("inputs") == inputs)
 
 
 def write_files(
@@ -117,23 +107,20 @@ def write_files(
 ) -> None:
     """Leave everything that was measured; comparison.json, which says that it was, last."""
     config = setup.config
-    draws = [
-        draw
-        for scenario, split in measured_splits(config)
-        for draw in draws_of(setup.clips(scenario, split).clips(range(config.clips)), scenario, split)
-    ]
+    draws = []
+    for scenario, split in measured_splits(config):
+        draws += draws_of(setup.clips(scenario, split).clips(range(config.clips)), scenario, split)
     write_draws(config.out / "clips.csv", draws)
     models = models_of(config)
     curves = generalisation_curves(values, draws, models)
     write_json(config.out / "media.json", asdict(Media(**media, generalisation=curves)))
     folders = {spec.name: Path(spec.path) for spec in config.specs if spec.kind == RUN}
-    comparison = replace(
-        compare(folders, config.pairs),
-        inputs=inputs,
-        noise_levels=levels,
-        targets=targets_of(setup),
-        tried=resolved(config)["tried"],
-    )
+    settings: dict[str, Any] = {
+        "noise_levels": levels,
+        "targets": targets_of(setup),
+        "tried": resolved(config)["tried"],
+    }
+    comparison = replace(compare(folders, config.pairs), inputs=inputs, **settings)
     write_results(config.out, values, models, config.pairs, comparison, config.seed)
 
 
@@ -155,8 +142,73 @@ def models_of(config: PhysicsConfig) -> dict[str, Model]:
 
 def level_curves(config: PhysicsConfig, model: str, table: dict[str, list[float]]) -> dict[str, Any]:
     """The curve of the report that shows what each noise level tells of a model."""
-    series = [
-        {"label": law, "x": list(config.levels), "y": row, "low": None, "high": None} for law, row in table.items()
-    ]
+    every = {"x": list(config.levels), "low": None, "high": None}
+    series = [{"label": law, "y": row, **every} for law, row in table.items()]
     name = f"Surprise of {model} by noise level (validation split)"
     return {"name": name, "x_label": "noise level", "y_label": "accuracy, target-matched", "series": series}
+
+
+# --- whether models were trained alike, pair by pair, and what differs where they were not ---
+
+
+TOLERANCES = {"parameters": 0.05, "training_flops": 0.05}
+"""Share by which these may differ in a controlled comparison."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What one model's training was given."""
+
+    tokenizer: str
+    data: Mapping[str, Any]
+    seed: int
+    parameters: int
+    steps: int
+    clips_seen: int
+    training_flops: int
+    seconds: float
+
+    @staticmethod
+    def of(run_folder: Path) -> "Budget":
+        """That of a finished run. Raises UserError: the run's record lacks something."""
+        record: dict[str, Any] = read_budget(run_folder)
+        try:
+            config = record["config"]
+            names = ("tokenizer", "parameters", "steps", "clips_seen", "training_flops", "seconds")
+            # Real clips are known by what they hold, not by where they lie.
+            data = config["data"] | {"real": record.get("real_clips")}
+            return Budget(data=data, seed=config["seed"], **{name: record[name] for name in names})
+        except (KeyError, TypeError) as error:
+            raise UserError(f"{run_folder}: its model/budget.json lacks {error}; train it again") from error
+
+
+def differences(one: Budget, other: Budget) -> list[str]:
+    """What keeps a comparison from being a controlled one: a line each, none where it is."""
+    found = []
+    for name in ("tokenizer", "data", "seed", "steps", "clips_seen"):
+        if (a := getattr(one, name)) != (b := getattr(other, name)):
+            found.append(f"{name.replace('_', ' ')} differ: {a} and {b}")
+    for name, tolerance in TOLERANCES.items():
+        a, b = getattr(one, name), getattr(other, name)
+        if abs(a - b) > tolerance * max(a, b):
+            found.append(f"{name.replace('_', ' ')} differ by more than {tolerance:.0%}: {a:.4g} and {b:.4g}")
+    return found
+
+
+def compare(folders: Mapping[str, Path], pairs: Sequence[tuple[str, str]]) -> Comparison:
+    """Which pairs of models are a controlled comparison, and the budgets of those that were trained here.
+
+    folders: the run folder of each model trained here, by name; no pair of one trained elsewhere is controlled.
+    """
+    budgets = {name: Budget.of(folder) for name, folder in folders.items()}
+    found: dict[str, list[str]] = {}
+    for pair in pairs:
+        unknown = [name for name in pair if name not in budgets]
+        faults = [f"{name} was trained elsewhere: its budget is not known" for name in unknown]
+        found[pair_name(*pair)] = faults or differences(*(budgets[name] for name in pair))
+    equal = "Equal are the tokenizer, the clips and their order, the seed and the steps"
+    within = " and ".join(f"{name.replace('_', ' ')} to {share:.0%}" for name, share in TOLERANCES.items())
+    controlled = {name: not lines for name, lines in found.items()}
+    records = {name: asdict(budget) for name, budget in budgets.items()}
+    notes = [f"{name}: {equal}; {within}." for name, fair in controlled.items() if fair]
+    return Comparison(controlled=controlled, differences=found, budgets=records, notes=notes)

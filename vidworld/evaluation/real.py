@@ -11,9 +11,8 @@ from vidworld.analysis.records import Value
 from vidworld.core.clip_shape import ClipShape
 from vidworld.evaluation.media import save_rollouts
 from vidworld.evaluation.real_quadruplets import Kind, real_quadruplets
-from vidworld.evaluation.surprises import EncodedQuadruplets, measure_surprise, surprise_of, surprise_of_truth
-from vidworld.evaluation.task import Case, Setup, Subject, Task, pieces
-from vidworld.evaluation.units import Unit
+from vidworld.evaluation.surprises import EncodedQuadruplets, measured
+from vidworld.evaluation.task import Case, Setup, Subject, Task, Unit, pieces
 from vidworld.metrics import METRICS
 from vidworld.metrics.physics_iq import PhysicsIq, physics_iq
 from vidworld.video.real import RealClips
@@ -33,11 +32,7 @@ MASKS_ENLARGED = 4
 
 
 def held_out(folder: Path, shape: ClipShape) -> RealClips | None:
-    """The held-out clips of a data set; None where no video of it fell to split `real`.
-
-    Raises:
-        UserError: there is no data set, or its clips are of another shape.
-    """
+    """The held-out clips of a data set; None where no video of it fell to split `real`. Raises UserError."""
     return RealClips.of_shape(folder, "real", shape) if has_clips(folder, "real") else None
 
 
@@ -54,13 +49,13 @@ def real_video_units(setup: Setup) -> Iterator[Unit]:
     metrics = [METRICS[name] for name in (*MOTION_METRICS, *LAW_METRICS)]
     for numbers in pieces(len(source), REAL_CLIPS_AT_ONCE):
         batch = f"real_{numbers[0]}_{numbers[-1]}"
-        measured = partial(_futures, setup, source, numbers, rolled)
-        yield setup.unit(batch, None, [*depends, list(numbers)], metrics, measured)
+        futures = partial(_futures, setup, source, numbers, rolled)
+        yield setup.unit(batch, None, [*depends, list(numbers)], metrics, futures)
     metrics = setup.metrics("surprise")
     for kind in get_args(Kind):
         for subject in [None, *(subject for subject in subjects if subject.is_surprised)]:
-            measured = partial(_surprises, setup, source, kind, subject)
-            yield setup.unit(f"real_surprise_{kind}", subject, [*depends_on, kind], metrics, measured)
+            surprises = partial(_surprises, setup, source, kind, subject)
+            yield setup.unit(f"real_surprise_{kind}", subject, [*depends_on, kind], metrics, surprises)
 
 
 def show_real_video(setup: Setup, folder: Path) -> dict[str, list[dict[str, Any]]]:
@@ -77,7 +72,7 @@ def show_real_video(setup: Setup, folder: Path) -> dict[str, list[dict[str, Any]
     return {"rollouts": entries}
 
 
-REAL_VIDEO = Task(real_video_units, show_real_video, "Real video")
+REAL_VIDEO = Task(real_video_units, show_real_video)
 
 
 def _futures(setup: Setup, source: RealClips, numbers: range, subjects: list[Subject]) -> Iterator[Value]:
@@ -99,15 +94,8 @@ def _futures(setup: Setup, source: RealClips, numbers: range, subjects: list[Sub
 
 
 def _surprises(setup: Setup, source: RealClips, kind: Kind, subject: Subject | None) -> Iterator[Value]:
-    """Every metric of a subject's surprise, or of the truth's, at the quadruplets of a kind."""
     evaluator = setup.evaluator
     quadruplets = real_quadruplets(source, kind, evaluator.context_frames, evaluator.seed)
-    if not len(quadruplets):
-        return
-    encoded = EncodedQuadruplets.of(evaluator, quadruplets)
-    name = "truth" if subject is None else subject.name
-    matrix = (
-        surprise_of_truth(evaluator, encoded) if subject is None else surprise_of(evaluator, subject.model, encoded)
-    )
-    case = Case(name, None, "surprise", "real", evaluator.seed)
-    yield from measure_surprise(case, matrix, quadruplets, setup.metrics("surprise"))
+    if len(quadruplets):
+        encoded = partial(EncodedQuadruplets.of, evaluator, quadruplets)
+        yield from measured(encoded, evaluator, "real", setup.metrics("surprise"), subject)

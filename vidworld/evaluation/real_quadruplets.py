@@ -22,6 +22,9 @@ freeze: what moved stops at once, or the reverse. A: a clip. B: its last picture
 missing: what moved is gone at once, or the reverse. A: a clip. B: the same with background in its place.
 """
 ClipArray = UInt8[np.ndarray, "time channel height width"]
+SignedClip = Int16[np.ndarray, "time channel height width"]
+Picture = Int16[np.ndarray, "channel height width"]
+Differences = Int16[np.ndarray, "time height width"]
 
 SEEN_LEVELS = 20
 """A pixel shows a difference when one of its colours differs by more."""
@@ -35,14 +38,17 @@ BACKGROUND_FRAMES = 128
 """Of a shot, spread over it."""
 
 
-Differences = Int16[np.ndarray, "time height width"]
-
-
 class Background(NamedTuple):
     """The place without what moves."""
 
-    picture: Int16[np.ndarray, "channel height width"]
+    picture: Picture
     known: Bool[np.ndarray, "height width"]
+
+
+class _Made(NamedTuple):
+    a: ClipArray
+    b: ClipArray
+    done: str
 
 
 @dataclass(frozen=True)
@@ -129,15 +135,12 @@ def differs_enough(a: ClipArray, b: ClipArray, splice_frame: int, within: int = 
     return min(*moves, *differs) >= MIN_SHARE
 
 
-def _lit(
-    background: Int16[np.ndarray, "channel height width"], frames: ClipArray
-) -> Int16[np.ndarray, "time channel height width"]:
+def _lit(background: Picture, frames: ClipArray) -> SignedClip:
     """The background as bright as each frame is."""
-    offset = np.median(frames - background, axis=(2, 3), keepdims=True)
-    return np.asarray(background + offset, np.int16)
+    return np.asarray(background + np.median(frames - background, axis=(2, 3), keepdims=True), np.int16)
 
 
-def _furthest(a: ClipArray, b: Int16[np.ndarray, "time channel height width"] | ClipArray) -> Differences:
+def _furthest(a: ClipArray, b: SignedClip | ClipArray) -> Differences:
     """By how much the colour that differs most differs."""
     return np.asarray(np.abs(a.astype(np.int16) - b).max(1), np.int16)
 
@@ -153,19 +156,11 @@ def _traces(away: Differences) -> Bool[np.ndarray, "time height width"]:
 
 
 def _most_changed(a: ClipArray, b: ClipArray) -> float:
-    """The largest share of the pixels that differ in a frame."""
     return float((_furthest(a, b) > SEEN_LEVELS).mean((1, 2)).max(initial=0.0))
 
 
 def _pictures(source: RealClips, indices: Sequence[int]) -> ClipArray:
-    """The frames of some clips, one clip after the other."""
     return source.clips(indices).frames.flatten(0, 1).numpy()
-
-
-class _Made(NamedTuple):
-    a: ClipArray
-    b: ClipArray
-    done: str
 
 
 def _assemble(source: RealClips, kind: Kind, splice_frame: int, made: dict[int, _Made]) -> RealQuadruplets:
@@ -175,13 +170,8 @@ def _assemble(source: RealClips, kind: Kind, splice_frame: int, made: dict[int, 
     shape = (len(made), source.num_frames, 3, source.size_px, source.size_px)
     sides = [np.array([getattr(one, side) for one in made.values()], np.uint8) for side in ("a", "b")]
     a, b = (Clips(torch.from_numpy(side.reshape(shape)), fps, identity) for side in sides)
-    return RealQuadruplets(
-        law=kind,
-        a=replace(a, identity=tuple(f"{name}/a" for name in identity)),
-        b=replace(b, identity=tuple(f"{name}/b" for name in identity)),
-        a_then_b=splice(a, b, splice_frame, "a_then_b"),
-        b_then_a=splice(b, a, splice_frame, "b_then_a"),
-        splice_frame=splice_frame,
-        identity=identity,
-        done=tuple(one.done for one in made.values()),
-    )
+    first = replace(a, identity=tuple(f"{name}/a" for name in identity))
+    second = replace(b, identity=tuple(f"{name}/b" for name in identity))
+    a_then_b, b_then_a = splice(a, b, splice_frame, "a_then_b"), splice(b, a, splice_frame, "b_then_a")
+    done = tuple(one.done for one in made.values())
+    return RealQuadruplets(kind, first, second, a_then_b, b_then_a, splice_frame, identity, done)

@@ -16,8 +16,7 @@ from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.media import save_rollouts
 from vidworld.evaluation.schema import measured_splits
-from vidworld.evaluation.task import Case, Setup, Subject, Task, pieces
-from vidworld.evaluation.units import Unit
+from vidworld.evaluation.task import Case, Setup, Subject, Task, Unit, pieces
 from vidworld.metrics import Metric
 from vidworld.models.world_model import Encoded
 from vidworld.simulation import SCENARIOS
@@ -33,6 +32,7 @@ def rollout_units(setup: Setup) -> Iterator[Unit]:
     encoded = lru_cache(maxsize=1)(partial(_encoded, setup))
     for scenario, split in measured_splits(setup.config):
         metrics = metrics_of(setup, scenario)
+        of_tracks = [metric for metric in metrics if metric.takes in INPUTS]
         for numbers in pieces(setup.config.clips, setup.config.clips_at_once):
             batch = f"rollouts_{scenario}_{split}_{numbers[0]}_{numbers[-1]}"
             depends_on = ["rollouts", ROLLOUTS_VERSION, scenario, SCENARIOS.version(scenario), split, list(numbers)]
@@ -42,13 +42,8 @@ def rollout_units(setup: Setup) -> Iterator[Unit]:
             for subject in setup.subjects:
                 if subject.rolls_out:
                     samples = subject.samples or setup.config.samples
-                    yield setup.unit(
-                        batch,
-                        subject,
-                        [*depends_on, samples],
-                        [metric for metric in metrics if metric.takes in INPUTS],
-                        partial(_of_subject, seen, *place, subject, samples),
-                    )
+                    measured = partial(_of_subject, seen, *place, subject, samples)
+                    yield setup.unit(batch, subject, [*depends_on, samples], of_tracks, measured)
 
 
 def show_rollouts(setup: Setup, folder: Path) -> dict[str, list[dict[str, Any]]]:
@@ -62,7 +57,7 @@ def show_rollouts(setup: Setup, folder: Path) -> dict[str, list[dict[str, Any]]]
     return {"rollouts": entries}
 
 
-ROLLOUTS = Task(rollout_units, show_rollouts, "Rollouts")
+ROLLOUTS = Task(rollout_units, show_rollouts)
 
 
 def metrics_of(setup: Setup, scenario: str) -> list[Metric]:
@@ -109,26 +104,16 @@ def _of_subject(
     seen = encoded()
     truth = _truth(seen)
     rollout = evaluator.roll_out(subject.model, seen, samples)
-
-    def by_pixels(tokens: Tensor) -> Tracks:
-        return evaluator.by_pixels(evaluator.decode_future(seen, tokens), truth)
-
-    def by_probe(embeddings: Tensor) -> Tracks:
-        return evaluator.by_probe(subject.name, embeddings, truth)
-
     place = (scenario, split, evaluator.seed)
-    tracks = _of_samples(by_pixels, rollout.tokens)
+    tracks = _of_samples(lambda x: evaluator.by_pixels(evaluator.decode_future(seen, x), truth), rollout.tokens)
     yield from _measured(Case(subject.name, "pixels", *place), tracks, seen, evaluator, metrics)
     if evaluator.probes:
-        tracks = _of_samples(by_probe, rollout.embeddings)
+        tracks = _of_samples(lambda x: evaluator.by_probe(subject.name, x, truth), rollout.embeddings)
         yield from _measured(Case(subject.name, "probe", *place), tracks, seen, evaluator, metrics)
 
 
 def _of_samples(read: Callable[[Tensor], Tracks], samples: Float[Tensor, "clip sample *rest"]) -> list[Tracks]:
-    """The tracks of each sample: once, where samples are equal, as those of a model that predicts one future.
-
-    There are fewer than the configuration says where a model has no more to give.
-    """
+    """The tracks of each sample: once, where samples are equal, as those of a model that predicts one future."""
     first, *others = samples.unbind(dim=1)
     tracks = read(first)
     return [tracks, *(tracks if torch.equal(other, first) else read(other) for other in others)]
@@ -164,8 +149,7 @@ def _kept_by_tokenizer(
     }
     for metric in metrics:
         if metric.takes in given:
-            numbers = metric.function(*given[metric.takes])
-            yield from case.values(metric, clips.identity, numbers.tolist())
+            yield from case.values(metric, clips.identity, metric.function(*given[metric.takes]).tolist())
 
 
 def _truth(seen: Encoded) -> Tracks:

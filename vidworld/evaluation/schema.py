@@ -2,8 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -122,7 +121,9 @@ class PhysicsConfig:
             Spec.of(name, text)
         for name in {name for pair in self.pairs for name in pair} | self.probes.keys():
             if name not in self.models:
-                raise ValueError(f"there is no model {name!r}; {suggestion(name, self.models)}")
+                near = difflib.get_close_matches(name, self.models, n=1)
+                hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(self.models)}"
+                raise ValueError(f"there is no model {name!r}; {hint}")
 
     @property
     def specs(self) -> list[Spec]:
@@ -135,19 +136,9 @@ class PhysicsConfig:
         return list(combinations(self.models, 2)) if self.compare == "all" else list(self.compare)
 
 
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """What a message says of a name that is not known."""
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-
-
 def measured_splits(config: PhysicsConfig) -> list[tuple[str, str]]:
     """Each scenario that is measured with each of its splits: `recombined` where training leaves a corner out."""
     chosen = config.scenarios
     names = [name for name in SCENARIOS if SCENARIOS[name].weight > 0] if chosen == "all" else chosen
-    return [
-        (name, split)
-        for name in names
-        for split in config.splits
-        if split != "recombined" or SCENARIOS[name].ranges.corner
-    ]
+    every = product(names, config.splits)
+    return [(name, split) for name, split in every if split != "recombined" or SCENARIOS[name].ranges.corner]

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,7 @@ from vidworld.analysis.records import Value
 from vidworld.core.clip import Clips, Tracks
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.media import save_quadruplets
-from vidworld.evaluation.task import Case, Setup, Subject, Task, pieces
-from vidworld.evaluation.units import Unit, measure
+from vidworld.evaluation.task import Case, Setup, Subject, Task, Unit, measure, pieces
 from vidworld.metrics import METRICS, Metric
 from vidworld.metrics.surprise import Surprise
 from vidworld.models.world_model import Encoded, Scorer, truth_surprise
@@ -53,9 +52,8 @@ class EncodedQuadruplets:
                 return evaluator.encode(clips)
             return Encoded(clips, torch.cat((first.tokens[:, :cut], second.tokens[:, cut:]), dim=1))
 
-        return EncodedQuadruplets(
-            quadruplets, (a, spliced(a, b, quadruplets.a_then_b), spliced(b, a, quadruplets.b_then_a), b)
-        )
+        a_then_b, b_then_a = spliced(a, b, quadruplets.a_then_b), spliced(b, a, quadruplets.b_then_a)
+        return EncodedQuadruplets(quadruplets, (a, a_then_b, b_then_a, b))
 
     def stacked(self) -> Encoded:
         """The four clips of all quadruplets as one batch: all A, all A then B, all B then A, all B."""
@@ -65,12 +63,9 @@ class EncodedQuadruplets:
             end = self.quadruplets.a.frames.shape[1]
             shown = [_shown(a, end, b), _shown(a, splice, b), _shown(b, splice, a), _shown(b, end, a)]
             tracks = joined(shown)
-        clips = Clips(
-            torch.cat([each.clips.frames for each in self.clips]),
-            self.clips[0].clips.fps,
-            sum((each.clips.identity for each in self.clips), ()),
-            tracks,
-        )
+        frames = torch.cat([each.clips.frames for each in self.clips])
+        identity = sum((each.clips.identity for each in self.clips), ())
+        clips = Clips(frames, self.clips[0].clips.fps, identity, tracks)
         return Encoded(clips, torch.cat([each.tokens for each in self.clips]))
 
     def seeds(self, evaluator: Evaluator) -> list[int]:
@@ -85,18 +80,17 @@ def _shown(first: Tracks, until: int, then: Tracks) -> Tracks:
     is absent for the rest.
     """
 
-    def present(tracks: Tracks, frames: slice) -> Tracks:
-        position, velocity = (torch.full_like(x, torch.nan) for x in (tracks.position, tracks.velocity))
-        there, visible = torch.zeros_like(tracks.present), torch.zeros_like(tracks.visible)
-        position[:, frames], velocity[:, frames] = tracks.position[:, frames], tracks.velocity[:, frames]
-        there[:, frames], visible[:, frames] = tracks.present[:, frames], tracks.visible[:, frames]
-        return replace(tracks, position=position, velocity=velocity, present=there, visible=visible)
+    absent = {"position": torch.nan, "velocity": torch.nan, "present": False, "visible": 0.0}  # frame by frame
 
-    parts = vars(present(first, slice(until))), vars(present(then, slice(until, None)))
-    per_frame = ("position", "velocity", "present", "visible")
-    return Tracks(
-        **{name: torch.cat([part[name] for part in parts], 2 if name in per_frame else 1) for name in parts[0]}
-    )
+    def present(tracks: Tracks, frames: slice) -> dict[str, Tensor]:
+        shown = {name: torch.full_like(getattr(tracks, name), value) for name, value in absent.items()}
+        for name, values in shown.items():
+            values[:, frames] = getattr(tracks, name)[:, frames]
+        return vars(tracks) | shown
+
+    parts = present(first, slice(until)), present(then, slice(until, None))
+    joint = {name: torch.cat([part[name] for part in parts], 2 if name in absent else 1) for name in parts[0]}
+    return Tracks(**joint)
 
 
 def as_matrix(surprise: Float[Tensor, "clip *rest"]) -> Float[ndarray, "quad 2 2 *rest"]:
@@ -132,11 +126,10 @@ def surprise_units(setup: Setup) -> Iterator[Unit]:
                 batch, depends_on = _batch("surprise", law, split, numbers)
                 seen = partial(encoded, law, split, numbers)
                 place = (setup.evaluator, split, metrics)
-                yield setup.unit(batch, None, depends_on, metrics, partial(_measured, seen, *place, None))
+                yield setup.unit(batch, None, depends_on, metrics, partial(measured, seen, *place, None))
                 for subject in setup.subjects:
                     if subject.is_surprised and not (split != "id" and subject.in_distribution_only):
-                        measured = partial(_measured, seen, *place, subject)
-                        yield setup.unit(batch, subject, depends_on, metrics, measured)
+                        yield setup.unit(batch, subject, depends_on, metrics, partial(measured, seen, *place, subject))
 
 
 def show_quadruplets(setup: Setup, folder: Path) -> dict[str, list[dict[str, Any]]]:
@@ -152,7 +145,7 @@ def show_quadruplets(setup: Setup, folder: Path) -> dict[str, list[dict[str, Any
     return {"quadruplets": entries}
 
 
-SURPRISE = Task(surprise_units, show_quadruplets, "Surprise")
+SURPRISE = Task(surprise_units, show_quadruplets)
 
 
 def count_of(setup: Setup, law: str, split: str) -> int:
@@ -165,7 +158,6 @@ def count_of(setup: Setup, law: str, split: str) -> int:
 def measure_surprise(
     case: Case, matrix: Surprise, quadruplets: Quadruplets, metrics: Sequence[Metric]
 ) -> Iterator[Value]:
-    """Every metric of surprise, quadruplet by quadruplet."""
     for metric in metrics:
         yield from case.values(metric, quadruplets.identity, metric.function(matrix).tolist(), quadruplets.law)
 
@@ -182,7 +174,7 @@ def _batch(task: str, law: str, split: str, numbers: range) -> tuple[str, list[o
     return name, [task, SURPRISE_VERSION, law, LAWS.version(law), split, list(numbers)]
 
 
-def _measured(
+def measured(
     encoded: Callable[[], EncodedQuadruplets],
     evaluator: Evaluator,
     split: str,
@@ -223,7 +215,6 @@ def choose_levels(setup: Setup, accelerator: Accelerator) -> dict[str, dict[str,
 
 
 def _level_task(level: float) -> str:
-    """What the values at one noise level are called."""
     return f"noise level {level:g}"
 
 
@@ -236,15 +227,14 @@ def _level_units(setup: Setup, subjects: Sequence[Subject]) -> Iterator[Unit]:
             for subject in subjects:
                 batch, depends_on = _batch("levels", law, "val", numbers)
                 seen = partial(encoded, law, "val", numbers)
-                measured = partial(_by_level, seen, setup, metric, subject)
                 depends_on.append(list(setup.config.levels))
-                yield setup.unit(batch, subject, depends_on, [metric], measured)
+                by_level = partial(_by_level, seen, setup, metric, subject)
+                yield setup.unit(batch, subject, depends_on, [metric], by_level)
 
 
 def _by_level(
     encoded: Callable[[], EncodedQuadruplets], setup: Setup, metric: Metric, subject: Subject
 ) -> Iterator[Value]:
-    """Accuracy at each of a model's noise levels, quadruplet by quadruplet."""
     seen, evaluator = encoded(), setup.evaluator
     stack, seeds = seen.stacked(), seen.seeds(evaluator)
     with evaluator.accelerator.autocast():

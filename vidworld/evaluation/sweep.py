@@ -28,11 +28,7 @@ class Member:
 
 
 def members(sweep: Path) -> list[Member]:
-    """The comparisons of a sweep's folder, by their values.
-
-    Raises:
-        UserError: there are none, or not all of one key.
-    """
+    """The comparisons of a sweep's folder, by their values. Raises UserError: there are none, or not all of one key."""
     folders = [path for path in sweep.glob("*_*") if path.is_dir()] if sweep.is_dir() else []
     if not folders:
         raise UserError(f"{sweep}: holds no comparisons, folders named KEY_VALUE; slurm/sweep makes them")
@@ -50,23 +46,17 @@ def progress_of(folder: Path) -> str:
         return ""
     trained = sorted(path.parent.parent.name for path in folder.glob("*/model/budget.json"))
     running = [path for path in sorted(folder.glob("*/heartbeat.json")) if path.parent.name not in trained]
-    states = []
-    for path in running:
-        beat = read_json(path)
-        states.append(f"{path.parent.name} at step {beat['step']} of {beat['steps']} ({beat['time']})")
-    if not states:
-        states.append("not measured yet" if trained else "has not begun")
-    return "; ".join([*([f"trained: {', '.join(trained)}"] if trained else []), *states])
+    beats = {path.parent.name: read_json(path) for path in running}
+    states = [f"{name} at step {beat['step']} of {beat['steps']} ({beat['time']})" for name, beat in beats.items()]
+    states = states or ["not measured yet" if trained else "has not begun"]
+    return "; ".join([f"trained: {', '.join(trained)}", *states] if trained else states)
 
 
 def collect(sweep: Path) -> Path:
-    """Write SWEEP/sweep.md, a table of all comparisons; return its path.
+    """Write SWEEP/sweep.md, a table of all comparisons; return its path. Raises UserError.
 
     Where the sweep is over seeds, the values of all finished ones together become SWEEP/physics, of which a report is
     made as of any run: its intervals and tests are over clips and seeds.
-
-    Raises:
-        UserError: the folder holds no sweep.
     """
     found = members(sweep)
     finished = [member for member in found if not member.state]
@@ -74,8 +64,7 @@ def collect(sweep: Path) -> Path:
     columns = {value: list(one.results) for value, one in results.items()}
     if found[0].key == "seed" and finished:
         columns["all"] = _write_together(sweep, finished, found, next(iter(results.values())))
-    path = sweep / "sweep.md"
-    write_text(path, _page(found, columns))
+    write_text(path := sweep / "sweep.md", _page(found, columns))
     return path
 
 
@@ -89,33 +78,20 @@ def _write_together(sweep: Path, finished: Sequence[Member], found: Sequence[Mem
     seeds = ", ".join(member.value for member in finished)
     notes = [f"Seeds {seeds}: {len(finished)} trainings of each model, measured on the same clips."]
     notes += [f"Seed {m.value} is not in these numbers: {m.state}." for m in found if m.state]
-    differences = {
-        pair: [
-            f"seed {member.value}: {line}"
-            for member, comparison in zip(finished, comparisons, strict=True)
-            for line in comparison.differences.get(pair, [])
-        ]
-        for pair in comparisons[0].controlled
-    }
-    together = replace(
-        comparisons[0],
-        controlled={pair: not lines for pair, lines in differences.items()},
-        differences=differences,
-        notes=notes,
-        noise_levels={},  # each seed has its own
-        inputs=None,
-    )
+    differences: dict[str, list[str]] = {pair: [] for pair in comparisons[0].controlled}
+    for member, comparison in zip(finished, comparisons, strict=True):
+        for pair, lines in differences.items():
+            lines += [f"seed {member.value}: {line}" for line in comparison.differences.get(pair, [])]
+    controlled = {pair: not lines for pair, lines in differences.items()}
+    shared = replace(comparisons[0], noise_levels={}, inputs=None)  # each seed has its own
+    together = replace(shared, controlled=controlled, differences=differences, notes=notes)
     folder = prepare_folder(sweep / "physics")
     write_json(folder / "media.json", asdict(Media()))
     return write_results(folder, values, first.models, first.compare, together, seed=int(finished[0].value))
 
 
 def _seed(member: Member) -> int:
-    """The seed that all models of a comparison were trained with.
-
-    Raises:
-        UserError: it is another than the folder's name says.
-    """
+    """The seed that all models of a comparison were trained with."""
     for path in sorted(member.folder.glob("*/model/budget.json")):
         folder = path.parent.parent
         config = read_budget(folder)["config"]

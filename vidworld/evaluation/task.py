@@ -1,22 +1,106 @@
-"""What a task is: a function that turns models and a configuration into work units."""
+"""What an evaluation is made of: tasks, which turn models and a configuration into work units, and these units.
+
+A unit is measured whole by one process, and kept on disk with what it was made from. So an evaluation that was stopped
+goes on where it was, and gives the same numbers on any number of processes: what is computed together is the same
+everywhere. A unit that was made from something else is measured again; one of which a metric has another version is
+measured again for that metric alone.
+"""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from accelerate import Accelerator
+from tqdm import tqdm
+
 from vidworld.analysis.records import Value
+from vidworld.core.errors import UserError
 from vidworld.core.fingerprint import fingerprint
 from vidworld.core.precision import precision
+from vidworld.core.records import read_json, write_json
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.schema import PhysicsConfig
-from vidworld.evaluation.units import Measure, Unit
 from vidworld.metrics import METRICS, Metric
 from vidworld.simulation import LAWS, SIMULATOR_VERSION
 from vidworld.simulation.simulated import SimulatedClips
 from vidworld.video.real import RealClips
+
+Measure = Callable[[], Iterable[Value]]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A few clips or quadruplets of one task, measured together for one subject."""
+
+    folder: Path
+    batch: str
+    """Which clips: units of one batch are measured by one process, after one another."""
+    subject: str
+    made_from: str
+    """The fingerprint of all that its values depend on but the metrics."""
+    metrics: Mapping[str, int]
+    """The version of each metric that may apply."""
+    measure: Measure
+    """Gives the values; those of metrics that are not stale are passed over."""
+
+    @property
+    def path(self) -> Path:
+        """The file that its values are kept in."""
+        return self.folder / f"{self.batch}.{self.subject}.json"
+
+    @cached_property
+    def kept(self) -> dict[str, Any]:
+        """What the file holds, where that was made from the same."""
+        try:
+            kept = read_json(self.path)
+            if kept["made_from"] == self.made_from:
+                return dict(kept)
+        except (UserError, KeyError, TypeError):  # not there, or no file of ours
+            pass
+        return {"metrics": {}, "values": []}
+
+    @property
+    def stale(self) -> set[str]:
+        """The metrics whose values are not there, or are of something else."""
+        return {name for name, version in self.metrics.items() if self.kept["metrics"].get(name) != version}
+
+    def update(self) -> None:
+        """Measure what is stale and keep the rest; a kill leaves the file as it was or as it is to be."""
+        stale = self.stale
+        if not stale:
+            return
+        values = [value for value in self.values() if value.metric in self.metrics.keys() - stale]
+        values += [value for value in self.measure() if value.metric in stale]
+        rows = [list(astuple(value)) for value in values]
+        write_json(self.path, {"made_from": self.made_from, "metrics": dict(self.metrics), "values": rows})
+        del self.__dict__["kept"]
+
+    def values(self) -> list[Value]:
+        """What was measured."""
+        rows = [dict(zip(Value.__dataclass_fields__, row, strict=True)) for row in self.kept["values"]]
+        for row in rows:
+            row["value"] = math.nan if row["value"] is None else row["value"]
+        return [Value(**row) for row in rows if row["metric"] in self.metrics]
+
+
+def measure(units: Sequence[Unit], accelerator: Accelerator, name: str) -> list[Value]:
+    """The values of the units, of which the processes measure what is stale, each its share; all wait for all."""
+    batches = list(dict.fromkeys(unit.batch for unit in units))
+    mine = set(batches[accelerator.process_index :: accelerator.num_processes])
+    pending = [unit for unit in units if unit.batch in mine and unit.stale]
+    for unit in tqdm(pending, name, unit="unit", disable=None if accelerator.is_main_process else True):
+        unit.update()
+    accelerator.wait_for_everyone()
+    for unit in units:
+        unit.__dict__.pop("kept", None)
+    return [value for unit in units for value in unit.values()]
+
+
+# --- tasks: functions that turn models and a configuration into work units ---
+
 
 REFERENCE_SUBJECT = "references"
 """What is measured once for all models: the truth, and what the tokenizer keeps of it."""
@@ -42,6 +126,12 @@ class Subject:
     """Futures that are drawn of each clip; None: as many as the configuration says."""
 
 
+def settings_of(config: PhysicsConfig, tools: Mapping[str, str | None]) -> dict[str, Any]:
+    """What the values of simulated clips and of benchmarks depend on, whichever model they are of."""
+    shown = {"seed": config.seed, "shape": vars(config.shape), "context_frames": config.context_frames}
+    return {"tools": dict(tools), **shown, "precision": precision(config.mixed_precision)}
+
+
 @dataclass(frozen=True)
 class Setup:
     """What a task makes its units of."""
@@ -58,19 +148,10 @@ class Setup:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """What the values of every unit depend on, whichever model they are of."""
-        config = self.config
-        return {
-            "tools": dict(self.tools),
-            "simulator": SIMULATOR_VERSION,
-            "seed": config.seed,
-            "shape": vars(config.shape),
-            "context_frames": config.context_frames,
-            "precision": precision(config.mixed_precision),
-        }
+        return settings_of(self.config, self.tools) | {"simulator": SIMULATOR_VERSION}
 
     @property
     def laws(self) -> list[str]:
-        """The laws that are measured."""
         return list(LAWS) if self.config.laws == "all" else list(self.config.laws)
 
     @property
@@ -84,7 +165,6 @@ class Setup:
         return [metric for name in chosen if (metric := METRICS[name]).takes in inputs]
 
     def clips(self, scenario: str, split: str) -> SimulatedClips:
-        """The clips of a scenario and split."""
         return SimulatedClips(scenario, split, self.config.seed, self.config.clips, self.config.shape)
 
     def unit(
@@ -111,7 +191,6 @@ class Task:
     units: Callable[[Setup], Iterator[Unit]]
     shown: Callable[[Setup, Path], dict[str, list[dict[str, Any]]]] = field(default=lambda setup, folder: {})
     """What the report shows of it, after writing pictures and videos below the folder: a part of media.json."""
-    label: str = ""
 
 
 @dataclass(frozen=True)

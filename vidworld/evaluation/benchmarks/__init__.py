@@ -1,4 +1,4 @@
-"""Other people's benchmarks and training sources as folders of videos, one file and one line here each."""
+"""Other people's benchmarks and training sources as folders of videos, one line here each."""
 
 from typing import TYPE_CHECKING
 
@@ -20,8 +20,8 @@ BENCHMARKS: "Registry[Benchmark]" = Registry(
         "clevrer": "vidworld.evaluation.benchmarks.clevrer:CLEVRER",
         "phyworld_hdf5": "vidworld.evaluation.benchmarks.phyworld_hdf5:PHYWORLD_HDF5",
         "morpheus": "vidworld.evaluation.benchmarks.morpheus:MORPHEUS",
-        "lerobot": "vidworld.evaluation.benchmarks.lerobot:LEROBOT",
-        "webdataset": "vidworld.evaluation.benchmarks.webdataset:WEBDATASET",
+        "lerobot": "vidworld.evaluation.benchmarks.training_sources:LEROBOT",
+        "webdataset": "vidworld.evaluation.benchmarks.training_sources:WEBDATASET",
     },
 )
 """What eval/score_benchmark.py and `vidworld data check` read."""

@@ -107,10 +107,7 @@ class Benchmark:
     """The folder, as a tree."""
     reading: Reading
     entries: Callable[[Path], list[Entry]]
-    """All entries that a folder should hold, whether or not their files are there.
-
-    Raises UserError where what lists them is missing.
-    """
+    """All entries that a folder should hold, whether or not their files are there; UserError without their list."""
     score: ContinuationScore | SurpriseScore | Unscored
     decode: Callable[[Entry], tuple[Any, float]] | None = None
     """Frames and their rate, where entries are no plain videos nor folders of pictures."""
@@ -138,9 +135,8 @@ def check(benchmark: Benchmark, folder: Path) -> list[str]:
                 missing.setdefault(path, entry.identity)
     state = {path: "is empty" if path.exists() else "is missing" for path in missing}
     lines = [f"{path}: {state[path]} ({identity})" for path, identity in missing.items()]
-    if len(lines) > MAX_NAMED:
-        lines = [*lines[:MAX_NAMED], f"and {len(lines) - MAX_NAMED} more files are missing or empty"]
-    return lines
+    more = len(lines) - MAX_NAMED
+    return [*lines[:MAX_NAMED], f"and {more} more files are missing or empty"] if more > 0 else lines
 
 
 def numbered(folder: Path, pattern: str) -> dict[int, Path]:
@@ -154,11 +150,7 @@ def numbered(folder: Path, pattern: str) -> dict[int, Path]:
 
 
 def read_csv(path: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
-    """The rows of a table that must have these columns.
-
-    Raises:
-        UserError: there is no such file, it is no such table, or a column is missing.
-    """
+    """The rows of a table that must have these columns. Raises UserError."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file)

@@ -11,18 +11,12 @@ from vidworld.evaluation.benchmarks.benchmark import check
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what the command takes."""
     parser.add_argument("kind", metavar="KIND", help=", ".join(BENCHMARKS))
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="where the benchmark was unpacked")
     parser.add_argument("--layout", action="store_true", help="only say how the folder should look")
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    """Print what there is.
-
-    Raises:
-        UserError: there is no such benchmark, or something is missing; a line for each file.
-    """
     benchmark = BENCHMARKS[arguments.kind]
     if arguments.layout:
         print(f"{benchmark.label} ({benchmark.source})\n{benchmark.layout}")

@@ -49,12 +49,5 @@ def _collisions(note: Path) -> tuple[tuple[int, str], ...]:
         raise UserError(f"{note}: does not list its collisions ({type(error).__name__})") from error
 
 
-CLEVRER = Benchmark(
-    name="clevrer",
-    label="CLEVRER",
-    source="arXiv 1910.01442",
-    layout=_LAYOUT,
-    reading=Reading(size_px=128, square="squeezed"),
-    entries=_entries,
-    score=Unscored("its score is of answers to questions in words, which no model gives; its videos can be trained on"),
-)
+_WHY_UNSCORED = "its score is of answers to questions in words, which no model gives; its videos can be trained on"
+CLEVRER = Benchmark("clevrer", "CLEVRER", "arXiv 1910.01442", _LAYOUT, Reading(128), _entries, Unscored(_WHY_UNSCORED))

@@ -1,11 +1,13 @@
 """What models are measured with on a benchmark's videos: continued at the models' rate, or seen window by window."""
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from vidworld.analysis.records import Value
 from vidworld.core.clip import Clips
@@ -15,6 +17,14 @@ from vidworld.core.shapes import Frames
 from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry
 from vidworld.evaluation.benchmarks.reading import clip_of, windows_of
 from vidworld.evaluation.evaluator import Evaluator
+
+
+def numbers_by_model(values: Iterable[Value]) -> dict[str, dict[str, Float[np.ndarray, " number"]]]:
+    """The values of each model and video, in their order."""
+    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for value in values:
+        found[value.model][value.identity].append(value.value)
+    return {model: {name: np.array(of) for name, of in videos.items()} for model, videos in found.items()}
 
 
 @dataclass(frozen=True)
@@ -28,29 +38,18 @@ class BenchmarkContext:
 
     @cached_property
     def clip(self) -> Callable[[Entry], Clips]:
-        """All of a video at the models' size and rate: of its frames those nearest in time.
-
-        Raises:
-            UserError: it cannot be read, or has no rate.
-        """
+        """All of a video at the models' size and rate: of its frames those nearest in time. Raises UserError."""
         return lru_cache(maxsize=2)(self._at_models_rate)  # a video and another take of it
 
     @cached_property
     def windows(self) -> Callable[[Entry], Clips]:
-        """All of a video at the benchmark's own rate, in windows as long as the models' clips.
-
-        Raises:
-            UserError: it cannot be read, or is shorter than a window.
-        """
+        """All of a video at the benchmark's own rate, in windows as long as the models' clips. Raises UserError."""
         return lru_cache(maxsize=1)(self._windows)
 
     def around(self, clip: Clips, given: int, most: int | None = None) -> Clips:
         """The last frames of context before frame `given`, and after it as many whole chunks as there are.
 
-        most: frames after it that are wanted.
-
-        Raises:
-            UserError: there are too few frames on either side.
+        most: frames after it that are wanted. Raises UserError: there are too few frames on either side.
         """
         context, chunk = self.evaluator.context_frames, self.evaluator.tokenizer.patch_size[0]
         after = clip.frames.shape[1] - given

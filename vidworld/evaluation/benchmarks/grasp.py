@@ -26,8 +26,7 @@ def _entries(folder: Path) -> list[Entry]:
             for possible, path in folders.items():
                 there = videos[not possible].get(number)
                 video = videos[possible].get(number) or path / _as_in(there, path.name)
-                kind = path.name
-                found.append(Entry(f"{kind}/{number}", name, f"{name}/{number}", possible, video))
+                found.append(Entry(f"{path.name}/{number}", name, f"{name}/{number}", possible, video))
     return found
 
 
@@ -35,15 +34,7 @@ def _as_in(other: Path | None, folder: str) -> str:
     """The name that a video has here whose counterpart has another's."""
     assert other is not None
     theirs = other.parent.name
-    return other.name.replace(theirs, folder, 1) if other.name.startswith(theirs) else other.name
+    return folder + other.name.removeprefix(theirs) if other.name.startswith(theirs) else other.name
 
 
-GRASP = Benchmark(
-    name="grasp",
-    label="GRASP",
-    source="arXiv 2311.09048",
-    layout=_LAYOUT,
-    reading=windowed(frame_step=10),
-    entries=_entries,
-    score=SurpriseScore(),
-)
+GRASP = Benchmark("grasp", "GRASP", "arXiv 2311.09048", _LAYOUT, windowed(frame_step=10), _entries, SurpriseScore())

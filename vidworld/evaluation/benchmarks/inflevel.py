@@ -50,12 +50,5 @@ def _starts(videos: list[Path], primed: list[int]) -> list[int]:
     return [start + there - min(left) for start, there in zip(primed, left, strict=True)]
 
 
-INFLEVEL = Benchmark(
-    name="inflevel",
-    label="InfLevel-lab",
-    source="TMLR 2022, 9NjqD9i48M",
-    layout=_LAYOUT,
-    reading=windowed(frame_step=5),
-    entries=_entries,
-    score=SurpriseScore(),
-)
+_READING = windowed(frame_step=5)
+INFLEVEL = Benchmark("inflevel", "InfLevel-lab", "TMLR 2022, 9NjqD9i48M", _LAYOUT, _READING, _entries, SurpriseScore())

@@ -35,13 +35,11 @@ def _entries(folder: Path) -> list[Entry]:
             frames = {name: numbered(group / name / "scene", "scene_*.png") for name in NUMBERS}
             longest = max((max(of, default=0) for of in frames.values()), default=0)
             for video in NUMBERS:
-                scene, status = group / video / "scene", group / video / "status.json"
-                needs = [scene / f"scene_{number:03d}.png" for number in range(1, longest + 1)]
-                if labelled:
-                    needs.append(status)
+                scene, status, name = group / video / "scene", group / video / "status.json", f"{block}/{group.name}"
+                pictures = (scene / f"scene_{number:03d}.png" for number in range(1, longest + 1))
+                needs = (*pictures, status) if labelled else tuple(pictures)
                 possible = _is_possible(status) if labelled and status.exists() else None
-                name = f"{block}/{group.name}"
-                found.append(Entry(f"{name}/{video}", law, name, possible, scene, tuple(needs)))
+                found.append(Entry(f"{name}/{video}", law, name, possible, scene, needs))
     return found
 
 
@@ -55,10 +53,8 @@ def _is_possible(status: Path) -> bool:
 def write_submission(folder: Path, surprise: Mapping[str, float], out: Path) -> Path:
     """The zip with `answer.txt` in it: a plausibility in [0, 1] for each video, 1 / (1 + surprise).
 
-    folder: the benchmark's; its task.txt gives the order, the entries do where there is none.
-
-    Raises:
-        UserError: a video has no surprise or one that is no number from 0 up, or `out` cannot be written.
+    folder: the benchmark's; its task.txt gives the order, the entries do where there is none. Raises UserError where a
+    video has no surprise from 0 up, or `out` cannot be written.
     """
     task = folder / TASK_NAME
     videos = task.read_text().split() if task.exists() else [entry.identity for entry in _entries(folder)]
@@ -72,12 +68,7 @@ def write_submission(folder: Path, surprise: Mapping[str, float], out: Path) -> 
     return out
 
 
+_READING = windowed(frame_step=5, fps=15.0)
 INTPHYS = Benchmark(
-    name="intphys",
-    label="IntPhys",
-    source="arXiv 1803.07616",
-    layout=_LAYOUT,
-    reading=windowed(frame_step=5, fps=15.0),
-    entries=_entries,
-    score=SurpriseScore(write_submission),
+    "intphys", "IntPhys", "arXiv 1803.07616", _LAYOUT, _READING, _entries, SurpriseScore(write_submission)
 )

@@ -17,7 +17,6 @@ FOLDER/                  Main or Debug of the data set
 
 
 def _entries(folder: Path) -> list[Entry]:
-    """The videos that metadata.csv lists."""
     found = []
     for number, row in enumerate(read_csv(folder / "metadata.csv", _COLUMNS), start=2):
         kind = row["type"].rpartition("_")[2].strip().lower()
@@ -29,12 +28,5 @@ def _entries(folder: Path) -> list[Entry]:
     return found
 
 
-INTPHYS2 = Benchmark(
-    name="intphys2",
-    label="IntPhys 2",
-    source="arXiv 2506.09849",
-    layout=_LAYOUT,
-    reading=Reading(256, 10, window_frames=48, window_stride=2, context_frames=(12, 18, 24, 30, 36, 42)),
-    entries=_entries,
-    score=SurpriseScore(),
-)
+_READING = Reading(256, 10, window_frames=48, window_stride=2, context_frames=(12, 18, 24, 30, 36, 42))
+INTPHYS2 = Benchmark("intphys2", "IntPhys 2", "arXiv 2506.09849", _LAYOUT, _READING, _entries, SurpriseScore())

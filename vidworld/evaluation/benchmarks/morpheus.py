@@ -34,7 +34,7 @@ _WINDOW_S = 1.0
 LARGE_MEAN = 1.0
 """|mean| from which the standard deviation is taken relative to it."""
 _METRIC = "physical_invariance_score"
-READING = Reading(size_px=256, square="squeezed")
+READING = Reading(256)
 _LAYOUT = """\
 FOLDER/
   real-world-cropped/EXPERIMENT/VIDEO/
@@ -44,21 +44,15 @@ FOLDER/
 
 
 def _entries(folder: Path) -> list[Entry]:
-    """Every video of every experiment."""
     found = []
     for place in sorted(path for path in folder.glob("real-world-cropped/*/*") if path.is_dir()):
-        experiment = place.parent.name
-        identity = f"{experiment}/{place.name}"
-        video, info = place / "cropped_video.mp4", place / "info.json"
-        found.append(Entry(identity, experiment, experiment, True, video, (info,)))
+        kind, video, info = place.parent.name, place / "cropped_video.mp4", place / "info.json"
+        found.append(Entry(f"{kind}/{place.name}", kind, kind, True, video, (info,)))
     return found
 
 
 def _of_video(context: BenchmarkContext, entry: Entry, model: Any) -> Iterator[Value]:
-    """The invariance score of a model's future of one video.
-
-    There is none where the video itself has none, or its thing is not seen in the context: no model could know of it.
-    """
+    """The invariance score of a model's future; none where the video has none or shows nothing in the context."""
     start, fps = context.evaluator.context_frames, context.shape.fps
     clip = context.around(context.clip(entry), start, round(MAX_PREDICTED_S * fps))
     video = as_film(clip.frames[0])
@@ -114,12 +108,5 @@ def physical_invariance(invariants: Float[ndarray, "clip invariant time"], windo
     return averaged
 
 
-MORPHEUS = Benchmark(
-    name="morpheus",
-    label="Morpheus",
-    source="arXiv 2504.02918",
-    layout=_LAYOUT,
-    reading=READING,
-    entries=_entries,
-    score=ContinuationScore(_of_video, (_METRIC,)),
-)
+_SCORE = ContinuationScore(_of_video, (_METRIC,))
+MORPHEUS = Benchmark("morpheus", "Morpheus", "arXiv 2504.02918", _LAYOUT, READING, _entries, _SCORE)

@@ -11,7 +11,6 @@ there, of pictures enlarged to `MASKS_PX`.
 """
 
 import re
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,8 +24,9 @@ from vidworld.analysis.records import Value
 from vidworld.core.clip import Clips
 from vidworld.core.shapes import Frames
 from vidworld.evaluation.benchmarks.benchmark import Benchmark, ContinuationScore, Entry, Reading
-from vidworld.evaluation.benchmarks.continuation import BenchmarkContext
-from vidworld.metrics import METRICS, PerClip
+from vidworld.evaluation.benchmarks.continuation import BenchmarkContext, numbers_by_model
+from vidworld.metrics import METRICS
+from vidworld.metrics.metric import PerClip
 from vidworld.metrics.physics_iq import PhysicsIq, measures
 
 CONTEXT_S, HORIZON_S = 3.0, 5.0
@@ -64,26 +64,21 @@ def _entries(folder: Path) -> list[Entry]:
             takes.setdefault((*key, fits["take"] or "1"))
             if fits["kind"] == "switch-frames":
                 frames[key] = path
+    verified = any("_take-" not in path.name for path in frames.values())
     found = []
     for number, side, scene, take in sorted(takes):
         ending = f"30FPS_perspective-{side}_take-{take}_{scene}.mp4"
-        files = {
-            kind: folder / place.format(take=take) / f"{number}_{kind}_{ending}" for kind, place in FOLDERS.items()
-        }
-        switch_start = folder / "switch-frames" / f"{number}_switch-frames_anyFPS_perspective-{side}"
-        original = switch_start.with_name(f"{switch_start.name}_take-{take}_{scene}.jpg")
-        verified = switch_start.with_name(f"{switch_start.name}_{scene}.jpg")
-        usual = verified if any("_take-" not in path.name for path in frames.values()) else original
+        folders = {kind: folder / place.format(take=take) for kind, place in FOLDERS.items()}
+        files = {kind: place / f"{number}_{kind}_{ending}" for kind, place in folders.items()}
+        shown = scene if verified else f"take-{take}_{scene}"
+        usual = folder / "switch-frames" / f"{number}_switch-frames_anyFPS_perspective-{side}_{shown}.jpg"
         switch = frames.get((number, side, scene), usual)
         needs = (files["full-videos"], files["video-masks"], switch)
         identity = f"{scene}/{side}/take-{take}"
         found.append(Entry(identity, scene, f"{scene}/{side}", True, files["testing-videos"], needs))
-    full = {entry.identity: entry.needs[0] for entry in found}
-    others = [full.get(f"{entry.group}/take-{OTHER_TAKE.get(entry.identity[-1])}") for entry in found]
-    return [
-        replace(entry, compared_with=() if other is None else (other,))
-        for entry, other in zip(found, others, strict=True)
-    ]
+    full = {entry.identity: (entry.needs[0],) for entry in found}
+    others = [f"{entry.group}/take-{OTHER_TAKE.get(entry.identity[-1])}" for entry in found]
+    return [replace(entry, compared_with=full.get(other, ())) for entry, other in zip(found, others, strict=True)]
 
 
 def _of_video(context: BenchmarkContext, entry: Entry, model: Any) -> Iterator[Value]:
@@ -120,9 +115,7 @@ def _measures(predicted: Frames, truth: Frames) -> tuple[float, float, float, fl
 def _whole(values: Sequence[Value], entries: Sequence[Entry], seed: int) -> Iterator[Value]:
     """The measures, and where there are two takes both scores of every model."""
     yield from values
-    tables: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for value in values:
-        tables[value.model][value.identity].append(value.value)
+    tables = numbers_by_model(values)
     takes = tables.pop("truth", {})
     if not takes:
         return  # one take of each scene tells nothing of how much two differ
@@ -161,12 +154,7 @@ def _ratio(above: ndarray, below: ndarray) -> ndarray:
     return ratio
 
 
+_SCORE = ContinuationScore(_of_video, MEASURES, _whole)
 PHYSICS_IQ = Benchmark(
-    name="physics_iq",
-    label="Physics-IQ",
-    source="arXiv 2501.09038",
-    layout=_LAYOUT,
-    reading=Reading(size_px=256, fps=30.0, square="squeezed"),
-    entries=_entries,
-    score=ContinuationScore(_of_video, MEASURES, _whole),
+    "physics_iq", "Physics-IQ", "arXiv 2501.09038", _LAYOUT, Reading(256, fps=30.0), _entries, _SCORE
 )

@@ -10,7 +10,6 @@ the labelled ones, in turn.
 
 import csv
 import zlib
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from numpy import ndarray
 from vidworld.analysis.records import Value
 from vidworld.core.errors import UserError
 from vidworld.evaluation.benchmarks.benchmark import Benchmark, ContinuationScore, Entry, Reading
-from vidworld.evaluation.benchmarks.continuation import BenchmarkContext
+from vidworld.evaluation.benchmarks.continuation import BenchmarkContext, numbers_by_model
 
 SHOWN_S = 1.5
 PREDICTED_S = 2.5
@@ -79,21 +78,12 @@ def _of_video(context: BenchmarkContext, entry: Entry, model: Any) -> Iterator[V
 
 
 def _whole(values: Sequence[Value], entries: Sequence[Entry], seed: int) -> Iterator[Value]:
-    """Whether each video's answer was right, by a plane that was fitted to the videos of other folds.
-
-    Raises:
-        UserError: there are fewer videos than folds, or they all have one answer.
-    """
+    """Whether each video's answer was right, by a plane that was fitted to the videos of other folds."""
     touch = {entry.identity: bool(entry.events) for entry in entries}
     if len(touch) < FOLDS or len(set(touch.values())) < 2:
-        raise UserError(
-            f"physion: {len(touch)} videos with {len(set(touch.values()))} answers; its probe needs {FOLDS} or more, "
-            "some that touch and some that do not"
-        )
-    features: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for value in values:
-        features[value.model][value.identity].append(value.value)
-    for model, videos in features.items():
+        there = f"{len(touch)} videos with {len(set(touch.values()))} answers"
+        raise UserError(f"physion: {there}; its probe needs {FOLDS} or more, some that touch and some that do not")
+    for model, videos in numbers_by_model(values).items():
         names = sorted(videos)
         table, answers = np.array([videos[n] for n in names]), np.array([touch[n] for n in names])
         fold = np.array([zlib.crc32(name.encode()) for name in names]).argsort().argsort() % FOLDS
@@ -123,12 +113,6 @@ def _sketch(predicted: Float[ndarray, " number"]) -> Float[ndarray, " feature"]:
     return np.bincount(places, signs * predicted, FEATURES)
 
 
-PHYSION = Benchmark(
-    name="physion",
-    label="Physion",
-    source="arXiv 2106.08261",
-    layout=_LAYOUT,
-    reading=Reading(size_px=224, fps=30.0, context_frames=(45,)),
-    entries=_entries,
-    score=ContinuationScore(_of_video, (FEATURE,), _whole),
-)
+_READING = Reading(224, fps=30.0, context_frames=(45,))
+_SCORE = ContinuationScore(_of_video, (FEATURE,), _whole)
+PHYSION = Benchmark("physion", "Physion", "arXiv 2106.08261", _LAYOUT, _READING, _entries, _SCORE)

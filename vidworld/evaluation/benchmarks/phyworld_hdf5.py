@@ -27,7 +27,7 @@ average out what compression does to an edge, as those of uniform motion do (doc
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -96,31 +96,29 @@ def _entries(folder: Path) -> list[Entry]:
 
 def true_positions(entry: Entry) -> Float[ndarray, "time object 2"]:
     """Where the balls are in each frame, in world units with y downwards, as in the picture."""
-    batch, number = entry.member.split("/")
-    with _open(entry.video) as file:
-        places = np.asarray(file["position_streams"][batch][int(number)], np.float64)
+    places = _member(entry, "position_streams", np.float64)
     places = places.reshape(len(places), -1, 2)
     return np.stack([places[..., 0], WORLD_SIZE - places[..., 1]], axis=-1)
 
 
 def radii_and_speeds(entry: Entry) -> tuple[Float[ndarray, " object"], Float[ndarray, " object"]]:
     """What the video was drawn from, in world units and seconds; speeds are sizes."""
-    batch, number = entry.member.split("/")
-    with _open(entry.video) as file:
-        drawn = np.asarray(file["init_streams"][batch][int(number)], np.float64).ravel()
-    radius, speed = np.split(drawn, 2)
+    radius, speed = np.split(_member(entry, "init_streams", np.float64).ravel(), 2)
     return radius, np.abs(speed)
 
 
 def _decode(entry: Entry) -> tuple[Film, float]:
-    """The video's frames and rate."""
-    batch, number = entry.member.split("/")
-    with _open(entry.video) as file:
-        content = np.asarray(file["video_streams"][batch][int(number)], np.uint8).tobytes()
+    content = _member(entry, "video_streams", np.uint8).tobytes()
     with tempfile.NamedTemporaryFile(suffix=".mp4") as place:
         place.write(content)
         place.flush()
         return video_of(Source(Path(place.name)))
+
+
+def _member(entry: Entry, stream: str, kind: type[np.generic]) -> ndarray:
+    batch, number = entry.member.split("/")
+    with _open(entry.video) as file:
+        return np.asarray(file[stream][batch][int(number)], kind)
 
 
 def _open(path: Path) -> Any:
@@ -140,10 +138,8 @@ def _open(path: Path) -> Any:
 def _of_video(context: BenchmarkContext, entry: Entry, model: Any) -> Iterator[Value]:
     """phyworld's error of one video: of velocity; of the parabola, of place."""
     if context.shape.fps != FPS:
-        raise UserError(
-            f"phyworld's videos have {FPS:g} frames a second, and the models' {context.shape.fps:g}; "
-            f"give shape.fps={FPS:g}"
-        )
+        rates = f"{FPS:g} frames a second, and the models' {context.shape.fps:g}"
+        raise UserError(f"phyworld's videos have {rates}; give shape.fps={FPS:g}")
     law, (radius, speed) = entry.property, radii_and_speeds(entry)
     if radius.min() < _MIN_RADIUS[law]:
         return
@@ -167,19 +163,11 @@ def _of_video(context: BenchmarkContext, entry: Entry, model: Any) -> Iterator[V
 
 
 def _tracks(entry: Entry, radius: ndarray, dt_s: float) -> Tracks:
-    """The true tracks of one video."""
     position = torch.from_numpy(true_positions(entry)).float()[None]
-    _, time, discs, _ = position.shape
+    velocity = torch.gradient(position, spacing=dt_s, dim=1)[0]
     of_disc = torch.from_numpy(radius).float()[None]
-    return Tracks(
-        position=position,
-        velocity=torch.gradient(position, spacing=dt_s, dim=1)[0],
-        radius=of_disc,
-        mass=of_disc**2,
-        color=torch.eye(3)[[0, 2]][None, :discs],
-        present=torch.ones(1, time, discs, dtype=torch.bool),
-        visible=torch.ones(1, time, discs),
-    )
+    color, shown = torch.eye(3)[[0, 2]][None, : position.shape[2]], torch.ones(position.shape[:3])
+    return Tracks(position, velocity, of_disc, of_disc**2, color, shown.bool(), shown)
 
 
 # --- its parser and errors, as its released code computes them ---
@@ -222,26 +210,21 @@ def parse(frames: Frames, discs: int, calibrated: bool = False) -> Float[ndarray
 def mean_velocity_error(
     place: Float[ndarray, "clip time disc 2"], truth: Tracks, dt_s: float, axis: int = 0
 ) -> PerClip:
-    """|mean v̂ - mean v| of a single disc, horizontal as in phyworld (axis 0) or vertical (1).
-
-    NaN with less than two frames in full view.
-    """
-    true_place = as_array(truth.position)
-    values = np.full(len(place), np.nan)
-    for clip, frames in enumerate(_in_view(truth, horizontally_only=False)):
-        if len(frames) >= 2:
-            error = np.diff((place - true_place)[clip, frames, 0, axis]) / dt_s
-            values[clip] = abs(error.mean())
-    return values
+    """|mean v̂ - mean v| of a single disc, horizontal as in phyworld (axis 0) or vertical; NaN below two frames."""
+    return _of_single_disc(place, truth, axis, lambda away: abs((np.diff(away) / dt_s).mean()))
 
 
 def mean_position_error(place: Float[ndarray, "clip time disc 2"], truth: Tracks, axis: int = 0) -> PerClip:
     """Mean over frames of |x̂ - x| of a single disc, in units; NaN with less than two frames in full view."""
-    true_place = as_array(truth.position)
+    return _of_single_disc(place, truth, axis, lambda away: np.abs(away).mean())
+
+
+def _of_single_disc(place: ndarray, truth: Tracks, axis: int, error: Callable[[ndarray], float]) -> PerClip:
+    away = place - as_array(truth.position)
     values = np.full(len(place), np.nan)
     for clip, frames in enumerate(_in_view(truth, horizontally_only=False)):
         if len(frames) >= 2:
-            values[clip] = np.abs((place - true_place)[clip, frames, 0, axis]).mean()
+            values[clip] = error(away[clip, frames, 0, axis])
     return values
 
 
@@ -261,9 +244,7 @@ def collision_errors(place: Float[ndarray, "clip time disc 2"], truth: Tracks, d
         for row, steps in enumerate((slice(0, contact), slice(contact + 1, None))):
             if len(true[steps]):
                 difference = np.abs(found[steps].mean(axis=0) - true[steps].mean(axis=0))
-                values[[row, row + 2, row + 4], clip] = (
-                    difference.mean(), momentum[steps].mean(), energy[steps].mean(),
-                )  # fmt: skip
+                values[row::2, clip] = difference.mean(), momentum[steps].mean(), energy[steps].mean()
     return CollisionErrors(*values)
 
 
@@ -271,8 +252,7 @@ def _in_view(truth: Tracks, horizontally_only: bool) -> list[ndarray]:
     """The frames of each clip, from the fourth on, in which the picture's border cuts no disc."""
     place, radius = as_array(truth.position), as_array(truth.radius)[:, None, :, None]
     inside = (place - radius >= 0) & (place + radius <= WORLD_SIZE)
-    whole = inside[..., 0] if horizontally_only else inside.all(axis=-1)
-    whole = whole.all(axis=-1)
+    whole = (inside[..., 0] if horizontally_only else inside.all(axis=-1)).all(axis=-1)
     whole[:, :FIRST_FRAME] = False
     return [np.flatnonzero(row) for row in whole]
 
@@ -285,13 +265,6 @@ def _kept_at_border(place: ndarray, found: ndarray, border: float) -> ndarray:
     return kept
 
 
-PHYWORLD_HDF5 = Benchmark(
-    name="phyworld_hdf5",
-    label="phyworld",
-    source="arXiv 2411.02385",
-    layout=_LAYOUT,
-    reading=Reading(size_px=256, fps=FPS, window_frames=32, context_frames=(3,)),
-    entries=_entries,
-    score=ContinuationScore(_of_video, (_METRIC,)),
-    decode=_decode,
-)
+_READING = Reading(256, fps=FPS, window_frames=32, context_frames=(3,))
+_SCORE = ContinuationScore(_of_video, (_METRIC,))
+PHYWORLD_HDF5 = Benchmark("phyworld_hdf5", "phyworld", "arXiv 2411.02385", _LAYOUT, _READING, _entries, _SCORE, _decode)

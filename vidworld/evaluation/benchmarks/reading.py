@@ -19,11 +19,7 @@ PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
 def clip_of(benchmark: Benchmark, entry: Entry, size_px: int | None = None) -> Clips:
-    """The entry as one clip, read as its benchmark reads it, at another size where one is given.
-
-    Raises:
-        UserError: its video cannot be read.
-    """
+    """The entry as one clip, read as its benchmark reads it, at another size where one is given. Raises UserError."""
     reading = benchmark.reading
     try:
         video, fps = (benchmark.decode or plain_video)(entry)
@@ -40,11 +36,7 @@ def clip_of(benchmark: Benchmark, entry: Entry, size_px: int | None = None) -> C
 
 
 def windows_of(clip: Clips, length: int, stride: int) -> Clips:
-    """The clip's windows of `length` frames, `stride` apart, as clips of their own; the last ends with it.
-
-    Raises:
-        UserError: the clip is shorter than a window.
-    """
+    """The clip's windows of `length` frames, `stride` apart, the last ending with it; UserError where it is shorter."""
     frames = clip.frames[0]
     if len(frames) < length:
         raise UserError(f"{clip.identity[0]}: shows {len(frames)} frames, and a window has {length}")
@@ -61,27 +53,24 @@ def pictures_of(entry: Entry) -> list[Path]:
 
 
 def plain_video(entry: Entry) -> tuple[Film, float]:
-    """The frames of a video file or of a folder of pictures, and their rate.
-
-    A folder of pictures has no rate of its own: NaN. Raises: Unreadable, OSError.
-    """
-    if entry.video.is_dir():
-        pictures: list[np.ndarray] = []
-        for path in pictures_of(entry):
-            picture = cv2.imread(str(path))
-            if picture is None:
-                raise Unreadable(f"{path.name} is no picture")
-            if pictures and picture.shape != pictures[0].shape:
-                raise Unreadable(f"{path.name} is of another size than the picture before it")
-            pictures.append(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
-        if not pictures:
-            raise Unreadable("holds no picture")
-        return np.stack(pictures).astype(np.uint8), float("nan")
-    return video_of(Source(entry.video))
+    """The frames of a video file or a folder of pictures, and their rate (NaN); raises Unreadable or OSError."""
+    if not entry.video.is_dir():
+        return video_of(Source(entry.video))
+    pictures: list[np.ndarray] = []
+    for path in pictures_of(entry):
+        picture = cv2.imread(str(path))
+        if picture is None:
+            raise Unreadable(f"{path.name} is no picture")
+        if pictures and picture.shape != pictures[0].shape:
+            raise Unreadable(f"{path.name} is of another size than the picture before it")
+        pictures.append(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
+    if not pictures:
+        raise Unreadable("holds no picture")
+    return np.stack(pictures).astype(np.uint8), float("nan")
 
 
 def video_of(source: Source) -> tuple[Film, float]:
-    """All frames of a video at its own size, and their average rate. Raises: Unreadable, OSError."""
+    """All frames of a video at its own size, and their average rate. Raises Unreadable or OSError."""
     with source.opened() as path:
         video = open_video(path)
         mine = source.frames(video.times_s)

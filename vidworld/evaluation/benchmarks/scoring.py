@@ -1,18 +1,21 @@
 """The score of a benchmark: models are measured video by video, which gives results.json or a submission."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from vidworld.analysis.records import Comparison, Model, Value
 from vidworld.analysis.results import write_results
+from vidworld.core.clip_shape import ClipShape
+from vidworld.core.config import load, to_yaml
 from vidworld.core.errors import UserError
 from vidworld.core.fingerprint import fingerprint
-from vidworld.core.precision import precision
-from vidworld.core.records import file_digest, prepare_folder
+from vidworld.core.records import file_digest, prepare_folder, write_text
 from vidworld.evaluation.benchmarks.benchmark import Benchmark, ContinuationScore, Entry, SurpriseScore, Unscored, check
-from vidworld.evaluation.benchmarks.continuation import BenchmarkContext
+from vidworld.evaluation.benchmarks.continuation import BenchmarkContext, numbers_by_model
 from vidworld.evaluation.benchmarks.reading import pictures_of
 from vidworld.evaluation.benchmarks.violations import (
     WINDOW_SURPRISE,
@@ -20,27 +23,24 @@ from vidworld.evaluation.benchmarks.violations import (
     accuracies,
     read_surprise,
     surprise_of_video,
-    windows_by_model,
 )
+from vidworld.evaluation.evaluator import evaluation_accelerator
 from vidworld.evaluation.models import BASELINES_VERSION, evaluator_of, model_of, tools_of
 from vidworld.evaluation.physics import models_of
-from vidworld.evaluation.processes import evaluation_accelerator
 from vidworld.evaluation.schema import PhysicsConfig
-from vidworld.evaluation.task import Subject
-from vidworld.evaluation.units import Unit, measure
+from vidworld.evaluation.task import Subject, Unit, measure, settings_of
 from vidworld.metrics import METRICS
-from vidworld.models.world_model import CopyLast
+from vidworld.models.baselines import CopyLast
+from vidworld.models.spec import Spec
 
 TRUTH = Subject("truth", None, "")
 """The video itself."""
+USED = ("shape", "shape.fps", "chunk_frames")
+"""Keys that say what a benchmark's own context is in the models' frames."""
 
 
 def score_folder(benchmark: Benchmark, folder: Path, config: PhysicsConfig) -> None:
-    """Measure what is not measured yet of a configuration's models, and write their scores to its `out`.
-
-    Raises:
-        UserError: the benchmark has no score, its folder is not complete, or no model can do what it needs.
-    """
+    """Measure what is not measured yet of a configuration's models, and write their scores. Raises UserError."""
     entries = entries_of(benchmark, folder)
     accelerator = evaluation_accelerator(config.mixed_precision)
     evaluator = evaluator_of(config, accelerator)
@@ -49,35 +49,28 @@ def score_folder(benchmark: Benchmark, folder: Path, config: PhysicsConfig) -> N
     copy_last = Subject("copy_last", CopyLast(evaluator.tokenizer), str(BASELINES_VERSION))
     subjects = subjects_for(benchmark, models, copy_last)
     context = BenchmarkContext(evaluator, benchmark, config.shape)
-    values = measure_videos(context, subjects, entries, prepare_folder(config.out / "units"), settings_of(config))
+    settings = settings_of(config, tools_of(config)) | {"levels": list(config.levels)}
+    values = measure_videos(context, subjects, entries, prepare_folder(config.out / "units"), settings)
     if not accelerator.is_main_process:
         return
     score = benchmark.score
     if isinstance(score, SurpriseScore):
-        surprise = windows_by_model(values)
+        surprise = numbers_by_model(values)
         if submits(benchmark, folder, entries, surprise, config.out):
             return
-        values = [
-            value
-            for model, found in surprise.items()
-            for value in accuracies(benchmark, entries, found, model, config.seed)
-        ]
+        values = []
+        for model, found in surprise.items():
+            values += accuracies(benchmark, entries, found, model, config.seed)
     elif isinstance(score, ContinuationScore) and score.whole is not None:
         values = list(score.whole(values, entries, config.seed))
     write_scores(config.out, values, models_of(config), config.pairs, config.seed)
 
 
 def score_surprise(benchmark: Benchmark, folder: Path, path: Path, name: str, out: Path) -> None:
-    """Write the scores of a model whose surprise something else computed.
-
-    Raises:
-        UserError: the benchmark is not scored by surprise, its folder is not complete, or a video is lacking.
-    """
+    """Write the scores of a model whose surprise something else computed. Raises UserError."""
     if not isinstance(benchmark.score, SurpriseScore | Unscored):
-        raise UserError(
-            f"{benchmark.name}: is scored by how models continue its videos, and has no use for --surprise; "
-            "name them, --model [NAME=]SPEC"
-        )
+        what = f"{benchmark.name}: is scored by how models continue its videos"
+        raise UserError(f"{what}, and has no use for --surprise; name them, --model [NAME=]SPEC")
     entries = entries_of(benchmark, folder)
     found = read_surprise(path, entries)
     if not submits(benchmark, folder, entries, {name: found}, out):
@@ -86,11 +79,7 @@ def score_surprise(benchmark: Benchmark, folder: Path, path: Path, name: str, ou
 
 
 def entries_of(benchmark: Benchmark, folder: Path) -> list[Entry]:
-    """The videos of a folder that is complete.
-
-    Raises:
-        UserError: it is not, or the benchmark has no score.
-    """
+    """The videos of a folder that is complete. Raises UserError: it is not, or the benchmark has no score."""
     if isinstance(benchmark.score, Unscored):
         raise UserError(f"{benchmark.name}: {benchmark.score.reason}")
     if missing := check(benchmark, folder):
@@ -99,29 +88,13 @@ def entries_of(benchmark: Benchmark, folder: Path) -> list[Entry]:
 
 
 def subjects_for(benchmark: Benchmark, models: Sequence[Subject], copy_last: Subject) -> list[Subject]:
-    """The models that can do what the benchmark needs, and what stands beside them.
-
-    Raises:
-        UserError: none of them can.
-    """
+    """The models that can do what the benchmark needs, and what stands beside them. Raises UserError."""
     by_surprise = isinstance(benchmark.score, SurpriseScore)
     able = [model for model in models if (model.is_surprised if by_surprise else model.rolls_out)]
     if not able:
         what = "is surprised" if by_surprise else "continues videos"
         raise UserError(f"no model here {what}: {', '.join(model.name for model in models)} cannot")
     return able if by_surprise else [TRUTH, copy_last, *able]
-
-
-def settings_of(config: PhysicsConfig) -> dict[str, Any]:
-    """What the values of every video depend on, whichever model they are of."""
-    return {
-        "tools": tools_of(config),
-        "seed": config.seed,
-        "shape": vars(config.shape),
-        "context_frames": config.context_frames,
-        "levels": list(config.levels),
-        "precision": precision(config.mixed_precision),
-    }
 
 
 def measure_videos(
@@ -148,8 +121,10 @@ def measure_videos(
         made_from = [benchmark.name, benchmark.version, names, [digest(file) for file in files], settings]
         batch = f"{benchmark.name}_{fingerprint(entry.identity)}"
         for subject in subjects:
-            measured = partial(of_video, context, entry, subject.model)
-            known = fingerprint(made_from, subject.made_from)
+            known, measured = (
+                fingerprint(made_from, subject.made_from),
+                partial(of_video, context, entry, subject.model),
+            )
             units.append(Unit(folder, batch, subject.name, known, versions, measured))
     return measure(units, context.evaluator.accelerator, benchmark.name)
 
@@ -163,9 +138,8 @@ def submits(
 ) -> bool:
     """Whether the labels of the videos are not given away; then there is a submission for each model now."""
     score = benchmark.score
-    if not isinstance(score, SurpriseScore) or score.submission is None:
-        return False
-    if all(entry.possible is not None for entry in entries):
+    labelled = all(entry.possible is not None for entry in entries)
+    if labelled or not isinstance(score, SurpriseScore) or score.submission is None:
         return False
     for name, found in surprise.items():
         means = {video: float(windows.mean()) for video, windows in found.items()}
@@ -183,3 +157,57 @@ def write_scores(
         interval = f"[{row.low:.3f}, {row.high:.3f}]"
         print(f"{row.model}, {row.law}, {row.split}, {row.metric}: {row.value:.3f} {interval}, n = {row.n}")
     print(f"{out / 'results.json'}: {len(rows)} rows")
+
+
+# --- which models are scored, and how videos are shown to them ---
+
+
+def with_models(config: PhysicsConfig, models: Sequence[Spec], out: Path) -> PhysicsConfig:
+    """The configuration with these models beside its own, to be scored in another folder. Raises UserError."""
+    taken = ["truth", "copy_last", *config.models]
+    for spec in models:
+        if spec.name in taken:
+            raise UserError(f"{spec.name}: is the name of something else here; give another, --model NAME=SPEC")
+        taken.append(spec.name)
+    more = {spec.name: spec.label for spec in models}
+    return replace(config, out=out, models={**config.models, **more})
+
+
+def own_config(benchmark: Benchmark, overrides: Sequence[str]) -> PhysicsConfig:
+    """Other people's models on the frames as they are, which they see as the benchmark's own evaluation shows them."""
+    shape = ClipShape(num_frames=32, fps=10.0, height_px=256, width_px=256)
+    # No mixed precision: their own code says what they compute in.
+    frames = PhysicsConfig(
+        out=Path(), models={}, shape=shape, context_frames=16, sampling_steps=20, mixed_precision="no"
+    )
+    used = _overridden(frames, [text for text in overrides if text.partition("=")[0] in USED], benchmark.name)
+    return _overridden(frames, [*own_reading(benchmark, used), *overrides], benchmark.name)
+
+
+def own_reading(benchmark: Benchmark, config: PhysicsConfig) -> list[str]:
+    """Size, window and context of the benchmark's own evaluation, in whole chunks, as far as it says them.
+
+    Of several contexts (its own score takes the best of them, on the videos that it is of) the middle one.
+    """
+    reading, chunk = benchmark.reading, config.chunk_frames
+    by_surprise = isinstance(benchmark.score, SurpriseScore)
+    own = [f"shape.height_px={reading.size_px}", f"shape.width_px={reading.size_px}"]
+    slower = 1.0 if by_surprise else config.shape.fps / (reading.fps or config.shape.fps)
+    contexts = [c for frames in reading.context_frames if (c := int(frames * slower + 0.5))]
+    whole = [c for c in contexts if c % chunk == 0] or [c // chunk * chunk for c in contexts if c >= chunk]
+    if whole:
+        own.append(f"context_frames={whole[len(whole) // 2]}")
+    if by_surprise and reading.window_frames:
+        own.append(f"shape.num_frames={reading.window_frames}")
+    return own
+
+
+def _overridden(config: PhysicsConfig, overrides: Sequence[str], name: str) -> PhysicsConfig:
+    """The configuration with `key.path=value` overrides, as if it had been a file."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"{name}.yaml"
+        write_text(path, to_yaml(config))
+        try:
+            return load(PhysicsConfig, path, overrides)
+        except UserError as error:
+            raise UserError(str(error).replace(str(path), name)) from error

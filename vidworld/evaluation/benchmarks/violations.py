@@ -49,26 +49,12 @@ def surprise_of_video(context: BenchmarkContext, entry: Entry, model: Any) -> It
             yield Value(*place, entry.identity, value, evaluator.seed)
 
 
-def windows_by_model(values: Iterable[Value]) -> dict[str, dict[str, Windows]]:
-    """The surprise of each model at the windows of each video."""
-    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for value in values:
-        found[value.model][value.identity].append(value.value)
-    return {model: {name: np.array(of) for name, of in videos.items()} for model, videos in found.items()}
-
-
 def read_surprise(path: Path, entries: Sequence[Entry]) -> dict[str, Windows]:
-    """Surprises that something else computed: a JSON object of lists of numbers, by the video's name.
-
-    Raises:
-        UserError: it is not that, or lacks a video.
-    """
+    """Surprises that something else computed: a JSON object of lists of numbers, by video. Raises UserError."""
+    content = read_json(path)
     try:
-        content = read_json(path)
         found = {str(name): np.atleast_1d(np.asarray(of, np.float64)) for name, of in content.items()}
     except (AttributeError, TypeError, ValueError) as error:
-        if isinstance(error, UserError):
-            raise
         raise UserError(f"{path}: is no JSON object of numbers by video ({error})") from error
     lacking = [entry.identity for entry in entries if entry.identity not in found]
     if lacking:
@@ -81,10 +67,8 @@ def accuracies(
 ) -> list[Value]:
     """Relative and absolute accuracy and AUROC of each property, as values of pairs, videos and the property.
 
-    Within a group the possible videos are paired with the impossible ones in their order.
-
-    Raises:
-        UserError: a video is not labelled, or a group has more of one side.
+    Within a group the possible videos are paired with the impossible ones in their order. Raises UserError where a
+    video is not labelled, or a group has more of one side.
     """
     groups: dict[str, dict[str, list[Entry]]] = defaultdict(lambda: defaultdict(list))
     for entry in entries:
@@ -108,10 +92,8 @@ def accuracies(
             ("auroc", np.array([auroc_of_videos(low, high)]), [name]),
         ):
             place = (model, None, benchmark.name, name, "test", f"{metric}_score", "share")
-            values += [
-                Value(*place, identity, float(number), seed)
-                for number, identity in zip(numbers, identities, strict=True)
-            ]
+            of_metric = zip(identities, numbers, strict=True)
+            values += [Value(*place, identity, float(number), seed) for identity, number in of_metric]
     return values
 
 
@@ -138,8 +120,7 @@ def relative_accuracy(
     aggregation: Aggregation = "mean",
 ) -> PerClip:
     """1 for each pair whose possible video surprises less than its impossible one; a tie is 0."""
-    right: ndarray = video_score(possible, aggregation) < video_score(impossible, aggregation)
-    return np.where(right, 1.0, 0.0)
+    return np.where(video_score(possible, aggregation) < video_score(impossible, aggregation), 1.0, 0.0)
 
 
 def absolute_accuracy(
@@ -155,11 +136,9 @@ def absolute_accuracy(
 
 
 def auroc_of_videos(
-    possible: Float[ndarray, "possible window"],
-    impossible: Float[ndarray, "impossible window"],
-    aggregation: Aggregation = "mean",
+    possible: Float[ndarray, "possible window"], impossible: Float[ndarray, "impossible window"]
 ) -> float:
     """The chance that an impossible video surprises more than a possible one, a tie one half."""
-    low, high = video_score(possible, aggregation), video_score(impossible, aggregation)
+    low, high = video_score(possible), video_score(impossible)
     difference = high[:, None] - low[None]
     return float((difference > 0).mean() + 0.5 * (difference == 0).mean())
