@@ -90,7 +90,7 @@ def cosmos_autoencoder(channels: int) -> nn.Module:
     layers: dict[str, Any] = {"num_layers": 1, "attention_resolutions": (), "resolution": 64}
     layers |= {"encoder_block_out_channels": (32, 48, 64), "decode_block_out_channels": (64, 64, 64)}
     layers |= {"spatial_compression_ratio": 8, "temporal_compression_ratio": 4}
-    network: nn.Module = AutoencoderKLCosmos(latent_channels=channels, latents_mean=None, latents_std=None, **layers)
+    network: Any = AutoencoderKLCosmos(latent_channels=channels, latents_mean=None, latents_std=None, **layers)
     return network.eval()
 
 

@@ -26,7 +26,7 @@ from vidworld.core.shapes import Frames
 from vidworld.evaluation.injected_errors import INJECTED_ERRORS, ErrorScene, InjectedError
 from vidworld.metrics import METRICS, Metric
 from vidworld.metrics.surprise import Aggregation
-from vidworld.models.baselines import constant_velocity, last_frame
+from vidworld.models.world_model import constant_velocity, last_frame
 from vidworld.simulation.quadruplets import Quadruplets, quadruplets
 from vidworld.simulation.stage import PALETTE
 from vidworld.simulation.tracker import MIN_RADIUS, after_context, locate_discs, with_strangers
@@ -57,11 +57,11 @@ def _rows(fault: InjectedError, scene: ErrorScene, start: int) -> Iterator[Calib
                 found = [_measured(metric, tracks, scene, start) for tracks in read]
             limit = smallest_seen(sizes, found, metric.higher_is_better)
             monotone = float(spearmanr(sizes, [_harm(each.value, metric) for each in found]).statistic)
-            place = (metric.law, metric.name, readout, fault.name)
-            labels = (fault.unit, metric.unit, fault.scenario, metric.higher_is_better, monotone)
             for size, each in zip(sizes, found, strict=True):
-                numbers = (each.value, found[0].value, limit, each.low, each.high, each.n)
-                yield CalibrationRow(*place, size, *numbers, *labels)
+                yield CalibrationRow(
+                    metric.law, metric.name, readout, fault.name, size, each.value, found[0].value, limit, each.low,
+                    each.high, each.n, fault.unit, metric.unit, fault.scenario, metric.higher_is_better, monotone,
+                )  # fmt: skip
 
 
 def smallest_seen(sizes: Sequence[float], found: Sequence[Interval], higher_is_better: bool | None) -> float:
@@ -188,4 +188,5 @@ def surprise_by(scorer: CueScorer, made: Quadruplets, chunk_frames: int) -> Floa
 
 
 def _by_chunk(per_frame: Float[Tensor, "clip frame"], chunk_frames: int) -> Float[Tensor, "clip chunk"]:
-    return per_frame.unflatten(1, (-1, chunk_frames)).mean(dim=2)
+    by_chunk: Tensor = per_frame.unflatten(1, (-1, chunk_frames)).mean(dim=2)
+    return by_chunk

@@ -25,8 +25,7 @@ from vidworld.evaluation.evaluator import Evaluator
 from vidworld.models.budget import sampling_shift_of
 from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.files import load_model
-from vidworld.models.flow import shifted, velocity
-from vidworld.models.flow_map import MAX_STEPS
+from vidworld.models.flow import MAX_STEPS, shifted, velocity
 from vidworld.models.jepa import JointEmbeddingPredictor
 from vidworld.models.tokenizers.autoencoder import Autoencoder
 from vidworld.models.world_model import Encoded, Rollout

@@ -18,9 +18,8 @@ from vidworld.models.families import FAMILIES
 from vidworld.models.files import load_model
 from vidworld.models.probe import Probe
 from vidworld.models.spec import RUN, Spec
-from vidworld.models.tokenizers.frames import FrameTokenizer
-from vidworld.models.tokenizers.tokenizer import load_tokenizer
-from vidworld.models.world_model import WorldModel
+from vidworld.models.tokenizers.tokenizer import FrameTokenizer, load_tokenizer
+from vidworld.models.world_model import Blind, ConstantVelocity, CopyLast, FrameDifference, WorldModel
 
 BASELINES_VERSION = 1
 """Of all baselines and controls together; raised when one of them gives other values."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from accelerate import Accelerator
 
-from vidworld.analysis.generalisation import draws_of, generalisation_curves, write_draws
+from vidworld.analysis.generalisation import Draw, draws_of, generalisation_curves, write_draws
 from vidworld.analysis.records import Comparison, Media, Model, Value, pair_name
 from vidworld.analysis.results import write_results
 from vidworld.core.config import resolved
@@ -107,7 +107,7 @@ def write_files(
 ) -> None:
     """Leave everything that was measured; comparison.json, which says that it was, last."""
     config = setup.config
-    draws = []
+    draws: list[Draw] = []
     for scenario, split in measured_splits(config):
         draws += draws_of(setup.clips(scenario, split).clips(range(config.clips)), scenario, split)
     write_draws(config.out / "clips.csv", draws)

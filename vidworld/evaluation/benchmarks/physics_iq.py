@@ -25,8 +25,7 @@ from vidworld.core.clip import Clips
 from vidworld.core.shapes import Frames
 from vidworld.evaluation.benchmarks.benchmark import Benchmark, ContinuationScore, Entry, Reading
 from vidworld.evaluation.benchmarks.continuation import BenchmarkContext, numbers_by_model
-from vidworld.metrics import METRICS
-from vidworld.metrics.metric import PerClip
+from vidworld.metrics import METRICS, PerClip
 from vidworld.metrics.physics_iq import PhysicsIq, measures
 
 CONTEXT_S, HORIZON_S = 3.0, 5.0
