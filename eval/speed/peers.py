@@ -91,7 +91,8 @@ def cosmos_autoencoder(channels: int) -> nn.Module:
     layers |= {"encoder_block_out_channels": (32, 48, 64), "decode_block_out_channels": (64, 64, 64)}
     layers |= {"spatial_compression_ratio": 8, "temporal_compression_ratio": 4}
     network: Any = AutoencoderKLCosmos(latent_channels=channels, latents_mean=None, latents_std=None, **layers)
-    return network.eval()
+    encoder: nn.Module = network.eval()
+    return encoder
 
 
 def ltx_autoencoder(channels: int) -> nn.Module:

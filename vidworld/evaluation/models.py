@@ -68,6 +68,8 @@ def model_of(config: PhysicsConfig, spec: Spec, evaluator: Evaluator) -> Subject
         model = KINDS[spec.kind](spec.path, evaluator.accelerator.device, config.sampling_steps)
         external = ExternalModel(spec.name, model, evaluator.tokenizer)
         can, samples = (external.predicts, external.is_surprised), getattr(model, "samples", None)
+        own = getattr(model, "fingerprint", None)  # of weights that lie elsewhere than the class
+        made_from = fingerprint(made_from, str(own())) if callable(own) else made_from
         return Subject(spec.name, external, made_from, *can, samples=samples)
     folder = Path(spec.path)
     if config.tokenizer is None:
@@ -93,6 +95,11 @@ def _world_model(
     network = family.load(Path(spec.path))
     network = (family.untrained(network) if untrained else network).to(evaluator.accelerator.device)
     decoder = evaluator.probes[spec.name].decoder if spec.name in evaluator.probes else None
+    if decoder is None and getattr(network, "target", "frozen") != "frozen":
+        raise UserError(
+            f"{spec.path}: its embeddings are no tokens; train a probe of them (train/train_probe.py jepa={spec.path} "
+            f"out=PROBE) and name it, probes.{spec.name}=PROBE"
+        )
     return family.world_model(network, name, config, decoder)
 
 

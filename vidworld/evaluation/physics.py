@@ -40,7 +40,8 @@ def evaluate(config: PhysicsConfig) -> None:
         raise UserError(f"{config.out}: the configuration names no model; models.NAME=SPEC adds one")
     inputs = inputs_of(config)
     accelerator = evaluation_accelerator(config.mixed_precision)
-    if is_measured(config.out, inputs):
+    # Whether a class of the user's own has other weights is known once it is loaded.
+    if is_measured(config.out, inputs) and not any(spec.kind == "python" for spec in config.specs):
         accelerator.print(f"{config.out}: measured before, from the same models and configuration; nothing to do")
         return
     prepare_folder(config.out)

@@ -191,6 +191,8 @@ class Task:
     units: Callable[[Setup], Iterator[Unit]]
     shown: Callable[[Setup, Path], dict[str, list[dict[str, Any]]]] = field(default=lambda setup, folder: {})
     """What the report shows of it, after writing pictures and videos below the folder: a part of media.json."""
+    version: int = 1
+    """Of another package's; its units say it in what they depend on, too."""
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,8 @@ class Metric:
     """What the truth scores."""
     description: str = ""
     """What it measures, in a sentence for the page."""
+    version: int = 1
+    """Of another package's; for ours the registry says it."""
 
 
 def by_benchmark(*arguments: object) -> PerClip:

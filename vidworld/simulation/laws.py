@@ -46,6 +46,7 @@ class Law:
     ranges: Ranges
     statement: str  # what the law says, in a sentence for the page
     moment_frames: float = 0.0  # when, from the first frame after the splice on: A and B look the same then
+    version: int = 1  # of another package's; for ours the registry says it
 
 
 HIDDEN = -0.5  # the moment of the occluded laws: between the last frame of the past and the first of the future

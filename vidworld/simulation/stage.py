@@ -134,6 +134,7 @@ class Scenario:
     ranges: Ranges
     weight: float = 1.0  # how often training draws it, relatively; 0: neither trained on nor measured by default
     metrics: tuple[str, ...] = ()  # metrics that apply to it besides those that name it themselves
+    version: int = 1  # of another package's; for ours the registry says it
     label: str = ""  # on pages; empty: its name in words
 
 
