@@ -1,4 +1,4 @@
-"""Another package adds a scenario, a law, a metric, a model family and a benchmark: one file and one entry point each.
+"""Another package adds a scenario, a law, a metric, a task and a model family: one file and one entry point each.
 
 They are trained on or measured and stand on the page, and nothing of vidworld is edited.
 """
@@ -73,6 +73,36 @@ LAST_DISTANCE = Metric(
     "last_distance", "uniform motion", "units", False, last_distance, ("uniform",),
     description="Distance from the true place in the last frame.",
 )
+''',
+    "backwards": '''
+"""A task: clips are played backwards, which discs without friction or gravity allow."""
+
+from dataclasses import replace
+from functools import partial
+
+from vidworld.evaluation.task import Case, Task
+from vidworld.metrics import METRICS
+
+
+def units(setup):
+    metric = METRICS["last_distance"]
+    for subject in setup.subjects:
+        if subject.rolls_out and not subject.needs_tracks:
+            measure = partial(measured, setup, subject, metric)
+            yield setup.unit("backwards", subject, ["backwards", 1], [metric], measure)
+
+
+def measured(setup, subject, metric):
+    clips, evaluator = setup.clips("uniform", "id").clips(range(setup.config.clips)), setup.evaluator
+    per_frame = {name: getattr(clips.tracks, name).flip(1) for name in ("position", "velocity", "present", "visible")}
+    truth = replace(clips.tracks, **per_frame | {"velocity": -per_frame["velocity"]})
+    frames = evaluator.future_frames(subject.model, evaluator.encode(replace(clips, frames=clips.frames.flip(1))))
+    errors = metric.function(evaluator.by_pixels(frames, truth), truth, clips.dt_s, evaluator.context_frames)
+    case = Case(subject.name, "pixels", "backwards", "id", setup.config.seed)
+    return case.values(metric, clips.identity, errors.tolist())
+
+
+BACKWARDS = Task(units)
 ''',
     "damped": '''
 """A model family: the next chunk is the last one, scaled by one number a channel."""
@@ -150,6 +180,8 @@ drift = drift:DRIFT
 inertia = inertia:INERTIA
 [vidworld.metrics]
 last_distance = last_distance:LAST_DISTANCE
+[vidworld.tasks]
+backwards = backwards:BACKWARDS
 [vidworld.families]
 damped = damped:DAMPED
 """
@@ -208,6 +240,7 @@ def test_one_file_and_one_entry_point_each_are_trained_on_measured_and_on_the_pa
     assert {row["task"] for row in rows if (row["model"], row["metric"]) == ("damped", "last_distance")} == {
         "drift",
         "uniform",
+        "backwards",
     }  # the scenario names the metric, and the metric the scenario
     assert [row for row in rows if (row["model"], row["law"]) == ("damped", "inertia")]
     truth = [r for r in rows if (r["model"], r["metric"]) == ("truth", "last_distance")]

@@ -12,6 +12,7 @@ from vidworld.core.errors import UserError
 from vidworld.core.records import read_json
 from vidworld.core.shapes import Frames, Tokens
 from vidworld.models.files import load_model
+from vidworld.models.tokenizers import TOKENIZERS
 
 PatchSize = tuple[int, int, int]
 """Frames, rows and columns of one patch."""
@@ -98,10 +99,6 @@ class Tokenizer(Protocol):
 def load_tokenizer(run_folder: Path) -> Any:
     """The tokenizer of a run folder, our own or an adopted one, in evaluation mode. Raises UserError: there is none."""
     config = run_folder / "model" / "config.json"
-    if config.exists() and read_json(config).get("_class_name") == "PretrainedAutoencoder":
-        from vidworld.models.tokenizers.video_vae import PretrainedAutoencoder
-
-        return load_model(PretrainedAutoencoder, run_folder)
-    from vidworld.models.tokenizers.autoencoder import Autoencoder
-
-    return load_model(Autoencoder, run_folder)
+    name = str(read_json(config).get("_class_name")) if config.exists() else ""
+    kind: Any = TOKENIZERS[name if name in TOKENIZERS else "Autoencoder"]
+    return load_model(kind, run_folder)
