@@ -1,4 +1,5 @@
 import ast
+import collections
 from pathlib import Path
 
 import grimp
@@ -46,3 +47,22 @@ def test_scripts_do_not_take_the_name_of_a_module():
     modules = {path.stem for path in PACKAGE.rglob("*.py")}
     scripts = {path.stem for folder in ("train", "eval") for path in (PROJECT / folder).glob("*.py")}
     assert not scripts & modules
+
+
+def test_a_public_name_is_defined_once_and_files_are_short():
+    places = collections.defaultdict(list)
+    for path in PACKAGE.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert len(text.splitlines()) <= 350, path
+        for name in _defined(ast.parse(text).body):
+            places[name].append(str(path.relative_to(PACKAGE)))
+    assert {name: files for name, files in places.items() if len(files) > 1 and not name.startswith("_")} == {}
+
+
+def _defined(body):
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+        for target in getattr(node, "targets", [getattr(node, "target", None)]):
+            if isinstance(target, ast.Name):
+                yield target.id

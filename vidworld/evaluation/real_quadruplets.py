@@ -23,7 +23,7 @@ missing: what moved is gone at once, or the reverse. A: a clip. B: the same with
 """
 ClipArray = UInt8[np.ndarray, "time channel height width"]
 SignedClip = Int16[np.ndarray, "time channel height width"]
-Picture = Int16[np.ndarray, "channel height width"]
+_Picture = Int16[np.ndarray, "channel height width"]
 Differences = Int16[np.ndarray, "time height width"]
 
 SEEN_LEVELS = 20
@@ -41,7 +41,7 @@ BACKGROUND_FRAMES = 128
 class Background(NamedTuple):
     """The place without what moves."""
 
-    picture: Picture
+    picture: _Picture
     known: Bool[np.ndarray, "height width"]
 
 
@@ -135,7 +135,7 @@ def differs_enough(a: ClipArray, b: ClipArray, splice_frame: int, within: int = 
     return min(*moves, *differs) >= MIN_SHARE
 
 
-def _lit(background: Picture, frames: ClipArray) -> SignedClip:
+def _lit(background: _Picture, frames: ClipArray) -> SignedClip:
     """The background as bright as each frame is."""
     return np.asarray(background + np.median(frames - background, axis=(2, 3), keepdims=True), np.int16)
 

@@ -23,7 +23,7 @@ EVEN_BYTES = 0x00FF00FF
 EDGE_PX = 1.2  # how far on either side of its circle a disc fades
 FAR_PX = -1e4  # where discs that are absent would be drawn
 
-Places = Float[Tensor, "clip time object 2"]
+_Places = Float[Tensor, "clip time object 2"]
 Radii = Float[Tensor, "clip object"]
 Screens = Float[Tensor, "clip screen 4"]
 Rows = Float[Tensor, "clip time object row"]
@@ -56,7 +56,7 @@ def base_pictures(
 
 
 def render_discs(
-    position: Places,
+    position: _Places,
     radius: Radii,
     color: Float[Tensor, "clip object 3"],
     present: Bool[Tensor, "clip object"],
@@ -112,7 +112,7 @@ class PixelWindows:
         return cut(down, self.top, self.y.shape[-1]), cut(across, self.left, self.x.shape[-1])
 
 
-def place_windows(position: Places, radius: Radii, pixel: float, picture: ClipShape) -> PixelWindows:
+def place_windows(position: _Places, radius: Radii, pixel: float, picture: ClipShape) -> PixelWindows:
     """A window about each disc, all as large as the largest disc needs; radius 0 for none."""
     height, width = picture.height_px, picture.width_px
     radius_px = radius / pixel
@@ -167,7 +167,7 @@ STRIPS = 64
 
 
 def visible_share(
-    position: Places, radius: Radii, screens: Screens, setting: ClipShape
+    position: _Places, radius: Radii, screens: Screens, setting: ClipShape
 ) -> Float[Tensor, "clip time object"]:
     """The share of each disc's area that is in the picture and behind no screen, to about 0.001, exactly 0 or 1 where
     all or none is hidden. Screens must not overlap each other."""

@@ -21,7 +21,7 @@ except ModuleNotFoundError:  # no wheel for this machine (Macs, ARM)
     decord = None
 
 Times = Float64[np.ndarray, " time"]
-Picture = UInt8[np.ndarray, "height width 3"]
+_Picture = UInt8[np.ndarray, "height width 3"]
 Decoder = Literal["decord", "pyav"]
 TimeBase = Literal["sidecar", "presentation", "average rate"]  # average: only where a file's times do not go on
 
@@ -110,7 +110,7 @@ def read(
         raise Unreadable(f"stops after {first} of its {len(video.times_s)} frames")
 
 
-def _frames(video: Video, numbers: range) -> Iterator[tuple[Picture, Decoder]]:
+def _frames(video: Video, numbers: range) -> Iterator[tuple[_Picture, Decoder]]:
     """The frames of these numbers; `done` is the number of the next."""
     done, count = numbers.start, numbers.stop
     if video.decoder == "decord":
@@ -133,7 +133,7 @@ def _frames(video: Video, numbers: range) -> Iterator[tuple[Picture, Decoder]]:
         raise Unreadable(f"cannot be decoded after {done} frames ({_reason(error)})") from error
 
 
-def _shrink(frame: Picture, height: int, width: int) -> UInt8[np.ndarray, "small_height small_width 3"]:
+def _shrink(frame: _Picture, height: int, width: int) -> UInt8[np.ndarray, "small_height small_width 3"]:
     """The frame at another size, each pixel the mean of what it covers.
 
     A box of the pixel's size and then sampling is within half a grey level of cv2's INTER_AREA, in a third of its time.

@@ -5,13 +5,23 @@ from itertools import product
 import numpy as np
 from numpy import ndarray
 
-from vidworld.video_laws.law import LawFit, NoFit, Position, Stretch, Times, VideoScene, angle_between, frame_s, law_fit
+from vidworld.video_laws.law import (
+    LawFit,
+    NoFit,
+    Position,
+    Stretch,
+    TrackTimes,
+    VideoScene,
+    angle_between,
+    frame_s,
+    law_fit,
+)
 from vidworld.video_laws.parabolas import MIN_FRAMES, NEAR_CONTACT, fit_flights, places_of
 
 WINDOW_S = 0.15  # seconds on either side of a collision in which nothing but it changes a velocity
 
 
-def fit_collision(times: Times, position: Position, scene: VideoScene, stretch: Stretch | None = None) -> LawFit:
+def fit_collision(times: TrackTimes, position: Position, scene: VideoScene, stretch: Stretch | None = None) -> LawFit:
     """Total momentum of two things of equal mass before and after they meet: its direction, its size, their bounce.
 
     Velocities are those at the contact, of a parabola through `WINDOW_S` on either side (a table slows things down).

@@ -5,12 +5,12 @@ from functools import partial
 import numpy as np
 from numpy import ndarray
 
-from vidworld.video_laws.law import LawFit, NoFit, Position, Stretch, Times, VideoScene, angle_between, law_fit
+from vidworld.video_laws.law import LawFit, NoFit, Position, Stretch, TrackTimes, VideoScene, angle_between, law_fit
 from vidworld.video_laws.parabolas import MIN_FRAMES, between_contacts, clean_part, fit_flights, places_of, where_seen
 
 
 def fit_flight(
-    times: Times,
+    times: TrackTimes,
     position: Position,
     scene: VideoScene,
     stretch: Stretch | None = None,
@@ -63,7 +63,7 @@ def _angle_to_gravity(acceleration: ndarray, scene: VideoScene) -> list[float]:
     return [] if scene.gravity is None else [angle_between(np.asarray(scene.gravity), acceleration)]
 
 
-def fit_bounces(times: Times, position: Position, scene: VideoScene, stretch: Stretch | None = None) -> LawFit:
+def fit_bounces(times: TrackTimes, position: Position, scene: VideoScene, stretch: Stretch | None = None) -> LawFit:
     """Flights of one acceleration, and how much of the speed along it each contact between them gives back."""
     path = position[:, 0]
     stretch = where_seen(between_contacts(times, path, scene.contacts_s) if stretch is None else stretch, path)

@@ -17,7 +17,7 @@ BOOTSTRAP_BLOCKS = 8  # the residuals are drawn in blocks of a so-manieth of the
 WIDER = float(stdtrit(BOOTSTRAP_BLOCKS - 1, 0.975) / ndtri(0.975))
 """So few blocks show less than their scatter: intervals are wider by what Student's quantile is over the normal one."""
 
-Times = Float[ndarray, " time"]
+TrackTimes = Float[ndarray, " time"]
 Position = Float[ndarray, "time object 2"]
 Places = Float[ndarray, "time 2"]
 Stretch = Int[ndarray, " time"]  # which stretch between contacts each frame lies in; -1: in none
@@ -66,7 +66,7 @@ class LawFit:
         return next(quantity for quantity in self.quantities if quantity.name == name)
 
 
-Fit = Callable[[Times, Position, VideoScene, Stretch | None], LawFit]  # the stretches: of an earlier fit, or None
+Fit = Callable[[TrackTimes, Position, VideoScene, Stretch | None], LawFit]  # the stretches: of an earlier fit, or None
 
 
 class NoFit(ValueError):
@@ -118,7 +118,7 @@ def _redrawn(path: ndarray, fitted: ndarray, spent: int) -> list[ndarray]:
     return drawn
 
 
-def frame_s(times: Times) -> float:
+def frame_s(times: TrackTimes) -> float:
     if len(times) < 2:
         raise UserError("a law is fitted to two frames or more")
     return float(np.median(np.diff(times)))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy import ndarray
 
-from vidworld.video_laws.law import Places, Stretch, Times, frame_s
+from vidworld.video_laws.law import Places, Stretch, TrackTimes, frame_s
 
 MIN_FRAMES = 4  # of a stretch between contacts: fewer do not show a parabola
 ROUNDS = 6
@@ -68,7 +68,7 @@ def fit_flights(times: ndarray, path: ndarray, stretch: ndarray, accelerated: bo
     return Flights(acceleration, solution[:count], solution[count : 2 * count])
 
 
-def stretches(times: Times, path: Places, contacts_s: Sequence[float], margin_s: float) -> Stretch:
+def stretches(times: TrackTimes, path: Places, contacts_s: Sequence[float], margin_s: float) -> Stretch:
     """The number of the stretch between contacts of each frame; -1 near a contact or where nothing is seen."""
     label = np.searchsorted(np.sort(np.asarray(contacts_s, dtype=float)), times)
     seen = np.isfinite(path).all(axis=1)
@@ -77,7 +77,7 @@ def stretches(times: Times, path: Places, contacts_s: Sequence[float], margin_s:
     return _numbered(label, seen)
 
 
-def between_contacts(times: Times, path: Places, contacts_s: Sequence[float]) -> Stretch:
+def between_contacts(times: TrackTimes, path: Places, contacts_s: Sequence[float]) -> Stretch:
     """The stretches between contacts: those that were read by eye, and those that nobody named."""
     margin_s = AT_CONTACT * frame_s(times)
     contacts = _nearby(times, path, contacts_s)
@@ -85,7 +85,7 @@ def between_contacts(times: Times, path: Places, contacts_s: Sequence[float]) ->
     return stretches(times, path, contacts, margin_s)
 
 
-def _nearby(times: Times, path: Places, contacts_s: Sequence[float]) -> list[float]:
+def _nearby(times: TrackTimes, path: Places, contacts_s: Sequence[float]) -> list[float]:
     """The contacts that were read by eye, each moved to where two parabolas meet best."""
     named, near = sorted(contacts_s), NEAR_CONTACT * frame_s(times)
     seen, moved = np.isfinite(path).all(axis=1), []
@@ -98,7 +98,7 @@ def _nearby(times: Times, path: Places, contacts_s: Sequence[float]) -> list[flo
     return moved
 
 
-def _kinks(times: Times, path: Places, stretch: Stretch) -> list[float]:
+def _kinks(times: TrackTimes, path: Places, stretch: Stretch) -> list[float]:
     """When something else is hit or let go within the stretches: a friction that grows is no kink."""
     found: list[float] = []
     todo = [np.flatnonzero(stretch == k) for k in range(int(stretch.max()) + 1)]
@@ -116,7 +116,7 @@ def _kinks(times: Times, path: Places, stretch: Stretch) -> list[float]:
     return found
 
 
-def clean_part(times: Times, path: Places, stretch: Stretch) -> Stretch:
+def clean_part(times: TrackTimes, path: Places, stretch: Stretch) -> Stretch:
     """A single stretch, or the first or last half or more of it where that is a parabola and the whole is none.
 
     A thing that is held, then let go; or that rolls until several things happen to it at once.
@@ -163,7 +163,7 @@ def _numbered(label: Stretch, seen: ndarray) -> Stretch:
     return numbers
 
 
-def places_of(flights: Flights, times: Times, stretch: Stretch) -> Places:
+def places_of(flights: Flights, times: TrackTimes, stretch: Stretch) -> Places:
     places = np.full((len(times), 2), np.nan)
     used = stretch >= 0
     places[used] = flights.place(times[used], stretch[used])

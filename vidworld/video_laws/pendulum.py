@@ -4,13 +4,13 @@ import numpy as np
 from numpy import ndarray
 from scipy.optimize import least_squares, minimize_scalar
 
-from vidworld.video_laws.law import LawFit, NoFit, Position, Stretch, Times, VideoScene, frame_s, law_fit
+from vidworld.video_laws.law import LawFit, NoFit, Position, Stretch, TrackTimes, VideoScene, frame_s, law_fit
 from vidworld.video_laws.parabolas import AT_CONTACT, MIN_FRAMES, stretches, where_seen
 
 IMPACT = 1.2  # top speeds by which a wall changes a velocity in three steps; a swing of 20 steps changes by a half
 
 
-def fit_pendulum(times: Times, position: Position, scene: VideoScene, stretch: Stretch | None = None) -> LawFit:
+def fit_pendulum(times: TrackTimes, position: Position, scene: VideoScene, stretch: Stretch | None = None) -> LawFit:
     """A decaying oscillation along the line on which the bob moves most; where it hits a wall, one for each swing.
 
     Source: x(t) = c + a exp(-d t) cos(2 pi t / p + f); the period of a swing of 20 degrees is 0.8% longer than that of
