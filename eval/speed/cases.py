@@ -177,7 +177,7 @@ def clip_cases(clips: int) -> list[Case]:
         return source.clips(range(clips))
 
     def pymunk() -> object:
-        return peers.pymunk_films(clips, FRAMES, source.shape.fps, SIDE_PX)
+        return peers.pymunk_videos(clips, FRAMES, source.shape.fps, SIDE_PX)
 
     peer, limit, written = {"pymunk + cv2": pymunk}, memory_copy(torch.device("cpu")), 3.0 * SIDE_PX**2 * frames
     return [Case("simulated clips", "frames/s", frames, ours, peer, limit, written)]
@@ -187,7 +187,7 @@ def reading_cases(folder: Path, seconds: int = 8, batch: int = 16) -> list[Case]
     """Reading a video of 320 x 240 px, made here, into batches of pictures of 64 rows."""
     shape = ClipShape(num_frames=25 * seconds, fps=25.0, height_px=240, width_px=320)
     frames = SimulatedClips("billiards", "train", shape=shape).clips([0]).frames[0]
-    path = write_mp4(folder / "film.mp4", frames, 25.0)
+    path = write_mp4(folder / "video.mp4", frames, 25.0)
     height, width = SIDE_PX, round(320 * SIDE_PX / 240)
 
     def ours() -> object:

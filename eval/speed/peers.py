@@ -121,7 +121,7 @@ SUBSTEPS = 10
 """pymunk's steps a frame, of a hundredth of a second."""
 
 
-def pymunk_films(clips: int, num_frames: int, fps: float, side_px: int) -> UInt8[Tensor, "clip time 3 side side"]:
+def pymunk_videos(clips: int, num_frames: int, fps: float, side_px: int) -> UInt8[Tensor, "clip time 3 side side"]:
     """Clips of two discs that meet, moved by pymunk and drawn by cv2 four times as large, then averaged."""
     import pymunk
 

@@ -30,7 +30,7 @@ def test_a_scene_is_the_clips_of_its_numbers(scenario):
     clips = SimulatedClips(scenario, "id", 0, CLIPS, shape=ClipShape(height_px=32, width_px=32)).clips(range(CLIPS))
     scene = SCENES[scenario]
     assert same(scene.truth.position, clips.tracks.position)
-    assert torch.equal(scene.film(scene.truth), clips.frames)
+    assert torch.equal(scene.render(scene.truth), clips.frames)
 
 
 @by_name
@@ -41,7 +41,7 @@ def test_no_size_changes_nothing(fault):
         found.position[:, :, :objects].nan_to_num(-1.0), truth.position.nan_to_num(-1.0), rtol=0, atol=1e-12
     )
     assert not found.position[:, :, objects:].isfinite().any()
-    assert torch.equal(SCENES[fault.scenario].film(found), SCENES[fault.scenario].film(truth))
+    assert torch.equal(SCENES[fault.scenario].render(found), SCENES[fault.scenario].render(truth))
 
 
 @by_name
@@ -60,7 +60,7 @@ def test_a_fault_changes_the_horizon_and_nothing_before(fault, share):
 @by_name
 def test_a_fault_is_seen_in_pictures_of_the_horizon_alone(fault):
     scene = SCENES[fault.scenario]
-    difference = (scene.film(planted(fault, fault.sizes[-1])) != scene.film(scene.truth)).flatten(2).any(dim=2)
+    difference = (scene.render(planted(fault, fault.sizes[-1])) != scene.render(scene.truth)).flatten(2).any(dim=2)
     assert not difference[:, :START].any()
     assert difference[:, START:].any()
 
@@ -69,11 +69,11 @@ def test_discs_pushed_into_each_other_do_not_overflow():
     """Where two discs overlap no channel is darker than either of them."""
     fault = next(fault for fault in INJECTED_ERRORS if fault.name == "late contact")
     scene, late = SCENES["collision"], planted(fault, 4.0)
-    together = scene.film(late)
+    together = scene.render(late)
     for i in range(2):
         alone = late.position.clone()
         alone[:, :, 1 - i] = torch.nan
-        one = scene.film(type(late)(**{**vars(late), "position": alone}))
+        one = scene.render(type(late)(**{**vars(late), "position": alone}))
         assert bool((together >= one).all())
 
 

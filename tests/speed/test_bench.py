@@ -112,7 +112,7 @@ def test_the_peers_autoencoders_cut_as_ours_does(make):
 
 
 def test_pymunks_clips_show_two_discs_that_meet_and_part():
-    frames = peers.pymunk_films(clips=1, num_frames=16, fps=10.0, side_px=64)
+    frames = peers.pymunk_videos(clips=1, num_frames=16, fps=10.0, side_px=64)
     assert frames.shape == (1, 16, 3, 64, 64)
     red = (frames[0, :, 0] > 150) & (frames[0, :, 2] < 100)
     across = torch.arange(64.0)

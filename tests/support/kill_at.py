@@ -30,7 +30,7 @@ from fnmatch import translate
 from pathlib import Path
 from typing import Any, NamedTuple
 
-FUNCTIONS = {"clips": "vidworld.simulation.simulated.film"}
+FUNCTIONS = {"clips": "vidworld.simulation.simulated.render_scenes"}
 """Functions of the package that no library call gives away, by the name of their event."""
 PRELOADED = (
     "accelerate",

@@ -13,7 +13,7 @@ import torch
 from vidworld.core.errors import UserError
 from vidworld.core.media import write_mp4
 from vidworld.video.sidecar import SidecarEntry, read_sidecar
-from vidworld.video_laws.fit import FIT_RECORD_NAME, FilmFit, fit_film, fit_films, fit_summary, footage_of
+from vidworld.video_laws.fit import FIT_RECORD_NAME, VideoFit, fit_summary, fit_video, fit_videos, footage_of
 
 PROJECT = Path(__file__).parents[2]
 REAL_VIDEO = PROJECT.parent / "shared" / "real_video"
@@ -26,8 +26,8 @@ CLEAN += ("toss_tennis.mp4", "toss_updown.mp4", "osp_ball_toss.mp4", "osp_ball_t
 CLEAN += ("puck_const_force.avi", "puck_inertia.avi", "jbart_bounce_sideways.mp4", "jbart_toss_bounce.avi")
 
 
-def fitted(file: str) -> FilmFit:
-    return fit_film(REAL_VIDEO, read_sidecar(REAL_VIDEO / "clips.jsonl").of(file))
+def fitted(file: str) -> VideoFit:
+    return fit_video(REAL_VIDEO, read_sidecar(REAL_VIDEO / "clips.jsonl").of(file))
 
 
 @needs_real_video
@@ -69,7 +69,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_film_that_cannot_be_fitted_says_why(folder: Path) -> None:
-    films = list(fit_films(folder, folder / "out"))
+    films = list(fit_videos(folder, folder / "out"))
     assert [film.why_none is not None for film in films] == [True] * 3
     assert "no video that can be decoded" in str(films[0].why_none)
     assert "cannot be read" in str(films[1].why_none)
@@ -78,21 +78,21 @@ def test_a_film_that_cannot_be_fitted_says_why(folder: Path) -> None:
 
 
 def test_what_was_done_is_not_done_again(folder: Path) -> None:
-    first = list(fit_films(folder, folder / "out"))
+    first = list(fit_videos(folder, folder / "out"))
     record = folder / "out" / FIT_RECORD_NAME
     lines = record.read_text().splitlines()
     record.write_text("\n".join(lines[:2]) + "\n")  # stopped after two
-    assert list(fit_films(folder, folder / "out")) == first
+    assert list(fit_videos(folder, folder / "out")) == first
     assert record.read_text().splitlines() == lines
     (folder / "broken.mp4").write_bytes(b"another film")  # a film that changed is done again
-    list(fit_films(folder, folder / "out"))
+    list(fit_videos(folder, folder / "out"))
     assert len(record.read_text().splitlines()) == 4
 
 
 def test_a_folder_without_a_sidecar_is_one_line(folder: Path) -> None:
     (folder / "clips.jsonl").unlink()
     with pytest.raises(UserError, match="the sidecar cannot be read"):
-        list(fit_films(folder, folder / "out"))
+        list(fit_videos(folder, folder / "out"))
     command = [sys.executable, "eval/fit_laws.py", str(folder), "--out", str(folder / "out")]
     done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=PROJECT)
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
@@ -111,7 +111,7 @@ def test_a_title_card_is_no_frame_of_the_event(tmp_path: Path) -> None:
     write_mp4(tmp_path / "puck.mp4", torch.from_numpy(np.stack(film)).permute(0, 3, 1, 2), 25.0)
     footage = footage_of(tmp_path / "puck.mp4", SidecarEntry(file="puck.mp4", event="uniform"))
     assert len(footage.frames) == 24 and footage.times_s[0] == pytest.approx(2 / 25)
-    assert fit_film(tmp_path, SidecarEntry(file="puck.mp4", event="uniform")).tracked == 1.0
+    assert fit_video(tmp_path, SidecarEntry(file="puck.mp4", event="uniform")).tracked == 1.0
 
 
 def test_black_is_no_frame_of_the_shot_before_it(tmp_path: Path) -> None:
@@ -129,14 +129,14 @@ def test_black_is_no_frame_of_the_shot_before_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("event", "there"), [((3, 4), 2), ((8, 30), 2), ((50, 60), 0)])
 def test_an_event_of_too_few_frames_says_how_many_there_are(event: tuple[int, int], there: int, tmp_path: Path) -> None:
     write_mp4(tmp_path / "short.mp4", torch.zeros(10, 3, 32, 32, dtype=torch.uint8), 25.0)
-    film = fit_film(tmp_path, SidecarEntry(file="short.mp4", event="bounce", event_frames=event))
+    film = fit_video(tmp_path, SidecarEntry(file="short.mp4", event="bounce", event_frames=event))
     assert f"has {there} frames of the event's ({event[0]} to {event[1]})" in str(film.why_none)
 
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_film_of_a_frame_or_two_is_said(count: int, tmp_path: Path) -> None:
     write_mp4(tmp_path / "short.mp4", torch.zeros(count, 3, 32, 32, dtype=torch.uint8), 25.0)
-    film = fit_film(tmp_path, SidecarEntry(file="short.mp4", event="bounce"))
+    film = fit_video(tmp_path, SidecarEntry(file="short.mp4", event="bounce"))
     assert f"has {count} frame" in str(film.why_none) and "no law shows in fewer than 3" in str(film.why_none)
 
 
@@ -145,5 +145,5 @@ def test_an_event_beyond_the_end_is_said(tmp_path: Path) -> None:
     shutil.copy(REAL_VIDEO / "toss_updown.mp4", tmp_path)
     line = {"file": "toss_updown.mp4", "event": "projectile", "event_frames": [5000, 6000]}
     (tmp_path / "clips.jsonl").write_text(json.dumps(line) + "\n")
-    (film,) = fit_films(tmp_path, tmp_path / "out")
+    (film,) = fit_videos(tmp_path, tmp_path / "out")
     assert "has 0 frames of the event's (5000 to 6000)" in str(film.why_none)

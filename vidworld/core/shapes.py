@@ -12,7 +12,7 @@ from numpy import ndarray
 from torch import Tensor
 
 Frames = UInt8[Tensor, "clip time channel height width"]
-Film = UInt8[ndarray, "time height width 3"]
+VideoFrames = UInt8[ndarray, "time height width 3"]
 """A video as files and trackers have it, its colours last."""
 Tokens = Float[Tensor, "clip t h w latent"]
 """Spacetime cells as the models see them: normalised per channel with the tokenizer's statistics."""

@@ -82,7 +82,7 @@ def smallest_seen(sizes: Sequence[float], found: Sequence[Interval], higher_is_b
 def measure_baselines(setting: ClipShape, start: int, clips: int, scenario: str) -> Iterator[BaselineRow]:
     """What the truth, a model that stands still and one that goes on as it did score on a scenario."""
     scene = ErrorScene.of(scenario, range(clips), setting)
-    frames = scene.film(scene.truth)
+    frames = scene.render(scene.truth)
     context = Clips(frames[:, :start], setting.fps, ("",) * clips, scene.truth.between(0, start))
     rest = setting.num_frames - start
     futures = {"truth": frames[:, start:], "copy_last": last_frame(context, rest)}
@@ -111,7 +111,7 @@ def located(
 
 def _read(fault: InjectedError, size: float, scene: ErrorScene, start: int, readout: str) -> Tracks:
     tracks = fault.plant(scene.truth, size, scene.setting.dt_s, start)
-    return tracks if readout == "tracks" else read_pixels(scene.film(tracks)[:, start:], scene.truth, start)
+    return tracks if readout == "tracks" else read_pixels(scene.render(tracks)[:, start:], scene.truth, start)
 
 
 def _measured(metric: Metric, predicted: Tracks | list[Tracks], scene: ErrorScene, start: int) -> Interval:

@@ -17,7 +17,7 @@ from vidworld.core.shapes import Frames
 from vidworld.simulation import SCENARIOS
 from vidworld.simulation.discs import Scenes
 from vidworld.simulation.render import render_discs
-from vidworld.simulation.simulated import film
+from vidworld.simulation.simulated import render_scenes
 from vidworld.simulation.stage import PALETTE, sample_scenes
 
 NOWHERE = -10 * WORLD_SIZE
@@ -40,10 +40,10 @@ class ErrorScene:
         known, name = SCENARIOS[scenario], f"{scenario}/id/{seed}"
         (scenes,) = sample_scenes(known.samplers, name, numbers, setting, known.ranges, "id", torch.device("cpu"))
         shape = (len(numbers), setting.num_frames, 3, setting.height_px, setting.width_px)
-        truth = film(scenes, setting, torch.empty(shape, dtype=torch.uint8))
+        truth = render_scenes(scenes, setting, torch.empty(shape, dtype=torch.uint8))
         return ErrorScene(truth, scenes, setting)
 
-    def film(self, tracks: Tracks) -> Frames:
+    def render(self, tracks: Tracks) -> Frames:
         """Pictures of the tracks in front of this scene's background and behind its screens.
 
         Each disc is drawn alone and added, so that discs which an injected error pushes into each other saturate where

@@ -10,7 +10,7 @@ d levels only 0.7 d counts, and the first mask of a video is empty for want of a
 agree. With `start`, the frames before it are a past that both share: they build the average, unscored.
 
 The masks lose whatever is narrower than 5 pixels, which is little in the large videos they were made for. Of
-the 81 held-out clips of the sample films at 64 px, 18 have no true motion left, at four times the size 3:
+the 81 held-out clips of the sample videos at 64 px, 18 have no true motion left, at four times the size 3:
 `enlarge=4` is for such clips.
 """
 

@@ -1,6 +1,6 @@
 """Scenes with screens: layouts, each a pair (A, B) of valid scenes that look the same while all is hidden.
 
-The scenario `occlusion` films either world of any layout, at any time; the quads of the four occluded laws take both,
+The scenario `occlusion` videos either world of any layout, at any time; the quads of the four occluded laws take both,
 at the splice. So a network trained on the scenario has seen all that a possible clip shows.
 
 Discs move horizontally, each in a lane of its own. In every layout the passing disc is all hidden for at least half a

@@ -11,7 +11,7 @@ from vidworld.core.counter_rng import stratum
 from vidworld.core.errors import UserError
 from vidworld.simulation import LAWS
 from vidworld.simulation.discs import Scenes
-from vidworld.simulation.simulated import check_split, films
+from vidworld.simulation.simulated import check_split, videos
 from vidworld.simulation.stage import Layout, Sampler, sample_scenes
 
 
@@ -87,7 +87,7 @@ def quadruplets(
     identity = tuple(f"{law}/{split}/{seed}/{index}" for index in indices)
     a, b = (
         Clips(frames, shape.fps, tuple(f"{each}/{side}" for each in identity), tracks)
-        for side, (frames, tracks) in zip("ab", films(draw, indices, shape, device, 2), strict=True)
+        for side, (frames, tracks) in zip("ab", videos(draw, indices, shape, device, 2), strict=True)
     )
     bare_a, bare_b = (Clips(clips.frames, shape.fps, identity) for clips in (a, b))
     a_then_b = splice(bare_a, bare_b, splice_frame, "a_then_b")

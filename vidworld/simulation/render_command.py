@@ -42,14 +42,14 @@ def _run(arguments: argparse.Namespace) -> None:
     if arguments.quadruplet or name not in SCENARIOS:
         LAWS.check([name])
         quadruplet = quadruplets(name, split, seed, [index], splice_frame=setting.num_frames // 2, shape=setting)
-        films = {part: getattr(quadruplet, part) for part in ("a", "b", "a_then_b", "b_then_a")}
+        videos = {part: getattr(quadruplet, part) for part in ("a", "b", "a_then_b", "b_then_a")}
     else:
-        films = {"clip": SimulatedClips(name, split, seed, index + 1, setting).clips([index])}
+        videos = {"clip": SimulatedClips(name, split, seed, index + 1, setting).clips([index])}
     folder, scale = arguments.out, arguments.scale
     paths = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for part, clips in films.items():
+        for part, clips in videos.items():
             stem, frames = f"{name}_{split}_{seed}_{index}_{part}", clips.frames[0]
             paths.append(write_png(folder / f"{stem}.png", filmstrip(enlarged(frames, scale), gap_px=scale)))
             paths.append(write_mp4(folder / f"{stem}.mp4", frames, clips.fps, scale))

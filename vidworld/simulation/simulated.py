@@ -29,7 +29,7 @@ def check_split(name: str) -> None:
 MAX_IN_A_BLOCK = 64  # clips that one thread of a CPU makes at a time
 
 
-def films(
+def videos(
     draw: Callable[[Sequence[int]], tuple[Scenes, ...]],
     indices: Sequence[int],
     setting: ClipShape,
@@ -44,14 +44,16 @@ def films(
 
     def make(start: int) -> list[Tracks]:
         some = slice(start, start + size)
-        return [film(scenes, setting, out[some]) for scenes, out in zip(draw(indices[some]), frames, strict=True)]
+        return [
+            render_scenes(scenes, setting, out[some]) for scenes, out in zip(draw(indices[some]), frames, strict=True)
+        ]
 
     starts = range(0, len(indices), size)
     parts = in_threads(make, starts) if device.type == "cpu" else [make(0)]
     return [(out, joined(tracks)) for out, *tracks in zip(frames, *parts, strict=True)]
 
 
-def film(scenes: Scenes, setting: ClipShape, out: UInt8[Tensor, "clip time 3 height width"]) -> Tracks:
+def render_scenes(scenes: Scenes, setting: ClipShape, out: UInt8[Tensor, "clip time 3 height width"]) -> Tracks:
     """The true tracks of these scenes, whose frames go to `out`."""
     times_s = torch.arange(setting.num_frames, dtype=torch.float64, device=out.device) / setting.fps
     motion = simulate(scenes, times_s)
@@ -111,5 +113,5 @@ class SimulatedClips:
             how = (self.shape, scenario.ranges, self.split, self.device)
             return sample_scenes(scenario.samplers, self.name, some, *how)
 
-        ((frames, tracks),) = films(draw, indices, self.shape, self.device, 1)
+        ((frames, tracks),) = videos(draw, indices, self.shape, self.device, 1)
         return Clips(frames, self.shape.fps, tuple(f"{self.name}/{index}" for index in indices), tracks)

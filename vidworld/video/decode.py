@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float64, UInt8
 
-from vidworld.core.shapes import Film
+from vidworld.core.shapes import VideoFrames
 
 try:
     import decord
@@ -51,7 +51,7 @@ class Video:
 class Footage:
     """Consecutive frames of a video, shrunk."""
 
-    frames: Film
+    frames: VideoFrames
     first: int  # number of the first of them in the file
     decoder: Decoder  # what read the last of them: PyAV goes on where decord stops
 

@@ -69,7 +69,7 @@ def ingest(folder: Path, out: Path, options: ClipOptions, sidecar: Path | None =
     """The data set of all videos in a folder and the folders in it; it is at `out` only when it is complete.
 
     A LeRobot data set (meta/info.json) gives each camera's video of each episode, WebDataset's shards (tar files and no
-    video beside them) their films. The sidecar is `clips.jsonl` of the folder where none is given and there is one. A
+    video beside them) their videos. The sidecar is `clips.jsonl` of the folder where none is given and there is one. A
     data set that was made of the same files with the same options is left as it is. UserError where no video can be
     used, the sidecar is wrong, or `out` cannot be written.
     """

@@ -1,6 +1,6 @@
 """Footage -> shots: unbroken views of one scene, without black and repeated frames.
 
-Thresholds are in grey levels of 255 on frames of about 128 px, or shares of the picture. They were set on 34 films of
+Thresholds are in grey levels of 255 on frames of about 128 px, or shares of the picture. They were set on 34 videos of
 simple physics: there, true cuts change 23 to 29 % of a picture and 10 to 30 times what its neighbours change, and the
 fastest motion (a car at 12 frames a second) changes 13 % and 1.5 times.
 """
@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, UInt8
 
-from vidworld.core.shapes import Film
+from vidworld.core.shapes import VideoFrames
 from vidworld.video.decode import Times
 
 Grey = UInt8[np.ndarray, "time height width"]
@@ -32,7 +32,7 @@ BLACK_BREAK = 3  # so many black frames are a dropout; more are the end of a sho
 class Shot:
     """The different pictures of an unbroken view of one scene."""
 
-    frames: Film
+    frames: VideoFrames
     grey: Grey  # the same in grey, slightly blurred: what motion is measured on
     times_s: Times
     until_s: Times  # when the picture was shown for the last time: later than its time where repeats were dropped
@@ -48,7 +48,7 @@ class Shots:
     repeated: int  # frames dropped because they show the picture before them again
 
 
-def find_shots(frames: Film, times_s: Times, first: int = 0) -> Shots:
+def find_shots(frames: VideoFrames, times_s: Times, first: int = 0) -> Shots:
     """The shots of consecutive frames, the first of which has number `first` in the file."""
     grey = to_grey(frames)
     black = grey.max(axis=(1, 2)) < BLACK_LEVEL
@@ -60,7 +60,7 @@ def find_shots(frames: Film, times_s: Times, first: int = 0) -> Shots:
     return Shots(tuple(shots), int(black.sum()), int((~black).sum()) - len(kept))
 
 
-def to_grey(frames: Film) -> Grey:
+def to_grey(frames: VideoFrames) -> Grey:
     """The frames in grey, blurred over 3 x 3 pixels against the noise of sensor and compression."""
     return np.stack([cv2.GaussianBlur(cv2.cvtColor(f, cv2.COLOR_RGB2GRAY), (3, 3), 0) for f in frames])
 

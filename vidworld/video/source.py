@@ -55,7 +55,7 @@ class Source:
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            full = f"{tempfile.gettempdir()}: has no room for a film of {self.path.name}"
+            full = f"{tempfile.gettempdir()}: has no room for a video of {self.path.name}"
             raise UserError(f"{full}; free some, or name another place with TMPDIR") from error
 
     def frames(self, times_s: Times) -> range:

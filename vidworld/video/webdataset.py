@@ -1,6 +1,6 @@
-"""The films of WebDataset shards.
+"""The videos of WebDataset shards.
 
-Source: WebDataset's documentation: POSIX tar files, numbered without a gap; the film of a sample is .mp4.
+Source: WebDataset's documentation: POSIX tar files, numbered without a gap; the video of a sample is .mp4.
 """
 
 import tarfile
@@ -28,7 +28,7 @@ def shards(folder: Path) -> list[Path]:
 
 
 def videos_in_shard(shard: Path) -> list[str]:
-    """The names of a shard's films; UserError where it cannot be read, or holds none."""
+    """The names of a shard's videos; UserError where it cannot be read, or holds none."""
     try:
         with tarfile.open(shard) as archive:
             names = [member.name for member in archive if member.isfile()]
@@ -41,7 +41,7 @@ def videos_in_shard(shard: Path) -> list[str]:
 
 
 def webdataset_sources(folder: Path) -> dict[str, Source]:
-    """The films by shard and name; UserError where a shard is missing or cannot be read, or there is none."""
+    """The videos by shard and name; UserError where a shard is missing or cannot be read, or there is none."""
     found = shards(folder)
     if not found:
         raise UserError(f"{folder}: holds no .tar")

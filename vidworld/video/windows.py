@@ -13,7 +13,9 @@ from vidworld.video.shots import Grey, Shot
 
 MOTION_LEVELS = 20  # a pixel moves when it differs by more from what it mostly is during the clip
 STILL_SHARE = 0.001  # a clip where fewer pixels move is still: a title card, or before and after the event
-STATIC_PX = 0.3  # a static camera's median corner moves less, at 128 px: on films known to be static it moves 0 to 0.15
+STATIC_PX = (
+    0.3  # a static camera's median corner moves less, at 128 px: on videos known to be static it moves 0 to 0.15
+)
 CORNERS_TO_TELL = 4
 SLACK_FRAMES = 0.05  # a clip may end so much after the last picture's time: rates and times are rounded
 

@@ -1,11 +1,8 @@
-"""How well tracks of real film keep a law, and what the law's constants are in them, with intervals.
+"""How well tracks of real video keep a law, and what the law's constants are in them, with intervals.
 
-Each law is a least-squares fit to positions in pixels over seconds. What the true film deviates from its law (friction,
-a round lens, the tracker) is no fault of a world: a world is charged for what it adds to that. Fitted to a prediction,
-a law takes the truth's own stretches between contacts.
-
-Intervals are 95% and from a moving-block bootstrap of the fit's residuals (Source: Künsch 1989), as the errors of a
-tracker are alike from one frame to the next. They say nothing of a wrong scale or a tilted camera.
+Each law is a least-squares fit to positions in pixels over seconds. The true video deviates from its law (friction,
+a round lens, the tracker): that is no error of a model, which is penalised for what it adds to it. Fitted to a
+prediction, a law takes the truth's own stretches between contacts.
 """
 
 from dataclasses import dataclass

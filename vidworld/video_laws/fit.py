@@ -1,4 +1,4 @@
-"""Real films against the laws of what happens in them: tracked, fitted, and what the truth itself deviates by."""
+"""Real videos against the laws of what happens in them: tracked, fitted, and what the truth itself deviates by."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from vidworld.core.errors import UserError
 from vidworld.core.records import append_jsonl, prepare_folder, read_jsonl
-from vidworld.core.shapes import Film
+from vidworld.core.shapes import VideoFrames
 from vidworld.video.clips import scene_times
 from vidworld.video.decode import Unreadable, open_video, read
 from vidworld.video.shots import find_shots
@@ -21,48 +21,48 @@ from vidworld.video.tracking import track
 from vidworld.video_laws import VIDEO_LAWS
 from vidworld.video_laws.law import STANDARD_GRAVITY, NoFit, Quantity, VideoScene
 
-MAX_PX = 480  # films are tracked with a shorter side of so many pixels, or their own if that is less
+MAX_PX = 480  # videos are tracked with a shorter side of so many pixels, or their own if that is less
 MIN_VIDEO_FRAMES = 3  # with fewer nothing shows an acceleration
 SHOT_PX = 128  # cuts are looked for in frames with a shorter side of so many pixels
-FIT_RECORD_NAME = "films.jsonl"
+FIT_RECORD_NAME = "videos.jsonl"
 
 
 @dataclass(frozen=True)
-class FilmFit:
-    """What became of one film: tracked and fitted, or why it was not."""
+class VideoFit:
+    """What became of one video: tracked and fitted, or why it was not."""
 
     file: str
     event: str | None
     law: str | None
     why_none: str | None
     tracked: float  # the share of the event's frames in which every object was found
-    deviation_px: float | None  # root mean square distance of the true tracks from their law, in the film's own pixels
+    deviation_px: float | None  # root mean square distance of the true tracks from their law, in the video's own pixels
     deviation_share: float | None  # the same over the extent of the path
     quantities: tuple[Quantity, ...] = ()
 
 
-def fit_films(folder: Path, out: Path, sidecar: Path | None = None) -> Iterator[FilmFit]:
-    """Each film of the sidecar in its order, written to `films.jsonl` in `out` as soon as it is done.
+def fit_videos(folder: Path, out: Path, sidecar: Path | None = None) -> Iterator[VideoFit]:
+    """Each video of the sidecar in its order, written to `videos.jsonl` in `out` as soon as it is done.
 
-    What an earlier run wrote of the same film and the same line of the sidecar is not done again. UserError where the
-    sidecar cannot be read or names no film, or `out` cannot be written.
+    What an earlier run wrote of the same video and the same line of the sidecar is not done again. UserError where the
+    sidecar cannot be read or names no video, or `out` cannot be written.
     """
     known = read_sidecar(sidecar or folder / SIDECAR_NAME)
     if not known.entries:
-        raise UserError(f"{sidecar or folder / SIDECAR_NAME}: names no film")
+        raise UserError(f"{sidecar or folder / SIDECAR_NAME}: names no video")
     record = prepare_folder(out) / FIT_RECORD_NAME
     rows = read_jsonl(record) if record.exists() else []
-    done = {row["key"]: TypeAdapter(FilmFit).validate_python(row["film"]) for row in rows}
-    for entry in tqdm(known.entries.values(), "films", unit="film", disable=None):
+    done = {row["key"]: TypeAdapter(VideoFit).validate_python(row["video"]) for row in rows}
+    for entry in tqdm(known.entries.values(), "videos", unit="video", disable=None):
         key = _key(folder, entry)
         if (finished := done.get(key)) is None:
-            finished = fit_film(folder, entry)
-            append_jsonl(record, {"key": key, "film": asdict(finished)})
+            finished = fit_video(folder, entry)
+            append_jsonl(record, {"key": key, "video": asdict(finished)})
         yield finished
 
 
-def fit_film(folder: Path, entry: SidecarEntry) -> FilmFit:
-    """The law of the sidecar's event, fitted to the film's tracks."""
+def fit_video(folder: Path, entry: SidecarEntry) -> VideoFit:
+    """The law of the sidecar's event, fitted to the video's tracks."""
     law = VIDEO_LAWS.get(entry.event or "")
     if law is None:
         return _none(entry, f"its event ({entry.event or 'not given'}) follows no law that tracks could show")
@@ -81,23 +81,23 @@ def fit_film(folder: Path, entry: SidecarEntry) -> FilmFit:
         return _none(entry, str(error), share)
     extent = float(np.linalg.norm(np.nanmax(position, axis=0) - np.nanmin(position, axis=0), axis=-1).max())
     deviation = fit.deviation_px, fit.deviation_px / extent
-    return FilmFit(entry.file, entry.event, fit.law, None, share, *deviation, fit.quantities)
+    return VideoFit(entry.file, entry.event, fit.law, None, share, *deviation, fit.quantities)
 
 
 @dataclass(frozen=True)
 class FittedVideo:
-    """The frames of a film's event, and what is known of them."""
+    """The frames of a video's event, and what is known of them."""
 
     frames: np.ndarray
     times_s: np.ndarray
-    scale: float  # pixels of `frames` a pixel of the film
+    scale: float  # pixels of `frames` a pixel of the video
     scene: VideoScene
 
 
 def footage_of(path: Path, entry: SidecarEntry) -> FittedVideo:
     """The frames of the sidecar's event, all where it names none; of several shots (a title card) the longest.
 
-    Unreadable where the film cannot be read, or its event lies outside it.
+    Unreadable where the video cannot be read, or its event lies outside it.
     """
     video = open_video(path)
     times_s = scene_times(video, entry)
@@ -114,7 +114,7 @@ def footage_of(path: Path, entry: SidecarEntry) -> FittedVideo:
     return FittedVideo(frames[shot], times[shot], min(short, MAX_PX) / short, scene_of(entry, times_s))
 
 
-def _longest_shot(frames: Film, times_s: np.ndarray) -> slice:
+def _longest_shot(frames: VideoFrames, times_s: np.ndarray) -> slice:
     """Where it lies, with the frames that repeat another."""
     scale = min(1.0, SHOT_PX / min(frames.shape[1:3]))
     small = [cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) for frame in frames]
@@ -133,28 +133,30 @@ def scene_of(entry: SidecarEntry, times_s: np.ndarray) -> VideoScene:
     return VideoScene(known, GRAVITY_DIRECTIONS.get(entry.gravity or ""), entry.px_per_m)
 
 
-def fit_summary(films: Sequence[FilmFit]) -> str:
-    """A line a film: how well it was tracked, the truth's own deviation, then the constants with their intervals."""
+def fit_summary(videos: Sequence[VideoFit]) -> str:
+    """A line a video: how well it was tracked, the truth's own deviation, then the constants with their intervals."""
     lines = []
-    for film in films:
-        if film.why_none is not None:
-            lines.append(f"{film.file}: not fitted: {film.why_none}")
+    for video in videos:
+        if video.why_none is not None:
+            lines.append(f"{video.file}: not fitted: {video.why_none}")
             continue
-        head = f"{film.file}: {film.law}, tracked {film.tracked:.0%}, the truth deviates by {film.deviation_px:.2f} px"
-        lines.append(f"{head} ({film.deviation_share:.2%} of its path)")
-        for one in film.quantities:
+        head = (
+            f"{video.file}: {video.law}, tracked {video.tracked:.0%}, the truth deviates by {video.deviation_px:.2f} px"
+        )
+        lines.append(f"{head} ({video.deviation_share:.2%} of its path)")
+        for one in video.quantities:
             lines.append(f"    {one.name} {one.value:.4g} [{one.low:.4g}, {one.high:.4g}] {one.unit}")
             if one.name == "acceleration" and one.unit == "m/s²":
                 lines[-1] += f" ({one.value / STANDARD_GRAVITY - 1:+.1%} of {STANDARD_GRAVITY})"
     return "\n".join(lines)
 
 
-def _none(entry: SidecarEntry, why: str, tracked: float = 0.0) -> FilmFit:
-    return FilmFit(entry.file, entry.event, None, why, tracked, None, None)
+def _none(entry: SidecarEntry, why: str, tracked: float = 0.0) -> VideoFit:
+    return VideoFit(entry.file, entry.event, None, why, tracked, None, None)
 
 
 def _key(folder: Path, entry: SidecarEntry) -> str:
-    """What a film's result depends on: its file, as far as its size and time tell, and its line."""
+    """What a video's result depends on: its file, as far as its size and time tell, and its line."""
     path = folder / entry.file
     file = [path.stat().st_size, path.stat().st_mtime_ns] if path.exists() else []
     return json.dumps([file, entry.model_dump(mode="json")], sort_keys=True, ensure_ascii=False)

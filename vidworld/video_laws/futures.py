@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vidworld.analysis.records import Value
 from vidworld.core.clip_shape import WORLD_SIZE
-from vidworld.core.shapes import Film, Frames
+from vidworld.core.shapes import Frames, VideoFrames
 from vidworld.metrics.velocity import ANYWHERE
 from vidworld.video.real import RealClips
 from vidworld.video.tracking import background_of, track
@@ -35,9 +35,9 @@ def law_values(source: RealClips, number: int, futures: Mapping[str, Frames], st
     law = VIDEO_LAWS.get(row["event"] or "")
     if law is None or not (row["in_event"] and row["static_camera"]):
         return []
-    scene = background_of(as_film(source.clips(source.same_shot(number)).frames.flatten(0, 1)))
+    scene = background_of(as_video(source.clips(source.same_shot(number)).frames.flatten(0, 1)))
     clip = source.clips([number])
-    whole = as_film(clip.frames[0])
+    whole = as_video(clip.frames[0])
     size = len(whole[0])
     truth = track(whole, law.objects, scene).position
     if np.isfinite(truth).all(axis=(1, 2)).mean() < MIN_TRACKED or np.isnan(truth[:start]).all():
@@ -57,8 +57,8 @@ def law_values(source: RealClips, number: int, futures: Mapping[str, Frames], st
     for model, future in futures.items():
         found, residual = truth, own.residual[start:] / size
         if model != "truth":
-            film = np.concatenate([whole[:start], as_film(future[0])])
-            found = track(film, law.objects, scene, truth[:start]).position
+            continued = np.concatenate([whole[:start], as_video(future[0])])
+            found = track(continued, law.objects, scene, truth[:start]).position
             try:
                 residual = law.fit(times_s, found, about, own.stretch).residual[start:] / size
             except NoFit:  # too little is found
@@ -88,7 +88,7 @@ def _contacts_s(row: Mapping[str, Any]) -> tuple[float, ...]:
     return tuple(c / rate - row["start_s"] for c in contacts) if rate else ()
 
 
-def as_film(frames: UInt8[Tensor, "time 3 small_height small_width"]) -> Film:
+def as_video(frames: UInt8[Tensor, "time 3 small_height small_width"]) -> VideoFrames:
     """The frames enlarged, with their colours last."""
     pictures = np.asarray(frames).transpose(0, 2, 3, 1)
     size = (pictures.shape[2] * TRACKED_AT, pictures.shape[1] * TRACKED_AT)

@@ -1,4 +1,4 @@
-"""What a law of film is: what is known beside the tracks, what a fit gives, and its intervals by bootstrap."""
+"""What a law of video is: what is known beside the tracks, what a fit gives, and its intervals by bootstrap."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ Stretch = Int[ndarray, " time"]  # which stretch between contacts each frame lie
 
 @dataclass(frozen=True)
 class VideoScene:
-    """What is known of a film beside its tracks."""
+    """What is known of a video beside its tracks."""
 
     contacts_s: tuple[float, ...] = ()  # when something is hit, roughly
     gravity: tuple[float, float] | None = None  # its direction in the picture, a unit vector with y down
@@ -45,7 +45,7 @@ class Quantity:
 
 @dataclass(frozen=True)
 class LawFit:
-    """A law fitted to a film's tracks."""
+    """A law fitted to a video's tracks."""
 
     law: str
     residual: Float[ndarray, "time object"]  # pixels from the law's path; NaN where the fit does not speak
@@ -70,7 +70,7 @@ Fit = Callable[[TrackTimes, Position, VideoScene, Stretch | None], LawFit]  # th
 
 
 class NoFit(ValueError):
-    """A law that cannot be fitted; the text goes on from the film's name."""
+    """A law that cannot be fitted; the text goes on from the video's name."""
 
 
 def law_fit(

@@ -19,7 +19,7 @@ from vidworld.evaluation.benchmarks.phyworld_hdf5 import (
 )
 from vidworld.simulation.discs import Scenes
 from vidworld.simulation.render import render_discs
-from vidworld.simulation.simulated import SimulatedClips, film
+from vidworld.simulation.simulated import SimulatedClips, render_scenes
 from vidworld.simulation.stage import PALETTE
 
 DT_S = 0.1
@@ -109,7 +109,7 @@ def test_the_published_floor_of_collisions():
     """The scenes of its grid in distribution, compressed twice, as those that its evaluation reads are."""
     scenes = grid_of_collisions(400)
     unused = torch.empty((len(scenes.radius), 32, 3, 16, 16), dtype=torch.uint8)
-    truth = film(scenes, ClipShape(num_frames=32, fps=10.0, height_px=16, width_px=16), unused)
+    truth = render_scenes(scenes, ClipShape(num_frames=32, fps=10.0, height_px=16, width_px=16), unused)
     tracks = zip(truth.position.double().numpy(), truth.radius.double().numpy(), strict=True)
     with ThreadPoolExecutor() as pool:
         found = list(pool.map(lambda track: parse(evaluated(*track)[None], 2)[0], tracks))

@@ -82,7 +82,7 @@ def test_a_tar_file_is_blamed_for_its_own_faults_only(tmp_path: Path, monkeypatc
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(source.shutil, "copyfileobj", full)
-    with pytest.raises(UserError, match=r"has no room for a film of a\.tar"), Source(shard, "film.mp4").opened():
+    with pytest.raises(UserError, match=r"has no room for a video of a\.tar"), Source(shard, "film.mp4").opened():
         pass
 
 

@@ -26,7 +26,7 @@ from vidworld.evaluation.benchmarks.benchmark import Benchmark, ContinuationScor
 from vidworld.evaluation.benchmarks.continuation import BenchmarkContext
 from vidworld.metrics import PerClip
 from vidworld.video.tracking import background_of, track
-from vidworld.video_laws.futures import as_film
+from vidworld.video_laws.futures import as_video
 
 MAX_PREDICTED_S = 5.0
 _WINDOW_S = 1.0
@@ -55,7 +55,7 @@ def _of_video(context: BenchmarkContext, entry: Entry, model: Any) -> Iterator[V
     """The invariance score of a model's future; none where the video has none or shows nothing in the context."""
     start, fps = context.evaluator.context_frames, context.shape.fps
     clip = context.around(context.clip(entry), start, round(MAX_PREDICTED_S * fps))
-    video = as_film(clip.frames[0])
+    video = as_video(clip.frames[0])
     scene = background_of(video)
     unit = READING.size_px / video.shape[2]
     truth = track(video, 1, scene).position
@@ -70,7 +70,7 @@ def _of_video(context: BenchmarkContext, entry: Entry, model: Any) -> Iterator[V
         return
     if model is not None:
         future = torch.cat((clip.frames[:, :start], context.future(model, clip)), dim=1)
-        place = track(as_film(future[0]), 1, scene, truth[:start]).position
+        place = track(as_video(future[0]), 1, scene, truth[:start]).position
         value = float(np.nan_to_num(kept(place)))
     yield context.value(model, entry, entry.property, _METRIC, "share", value)
 

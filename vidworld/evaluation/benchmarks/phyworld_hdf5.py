@@ -40,7 +40,7 @@ from vidworld.analysis.records import Value
 from vidworld.core.clip import Tracks
 from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.core.errors import UserError
-from vidworld.core.shapes import Film, Frames
+from vidworld.core.shapes import Frames, VideoFrames
 from vidworld.evaluation.benchmarks.benchmark import Benchmark, ContinuationScore, Entry, Reading
 from vidworld.evaluation.benchmarks.continuation import BenchmarkContext
 from vidworld.evaluation.benchmarks.reading import video_of
@@ -107,7 +107,7 @@ def radii_and_speeds(entry: Entry) -> tuple[Float[ndarray, " object"], Float[nda
     return radius, np.abs(speed)
 
 
-def _decode(entry: Entry) -> tuple[Film, float]:
+def _decode(entry: Entry) -> tuple[VideoFrames, float]:
     content = _member(entry, "video_streams", np.uint8).tobytes()
     with tempfile.NamedTemporaryFile(suffix=".mp4") as place:
         place.write(content)

@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 
 from vidworld.core.clip import Clips
 from vidworld.core.errors import UserError
-from vidworld.core.shapes import Film
+from vidworld.core.shapes import VideoFrames
 from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry
 from vidworld.video.decode import Unreadable, open_video, read
 from vidworld.video.source import Source
@@ -52,7 +52,7 @@ def pictures_of(entry: Entry) -> list[Path]:
     return listed or sorted(path for path in entry.video.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
 
 
-def plain_video(entry: Entry) -> tuple[Film, float]:
+def plain_video(entry: Entry) -> tuple[VideoFrames, float]:
     """The frames of a video file or a folder of pictures, and their rate (NaN); raises Unreadable or OSError."""
     if not entry.video.is_dir():
         return video_of(Source(entry.video))
@@ -69,7 +69,7 @@ def plain_video(entry: Entry) -> tuple[Film, float]:
     return np.stack(pictures).astype(np.uint8), float("nan")
 
 
-def video_of(source: Source) -> tuple[Film, float]:
+def video_of(source: Source) -> tuple[VideoFrames, float]:
     """All frames of a video at its own size, and their average rate. Raises Unreadable or OSError."""
     with source.opened() as path:
         video = open_video(path)

@@ -2,7 +2,7 @@
 
 from pathlib import Path, PurePosixPath
 
-from vidworld.core.shapes import Film
+from vidworld.core.shapes import VideoFrames
 from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry, Reading, Unscored
 from vidworld.evaluation.benchmarks.reading import video_of
 from vidworld.video.lerobot import episodes
@@ -32,7 +32,7 @@ def _episodes(folder: Path) -> list[Entry]:
     return found
 
 
-def _decode_episode(entry: Entry) -> tuple[Film, float]:
+def _decode_episode(entry: Entry) -> tuple[VideoFrames, float]:
     start, _, stop = entry.member.partition(":")
     return video_of(Source(entry.video, span_s=(float(start), float(stop)) if stop else None))
 
@@ -50,7 +50,7 @@ def _videos_of_shards(folder: Path) -> list[Entry]:
     return found
 
 
-def _decode_member(entry: Entry) -> tuple[Film, float]:
+def _decode_member(entry: Entry) -> tuple[VideoFrames, float]:
     return video_of(Source(entry.video, entry.member))
 
 

@@ -78,10 +78,10 @@ class Videos:
         return torch.stack([torch.from_numpy(frames[number]) for number in numbers]).permute(0, 3, 1, 2)
 
 
-def _scaled(film: Tensor, size: Sequence[int]) -> Tensor:
-    if film.shape[-2:] == tuple(size):
-        return film.contiguous()
-    scaled = F.interpolate(film.float(), tuple(size), mode="bilinear", antialias=True, align_corners=False)
+def _scaled(frames: Tensor, size: Sequence[int]) -> Tensor:
+    if frames.shape[-2:] == tuple(size):
+        return frames.contiguous()
+    scaled = F.interpolate(frames.float(), tuple(size), mode="bilinear", antialias=True, align_corners=False)
     return scaled.round().clamp(0, 255).to(torch.uint8)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from vidworld.core.shapes import Film
+from vidworld.core.shapes import VideoFrames
 from vidworld.video.tracking.blobs import Picture, Shown, background_of, blob_of, blobs, difference, threshold_of
 from vidworld.video.tracking.paths import Followed, link
 
@@ -36,7 +36,10 @@ class Tracked:
 
 
 def track(
-    frames: Film, objects: int, background: Picture | None = None, known: Float[ndarray, "start object 2"] | None = None
+    frames: VideoFrames,
+    objects: int,
+    background: Picture | None = None,
+    known: Float[ndarray, "start object 2"] | None = None,
 ) -> Tracked:
     """The objects that are seen for long, travel far for their size and stand out, followed over all frames.
 
@@ -72,7 +75,7 @@ def _nearest_object(paths: Sequence[Followed], places: Float[ndarray, "start 2"]
     return paths[int(np.argmax(shared))] if shared and max(shared) > 0 else None
 
 
-def _recover(path: Followed, frames: Film, background: Picture, threshold: float) -> None:
+def _recover(path: Followed, frames: VideoFrames, background: Picture, threshold: float) -> None:
     """Adds the frames in which the thing touches another: found there by its colours, near where it is expected.
 
     The colours that tell it from all around it are a ratio of histograms; mean shift climbs to where most of them are.
@@ -118,7 +121,7 @@ def _extrapolated(path: Followed, frame: int) -> Float[ndarray, " 2"]:
     return np.array([np.polyval(np.polyfit(offset, places[:, axis], 2), 0.0) for axis in (0, 1)])
 
 
-def _telling_colours(path: Followed, frames: Film, background: Picture) -> Float[ndarray, "red green blue"]:
+def _telling_colours(path: Followed, frames: VideoFrames, background: Picture) -> Float[ndarray, "red green blue"]:
     """By colour, the share of its pixels that are the thing's, among those in and around its places."""
     edges = (256 // BIN,) * 3
     own, other = np.zeros(edges), np.zeros(edges)

@@ -8,20 +8,20 @@ from jaxtyping import Bool, Float, UInt8
 from numpy import ndarray
 from scipy.ndimage import binary_fill_holes
 
-from vidworld.core.shapes import Film
+from vidworld.core.shapes import VideoFrames
 
 Picture = Float[ndarray, "height width 3"]
-Shown = UInt8[ndarray, "height width 3"]  # a frame of a film
+Shown = UInt8[ndarray, "height width 3"]  # a frame of a video
 
 SAMPLED = 61  # frames that a background is the median of
-MIN_LEVELS = 12.0  # grey levels by which a pixel differs that belongs to an object, where the film is free of noise
-NOISE_TIMES = 6.0  # the same in deviations of the film's own noise
+MIN_LEVELS = 12.0  # grey levels by which a pixel differs that belongs to an object, where the video is free of noise
+NOISE_TIMES = 6.0  # the same in deviations of the video's own noise
 RESTING_SHARE = 0.1  # of the frames: a pixel that has another, steady value for longer may show the background then
 SURE_TIMES = 2.0  # an object has a pixel that differs by so many times as much (hysteresis)
 MIN_AREA_PX = 6.0
 
 
-def background_of(frames: Film) -> Picture:
+def background_of(frames: VideoFrames) -> Picture:
     """The scene without what moves: each pixel's median, and where a thing rested for long, the value behind it.
 
     Of a pixel's two steady values the background's is the one nearer to what its surroundings would continue as.
@@ -51,7 +51,7 @@ def difference(frame: Shown, background: Picture) -> Float[ndarray, "height widt
     return blurred
 
 
-def threshold_of(frames: Film, background: Picture) -> float:
+def threshold_of(frames: VideoFrames, background: Picture) -> float:
     """Levels above which a pixel is no noise, from that of the frames."""
     chosen = frames[np.linspace(0, len(frames) - 1, min(9, len(frames))).round().astype(int)]
     noise = np.median([np.median(difference(frame, background)) for frame in chosen])

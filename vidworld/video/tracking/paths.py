@@ -91,7 +91,7 @@ class Followed:
         return distance + change + float(np.linalg.norm(other_color - color)) / OTHER_COLOR
 
     def worth(self, frames: int) -> float:
-        """How likely it is what a film shows: it is seen for long, goes far for its size, and stands out."""
+        """How likely it is what a video shows: it is seen for long, goes far for its size, and stands out."""
         travelled = float(np.linalg.norm(np.ptp(self.positions, axis=0))) / self.size
         outstanding = np.median([blob.mass for blob in self.blobs.values()]) / self.size
         return float(len(self.blobs) / frames * np.log1p(travelled) * np.sqrt(outstanding))
@@ -116,7 +116,7 @@ def _joined(paths: Sequence[Followed]) -> list[Followed]:
     """The paths; what left the picture and comes back where it left it, as large and of its colour, has one."""
     whole: list[Followed] = []
     for path in paths:
-        # What is seen for a moment only is not looked for among those that left: in a noisy film most are such.
+        # What is seen for a moment only is not looked for among those that left: in a noisy video most are such.
         unlike = [other.unlike(path) for other in whole] if len(path.blobs) > MAX_GAP else []
         if unlike and min(unlike) < JOINED:
             whole[int(np.argmin(unlike))].blobs |= path.blobs
