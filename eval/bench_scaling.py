@@ -48,8 +48,8 @@ def main() -> None:
     for number in range(rounds):
         for name, processes in kinds.items():
             rates[name].append(rate_of(processes))
-        told = ", ".join(f"{name} {of_kind[-1]:.1f}" for name, of_kind in rates.items())
-        print(f"round {number + 1} of {rounds}, clips/s: {told}", flush=True)
+        shown = ", ".join(f"{name} {of_kind[-1]:.1f}" for name, of_kind in rates.items())
+        print(f"round {number + 1} of {rounds}, clips/s: {shown}", flush=True)
     everyone = (*first, *second, *kinds["two together"])
     for process in everyone:  # of all before any is waited for: those of one group wait for each other
         assert process.stdin is not None

@@ -1,6 +1,6 @@
 """Measures what fewer steps of sampling cost in physics: python eval/run_steps.py runs/demo [--clips 32].
 
-Of the diffusion world of a run folder, and of the one that was taught to take few steps where there is one. The curves
+Of the diffusion world of a run folder, and of its few-step form where there is one. The curves
 join those that the report draws.
 """
 

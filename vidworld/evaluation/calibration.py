@@ -1,6 +1,6 @@
 """What the evaluation can see, without a world: metrics under planted faults, and surprise as cues alone give it.
 
-The noise floor is what the truth itself scores through a read-out. The detection limit is the smallest size
+The noise floor is what the truth itself scores through a tracker or probe. The detection limit is the smallest size
 tried from which on every fault's interval lies on the worse side of the floor's: an evaluation on so many
 clips tells a fault of that size from none. Nothing is interpolated between sizes.
 

@@ -217,11 +217,11 @@ def _run(arguments: argparse.Namespace) -> None:
     runs: Path = arguments.runs
     out = prepare_folder(arguments.out or runs / "export")
     tokenizer = load_model(Autoencoder, runs / "tokenizer")
-    taught = "few_step" if (runs / "few_step" / "model").is_dir() else "diffusion"
-    shift = sampling_shift_of(runs / taught)
+    sampled = "few_step" if (runs / "few_step" / "model").is_dir() else "diffusion"
+    shift = sampling_shift_of(runs / sampled)
     models: dict[str, nn.Module] = {
         "regression": JepaStep(load_model(JointEmbeddingPredictor, runs / "regression")),
-        taught: FewStep(load_model(DiffusionTransformer, runs / taught), arguments.steps, shift),
+        sampled: FewStep(load_model(DiffusionTransformer, runs / sampled), arguments.steps, shift),
     }
     evaluator = Evaluator(tokenizer, {}, Accelerator(mixed_precision="no", cpu=True), 2 * PICTURE[0], 0)
     rows: list[ExportRow] = []

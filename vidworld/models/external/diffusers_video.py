@@ -31,7 +31,7 @@ from vidworld.models.tokenizers.video_vae import (
 )
 
 SHARES = (0.3, 0.5, 0.7, 0.9)
-"""Noise shares that surprise is the mean over; at the ends a target gives itself away or cannot be told."""
+"""Noise shares that surprise is the mean over; at the ends a target is trivial or cannot be predicted."""
 USUAL_FPS = 24.0  # for clips of no known rate
 
 

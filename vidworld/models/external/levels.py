@@ -15,11 +15,11 @@ from vidworld.core.errors import UserError
 
 
 class NoiseLevel(NamedTuple):
-    timestep: float  # what the network is told
+    timestep: float  # what the network is given
     clean: float
     noise: float  # the noisy sample is clean * x0 + noise * n
     target_clean: float
-    target_noise: float  # the network is asked for target_clean * x0 + target_noise * n
+    target_noise: float  # the network predicts target_clean * x0 + target_noise * n
     scale: float = 1.0  # the noisy sample is multiplied by this before the network sees it
 
     def noisy(self, clean: Tensor, noise: Tensor) -> Tensor:
