@@ -30,7 +30,7 @@ def train(config: FewStepConfig, sources: Sources, resume: bool) -> None:
     from vidworld.models.flow import flow_map_loss, flow_map_of
     from vidworld.models.tokenizers.tokenizer import load_tokenizer
     from vidworld.training.data import batch_order, cache_tokens
-    from vidworld.training.setup import begin
+    from vidworld.training.run import begin
 
     # --- the trained world, cached tokens, and where an earlier run left off ---
     tokenizer = load_tokenizer(config.tokenizer)

@@ -35,7 +35,7 @@ def train(config: ProbeConfig, sources: Sources, resume: bool) -> None:
     from vidworld.models.tokenizers.tokenizer import load_tokenizer
     from vidworld.simulation.simulated import SimulatedClips
     from vidworld.training.data import batch_order, weights
-    from vidworld.training.setup import begin
+    from vidworld.training.run import begin
 
     # --- network, clips with their true tracks, and where an earlier run left off ---
     tokenizer = load_tokenizer(config.tokenizer)

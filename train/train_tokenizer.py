@@ -25,7 +25,7 @@ def train(config: TokenizerConfig, sources: Sources, resume: bool) -> None:
     from vidworld.core.threads import ahead
     from vidworld.models.tokenizers.autoencoder import Autoencoder
     from vidworld.training.data import Mixture, batch_order
-    from vidworld.training.setup import begin
+    from vidworld.training.run import begin
 
     # --- clips, network, and where an earlier run left off ---
     set_seed(config.seed)

@@ -30,7 +30,7 @@ def train(config: WorldModelConfig, sources: Sources, resume: bool) -> None:
     from vidworld.core.threads import ahead
     from vidworld.models.tokenizers.tokenizer import load_tokenizer
     from vidworld.training.data import batch_order, cache_tokens
-    from vidworld.training.setup import begin
+    from vidworld.training.run import begin
 
     # --- network, cached tokens, and where an earlier run left off ---
     family = FAMILIES[config.family]

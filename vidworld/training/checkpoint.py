@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
 from diffusers.training_utils import EMAModel
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -26,8 +28,9 @@ from vidworld.core.records import (
     write_json,
     writing,
 )
-from vidworld.models.schema import KeepConfig
-from vidworld.training.sharding import full_tensor, shard_like
+from vidworld.models.schema import KeepConfig, TrainConfig
+from vidworld.training.finished import Sources, differing
+from vidworld.training.optimiser import full_tensor, shard_like
 
 MANIFEST = "manifest.json"
 """SHA-256 of every other file of a checkpoint; the last file that is written."""
@@ -160,6 +163,29 @@ def load_checkpoint(path: Path) -> State:
         return State({file.stem: load_file(file) for file in path.glob("*.safetensors")}, numbers)
     except (OSError, SafetensorError) as error:
         raise UserError(f"{path}: cannot be read ({error}); remove it to go on from the one before") from error
+
+
+def state_to_resume(
+    config: TrainConfig, accelerator: Accelerator, resume: bool, sources: Sources
+) -> tuple[int, State | None]:
+    """The step to go on from and what was saved at it: that which the main process finds whole.
+
+    Raises UserError: it is of another configuration, or `resume` is asked for with nothing there.
+    """
+    found = newest_checkpoint(config.out) if accelerator.is_main_process else None
+    (newest,) = broadcast_object_list([found])
+    if newest is None:
+        if resume:
+            raise UserError(f"{config.out}: no checkpoint to resume from; leave out --resume to start a new run there")
+        return 0, None
+    step, path = newest
+    state = load_checkpoint(path)
+    if changed := differing(state.numbers, config, sources):
+        raise UserError(
+            f"{path}: is of another configuration: {', '.join(changed)}; choose another out=FOLDER, or the "
+            "configuration in its config.yaml"
+        )
+    return step, state
 
 
 class CheckpointWriter:

@@ -1,13 +1,14 @@
-"""A training run: what changes in it, and what the loops share that train/ spells out."""
+"""A training run: how it starts or goes on, what changes in it, and what the loops share that train/ spells out."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, NoReturn
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import send_to_device, set_seed
+from accelerate.utils import InitProcessGroupKwargs, send_to_device, set_seed
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.training_utils import EMAModel
 from torch import Tensor
@@ -16,15 +17,31 @@ from tqdm import tqdm
 
 from vidworld.core.config import resolved
 from vidworld.core.errors import UserError
+from vidworld.core.precision import precision, product_dtype
+from vidworld.core.records import prepare_folder
 from vidworld.models.budget import FORMAT
 from vidworld.models.files import save_model
 from vidworld.models.schema import TrainConfig
-from vidworld.training.checkpoint import CheckpointWriter, State, averages, restore, save_checkpoint, state_of
+from vidworld.training.checkpoint import (
+    CheckpointWriter,
+    State,
+    averages,
+    restore,
+    save_checkpoint,
+    state_of,
+    state_to_resume,
+)
 from vidworld.training.finished import Sources
-from vidworld.training.optimiser import Optimisers, Schedules, count_parameters
+from vidworld.training.optimiser import (
+    Optimisers,
+    Schedules,
+    count_parameters,
+    full_tensor,
+    make_optimisers,
+    make_schedule,
+)
 from vidworld.training.resilience import STOPPED, Heartbeat, Interruption, Spikes, Watchdog
-from vidworld.training.run_log import RunLog
-from vidworld.training.sharding import full_tensor
+from vidworld.training.run_log import RunLog, missing_trackers
 
 Batch = tuple[Any, ...]
 """Tensors, or anything with `at`, of which each clip of the batch has one."""
@@ -273,3 +290,41 @@ def why_not_compile(device: torch.device) -> str | None:
     except RuntimeError as error:  # torch's for a backend that failed
         return str(error).strip().splitlines()[0]
     return None
+
+
+def begin(config: TrainConfig, network: ModelMixin, resume: bool, sources: Sources) -> Run:
+    """A run at its first step, or at that of the newest whole checkpoint in its folder.
+
+    Raises UserError: the folder cannot be written, its checkpoint is of another configuration, or `resume` is asked for
+    with nothing there.
+    """
+    accelerator = Accelerator(
+        mixed_precision=precision(config.mixed_precision),
+        gradient_accumulation_steps=config.grad_accum_steps,
+        # A collective by itself waits longer: the watchdog, whose message says more, is to end it.
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(seconds=config.timeout_s + 60))],
+    )
+    shares = accelerator.num_processes * config.grad_accum_steps
+    if config.global_batch_size % shares:
+        raise UserError(
+            f"global_batch_size={config.global_batch_size} does not divide into {accelerator.num_processes} processes "
+            f"x {config.grad_accum_steps} micro-batches; choose a multiple of {shares}"
+        )
+    if missing := missing_trackers(config.trackers):
+        raise UserError(f"trackers: {', '.join(missing)} cannot be imported; install it, or leave it out")
+    prepare_folder(config.out)
+    step, state = state_to_resume(config, accelerator, resume, sources)
+    kind = type(network)
+    network = network.to(accelerator.device).train()
+    optimisers = make_optimisers(network, config.optimiser, product_dtype(config.mixed_precision))
+    schedules = [make_schedule(optimiser, config.optimiser, config.steps) for optimiser in optimisers]
+    model, *prepared = accelerator.prepare(network, *optimisers)
+    ema = EMAModel(network.parameters(), decay=config.optimiser.ema_decay, use_ema_warmup=True, power=0.9, foreach=True)
+    main = accelerator.is_main_process
+    records = RunLog(config.out, config, config.seed, main, resumed_step=step or None, trackers=config.trackers)
+    optimiser, schedule = Optimisers(prepared), Schedules(schedules)
+    run = Run(config, sources, accelerator, network, model, kind, optimiser, schedule, ema, records, step)
+    if state is not None:
+        run.restore(state)
+        accelerator.print(f"{config.out}: going on from step {step}")
+    return run
