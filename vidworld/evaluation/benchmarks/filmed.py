@@ -148,7 +148,7 @@ def physics_iq_score(model: Measures, takes: Measures) -> PhysicsIqScore:
 
 def _ratio(above: ndarray, below: ndarray) -> ndarray:
     """above / below, 1 where below is 0."""
-    return np.divide(above, below, out=np.ones_like(above), where=below > 0)
+    return np.asarray(np.divide(above, below, out=np.ones_like(above), where=below > 0))
 
 
 _MOTION = ContinuationScore(_motion_of, MEASURES, _whole)
