@@ -1,4 +1,4 @@
-"""Another package adds a scenario, a law, a metric, a task and a model family: one file and one entry point each.
+"""Another package adds a scenario, law, metric, task, model family and benchmark: one file and one entry point each.
 
 They are trained on or measured and stand on the page, and nothing of vidworld is edited.
 """
@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+import samples
 from scripts import ROOT
 
 FILES = {
@@ -172,6 +173,32 @@ class Damped(Family):
 
 DAMPED = Damped()
 ''',
+    "films": '''
+"""A benchmark: films that a model continues, and the metric of how it does; both are of one file here."""
+
+from vidworld.evaluation.benchmarks.benchmark import Benchmark, ContinuationScore, Entry, Reading
+from vidworld.metrics import Metric
+
+
+def entries(folder):
+    return [Entry(path.stem, "motion", path.stem, None, path) for path in sorted(folder.glob("*.mp4"))]
+
+
+def of_video(context, entry, model):
+    start = context.evaluator.context_frames
+    clip = context.around(context.clip(entry), start)
+    future = clip.frames[:, start:] if model is None else context.future(model, clip)
+    error = (future[:, -1].float() - clip.frames[:, -1].float()).abs().mean() / 255
+    yield context.value(model, entry, "motion", "last_picture", "share", float(error))
+
+
+LAST_PICTURE = Metric(
+    "last_picture", "motion", "share", False, of_video, takes="benchmark", bounds=(0.0, 1.0),
+    description="How far the last pictures are apart.",
+)
+SCORE = ContinuationScore(of_video, ("last_picture",))
+FILMS = Benchmark("films", "Films", "a test", "FOLDER/*.mp4", Reading(32), entries, SCORE)
+''',
 }
 ENTRY_POINTS = """
 [vidworld.scenarios]
@@ -180,11 +207,24 @@ drift = drift:DRIFT
 inertia = inertia:INERTIA
 [vidworld.metrics]
 last_distance = last_distance:LAST_DISTANCE
+last_picture = films:LAST_PICTURE
 [vidworld.tasks]
 backwards = backwards:BACKWARDS
 [vidworld.families]
 damped = damped:DAMPED
+[vidworld.benchmarks]
+films = films:FILMS
 """
+ONE_PROCESS = """
+import json, runpy, sys
+
+for sys.argv in json.loads(sys.argv[1]):
+    try:
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    except SystemExit as ended:
+        if ended.code:
+            raise
+"""  # two scripts after one another: torch is imported once
 SMALL = ["steps=3", "global_batch_size=4", "data.clips=16", "mixed_precision=no", "compile=false", "log_every=1"]
 SIZE = ["shape.height_px=32", "shape.width_px=32"]
 
@@ -211,6 +251,10 @@ def run(package, *command):
     return done.stdout
 
 
+def run_in_one_process(package, *commands):
+    run(package, "-c", ONE_PROCESS, json.dumps([[str(word) for word in command] for command in commands]))
+
+
 def test_one_file_and_one_entry_point_each_are_trained_on_measured_and_on_the_page(package, tmp_path):
     configs, data = ROOT / "configs" / "demo", [f"data.{size}" for size in SIZE]
     tokenizer, mine = tmp_path / "tokenizer", tmp_path / "mine"
@@ -235,7 +279,14 @@ def test_one_file_and_one_entry_point_each_are_trained_on_measured_and_on_the_pa
         f"out: {tmp_path / 'physics'}\ntokenizer: {tokenizer}\nmodels: {{damped: {mine}}}\n"
         "scenarios: [drift, uniform]\nlaws: [inertia]\nclips: 3\nfurther_quadruplets: 3\nood_quadruplets: 2\nshown: 1\n"
     )
-    run(package, "eval/run_physics.py", "--config", tmp_path / "physics.yaml", *SIZE)
+    for number in range(2):
+        samples.film(tmp_path / "films" / f"{number}.mp4", number, 60)
+    models, scored = ("--config", tmp_path / "physics.yaml", *SIZE), ("--out", tmp_path / "scored")
+    run_in_one_process(
+        package,
+        ["eval/run_physics.py", *models],
+        ["eval/score_benchmark.py", "films", tmp_path / "films", *models, *scored],
+    )
     rows = json.loads((tmp_path / "physics" / "results.json").read_text())["results"]
     assert {row["task"] for row in rows if (row["model"], row["metric"]) == ("damped", "last_distance")} == {
         "drift",
@@ -246,7 +297,18 @@ def test_one_file_and_one_entry_point_each_are_trained_on_measured_and_on_the_pa
     truth = [r for r in rows if (r["model"], r["metric"]) == ("truth", "last_distance")]
     assert all(row["value"] < 0.5 for row in truth)
 
-    run(package, "eval/make_report.py", tmp_path)
+    scores = json.loads((tmp_path / "scored" / "results.json").read_text())["results"]
+    errors = {row["model"]: row["value"] for row in scores if (row["task"], row["metric"]) == ("films", "last_picture")}
+    assert errors.keys() == {"truth", "copy_last", "damped"}
+    assert errors["truth"] == 0 < min(errors["copy_last"], errors["damped"])
+
+    board = tmp_path / "leaderboard.html"
+    run_in_one_process(
+        package, ["eval/make_report.py", tmp_path], ["eval/make_leaderboard.py", tmp_path, "--out", board]
+    )
     page = (tmp_path / "report.html").read_text()
     for words in ("Damped copy", "What goes right does not turn back.", "Distance from the true place", "Drift"):
         assert words in page, words
+    every = board.read_text()  # of the physics and of the benchmark on one page
+    for words in ('data-metric="last_distance"', 'data-metric="last_picture"', 'data-key="films"', "Damped copy"):
+        assert words in every, words

@@ -2,12 +2,11 @@
 
 from vidworld.metrics import Metric, by_benchmark
 
-SHARE = (0.0, 1.0)
-PERCENT = (0.0, 100.0)
-ERROR: tuple[float, float] = (0.0, float("inf"))
+ERROR = (0.0, float("inf"))
 
 
-def _score(name: str, description: str, unit: str = "share", bounds: tuple[float, float] = SHARE) -> Metric:
+def _score(name: str, description: str, unit: str = "share") -> Metric:
+    bounds = {"share": (0.0, 1.0), "percent": (0.0, 100.0)}[unit]
     return Metric(name, "", unit, True, by_benchmark, takes="benchmark", bounds=bounds, description=description)
 
 
@@ -34,9 +33,8 @@ PHYSICS_IQ_SCORE = _score(
     "physics_iq_score",
     "Physics-IQ's score: 100 where videos differ from the truth as two takes of a scene do.",
     "percent",
-    PERCENT,
 )
-PHYSICS_IQ_VERIFIED_SCORE = _score("physics_iq_verified_score", "The same, as a mean over videos.", "percent", PERCENT)
+PHYSICS_IQ_VERIFIED_SCORE = _score("physics_iq_verified_score", "The same, as a mean over videos.", "percent")
 PHYSICAL_INVARIANCE_SCORE = _score(
     "physical_invariance_score", "Morpheus: how well what moves most keeps its mechanical energy."
 )

@@ -1,17 +1,16 @@
 """Physics-IQ's four measures of a predicted video against the true one: where, when, how much moves; and MSE.
 
-Source: Motamed et al. 2025, arXiv 2501.09038; the masks as in its code, where they also pass through an MP4
-and are shrunk to a quarter. One difference: there a video in which nothing moves scores 1 where nothing moves
-in the true one either; here the measures of motion do not apply (NaN) to a clip whose true future shows none,
-so that standing still earns nothing where there was nothing to predict.
+Source: Motamed et al. 2025, arXiv 2501.09038; the masks as in its code, where they also pass through an MP4 and are
+shrunk to a quarter. One difference, unless `still_counts`: there a video in which nothing moves scores 1 where nothing
+moves in the true one either; here the measures of motion do not apply (NaN) to a clip whose true future shows none, so
+that standing still earns nothing where there was nothing to predict.
 
-A quirk is kept: the running average takes in a frame before that frame is compared with it, so of a change of
-d levels only 0.7 d counts, and the first mask of a video is empty for want of a past: there two videos always
-agree. With `start`, the frames before it are a past that both share: they build the average, unscored.
+A quirk is kept: the running average takes in a frame before that frame is compared with it, so of a change of d levels
+only 0.7 d counts, and the first mask of a video is empty for want of a past: there two videos always agree. With
+`start`, the frames before it are a past that both share: they build the average, unscored.
 
-The masks lose whatever is narrower than 5 pixels, which is little in the large videos they were made for. Of
-the 81 held-out clips of the sample videos at 64 px, 18 have no true motion left, at four times the size 3:
-`enlarge=4` is for such clips.
+The masks lose whatever is narrower than 5 pixels, which is little in the large videos they were made for. Of the 81
+held-out clips of the sample videos at 64 px, 18 have no true motion left, at four times the size 3: hence `enlarge`.
 """
 
 from typing import NamedTuple
@@ -35,38 +34,27 @@ Masks = Bool[ndarray, "time rows columns"]
 class PhysicsIq(NamedTuple):
     """One value a clip for each measure."""
 
-    spatial_iou: PerClip
-    """Where anything moves at some time: intersection over union of the masks' maxima over time."""
-    spatiotemporal_iou: PerClip
-    """Where and when: intersection over union in each frame, averaged; two empty masks agree (1)."""
-    weighted_spatial_iou: PerClip
-    """Where and how much: sum of the minima over sum of the maxima of the masks' means over time."""
-    mse: PerClip
-    """Mean squared error of the colours in [0, 1]; it applies to every clip."""
+    spatial_iou: PerClip  # where anything moves at some time
+    spatiotemporal_iou: PerClip  # where and when
+    weighted_spatial_iou: PerClip  # where and how much
+    mse: PerClip  # of the colours; it applies to every clip
 
 
-def physics_iq(predicted: Frames, truth: Frames, start: int = 0, enlarge: int = 1) -> PhysicsIq:
+def physics_iq(
+    predicted: Frames, truth: Frames, start: int = 0, enlarge: int = 1, still_counts: bool = False
+) -> PhysicsIq:
     """The four measures of predicted clips, over the frames from `start` on.
 
-    Motion is looked for in the pictures `enlarge` times as large.
+    Motion is looked for in the pictures `enlarge` times as large. still_counts: measures of motion also where nothing
+    moves in the truth, as published; else they are NaN there.
     """
-    pairs = zip(predicted.cpu().numpy(), truth.cpu().numpy(), strict=True)
-    scores = [measures(video, true, start, enlarge) for video, true in pairs]
+    scores = []
+    for video, true in zip(predicted.cpu().numpy(), truth.cpu().numpy(), strict=True):
+        masks = motion_masks(video, enlarge)[start:], motion_masks(true, enlarge)[start:]
+        of_motion = [iou(*masks) for iou in (spatial_iou, spatiotemporal_iou, weighted_spatial_iou)]
+        applies = still_counts or masks[1].any()
+        scores.append([*(of_motion if applies else [np.nan] * 3), mean_squared_error(video[start:], true[start:])])
     return PhysicsIq(*np.asarray(scores, np.float64).reshape(-1, 4).T)
-
-
-def measures(
-    predicted: VideoArray, truth: VideoArray, start: int = 0, enlarge: int = 1, still_counts: bool = False
-) -> tuple[float, float, float, float]:
-    """The four measures of one clip.
-
-    still_counts: also those of motion where nothing moves in the truth, as published; else they are NaN there.
-    """
-    masks = motion_masks(predicted, enlarge)[start:], motion_masks(truth, enlarge)[start:]
-    mse = mean_squared_error(predicted[start:], truth[start:])
-    if not still_counts and not masks[1].any():
-        return (np.nan, np.nan, np.nan, mse)
-    return (spatial_iou(*masks), spatiotemporal_iou(*masks), weighted_spatial_iou(*masks), mse)
 
 
 def motion_masks(video: VideoArray, enlarge: int = 1) -> Masks:
@@ -83,20 +71,18 @@ def motion_masks(video: VideoArray, enlarge: int = 1) -> Masks:
 
 
 def spatial_iou(predicted: Masks, truth: Masks) -> float:
-    """Of what moves at some time; 1 where nothing ever does in both."""
+    """Intersection over union of the masks' maxima over time."""
     return _iou(np.asarray(predicted.any(0)), np.asarray(truth.any(0)))
 
 
 def spatiotemporal_iou(predicted: Masks, truth: Masks) -> float:
-    """Mean over frames, two empty masks counting 1."""
+    """Intersection over union in each frame, averaged; two empty masks agree (1)."""
     return float(np.mean([_iou(p, t) for p, t in zip(predicted, truth, strict=True)]))
 
 
 def weighted_spatial_iou(predicted: Masks, truth: Masks) -> float:
-    """Of how often each pixel moves; 1 where nothing ever does in both."""
-    p, t = predicted.mean(0), truth.mean(0)
-    union = np.maximum(p, t).sum()
-    return float(np.minimum(p, t).sum() / union) if union else 1.0
+    """Sum of the minima over sum of the maxima of the masks' means over time."""
+    return _iou(np.asarray(predicted.mean(0)), np.asarray(truth.mean(0)))
 
 
 def mean_squared_error(predicted: VideoArray, truth: VideoArray) -> float:
@@ -111,6 +97,7 @@ def _grey(frame: UInt8[ndarray, "channel height width"], enlarge: int) -> UInt8[
     return np.asarray(cv2.GaussianBlur(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), (5, 5), 0), np.uint8)
 
 
-def _iou(a: Bool[ndarray, "height width"], b: Bool[ndarray, "height width"]) -> float:
-    union = np.logical_or(a, b).sum()
-    return float(np.logical_and(a, b).sum() / union) if union else 1.0
+def _iou(a: ndarray, b: ndarray) -> float:
+    """Of masks, or of shares of time; 1 where nothing moves in both."""
+    union = np.maximum(a, b).sum()
+    return float(np.minimum(a, b).sum() / union) if union else 1.0

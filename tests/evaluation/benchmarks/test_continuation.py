@@ -18,10 +18,10 @@ from torch import Tensor
 from vidworld.analysis.records import Value
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
-from vidworld.evaluation.benchmarks import BENCHMARKS, continuation, morpheus
+from vidworld.evaluation.benchmarks import BENCHMARKS, continuation, filmed
 from vidworld.evaluation.benchmarks.benchmark import ContinuationScore, Entry
 from vidworld.evaluation.benchmarks.continuation import BenchmarkContext
-from vidworld.evaluation.benchmarks.morpheus import mechanical_energy
+from vidworld.evaluation.benchmarks.filmed import mechanical_energy
 from vidworld.evaluation.benchmarks.physion import answered
 from vidworld.evaluation.benchmarks.scoring import TRUTH, measure_videos
 from vidworld.evaluation.evaluator import Evaluator
@@ -176,11 +176,11 @@ def test_a_video_that_itself_keeps_nothing_penalises_no_model(
     t = np.arange(24) / 10
     place = np.stack([30 * t, 45 * t**2], axis=1)[:, None]
     place[lost] = np.nan
-    monkeypatch.setattr(morpheus, "track", lambda *_: Tracked(place, np.ones(1)))
+    monkeypatch.setattr(filmed, "track", lambda *_: Tracked(place, np.ones(1)))
     here = BenchmarkContext(evaluator, BENCHMARKS["morpheus"], SHAPE)
     entry = BENCHMARKS["morpheus"].entries(tmp_path)[0]
     for model in (None, CopyLast(evaluator.tokenizer)):
-        values = [value.value for value in morpheus._of_video(here, entry, model)]
+        values = [value.value for value in filmed._energy_of(here, entry, model)]
         assert (len(values), all(value > 0.5 for value in values)) == (int(counts), True)
 
 

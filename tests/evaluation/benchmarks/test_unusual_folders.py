@@ -11,7 +11,7 @@ import samples
 from vidworld.core.errors import UserError
 from vidworld.evaluation.benchmarks import BENCHMARKS
 from vidworld.evaluation.benchmarks.benchmark import check
-from vidworld.evaluation.benchmarks.reading import clip_of
+from vidworld.evaluation.benchmarks.continuation import clip_of
 
 
 @pytest.mark.parametrize("name", sorted(BENCHMARKS))
@@ -27,15 +27,16 @@ def test_strangers_in_a_folder_change_nothing(name: str, tmp_path: Path) -> None
         (folder / "O1" / "preview").mkdir()
     after = BENCHMARKS[name].entries(folder)
     assert after == before and check(BENCHMARKS[name], folder) == []
-    assert clip_of(BENCHMARKS[name], after[0], 16).frames.shape[3] == 16
+    if not isinstance(BENCHMARKS[name].score, str):
+        assert clip_of(BENCHMARKS[name], after[0], 16).frames.shape[3] == 16
 
 
-@pytest.mark.parametrize("name", [*sorted(set(BENCHMARKS) - {"intphys", "phyworld_hdf5"})])
+@pytest.mark.parametrize("name", ["grasp", "inflevel", "intphys2", "morpheus", "physics_iq", "physion"])
 def test_a_video_cut_short_is_one_line_with_its_name(name: str, tmp_path: Path) -> None:
     samples.SAMPLES[name](tmp_path)
     entry = BENCHMARKS[name].entries(tmp_path)[0]
     content = entry.video.read_bytes()
-    entry.video.write_bytes(content[: 700 if name == "webdataset" else len(content) // 3])
+    entry.video.write_bytes(content[: len(content) // 3])
     with pytest.raises(UserError) as said:
         clip_of(BENCHMARKS[name], entry)
     assert entry.video.name in str(said.value) and len(str(said.value).splitlines()) == 1

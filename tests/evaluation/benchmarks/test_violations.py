@@ -17,9 +17,8 @@ from vidworld.core.clip import Clips
 from vidworld.core.clip_shape import ClipShape
 from vidworld.evaluation.benchmarks import BENCHMARKS, continuation
 from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry
-from vidworld.evaluation.benchmarks.continuation import BenchmarkContext
+from vidworld.evaluation.benchmarks.continuation import BenchmarkContext, clip_of
 from vidworld.evaluation.benchmarks.continuation import numbers_by_model as windows_by_model
-from vidworld.evaluation.benchmarks.reading import clip_of
 from vidworld.evaluation.benchmarks.scoring import measure_videos
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.task import Subject

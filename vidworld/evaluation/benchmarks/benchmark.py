@@ -1,69 +1,51 @@
 """What a benchmark is: a documented folder, its entries, how its videos are read and scored; and one checker."""
 
+import argparse
 import csv
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from vidworld.core.command import Command
 from vidworld.core.errors import UserError
+from vidworld.evaluation.benchmarks import BENCHMARKS
 
 if TYPE_CHECKING:
     from vidworld.analysis.records import Value
     from vidworld.evaluation.benchmarks.continuation import BenchmarkContext
 
-MAX_NAMED = 20
-"""Missing files that the checker names; of the rest it says how many."""
+MAX_NAMED = 20  # missing files that the checker names; of the rest it says how many
 
 
 @dataclass(frozen=True)
 class Entry:
     """One video of a benchmark."""
 
-    identity: str
-    """Its name in the benchmark's own words, unique in it."""
-    property: str
-    """What it tests, or is of."""
-    group: str
-    """Videos that are compared with one another share it."""
-    possible: bool | None
-    """None where the benchmark does not say, or has no such question."""
-    video: Path
-    """A video, a folder of pictures, or a file that holds many videos."""
-    needs: tuple[Path, ...] = ()
-    """Further files that belong to it."""
-    compared_with: tuple[Path, ...] = ()
-    """Videos of other entries that its score reads, too."""
-    first_frame: int = 0
-    """Of the video; what is before it is not shown to a model."""
-    member: str = ""
-    """Which video of a file that holds many."""
-    events: tuple[tuple[int, str], ...] = ()
-    """Frames in which something happens, and what."""
+    identity: str  # its name in the benchmark's own words, unique in it
+    property: str  # what it tests, or is of
+    group: str  # videos that are compared with one another share it
+    possible: bool | None  # None where the benchmark does not say, or has no such question
+    video: Path  # a video, a folder of pictures, or a file that holds many videos
+    needs: tuple[Path, ...] = ()  # further files that belong to it
+    compared_with: tuple[Path, ...] = ()  # videos of other entries that its score reads, too
+    first_frame: int = 0  # of the video; what is before it is not shown to a model
+    member: str = ""  # which video of a file that holds many
+    events: tuple[tuple[int, str], ...] = ()  # frames in which something happens, and what
 
 
 @dataclass(frozen=True)
 class Reading:
     """How a benchmark's own evaluation reads its videos; a model's own size and window may differ, and are said."""
 
-    size_px: int
-    frame_step: int = 1
-    """Of the video's frames, every so many-th is shown."""
-    fps: float | None = None
-    """Frames a second of the video; None: the file says."""
-    square: Literal["squeezed", "cropped"] = "squeezed"
-    """How a picture becomes a square: all of it, or its middle."""
-    window_frames: int | None = None
-    """Shown frames that a model sees at once; None: all."""
+    size_px: int  # of the square that a picture is squeezed to
+    frame_step: int = 1  # of the video's frames, every so many-th is shown
+    fps: float | None = None  # frames a second of the video; None: the file says
+    window_frames: int | None = None  # shown frames that a model sees at once; None: all
     window_stride: int = 1
-    context_frames: tuple[int, ...] = ()
-    """Shown frames of a window that are given; the rest is predicted."""
-
-
-def windowed(frame_step: int, fps: float | None = None) -> Reading:
-    """The reading of Garrido et al. 2025 (arXiv 2502.11831): windows of 16 shown frames two apart, squeezed."""
-    given = (2, 4, 6, 8, 10, 12)
-    return Reading(224, frame_step, fps, window_frames=16, window_stride=2, context_frames=given)
+    context_frames: tuple[int, ...] = ()  # shown frames of a window that are given; the rest is predicted
 
 
 # --- scores ---
@@ -75,8 +57,7 @@ class ContinuationScore:
 
     of_video: "Callable[[BenchmarkContext, Entry, Any], Iterator[Value]]"
     """The values of one video: of a model's future, and of the video itself where the model is None ("truth")."""
-    metrics: tuple[str, ...]
-    """Those that `of_video` gives values of."""
+    metrics: tuple[str, ...]  # those that `of_video` gives values of
     whole: "Callable[[Sequence[Value], Sequence[Entry], int], Iterator[Value]] | None" = None
     """What follows from the values of all videos, the entries and a seed; None: the values themselves."""
 
@@ -90,25 +71,17 @@ class SurpriseScore:
 
 
 @dataclass(frozen=True)
-class Unscored:
-    """The benchmark has no score here."""
-
-    reason: str
-
-
-@dataclass(frozen=True)
 class Benchmark:
     """One benchmark or training source."""
 
     name: str
     label: str
     source: str
-    layout: str
-    """The folder, as a tree."""
+    layout: str  # the folder, as a tree
     reading: Reading
     entries: Callable[[Path], list[Entry]]
     """All entries that a folder should hold, whether or not their files are there; UserError without their list."""
-    score: ContinuationScore | SurpriseScore | Unscored
+    score: ContinuationScore | SurpriseScore | str  # or why it has none here
     decode: Callable[[Entry], tuple[Any, float]] | None = None
     """Frames and their rate, where entries are no plain videos nor folders of pictures."""
     version: int = 1
@@ -132,24 +105,25 @@ def check(benchmark: Benchmark, folder: Path) -> list[str]:
     for entry in entries:
         for path in (entry.video, *entry.needs):
             if not path.exists() or (path.is_file() and path.stat().st_size == 0):
-                missing.setdefault(path, entry.identity)
-    state = {path: "is empty" if path.exists() else "is missing" for path in missing}
-    lines = [f"{path}: {state[path]} ({identity})" for path, identity in missing.items()]
+                state = "is empty" if path.exists() else "is missing"
+                missing.setdefault(path, f"{path}: {state} ({entry.identity})")
+    lines = list(missing.values())
     more = len(lines) - MAX_NAMED
     return [*lines[:MAX_NAMED], f"and {more} more files are missing or empty"] if more > 0 else lines
 
 
 def numbered(folder: Path, pattern: str) -> dict[int, Path]:
     """The files of a folder that fit a pattern, by the number at the end of their names."""
-    found = {}
-    for path in sorted(folder.glob(pattern)) if folder.is_dir() else []:
-        digits = "".join(c if c.isdigit() else " " for c in path.stem).split()
-        if digits:
-            found[int(digits[-1])] = path
-    return found
+    numbers = {path: re.findall(r"\d+", path.stem) for path in sorted(folder.glob(pattern))}
+    return {int(found[-1]): path for path, found in numbers.items() if found}
 
 
-def read_csv(path: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
+def beside(path: Path, old: str, new: str) -> Path:
+    """Where the other file of a pair lies: named alike, in the folder whose name goes with this one's."""
+    return path.parent.parent / path.parent.name.replace(old, new) / path.name.replace(old, new)
+
+
+def rows_of(path: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
     """The rows of a table that must have these columns. Raises UserError."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
@@ -165,3 +139,27 @@ def read_csv(path: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
         raise UserError(f"{path}: is missing") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: cannot be read ({error})") from error
+
+
+# --- `vidworld data check KIND FOLDER` ---
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("kind", metavar="KIND", help=", ".join(BENCHMARKS))
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="where the benchmark was unpacked")
+    parser.add_argument("--layout", action="store_true", help="only say how the folder should look")
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    benchmark = BENCHMARKS[arguments.kind]
+    if arguments.layout:
+        print(f"{benchmark.label} ({benchmark.source})\n{benchmark.layout}")
+        return
+    if missing := check(benchmark, arguments.folder):
+        raise UserError("\n".join(missing))
+    counts = Counter(entry.property for entry in benchmark.entries(arguments.folder))
+    parts = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
+    print(f"{arguments.folder}: complete, {sum(counts.values())} videos ({parts})")
+
+
+CHECK = Command(_add_arguments, _run)

@@ -3,9 +3,8 @@
 Source: Bear et al. 2021 (arXiv 2106.08261) and its repository: PhysionTest-Core, at 30 frames a second; a model is
 shown the first 1.5 s.
 
-A linear probe of what the model predicts (its own space, every chunk and cell) is trained on stimuli and tested on
-others, as its own evaluation does with frozen features; that trains on a further set of videos, ours on nine tenths of
-the labelled ones, in turn.
+A linear probe of what the model predicts (its own space, every chunk and cell) is trained on nine tenths of the
+stimuli, in turn, and tested on others; its own evaluation does so with frozen features, trained on further videos.
 """
 
 import csv
@@ -24,13 +23,10 @@ from vidworld.evaluation.benchmarks.benchmark import Benchmark, ContinuationScor
 from vidworld.evaluation.benchmarks.continuation import BenchmarkContext, numbers_by_model
 
 SHOWN_S = 1.5
-PREDICTED_S = 2.5
-"""After what is shown; of every video as much, or its length would give the answer away."""
-FEATURES = 512
-"""Of a video: what is predicted, hashed (Source: Weinberger et al. 2009, arXiv 0902.2206)."""
+PREDICTED_S = 2.5  # after what is shown; of every video as much, or its length would give the answer away
+FEATURES = 512  # of a video: what is predicted, hashed (Source: Weinberger et al. 2009, arXiv 0902.2206)
 FOLDS = 10
-PENALTY = 1.0
-"""Of the ridge, in the features' mean square."""
+PENALTY = 1.0  # of the ridge, in the features' mean square
 FEATURE = "predicted_feature"
 TRUE, FALSE = ("1", "1.0", "true"), ("0", "0.0", "false")
 _LAYOUT = """\

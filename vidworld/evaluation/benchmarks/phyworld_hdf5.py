@@ -9,21 +9,18 @@ those after it. A video is in distribution where all radii and speeds are within
 those with discs too small for its parser are left out, as there.
 
 Quirks, kept:
-- its pictures put pixel i at i / (W - 1) of the world's width and its parser reads it at i / W: every velocity
-  is read too small by 1 / W, which is most of the published error of the truth (0.0098 of 0.0099 at 256 px).
-  `calibrated=True` reads such pictures rightly;
+- its pictures put pixel i at i / (W - 1) of the world's width and its parser reads it at i / W: every velocity is read
+  too small by 1 / W, most of the published error of the truth. `calibrated=True` reads such pictures rightly;
 - only the horizontal velocity counts, and of that only the mean over frames: errors to both sides cancel;
-- of the parabola no velocity is reported but the mean distance in place, horizontally: with the same slip of
-  i / W it is x / W, larger to the right, whatever the velocity is;
-- a disc that is not found is taken to be at a border of the picture (the left one for the first of two, else
-  the right) rather than penalised;
+- of the parabola no velocity is reported but the mean distance in place, horizontally: with the same slip of i / W it
+  is x / W, larger to the right, whatever the velocity is;
+- a disc that is not found is taken to be at a border (the left one for the first of two, else the right);
 - frames in which the true disc is cut by the border are dropped, as are the first three;
 - momentum and energy errors are not divided by anything.
 
-Measured with our simulation of its settings at 256 px: 0.0101 ± 0.0002 for uniform motion (published 0.0099),
-0.0207 ± 0.0001 for the parabola (published 0.0210), and 0.0116 ± 0.0004 for collisions (published 0.0117) with its grid
-of scenes, its soft edges and its two compressions, without which it is 0.0102: the few frames after a contact do not
-average out what compression does to an edge, as those of uniform motion do (docs/log/2026-11.md, 2026-11-22).
+Errors of the truth at 256 px: 0.0101 ± 0.0002 for uniform motion (published 0.0099), 0.0207 ± 0.0001 for the parabola
+(0.0210), 0.0116 ± 0.0004 for collisions (0.0117), these with its grid of scenes, its soft edges and its two
+compressions, without which it is 0.0102 (docs/log/2026-11.md, 2026-11-22).
 """
 
 import tempfile
@@ -42,15 +39,12 @@ from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.core.errors import UserError
 from vidworld.core.shapes import Frames, VideoFrames
 from vidworld.evaluation.benchmarks.benchmark import Benchmark, ContinuationScore, Entry, Reading
-from vidworld.evaluation.benchmarks.continuation import BenchmarkContext
-from vidworld.evaluation.benchmarks.reading import video_of
+from vidworld.evaluation.benchmarks.continuation import BenchmarkContext, video_of
 from vidworld.metrics import PerClip
 from vidworld.metrics.motion import as_array
-from vidworld.video.source import Source
 
 FPS = 10.0
 _METRIC = "phyworld_error"
-_LAWS = ("uniform_motion", "parabola", "collision")
 STREAMS = ("video_streams", "position_streams", "init_streams")
 _LAYOUT = """\
 FOLDER/
@@ -58,13 +52,11 @@ FOLDER/
     video_streams/00000     (video,) of MP4 bytes, for each batch
     position_streams/00000  (video, frame, ball, 2) or (video, frame, 2)
     init_streams/00000      (video, radii then speeds)"""
-SPEED = (1.0, 4.0)
+SPEED = (1.0, 4.0)  # trained on, as are these radii (Source: arXiv 2411.02385)
 RADIUS = {"uniform_motion": (0.7, 1.4), "parabola": (0.7, 1.4), "collision": (0.5, 1.5)}
-"""The ranges trained on (Source: arXiv 2411.02385)."""
 _MIN_RADIUS = {"uniform_motion": 0.6, "parabola": 0.6, "collision": 0.5}
 FIRST_FRAME = 3
-CONTACT_CHANGE = 0.1
-"""Change of a true horizontal velocity from one step to the next that counts as the contact."""
+CONTACT_CHANGE = 0.1  # of a true horizontal velocity from one step to the next that counts as the contact
 _LEVEL = 127
 
 
@@ -74,7 +66,7 @@ _LEVEL = 127
 def _entries(folder: Path) -> list[Entry]:
     """Every video of the three files; a file that is not there is one entry."""
     found = []
-    for law in _LAWS:
+    for law in RADIUS:
         path = folder / f"{law}_eval.hdf5"
         if not path.exists():
             found.append(Entry(law, law, law, True, path))
@@ -101,18 +93,11 @@ def true_positions(entry: Entry) -> Float[ndarray, "time object 2"]:
     return np.stack([places[..., 0], WORLD_SIZE - places[..., 1]], axis=-1)
 
 
-def radii_and_speeds(entry: Entry) -> tuple[Float[ndarray, " object"], Float[ndarray, " object"]]:
-    """What the video was drawn from, in world units and seconds; speeds are sizes."""
-    radius, speed = np.split(_member(entry, "init_streams", np.float64).ravel(), 2)
-    return radius, np.abs(speed)
-
-
 def _decode(entry: Entry) -> tuple[VideoFrames, float]:
-    content = _member(entry, "video_streams", np.uint8).tobytes()
     with tempfile.NamedTemporaryFile(suffix=".mp4") as place:
-        place.write(content)
+        place.write(_member(entry, "video_streams", np.uint8).tobytes())
         place.flush()
-        return video_of(Source(Path(place.name)))
+        return video_of(Path(place.name))
 
 
 def _member(entry: Entry, stream: str, kind: type[np.generic]) -> ndarray:
@@ -140,31 +125,33 @@ def _of_video(context: BenchmarkContext, entry: Entry, model: Any) -> Iterator[V
     if context.shape.fps != FPS:
         rates = f"{FPS:g} frames a second, and the models' {context.shape.fps:g}"
         raise UserError(f"phyworld's videos have {rates}; give shape.fps={FPS:g}")
-    law, (radius, speed) = entry.property, radii_and_speeds(entry)
+    law = entry.property
+    radius, speed = np.split(_member(entry, "init_streams", np.float64).ravel(), 2)
     if radius.min() < _MIN_RADIUS[law]:
         return
-    inside = [((of >= low) & (of <= high)).all() for of, (low, high) in ((radius, RADIUS[law]), (speed, SPEED))]
+    sizes = ((radius, RADIUS[law]), (np.abs(speed), SPEED))
+    inside = [((of >= low) & (of <= high)).all() for of, (low, high) in sizes]
     start = context.evaluator.context_frames
     clip = context.around(context.clip(entry), start)
     future = clip.frames[:, start:] if model is None else context.future(model, clip)
     before = max(0, start - FIRST_FRAME)  # the metric leaves out the first three frames
     frames = torch.cat((clip.frames[:, before:start], future), dim=1)
-    truth = _tracks(entry, radius, 1.0 / FPS).between(before, before + frames.shape[1])
+    truth = _tracks(entry, radius).between(before, before + frames.shape[1])
     place = parse(frames, len(radius))
     if law == "collision":
-        error, unit = collision_errors(place, truth, 1.0 / FPS).velocity_after, "units/s"
+        error = collision_errors(place, truth, 1.0 / FPS).velocity_after
     elif law == "parabola":
-        error, unit = mean_position_error(place, truth), "units"
+        error = mean_position_error(place, truth)
     else:
-        error, unit = mean_velocity_error(place, truth, 1.0 / FPS), "units/s"
+        error = mean_velocity_error(place, truth, 1.0 / FPS)
     if np.isfinite(error[0]):
-        split = "id" if all(inside) else "ood"
+        unit, split = "units" if law == "parabola" else "units/s", "id" if all(inside) else "ood"
         yield context.value(model, entry, law, _METRIC, unit, float(error[0]), split)
 
 
-def _tracks(entry: Entry, radius: ndarray, dt_s: float) -> Tracks:
+def _tracks(entry: Entry, radius: ndarray) -> Tracks:
     position = torch.from_numpy(true_positions(entry)).float()[None]
-    velocity = torch.gradient(position, spacing=dt_s, dim=1)[0]
+    velocity = torch.gradient(position, spacing=1.0 / FPS, dim=1)[0]
     of_disc = torch.from_numpy(radius).float()[None]
     color, shown = torch.eye(3)[[0, 2]][None, : position.shape[2]], torch.ones(position.shape[:3])
     return Tracks(position, velocity, of_disc, of_disc**2, color, shown.bool(), shown)
@@ -176,14 +163,11 @@ def _tracks(entry: Entry, radius: ndarray, dt_s: float) -> Tracks:
 class CollisionErrors(NamedTuple):
     """Of one clip each; before and after leave out the step across the contact."""
 
-    velocity_before: PerClip
-    """Mean over discs of |mean v̂ - mean v|, horizontal, in units a second."""
+    velocity_before: PerClip  # mean over discs of |mean v̂ - mean v|, horizontal, in units a second
     velocity_after: PerClip
-    momentum_before: PerClip
-    """Mean over frames of |m₁v̂₁ + m₂v̂₂ - P₀|."""
+    momentum_before: PerClip  # mean over frames of |m₁v̂₁ + m₂v̂₂ - P₀|
     momentum_after: PerClip
-    energy_before: PerClip
-    """Mean over frames of |½ Σ m v̂² - E₀|."""
+    energy_before: PerClip  # mean over frames of |½ Σ m v̂² - E₀|
     energy_after: PerClip
 
 
@@ -192,18 +176,19 @@ def parse(frames: Frames, discs: int, calibrated: bool = False) -> Float[ndarray
 
     Red is where R is above 127 and G and B are below, blue where B is. y points down.
     """
-    red, green, blue = (frames[:, :, channel].cpu().numpy().astype(np.int16) for channel in range(3))
-    masks = [(red > _LEVEL) & (green < _LEVEL) & (blue < _LEVEL), (blue > _LEVEL) & (green < _LEVEL) & (red < _LEVEL)]
+    red, green, blue = (frames[:, :, channel].cpu().numpy() for channel in range(3))
+    masks = [(its > _LEVEL) & (green < _LEVEL) & (other < _LEVEL) for its, other in ((red, blue), (blue, red))]
     width = frames.shape[-1]
     scale = WORLD_SIZE / (width - 1 if calibrated else width)
     places = []
     for number, mask in enumerate(masks[:discs]):
         count = mask.sum(axis=(2, 3))
-        x = (mask.sum(axis=2) * np.arange(width)).sum(axis=-1) / np.maximum(count, 1)
-        y = (mask.sum(axis=3) * np.arange(mask.shape[2])).sum(axis=-1) / np.maximum(count, 1)
-        place = np.stack([x, y], axis=-1) * scale
+        sums = [mask.sum(axis=axis) @ np.arange(mask.shape[5 - axis]) for axis in (2, 3)]  # of columns, of rows
+        place = np.stack(sums, axis=-1) / np.maximum(count, 1)[..., None] * scale
         border = 0.0 if discs == 2 and number == 0 else WORLD_SIZE
-        places.append(_kept_at_border(place, count > 0, border))
+        for clip, time in np.argwhere(count == 0):  # what is not found lies at the border, as high as it was last
+            place[clip, time] = border, place[clip, time - 1, 1] if time else np.nan
+        places.append(place)
     return np.stack(places, axis=2)
 
 
@@ -214,9 +199,9 @@ def mean_velocity_error(
     return _of_single_disc(place, truth, axis, lambda away: abs((np.diff(away) / dt_s).mean()))
 
 
-def mean_position_error(place: Float[ndarray, "clip time disc 2"], truth: Tracks, axis: int = 0) -> PerClip:
+def mean_position_error(place: Float[ndarray, "clip time disc 2"], truth: Tracks) -> PerClip:
     """Mean over frames of |x̂ - x| of a single disc, in units; NaN with less than two frames in full view."""
-    return _of_single_disc(place, truth, axis, lambda away: np.abs(away).mean())
+    return _of_single_disc(place, truth, 0, lambda away: np.abs(away).mean())
 
 
 def _of_single_disc(place: ndarray, truth: Tracks, axis: int, error: Callable[[ndarray], float]) -> PerClip:
@@ -255,14 +240,6 @@ def _in_view(truth: Tracks, horizontally_only: bool) -> list[ndarray]:
     whole = (inside[..., 0] if horizontally_only else inside.all(axis=-1)).all(axis=-1)
     whole[:, :FIRST_FRAME] = False
     return [np.flatnonzero(row) for row in whole]
-
-
-def _kept_at_border(place: ndarray, found: ndarray, border: float) -> ndarray:
-    """What is not found lies at the border, at the height where it was last; (clip, time, 2)."""
-    kept = place.copy()
-    for clip, time in np.argwhere(~found):
-        kept[clip, time] = border, kept[clip, time - 1, 1] if time else np.nan
-    return kept
 
 
 _READING = Reading(256, fps=FPS, window_frames=32, context_frames=(3,))

@@ -1,42 +1,54 @@
-"""The score of a benchmark: models are measured video by video, which gives results.json or a submission."""
+"""The score of a benchmark: models are measured video by video, which gives results.json or a submission.
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+Surprise at possible and impossible videos is scored by relative and absolute accuracy, as V-JEPA's evaluation does.
+Source: Riochet et al. 2018 (arXiv 1803.07616); Garrido et al. 2025, "Intuitive physics understanding emerges from
+self-supervised pretraining on natural videos" (arXiv 2502.11831) and its code.
+
+Quirks, kept: a tie is wrong; videos are paired by scene alone, so that an emptier future surprises less whatever
+happened; and the threshold of the absolute accuracy is taken from the possible videos that it is then tested on. Not
+kept: the context length is no choice of this module (there it is chosen on the test set).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
+from itertools import zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
 from vidworld.analysis.records import Comparison, Model, Value
 from vidworld.analysis.results import write_results
-from vidworld.core.clip_shape import ClipShape
-from vidworld.core.config import load, to_yaml
+from vidworld.core.config import load
 from vidworld.core.errors import UserError
 from vidworld.core.fingerprint import fingerprint
-from vidworld.core.records import file_digest, prepare_folder, write_text
-from vidworld.evaluation.benchmarks.benchmark import Benchmark, ContinuationScore, Entry, SurpriseScore, Unscored, check
-from vidworld.evaluation.benchmarks.continuation import BenchmarkContext, numbers_by_model
-from vidworld.evaluation.benchmarks.reading import pictures_of
-from vidworld.evaluation.benchmarks.violations import (
-    WINDOW_SURPRISE,
-    Windows,
-    accuracies,
-    read_surprise,
-    surprise_of_video,
-)
+from vidworld.core.records import file_digest, prepare_folder, read_json, write_text
+from vidworld.evaluation.benchmarks.benchmark import Benchmark, ContinuationScore, Entry, SurpriseScore, check
+from vidworld.evaluation.benchmarks.continuation import BenchmarkContext, numbers_by_model, pictures_of
 from vidworld.evaluation.evaluator import evaluation_accelerator
 from vidworld.evaluation.models import BASELINES_VERSION, evaluator_of, model_of, tools_of
 from vidworld.evaluation.physics import models_of
 from vidworld.evaluation.schema import PhysicsConfig
 from vidworld.evaluation.task import Subject, Unit, measure, settings_of
-from vidworld.metrics import METRICS
+from vidworld.metrics import METRICS, PerClip
 from vidworld.models.spec import Spec
 from vidworld.models.world_model import CopyLast
 
-TRUTH = Subject("truth", None, "")
-"""The video itself."""
-USED = ("shape", "shape.fps", "chunk_frames")
-"""Keys that say what a benchmark's own context is in the models' frames."""
+TRUTH = Subject("truth", None, "")  # the video itself
+FRAMES = (
+    "shape.num_frames=32", "shape.fps=10.0", "context_frames=16", "sampling_steps=20",
+    "mixed_precision=no",  # other people's own code says what they compute in
+)  # fmt: skip
+"""How other people's models see frames as they are, where neither a benchmark nor the user says another."""
+USED = ("shape", "shape.fps", "chunk_frames")  # say what a benchmark's own context is in the models' frames
+Windows = Float[ndarray, " window"]
+THRESHOLD_PERCENTILE = 90.0
+AT_ONCE = 16  # windows that go through a model together
+WINDOW_SURPRISE = "window_surprise"  # what is kept of each video: a value for each window
 
 
 def score_folder(benchmark: Benchmark, folder: Path, config: PhysicsConfig) -> None:
@@ -45,22 +57,24 @@ def score_folder(benchmark: Benchmark, folder: Path, config: PhysicsConfig) -> N
     accelerator = evaluation_accelerator(config.mixed_precision)
     evaluator = evaluator_of(config, accelerator)
     evaluator.check_shape(config.shape)
+    score = benchmark.score
+    by_surprise = isinstance(score, SurpriseScore)
     models = [model_of(config, spec, evaluator) for spec in config.specs]
-    copy_last = Subject("copy_last", CopyLast(evaluator.tokenizer), str(BASELINES_VERSION))
-    subjects = subjects_for(benchmark, models, copy_last)
+    subjects = [model for model in models if (model.is_surprised if by_surprise else model.rolls_out)]
+    if not subjects:
+        what = "is surprised" if by_surprise else "continues videos"
+        raise UserError(f"no model here {what}: {', '.join(model.name for model in models)} cannot")
+    if not by_surprise:
+        copy_last = Subject("copy_last", CopyLast(evaluator.tokenizer), str(BASELINES_VERSION))
+        subjects = [TRUTH, copy_last, *subjects]
     context = BenchmarkContext(evaluator, benchmark, config.shape)
     settings = settings_of(config, tools_of(config)) | {"levels": list(config.levels)}
+    values: list[Value] | None
     values = measure_videos(context, subjects, entries, prepare_folder(config.out / "units"), settings)
     if not accelerator.is_main_process:
         return
-    score = benchmark.score
-    if isinstance(score, SurpriseScore):
-        surprise = numbers_by_model(values)
-        if submits(benchmark, folder, entries, surprise, config.out):
-            return
-        values = []
-        for model, found in surprise.items():
-            values += accuracies(benchmark, entries, found, model, config.seed)
+    if by_surprise:
+        values = scores_of_surprise(benchmark, folder, entries, numbers_by_model(values), config.out, config.seed)
     elif isinstance(score, ContinuationScore) and score.whole is not None:
         values = list(score.whole(values, entries, config.seed))
     write_scores(config.out, values, models_of(config), config.pairs, config.seed)
@@ -68,33 +82,21 @@ def score_folder(benchmark: Benchmark, folder: Path, config: PhysicsConfig) -> N
 
 def score_surprise(benchmark: Benchmark, folder: Path, path: Path, name: str, out: Path) -> None:
     """Write the scores of a model whose surprise something else computed. Raises UserError."""
-    if not isinstance(benchmark.score, SurpriseScore | Unscored):
+    if not isinstance(benchmark.score, SurpriseScore | str):
         what = f"{benchmark.name}: is scored by how models continue its videos"
         raise UserError(f"{what}, and has no use for --surprise; name them, --model [NAME=]SPEC")
     entries = entries_of(benchmark, folder)
-    found = read_surprise(path, entries)
-    if not submits(benchmark, folder, entries, {name: found}, out):
-        values = accuracies(benchmark, entries, found, name, 0)
-        write_scores(out, values, {name: Model(name, "external", str(path))}, [], 0)
+    values = scores_of_surprise(benchmark, folder, entries, {name: read_surprise(path, entries)}, out, 0)
+    write_scores(out, values, {name: Model(name, "external", str(path))}, [], 0)
 
 
 def entries_of(benchmark: Benchmark, folder: Path) -> list[Entry]:
     """The videos of a folder that is complete. Raises UserError: it is not, or the benchmark has no score."""
-    if isinstance(benchmark.score, Unscored):
-        raise UserError(f"{benchmark.name}: {benchmark.score.reason}")
+    if isinstance(benchmark.score, str):
+        raise UserError(f"{benchmark.name}: {benchmark.score}")
     if missing := check(benchmark, folder):
         raise UserError("\n".join(missing))
     return benchmark.entries(folder)
-
-
-def subjects_for(benchmark: Benchmark, models: Sequence[Subject], copy_last: Subject) -> list[Subject]:
-    """The models that can do what the benchmark needs, and what stands beside them. Raises UserError."""
-    by_surprise = isinstance(benchmark.score, SurpriseScore)
-    able = [model for model in models if (model.is_surprised if by_surprise else model.rolls_out)]
-    if not able:
-        what = "is surprised" if by_surprise else "continues videos"
-        raise UserError(f"no model here {what}: {', '.join(model.name for model in models)} cannot")
-    return able if by_surprise else [TRUTH, copy_last, *able]
 
 
 def measure_videos(
@@ -106,13 +108,9 @@ def measure_videos(
 ) -> list[Value]:
     """The values of all videos: a unit for each and each subject, kept in the folder and known by their content."""
     benchmark, digest = context.benchmark, lru_cache(maxsize=None)(file_digest)
-    score = benchmark.score
-    assert not isinstance(score, Unscored)
-    of_video: Callable[[BenchmarkContext, Entry, Any], Iterable[Value]] = surprise_of_video
-    metrics: tuple[str, ...] = (WINDOW_SURPRISE,)
-    if isinstance(score, ContinuationScore):
-        of_video, metrics = score.of_video, score.metrics
-    versions = {name: METRICS.version(name) if name in METRICS else 1 for name in metrics}
+    surprise = ContinuationScore(surprise_of_video, (WINDOW_SURPRISE,))
+    score = benchmark.score if isinstance(benchmark.score, ContinuationScore) else surprise
+    versions = {name: METRICS.version(name) if name in METRICS else 1 for name in score.metrics}
     units = []
     for entry in entries:
         pictures = pictures_of(entry) if entry.video.is_dir() else [entry.video]
@@ -121,37 +119,37 @@ def measure_videos(
         made_from = [benchmark.name, benchmark.version, names, [digest(file) for file in files], settings]
         batch = f"{benchmark.name}_{fingerprint(entry.identity)}"
         for subject in subjects:
-            known, measured = (
-                fingerprint(made_from, subject.made_from),
-                partial(of_video, context, entry, subject.model),
-            )
+            measured = partial(score.of_video, context, entry, subject.model)
+            known = fingerprint(made_from, subject.made_from)
             units.append(Unit(folder, batch, subject.name, known, versions, measured))
     return measure(units, context.evaluator.accelerator, benchmark.name)
 
 
-def submits(
+def scores_of_surprise(
     benchmark: Benchmark,
     folder: Path,
     entries: Sequence[Entry],
     surprise: Mapping[str, Mapping[str, Windows]],
     out: Path,
-) -> bool:
-    """Whether the labels of the videos are not given away; then there is a submission for each model now."""
-    score = benchmark.score
-    labelled = all(entry.possible is not None for entry in entries)
-    if labelled or not isinstance(score, SurpriseScore) or score.submission is None:
-        return False
+    seed: int,
+) -> list[Value] | None:
+    """The accuracies of each model; None but a submission for each where the videos' labels are not given away."""
+    submission = benchmark.score.submission if isinstance(benchmark.score, SurpriseScore) else None
+    if submission is None or all(entry.possible is not None for entry in entries):
+        return [v for name, found in surprise.items() for v in accuracies(benchmark, entries, found, name, seed)]
     for name, found in surprise.items():
         means = {video: float(windows.mean()) for video, windows in found.items()}
-        place = score.submission(folder, means, out / f"answer_{name}.zip")
+        place = submission(folder, means, out / f"answer_{name}.zip")
         print(f"{place}: a submission of {len(means)} videos")
-    return True
+    return None
 
 
 def write_scores(
-    out: Path, values: Sequence[Value], models: Mapping[str, Any], pairs: Sequence[tuple[str, str]], seed: int
+    out: Path, values: Sequence[Value] | None, models: Mapping[str, Any], pairs: Sequence[tuple[str, str]], seed: int
 ) -> None:
-    """Write results.json, and print its rows."""
+    """Write results.json, and print its rows; nothing where there was a submission instead of values."""
+    if values is None:
+        return
     rows = write_results(prepare_folder(out), values, models, pairs, Comparison(), seed)
     for row in rows:
         interval = f"[{row.low:.3f}, {row.high:.3f}]"
@@ -175,13 +173,15 @@ def with_models(config: PhysicsConfig, models: Sequence[Spec], out: Path) -> Phy
 
 def own_config(benchmark: Benchmark, overrides: Sequence[str]) -> PhysicsConfig:
     """Other people's models on the frames as they are, which they see as the benchmark's own evaluation shows them."""
-    shape = ClipShape(num_frames=32, fps=10.0, height_px=256, width_px=256)
-    # No mixed precision: their own code says what they compute in.
-    frames = PhysicsConfig(
-        out=Path(), models={}, shape=shape, context_frames=16, sampling_steps=20, mixed_precision="no"
-    )
-    used = _overridden(frames, [text for text in overrides if text.partition("=")[0] in USED], benchmark.name)
-    return _overridden(frames, [*own_reading(benchmark, used), *overrides], benchmark.name)
+    used = [text for text in overrides if text.partition("=")[0] in USED]
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"{benchmark.name}.yaml"
+        write_text(path, "out: .\nmodels: {}\n")
+        try:
+            own = own_reading(benchmark, load(PhysicsConfig, path, [*FRAMES, *used]))
+            return load(PhysicsConfig, path, [*FRAMES, *own, *overrides])
+        except UserError as error:
+            raise UserError(str(error).replace(str(path), benchmark.name)) from error
 
 
 def own_reading(benchmark: Benchmark, config: PhysicsConfig) -> list[str]:
@@ -202,12 +202,97 @@ def own_reading(benchmark: Benchmark, config: PhysicsConfig) -> list[str]:
     return own
 
 
-def _overridden(config: PhysicsConfig, overrides: Sequence[str], name: str) -> PhysicsConfig:
-    """The configuration with `key.path=value` overrides, as if it had been a file."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / f"{name}.yaml"
-        write_text(path, to_yaml(config))
-        try:
-            return load(PhysicsConfig, path, overrides)
-        except UserError as error:
-            raise UserError(str(error).replace(str(path), name)) from error
+# --- surprise at possible and impossible videos ---
+
+
+def surprise_of_video(context: BenchmarkContext, entry: Entry, model: Any) -> Iterator[Value]:
+    """The model's surprise at each window of a video, in their order: the mean over the window's chunks."""
+    evaluator, windows = context.evaluator, context.windows(entry)
+    place = (model.name, None, context.benchmark.name, entry.property, "test", WINDOW_SURPRISE, "1")
+    for start in range(0, len(windows), AT_ONCE):
+        part = windows.at(slice(start, start + AT_ONCE))
+        seen = evaluator.encode(part)
+        seeds = evaluator.seeds([entry.group] * len(part))  # videos that are compared share what is drawn
+        with evaluator.accelerator.autocast():
+            surprise = model.surprise(seen, evaluator.context_length, seeds)
+        for value in surprise.double().mean(dim=1).tolist():
+            yield Value(*place, entry.identity, value, evaluator.seed)
+
+
+def read_surprise(path: Path, entries: Sequence[Entry]) -> dict[str, Windows]:
+    """Surprises that something else computed: a JSON object of lists of numbers, by video. Raises UserError."""
+    content = read_json(path)
+    try:
+        found = {str(name): np.atleast_1d(np.asarray(of, np.float64)) for name, of in content.items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: is no JSON object of numbers by video ({error})") from error
+    lacking = [entry.identity for entry in entries if entry.identity not in found]
+    if lacking:
+        raise UserError(f"{path}: has no surprise of {lacking[0]} ({len(lacking)} lacking)")
+    return found
+
+
+def accuracies(
+    benchmark: Benchmark, entries: Iterable[Entry], surprise: Mapping[str, Windows], model: str, seed: int
+) -> list[Value]:
+    """Relative and absolute accuracy and AUROC of each property, as values of pairs, videos and the property.
+
+    Within a group the possible videos are paired with the impossible ones in their order. Raises UserError where a
+    video is not labelled, or a group has more of one side.
+    """
+    groups: dict[str, dict[str, dict[bool, list[str]]]] = {}
+    for entry in entries:
+        if entry.possible is None:
+            raise UserError(f"{entry.identity}: nothing says whether it is possible; so it has no score here")
+        group = groups.setdefault(entry.property, {}).setdefault(entry.group, {True: [], False: []})
+        group[entry.possible].append(entry.identity)
+    values = []
+    for name, of in groups.items():
+        for group_name, group in of.items():
+            if len(group[True]) != len(group[False]):
+                counts = f"{len(group[True])} possible and {len(group[False])} impossible videos"
+                raise UserError(f"{group_name}: has {counts}")
+        possible, impossible = ([video for group in of.values() for video in group[side]] for side in (True, False))
+        low, high = (_stacked([surprise[video] for video in videos]) for videos in (possible, impossible))
+        of_pairs = [f"{a} {b}" for a, b in zip(possible, impossible, strict=True)]
+        for metric, numbers, identities in (
+            ("relative_accuracy", relative_accuracy(low, high), of_pairs),
+            ("absolute_accuracy", absolute_accuracy(low, high), possible + impossible),
+            ("auroc", np.array([auroc_of_videos(low, high)]), [name]),
+        ):
+            place = (model, None, benchmark.name, name, "test", f"{metric}_score", "share")
+            values += [Value(*place, one, float(n), seed) for one, n in zip(identities, numbers, strict=True)]
+    return values
+
+
+def _stacked(windows: Sequence[Windows]) -> Float[ndarray, "video window"]:
+    """One row a video, NaN where a video has fewer windows than the longest."""
+    return np.array([*zip(*zip_longest(*windows, fillvalue=np.nan), strict=True)])
+
+
+# --- the accuracies, arrays in and arrays out ---
+
+
+def relative_accuracy(possible: Float[ndarray, "pair window"], impossible: Float[ndarray, "pair window"]) -> PerClip:
+    """1 for each pair whose possible video surprises less, in the mean over windows, than its impossible one."""
+    return np.where(np.nanmean(possible, axis=1) < np.nanmean(impossible, axis=1), 1.0, 0.0)
+
+
+def absolute_accuracy(
+    possible: Float[ndarray, "possible window"], impossible: Float[ndarray, "impossible window"]
+) -> PerClip:
+    """1 for each video on its side of the threshold, possible videos first.
+
+    The threshold is the 90th percentile of the possible videos' maxima over windows.
+    """
+    low, high = np.nanmax(possible, axis=1), np.nanmax(impossible, axis=1)
+    threshold = np.percentile(low, THRESHOLD_PERCENTILE)
+    return np.concatenate([np.where(low <= threshold, 1.0, 0.0), np.where(high > threshold, 1.0, 0.0)])
+
+
+def auroc_of_videos(
+    possible: Float[ndarray, "possible window"], impossible: Float[ndarray, "impossible window"]
+) -> float:
+    """The chance that an impossible video surprises more, in the mean, than a possible one, a tie one half."""
+    difference = np.nanmean(impossible, axis=1)[:, None] - np.nanmean(possible, axis=1)
+    return float((difference > 0).mean() + 0.5 * (difference == 0).mean())
