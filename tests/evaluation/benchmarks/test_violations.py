@@ -23,7 +23,7 @@ from vidworld.evaluation.benchmarks.reading import clip_of
 from vidworld.evaluation.benchmarks.scoring import measure_videos
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.task import Subject
-from vidworld.models.tokenizers.tokenizer import FrameTokenizer
+from vidworld.models.tokenizers import FrameTokenizer
 
 SHAPE = ClipShape(num_frames=16, fps=10.0, height_px=32, width_px=32)
 
