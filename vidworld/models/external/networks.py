@@ -80,8 +80,7 @@ class DiffusersVideo:
     @torch.no_grad()
     def surprise(self, clips: Clips, context_frames: int, seeds: Sequence[int]) -> Float[Tensor, "clip future"]:
         """The squared error of each frame's latent, the mean over a few levels."""
-        fitted = self._fitted(clips.frames[:, :context_frames])
-        future = clips.frames[:, context_frames:]
+        fitted, future = self._fitted(clips.frames[:, :context_frames]), clips.frames[:, context_frames:]
         ratio, num_frames = self.parts.ratio.frames, future.shape[1]
         future = torch.cat((future, future[:, -1:].expand(-1, -num_frames % ratio, -1, -1, -1)), dim=1)
         levels = [self.parts.levels.at(share) for share in SHARES]

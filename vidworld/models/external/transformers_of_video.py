@@ -82,21 +82,19 @@ class Levels:
                 f"{name} with prediction_type {self.prediction or None}: how it adds noise is not known here; a flow "
                 "match, an EDM or a DDIM-like scheduler (epsilon, v_prediction, sample) would be"
             )
-        # the deviation that the model wants its latents to have
-        self.latent_scale = float(self.config.sigma_data) if self.form == "edm" else 1.0
+        self.latent_scale = float(self.config.sigma_data) if self.form == "edm" else 1.0  # deviation of its latents
 
     def at(self, share: float) -> NoiseLevel:
-        config = self.config
         if self.form == "flow":
-            told = share if self.unit_time else share * config.num_train_timesteps
+            told = share if self.unit_time else share * self.config.num_train_timesteps
             return NoiseLevel(told, 1 - share, share, -1.0, 1.0)
         if self.form == "edm":
-            data, most = config.sigma_data, config.sigma_max
+            data, most = self.config.sigma_data, self.config.sigma_max
             sigma = min(data * share / (1 - share), most) if share < 1 else most
             total, sign = math.hypot(sigma, data), -1 if self.prediction == "v_prediction" else 1
             skip, out = data**2 / total**2, sign * (sigma * data / total)
             return NoiseLevel(0.25 * math.log(sigma), 1.0, sigma, (1 - skip) / out, -skip * sigma / out, 1 / total)
-        step = max(0, round(share * config.num_train_timesteps) - 1)
+        step = max(0, round(share * self.config.num_train_timesteps) - 1)
         kept = float(self.scheduler.alphas_cumprod[step])
         clean, noise = math.sqrt(kept), math.sqrt(1 - kept)
         targets = {"epsilon": (0.0, 1.0), "v_prediction": (-noise, clean), "sample": (1.0, 0.0)}
@@ -187,8 +185,7 @@ def ask_ltx(parts: Parts, question: Question) -> Tensor:
     """LTXVideoTransformer3DModel: tokens of packed patches, with places in seconds and pixels."""
     config, x = parts.transformer.config, question.clean()
     p, q = config.patch_size_t, config.patch_size
-    _, _, t, h, w = x.shape
-    grid = (t // p, h // q, w // q)
+    grid = (x.shape[2] // p, x.shape[3] // q, x.shape[4] // q)
     tokens = rearrange(x, "b c (t p) (h q) (w r) -> b (t h w) (c p q r)", p=p, q=q, r=q)
     times = question.times(0.0)[:, ::p].repeat_interleave(grid[1] * grid[2], dim=1)
     places = torch.stack(torch.meshgrid(*(torch.arange(n) for n in grid), indexing="ij")).flatten(1).float()
@@ -252,7 +249,6 @@ def ask_cogvideox(parts: Parts, question: Question) -> Tensor:
 def ask_cosmos(parts: Parts, question: Question) -> Tensor:
     """CosmosTransformer3DModel: Cosmos 1 (EDM), 2 and 2.5 (flow)."""
     config, channels = parts.transformer.config, question.past.shape[1]
-    b, _, t, _, _ = question.known().shape
     times = question.time
     if config.in_channels == channels:
         x = question.replaced
@@ -264,7 +260,7 @@ def ask_cosmos(parts: Parts, question: Question) -> Tensor:
             x = question.clean()
             # Cosmos 2 tells the past's frames a time of 1e-4, Cosmos 2.5 (the one with projected text) of 0.1
             past = 0.1 if config.use_crossattn_projection else 1e-4
-            times = question.times(past).view(b, 1, t, 1, 1)
+            times = question.times(past)[:, None, :, None, None]
         x = torch.cat((x, question.known()), dim=1)
     else:
         raise parts.unknown()
@@ -272,7 +268,7 @@ def ask_cosmos(parts: Parts, question: Question) -> Tensor:
     # Given as channels, the forward need not make it (which takes torchvision).
     missing = parts.transformer.patch_embed.proj.in_features // math.prod(config.patch_size) - x.shape[1]
     parts.transformer.register_to_config(concat_padding_mask=False)
-    x = torch.cat((x, x.new_zeros(b, missing, *x.shape[2:])), dim=1)
+    x = torch.cat((x, x.new_zeros(len(x), missing, *x.shape[2:])), dim=1)
     fps = None if config.use_crossattn_projection else question.fps
     return parts.answer(x, timestep=times, fps=fps)
 
