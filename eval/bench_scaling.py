@@ -25,7 +25,7 @@ from vidworld.models.dit import DiffusionTransformer
 from vidworld.models.families.diffusion import DiffusionConfig
 from vidworld.models.flow import flow_loss
 from vidworld.models.schema import OptimiserConfig, TokenizerConfig
-from vidworld.models.tokenizers.tokenizer import grid_shape
+from vidworld.models.tokenizers import grid_shape
 from vidworld.training.optimiser import make_optimisers
 
 CONFIGS = Path(__file__).parents[1] / "configs" / "demo"

@@ -28,7 +28,7 @@ def train(config: FewStepConfig, sources: Sources, resume: bool) -> None:
     from vidworld.models.dit import DiffusionTransformer
     from vidworld.models.files import load_model
     from vidworld.models.flow import flow_map_loss, flow_map_of
-    from vidworld.models.tokenizers.tokenizer import load_tokenizer
+    from vidworld.models.tokenizers import load_tokenizer
     from vidworld.training.data import batch_order, cache_tokens
     from vidworld.training.run import begin
 

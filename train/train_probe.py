@@ -32,7 +32,7 @@ def train(config: ProbeConfig, sources: Sources, resume: bool) -> None:
     from vidworld.models.files import load_model
     from vidworld.models.jepa import JointEmbeddingPredictor
     from vidworld.models.probe import Probe, probe_loss, shows
-    from vidworld.models.tokenizers.tokenizer import load_tokenizer
+    from vidworld.models.tokenizers import load_tokenizer
     from vidworld.simulation.simulated import SimulatedClips
     from vidworld.training.data import batch_order, weights
     from vidworld.training.run import begin

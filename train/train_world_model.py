@@ -28,7 +28,7 @@ def train(config: WorldModelConfig, sources: Sources, resume: bool) -> None:
 
     from vidworld.core.counter_rng import generators
     from vidworld.core.threads import ahead
-    from vidworld.models.tokenizers.tokenizer import load_tokenizer
+    from vidworld.models.tokenizers import load_tokenizer
     from vidworld.training.data import batch_order, cache_tokens
     from vidworld.training.run import begin
 

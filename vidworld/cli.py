@@ -17,7 +17,7 @@ COMMANDS: Registry[Command] = Registry(
         "data ingest": "vidworld.video.ingest_command:INGEST",
         "data contexts": "vidworld.evaluation.contexts_command:CONTEXTS",
         "data check": "vidworld.evaluation.benchmarks.benchmark:CHECK",
-        "check-world": "vidworld.models.external.check:CHECK_WORLD",
+        "check-world": "vidworld.models.external:CHECK_WORLD",
         "export": "vidworld.evaluation.export:EXPORT",
     },
 )

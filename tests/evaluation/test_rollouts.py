@@ -11,7 +11,7 @@ from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.rollouts import _of_subject
 from vidworld.evaluation.task import Subject
 from vidworld.metrics import METRICS
-from vidworld.models.tokenizers.tokenizer import FrameTokenizer
+from vidworld.models.tokenizers import FrameTokenizer
 from vidworld.models.world_model import ConstantVelocity, CopyLast, Rollout
 from vidworld.simulation.simulated import SimulatedClips
 

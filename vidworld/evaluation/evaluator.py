@@ -20,7 +20,7 @@ from vidworld.core.precision import precision
 from vidworld.core.shapes import Frames
 from vidworld.metrics.velocity import velocity_error
 from vidworld.models.probe import Probe
-from vidworld.models.tokenizers.tokenizer import Tokenizer
+from vidworld.models.tokenizers import Tokenizer
 from vidworld.models.world_model import Encoded, Rollout, WorldModel
 from vidworld.simulation.tracker import after_context, locate_discs, with_strangers
 

@@ -13,12 +13,12 @@ from vidworld.evaluation.schema import PhysicsConfig
 from vidworld.evaluation.task import Subject
 from vidworld.models import KINDS
 from vidworld.models.budget import check_tokenizer, fingerprint_in, read_budget
-from vidworld.models.external.protocol import ExternalModel
+from vidworld.models.external import ExternalModel
 from vidworld.models.families import FAMILIES
 from vidworld.models.files import load_model
 from vidworld.models.probe import Probe
 from vidworld.models.spec import RUN, Spec
-from vidworld.models.tokenizers.tokenizer import FrameTokenizer, load_tokenizer
+from vidworld.models.tokenizers import FrameTokenizer, load_tokenizer
 from vidworld.models.world_model import Blind, ConstantVelocity, CopyLast, FrameDifference, WorldModel
 
 BASELINES_VERSION = 1

@@ -54,7 +54,7 @@ def _content(kind: str, path: str) -> str:
     """A digest of the file, or of every file below the folder, with its place there."""
     place = Path(path)
     if kind == "python":
-        from vidworld.models.external.protocol import module_of
+        from vidworld.models.external import module_of
 
         place = Path(module_of(path).__file__ or "")
     files = [place] if place.is_file() else sorted(file for file in place.rglob("*") if file.is_file())

@@ -13,7 +13,7 @@ from vidworld.core.clip import Clips
 from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.core.errors import UserError
 from vidworld.core.shapes import Frames, Tokens
-from vidworld.models.tokenizers.tokenizer import Tokenizer
+from vidworld.models.tokenizers import Tokenizer
 from vidworld.simulation.render import BACKGROUND
 
 

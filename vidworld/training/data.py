@@ -19,7 +19,7 @@ from vidworld.core.fingerprint import fingerprint
 from vidworld.core.records import prepare_folder, writing
 from vidworld.core.shapes import Frames, Tokens
 from vidworld.models.schema import DataConfig
-from vidworld.models.tokenizers.tokenizer import Tokenizer
+from vidworld.models.tokenizers import Tokenizer
 from vidworld.simulation import SCENARIOS
 from vidworld.simulation.simulated import SimulatedClips
 from vidworld.training.finished import data_sources

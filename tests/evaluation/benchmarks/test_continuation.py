@@ -26,7 +26,7 @@ from vidworld.evaluation.benchmarks.physion import answered
 from vidworld.evaluation.benchmarks.scoring import TRUTH, measure_videos
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.task import Subject
-from vidworld.models.tokenizers.tokenizer import FrameTokenizer
+from vidworld.models.tokenizers import FrameTokenizer
 from vidworld.models.world_model import CopyLast, Rollout
 from vidworld.video.tracking import Tracked
 

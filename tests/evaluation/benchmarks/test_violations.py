@@ -22,7 +22,7 @@ from vidworld.evaluation.benchmarks.continuation import numbers_by_model as wind
 from vidworld.evaluation.benchmarks.scoring import measure_videos
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.task import Subject
-from vidworld.models.tokenizers.tokenizer import FrameTokenizer
+from vidworld.models.tokenizers import FrameTokenizer
 
 SHAPE = ClipShape(num_frames=16, fps=10.0, height_px=32, width_px=32)
 

@@ -4,7 +4,7 @@ import pytest
 from accelerate import Accelerator
 
 from vidworld.evaluation.evaluator import Evaluator
-from vidworld.models.tokenizers.tokenizer import FrameTokenizer
+from vidworld.models.tokenizers import FrameTokenizer
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from diffusers import (
 )
 
 from vidworld.core.errors import UserError
-from vidworld.models.external.levels import Levels, sampled
+from vidworld.models.external.transformers_of_video import Levels, sampled
 
 SCHEDULERS = {
     "flow": FlowMatchEulerDiscreteScheduler(shift=3.0),
@@ -33,8 +33,9 @@ def test_the_right_answer_gives_back_clean_sample_and_noise(name, share):
     clean, noise = torch.randn(2, 50, dtype=torch.float64)
     level = Levels(SCHEDULERS[name]).at(share)
     noisy, answer = level.noisy(clean, noise), level.target(clean, noise)
-    assert torch.allclose(level.clean_of(noisy, answer), clean, atol=1e-4)
-    assert torch.allclose(level.noise_of(noisy, answer), noise, atol=1e-4)
+    found = level.solved(noisy, answer)
+    assert torch.allclose(found[0], clean, atol=1e-4)
+    assert torch.allclose(found[1], noise, atol=1e-4)
 
 
 def test_edm_is_what_the_scheduler_makes_of_an_output():
@@ -43,7 +44,7 @@ def test_edm_is_what_the_scheduler_makes_of_an_output():
     noisy, answer = torch.tensor([1.3]), torch.tensor([0.4])
     sigma = torch.tensor(level.noise)
     assert level.noise == pytest.approx(2.0)
-    assert level.clean_of(noisy, answer) == pytest.approx(float(scheduler.precondition_outputs(noisy, answer, sigma)))
+    assert level.solved(noisy, answer)[0] == pytest.approx(float(scheduler.precondition_outputs(noisy, answer, sigma)))
     assert level.timestep == pytest.approx(float(scheduler.precondition_noise(sigma)))
     assert noisy * level.scale == pytest.approx(float(scheduler.precondition_inputs(noisy, sigma)))
 

@@ -15,9 +15,8 @@ from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
 from vidworld.evaluation.surprises import EncodedQuadruplets, surprise_of
 from vidworld.models import KINDS
-from vidworld.models.external.diffusers_video import DiffusersVideo
-from vidworld.models.external.protocol import ExternalModel
-from vidworld.models.external.vjepa2 import VJepa2
+from vidworld.models.external import ExternalModel
+from vidworld.models.external.networks import DiffusersVideo, VJepa2
 from vidworld.simulation.quadruplets import quadruplets
 from vidworld.simulation.simulated import SimulatedClips
 

@@ -17,9 +17,15 @@ from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.surprises import EncodedQuadruplets, surprise_of, surprise_of_truth
 from vidworld.models.dit import DiffusionTransformer, GenerativeModel
 from vidworld.models.files import save_model
+from vidworld.models.tokenizers import FrameTokenizer, Tokenizer, load_tokenizer
 from vidworld.models.tokenizers.autoencoder import Autoencoder, nearest_code, quantised
-from vidworld.models.tokenizers.tokenizer import FrameTokenizer, Tokenizer, load_tokenizer
-from vidworld.models.tokenizers.video_vae import PretrainedAutoencoder, decode_latents, encode_latents, load_vae
+from vidworld.models.tokenizers.video_vae import (
+    AUTOENCODERS,
+    PretrainedAutoencoder,
+    decode_latents,
+    encode_latents,
+    load_pretrained,
+)
 from vidworld.models.world_model import CopyLast
 from vidworld.simulation.quadruplets import quadruplets
 from vidworld.simulation.simulated import SimulatedClips
@@ -132,17 +138,17 @@ def test_a_pretrained_tokenizer_remembers_and_leaves_out_the_frames_that_do_not_
 
 @pytest.mark.parametrize("name", tiny_models.VAES)
 def test_latents_are_one_and_n_times_the_ratio_of_frames(name, tmp_path):
-    vae = load_vae(tiny_models.save_vae(name, tmp_path / "vae"))
+    vae = load_pretrained(tiny_models.save_vae(name, tmp_path / "vae"), AUTOENCODERS)
     with torch.no_grad():
         for number in range(4):
-            latents = encode_latents(vae, torch.rand(1, 3, 1 + 4 * number, 16, 16))
+            latents = encode_latents(vae, torch.randint(256, (1, 1 + 4 * number, 3, 16, 16), dtype=torch.uint8))
             assert latents.shape[2] == 1 + number
-            assert decode_latents(vae, latents).shape == (1, 3, 1 + 4 * number, 16, 16)
+            assert decode_latents(vae, latents).shape == (1, 1 + 4 * number, 3, 16, 16)
 
 
 def test_the_quantiser_of_vidtok_gives_its_eight_levels(tmp_path):
-    vae = load_vae(tiny_models.save_vae("AutoencoderVidTok", tmp_path / "vae"))
-    codes = encode_latents(vae, torch.rand(1, 3, 5, 16, 16) * 2 - 1) * 4
+    vae = load_pretrained(tiny_models.save_vae("AutoencoderVidTok", tmp_path / "vae"), AUTOENCODERS)
+    codes = encode_latents(vae, torch.randint(256, (1, 5, 3, 16, 16), dtype=torch.uint8)) * 4
     assert torch.allclose(codes, codes.round(), atol=1e-5)
     assert codes.min() >= -4 and codes.max() <= 3
 

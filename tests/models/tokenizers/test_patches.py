@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vidworld.core.errors import UserError
-from vidworld.models.tokenizers.tokenizer import grid_shape, patchify, unpatchify
+from vidworld.models.tokenizers import grid_shape, patchify, unpatchify
 
 sides = st.integers(1, 4)
 

@@ -6,20 +6,17 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.modeling_utils import ModelMixin
+from diffusers.configuration_utils import register_to_config
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from vidworld.core.shapes import Frames, Tokens
-from vidworld.models.files import fingerprint_of
 from vidworld.models.layers import Block, initialise, norm
-from vidworld.models.tokenizers.tokenizer import PatchSize, grid_shape, patchify, unpatchify
+from vidworld.models.tokenizers import LatentTokenizer, patchify, unpatchify
 
-SPREAD = 2.0
-"""Where the last codes lie."""
-MARGIN = 1e-3
-"""By how much the bound lies outside the last levels, so that these can be reached (as in the paper's code)."""
+SPREAD = 2.0  # where the last codes lie
+MARGIN = 1e-3  # how far the bound lies outside the last levels, so that these can be reached (as in the paper's code)
+UnitPatches = Float[Tensor, "clip t h w values"]  # about [-1, 1]
 
 
 def quantised(latents: Tensor, levels: int) -> Tensor:
@@ -39,22 +36,16 @@ def quantised(latents: Tensor, levels: int) -> Tensor:
 def nearest_code(latents: Tensor, levels: int) -> Tensor:
     """The code nearest to each latent: for latents that a world predicted."""
     half = levels // 2
-    highest = half - 1 if levels % 2 == 0 else half
-    return torch.round(latents / SPREAD * half).clamp(-half, highest) / half * SPREAD
-
-
-Patches = Float[Tensor, "clip t h w values"]
+    return torch.round(latents / SPREAD * half).clamp(-half, half - 1 + levels % 2) / half * SPREAD
 
 
 class TokenizerLoss(NamedTuple):
-    """What the tokenizer is trained on."""
-
     total: Tensor
     reconstruction: Tensor
     kl: Tensor
 
 
-class Autoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
+class Autoencoder(LatentTokenizer):
     """A variational autoencoder over spacetime patches (Source: the latents of Sora and of Stable Diffusion).
 
     A chunk is encoded and decoded without its neighbours, so a token knows nothing of the future, nor of the past.
@@ -62,8 +53,6 @@ class Autoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     """
 
     _repeated_blocks = ["Block"]  # noqa: RUF012  (diffusers reads it; its own classes have it so)
-    remembers = False
-    unseen_frames = 0
 
     @register_to_config
     def __init__(
@@ -78,11 +67,9 @@ class Autoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         attention_backend: str = "native",
         levels: int | None = None,
     ) -> None:
-        super().__init__()
-        self.levels = levels
         frames, rows, columns = patch_size  # a list where they come from a file
-        self.patch_size: PatchSize = (frames, rows, columns)
-        self.channels = channels
+        super().__init__((frames, rows, columns), channels)
+        self.levels = levels
         values = frames * rows * columns * picture_channels
 
         def blocks() -> nn.ModuleList:
@@ -99,33 +86,21 @@ class Autoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self.analysis = nn.Linear(values, channels)
         self.synthesis = nn.Linear(channels, values)
         nn.ModuleList((self.analysis, self.synthesis)).requires_grad_(False)
-        self.register_buffer("latent_mean", torch.zeros(channels))
-        self.register_buffer("latent_std", torch.ones(channels))
         initialise(self, 2 * depth)
         nn.init.zeros_(self.to_latent.weight)
         nn.init.zeros_(self.to_patch.weight)
-
-    def grid_of(self, num_frames: int, height_px: int, width_px: int) -> tuple[int, int, int]:
-        return grid_shape(num_frames, height_px, width_px, self.patch_size)
 
     def forward(self, frames: Frames, noise: Tokens, kl_weight: float) -> TokenizerLoss:
         """Squared error of a reconstruction, sampled by unit normal `noise`, values in [0, 1], and KL from N(0, 1)."""
         patches = self._patches(frames)
         mean, log_variance = (x.float() for x in self.posterior(patches))
-        if self.levels is not None:
-            reconstruction = F.mse_loss(self.reconstruct(quantised(mean, self.levels)).float(), patches) / 4
-            return TokenizerLoss(reconstruction, reconstruction, torch.zeros_like(reconstruction))
         log_variance = log_variance.clamp(-12, 4)
-        latents = mean + noise * (log_variance / 2).exp()
+        latents = mean + noise * (log_variance / 2).exp() if self.levels is None else quantised(mean, self.levels)
         reconstruction = F.mse_loss(self.reconstruct(latents).float(), patches) / 4
+        if self.levels is not None:
+            return TokenizerLoss(reconstruction, reconstruction, torch.zeros_like(reconstruction))
         kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
         return TokenizerLoss(reconstruction + kl_weight * kl, reconstruction, kl)
-
-    @torch.no_grad()
-    def encode(self, frames: Frames) -> Tokens:
-        """The clips' tokens: the posterior's mean, or the code nearest to it, normalised per channel."""
-        tokens: Tokens = (self._latents(self._patches(frames)) - self.latent_mean) / self.latent_std
-        return tokens
 
     @torch.no_grad()
     def decode(self, tokens: Tokens) -> Frames:
@@ -136,19 +111,19 @@ class Autoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         values = (self.reconstruct(latents).float() + 1) * 127.5
         return unpatchify(values.clamp(0, 255).round().to(torch.uint8), self.patch_size)
 
-    def posterior(self, patches: Patches) -> tuple[Tokens, Tokens]:
+    def posterior(self, patches: UnitPatches) -> tuple[Tokens, Tokens]:
         """Mean and log-variance of the latents, not normalised, of patches whose values lie in [-1, 1]."""
         x = self._transform(self.embed(patches), self.encoder, self.encoder_place)
         change, log_variance = self.to_latent(x).chunk(2, dim=-1)
         return self.analysis(patches) + change, log_variance - 6
 
-    def reconstruct(self, latents: Tokens) -> Patches:
-        """Patches, about [-1, 1], of latents that are not normalised."""
+    def reconstruct(self, latents: Tokens) -> UnitPatches:
+        """The patches of latents that are not normalised."""
         x = self._transform(self.from_latent(latents), self.decoder, self.decoder_place)
-        patches: Patches = self.synthesis(latents) + self.to_patch(x)
+        patches: UnitPatches = self.synthesis(latents) + self.to_patch(x)
         return patches
 
-    def _patches(self, frames: Frames) -> Patches:
+    def _patches(self, frames: Frames) -> UnitPatches:
         """The frames' patches in [-1, 1]; cut as bytes, which is a quarter of the copying."""
         return patchify(frames, self.patch_size).to(self.latent_mean).div_(127.5).sub_(1)
 
@@ -184,15 +159,11 @@ class Autoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     @torch.no_grad()
     def fit_statistics(self, frames: Frames) -> None:
         """Sets the per-channel mean and deviation that tokens are normalised with, from these clips."""
-        latents = self._latents(self._patches(frames))
+        latents = self._latents(frames)
         self.latent_mean.copy_(latents.mean(dim=(0, 1, 2, 3)))
         self.latent_std.copy_(latents.std(dim=(0, 1, 2, 3)).clamp_min(1e-6))
 
-    def _latents(self, patches: Patches) -> Tokens:
-        """What stands for these patches, not normalised: the posterior's mean, or the code nearest to it."""
-        mean = self.posterior(patches)[0].float()
+    def _latents(self, frames: Frames) -> Tokens:
+        """The posterior's mean, or the code nearest to it, not normalised."""
+        mean = self.posterior(self._patches(frames))[0].float()
         return mean if self.levels is None else quantised(mean, self.levels)
-
-    def fingerprint(self) -> str:
-        """Twelve hexadecimal digits that differ when any weight differs: what 'the same tokenizer' means."""
-        return fingerprint_of(self)

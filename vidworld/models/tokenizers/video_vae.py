@@ -4,58 +4,57 @@ All of them give one latent to the first frame and one to every `frames` after i
 and n + 1 latents, and all of them encode causally in time.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import diffusers
 import torch
-from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.modeling_utils import ModelMixin
+from diffusers.configuration_utils import register_to_config
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from vidworld.core.errors import UserError
 from vidworld.core.records import read_json
 from vidworld.core.shapes import Frames, Tokens
-from vidworld.models.files import fingerprint_of
-from vidworld.models.tokenizers.tokenizer import PatchSize, grid_shape
+from vidworld.models.tokenizers import LatentTokenizer
 
-AUTOENCODERS = (
-    "AutoencoderKLWan",
-    "AutoencoderKLLTXVideo",
-    "AutoencoderKLCosmos",
-    "AutoencoderKLCogVideoX",
-    "AutoencoderVidTok",
-)
-
-VideoTensor = Float[Tensor, "clip channel time height width"]
-"""Frames in [-1, 1]."""
+AUTOENCODERS: dict[str, Callable[[Any], tuple[int, int]]] = {
+    "AutoencoderKLWan": lambda vae: (vae.config.scale_factor_temporal, vae.config.scale_factor_spatial),
+    "AutoencoderKLLTXVideo": lambda vae: (vae.temporal_compression_ratio, vae.spatial_compression_ratio),
+    "AutoencoderKLCosmos": lambda vae: (vae.config.temporal_compression_ratio, vae.config.spatial_compression_ratio),
+    "AutoencoderKLCogVideoX": lambda vae: (
+        vae.config.temporal_compression_ratio,
+        2 ** (len(vae.config.block_out_channels) - 1),
+    ),
+    "AutoencoderVidTok": lambda vae: (vae.temporal_compression_ratio, 2 ** len(vae.encoder.spatial_ds)),
+}
+"""By class: how many frames, and how many rows and columns, one latent stands for."""
 Latents = Float[Tensor, "clip latent t h w"]
 """As the autoencoder gives them, not normalised."""
 
 
 class Ratio(NamedTuple):
     frames: int
-    rows: int
-    columns: int
+    side: int  # rows, and columns
 
 
-def check_pretrained(folder: Path, kinds: tuple[str, ...], key: str = "_class_name") -> str:
-    """The class that a folder's config.json names. Raises UserError: there is none, or it is none of `kinds`."""
+def load_pretrained(
+    folder: Path, kinds: Collection[str], kind: Any = None, key: str = "_class_name", **options: Any
+) -> Any:
+    """The model of a local folder in evaluation mode: of `kind`, or of the class of diffusers that it names.
+
+    Raises UserError: config.json names none of `kinds`, or weights are missing, unreadable, or do not fit.
+    """
     if not folder.is_dir():
         raise UserError(f"{folder}: there is no such folder; name the local folder of a pretrained model")
     if not (folder / "config.json").exists():
         raise UserError(f"{folder}: holds no config.json; name the folder that save_pretrained wrote")
     content = read_json(folder / "config.json")
-    found = content.get(key) if isinstance(content, dict) else None
+    found = str(content.get(key) if isinstance(content, dict) else None)
     if found not in kinds:
         raise UserError(f"{folder}: holds a model of kind {found}; known here: {', '.join(kinds)}")
-    return str(found)
-
-
-def from_folder(kind: Any, folder: Path, **options: Any) -> nn.Module:
-    """The model of a folder in evaluation mode. Raises UserError: weights are missing, unreadable, or do not fit."""
+    kind = kind or getattr(diffusers, found)
     try:
         model, loaded = kind.from_pretrained(str(folder), local_files_only=True, output_loading_info=True, **options)
     except (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
@@ -66,32 +65,12 @@ def from_folder(kind: Any, folder: Path, **options: Any) -> nn.Module:
         raise UserError(
             f"{folder}: lacks {len(lacking)} weights of {kind.__name__} ({lacking[0]}, ...); they would be random"
         )
-    network: nn.Module = model.eval().requires_grad_(False)
-    return network
-
-
-def load_vae(folder: Path) -> nn.Module:
-    """The pretrained video autoencoder of a folder. Raises UserError: there is none, or it is of an unknown kind."""
-    return from_folder(getattr(diffusers, check_pretrained(folder, AUTOENCODERS)), folder)
+    return model.eval().requires_grad_(False)
 
 
 def ratio_of(vae: Any) -> Ratio:
     """How many frames, rows and columns one latent stands for."""
-    config = vae.config
-    match type(vae).__name__:
-        case "AutoencoderKLWan":
-            frames, side = config.scale_factor_temporal, config.scale_factor_spatial
-        case "AutoencoderKLLTXVideo":
-            frames, side = vae.temporal_compression_ratio, vae.spatial_compression_ratio
-        case "AutoencoderKLCosmos":
-            frames, side = config.temporal_compression_ratio, config.spatial_compression_ratio
-        case "AutoencoderKLCogVideoX":
-            frames, side = config.temporal_compression_ratio, 2 ** (len(config.block_out_channels) - 1)
-        case "AutoencoderVidTok":
-            frames, side = vae.temporal_compression_ratio, 2 ** len(vae.encoder.spatial_ds)
-        case other:
-            raise UserError(f"{other}: no video autoencoder that is known here; known: {', '.join(AUTOENCODERS)}")
-    return Ratio(int(frames), int(side), int(side))
+    return Ratio(*map(int, AUTOENCODERS[type(vae).__name__](vae)))
 
 
 def channels_of(vae: Any) -> int:
@@ -100,34 +79,35 @@ def channels_of(vae: Any) -> int:
     return int(next(vae.config[name] for name in names if name in vae.config))
 
 
-def encode_latents(vae: Any, pictures: VideoTensor) -> Latents:
+def encode_latents(vae: Any, frames: Frames) -> Latents:
     """The latents of clips of 1 + n * ratio frames: the mode of the posterior, or the codes of a quantiser."""
-    frames = ratio_of(vae).frames
-    assert pictures.shape[2] % frames == 1 % frames, pictures.shape
+    ratio = ratio_of(vae).frames
+    assert frames.shape[1] % ratio == 1 % ratio, frames.shape
+    pictures = frames.to(vae.device).transpose(1, 2).float() / 127.5 - 1
     if type(vae).__name__ == "AutoencoderVidTok":
-        # It counts the first frame `frames` times; its own forward pads so before it encodes.
-        pictures = torch.cat((pictures[:, :, :1].expand(-1, -1, frames - 1, -1, -1), pictures), dim=2)
+        # It counts the first frame `ratio` times; its own forward pads so before it encodes.
+        pictures = torch.cat((pictures[:, :, :1].expand(-1, -1, ratio - 1, -1, -1), pictures), dim=2)
     if type(vae).__name__ == "AutoencoderKLCogVideoX":
         # Its group norms average over all frames of a slice: slices of one latent keep the future out of the past
         # (the first slice is two latents long).
-        vae.num_sample_frames_batch_size = frames
+        vae.num_sample_frames_batch_size = ratio
     encoded = vae.encode(pictures.to(vae.dtype))
     latents: Tensor = encoded[0] if isinstance(encoded, tuple) else encoded.latent_dist.mode()
     return latents.float()
 
 
-def decode_latents(vae: Any, latents: Latents) -> VideoTensor:
-    """The 1 + n * ratio frames of n + 1 latents, about [-1, 1]."""
-    frames, count = ratio_of(vae).frames, latents.shape[2]
+def decode_latents(vae: Any, latents: Latents) -> Frames:
+    """The 1 + n * ratio frames of n + 1 latents."""
     latents = latents.to(vae.dtype)
-    doubled = type(vae).__name__ == "AutoencoderKLCogVideoX" and count % 2 == 0
+    doubled = type(vae).__name__ == "AutoencoderKLCogVideoX" and latents.shape[2] % 2 == 0
     if doubled:
         # It takes the first latent for one frame only where their number is odd.
         latents = torch.cat((latents[:, :, :1], latents), dim=2)
     timed = getattr(vae.config, "timestep_conditioning", False)  # LTX from 0.9.1 on: without noise, at its time
     decoded = vae.decode(latents, **{"temb": latents.new_zeros(len(latents))} if timed else {})
     pictures: Tensor = decoded if isinstance(decoded, Tensor) else decoded.sample
-    return pictures[:, :, frames if doubled else 0 :].float()
+    values = (pictures[:, :, ratio_of(vae).frames if doubled else 0 :].float().transpose(1, 2) + 1) * 127.5
+    return values.clamp(0, 255).round().to(torch.uint8)
 
 
 def scaling_of(vae: Any) -> tuple[Tensor, Tensor]:
@@ -144,17 +124,7 @@ def scaling_of(vae: Any) -> tuple[Tensor, Tensor]:
     return torch.as_tensor(mean).view(shape).float(), torch.as_tensor(std).view(shape).float() / factor
 
 
-def as_pictures(frames: Tensor) -> VideoTensor:
-    """uint8 frames (clip, time, channel, height, width) as an autoencoder takes them."""
-    return frames.transpose(1, 2).float() / 127.5 - 1
-
-
-def as_frames(pictures: VideoTensor) -> Tensor:
-    """uint8 frames (clip, time, channel, height, width) of what an autoencoder gave."""
-    return ((pictures.transpose(1, 2) + 1) * 127.5).clamp(0, 255).round().to(torch.uint8)
-
-
-class PretrainedAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
+class PretrainedAutoencoder(LatentTokenizer):
     """Somebody else's video autoencoder, with statistics of our clips; it is not trained.
 
     These take 1 + n * frames frames, ours whole chunks of `frames`. So the first frames - 1 frames of a clip are left
@@ -169,41 +139,27 @@ class PretrainedAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
     @register_to_config
     def __init__(self, kind: str = "AutoencoderKLWan", settings: Mapping[str, Any] | None = None) -> None:
-        super().__init__()
         if kind not in AUTOENCODERS:
             raise UserError(f"{kind}: no video autoencoder that is known here; known: {', '.join(AUTOENCODERS)}")
-        self.vae = getattr(diffusers, kind).from_config(dict(settings or {}))
-        ratio = ratio_of(self.vae)
-        self.patch_size: PatchSize = (ratio.frames, ratio.rows, ratio.columns)
-        self.unseen_frames = ratio.frames - 1
-        self.channels = channels_of(self.vae)
-        self.register_buffer("latent_mean", torch.zeros(self.channels))
-        self.register_buffer("latent_std", torch.ones(self.channels))
+        vae = getattr(diffusers, kind).from_config(dict(settings or {}))
+        frames, side = ratio_of(vae)
+        super().__init__((frames, side, side), channels_of(vae))
+        self.vae, self.unseen_frames = vae, frames - 1
 
     @staticmethod
     def adopt(folder: Path) -> "PretrainedAutoencoder":
-        """The autoencoder of a local folder, without statistics yet. Raises UserError: as `load_vae`."""
-        vae: Any = load_vae(folder)
+        """The autoencoder of a local folder, without statistics yet. Raises UserError: as `load_pretrained`."""
+        vae = load_pretrained(folder, AUTOENCODERS)
         settings = {k: v for k, v in vae.config.items() if not k.startswith("_")}
         tokenizer = PretrainedAutoencoder(type(vae).__name__, settings)
         tokenizer.vae.load_state_dict(vae.state_dict())
         return tokenizer.eval().requires_grad_(False)  # type: ignore[no-any-return]
 
-    def grid_of(self, num_frames: int, height_px: int, width_px: int) -> tuple[int, int, int]:
-        """The latent grid (t, h, w) of a clip of this shape. Raises UserError: it does not divide into these."""
-        return grid_shape(num_frames, height_px, width_px, self.patch_size)
-
-    @torch.no_grad()
-    def encode(self, frames: Frames) -> Tokens:
-        """The clips' tokens, normalised per channel."""
-        tokens: Tokens = (self._latents(frames) - self.latent_mean) / self.latent_std
-        return tokens
-
     @torch.no_grad()
     def decode(self, tokens: Tokens) -> Frames:
         """The clips that these tokens stand for, the first chunk as so many copies of its frame."""
         latents = (tokens * self.latent_std + self.latent_mean).permute(0, 4, 1, 2, 3)
-        frames = as_frames(decode_latents(self.vae, latents))
+        frames = decode_latents(self.vae, latents)
         return torch.cat((frames[:, :1].expand(-1, self.unseen_frames, -1, -1, -1), frames), dim=1)
 
     @torch.no_grad()
@@ -220,11 +176,7 @@ class PretrainedAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self.latent_mean.copy_(mean)
         self.latent_std.copy_((squares / count - mean**2).clamp_min(1e-12).sqrt())
 
-    def fingerprint(self) -> str:
-        return fingerprint_of(self)
-
-    def _latents(self, frames: Frames) -> Tensor:
-        """Latents (clip, t, h, w, channel), not normalised."""
-        self.grid_of(frames.shape[1], frames.shape[3], frames.shape[4])
-        pictures = as_pictures(frames[:, self.unseen_frames :].to(self.latent_mean.device))
-        return encode_latents(self.vae, pictures).permute(0, 2, 3, 4, 1)
+    def _latents(self, frames: Frames) -> Tokens:
+        """The latents in the order of tokens, not normalised."""
+        self.grid_of(frames.shape[1], *frames.shape[3:])
+        return encode_latents(self.vae, frames[:, self.unseen_frames :]).permute(0, 2, 3, 4, 1)
