@@ -5,18 +5,21 @@ first that an outside force reaches (a wall, a floor; gravity from the first, so
 as the exact velocities of the truth tell. An object is a part of the sum only when all are in the open.
 """
 
+from functools import partial
+
 import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from vidworld.core.clip import Tracks
-from vidworld.metrics import Metric, PerClip
-from vidworld.metrics.motion import Motion, as_array, mean_where, measure_motion, speed
+from vidworld.metrics import PerClip, metric_of
+from vidworld.metrics.velocity import Motion, as_array, mean_where, measure_motion, speed
 
-UNCHANGED = 1e-3
-"""Share of the whole up to which a true sum counts as unchanged (tracks are float32)."""
+UNCHANGED = 1e-3  # share of the whole up to which a true sum counts as unchanged (tracks are float32)
+_metric = partial(metric_of, "momentum", scenarios=("uniform", "collision", "billiards", "occlusion"))
 
 
+@_metric("ratio", "Change of total momentum, relative to what was there.", headline=True)
 def momentum_drift(predicted: Tracks, truth: Tracks, dt_s: float, start: int) -> PerClip:
     """Mean over frames of |P̂(t) - P(0)| / Σ m|v(0)|, with P(0) from the last context frame.
 
@@ -39,6 +42,7 @@ def momentum_drift(predicted: Tracks, truth: Tracks, dt_s: float, start: int) ->
     return mean_where(drift / np.where(scale > 0, scale, np.nan)[:, None], counted)
 
 
+@_metric("ratio", "Change of total energy, relative to what was there.")
 def energy_drift(predicted: Tracks, truth: Tracks, dt_s: float, start: int) -> PerClip:
     """Mean over frames of |Ê(t) - E(0)| / E(0), the kinetic energy; frames after a loss do not count.
 
@@ -75,14 +79,3 @@ def _closed(
     present = truth.present.cpu().numpy()[:, start:]
     in_the_open = (motion.counted | ~present).all(axis=-1) & present.any(axis=-1)
     return np.asarray(unchanged & in_the_open & (scale > 0)[:, None])
-
-
-MOMENTUM_SCENARIOS = ("uniform", "collision", "billiards", "occlusion")
-MOMENTUM_DRIFT = Metric(
-    "momentum_drift", "momentum", "ratio", False, momentum_drift, MOMENTUM_SCENARIOS, headline=True,
-    description="Change of total momentum, relative to what was there.",
-)  # fmt: skip
-ENERGY_DRIFT = Metric(
-    "energy_drift", "momentum", "ratio", False, energy_drift, MOMENTUM_SCENARIOS,
-    description="Change of total energy, relative to what was there.",
-)  # fmt: skip

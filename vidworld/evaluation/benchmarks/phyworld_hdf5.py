@@ -45,7 +45,7 @@ from vidworld.evaluation.benchmarks.benchmark import Benchmark, ContinuationScor
 from vidworld.evaluation.benchmarks.continuation import BenchmarkContext
 from vidworld.evaluation.benchmarks.reading import video_of
 from vidworld.metrics import PerClip
-from vidworld.metrics.motion import as_array
+from vidworld.metrics.velocity import as_array
 from vidworld.video.source import Source
 
 FPS = 10.0
