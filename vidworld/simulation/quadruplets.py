@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 
@@ -10,9 +11,8 @@ from vidworld.core.clip_shape import ClipShape
 from vidworld.core.counter_rng import stratum
 from vidworld.core.errors import UserError
 from vidworld.simulation import LAWS
-from vidworld.simulation.discs import Scenes
-from vidworld.simulation.simulated import check_split, videos
-from vidworld.simulation.stage import Layout, Sampler, sample_scenes
+from vidworld.simulation.simulated import check_split, simulated
+from vidworld.simulation.stage import Layout, Sampler, Scenario
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ def splice(a: Clips, b: Clips, frame: int, name: str = "spliced") -> Clips:
     return Clips(frames, a.fps, tuple(f"{identity}/{name}" for identity in a.identity))
 
 
+@cache  # `sample_scenes` draws the clips of equal samplers together
 def at_moment(layout: Layout, moment_s: float) -> Sampler:
     """A sampler of both worlds of a layout."""
     return lambda stage: layout(stage, torch.full_like(stage.draws.streams, moment_s, dtype=torch.float64))
@@ -77,18 +78,11 @@ def quadruplets(
     if not 0 < splice_frame < shape.num_frames:
         raise UserError(f"{law}: splice_frame {splice_frame} must lie within the {shape.num_frames} frames")
     moment_s = (splice_frame + rule.moment_frames) / shape.fps
-    at_splice = {layout: at_moment(layout, moment_s) for layout in rule.layouts}
-    samplers = [at_splice[layout] for layout in rule.layouts]
-    name, device = stream_name(law, split, seed), torch.device(device)
-
-    def draw(indices: Sequence[int]) -> tuple[Scenes, ...]:
-        return sample_scenes(samplers, name, indices, shape, rule.ranges, split, device)
-
+    samplers = tuple(at_moment(layout, moment_s) for layout in rule.layouts)
     identity = tuple(f"{law}/{split}/{seed}/{index}" for index in indices)
-    a, b = (
-        Clips(frames, shape.fps, tuple(f"{each}/{side}" for each in identity), tracks)
-        for side, (frames, tracks) in zip("ab", videos(draw, indices, shape, device, 2), strict=True)
-    )
+    identities = [tuple(f"{each}/{side}" for each in identity) for side in "ab"]
+    drawn_by, stream = Scenario(samplers, rule.ranges), stream_name(law, split, seed)
+    a, b = simulated(drawn_by, stream, indices, identities, shape, split, torch.device(device))
     bare_a, bare_b = (Clips(clips.frames, shape.fps, identity) for clips in (a, b))
     a_then_b = splice(bare_a, bare_b, splice_frame, "a_then_b")
     return Quadruplets(law, a, b, a_then_b, splice(bare_b, bare_a, splice_frame, "b_then_a"), splice_frame, identity)

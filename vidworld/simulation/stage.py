@@ -12,8 +12,8 @@ from vidworld.core.counter_rng import Draws, clip_streams, mix, stratum
 from vidworld.core.errors import UserError
 from vidworld.simulation.discs import Scenes
 
-COLORS = ((235, 45, 45), (45, 205, 60), (45, 75, 250), (240, 215, 40), (225, 50, 225), (40, 225, 230))
-PALETTE = torch.tensor(COLORS, dtype=torch.float32) / 255
+_COLORS = ((235, 45, 45), (45, 205, 60), (45, 75, 250), (240, 215, 40), (225, 50, 225), (40, 225, 230))
+PALETTE = torch.tensor(_COLORS, dtype=torch.float32) / 255
 """The discs' colours: red, green, blue, yellow, magenta, cyan; no channel darker than the background."""
 
 MAX_CANDIDATES = 10_000  # a clip that none of these fits is not to be had
@@ -138,19 +138,25 @@ class Scenario:
     label: str = ""  # on pages; empty: its name in words
 
 
+@dataclass(frozen=True)
+class Law:
+    """What a law says, and what its quadruplets are drawn by: one of the layouts, each as likely, from these ranges."""
+
+    layouts: tuple[Layout, ...]
+    ranges: Ranges
+    statement: str  # what the law says, in a sentence for the page
+    moment_frames: float = 0.0  # when, from the first frame after the splice on: A and B look the same then
+    version: int = 1  # of another package's; for ours the registry says it
+
+
 def sample_scenes(
-    samplers: Sequence[Sampler],
-    name: str,
-    indices: Sequence[int],
-    setting: ClipShape,
-    ranges: Ranges,
-    split: str,
-    device: torch.device,
+    scenario: Scenario, name: str, indices: Sequence[int], setting: ClipShape, split: str, device: torch.device
 ) -> tuple[Scenes, ...]:
     """Worlds for the clips of these numbers, from each of the samplers for as many; `name` names the stream.
 
     UserError where nothing fits the picture, the rate and the length, or these ranges leave no corner out.
     """
+    samplers, ranges = scenario.samplers, scenario.ranges
     if split == "recombined" and not ranges.corner:
         raise UserError(f"{name}: nothing is left to recombine; training draws every speed with every radius")
     streams = clip_streams(name, indices, device)
@@ -158,12 +164,11 @@ def sample_scenes(
 
     def first_valid(sampler: Sampler, pending: Int[Tensor, " pending"]) -> list[tuple[Tensor, tuple[Scenes, ...]]]:
         """Each clip's first candidate that is valid: a function of its stream, however many are tried at once."""
-        found = []
-        tried = 0
+        found, tried = [], 0
         while len(pending) > 0:
             if tried >= MAX_CANDIDATES:
-                remedy = "fewer frames or a higher fps would do"
-                raise UserError(f"{name}: no clip fits this picture, rate and length; {remedy}")
+                fault = "no clip fits this picture, rate and length; fewer frames or a higher fps would do"
+                raise UserError(f"{name}: {fault}")
             at_once = min(max(CANDIDATES_AT_ONCE // len(pending), 4), 256)
             numbers = torch.arange(tried, tried + at_once, device=streams.device)
             candidates = mix(streams[pending][:, None] + mix(numbers)).flatten()
