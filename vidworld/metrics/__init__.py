@@ -1,4 +1,4 @@
-"""The metrics, one small module a law; `METRICS` is what the evaluation reads.
+"""The metrics, by the laws that they measure; `METRICS` is what the evaluation reads.
 
 A new metric is a function, a `Metric` of it (`metric_of`) and its name here, or an entry point of another package.
 """
@@ -53,8 +53,7 @@ def by_benchmark(*arguments: object) -> PerClip:
 
 
 _METRICS_OF = {
-    "velocity": "velocity_error motion_ratio determinism_spread",
-    "momentum": "momentum_drift energy_drift",
+    "velocity": "velocity_error motion_ratio determinism_spread momentum_drift energy_drift",
     "collision": "contact_time_error outgoing_velocity_error restitution_error interpenetration",
     "permanence": "reappearance reappearance_error reappearance_delay phantom_objects",
     "surprise": "surprise_accuracy surprise_accuracy_usual surprise_accuracy_within_quadruplet "

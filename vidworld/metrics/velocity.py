@@ -1,4 +1,4 @@
-"""Uniform motion: what moves goes on moving; and how motion is measured, which the other laws share.
+"""Uniform motion, momentum and energy; and how motion is measured, which the other laws share.
 
 Three conventions hold for every metric of tracks:
 
@@ -29,60 +29,10 @@ STILL = 0.1  # share of the true speed under which an object counts as standing 
 ANYWHERE = WORLD_SIZE / np.sqrt(6)
 """Deviation of a place that is known only to be in the picture: what a missing sample is penalised with."""
 MIN_DISPLACEMENT = 0.5  # units: with less true displacement in a clip than this, a share of it says nothing
+UNCHANGED = 1e-3  # share of the whole up to which a true sum counts as unchanged (tracks are float32)
 VELOCITY_SCENARIOS = ("uniform", "parabola", "collision", "bounce", "billiards", "occlusion")
 _metric = partial(metric_of, "uniform motion", scenarios=VELOCITY_SCENARIOS)
-
-
-@_metric("units/s", "Mean distance between predicted and true velocity.", headline=True)
-def velocity_error(predicted: Tracks, truth: Tracks, dt_s: float, start: int) -> PerClip:
-    """Mean over frames and objects of |v̂ - v|, in units a second; missing ones penalised in full."""
-    motion = measure_motion(predicted, truth, dt_s, start)
-    error = np.where(motion.missing, motion.worst, speed(motion.predicted - motion.true))
-    return mean_where(error, motion.counted)
-
-
-@_metric("ratio", "Predicted over true path length; 1 is right, 0 is frozen.", None, ideal=1.0)
-def motion_ratio(predicted: Tracks, truth: Tracks, dt_s: float, start: int) -> PerClip:
-    """Predicted over true path length: 0 for frozen or empty, 1 true; NaN where nothing moves."""
-    motion = measure_motion(predicted, truth, dt_s, start)
-    found = motion.counted & ~motion.missing
-    path = np.where(found, speed(motion.predicted), 0.0).sum(axis=(1, 2)) * dt_s
-    true_path = np.where(motion.counted, speed(motion.true), 0.0).sum(axis=(1, 2)) * dt_s
-    return np.where(true_path > MIN_DISPLACEMENT, path / np.maximum(true_path, MIN_DISPLACEMENT), np.nan)
-
-
-@_metric(
-    "ratio",
-    "Spread of the samples over the true displacement; a disc that is lost or frozen counts as one that could be "
-    "anywhere, so that a model without chance may have some.",
-    takes="samples",
-)
-def determinism_spread(samples: Sequence[Tracks], truth: Tracks, dt_s: float, start: int) -> PerClip:
-    """Spread of the samples' final positions over the true displacement: what a sampler gambles.
-
-    Spread: root mean square distance from the samples' mean, summed over objects, over the sum of the true
-    displacements since the last context frame; objects that are in the open at the end count. A sample that
-    lacks an object, or in which it never left where it was, counts as one that could be anywhere. NaN where
-    less than half a unit is covered.
-
-    Raises: UserError for fewer than two samples.
-    """
-    if len(samples) < 2:
-        raise UserError(f"determinism_spread needs two samples or more, not {len(samples)}")
-    _, true_position = positions(truth, truth, start)
-    moved = true_position[:, -1] - true_position[:, start - 1]  # (clip, object, 2)
-    counted = is_whole(truth)[:, -1] & np.isfinite(moved).all(axis=-1)
-    ends = np.stack([positions(sample, truth, start)[0][:, -1] for sample in samples])
-    displaced = speed(ends - true_position[:, start - 1])
-    lost = ~np.isfinite(displaced) | ((displaced < STILL * speed(moved)) & (speed(moved) > 0))
-    ends = np.where(lost[..., None], np.nan, ends)
-    found = (~lost).sum(axis=0)
-    mean = np.nansum(ends, axis=0) / np.maximum(found, 1)[..., None]
-    squared = np.where(lost, ANYWHERE**2, speed(ends - mean) ** 2)
-    spread = np.where(counted, np.sqrt(squared.mean(axis=0)), 0.0).sum(axis=1)
-    displacement = np.where(counted, speed(moved), 0.0).sum(axis=1)
-    enough = displacement > MIN_DISPLACEMENT
-    return np.where(enough, spread / np.maximum(displacement, MIN_DISPLACEMENT), np.nan)
+_of_momentum = partial(metric_of, "momentum", scenarios=("uniform", "collision", "billiards", "occlusion"))
 
 
 @dataclass(frozen=True)
@@ -163,3 +113,124 @@ def mean_where(values: Float[ndarray, "clip *axes"], where: Bool[ndarray, "clip 
 def as_array(tensor: Tensor) -> ndarray:
     """The values in float64, on the processor."""
     return np.asarray(tensor.detach().cpu().double().numpy())
+
+
+@_metric("units/s", "Mean distance between predicted and true velocity.", headline=True)
+def velocity_error(predicted: Tracks, truth: Tracks, dt_s: float, start: int) -> PerClip:
+    """Mean over frames and objects of |v̂ - v|, in units a second; missing ones penalised in full."""
+    motion = measure_motion(predicted, truth, dt_s, start)
+    error = np.where(motion.missing, motion.worst, speed(motion.predicted - motion.true))
+    return mean_where(error, motion.counted)
+
+
+@_metric("ratio", "Predicted over true path length; 1 is right, 0 is frozen.", None, ideal=1.0)
+def motion_ratio(predicted: Tracks, truth: Tracks, dt_s: float, start: int) -> PerClip:
+    """Predicted over true path length: 0 for frozen or empty, 1 true; NaN where nothing moves."""
+    motion = measure_motion(predicted, truth, dt_s, start)
+    found = motion.counted & ~motion.missing
+    path = np.where(found, speed(motion.predicted), 0.0).sum(axis=(1, 2)) * dt_s
+    true_path = np.where(motion.counted, speed(motion.true), 0.0).sum(axis=(1, 2)) * dt_s
+    return np.where(true_path > MIN_DISPLACEMENT, path / np.maximum(true_path, MIN_DISPLACEMENT), np.nan)
+
+
+@_metric(
+    "ratio",
+    "Spread of the samples over the true displacement; a disc that is lost or frozen counts as one that could be "
+    "anywhere, so that a model without chance may have some.",
+    takes="samples",
+)
+def determinism_spread(samples: Sequence[Tracks], truth: Tracks, dt_s: float, start: int) -> PerClip:
+    """Spread of the samples' final positions over the true displacement: what a sampler gambles.
+
+    Spread: root mean square distance from the samples' mean, summed over objects, over the sum of the true
+    displacements since the last context frame; objects that are in the open at the end count. A sample that
+    lacks an object, or in which it never left where it was, counts as one that could be anywhere. NaN where
+    less than half a unit is covered.
+
+    Raises: UserError for fewer than two samples.
+    """
+    if len(samples) < 2:
+        raise UserError(f"determinism_spread needs two samples or more, not {len(samples)}")
+    _, true_position = positions(truth, truth, start)
+    moved = true_position[:, -1] - true_position[:, start - 1]  # (clip, object, 2)
+    counted = is_whole(truth)[:, -1] & np.isfinite(moved).all(axis=-1)
+    ends = np.stack([positions(sample, truth, start)[0][:, -1] for sample in samples])
+    displaced = speed(ends - true_position[:, start - 1])
+    lost = ~np.isfinite(displaced) | ((displaced < STILL * speed(moved)) & (speed(moved) > 0))
+    ends = np.where(lost[..., None], np.nan, ends)
+    found = (~lost).sum(axis=0)
+    mean = np.nansum(ends, axis=0) / np.maximum(found, 1)[..., None]
+    squared = np.where(lost, ANYWHERE**2, speed(ends - mean) ** 2)
+    spread = np.where(counted, np.sqrt(squared.mean(axis=0)), 0.0).sum(axis=1)
+    displacement = np.where(counted, speed(moved), 0.0).sum(axis=1)
+    enough = displacement > MIN_DISPLACEMENT
+    return np.where(enough, spread / np.maximum(displacement, MIN_DISPLACEMENT), np.nan)
+
+
+# --- momentum and energy: what no outside force takes away stays ---
+#
+# Both compare with the true context, so a model that freezes has lost everything it had. They count the frames up to
+# the first that an outside force reaches (a wall, a floor; gravity from the first, so clips with gravity are NaN
+# throughout), as the exact velocities of the truth tell. An object is a part of the sum only when all are in the open.
+
+
+@_of_momentum("ratio", "Change of total momentum, relative to what was there.", headline=True)
+def momentum_drift(predicted: Tracks, truth: Tracks, dt_s: float, start: int) -> PerClip:
+    """Mean over frames of |P̂(t) - P(0)| / Σ m|v(0)|, with P(0) from the last context frame.
+
+    A missing object is penalised with its mass times the worst velocity error, and one that stands still although
+    the truth moves its whole true momentum, beside the drift of the others: otherwise the momenta of two
+    vanished or frozen discs, met head-on, would cancel.
+    """
+    motion = measure_motion(predicted, truth, dt_s, start)
+    mass = as_array(truth.mass)
+    velocity = _true_velocity(truth, start)
+    total = (mass[:, None, :, None] * velocity).sum(axis=2)  # (clip, time, 2)
+    scale = np.sum(mass * speed(velocity[:, 0]), axis=-1)
+    counted = _closed(motion, truth, start, speed(total - total[:, :1]), scale)
+
+    lost = motion.missing | motion.still
+    used = np.where(lost[..., None], motion.true, motion.predicted)
+    momentum = (mass[:, None, :, None] * np.where(motion.counted[..., None], used, 0.0)).sum(axis=2)
+    charge = np.where(motion.missing, motion.worst, np.where(motion.still, speed(motion.true), 0.0))
+    drift = speed(momentum - total[:, :1]) + np.nansum(mass[:, None] * charge, axis=-1)
+    return mean_where(drift / np.where(scale > 0, scale, np.nan)[:, None], counted)
+
+
+@_of_momentum("ratio", "Change of total energy, relative to what was there.")
+def energy_drift(predicted: Tracks, truth: Tracks, dt_s: float, start: int) -> PerClip:
+    """Mean over frames of |Ê(t) - E(0)| / E(0), the kinetic energy; frames after a loss do not count.
+
+    A missing object is penalised with the energy it would have at the clip's top speed. Steps across a true contact
+    do not count: a velocity from two positions has no meaning there.
+    """
+    motion = measure_motion(predicted, truth, dt_s, start)
+    mass = as_array(truth.mass)
+    velocity = _true_velocity(truth, start)
+    energy = np.sum(0.5 * mass[:, None] * speed(velocity) ** 2, axis=-1)  # (clip, time)
+    counted = _closed(motion, truth, start, np.abs(energy - energy[:, :1]), energy[:, 0])
+    step = np.where(motion.counted, speed(np.diff(velocity, axis=1)), 0.0).max(axis=-1)
+    counted &= step <= UNCHANGED * motion.top_speed[:, None]
+
+    used = np.where(motion.missing, speed(motion.true), speed(motion.predicted))
+    predicted_energy = np.sum(0.5 * mass[:, None] * np.where(motion.counted, used, 0.0) ** 2, axis=-1)
+    charge = np.sum(0.5 * mass[:, None] * motion.missing, axis=-1) * motion.top_speed[:, None] ** 2
+    drift = np.abs(predicted_energy - energy[:, :1]) + charge
+    return mean_where(drift / np.where(energy[:, :1] > 0, energy[:, :1], np.nan), counted)
+
+
+def _true_velocity(truth: Tracks, start: int) -> Float[ndarray, "clip time object 2"]:
+    """Exact velocities from the last context frame on; 0 for what is not there."""
+    velocity = as_array(truth.velocity)[:, start - 1 :]
+    present = truth.present.cpu().numpy()[:, start - 1 :]
+    return np.where(present[..., None], np.nan_to_num(velocity), 0.0)
+
+
+def _closed(
+    motion: Motion, truth: Tracks, start: int, change: Float[ndarray, "clip step"], scale: Float[ndarray, " clip"]
+) -> Bool[ndarray, "clip time"]:
+    """Horizon frames before the first outside force in which every object is in the open."""
+    unchanged = np.logical_and.accumulate(change <= UNCHANGED * scale[:, None], axis=1)[:, 1:]
+    present = truth.present.cpu().numpy()[:, start:]
+    in_the_open = (motion.counted | ~present).all(axis=-1) & present.any(axis=-1)
+    return np.asarray(unchanged & in_the_open & (scale > 0)[:, None])

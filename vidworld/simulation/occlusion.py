@@ -7,6 +7,7 @@ Discs move horizontally, each in a lane of its own. In every layout the passing 
 frame before and after `moment_s`, and its centre is clear of the screen a quarter of a clip off.
 """
 
+from dataclasses import replace
 from functools import cache
 from typing import NamedTuple
 
@@ -86,16 +87,10 @@ def scene(
     """A world in the shape of all layouts: two discs, two screens, and a block with its wall (`solid`: wall, block)."""
     x, lane, velocity, radius, present = (torch.stack(both, dim=1) for both in zip(*discs, strict=True))
     wall, block = solid or (x.new_tensor([0.0, 0.0, FAR]).expand(len(x), 1, 3), x.new_zeros(len(x), 1, 4))
-    return stage.scenes(
-        position=torch.stack([x, lane], dim=2),
-        velocity=torch.stack([velocity, torch.zeros_like(x)], dim=2),
-        radius=radius,
-        color=color,
-        present=present,
-        walls=wall,
-        screens=F.pad(screens, (0, 0, 0, 2 - screens.shape[1])),
-        blocks=block,
-    )
+    position, velocity = torch.stack([x, lane], dim=2), torch.stack([velocity, torch.zeros_like(x)], dim=2)
+    both_screens = F.pad(screens, (0, 0, 0, 2 - screens.shape[1]))
+    discs_alone = stage.scenes(position, velocity, radius, color)
+    return replace(discs_alone, present=present, walls=wall, screens=both_screens, blocks=block)
 
 
 def permanence(stage: Stage, moment_s: PerWorld) -> Candidates:

@@ -43,19 +43,13 @@ def at_moment(layout: Layout, moment_s: float) -> Sampler:
     return lambda stage: layout(stage, torch.full_like(stage.draws.streams, moment_s, dtype=torch.float64))
 
 
-def stream_name(law: str, split: str, seed: int | str) -> str:
-    """Of the random stream that a law's quadruplets are drawn from."""
-    return f"quad/{law}/{split}/{seed}"
-
-
 def layout_of(identity: str) -> str | None:
     """The name of the layout that a simulated quadruplet was drawn by, by its identity; None for any other."""
     parts = identity.split("/")
     if len(parts) != 4 or parts[0] not in LAWS or not parts[3].isdecimal():
         return None
-    law, split, seed, index = parts
-    layouts = LAWS[law].layouts
-    kind = stratum(stream_name(law, split, seed), [int(index)], len(layouts), torch.device("cpu"))
+    layouts = LAWS[parts[0]].layouts
+    kind = stratum("/".join(["quad", *parts[:3]]), [int(parts[3])], len(layouts), torch.device("cpu"))
     return getattr(layouts[int(kind)], "__name__", None)
 
 
@@ -81,8 +75,8 @@ def quadruplets(
     samplers = tuple(at_moment(layout, moment_s) for layout in rule.layouts)
     identity = tuple(f"{law}/{split}/{seed}/{index}" for index in indices)
     identities = [tuple(f"{each}/{side}" for each in identity) for side in "ab"]
-    drawn_by, stream = Scenario(samplers, rule.ranges), stream_name(law, split, seed)
-    a, b = simulated(drawn_by, stream, indices, identities, shape, split, torch.device(device))
+    stream, device = f"quad/{law}/{split}/{seed}", torch.device(device)
+    a, b = simulated(Scenario(samplers, rule.ranges), stream, indices, identities, shape, split, device)
     bare_a, bare_b = (Clips(clips.frames, shape.fps, identity) for clips in (a, b))
     a_then_b = splice(bare_a, bare_b, splice_frame, "a_then_b")
     return Quadruplets(law, a, b, a_then_b, splice(bare_b, bare_a, splice_frame, "b_then_a"), splice_frame, identity)

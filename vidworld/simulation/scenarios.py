@@ -3,6 +3,7 @@
 Scenes with screens are in `occlusion`.
 """
 
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -12,18 +13,7 @@ from torch import Tensor
 from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.simulation import occlusion
 from vidworld.simulation.discs import dot
-from vidworld.simulation.stage import (
-    PALETTE,
-    Candidates,
-    Law,
-    Layout,
-    PerWorld,
-    Point,
-    Ranges,
-    Sampler,
-    Scenario,
-    Stage,
-)
+from vidworld.simulation.stage import PALETTE, Candidates, Law, Layout, PerWorld, Point, Ranges, Scenario, Stage
 
 GRAVITY = 5.0  # units a second squared: twice phyworld's, for clips half as long
 
@@ -59,7 +49,7 @@ def parabola(stage: Stage) -> Candidates:
     low = torch.stack([travel[:, 0].clamp(max=0), apex], dim=1) - radius
     high = torch.stack([travel[:, 0].clamp(min=0), fall.clamp(min=0)], dim=1) + radius
     position, valid = stage.place(low, high)
-    return (stage.scenes(position[:, None], velocity, radius, color, gravity=GRAVITY),), valid
+    return (stage.scenes(position[:, None], velocity, radius, color, GRAVITY),), valid
 
 
 def bounce(stage: Stage) -> Candidates:
@@ -83,8 +73,8 @@ def bounce(stage: Stage) -> Candidates:
     position[:, 1] = floor - radius[:, 0] - drop
     valid = valid & (drop > 0) & (impact > MIN_IMPACT) & (drop + apex <= room) & (rebound <= room)
     walls = radius.new_tensor([[0.0, -1.0, -floor]]).expand(len(radius), 1, 3)
-    scenes = stage.scenes(position[:, None], velocity, radius, color, None, GRAVITY, restitution, walls)
-    return (scenes,), valid
+    scenes = stage.scenes(position[:, None], velocity, radius, color, GRAVITY)
+    return (replace(scenes, restitution=restitution, walls=walls),), valid
 
 
 def billiards(stage: Stage) -> Candidates:
@@ -103,19 +93,14 @@ def billiards(stage: Stage) -> Candidates:
     width, height = WORLD_SIZE, stage.setting.height
     edges = [[1.0, 0.0, 0.0], [-1.0, 0.0, -width], [0.0, 1.0, 0.0], [0.0, -1.0, -height]]
     walls = radius.new_tensor(edges).expand(len(radius), 4, 3)
-    return (stage.scenes(position, velocity, radius, color, present, walls=walls),), valid
+    return (replace(stage.scenes(position, velocity, radius, color), present=present, walls=walls),), valid
 
 
-def collision_sampler(head_on: bool) -> Sampler:
-    """A sampler of two discs that meet inside the clip, mostly in its second half, in view throughout."""
-
-    def collision(stage: Stage) -> Candidates:
-        late = stage.draws.chance(0.75)
-        share = stage.draws.uniform()
-        contact_s = stage.setting.duration_s * torch.where(late, 0.5 + 0.4 * share, 0.15 + 0.35 * share)
-        return collisions(stage, contact_s, 1, head_on)
-
-    return collision
+def one_collision(stage: Stage, head_on: bool) -> Candidates:
+    """Two discs that meet inside the clip, mostly in its second half, in view throughout."""
+    late, share = stage.draws.chance(0.75), stage.draws.uniform()
+    contact_s = stage.setting.duration_s * torch.where(late, 0.5 + 0.4 * share, 0.15 + 0.35 * share)
+    return collisions(stage, contact_s, 1, head_on)
 
 
 def collisions(stage: Stage, contact_s: PerWorld, count: int, head_on: bool) -> Candidates:
@@ -238,12 +223,11 @@ def phyworld_collision(stage: Stage) -> Candidates:
 
 UNIFORM = Scenario((uniform,), MOTION_RANGES)
 PARABOLA = Scenario((parabola,), MOTION_RANGES)
-COLLISION = Scenario((collision_sampler(True), *[collision_sampler(False)] * 3), COLLISION_RANGES, weight=3.0)
+_HEAD_ON, _OBLIQUE = (partial(one_collision, head_on=head_on) for head_on in (True, False))
+COLLISION = Scenario((_HEAD_ON, _OBLIQUE, _OBLIQUE, _OBLIQUE), COLLISION_RANGES, weight=3.0)
 BOUNCE = Scenario((bounce,), MOTION_RANGES)
 BILLIARDS = Scenario((billiards,), BILLIARDS_RANGES)
-OCCLUSION = Scenario(
-    tuple(occlusion.at_any_time(layout) for layout in occlusion.RENDERED), occlusion.RANGES, weight=3.0
-)
+OCCLUSION = Scenario(tuple(map(occlusion.at_any_time, occlusion.RENDERED)), occlusion.RANGES, weight=3.0)
 PHYWORLD_UNIFORM = Scenario((phyworld_uniform,), PHYWORLD_MOTION_RANGES, weight=0.0)
 PHYWORLD_PARABOLA = Scenario((phyworld_parabola,), PHYWORLD_MOTION_RANGES, weight=0.0)
 PHYWORLD_COLLISION = Scenario((phyworld_collision,), PHYWORLD_COLLISION_RANGES, weight=0.0)

@@ -16,10 +16,11 @@ from torch import Tensor
 from vidworld.core.clip import Clips, Tracks
 from vidworld.core.clip_shape import WORLD_SIZE, ClipShape
 from vidworld.core.errors import UserError
+from vidworld.core.shapes import Frames
 from vidworld.core.threads import in_threads
 from vidworld.simulation import SCENARIOS
 from vidworld.simulation.discs import Scenes, simulate
-from vidworld.simulation.stage import Scenario, sample_scenes
+from vidworld.simulation.stage import Scenario, joined, sample_scenes
 
 SPLITS = ("train", "val", "id", "ood", "recombined")
 """`train`, `val` and `id` draw from the same ranges with different numbers, `ood` from outside them; in
@@ -37,7 +38,7 @@ STRIPS = 64  # of a disc whose visible share is summed
 
 _Places = Float[Tensor, "clip time object 2"]
 Radii = Float[Tensor, "clip object"]
-Screens = Float[Tensor, "clip screen 4"]
+Boxes = Float[Tensor, "clip _ 4"]  # (left, top, right, bottom) of screens or blocks
 Rows = Float[Tensor, "clip time object row"]
 Columns = Float[Tensor, "clip time object column"]
 Edges = Float[Tensor, " disc"]
@@ -110,7 +111,7 @@ def simulated(
     return [Clips(out, setting.fps, *each) for out, *each in zip(frames, identities, tracks, strict=True)]
 
 
-def render_scenes(scenes: Scenes, setting: ClipShape, out: UInt8[Tensor, "clip time 3 height width"]) -> Tracks:
+def render_scenes(scenes: Scenes, setting: ClipShape, out: Frames) -> Tracks:
     """The true tracks of these scenes, whose frames go to `out`."""
     times_s = torch.arange(setting.num_frames, dtype=torch.float64, device=out.device) / setting.fps
     motion = simulate(scenes, times_s)
@@ -130,14 +131,7 @@ def render_scenes(scenes: Scenes, setting: ClipShape, out: UInt8[Tensor, "clip t
     )
 
 
-def joined(parts: Sequence[Tracks]) -> Tracks:
-    """The tracks of all parts, in order."""
-    return Tracks(**{name: torch.cat([vars(part)[name] for part in parts]) for name in vars(parts[0])})
-
-
-def covered(
-    edges: Float[Tensor, "clip rectangle 2"], count: int, pixel: float
-) -> Float[Tensor, "clip rectangle pixel"]:
+def covered(edges: Float[Tensor, "clip box 2"], count: int, pixel: float) -> Float[Tensor, "clip box pixel"]:
     """The share of each pixel of a row (or column) that lies between the two edges, in world units."""
     edge = edges / pixel
     number = torch.arange(count, dtype=edges.dtype, device=edges.device)
@@ -146,7 +140,7 @@ def covered(
 
 
 def base_pictures(
-    screens: Screens, blocks: Float[Tensor, "clip block 4"], pixel: float, setting: ClipShape
+    screens: Boxes, blocks: Boxes, pixel: float, setting: ClipShape
 ) -> UInt8[Tensor, "clip 3 height width"]:
     """Each clip's picture without discs: background, then blocks, then screens."""
     picture = torch.full((len(screens), setting.height_px, setting.width_px), BACKGROUND, device=screens.device)
@@ -164,17 +158,16 @@ def render_discs(
     radius: Radii,
     color: Float[Tensor, "clip object 3"],
     present: Bool[Tensor, "clip object"],
-    screens: Screens,
-    blocks: Float[Tensor, "clip block 4"],
+    screens: Boxes,
+    blocks: Boxes,
     setting: ClipShape,
-    out: UInt8[Tensor, "clip time 3 height width"] | None = None,
-) -> UInt8[Tensor, "clip time 3 height width"]:
+    out: Frames | None = None,
+) -> Frames:
     """The frames, in `out` if it is given; discs may be partly or wholly out of the picture."""
     clips, times = position.shape[:2]
     padded = replace(setting, width_px=-(-setting.width_px // WORD) * WORD)  # whole words, cut off at the end
     base = base_pictures(screens, blocks, setting.pixel, padded)
-    windows = place_windows(position, torch.where(present, radius, 0.0), setting.pixel, padded)
-    hidden = [windows.covered_by(screens[:, i], setting.pixel, padded) for i in range(screens.shape[1])]
+    windows = place_windows(position, torch.where(present, radius, 0.0), screens, setting.pixel, padded)
     ink = torch.where(present[:, :, None], (color - BACKGROUND) * 255 + 1.5, 0.0).to(torch.int32)
     ink = ink[:, None, :, :, None, None]
     if out is None:
@@ -185,7 +178,7 @@ def render_discs(
         some = slice(start, start + step)
         frames[some] = base[some, None]
         alpha = disc_coverage(windows.x[some], windows.y[some], windows.edge[some])
-        for down, across in hidden:
+        for down, across in windows.hidden:
             alpha *= 1 - down[some, ..., :, None] * across[some, ..., None, :]
         added = tinted(alpha.to(torch.uint8).view(torch.int32)[:, :, :, None], ink[some]).view(torch.int64)
         index = windows.first_word[some, ..., None] + windows.words
@@ -198,22 +191,15 @@ def render_discs(
 class PixelWindows:
     """The part of the picture in which each disc is drawn: whole words, and nowhere outside the picture."""
 
-    left: Int[Tensor, "clip time object"]
-    top: Int[Tensor, "clip time object"]
     x: Columns  # each column's distance from the disc's centre, as `y` each row's, in steps of 2 `EDGE_PX`
     y: Rows
     edge: Radii  # where a disc's edge ends, in steps from its centre
     first_word: Int[Tensor, "clip time object"]  # upper left in the frame; the others are `words` further on
     words: Int[Tensor, " word"]
-
-    def covered_by(self, box: Float[Tensor, "clip 4"], pixel: float, picture: ClipShape) -> tuple[Rows, Columns]:
-        """The box's coverage of each window's rows and columns; that of a pixel is their product."""
-        down = covered(box[:, None, [1, 3]], picture.height_px, pixel)[:, 0]
-        across = covered(box[:, None, [0, 2]], picture.width_px, pixel)[:, 0]
-        return cut(down, self.top, self.y.shape[-1]), cut(across, self.left, self.x.shape[-1])
+    hidden: list[tuple[Rows, Columns]]  # each screen's coverage of rows and columns; that of a pixel is their product
 
 
-def place_windows(position: _Places, radius: Radii, pixel: float, picture: ClipShape) -> PixelWindows:
+def place_windows(position: _Places, radius: Radii, screens: Boxes, pixel: float, picture: ClipShape) -> PixelWindows:
     """A window about each disc, all as large as the largest disc needs; radius 0 for none."""
     height, width = picture.height_px, picture.width_px
     radius_px = radius / pixel
@@ -234,8 +220,10 @@ def place_windows(position: _Places, radius: Radii, pixel: float, picture: ClipS
     channel_row = torch.arange(3, device=position.device)[:, None] * height + pixels[:rows]
     words = channel_row[..., None] * (width // WORD) + pixels[: columns // WORD]
     first_word = top * (width // WORD) + left // WORD
-    exact = (left, top, x.to(torch.float32), y.to(torch.float32), edge.to(torch.float32))
-    return PixelWindows(*exact, first_word, words.flatten())
+    down, across = covered(screens[..., [1, 3]], height, pixel), covered(screens[..., [0, 2]], width, pixel)
+    hidden = [(cut(down[:, i], top, rows), cut(across[:, i], left, columns)) for i in range(screens.shape[1])]
+    exact = (x.to(torch.float32), y.to(torch.float32), edge.to(torch.float32))
+    return PixelWindows(*exact, first_word, words.flatten(), hidden)
 
 
 def cut(
@@ -265,7 +253,7 @@ def tinted(alpha: Int[Tensor, "*#any"], ink: Int[Tensor, "*#any"]) -> Int[Tensor
 
 
 def visible_share(
-    position: _Places, radius: Radii, screens: Screens, setting: ClipShape
+    position: _Places, radius: Radii, screens: Boxes, setting: ClipShape
 ) -> Float[Tensor, "clip time object"]:
     """The share of each disc's area that is in the picture and behind no screen, to about 0.001, exactly 0 or 1 where
     all or none is hidden. Screens must not overlap each other."""
@@ -292,9 +280,7 @@ def share_inside(left: Edges, top: Edges, right: Edges, bottom: Edges) -> Edges:
     half = (1 - (start + width / 2) ** 2).sqrt()
     across = torch.minimum(right[:, None], start + width) - torch.maximum(left[:, None], start)
     down = torch.minimum(bottom[:, None], half) - torch.maximum(top[:, None], -half)
-    area = across.clamp(min=0) * down.clamp(min=0)
-    whole = 2 * half * width
-    while area.shape[1] > 1:  # the sum in one order whatever the batch
-        area = area[:, ::2] + area[:, 1::2]
-        whole = whole[::2] + whole[1::2]
-    return area[:, 0] / whole
+    areas = torch.cat([across.clamp(min=0) * down.clamp(min=0), (2 * half * width)[None]])  # last that of the disc
+    while areas.shape[1] > 1:  # the sum in one order whatever the batch
+        areas = areas[:, ::2] + areas[:, 1::2]
+    return areas[:-1, 0] / areas[-1]
