@@ -38,8 +38,7 @@ DRIFT = Scenario((drift,), RANGES, metrics=("velocity_error", "last_distance"), 
 
 import torch
 
-from vidworld.simulation.laws import Law
-from vidworld.simulation.stage import Ranges
+from vidworld.simulation.stage import Law, Ranges
 
 RANGES = Ranges((1.0, 2.0), (0.7, 1.0), ((2.5, 3.0),), ((1.2, 1.4),), corner=0.0)
 

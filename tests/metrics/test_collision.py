@@ -8,8 +8,7 @@ from scenes import DT_S, FRAMES, START, collision, mean, moved, places
 
 from vidworld.core.clip import Tracks
 from vidworld.metrics.collision import contact_time_error, interpenetration, outgoing_velocity_error, restitution_error
-from vidworld.metrics.momentum import momentum_drift
-from vidworld.metrics.velocity import velocity_error
+from vidworld.metrics.velocity import momentum_drift, velocity_error
 
 seeds = st.integers(0, 10_000)
 

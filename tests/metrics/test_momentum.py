@@ -6,8 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scenes import DT_S, START, collision, mean, moved, places, scaled, uniform
 
-from vidworld.metrics.momentum import energy_drift, momentum_drift
-from vidworld.metrics.velocity import velocity_error
+from vidworld.metrics.velocity import energy_drift, momentum_drift, velocity_error
 
 seeds = st.integers(0, 10_000)
 

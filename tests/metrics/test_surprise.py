@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from vidworld.core.errors import UserError
-from vidworld.metrics.surprise import auroc, over_chunks, target_matched, usual, within_quad
+from vidworld.metrics.surprise import (
+    over_chunks,
+    surprise_accuracy,
+    surprise_accuracy_usual,
+    surprise_accuracy_within_quadruplet,
+    surprise_auroc,
+)
 
 
 def quadruplet(aa, ab, ba, bb):
@@ -26,13 +32,13 @@ def quadruplet(aa, ab, ba, bb):
     ],
 )
 def test_by_hand(values, matched, usual_form):
-    assert target_matched(quadruplet(*values)).tolist() == [matched]
-    assert usual(quadruplet(*values)).tolist() == [usual_form]
+    assert surprise_accuracy(quadruplet(*values)).tolist() == [matched]
+    assert surprise_accuracy_usual(quadruplet(*values)).tolist() == [usual_form]
 
 
 def test_within_quad_by_hand():
-    assert within_quad(quadruplet(1, 2, 3, 3.9)).tolist() == [1.0]
-    assert within_quad(quadruplet(1, 2, 3, 4)).tolist() == [0.5]
+    assert surprise_accuracy_within_quadruplet(quadruplet(1, 2, 3, 3.9)).tolist() == [1.0]
+    assert surprise_accuracy_within_quadruplet(quadruplet(1, 2, 3, 4)).tolist() == [0.5]
 
 
 def test_mean_and_maximum_over_chunks():
@@ -41,18 +47,19 @@ def test_mean_and_maximum_over_chunks():
     values[0, 1, 0] = [4, 4, np.nan]
     assert over_chunks(values, "mean")[0, :, 0].tolist() == [pytest.approx(5 / 3), 4]
     assert over_chunks(values, "max")[0, :, 0].tolist() == [5, 4]
-    assert target_matched(values, "mean").tolist() == [0.75]
-    assert target_matched(values, "max").tolist() == [0.25]
+    assert surprise_accuracy(values, "mean").tolist() == [0.75]
+    assert surprise_accuracy(values, "max").tolist() == [0.25]
 
 
 def test_how_hard_a_future_is_cancels():
     generator = np.random.default_rng(0)
     future_only = np.repeat(generator.random((300, 1, 2, 2)), 2, axis=1)
     past_only = np.repeat(generator.random((300, 2, 1, 2)), 2, axis=2)
-    assert (target_matched(future_only) == 0.5).all()
-    assert (usual(future_only) == 0.5).all()  # once rightly, once wrongly in each quad
-    assert (target_matched(past_only) == 0.5).all()
-    assert (within_quad(future_only) == 0.5).all() or abs(within_quad(future_only).mean() - 0.5) < 0.1
+    assert (surprise_accuracy(future_only) == 0.5).all()
+    assert (surprise_accuracy_usual(future_only) == 0.5).all()  # once rightly, once wrongly in each quad
+    assert (surprise_accuracy(past_only) == 0.5).all()
+    within = surprise_accuracy_within_quadruplet(future_only)
+    assert (within == 0.5).all() or abs(within.mean() - 0.5) < 0.1
 
 
 def test_auroc_is_that_of_all_pairs_of_clips():
@@ -62,7 +69,7 @@ def test_auroc_is_that_of_all_pairs_of_clips():
     impossible = np.concatenate([values[:, 0, 1], values[:, 1, 0]]).ravel()
     difference = impossible[:, None] - possible[None]
     expected = (difference > 0).mean() + 0.5 * (difference == 0).mean()
-    assert auroc(values).mean() == pytest.approx(expected, abs=1e-12)
+    assert surprise_auroc(values).mean() == pytest.approx(expected, abs=1e-12)
 
 
 def test_auroc_values_have_its_variance():
@@ -71,7 +78,7 @@ def test_auroc_values_have_its_variance():
     for _ in range(300):
         values = generator.normal(size=(60, 2, 2, 1))
         values[:, [0, 1], [1, 0]] += 0.8
-        per_quad = auroc(values)
+        per_quad = surprise_auroc(values)
         areas.append(per_quad.mean())
         variances.append(per_quad.var(ddof=1) / len(per_quad))
     assert np.mean(variances) == pytest.approx(np.var(areas), rel=0.2)
@@ -79,13 +86,13 @@ def test_auroc_values_have_its_variance():
 
 @given(arrays.arrays(float, (3, 2, 2, 2), elements=st.floats(0, 10)), st.floats(0.5, 2))
 def test_order_is_all_that_counts(values, factor):
-    for form in (target_matched, usual, within_quad):
+    for form in (surprise_accuracy, surprise_accuracy_usual, surprise_accuracy_within_quadruplet):
         accuracy = form(values)
         assert ((accuracy >= 0) & (accuracy <= 1)).all()
     swapped = values[:, ::-1]  # the other's past as one's own
-    assert np.allclose(target_matched(values) + target_matched(swapped), 1.0)
+    assert np.allclose(surprise_accuracy(values) + surprise_accuracy(swapped), 1.0)
 
 
 def test_a_diverged_world_is_said():
     with pytest.raises(UserError, match="diverged"):
-        target_matched(np.full((1, 2, 2, 2), np.nan))
+        surprise_accuracy(np.full((1, 2, 2, 2), np.nan))

@@ -5,8 +5,7 @@ import pytest
 from scenes import DT_S, START, mean, moved, places, scaled, uniform
 
 from vidworld.core.errors import UserError
-from vidworld.metrics.momentum import momentum_drift
-from vidworld.metrics.velocity import determinism_spread, motion_ratio, velocity_error
+from vidworld.metrics.velocity import determinism_spread, momentum_drift, motion_ratio, velocity_error
 
 
 def test_velocity_error_by_hand():

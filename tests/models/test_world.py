@@ -8,7 +8,7 @@ from accelerate import Accelerator
 from vidworld.core.clip_shape import ClipShape
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.surprises import EncodedQuadruplets, as_matrix, surprise_of
-from vidworld.metrics.surprise import target_matched
+from vidworld.metrics.surprise import surprise_accuracy
 from vidworld.models.dit import DiffusionTransformer, GenerativeModel
 from vidworld.models.flow import sample
 from vidworld.models.jepa import JointEmbeddingPredictor, PredictiveModel
@@ -183,10 +183,10 @@ def test_controls_that_see_one_chunk_or_only_change_are_at_one_half(tokenizer):
     encoded = EncodedQuadruplets.of(evaluator, made)
     for control in (Blind(), FrameDifference()):
         matrix = as_matrix(control.surprise(encoded.stacked(), 2, range(32)))
-        assert (target_matched(matrix) == 0.5).all(), control.name
+        assert (surprise_accuracy(matrix) == 0.5).all(), control.name
     a, a_b, b_a, b = (each.tokens[:, 2:] for each in encoded.clips)
     truth = as_matrix(truth_surprise(torch.cat((a, a_b, b_a, b)), torch.cat((a, a, b, b))))
-    assert (target_matched(truth) == 1.0).all()
+    assert (surprise_accuracy(truth) == 1.0).all()
 
 
 def test_spliced_clips_have_exactly_the_tokens_of_the_possible_ones(tokenizer):

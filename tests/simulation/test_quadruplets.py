@@ -14,9 +14,9 @@ from vidworld.core.clip import Clips, Tracks
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
 from vidworld.simulation import LAWS, SCENARIOS
-from vidworld.simulation.laws import MIN_CHANGE
 from vidworld.simulation.occlusion import RENDERED, at_any_time
 from vidworld.simulation.quadruplets import Quadruplets, layout_of, quadruplets, splice
+from vidworld.simulation.scenarios import MIN_CHANGE
 
 COUNT = 48
 SPLICE = 8

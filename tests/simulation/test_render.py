@@ -10,7 +10,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from vidworld.core.clip_shape import ClipShape
-from vidworld.simulation.render import BACKGROUND, SCREEN_GRAY, render_discs, share_inside, tinted, visible_share
+from vidworld.simulation.simulated import BACKGROUND, SCREEN_GRAY, render_discs, share_inside, tinted, visible_share
 from vidworld.simulation.stage import PALETTE
 
 SETTING = ClipShape()

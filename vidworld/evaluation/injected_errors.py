@@ -16,8 +16,7 @@ from vidworld.core.clip_shape import WORLD_SIZE, ClipShape
 from vidworld.core.shapes import Frames
 from vidworld.simulation import SCENARIOS
 from vidworld.simulation.discs import Scenes
-from vidworld.simulation.render import render_discs
-from vidworld.simulation.simulated import render_scenes
+from vidworld.simulation.simulated import render_discs, render_scenes
 from vidworld.simulation.stage import PALETTE, sample_scenes
 
 NOWHERE = -10 * WORLD_SIZE
@@ -37,8 +36,8 @@ class ErrorScene:
     @staticmethod
     def of(scenario: str, numbers: Sequence[int], setting: ClipShape, seed: int = 0) -> "ErrorScene":
         """Clips of the scenario's `id` split, by their numbers."""
-        known, name = SCENARIOS[scenario], f"{scenario}/id/{seed}"
-        (scenes,) = sample_scenes(known.samplers, name, numbers, setting, known.ranges, "id", torch.device("cpu"))
+        cpu = torch.device("cpu")
+        (scenes,) = sample_scenes(SCENARIOS[scenario], f"{scenario}/id/{seed}", numbers, setting, "id", cpu)
         shape = (len(numbers), setting.num_frames, 3, setting.height_px, setting.width_px)
         truth = render_scenes(scenes, setting, torch.empty(shape, dtype=torch.uint8))
         return ErrorScene(truth, scenes, setting)

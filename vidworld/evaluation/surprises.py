@@ -24,7 +24,7 @@ from vidworld.metrics.surprise import Surprise
 from vidworld.models.world_model import Encoded, Scorer, truth_surprise
 from vidworld.simulation import LAWS
 from vidworld.simulation.quadruplets import Quadruplets, quadruplets
-from vidworld.simulation.simulated import joined
+from vidworld.simulation.stage import joined
 
 SURPRISE_VERSION = 1
 """Of what is done between a model's surprise and a metric; raised when that gives other values."""

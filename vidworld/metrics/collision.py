@@ -8,20 +8,19 @@ horizon with two straight frames of both discs in the open on either side.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy import ndarray
 
 from vidworld.core.clip import Tracks
-from vidworld.metrics import Metric, PerClip
-from vidworld.metrics.motion import STILL, as_array, is_whole, measure_motion, positions, speed
+from vidworld.metrics import PerClip, metric_of
+from vidworld.metrics.velocity import STILL, as_array, is_whole, measure_motion, positions, speed
 
-MIN_KINK = 0.2
-"""Change of the relative velocity, over the true incoming one, below which nothing has met."""
-MIN_HEAD_ON = 0.3
-"""Share of the relative velocity along the line of centres below which a contact only grazes."""
-PASSED_THROUGH = 2.0
-"""Restitution error of discs that pass through each other where they should bounce: |-1 - 1|."""
+MIN_KINK = 0.2  # change of the relative velocity, over the true incoming one, below which nothing has met
+MIN_HEAD_ON = 0.3  # share of the relative velocity along the line of centres below which a contact only grazes
+PASSED_THROUGH = 2.0  # restitution error of discs that pass through each other where they should bounce: |-1 - 1|
+_metric = partial(metric_of, "collision", scenarios=("collision", "billiards"))
 
 
 @dataclass(frozen=True)
@@ -30,11 +29,9 @@ class Contact:
 
     clip: int
     pair: list[int]
-    first_after: int
-    """The first frame at or after the contact."""
+    first_after: int  # the first frame at or after the contact
     begin: int
-    end: int
-    """The frame after the stretch's last."""
+    end: int  # the frame after the stretch's last
 
 
 @dataclass(frozen=True)
@@ -45,11 +42,9 @@ class Kink:
     """
 
     time_frames: float
-    incoming: ndarray
-    """Units a frame."""
+    incoming: ndarray  # units a frame
     outgoing: ndarray
-    place: ndarray
-    """Where the incoming lines are at the time of the kink."""
+    place: ndarray  # where the incoming lines are at the time of the kink
 
     @property
     def relative_in(self) -> ndarray:
@@ -78,11 +73,10 @@ class Kink:
 class Meeting:
     """One contact as it was, as it was predicted (None: no fit), and how much of it is missing."""
 
-    contact: Contact
+    clip: int
     true: Kink
     predicted: Kink | None
-    missing: float
-    """Share of the stretch's horizon frames in which one of the two is not found."""
+    missing: float  # share of the stretch's horizon frames in which one of the two is not found
     top_speed: float
 
     @property
@@ -100,6 +94,7 @@ class Meeting:
         return (1 - self.missing) * error + self.missing * charge
 
 
+@_metric("frames", "How far the predicted contact lies from the true one.", headline=True)
 def contact_time_error(predicted: Tracks, truth: Tracks, dt_s: float, start: int) -> PerClip:
     """Frames between predicted and true contact; the horizon where discs never meet or are missing."""
     horizon = float(truth.position.shape[1] - start)
@@ -107,10 +102,11 @@ def contact_time_error(predicted: Tracks, truth: Tracks, dt_s: float, start: int
     for meeting in _meetings(predicted, truth, dt_s, start):
         kink = meeting.met
         error = horizon if kink is None else min(abs(kink.time_frames - meeting.true.time_frames), horizon)
-        values[meeting.contact.clip] = meeting.charged(error, horizon)
+        values[meeting.clip] = meeting.charged(error, horizon)
     return values
 
 
+@_metric("ratio", "Error of the velocity after contact, relative to the approach.", headline=True)
 def outgoing_velocity_error(predicted: Tracks, truth: Tracks, dt_s: float, start: int) -> PerClip:
     """Mean over the two discs of |v̂ - v| after the contact, over the true incoming relative speed.
 
@@ -123,10 +119,11 @@ def outgoing_velocity_error(predicted: Tracks, truth: Tracks, dt_s: float, start
         error = charge
         if meeting.predicted is not None:
             error = float(np.mean(speed(meeting.predicted.outgoing - meeting.true.outgoing)))
-        values[meeting.contact.clip] = meeting.charged(error, charge) / meeting.incoming_speed
+        values[meeting.clip] = meeting.charged(error, charge) / meeting.incoming_speed
     return values
 
 
+@_metric("ratio", "Error of the bounciness.")
 def restitution_error(predicted: Tracks, truth: Tracks, dt_s: float, start: int) -> PerClip:
     """|ê - e|, e the outgoing over the incoming speed along the line of centres; at most 2.
 
@@ -141,10 +138,11 @@ def restitution_error(predicted: Tracks, truth: Tracks, dt_s: float, start: int)
         error = PASSED_THROUGH
         if meeting.met is not None:
             error = min(abs(np.nan_to_num(meeting.met.restitution(), nan=-1.0) - true), PASSED_THROUGH)
-        values[meeting.contact.clip] = meeting.charged(error, PASSED_THROUGH)
+        values[meeting.clip] = meeting.charged(error, PASSED_THROUGH)
     return values
 
 
+@_metric("radii", "How deep discs overlap.")
 def interpenetration(predicted: Tracks, truth: Tracks, dt_s: float, start: int) -> PerClip:
     """Deepest overlap of the pair that meets in truth, over the smaller radius, over the horizon.
 
@@ -198,7 +196,7 @@ def _same(velocity: ndarray) -> bool:
 
 def _meetings(predicted: Tracks, truth: Tracks, dt_s: float, start: int) -> Iterator[Meeting]:
     """Every contact that can be measured, fitted on both sides."""
-    motion = measure_motion(predicted, truth, dt_s, start)
+    top_speed = measure_motion(predicted, truth, dt_s, start).top_speed
     both = positions(predicted, truth, start)
     found = np.isfinite(both[0]).all(axis=-1)
     for contact in _contacts(truth, dt_s, start):
@@ -212,7 +210,7 @@ def _meetings(predicted: Tracks, truth: Tracks, dt_s: float, start: int) -> Iter
         if fitted is None or not fitted.met(float(np.linalg.norm(true.relative_in))):
             # No contact predicted: what leaves is what moves after the true contact.
             fitted = _fit(predicted_stretch, contact.begin, contact.first_after)
-        yield Meeting(contact, true, fitted, 1.0 - float(in_horizon.mean()), float(motion.top_speed[contact.clip]))
+        yield Meeting(contact.clip, true, fitted, 1.0 - float(in_horizon.mean()), float(top_speed[contact.clip]))
 
 
 def _fit(place: ndarray, begin: int, first_after: int | None = None) -> Kink | None:
@@ -247,22 +245,3 @@ def _line(times: ndarray, place: ndarray, at: float) -> tuple[ndarray, ndarray, 
     slope = np.einsum("t,tda->da", centred, place) / np.sum(centred**2)
     residual = place - middle - centred[:, None, None] * slope
     return slope, middle + (at - times.mean()) * slope, float(np.sum(residual**2))
-
-
-COLLISION_SCENARIOS = ("collision", "billiards")
-CONTACT_TIME_ERROR = Metric(
-    "contact_time_error", "collision", "frames", False, contact_time_error, COLLISION_SCENARIOS, headline=True,
-    description="How far the predicted contact lies from the true one.",
-)  # fmt: skip
-OUTGOING_VELOCITY_ERROR = Metric(
-    "outgoing_velocity_error", "collision", "ratio", False, outgoing_velocity_error, COLLISION_SCENARIOS, headline=True,
-    description="Error of the velocity after contact, relative to the approach.",
-)  # fmt: skip
-RESTITUTION_ERROR = Metric(
-    "restitution_error", "collision", "ratio", False, restitution_error, COLLISION_SCENARIOS,
-    description="Error of the bounciness.",
-)  # fmt: skip
-INTERPENETRATION = Metric(
-    "interpenetration", "collision", "radii", False, interpenetration, COLLISION_SCENARIOS,
-    description="How deep discs overlap.",
-)  # fmt: skip

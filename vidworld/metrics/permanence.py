@@ -1,20 +1,24 @@
 """Permanence: what is hidden is still there."""
 
+from functools import partial
+
 import numpy as np
 from jaxtyping import Bool
 from numpy import ndarray
 
 from vidworld.core.clip import Tracks
 from vidworld.core.clip_shape import WORLD_SIZE
-from vidworld.metrics import Metric, PerClip
-from vidworld.metrics.motion import as_array, is_whole, mean_where, positions, speed
+from vidworld.metrics import PerClip, metric_of
+from vidworld.metrics.velocity import as_array, is_whole, mean_where, positions, speed
 
 KNOWS_NOTHING = 0.5214 * WORLD_SIZE
 """Mean distance of two random places in the picture: what the place of a missing object is penalised with.
 
 Source: (2 + √2 + 5 ln(1 + √2)) / 15 in a unit square."""
+_metric = partial(metric_of, "permanence", scenarios=("occlusion",))
 
 
+@_metric("share", "Hidden objects that come back as themselves.", True, headline=True, bounds=(0.0, 1.0), ideal=1.0)
 def reappearance(predicted: Tracks, truth: Tracks, dt_s: float, start: int) -> PerClip:
     """Share of hidden objects that come back in their identity, in [0, 1].
 
@@ -28,12 +32,14 @@ def reappearance(predicted: Tracks, truth: Tracks, dt_s: float, start: int) -> P
     return mean_where(np.where(2 * hits >= frames, 1.0, 0.0), frames > 0)
 
 
+@_metric("units", "How far from the truth they come back.", headline=True)
 def reappearance_error(predicted: Tracks, truth: Tracks, dt_s: float, start: int) -> PerClip:
     """Mean distance to the truth after it has come back, in units; what is missing could be anywhere."""
     back, error = _back(predicted, truth, start)
     return mean_where(np.where(np.isfinite(error), error, KNOWS_NOTHING), back)
 
 
+@_metric("frames", "How long after the truth they come back.")
 def reappearance_delay(predicted: Tracks, truth: Tracks, dt_s: float, start: int) -> PerClip:
     """Mean of how many frames too early or late an object is on its path after it has come back.
 
@@ -49,6 +55,10 @@ def reappearance_delay(predicted: Tracks, truth: Tracks, dt_s: float, start: int
     return mean_where(np.minimum(np.nan_to_num(np.abs(lag), nan=horizon), horizon), back)
 
 
+@_metric(
+    "objects", "Objects that appear from nowhere.", headline=True, bounds=(0.0, float("inf")),
+    scenarios=("occlusion", "uniform", "parabola", "collision", "bounce", "billiards"),
+)  # fmt: skip
 def phantom_objects(predicted: Tracks, truth: Tracks, dt_s: float, start: int) -> PerClip:
     """Objects a clip that appear from nowhere: found in a frame of the horizon in which there is none.
 
@@ -69,24 +79,3 @@ def _back(predicted: Tracks, truth: Tracks, start: int) -> tuple[Bool[ndarray, "
     # What had come back before the horizon began, and stays, has not to come back any more.
     back &= hidden[:, start - 1 :].any(axis=1, keepdims=True)
     return back, speed(predicted_position - true_position)[:, start:]
-
-
-PERMANENCE_SCENARIOS = ("occlusion",)
-REAPPEARANCE = Metric(
-    "reappearance", "permanence", "share", True, reappearance, PERMANENCE_SCENARIOS,
-    headline=True, bounds=(0.0, 1.0), ideal=1.0,
-    description="Hidden objects that come back as themselves.",
-)  # fmt: skip
-REAPPEARANCE_ERROR = Metric(
-    "reappearance_error", "permanence", "units", False, reappearance_error, PERMANENCE_SCENARIOS, headline=True,
-    description="How far from the truth they come back.",
-)  # fmt: skip
-REAPPEARANCE_DELAY = Metric(
-    "reappearance_delay", "permanence", "frames", False, reappearance_delay, PERMANENCE_SCENARIOS,
-    description="How long after the truth they come back.",
-)  # fmt: skip
-PHANTOM_OBJECTS = Metric(
-    "phantom_objects", "permanence", "objects", False, phantom_objects,
-    ("occlusion", "uniform", "parabola", "collision", "bounce", "billiards"), headline=True, bounds=(0.0, float("inf")),
-    description="Objects that appear from nowhere.",
-)  # fmt: skip

@@ -5,7 +5,6 @@ B, and so for futures; `[q, p, f]` is how badly the future f was predicted after
 The possible clips lie on the diagonal. Each returns one value a quadruplet; a tie counts one half.
 """
 
-from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
@@ -14,10 +13,11 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from vidworld.core.errors import UserError
-from vidworld.metrics import Metric, PerClip
+from vidworld.metrics import PerClip, metric_of
 
 Aggregation = Literal["mean", "max"]
 Surprise = Float[ndarray, "quad 2 2 chunk"]
+_share = partial(metric_of, "", "share", higher_is_better=True, takes="surprise", bounds=(0.0, 1.0), ideal=1.0)
 
 
 def over_chunks(surprise: Surprise, aggregation: Aggregation = "mean") -> Float[ndarray, "quad 2 2"]:
@@ -28,7 +28,8 @@ def over_chunks(surprise: Surprise, aggregation: Aggregation = "mean") -> Float[
     return np.asarray(np.nanmean(surprise, axis=-1) if aggregation == "mean" else np.nanmax(surprise, axis=-1))
 
 
-def target_matched(surprise: Surprise, aggregation: Aggregation = "mean") -> PerClip:
+@_share("Futures that surprise more after the wrong past than after their own; a tie counts one half.", headline=True)
+def surprise_accuracy(surprise: Surprise, aggregation: Aggregation = "mean") -> PerClip:
     """Share of the two futures that surprise less after their own past than after the other's.
 
     The headline: the target is identical on both sides, so how crowded or hard it is cancels.
@@ -37,13 +38,15 @@ def target_matched(surprise: Surprise, aggregation: Aggregation = "mean") -> Per
     return np.asarray((_less(values[:, 0, 0], values[:, 1, 0]) + _less(values[:, 1, 1], values[:, 0, 1])) / 2)
 
 
-def usual(surprise: Surprise, aggregation: Aggregation = "mean") -> PerClip:
+@_share("The usual form: one past, two futures. An emptier scene surprises less.")
+def surprise_accuracy_usual(surprise: Surprise, aggregation: Aggregation = "mean") -> PerClip:
     """Share of the two pasts after which their own future surprises less than the other (IntPhys' form)."""
     values = over_chunks(surprise, aggregation)
     return np.asarray((_less(values[:, 0, 0], values[:, 0, 1]) + _less(values[:, 1, 1], values[:, 1, 0])) / 2)
 
 
-def within_quad(surprise: Surprise, aggregation: Aggregation = "mean") -> PerClip:
+@_share("Quadruplets whose possible clips together surprise less than the impossible ones.")
+def surprise_accuracy_within_quadruplet(surprise: Surprise, aggregation: Aggregation = "mean") -> PerClip:
     """1 where the two possible clips together surprise less than the two impossible ones, else 0.
 
     Both sums hold the same two pasts and the same two futures: what a past or a future is like cancels.
@@ -52,7 +55,14 @@ def within_quad(surprise: Surprise, aggregation: Aggregation = "mean") -> PerCli
     return _less(values[:, 0, 0] + values[:, 1, 1], values[:, 0, 1] + values[:, 1, 0])
 
 
-def auroc(surprise: Surprise, aggregation: Aggregation = "mean") -> PerClip:
+@_share("As the first, by the maximum over time and not the mean: cheap cues show more.")
+def surprise_accuracy_maximum(surprise: Surprise) -> PerClip:
+    """`surprise_accuracy` of the chunk that surprises most."""
+    return surprise_accuracy(surprise, "max")
+
+
+@_share("How well surprise alone separates impossible from possible clips.")
+def surprise_auroc(surprise: Surprise, aggregation: Aggregation = "mean") -> PerClip:
     """Values a quadruplet whose mean is the AUROC of impossible over possible clips, over all clips.
 
     The value of a quadruplet is its possible clips' placement plus its impossible clips' placement less the AUROC
@@ -79,32 +89,3 @@ def _share_above(values: Float[ndarray, "quad 2"], others: Float[ndarray, "quad 
     above = len(ordered) - np.searchsorted(ordered, values, side="right")
     equal = len(ordered) - above - np.searchsorted(ordered, values, side="left")
     return np.asarray((above + 0.5 * equal) / len(ordered))
-
-
-def _share(name: str, form: Callable[..., PerClip], description: str, headline: bool = False) -> Metric:
-    return Metric(
-        name, "", "share", True, form, takes="surprise", headline=headline, bounds=(0.0, 1.0), ideal=1.0,
-        description=description,
-    )  # fmt: skip
-
-
-SURPRISE_ACCURACY = _share(
-    "surprise_accuracy",
-    target_matched,
-    "Futures that surprise more after the wrong past than after their own; a tie counts one half.",
-    headline=True,
-)
-SURPRISE_ACCURACY_USUAL = _share(
-    "surprise_accuracy_usual", usual, "The usual form: one past, two futures. An emptier scene surprises less."
-)
-SURPRISE_ACCURACY_WITHIN_QUADRUPLET = _share(
-    "surprise_accuracy_within_quadruplet",
-    within_quad,
-    "Quadruplets whose possible clips together surprise less than the impossible ones.",
-)
-SURPRISE_ACCURACY_MAXIMUM = _share(
-    "surprise_accuracy_maximum",
-    partial(target_matched, aggregation="max"),
-    "As the first, by the maximum over time and not the mean: cheap cues show more.",
-)
-SURPRISE_AUROC = _share("surprise_auroc", auroc, "How well surprise alone separates impossible from possible clips.")

@@ -14,7 +14,7 @@ from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.core.errors import UserError
 from vidworld.core.shapes import Frames, Tokens
 from vidworld.models.tokenizers import Tokenizer
-from vidworld.simulation.render import BACKGROUND
+from vidworld.simulation.simulated import BACKGROUND
 
 
 @dataclass(frozen=True)

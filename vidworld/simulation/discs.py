@@ -69,9 +69,8 @@ def wall_contact_times(scenes: Scenes, pull: Float[Tensor, "clip object 2"]) -> 
     """Seconds until each disc touches each wall, infinite for never; `pull` is each disc's acceleration."""
     normal = scenes.walls[:, None, :, :2]
     height = dot(scenes.position[:, :, None], normal) - scenes.walls[:, None, :, 2] - scenes.radius[:, :, None]
-    speed = dot(scenes.velocity[:, :, None], normal)
-    force = dot(pull[:, :, None], normal)
     height = height.clamp(min=0)
+    speed, force = dot(scenes.velocity[:, :, None], normal), dot(pull[:, :, None], normal)
     root = (speed * speed - 2 * force * height).clamp(min=0).sqrt()
     reaches = speed * speed >= 2 * force * height
     towards = torch.where((speed < 0) & reaches, 2 * height / (root - speed), torch.inf)
@@ -90,8 +89,11 @@ def bounce_discs(scenes: Scenes, clips: Tensor, first: Tensor, second: Tensor) -
     scenes.velocity[clips, second] -= impulse / mass_2[:, None]
 
 
-def bounce_walls(scenes: Scenes, resting: Tensor, clips: Tensor, disc: Tensor, wall: Tensor) -> None:
-    """Give each of these clips' disc its velocity after the wall, on the wall to the last digit, in place."""
+def bounce_walls(scenes: Scenes, pull: Tensor, clips: Tensor, disc: Tensor, wall: Tensor) -> None:
+    """Give each of these clips' disc its velocity after the wall, on the wall to the last digit, in place.
+
+    What lies on a floor from then on is pulled no more.
+    """
     normal, offset = scenes.walls[clips, wall, :2], scenes.walls[clips, wall, 2]
     radius, gravity = scenes.radius[clips, disc], scenes.gravity[clips]
     speed = dot(scenes.velocity[clips, disc], normal)
@@ -100,7 +102,7 @@ def bounce_walls(scenes: Scenes, resting: Tensor, clips: Tensor, disc: Tensor, w
     change = torch.where(rests, -speed, -(1 + scenes.restitution[clips]) * speed)
     scenes.velocity[clips, disc] += change[:, None] * normal
     scenes.position[clips, disc] -= height[:, None] * normal
-    resting[clips, disc] |= rests
+    pull[clips, disc] = torch.where(rests[:, None], 0.0, pull[clips, disc])
 
 
 def simulate(scenes: Scenes, times_s: Float[Tensor, " time"]) -> Trajectories:
@@ -116,55 +118,47 @@ def simulate(scenes: Scenes, times_s: Float[Tensor, " time"]) -> Trajectories:
     state = Scenes(**{name: value.clone() for name, value in vars(scenes).items()})
     position, velocity = (state.position.new_empty(clips, len(times_s), objects, 2) for _ in range(2))
     motion = Trajectories(position, velocity, torch.full_like(state.radius, torch.nan))
-    resting = torch.zeros_like(state.present)
+    pull = torch.stack([torch.zeros_like(state.radius), state.gravity[:, None].expand_as(state.radius)], dim=-1)
     now_s = torch.zeros_like(state.gravity)
     active = torch.arange(clips, device=now_s.device)
     for _ in range(MAX_EVENTS):
-        record(motion, active, state, resting, now_s, times_s)
-        active, state, resting, now_s = advance(motion, active, state, resting, now_s, float(times_s[-1]))
+        record(motion, active, state, pull, now_s, times_s)
+        active, state, pull, now_s = advance(motion, active, state, pull, now_s, float(times_s[-1]))
         if len(active) == 0:
             return motion
     raise RuntimeError(f"a world has more than {MAX_EVENTS} events")
 
 
-def acceleration(scenes: Scenes, resting: Bool[Tensor, "clip object"]) -> Float[Tensor, "clip object 2"]:
-    """Gravity for the discs that do not lie on a floor."""
-    down = torch.where(resting, 0.0, scenes.gravity[:, None])
-    return torch.stack([torch.zeros_like(down), down], dim=-1)
-
-
-def record(motion: Trajectories, clips: Tensor, state: Scenes, resting: Tensor, now_s: Tensor, times_s: Tensor) -> None:
+def record(motion: Trajectories, clips: Tensor, state: Scenes, pull: Tensor, now_s: Tensor, times_s: Tensor) -> None:
     """Write the free flight from `now_s` into every frame from then on; the next event writes over it."""
     since = (times_s[None, :] - now_s[:, None])[:, :, None, None]
-    pull = acceleration(state, resting)[:, None]
-    position = state.position[:, None] + since * (state.velocity[:, None] + since * pull * 0.5)
-    velocity = state.velocity[:, None] + since * pull
+    position = state.position[:, None] + since * (state.velocity[:, None] + since * pull[:, None] * 0.5)
+    velocity = state.velocity[:, None] + since * pull[:, None]
     later = since >= -FRAME_TOLERANCE_S
     motion.position[clips] = torch.where(later, position, motion.position[clips])
     motion.velocity[clips] = torch.where(later, velocity, motion.velocity[clips])
 
 
 def advance(
-    motion: Trajectories, clips: Tensor, state: Scenes, resting: Tensor, now_s: Tensor, end_s: float
+    motion: Trajectories, clips: Tensor, state: Scenes, pull: Tensor, now_s: Tensor, end_s: float
 ) -> tuple[Tensor, Scenes, Tensor, Tensor]:
     """The clips that have another event before the end, each just after its next one."""
     objects, walls = state.radius.shape[1], state.walls.shape[1]
     if objects == 1 and walls == 0:
-        return clips[:0], state, resting, now_s
+        return clips[:0], state, pull, now_s
     pairs = torch.triu_indices(objects, objects, offset=1, device=clips.device)
-    pull = acceleration(state, resting)
     times = torch.cat([disc_contact_times(state, pairs), wall_contact_times(state, pull).flatten(1)], dim=1)
     wait_s, event = times.min(dim=1)
     goes_on = now_s + wait_s <= end_s + FRAME_TOLERANCE_S
-    clips, state, resting, now_s = clips[goes_on], state.at(goes_on), resting[goes_on], now_s[goes_on]
-    wait, pull, event = wait_s[goes_on][:, None, None], pull[goes_on], event[goes_on]
+    clips, state, pull, now_s = clips[goes_on], state.at(goes_on), pull[goes_on], now_s[goes_on]
+    wait, event = wait_s[goes_on][:, None, None], event[goes_on]
     state.position.add_(wait * (state.velocity + wait * pull * 0.5))
     state.velocity.add_(wait * pull)
     now_s = now_s + wait[:, 0, 0]
 
     of_discs = event < pairs.shape[1]
     meeting = of_discs.nonzero()[:, 0]
-    first, second = pairs[0][event[meeting]], pairs[1][event[meeting]]
+    first, second = pairs[:, event[meeting]]
     bounce_discs(state, meeting, first, second)
     for disc in (first, second):
         seen = motion.contact_s[clips[meeting], disc]
@@ -172,5 +166,5 @@ def advance(
     if walls > 0:
         hitting = (~of_discs).nonzero()[:, 0]
         hit = event[hitting] - pairs.shape[1]
-        bounce_walls(state, resting, hitting, hit // walls, hit % walls)
-    return clips, state, resting, now_s
+        bounce_walls(state, pull, hitting, hit // walls, hit % walls)
+    return clips, state, pull, now_s

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 
@@ -10,9 +11,8 @@ from vidworld.core.clip_shape import ClipShape
 from vidworld.core.counter_rng import stratum
 from vidworld.core.errors import UserError
 from vidworld.simulation import LAWS
-from vidworld.simulation.discs import Scenes
-from vidworld.simulation.simulated import check_split, videos
-from vidworld.simulation.stage import Layout, Sampler, sample_scenes
+from vidworld.simulation.simulated import check_split, simulated
+from vidworld.simulation.stage import Layout, Sampler, Scenario
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,10 @@ def splice(a: Clips, b: Clips, frame: int, name: str = "spliced") -> Clips:
     return Clips(frames, a.fps, tuple(f"{identity}/{name}" for identity in a.identity))
 
 
+@cache  # `sample_scenes` draws the clips of equal samplers together
 def at_moment(layout: Layout, moment_s: float) -> Sampler:
     """A sampler of both worlds of a layout."""
     return lambda stage: layout(stage, torch.full_like(stage.draws.streams, moment_s, dtype=torch.float64))
-
-
-def stream_name(law: str, split: str, seed: int | str) -> str:
-    """Of the random stream that a law's quadruplets are drawn from."""
-    return f"quad/{law}/{split}/{seed}"
 
 
 def layout_of(identity: str) -> str | None:
@@ -52,9 +48,8 @@ def layout_of(identity: str) -> str | None:
     parts = identity.split("/")
     if len(parts) != 4 or parts[0] not in LAWS or not parts[3].isdecimal():
         return None
-    law, split, seed, index = parts
-    layouts = LAWS[law].layouts
-    kind = stratum(stream_name(law, split, seed), [int(index)], len(layouts), torch.device("cpu"))
+    layouts = LAWS[parts[0]].layouts
+    kind = stratum("/".join(["quad", *parts[:3]]), [int(parts[3])], len(layouts), torch.device("cpu"))
     return getattr(layouts[int(kind)], "__name__", None)
 
 
@@ -77,18 +72,11 @@ def quadruplets(
     if not 0 < splice_frame < shape.num_frames:
         raise UserError(f"{law}: splice_frame {splice_frame} must lie within the {shape.num_frames} frames")
     moment_s = (splice_frame + rule.moment_frames) / shape.fps
-    at_splice = {layout: at_moment(layout, moment_s) for layout in rule.layouts}
-    samplers = [at_splice[layout] for layout in rule.layouts]
-    name, device = stream_name(law, split, seed), torch.device(device)
-
-    def draw(indices: Sequence[int]) -> tuple[Scenes, ...]:
-        return sample_scenes(samplers, name, indices, shape, rule.ranges, split, device)
-
+    samplers = tuple(at_moment(layout, moment_s) for layout in rule.layouts)
     identity = tuple(f"{law}/{split}/{seed}/{index}" for index in indices)
-    a, b = (
-        Clips(frames, shape.fps, tuple(f"{each}/{side}" for each in identity), tracks)
-        for side, (frames, tracks) in zip("ab", videos(draw, indices, shape, device, 2), strict=True)
-    )
+    identities = [tuple(f"{each}/{side}" for each in identity) for side in "ab"]
+    stream, device = f"quad/{law}/{split}/{seed}", torch.device(device)
+    a, b = simulated(Scenario(samplers, rule.ranges), stream, indices, identities, shape, split, device)
     bare_a, bare_b = (Clips(clips.frames, shape.fps, identity) for clips in (a, b))
     a_then_b = splice(bare_a, bare_b, splice_frame, "a_then_b")
     return Quadruplets(law, a, b, a_then_b, splice(bare_b, bare_a, splice_frame, "b_then_a"), splice_frame, identity)

@@ -32,12 +32,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> None:
     for name in ("height", "width", "num_frames", "fps", "scale"):
-        if getattr(arguments, name) <= 0:
-            raise UserError(f"--{name.replace('_', '-')} {getattr(arguments, name)}: must be more than 0")
+        if (value := getattr(arguments, name)) <= 0:
+            raise UserError(f"--{name.replace('_', '-')} {value}: must be more than 0")
     if arguments.index < 0:
         raise UserError(f"--index {arguments.index}: clips are numbered from 0")
-    picture = {"height_px": arguments.height, "width_px": arguments.width}
-    setting = ClipShape(num_frames=arguments.num_frames, fps=arguments.fps, **picture)
+    size = {"height_px": arguments.height, "width_px": arguments.width}
+    setting = ClipShape(num_frames=arguments.num_frames, fps=arguments.fps, **size)
     name, split, seed, index = arguments.name, arguments.split, arguments.seed, arguments.index
     if arguments.quadruplet or name not in SCENARIOS:
         LAWS.check([name])

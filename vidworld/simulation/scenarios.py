@@ -1,15 +1,19 @@
-"""What each scenario samples: discs, motions and their ranges, in distribution and outside it."""
+"""What each scenario and law samples: discs, motions and their ranges, in distribution and outside it.
 
-from collections.abc import Callable
-from typing import TypeVar
+Scenes with screens are in `occlusion`.
+"""
+
+from dataclasses import replace
+from functools import partial
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from vidworld.core.clip_shape import WORLD_SIZE
+from vidworld.simulation import occlusion
 from vidworld.simulation.discs import dot
-from vidworld.simulation.stage import Candidates, PerWorld, Point, Ranges, Sampler, Scenario, Stage
+from vidworld.simulation.stage import PALETTE, Candidates, Law, Layout, PerWorld, Point, Ranges, Scenario, Stage
 
 GRAVITY = 5.0  # units a second squared: twice phyworld's, for clips half as long
 
@@ -20,6 +24,8 @@ RESTITUTION = (0.6, 1.0)
 RESTITUTION_OUTSIDE = (0.35, 0.5)
 MIN_CLOSING_SPEED = 1.0  # of two discs that meet (units a second)
 MIN_IMPACT = 2.0  # of a disc on the floor (units a second)
+MIN_CHANGE = 1.5  # how much A's velocity differs from B's where the ways cross, at least (units a second)
+MIN_CHANGE_OF_TWO = 3.0  # the same for the velocities of two discs that meet, taken as one vector of four
 
 
 def uniform(stage: Stage) -> Candidates:
@@ -43,7 +49,7 @@ def parabola(stage: Stage) -> Candidates:
     low = torch.stack([travel[:, 0].clamp(max=0), apex], dim=1) - radius
     high = torch.stack([travel[:, 0].clamp(min=0), fall.clamp(min=0)], dim=1) + radius
     position, valid = stage.place(low, high)
-    return (stage.scenes(position[:, None], velocity, radius, color, gravity=GRAVITY),), valid
+    return (stage.scenes(position[:, None], velocity, radius, color, GRAVITY),), valid
 
 
 def bounce(stage: Stage) -> Candidates:
@@ -67,8 +73,8 @@ def bounce(stage: Stage) -> Candidates:
     position[:, 1] = floor - radius[:, 0] - drop
     valid = valid & (drop > 0) & (impact > MIN_IMPACT) & (drop + apex <= room) & (rebound <= room)
     walls = radius.new_tensor([[0.0, -1.0, -floor]]).expand(len(radius), 1, 3)
-    scenes = stage.scenes(position[:, None], velocity, radius, color, None, GRAVITY, restitution, walls)
-    return (scenes,), valid
+    scenes = stage.scenes(position[:, None], velocity, radius, color, GRAVITY)
+    return (replace(scenes, restitution=restitution, walls=walls),), valid
 
 
 def billiards(stage: Stage) -> Candidates:
@@ -87,28 +93,14 @@ def billiards(stage: Stage) -> Candidates:
     width, height = WORLD_SIZE, stage.setting.height
     edges = [[1.0, 0.0, 0.0], [-1.0, 0.0, -width], [0.0, 1.0, 0.0], [0.0, -1.0, -height]]
     walls = radius.new_tensor(edges).expand(len(radius), 4, 3)
-    return (stage.scenes(position, velocity, radius, color, present, walls=walls),), valid
+    return (replace(stage.scenes(position, velocity, radius, color), present=present, walls=walls),), valid
 
 
-MadeT = TypeVar("MadeT")
-
-
-def one_in_four(make: Callable[[bool], MadeT]) -> tuple[MadeT, MadeT, MadeT, MadeT]:
-    """What draws collisions, for a quarter of them head-on, and for the others from any direction."""
-    head_on, oblique = make(True), make(False)
-    return head_on, oblique, oblique, oblique
-
-
-def collision_sampler(head_on: bool) -> Sampler:
-    """A sampler of two discs that meet inside the clip, mostly in its second half, in view throughout."""
-
-    def collision(stage: Stage) -> Candidates:
-        late = stage.draws.chance(0.75)
-        share = stage.draws.uniform()
-        contact_s = stage.setting.duration_s * torch.where(late, 0.5 + 0.4 * share, 0.15 + 0.35 * share)
-        return collisions(stage, contact_s, 1, head_on)
-
-    return collision
+def one_collision(stage: Stage, head_on: bool) -> Candidates:
+    """Two discs that meet inside the clip, mostly in its second half, in view throughout."""
+    late, share = stage.draws.chance(0.75), stage.draws.uniform()
+    contact_s = stage.setting.duration_s * torch.where(late, 0.5 + 0.4 * share, 0.15 + 0.35 * share)
+    return collisions(stage, contact_s, 1, head_on)
 
 
 def collisions(stage: Stage, contact_s: PerWorld, count: int, head_on: bool) -> Candidates:
@@ -142,8 +134,118 @@ def after_contact(velocity: Float[Tensor, "world 2 2"], mass: Point, normal: Poi
     return torch.stack([velocity[:, 0] - mass[:, 1:] * change, velocity[:, 1] + mass[:, :1] * change], dim=1)
 
 
+def momentum(stage: Stage, moment_s: PerWorld) -> Candidates:
+    """A and B: one disc on two straight ways that cross at the moment."""
+    radius, color = stage.radius(1), stage.colors(1)
+    velocities = [stage.speed(1)[:, :, None] * stage.draws.direction(1) for _ in range(2)]
+    before = moment_s[:, None, None]
+    after = stage.setting.duration_s - before
+    ends = torch.cat([end for v in velocities for end in (-v * before, v * after)], dim=1)
+    point, valid = stage.place(ends.amin(1) - radius, ends.amax(1) + radius)
+    scenes = tuple(stage.scenes(point[:, None] - v * before, v, radius, color) for v in velocities)
+    change = velocities[0][:, 0] - velocities[1][:, 0]
+    return scenes, valid & (dot(change, change) >= MIN_CHANGE**2)
+
+
+def collision(head_on: bool) -> Layout:
+    """A and B: two discs that meet in the same place at the moment, from other velocities."""
+
+    def layout(stage: Stage, moment_s: PerWorld) -> Candidates:
+        (a, b), valid = collisions(stage, moment_s, 2, head_on)
+        change = a.velocity - b.velocity
+        return (a, b), valid & (dot(change, change).sum(1) >= MIN_CHANGE_OF_TWO**2)
+
+    layout.__name__ = "head_on" if head_on else "oblique"
+    return layout
+
+
+# --- phyworld's three settings with its exact ranges, so that its published numbers can stand beside ours ---
+#
+# Source: Kang et al., "How far is video generation from world model" (arXiv 2411.02385) and its released generators: a
+# 10 x 10 world, 32 frames 0.1 s apart, discs that move to the right (of two, towards each other) and may leave the
+# picture at the end. Differences: speeds and radii are drawn, not taken from a grid; two discs start anywhere that
+# leaves 8 frames before the contact, where phyworld keeps those of very different size to one side.
+
+PHYWORLD_GRAVITY = 2.5
+PHYWORLD_MOTION_RANGES = Ranges((1.0, 4.0), (0.7, 1.4), ((0.0, 0.8), (4.5, 6.0)), ((0.3, 0.6), (1.5, 2.0)), corner=0.0)
+PHYWORLD_COLLISION_RANGES = Ranges((1.0, 4.0), (0.5, 1.5), ((0.0, 0.8), (4.5, 6.0)), ((0.3, 0.4), (1.7, 2.0)), 0.0)
+RED_AND_BLUE = PALETTE[[0, 2]]
+BORDER = 0.5  # distance that discs keep from the upper and lower edge
+MIN_FRAMES_IN_VIEW = 24
+MIN_FRAMES_BEFORE = 8
+MAX_FRAMES_BEFORE = 24  # frames before the contact: at least 8, and 8 of the 32 after it
+
+
+def _one_disc(stage: Stage, lowest: float, gravity: float) -> Candidates:
+    """A disc to the right whose upper edge starts between the border and `lowest`.
+
+    It is in view for `MIN_FRAMES_IN_VIEW`, and starts near the left edge if it cannot be.
+    """
+    radius, speed = stage.radius(1), stage.speed(1)
+    leftmost = radius[:, 0]
+    rightmost = WORLD_SIZE - leftmost - MIN_FRAMES_IN_VIEW * stage.setting.dt_s * speed[:, 0]
+    near_edge = leftmost + stage.draws.uniform(0.0, 0.5)
+    x = stage.draws.uniform(leftmost, torch.where(rightmost < leftmost, near_edge, rightmost))
+    y = stage.draws.uniform(BORDER + radius[:, 0], lowest + radius[:, 0])
+    velocity = torch.stack([speed, torch.zeros_like(speed)], dim=2)
+    position = torch.stack([x, y], dim=1)[:, None]
+    scenes = stage.scenes(position, velocity, radius, RED_AND_BLUE[:1].to(radius).expand(len(x), 1, 3), gravity=gravity)
+    return (scenes,), y + radius[:, 0] <= stage.setting.height - BORDER
+
+
+def phyworld_uniform(stage: Stage) -> Candidates:
+    """One disc at constant velocity to the right, at any height."""
+    return _one_disc(stage, stage.setting.height, 0.0)
+
+
+def phyworld_parabola(stage: Stage) -> Candidates:
+    """One disc thrown to the right within a unit of the upper border, under gravity."""
+    return _one_disc(stage, BORDER + 1, PHYWORLD_GRAVITY)
+
+
+def phyworld_collision(stage: Stage) -> Candidates:
+    """Two discs that move towards each other at one height and meet head-on."""
+    radius, speed = stage.radius(2), stage.speed(2)
+    reach, closing = radius.sum(1), speed.sum(1) * stage.setting.dt_s
+    nearest = reach + MIN_FRAMES_BEFORE * closing
+    farthest = (reach + MAX_FRAMES_BEFORE * closing).clamp(max=WORLD_SIZE - reach)
+    apart = stage.draws.uniform(nearest, farthest)
+    left = stage.draws.uniform(radius[:, 0], WORLD_SIZE - radius[:, 1] - apart)
+    largest = radius.amax(1)
+    y = stage.draws.uniform(BORDER + largest, stage.setting.height - BORDER - largest)
+    position = torch.stack([torch.stack([left, left + apart], 1), torch.stack([y, y], 1)], dim=2)
+    velocity = torch.stack([speed * speed.new_tensor([1.0, -1.0]), torch.zeros_like(speed)], dim=2)
+    color = RED_AND_BLUE.to(radius).expand(len(y), 2, 3)
+    return (stage.scenes(position, velocity, radius, color),), nearest <= farthest
+
+
+# --- the registries' entries ---
+
 UNIFORM = Scenario((uniform,), MOTION_RANGES)
 PARABOLA = Scenario((parabola,), MOTION_RANGES)
-COLLISION = Scenario(one_in_four(collision_sampler), COLLISION_RANGES, weight=3.0)
+_HEAD_ON, _OBLIQUE = (partial(one_collision, head_on=head_on) for head_on in (True, False))
+COLLISION = Scenario((_HEAD_ON, _OBLIQUE, _OBLIQUE, _OBLIQUE), COLLISION_RANGES, weight=3.0)
 BOUNCE = Scenario((bounce,), MOTION_RANGES)
 BILLIARDS = Scenario((billiards,), BILLIARDS_RANGES)
+OCCLUSION = Scenario(tuple(map(occlusion.at_any_time, occlusion.RENDERED)), occlusion.RANGES, weight=3.0)
+PHYWORLD_UNIFORM = Scenario((phyworld_uniform,), PHYWORLD_MOTION_RANGES, weight=0.0)
+PHYWORLD_PARABOLA = Scenario((phyworld_parabola,), PHYWORLD_MOTION_RANGES, weight=0.0)
+PHYWORLD_COLLISION = Scenario((phyworld_collision,), PHYWORLD_COLLISION_RANGES, weight=0.0)
+
+HIDDEN = -0.5  # the moment of the occluded laws: between the last frame of the past and the first of the future
+_hidden = partial(Law, ranges=occlusion.RANGES, moment_frames=HIDDEN)
+PERMANENCE_LAW = _hidden((occlusion.permanence,), statement="A hidden object is still there.")
+CONSTANCY_LAW = _hidden(
+    (occlusion.color_constancy, occlusion.size_constancy), statement="Colour and size stay the same while hidden."
+)
+CONTINUITY_LAW = _hidden(
+    (occlusion.continuity,), statement="Nothing gets from one place to another without crossing what lies between."
+)
+# A cue that is right in one half is wrong in the other: controls are judged in each by itself.
+SOLIDITY_LAW = _hidden(
+    (occlusion.block_solidity, occlusion.open_solidity), statement="Solid things do not pass through each other."
+)
+MOMENTUM_LAW = Law((momentum,), MOTION_RANGES, "Nothing changes its velocity without a cause.")
+COLLISION_LAW = Law(
+    (collision(True), *[collision(False)] * 3), COLLISION_RANGES, "How two discs part follows from how they met."
+)

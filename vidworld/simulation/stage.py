@@ -1,19 +1,21 @@
 """What samplers of scenes work with: how a clip is rendered, a scenario's ranges, and draws from them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from vidworld.core.clip import Tracks
 from vidworld.core.clip_shape import WORLD_SIZE, ClipShape
 from vidworld.core.counter_rng import Draws, clip_streams, mix, stratum
 from vidworld.core.errors import UserError
 from vidworld.simulation.discs import Scenes
 
-COLORS = ((235, 45, 45), (45, 205, 60), (45, 75, 250), (240, 215, 40), (225, 50, 225), (40, 225, 230))
-PALETTE = torch.tensor(COLORS, dtype=torch.float32) / 255
+_COLORS = ((235, 45, 45), (45, 205, 60), (45, 75, 250), (240, 215, 40), (225, 50, 225), (40, 225, 230))
+PALETTE = torch.tensor(_COLORS, dtype=torch.float32) / 255
 """The discs' colours: red, green, blue, yellow, magenta, cyan; no channel darker than the background."""
 
 MAX_CANDIDATES = 10_000  # a clip that none of these fits is not to be had
@@ -21,6 +23,7 @@ CANDIDATES_AT_ONCE = 512
 
 Range = tuple[float, float]
 PerWorld = Float[Tensor, " world"]
+PerDisc = Float[Tensor, "world count"]
 Point = Float[Tensor, "world 2"]
 Fits = Bool[Tensor, " world"]
 
@@ -64,17 +67,15 @@ class Stage:
         self.outside_radius = (split == "ood") & (kind != 0)
         self.size = torch.tensor([WORLD_SIZE, setting.height], dtype=torch.float64, device=streams.device)
 
-    def speed(self, count: int) -> Float[Tensor, "world count"]:
+    def speed(self, count: int) -> PerDisc:
         """Speeds of `count` discs."""
         return self._drawn(self.ranges.speed, self.ranges.speed_outside, self.outside_speed, count)
 
-    def radius(self, count: int) -> Float[Tensor, "world count"]:
+    def radius(self, count: int) -> PerDisc:
         """Radii of `count` discs."""
         return self._drawn(self.ranges.radius, self.ranges.radius_outside, self.outside_radius, count)
 
-    def _drawn(
-        self, inside: Range, outside: tuple[Range, ...], is_outside: Fits, count: int
-    ) -> Float[Tensor, "world count"]:
+    def _drawn(self, inside: Range, outside: tuple[Range, ...], is_outside: Fits, count: int) -> PerDisc:
         share = self.draws.uniform(count=count)
         within = inside[0] + share * (inside[1] - inside[0])
         piece = (share * len(outside)).floor().clamp(max=len(outside) - 1)
@@ -98,26 +99,22 @@ class Stage:
         velocity: Float[Tensor, "world object 2"],
         radius: Float[Tensor, "world object"],
         color: Float[Tensor, "world object 3"],
-        present: Bool[Tensor, "world object"] | None = None,
         gravity: float = 0.0,
-        restitution: float | PerWorld = 1.0,
-        walls: Float[Tensor, "world wall 3"] | None = None,
-        screens: Float[Tensor, "world screen 4"] | None = None,
-        blocks: Float[Tensor, "world block 4"] | None = None,
     ) -> Scenes:
-        """Worlds of these discs, mass their radius squared, and what is not named absent."""
+        """Worlds of these discs alone, all present and elastic, mass their radius squared."""
+        nothing = radius.new_zeros(len(radius), 0, 4)
         return Scenes(
             position=position,
             velocity=velocity,
             radius=radius,
             mass=radius * radius,
-            present=torch.ones_like(radius, dtype=torch.bool) if present is None else present,
+            present=torch.ones_like(radius, dtype=torch.bool),
             color=color,
             gravity=radius.new_full(radius.shape[:1], gravity),
-            restitution=torch.as_tensor(restitution).to(radius).expand(len(radius)),
-            walls=radius.new_zeros(len(radius), 0, 3) if walls is None else walls,
-            screens=radius.new_zeros(len(radius), 0, 4) if screens is None else screens,
-            blocks=radius.new_zeros(len(radius), 0, 4) if blocks is None else blocks,
+            restitution=radius.new_ones(len(radius)),
+            walls=nothing[..., :3],
+            screens=nothing,
+            blocks=nothing,
         )
 
 
@@ -138,19 +135,33 @@ class Scenario:
     label: str = ""  # on pages; empty: its name in words
 
 
+JoinedT = TypeVar("JoinedT", Scenes, Tracks)
+
+
+def joined(parts: Sequence[JoinedT]) -> JoinedT:
+    """The same of all parts, in order."""
+    return type(parts[0])(**{name: torch.cat([vars(part)[name] for part in parts]) for name in vars(parts[0])})
+
+
+@dataclass(frozen=True)
+class Law:
+    """What a law says, and what its quadruplets are drawn by: one of the layouts, each as likely, from these ranges."""
+
+    layouts: tuple[Layout, ...]
+    ranges: Ranges
+    statement: str  # what the law says, in a sentence for the page
+    moment_frames: float = 0.0  # when, from the first frame after the splice on: A and B look the same then
+    version: int = 1  # of another package's; for ours the registry says it
+
+
 def sample_scenes(
-    samplers: Sequence[Sampler],
-    name: str,
-    indices: Sequence[int],
-    setting: ClipShape,
-    ranges: Ranges,
-    split: str,
-    device: torch.device,
+    scenario: Scenario, name: str, indices: Sequence[int], setting: ClipShape, split: str, device: torch.device
 ) -> tuple[Scenes, ...]:
     """Worlds for the clips of these numbers, from each of the samplers for as many; `name` names the stream.
 
     UserError where nothing fits the picture, the rate and the length, or these ranges leave no corner out.
     """
+    samplers, ranges = scenario.samplers, scenario.ranges
     if split == "recombined" and not ranges.corner:
         raise UserError(f"{name}: nothing is left to recombine; training draws every speed with every radius")
     streams = clip_streams(name, indices, device)
@@ -158,12 +169,11 @@ def sample_scenes(
 
     def first_valid(sampler: Sampler, pending: Int[Tensor, " pending"]) -> list[tuple[Tensor, tuple[Scenes, ...]]]:
         """Each clip's first candidate that is valid: a function of its stream, however many are tried at once."""
-        found = []
-        tried = 0
+        found, tried = [], 0
         while len(pending) > 0:
             if tried >= MAX_CANDIDATES:
-                remedy = "fewer frames or a higher fps would do"
-                raise UserError(f"{name}: no clip fits this picture, rate and length; {remedy}")
+                fault = "no clip fits this picture, rate and length; fewer frames or a higher fps would do"
+                raise UserError(f"{name}: {fault}")
             at_once = min(max(CANDIDATES_AT_ONCE // len(pending), 4), 256)
             numbers = torch.arange(tried, tried + at_once, device=streams.device)
             candidates = mix(streams[pending][:, None] + mix(numbers)).flatten()
@@ -185,10 +195,8 @@ def sample_scenes(
         parts += first_valid(sampler, uses[kind].nonzero()[:, 0])
     order = torch.cat([clips for clips, _ in parts]).argsort()
 
-    def joined(same: Sequence[Scenes]) -> Scenes:
-        return Scenes(**{f.name: torch.cat([getattr(part, f.name) for part in same])[order] for f in fields(Scenes)})
-
-    return tuple(joined(same) for same in zip(*(scenes for _, scenes in parts), strict=True))
+    worlds = zip(*(scenes for _, scenes in parts), strict=True)
+    return tuple(joined(same).at(order) for same in worlds)
 
 
 def _has_fast_and_large(scenes: Scenes, ranges: Ranges) -> Fits:

@@ -8,7 +8,7 @@ from torch import Tensor
 from vidworld.core.clip import Tracks
 from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.core.shapes import Frames
-from vidworld.simulation.render import BACKGROUND
+from vidworld.simulation.simulated import BACKGROUND
 from vidworld.simulation.stage import PALETTE
 
 OFF_COLOUR = 0.3  # tangent of the angle of pixel and disc as seen from the background; the palette's least is 0.48

@@ -18,8 +18,7 @@ from vidworld.evaluation.benchmarks.phyworld_hdf5 import (
     parse,
 )
 from vidworld.simulation.discs import Scenes
-from vidworld.simulation.render import render_discs
-from vidworld.simulation.simulated import SimulatedClips, render_scenes
+from vidworld.simulation.simulated import SimulatedClips, render_discs, render_scenes
 from vidworld.simulation.stage import PALETTE
 
 DT_S = 0.1

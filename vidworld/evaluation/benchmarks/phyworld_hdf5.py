@@ -41,7 +41,7 @@ from vidworld.core.shapes import Frames, VideoFrames
 from vidworld.evaluation.benchmarks.benchmark import Benchmark, ContinuationScore, Entry, Reading
 from vidworld.evaluation.benchmarks.continuation import BenchmarkContext, video_of
 from vidworld.metrics import PerClip
-from vidworld.metrics.motion import as_array
+from vidworld.metrics.velocity import as_array
 
 FPS = 10.0
 _METRIC = "phyworld_error"
