@@ -16,8 +16,7 @@ from tqdm import tqdm
 
 from vidworld.core.config import resolved
 from vidworld.core.errors import UserError
-from vidworld.models.budget import FORMAT
-from vidworld.models.files import save_model
+from vidworld.models.files import FORMAT, save_model
 from vidworld.models.schema import TrainConfig
 from vidworld.training.checkpoint import CheckpointWriter, State, averages, restore, save_checkpoint, state_of
 from vidworld.training.finished import Sources

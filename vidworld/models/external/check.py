@@ -11,10 +11,9 @@ from vidworld.core.clip import Clips
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.command import Command
 from vidworld.core.errors import UserError
-from vidworld.models import KINDS
+from vidworld.models import KINDS, RUN, Spec
 from vidworld.models.external.protocol import ExternalModel
 from vidworld.models.external.videos import Videos
-from vidworld.models.spec import RUN, Spec
 from vidworld.models.tokenizers.tokenizer import FrameTokenizer
 from vidworld.models.world_model import Encoded
 from vidworld.simulation.quadruplets import Quadruplets, quadruplets
