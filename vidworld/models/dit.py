@@ -9,9 +9,10 @@ from diffusers.models.modeling_utils import ModelMixin
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vidworld.core.counter_rng import normal_of
 from vidworld.core.shapes import Tokens
 from vidworld.models.flow import noised, sample
-from vidworld.models.layers import Block, KVCache, initialise, norm, through
+from vidworld.models.layers import Block, KVCache, KVCaches, initialise, norm, through
 from vidworld.models.world_model import Encoded, Rollout
 
 CHANGE = 0.3
@@ -79,9 +80,9 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         noisy: Tokens,
         noise_level: Float[Tensor, "clip t"],
         previous: Tokens,
-        kv_caches: list[KVCache] | None = None,
+        kv_caches: KVCaches | None = None,
         towards: Float[Tensor, "clip t"] | None = None,
-    ) -> tuple[Tokens, list[KVCache]]:
+    ) -> tuple[Tokens, KVCaches]:
         """The clean chunks behind noisy ones, and the keys and values of these and of those before.
 
         Noise levels lie in [0, 1], 0 being clean. `previous` is the clean chunk before each: it enters where its noisy
@@ -118,12 +119,12 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         change = self.head(torch.addcmul(shift, norm(y), 1 + scale)).view(noisy.shape)
         return estimate + deviation * change, seen
 
-    def prefill(self, previous: Tokens, kv_caches: list[KVCache] | None = None) -> list[KVCache] | None:
+    def prefill(self, previous: Tokens, kv_caches: KVCaches | None = None) -> KVCaches | None:
         """What later chunks look back at of those that follow these clean ones, at level 1: free of noise. Or None."""
         if not previous.shape[1]:
             return kv_caches
         level = torch.ones(previous.shape[:2], device=previous.device)
-        remembered: list[KVCache] = self(previous, level, previous, kv_caches)[1]
+        remembered: KVCaches = self(previous, level, previous, kv_caches)[1]
         return remembered
 
 
@@ -141,23 +142,34 @@ class GenerativeModel:
 
     @torch.no_grad()
     def rollout(self, context: Encoded, horizon: int, samples: int, seeds: Sequence[int]) -> Rollout:
-        """Chunk after chunk, each from noise given the clean ones before it, whose keys and values are kept.
+        """Chunk after chunk, each from noise given the clean ones before it, whose keys and values are kept."""
+        tokens = context.tokens.repeat_interleave(samples, dim=0)
+        kv_caches, last = self.network.prefill(tokens[:, :-1]), tokens[:, -1:]
+        noise = _noise(seeds, samples, horizon, *tokens.shape[2:]).flatten(0, 1).to(tokens)
+        chunks: list[Tokens] = []
+        for drawn in noise.split(1, dim=1):
+            last, kv_caches = self._next(drawn, last, kv_caches)
+            chunks.append(last)
+        predicted = torch.cat(chunks, dim=1).unflatten(0, (len(context.tokens), samples))
+        return Rollout(predicted, predicted)
+
+    def _next(self, noise: Tokens, previous: Tokens, kv_caches: KVCaches | None) -> tuple[Tokens, KVCaches | None]:
+        """The chunk after `previous`, and the keys and values with its own.
 
         What is remembered of a place is free of noise (`DiffusionTransformer.prefill`). So is the first step of
         sampling, which starts from level 1: its keys and values are those to keep, and cost nothing more.
         """
-        tokens = context.tokens.repeat_interleave(samples, dim=0)
-        kv_caches, last = self.network.prefill(tokens[:, :-1]), tokens[:, -1:]
-        shape = (samples, horizon, *tokens.shape[2:])
-        noise = torch.cat([torch.randn(shape, generator=_generator(seed)) for seed in seeds]).to(tokens)
-        chunks: list[Tokens] = []
-        for k in range(horizon):
-            given = _Given(self.network, last, kv_caches)
-            last = sample(given, noise[:, k : k + 1], self.steps, self.shift)
-            kv_caches = given.kv_caches_after
-            chunks.append(last)
-        predicted = torch.cat(chunks, dim=1).unflatten(0, (len(context.tokens), samples))
-        return Rollout(predicted, predicted)
+        after: KVCaches | None = None
+
+        def denoised(noisy: Tokens, noise_level: float, following: float) -> Tokens:
+            nonlocal after
+            level, towards = (torch.full(noisy.shape[:2], x, device=noisy.device) for x in (noise_level, following))
+            chunk, seen = self.network(noisy, level, previous, kv_caches, towards=towards)
+            after = after or seen
+            clean: Tokens = chunk.float()
+            return clean
+
+        return sample(denoised, noise, self.steps, self.shift), after
 
     @torch.no_grad()
     def surprise(self, seen: Encoded, context_length: int, seeds: Sequence[int]) -> Float[Tensor, "clip chunk"]:
@@ -169,14 +181,15 @@ class GenerativeModel:
     ) -> Float[Tensor, "clip chunk level"]:
         """Squared velocity error at each of `levels`, all in one batch: which tell is chosen on a validation split."""
         tokens, count = seen.tokens, len(self.levels)
-        draws = {seed: torch.randn(tokens.shape[1:], generator=_generator(seed)) for seed in set(seeds)}
-        noise = torch.stack([draws[seed] for seed in seeds]).to(tokens)
+        noise = _noise(seeds, *tokens.shape[1:]).to(tokens)
         level = tokens.new_tensor(self.levels).repeat_interleave(len(tokens)).unsqueeze(1)  # (level clip, 1)
         kv_caches = self.network.prefill(tokens[:, :-2])
-        cells = tokens.shape[2] * tokens.shape[3]
         errors = []
         for k in range(context_length, tokens.shape[1]):
-            before = [memory.first((k - 1) * cells).repeated(count) for memory in kv_caches or ()]
+            seen_cells = (k - 1) * tokens.shape[2] * tokens.shape[3]
+            before = [
+                KVCache(*(x[:, :, :seen_cells].repeat(count, 1, 1, 1) for x in memory)) for memory in kv_caches or ()
+            ]
             chunk, previous, drawn = (
                 x.repeat(count, 1, 1, 1, 1) for x in (tokens[:, k : k + 1], tokens[:, k - 1 : k], noise[:, k : k + 1])
             )
@@ -186,21 +199,5 @@ class GenerativeModel:
         return torch.stack(errors, dim=1)
 
 
-class _Given:
-    """The network with its context filled in: a denoiser of the chunk after `previous`."""
-
-    def __init__(self, network: DiffusionTransformer, previous: Tokens, kv_caches: list[KVCache] | None) -> None:
-        self.network, self.previous, self.kv_caches = network, previous, kv_caches
-        self.kv_caches_after: list[KVCache] | None = None  # with this chunk's own: of the first call, whose level is 1
-
-    def __call__(self, noisy: Tokens, noise_level: float, following: float) -> Tokens:
-        level, towards = (torch.full(noisy.shape[:2], each, device=noisy.device) for each in (noise_level, following))
-        chunk, seen = self.network(noisy, level, self.previous, self.kv_caches, towards=towards)
-        if self.kv_caches_after is None:
-            self.kv_caches_after = seen
-        clean: Tokens = chunk.float()
-        return clean
-
-
-def _generator(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+def _noise(seeds: Sequence[int], *shape: int) -> Float[Tensor, "clip *shape"]:
+    return normal_of([torch.Generator().manual_seed(seed) for seed in seeds], *shape)

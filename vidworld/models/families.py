@@ -16,7 +16,7 @@ from vidworld.core.registry import Registry
 from vidworld.models.schema import WorldModelConfig
 
 if TYPE_CHECKING:
-    import torch
+    from torch import Generator, Tensor
 
     from vidworld.models.world_model import WorldModel
 
@@ -29,8 +29,8 @@ Alarm = Callable[[int, Mapping[str, float]], None]
 class Loss(NamedTuple):
     """What is minimised, and what else is logged."""
 
-    total: "torch.Tensor"
-    logged: "Mapping[str, torch.Tensor]"
+    total: "Tensor"
+    logged: "Mapping[str, Tensor]"
 
 
 @runtime_checkable
@@ -62,20 +62,18 @@ class Family(ABC, Generic[C]):
         """An untrained network (a ModelMixin of diffusers) for tokens of so many channels, as `config.model` says."""
         return self.network_class()(channels, **vars(vars(config)["model"]))
 
-    def draw(
-        self, config: C, streams: "Sequence[torch.Generator]", tokens: "torch.Tensor"
-    ) -> "tuple[torch.Tensor, ...]":
+    def draw(self, config: C, streams: "Sequence[Generator]", tokens: "Tensor") -> "tuple[Tensor, ...]":
         """What a batch is given at random: tensors with a row a clip, each drawn from the clip's own stream."""
         return ()
 
     @abstractmethod
-    def loss(self, config: C, model: Callable[..., Any], tokens: "torch.Tensor", *drawn: "torch.Tensor") -> Loss:
+    def loss(self, config: C, model: Callable[..., Any], tokens: "Tensor", *drawn: "Tensor") -> Loss:
         """The loss of a micro-batch. `model` is the network, possibly wrapped for several processes: it is called."""
 
     def after_step(self, config: C, network: Any) -> None:
         """Change whatever follows the weights; nothing by default."""
 
-    def alarm(self, config: C, network: Any, tokens: "torch.Tensor") -> Alarm:
+    def alarm(self, config: C, network: Any, tokens: "Tensor") -> Alarm:
         """What to call whenever a step is logged. `tokens` are some that the training reads."""
         return lambda step, logged: None
 
@@ -139,9 +137,7 @@ class Diffusion(Family[DiffusionConfig]):
 
         return DiffusionTransformer
 
-    def draw(
-        self, config: DiffusionConfig, streams: "Sequence[torch.Generator]", tokens: "torch.Tensor"
-    ) -> "tuple[torch.Tensor, ...]":
+    def draw(self, config: DiffusionConfig, streams: "Sequence[Generator]", tokens: "Tensor") -> "tuple[Tensor, ...]":
         """Noise for every chunk but the first, and its level."""
         from vidworld.core.counter_rng import normal_of, uniform_of
         from vidworld.models.flow import training_levels
@@ -149,9 +145,7 @@ class Diffusion(Family[DiffusionConfig]):
         level = training_levels(uniform_of(streams, tokens.shape[1] - 1), config.shift, config.p_full_noise)
         return normal_of(streams, *tokens[0, 1:].shape), level
 
-    def loss(
-        self, config: DiffusionConfig, model: Callable[..., Any], tokens: "torch.Tensor", *drawn: "torch.Tensor"
-    ) -> Loss:
+    def loss(self, config: DiffusionConfig, model: Callable[..., Any], tokens: "Tensor", *drawn: "Tensor") -> Loss:
         from vidworld.models.flow import flow_loss
 
         return Loss(flow_loss(model, tokens, *drawn), {})
@@ -217,11 +211,11 @@ class Predictive(Family[P]):
 
         return JointEmbeddingPredictor
 
-    def loss(self, config: P, model: Callable[..., Any], tokens: "torch.Tensor", *drawn: "torch.Tensor") -> Loss:
+    def loss(self, config: P, model: Callable[..., Any], tokens: "Tensor", *drawn: "Tensor") -> Loss:
         loss = model(tokens)
         return Loss(loss.total, {name: getattr(loss, name) for name in self.logged})
 
-    def alarm(self, config: P, network: Any, tokens: "torch.Tensor") -> Alarm:
+    def alarm(self, config: P, network: Any, tokens: "Tensor") -> Alarm:
         """The alarm of a network that predicts no better than the last chunk does."""
         from vidworld.models.jepa import CollapseAlarm
 
@@ -251,7 +245,7 @@ class Jepa(Predictive[JepaConfig]):
         """Move the target encoder of mode ema."""
         network.update_target(config.target_decay)
 
-    def alarm(self, config: JepaConfig, network: Any, tokens: "torch.Tensor") -> Alarm:
+    def alarm(self, config: JepaConfig, network: Any, tokens: "Tensor") -> Alarm:
         """The alarm of a collapse as well, against the embeddings of an untrained network."""
         import torch
         from accelerate.utils import set_seed

@@ -5,7 +5,7 @@ earlier chunks. Attention runs chunk by chunk over slices, so it needs no mask, 
 see, and takes a memory of earlier chunks in the same way as it takes the chunks of its own input.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from functools import partial
 from typing import NamedTuple
@@ -26,12 +26,9 @@ class KVCache(NamedTuple):
     keys: Float[Tensor, "clip head seen head_width"]
     values: Float[Tensor, "clip head seen head_width"]
 
-    def first(self, places: int) -> "KVCache":
-        return KVCache(self.keys[:, :, :places], self.values[:, :, :places])
 
-    def repeated(self, count: int) -> "KVCache":
-        """The memory for a batch in which all clips come `count` times."""
-        return KVCache(self.keys.repeat(count, 1, 1, 1), self.values.repeat(count, 1, 1, 1))
+KVCaches = list[KVCache]
+"""Of each block."""
 
 
 class Rotary(NamedTuple):
@@ -149,12 +146,12 @@ class Block(nn.Module):
 
 def through(
     network: ModelMixin,
-    blocks: nn.ModuleList,
+    blocks: Iterable[nn.Module],
     x: Stream,
     grid: tuple[int, int],
-    kv_caches: list[KVCache] | None = None,
+    kv_caches: KVCaches | None = None,
     modulation: Callable[[int], tuple[Tensor, ...]] | None = None,
-) -> tuple[Stream, list[KVCache]]:
+) -> tuple[Stream, KVCaches]:
     """The stream after these blocks of a network, with the keys and values of its chunks and of those of the caches.
 
     Where the network's gradient checkpointing is on, blocks are computed again for the gradient.
