@@ -24,9 +24,8 @@ def train(config: FewStepConfig, sources: Sources, resume: bool) -> None:
     from accelerate.utils import set_seed
 
     from vidworld.core.threads import ahead
-    from vidworld.models.dit import DiffusionTransformer
+    from vidworld.models.diffusion import DiffusionTransformer, flow_map_loss, flow_map_of
     from vidworld.models.files import check_tokenizer, load_model
-    from vidworld.models.flow import flow_map_loss, flow_map_of
     from vidworld.models.tokenizers.tokenizer import load_tokenizer
     from vidworld.training.data import batch_order, cache_tokens
     from vidworld.training.setup import begin

@@ -3,7 +3,7 @@
 accelerate launch train/train_world_model.py --config configs/demo/diffusion.yaml [key=value ...]
 
 `family` in the configuration says which (vidworld/models/families.py). What a family minimises is flow_loss
-(vidworld/models/flow.py) for diffusion, and JointEmbeddingPredictor.forward (vidworld/models/jepa.py) for JEPA.
+(vidworld/models/diffusion.py) for diffusion, and JointEmbeddingPredictor.forward (vidworld/models/jepa.py) for JEPA.
 """
 
 from vidworld.core.config import parse_command_line

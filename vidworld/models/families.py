@@ -128,31 +128,31 @@ class DiffusionConfig(WorldModelConfig):
 
 
 class Diffusion(Family[DiffusionConfig]):
-    """A transformer that denoises each chunk given the clean ones before it (models/dit.py, models/flow.py)."""
+    """A transformer that denoises each chunk given the clean ones before it (models/diffusion.py)."""
 
     name, label, config = "diffusion", "Diffusion", DiffusionConfig
 
     def network_class(self) -> Any:
-        from vidworld.models.dit import DiffusionTransformer
+        from vidworld.models.diffusion import DiffusionTransformer
 
         return DiffusionTransformer
 
     def draw(self, config: DiffusionConfig, streams: "Sequence[Generator]", tokens: "Tensor") -> "tuple[Tensor, ...]":
         """Noise for every chunk but the first, and its level."""
         from vidworld.core.counter_rng import normal_of, uniform_of
-        from vidworld.models.flow import training_levels
+        from vidworld.models.diffusion import training_levels
 
         level = training_levels(uniform_of(streams, tokens.shape[1] - 1), config.shift, config.p_full_noise)
         return normal_of(streams, *tokens[0, 1:].shape), level
 
     def loss(self, config: DiffusionConfig, model: Callable[..., Any], tokens: "Tensor", *drawn: "Tensor") -> Loss:
-        from vidworld.models.flow import flow_loss
+        from vidworld.models.diffusion import flow_loss
 
         return Loss(flow_loss(model, tokens, *drawn), {})
 
     def world_model(self, network: Any, name: str, settings: Sampling, decoder: Any = None) -> "WorldModel":
         """Its samples are tokens, which need no decoder."""
-        from vidworld.models.dit import GenerativeModel
+        from vidworld.models.diffusion import GenerativeModel
 
         return GenerativeModel(network, name, settings.sampling_steps, settings.shift, settings.levels)
 

@@ -112,19 +112,13 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self.gradient_checkpointing = False
         self.embedding_channels = channels if target == "frozen" else width
 
-        def blocks(depth: int) -> nn.ModuleList:
-            return nn.ModuleList(Block(width, heads, attention_backend) for _ in range(depth))
-
         self.embed = nn.Linear(channels, width)
-        self.encoder = blocks(encoder_depth)
-        self.predictor = blocks(predictor_depth)
+        self.encoder = nn.ModuleList(Block(width, heads, attention_backend) for _ in range(encoder_depth))
+        self.predictor = nn.ModuleList(Block(width, heads, attention_backend) for _ in range(predictor_depth))
         self.head = nn.Linear(width, self.embedding_channels)
         initialise(self, encoder_depth + predictor_depth)
-        self.target_embed: nn.Linear | None = None
-        self.target_encoder: nn.ModuleList | None = None
-        if target == "ema":
-            self.target_embed = copy.deepcopy(self.embed).requires_grad_(False)
-            self.target_encoder = copy.deepcopy(self.encoder).requires_grad_(False)
+        self.target_embed = copy.deepcopy(self.embed).requires_grad_(False) if target == "ema" else None
+        self.target_encoder = copy.deepcopy(self.encoder).requires_grad_(False) if target == "ema" else None
 
     def embeddings(self, tokens: Tokens) -> Embeddings:
         """The targets: what a perfect prediction of these tokens would be, each from its own chunk and those before."""
@@ -151,11 +145,8 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         context, predicted, target = self.compared(tokens)
         distance = F.l1_loss if self.target == "ema" else F.mse_loss
         prediction = distance(predicted, target[:, 1:])
-        regulariser = torch.zeros((), device=tokens.device)
-        if self.target == "vcreg":
-            regulariser = variance_covariance(context.float())
-        elif self.target == "sigreg":
-            regulariser = sketched_gaussian(context.float())
+        regularise = {"vcreg": variance_covariance, "sigreg": sketched_gaussian}.get(self.target)
+        regulariser = regularise(context.float()) if regularise else torch.zeros((), device=tokens.device)
         with torch.no_grad():
             ratio = prediction / distance(target[:, :-1], target[:, 1:]).clamp_min(1e-12)
         return JepaLoss(prediction + self.regulariser_weight * regulariser, prediction, regulariser, ratio)

@@ -104,12 +104,11 @@ class Attention(nn.Module):
         q, k = norm(q), norm(k)
         if rotary is not None:
             q, k = rotary.turn(q), rotary.turn(k)
-        seen = 0 if memory is None else memory.keys.shape[2]
         if memory is not None:
             k, v = torch.cat((memory.keys, k), dim=2), torch.cat((memory.values, v), dim=2)
-        chunks = []
-        for number, of_chunk in enumerate(q.split(cells, dim=2)):
-            until = seen + (number + 1) * cells
+        chunks, until = [], k.shape[2] - q.shape[2]
+        for of_chunk in q.split(cells, dim=2):
+            until += cells
             chunks.append(attend(of_chunk, k[:, :, :until], v[:, :, :until], self.backend))
         y = torch.cat(chunks, dim=2)
         return self.to_out(y.transpose(1, 2).reshape(b, t, cells, width)), KVCache(k, v)
