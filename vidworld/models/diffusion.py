@@ -25,20 +25,13 @@ MAX_STEPS = 4
 
 
 def noised(tokens: Tokens, noise: Tokens, noise_level: Float[Tensor, "clip t"]) -> Tokens:
-    """Tokens on the straight line from clean (level 0) to noise (level 1).
-
-    Source: rectified flow (arXiv 2209.03003). The velocity along it is `noise - tokens`.
-    """
-    level = noise_level[:, :, None, None, None].to(tokens.dtype)
-    return torch.lerp(tokens, noise, level)
+    """Tokens on the straight line from clean (level 0) to noise (level 1): rectified flow (arXiv 2209.03003)."""
+    return torch.lerp(tokens, noise, noise_level[:, :, None, None, None].to(tokens.dtype))
 
 
 def shifted(level: Tensor, shift: float) -> Tensor:
-    """Noise levels moved towards noise by `shift` > 1; 0 and 1 stay.
-
-    Source: Stable Diffusion 3 (arXiv 2403.03206), eq. 23: neighbouring tokens tell of each other, so that it takes
-    more noise to hide what a chunk shows.
-    """
+    """Noise levels moved towards noise by `shift` > 1; 0 and 1 stay. Source: Stable Diffusion 3 (arXiv 2403.03206),
+    eq. 23: neighbouring tokens tell of each other, so that it takes more noise to hide what a chunk shows."""
     return shift * level / (1 + (shift - 1) * level)
 
 
@@ -290,11 +283,9 @@ def flow_map_loss(network: nn.Module, tokens: Tokens, shift: float, sampling_shi
     """Mean squared error of every chunk but the first: a quarter learn the flow itself, the others jumps along it.
 
     A jump must end where two of half as many levels do; the finest are learnt from steps of the flow, which the clean
-    chunks keep in place.
-    Source: shortcut models (arXiv 2410.12557): a flow map (arXiv 2406.07507) of steps that are powers of two.
-
-    `network` is of `flow_map_of`; `shift` is how training noise leans to the noisy end, `sampling_shift` how the levels
-    of sampling do.
+    chunks keep in place. Source: shortcut models (arXiv 2410.12557): a flow map (arXiv 2406.07507) of steps that are
+    powers of two. `network` is of `flow_map_of`; `shift` is how training noise leans to the noisy end,
+    `sampling_shift` how the levels of sampling do.
     """
     chunks, previous = tokens[:, 1:], tokens[:, :-1]
     jump = draw_jumps(chunks.shape[:2], sampling_shift, tokens.device)
@@ -302,10 +293,10 @@ def flow_map_loss(network: nn.Module, tokens: Tokens, shift: float, sampling_shi
     level = shifted(torch.rand_like(jump.start), shift).clamp_min(1e-3)
     start = torch.where(by_flow, level, jump.start)
     noisy = noised(chunks, torch.randn_like(chunks), start)
+    halfway, end = torch.where(by_flow, level / 2, jump.halfway), torch.where(by_flow, 0.0, jump.end)
     with torch.no_grad():
-        halfway, end = torch.where(by_flow, level / 2, jump.halfway), torch.where(by_flow, 0.0, jump.end)
         aim = two_halves(network, noisy, previous, Jump(start, halfway, end, jump.finest))
-        aim = torch.where(by_flow[:, :, None, None, None], chunks.float(), aim)
+    aim = torch.where(by_flow[:, :, None, None, None], chunks.float(), aim)
     clean, _ = network(noisy, start, previous, towards=torch.where(by_flow, level, jump.end))
     return F.mse_loss(clean.float(), aim)
 

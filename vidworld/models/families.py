@@ -204,16 +204,14 @@ P = TypeVar("P", bound=RegressionConfig)
 class Predictive(Family[P]):
     """An encoder and a predictor, trained on the distance of what is predicted (models/jepa.py)."""
 
-    logged: tuple[str, ...]  # what of the JepaLoss is
-
     def network_class(self) -> Any:
         from vidworld.models.jepa import JointEmbeddingPredictor
 
         return JointEmbeddingPredictor
 
     def loss(self, config: P, model: Callable[..., Any], tokens: "Tensor", *drawn: "Tensor") -> Loss:
-        loss = model(tokens)
-        return Loss(loss.total, {name: getattr(loss, name) for name in self.logged})
+        loss: Loss = model(tokens)
+        return loss
 
     def alarm(self, config: P, network: Any, tokens: "Tensor") -> Alarm:
         """The alarm of a network that predicts no better than the last chunk does."""
@@ -232,14 +230,12 @@ class Regression(Predictive[RegressionConfig]):
     """The network of JEPA with the shared tokens, which are frozen, for targets: as it is by default."""
 
     name, label, config = "regression", "Regression", RegressionConfig
-    logged = ("copy_last_ratio",)
 
 
 class Jepa(Predictive[JepaConfig]):
     """That network with learned targets."""
 
     name, label, config = "jepa", "JEPA", JepaConfig
-    logged = ("prediction", "regulariser", "copy_last_ratio")
 
     def after_step(self, config: JepaConfig, network: Any) -> None:
         """Move the target encoder of mode ema."""

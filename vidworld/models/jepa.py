@@ -4,7 +4,7 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 import torch.distributed as dist
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from vidworld.core.errors import UserError
 from vidworld.core.shapes import Embeddings, Tokens
+from vidworld.models.families import Loss
 from vidworld.models.layers import Block, KVCaches, initialise, norm, through
 from vidworld.models.world_model import Encoded, Rollout
 
@@ -68,16 +69,6 @@ def sketched_gaussian(embeddings: Embeddings) -> Float[Tensor, ""]:
     return 2 * torch.trapezoid(distance, points, dim=-1).mean()
 
 
-class JepaLoss(NamedTuple):
-    """What the predictor is trained on, and what tells of collapse."""
-
-    total: Tensor
-    prediction: Tensor
-    regulariser: Tensor
-    copy_last_ratio: Tensor
-    """Prediction loss over that of repeating the last embedding: towards 1, nothing is predicted."""
-
-
 class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
     """An encoder and a predictor, both block-causal in time, so that one pass predicts every chunk from those before.
 
@@ -111,7 +102,6 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self.heads, self.target, self.regulariser_weight = heads, target, regulariser_weight
         self.gradient_checkpointing = False
         self.embedding_channels = channels if target == "frozen" else width
-
         self.embed = nn.Linear(channels, width)
         self.encoder = nn.ModuleList(Block(width, heads, attention_backend) for _ in range(encoder_depth))
         self.predictor = nn.ModuleList(Block(width, heads, attention_backend) for _ in range(predictor_depth))
@@ -140,8 +130,11 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         x, remembered = through(self, blocks, x, (h, w), kv_caches)
         return embeddings + self.head(norm(x)).view(b, t, h, w, -1), remembered
 
-    def forward(self, tokens: Tokens) -> JepaLoss:
-        """Distance of predicted and target embeddings, over all chunks that have one before them."""
+    def forward(self, tokens: Tokens) -> Loss:
+        """Distance of predicted and target embeddings, over all chunks that have one before them.
+
+        Towards a `copy_last_ratio` of 1 (of this to the distance of repeating the last embedding) nothing is predicted.
+        """
         context, predicted, target = self.compared(tokens)
         distance = F.l1_loss if self.target == "ema" else F.mse_loss
         prediction = distance(predicted, target[:, 1:])
@@ -149,7 +142,8 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         regulariser = regularise(context.float()) if regularise else torch.zeros((), device=tokens.device)
         with torch.no_grad():
             ratio = prediction / distance(target[:, :-1], target[:, 1:]).clamp_min(1e-12)
-        return JepaLoss(prediction + self.regulariser_weight * regulariser, prediction, regulariser, ratio)
+        parts = {} if self.target == "frozen" else {"prediction": prediction, "regulariser": regulariser}
+        return Loss(prediction + self.regulariser_weight * regulariser, parts | {"copy_last_ratio": ratio})
 
     def compared(self, tokens: Tokens) -> tuple[Embeddings, Embeddings, Embeddings]:
         """The seen embeddings, those predicted of all chunks but the first, and the targets, the first's as well."""

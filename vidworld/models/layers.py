@@ -41,8 +41,7 @@ class Rotary(NamedTuple):
     def of(first_chunk: int, grid: tuple[int, int, int], head_width: int, like: Tensor) -> "Rotary":
         """Positions of chunks `first_chunk` onwards: a quarter of the head for time, the rest for height and width.
 
-        Source: RoFormer (arXiv 2104.09864), one band of frequencies an axis. The base is 100 and not 10,000, as the
-        axes are tens of cells long.
+        Source: RoFormer (arXiv 2104.09864), a band of frequencies an axis; base 100, as axes are tens of cells long.
         """
         t, h, w = grid
         pairs = head_width // 2
@@ -74,9 +73,8 @@ def attend(
 ) -> Float[Tensor, "clip head place head_width"]:
     """Softmax attention of every query to every key.
 
-    On a CPU as plain matrix products: there torch's fused kernel is slower in bf16 than in float32
-    (docs/log/2026-11.md). Elsewhere through diffusers' dispatcher, so `backend` may name any that it knows: native,
-    xformers, flash, ...
+    On a CPU as plain matrix products: torch's fused kernel is slower there in bf16 than in float32 (docs/log/2026-11.md).
+    Elsewhere by diffusers' dispatcher, so `backend` may name any that it knows: native, xformers, flash, ...
     """
     if queries.device.type == "cpu":
         scores = (queries * queries.shape[-1] ** -0.5) @ keys.transpose(-1, -2)

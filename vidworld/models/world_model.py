@@ -105,7 +105,7 @@ def _coverage(
 
 
 class FrameWorld:
-    """A world that predicts frames by a formula; its surprise is the squared error of the frames."""
+    """A world that predicts frames by a formula, given as tokens; its surprise is the squared error of the frames."""
 
     name: str
     predict: Callable[[Clips, int], Frames]
@@ -114,7 +114,6 @@ class FrameWorld:
         self.tokenizer = tokenizer
 
     def rollout(self, context: Encoded, horizon: int, samples: int, seeds: Sequence[int]) -> Rollout:
-        """The formula's frames as tokens, so that they go through the same read-out as any world's."""
         frames = self.predict(context.clips, horizon * self.tokenizer.patch_size[0])
         tokens = tokens_of_future(self.tokenizer, context, frames).unsqueeze(1).expand(-1, samples, *[-1] * 4)
         return Rollout(tokens, tokens)
