@@ -145,7 +145,7 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         parts = {} if self.target == "frozen" else {"prediction": prediction, "regulariser": regulariser}
         return Loss(prediction + self.regulariser_weight * regulariser, parts | {"copy_last_ratio": ratio})
 
-    def compared(self, tokens: Tokens) -> tuple[Embeddings, Embeddings, Embeddings]:
+    def compared(self, tokens: Tokens) -> tuple[Embeddings, Float[Tensor, "clip later h w embedding"], Embeddings]:
         """The seen embeddings, those predicted of all chunks but the first, and the targets, the first's as well."""
         context = self.context_embeddings(tokens)
         target = self.embeddings(tokens) if self.target == "ema" else context

@@ -73,7 +73,7 @@ def attend(
 ) -> Float[Tensor, "clip head place head_width"]:
     """Softmax attention of every query to every key.
 
-    On a CPU as plain matrix products: torch's fused kernel is slower there in bf16 than in float32 (docs/log/2026-11.md).
+    On a CPU as plain matrix products: torch's own is slower there in bf16 than in float32 (docs/log/2026-11.md).
     Elsewhere by diffusers' dispatcher, so `backend` may name any that it knows: native, xformers, flash, ...
     """
     if queries.device.type == "cpu":
