@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from diffusers.models.modeling_utils import ModelMixin
     from torch import nn
 
-M = TypeVar("M", bound="ModelMixin")
+    M = TypeVar("M", bound=ModelMixin)
+else:
+    M = TypeVar("M")
 
 FORMAT = 3
 """Of saved models. One higher whenever the same weights come to mean another network."""
