@@ -21,9 +21,8 @@ from accelerate import Accelerator
 from vidworld.core.config import load
 from vidworld.core.errors import ArgumentParser, UserError, run_script
 from vidworld.core.precision import precision, product_dtype
-from vidworld.models.dit import DiffusionTransformer
-from vidworld.models.families.diffusion import DiffusionConfig
-from vidworld.models.flow import flow_loss
+from vidworld.models.diffusion import DiffusionTransformer, flow_loss
+from vidworld.models.families import DiffusionConfig
 from vidworld.models.schema import OptimiserConfig, TokenizerConfig
 from vidworld.models.tokenizers import grid_shape
 from vidworld.training.optimiser import make_optimisers

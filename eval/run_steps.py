@@ -15,9 +15,8 @@ from vidworld.core.clip import Clips
 from vidworld.core.errors import ArgumentParser, UserError, run_script
 from vidworld.core.records import provenance, read_json, write_json
 from vidworld.evaluation.evaluator import Evaluator, evaluation_accelerator
-from vidworld.models.budget import check_tokenizer, sampling_shift_of
-from vidworld.models.dit import DiffusionTransformer, GenerativeModel
-from vidworld.models.files import load_model
+from vidworld.models.diffusion import DiffusionTransformer, GenerativeModel
+from vidworld.models.files import check_tokenizer, load_model, sampling_shift_of
 from vidworld.models.tokenizers.autoencoder import Autoencoder
 from vidworld.simulation.simulated import SimulatedClips
 

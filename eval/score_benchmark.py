@@ -17,7 +17,7 @@ from vidworld.core.config import load
 from vidworld.core.errors import ArgumentParser, UserError, run_script
 from vidworld.evaluation.benchmarks import BENCHMARKS
 from vidworld.evaluation.schema import PhysicsConfig
-from vidworld.models.spec import Spec
+from vidworld.models import Spec
 
 
 def main() -> None:

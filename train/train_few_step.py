@@ -5,7 +5,7 @@ accelerate launch train/train_few_step.py --config configs/demo/few_step.yaml [k
 
 from vidworld.core.config import parse_command_line
 from vidworld.core.errors import run_script
-from vidworld.models.budget import fingerprint_in
+from vidworld.models.files import fingerprint_in
 from vidworld.models.schema import FewStepConfig
 from vidworld.training.finished import Sources, data_sources, is_finished
 
@@ -24,10 +24,8 @@ def train(config: FewStepConfig, sources: Sources, resume: bool) -> None:
     from accelerate.utils import set_seed
 
     from vidworld.core.threads import ahead
-    from vidworld.models.budget import check_tokenizer
-    from vidworld.models.dit import DiffusionTransformer
-    from vidworld.models.files import load_model
-    from vidworld.models.flow import flow_map_loss, flow_map_of
+    from vidworld.models.diffusion import DiffusionTransformer, flow_map_loss, flow_map_of
+    from vidworld.models.files import check_tokenizer, load_model
     from vidworld.models.tokenizers import load_tokenizer
     from vidworld.training.data import batch_order, cache_tokens
     from vidworld.training.run import begin

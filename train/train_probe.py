@@ -7,7 +7,7 @@ from typing import Any
 
 from vidworld.core.config import parse_command_line
 from vidworld.core.errors import run_script
-from vidworld.models.budget import fingerprint_in
+from vidworld.models.files import fingerprint_in
 from vidworld.models.schema import ProbeConfig
 from vidworld.training.finished import Sources, data_sources, is_finished
 

@@ -2,14 +2,14 @@
 
 accelerate launch train/train_world_model.py --config configs/demo/diffusion.yaml [key=value ...]
 
-`family` in the configuration says which (vidworld/models/families). What a family minimises is flow_loss
-(vidworld/models/flow.py) for diffusion, and JointEmbeddingPredictor.forward (vidworld/models/jepa.py) for JEPA.
+`family` in the configuration says which (vidworld/models/families.py). What a family minimises is flow_loss
+(vidworld/models/diffusion.py) for diffusion, and JointEmbeddingPredictor.forward (vidworld/models/jepa.py) for JEPA.
 """
 
 from vidworld.core.config import parse_command_line
 from vidworld.core.errors import run_script
-from vidworld.models.budget import fingerprint_in
 from vidworld.models.families import FAMILIES, config_schema
+from vidworld.models.files import fingerprint_in
 from vidworld.models.schema import WorldModelConfig
 from vidworld.training.finished import Sources, data_sources, is_finished
 

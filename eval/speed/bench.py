@@ -9,7 +9,7 @@ import torch
 from speed.cases import CHANNELS, CONTEXT, DEMO, GRID, Case, Size, diffusion_loss, training_step
 from speed.timing import Job, medians_s, peak_mb
 from vidworld.evaluation.schema import PhysicsConfig
-from vidworld.models.dit import GenerativeModel
+from vidworld.models.diffusion import GenerativeModel
 from vidworld.models.world_model import Encoded
 from vidworld.simulation.simulated import SimulatedClips
 

@@ -17,9 +17,8 @@ from vidworld.core.clip_shape import ClipShape
 from vidworld.core.media import write_mp4
 from vidworld.core.precision import precision, product_dtype
 from vidworld.evaluation.schema import PhysicsConfig
-from vidworld.models.dit import DiffusionTransformer, GenerativeModel
-from vidworld.models.families.diffusion import DiffusionConfig
-from vidworld.models.flow import flow_loss, shifted
+from vidworld.models.diffusion import DiffusionTransformer, GenerativeModel, flow_loss, shifted
+from vidworld.models.families import DiffusionConfig
 from vidworld.models.jepa import JointEmbeddingPredictor, PredictiveModel
 from vidworld.models.schema import OptimiserConfig, TokenizerModel
 from vidworld.models.tokenizers.autoencoder import Autoencoder

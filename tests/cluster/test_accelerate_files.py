@@ -9,7 +9,7 @@ from accelerate.utils.fsdp_utils import fsdp2_prepare_auto_wrap_policy
 from safetensors.torch import load_file
 from small_runs import ENVIRONMENT, ROOT, fsdp2_plugin, launched_with
 
-from vidworld.models.dit import DiffusionTransformer
+from vidworld.models.diffusion import DiffusionTransformer
 from vidworld.models.jepa import JointEmbeddingPredictor
 from vidworld.models.layers import Block
 from vidworld.models.probe import Probe

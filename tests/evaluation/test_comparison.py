@@ -6,7 +6,7 @@ import pytest
 
 from vidworld.core.errors import UserError
 from vidworld.evaluation.physics import compare
-from vidworld.models.budget import FORMAT
+from vidworld.models.files import FORMAT
 
 
 def trained(folder, **changed):

@@ -10,10 +10,8 @@ from vidworld import cli
 from vidworld.core.errors import UserError
 from vidworld.evaluation import export as export_command
 from vidworld.evaluation.export import EXPORT_FORMS, FewStep, JepaStep, export
-from vidworld.models.budget import sampling_shift_of
-from vidworld.models.dit import DiffusionTransformer
-from vidworld.models.files import save_model
-from vidworld.models.flow import sample
+from vidworld.models.diffusion import DiffusionTransformer, sample
+from vidworld.models.files import sampling_shift_of, save_model
 from vidworld.models.jepa import JointEmbeddingPredictor
 from vidworld.models.tokenizers.autoencoder import Autoencoder
 

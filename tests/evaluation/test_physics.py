@@ -9,7 +9,7 @@ from vidworld.evaluation import physics
 from vidworld.evaluation.physics import inputs_of, is_measured
 from vidworld.evaluation.schema import PhysicsConfig
 from vidworld.metrics import METRICS
-from vidworld.models.budget import FORMAT
+from vidworld.models.files import FORMAT
 from vidworld.simulation import LAWS, SCENARIOS
 
 

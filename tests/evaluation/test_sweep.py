@@ -9,7 +9,7 @@ from vidworld.analysis.records import Comparison, Model, Value
 from vidworld.analysis.results import write_results
 from vidworld.core.errors import UserError
 from vidworld.evaluation.sweep import collect, members
-from vidworld.models.budget import FORMAT
+from vidworld.models.files import FORMAT
 from vidworld.report.page import write_report
 
 MODELS = {name: Model(name, name, f"runs/{name}") for name in ("jepa", "diffusion", "regression")}

@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from vidworld.core.errors import UserError
-from vidworld.models.families import FAMILIES
-from vidworld.models.families.jepa import JepaConfig, JepaModel
+from vidworld.models.families import FAMILIES, JepaConfig, JepaModel
 from vidworld.models.jepa import IN_A_ROW, CollapseAlarm, std_across_clips
 
 HEALTHY, USELESS = {"copy_last_ratio": 0.6}, {"copy_last_ratio": 1.04}

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from vidworld.models.flow import flow_loss, noised, sample, shifted, training_levels
+from vidworld.models.diffusion import flow_loss, noised, sample, shifted, training_levels
 
 
 @pytest.mark.parametrize("pure", [0.0, 0.25, 1.0])

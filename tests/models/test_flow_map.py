@@ -5,8 +5,16 @@ from itertools import pairwise
 import pytest
 import torch
 
-from vidworld.models.dit import DiffusionTransformer
-from vidworld.models.flow import Jump, draw_jumps, flow_map_loss, flow_map_of, sample, shifted, two_halves
+from vidworld.models.diffusion import (
+    DiffusionTransformer,
+    Jump,
+    draw_jumps,
+    flow_map_loss,
+    flow_map_of,
+    sample,
+    shifted,
+    two_halves,
+)
 
 MEAN, DEVIATION = 1.5, 0.3
 

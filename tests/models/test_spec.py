@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from vidworld.core.errors import UserError
-from vidworld.models.spec import RUN, Spec
+from vidworld.models import RUN, Spec
 
 WORLD = "class Other:\n    def surprise(self, clips, context_frames, seeds): ...\n"
 

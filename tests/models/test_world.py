@@ -9,8 +9,7 @@ from vidworld.core.clip_shape import ClipShape
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.surprises import EncodedQuadruplets, as_matrix, surprise_of
 from vidworld.metrics.surprise import surprise_accuracy
-from vidworld.models.dit import DiffusionTransformer, GenerativeModel
-from vidworld.models.flow import sample
+from vidworld.models.diffusion import DiffusionTransformer, GenerativeModel, sample
 from vidworld.models.jepa import JointEmbeddingPredictor, PredictiveModel
 from vidworld.models.tokenizers.autoencoder import Autoencoder
 from vidworld.models.world_model import (

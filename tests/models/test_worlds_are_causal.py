@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from vidworld.models.dit import DiffusionTransformer
+from vidworld.models.diffusion import DiffusionTransformer
 from vidworld.models.jepa import JointEmbeddingPredictor
 from vidworld.models.layers import Block, Rotary, attend
 

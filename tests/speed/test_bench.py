@@ -13,8 +13,7 @@ from speed.cases import BASE, CHANNELS, CHUNKS, DEMO, GRID, Case, Size, clip_cas
 from speed.page import write_page
 from speed.timing import Probe, block_products, memory_copy, rates, square_product
 from vidworld.core.config import load
-from vidworld.models.families.diffusion import DiffusionConfig
-from vidworld.models.families.jepa import JepaConfig
+from vidworld.models.families import DiffusionConfig, JepaConfig
 
 NAP_S = 0.002
 PROBE = Probe(lambda: time.sleep(NAP_S), 2e6)

@@ -17,8 +17,7 @@ from small_runs import fsdp2_plugin
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 
-from vidworld.models.dit import DiffusionTransformer
-from vidworld.models.flow import flow_loss
+from vidworld.models.diffusion import DiffusionTransformer, flow_loss
 from vidworld.models.schema import OptimiserConfig
 from vidworld.training.checkpoint import restore, state_of
 from vidworld.training.optimiser import make_optimisers, make_schedule

@@ -9,7 +9,7 @@ import pytest
 
 from vidworld.core.config import resolved
 from vidworld.core.errors import UserError
-from vidworld.models.budget import FORMAT, fingerprint_in, read_budget
+from vidworld.models.files import FORMAT, fingerprint_in, read_budget
 from vidworld.models.schema import DataConfig, ProbeConfig, TokenizerConfig
 from vidworld.simulation import SCENARIOS
 from vidworld.training import finished

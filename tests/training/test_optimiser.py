@@ -8,8 +8,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from vidworld.models.dit import DiffusionTransformer
-from vidworld.models.flow import flow_loss, shifted
+from vidworld.models.diffusion import DiffusionTransformer, flow_loss, shifted
 from vidworld.models.schema import OptimiserConfig
 from vidworld.training.optimiser import Muon, make_optimisers, orthogonalised
 from vidworld.training.run import compile_blocks

@@ -22,10 +22,8 @@ from vidworld.core.command import Command
 from vidworld.core.errors import UserError
 from vidworld.core.records import prepare_folder, provenance, write_json
 from vidworld.evaluation.evaluator import Evaluator
-from vidworld.models.budget import sampling_shift_of
-from vidworld.models.dit import DiffusionTransformer
-from vidworld.models.files import load_model
-from vidworld.models.flow import MAX_STEPS, shifted, velocity
+from vidworld.models.diffusion import MAX_STEPS, DiffusionTransformer, shifted, velocity
+from vidworld.models.files import load_model, sampling_shift_of
 from vidworld.models.jepa import JointEmbeddingPredictor
 from vidworld.models.tokenizers.autoencoder import Autoencoder
 from vidworld.models.world_model import Encoded, Rollout

@@ -11,13 +11,11 @@ from vidworld.core.fingerprint import fingerprint
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.schema import PhysicsConfig
 from vidworld.evaluation.task import Subject
-from vidworld.models import KINDS
-from vidworld.models.budget import check_tokenizer, fingerprint_in, read_budget
+from vidworld.models import KINDS, RUN, Spec
 from vidworld.models.external import ExternalModel
 from vidworld.models.families import FAMILIES
-from vidworld.models.files import load_model
+from vidworld.models.files import check_tokenizer, fingerprint_in, load_model, read_budget
 from vidworld.models.probe import Probe
-from vidworld.models.spec import RUN, Spec
 from vidworld.models.tokenizers import FrameTokenizer, load_tokenizer
 from vidworld.models.world_model import Blind, ConstantVelocity, CopyLast, FrameDifference, WorldModel
 
@@ -92,7 +90,7 @@ def _world_model(
     family = FAMILIES[read_budget(Path(spec.path))["family"]]
     if untrained:
         torch.manual_seed(config.seed)  # before the network is made, whose weights are drawn
-    network = family.load(Path(spec.path))
+    network = load_model(family.network_class(), Path(spec.path))
     network = (family.untrained(network) if untrained else network).to(evaluator.accelerator.device)
     decoder = evaluator.probes[spec.name].decoder if spec.name in evaluator.probes else None
     if decoder is None and getattr(network, "target", "frozen") != "frozen":

@@ -24,9 +24,9 @@ from vidworld.evaluation.schema import PhysicsConfig, measured_splits
 from vidworld.evaluation.surprises import choose_levels
 from vidworld.evaluation.task import Setup, measure
 from vidworld.metrics import METRICS
-from vidworld.models.budget import read_budget
+from vidworld.models import RUN
 from vidworld.models.families import FAMILIES
-from vidworld.models.spec import RUN
+from vidworld.models.files import read_budget
 from vidworld.simulation import LAWS, SCENARIOS, SIMULATOR_VERSION
 from vidworld.video.store_record import content_fingerprint, has_clips
 

@@ -13,7 +13,7 @@ from vidworld.core.config import NotNegative, Positive, PositiveFloat, Precision
 from vidworld.core.registry import Registry
 from vidworld.evaluation import TASKS
 from vidworld.metrics import METRICS
-from vidworld.models.spec import Spec
+from vidworld.models import Spec
 from vidworld.simulation import LAWS, SCENARIOS
 
 Names = tuple[str, ...] | Literal["all"]

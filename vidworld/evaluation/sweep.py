@@ -9,7 +9,7 @@ from vidworld.analysis.records import Comparison, Media, Results, Row, Value, re
 from vidworld.analysis.results import read_per_clip, write_results
 from vidworld.core.errors import UserError
 from vidworld.core.records import prepare_folder, read_json, write_json, write_text
-from vidworld.models.budget import read_budget
+from vidworld.models.files import read_budget
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 import torch.distributed as dist
@@ -16,7 +17,8 @@ from torch import Tensor, nn
 
 from vidworld.core.errors import UserError
 from vidworld.core.shapes import Embeddings, Tokens
-from vidworld.models.layers import Block, KVCache, initialise, norm, through
+from vidworld.models.families import Loss
+from vidworld.models.layers import Block, KVCaches, initialise, norm, through
 from vidworld.models.world_model import Encoded, Rollout
 
 
@@ -67,24 +69,6 @@ def sketched_gaussian(embeddings: Embeddings) -> Float[Tensor, ""]:
     return 2 * torch.trapezoid(distance, points, dim=-1).mean()
 
 
-TargetMode = Literal["frozen", "vcreg", "sigreg", "ema"]
-"""What is predicted, and what keeps it from collapsing: see `JointEmbeddingPredictor`."""
-
-
-class JepaLoss(NamedTuple):
-    """What the predictor is trained on, and what tells of collapse."""
-
-    total: Tensor
-    prediction: Tensor
-    regulariser: Tensor
-    copy_last_ratio: (
-        Tensor  # prediction loss over that of repeating the last embedding: towards 1, nothing is predicted
-    )
-
-    def logged(self) -> dict[str, Tensor]:
-        return {name: value for name, value in self._asdict().items() if name != "total"}
-
-
 class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
     """An encoder and a predictor, both block-causal in time, so that one pass predicts every chunk from those before.
 
@@ -110,7 +94,7 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         encoder_depth: int = 4,
         predictor_depth: int = 2,
         heads: int = 3,
-        target: TargetMode = "frozen",
+        target: Literal["frozen", "vcreg", "sigreg", "ema"] = "frozen",
         regulariser_weight: float = 10.0,
         attention_backend: str = "native",
     ) -> None:
@@ -118,66 +102,54 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self.heads, self.target, self.regulariser_weight = heads, target, regulariser_weight
         self.gradient_checkpointing = False
         self.embedding_channels = channels if target == "frozen" else width
-
-        def blocks(depth: int) -> nn.ModuleList:
-            return nn.ModuleList(Block(width, heads, attention_backend) for _ in range(depth))
-
         self.embed = nn.Linear(channels, width)
-        self.encoder = blocks(encoder_depth)
-        self.predictor = blocks(predictor_depth)
+        self.encoder = nn.ModuleList(Block(width, heads, attention_backend) for _ in range(encoder_depth))
+        self.predictor = nn.ModuleList(Block(width, heads, attention_backend) for _ in range(predictor_depth))
         self.head = nn.Linear(width, self.embedding_channels)
         initialise(self, encoder_depth + predictor_depth)
-        self.target_embed: nn.Linear | None = None
-        self.target_encoder: nn.ModuleList | None = None
-        if target == "ema":
-            self.target_embed = copy.deepcopy(self.embed).requires_grad_(False)
-            self.target_encoder = copy.deepcopy(self.encoder).requires_grad_(False)
+        self.target_embed = copy.deepcopy(self.embed).requires_grad_(False) if target == "ema" else None
+        self.target_encoder = copy.deepcopy(self.encoder).requires_grad_(False) if target == "ema" else None
 
     def embeddings(self, tokens: Tokens) -> Embeddings:
         """The targets: what a perfect prediction of these tokens would be, each from its own chunk and those before."""
-        if self.target == "frozen":
-            return tokens
-        if self.target_embed is not None and self.target_encoder is not None:
-            with torch.no_grad():
-                return self._encode(tokens, self.target_embed, self.target_encoder)
-        return self._encode(tokens, self.embed, self.encoder)
-
-    def predict(
-        self, embeddings: Embeddings, kv_caches: list[KVCache] | None = None
-    ) -> tuple[Embeddings, list[KVCache]]:
-        """For each chunk, the embedding of the next, given it and those before or in the caches; and their caches."""
-        b, t, h, w, _ = embeddings.shape
-        depth = len(self.encoder) if self.target == "frozen" else 0
-        of_encoder, of_predictor = (None, None) if kv_caches is None else (kv_caches[:depth], kv_caches[depth:])
-        x = embeddings.flatten(2, 3)
-        remembered: list[KVCache] = []
-        if self.target == "frozen":
-            x, remembered = through(self, self.encoder, self.embed(x), (h, w), of_encoder)
-        x, of_these = through(self, self.predictor, x, (h, w), of_predictor)
-        return embeddings + self.head(norm(x)).view(b, t, h, w, -1), remembered + of_these
-
-    def forward(self, tokens: Tokens) -> JepaLoss:
-        """Distance of predicted and target embeddings, over all chunks that have one before them."""
-        context = self.context_embeddings(tokens)
-        target = self.embeddings(tokens) if self.target in ("frozen", "ema") else context
-        predicted, _ = self.predict(context[:, :-1])
-        distance = F.l1_loss if self.target == "ema" else F.mse_loss
-        prediction = distance(predicted.float(), target[:, 1:].float())
-        regulariser = torch.zeros((), device=tokens.device)
-        if self.target == "vcreg":
-            regulariser = variance_covariance(context.float())
-        elif self.target == "sigreg":
-            regulariser = sketched_gaussian(context.float())
+        if self.target_embed is None or self.target_encoder is None:
+            return self.context_embeddings(tokens)
         with torch.no_grad():
-            copied = distance(target[:, :-1].float(), target[:, 1:].float())
-            ratio = prediction / copied.clamp_min(1e-12)
-        return JepaLoss(prediction + self.regulariser_weight * regulariser, prediction, regulariser, ratio)
+            return self._encode(tokens, self.target_embed, self.target_encoder)
 
     def context_embeddings(self, tokens: Tokens) -> Embeddings:
         """What `predict` is given for chunks that were seen: in mode ema the online encoder's embeddings."""
-        if self.target == "ema":
-            return self._encode(tokens, self.embed, self.encoder)
-        return self.embeddings(tokens)
+        return tokens if self.target == "frozen" else self._encode(tokens, self.embed, self.encoder)
+
+    def predict(self, embeddings: Embeddings, kv_caches: KVCaches | None = None) -> tuple[Embeddings, KVCaches]:
+        """For each chunk, the embedding of the next, given it and those before or in the caches; and their caches."""
+        b, t, h, w, _ = embeddings.shape
+        x, blocks = embeddings.flatten(2, 3), [*self.predictor]
+        if self.target == "frozen":
+            x, blocks = self.embed(x), [*self.encoder, *blocks]
+        x, remembered = through(self, blocks, x, (h, w), kv_caches)
+        return embeddings + self.head(norm(x)).view(b, t, h, w, -1), remembered
+
+    def forward(self, tokens: Tokens) -> Loss:
+        """Distance of predicted and target embeddings, over all chunks that have one before them.
+
+        Towards a `copy_last_ratio` of 1 (of this to the distance of repeating the last embedding) nothing is predicted.
+        """
+        context, predicted, target = self.compared(tokens)
+        distance = F.l1_loss if self.target == "ema" else F.mse_loss
+        prediction = distance(predicted, target[:, 1:])
+        regularise = {"vcreg": variance_covariance, "sigreg": sketched_gaussian}.get(self.target)
+        regulariser = regularise(context.float()) if regularise else torch.zeros((), device=tokens.device)
+        with torch.no_grad():
+            ratio = prediction / distance(target[:, :-1], target[:, 1:]).clamp_min(1e-12)
+        parts = {} if self.target == "frozen" else {"prediction": prediction, "regulariser": regulariser}
+        return Loss(prediction + self.regulariser_weight * regulariser, parts | {"copy_last_ratio": ratio})
+
+    def compared(self, tokens: Tokens) -> tuple[Embeddings, Float[Tensor, "clip later h w embedding"], Embeddings]:
+        """The seen embeddings, those predicted of all chunks but the first, and the targets, the first's as well."""
+        context = self.context_embeddings(tokens)
+        target = self.embeddings(tokens) if self.target == "ema" else context
+        return context, self.predict(context[:, :-1])[0].float(), target.float()
 
     @torch.no_grad()
     def update_target(self, decay: float) -> None:
@@ -196,7 +168,7 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
 class PredictiveModel:
     """Predicts embeddings; surprise is their squared distance."""
 
-    def __init__(self, network: JointEmbeddingPredictor, name: str = "jepa", decoder: torch.nn.Module | None = None):
+    def __init__(self, network: JointEmbeddingPredictor, name: str = "jepa", decoder: nn.Module | None = None):
         self.network, self.name, self.decoder = network.eval(), name, decoder
 
     @torch.no_grad()
@@ -212,11 +184,8 @@ class PredictiveModel:
 
     @torch.no_grad()
     def surprise(self, seen: Encoded, context_length: int, seeds: Sequence[int]) -> Float[Tensor, "clip chunk"]:
-        context = self.network.context_embeddings(seen.tokens)
-        target = self.network.embeddings(seen.tokens) if self.network.target == "ema" else context
-        predicted, _ = self.network.predict(context[:, :-1])
-        error = (predicted.float() - target[:, 1:].float()).square().mean(dim=(2, 3, 4))
-        return error[:, context_length - 1 :]
+        _, predicted, target = self.network.compared(seen.tokens)
+        return (predicted - target[:, 1:]).square().mean(dim=(2, 3, 4))[:, context_length - 1 :]
 
 
 IN_A_ROW = 3
@@ -233,30 +202,25 @@ def std_across_clips(embeddings: Float[Tensor, "clip *place"]) -> float:
     return float(embeddings.float().var(dim=0).mean().sqrt())
 
 
+@dataclass
 class CollapseAlarm:
     """Called at every logged step; ends a run whose embeddings do not distinguish clips, or that predicts nothing."""
 
-    def __init__(
-        self,
-        out: Path,
-        warmup_steps: int,
-        max_ratio: float,
-        min_std: float = 0.0,
-        embed: Callable[[], Tensor] | None = None,
-    ) -> None:
-        """Nothing is checked before twice `warmup_steps`.
-
-        `max_ratio` is of the prediction loss over that of repeating the last embedding (`copy_last_ratio`), `min_std`
-        of the embeddings that `embed` gives; without `embed` only the ratio is checked.
-        """
-        self.out, self.first_step = out, 2 * warmup_steps
-        self.max_ratio, self.min_std, self.embed = max_ratio, min_std, embed
-        self.alike = self.useless = 0
+    out: Path
+    warmup_steps: int
+    """Nothing is checked before twice as many."""
+    max_ratio: float
+    """Of the prediction loss over that of repeating the last embedding (`copy_last_ratio`)."""
+    min_std: float = 0.0
+    embed: Callable[[], Tensor] | None = None
+    """Gives the embeddings that `min_std` is of; without it only the ratio is checked."""
+    alike: int = 0
+    useless: int = 0
 
     @torch.no_grad()
     def __call__(self, step: int, logged: Mapping[str, float]) -> None:
         """Raise UserError at the last of `IN_A_ROW` logged steps that looked collapsed."""
-        if not logged or step < self.first_step:
+        if not logged or step < 2 * self.warmup_steps:
             return
         ratio = logged["copy_last_ratio"]
         self.useless = self.useless + 1 if ratio > self.max_ratio else 0

@@ -5,7 +5,7 @@ earlier chunks. Attention runs chunk by chunk over slices, so it needs no mask, 
 see, and takes a memory of earlier chunks in the same way as it takes the chunks of its own input.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from functools import partial
 from typing import NamedTuple
@@ -26,12 +26,9 @@ class KVCache(NamedTuple):
     keys: Float[Tensor, "clip head seen head_width"]
     values: Float[Tensor, "clip head seen head_width"]
 
-    def first(self, places: int) -> "KVCache":
-        return KVCache(self.keys[:, :, :places], self.values[:, :, :places])
 
-    def repeated(self, count: int) -> "KVCache":
-        """The memory for a batch in which all clips come `count` times."""
-        return KVCache(self.keys.repeat(count, 1, 1, 1), self.values.repeat(count, 1, 1, 1))
+KVCaches = list[KVCache]
+"""Of each block."""
 
 
 class Rotary(NamedTuple):
@@ -44,8 +41,7 @@ class Rotary(NamedTuple):
     def of(first_chunk: int, grid: tuple[int, int, int], head_width: int, like: Tensor) -> "Rotary":
         """Positions of chunks `first_chunk` onwards: a quarter of the head for time, the rest for height and width.
 
-        Source: RoFormer (arXiv 2104.09864), one band of frequencies an axis. The base is 100 and not 10,000, as the
-        axes are tens of cells long.
+        Source: RoFormer (arXiv 2104.09864), a band of frequencies an axis; base 100, as axes are tens of cells long.
         """
         t, h, w = grid
         pairs = head_width // 2
@@ -77,9 +73,8 @@ def attend(
 ) -> Float[Tensor, "clip head place head_width"]:
     """Softmax attention of every query to every key.
 
-    On a CPU as plain matrix products: there torch's fused kernel is slower in bf16 than in float32
-    (docs/log/2026-11.md). Elsewhere through diffusers' dispatcher, so `backend` may name any that it knows: native,
-    xformers, flash, ...
+    On a CPU as plain matrix products: torch's own is slower there in bf16 than in float32 (docs/log/2026-11.md).
+    Elsewhere by diffusers' dispatcher, so `backend` may name any that it knows: native, xformers, flash, ...
     """
     if queries.device.type == "cpu":
         scores = (queries * queries.shape[-1] ** -0.5) @ keys.transpose(-1, -2)
@@ -107,12 +102,11 @@ class Attention(nn.Module):
         q, k = norm(q), norm(k)
         if rotary is not None:
             q, k = rotary.turn(q), rotary.turn(k)
-        seen = 0 if memory is None else memory.keys.shape[2]
         if memory is not None:
             k, v = torch.cat((memory.keys, k), dim=2), torch.cat((memory.values, v), dim=2)
-        chunks = []
-        for number, of_chunk in enumerate(q.split(cells, dim=2)):
-            until = seen + (number + 1) * cells
+        chunks, until = [], k.shape[2] - q.shape[2]
+        for of_chunk in q.split(cells, dim=2):
+            until += cells
             chunks.append(attend(of_chunk, k[:, :, :until], v[:, :, :until], self.backend))
         y = torch.cat(chunks, dim=2)
         return self.to_out(y.transpose(1, 2).reshape(b, t, cells, width)), KVCache(k, v)
@@ -149,12 +143,12 @@ class Block(nn.Module):
 
 def through(
     network: ModelMixin,
-    blocks: nn.ModuleList,
+    blocks: Iterable[nn.Module],
     x: Stream,
     grid: tuple[int, int],
-    kv_caches: list[KVCache] | None = None,
+    kv_caches: KVCaches | None = None,
     modulation: Callable[[int], tuple[Tensor, ...]] | None = None,
-) -> tuple[Stream, list[KVCache]]:
+) -> tuple[Stream, KVCaches]:
     """The stream after these blocks of a network, with the keys and values of its chunks and of those of the caches.
 
     Where the network's gradient checkpointing is on, blocks are computed again for the gradient.

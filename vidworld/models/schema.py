@@ -140,7 +140,6 @@ class WorldModelConfig(TrainConfig):
     """What the training of every world model has (train/train_world_model.py); models/families adds each one's own."""
 
     family: str
-    """The family of world models that is trained."""
     tokenizer: Path
     """The run folder of the tokenizer."""
     gradient_checkpointing: bool = False
@@ -152,7 +151,6 @@ class FewStepConfig(TrainConfig):
     """train/train_few_step.py"""
 
     tokenizer: Path
-    """The run folder of the tokenizer."""
     diffusion: Path
     """The run folder of the diffusion model whose few-step version is trained."""
     shift: PositiveFloat = 8.0
@@ -166,7 +164,6 @@ class ProbeConfig(TrainConfig):
     """train/train_probe.py"""
 
     tokenizer: Path
-    """The run folder of the tokenizer."""
     jepa: Path | None = None
     """The run folder of a JEPA whose embeddings are to be read; without one it is the tokens."""
     width: Positive = 128

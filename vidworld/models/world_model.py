@@ -1,7 +1,7 @@
 """What a world model is to the evaluation (a rollout and a surprise); baselines and controls that need no training."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -25,9 +25,9 @@ class Encoded:
     def chunks(self, start: int, stop: int) -> "Encoded":
         """The same for chunks `start` to `stop - 1`."""
         frames = self.clips.frames.shape[1] // self.tokens.shape[1]
-        first, end, clips = start * frames, stop * frames, self.clips
-        tracks = None if clips.tracks is None else clips.tracks.between(first, end)
-        cut = Clips(clips.frames[:, first:end], clips.fps, clips.identity, tracks)
+        first, end, tracks = start * frames, stop * frames, self.clips.tracks
+        tracks = None if tracks is None else tracks.between(first, end)
+        cut = replace(self.clips, frames=self.clips.frames[:, first:end], tracks=tracks)
         return Encoded(cut, self.tokens[:, start:stop])
 
 
@@ -105,13 +105,15 @@ def _coverage(
 
 
 class FrameWorld:
-    """A world that predicts frames by a formula; its surprise is the squared error of the frames."""
+    """A world that predicts frames by a formula, given as tokens; its surprise is the squared error of the frames."""
 
-    def __init__(self, name: str, predict: Callable[[Clips, int], Frames], tokenizer: Tokenizer) -> None:
-        self.name, self.predict, self.tokenizer = name, predict, tokenizer
+    name: str
+    predict: Callable[[Clips, int], Frames]
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.tokenizer = tokenizer
 
     def rollout(self, context: Encoded, horizon: int, samples: int, seeds: Sequence[int]) -> Rollout:
-        """The formula's frames as tokens, so that they go through the same read-out as any world's."""
         frames = self.predict(context.clips, horizon * self.tokenizer.patch_size[0])
         tokens = tokens_of_future(self.tokenizer, context, frames).unsqueeze(1).expand(-1, samples, *[-1] * 4)
         return Rollout(tokens, tokens)
@@ -128,8 +130,7 @@ class FrameWorld:
 class CopyLast(FrameWorld):
     """The last frame for ever; its surprise is the distance of each chunk's tokens from those of the chunk before."""
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        super().__init__("copy_last", last_frame, tokenizer)
+    name, predict = "copy_last", staticmethod(last_frame)
 
     def surprise(self, seen: Encoded, context_length: int, seeds: Sequence[int]) -> Float[Tensor, "clip chunk"]:
         return seen.tokens.diff(dim=1).square().mean(dim=(2, 3, 4))[:, context_length - 1 :]
@@ -138,8 +139,7 @@ class CopyLast(FrameWorld):
 class ConstantVelocity(FrameWorld):
     """Inertia alone, from the true state."""
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        super().__init__("constant_velocity", constant_velocity, tokenizer)
+    name, predict = "constant_velocity", staticmethod(constant_velocity)
 
 
 class FrameDifference:

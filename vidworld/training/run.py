@@ -19,8 +19,7 @@ from vidworld.core.config import resolved
 from vidworld.core.errors import UserError
 from vidworld.core.precision import precision, product_dtype
 from vidworld.core.records import prepare_folder
-from vidworld.models.budget import FORMAT
-from vidworld.models.files import save_model
+from vidworld.models.files import FORMAT, save_model
 from vidworld.models.schema import TrainConfig
 from vidworld.training.checkpoint import (
     CheckpointWriter,

@@ -15,7 +15,7 @@ from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.surprises import EncodedQuadruplets, surprise_of, surprise_of_truth
-from vidworld.models.dit import DiffusionTransformer, GenerativeModel
+from vidworld.models.diffusion import DiffusionTransformer, GenerativeModel
 from vidworld.models.files import save_model
 from vidworld.models.tokenizers import FrameTokenizer, Tokenizer, load_tokenizer
 from vidworld.models.tokenizers.autoencoder import Autoencoder, nearest_code, quantised

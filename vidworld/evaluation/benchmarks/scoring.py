@@ -35,7 +35,7 @@ from vidworld.evaluation.physics import models_of
 from vidworld.evaluation.schema import PhysicsConfig
 from vidworld.evaluation.task import Subject, Unit, measure, settings_of
 from vidworld.metrics import METRICS, PerClip
-from vidworld.models.spec import Spec
+from vidworld.models import Spec
 from vidworld.models.world_model import CopyLast
 
 TRUTH = Subject("truth", None, "")  # the video itself

@@ -28,8 +28,7 @@ from vidworld.core.clip_shape import ClipShape
 from vidworld.core.command import Command
 from vidworld.core.errors import UserError
 from vidworld.core.shapes import Frames
-from vidworld.models import KINDS
-from vidworld.models.spec import RUN, Spec
+from vidworld.models import KINDS, RUN, Spec
 from vidworld.models.tokenizers import FrameTokenizer, Tokenizer
 from vidworld.models.world_model import Encoded, Rollout, tokens_of_future
 from vidworld.simulation.quadruplets import Quadruplets, quadruplets

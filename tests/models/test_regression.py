@@ -22,7 +22,7 @@ def family():
 @pytest.fixture
 def config(family):
     """That of a small network whose warm-up takes no step."""
-    file = Path(__file__).parents[3] / "configs" / "demo" / "regression.yaml"
+    file = Path(__file__).parents[2] / "configs" / "demo" / "regression.yaml"
     small = ["model.width=16", "model.heads=1", "optimiser.warmup_steps=0"]
     return load(family.config, file, small)
 

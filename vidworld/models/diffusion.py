@@ -1,0 +1,313 @@
+"""Diffusion: rectified flow, the network that denoises, its rollouts and surprise, and the flow map of a few steps."""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.embeddings import get_timestep_embedding
+from diffusers.models.modeling_utils import ModelMixin
+from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from vidworld.core.counter_rng import normal_of
+from vidworld.core.shapes import Tokens
+from vidworld.models.layers import Block, KVCache, KVCaches, initialise, norm, through
+from vidworld.models.world_model import Encoded, Rollout
+
+CHANGE = 0.3
+"""Variance of a token's change from one chunk to the next, of tokens whose own is 1: as a rule, of simulated clips."""
+MAX_STEPS = 4
+"""Steps of the finest sampling of a flow map; each is learnt from two that are half as long."""
+
+
+def noised(tokens: Tokens, noise: Tokens, noise_level: Float[Tensor, "clip t"]) -> Tokens:
+    """Tokens on the straight line from clean (level 0) to noise (level 1): rectified flow (arXiv 2209.03003)."""
+    return torch.lerp(tokens, noise, noise_level[:, :, None, None, None].to(tokens.dtype))
+
+
+def shifted(level: Tensor, shift: float) -> Tensor:
+    """Noise levels moved towards noise by `shift` > 1; 0 and 1 stay. Source: Stable Diffusion 3 (arXiv 2403.03206),
+    eq. 23: neighbouring tokens tell of each other, so that it takes more noise to hide what a chunk shows."""
+    return shift * level / (1 + (shift - 1) * level)
+
+
+def training_levels(drawn: Tensor, shift: float, pure: float) -> Tensor:
+    """Noise levels to train at, of numbers drawn evenly from [0, 1): the share `pure` at level 1, the others shifted.
+
+    At level 1 nothing of a chunk is left to see, so that what is remembered is all there is to learn from; and a chunk
+    that others look back at is then as it will be in a rollout.
+    """
+    return shifted(((drawn - pure) / (1 - pure)).clamp_min(0), shift).where(drawn >= pure, 1.0)
+
+
+def velocity(noisy: Tokens, denoised: Tokens, noise_level: Float[Tensor, "clip t"]) -> Tokens:
+    """The velocity at noisy tokens that leads straight to the denoised ones."""
+    return (noisy - denoised) / noise_level[:, :, None, None, None]
+
+
+def flow_loss(
+    network: Callable[..., tuple[Tokens, Any]],
+    tokens: Tokens,
+    noise: Float[Tensor, "clip later h w latent"],
+    noise_level: Float[Tensor, "clip later"],
+) -> Float[Tensor, ""]:
+    """Mean squared error of every chunk but the first, denoised from a level of its own given the clean ones before.
+
+    Noise and levels are those of the chunks but the first. All levels weigh the same: weighed as velocities, by one
+    over the level squared, those at which nothing is left to predict drown the others (DECISIONS.md, 2026-11-22).
+    """
+    chunks = tokens[:, 1:]
+    denoised, _ = network(noised(chunks, noise, noise_level), noise_level, tokens[:, :-1])
+    return F.mse_loss(denoised.float(), chunks.float())
+
+
+def sample(denoiser: Callable[[Tokens, float, float], Tokens], noise: Tokens, steps: int, shift: float) -> Tokens:
+    """Clean tokens: the flow from noise, by `steps` Euler steps of diffusers' scheduler.
+
+    `denoiser` gives the clean tokens behind noisy ones of a level, of which a step to the second level is to be taken.
+    """
+    scheduler = FlowMatchEulerDiscreteScheduler(shift=shift)
+    scheduler.set_timesteps(sigmas=torch.linspace(1, 1 / steps, steps).tolist(), device=noise.device)
+    tokens = noise
+    for timestep, (level, following) in zip(scheduler.timesteps, pairwise(scheduler.sigmas.tolist()), strict=True):
+        flow = velocity(tokens, denoiser(tokens, level, following), tokens.new_full(tokens.shape[:2], level))
+        tokens = scheduler.step(flow, timestep, tokens).prev_sample
+    return tokens
+
+
+class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
+    """Clean chunks from noisy ones and the clean ones before them, with a noise level for each chunk.
+
+    Source: DiT (arXiv 2212.09748), its adaptive norm shared by the blocks as in PixArt (arXiv 2310.00426) but of low
+    rank, so that the network stays within 5% of the parameters of a plain transformer of its width and depth; a noise
+    level for each chunk as in diffusion forcing (arXiv 2407.01392).
+    """
+
+    _supports_gradient_checkpointing = True
+    _repeated_blocks = ["Block"]  # noqa: RUF012  (diffusers reads it; its own classes have it so)
+
+    @register_to_config
+    def __init__(
+        self,
+        channels: int = 32,
+        width: int = 192,
+        depth: int = 6,
+        heads: int = 3,
+        modulation_rank: int = 32,
+        attention_backend: str = "native",
+        flow_map: bool = False,
+    ) -> None:
+        super().__init__()
+        self.heads, self.gradient_checkpointing = heads, False
+        self.embed = nn.Linear(channels, width)
+        self.embed_previous = nn.Linear(channels, width, bias=False)
+
+        def of_number() -> nn.Sequential:
+            rank = modulation_rank
+            return nn.Sequential(nn.Linear(128, rank), nn.SiLU(), nn.Linear(rank, rank), nn.SiLU())
+
+        self.embed_noise = of_number()
+        self.embed_jump = of_number() if flow_map else None
+        self.modulation = nn.Linear(modulation_rank, 8 * width)
+        self.block_modulation = nn.Parameter(torch.zeros(depth, 6, width))
+        self.blocks = nn.ModuleList(Block(width, heads, attention_backend) for _ in range(depth))
+        self.head = nn.Linear(width, channels)
+        initialise(self, depth)
+        nn.init.zeros_(self.block_modulation)
+        for embed in (self.embed_noise, self.embed_jump):
+            if embed is not None:
+                nn.init.normal_(embed.get_parameter("0.weight"), std=128**-0.5)
+        if self.embed_jump is not None:  # a jump changes nothing before it is trained
+            nn.init.zeros_(self.embed_jump.get_parameter("2.weight"))
+        nn.init.zeros_(self.modulation.weight)
+        # Every block begins as a plain transformer block of half strength. Gates are not zero as in DiT: an untrained
+        # network would ignore its context, and a short training spend hundreds of steps on opening them.
+        with torch.no_grad():
+            self.block_modulation[:, 2] = self.block_modulation[:, 5] = 0.5
+
+    def forward(
+        self,
+        noisy: Tokens,
+        noise_level: Float[Tensor, "clip t"],
+        previous: Tokens,
+        kv_caches: KVCaches | None = None,
+        towards: Float[Tensor, "clip t"] | None = None,
+    ) -> tuple[Tokens, KVCaches]:
+        """The clean chunks behind noisy ones, and the keys and values of these and of those before.
+
+        Noise levels lie in [0, 1], 0 being clean. `previous` is the clean chunk before each: it enters where its noisy
+        successor does, so that every chunk of one pass has a clean past. `kv_caches` stand for earlier chunks.
+
+        Input and output are preconditioned as in EDM (arXiv 2206.00364), with the previous chunk for the mean of what
+        is expected: the network sees the best linear estimate and adds what that misses, as much as it may miss. At
+        level 1 that is the previous chunk alone, so that pure noise disturbs nothing, and what is predicted is the
+        change, as in the JEPA.
+
+        With `flow_map` the answer is where a straight step would end that leads as far as the curved flow does from
+        the noise level to the level `towards` (by default the same: the flow itself). Without it `towards` is not used.
+        """
+        b, t, h, w, _ = noisy.shape
+        level = noise_level[:, :, None, None, None]
+        spread = CHANGE * (1 - level) ** 2 + level**2
+        estimate = previous + CHANGE * (1 - level) / spread * (noisy - (1 - level) * previous)
+        deviation = (CHANGE / spread).sqrt() * level
+        x = self.embed(estimate.flatten(2, 3)) + self.embed_previous(previous.flatten(2, 3))
+        embedded = self.embed_noise(_frequencies(noise_level).to(x.dtype))
+        if self.embed_jump is not None:
+            jump = noise_level - (noise_level if towards is None else towards)
+            embedded = embedded + self.embed_jump(_frequencies(jump).to(x.dtype))
+        modulation = self.modulation(embedded).to(x.dtype).view(b, t, 1, 8, -1)
+
+        def of_block(number: int) -> tuple[Tensor, ...]:
+            own = (modulation[..., :6, :] + self.block_modulation[number].to(x.dtype)).unbind(dim=-2)
+            return own[0], 1 + own[1], own[2], own[3], 1 + own[4], own[5]
+
+        y, seen = through(self, self.blocks, x, (h, w), kv_caches, of_block)
+        shift, scale = modulation[..., 6:, :].unbind(dim=-2)
+        change = self.head(torch.addcmul(shift, norm(y), 1 + scale)).view(noisy.shape)
+        return estimate + deviation * change, seen
+
+    def prefill(self, previous: Tokens, kv_caches: KVCaches | None = None) -> KVCaches | None:
+        """What later chunks look back at of those that follow these clean ones, at level 1: free of noise. Or None."""
+        if not previous.shape[1]:
+            return kv_caches
+        level = torch.ones(previous.shape[:2], device=previous.device)
+        remembered: KVCaches = self(previous, level, previous, kv_caches)[1]
+        return remembered
+
+
+def _frequencies(levels: Float[Tensor, "clip t"]) -> Float[Tensor, "chunk 128"]:
+    found: Tensor = get_timestep_embedding(levels.flatten() * 1000, 128)
+    return found
+
+
+class GenerativeModel:
+    """Denoises the next chunk; surprise is the denoising error of the chunk that really came."""
+
+    def __init__(self, network: DiffusionTransformer, name: str, steps: int, shift: float, levels: Sequence[float]):
+        self.network, self.name = network.eval(), name
+        self.steps, self.shift, self.levels = steps, shift, tuple(levels)
+
+    @torch.no_grad()
+    def rollout(self, context: Encoded, horizon: int, samples: int, seeds: Sequence[int]) -> Rollout:
+        """Chunk after chunk, each from noise given the clean ones before it, whose keys and values are kept."""
+        tokens = context.tokens.repeat_interleave(samples, dim=0)
+        kv_caches, last = self.network.prefill(tokens[:, :-1]), tokens[:, -1:]
+        noise = _noise(seeds, samples, horizon, *tokens.shape[2:]).flatten(0, 1).to(tokens)
+        chunks: list[Tokens] = []
+        for drawn in noise.split(1, dim=1):
+            last, kv_caches = self._next(drawn, last, kv_caches)
+            chunks.append(last)
+        predicted = torch.cat(chunks, dim=1).unflatten(0, (len(context.tokens), samples))
+        return Rollout(predicted, predicted)
+
+    def _next(self, noise: Tokens, previous: Tokens, kv_caches: KVCaches | None) -> tuple[Tokens, KVCaches | None]:
+        """The chunk after `previous`, and the keys and values with its own.
+
+        What is remembered of a place is free of noise (`DiffusionTransformer.prefill`). So is the first step of
+        sampling, which starts from level 1: its keys and values are those to keep, and cost nothing more.
+        """
+        after: KVCaches | None = None
+
+        def denoised(noisy: Tokens, noise_level: float, following: float) -> Tokens:
+            nonlocal after
+            level, towards = (torch.full(noisy.shape[:2], x, device=noisy.device) for x in (noise_level, following))
+            chunk, seen = self.network(noisy, level, previous, kv_caches, towards=towards)
+            after = after or seen
+            clean: Tokens = chunk.float()
+            return clean
+
+        return sample(denoised, noise, self.steps, self.shift), after
+
+    @torch.no_grad()
+    def surprise(self, seen: Encoded, context_length: int, seeds: Sequence[int]) -> Float[Tensor, "clip chunk"]:
+        return self.surprise_by_level(seen, context_length, seeds).mean(dim=-1)
+
+    @torch.no_grad()
+    def surprise_by_level(
+        self, seen: Encoded, context_length: int, seeds: Sequence[int]
+    ) -> Float[Tensor, "clip chunk level"]:
+        """Squared velocity error at each of `levels`, all in one batch: which tell is chosen on a validation split."""
+        tokens, count = seen.tokens, len(self.levels)
+        noise = _noise(seeds, *tokens.shape[1:]).to(tokens)
+        level = tokens.new_tensor(self.levels).repeat_interleave(len(tokens)).unsqueeze(1)  # (level clip, 1)
+        caches = self.network.prefill(tokens[:, :-2]) or ()
+        errors = []
+        for k in range(context_length, tokens.shape[1]):
+            cells = (k - 1) * tokens.shape[2] * tokens.shape[3]
+            before = [KVCache(*(x[:, :, :cells].repeat(count, 1, 1, 1) for x in memory)) for memory in caches]
+            chunk, previous, drawn = (
+                x.repeat(count, 1, 1, 1, 1) for x in (tokens[:, k : k + 1], tokens[:, k - 1 : k], noise[:, k : k + 1])
+            )
+            denoised, _ = self.network(noised(chunk, drawn, level), level, previous, before or None)
+            error = (denoised.float() - chunk).square().mean(dim=(1, 2, 3, 4)) / level.squeeze(1).square()
+            errors.append(error.view(count, -1).T)
+        return torch.stack(errors, dim=1)
+
+
+def _noise(seeds: Sequence[int], *shape: int) -> Float[Tensor, "clip *shape"]:
+    return normal_of([torch.Generator().manual_seed(seed) for seed in seeds], *shape)
+
+
+def flow_map_of(network: ModelMixin) -> Any:
+    """A diffusion transformer that can be told how far a step goes; untrained it answers as the given one does."""
+    config = {name: value for name, value in network.config.items() if not name.startswith("_")}
+    wider = type(network)(**config | {"flow_map": True})
+    unknown = wider.load_state_dict(network.state_dict(), strict=False)
+    assert not unknown.unexpected_keys
+    return wider
+
+
+class Jump(NamedTuple):
+    """A step of sampling for each chunk, and the two of half its length that it is learnt from."""
+
+    start: Float[Tensor, "clip t"]
+    halfway: Float[Tensor, "clip t"]
+    end: Float[Tensor, "clip t"]
+    finest: Bool[Tensor, "clip t"]  # the halves are steps of the flow itself and no jumps
+
+
+def draw_jumps(shape: torch.Size, shift: float, device: torch.device) -> Jump:
+    """For each chunk one of the steps of sampling in 1, 2 or 4."""
+    steps = 2 ** torch.randint(MAX_STEPS.bit_length(), shape, device=device)
+    number = (torch.rand(shape, device=device) * steps).floor()
+    start, halfway, end = (shifted(1 - (number + part) / steps, shift) for part in (0.0, 0.5, 1.0))
+    return Jump(start, halfway, end, steps == MAX_STEPS)
+
+
+def flow_map_loss(network: nn.Module, tokens: Tokens, shift: float, sampling_shift: float) -> Float[Tensor, ""]:
+    """Mean squared error of every chunk but the first: a quarter learn the flow itself, the others jumps along it.
+
+    A jump must end where two of half as many levels do; the finest are learnt from steps of the flow, which the clean
+    chunks keep in place. Source: shortcut models (arXiv 2410.12557): a flow map (arXiv 2406.07507) of steps that are
+    powers of two. `network` is of `flow_map_of`; `shift` is how training noise leans to the noisy end,
+    `sampling_shift` how the levels of sampling do.
+    """
+    chunks, previous = tokens[:, 1:], tokens[:, :-1]
+    jump = draw_jumps(chunks.shape[:2], sampling_shift, tokens.device)
+    by_flow = torch.rand(jump.start.shape, device=tokens.device) < 0.25
+    level = shifted(torch.rand_like(jump.start), shift).clamp_min(1e-3)
+    start = torch.where(by_flow, level, jump.start)
+    noisy = noised(chunks, torch.randn_like(chunks), start)
+    halfway, end = torch.where(by_flow, level / 2, jump.halfway), torch.where(by_flow, 0.0, jump.end)
+    with torch.no_grad():
+        aim = two_halves(network, noisy, previous, Jump(start, halfway, end, jump.finest))
+    aim = torch.where(by_flow[:, :, None, None, None], chunks.float(), aim)
+    clean, _ = network(noisy, start, previous, towards=torch.where(by_flow, level, jump.end))
+    return F.mse_loss(clean.float(), aim)
+
+
+def two_halves(network: nn.Module, noisy: Tokens, previous: Tokens, jump: Jump) -> Tokens:
+    """The clean chunk that a straight step must aim at to end where two of half its length do."""
+
+    def moved(tokens: Tokens, level: Tensor, following: Tensor) -> Tokens:
+        clean, _ = network(tokens, level, previous, towards=torch.where(jump.finest, level, following))
+        return tokens + (following - level)[:, :, None, None, None] * velocity(tokens, clean.float(), level)
+
+    ended = moved(moved(noisy, jump.start, jump.halfway), jump.halfway, jump.end)
+    share = jump.start / (jump.start - jump.end)
+    return noisy - share[:, :, None, None, None] * (noisy - ended)

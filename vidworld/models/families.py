@@ -1,0 +1,259 @@
+"""Families of world models: what there is to train and to compare.
+
+diffusion learns the distribution of the next chunk's tokens, by removing noise from it; jepa the learned embedding of
+the next chunk, predicted in representation space; regression the mean of its tokens: the common root of the two.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
+
+from pydantic import BeforeValidator, Field
+
+from vidworld.core.config import Positive, PositiveFloat, Share, schema
+from vidworld.core.errors import UserError
+from vidworld.core.registry import Registry
+from vidworld.models.schema import WorldModelConfig
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+    from vidworld.models.world_model import WorldModel
+
+C = TypeVar("C", bound=WorldModelConfig)
+
+Alarm = Callable[[int, Mapping[str, float]], None]
+"""Raises UserError if what was logged after a step shows that a training has failed."""
+
+
+class Loss(NamedTuple):
+    """What is minimised, and what else is logged."""
+
+    total: "Tensor"
+    logged: "Mapping[str, Tensor]"
+
+
+@runtime_checkable
+class Sampling(Protocol):
+    """How a trained model is used: the evaluation's configuration, of which a family takes what concerns it."""
+
+    @property
+    def sampling_steps(self) -> int: ...
+
+    @property
+    def shift(self) -> float: ...
+
+    @property
+    def levels(self) -> tuple[float, ...]: ...
+
+
+class Family(ABC, Generic[C]):
+    """A family of world models. `configs/*/NAME.yaml` with `family: NAME` trains one (train/train_world_model.py)."""
+
+    name: str
+    label: str  # in tables and charts
+    config: type[C]  # the keys of its training
+
+    @abstractmethod
+    def network_class(self) -> Any:
+        """The class of its network."""
+
+    def network(self, config: C, channels: int) -> Any:
+        """An untrained network (a ModelMixin of diffusers) for tokens of so many channels, as `config.model` says."""
+        return self.network_class()(channels, **vars(vars(config)["model"]))
+
+    def draw(self, config: C, streams: "Sequence[Generator]", tokens: "Tensor") -> "tuple[Tensor, ...]":
+        """What a batch is given at random: tensors with a row a clip, each drawn from the clip's own stream."""
+        return ()
+
+    @abstractmethod
+    def loss(self, config: C, model: Callable[..., Any], tokens: "Tensor", *drawn: "Tensor") -> Loss:
+        """The loss of a micro-batch. `model` is the network, possibly wrapped for several processes: it is called."""
+
+    def after_step(self, config: C, network: Any) -> None:
+        """Change whatever follows the weights; nothing by default."""
+
+    def alarm(self, config: C, network: Any, tokens: "Tensor") -> Alarm:
+        """What to call whenever a step is logged. `tokens` are some that the training reads."""
+        return lambda step, logged: None
+
+    @abstractmethod
+    def world_model(self, network: Any, name: str, settings: Sampling, decoder: Any = None) -> "WorldModel":
+        """The trained network as the evaluation takes it; `decoder` turns embeddings that are none into tokens."""
+
+    def untrained(self, network: Any) -> Any:
+        """A network of the same configuration whose weights are drawn anew, from torch's generator."""
+        # Not from_config, which takes a default for whatever the network was given by position.
+        arguments = {name: value for name, value in network.config.items() if not name.startswith("_")}
+        return type(network)(**arguments)
+
+
+FAMILIES: Registry[Family[Any]] = Registry(
+    "model family",
+    "vidworld.families",
+    {
+        "diffusion": "vidworld.models.families:DIFFUSION",
+        "regression": "vidworld.models.families:REGRESSION",
+        "jepa": "vidworld.models.families:JEPA",
+    },
+)
+
+
+def config_schema(data: Mapping[str, Any]) -> type[WorldModelConfig]:
+    """The keys of a training of the family that a configuration names. Raises UserError: it names no known one."""
+    if "family" not in data:
+        raise UserError(f"family is missing; it is one of {', '.join(FAMILIES)}")
+    schema: type[WorldModelConfig] = FAMILIES[str(data["family"])].config
+    return schema
+
+
+@schema
+class DiffusionModel:
+    width: Positive = 192
+    depth: Positive = 6
+    heads: Positive = 6
+    """Of 32 channels each: heads of 64 hid what was to be remembered (DECISIONS.md, 2026-11-23)."""
+    modulation_rank: Positive = 32
+    attention_backend: str = "native"
+
+
+@schema
+class DiffusionConfig(WorldModelConfig):
+    family: str = "diffusion"
+    model: DiffusionModel = DiffusionModel()
+    shift: PositiveFloat = 8.0
+    """How far training noise leans to the noisy end (1: evenly spread)."""
+    p_full_noise: Share = 0.0
+    """Share of chunks that are trained at noise level 1, where only memory helps: half of them for a short training."""
+
+
+class Diffusion(Family[DiffusionConfig]):
+    """A transformer that denoises each chunk given the clean ones before it (models/diffusion.py)."""
+
+    name, label, config = "diffusion", "Diffusion", DiffusionConfig
+
+    def network_class(self) -> Any:
+        from vidworld.models.diffusion import DiffusionTransformer
+
+        return DiffusionTransformer
+
+    def draw(self, config: DiffusionConfig, streams: "Sequence[Generator]", tokens: "Tensor") -> "tuple[Tensor, ...]":
+        """Noise for every chunk but the first, and its level."""
+        from vidworld.core.counter_rng import normal_of, uniform_of
+        from vidworld.models.diffusion import training_levels
+
+        level = training_levels(uniform_of(streams, tokens.shape[1] - 1), config.shift, config.p_full_noise)
+        return normal_of(streams, *tokens[0, 1:].shape), level
+
+    def loss(self, config: DiffusionConfig, model: Callable[..., Any], tokens: "Tensor", *drawn: "Tensor") -> Loss:
+        from vidworld.models.diffusion import flow_loss
+
+        return Loss(flow_loss(model, tokens, *drawn), {})
+
+    def world_model(self, network: Any, name: str, settings: Sampling, decoder: Any = None) -> "WorldModel":
+        """Its samples are tokens, which need no decoder."""
+        from vidworld.models.diffusion import GenerativeModel
+
+        return GenerativeModel(network, name, settings.sampling_steps, settings.shift, settings.levels)
+
+
+@schema
+class RegressionModel:
+    width: Positive = 192
+    encoder_depth: Positive = 4
+    predictor_depth: Positive = 2
+    heads: Positive = 6
+    """Of 32 channels each: heads of 64 hid what was to be remembered (DECISIONS.md, 2026-11-23)."""
+    attention_backend: str = "native"
+
+
+@schema
+class RegressionConfig(WorldModelConfig):
+    family: str = "regression"
+    model: RegressionModel = RegressionModel()
+    collapse_ratio: PositiveFloat = 1.0
+    """The run stops if prediction loss over copy-last loss stays above this: three logged steps after the warm-up."""
+
+
+def _learned(target: object) -> object:
+    if target == "frozen":
+        raise ValueError("a model that predicts frozen tokens is of the family regression (family: regression)")
+    return target
+
+
+@schema
+class JepaModel(RegressionModel):
+    target: Annotated[Literal["vcreg", "sigreg", "ema"], BeforeValidator(_learned)] = "vcreg"
+    """What is predicted, and what keeps it from collapsing: see JointEmbeddingPredictor."""
+    regulariser_weight: Annotated[float, Field(ge=0)] = 10.0
+
+
+@schema
+class JepaConfig(RegressionConfig):
+    family: str = "jepa"
+    model: JepaModel = JepaModel()
+    target_decay: Share = 0.998
+    """How slowly the target encoder follows, in mode ema."""
+    collapse_std: Share = 0.2
+    """The run stops if the embeddings' std across clips stays under this part of an untrained network's."""
+
+
+P = TypeVar("P", bound=RegressionConfig)
+
+
+class Predictive(Family[P]):
+    """An encoder and a predictor, trained on the distance of what is predicted (models/jepa.py)."""
+
+    def network_class(self) -> Any:
+        from vidworld.models.jepa import JointEmbeddingPredictor
+
+        return JointEmbeddingPredictor
+
+    def loss(self, config: P, model: Callable[..., Any], tokens: "Tensor", *drawn: "Tensor") -> Loss:
+        loss: Loss = model(tokens)
+        return loss
+
+    def alarm(self, config: P, network: Any, tokens: "Tensor") -> Alarm:
+        """The alarm of a network that predicts no better than the last chunk does."""
+        from vidworld.models.jepa import CollapseAlarm
+
+        return CollapseAlarm(config.out, config.optimiser.warmup_steps, config.collapse_ratio)
+
+    def world_model(self, network: Any, name: str, settings: Sampling, decoder: Any = None) -> "WorldModel":
+        """Where it predicts tokens, which are frozen, it needs no decoder."""
+        from vidworld.models.jepa import PredictiveModel
+
+        return PredictiveModel(network, name, None if network.target == "frozen" else decoder)
+
+
+class Regression(Predictive[RegressionConfig]):
+    """The network of JEPA with the shared tokens, which are frozen, for targets: as it is by default."""
+
+    name, label, config = "regression", "Regression", RegressionConfig
+
+
+class Jepa(Predictive[JepaConfig]):
+    """That network with learned targets."""
+
+    name, label, config = "jepa", "JEPA", JepaConfig
+
+    def after_step(self, config: JepaConfig, network: Any) -> None:
+        """Move the target encoder of mode ema."""
+        network.update_target(config.target_decay)
+
+    def alarm(self, config: JepaConfig, network: Any, tokens: "Tensor") -> Alarm:
+        """The alarm of a collapse as well, against the embeddings of an untrained network."""
+        import torch
+        from accelerate.utils import set_seed
+
+        from vidworld.models.jepa import CLIPS, CollapseAlarm, std_across_clips
+
+        some = tokens[:CLIPS]
+        set_seed(config.seed)
+        with torch.no_grad():
+            first_std = std_across_clips(self.network(config, tokens.shape[-1]).to(some).embeddings(some))
+        warmup, ratio, min_std = config.optimiser.warmup_steps, config.collapse_ratio, config.collapse_std * first_std
+        return CollapseAlarm(config.out, warmup, ratio, min_std, lambda: network.embeddings(some))
+
+
+DIFFUSION, REGRESSION, JEPA = Diffusion(), Regression(), Jepa()
