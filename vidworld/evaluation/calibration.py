@@ -9,10 +9,13 @@ every form, by construction; what looks across the splice reads how far a cue of
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import astuple
+from functools import cache
 from typing import get_args
 
 import numpy as np
 import torch
+from einops import reduce
 from jaxtyping import Float
 from numpy import ndarray
 from scipy.stats import spearmanr
@@ -24,6 +27,7 @@ from vidworld.core.clip import Clips, Tracks
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.shapes import Frames
 from vidworld.evaluation.injected_errors import INJECTED_ERRORS, ErrorScene, InjectedError
+from vidworld.evaluation.surprises import as_matrix
 from vidworld.metrics import METRICS, Metric
 from vidworld.metrics.surprise import Aggregation
 from vidworld.models.world_model import constant_velocity, last_frame
@@ -38,11 +42,9 @@ def calibrate(
     setting: ClipShape, start: int, clips: int, faults: Sequence[InjectedError] = INJECTED_ERRORS
 ) -> Iterator[list[CalibrationRow]]:
     """The rows of one injected error after another, all sizes on the same clips; the horizon begins at `start`."""
-    scenes: dict[str, ErrorScene] = {}
+    scene_of = cache(lambda scenario: ErrorScene.of(scenario, range(clips), setting))
     for fault in faults:
-        if fault.scenario not in scenes:
-            scenes[fault.scenario] = ErrorScene.of(fault.scenario, range(clips), setting)
-        yield list(_rows(fault, scenes[fault.scenario], start))
+        yield list(_rows(fault, scene_of(fault.scenario), start))
 
 
 def _rows(fault: InjectedError, scene: ErrorScene, start: int) -> Iterator[CalibrationRow]:
@@ -82,9 +84,8 @@ def smallest_seen(sizes: Sequence[float], found: Sequence[Interval], higher_is_b
 def measure_baselines(setting: ClipShape, start: int, clips: int, scenario: str) -> Iterator[BaselineRow]:
     """What the truth, a model that stands still and one that goes on as it did score on a scenario."""
     scene = ErrorScene.of(scenario, range(clips), setting)
-    frames = scene.render(scene.truth)
+    frames, rest = scene.render(scene.truth), setting.num_frames - start
     context = Clips(frames[:, :start], setting.fps, ("",) * clips, scene.truth.between(0, start))
-    rest = setting.num_frames - start
     futures = {"truth": frames[:, start:], "copy_last": last_frame(context, rest)}
     futures["constant_velocity"] = constant_velocity(context, rest)
     for model, future in futures.items():
@@ -92,8 +93,7 @@ def measure_baselines(setting: ClipShape, start: int, clips: int, scenario: str)
         for metric in METRICS.values():
             if metric.takes == "tracks" and scenario in metric.scenarios:
                 found = _measured(metric, tracks, scene, start)
-                numbers = (found.value, found.low, found.high, found.n)
-                yield BaselineRow(model, scenario, metric.law, metric.name, *numbers, metric.unit)
+                yield BaselineRow(model, scenario, metric.law, metric.name, *astuple(found), metric.unit)
 
 
 def read_pixels(future: Frames, truth: Tracks, start: int) -> Tracks:
@@ -129,42 +129,28 @@ def _harm(value: float, metric: Metric) -> float:
 # --- controls: scorers that know nothing of physics, on the same quads ---
 
 
-CueScorer = Callable[[Frames, int, int], Float[Tensor, "clip chunk"]]
-"""Surprise of the chunks from frame `start` on, each of so many frames."""
-# without the maximum: each form is taken with both aggregations
-FORMS = tuple(n for n, metric in METRICS.items() if metric.takes == "surprise" and n != "surprise_accuracy_maximum")
-
-
-def blind(frames: Frames, start: int, chunk_frames: int) -> Float[Tensor, "clip chunk"]:
-    return torch.zeros(len(frames), (frames.shape[1] - start) // chunk_frames)
-
-
-def static_scene(frames: Frames, start: int, chunk_frames: int) -> Float[Tensor, "clip chunk"]:
-    """How bright the future is."""
-    return _by_chunk(frames[:, start:].float().mean(dim=(2, 3, 4)), chunk_frames)
-
-
-def count_only(frames: Frames, start: int, chunk_frames: int) -> Float[Tensor, "clip chunk"]:
-    """How many discs the future shows."""
+def _discs_shown(frames: Frames, start: int) -> Float[Tensor, "clip frame"]:
     radius = torch.full((len(frames), len(PALETTE)), MIN_RADIUS)
     found = located(frames[:, start:], PALETTE.expand(len(frames), -1, -1), radius)
-    return _by_chunk(found.isfinite().all(dim=-1).sum(dim=-1).float(), chunk_frames)
+    return found.isfinite().all(dim=-1).sum(dim=-1).float()
 
 
-def motion_energy(frames: Frames, start: int, chunk_frames: int) -> Float[Tensor, "clip chunk"]:
-    """How much changes from frame to frame, from the last of the past on."""
-    steps = frames[:, start - 1 :].float().diff(dim=1).square().mean(dim=(2, 3, 4))
-    return _by_chunk(steps, chunk_frames)
-
-
-def still_life(frames: Frames, start: int, chunk_frames: int) -> Float[Tensor, "clip chunk"]:
-    """How far the future is from the past's last frame."""
-    away = (frames[:, start:].float() - frames[:, start - 1 : start].float()).square().mean(dim=(2, 3, 4))
-    return _by_chunk(away, chunk_frames)
-
-
-_SCORERS = (blind, static_scene, count_only, motion_energy, still_life)
-SCORERS: dict[str, CueScorer] = {scorer.__name__: scorer for scorer in _SCORERS}
+CueScorer = Callable[[Frames, int], Float[Tensor, "clip frame"]]  # surprise of the frames from `start` on
+SCORERS: dict[str, CueScorer] = {
+    "blind": lambda frames, start: torch.zeros(len(frames), frames.shape[1] - start),
+    # How bright the future is.
+    "static_scene": lambda frames, start: frames[:, start:].float().mean(dim=(2, 3, 4)),
+    # How many discs the future shows.
+    "count_only": _discs_shown,
+    # How much changes from frame to frame, from the last of the past on.
+    "motion_energy": lambda frames, start: frames[:, start - 1 :].float().diff(dim=1).square().mean(dim=(2, 3, 4)),
+    # How far the future is from the past's last frame.
+    "still_life": lambda frames, start: (
+        (frames[:, start:].float() - frames[:, start - 1 : start].float()).square().mean(dim=(2, 3, 4))
+    ),
+}
+# without the maximum: each form is taken with both aggregations
+FORMS = tuple(n for n, metric in METRICS.items() if metric.takes == "surprise" and n != "surprise_accuracy_maximum")
 
 
 def measure_controls(law: str, setting: ClipShape, start: int, chunk_frames: int, count: int) -> Iterator[ControlRow]:
@@ -176,17 +162,11 @@ def measure_controls(law: str, setting: ClipShape, start: int, chunk_frames: int
             for aggregation in get_args(Aggregation):
                 values = METRICS[form].function(surprise, aggregation)
                 found = interval(values[None], METRICS[form].bounds)
-                yield ControlRow(law, name, form, aggregation, found.value, found.low, found.high, found.n)
+                yield ControlRow(law, name, form, aggregation, *astuple(found))
 
 
 def surprise_by(scorer: CueScorer, made: Quadruplets, chunk_frames: int) -> Float[ndarray, "quad 2 2 chunk"]:
-    """A scorer's surprise at every future after every past."""
+    """A scorer's surprise at every future after every past, a mean over the frames of each chunk."""
     order = (made.a, made.a_then_b, made.b_then_a, made.b)
-    scores = [scorer(clips.frames, made.splice_frame, chunk_frames) for clips in order]
-    matrix: ndarray = torch.stack(scores, dim=1).view(len(made), 2, 2, -1).double().numpy()
-    return matrix
-
-
-def _by_chunk(per_frame: Float[Tensor, "clip frame"], chunk_frames: int) -> Float[Tensor, "clip chunk"]:
-    by_chunk: Tensor = per_frame.unflatten(1, (-1, chunk_frames)).mean(dim=2)
-    return by_chunk
+    per_frame = torch.cat([scorer(clips.frames, made.splice_frame) for clips in order])
+    return as_matrix(reduce(per_frame, "clip (chunk frame) -> clip chunk", "mean", frame=chunk_frames))

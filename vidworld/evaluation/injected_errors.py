@@ -18,12 +18,10 @@ from vidworld.simulation import SCENARIOS
 from vidworld.simulation.discs import Scenes
 from vidworld.simulation.render import render_discs
 from vidworld.simulation.simulated import render_scenes
-from vidworld.simulation.stage import PALETTE, sample_scenes
+from vidworld.simulation.stage import sample_scenes
+from vidworld.simulation.tracker import with_strangers
 
-NOWHERE = -10 * WORLD_SIZE
-"""Where an absent disc is drawn: outside every picture."""
-
-Plant = Callable[[Tracks, float, float, int], Tracks]
+NOWHERE = -10 * WORLD_SIZE  # where an absent disc is drawn: outside every picture
 
 
 @dataclass(frozen=True)
@@ -49,14 +47,11 @@ class ErrorScene:
         Each disc is drawn alone and added, so that discs which an injected error pushes into each other saturate where
         they overlap. (Drawn together they would overflow: the renderer relies on discs that do not overlap.)
         """
-        there = tracks.position.isfinite().all(dim=-1, keepdim=True)
-        position = torch.where(there, tracks.position.double(), NOWHERE)
-        present = tracks.present.any(dim=1)
+        position, present = tracks.position.double().nan_to_num(NOWHERE), tracks.present.any(dim=1)
 
         def drawn(shown: Bool[Tensor, "clip object"]) -> Int16[Tensor, "clip time 3 height width"]:
-            looks = (tracks.radius.double(), tracks.color.double(), shown)
-            surroundings = (self.scenes.screens, self.scenes.blocks, self.setting)
-            return render_discs(position, *looks, *surroundings).to(torch.int16)
+            looks = (tracks.radius.double(), tracks.color.double(), shown, self.scenes.screens, self.scenes.blocks)
+            return render_discs(position, *looks, self.setting).to(torch.int16)
 
         empty = drawn(torch.zeros_like(present))
         picture = empty.clone()
@@ -72,7 +67,7 @@ class InjectedError:
     name: str
     unit: str
     scenario: str
-    plant: Plant
+    plant: Callable[[Tracks, float, float, int], Tracks]
     sizes: tuple[float, ...]
     metrics: tuple[str, ...]
 
@@ -83,24 +78,23 @@ class InjectedError:
 def other_speed(truth: Tracks, percent: float, dt_s: float, start: int) -> Tracks:
     """Every disc goes its way faster by so much."""
     last = truth.position[:, start - 1 : start]
-    return _horizon(truth, last + (1 + percent / 100) * (truth.position[:, start:] - last), start)
+    return _horizon(truth, last + (1 + percent / 100) * (truth.position - last), start)
 
 
 def turned_outgoing(truth: Tracks, degrees: float, dt_s: float, start: int) -> Tracks:
     """Both discs leave their contact in a direction turned by so much."""
     angle = torch.deg2rad(torch.tensor(degrees, dtype=torch.float64))
     turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()]).reshape(2, 2)
-    _, outgoing = _around_contact(truth, dt_s)
+    _, outgoing, _ = _first_contact(truth, dt_s)
     return _after_contact(truth, outgoing @ turn.T - outgoing, dt_s, start)
 
 
 def duller_contact(truth: Tracks, percent: float, dt_s: float, start: int) -> Tracks:
     """The discs of a contact keep so much less of the speed with which they part; their momentum is kept."""
-    _, outgoing = _around_contact(truth, dt_s)
+    _, outgoing, place = _first_contact(truth, dt_s)
     weight = torch.where(truth.contact_s.isfinite(), truth.mass.double(), 0.0)[..., None]
     common = (weight * outgoing).sum(dim=1, keepdim=True) / weight.sum(dim=1, keepdim=True)
-    position = _place_at_contact(truth, dt_s)
-    line = (position[:, 1] - position[:, 0])[:, None]
+    line = (place[:, 1] - place[:, 0])[:, None]
     line = line / line.norm(dim=-1, keepdim=True)
     along = ((outgoing - common) * line).sum(dim=-1, keepdim=True) * line
     return _after_contact(truth, -percent / 100 * along, dt_s, start)
@@ -108,21 +102,21 @@ def duller_contact(truth: Tracks, percent: float, dt_s: float, start: int) -> Tr
 
 def late_contact(truth: Tracks, frames: float, dt_s: float, start: int) -> Tracks:
     """The discs go on into each other for so many frames before they part as they should have."""
-    incoming, outgoing = _around_contact(truth, dt_s)
+    incoming, outgoing, _ = _first_contact(truth, dt_s)
     late_s = _since_contact(truth, dt_s).clamp(max=frames * dt_s)
-    return _horizon(truth, (truth.position + late_s * (incoming - outgoing)[:, None])[:, start:], start)
+    return _horizon(truth, truth.position + late_s * (incoming - outgoing)[:, None], start)
 
 
 def shifted_return(truth: Tracks, pixels_of_64: float, dt_s: float, start: int) -> Tracks:
     """What was hidden comes back lower by so many pixels of a picture 64 wide."""
     down = torch.tensor([0.0, pixels_of_64 * WORLD_SIZE / 64])
-    return _horizon(truth, truth.position[:, start:] + down * _hidden(truth, start), start)
+    return _horizon(truth, truth.position + down * _hidden(truth, start), start)
 
 
 def late_return(truth: Tracks, frames: float, dt_s: float, start: int) -> Tracks:
     """What was hidden comes back so many frames late."""
-    behind = frames * dt_s * truth.velocity[:, start:].nan_to_num()
-    return _horizon(truth, truth.position[:, start:] - behind * _hidden(truth, start), start)
+    behind = frames * dt_s * truth.velocity.nan_to_num()
+    return _horizon(truth, truth.position - behind * _hidden(truth, start), start)
 
 
 def never_back(truth: Tracks, percent: float, dt_s: float, start: int) -> Tracks:
@@ -131,37 +125,28 @@ def never_back(truth: Tracks, percent: float, dt_s: float, start: int) -> Tracks
     back = (hidden.cummax(dim=1).values & (truth.visible >= 1))[:, start:]
     returns = back.any(dim=1)[:, None, :, None] & (_hidden(truth, start) > 0)
     gone = _share_of(returns.flatten(1).any(dim=1), percent) & returns
-    return _horizon(truth, torch.where(gone, torch.nan, truth.position[:, start:]), start)
+    return _horizon(truth, truth.position.masked_fill(gone, torch.nan), start)
 
 
 def vanished(truth: Tracks, percent: float, dt_s: float, start: int) -> Tracks:
     """In so many of the clips the first disc is not there."""
     first = torch.arange(truth.present.shape[2])[:, None] == 0
     gone = _share_of(truth.present[:, -1, 0], percent) & first
-    return _horizon(truth, torch.where(gone, torch.nan, truth.position[:, start:]), start)
+    return _horizon(truth, truth.position.masked_fill(gone, torch.nan), start)
 
 
 def phantom(truth: Tracks, percent: float, dt_s: float, start: int) -> Tracks:
     """In so many of the clips a disc of another colour stands in a corner of the horizon."""
-    used = torch.cdist(truth.color.double(), PALETTE.double()).argmin(dim=-1)
-    free = torch.stack([PALETTE[[i for i in range(len(PALETTE)) if i not in row]][0] for row in used.tolist()])
     corner = torch.full_like(truth.position[:, :, :1], 1.0)
     corner[:, :start] = torch.nan
     corner = torch.where(_share_of(truth.present[:, -1, 0], percent), corner, torch.nan)
-    there = corner.isfinite().all(dim=-1)
-    extra = {
-        "position": corner,
-        "velocity": torch.zeros_like(corner),
-        "radius": torch.full_like(truth.radius[:, :1], 0.8),
-        "mass": torch.full_like(truth.mass[:, :1], 0.64),
-        "color": free[:, None].to(truth.color),
-        "present": there,
-        "visible": there.to(truth.visible),
-        "contact_s": torch.full_like(truth.contact_s[:, :1], torch.nan),
-    }
+    there, one = corner.isfinite().all(dim=-1), truth.radius[:, :1]
+    color = with_strangers(truth)[0][:, truth.radius.shape[1], None]  # the first that no disc of the clip has
+    looks = (torch.full_like(one, 0.8), torch.full_like(one, 0.64), color.to(truth.color))
+    other = Tracks(corner, torch.zeros_like(corner), *looks, there, there.to(truth.visible))
     by_clip = ("radius", "mass", "color", "contact_s")
-    joined = {k: torch.cat([v, extra[k]], dim=1 if k in by_clip else 2) for k, v in vars(truth).items()}
-    return Tracks(**joined)
+    both = {k: torch.cat([v, vars(other)[k]], dim=1 if k in by_clip else 2) for k, v in vars(truth).items()}
+    return Tracks(**both)
 
 
 INJECTED_ERRORS = (
@@ -189,28 +174,29 @@ INJECTED_ERRORS = (
 # --- how it is made wrong ----------------------------------------------------------------------------------
 
 
-def _horizon(truth: Tracks, position: Float[Tensor, "clip horizon object 2"], start: int) -> Tracks:
-    return replace(truth, position=torch.cat([truth.position[:, :start], position.to(truth.position)], dim=1))
+def _horizon(truth: Tracks, position: Float[Tensor, "clip time object 2"], start: int) -> Tracks:
+    """The tracks with these positions from frame `start` on."""
+    return replace(
+        truth, position=torch.cat([truth.position[:, :start], position[:, start:].to(truth.position)], dim=1)
+    )
 
 
-def _around_contact(
+def _first_contact(
     truth: Tracks, dt_s: float
-) -> tuple[Float[Tensor, "clip object 2"], Float[Tensor, "clip object 2"]]:
-    """Velocities in the frame before and the frame after each object's first contact; its first for none."""
-    velocity = truth.velocity.double().nan_to_num()
-    after = _frame_after_contact(truth, dt_s).clamp(0, velocity.shape[1] - 1)
-    return _at(velocity, (after - 1).clamp(min=0)), _at(velocity, after)
+) -> tuple[Float[Tensor, "clip object 2"], Float[Tensor, "clip object 2"], Float[Tensor, "clip object 2"]]:
+    """Each object's velocity in the frame before and the frame after its first contact, and its place at it.
 
+    Of an object that has none those of its first frame.
+    """
+    velocity, contact_s = truth.velocity.double().nan_to_num(), truth.contact_s.double().nan_to_num(0.0)
+    after = (truth.contact_s / dt_s).nan_to_num(0.0).ceil().long().clamp(0, velocity.shape[1] - 1)
+    before = (after - 1).clamp(min=0)
 
-def _frame_after_contact(truth: Tracks, dt_s: float) -> Int64[Tensor, "clip object"]:
-    return (truth.contact_s / dt_s).nan_to_num(0.0).ceil().long()
+    def at(values: Float[Tensor, "clip time object 2"], frame: Int64[Tensor, "clip object"]) -> Tensor:
+        return values.gather(1, frame[:, None, :, None].expand(-1, 1, -1, 2))[:, 0]
 
-
-def _at(
-    values: Float[Tensor, "clip time object 2"], frame: Int64[Tensor, "clip object"]
-) -> Float[Tensor, "clip object 2"]:
-    """The values of each object in its own frame."""
-    return values.gather(1, frame[:, None, :, None].expand(-1, 1, -1, 2))[:, 0]
+    incoming, place = at(velocity, before), at(truth.position.double(), before)
+    return incoming, at(velocity, after), place + (contact_s - before * dt_s)[..., None] * incoming
 
 
 def _since_contact(truth: Tracks, dt_s: float) -> Float[Tensor, "clip time object 1"]:
@@ -220,18 +206,9 @@ def _since_contact(truth: Tracks, dt_s: float) -> Float[Tensor, "clip time objec
     return since.nan_to_num(0.0).clamp(min=0.0)[..., None]
 
 
-def _place_at_contact(truth: Tracks, dt_s: float) -> Float[Tensor, "clip object 2"]:
-    """Where each object is at its first contact."""
-    incoming, _ = _around_contact(truth, dt_s)
-    before = (_frame_after_contact(truth, dt_s) - 1).clamp(0, truth.velocity.shape[1] - 1)
-    elapsed_s = truth.contact_s.double().nan_to_num(0.0) - before * dt_s
-    return _at(truth.position.double(), before) + elapsed_s[..., None] * incoming
-
-
 def _after_contact(truth: Tracks, change: Float[Tensor, "clip object 2"], dt_s: float, start: int) -> Tracks:
     """The tracks with velocities changed by so much from the contact on."""
-    moved = truth.position + _since_contact(truth, dt_s) * change[:, None]
-    return _horizon(truth, moved[:, start:], start)
+    return _horizon(truth, truth.position + _since_contact(truth, dt_s) * change[:, None], start)
 
 
 def _hidden(truth: Tracks, start: int) -> Float[Tensor, "clip 1 object 1"]:

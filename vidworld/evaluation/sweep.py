@@ -19,8 +19,7 @@ class Member:
     folder: Path
     key: str
     value: str
-    state: str
-    """How far it is, in words; empty where it is finished."""
+    state: str  # how far it is, in words; empty where it is finished
 
     @property
     def physics(self) -> Path:
@@ -29,11 +28,10 @@ class Member:
 
 def members(sweep: Path) -> list[Member]:
     """The comparisons of a sweep's folder, by their values. Raises UserError: there are none, or not all of one key."""
-    folders = [path for path in sweep.glob("*_*") if path.is_dir()] if sweep.is_dir() else []
+    folders = [path for path in sweep.glob("*_*") if path.is_dir()]
     if not folders:
         raise UserError(f"{sweep}: holds no comparisons, folders named KEY_VALUE; slurm/sweep makes them")
-    names = [path.name.rpartition("_") for path in folders]
-    found = [Member(path, key, value, progress_of(path)) for path, (key, _, value) in zip(folders, names, strict=True)]
+    found = [Member(path, *path.name.rpartition("_")[::2], progress_of(path)) for path in folders]
     if len(keys := {member.key for member in found}) > 1:
         raise UserError(f"{sweep}: holds comparisons of several keys: {', '.join(sorted(keys))}; one is a sweep")
     return sorted(found, key=lambda member: (len(member.value), member.value))

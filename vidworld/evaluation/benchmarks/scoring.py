@@ -24,11 +24,17 @@ from vidworld.evaluation.benchmarks.violations import (
     read_surprise,
     surprise_of_video,
 )
-from vidworld.evaluation.evaluator import evaluation_accelerator
-from vidworld.evaluation.models import BASELINES_VERSION, evaluator_of, model_of, tools_of
+from vidworld.evaluation.evaluator import (
+    BASELINES_VERSION,
+    Subject,
+    evaluation_accelerator,
+    evaluator_of,
+    model_of,
+    tools_of,
+)
 from vidworld.evaluation.physics import models_of
 from vidworld.evaluation.schema import PhysicsConfig
-from vidworld.evaluation.task import Subject, Unit, measure, settings_of
+from vidworld.evaluation.task import Unit, measure, settings_of
 from vidworld.metrics import METRICS
 from vidworld.models.spec import Spec
 from vidworld.models.world_model import CopyLast
@@ -44,7 +50,6 @@ def score_folder(benchmark: Benchmark, folder: Path, config: PhysicsConfig) -> N
     entries = entries_of(benchmark, folder)
     accelerator = evaluation_accelerator(config.mixed_precision)
     evaluator = evaluator_of(config, accelerator)
-    evaluator.check_shape(config.shape)
     models = [model_of(config, spec, evaluator) for spec in config.specs]
     copy_last = Subject("copy_last", CopyLast(evaluator.tokenizer), str(BASELINES_VERSION))
     subjects = subjects_for(benchmark, models, copy_last)
