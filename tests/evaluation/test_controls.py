@@ -6,7 +6,7 @@ import torch
 
 from vidworld.analysis.records import FUTURE_ONLY
 from vidworld.core.clip_shape import ClipShape
-from vidworld.evaluation.calibration import FORMS, SCORERS, measure_controls, surprise_by
+from vidworld.evaluation.surprises import SCORERS, forms, measure_controls, surprise_by
 from vidworld.metrics import METRICS
 from vidworld.simulation import LAWS
 from vidworld.simulation.quadruplets import quadruplets
@@ -18,7 +18,7 @@ SETTING = ClipShape(height_px=32, width_px=32)
 def test_a_scorer_of_the_future_alone_is_at_one_half_in_every_form(law):
     rows = list(measure_controls(law, SETTING, 8, 4, 10))
     assert {row.scorer for row in rows} == set(SCORERS)
-    assert {row.form for row in rows} == set(FORMS)
+    assert {row.form for row in rows} == set(forms())
     assert {row.aggregation for row in rows} == {"mean", "max"}
     for row in rows:
         assert row.low <= row.value <= row.high and row.n == 10
@@ -68,4 +68,4 @@ def test_counting_counts_discs():
 
 def test_forms_are_all_that_take_surprise():
     forms = {name for name, metric in METRICS.items() if metric.takes == "surprise"}
-    assert set(FORMS) == forms - {"surprise_accuracy_maximum"}
+    assert set(forms()) == forms - {"surprise_accuracy_maximum"}

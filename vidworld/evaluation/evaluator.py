@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs
+from jaxtyping import Float
 from torch import Tensor
 
 from vidworld.analysis.statistics import Interval, interval
@@ -146,7 +147,12 @@ def _probes(config: PhysicsConfig) -> dict[str, Path]:
     return ({"": config.probe} if config.probe is not None else {}) | dict(config.probes)
 
 
-# --- subjects ---
+def located(
+    frames: Frames, color: Float[Tensor, "clip object 3"], radius: Float[Tensor, "clip object"]
+) -> Float[Tensor, "clip time object 2"]:
+    """Where the discs are, a few clips at a time: three times faster than all at once, which no cache holds."""
+    pieces = (each.split(5) for each in (frames, color, radius))
+    return torch.cat([locate_discs(*piece) for piece in zip(*pieces, strict=True)])
 
 
 @dataclass

@@ -191,9 +191,6 @@ def _latencies_s(jobs: dict[str, Callable[[], Tensor]]) -> dict[str, float]:
     return {name: median(of_job) for name, of_job in times.items()}
 
 
-# --- the command ---
-
-
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("runs", type=Path, metavar="RUNS", help="a folder with tokenizer, regression and few_step or diffusion")

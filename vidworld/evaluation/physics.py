@@ -77,7 +77,7 @@ def set_up(config: PhysicsConfig, accelerator: Accelerator) -> Setup:
     evaluator = evaluator_of(config, accelerator)
     real = None if config.real is None else held_out(config.real, config.shape)
     subjects = subjects_of(config, evaluator)
-    setup = Setup(config, evaluator, subjects, real, prepare_folder(config.out / "units"), tools_of(config))
+    setup = Setup(config, evaluator, subjects, real, prepare_folder(config.out / "units"))
     splits = measured_splits(config)
     names = [f"{scenario}/{split}/{config.seed}/{i}" for scenario, split in splits for i in range(config.clips)]
     for subject in subjects:

@@ -150,9 +150,6 @@ def _truth(seen: Encoded) -> Tracks:
     return seen.clips.tracks
 
 
-# --- videos ---
-
-
 def save_rollouts(
     evaluator: Evaluator, models: Sequence[WorldModel], clips: Clips, task: str, folder: Path
 ) -> list[dict[str, Any]]:

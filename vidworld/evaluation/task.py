@@ -22,7 +22,7 @@ from vidworld.core.errors import UserError
 from vidworld.core.fingerprint import fingerprint
 from vidworld.core.precision import precision
 from vidworld.core.records import read_json, write_json
-from vidworld.evaluation.evaluator import Evaluator, Subject
+from vidworld.evaluation.evaluator import Evaluator, Subject, tools_of
 from vidworld.evaluation.schema import PhysicsConfig
 from vidworld.metrics import METRICS, Metric
 from vidworld.simulation import LAWS, SIMULATOR_VERSION
@@ -100,10 +100,10 @@ def measure(units: Sequence[Unit], accelerator: Accelerator, name: str) -> list[
 # --- tasks: functions that turn models and a configuration into work units ---
 
 
-def settings_of(config: PhysicsConfig, tools: Mapping[str, str | None]) -> dict[str, Any]:
+def settings_of(config: PhysicsConfig) -> dict[str, Any]:
     """What the values of simulated clips and of benchmarks depend on, whichever model they are of."""
     shown = {"seed": config.seed, "shape": vars(config.shape), "context_frames": config.context_frames}
-    return {"tools": dict(tools), **shown, "precision": precision(config.mixed_precision)}
+    return {"tools": tools_of(config), **shown, "precision": precision(config.mixed_precision)}
 
 
 @dataclass(frozen=True)
@@ -115,12 +115,11 @@ class Setup:
     subjects: Sequence[Subject]
     real: RealClips | None
     folder: Path  # where units are kept
-    tools: Mapping[str, str | None]  # fingerprints of tokenizer and probes
 
     @cached_property
     def settings(self) -> dict[str, Any]:
         """What the values of every unit depend on, whichever model they are of."""
-        return settings_of(self.config, self.tools) | {"simulator": SIMULATOR_VERSION}
+        return settings_of(self.config) | {"simulator": SIMULATOR_VERSION}
 
     @property
     def laws(self) -> list[str]:

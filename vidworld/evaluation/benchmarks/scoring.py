@@ -24,14 +24,7 @@ from vidworld.evaluation.benchmarks.violations import (
     read_surprise,
     surprise_of_video,
 )
-from vidworld.evaluation.evaluator import (
-    BASELINES_VERSION,
-    Subject,
-    evaluation_accelerator,
-    evaluator_of,
-    model_of,
-    tools_of,
-)
+from vidworld.evaluation.evaluator import BASELINES_VERSION, Subject, evaluation_accelerator, evaluator_of, model_of
 from vidworld.evaluation.physics import models_of
 from vidworld.evaluation.schema import PhysicsConfig
 from vidworld.evaluation.task import Unit, measure, settings_of
@@ -54,7 +47,7 @@ def score_folder(benchmark: Benchmark, folder: Path, config: PhysicsConfig) -> N
     copy_last = Subject("copy_last", CopyLast(evaluator.tokenizer), str(BASELINES_VERSION))
     subjects = subjects_for(benchmark, models, copy_last)
     context = BenchmarkContext(evaluator, benchmark, config.shape)
-    settings = settings_of(config, tools_of(config)) | {"levels": list(config.levels)}
+    settings = settings_of(config) | {"levels": list(config.levels)}
     values = measure_videos(context, subjects, entries, prepare_folder(config.out / "units"), settings)
     if not accelerator.is_main_process:
         return
