@@ -159,13 +159,18 @@ def export(
 def measure_forms(
     evaluator: Evaluator, model: str, forms: dict[str, tuple[Step, Path | None]], clips: int
 ) -> list[ExportRow]:
-    """Latency, size and physics of a model in every form, the forms timed in turn."""
+    """Latency, size and physics of a model in every form: each is called once, then all in turn for two seconds."""
     sources = {name: SimulatedClips(name, "id", evaluator.seed).clips(range(clips)) for name in EXPORTED_SCENARIOS}
     tokens = evaluator.encode(next(iter(sources.values()))).tokens[:1, :SEEN].float()
     noise = torch.randn(tokens[:, :1].shape, generator=torch.Generator().manual_seed(0))
+    jobs = {form: partial(step, tokens, noise) for form, (step, _) in forms.items()}
+    times: dict[str, list[float]] = {form: [] for form in forms}
     with torch.no_grad():
-        seconds = _latencies_s({form: partial(step, tokens, noise) for form, (step, _) in forms.items()})
-        answers = {form: step(tokens, noise) for form, (step, _) in forms.items()}
+        answers = {form: job() for form, job in jobs.items()}
+        end_s = time.perf_counter() + 2.0
+        while time.perf_counter() < end_s or len(times["torch"]) < MIN_ROUNDS:
+            for form, job in jobs.items():
+                times[form].append(timeit(job, number=1))
     plain = forms["torch"][0]
     assert isinstance(plain, nn.Module)
     weights = sum(p.numel() * p.element_size() for p in plain.parameters()) / 1e6
@@ -175,20 +180,8 @@ def measure_forms(
         file, size_mb = (None, weights) if path is None else (path.name, path.stat().st_size / 1e6)
         off_by = float((answers[form] - answers["torch"]).abs().max())
         intervals = {name: (each.value, each.low, each.high) for name, each in errors.items()}
-        rows.append(ExportRow(model, form, file, round(size_mb, 2), 1e3 * seconds[form], off_by, intervals))
+        rows.append(ExportRow(model, form, file, round(size_mb, 2), 1e3 * median(times[form]), off_by, intervals))
     return rows
-
-
-def _latencies_s(jobs: dict[str, Callable[[], Tensor]]) -> dict[str, float]:
-    """The median seconds of each job on the CPU: once beforehand, then all in turn for two seconds."""
-    for job in jobs.values():
-        job()
-    times: dict[str, list[float]] = {name: [] for name in jobs}
-    end_s = time.perf_counter() + 2.0
-    while time.perf_counter() < end_s or len(times["torch"]) < MIN_ROUNDS:
-        for name, job in jobs.items():
-            times[name].append(timeit(job, number=1))
-    return {name: median(of_job) for name, of_job in times.items()}
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -49,7 +49,7 @@ class Unit:
         """The file that its values are kept in."""
         return self.folder / f"{self.batch}.{self.subject}.json"
 
-    @cached_property
+    @property
     def kept(self) -> dict[str, Any]:
         """What the file holds, where that was made from the same."""
         try:
@@ -63,7 +63,8 @@ class Unit:
     @property
     def stale(self) -> set[str]:
         """The metrics whose values are not there, or are of something else."""
-        return {name for name, version in self.metrics.items() if self.kept["metrics"].get(name) != version}
+        kept = self.kept["metrics"]
+        return {name for name, version in self.metrics.items() if kept.get(name) != version}
 
     def update(self) -> None:
         """Measure what is stale and keep the rest; a kill leaves the file as it was or as it is to be."""
@@ -74,7 +75,6 @@ class Unit:
         values += [value for value in self.measure() if value.metric in stale]
         rows = [list(astuple(value)) for value in values]
         write_json(self.path, {"made_from": self.made_from, "metrics": dict(self.metrics), "values": rows})
-        del self.__dict__["kept"]
 
     def values(self) -> list[Value]:
         """What was measured."""
@@ -92,8 +92,6 @@ def measure(units: Sequence[Unit], accelerator: Accelerator, name: str) -> list[
     for unit in tqdm(pending, name, unit="unit", disable=None if accelerator.is_main_process else True):
         unit.update()
     accelerator.wait_for_everyone()
-    for unit in units:
-        unit.__dict__.pop("kept", None)
     return [value for unit in units for value in unit.values()]
 
 
