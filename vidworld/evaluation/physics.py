@@ -119,8 +119,7 @@ def write_files(
     setup: Setup, values: list[Value], media: dict[str, Any], levels: dict[str, float], inputs: str
 ) -> None:
     """Leave everything that was measured; comparison.json, which says that it was, last."""
-    config = setup.config
-    draws: list[Draw] = []
+    config, draws = setup.config, list[Draw]()
     for scenario, split in measured_splits(config):
         draws += draws_of(setup.clips(scenario, split).clips(range(config.clips)), scenario, split)
     write_draws(config.out / "clips.csv", draws)

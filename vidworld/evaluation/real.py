@@ -86,7 +86,7 @@ def show_real_video(setup: Setup, folder: Path) -> dict[str, list[dict[str, Any]
     models = [s.model for s in setup.subjects if s.rolls_out and not s.needs_tracks]
     firsts: dict[str, int] = {}
     for number, identity in enumerate(setup.real.identity):
-        firsts.setdefault(_file_of(identity), number)
+        firsts.setdefault(identity.rpartition("/")[0], number)
     entries = []
     for number in list(firsts.values())[:SHOWN]:
         entries += save_rollouts(setup.evaluator, models, setup.real.clips([number]), "real video", folder)
@@ -94,10 +94,6 @@ def show_real_video(setup: Setup, folder: Path) -> dict[str, list[dict[str, Any]
 
 
 REAL_VIDEO = Task(real_video_units, show_real_video)
-
-
-def _file_of(identity: str) -> str:
-    return identity.rpartition("/")[0]
 
 
 def _futures(setup: Setup, source: RealClips, numbers: range, subjects: list[Subject]) -> Iterator[Value]:
@@ -143,7 +139,7 @@ def real_quadruplets(
     made: dict[int, tuple[ClipArray, ClipArray]] = {}
     backgrounds: dict[tuple[int, ...], Background] = {}
     for i in np.random.default_rng(seed).permutation(able).tolist():
-        file = _file_of(source.identity[i])
+        file = source.identity[i].rpartition("/")[0]
         if taken[file] == per_file:
             continue
         a = _pictures(source, [i])

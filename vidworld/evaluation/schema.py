@@ -16,8 +16,7 @@ from vidworld.metrics import METRICS
 from vidworld.models.spec import Spec
 from vidworld.simulation import LAWS, SCENARIOS
 
-Names = tuple[str, ...] | Literal["all"]
-"""What a key holds that names things of a registry."""
+Names = tuple[str, ...] | Literal["all"]  # what a key holds that names things of a registry
 
 
 def _known(registry: Registry[Any]) -> AfterValidator:
