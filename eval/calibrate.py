@@ -15,8 +15,8 @@ from vidworld.analysis.records import CALIBRATION_SCHEMA, Calibration
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import ArgumentParser, run_script
 from vidworld.core.records import prepare_folder, provenance, write_json
-from vidworld.evaluation.calibration import calibrate, measure_baselines, measure_controls
-from vidworld.evaluation.injected_errors import INJECTED_ERRORS
+from vidworld.evaluation.calibration import INJECTED_ERRORS, calibrate, measure_baselines
+from vidworld.evaluation.surprises import measure_controls
 from vidworld.report.calibration_page import write_page
 from vidworld.simulation import LAWS, SCENARIOS
 

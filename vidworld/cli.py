@@ -15,7 +15,7 @@ COMMANDS: Registry[Command] = Registry(
     {
         "data render": "vidworld.simulation.render_command:RENDER",
         "data ingest": "vidworld.video.ingest_command:INGEST",
-        "data contexts": "vidworld.evaluation.contexts_command:CONTEXTS",
+        "data contexts": "vidworld.evaluation.rollouts:CONTEXTS",
         "data check": "vidworld.evaluation.benchmarks.benchmark:CHECK",
         "check-world": "vidworld.models.external:CHECK_WORLD",
         "export": "vidworld.evaluation.export:EXPORT",

@@ -9,8 +9,7 @@ import scripts
 from vidworld.analysis.records import CALIBRATION_READOUTS
 from vidworld.analysis.statistics import Interval
 from vidworld.core.clip_shape import ClipShape
-from vidworld.evaluation.calibration import calibrate, measure_baselines, smallest_seen
-from vidworld.evaluation.injected_errors import INJECTED_ERRORS
+from vidworld.evaluation.calibration import INJECTED_ERRORS, calibrate, measure_baselines, smallest_seen
 
 SCRIPT = "eval/calibrate.py"
 SIZES = (0.0, 1.0, 2.0, 4.0)

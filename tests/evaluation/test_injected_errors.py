@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidworld.core.clip_shape import ClipShape
-from vidworld.evaluation.injected_errors import INJECTED_ERRORS, ErrorScene
+from vidworld.evaluation.calibration import INJECTED_ERRORS, ErrorScene
 from vidworld.metrics import METRICS
 from vidworld.simulation.simulated import SimulatedClips
 

@@ -7,9 +7,8 @@ import torch
 from accelerate import Accelerator
 
 from vidworld.evaluation import evaluator as evaluator_module
-from vidworld.evaluation.evaluator import Evaluator
+from vidworld.evaluation.evaluator import Evaluator, Subject
 from vidworld.evaluation.rollouts import _of_subject
-from vidworld.evaluation.task import Subject
 from vidworld.metrics import METRICS
 from vidworld.models.tokenizers import FrameTokenizer
 from vidworld.models.world_model import ConstantVelocity, CopyLast, Rollout
@@ -42,7 +41,7 @@ def measured(evaluator, model, samples):
     seen = evaluator.encode(SimulatedClips("collision", "id").clips(range(3)))
     metrics = [metric for metric in METRICS.values() if "collision" in metric.scenarios]
     subject = Subject("it", model, "")
-    found = _of_subject(lambda: seen, evaluator, "collision", "id", metrics, subject, samples)
+    found = _of_subject(lambda: seen, evaluator, ("collision", "id", 0), metrics, subject, samples)
     return {(value.metric, value.identity): value.value for value in found}
 
 

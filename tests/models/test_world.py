@@ -7,7 +7,7 @@ from accelerate import Accelerator
 
 from vidworld.core.clip_shape import ClipShape
 from vidworld.evaluation.evaluator import Evaluator
-from vidworld.evaluation.surprises import EncodedQuadruplets, as_matrix, surprise_of
+from vidworld.evaluation.surprises import as_matrix, encode_quadruplets, surprise_of
 from vidworld.metrics.surprise import surprise_accuracy
 from vidworld.models.diffusion import DiffusionTransformer, GenerativeModel, sample
 from vidworld.models.jepa import JointEmbeddingPredictor, PredictiveModel
@@ -149,7 +149,7 @@ def test_after_the_splice_constant_velocity_goes_on_as_what_is_shown(tokenizer):
     evaluator = Evaluator(tokenizer, {}, Accelerator(mixed_precision="no"), context_frames=8, seed=0)
     for law in ("constancy", "collision"):
         made = quadruplets(law, "id", 0, range(8), shape=ClipShape(height_px=32, width_px=32))
-        matrix = surprise_of(evaluator, ConstantVelocity(tokenizer), EncodedQuadruplets.of(evaluator, made))
+        matrix = surprise_of(evaluator, ConstantVelocity(tokenizer), encode_quadruplets(evaluator, made))
         assert np.array_equal(matrix[:, 0, :, 1], matrix[:, 1, :, 1])
         assert (matrix[:, 0, :, 0] != matrix[:, 1, :, 0]).any()
         assert matrix[..., 1].mean() < 0.002
@@ -179,11 +179,11 @@ def test_constant_velocity_is_right_where_nothing_acts(tokenizer, seen):
 def test_controls_that_see_one_chunk_or_only_change_are_at_one_half(tokenizer):
     evaluator = Evaluator(tokenizer, {}, Accelerator(mixed_precision="no"), context_frames=8, seed=0)
     made = quadruplets("permanence", "id", 0, range(8), shape=ClipShape(height_px=32, width_px=32))
-    encoded = EncodedQuadruplets.of(evaluator, made)
+    encoded = encode_quadruplets(evaluator, made)
     for control in (Blind(), FrameDifference()):
-        matrix = as_matrix(control.surprise(encoded.stacked(), 2, range(32)))
+        matrix = as_matrix(control.surprise(encoded.stack, 2, range(32)))
         assert (surprise_accuracy(matrix) == 0.5).all(), control.name
-    a, a_b, b_a, b = (each.tokens[:, 2:] for each in encoded.clips)
+    a, a_b, b_a, b = encoded.stack.tokens[:, 2:].chunk(4)
     truth = as_matrix(truth_surprise(torch.cat((a, a_b, b_a, b)), torch.cat((a, a, b, b))))
     assert (surprise_accuracy(truth) == 1.0).all()
 

@@ -1,8 +1,9 @@
 """What the evaluation measures of one batch, without work units and files."""
 
+from vidworld.evaluation.evaluator import Subject
 from vidworld.evaluation.rollouts import _of_subject, _references
 from vidworld.evaluation.surprises import measure_surprise
-from vidworld.evaluation.task import Case, Subject
+from vidworld.evaluation.task import Case
 from vidworld.metrics import METRICS
 
 
@@ -16,7 +17,7 @@ def surprise_values(matrix, quadruplets):
 def rollout_values(evaluator, models, clips, scenario, samples=1):
     """The values of the references and of these models' rollouts."""
     seen = evaluator.encode(clips)
-    place = (evaluator, scenario, "id", [m for m in METRICS.values() if scenario in m.scenarios])
+    place = (evaluator, (scenario, "id", evaluator.seed), [m for m in METRICS.values() if scenario in m.scenarios])
     found = list(_references(lambda: seen, *place))
     for model in models:
         found += _of_subject(lambda: seen, *place, Subject(model.name, model, ""), samples)

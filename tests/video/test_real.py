@@ -12,7 +12,7 @@ from padded_videos import of_split
 from vidworld.core.clip import ClipSource
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
-from vidworld.evaluation.real import held_out
+from vidworld.evaluation.physics import held_out
 from vidworld.models.schema import DataConfig
 from vidworld.training.data import Mixture
 from vidworld.video.ingest import ingest

@@ -1,37 +1,46 @@
-"""The tools of an evaluation: tokenizer, trackers and probes, device and processes."""
+"""What an evaluation measures and with what: its subjects; tokenizer, trackers and probes, device and processes."""
 
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs
+from jaxtyping import Float
 from torch import Tensor
 
 from vidworld.analysis.statistics import Interval, interval
 from vidworld.core.clip import Clips, Tracks
-from vidworld.core.clip_shape import ClipShape
 from vidworld.core.config import Precision
 from vidworld.core.errors import UserError
+from vidworld.core.fingerprint import fingerprint
 from vidworld.core.precision import precision
 from vidworld.core.shapes import Frames
+from vidworld.evaluation.schema import PhysicsConfig
 from vidworld.metrics.velocity import velocity_error
+from vidworld.models import KINDS
+from vidworld.models.external import ExternalModel
+from vidworld.models.families import FAMILIES
+from vidworld.models.files import load_model
 from vidworld.models.probe import Probe
-from vidworld.models.tokenizers import Tokenizer
-from vidworld.models.world_model import Encoded, Rollout, WorldModel
+from vidworld.models.tokenizers import FrameTokenizer, Tokenizer, load_tokenizer
+from vidworld.models.world_model import Blind, ConstantVelocity, CopyLast, Encoded, FrameDifference, Rollout, WorldModel
 from vidworld.simulation.tracker import after_context, locate_discs, with_strangers
 
-PROCESS_GROUP_TIMEOUT = timedelta(hours=2)
-"""How long a process waits for the others, which have more or slower units: accelerate's 10 or 30 minutes are less
-than one unit of somebody else's model can take."""
+BASELINES_VERSION = 1  # of all baselines and controls together; raised when one of them gives other values
 
 
 def evaluation_accelerator(mixed_precision: Precision = "auto") -> Accelerator:
-    """The device and the processes of an evaluation."""
-    patient = InitProcessGroupKwargs(timeout=PROCESS_GROUP_TIMEOUT)
+    """The device and the processes of an evaluation, which wait two hours for one another.
+
+    Accelerate's 10 or 30 minutes are less than one unit of somebody else's model can take.
+    """
+    patient = InitProcessGroupKwargs(timeout=timedelta(hours=2))
     return Accelerator(mixed_precision=precision(mixed_precision), kwargs_handlers=[patient])
 
 
@@ -50,14 +59,6 @@ class Evaluator:
     def context_length(self) -> int:
         """Chunks of context."""
         return self.context_frames // self.tokenizer.patch_size[0]
-
-    def check_shape(self, shape: ClipShape) -> None:
-        """Raise UserError if context or clip are no whole chunks of the tokenizer."""
-        chunk = self.tokenizer.patch_size[0]
-        for name, count in (("context_frames", self.context_frames), ("shape.num_frames", shape.num_frames)):
-            if count % chunk:
-                raise UserError(f"{name} {count} is no multiple of the tokenizer's chunk of {chunk} frames; choose one")
-        self.tokenizer.grid_of(shape.num_frames, shape.height_px, shape.width_px)
 
     def encode(self, clips: Clips) -> Encoded:
         """The clips with their tokens."""
@@ -110,3 +111,106 @@ class Evaluator:
         frames = self.decode(self.roll_out(model, self.encode(clips)).tokens[:, 0])
         errors = velocity_error(self.by_pixels(frames, truth), truth, clips.dt_s, self.context_frames)
         return interval(np.asarray(errors)[None], bounds=(0, np.inf))
+
+
+def evaluator_of(config: PhysicsConfig, accelerator: Accelerator) -> Evaluator:
+    """What all subjects of a configuration are measured with.
+
+    Raises UserError, also where context or clip are no whole chunks of the tokenizer.
+    """
+    shape, probes = config.shape, {}
+    tokenizer: Tokenizer = FrameTokenizer(config.chunk_frames, shape.height_px, shape.width_px)
+    if config.tokenizer is not None:
+        tokenizer = load_tokenizer(config.tokenizer).to(accelerator.device)
+        for name, folder in _probes(config).items():
+            check_tokenizer(folder, tokenizer.fingerprint())
+            probes[name] = load_model(Probe, folder).to(accelerator.device)
+    chunk = tokenizer.patch_size[0]
+    for key, count in (("context_frames", config.context_frames), ("shape.num_frames", shape.num_frames)):
+        if count % chunk:
+            raise UserError(f"{key} {count} is no multiple of the tokenizer's chunk of {chunk} frames; choose one")
+    tokenizer.grid_of(shape.num_frames, shape.height_px, shape.width_px)
+    return Evaluator(tokenizer, probes, accelerator, config.context_frames, config.seed)
+
+
+def tools_of(config: PhysicsConfig) -> dict[str, str | None]:
+    """The fingerprints of tokenizer and probes, from their records alone."""
+    folders = {"tokenizer": config.tokenizer, **{f"probe {n}": f for n, f in _probes(config).items()}}
+    tools = {name: None if folder is None else fingerprint_in(folder) for name, folder in folders.items()}
+    return tools if config.tokenizer else tools | {"chunk_frames": str(config.chunk_frames)}
+
+
+def _probes(config: PhysicsConfig) -> dict[str, Path]:
+    """Run folders of probes by model; that of the tokens is ''."""
+    return ({"": config.probe} if config.probe is not None else {}) | dict(config.probes)
+
+
+def located(
+    frames: Frames, color: Float[Tensor, "clip object 3"], radius: Float[Tensor, "clip object"]
+) -> Float[Tensor, "clip time object 2"]:
+    """Where the discs are, a few clips at a time: three times faster than all at once, which no cache holds."""
+    pieces = (each.split(5) for each in (frames, color, radius))
+    return torch.cat([locate_discs(*piece) for piece in zip(*pieces, strict=True)])
+
+
+@dataclass
+class Subject:
+    """What is measured: a model, a baseline or a control."""
+
+    name: str  # in the results
+    model: Any  # a `WorldModel`, or a `Scorer` where it does not roll out
+    made_from: str  # the fingerprint of what its values depend on: weights, sampler, noise levels
+    rolls_out: bool = True
+    is_surprised: bool = True
+    in_distribution_only: bool = False  # untrained networks are controls of the quadruplets that verdicts are about
+    needs_tracks: bool = False  # it extrapolates the true state, which real video does not have
+    samples: int | None = None  # futures that are drawn of each clip; None: as many as the configuration says
+
+
+def subjects_of(config: PhysicsConfig, evaluator: Evaluator) -> list[Subject]:
+    """The models of the configuration, in its order; baselines; untrained networks of the same forms; controls."""
+    version = str(BASELINES_VERSION)
+    return [
+        *(model_of(config, spec, evaluator) for spec in config.specs),
+        Subject("copy_last", CopyLast(evaluator.tokenizer), version),
+        Subject("constant_velocity", ConstantVelocity(evaluator.tokenizer), version, needs_tracks=True),
+        *(_of_run(config, spec, evaluator, untrained=True) for spec in config.specs if spec.kind == RUN),
+        Subject("frame_difference", FrameDifference(), version, rolls_out=False),
+        Subject("blind", Blind(), version, rolls_out=False),
+    ]
+
+
+def model_of(config: PhysicsConfig, spec: Spec, evaluator: Evaluator) -> Subject:
+    """One model of a configuration. Raises UserError."""
+    if spec.kind == RUN:
+        return _of_run(config, spec, evaluator)
+    made_from = fingerprint(spec.fingerprint(), config.sampling_steps, config.shift)
+    model = KINDS[spec.kind](spec.path, evaluator.accelerator.device, config.sampling_steps)
+    external = ExternalModel(spec.name, model, evaluator.tokenizer)
+    can, samples = (external.predicts, external.is_surprised), getattr(model, "samples", None)
+    own = getattr(model, "fingerprint", None)  # of weights that lie elsewhere than the class
+    made_from = fingerprint(made_from, str(own())) if callable(own) else made_from
+    return Subject(spec.name, external, made_from, *can, samples=samples)
+
+
+def _of_run(config: PhysicsConfig, spec: Spec, evaluator: Evaluator, untrained: bool = False) -> Subject:
+    """The model of a run folder, or one of the same form that was never trained: the same whatever stands beside it."""
+    folder = Path(spec.path)
+    name, form = (f"untrained_{spec.name}", ["untrained"]) if untrained else (spec.name, [])
+    made_from = fingerprint(spec.fingerprint(), *form, config.sampling_steps, config.shift)
+    if config.tokenizer is None:
+        raise UserError(f"{folder}: is measured with its tokenizer; name that, tokenizer=FOLDER")
+    check_tokenizer(folder, evaluator.tokenizer.fingerprint())
+    family = FAMILIES[read_budget(folder)["family"]]
+    if untrained:
+        torch.manual_seed(config.seed)  # before the network is made, whose weights are drawn
+    network = load_model(family.network_class(), folder)
+    network = (family.untrained(network) if untrained else network).to(evaluator.accelerator.device)
+    decoder = evaluator.probes[spec.name].decoder if spec.name in evaluator.probes else None
+    if decoder is None and getattr(network, "target", "frozen") != "frozen":
+        raise UserError(
+            f"{spec.path}: its embeddings are no tokens; train a probe of them (train/train_probe.py jepa={spec.path} "
+            f"out=PROBE) and name it, probes.{spec.name}=PROBE"
+        )
+    model = family.world_model(network, name, config, decoder)
+    return Subject(name, model, made_from, rolls_out=not untrained, in_distribution_only=untrained)

@@ -29,19 +29,15 @@ from vidworld.models.tokenizers.autoencoder import Autoencoder
 from vidworld.models.world_model import Encoded, Rollout
 from vidworld.simulation.simulated import SimulatedClips
 
-SEEN = 2
-"""Chunks that an exported model is given, the last of a clip: a file has one shape."""
+SEEN = 2  # chunks that an exported model is given, the last of a clip: a file has one shape
 EXPORT_FORMS = {"torch": None, "torch.export": ".pt2", "ONNX": ".onnx", "ONNX int8": ".int8.onnx"}
 """How a model can be kept, and the end of its file's name."""
-MIN_ROUNDS = 3
-"""Of timing, however slow a world is."""
+MIN_ROUNDS = 3  # of timing, however slow a world is
 EXPORTED_SCENARIOS = ("uniform", "collision")
-PICTURE = (4, 64, 64)
-"""Frames of a chunk and the picture's sides, of every configuration here."""
+PICTURE = (4, 64, 64)  # frames of a chunk and the picture's sides, of every configuration here
 Seen = Float[Tensor, "clip seen h w latent"]
 Next = Float[Tensor, "clip 1 h w latent"]
-Step = Callable[[Seen, Next], Next]
-"""The next chunk from those seen and noise of its shape."""
+Step = Callable[[Seen, Next], Next]  # the next chunk from those seen and noise of its shape
 
 
 class JepaStep(nn.Module):
@@ -86,12 +82,10 @@ class ExportRow:
     form: str
     file: str | None
     size_mb: float
-    latency_ms: float
-    """Median for the next chunk of one clip, on the cores that the process keeps to."""
+    latency_ms: float  # median for the next chunk of one clip, on the cores that the process keeps to
     off_by: float
     """Largest difference of a token from that of the form `torch`, for the clip that latency was measured with."""
-    error: dict[str, tuple[float, float, float]]
-    """Velocity error with its 95% interval, units/s, by scenario."""
+    error: dict[str, tuple[float, float, float]]  # velocity error with its 95% interval, units/s, by scenario
 
 
 class Stepped:
@@ -106,15 +100,13 @@ class Stepped:
         found = []
         for tokens, seed in zip(context.tokens, seeds, strict=True):
             generator = torch.Generator().manual_seed(seed)
-            of_clip = []
             for _ in range(samples):
                 chunks = tokens[None].float()
                 for _ in range(horizon):
                     noise = torch.randn(chunks[:, :1].shape, generator=generator)
                     chunks = torch.cat((chunks, self.step(chunks[:, -SEEN:], noise)), dim=1)
-                of_clip.append(chunks[:, -horizon:])
-            found.append(torch.stack(of_clip, dim=1))
-        predicted = torch.cat(found)
+                found.append(chunks[:, -horizon:])
+        predicted = torch.cat(found).unflatten(0, (-1, samples))
         return Rollout(predicted, predicted)
 
     def surprise(self, seen: Encoded, context_length: int, seeds: Sequence[int]) -> Tensor:
@@ -163,41 +155,31 @@ def export(
 
 
 def measure_forms(
-    evaluator: Evaluator, model: str, forms: dict[str, tuple[Step, Path | None]], scenarios: Sequence[str], clips: int
+    evaluator: Evaluator, model: str, forms: dict[str, tuple[Step, Path | None]], clips: int
 ) -> list[ExportRow]:
-    """Latency, size and physics of a model in every form, the forms timed in turn."""
-    sources = {name: SimulatedClips(name, "id", evaluator.seed).clips(range(clips)) for name in scenarios}
+    """Latency, size and physics of a model in every form: each is called once, then all in turn for two seconds."""
+    sources = {name: SimulatedClips(name, "id", evaluator.seed).clips(range(clips)) for name in EXPORTED_SCENARIOS}
     tokens = evaluator.encode(next(iter(sources.values()))).tokens[:1, :SEEN].float()
     noise = torch.randn(tokens[:, :1].shape, generator=torch.Generator().manual_seed(0))
+    jobs = {form: partial(step, tokens, noise) for form, (step, _) in forms.items()}
+    times: dict[str, list[float]] = {form: [] for form in forms}
     with torch.no_grad():
-        seconds = _latencies_s({form: partial(step, tokens, noise) for form, (step, _) in forms.items()})
-        answers = {form: step(tokens, noise) for form, (step, _) in forms.items()}
+        answers = {form: job() for form, job in jobs.items()}
+        end_s = time.perf_counter() + 2.0
+        while time.perf_counter() < end_s or len(times["torch"]) < MIN_ROUNDS:
+            for form, job in jobs.items():
+                times[form].append(timeit(job, number=1))
     plain = forms["torch"][0]
     assert isinstance(plain, nn.Module)
     weights = sum(p.numel() * p.element_size() for p in plain.parameters()) / 1e6
     rows = []
     for form, (step, path) in forms.items():
-        found = {name: evaluator.mean_velocity_error(Stepped(model, step), each) for name, each in sources.items()}
+        errors = {name: evaluator.mean_velocity_error(Stepped(model, step), each) for name, each in sources.items()}
         file, size_mb = (None, weights) if path is None else (path.name, path.stat().st_size / 1e6)
         off_by = float((answers[form] - answers["torch"]).abs().max())
-        errors = {name: (each.value, each.low, each.high) for name, each in found.items()}
-        rows.append(ExportRow(model, form, file, round(size_mb, 2), 1e3 * seconds[form], off_by, errors))
+        intervals = {name: (each.value, each.low, each.high) for name, each in errors.items()}
+        rows.append(ExportRow(model, form, file, round(size_mb, 2), 1e3 * median(times[form]), off_by, intervals))
     return rows
-
-
-def _latencies_s(jobs: dict[str, Callable[[], Tensor]]) -> dict[str, float]:
-    """The median seconds of each job on the CPU: once beforehand, then all in turn for two seconds."""
-    for job in jobs.values():
-        job()
-    times: dict[str, list[float]] = {name: [] for name in jobs}
-    end_s = time.perf_counter() + 2.0
-    while time.perf_counter() < end_s or len(times["torch"]) < MIN_ROUNDS:
-        for name, job in jobs.items():
-            times[name].append(timeit(job, number=1))
-    return {name: median(of_job) for name, of_job in times.items()}
-
-
-# --- the command ---
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -225,7 +207,7 @@ def _run(arguments: argparse.Namespace) -> None:
     rows: list[ExportRow] = []
     for name, module in models.items():
         forms = export(module, name, tokenizer.grid_of(*PICTURE)[1:], tokenizer.channels, out)
-        rows += measure_forms(evaluator, name, forms, EXPORTED_SCENARIOS, arguments.clips)
+        rows += measure_forms(evaluator, name, forms, arguments.clips)
     settings = {"threads": torch.get_num_threads(), "steps": arguments.steps, "shift": shift}
     content = {"schema": 1, "provenance": provenance(0), **settings, "rows": [asdict(row) for row in rows]}
     write_json(out / "export.json", content)

@@ -2,32 +2,32 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
 
 from vidworld.analysis.generalisation import Draw, draws_of, generalisation_curves, write_draws
-from vidworld.analysis.records import Comparison, Media, Model, Value, pair_name
+from vidworld.analysis.records import Comparison, Curve, Media, Model, Series, Value, pair_name
 from vidworld.analysis.results import write_results
+from vidworld.core.clip_shape import ClipShape
 from vidworld.core.config import resolved
 from vidworld.core.errors import UserError
 from vidworld.core.fingerprint import fingerprint
 from vidworld.core.records import prepare_folder, read_json, write_json
 from vidworld.core.registry import Registry
 from vidworld.evaluation import TASKS
-from vidworld.evaluation.evaluator import evaluation_accelerator
-from vidworld.evaluation.models import check_clips, evaluator_of, subjects_of, tools_of
-from vidworld.evaluation.real import held_out
+from vidworld.evaluation.evaluator import evaluation_accelerator, evaluator_of, subjects_of, tools_of
 from vidworld.evaluation.schema import PhysicsConfig, measured_splits
 from vidworld.evaluation.surprises import choose_levels
 from vidworld.evaluation.task import Setup, measure
 from vidworld.metrics import METRICS
-from vidworld.models import RUN
+from vidworld.models.external import ExternalModel
 from vidworld.models.families import FAMILIES
 from vidworld.models.files import read_budget
 from vidworld.simulation import LAWS, SCENARIOS, SIMULATOR_VERSION
+from vidworld.video.real import RealClips
 from vidworld.video.store_record import content_fingerprint, has_clips
 
 CHANGES_NO_VALUE = ("out", "models", "tokenizer", "probe", "probes", "real", "clips_at_once", "quadruplets_at_once")
@@ -49,7 +49,7 @@ def evaluate(config: PhysicsConfig) -> None:
     if config.real is not None and setup.real is None:
         accelerator.print(f"{config.real}: has no held-out clips (split real); simulated clips only")
 
-    tables = choose_levels(setup, accelerator)
+    tables = choose_levels(setup)
     tasks = [TASKS[name] for name in (TASKS if config.tasks == "all" else config.tasks)]
     units = [unit for task in tasks for unit in task.units(setup)]
     values = measure(units, accelerator, "physics")
@@ -59,24 +59,35 @@ def evaluate(config: PhysicsConfig) -> None:
         for task in tasks:
             for kind, entries in task.shown(setup, config.out).items():
                 media[kind] += entries
-        media["curves"] = [level_curves(config, name, table) for name, table in tables.items()]
+        for name, table in tables.items():
+            series = [Series(law, list(config.levels), accuracies) for law, accuracies in table.items()]
+            curve = f"Surprise of {name} by noise level (validation split)"
+            media["curves"].append(Curve(curve, "noise level", "accuracy, target-matched", series))
         levels = {s.name: s.model.levels[0] for s in setup.subjects if s.name in tables}
         write_files(setup, values, dict(media), levels, inputs)
         print(f"{config.out / 'results.json'}: {len(values)} values of clips and quadruplets")
 
 
 def set_up(config: PhysicsConfig, accelerator: Accelerator) -> Setup:
-    """The configuration with its models loaded. Raises UserError: one of them cannot be used."""
+    """The configuration with its models loaded.
+
+    Raises UserError: one of them cannot be used, or cannot continue one of the clips.
+    """
     evaluator = evaluator_of(config, accelerator)
-    evaluator.check_shape(config.shape)
     real = None if config.real is None else held_out(config.real, config.shape)
     subjects = subjects_of(config, evaluator)
-    folder = prepare_folder(config.out / "units")
-    setup = Setup(config, evaluator, subjects, real, folder, tools_of(config))
+    setup = Setup(config, evaluator, subjects, real, prepare_folder(config.out / "units"))
     splits = measured_splits(config)
     names = [f"{scenario}/{split}/{config.seed}/{i}" for scenario, split in splits for i in range(config.clips)]
-    check_clips(subjects, [*names, *(real.identity if real is not None else ())])
+    for subject in subjects:
+        if isinstance(subject.model, ExternalModel) and subject.rolls_out:
+            subject.model.check_clips([*names, *(real.identity if real is not None else ())])
     return setup
+
+
+def held_out(folder: Path, shape: ClipShape) -> RealClips | None:
+    """The held-out clips of a data set; None where no video of it fell to split `real`. Raises UserError."""
+    return RealClips.of_shape(folder, "real", shape) if has_clips(folder, "real") else None
 
 
 def inputs_of(config: PhysicsConfig) -> str:
@@ -107,8 +118,7 @@ def write_files(
     setup: Setup, values: list[Value], media: dict[str, Any], levels: dict[str, float], inputs: str
 ) -> None:
     """Leave everything that was measured; comparison.json, which says that it was, last."""
-    config = setup.config
-    draws: list[Draw] = []
+    config, draws = setup.config, list[Draw]()
     for scenario, split in measured_splits(config):
         draws += draws_of(setup.clips(scenario, split).clips(range(config.clips)), scenario, split)
     write_draws(config.out / "clips.csv", draws)
@@ -116,19 +126,12 @@ def write_files(
     curves = generalisation_curves(values, draws, models)
     write_json(config.out / "media.json", asdict(Media(**media, generalisation=curves)))
     folders = {spec.name: Path(spec.path) for spec in config.specs if spec.kind == RUN}
-    settings: dict[str, Any] = {
-        "noise_levels": levels,
-        "targets": targets_of(setup),
-        "tried": resolved(config)["tried"],
-    }
-    comparison = replace(compare(folders, config.pairs), inputs=inputs, **settings)
+    # What each model predicts, of those whose family leaves a choice.
+    networks = {s.name: getattr(s.model, "network", None) for s in setup.subjects if s.name in config.models}
+    targets = {name: target for name, network in networks.items() if (target := getattr(network, "target", None))}
+    equal, tried = compare(folders, config.pairs), resolved(config)["tried"]
+    comparison = replace(equal, noise_levels=levels, targets=targets, tried=tried, inputs=inputs)
     write_results(config.out, values, models, config.pairs, comparison, config.seed)
-
-
-def targets_of(setup: Setup) -> dict[str, str]:
-    """What each model predicts, of those whose family leaves a choice."""
-    networks = {s.name: getattr(s.model, "network", None) for s in setup.subjects if s.name in setup.config.models}
-    return {name: target for name, network in networks.items() if (target := getattr(network, "target", None))}
 
 
 def models_of(config: PhysicsConfig) -> dict[str, Model]:
@@ -141,56 +144,31 @@ def models_of(config: PhysicsConfig) -> dict[str, Model]:
     return models
 
 
-def level_curves(config: PhysicsConfig, model: str, table: dict[str, list[float]]) -> dict[str, Any]:
-    """The curve of the report that shows what each noise level tells of a model."""
-    every = {"x": list(config.levels), "low": None, "high": None}
-    series = [{"label": law, "y": row, **every} for law, row in table.items()]
-    name = f"Surprise of {model} by noise level (validation split)"
-    return {"name": name, "x_label": "noise level", "y_label": "accuracy, target-matched", "series": series}
-
-
 # --- whether models were trained alike, pair by pair, and what differs where they were not ---
 
 
-TOLERANCES = {"parameters": 0.05, "training_flops": 0.05}
-"""Share by which these may differ in a controlled comparison."""
+TOLERANCES = {"parameters": 0.05, "training_flops": 0.05}  # shares by which these may differ in a controlled one
 
 
-@dataclass(frozen=True)
-class Budget:
-    """What one model's training was given."""
-
-    tokenizer: str
-    data: Mapping[str, Any]
-    seed: int
-    parameters: int
-    steps: int
-    clips_seen: int
-    training_flops: int
-    seconds: float
-
-    @staticmethod
-    def of(run_folder: Path) -> "Budget":
-        """That of a finished run. Raises UserError: the run's record lacks something."""
-        record: dict[str, Any] = read_budget(run_folder)
-        try:
-            config = record["config"]
-            names = ("tokenizer", "parameters", "steps", "clips_seen", "training_flops", "seconds")
-            # Real clips are known by what they hold, not by where they lie.
-            data = config["data"] | {"real": record.get("real_clips")}
-            return Budget(data=data, seed=config["seed"], **{name: record[name] for name in names})
-        except (KeyError, TypeError) as error:
-            raise UserError(f"{run_folder}: its model/budget.json lacks {error}; train it again") from error
+def budget_of(run_folder: Path) -> dict[str, Any]:
+    """What a finished run's training was given. Raises UserError: the run's record lacks something."""
+    record = read_budget(run_folder)
+    try:
+        config = record["config"]
+        # Real clips are known by what they hold, not by where they lie.
+        record |= {"data": config["data"] | {"real": record.get("real_clips")}, "seed": config["seed"]}
+        names = ("tokenizer", "data", "seed", "parameters", "steps", "clips_seen", "training_flops", "seconds")
+        return {name: record[name] for name in names}
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{run_folder}: its model/budget.json lacks {error}; train it again") from error
 
 
-def differences(one: Budget, other: Budget) -> list[str]:
-    """What keeps a comparison from being a controlled one: a line each, none where it is."""
-    found = []
-    for name in ("tokenizer", "data", "seed", "steps", "clips_seen"):
-        if (a := getattr(one, name)) != (b := getattr(other, name)):
-            found.append(f"{name.replace('_', ' ')} differ: {a} and {b}")
+def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """What keeps a comparison of two budgets from being a controlled one: a line each, none where it is."""
+    names = [name for name in ("tokenizer", "data", "seed", "steps", "clips_seen") if one[name] != other[name]]
+    found = [f"{name.replace('_', ' ')} differ: {one[name]} and {other[name]}" for name in names]
     for name, tolerance in TOLERANCES.items():
-        a, b = getattr(one, name), getattr(other, name)
+        a, b = one[name], other[name]
         if abs(a - b) > tolerance * max(a, b):
             found.append(f"{name.replace('_', ' ')} differ by more than {tolerance:.0%}: {a:.4g} and {b:.4g}")
     return found
@@ -201,7 +179,7 @@ def compare(folders: Mapping[str, Path], pairs: Sequence[tuple[str, str]]) -> Co
 
     folders: the run folder of each model trained here, by name; no pair of one trained elsewhere is controlled.
     """
-    budgets = {name: Budget.of(folder) for name, folder in folders.items()}
+    budgets = {name: budget_of(folder) for name, folder in folders.items()}
     found: dict[str, list[str]] = {}
     for pair in pairs:
         unknown = [name for name in pair if name not in budgets]
@@ -210,6 +188,5 @@ def compare(folders: Mapping[str, Path], pairs: Sequence[tuple[str, str]]) -> Co
     equal = "Equal are the tokenizer, the clips and their order, the seed and the steps"
     within = " and ".join(f"{name.replace('_', ' ')} to {share:.0%}" for name, share in TOLERANCES.items())
     controlled = {name: not lines for name, lines in found.items()}
-    records = {name: asdict(budget) for name, budget in budgets.items()}
     notes = [f"{name}: {equal}; {within}." for name, fair in controlled.items() if fair]
-    return Comparison(controlled=controlled, differences=found, budgets=records, notes=notes)
+    return Comparison(controlled=controlled, differences=found, budgets=budgets, notes=notes)

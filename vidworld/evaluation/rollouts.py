@@ -1,6 +1,10 @@
-"""Rollouts over simulated clips: each model's future, tracked and measured clip by clip."""
+"""Rollouts over simulated clips: each model's future, tracked and measured clip by clip; videos of rollouts.
 
-from collections.abc import Callable, Iterator
+`vidworld data contexts` writes the clips that a model which is run elsewhere is to continue, one MP4 each.
+"""
+
+import argparse
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -9,40 +13,52 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from tqdm import tqdm
 
 from vidworld.analysis.records import Value
-from vidworld.core.clip import Tracks
+from vidworld.core.clip import Clips, Tracks
 from vidworld.core.clip_shape import WORLD_SIZE
-from vidworld.evaluation.evaluator import Evaluator
-from vidworld.evaluation.media import save_rollouts
-from vidworld.evaluation.schema import measured_splits
-from vidworld.evaluation.task import Case, Setup, Subject, Task, Unit, pieces
+from vidworld.core.command import Command
+from vidworld.core.config import load
+from vidworld.core.media import write_mp4
+from vidworld.core.records import prepare_folder, writing
+from vidworld.evaluation.evaluator import Evaluator, Subject
+from vidworld.evaluation.schema import PhysicsConfig, measured_splits
+from vidworld.evaluation.task import SCALE, Case, Setup, Task, Unit, media_name, pieces
 from vidworld.metrics import Metric
-from vidworld.models.world_model import Encoded
+from vidworld.models.world_model import Encoded, WorldModel
 from vidworld.simulation import SCENARIOS
+from vidworld.simulation.simulated import SimulatedClips
 from vidworld.simulation.tracker import locate_discs
 
-ROLLOUTS_VERSION = 1
-"""Of what is done between a model's future and a metric; raised when that gives other values."""
+ROLLOUTS_VERSION = 1  # of what is done between a model's future and a metric; raised when that gives other values
 INPUTS = ("tracks", "samples")
+_Seen = Callable[[], Encoded]
+_Place = tuple[str, str, int]  # task, split and seed of values
 
 
 def rollout_units(setup: Setup) -> Iterator[Unit]:
     """Every scenario and split, a batch of clips at a time: the references, then each subject that rolls out."""
-    encoded = lru_cache(maxsize=1)(partial(_encoded, setup))
+
+    @lru_cache(maxsize=1)
+    def encoded(scenario: str, split: str, numbers: range) -> Encoded:
+        return setup.evaluator.encode(setup.clips(scenario, split).clips(numbers))
+
     for scenario, split in measured_splits(setup.config):
-        metrics = metrics_of(setup, scenario)
+        # The metrics that apply to a scenario: they name it, or it names them.
+        every, named = setup.metrics(*INPUTS, "frames", "places"), SCENARIOS[scenario].metrics
+        metrics = [metric for metric in every if scenario in metric.scenarios or metric.name in named]
         of_tracks = [metric for metric in metrics if metric.takes in INPUTS]
         for numbers in pieces(setup.config.clips, setup.config.clips_at_once):
             batch = f"rollouts_{scenario}_{split}_{numbers[0]}_{numbers[-1]}"
             depends_on = ["rollouts", ROLLOUTS_VERSION, scenario, SCENARIOS.version(scenario), split, list(numbers)]
-            place = (setup.evaluator, scenario, split, metrics)
-            seen = partial(encoded, scenario, split, numbers)
-            yield setup.unit(batch, None, depends_on, metrics, partial(_references, seen, *place))
+            place = (scenario, split, setup.config.seed)
+            given = (partial(encoded, scenario, split, numbers), setup.evaluator, place, metrics)
+            yield setup.unit(batch, None, depends_on, metrics, partial(_references, *given))
             for subject in setup.subjects:
                 if subject.rolls_out:
                     samples = subject.samples or setup.config.samples
-                    measured = partial(_of_subject, seen, *place, subject, samples)
+                    measured = partial(_of_subject, *given, subject, samples)
                     yield setup.unit(batch, subject, [*depends_on, samples], of_tracks, measured)
 
 
@@ -60,24 +76,10 @@ def show_rollouts(setup: Setup, folder: Path) -> dict[str, list[dict[str, Any]]]
 ROLLOUTS = Task(rollout_units, show_rollouts)
 
 
-def metrics_of(setup: Setup, scenario: str) -> list[Metric]:
-    """The metrics that apply to a scenario: they name it, or it names them."""
-    named = SCENARIOS[scenario].metrics
-    found = setup.metrics(*INPUTS, "frames", "places")
-    return [metric for metric in found if scenario in metric.scenarios or metric.name in named]
-
-
-def _encoded(setup: Setup, scenario: str, split: str, numbers: range) -> Encoded:
-    return setup.evaluator.encode(setup.clips(scenario, split).clips(numbers))
-
-
-def _references(
-    encoded: Callable[[], Encoded], evaluator: Evaluator, scenario: str, split: str, metrics: list[Metric]
-) -> Iterator[Value]:
+def _references(seen_of: _Seen, evaluator: Evaluator, place: _Place, metrics: list[Metric]) -> Iterator[Value]:
     """What no model can be better than: the truth by tracker and probe, and what the tokenizer keeps."""
-    seen = encoded()
+    seen = seen_of()
     clips, truth = seen.clips, _truth(seen)
-    place = (scenario, split, evaluator.seed)
     by_pixels = evaluator.by_pixels(clips.frames[:, evaluator.context_frames :], truth)
     yield from _measured(Case("truth", "pixels", *place), [by_pixels], seen, evaluator, metrics)
     decoded = evaluator.decode(seen.tokens)
@@ -92,19 +94,11 @@ def _references(
 
 
 def _of_subject(
-    encoded: Callable[[], Encoded],
-    evaluator: Evaluator,
-    scenario: str,
-    split: str,
-    metrics: list[Metric],
-    subject: Subject,
-    samples: int,
+    seen_of: _Seen, evaluator: Evaluator, place: _Place, metrics: list[Metric], subject: Subject, samples: int
 ) -> Iterator[Value]:
     """Every metric of a subject's futures, by the tracker and, where there is one, by the probe."""
-    seen = encoded()
-    truth = _truth(seen)
-    rollout = evaluator.roll_out(subject.model, seen, samples)
-    place = (scenario, split, evaluator.seed)
+    seen = seen_of()
+    truth, rollout = _truth(seen), evaluator.roll_out(subject.model, seen, samples)
     tracks = _of_samples(lambda x: evaluator.by_pixels(evaluator.decode_future(seen, x), truth), rollout.tokens)
     yield from _measured(Case(subject.name, "pixels", *place), tracks, seen, evaluator, metrics)
     if evaluator.probes:
@@ -123,17 +117,16 @@ def _measured(
     case: Case, samples: list[Tracks], seen: Encoded, evaluator: Evaluator, metrics: list[Metric]
 ) -> Iterator[Value]:
     """One value a clip and metric: the mean over the samples, for metrics of one prediction."""
-    clips, start = seen.clips, evaluator.context_frames
-    truth = _truth(seen)
+    shown = (_truth(seen), seen.clips.dt_s, evaluator.context_frames)
     distinct = samples[:1] if all(tracks is samples[0] for tracks in samples) else samples
     for metric in metrics:
         if metric.takes == "samples" and len(samples) > 1:
-            numbers = metric.function(samples, truth, clips.dt_s, start)
+            numbers = metric.function(samples, *shown)
         elif metric.takes == "tracks":
-            numbers = np.mean([metric.function(tracks, truth, clips.dt_s, start) for tracks in distinct], axis=0)
+            numbers = np.mean([metric.function(tracks, *shown) for tracks in distinct], axis=0)
         else:
             continue
-        yield from case.values(metric, clips.identity, numbers.tolist())
+        yield from case.values(metric, seen.clips.identity, numbers.tolist())
 
 
 def _kept_by_tokenizer(
@@ -141,11 +134,11 @@ def _kept_by_tokenizer(
 ) -> Iterator[Value]:
     """What clips have lost by being encoded and decoded, from the first frame on that is encoded."""
     clips, truth = seen.clips, _truth(seen)
-    decoded, frames = (each[:, evaluator.tokenizer.unseen_frames :] for each in (decoded, clips.frames))
-    places, true_places = (locate_discs(each, truth.color, truth.radius).double().numpy() for each in (decoded, frames))
+    both = [each[:, evaluator.tokenizer.unseen_frames :] for each in (decoded, clips.frames)]
+    places = (locate_discs(each, truth.color, truth.radius).double().numpy() for each in both)
     given: dict[str, tuple[Any, ...]] = {
-        "frames": (decoded.numpy(), frames.numpy()),
-        "places": (places, true_places, WORLD_SIZE / clips.frames.shape[-1]),
+        "frames": tuple(each.numpy() for each in both),
+        "places": (*places, WORLD_SIZE / clips.frames.shape[-1]),
     }
     for metric in metrics:
         if metric.takes in given:
@@ -155,3 +148,56 @@ def _kept_by_tokenizer(
 def _truth(seen: Encoded) -> Tracks:
     assert seen.clips.tracks is not None
     return seen.clips.tracks
+
+
+def save_rollouts(
+    evaluator: Evaluator, models: Sequence[WorldModel], clips: Clips, task: str, folder: Path
+) -> list[dict[str, Any]]:
+    """What media.json says of these clips' rollouts, after writing a video of each model's."""
+    prepare_folder(folder / "media")
+    seen, start = evaluator.encode(clips), evaluator.context_frames
+    futures = {"truth": clips.frames[:, start:]}
+    futures |= {model.name: evaluator.future_frames(model, seen) for model in models}
+    futures["reconstruction"] = evaluator.decode_future(seen, seen.tokens[:, evaluator.context_length :])
+    entries = []
+    for i, identity in enumerate(clips.identity):
+        videos = {name: f"media/{media_name(identity)}_{name}.mp4" for name in futures}
+        for name, file in videos.items():
+            with writing(folder / file):
+                frames = torch.cat((clips.frames[i, :start], futures[name][i]))
+                write_mp4(folder / file, frames, clips.fps, scale=SCALE)
+        entry = {"task": task, "identity": identity, "context_frames": start, "fps": clips.fps}
+        entries.append(entry | {"videos": videos})
+    return entries
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="that of eval/run_physics.py")
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the files go")
+    parser.add_argument("overrides", nargs="*", metavar="key.path=value", help="replaces the file's value")
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    """Write a context for every clip; files that are there stay."""
+    config = load(PhysicsConfig, arguments.config, arguments.overrides)
+    folder = prepare_folder(arguments.out)
+    every = [(s, p, i) for s, p in measured_splits(config) for i in range(config.clips)]
+    for scenario, split, number in tqdm(every, desc="contexts", unit="clip", disable=None):
+        path = folder / f"{scenario}_{split}_{config.seed}_{number}.mp4"
+        if path.exists():
+            continue
+        clip = SimulatedClips(scenario, split, config.seed, config.clips, config.shape).clips([number])
+        temporary = path.with_name(f".{path.stem}.part.mp4")
+        with writing(path):
+            write_mp4(temporary, clip.frames[0, : config.context_frames], config.shape.fps)
+            temporary.replace(path)
+    rest = config.shape.num_frames - config.context_frames
+    print(
+        f"{folder}: {len(every)} contexts of {config.context_frames} frames at {config.shape.fps:g} a second. Continue "
+        f"each by {rest} frames, in a folder of their own and under the same names, and measure these with\n"
+        f"python eval/run_physics.py --config {arguments.config} models.mine=videos:THAT_FOLDER"
+        + "".join(f" {override}" for override in arguments.overrides)
+    )
+
+
+CONTEXTS = Command(_add_arguments, _run)

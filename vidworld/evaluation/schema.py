@@ -16,28 +16,22 @@ from vidworld.metrics import METRICS
 from vidworld.models import Spec
 from vidworld.simulation import LAWS, SCENARIOS
 
-Names = tuple[str, ...] | Literal["all"]
-"""What a key holds that names things of a registry."""
+Names = tuple[str, ...] | Literal["all"]  # what a key holds that names things of a registry
 
 
 def _known(registry: Registry[Any]) -> AfterValidator:
     """Refuses names that a registry does not have, before anything is imported."""
 
     def check(names: Names) -> Names:
-        if names != "all":
-            registry.check(names)
+        registry.check(() if names == "all" else names)
         return names
 
     return AfterValidator(check)
 
 
-Scenarios = Annotated[Names, _known(SCENARIOS)]
 Laws = Annotated[Names, _known(LAWS)]
-Metrics = Annotated[Names, _known(METRICS)]
-Tasks = Annotated[Names, _known(TASKS)]
 RESERVED = ("truth", "reconstruction", "copy_last", "constant_velocity", "frame_difference", "blind", "references")
 """Names that results have for what stands beside every model."""
-SurpriseLevel = Annotated[float, Field(gt=0, le=1)]
 
 
 @schema
@@ -73,13 +67,13 @@ class PhysicsConfig:
     seed: int = 0
     shape: ClipShape = ClipShape()
     context_frames: Positive = 8
-    tasks: Tasks = "all"
-    scenarios: Scenarios = "all"
+    tasks: Annotated[Names, _known(TASKS)] = "all"
+    scenarios: Annotated[Names, _known(SCENARIOS)] = "all"
     """`all`: those that training draws by default."""
     laws: Laws = "all"
     splits: tuple[Literal["id", "ood", "recombined"], ...] = ("id", "ood", "recombined")
     """In distribution, out of it, and known values in new combinations."""
-    metrics: Metrics = "all"
+    metrics: Annotated[Names, _known(METRICS)] = "all"
     main_laws: Laws = ("permanence", "collision", "momentum")
     """Laws of which more quadruplets are measured, and on which the noise level of surprise is chosen."""
     clips: NotNegative = 64
@@ -97,7 +91,7 @@ class PhysicsConfig:
     sampling_steps: Positive = 4
     shift: PositiveFloat = 8.0
     """How the sampling steps lean to the noisy end."""
-    levels: tuple[SurpriseLevel, ...] = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0)
+    levels: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0)
     """Noise levels of a diffusion model's surprise to choose from."""
     clips_at_once: Positive = 25
     quadruplets_at_once: Positive = 10

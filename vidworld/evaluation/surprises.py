@@ -1,147 +1,155 @@
-"""Surprise over quadruplets: every future after its own past and after the other's."""
+"""Surprise over quadruplets: every future after its own past and after the other's.
+
+What surprise must not be mistaken for: a control sees frames alone. One that looks at the future only is at one half in
+every form, by construction; what looks across the splice reads how far a cue of continuity goes.
+"""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache, partial
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import torch
-from accelerate import Accelerator
+from einops import rearrange, reduce
 from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor
 
-from vidworld.analysis.records import Value
+from vidworld.analysis.records import ControlRow, Value
+from vidworld.analysis.statistics import interval
 from vidworld.core.clip import Clips, Tracks
-from vidworld.evaluation.evaluator import Evaluator
-from vidworld.evaluation.media import save_quadruplets
-from vidworld.evaluation.task import Case, Setup, Subject, Task, Unit, measure, pieces
+from vidworld.core.clip_shape import ClipShape
+from vidworld.core.media import filmstrip, write_png
+from vidworld.core.records import prepare_folder, writing
+from vidworld.core.shapes import Frames
+from vidworld.evaluation.evaluator import Evaluator, Subject, located
+from vidworld.evaluation.task import SCALE, Case, Setup, Task, Unit, measure, media_name, pieces
 from vidworld.metrics import METRICS, Metric
-from vidworld.metrics.surprise import Surprise
+from vidworld.metrics.surprise import Aggregation, Surprise
 from vidworld.models.world_model import Encoded, Scorer, truth_surprise
 from vidworld.simulation import LAWS
 from vidworld.simulation.quadruplets import Quadruplets, quadruplets
-from vidworld.simulation.stage import joined
+from vidworld.simulation.stage import PALETTE, joined
+from vidworld.simulation.tracker import MIN_RADIUS
 
-SURPRISE_VERSION = 1
-"""Of what is done between a model's surprise and a metric; raised when that gives other values."""
+SURPRISE_VERSION = 1  # of what is done between a model's surprise and a metric; raised when that gives other values
+LEVEL_TASK = "noise level {:g}"
 
 
-@dataclass(frozen=True)
-class EncodedQuadruplets:
-    """The four clips of quadruplets with their tokens, in the order of a matrix: (A, A then B, B then A, B)."""
-
+class EncodedQuadruplets(NamedTuple):
     quadruplets: Quadruplets
-    clips: tuple[Encoded, Encoded, Encoded, Encoded]
+    stack: Encoded  # their clips as one batch: all A, all A then B, all B then A, all B
+    seeds: list[int]  # one a clip of the stack: the clips of a quadruplet share it
 
-    @staticmethod
-    def of(evaluator: Evaluator, quadruplets: Quadruplets) -> "EncodedQuadruplets":
-        """The possible clips are encoded and the others joined from their chunks: a splice lies between chunks.
 
-        With a tokenizer that remembers, tokens after the splice would tell of the past that they were encoded after:
-        then the spliced frames are encoded, as a model would meet them.
-        """
-        a, b = evaluator.encode(quadruplets.a), evaluator.encode(quadruplets.b)
+def encode_quadruplets(evaluator: Evaluator, quadruplets: Quadruplets) -> EncodedQuadruplets:
+    """The possible clips are encoded and the others joined from their chunks: a splice lies between chunks.
+
+    With a tokenizer that remembers, tokens after the splice would tell of the past that they were encoded after:
+    then the spliced frames are encoded, as a model would meet them.
+    """
+    four = (quadruplets.a, quadruplets.a_then_b, quadruplets.b_then_a, quadruplets.b)
+    if evaluator.tokenizer.remembers:
+        tokens = [evaluator.encode(clips).tokens for clips in four]
+    else:
         cut = evaluator.context_length
+        a, b = (evaluator.encode(clips).tokens for clips in (quadruplets.a, quadruplets.b))
+        a_then_b, b_then_a = (torch.cat((x[:, :cut], y[:, cut:]), dim=1) for x, y in ((a, b), (b, a)))
+        tokens = [a, a_then_b, b_then_a, b]
+    frames, identity = torch.cat([clips.frames for clips in four]), sum((clips.identity for clips in four), ())
+    clips = Clips(frames, quadruplets.a.fps, identity, _tracks(quadruplets))
+    return EncodedQuadruplets(quadruplets, Encoded(clips, torch.cat(tokens)), evaluator.seeds(quadruplets.identity) * 4)
 
-        def spliced(first: Encoded, second: Encoded, clips: Clips) -> Encoded:
-            if evaluator.tokenizer.remembers:
-                return evaluator.encode(clips)
-            return Encoded(clips, torch.cat((first.tokens[:, :cut], second.tokens[:, cut:]), dim=1))
 
-        a_then_b, b_then_a = spliced(a, b, quadruplets.a_then_b), spliced(b, a, quadruplets.b_then_a)
-        return EncodedQuadruplets(quadruplets, (a, a_then_b, b_then_a, b))
-
-    def stacked(self) -> Encoded:
-        """The four clips of all quadruplets as one batch: all A, all A then B, all B then A, all B."""
-        a, b, splice = self.quadruplets.a.tracks, self.quadruplets.b.tracks, self.quadruplets.splice_frame
-        tracks = None
-        if a is not None and b is not None:
-            end = self.quadruplets.a.frames.shape[1]
-            shown = [_shown(a, end, b), _shown(a, splice, b), _shown(b, splice, a), _shown(b, end, a)]
-            tracks = joined(shown)
-        frames = torch.cat([each.clips.frames for each in self.clips])
-        identity = sum((each.clips.identity for each in self.clips), ())
-        clips = Clips(frames, self.clips[0].clips.fps, identity, tracks)
-        return Encoded(clips, torch.cat([each.tokens for each in self.clips]))
-
-    def seeds(self, evaluator: Evaluator) -> list[int]:
-        """One a clip of the stack: the clips of a quadruplet share it."""
-        return evaluator.seeds(self.quadruplets.identity) * 4
+def _tracks(quadruplets: Quadruplets) -> Tracks | None:
+    """The true tracks of the stack, as the pictures show them; None for real video."""
+    a, b, splice = quadruplets.a.tracks, quadruplets.b.tracks, quadruplets.splice_frame
+    if a is None or b is None:
+        return None
+    end = a.present.shape[1]
+    return joined([_shown(a, end, b), _shown(a, splice, b), _shown(b, splice, a), _shown(b, end, a)])
 
 
 def _shown(first: Tracks, until: int, then: Tracks) -> Tracks:
-    """The objects of one clip before a frame and those of another from it on, as the pictures show them.
+    """The objects of one clip before a frame and those of another from it on.
 
     They may differ in colour and radius, which an object has for a whole clip: so each is an object of its own, that
     is absent for the rest.
     """
-
     absent = {"position": torch.nan, "velocity": torch.nan, "present": False, "visible": 0.0}  # frame by frame
-
-    def present(tracks: Tracks, frames: slice) -> dict[str, Tensor]:
+    parts = []
+    for tracks, frames in ((first, slice(until)), (then, slice(until, None))):
         shown = {name: torch.full_like(getattr(tracks, name), value) for name, value in absent.items()}
         for name, values in shown.items():
             values[:, frames] = getattr(tracks, name)[:, frames]
-        return vars(tracks) | shown
-
-    parts = present(first, slice(until)), present(then, slice(until, None))
-    joint = {name: torch.cat([part[name] for part in parts], 2 if name in absent else 1) for name in parts[0]}
-    return Tracks(**joint)
+        parts.append(vars(tracks) | shown)
+    return Tracks(**{k: torch.cat([part[k] for part in parts], 2 if k in absent else 1) for k in parts[0]})
 
 
 def as_matrix(surprise: Float[Tensor, "clip *rest"]) -> Float[ndarray, "quad 2 2 *rest"]:
     """Surprise of a stack of quadruplets, by quadruplet, past and future."""
-    by_quad = surprise.unflatten(0, (4, -1)).transpose(0, 1).unflatten(1, (2, 2))
-    matrix: ndarray = by_quad.double().cpu().numpy()
-    return matrix
+    by_quad = rearrange(surprise, "(past future quad) ... -> quad past future ...", past=2, future=2)
+    return by_quad.double().cpu().numpy()
 
 
-def surprise_of(evaluator: Evaluator, model: Scorer, encoded: EncodedQuadruplets) -> Surprise:
-    """The model's surprise at every future after every past."""
+def surprise_of(evaluator: Evaluator, model: Scorer | None, encoded: EncodedQuadruplets) -> Surprise:
+    """The model's surprise at every future after every past.
+
+    Without a model the ceiling: the distance of each future from what the scene of its past really did.
+    """
+    if model is None:
+        future = encoded.stack.tokens[:, evaluator.context_length :]
+        a, _, _, b = future.chunk(4)
+        return as_matrix(truth_surprise(future, torch.cat((a, a, b, b))))
     with evaluator.accelerator.autocast():
-        surprise = model.surprise(encoded.stacked(), evaluator.context_length, encoded.seeds(evaluator))
-        return as_matrix(surprise)
-
-
-def surprise_of_truth(evaluator: Evaluator, encoded: EncodedQuadruplets) -> Surprise:
-    """The ceiling: the distance of each future from what the scene of its past really did."""
-    a, a_b, b_a, b = (each.tokens[:, evaluator.context_length :] for each in encoded.clips)
-    return as_matrix(truth_surprise(torch.cat((a, a_b, b_a, b)), torch.cat((a, a, b, b))))
-
-
-# --- the task ----------------------------------------------------------------------------------------------
+        return as_matrix(model.surprise(encoded.stack, evaluator.context_length, encoded.seeds))
 
 
 def surprise_units(setup: Setup) -> Iterator[Unit]:
     """Every law and split, a batch of quadruplets at a time: the truth, then each subject that is surprised."""
-    encoded = lru_cache(maxsize=1)(partial(_encoded, setup))
-    metrics = setup.metrics("surprise")
-    for law in setup.laws:
-        for split in (split for split in ("id", "ood") if split in setup.config.splits):
-            for numbers in pieces(count_of(setup, law, split), setup.config.quadruplets_at_once):
-                batch, depends_on = _batch("surprise", law, split, numbers)
-                seen = partial(encoded, law, split, numbers)
-                place = (setup.evaluator, split, metrics)
-                yield setup.unit(batch, None, depends_on, metrics, partial(measured, seen, *place, None))
-                for subject in setup.subjects:
-                    if subject.is_surprised and not (split != "id" and subject.in_distribution_only):
-                        yield setup.unit(batch, subject, depends_on, metrics, partial(measured, seen, *place, subject))
+    encoded, metrics = lru_cache(maxsize=1)(partial(_encoded, setup)), setup.metrics("surprise")
+    for law, split in product(setup.laws, ("id", "ood")):
+        if split not in setup.config.splits:
+            continue
+        subjects = [s for s in setup.subjects if s.is_surprised and (split == "id" or not s.in_distribution_only)]
+        for numbers in pieces(count_of(setup, law, split), setup.config.quadruplets_at_once):
+            batch, depends_on = _batch("surprise", law, split, numbers)
+            place = (partial(encoded, law, split, numbers), setup.evaluator, split, metrics)
+            for subject in [None, *subjects]:
+                yield setup.unit(batch, subject, depends_on, metrics, partial(measured, *place, subject))
 
 
 def show_quadruplets(setup: Setup, folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """Film strips of a few quadruplets of each law, with the surprise of the models and of a frozen frame."""
-    curves = [s for s in setup.subjects if s.name in setup.config.models or s.name == "copy_last"]
+    """Film strips of A and of B then A of a few quadruplets of each law, with the surprise at A's future beneath.
+
+    That is of the models and of a frozen frame.
+    """
+    evaluator, named = setup.evaluator, (*setup.config.models, "copy_last")
+    shared = {"frames_per_chunk": evaluator.tokenizer.patch_size[0], "chunk_start": evaluator.context_length}
     entries = []
     for law in setup.laws:
         few = range(min(setup.config.shown, count_of(setup, law, "id")))
-        if few:
-            encoded = _encoded(setup, law, "id", few)
-            found = {s.name: surprise_of(setup.evaluator, s.model, encoded) for s in curves if s.is_surprised}
-            entries += save_quadruplets(setup.evaluator, encoded.quadruplets, found, folder)
+        if not few:
+            continue
+        prepare_folder(folder / "media")
+        encoded = _encoded(setup, law, "id", few)
+        subjects = [s for s in setup.subjects if s.is_surprised and s.name in named]
+        surprises = {s.name: surprise_of(evaluator, s.model, encoded) for s in subjects}
+        shown = {"possible": encoded.quadruplets.a, "impossible": encoded.quadruplets.b_then_a}
+        for i, identity in enumerate(encoded.quadruplets.identity):
+            strips = {kind: f"media/{media_name(identity)}_{kind}.png" for kind in shown}
+            for kind, file in strips.items():
+                with writing(folder / file):
+                    write_png(folder / file, filmstrip(shown[kind].frames[i]), scale=SCALE)
+            curves = {
+                name: {"possible": matrix[i, 0, 0].tolist(), "impossible": matrix[i, 1, 0].tolist()}
+                for name, matrix in surprises.items()
+            }
+            entry = {"law": law, "identity": identity, "frames": strips, "surprise": curves}
+            entries.append(entry | shared)
     return {"quadruplets": entries}
 
 
@@ -165,7 +173,7 @@ def measure_surprise(
 def _encoded(setup: Setup, law: str, split: str, numbers: Sequence[int]) -> EncodedQuadruplets:
     config = setup.config
     made = quadruplets(law, split, config.seed, numbers, config.context_frames, config.shape)
-    return EncodedQuadruplets.of(setup.evaluator, made)
+    return encode_quadruplets(setup.evaluator, made)
 
 
 def _batch(task: str, law: str, split: str, numbers: range) -> tuple[str, list[object]]:
@@ -183,15 +191,12 @@ def measured(
 ) -> Iterator[Value]:
     """Every metric of a subject's surprise, or of the truth's."""
     seen = encoded()
-    name = "truth" if subject is None else subject.name
-    matrix = surprise_of_truth(evaluator, seen) if subject is None else surprise_of(evaluator, subject.model, seen)
-    yield from measure_surprise(Case(name, None, "surprise", split, evaluator.seed), matrix, seen.quadruplets, metrics)
+    name, model = ("truth", None) if subject is None else (subject.name, subject.model)
+    case, matrix = Case(name, None, "surprise", split, evaluator.seed), surprise_of(evaluator, model, seen)
+    yield from measure_surprise(case, matrix, seen.quadruplets, metrics)
 
 
-# --- noise levels, chosen on a validation split ------------------------------------------------------------
-
-
-def choose_levels(setup: Setup, accelerator: Accelerator) -> dict[str, dict[str, list[float]]]:
+def choose_levels(setup: Setup) -> dict[str, dict[str, list[float]]]:
     """Set every model that is surprised at several noise levels to its best one; accuracy by model, law and level.
 
     The levels are part of the metric, and choosing them on the test quadruplets would flatter.
@@ -199,11 +204,11 @@ def choose_levels(setup: Setup, accelerator: Accelerator) -> dict[str, dict[str,
     tunable = [subject for subject in setup.subjects if len(getattr(subject.model, "levels", ())) > 1]
     own = [subject for subject in tunable if not subject.in_distribution_only]
     found: dict[tuple[str, str, str], list[float]] = defaultdict(list)
-    for value in measure(list(_level_units(setup, own)), accelerator, "noise levels"):
+    for value in measure(list(_level_units(setup, own)), setup.evaluator.accelerator, "noise levels"):
         found[value.model, value.law, value.task].append(value.value)
     tables = {}
+    tasks = [LEVEL_TASK.format(level) for level in setup.config.levels]
     for subject in own:
-        tasks = [_level_task(level) for level in setup.config.levels]
         rows = {law: [float(np.mean(found[subject.name, law, task])) for task in tasks] for law in setup.main_laws}
         tables[subject.name] = rows
         best = setup.config.levels[int(np.array(list(rows.values())).mean(axis=0).argmax())]
@@ -214,21 +219,16 @@ def choose_levels(setup: Setup, accelerator: Accelerator) -> dict[str, dict[str,
     return tables
 
 
-def _level_task(level: float) -> str:
-    return f"noise level {level:g}"
-
-
 def _level_units(setup: Setup, subjects: Sequence[Subject]) -> Iterator[Unit]:
     """Accuracy of surprise at each noise level alone, on the validation quadruplets."""
     encoded = lru_cache(maxsize=1)(partial(_encoded, setup))
     metric = METRICS["surprise_accuracy"]
     for law in setup.main_laws:
         for numbers in pieces(setup.config.val_quadruplets, setup.config.quadruplets_at_once):
+            batch, depends_on = _batch("levels", law, "val", numbers)
+            depends_on.append(list(setup.config.levels))
             for subject in subjects:
-                batch, depends_on = _batch("levels", law, "val", numbers)
-                seen = partial(encoded, law, "val", numbers)
-                depends_on.append(list(setup.config.levels))
-                by_level = partial(_by_level, seen, setup, metric, subject)
+                by_level = partial(_by_level, partial(encoded, law, "val", numbers), setup, metric, subject)
                 yield setup.unit(batch, subject, depends_on, [metric], by_level)
 
 
@@ -236,11 +236,55 @@ def _by_level(
     encoded: Callable[[], EncodedQuadruplets], setup: Setup, metric: Metric, subject: Subject
 ) -> Iterator[Value]:
     seen, evaluator = encoded(), setup.evaluator
-    stack, seeds = seen.stacked(), seen.seeds(evaluator)
     with evaluator.accelerator.autocast():
-        by_level = subject.model.surprise_by_level(stack, evaluator.context_length, seeds)
+        by_level = subject.model.surprise_by_level(seen.stack, evaluator.context_length, seen.seeds)
     matrix = as_matrix(by_level)  # (quad, 2, 2, chunk, level)
     for number, level in enumerate(subject.model.levels):
-        case = Case(subject.name, None, _level_task(level), "val", evaluator.seed)
-        numbers = metric.function(matrix[..., number]).tolist()
-        yield from case.values(metric, seen.quadruplets.identity, numbers, seen.quadruplets.law)
+        case = Case(subject.name, None, LEVEL_TASK.format(level), "val", evaluator.seed)
+        yield from measure_surprise(case, matrix[..., number], seen.quadruplets, [metric])
+
+
+# --- controls: scorers that know nothing of physics, on the same quads -------------------------------------
+
+
+def _discs_shown(frames: Frames, start: int) -> Float[Tensor, "clip frame"]:
+    color, radius = PALETTE.expand(len(frames), -1, -1), torch.full((len(frames), len(PALETTE)), MIN_RADIUS)
+    return located(frames[:, start:], color, radius).isfinite().all(dim=-1).sum(dim=-1).float()
+
+
+CueScorer = Callable[[Frames, int], Float[Tensor, "clip frame"]]  # surprise of the frames from `start` on
+SCORERS: dict[str, CueScorer] = {
+    "blind": lambda frames, start: torch.zeros(len(frames), frames.shape[1] - start),
+    "static_scene": lambda frames, start: frames[:, start:].float().mean(dim=(2, 3, 4)),  # how bright the future is
+    "count_only": _discs_shown,
+    # How much changes from frame to frame, from the last of the past on.
+    "motion_energy": lambda frames, start: frames[:, start - 1 :].float().diff(dim=1).square().mean(dim=(2, 3, 4)),
+    # How far the future is from the past's last frame.
+    "still_life": lambda frames, start: (
+        (frames[:, start:].float() - frames[:, start - 1 : start].float()).square().mean(dim=(2, 3, 4))
+    ),
+}
+
+
+def forms() -> list[str]:
+    """The metrics of surprise but the maximum: each is taken with both aggregations."""
+    return [n for n, metric in METRICS.items() if metric.takes == "surprise" and n != "surprise_accuracy_maximum"]
+
+
+def measure_controls(law: str, setting: ClipShape, start: int, chunk_frames: int, count: int) -> Iterator[ControlRow]:
+    """Every form of surprise accuracy of every scorer on a law's quads of the `id` split."""
+    made = quadruplets(law, "id", 0, range(count), start, setting)
+    for name, scorer in SCORERS.items():
+        surprise = surprise_by(scorer, made, chunk_frames)
+        for form in forms():
+            for aggregation in get_args(Aggregation):
+                values = METRICS[form].function(surprise, aggregation)
+                found = interval(values[None], METRICS[form].bounds)
+                yield ControlRow(law, name, form, aggregation, **vars(found))
+
+
+def surprise_by(scorer: CueScorer, made: Quadruplets, chunk_frames: int) -> Float[ndarray, "quad 2 2 chunk"]:
+    """A scorer's surprise at every future after every past, a mean over the frames of each chunk."""
+    order = (made.a, made.a_then_b, made.b_then_a, made.b)
+    per_frame = torch.cat([scorer(clips.frames, made.splice_frame) for clips in order])
+    return as_matrix(reduce(per_frame, "clip (chunk frame) -> clip chunk", "mean", frame=chunk_frames))

@@ -1,5 +1,6 @@
 """A sweep to one table: comparisons that differ in a seed or another key, finished or not."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,8 +20,7 @@ class Member:
     folder: Path
     key: str
     value: str
-    state: str
-    """How far it is, in words; empty where it is finished."""
+    state: str  # how far it is, in words; empty where it is finished
 
     @property
     def physics(self) -> Path:
@@ -29,11 +29,10 @@ class Member:
 
 def members(sweep: Path) -> list[Member]:
     """The comparisons of a sweep's folder, by their values. Raises UserError: there are none, or not all of one key."""
-    folders = [path for path in sweep.glob("*_*") if path.is_dir()] if sweep.is_dir() else []
+    folders = [path for path in sweep.glob("*_*") if path.is_dir()]
     if not folders:
         raise UserError(f"{sweep}: holds no comparisons, folders named KEY_VALUE; slurm/sweep makes them")
-    names = [path.name.rpartition("_") for path in folders]
-    found = [Member(path, key, value, progress_of(path)) for path, (key, _, value) in zip(folders, names, strict=True)]
+    found = [Member(path, *path.name.rpartition("_")[::2], progress_of(path)) for path in folders]
     if len(keys := {member.key for member in found}) > 1:
         raise UserError(f"{sweep}: holds comparisons of several keys: {', '.join(sorted(keys))}; one is a sweep")
     return sorted(found, key=lambda member: (len(member.value), member.value))
@@ -59,18 +58,17 @@ def collect(sweep: Path) -> Path:
     made as of any run: its intervals and tests are over clips and seeds.
     """
     found = members(sweep)
-    finished = [member for member in found if not member.state]
-    results = {member.value: read_results(member.physics / "results.json") for member in finished}
+    results = {m.value: read_results(m.physics / "results.json") for m in found if not m.state}
     columns = {value: list(one.results) for value, one in results.items()}
-    if found[0].key == "seed" and finished:
-        columns["all"] = _write_together(sweep, finished, found, next(iter(results.values())))
+    if found[0].key == "seed" and results:
+        columns["all"] = _write_together(sweep, found, next(iter(results.values())))
     write_text(path := sweep / "sweep.md", _page(found, columns))
     return path
 
 
-def _write_together(sweep: Path, finished: Sequence[Member], found: Sequence[Member], first: Results) -> list[Row]:
+def _write_together(sweep: Path, found: Sequence[Member], first: Results) -> list[Row]:
     """The rows over all finished seeds, after writing them as the results of one run."""
-    values: list[Value] = []
+    finished, values = [member for member in found if not member.state], list[Value]()
     for member in finished:
         seed = _seed(member)
         values += [replace(value, seed=seed) for value in read_per_clip(member.physics / "per_clip.csv")]
@@ -106,21 +104,17 @@ def _page(found: Sequence[Member], columns: dict[str, list[Row]]) -> str:
     key = found[0].key
     lines = [f"# {key}: {', '.join(member.value for member in found)}", ""]
     lines += [f"- {key} {member.value}: {member.state or 'finished'}" for member in found]
-    cells: dict[tuple[str, str, str, str, str], dict[str, Row]] = {}
+    cells: dict[tuple[str, str, str, str, str], dict[str, str]] = defaultdict(dict)
     for name, rows in columns.items():
         for row in rows:
             if row.headline and kind_of(row.model) == "model":
                 place = (row.metric, row.law or row.task, row.split, row.readout or "", row.model)
-                cells.setdefault(place, {})[name] = row
+                cells[place][name] = f"{row.value:.3g} [{row.low:.3g}, {row.high:.3g}]"
     heads = ["metric", "law or task", "split", "readout", "model"]
     heads += [name if name == "all" else f"{key} {name}" for name in columns]
     heads += [f"{key} {member.value} (unfinished)" for member in found if member.state]
     lines += ["", "| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     for place in sorted(cells):
-        numbers = [_number(cells[place].get(name)) for name in columns]
+        numbers = [cells[place].get(name, "") for name in columns]
         lines.append("| " + " | ".join([*place, *numbers, *("" for m in found if m.state)]) + " |")
     return "\n".join(lines) + "\n"
-
-
-def _number(row: Row | None) -> str:
-    return "" if row is None else f"{row.value:.3g} [{row.low:.3g}, {row.high:.3g}]"

@@ -7,6 +7,7 @@ measured again for that metric alone.
 """
 
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from functools import cached_property
@@ -21,7 +22,7 @@ from vidworld.core.errors import UserError
 from vidworld.core.fingerprint import fingerprint
 from vidworld.core.precision import precision
 from vidworld.core.records import read_json, write_json
-from vidworld.evaluation.evaluator import Evaluator
+from vidworld.evaluation.evaluator import Evaluator, Subject, tools_of
 from vidworld.evaluation.schema import PhysicsConfig
 from vidworld.metrics import METRICS, Metric
 from vidworld.simulation import LAWS, SIMULATOR_VERSION
@@ -29,6 +30,7 @@ from vidworld.simulation.simulated import SimulatedClips
 from vidworld.video.real import RealClips
 
 Measure = Callable[[], Iterable[Value]]
+SCALE = 2  # pixels of the report's videos and film strips for each of a clip; the page enlarges videos further
 
 
 @dataclass(frozen=True)
@@ -36,22 +38,18 @@ class Unit:
     """A few clips or quadruplets of one task, measured together for one subject."""
 
     folder: Path
-    batch: str
-    """Which clips: units of one batch are measured by one process, after one another."""
+    batch: str  # which clips: units of one batch are measured by one process, after one another
     subject: str
-    made_from: str
-    """The fingerprint of all that its values depend on but the metrics."""
-    metrics: Mapping[str, int]
-    """The version of each metric that may apply."""
-    measure: Measure
-    """Gives the values; those of metrics that are not stale are passed over."""
+    made_from: str  # the fingerprint of all that its values depend on but the metrics
+    metrics: Mapping[str, int]  # the version of each metric that may apply
+    measure: Measure  # gives the values; those of metrics that are not stale are passed over
 
     @property
     def path(self) -> Path:
         """The file that its values are kept in."""
         return self.folder / f"{self.batch}.{self.subject}.json"
 
-    @cached_property
+    @property
     def kept(self) -> dict[str, Any]:
         """What the file holds, where that was made from the same."""
         try:
@@ -65,7 +63,8 @@ class Unit:
     @property
     def stale(self) -> set[str]:
         """The metrics whose values are not there, or are of something else."""
-        return {name for name, version in self.metrics.items() if self.kept["metrics"].get(name) != version}
+        kept = self.kept["metrics"]
+        return {name for name, version in self.metrics.items() if kept.get(name) != version}
 
     def update(self) -> None:
         """Measure what is stale and keep the rest; a kill leaves the file as it was or as it is to be."""
@@ -76,7 +75,6 @@ class Unit:
         values += [value for value in self.measure() if value.metric in stale]
         rows = [list(astuple(value)) for value in values]
         write_json(self.path, {"made_from": self.made_from, "metrics": dict(self.metrics), "values": rows})
-        del self.__dict__["kept"]
 
     def values(self) -> list[Value]:
         """What was measured."""
@@ -94,42 +92,16 @@ def measure(units: Sequence[Unit], accelerator: Accelerator, name: str) -> list[
     for unit in tqdm(pending, name, unit="unit", disable=None if accelerator.is_main_process else True):
         unit.update()
     accelerator.wait_for_everyone()
-    for unit in units:
-        unit.__dict__.pop("kept", None)
     return [value for unit in units for value in unit.values()]
 
 
 # --- tasks: functions that turn models and a configuration into work units ---
 
 
-REFERENCE_SUBJECT = "references"
-"""What is measured once for all models: the truth, and what the tokenizer keeps of it."""
-
-
-@dataclass
-class Subject:
-    """What is measured: a model, a baseline or a control."""
-
-    name: str
-    """In the results."""
-    model: Any
-    """A `WorldModel`, or a `Scorer` where it does not roll out."""
-    made_from: str
-    """The fingerprint of what its values depend on: weights, sampler, noise levels."""
-    rolls_out: bool = True
-    is_surprised: bool = True
-    in_distribution_only: bool = False
-    """Untrained networks are controls of the quadruplets that verdicts are about."""
-    needs_tracks: bool = False
-    """It extrapolates the true state, which real video does not have."""
-    samples: int | None = None
-    """Futures that are drawn of each clip; None: as many as the configuration says."""
-
-
-def settings_of(config: PhysicsConfig, tools: Mapping[str, str | None]) -> dict[str, Any]:
+def settings_of(config: PhysicsConfig) -> dict[str, Any]:
     """What the values of simulated clips and of benchmarks depend on, whichever model they are of."""
     shown = {"seed": config.seed, "shape": vars(config.shape), "context_frames": config.context_frames}
-    return {"tools": dict(tools), **shown, "precision": precision(config.mixed_precision)}
+    return {"tools": tools_of(config), **shown, "precision": precision(config.mixed_precision)}
 
 
 @dataclass(frozen=True)
@@ -140,15 +112,12 @@ class Setup:
     evaluator: Evaluator
     subjects: Sequence[Subject]
     real: RealClips | None
-    folder: Path
-    """Where units are kept."""
-    tools: Mapping[str, str | None]
-    """Fingerprints of tokenizer and probes."""
+    folder: Path  # where units are kept
 
     @cached_property
     def settings(self) -> dict[str, Any]:
         """What the values of every unit depend on, whichever model they are of."""
-        return settings_of(self.config, self.tools) | {"simulator": SIMULATOR_VERSION}
+        return settings_of(self.config) | {"simulator": SIMULATOR_VERSION}
 
     @property
     def laws(self) -> list[str]:
@@ -170,14 +139,15 @@ class Setup:
     def unit(
         self, batch: str, subject: Subject | None, depends_on: object, metrics: Iterable[Metric], measure: Measure
     ) -> Unit:
-        """The unit of a batch of clips and a subject (None: the references).
+        """The unit of a batch of clips and a subject.
 
+        subject: None for the references, measured once for all models: the truth, and what the tokenizer keeps of it.
         depends_on: what its values depend on beside settings and subject: versions of task, scenario or law.
         """
         return Unit(
             self.folder,
             batch,
-            REFERENCE_SUBJECT if subject is None else subject.name,
+            "references" if subject is None else subject.name,
             fingerprint(self.settings, depends_on, None if subject is None else subject.made_from),
             {metric.name: METRICS.version(metric.name) for metric in metrics},
             measure,
@@ -191,8 +161,7 @@ class Task:
     units: Callable[[Setup], Iterator[Unit]]
     shown: Callable[[Setup, Path], dict[str, list[dict[str, Any]]]] = field(default=lambda setup, folder: {})
     """What the report shows of it, after writing pictures and videos below the folder: a part of media.json."""
-    version: int = 1
-    """Of another package's; its units say it in what they depend on, too."""
+    version: int = 1  # of another package's; its units say it in what they depend on, too
 
 
 @dataclass(frozen=True)
@@ -213,6 +182,11 @@ class Case:
             if math.isfinite(number):
                 place = (self.model, self.readout, self.task, metric.law if law is None else law, self.split)
                 yield Value(*place, metric.name, metric.unit, identity, float(number), self.seed)
+
+
+def media_name(identity: str) -> str:
+    """What the files that show a clip or quadruplet begin with."""
+    return re.sub(r"[^\w.-]", "_", identity)
 
 
 def pieces(count: int, most: int) -> list[range]:

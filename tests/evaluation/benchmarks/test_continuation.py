@@ -24,8 +24,7 @@ from vidworld.evaluation.benchmarks.continuation import BenchmarkContext
 from vidworld.evaluation.benchmarks.filmed import mechanical_energy
 from vidworld.evaluation.benchmarks.physion import answered
 from vidworld.evaluation.benchmarks.scoring import TRUTH, measure_videos
-from vidworld.evaluation.evaluator import Evaluator
-from vidworld.evaluation.task import Subject
+from vidworld.evaluation.evaluator import Evaluator, Subject
 from vidworld.models.tokenizers import FrameTokenizer
 from vidworld.models.world_model import CopyLast, Rollout
 from vidworld.video.tracking import Tracked

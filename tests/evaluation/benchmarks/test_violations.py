@@ -20,8 +20,7 @@ from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry
 from vidworld.evaluation.benchmarks.continuation import BenchmarkContext, clip_of
 from vidworld.evaluation.benchmarks.continuation import numbers_by_model as windows_by_model
 from vidworld.evaluation.benchmarks.scoring import measure_videos
-from vidworld.evaluation.evaluator import Evaluator
-from vidworld.evaluation.task import Subject
+from vidworld.evaluation.evaluator import Evaluator, Subject
 from vidworld.models.tokenizers import FrameTokenizer
 
 SHAPE = ClipShape(num_frames=16, fps=10.0, height_px=32, width_px=32)

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
-from vidworld.evaluation.surprises import EncodedQuadruplets, surprise_of
+from vidworld.evaluation.surprises import encode_quadruplets, surprise_of
 from vidworld.models import KINDS
 from vidworld.models.external import ExternalModel
 from vidworld.models.external.networks import DiffusersVideo, VJepa2
@@ -46,7 +46,7 @@ def test_three_laws_end_to_end(name, folders, evaluator):
     model = load(folders[name], evaluator)
     for law in THREE_LAWS:
         made = quadruplets(law, "id", 0, [0], 8, shape=ClipShape(height_px=24, width_px=24))
-        matrix = surprise_of(evaluator, model, EncodedQuadruplets.of(evaluator, made))
+        matrix = surprise_of(evaluator, model, encode_quadruplets(evaluator, made))
         values = surprise_values(matrix, made)
         assert matrix.shape == (1, 2, 2, 2)
         assert (matrix > 0).all()

@@ -14,7 +14,7 @@ from scripts import run
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
 from vidworld.evaluation.evaluator import Evaluator
-from vidworld.evaluation.surprises import EncodedQuadruplets, surprise_of, surprise_of_truth
+from vidworld.evaluation.surprises import encode_quadruplets, surprise_of
 from vidworld.models.diffusion import DiffusionTransformer, GenerativeModel
 from vidworld.models.files import save_model
 from vidworld.models.tokenizers import FrameTokenizer, Tokenizer, load_tokenizer
@@ -76,12 +76,12 @@ def test_three_laws_end_to_end(name, tokenizers):
     evaluator = Evaluator(tokenizer, {}, Accelerator(cpu=True), 8, 0)
     for law in THREE_LAWS:
         made = quadruplets(law, "id", 0, [0], 8, shape=ClipShape(height_px=24, width_px=24))
-        encoded = EncodedQuadruplets.of(evaluator, made)
+        encoded = encode_quadruplets(evaluator, made)
         matrix = surprise_of(evaluator, model, encoded)
         values = surprise_values(matrix, made)
         assert matrix.shape == (1, 2, 2, 2)
         assert 0 <= values["surprise_accuracy"] <= 1
-        assert surprise_values(surprise_of_truth(evaluator, encoded), made)["surprise_accuracy"] == 1.0
+        assert surprise_values(surprise_of(evaluator, None, encoded), made)["surprise_accuracy"] == 1.0
     measured = rollout_values(evaluator, [model, CopyLast(tokenizer)], clips_of(), "collision")
     assert all(math.isfinite(value.value) for value in measured)
     reconstruction = {value.metric for value in measured if value.model == "reconstruction"}

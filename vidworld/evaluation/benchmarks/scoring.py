@@ -29,11 +29,10 @@ from vidworld.core.fingerprint import fingerprint
 from vidworld.core.records import file_digest, prepare_folder, read_json, write_text
 from vidworld.evaluation.benchmarks.benchmark import Benchmark, ContinuationScore, Entry, SurpriseScore, check
 from vidworld.evaluation.benchmarks.continuation import BenchmarkContext, numbers_by_model, pictures_of
-from vidworld.evaluation.evaluator import evaluation_accelerator
-from vidworld.evaluation.models import BASELINES_VERSION, evaluator_of, model_of, tools_of
+from vidworld.evaluation.evaluator import BASELINES_VERSION, Subject, evaluation_accelerator, evaluator_of, model_of
 from vidworld.evaluation.physics import models_of
 from vidworld.evaluation.schema import PhysicsConfig
-from vidworld.evaluation.task import Subject, Unit, measure, settings_of
+from vidworld.evaluation.task import Unit, measure, settings_of
 from vidworld.metrics import METRICS, PerClip
 from vidworld.models import Spec
 from vidworld.models.world_model import CopyLast
@@ -56,7 +55,6 @@ def score_folder(benchmark: Benchmark, folder: Path, config: PhysicsConfig) -> N
     entries = entries_of(benchmark, folder)
     accelerator = evaluation_accelerator(config.mixed_precision)
     evaluator = evaluator_of(config, accelerator)
-    evaluator.check_shape(config.shape)
     score = benchmark.score
     by_surprise = isinstance(score, SurpriseScore)
     models = [model_of(config, spec, evaluator) for spec in config.specs]
@@ -68,7 +66,7 @@ def score_folder(benchmark: Benchmark, folder: Path, config: PhysicsConfig) -> N
         copy_last = Subject("copy_last", CopyLast(evaluator.tokenizer), str(BASELINES_VERSION))
         subjects = [TRUTH, copy_last, *subjects]
     context = BenchmarkContext(evaluator, benchmark, config.shape)
-    settings = settings_of(config, tools_of(config)) | {"levels": list(config.levels)}
+    settings = settings_of(config) | {"levels": list(config.levels)}
     values: list[Value] | None
     values = measure_videos(context, subjects, entries, prepare_folder(config.out / "units"), settings)
     if not accelerator.is_main_process:
