@@ -10,11 +10,10 @@ import pytest
 
 from vidworld.analysis import results
 from vidworld.analysis.records import Comparison, Model, Value, read_as, read_results
-from vidworld.analysis.results import read_per_clip, write_per_clip, write_results
-from vidworld.analysis.rows import rows_from_clips
-from vidworld.analysis.verdicts import runs_of
-from vidworld.analysis.verdicts import verdicts as verdicts_of
+from vidworld.analysis.results import read_per_clip, rows_from_clips, runs_of, write_results
+from vidworld.analysis.results import verdicts as verdicts_of
 from vidworld.core.errors import UserError
+from vidworld.core.records import write_csv
 from vidworld.metrics import METRICS
 from vidworld.simulation.quadruplets import layout_of
 
@@ -226,7 +225,7 @@ def test_results_that_are_wrong_are_said(values, tmp_path, change, said):
 
 def test_per_clip_tables_that_are_wrong_are_said(values, tmp_path):
     path = tmp_path / "per_clip.csv"
-    write_per_clip(path, values[:2])
+    write_csv(path, Value, values[:2])
     text = path.read_text()
     path.write_text(text.replace("surprise_accuracy,share,permanence/1,1.0", "surprise_accuracy,share,permanence/1,x"))
     with pytest.raises(UserError, match="line 3"):
