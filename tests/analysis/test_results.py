@@ -10,7 +10,7 @@ import pytest
 
 from vidworld.analysis import results
 from vidworld.analysis.records import Comparison, Model, Value, read_as, read_results
-from vidworld.analysis.results import read_per_clip, rows_from_clips, runs_of, write_results
+from vidworld.analysis.results import read_per_clip, rows_from_clips, write_results
 from vidworld.analysis.results import verdicts as verdicts_of
 from vidworld.core.errors import UserError
 from vidworld.core.records import write_csv
@@ -108,7 +108,6 @@ def test_verdicts_follow_the_test(values):
     assert said["permanence"].difference == pytest.approx(0.35, abs=0.06)
     assert said["uniform motion"].better is None
     assert "data do not say" in said["uniform motion"].statement
-    assert runs_of(values, MODELS) == 1
 
 
 def test_a_lower_error_is_better(values):

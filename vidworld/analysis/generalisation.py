@@ -1,10 +1,9 @@
 """Error against what a clip was drawn with: inside the range trained on, and outside it.
 
-A clip's speed is that of its fastest disc in the first frame, its radius the largest, its mass ratio that of
-the heaviest disc to the lightest. A curve is over one of them: inside its range count the clips of `id`
-(interpolation), outside it those of `ood` of which nothing else lies outside (extrapolation), and the clips
-of which both speed and radius do are kept apart. Clips of `recombined` have values that were seen in pairs
-that were not: a disc that is fast and large.
+A clip's speed is that of its fastest disc in the first frame, its radius the largest, its mass ratio that of the
+heaviest disc to the lightest. A curve is over one of them: inside its range count the clips of `id` (interpolation),
+outside it those of `ood` of which nothing else lies outside (extrapolation), and the clips of which both speed and
+radius do are kept apart. Clips of `recombined` have values that were seen in pairs that were not: a fast, large disc.
 """
 
 from collections import defaultdict

@@ -119,16 +119,14 @@ class Comparison:
     """comparison.json: what was held equal, what was not, and the verdicts. It is written last."""
 
     controlled: dict[str, bool] = Field(default_factory=dict)  # by pair, see `pair_name`
-    differences: dict[str, list[str]] = Field(default_factory=dict)
-    """By pair: what keeps it from being a controlled one."""
+    differences: dict[str, list[str]] = Field(default_factory=dict)  # by pair: what keeps it from being controlled
     budgets: dict[str, dict[str, Any]] = Field(default_factory=dict)  # by model, of those that were trained here
     notes: list[str] = Field(default_factory=list)
     runs: int = 1  # training runs of each model; with one, a verdict is about those runs and not about families
     verdicts: list[Verdict] = Field(default_factory=list)
     further_verdicts: list[Verdict] = Field(default_factory=list)
     tried: list[dict[str, Any]] = Field(default_factory=list)  # configurations that were tried on the way
-    noise_levels: dict[str, float] = Field(default_factory=dict)
-    """At which the surprise of a model is taken, chosen on a validation split."""
+    noise_levels: dict[str, float] = Field(default_factory=dict)  # of a model's surprise, by a validation split
     targets: dict[str, str] = Field(default_factory=dict)  # what a JEPA or regression model predicts
     inputs: str | None = None  # what all this was measured from: a folder with the same need not be measured again
 
@@ -190,8 +188,7 @@ class Curve:
     y_label: str
     series: list[Series]
     note: str | None = None
-    shaded: list[tuple[float, float]] = Field(default_factory=list)
-    """Stretches of the setting to set off: what was trained on."""
+    shaded: list[tuple[float, float]] = Field(default_factory=list)  # stretches of x: what was trained on
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -201,8 +198,7 @@ class Media:
     rollouts: list[ShownRollout] = Field(default_factory=list)
     quadruplets: list[Quadruplet] = Field(default_factory=list)
     curves: list[Curve] = Field(default_factory=list)
-    generalisation: list[Curve] = Field(default_factory=list)
-    """Error against what clips were drawn with, the range trained on shaded."""
+    generalisation: list[Curve] = Field(default_factory=list)  # error against what clips were drawn with
 
 
 CALIBRATION_READOUTS = ("tracks", "pixels")

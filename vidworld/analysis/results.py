@@ -6,8 +6,9 @@ import csv
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy import ndarray
@@ -62,7 +63,7 @@ def write_results(
     rows = rows_from_clips(values)
     primary, further = verdicts(values, pairs, models)
     results = Results(SCHEMA, provenance(seed), dict(models), tuple(pairs), glossary(values), tuple(rows))
-    notes, runs = [*comparison.notes, *shortfalls(rows, models)], runs_of(values, models)
+    notes, runs = [*comparison.notes, *shortfalls(rows, models)], len({v.seed for v in values if v.model in models})
     comparison = replace(comparison, notes=notes, runs=runs, verdicts=primary, further_verdicts=further)
     write_csv(folder / "per_clip.csv", Value, values)
     write_json(folder / "results.json", asdict(results))
@@ -90,39 +91,31 @@ def read_per_clip(path: Path) -> list[Value]:
         raise UserError(f"{path}: cannot be read ({error})") from error
 
 
-# --- rows ---
-
-
 def rows_from_clips(values: Iterable[Value]) -> list[Row]:
     """One row for every model, readout, task, law, split and metric.
 
     Floor and ceiling are copy-last and the truth through the same tracker or probe, where they were measured.
-
-    Raises: UserError where one clip has two values for the same thing, or a metric is not registered.
+    UserError where one clip has two values for the same thing, or a metric is not registered.
     """
     tables = tabulate(values)
     intervals = {key: interval(table.values, METRICS[key.metric].bounds) for key, table in tables.items()}
     numbers = {key: found.value for key, found in intervals.items()}
     closed = withheld(tables, {})
-    rows = []
-    for key, found in intervals.items():
-        metric, table = METRICS[key.metric], tables[key]
-        rows.append(
-            Row(
-                **asdict(key) | asdict(found),
-                unit=table.unit,
-                higher_is_better=metric.higher_is_better,
-                floor=numbers.get(replace(key, model="copy_last")),
-                ceiling=numbers.get(replace(key, model="truth")),
-                seed=table.seeds[0] if len(table.seeds) == 1 else None,
-                headline=metric.headline and (key.law, key.split, key.metric) not in closed,
-            )
+    return [
+        Row(
+            **asdict(key) | asdict(intervals[key]),
+            unit=table.unit,
+            higher_is_better=METRICS[key.metric].higher_is_better,
+            floor=numbers.get(replace(key, model="copy_last")),
+            ceiling=numbers.get(replace(key, model="truth")),
+            seed=table.seeds[0] if len(table.seeds) == 1 else None,
+            headline=METRICS[key.metric].headline and (key.law, key.split, key.metric) not in closed,
         )
-    return rows
+        for key, table in tables.items()
+    ]
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """The values of one row: (seed, clip), NaN where a clip has none for a seed."""
 
     values: ndarray
@@ -169,9 +162,6 @@ def withheld(tables: Mapping[RowKey, Table], models: Models) -> dict[tuple[str, 
     return {place: f"{'; '.join(found)}: {solved}" for place, found in reasons.items()}
 
 
-# --- verdicts ---
-
-
 def verdicts(values: Iterable[Value], pairs: Sequence[Pair], models: Models) -> tuple[list[Verdict], list[Verdict]]:
     """One verdict for each pair and law, and beside them one for each further headline metric.
 
@@ -192,12 +182,6 @@ def verdicts(values: Iterable[Value], pairs: Sequence[Pair], models: Models) -> 
             (further if key.law in laws else primary).append(verdict)
             laws.add(key.law)
     return _stated(primary, models), _stated(further, models)
-
-
-def runs_of(values: Iterable[Value], models: Iterable[str]) -> int:
-    """Training runs of these models; with one, a verdict is about those runs and not about families."""
-    names = set(models)
-    return len({value.seed for value in values if value.model in names})
 
 
 def _judges(key: RowKey, pair: Pair, tables: Mapping[RowKey, Table]) -> bool:
@@ -279,9 +263,6 @@ def _needed(verdict: Verdict, tests: int) -> str:
     number = clips_needed(deviation, verdict.difference, 1 - (1 - LEVEL) / tests)
     unit = "quadruplets" if METRICS[verdict.metric].takes == "surprise" else "clips"
     return f"; a difference like this one would take about {number:,} {unit} to show" if number < MAX_CLIPS else ""
-
-
-# --- what names mean, and what the models fail at ---
 
 
 def glossary(values: Iterable[Value]) -> Labels:

@@ -5,8 +5,7 @@ chance: an interval over one run speaks of clips only, and says nothing of a sec
 
 Each procedure is what held its level in simulation (tests/analysis/test_statistics.py):
 
-- a mean without bounds: studentised bootstrap over clips (percentile and BCa fell under 93% on skewed
-  errors);
+- a mean without bounds: studentised bootstrap over clips (percentile and BCa fell under 93% on skewed errors);
 - a share, or anything else with bounds: Wilson's interval at the effective number of clips (bootstraps fell
   under 93% near 1, and have no width where all clips agree);
 - the scatter between runs, beyond what clips explain, widens both by Student's quantile for so few runs, each of
@@ -63,9 +62,7 @@ def interval(values: Values, bounds: Bounds | None = None) -> Interval:
     """The mean over clips and runs with its interval; NaN clips are left out.
 
     bounds: the range that the mean can have; (0, inf) for counts. The interval of what has none, but no value
-    below zero either (an error), does not go below zero. The same values have the same interval.
-
-    Raises: UserError for a mean outside the bounds.
+    below zero either (an error), does not go below zero. UserError for a mean outside the bounds.
     """
     values = _applicable(values)[0]
     runs, n = values.shape
@@ -99,8 +96,7 @@ def paired_difference(
 
     Clips are paired; runs are not (each model has its own). Clips that are NaN in either are left out. Where
     every clip agrees exactly, a difference of what has bounds keeps the width that n clips leave open.
-
-    Raises: UserError where the two were not measured on the same clips.
+    UserError where the two were not measured on the same clips.
     """
     n = first.shape[1]
     if n != second.shape[1]:

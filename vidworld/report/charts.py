@@ -58,8 +58,7 @@ class Tick(NamedTuple):
     label: str
 
 
-@dataclass(frozen=True)
-class Axis:
+class Axis(NamedTuple):
     """A scale and its ticks; `percent` puts a value on it."""
 
     low: float
@@ -114,8 +113,7 @@ def log_axis(values: Sequence[float]) -> Axis:
     return Axis(axis.low, axis.high, ticks, log=True)
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """One line of a chart: `path` and `band` are SVG path data in a box of 100 x 100."""
 
     label: str
@@ -125,8 +123,7 @@ class Line:
     band: str
 
 
-@dataclass(frozen=True)
-class Chart:
+class Chart(NamedTuple):
     curve: Curve
     x_axis: Axis
     y_axis: Axis
@@ -164,8 +161,7 @@ def line_chart(curve: Curve, legend: Legend | None = None, *, log_y: bool = Fals
     )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Segment:
+class Segment(NamedTuple):
     """Surprise at one chunk."""
 
     left: float
@@ -176,8 +172,7 @@ class Segment:
     impossible_text: str
 
 
-@dataclass(frozen=True)
-class SurprisePanel:
+class SurprisePanel(NamedTuple):
     """One model's surprise over a quadruplet's chunks, aligned with the frames above it; SVG path data."""
 
     label: str

@@ -4,9 +4,8 @@ import math
 import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from vidworld.analysis import labels as words
 from vidworld.analysis.records import Labels, Results, Row, read_results
@@ -19,8 +18,7 @@ RESULTS_NAME = "results.json"
 PAGE_KINDS = {"model": "models", "baseline": "baselines", "control": "controls", "ceiling": "ceilings"}
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(NamedTuple):
     """The results.json that rows come from, and how it was made."""
 
     name: str
@@ -30,8 +28,7 @@ class Origin:
     started: str
 
 
-@dataclass(frozen=True)
-class BoardRow:
+class BoardRow(NamedTuple):
     row: Row
     origin: Origin
     label: str  # of the model

@@ -6,9 +6,8 @@ import hashlib
 import re
 import struct
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jinja2
 
@@ -32,16 +31,14 @@ TRAINING_CURVES = {
 """Names in `metrics.jsonl` that are drawn, and how their axis is called."""
 
 
-@dataclass(frozen=True)
-class TrainingRun:
+class TrainingRun(NamedTuple):
     """One training run: where it ran, how it went."""
 
     provenance: dict[str, Any]
     metrics: list[dict[str, Any]]
 
 
-@dataclass(frozen=True)
-class RunFolder:
+class RunFolder(NamedTuple):
     """Everything a report is made of."""
 
     name: str
@@ -64,9 +61,7 @@ def read_run(folder: Path) -> RunFolder:
     """The run in this folder.
 
     `physics/results.json` and `physics/comparison.json` are required; media and training runs may be absent, and so may
-    `calibration/calibration.json` beside the folder.
-
-    Raises: UserError that names the first file which is missing or not what it should be.
+    `calibration/calibration.json` beside the folder. UserError names the first file that is not what it should be.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such run folder; make one with `make demo` or eval/run_physics.py")
@@ -176,9 +171,8 @@ def training_charts(run: RunFolder, legend: Legend) -> list[plots.Chart]:
         for name, y_label in TRAINING_CURVES.items():
             points = [(float(m["step"]), float(m[name])) for m in training.metrics if m.get(name) is not None]
             x, y = ([point[i] for point in plots.thin(points)] for i in (0, 1))
-            title = f"{legend.label(run_name)}: {words.title(name)}"
-            curve = Curve(title, "step", y_label, [Series(name, x, y, model=model)])
-            charts.append(plots.line_chart(curve, legend, log_y=name == "loss"))
+            series, title = Series(name, x, y, model=model), f"{legend.label(run_name)}: {words.title(name)}"
+            charts.append(plots.line_chart(Curve(title, "step", y_label, [series]), legend, log_y=name == "loss"))
     return [chart for chart in charts if chart]
 
 

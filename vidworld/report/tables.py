@@ -2,8 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from vidworld.analysis import labels as words
 from vidworld.analysis.labels import Models
@@ -15,8 +14,7 @@ OUTSIDE = ("ood", "recombined")
 """Splits that training does not draw from."""
 
 
-@dataclass(frozen=True)
-class Estimate:
+class Estimate(NamedTuple):
     """One number with its interval, as text and in percent of its axis."""
 
     model: str
@@ -34,8 +32,7 @@ class Estimate:
     n: int
 
 
-@dataclass(frozen=True)
-class Forest:
+class Forest(NamedTuple):
     """One metric of one law and task: its models' estimates on one axis."""
 
     law: str
