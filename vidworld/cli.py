@@ -38,25 +38,18 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 
 def run(argv: Sequence[str]) -> None:
-    """Run the command of these arguments.
-
-    Raises:
-        UserError: the arguments, or what they name, cannot be used.
-    """
+    """Run the command of these arguments; UserError where they, or what they name, cannot be used."""
     parser = ArgumentParser(prog="vidworld", description="Families of world models on one bench of physics.")
     parser.add_argument("--version", action="version", version=f"vidworld {__version__}")
-    groups = parser.add_subparsers(metavar="COMMAND", required=True)
-    in_group = {}
+    groups = {"": parser.add_subparsers(metavar="COMMAND", required=True)}
     for name in COMMANDS:
         group, _, word = name.rpartition(" ")
-        if group and group not in in_group:
+        if group not in groups:
             members = " and ".join(each.split()[1] for each in COMMANDS if each.startswith(f"{group} "))
-            below = groups.add_parser(group, help=members)
-            in_group[group] = below.add_subparsers(metavar="COMMAND", required=True)
+            below = groups[""].add_parser(group, help=members)
+            groups[group] = below.add_subparsers(metavar="COMMAND", required=True)
         purpose = PURPOSES.get(name, "")
-        command = (in_group[group] if group else groups).add_parser(
-            word, help=purpose, description=f"{purpose.capitalize()}."
-        )
+        command = groups[group].add_parser(word, help=purpose, description=f"{purpose.capitalize()}.")
         if " ".join(argv[: len(name.split())]) == name:
             COMMANDS[name].add_arguments(command)
             command.set_defaults(run=COMMANDS[name].run)

@@ -5,16 +5,10 @@ import csv
 import numpy as np
 import pytest
 
-from vidworld.analysis.generalisation import (
-    MIN_CLIPS,
-    Draw,
-    draws_of,
-    generalisation_curves,
-    trained_range,
-    write_draws,
-)
+from vidworld.analysis.generalisation import MIN_CLIPS, Draw, draws_of, generalisation_curves, trained_range
 from vidworld.analysis.records import Model, Value
 from vidworld.core.clip_shape import ClipShape
+from vidworld.core.records import write_csv
 from vidworld.report.charts import line_chart
 from vidworld.simulation.simulated import SimulatedClips
 
@@ -116,7 +110,7 @@ def test_few_clips_make_no_point_and_the_truth_no_line():
 
 def test_a_line_a_clip(tmp_path):
     drawn = draws("collision", "ood", 5)
-    write_draws(tmp_path / "clips.csv", drawn)
+    write_csv(tmp_path / "clips.csv", Draw, drawn)
     with (tmp_path / "clips.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["identity"] for row in rows] == [draw.identity for draw in drawn]

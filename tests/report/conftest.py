@@ -11,7 +11,7 @@ from invented_run import write_run
 from parsed_page import Page
 
 from vidworld.report import page as report
-from vidworld.report.files import read_run
+from vidworld.report.page import read_run
 
 
 @pytest.fixture(scope="session")

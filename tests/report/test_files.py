@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from vidworld.core.errors import UserError
-from vidworld.report.files import media_bytes, read_run
+from vidworld.report.page import media_bytes, read_run
 
 
 @pytest.fixture

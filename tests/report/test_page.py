@@ -15,7 +15,7 @@ from vidworld.analysis.records import Model, Verdict
 from vidworld.core.errors import UserError
 from vidworld.report import page as report
 from vidworld.report.charts import Legend
-from vidworld.report.files import read_run
+from vidworld.report.page import read_run
 
 LEGEND = Legend({name: Model(name.title(), name, name) for name in ("jepa", "diffusion")})
 
@@ -36,7 +36,7 @@ def test_verdicts_are_said_in_the_words_of_the_test(page: Page) -> None:
 def test_a_verdict_is_drawn_with_the_numbers_that_it_is_about(finished_run: Path) -> None:
     run = read_run(finished_run)
     found = next(v for v in run.comparison.verdicts if v.law == "uniform motion")
-    shown = report._verdict(run, found, Legend.of(run.results))["forest"]
+    shown = report._verdict(run, found, Legend(run.results.models, run.results.labels))["forest"]
     assert (shown.task, shown.readout, shown.splits) == ("Uniform", "tracker", ["ID"])
     assert shown.of("jepa")[0].value == "0.17"
 
@@ -194,7 +194,8 @@ def test_budgets_stand_side_by_side(finished_run: Path) -> None:
 
 def test_training_is_drawn_and_long_runs_are_averaged(finished_run: Path) -> None:
     run = read_run(finished_run)
-    charts = {chart.title: chart for chart in report.training_charts(run, Legend.of(run.results))}
+    drawn = report.training_charts(run, Legend(run.results.models, run.results.labels))
+    charts = {chart.curve.name: chart for chart in drawn}
     assert set(charts) >= {"Tokenizer: Loss", "Diffusion: Copy last ratio", "JEPA: Deviation"}
     assert charts["JEPA: Loss"].lines[0].color == "hue0"
     assert len(charts["JEPA: Loss"].table) <= report.plots.MAX_POINTS

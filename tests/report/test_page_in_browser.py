@@ -14,7 +14,7 @@ from scripts import run
 
 from vidworld.core.errors import UserError
 from vidworld.report import page as report
-from vidworld.report.files import read_run
+from vidworld.report.page import read_run
 
 HOSTILE = "<script>alert('x')</script>\"&"
 

@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 from vidworld.report import page as report
-from vidworld.report.files import read_run
+from vidworld.report.page import read_run
 
 VOID = {"meta", "br", "input", "line", "circle", "path", "img", "link"}
 

@@ -1,34 +1,34 @@
 """Error against what a clip was drawn with: inside the range trained on, and outside it.
 
-A clip's speed is that of its fastest disc in the first frame, its radius the largest, its mass ratio that of
-the heaviest disc to the lightest. A curve is over one of them: inside its range count the clips of `id`
-(interpolation), outside it those of `ood` of which nothing else lies outside (extrapolation), and the clips
-of which both speed and radius do are kept apart. Clips of `recombined` have values that were seen in pairs
-that were not: a disc that is fast and large.
+A clip's speed is that of its fastest disc in the first frame, its radius the largest, its mass ratio that of the
+heaviest disc to the lightest. A curve is over one of them: inside its range count the clips of `id` (interpolation),
+outside it those of `ood` of which nothing else lies outside (extrapolation), and the clips of which both speed and
+radius do are kept apart. Clips of `recombined` have values that were seen in pairs that were not: a fast, large disc.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from pathlib import Path
+from itertools import pairwise, product
 
 import numpy as np
 import torch
 
-from vidworld.analysis.labels import Models, interval_text, model_label, model_rank, number, title
+from vidworld.analysis.labels import Models, estimate, model_label, model_rank, title
 from vidworld.analysis.records import Curve, Series, Value
+from vidworld.analysis.results import READOUT
 from vidworld.analysis.statistics import interval
 from vidworld.core.clip import Clips
-from vidworld.core.records import write_csv
 from vidworld.metrics import METRICS
 from vidworld.simulation import SCENARIOS
 from vidworld.simulation.stage import Range
 
-METRIC_OF = {"speed": "velocity_error", "radius": "velocity_error", "mass_ratio": "outgoing_velocity_error"}
-"""The metric that is drawn against each quantity."""
-UNIT_OF = {"speed": "units/s", "radius": "units", "mass_ratio": "heavy / light"}
-CURVE_READOUT = "pixels"
+DRAWN = {
+    "speed": ("velocity_error", "units/s"),
+    "radius": ("velocity_error", "units"),
+    "mass_ratio": ("outgoing_velocity_error", "heavy / light"),
+}
+"""Quantities with the metric that is drawn against each, and their unit."""
 BINS = 4
 """Parts of the range trained on; each range outside it is one more."""
 MIN_CLIPS = 3
@@ -42,11 +42,9 @@ class Draw:
     identity: str
     task: str
     split: str
-    speed: float
-    """Units a second."""
+    speed: float  # units a second
     radius: float
-    mass_ratio: float
-    """1 for a single disc."""
+    mass_ratio: float  # 1 for a single disc
 
 
 def draws_of(clips: Clips, task: str, split: str) -> Iterator[Draw]:
@@ -64,11 +62,6 @@ def draws_of(clips: Clips, task: str, split: str) -> Iterator[Draw]:
             yield Draw(identity, task, split, *clip)
 
 
-def write_draws(path: Path, draws: Sequence[Draw]) -> None:
-    """Writes one line a clip."""
-    write_csv(path, Draw, draws)
-
-
 def trained_range(task: str, quantity: str) -> Range:
     """What training draws this quantity from."""
     ranges = SCENARIOS[task].ranges
@@ -80,38 +73,32 @@ def generalisation_curves(values: Sequence[Value], draws: Sequence[Draw], models
     """A curve of the report for each task and quantity: a line a model, the range trained on shaded."""
     curves = []
     drawn = {draw.identity: draw for draw in draws}
-    for task in dict.fromkeys(draw.task for draw in draws):
-        for quantity, name in METRIC_OF.items():
-            wanted = (task, name, CURVE_READOUT)
-            found: dict[str, list[tuple[Draw, float]]] = defaultdict(list)
-            for value in values:
-                if (value.task, value.metric, value.readout) == wanted and value.identity in drawn:
-                    found[value.model].append((drawn[value.identity], value.value))
-            found.pop("truth", None)
-            of_model = {model: found[model] for model in sorted(found, key=lambda m: model_rank(m, models))}
-            series = [_series(model, model_label(model, models), of_model[model], task, quantity) for model in of_model]
-            if any(len(line.x) > 1 for line in series):
-                words, y_label = title(quantity).lower(), f"{title(name)}, {METRICS[name].unit}"
-                note = _groups(of_model, models) if quantity == "speed" else None
-                shaded = [trained_range(task, quantity)]
-                x_label = f"{words}, {UNIT_OF[quantity]}"
-                curves.append(Curve(f"{title(task)}: {words}", x_label, y_label, series, note, shaded))
+    for task, (quantity, (metric, unit)) in product(dict.fromkeys(draw.task for draw in draws), DRAWN.items()):
+        found: dict[str, list[tuple[Draw, float]]] = defaultdict(list)
+        for value in values:
+            wanted = (value.task, value.metric, value.readout) == (task, metric, READOUT)
+            if wanted and value.identity in drawn and value.model != "truth":
+                found[value.model].append((drawn[value.identity], value.value))
+        of_model = {model: found[model] for model in sorted(found, key=lambda m: model_rank(m, models))}
+        series = [_series(model, model_label(model, models), of_model[model], task, quantity) for model in of_model]
+        if any(len(line.x) > 1 for line in series):
+            words, y_label = title(quantity).lower(), f"{title(metric)}, {METRICS[metric].unit}"
+            note = _groups(of_model, models) if quantity == "speed" else None
+            shaded = [trained_range(task, quantity)]
+            curves.append(Curve(f"{title(task)}: {words}", f"{words}, {unit}", y_label, series, note, shaded))
     return curves
 
 
 def _series(model: str, label: str, found: Sequence[tuple[Draw, float]], task: str, quantity: str) -> Series:
     """A model's mean in each bin that has clips enough, at the mean of the quantity there."""
     x, means = [], []
+    placed = [(getattr(d, quantity), value, _outside(d)) for d, value in found if d.split != "recombined"]
     for (low, high), where in _bins(task, quantity):
-        inside = [
-            (getattr(draw, quantity), value)
-            for draw, value in found
-            if low <= getattr(draw, quantity) <= high and where == _outside(draw) and draw.split != "recombined"
-        ]
+        inside = [(at, value) for at, value, outside in placed if low <= at <= high and where == outside]
         if len(inside) >= MIN_CLIPS:
             quantities, errors = np.array(inside).T
             x.append(float(quantities.mean()))
-            means.append(interval(errors[None], METRICS[METRIC_OF[quantity]].bounds))
+            means.append(interval(errors[None], METRICS[DRAWN[quantity][0]].bounds))
     y, low_, high_ = ([getattr(mean, name) for mean in means] for name in ("value", "low", "high"))
     return Series(label, x, y, low_, high_, model)
 
@@ -146,8 +133,7 @@ def _groups(of_model: Mapping[str, Sequence[tuple[Draw, float]]], models: Models
             values = [value for draw, value in found if belongs(draw)]
             if len(values) >= MIN_CLIPS:
                 mean, count = interval(np.array([values])), max(count, len(values))
-                bounds = (mean.value, mean.low, mean.high)
-                parts.append(f"{model_label(model, models)} {number(*bounds)} {interval_text(*bounds)}")
+                parts.append(f"{model_label(model, models)} {estimate(mean.value, mean.low, mean.high)}")
         if parts:
             notes.append(f"{name} ({count} clips): {', '.join(parts)}.")
     return " ".join(notes) or None

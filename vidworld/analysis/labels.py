@@ -12,8 +12,7 @@ Models = Mapping[str, Model]
 
 class Reference(NamedTuple):
     label: str
-    kind: str
-    """`ceiling`, `baseline` or `control`: a control that reaches a law's quadruplets withholds its verdict."""
+    kind: str  # `ceiling`, `baseline` or `control`: a control that reaches a law's quadruplets withholds its verdict
 
 
 REFERENCES = {
@@ -39,6 +38,9 @@ TARGETS = {
 
 READOUT_LABELS = {"pixels": "tracker", "probe": "probe", "tracks": "true tracks"}
 """What objects are located by: a tracker in the pictures, or a probe of the model's embeddings."""
+
+DIRECTIONS = {True: "↑ higher is better", False: "↓ lower is better", None: "closest to the ceiling is best"}
+"""By `higher_is_better` of a metric."""
 
 _UPPER = {word.lower(): word for word in ("AUROC", "IQ", "IoU", "MSE", "PSNR", "FLOPs", "OOD", "JEPA")}
 
@@ -76,12 +78,6 @@ def model_rank(name: str, models: Models) -> int:
     return rank([*models, *REFERENCES], name)
 
 
-def direction(higher_is_better: bool | None) -> str:
-    """Which way is better, as an arrow and words."""
-    words = {True: "↑ higher is better", False: "↓ lower is better", None: "closest to the ceiling is best"}
-    return words[higher_is_better]
-
-
 def number(value: float | None, low: float | None = None, high: float | None = None) -> str:
     """The value with as many digits as its interval supports, three significant ones without an interval."""
     if value is None or not math.isfinite(value):
@@ -105,6 +101,11 @@ def interval_text(value: float | None, low: float | None, high: float | None) ->
     return f"[{low:.{decimals}f}, {high:.{decimals}f}]".replace("-", "−")
 
 
+def estimate(value: float | None, low: float | None, high: float | None) -> str:
+    """The number with its interval."""
+    return f"{number(value, low, high)} {interval_text(value, low, high)}".strip()
+
+
 def scientific(value: float) -> str:
     """Three digits and a power of ten: 1.31 × 10¹⁵."""
     mantissa, exponent = f"{value:.2e}".split("e")
@@ -118,9 +119,9 @@ def p_text(p_value: float | None) -> str:
     return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.2g}"
 
 
-def detection_limit_text(size: float | None, unit: str) -> str:
+def detection_limit_text(size: float, unit: str) -> str:
     """From which size on an injected error is seen."""
-    return "none found" if size is None or not math.isfinite(size) else f"{size:g} {unit}"
+    return f"{size:g} {unit}" if math.isfinite(size) else "none found"
 
 
 def duration(seconds: float) -> str:

@@ -23,12 +23,9 @@ Number = Annotated[
 """A measured number; NaN, which JSON writes as null, where nothing was measured."""
 
 
-# --- one number ---
-
-
 @plain_dataclass(frozen=True)
-class Value:
-    """One metric of one clip (or quadruplet): a line of per_clip.csv. There are many: they are not validated."""
+class RowKey:
+    """What the values of one row have in common."""
 
     model: str
     readout: str | None
@@ -36,6 +33,12 @@ class Value:
     law: str
     split: str
     metric: str
+
+
+@plain_dataclass(frozen=True)
+class Value(RowKey):
+    """One metric of one clip (or quadruplet): a line of per_clip.csv. There are many: they are not validated."""
+
     unit: str
     identity: str
     value: float
@@ -54,29 +57,21 @@ class Row:
     value: Number
     low: Number
     high: Number
-    n: int
-    """Clips or quadruplets that count."""
+    n: int  # clips or quadruplets that count
     unit: str
-    higher_is_better: bool | None
-    """None: the aim is the ceiling, and neither side of it is better."""
+    higher_is_better: bool | None  # None: the aim is the ceiling, and neither side of it is better
     floor: Number | None
     ceiling: Number | None
-    seed: int | None
-    """Of the training run; None over several."""
+    seed: int | None  # of the training run; None over several
     readout: str | None
     headline: bool
-
-
-# --- results.json ---
 
 
 @dataclass(frozen=True, config=STRICT)
 class Model:
     label: str
-    family: str
-    """What it is: `diffusion`, `jepa`, `regression`, or the kind of an external model."""
-    spec: str
-    """What the configuration says: a run folder, or KIND:PATH."""
+    family: str  # what it is: `diffusion`, `jepa`, `regression`, or the kind of an external model
+    spec: str  # what the configuration says: a run folder, or KIND:PATH
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -89,17 +84,14 @@ class Labels:
 
 @dataclass(frozen=True, config=STRICT)
 class Results:
+    """results.json: every number, and what the names in it mean."""
+
     schema: Literal[2]
     provenance: dict[str, Any]
-    models: dict[str, Model]
-    """In the order of the configuration, which is that of columns and colours."""
-    compare: tuple[tuple[str, str], ...]
-    """The pairs that are tested."""
+    models: dict[str, Model]  # in the order of the configuration, which is that of columns and colours
+    compare: tuple[tuple[str, str], ...]  # the pairs that are tested
     labels: Labels
     results: tuple[Row, ...]
-
-
-# --- comparison.json ---
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -112,52 +104,36 @@ class Verdict:
     first: str
     second: str
     statement: str
-    better: str | None
-    """The better model's name; None where the data do not say."""
-    p_value: Number
-    """Holm-corrected over the verdicts that stand beside this one."""
-    difference: Number
-    """First less second."""
+    better: str | None  # the better model's name; None where the data do not say
+    p_value: Number  # Holm-corrected over the verdicts that stand beside this one
+    difference: Number  # first less second
     low: Number
     high: Number
     n: int
-    withheld: str | None = None
-    """Why there is no verdict, where a control reaches the law's quadruplets."""
-    other_forms: str = ""
-    """What other forms of surprise find, where that is something else."""
+    withheld: str | None = None  # why there is no verdict, where a control reaches the law's quadruplets
+    other_forms: str = ""  # what other forms of surprise find, where that is something else
 
 
 @dataclass(frozen=True, config=STRICT)
 class Comparison:
     """comparison.json: what was held equal, what was not, and the verdicts. It is written last."""
 
-    controlled: dict[str, bool] = Field(default_factory=dict)
-    """By pair, see `pair_name`."""
-    differences: dict[str, list[str]] = Field(default_factory=dict)
-    """By pair: what keeps it from being a controlled one."""
-    budgets: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """By model, of those that were trained here."""
+    controlled: dict[str, bool] = Field(default_factory=dict)  # by pair, see `pair_name`
+    differences: dict[str, list[str]] = Field(default_factory=dict)  # by pair: what keeps it from being controlled
+    budgets: dict[str, dict[str, Any]] = Field(default_factory=dict)  # by model, of those that were trained here
     notes: list[str] = Field(default_factory=list)
-    runs: int = 1
-    """Training runs of each model; with one, a verdict is about those runs and not about families."""
+    runs: int = 1  # training runs of each model; with one, a verdict is about those runs and not about families
     verdicts: list[Verdict] = Field(default_factory=list)
     further_verdicts: list[Verdict] = Field(default_factory=list)
-    tried: list[dict[str, Any]] = Field(default_factory=list)
-    """Configurations that were tried on the way."""
-    noise_levels: dict[str, float] = Field(default_factory=dict)
-    """At which the surprise of a model is taken, chosen on a validation split."""
-    targets: dict[str, str] = Field(default_factory=dict)
-    """What a JEPA or regression model predicts."""
-    inputs: str | None = None
-    """What all this was measured from: a folder with the same need not be measured again."""
+    tried: list[dict[str, Any]] = Field(default_factory=list)  # configurations that were tried on the way
+    noise_levels: dict[str, float] = Field(default_factory=dict)  # of a model's surprise, by a validation split
+    targets: dict[str, str] = Field(default_factory=dict)  # what a JEPA or regression model predicts
+    inputs: str | None = None  # what all this was measured from: a folder with the same need not be measured again
 
 
 def pair_name(first: str, second: str) -> str:
     """The key of a pair in comparison.json."""
     return f"{first} vs {second}"
-
-
-# --- media.json ---
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -212,8 +188,7 @@ class Curve:
     y_label: str
     series: list[Series]
     note: str | None = None
-    shaded: list[tuple[float, float]] = Field(default_factory=list)
-    """Stretches of the setting to set off: what was trained on."""
+    shaded: list[tuple[float, float]] = Field(default_factory=list)  # stretches of x: what was trained on
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -223,11 +198,8 @@ class Media:
     rollouts: list[ShownRollout] = Field(default_factory=list)
     quadruplets: list[Quadruplet] = Field(default_factory=list)
     curves: list[Curve] = Field(default_factory=list)
-    generalisation: list[Curve] = Field(default_factory=list)
-    """Error against what clips were drawn with, the range trained on shaded."""
+    generalisation: list[Curve] = Field(default_factory=list)  # error against what clips were drawn with
 
-
-# --- calibration.json ---
 
 CALIBRATION_READOUTS = ("tracks", "pixels")
 """The positions themselves, and the positions located in pictures of them."""
@@ -245,8 +217,7 @@ class CalibrationRow:
     size: float
     value: Number
     noise_floor: Number
-    detection_limit: Number
-    """In the error's unit; NaN where no size tried leaves the floor."""
+    detection_limit: Number  # in the error's unit; NaN where no size tried leaves the floor
     low: Number
     high: Number
     n: int
@@ -254,8 +225,7 @@ class CalibrationRow:
     unit: str
     task: str
     higher_is_better: bool | None
-    monotone: Number
-    """Spearman's correlation of size and harm over all sizes: 1 where every larger error scores worse."""
+    monotone: Number  # Spearman's correlation of size and harm over all sizes: 1 where every larger error scores worse
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -295,8 +265,6 @@ class Calibration:
     baselines: list[BaselineRow]
     controls: list[ControlRow]
 
-
-# --- reading ---
 
 RecordT = TypeVar("RecordT")
 

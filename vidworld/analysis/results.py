@@ -1,20 +1,44 @@
-"""The files that an evaluation leaves behind: per_clip.csv, results.json and comparison.json, with what names mean
-and what the models fail at, so that nobody has to find it in a table."""
+"""From values of single clips to what an evaluation leaves behind: rows (one number a model, task and metric, with its
+interval), verdicts (which of two models is better on a law, in words that follow from the paired test and from nothing
+else), and the files per_clip.csv, results.json and comparison.json."""
 
 import csv
-from collections.abc import Iterable, Sequence
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
+from typing import NamedTuple
 
-from vidworld.analysis.labels import Models, model_label
-from vidworld.analysis.records import SCHEMA, Comparison, Labels, Results, Row, Value
-from vidworld.analysis.rows import rows_from_clips
-from vidworld.analysis.verdicts import READOUT, SPLIT, Pair, runs_of, verdicts
+import numpy as np
+from numpy import ndarray
+
+from vidworld.analysis.labels import Models, kind_of, model_label
+from vidworld.analysis.records import SCHEMA, Comparison, Labels, Results, Row, RowKey, Value, Verdict
+from vidworld.analysis.statistics import LEVEL, clips_needed, holm, interval, paired_difference
 from vidworld.core.errors import UserError
 from vidworld.core.records import provenance, write_csv, write_json
 from vidworld.metrics import METRICS
 from vidworld.simulation import LAWS
+from vidworld.simulation.quadruplets import layout_of
 
+Pair = tuple[str, str]
+"""The names of two models that are tested against each other."""
+CONTROL_LIMIT = 0.60
+"""Accuracy of a control above which quadruplets can be solved without physics (Source: JEPA's record)."""
+SPLIT = "id"
+READOUT = "pixels"
+"""Rollouts are judged by the tracker, which is the same for all models; the probe's numbers stand beside."""
+MIN_P_VALUE = 0.01
+"""p-values below are given as such: two thousand draws resolve them no finer, once corrected."""
+OTHER_FORMS = {
+    "surprise_accuracy_usual": "usual",
+    "surprise_accuracy_within_quadruplet": "within a quadruplet",
+    "surprise_accuracy_maximum": "maximum over time",
+}
+"""Further forms of surprise, which are named beside a verdict by the headline form."""
+MAX_CLIPS = 1_000_000
+"""Where a difference would take more clips than this to show, no number is given."""
 FURTHER_LAWS = {
     "uniform motion": "Left alone, a thing keeps its velocity; thrown, it follows its parabola.",
     "reconstruction": "What the tokenizer keeps of a clip: no model that is decoded can be better.",
@@ -39,17 +63,12 @@ def write_results(
     rows = rows_from_clips(values)
     primary, further = verdicts(values, pairs, models)
     results = Results(SCHEMA, provenance(seed), dict(models), tuple(pairs), glossary(values), tuple(rows))
-    notes, runs = [*comparison.notes, *shortfalls(rows, models)], runs_of(values, models)
+    notes, runs = [*comparison.notes, *shortfalls(rows, models)], len({v.seed for v in values if v.model in models})
     comparison = replace(comparison, notes=notes, runs=runs, verdicts=primary, further_verdicts=further)
-    write_per_clip(folder / "per_clip.csv", values)
+    write_csv(folder / "per_clip.csv", Value, values)
     write_json(folder / "results.json", asdict(results))
     write_json(folder / "comparison.json", asdict(comparison))
     return rows
-
-
-def write_per_clip(path: Path, values: Iterable[Value]) -> None:
-    """Write one line a value, floats in full."""
-    write_csv(path, Value, values)
 
 
 def read_per_clip(path: Path) -> list[Value]:
@@ -72,10 +91,183 @@ def read_per_clip(path: Path) -> list[Value]:
         raise UserError(f"{path}: cannot be read ({error})") from error
 
 
+def rows_from_clips(values: Iterable[Value]) -> list[Row]:
+    """One row for every model, readout, task, law, split and metric.
+
+    Floor and ceiling are copy-last and the truth through the same tracker or probe, where they were measured.
+    UserError where one clip has two values for the same thing, or a metric is not registered.
+    """
+    tables = tabulate(values)
+    intervals = {key: interval(table.values, METRICS[key.metric].bounds) for key, table in tables.items()}
+    numbers = {key: found.value for key, found in intervals.items()}
+    closed = withheld(tables, {})
+    return [
+        Row(
+            **asdict(key) | asdict(intervals[key]),
+            unit=table.unit,
+            higher_is_better=METRICS[key.metric].higher_is_better,
+            floor=numbers.get(replace(key, model="copy_last")),
+            ceiling=numbers.get(replace(key, model="truth")),
+            seed=table.seeds[0] if len(table.seeds) == 1 else None,
+            headline=METRICS[key.metric].headline and (key.law, key.split, key.metric) not in closed,
+        )
+        for key, table in tables.items()
+    ]
+
+
+class Table(NamedTuple):
+    """The values of one row: (seed, clip), NaN where a clip has none for a seed."""
+
+    values: ndarray
+    seeds: list[int]
+    identities: list[str]  # sorted, as are the seeds
+    unit: str
+
+
+def tabulate(values: Iterable[Value]) -> dict[RowKey, Table]:
+    """The values of each row as a table over seeds and clips; UserError where a clip has two values for one thing."""
+    cells: dict[RowKey, dict[tuple[int, str], Value]] = defaultdict(dict)
+    for value in values:
+        found = cells[RowKey(value.model, value.readout, value.task, value.law, value.split, value.metric)]
+        if (value.seed, value.identity) in found:
+            what = f"{value.model}, {value.metric}, {value.identity}, seed {value.seed}"
+            raise UserError(f"{what}: has two values; each clip is measured once a seed")
+        found[value.seed, value.identity] = value
+    tables = {}
+    for key, found in cells.items():
+        seeds, identities = sorted({seed for seed, _ in found}), sorted({identity for _, identity in found})
+        table = [[found[s, clip].value if (s, clip) in found else np.nan for clip in identities] for s in seeds]
+        tables[key] = Table(np.array(table, np.float64), seeds, identities, next(iter(found.values())).unit)
+    return tables
+
+
+def withheld(tables: Mapping[RowKey, Table], models: Models) -> dict[tuple[str, str, str], str]:
+    """(law, split, metric) of the surprise accuracies that a control can reach, and the reason in words.
+
+    A law whose quadruplets are drawn by several layouts is looked at layout by layout: cues that point one way in one
+    and the other way in another cancel in the mean of a control, but not in that of a model that follows one of them.
+    """
+    reasons: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for key, table in tables.items():
+        if key.metric != "surprise_accuracy" or kind_of(key.model) != "control":
+            continue
+        layouts = np.array([layout_of(identity) or "" for identity in table.identities])
+        for layout in sorted(set(layouts)):
+            values = table.values[:, layouts == layout]
+            if np.isfinite(values).any() and np.nanmean(values) > CONTROL_LIMIT:
+                where = f" in the layout {layout}" if len(set(layouts)) > 1 else ""
+                control = f"the control {model_label(key.model, models)} reaches {np.nanmean(values):.2f}{where}"
+                reasons[key.law, key.split, key.metric].append(f"{control}, above {CONTROL_LIMIT:.2f}")
+    solved = "its quadruplets can be solved without knowing the law"
+    return {place: f"{'; '.join(found)}: {solved}" for place, found in reasons.items()}
+
+
+def verdicts(values: Iterable[Value], pairs: Sequence[Pair], models: Models) -> tuple[list[Verdict], list[Verdict]]:
+    """One verdict for each pair and law, and beside them one for each further headline metric.
+
+    A law's own verdict is that of its quadruplets, or of its first headline metric of rollouts where it has none.
+    Each list is corrected for its own length, over all pairs.
+    """
+    tables = tabulate(values)
+    reasons = withheld(tables, models)
+    primary: list[Verdict] = []
+    further: list[Verdict] = []
+    for pair in pairs:
+        laws = set()
+        judged = [key for key in tables if _judges(key, pair, tables)]
+        for key in sorted(judged, key=lambda key: (key.metric != "surprise_accuracy", key.law)):
+            verdict = _verdict(key, pair, tables, reasons.get((key.law, key.split, key.metric)))
+            if key.metric == "surprise_accuracy":
+                verdict = replace(verdict, other_forms=_other_forms(key, tables, verdict, models))
+            (further if key.law in laws else primary).append(verdict)
+            laws.add(key.law)
+    return _stated(primary, models), _stated(further, models)
+
+
+def _judges(key: RowKey, pair: Pair, tables: Mapping[RowKey, Table]) -> bool:
+    """Whether the table is the first model's of a headline metric, in its one task, that the second has too."""
+    metric, (first, second) = METRICS[key.metric], pair
+    if not metric.headline or (key.model, key.split) != (first, SPLIT) or replace(key, model=second) not in tables:
+        return False
+    return metric.takes == "surprise" or (key.readout, key.task) == (READOUT, metric.scenarios[0])
+
+
+def _verdict(key: RowKey, pair: Pair, tables: Mapping[RowKey, Table], reason: str | None) -> Verdict:
+    """The paired test, not yet corrected nor put into words."""
+    tested = [tables[replace(key, model=name)] for name in pair]
+    shared = set(tested[0].identities) & set(tested[1].identities)
+    first, second = (table.values[:, [name in shared for name in table.identities]] for table in tested)
+    found = paired_difference(first, second, METRICS[key.metric].bounds)
+    return Verdict(
+        key.law, key.metric, key.task, *pair, "", None, found.p_value, found.value, found.low, found.high, found.n,
+        reason,
+    )  # fmt: skip
+
+
+def _other_forms(key: RowKey, tables: Mapping[RowKey, Table], verdict: Verdict, models: Models) -> str:
+    """What the same test says of the forms that differ from this one, each by itself."""
+    by_this = _better(replace(verdict, withheld=None))
+    pair = verdict.first, verdict.second
+    differing = []
+    for metric, form in OTHER_FORMS.items():
+        other = replace(key, metric=metric)
+        if all(replace(other, model=name) in tables for name in pair):
+            better = _better(_verdict(other, pair, tables, None))
+            if better != by_this:
+                found = "undecided" if better is None else f"{model_label(better, models)} is better"
+                differing.append(f"{form} ({found})")
+    return f"Other forms of surprise, each tested alone, differ: {', '.join(differing)}." if differing else ""
+
+
+def _stated(found: list[Verdict], models: Models) -> list[Verdict]:
+    """The verdicts with corrected p-values and their words."""
+    tested = {str(i): verdict.p_value for i, verdict in enumerate(found) if verdict.withheld is None}
+    corrected = holm(tested)
+    stated = []
+    for i, verdict in enumerate(found):
+        verdict = replace(verdict, p_value=corrected.get(str(i), math.nan))
+        verdict = replace(verdict, better=_better(verdict))
+        stated.append(replace(verdict, statement=_statement(verdict, len(tested), models)))
+    return stated
+
+
+def _better(verdict: Verdict) -> str | None:
+    higher_is_better = METRICS[verdict.metric].higher_is_better
+    if verdict.withheld is not None or not verdict.p_value < 1 - LEVEL or higher_is_better is None:
+        return None
+    return verdict.first if (verdict.difference > 0) == higher_is_better else verdict.second
+
+
+def _statement(verdict: Verdict, tests: int, models: Models) -> str:
+    what = verdict.metric.replace("_", " ")
+    first, second = model_label(verdict.first, models), model_label(verdict.second, models)
+    if verdict.withheld is not None:
+        return f"Verdict withheld: {verdict.withheld}."
+    if math.isnan(verdict.p_value):
+        return f"The data do not say: {what} was not measured on two clips of both {first} and {second}."
+    size = f"p = {verdict.p_value:.2g}" if verdict.p_value >= MIN_P_VALUE else f"p < {MIN_P_VALUE:g}"
+    chance = size + (f", corrected for {tests} tests" if tests > 1 else "")
+    if verdict.better is None:
+        needed = _needed(verdict, tests)
+        return f"The data do not say whether {first} or {second} is better by {what} ({chance}){needed}."
+    better, other = (first, second) if verdict.better == verdict.first else (second, first)
+    return f"{better} is better than {other} by {what} ({chance})."
+
+
+def _needed(verdict: Verdict, tests: int) -> str:
+    """How many clips would show a difference as large as the one seen."""
+    half = (verdict.high - verdict.low) / 2
+    if verdict.difference == 0 or half == 0:
+        return ""
+    deviation = half / 1.96 * math.sqrt(verdict.n)
+    number = clips_needed(deviation, verdict.difference, 1 - (1 - LEVEL) / tests)
+    unit = "quadruplets" if METRICS[verdict.metric].takes == "surprise" else "clips"
+    return f"; a difference like this one would take about {number:,} {unit} to show" if number < MAX_CLIPS else ""
+
+
 def glossary(values: Iterable[Value]) -> Labels:
     """What the laws and metrics of these values mean, in the order in which they are listed, for their page."""
-    found = {(value.law, value.metric) for value in values}
-    laws, metrics = {law for law, _ in found}, {metric for _, metric in found}
+    laws, metrics = ({getattr(value, name) for value in values} for name in ("law", "metric"))
     METRICS.check(sorted(metrics))
     statements = {law: LAWS[law].statement for law in LAWS if law in laws}
     return Labels(

@@ -5,8 +5,7 @@ chance: an interval over one run speaks of clips only, and says nothing of a sec
 
 Each procedure is what held its level in simulation (tests/analysis/test_statistics.py):
 
-- a mean without bounds: studentised bootstrap over clips (percentile and BCa fell under 93% on skewed
-  errors);
+- a mean without bounds: studentised bootstrap over clips (percentile and BCa fell under 93% on skewed errors);
 - a share, or anything else with bounds: Wilson's interval at the effective number of clips (bootstraps fell
   under 93% near 1, and have no width where all clips agree);
 - the scatter between runs, beyond what clips explain, widens both by Student's quantile for so few runs, each of
@@ -18,6 +17,7 @@ Each procedure is what held its level in simulation (tests/analysis/test_statist
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 from jaxtyping import Float
@@ -48,25 +48,21 @@ class Interval:
     value: float
     low: float
     high: float
-    n: int
-    """Clips that count."""
+    n: int  # clips that count
 
 
 @dataclass(frozen=True)
 class Difference(Interval):
     """Mean of first less second over the same clips."""
 
-    p_value: float
-    """Of no difference, two-sided; under 1 - LEVEL where 0 does not lie inside the interval."""
+    p_value: float  # of no difference, two-sided; under 1 - LEVEL where 0 does not lie inside the interval
 
 
-def interval(values: Values, bounds: Bounds | None = None, seed: int = 0) -> Interval:
+def interval(values: Values, bounds: Bounds | None = None) -> Interval:
     """The mean over clips and runs with its interval; NaN clips are left out.
 
     bounds: the range that the mean can have; (0, inf) for counts. The interval of what has none, but no value
-    below zero either (an error), does not go below zero. The same seed gives the same interval.
-
-    Raises: UserError for a mean outside the bounds.
+    below zero either (an error), does not go below zero. UserError for a mean outside the bounds.
     """
     values = _applicable(values)[0]
     runs, n = values.shape
@@ -79,7 +75,7 @@ def interval(values: Values, bounds: Bounds | None = None, seed: int = 0) -> Int
             raise UserError(f"a mean of {mean:g} leaves its bounds, {bounds[0]:g} to {bounds[1]:g}")
         low, high = _wilson(mean, clip_error, n, float(stdtrit(max(n - 1, 1), (1 + LEVEL) / 2)), bounds)
     else:
-        draws = _studentised(np.random.default_rng(seed), over_clips) * clip_error
+        draws = _studentised(np.random.default_rng(0), over_clips) * clip_error
         below, above = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
         low, high = mean - float(above), mean - float(below)
     if run_error := _run_error(values):
@@ -100,8 +96,7 @@ def paired_difference(
 
     Clips are paired; runs are not (each model has its own). Clips that are NaN in either are left out. Where
     every clip agrees exactly, a difference of what has bounds keeps the width that n clips leave open.
-
-    Raises: UserError where the two were not measured on the same clips.
+    UserError where the two were not measured on the same clips.
     """
     n = first.shape[1]
     if n != second.shape[1]:
@@ -133,12 +128,9 @@ def paired_difference(
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     """The p-values corrected for how many there are (Holm 1979); NaN, no test, does not count."""
-    corrected = dict(p_values)
-    largest, ordered = 0.0, sorted((p, name) for name, p in p_values.items() if not math.isnan(p))
-    for rank, (p, name) in enumerate(ordered):
-        largest = max(largest, min(1.0, (len(ordered) - rank) * p))
-        corrected[name] = largest
-    return corrected
+    ordered = sorted((p, name) for name, p in p_values.items() if not math.isnan(p))
+    corrected = accumulate((min(1.0, (len(ordered) - rank) * p) for rank, (p, _) in enumerate(ordered)), max)
+    return {**p_values, **{name: p for (_, name), p in zip(ordered, corrected, strict=True)}}
 
 
 def clips_needed(deviation: float, difference: float, level: float = LEVEL) -> int:
@@ -210,8 +202,7 @@ def _middle_quantile(sizes: ndarray) -> float:
     """The smallest size beyond which no more than 1 - LEVEL of the draws lie, ties one half."""
     candidates = np.unique(sizes)
     beyond = 1 - np.searchsorted(np.sort(sizes), candidates, side="right") / len(sizes)
-    equal = np.diff(np.append(beyond[::-1], 1.0))[::-1]
-    allowed = candidates[beyond + 0.5 * equal <= 1 - LEVEL]
+    allowed = candidates[beyond - 0.5 * np.diff(beyond, prepend=1.0) <= 1 - LEVEL]
     return float(allowed[0] if len(allowed) else candidates[-1])
 
 

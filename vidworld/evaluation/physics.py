@@ -8,14 +8,14 @@ from typing import Any
 
 from accelerate import Accelerator
 
-from vidworld.analysis.generalisation import Draw, draws_of, generalisation_curves, write_draws
+from vidworld.analysis.generalisation import Draw, draws_of, generalisation_curves
 from vidworld.analysis.records import Comparison, Curve, Media, Model, Series, Value, pair_name
 from vidworld.analysis.results import write_results
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.config import resolved
 from vidworld.core.errors import UserError
 from vidworld.core.fingerprint import fingerprint
-from vidworld.core.records import prepare_folder, read_json, write_json
+from vidworld.core.records import prepare_folder, read_json, write_csv, write_json
 from vidworld.core.registry import Registry
 from vidworld.evaluation import TASKS
 from vidworld.evaluation.evaluator import evaluation_accelerator, evaluator_of, subjects_of, tools_of
@@ -121,7 +121,7 @@ def write_files(
     config, draws = setup.config, list[Draw]()
     for scenario, split in measured_splits(config):
         draws += draws_of(setup.clips(scenario, split).clips(range(config.clips)), scenario, split)
-    write_draws(config.out / "clips.csv", draws)
+    write_csv(config.out / "clips.csv", Draw, draws)
     models = models_of(config)
     curves = generalisation_curves(values, draws, models)
     write_json(config.out / "media.json", asdict(Media(**media, generalisation=curves)))

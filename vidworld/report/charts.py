@@ -8,9 +8,10 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from vidworld.analysis.labels import Models, interval_text, model_label, model_rank, number, rank
-from vidworld.analysis.records import Curve, Labels, Quadruplet, Results, Series, SurprisePair
+from vidworld.analysis.labels import Models, estimate, model_label, model_rank, number, rank
+from vidworld.analysis.records import Curve, Labels, Quadruplet, Series, SurprisePair
 
 MAX_POINTS = 240
 """Points of a training curve: more than a screen shows."""
@@ -27,11 +28,6 @@ class Legend:
 
     models: Models = field(default_factory=dict)
     labels: Labels = field(default_factory=Labels)
-
-    @staticmethod
-    def of(results: Results) -> "Legend":
-        """The legend of one evaluation."""
-        return Legend(results.models, results.labels)
 
     def label(self, name: str) -> str:
         return model_label(name, self.models)
@@ -56,19 +52,13 @@ class Legend:
     def law_rank(self, name: str) -> int:
         return rank(self.labels.laws, name)
 
-    def metric(self, name: str) -> str:
-        """What a metric measures; empty where the results do not tell."""
-        return self.labels.metrics.get(name, "")
 
-
-@dataclass(frozen=True)
-class Tick:
+class Tick(NamedTuple):
     at: float  # percent from the axis's start
     label: str
 
 
-@dataclass(frozen=True)
-class Axis:
+class Axis(NamedTuple):
     """A scale and its ticks; `percent` puts a value on it."""
 
     low: float
@@ -123,8 +113,7 @@ def log_axis(values: Sequence[float]) -> Axis:
     return Axis(axis.low, axis.high, ticks, log=True)
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """One line of a chart: `path` and `band` are SVG path data in a box of 100 x 100."""
 
     label: str
@@ -134,17 +123,12 @@ class Line:
     band: str
 
 
-@dataclass(frozen=True)
-class Chart:
-    title: str
-    x_label: str
-    y_label: str
+class Chart(NamedTuple):
+    curve: Curve
     x_axis: Axis
     y_axis: Axis
     lines: tuple[Line, ...]
     chance: float | None  # percent from the top
-    note: str | None
-    columns: tuple[str, ...]
     table: tuple[tuple[str, tuple[str, ...]], ...]
     shaded: tuple[tuple[float, float], ...]  # left and width, percent
 
@@ -170,17 +154,14 @@ def line_chart(curve: Curve, legend: Legend | None = None, *, log_y: bool = Fals
         lines.append(_line(series, color, used[color] % DASHES, x_axis, y_axis))
         used[color] += 1
     return Chart(
-        title=curve.name, x_label=curve.x_label, y_label=curve.y_label, x_axis=x_axis, y_axis=y_axis,
-        lines=tuple(line for line in lines if line.path),
-        chance=100 - y_axis.percent(0.5) if share else None, note=curve.note,
-        columns=tuple(series.label for series in curve.series),
+        curve=curve, x_axis=x_axis, y_axis=y_axis, lines=tuple(line for line in lines if line.path),
+        chance=100 - y_axis.percent(0.5) if share else None,
         table=tuple((f"{x:g}", tuple(_cell(series, x) for series in curve.series)) for x in sorted(set(x_values))),
         shaded=tuple((x_axis.percent(a), x_axis.percent(b) - x_axis.percent(a)) for a, b in curve.shaded),
     )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Segment:
+class Segment(NamedTuple):
     """Surprise at one chunk."""
 
     left: float
@@ -191,8 +172,7 @@ class Segment:
     impossible_text: str
 
 
-@dataclass(frozen=True)
-class SurprisePanel:
+class SurprisePanel(NamedTuple):
     """One model's surprise over a quadruplet's chunks, aligned with the frames above it; SVG path data."""
 
     label: str
@@ -206,11 +186,8 @@ class SurprisePanel:
 def surprise_panel(quadruplet: Quadruplet, pair: SurprisePair, label: str, color: str) -> SurprisePanel | None:
     """Steps over the horizon's chunks from 0 to the largest surprise; None without any complete chunk."""
     width = 100 / (quadruplet.chunk_start + len(pair.possible))
-    values = [
-        (quadruplet.chunk_start + i, a, b)
-        for i, (a, b) in enumerate(zip(pair.possible, pair.impossible, strict=False))
-        if math.isfinite(a) and math.isfinite(b)
-    ]
+    both = enumerate(zip(pair.possible, pair.impossible, strict=False), quadruplet.chunk_start)
+    values = [(i, a, b) for i, (a, b) in both if math.isfinite(a) and math.isfinite(b)]
     if not values:
         return None
     axis = Axis(min(0.0, *(min(a, b) for _, a, b in values)), max(max(a, b) for _, a, b in values) or 1.0, ())
@@ -248,8 +225,7 @@ def _cell(series: Series, x: float) -> str:
     if x not in series.x:
         return ""
     i = series.x.index(x)
-    low, high = (ends[i] if ends else None for ends in (series.low, series.high))
-    return f"{number(series.y[i], low, high)} {interval_text(series.y[i], low, high)}".strip()
+    return estimate(series.y[i], *(ends[i] if ends else None for ends in (series.low, series.high)))
 
 
 def _path(points: Sequence[tuple[float, float]]) -> str:

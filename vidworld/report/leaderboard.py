@@ -4,9 +4,8 @@ import math
 import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from vidworld.analysis import labels as words
 from vidworld.analysis.records import Labels, Results, Row, read_results
@@ -19,26 +18,20 @@ RESULTS_NAME = "results.json"
 PAGE_KINDS = {"model": "models", "baseline": "baselines", "control": "controls", "ceiling": "ceilings"}
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(NamedTuple):
     """The results.json that rows come from, and how it was made."""
 
     name: str
-    path: Path
     command: str
     commit: str
     dirty: bool
     started: str
 
 
-@dataclass(frozen=True)
-class BoardRow:
+class BoardRow(NamedTuple):
     row: Row
     origin: Origin
-    label: str
-    """Of the model."""
-    value: str
-    interval: str
+    label: str  # of the model
     bar: tuple[float, float, float] | None
     """Where value, low and high lie on the axis of the metric's rows, in percent; None without a number."""
 
@@ -57,16 +50,19 @@ class BoardRow:
 
 def write_leaderboard(paths: Sequence[Path], out: Path) -> tuple[Path, int]:
     """The page and how many rows it shows, after writing it; UserError names every path that cannot be read."""
-    runs, faults = [], []
+    runs, faults = {}, []
     for file in results_files(paths):
         try:
-            runs.append((file, read_results(file)))
+            runs[file] = read_results(file)
         except UserError as error:
             faults.append(str(error))
     if faults:
         raise UserError("\n".join(faults))
-    lines = table(runs)
-    write_text(out, render_board(lines, _merged([results for _, results in runs])))
+    legend = _merged(runs.values())
+    lines = _table(_names(list(runs)), list(runs.values()), legend)
+    options = _options(lines, legend)
+    content = {"lines": lines, "runs": len(runs), "options": options, "legend": legend}
+    write_text(out, render_template("leaderboard.html", "leaderboard.js", **content))
     return out, len(lines)
 
 
@@ -87,41 +83,7 @@ def results_files(paths: Sequence[Path]) -> list[Path]:
     return list(found.values())
 
 
-def table(runs: Sequence[tuple[Path, Results]]) -> list[BoardRow]:
-    """The rows of all runs, what is compared together: by law, metric, task, split and readout; best first."""
-    names = _names([path for path, _ in runs])
-    found = []
-    axes: dict[tuple[str, ...], list[float]] = defaultdict(list)
-    for name, (path, results) in zip(names, runs, strict=True):
-        origin, legend = _origin(name, path, results.provenance), Legend.of(results)
-        found += [(origin, row, legend.label(row.model)) for row in results.results]
-        for row in results.results:
-            axes[_same(row)] += [x for x in (row.value, row.low, row.high) if math.isfinite(x)]
-    legend = _merged([results for _, results in runs])
-    lines = [_board_row(origin, row, label, axes[_same(row)]) for origin, row, label in found]
-    return sorted(lines, key=lambda line: _order(line.row, legend))
-
-
-def render_board(lines: Sequence[BoardRow], legend: Legend) -> str:
-    """The page as HTML; every text in it is escaped, and it loads nothing."""
-    rows = [line.row for line in lines]
-
-    def ranked(names: set[str], known: Iterable[str]) -> list[str]:
-        return sorted(names, key=lambda name: (words.rank(known, name), name))
-
-    laws, metrics = ({getattr(row, name) for row in rows} for name in ("law", "metric"))
-    splits = ranked({row.split for row in rows}, words.SPLIT_LABELS)
-    options = {
-        "law": [(law, words.title(law)) for law in ranked(laws, legend.labels.laws)],
-        "split": [(split, words.SPLIT_LABELS.get(split, split)) for split in splits],
-        "metric": [(metric, words.title(metric)) for metric in ranked(metrics, legend.labels.metrics)],
-        "kind": [(k, f"{text} only") for k, text in PAGE_KINDS.items() if any(line.kind == k for line in lines)],
-    }
-    runs = len({line.origin.path for line in lines})
-    return render_template("leaderboard.html", "leaderboard.js", lines=lines, runs=runs, options=options, legend=legend)
-
-
-def _merged(runs: Sequence[Results]) -> Legend:
+def _merged(runs: Iterable[Results]) -> Legend:
     """One legend for all runs: a model of one name has one colour."""
     models, laws, metrics = {}, {}, {}
     for results in runs:
@@ -141,24 +103,33 @@ def _names(paths: Sequence[Path]) -> list[str]:
     return [str(path) for path in paths]
 
 
-def _origin(name: str, path: Path, provenance: dict[str, Any]) -> Origin:
-    command = str(provenance.get("command") or "")
+def _table(names: Sequence[str], runs: Sequence[Results], legend: Legend) -> list[BoardRow]:
+    """The rows of all runs, what is compared together: by law, metric, task, split and readout; best first."""
+    axes: dict[tuple[str, ...], list[float]] = defaultdict(list)
+    for row in (row for results in runs for row in results.results):
+        axes[_same(row)] += [x for x in (row.value, row.low, row.high) if math.isfinite(x)]
+    lines: list[BoardRow] = []
+    for name, results in zip(names, runs, strict=True):
+        origin, rows = _origin(name, results.provenance), results.results
+        labels = [words.model_label(row.model, results.models) for row in rows]
+        lines += [BoardRow(r, origin, label, _bar(r, axes[_same(r)])) for r, label in zip(rows, labels, strict=True)]
+    return sorted(lines, key=lambda line: _order(line.row, legend))
+
+
+def _origin(name: str, provenance: dict[str, Any]) -> Origin:
+    command, commit, started = (str(provenance.get(key) or "") for key in ("command", "commit", "started"))
     if command and Path(shlex.split(command)[0]).suffix == ".py":
         command = f"python {command}"
-    commit = str(provenance.get("commit") or "")
-    started = str(provenance.get("started") or "")
-    return Origin(name, path, command, commit, bool(provenance.get("dirty")), started[:16].replace("T", " "))
+    return Origin(name, command, commit, bool(provenance.get("dirty")), started[:16].replace("T", " "))
 
 
-def _board_row(origin: Origin, row: Row, label: str, axis: Sequence[float]) -> BoardRow:
-    bar = None
-    if math.isfinite(row.value):
-        least, most = min(axis), max(axis)
-        low, high = (x if math.isfinite(x) else row.value for x in (row.low, row.high))
-        at, start, end = (100 * (x - least) / ((most - least) or 1.0) for x in (row.value, low, high))
-        bar = at, start, end
-    number = words.number(row.value, row.low, row.high)
-    return BoardRow(row, origin, label, number, words.interval_text(row.value, row.low, row.high), bar)
+def _bar(row: Row, axis: Sequence[float]) -> tuple[float, float, float] | None:
+    if not math.isfinite(row.value):
+        return None
+    least, most = min(axis), max(axis)
+    ends = (x if math.isfinite(x) else row.value for x in (row.low, row.high))
+    at, low, high = (100 * (x - least) / ((most - least) or 1.0) for x in (row.value, *ends))
+    return at, low, high
 
 
 def _same(row: Row) -> tuple[str, ...]:
@@ -173,3 +144,19 @@ def _order(row: Row, legend: Legend) -> tuple[Any, ...]:
     law = (legend.law_rank(row.law), row.law, not row.headline)
     metric = (words.rank(legend.labels.metrics, row.metric), row.metric)
     return (*law, *metric, row.task, row.split, row.readout or "", value)
+
+
+def _options(lines: Sequence[BoardRow], legend: Legend) -> dict[str, list[tuple[str, str]]]:
+    """What each filter of the page can choose, and how that is called there."""
+
+    def ranked(name: str, known: Iterable[str]) -> list[str]:
+        found = {getattr(line.row, name) for line in lines}
+        return sorted(found, key=lambda name: (words.rank(known, name), name))
+
+    kinds = {line.kind for line in lines}
+    return {
+        "law": [(law, words.title(law)) for law in ranked("law", legend.labels.laws)],
+        "split": [(split, words.SPLIT_LABELS.get(split, split)) for split in ranked("split", words.SPLIT_LABELS)],
+        "metric": [(metric, words.title(metric)) for metric in ranked("metric", legend.labels.metrics)],
+        "kind": [(kind, f"{text} only") for kind, text in PAGE_KINDS.items() if kind in kinds],
+    }

@@ -1,4 +1,4 @@
-"""A run folder as one self-contained page, that says nothing which its files do not."""
+"""A run folder as one self-contained page, that says nothing which its files do not; they are checked on the way in."""
 
 import base64
 import functools
@@ -7,18 +7,18 @@ import re
 import struct
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jinja2
 
 from vidworld.analysis import labels as words
-from vidworld.analysis.records import Curve, Quadruplet, Series, Verdict, pair_name
+from vidworld.analysis import records
+from vidworld.analysis.records import Comparison, Curve, Media, Quadruplet, Results, Series, Verdict
 from vidworld.core.errors import UserError
-from vidworld.core.records import write_text
+from vidworld.core.records import read_json, read_jsonl, write_text
 from vidworld.report import charts as plots
 from vidworld.report import tables
 from vidworld.report.charts import Legend
-from vidworld.report.files import RunFolder, media_bytes, read_run
 
 TEMPLATES = Path(__file__).parent / "templates"
 MEDIA_TYPES = {".mp4": "video/mp4", ".webm": "video/webm", ".png": "image/png"}
@@ -31,6 +31,25 @@ TRAINING_CURVES = {
 """Names in `metrics.jsonl` that are drawn, and how their axis is called."""
 
 
+class TrainingRun(NamedTuple):
+    """One training run: where it ran, how it went."""
+
+    provenance: dict[str, Any]
+    metrics: list[dict[str, Any]]
+
+
+class RunFolder(NamedTuple):
+    """Everything a report is made of."""
+
+    name: str
+    physics: Path
+    results: Results
+    comparison: Comparison
+    media: Media
+    trainings: dict[str, TrainingRun]  # in the order in which they were started
+    calibration: list[records.CalibrationRow]  # empty where `make calibrate` was not run beside it
+
+
 def write_report(run_folder: Path, out: Path | None = None) -> Path:
     """The path of the page written for this run, `report.html` in its folder unless `out` says otherwise."""
     out = out or run_folder / "report.html"
@@ -38,11 +57,58 @@ def write_report(run_folder: Path, out: Path | None = None) -> Path:
     return out
 
 
+def read_run(folder: Path) -> RunFolder:
+    """The run in this folder.
+
+    `physics/results.json` and `physics/comparison.json` are required; media and training runs may be absent, and so may
+    `calibration/calibration.json` beside the folder. UserError names the first file that is not what it should be.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such run folder; make one with `make demo` or eval/run_physics.py")
+    physics = folder / "physics"
+    for name in ("results.json", "comparison.json"):
+        if not (physics / name).is_file():
+            raise UserError(f"{physics / name}: not there; eval/run_physics.py writes it")
+    media, calibration = physics / "media.json", folder.parent / "calibration" / "calibration.json"
+    runs = {path.parent for path in folder.glob("*/heartbeat.json")}
+    runs |= {path.parent.parent for path in folder.glob("*/model/budget.json")}
+    trainings = {path.name: _training(path) for path in sorted(runs)}
+    return RunFolder(
+        name=folder.resolve().name,
+        physics=physics,
+        trainings=dict(sorted(trainings.items(), key=lambda item: str(item[1].provenance.get("started")))),
+        results=records.read_results(physics / "results.json"),
+        comparison=records.read_as(Comparison, physics / "comparison.json"),
+        media=records.read_as(Media, media) if media.is_file() else Media(),
+        calibration=records.read_as(records.Calibration, calibration).results if calibration.is_file() else [],
+    )
+
+
+def _training(folder: Path) -> TrainingRun:
+    file, metrics = folder / "provenance.json", folder / "metrics.jsonl"
+    provenance = read_json(file) if file.is_file() else {}
+    if not isinstance(provenance, dict):
+        raise UserError(f"{file}: should hold names with values, holds a {type(provenance).__name__}")
+    return TrainingRun(provenance, read_jsonl(metrics) if metrics.is_file() else [])
+
+
+def media_bytes(run: RunFolder, path: str) -> bytes:
+    """The content of a file that `media.json` names; UserError where it is missing or outside `physics`."""
+    file = (run.physics / path).resolve()
+    if not file.is_relative_to(run.physics.resolve()):
+        raise UserError(f"{run.physics / 'media.json'}: {path!r} lies outside {run.physics}")
+    if not file.is_file():
+        raise UserError(f"{run.physics / 'media.json'}: names {path!r}, which is not there")
+    return file.read_bytes()
+
+
 def render_page(run: RunFolder) -> str:
     """The whole page as HTML; every text in it is escaped."""
-    comparison, rows, legend = run.comparison, run.results.results, Legend.of(run.results)
+    comparison, rows = run.comparison, run.results.results
+    legend = Legend(run.results.models, run.results.labels)
     withheld = {(v.law, v.metric): v.withheld for v in comparison.verdicts if v.withheld}
-    steps = tables.provenance_table(run)
+    trainings = {name: (training.provenance, training.metrics) for name, training in run.trainings.items()}
+    steps = tables.provenance_table(trainings | {"evaluation": (run.results.provenance, [])})
 
     def charts(curves: Iterable[Curve]) -> list[plots.Chart]:
         return [chart for curve in curves if (chart := plots.line_chart(curve, legend))]
@@ -65,8 +131,7 @@ def render_template(name: str, script_name: str, **content: Any) -> str:
     """A template with its one script, which alone may run."""
     script = (TEMPLATES / script_name).read_text(encoding="utf-8")
     script_hash = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    template = environment().get_template(name)
-    return template.render(script=script, script_hash=script_hash, **content)
+    return environment().get_template(name).render(script=script, script_hash=script_hash, **content)
 
 
 @functools.cache
@@ -87,12 +152,12 @@ def tally(verdicts: Sequence[Verdict], pair: tuple[str, str], legend: Legend) ->
     def laws(chosen: Iterable[Verdict]) -> list[str]:
         return [words.title(verdict.law) for verdict in chosen]
 
-    open_ones = [verdict for verdict in verdicts if not verdict.withheld]
+    stated = [verdict for verdict in verdicts if not verdict.withheld]
     found = [
-        (legend.color(name), f"{legend.label(name)} is better", laws(v for v in open_ones if v.better == name))
+        (legend.color(name), f"{legend.label(name)} is better", laws(v for v in stated if v.better == name))
         for name in sorted(pair, key=legend.rank)
     ]
-    found.append(("undecided", "The data do not say", laws(v for v in open_ones if not v.better)))
+    found.append(("undecided", "The data do not say", laws(v for v in stated if not v.better)))
     if held := laws(v for v in verdicts if v.withheld):
         found.append(("withheld", "Verdict withheld", held))
     return [{"color": color, "text": text, "laws": names} for color, text, names in found if verdicts]
@@ -101,25 +166,22 @@ def tally(verdicts: Sequence[Verdict], pair: tuple[str, str], legend: Legend) ->
 def training_charts(run: RunFolder, legend: Legend) -> list[plots.Chart]:
     """What a training run logged over its steps, one chart a run and quantity."""
     charts = []
-    for training in run.trainings.values():
+    for run_name, training in run.trainings.items():
+        model = run_name if run_name in legend.models else "truth"
         for name, y_label in TRAINING_CURVES.items():
             points = [(float(m["step"]), float(m[name])) for m in training.metrics if m.get(name) is not None]
-            if points:
-                x, y = (list(values) for values in zip(*plots.thin(points), strict=True))
-                model = training.name if training.name in legend.models else "truth"
-                title = f"{legend.label(training.name)}: {words.title(name)}"
-                curve = Curve(title, "step", y_label, [Series(name, x, y, model=model)])
-                charts.append(plots.line_chart(curve, legend, log_y=name == "loss"))
+            x, y = ([point[i] for point in plots.thin(points)] for i in (0, 1))
+            series, title = Series(name, x, y, model=model), f"{legend.label(run_name)}: {words.title(name)}"
+            charts.append(plots.line_chart(Curve(title, "step", y_label, [series]), legend, log_y=name == "loss"))
     return [chart for chart in charts if chart]
 
 
 def _pair(run: RunFolder, pair: tuple[str, str], legend: Legend) -> dict[str, Any]:
-    first, second = pair
     mine = [verdict for verdict in run.comparison.verdicts if (verdict.first, verdict.second) == pair]
-    name = pair_name(first, second)
+    name = records.pair_name(*pair)
     return {
         "models": sorted(pair, key=legend.rank),
-        "title": f"{legend.label(first)} and {legend.label(second)}",
+        "title": " and ".join(map(legend.label, pair)),
         "controlled": run.comparison.controlled.get(name, False),
         "differences": "; ".join(run.comparison.differences.get(name, [])),
         "tally": tally(mine, pair, legend),
@@ -129,23 +191,21 @@ def _pair(run: RunFolder, pair: tuple[str, str], legend: Legend) -> dict[str, An
 
 def _verdict(run: RunFolder, verdict: Verdict, legend: Legend) -> dict[str, Any]:
     """The verdict with its difference in words, and the forest that shows it."""
-    wanted = (verdict.law, verdict.metric, verdict.task)
-    inside = [row for row in run.results.results if row.split not in tables.OUTSIDE]
-    rows = [row for row in inside if (row.law, row.metric, row.task) == wanted]
     shown: dict[str, Any] = {"law": verdict.law, "statement": verdict.statement, "withheld": verdict.withheld}
     if verdict.withheld:
         return shown | {"color": "withheld", "detail": "", "other_forms": "", "forest": None}
-    found = sorted(tables.forests(rows, legend), key=lambda forest: forest.secondary)
-    ends = (verdict.difference, verdict.low, verdict.high)
-    contrast = f"{legend.label(verdict.first)} − {legend.label(verdict.second)}"
-    parts = [f"{contrast}: {words.number(*ends)} {words.interval_text(*ends)}".strip()]
+    wanted = (verdict.law, verdict.metric, verdict.task)
+    inside = [row for row in run.results.results if row.split not in tables.OUTSIDE]
+    rows = [row for row in inside if (row.law, row.metric, row.task) == wanted]
+    difference = words.estimate(verdict.difference, verdict.low, verdict.high)
+    parts = [f"{legend.label(verdict.first)} − {legend.label(verdict.second)}: {difference}"]
     if "p = " not in verdict.statement:
         parts.append(words.p_text(verdict.p_value))
     return shown | {
         "color": legend.color(verdict.better) if verdict.better else "undecided",
         "detail": ", ".join(part for part in parts if part),
         "other_forms": verdict.other_forms,
-        "forest": found[0] if found else None,
+        "forest": min(tables.forests(rows, legend), key=lambda forest: forest.secondary, default=None),
     }
 
 

@@ -2,29 +2,25 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from vidworld.analysis import labels as words
 from vidworld.analysis.labels import Models
 from vidworld.analysis.records import CalibrationRow, Comparison, Row
 from vidworld.report import charts as plots
 from vidworld.report.charts import Legend
-from vidworld.report.files import RunFolder
 
 OUTSIDE = ("ood", "recombined")
 """Splits that training does not draw from."""
 
 
-@dataclass(frozen=True)
-class Estimate:
+class Estimate(NamedTuple):
     """One number with its interval, as text and in percent of its axis."""
 
     model: str
     label: str
     color: str
-    compared: bool
-    """Whether it is one of the evaluation's models; every other one is a baseline or a control."""
+    compared: bool  # whether it is one of the evaluation's models; every other one is a baseline or a control
     split: str
     value: str
     interval: str
@@ -36,8 +32,7 @@ class Estimate:
     n: int
 
 
-@dataclass(frozen=True)
-class Forest:
+class Forest(NamedTuple):
     """One metric of one law and task: its models' estimates on one axis."""
 
     law: str
@@ -129,11 +124,10 @@ def budget_table(comparison: Comparison, models: Models) -> list[dict[str, Any]]
     return table
 
 
-def provenance_table(run: RunFolder) -> list[dict[str, Any]]:
-    """Per step of the run when, where and with what it ran."""
-    records = [(name, training.provenance, training.metrics) for name, training in run.trainings.items()]
+def provenance_table(steps: Mapping[str, tuple[dict[str, Any], list[dict[str, Any]]]]) -> list[dict[str, Any]]:
+    """Per step of a run, by its provenance and what it logged, when, where and with what it ran."""
     table = []
-    for name, record, metrics in [*records, ("evaluation", run.results.provenance, [])]:
+    for name, (record, metrics) in steps.items():
         seconds = metrics[-1].get("seconds") if metrics else None
         machine = [record.get("device_name") or record.get("device"), record.get("cpu")]
         machine += [f"{record[count]} {count}" for count in ("processes", "cores", "threads") if record.get(count)]
@@ -166,9 +160,10 @@ def _forest(group: Sequence[Row], secondary: bool, legend: Legend) -> Forest:
     axis = plots.share_axis() if chance or not values else plots.linear_axis(values, zero=True)
     between = next((row for row in group if row.model in legend.models), first)
     return Forest(
-        law=first.law, metric=first.metric, title=words.title(first.metric), hint=legend.metric(first.metric),
-        task=words.title(first.task), readout=words.READOUT_LABELS.get(first.readout or "", first.readout or ""),
-        direction=words.direction(first.higher_is_better), unit=first.unit,
+        law=first.law, metric=first.metric, title=words.title(first.metric),
+        hint=legend.labels.metrics.get(first.metric, ""), task=words.title(first.task), unit=first.unit,
+        readout=words.READOUT_LABELS.get(first.readout or "", first.readout or ""),
+        direction=words.DIRECTIONS[first.higher_is_better],
         splits=list(dict.fromkeys(words.SPLIT_LABELS.get(row.split, row.split) for row in group)),
         floor="" if between.floor is None else words.number(between.floor),
         ceiling="" if between.ceiling is None else words.number(between.ceiling), chance=chance,
