@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import films
@@ -12,13 +13,13 @@ from padded_videos import of_split
 
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import ArgumentParser, UserError
+from vidworld.core.fingerprint import fingerprint
 from vidworld.evaluation.real import held_out
 from vidworld.models.schema import DataConfig
 from vidworld.training.data import Mixture
-from vidworld.video import ingest_command
+from vidworld.video import content_fingerprint, ingest_command, training_fingerprint
 from vidworld.video.ingest import Ingested, SetAside, ingest
 from vidworld.video.real import RealClips
-from vidworld.video.store_record import content_fingerprint, training_fingerprint
 from vidworld.video.windows import ClipOptions
 
 OPTIONS = ClipOptions(size_px=32, num_frames=8, stride=4)
@@ -122,7 +123,7 @@ def test_what_was_there_stays_where_making_fails(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("vidworld.video.store.join", full)
+    monkeypatch.setattr("vidworld.video.ingest._join", full)
     with pytest.raises(UserError, match=r"cannot be written \(No space left on device\)"):
         ingest(folder, ingested.out, ClipOptions(size_px=24, num_frames=8))
     assert sorted(path.relative_to(ingested.out) for path in ingested.out.rglob("*")) == before
@@ -176,7 +177,7 @@ def test_a_data_set_is_known_by_what_it_holds(tmp_path: Path) -> None:
     def known(at: Path = out, **options: int) -> dict[str, str | None]:
         ingest(folder, at, replace(OPTIONS, **options))
         splits = {split: content_fingerprint(at, split) for split in ("train", "val", "real")}
-        return splits | {"all": content_fingerprint(at), "training": training_fingerprint(at)}
+        return splits | {"all": fingerprint(splits), "training": training_fingerprint(at)}
 
     def differing(one: dict[str, str | None], other: dict[str, str | None]) -> set[str]:
         return {name for name in one if one[name] != other[name]}
@@ -201,11 +202,11 @@ def test_a_data_set_is_known_by_what_it_holds(tmp_path: Path) -> None:
 
 def test_a_data_set_without_fingerprints_says_what_to_do(ingested: Ingested, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is no data set of real clips: make one"):
-        content_fingerprint(tmp_path)
+        content_fingerprint(tmp_path, "real")
     record = json.loads((ingested.out / "ingest.json").read_text())
     del record["content"]
     (tmp_path / "ingest.json").write_text(json.dumps(record))
-    for ask in (content_fingerprint, training_fingerprint):
+    for ask in (partial(content_fingerprint, split="real"), training_fingerprint):
         with pytest.raises(UserError, match=r"older version.*: ingest its videos again") as error:
             ask(tmp_path)
         assert "\n" not in str(error.value)

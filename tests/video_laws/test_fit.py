@@ -27,7 +27,7 @@ CLEAN += ("puck_const_force.avi", "puck_inertia.avi", "jbart_bounce_sideways.mp4
 
 
 def fitted(file: str) -> VideoFit:
-    return fit_video(REAL_VIDEO, read_sidecar(REAL_VIDEO / "clips.jsonl").of(file))
+    return fit_video(REAL_VIDEO, read_sidecar(REAL_VIDEO / "clips.jsonl")[file])
 
 
 @needs_real_video

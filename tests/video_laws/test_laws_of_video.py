@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from vidworld.video_laws import VIDEO_LAWS, fit_bounces, fit_collision, fit_flight, fit_pendulum, fit_uniform
-from vidworld.video_laws.law import NoFit, VideoScene
+from vidworld.video_laws import VIDEO_LAWS, NoFit, VideoScene
+from vidworld.video_laws.flight import fit_bounces, fit_collision, fit_flight, fit_uniform
+from vidworld.video_laws.pendulum import fit_pendulum
 
 STEP = 1 / 60
 DOWN = (0.0, 1.0)

@@ -28,7 +28,7 @@ from vidworld.models.budget import read_budget
 from vidworld.models.families import FAMILIES
 from vidworld.models.spec import RUN
 from vidworld.simulation import LAWS, SCENARIOS, SIMULATOR_VERSION
-from vidworld.video.store_record import content_fingerprint, has_clips
+from vidworld.video import content_fingerprint, has_clips
 
 CHANGES_NO_VALUE = ("out", "models", "tokenizer", "probe", "probes", "real", "clips_at_once", "quadruplets_at_once")
 """Keys that do not tell one evaluation from another: what they name is known by its content."""

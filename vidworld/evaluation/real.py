@@ -15,8 +15,8 @@ from vidworld.evaluation.surprises import EncodedQuadruplets, measured
 from vidworld.evaluation.task import Case, Setup, Subject, Task, Unit, pieces
 from vidworld.metrics import METRICS
 from vidworld.metrics.physics_iq import PhysicsIq, physics_iq
+from vidworld.video import content_fingerprint, has_clips
 from vidworld.video.real import RealClips
-from vidworld.video.store_record import content_fingerprint, has_clips
 from vidworld.video_laws.futures import law_values
 
 REAL_VIDEO_VERSION = 1

@@ -23,7 +23,7 @@ from vidworld.models.tokenizers.tokenizer import Tokenizer
 from vidworld.simulation import SCENARIOS
 from vidworld.simulation.simulated import SimulatedClips
 from vidworld.training.finished import data_sources
-from vidworld.video.store_record import has_clips
+from vidworld.video import has_clips
 
 SHARD_CLIPS = 512
 MADE_CLIPS = 256

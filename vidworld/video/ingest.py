@@ -1,32 +1,37 @@
-"""A folder of videos -> a data set of clips, and what was set aside and why."""
+"""A folder of videos -> a data set of clips, and what was set aside and why.
+
+The data set is one of `datasets`, a row a clip, beside a record of how it was made.
+"""
 
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
+import datasets  # type: ignore[import-untyped]
+import numpy as np
 from pydantic import TypeAdapter
 from tqdm import tqdm
 
 from vidworld.core.errors import UserError
 from vidworld.core.fingerprint import fingerprint
-from vidworld.core.records import write_json
-from vidworld.video import lerobot, webdataset
-from vidworld.video import store as real_store
-from vidworld.video import store_record as real_record
-from vidworld.video.clips import VideoClips, clips_of_video
+from vidworld.core.records import publish_folder, write_json
+from vidworld.video import REAL_SPLITS, RECORD_NAME, read_record
 from vidworld.video.decode import Unreadable
-from vidworld.video.sidecar import SIDECAR_NAME, Sidecar, read_sidecar
-from vidworld.video.source import Source, content_of, splits_by_content
-from vidworld.video.windows import ClipOptions
+from vidworld.video.sidecar import GRAVITY_DIRECTIONS, SIDECAR_NAME, SidecarEntry, read_sidecar
+from vidworld.video.source import Source, content_of, sources_of, splits_by_content
+from vidworld.video.windows import ClipOptions, VideoClips, clips_of_video
 
-SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".ogv", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp")
 INGEST_VERSION = 2  # of the way clips are made: raised when the same videos come to give other clips or splits
+SET_ASIDE_NAME = "set_aside.json"
 
 
 @dataclass(frozen=True)
@@ -76,41 +81,76 @@ def ingest(folder: Path, out: Path, options: ClipOptions, sidecar: Path | None =
     _check(options)
     if sidecar is None and (folder / SIDECAR_NAME).exists():
         sidecar = folder / SIDECAR_NAME
-    known = Sidecar() if sidecar is None else read_sidecar(sidecar)
+    known = {} if sidecar is None else read_sidecar(sidecar)
     sources = sources_of(folder)
     looked_at = tqdm(sources.items(), "look", unit="video", disable=None, delay=1)
     contents = {file: content_of(source) for file, source in looked_at}
-    entries = [entry.model_dump(mode="json") for entry in known.entries.values()]
+    entries = [entry.model_dump(mode="json") for entry in known.values()]
     made_of = fingerprint(INGEST_VERSION, contents, asdict(options), entries)
     if (finished := _finished(out, made_of)) is not None:
         return finished
     try:
-        with real_store.workshop(out) as workshop, real_store.without_bars():
+        with _workshop(out) as workshop:
             records, aside = _read_all(sources, contents, known, options, workshop)
             if not records:
                 some = "; ".join(f"{one.file} {one.reason}" for one in aside[:3])
                 more = f"; and {len(aside) - 3} more" if len(aside) > 3 else ""
                 raise UserError(f"{folder}: no video in it can be used: {some}{more}")
             built = workshop / "built"
-            parts: dict[str, list[Path]] = {name: [] for name in real_store.REAL_SPLITS}
-            for record in records:
-                parts[record.split].append(_part(workshop, record.file))
-            real_store.join(parts, built)
+            content = _join(records, workshop, built)
             made = {"version": INGEST_VERSION, "made_of": made_of, "options": asdict(options)}
-            made |= {"content": real_store.content_record(built), "files": [asdict(one) for one in records]}
-            write_json(built / real_store.SET_ASIDE_NAME, [asdict(one) for one in aside])
-            write_json(built / real_record.RECORD_NAME, made)
-            real_store.put_in_place(built, out)
+            made |= {"content": content, "files": [asdict(one) for one in records]}
+            write_json(built / SET_ASIDE_NAME, [asdict(one) for one in aside])
+            write_json(built / RECORD_NAME, made)
+            publish_folder(built, out)
     except OSError as error:
         reason = error.strerror or error
         raise UserError(f"{out}: cannot be written ({reason}): name another folder") from error
     return Ingested(out, records, aside, reused=False)
 
 
+def _check(options: ClipOptions) -> None:
+    low = {"--fps": options.fps, "--size": options.size_px, "--stride": options.stride}
+    faults = [f"{name}: {value:g} is not above zero" for name, value in low.items() if not value > 0]
+    if options.num_frames < 2:
+        faults.append(f"--num-frames: {options.num_frames} is below 2, and nothing moves in one picture")
+    if faults:
+        raise UserError("\n".join(faults))
+
+
+def _finished(out: Path, made_of: str) -> Ingested | None:
+    """What is at `out` already, if it is of the same files and options."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return None
+    record = read_record(out)
+    if record is None:
+        raise UserError(f"{out}: is there already and is no ingested data set: name another folder")
+    if record.get("made_of") != made_of:
+        return None
+    files = TypeAdapter(tuple[FileRecord, ...]).validate_python(record["files"])
+    aside = json.loads((out / SET_ASIDE_NAME).read_text(encoding="utf-8"))
+    return Ingested(out, files, tuple(SetAside(**one) for one in aside), reused=True)
+
+
+@contextmanager
+def _workshop(out: Path) -> Iterator[Path]:
+    """A folder beside `out` to build in, gone afterwards whatever happened; without the progress bars of `datasets`."""
+    path, loud = out.with_name(f".{out.name}.part"), not datasets.utils.are_progress_bars_disabled()
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)
+    datasets.disable_progress_bars()
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+        if loud:
+            datasets.enable_progress_bars()
+
+
 def _read_all(
     sources: Mapping[str, Source],
     contents: Mapping[str, str | None],
-    known: Sidecar,
+    known: Mapping[str, SidecarEntry],
     options: ClipOptions,
     workshop: Path,
 ) -> tuple[tuple[FileRecord, ...], tuple[SetAside, ...]]:
@@ -123,13 +163,14 @@ def _read_all(
     def read_one(file: str) -> FileRecord | SetAside:
         if (first := first_of[contents[file] or file]) != file:
             return SetAside(file, f"is the same as {first}")
+        entry = known.get(file) or SidecarEntry(file=file)
         try:
-            video = clips_of_video(sources[file], known.of(file), options)
+            video = clips_of_video(sources[file], entry, options)
         except Unreadable as error:
             return SetAside(file, str(error))
         except (OSError, av.error.FFmpegError, cv2.error) as error:
             return SetAside(file, f"cannot be read ({getattr(error, 'strerror', None) or error})")
-        real_store.save_clips(file, known.of(file), video, options, _part(workshop, file))
+        _save_clips(entry, video, options, _part(workshop, file))
         return _record(file, splits[file], video)
 
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
@@ -139,67 +180,92 @@ def _read_all(
         except BaseException:  # Ctrl-C, a full disk: do not read the rest first
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+    results += [SetAside(file, "is in the sidecar but not in the folder") for file in known if file not in contents]
     records = tuple(result for result in results if isinstance(result, FileRecord))
-    missing = [file for file in known.entries if file not in contents]
-    aside = [result for result in results if isinstance(result, SetAside)]
-    return records, (*aside, *(SetAside(file, "is in the sidecar but not in the folder") for file in missing))
-
-
-def sources_of(folder: Path) -> dict[str, Source]:
-    """The videos of a folder, by the name that results and the sidecar have for them.
-
-    UserError where there is no such folder, no video in it, or it is a data set of videos that cannot be read.
-    """
-    if not folder.is_dir():
-        raise UserError(f"{folder}: {'is not a folder' if folder.exists() else 'there is no such folder'}")
-    paths = [path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES]
-    files = sorted(p.as_posix() for p in paths if not (folder / p).is_dir() and not p.name.startswith("."))
-    if (folder / lerobot.INFO).exists():
-        return lerobot.lerobot_sources(folder)
-    if not files and any(folder.glob("*.tar")):
-        return webdataset.webdataset_sources(folder)
-    if not files:
-        kinds = f"no {', '.join(SUFFIXES)}, no LeRobot data set, no WebDataset shard"
-        raise UserError(f"{folder}: there is no video in it ({kinds})")
-    return {file: Source(folder / file) for file in files}
-
-
-def _finished(out: Path, made_of: str) -> Ingested | None:
-    """What is at `out` already, if it is of the same files and options."""
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return None
-    record = real_record.read_record(out)
-    if record is None:
-        raise UserError(f"{out}: is there already and is no ingested data set: name another folder")
-    if record.get("made_of") != made_of:
-        return None
-    files = TypeAdapter(tuple[FileRecord, ...]).validate_python(record["files"])
-    aside = json.loads((out / real_store.SET_ASIDE_NAME).read_text(encoding="utf-8"))
-    return Ingested(out, files, tuple(SetAside(**one) for one in aside), reused=True)
+    return records, tuple(result for result in results if isinstance(result, SetAside))
 
 
 def _record(file: str, split: str, video: VideoClips) -> FileRecord:
     clips = [clip for _, clip in video.clips]
-    same = ("shots", "frames", "black", "repeated", "decoder", "time_base")
-    return FileRecord(
-        file=file,
-        split=split,
-        clips=len(clips),
-        fps=tuple(sorted({clip.fps for clip in clips})),
-        static_camera=sum(clip.static_camera for clip in clips),
-        without_clip=tuple(video.without_clip),
-        **{name: getattr(video, name) for name in same},
-    )
-
-
-def _check(options: ClipOptions) -> None:
-    low = {"--fps": options.fps, "--size": options.size_px, "--stride": options.stride}
-    faults = [f"{name}: {value:g} is not above zero" for name, value in low.items() if not value > 0]
-    if options.num_frames < 2:
-        faults.append(f"--num-frames: {options.num_frames} is below 2, and nothing moves in one picture")
-    if faults:
-        raise UserError("\n".join(faults))
+    rates, static = tuple(sorted({clip.fps for clip in clips})), sum(clip.static_camera for clip in clips)
+    same = {name: getattr(video, name) for name in ("shots", "frames", "black", "repeated", "decoder", "time_base")}
+    without = tuple(video.without_clip)
+    return FileRecord(file, split, len(clips), rates, static, without_clip=without, **same)
 
 
 def _part(workshop: Path, file: str) -> Path:
     return workshop / "parts" / hashlib.sha256(file.encode()).hexdigest()
+
+
+def _features(options: ClipOptions) -> datasets.Features:
+    """The columns of a row."""
+    text, number, whole = datasets.Value("string"), datasets.Value("float64"), datasets.Value("int32")
+    shape = (options.num_frames, 3, options.size_px, options.size_px)
+    return datasets.Features(
+        frames=datasets.Array4D(shape, "uint8"),
+        fps=number,
+        identity=text,
+        file=text,
+        shot=whole,
+        start_s=number,  # scene time, from the start of the file
+        start_frame=whole,  # frames at `fps` from the first clip of the shot
+        event=text,
+        in_event=datasets.Value("bool"),  # touches the sidecar's event, or the sidecar names none
+        gravity=text,
+        gravity_direction=datasets.Sequence(number, length=2),  # unit vector, x right and y down
+        px_per_m=number,  # of the clip
+        scale=number,  # pixels of the clip a pixel of the video
+        crop_left_px=number,  # in the video
+        crop_top_px=number,
+        static_camera=datasets.Value("bool"),
+        motion=number,  # share of the clip's pixels that move
+        motion_in_view=number,  # share of the uncropped picture's motion that is in the clip
+        time_error_s=number,  # largest distance of a frame from its time
+        time_base=text,
+        sidecar=text,  # the video's line, as JSON
+    )
+
+
+def _save_clips(entry: SidecarEntry, video: VideoClips, options: ClipOptions, path: Path) -> None:
+    """Write the clips of one video as rows on disk."""
+    clips, features = [clip for _, clip in video.clips], _features(options)
+    direction, scale = GRAVITY_DIRECTIONS.get(entry.gravity or ""), options.size_px / video.short_side_px
+    of_video = {
+        "file": entry.file,
+        "event": entry.event,
+        "gravity": entry.gravity,
+        "gravity_direction": None if direction is None else list(direction),
+        "px_per_m": None if entry.px_per_m is None else entry.px_per_m * scale,
+        "scale": scale,
+        "time_base": video.time_base,
+        "sidecar": entry.model_dump_json() if entry.model_fields_set != {"file"} else None,
+    }
+    columns: dict[str, Any] = {
+        "frames": np.stack([clip.frames for clip in clips]),
+        "identity": [f"real/{entry.file}/{i}" for i in range(len(clips))],
+        "shot": [shot for shot, _ in video.clips],
+        "crop_left_px": [clip.crop_left * video.short_side_px for clip in clips],
+        "crop_top_px": [clip.crop_top * video.short_side_px for clip in clips],
+    }
+    columns |= {name: [value] * len(clips) for name, value in of_video.items()}
+    columns |= {name: [getattr(clip, name) for clip in clips] for name in features if name not in columns}
+    datasets.Dataset.from_dict(columns, features=features).save_to_disk(path)
+
+
+def _join(records: Sequence[FileRecord], workshop: Path, out: Path) -> dict[str, dict[str, str]]:
+    """Write the rows of each split's videos as one data set on disk.
+
+    The fingerprints of each split: of its clips' frames, and of everything else that their rows hold.
+    """
+    files = {split: [one.file for one in records if one.split == split] for split in REAL_SPLITS}
+    parts = {split: [datasets.load_from_disk(_part(workshop, file)) for file in files[split]] for split in REAL_SPLITS}
+    joined = {split: datasets.concatenate_datasets(rows) for split, rows in parts.items() if rows}
+    datasets.DatasetDict(joined).save_to_disk(out)
+    content = {}
+    for split in REAL_SPLITS:
+        rows = joined.get(split)
+        pictures = [] if rows is None else rows.select_columns("frames").with_format("numpy", dtype=np.uint8)
+        frames = [[*row["frames"].shape, hashlib.sha256(row["frames"].tobytes()).hexdigest()] for row in pictures]
+        known = [] if rows is None else rows.remove_columns("frames").to_list()
+        content[split] = {"frames": fingerprint(frames), "rows": fingerprint(known)}
+    return content

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vidworld.core.command import Command
+from vidworld.video import REAL_SPLITS
 from vidworld.video.ingest import FileRecord, Ingested, ingest
-from vidworld.video.store import REAL_SPLITS
 from vidworld.video.windows import ClipOptions
 
 # What it means that a split has no clip.

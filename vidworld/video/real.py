@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import datasets  # type: ignore[import-untyped]
 import numpy as np
 import torch
 
 from vidworld.core.clip import Clips
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
-from vidworld.video import store as real_store
+from vidworld.video import REAL_SPLITS, finished_record
 
 
 class RealClips:
@@ -23,7 +24,7 @@ class RealClips:
 
         UserError where there is no such data set or split, or its clips are of another shape.
         """
-        rows = real_store.open_split(path, split)
+        rows = _open_split(path, split)
         there, size = (int(rows.features["frames"].shape[axis]) for axis in (0, 3))
         if num_frames is not None and num_frames > there:
             raise UserError(f"{path}: its clips have {there} frames, not {num_frames}: ingest with --num-frames")
@@ -69,3 +70,20 @@ class RealClips:
         at = {(shot, start): i for i, (shot, start) in enumerate(zip(self._shots, self._starts, strict=True))}
         found = {i: at.get((shot, start + frames)) for (shot, start), i in at.items()}
         return {i: other for i, other in found.items() if other is not None}
+
+
+def _open_split(path: Path, split: str) -> datasets.Dataset:
+    """The rows of a split, read from disk as they are asked for.
+
+    UserError where there is no finished data set, a file of it is missing or broken, or no clip is in that split.
+    """
+    finished_record(path)
+    try:
+        splits = datasets.load_from_disk(path)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"{path}: cannot be read ({reason}); remove it and ingest its videos again") from error
+    if split not in splits:
+        have = ", ".join(name for name in REAL_SPLITS if name in splits)
+        raise UserError(f"{path}: there is no clip in split {split!r} (there are {have}): ingest more videos")
+    return splits[split]

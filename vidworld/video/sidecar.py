@@ -1,6 +1,5 @@
 """What is known of videos beside their pictures: a `clips.jsonl`, one JSON object a video."""
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -29,19 +28,8 @@ class SidecarEntry(BaseModel):
     px_per_m: Annotated[float, Field(gt=0)] | None = None  # pixels of the video a metre
 
 
-@dataclass(frozen=True)
-class Sidecar:
-    """The entries by the file they speak of."""
-
-    entries: dict[str, SidecarEntry] = field(default_factory=dict)
-
-    def of(self, file: str) -> SidecarEntry:
-        """What is known of the file, maybe nothing."""
-        return self.entries.get(file) or SidecarEntry(file=file)
-
-
-def read_sidecar(path: Path) -> Sidecar:
-    """The sidecar of a JSON Lines file; UserError where it cannot be read, or with what is wrong in each line."""
+def read_sidecar(path: Path) -> dict[str, SidecarEntry]:
+    """A sidecar's entries by the file they speak of; UserError where it cannot be read, or with each line's faults."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -56,7 +44,7 @@ def read_sidecar(path: Path) -> Sidecar:
             entry = SidecarEntry.model_validate_json(line)
         except ValidationError as error:
             for fault in error.errors():
-                where = ".".join(str(part) for part in fault["loc"])
+                where = ".".join(map(str, fault["loc"]))
                 faults.append(f"{path}:{number}: {where}{': ' if where else ''}{fault['msg']}")
             continue
         if entry.file in entries:
@@ -64,4 +52,4 @@ def read_sidecar(path: Path) -> Sidecar:
         entries[entry.file] = entry
     if faults:
         raise UserError("\n".join(faults))
-    return Sidecar(entries)
+    return entries

@@ -1,21 +1,23 @@
-"""A shot -> clips: resampled by time to one rate, square around what moves, none where nothing does."""
+"""One video -> its clips: read and split into shots, each of these resampled by time to one rate, square around what
+moves; none where nothing does."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil, floor
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, UInt8
 
-from vidworld.video.shots import Grey, Shot
+from vidworld.video.decode import Decoder, TimeBase, Times, Unreadable, Video, open_video, read
+from vidworld.video.shots import Grey, Shot, find_shots
+from vidworld.video.sidecar import SidecarEntry
+from vidworld.video.source import Source
 
+MEASURED_PX = 96  # cuts and motion are measured at this height or more, however small the clips
 MOTION_LEVELS = 20  # a pixel moves when it differs by more from what it mostly is during the clip
 STILL_SHARE = 0.001  # a clip where fewer pixels move is still: a title card, or before and after the event
-STATIC_PX = (
-    0.3  # a static camera's median corner moves less, at 128 px: on videos known to be static it moves 0 to 0.15
-)
+STATIC_PX = 0.3  # a static camera's median corner moves less, at 128 px: where it is known to be static 0 to 0.15
 CORNERS_TO_TELL = 4
 SLACK_FRAMES = 0.05  # a clip may end so much after the last picture's time: rates and times are rounded
 
@@ -31,13 +33,6 @@ class ClipOptions:
     num_frames: int = 16
     stride: int = 8  # frames from the start of one clip to the next
     one_rate: bool = False  # give up on what is too short at `fps`, where otherwise it is read faster
-
-
-class Rate(NamedTuple):
-    """A clip's frames a second, or why there is none."""
-
-    fps: float | None
-    why_none: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,17 +52,75 @@ class RealClip:
     crop_top: float  # of the square, as a share of the shorter side
 
 
-def clip_rate(shot: Shot, event_s: Span, options: ClipOptions) -> Rate:
-    """The rate a shot's clips are read at.
+@dataclass
+class VideoClips:
+    """The clips of a video and what became of the rest of it."""
+
+    decoder: Decoder
+    time_base: TimeBase
+    frames: int
+    short_side_px: int  # of the video
+    clips: list[tuple[int, RealClip]] = field(default_factory=list)  # each with the number of its shot
+    shots: int = 0
+    black: int = 0
+    repeated: int = 0
+    without_clip: list[str] = field(default_factory=list)  # why shots gave no clip, one reason a shot
+
+
+def clips_of_video(source: Source, entry: SidecarEntry, options: ClipOptions) -> VideoClips:
+    """All clips of a video, in order; Unreadable where it cannot be read, or none of it makes a clip."""
+    with source.opened() as path:
+        video = open_video(path)
+        times_s, mine = scene_times(video, entry), source.frames(video.times_s)
+        base: TimeBase = video.time_base if entry.true_fps is None else "sidecar"
+        result = VideoClips(video.decoder, base, len(mine), min(video.height_px, video.width_px))
+        for footage in read(video, options.size_px * ceil(MEASURED_PX / options.size_px), mine):
+            result.decoder = footage.decoder
+            piece_s = times_s[footage.first : footage.first + len(footage.frames)]
+            found = find_shots(footage.frames, piece_s, footage.first)
+            result.black += found.black
+            result.repeated += found.repeated
+            for shot in found.shots:
+                event_s = _event_s(shot, times_s, entry)
+                fps, why_none = clip_rate(shot, event_s, options)
+                clips = [] if fps is None else cut_clips(shot, fps, event_s, options)
+                if not clips:
+                    result.without_clip.append(why_none or "shows nothing that moves")
+                result.clips += [(result.shots, clip) for clip in clips]
+                result.shots += 1
+    if result.clips:
+        return result
+    if result.shots < 2:
+        raise Unreadable(result.without_clip[0] if result.shots else "is black throughout")
+    reasons = list(dict.fromkeys(result.without_clip))
+    raise Unreadable(f"has {result.shots} shots, none of which makes a clip: one {'; one '.join(reasons[:3])}")
+
+
+def scene_times(video: Video, entry: SidecarEntry) -> Times:
+    """When each frame happened: by the sidecar's true rate, else when it is shown."""
+    return video.times_s if entry.true_fps is None else np.arange(len(video.times_s)) / entry.true_fps
+
+
+def _event_s(shot: Shot, times_s: Times, entry: SidecarEntry) -> Span:
+    """When the sidecar's event happens within the shot; None where it does not say, or not in this shot."""
+    if entry.event_frames is None:
+        return None
+    first = max(entry.event_frames[0], int(shot.numbers[0]))
+    last = min(entry.event_frames[1], int(shot.numbers[-1]))
+    return (float(times_s[first]), float(times_s[last])) if first < last else None
+
+
+def clip_rate(shot: Shot, event_s: Span, options: ClipOptions) -> tuple[float | None, str]:
+    """The rate a shot's clips are read at, and where there is none why.
 
     `options.fps` where the event (the whole shot, where none is known) fills a clip at it. Otherwise the lowest
     multiple at which it does; but above half the camera's own rate, that rate itself, so that each frame comes once.
     """
     if len(shot.numbers) < 2:
-        return Rate(None, "shows nothing that moves")
+        return None, "shows nothing that moves"
     own = float((shot.numbers[-1] - shot.numbers[0]) / (shot.times_s[-1] - shot.times_s[0]))
     if own < 0.95 * options.fps:
-        return Rate(None, f"has {own:.3g} frames a second, fewer than the {options.fps:g} asked for")
+        return None, f"has {own:.3g} frames a second, fewer than the {options.fps:g} asked for"
     whole_s = float(shot.until_s[-1] - shot.times_s[0])
     span_s = whole_s if event_s is None else min(event_s[1] - event_s[0], whole_s)
     fps = options.fps
@@ -76,8 +129,8 @@ def clip_rate(shot: Shot, event_s: Span, options: ClipOptions) -> Rate:
         fps = fps if fps <= own / 2 else round(own, 2)
     if (there := _frames_in(whole_s, fps)) < options.num_frames:
         frames = f"{there} frame{'s'[: there > 1]} at {fps:.4g} a second"
-        return Rate(None, f"is too short: {frames}, {options.num_frames} make a clip")
-    return Rate(fps)
+        return None, f"is too short: {frames}, {options.num_frames} make a clip"
+    return fps, ""
 
 
 def cut_clips(shot: Shot, fps: float, event_s: Span, options: ClipOptions) -> list[RealClip]:

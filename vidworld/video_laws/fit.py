@@ -13,13 +13,12 @@ from tqdm import tqdm
 from vidworld.core.errors import UserError
 from vidworld.core.records import append_jsonl, prepare_folder, read_jsonl
 from vidworld.core.shapes import VideoFrames
-from vidworld.video.clips import scene_times
 from vidworld.video.decode import Unreadable, open_video, read
 from vidworld.video.shots import find_shots
 from vidworld.video.sidecar import GRAVITY_DIRECTIONS, SIDECAR_NAME, SidecarEntry, read_sidecar
 from vidworld.video.tracking import track
-from vidworld.video_laws import VIDEO_LAWS
-from vidworld.video_laws.law import STANDARD_GRAVITY, NoFit, Quantity, VideoScene
+from vidworld.video.windows import scene_times
+from vidworld.video_laws import STANDARD_GRAVITY, VIDEO_LAWS, NoFit, Quantity, VideoScene
 
 MAX_PX = 480  # videos are tracked with a shorter side of so many pixels, or their own if that is less
 MIN_VIDEO_FRAMES = 3  # with fewer nothing shows an acceleration
@@ -48,12 +47,12 @@ def fit_videos(folder: Path, out: Path, sidecar: Path | None = None) -> Iterator
     sidecar cannot be read or names no video, or `out` cannot be written.
     """
     known = read_sidecar(sidecar or folder / SIDECAR_NAME)
-    if not known.entries:
+    if not known:
         raise UserError(f"{sidecar or folder / SIDECAR_NAME}: names no video")
     record = prepare_folder(out) / FIT_RECORD_NAME
     rows = read_jsonl(record) if record.exists() else []
     done = {row["key"]: TypeAdapter(VideoFit).validate_python(row["video"]) for row in rows}
-    for entry in tqdm(known.entries.values(), "videos", unit="video", disable=None):
+    for entry in tqdm(known.values(), "videos", unit="video", disable=None):
         key = _key(folder, entry)
         if (finished := done.get(key)) is None:
             finished = fit_video(folder, entry)

@@ -16,8 +16,7 @@ from vidworld.core.shapes import Frames, VideoFrames
 from vidworld.metrics.velocity import ANYWHERE
 from vidworld.video.real import RealClips
 from vidworld.video.tracking import background_of, track
-from vidworld.video_laws import VIDEO_LAWS
-from vidworld.video_laws.law import NoFit, VideoScene
+from vidworld.video_laws import VIDEO_LAWS, NoFit, VideoScene
 
 TRACKED_AT = 4  # clips are tracked at so many times their size: what is 2 px wide at 64 px has no body of its own
 MIN_TRACKED = 0.9  # of a clip's frames: a truth that is found in fewer has no law to be held against

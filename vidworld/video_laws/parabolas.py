@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy import ndarray
 
-from vidworld.video_laws.law import Places, Stretch, TrackTimes, frame_s
+from vidworld.video_laws import Places, Stretch, TrackTimes, frame_s
 
 MIN_FRAMES = 4  # of a stretch between contacts: fewer do not show a parabola
 ROUNDS = 6
@@ -32,9 +32,10 @@ class Flights:
     velocity: ndarray  # at time zero
 
     def place(self, times: ndarray, stretch: ndarray) -> ndarray:
-        t = np.asarray(times)[:, None]
-        path: ndarray = self.start[stretch] + self.velocity[stretch] * t + 0.5 * self.acceleration * t**2
-        return path
+        """Where the thing is at each time; NaN where that lies in no stretch."""
+        t = times[:, None]
+        path = self.start[stretch] + self.velocity[stretch] * t + 0.5 * self.acceleration * t**2
+        return np.where(stretch[:, None] >= 0, path, np.nan)
 
     def restitutions(self) -> list[float]:
         """Outgoing over incoming speed along the acceleration, where successive parabolas meet along it.
@@ -161,10 +162,3 @@ def _numbered(label: Stretch, seen: ndarray) -> Stretch:
     for number, k in enumerate(kept):
         numbers[seen & (label == k)] = number
     return numbers
-
-
-def places_of(flights: Flights, times: TrackTimes, stretch: Stretch) -> Places:
-    places = np.full((len(times), 2), np.nan)
-    used = stretch >= 0
-    places[used] = flights.place(times[used], stretch[used])
-    return places

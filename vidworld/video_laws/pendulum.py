@@ -4,7 +4,7 @@ import numpy as np
 from numpy import ndarray
 from scipy.optimize import least_squares, minimize_scalar
 
-from vidworld.video_laws.law import LawFit, NoFit, Position, Stretch, TrackTimes, VideoScene, frame_s, law_fit
+from vidworld.video_laws import LawFit, NoFit, Position, Stretch, TrackTimes, VideoLaw, VideoScene, frame_s, law_fit
 from vidworld.video_laws.parabolas import AT_CONTACT, MIN_FRAMES, stretches, where_seen
 
 IMPACT = 1.2  # top speeds by which a wall changes a velocity in three steps; a swing of 20 steps changes by a half
@@ -97,3 +97,6 @@ def _first_guess(t: ndarray, line: ndarray, member: ndarray) -> ndarray:
             least = error
             best = np.array([solution[1], solution[1 + member.shape[1]], 0.05, w, solution[0]])
     return best
+
+
+PENDULUM = VideoLaw(1, fit_pendulum)

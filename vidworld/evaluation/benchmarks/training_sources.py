@@ -5,9 +5,7 @@ from pathlib import Path, PurePosixPath
 from vidworld.core.shapes import VideoFrames
 from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry, Reading, Unscored
 from vidworld.evaluation.benchmarks.reading import video_of
-from vidworld.video.lerobot import episodes
-from vidworld.video.source import Source
-from vidworld.video.webdataset import shards, videos_in_shard
+from vidworld.video.source import Source, episodes, shards, videos_in_shard
 
 _LEROBOT_LAYOUT = """\
 FOLDER/
