@@ -14,9 +14,9 @@ from vidworld.evaluation.real_quadruplets import (
     held,
     real_quadruplets,
 )
+from vidworld.video.clips import ClipOptions
 from vidworld.video.ingest import ingest
 from vidworld.video.real import RealClips
-from vidworld.video.windows import ClipOptions
 
 KINDS = ("jump", "freeze", "missing")
 

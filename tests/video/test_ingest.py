@@ -17,10 +17,10 @@ from vidworld.core.fingerprint import fingerprint
 from vidworld.evaluation.real import held_out
 from vidworld.models.schema import DataConfig
 from vidworld.training.data import Mixture
-from vidworld.video import content_fingerprint, ingest_command, training_fingerprint
-from vidworld.video.ingest import Ingested, SetAside, ingest
+from vidworld.video import content_fingerprint, training_fingerprint
+from vidworld.video.clips import ClipOptions
+from vidworld.video.ingest import INGEST, Ingested, SetAside, ingest, summary
 from vidworld.video.real import RealClips
-from vidworld.video.windows import ClipOptions
 
 OPTIONS = ClipOptions(size_px=32, num_frames=8, stride=4)
 SECONDS = np.arange(60) / 30
@@ -218,7 +218,7 @@ def test_a_split_without_clips_is_said_and_nothing_stops(
 ) -> None:
     of_split(split, films.write(tmp_path / "videos" / "a.mp4", films.film(SECONDS)))
     made = ingest(tmp_path / "videos", tmp_path / "out", OPTIONS)
-    (line,) = [line for line in ingest_command.summary(made).splitlines() if "no clip in split" in line]
+    (line,) = [line for line in summary(made).splitlines() if "no clip in split" in line]
     assert means in line and "no clip in split val" in line and line.endswith("add videos to fill these")
     shape = ClipShape(num_frames=8, height_px=32, width_px=32)
     simulated = DataConfig(shape=shape, clips=12, scenarios={"uniform": 1.0})
@@ -238,13 +238,13 @@ def test_the_command_prints_what_became_of_every_file(
     folder: Path, ingested: Ingested, capsys: pytest.CaptureFixture[str]
 ) -> None:
     parser = ArgumentParser()
-    ingest_command.INGEST.add_arguments(parser)
+    INGEST.add_arguments(parser)
     assert vars(parser.parse_args([str(folder), "--out", "x"])) == {
         **{"folder": folder, "out": Path("x"), "fps": 10.0, "one_rate": False, "size": 64},
         **{"num_frames": 16, "stride": 8, "sidecar": None},
     }
     line = [str(folder), "--out", str(ingested.out), "--size", "32", "--num-frames", "8", "--stride", "4"]
-    ingest_command.INGEST.run(parser.parse_args(line))
+    INGEST.run(parser.parse_args(line))
     lines = capsys.readouterr().out.splitlines()
     for one in (*ingested.files, *ingested.set_aside):
         assert sum(line.startswith(f"{one.file} ") for line in lines) == 1

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from vidworld.core.errors import UserError
-from vidworld.video.sidecar import read_sidecar
+from vidworld.video.source import read_sidecar
 
 
 def write(path: Path, *lines: object) -> Path:

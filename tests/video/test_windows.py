@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidworld.video.shots import Shot, find_shots, to_grey
-from vidworld.video.windows import ClipOptions, clip_rate, cut_clips, is_static
+from vidworld.video.clips import ClipOptions, Shot, clip_rate, cut_clips, find_shots, is_static, to_grey
 
 OPTIONS = ClipOptions(size_px=48)
 

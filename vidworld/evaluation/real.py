@@ -33,7 +33,7 @@ MASKS_ENLARGED = 4
 
 def held_out(folder: Path, shape: ClipShape) -> RealClips | None:
     """The held-out clips of a data set; None where no video of it fell to split `real`. Raises UserError."""
-    return RealClips.of_shape(folder, "real", shape) if has_clips(folder, "real") else None
+    return RealClips(folder, "real", shape) if has_clips(folder, "real") else None
 
 
 def real_video_units(setup: Setup) -> Iterator[Unit]:

@@ -74,7 +74,7 @@ def _sources(config: DataConfig) -> tuple[list[ClipSource], list[float]]:
     elif config.real is not None:
         from vidworld.video.real import RealClips
 
-        sources.append(RealClips.of_shape(config.real, "train", shape))
+        sources.append(RealClips(config.real, "train", shape))
         shares = [share / sum(shares) * (1 - config.real_share) for share in shares] + [config.real_share]
     return sources, shares
 

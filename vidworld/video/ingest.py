@@ -1,8 +1,9 @@
-"""A folder of videos -> a data set of clips, and what was set aside and why.
+"""`vidworld data ingest FOLDER --out DATASET`: a folder of videos -> a data set of clips.
 
-The data set is one of `datasets`, a row a clip, beside a record of how it was made.
+The data set is one of `datasets`, a row a clip, beside a record of how it was made and of what was set aside and why.
 """
 
+import argparse
 import hashlib
 import json
 import os
@@ -21,17 +22,32 @@ import numpy as np
 from pydantic import TypeAdapter
 from tqdm import tqdm
 
+from vidworld.core.command import Command
 from vidworld.core.errors import UserError
 from vidworld.core.fingerprint import fingerprint
 from vidworld.core.records import publish_folder, write_json
 from vidworld.video import REAL_SPLITS, RECORD_NAME, read_record
+from vidworld.video.clips import ClipOptions, VideoClips, clips_of_video
 from vidworld.video.decode import Unreadable
-from vidworld.video.sidecar import GRAVITY_DIRECTIONS, SIDECAR_NAME, SidecarEntry, read_sidecar
-from vidworld.video.source import Source, content_of, sources_of, splits_by_content
-from vidworld.video.windows import ClipOptions, VideoClips, clips_of_video
+from vidworld.video.source import (
+    GRAVITY_DIRECTIONS,
+    SIDECAR_NAME,
+    SidecarEntry,
+    Source,
+    content_of,
+    read_sidecar,
+    sources_of,
+    splits_by_content,
+)
 
 INGEST_VERSION = 2  # of the way clips are made: raised when the same videos come to give other clips or splits
 SET_ASIDE_NAME = "set_aside.json"
+# What it means that a split has no clip.
+WITHOUT = {
+    "train": "trainings use simulated clips only",
+    "val": "none is for validation",
+    "real": "none is held out, so evaluation leaves real video out",
+}
 
 
 @dataclass(frozen=True)
@@ -149,16 +165,14 @@ def _workshop(out: Path) -> Iterator[Path]:
 
 def _read_all(
     sources: Mapping[str, Source],
-    contents: Mapping[str, str | None],
+    contents: dict[str, str | None],
     known: Mapping[str, SidecarEntry],
     options: ClipOptions,
     workshop: Path,
 ) -> tuple[tuple[FileRecord, ...], tuple[SetAside, ...]]:
     """The videos that gave clips, their rows saved and let go of, and the others."""
     splits = splits_by_content(sources, contents)
-    first_of: dict[str, str] = {}
-    for file, content in contents.items():
-        first_of.setdefault(content or file, file)
+    first_of = {content or file: file for file, content in reversed(contents.items())}
 
     def read_one(file: str) -> FileRecord | SetAside:
         if (first := first_of[contents[file] or file]) != file:
@@ -197,59 +211,46 @@ def _part(workshop: Path, file: str) -> Path:
     return workshop / "parts" / hashlib.sha256(file.encode()).hexdigest()
 
 
-def _features(options: ClipOptions) -> datasets.Features:
-    """The columns of a row."""
-    text, number, whole = datasets.Value("string"), datasets.Value("float64"), datasets.Value("int32")
-    shape = (options.num_frames, 3, options.size_px, options.size_px)
-    return datasets.Features(
-        frames=datasets.Array4D(shape, "uint8"),
-        fps=number,
-        identity=text,
-        file=text,
-        shot=whole,
-        start_s=number,  # scene time, from the start of the file
-        start_frame=whole,  # frames at `fps` from the first clip of the shot
-        event=text,
-        in_event=datasets.Value("bool"),  # touches the sidecar's event, or the sidecar names none
-        gravity=text,
-        gravity_direction=datasets.Sequence(number, length=2),  # unit vector, x right and y down
-        px_per_m=number,  # of the clip
-        scale=number,  # pixels of the clip a pixel of the video
-        crop_left_px=number,  # in the video
-        crop_top_px=number,
-        static_camera=datasets.Value("bool"),
-        motion=number,  # share of the clip's pixels that move
-        motion_in_view=number,  # share of the uncropped picture's motion that is in the clip
-        time_error_s=number,  # largest distance of a frame from its time
-        time_base=text,
-        sidecar=text,  # the video's line, as JSON
-    )
-
-
 def _save_clips(entry: SidecarEntry, video: VideoClips, options: ClipOptions, path: Path) -> None:
     """Write the clips of one video as rows on disk."""
-    clips, features = [clip for _, clip in video.clips], _features(options)
+    clips, shape = [clip for _, clip in video.clips], (options.num_frames, 3, options.size_px, options.size_px)
+    text, number, whole, flag = (datasets.Value(kind) for kind in ("string", "float64", "int32", "bool"))
     direction, scale = GRAVITY_DIRECTIONS.get(entry.gravity or ""), options.size_px / video.short_side_px
-    of_video = {
-        "file": entry.file,
-        "event": entry.event,
-        "gravity": entry.gravity,
-        "gravity_direction": None if direction is None else list(direction),
-        "px_per_m": None if entry.px_per_m is None else entry.px_per_m * scale,
-        "scale": scale,
-        "time_base": video.time_base,
-        "sidecar": entry.model_dump_json() if entry.model_fields_set != {"file"} else None,
+    line = entry.model_dump_json() if entry.model_fields_set != {"file"} else None
+
+    def each(name: str) -> list[Any]:
+        return [getattr(clip, name) for clip in clips]
+
+    def same(value: Any) -> list[Any]:
+        return [value] * len(clips)
+
+    columns: dict[str, tuple[Any, Any]] = {
+        "frames": (datasets.Array4D(shape, "uint8"), np.stack(each("frames"))),
+        "identity": (text, [f"real/{entry.file}/{i}" for i in range(len(clips))]),
+        "shot": (whole, [shot for shot, _ in video.clips]),
+        "crop_left_px": (number, [left * video.short_side_px for left in each("crop_left")]),  # in the video
+        "crop_top_px": (number, [top * video.short_side_px for top in each("crop_top")]),
+        "file": (text, same(entry.file)),
+        "event": (text, same(entry.event)),
+        "gravity": (text, same(entry.gravity)),
+        # A unit vector, x right and y down.
+        "gravity_direction": (datasets.Sequence(number, length=2), same(None if direction is None else [*direction])),
+        "px_per_m": (number, same(None if entry.px_per_m is None else entry.px_per_m * scale)),  # of the clip
+        "scale": (number, same(scale)),  # pixels of the clip a pixel of the video
+        "time_base": (text, same(video.time_base)),
+        "sidecar": (text, same(line)),  # the video's line, as JSON
+        "fps": (number, each("fps")),
+        "start_s": (number, each("start_s")),  # scene time, from the start of the file
+        "start_frame": (whole, each("start_frame")),  # frames at `fps` from the first clip of the shot
+        "in_event": (flag, each("in_event")),  # touches the sidecar's event, or the sidecar names none
+        "static_camera": (flag, each("static_camera")),
+        "motion": (number, each("motion")),  # share of the clip's pixels that move
+        "motion_in_view": (number, each("motion_in_view")),  # share of the uncropped picture's motion in the clip
+        "time_error_s": (number, each("time_error_s")),  # largest distance of a frame from its time
     }
-    columns: dict[str, Any] = {
-        "frames": np.stack([clip.frames for clip in clips]),
-        "identity": [f"real/{entry.file}/{i}" for i in range(len(clips))],
-        "shot": [shot for shot, _ in video.clips],
-        "crop_left_px": [clip.crop_left * video.short_side_px for clip in clips],
-        "crop_top_px": [clip.crop_top * video.short_side_px for clip in clips],
-    }
-    columns |= {name: [value] * len(clips) for name, value in of_video.items()}
-    columns |= {name: [getattr(clip, name) for clip in clips] for name in features if name not in columns}
-    datasets.Dataset.from_dict(columns, features=features).save_to_disk(path)
+    features = datasets.Features({name: kind for name, (kind, _) in columns.items()})
+    rows = {name: values for name, (_, values) in columns.items()}
+    datasets.Dataset.from_dict(rows, features=features).save_to_disk(path)
 
 
 def _join(records: Sequence[FileRecord], workshop: Path, out: Path) -> dict[str, dict[str, str]]:
@@ -269,3 +270,64 @@ def _join(records: Sequence[FileRecord], workshop: Path, out: Path) -> dict[str,
         known = [] if rows is None else rows.remove_columns("frames").to_list()
         content[split] = {"frames": fingerprint(frames), "rows": fingerprint(known)}
     return content
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    usual = ClipOptions()
+    add = parser.add_argument
+    kinds = "videos, also in folders within it; a LeRobot data set; WebDataset shards"
+    add("folder", type=Path, metavar="FOLDER", help=kinds)
+    add("--out", type=Path, required=True, metavar="DATASET", help="where the data set is written")
+    fps = (
+        "frames a second of a clip, in scene time; a shot (its event, where the sidecar names one) too short "
+        "to fill a clip at it is read at a multiple of it, or at the camera's own rate (default: %(default)g)"
+    )
+    add("--fps", type=float, default=usual.fps, help=fps)
+    add("--one-rate", action="store_true", help="set aside what is too short instead of reading it faster")
+    add("--size", type=int, default=usual.size_px, help="pixels of a side of a clip (default: %(default)s)")
+    add("--num-frames", type=int, default=usual.num_frames, help="frames of a clip (default: %(default)s)")
+    add("--stride", type=int, default=usual.stride, help="frames from clip to clip (default: %(default)s)")
+    known = "what is known of the videos, as JSON Lines: file, true_fps, gravity, event_frames, px_per_m"
+    add("--sidecar", type=Path, metavar="FILE", help=f"{known} (default: FOLDER/clips.jsonl, if it is there)")
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    options = ClipOptions(arguments.fps, arguments.size, arguments.num_frames, arguments.stride, arguments.one_rate)
+    print(summary(ingest(arguments.folder, arguments.out, options, arguments.sidecar)))
+
+
+def summary(ingested: Ingested) -> str:
+    """A table of the files that gave clips, and one of those set aside with their reasons."""
+    head = ("file", "split", "clips", "fps", "time", "read by", "static", "dropped")
+    lines = _table([head, *(_row(record) for record in ingested.files)])
+    if ingested.set_aside:
+        reasons = [(one.file, one.reason) for one in ingested.set_aside]
+        lines += ["", *_table([("set aside", "because it"), *reasons])]
+    clips = sum(record.clips for record in ingested.files)
+    what = "was there already, of the same files and options" if ingested.reused else "is written"
+    counts = f"{clips} clips of {len(ingested.files)} files, {len(ingested.set_aside)} set aside"
+    lines += ["", f"{ingested.out}: {counts}; it {what}"]
+    if empty := [split for split in REAL_SPLITS if split not in {record.split for record in ingested.files}]:
+        lacks = "; ".join(f"no clip in split {split} ({WITHOUT[split]})" for split in empty)
+        remedy = "The split of a video follows from its content alone: add videos to fill these"
+        lines.append(f"{ingested.out}: {lacks}. {remedy}")
+    return "\n".join(lines)
+
+
+def _row(record: FileRecord) -> tuple[str, ...]:
+    dropped = {"black": record.black, "repeated": record.repeated}
+    parts = [f"{count} {what} frames" for what, count in dropped.items() if count]
+    if without := len(record.without_clip):
+        parts.append(f"{without} of {record.shots} shots")
+    rates = " ".join(f"{fps:.4g}" for fps in record.fps)
+    read_by = (record.time_base, record.decoder, str(record.static_camera))
+    return (record.file, record.split, str(record.clips), rates, *read_by, ", ".join(parts))
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    padded = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows]
+    return ["  ".join(row).rstrip() for row in padded]
+
+
+INGEST = Command(_add_arguments, _run)

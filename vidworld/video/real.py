@@ -19,19 +19,22 @@ class RealClips:
     Clips differ in rate; those of several rates at once have NaN, so that what they mean a second is not wrong.
     """
 
-    def __init__(self, path: Path, split: str, num_frames: int | None = None, size_px: int | None = None) -> None:
-        """Opens the data set; `num_frames` of each clip are used, all where it is not said.
+    def __init__(self, path: Path, split: str, shape: ClipShape | None = None) -> None:
+        """Opens the data set; of each clip as many frames as the shape has are used. Clips keep their rates.
 
-        UserError where there is no such data set or split, or its clips are of another shape.
+        UserError where there is no such data set or split, the shape is not square, or its clips are of another.
         """
+        if shape is not None and shape.height_px != shape.width_px:
+            has = f"real clips are square, and shape has {shape.height_px} x {shape.width_px} px"
+            raise UserError(f"{path}: {has}: make height_px and width_px equal, or leave real out")
         rows = _open_split(path, split)
         there, size = (int(rows.features["frames"].shape[axis]) for axis in (0, 3))
-        if num_frames is not None and num_frames > there:
-            raise UserError(f"{path}: its clips have {there} frames, not {num_frames}: ingest with --num-frames")
-        if size_px is not None and size_px != size:
+        frames, size_px = (there, size) if shape is None else (shape.num_frames, shape.width_px)
+        if frames > there:
+            raise UserError(f"{path}: its clips have {there} frames, not {frames}: ingest with --num-frames")
+        if size_px != size:
             raise UserError(f"{path}: its clips are {size} px wide, not {size_px}: ingest with --size {size_px}")
-        self.num_frames = num_frames or there
-        self.size_px = size
+        self.num_frames, self.size_px = frames, size
         self.rows = rows.remove_columns("frames")
         """What is known of each clip, a row a clip."""
         self._pictures = rows.select_columns("frames").with_format("numpy", dtype=np.uint8)
@@ -40,14 +43,6 @@ class RealClips:
         self.static_camera: tuple[bool, ...] = tuple(rows["static_camera"])
         self._shots = list(zip(rows["file"], rows["shot"], strict=True))
         self._starts = list(rows["start_frame"])
-
-    @classmethod
-    def of_shape(cls, path: Path, split: str, shape: ClipShape) -> "RealClips":
-        """The clips of a split in the shape that a configuration has, which must be square; they keep their rates."""
-        if shape.height_px != shape.width_px:
-            has = f"real clips are square, and shape has {shape.height_px} x {shape.width_px} px"
-            raise UserError(f"{path}: {has}: make height_px and width_px equal, or leave real out")
-        return cls(path, split, shape.num_frames, shape.width_px)
 
     def __len__(self) -> int:
         return len(self.identity)

@@ -5,7 +5,7 @@ a round lens, the tracker): that is no error of a model, which is penalised for 
 prediction, a law takes the truth's own stretches between contacts.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -26,6 +26,7 @@ WIDER = float(stdtrit(BOOTSTRAP_BLOCKS - 1, 0.975) / ndtri(0.975))
 TrackTimes = Float[ndarray, " time"]
 Position = Float[ndarray, "time object 2"]
 Places = Float[ndarray, "time 2"]
+Measured = dict[tuple[str, str], float]  # by name and unit
 Stretch = Int[ndarray, " time"]  # which stretch between contacts each frame lies in; -1: in none
 
 
@@ -68,9 +69,6 @@ class LawFit:
         """Root mean square distance from the law's path."""
         return float(np.sqrt(np.nanmean(self.residual**2))) if np.isfinite(self.residual).any() else np.nan
 
-    def of(self, name: str) -> Quantity:
-        return next(quantity for quantity in self.quantities if quantity.name == name)
-
 
 Fit = Callable[[TrackTimes, Position, VideoScene, Stretch | None], LawFit]  # the stretches: of an earlier fit, or None
 
@@ -91,12 +89,12 @@ class VideoLaw:
 VIDEO_LAWS: Registry[VideoLaw] = Registry(
     "law of real video",
     "vidworld.video_laws",
-    dict.fromkeys(("projectile", "slide", "roll", "accelerated"), "vidworld.video_laws.flight:FLIGHT")
+    dict.fromkeys(("projectile", "slide", "roll", "accelerated"), "vidworld.video_laws.parabolas:FLIGHT")
     | {
-        "uniform": "vidworld.video_laws.flight:UNIFORM",
-        "bounce": "vidworld.video_laws.flight:BOUNCE",
+        "uniform": "vidworld.video_laws.parabolas:UNIFORM",
+        "bounce": "vidworld.video_laws.parabolas:BOUNCE",
         "pendulum": "vidworld.video_laws.pendulum:PENDULUM",
-        "collision": "vidworld.video_laws.flight:COLLISION",
+        "collision": "vidworld.video_laws.parabolas:COLLISION",
     },
 )
 
@@ -106,8 +104,7 @@ def law_fit(
     path: ndarray,
     fitted: ndarray,
     stretch: Stretch,
-    measured: Callable[[ndarray], list[float]],
-    names: Sequence[tuple[str, str]],
+    measured: Callable[[ndarray], Measured],
     spent: int,
     drawn_from: ndarray | None = None,
 ) -> LawFit:
@@ -119,12 +116,13 @@ def law_fit(
 
     def quantities() -> tuple[Quantity, ...]:
         around = fitted if drawn_from is None else drawn_from
-        draws = np.array([measured(drawn) for drawn in _redrawn(path, around, spent)])
+        draws = np.array([[*measured(drawn).values()] for drawn in _redrawn(path, around, spent)])
         low, high = np.nanpercentile(draws, [2.5, 97.5], axis=0)
-        values = np.array(measured(path))
+        found = measured(path)
+        values = np.array([*found.values()])
         low, high = values - WIDER * np.maximum(values - low, 0.0), values + WIDER * np.maximum(high - values, 0.0)
-        found = zip(names, values.tolist(), low.tolist(), high.tolist(), strict=True)
-        return tuple(Quantity(name, value, least, most, unit) for (name, unit), value, least, most in found)
+        named = zip(found, values.tolist(), low.tolist(), high.tolist(), strict=True)
+        return tuple(Quantity(name, value, least, most, unit) for (name, unit), value, least, most in named)
 
     residual = np.linalg.norm(path - fitted, axis=-1).reshape(len(path), -1)
     return LawFit(law, residual, stretch, quantities)

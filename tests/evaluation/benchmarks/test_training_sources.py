@@ -12,11 +12,11 @@ from padded_videos import pad_until
 from vidworld import cli
 from vidworld.core.errors import UserError
 from vidworld.video import source
+from vidworld.video.clips import ClipOptions
 from vidworld.video.decode import Unreadable
 from vidworld.video.ingest import ingest
 from vidworld.video.real import RealClips
 from vidworld.video.source import Source, content_of, sources_of, splits_by_content
-from vidworld.video.windows import ClipOptions
 
 OPTIONS = ClipOptions(fps=10.0, size_px=16, num_frames=2, stride=2)
 NAMES = {

@@ -58,7 +58,7 @@ def _of_video(context: BenchmarkContext, entry: Entry, model: Any) -> Iterator[V
     video = as_video(clip.frames[0])
     scene = background_of(video)
     unit = READING.size_px / video.shape[2]
-    truth = track(video, 1, scene).position
+    truth = track(video, 1, scene)
 
     def kept(place: ndarray) -> float:
         energy = mechanical_energy(place[:, 0] * unit, truth[:, 0] * unit, fps)[start:]
@@ -70,7 +70,7 @@ def _of_video(context: BenchmarkContext, entry: Entry, model: Any) -> Iterator[V
         return
     if model is not None:
         future = torch.cat((clip.frames[:, :start], context.future(model, clip)), dim=1)
-        place = track(as_video(future[0]), 1, scene, truth[:start]).position
+        place = track(as_video(future[0]), 1, scene, truth[:start])
         value = float(np.nan_to_num(kept(place)))
     yield context.value(model, entry, entry.property, _METRIC, "share", value)
 
