@@ -16,7 +16,7 @@ from vidworld import cli
 from vidworld.core.threads import ahead
 from vidworld.models.schema import DataConfig
 from vidworld.training.data import Mixture, batch_order
-from vidworld.video.store_record import training_fingerprint
+from vidworld.video import training_fingerprint
 
 SMALL_DATA = ["data.clips=64", "data.shape.height_px=32", "data.shape.width_px=32"]
 SHORT = [

@@ -14,7 +14,7 @@ COMMANDS: Registry[Command] = Registry(
     "vidworld.commands",
     {
         "data render": "vidworld.simulation.render_command:RENDER",
-        "data ingest": "vidworld.video.ingest_command:INGEST",
+        "data ingest": "vidworld.video.ingest:INGEST",
         "data contexts": "vidworld.evaluation.rollouts:CONTEXTS",
         "data check": "vidworld.evaluation.benchmarks.benchmark:CHECK",
         "check-world": "vidworld.models.external:CHECK_WORLD",

@@ -7,9 +7,9 @@ import torch
 from padded_videos import of_split
 
 from vidworld.evaluation.real import background_of_shot, differs_enough, emptied, held, real_quadruplets
+from vidworld.video.clips import ClipOptions
 from vidworld.video.ingest import ingest
 from vidworld.video.real import RealClips
-from vidworld.video.windows import ClipOptions
 
 KINDS = ("jump", "freeze", "missing")
 

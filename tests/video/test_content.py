@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from padded_videos import of_split
 
 from vidworld.core.fingerprint import fingerprint
-from vidworld.video.ingest import ingest, sources_of
-from vidworld.video.source import REAL_SHARE, VAL_SHARE, Source, content_of, split_of, splits_by_content
-from vidworld.video.windows import ClipOptions
+from vidworld.video.clips import ClipOptions
+from vidworld.video.ingest import ingest
+from vidworld.video.source import REAL_SHARE, VAL_SHARE, Source, content_of, sources_of, split_of, splits_by_content
 
 OPTIONS = ClipOptions(size_px=16, num_frames=4, stride=4)
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import films
@@ -12,14 +13,14 @@ from padded_videos import of_split
 
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import ArgumentParser, UserError
+from vidworld.core.fingerprint import fingerprint
 from vidworld.evaluation.physics import held_out
 from vidworld.models.schema import DataConfig
 from vidworld.training.data import Mixture
-from vidworld.video import ingest_command
-from vidworld.video.ingest import Ingested, SetAside, ingest
+from vidworld.video import content_fingerprint, training_fingerprint
+from vidworld.video.clips import ClipOptions
+from vidworld.video.ingest import INGEST, Ingested, SetAside, ingest, summary
 from vidworld.video.real import RealClips
-from vidworld.video.store_record import content_fingerprint, training_fingerprint
-from vidworld.video.windows import ClipOptions
 
 OPTIONS = ClipOptions(size_px=32, num_frames=8, stride=4)
 SECONDS = np.arange(60) / 30
@@ -122,7 +123,7 @@ def test_what_was_there_stays_where_making_fails(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("vidworld.video.store.join", full)
+    monkeypatch.setattr("vidworld.video.ingest._join", full)
     with pytest.raises(UserError, match=r"cannot be written \(No space left on device\)"):
         ingest(folder, ingested.out, ClipOptions(size_px=24, num_frames=8))
     assert sorted(path.relative_to(ingested.out) for path in ingested.out.rglob("*")) == before
@@ -176,7 +177,7 @@ def test_a_data_set_is_known_by_what_it_holds(tmp_path: Path) -> None:
     def known(at: Path = out, **options: int) -> dict[str, str | None]:
         ingest(folder, at, replace(OPTIONS, **options))
         splits = {split: content_fingerprint(at, split) for split in ("train", "val", "real")}
-        return splits | {"all": content_fingerprint(at), "training": training_fingerprint(at)}
+        return splits | {"all": fingerprint(splits), "training": training_fingerprint(at)}
 
     def differing(one: dict[str, str | None], other: dict[str, str | None]) -> set[str]:
         return {name for name in one if one[name] != other[name]}
@@ -201,11 +202,11 @@ def test_a_data_set_is_known_by_what_it_holds(tmp_path: Path) -> None:
 
 def test_a_data_set_without_fingerprints_says_what_to_do(ingested: Ingested, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is no data set of real clips: make one"):
-        content_fingerprint(tmp_path)
+        content_fingerprint(tmp_path, "real")
     record = json.loads((ingested.out / "ingest.json").read_text())
     del record["content"]
     (tmp_path / "ingest.json").write_text(json.dumps(record))
-    for ask in (content_fingerprint, training_fingerprint):
+    for ask in (partial(content_fingerprint, split="real"), training_fingerprint):
         with pytest.raises(UserError, match=r"older version.*: ingest its videos again") as error:
             ask(tmp_path)
         assert "\n" not in str(error.value)
@@ -217,7 +218,7 @@ def test_a_split_without_clips_is_said_and_nothing_stops(
 ) -> None:
     of_split(split, films.write(tmp_path / "videos" / "a.mp4", films.film(SECONDS)))
     made = ingest(tmp_path / "videos", tmp_path / "out", OPTIONS)
-    (line,) = [line for line in ingest_command.summary(made).splitlines() if "no clip in split" in line]
+    (line,) = [line for line in summary(made).splitlines() if "no clip in split" in line]
     assert means in line and "no clip in split val" in line and line.endswith("add videos to fill these")
     shape = ClipShape(num_frames=8, height_px=32, width_px=32)
     simulated = DataConfig(shape=shape, clips=12, scenarios={"uniform": 1.0})
@@ -237,13 +238,13 @@ def test_the_command_prints_what_became_of_every_file(
     folder: Path, ingested: Ingested, capsys: pytest.CaptureFixture[str]
 ) -> None:
     parser = ArgumentParser()
-    ingest_command.INGEST.add_arguments(parser)
+    INGEST.add_arguments(parser)
     assert vars(parser.parse_args([str(folder), "--out", "x"])) == {
         **{"folder": folder, "out": Path("x"), "fps": 10.0, "one_rate": False, "size": 64},
         **{"num_frames": 16, "stride": 8, "sidecar": None},
     }
     line = [str(folder), "--out", str(ingested.out), "--size", "32", "--num-frames", "8", "--stride", "4"]
-    ingest_command.INGEST.run(parser.parse_args(line))
+    INGEST.run(parser.parse_args(line))
     lines = capsys.readouterr().out.splitlines()
     for one in (*ingested.files, *ingested.set_aside):
         assert sum(line.startswith(f"{one.file} ") for line in lines) == 1

@@ -15,9 +15,9 @@ from vidworld.core.errors import UserError
 from vidworld.evaluation.physics import held_out
 from vidworld.models.schema import DataConfig
 from vidworld.training.data import Mixture
+from vidworld.video.clips import ClipOptions
 from vidworld.video.ingest import ingest
 from vidworld.video.real import RealClips
-from vidworld.video.windows import ClipOptions
 
 
 @pytest.fixture(scope="module")
@@ -50,12 +50,12 @@ def test_clips_of_one_rate_have_it_and_others_none(path: Path) -> None:
 
 
 def test_fewer_frames_may_be_asked_for_but_not_more(path: Path) -> None:
-    short = RealClips(path, "train", num_frames=12)
+    short = RealClips(path, "train", ClipShape(num_frames=12, height_px=16, width_px=16))
     assert torch.equal(short.clips([0]).frames, RealClips(path, "train").clips([0]).frames[:, :12])
     with pytest.raises(UserError, match=r"have 16 frames, not 24"):
-        RealClips(path, "train", num_frames=24)
+        RealClips(path, "train", ClipShape(num_frames=24, height_px=16, width_px=16))
     with pytest.raises(UserError, match=r"16 px wide, not 64"):
-        RealClips(path, "train", size_px=64)
+        RealClips(path, "train", ClipShape())
 
 
 def test_training_on_clips_of_another_size_is_refused_in_a_line(path: Path) -> None:

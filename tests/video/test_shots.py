@@ -5,7 +5,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidworld.video.shots import find_shots
+from vidworld.video.clips import find_shots
 
 TIMES_S = np.arange(40) / 30
 

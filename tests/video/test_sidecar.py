@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from vidworld.core.errors import UserError
-from vidworld.video.sidecar import SidecarEntry, read_sidecar
+from vidworld.video.source import read_sidecar
 
 
 def write(path: Path, *lines: object) -> Path:
@@ -16,10 +16,9 @@ def write(path: Path, *lines: object) -> Path:
 
 def test_known_fields_are_read_and_others_kept(tmp_path: Path) -> None:
     line = {"file": "a.mp4", "true_fps": 240, "event_frames": [3, 9], "gravity": "down", "note": "by hand"}
-    entry = read_sidecar(write(tmp_path / "clips.jsonl", line, "", {"file": "b.mp4", "true_fps": None})).of("a.mp4")
+    entry = read_sidecar(write(tmp_path / "clips.jsonl", line, "", {"file": "b.mp4", "true_fps": None}))["a.mp4"]
     assert (entry.true_fps, entry.event_frames, entry.gravity) == (240.0, (3, 9), "down")
     assert json.loads(entry.model_dump_json())["note"] == "by hand"
-    assert read_sidecar(tmp_path / "clips.jsonl").of("unknown.mp4") == SidecarEntry(file="unknown.mp4")
 
 
 def test_every_fault_is_named_with_its_line(tmp_path: Path) -> None:

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidworld.video.shots import Shot, find_shots, to_grey
-from vidworld.video.windows import ClipOptions, clip_rate, cut_clips, is_static
+from vidworld.video.clips import ClipOptions, Shot, clip_rate, cut_clips, find_shots, is_static, to_grey
 
 OPTIONS = ClipOptions(size_px=48)
 
@@ -46,15 +45,14 @@ def seconds(duration: float, fps: float) -> np.ndarray:
 def test_a_shot_is_read_as_fast_as_it_takes(
     duration_s: float, camera_fps: float, event_s: tuple[float, float] | None, fps: float | None
 ) -> None:
-    rate = clip_rate(bare_shot(seconds(duration_s, camera_fps)), event_s, OPTIONS)
-    assert rate.fps == (None if fps is None else pytest.approx(fps))
-    assert bool(rate.why_none) == (fps is None)
+    found, why_none = clip_rate(bare_shot(seconds(duration_s, camera_fps)), event_s, OPTIONS)
+    assert found == (None if fps is None else pytest.approx(fps))
+    assert bool(why_none) == (fps is None)
 
 
 def test_one_rate_sets_short_shots_aside() -> None:
-    rate = clip_rate(bare_shot(seconds(0.8, 30)), None, ClipOptions(one_rate=True))
-    assert rate.fps is None
-    assert rate.why_none == "is too short: 9 frames at 10 a second, 16 make a clip"
+    found = clip_rate(bare_shot(seconds(0.8, 30)), None, ClipOptions(one_rate=True))
+    assert found == (None, "is too short: 9 frames at 10 a second, 16 make a clip")
 
 
 def test_uneven_times_give_even_motion() -> None:

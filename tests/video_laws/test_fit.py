@@ -12,7 +12,7 @@ import torch
 
 from vidworld.core.errors import UserError
 from vidworld.core.media import write_mp4
-from vidworld.video.sidecar import SidecarEntry, read_sidecar
+from vidworld.video.source import SidecarEntry, read_sidecar
 from vidworld.video_laws.fit import FIT_RECORD_NAME, VideoFit, fit_summary, fit_video, fit_videos, footage_of
 
 PROJECT = Path(__file__).parents[2]
@@ -27,7 +27,7 @@ CLEAN += ("puck_const_force.avi", "puck_inertia.avi", "jbart_bounce_sideways.mp4
 
 
 def fitted(file: str) -> VideoFit:
-    return fit_video(REAL_VIDEO, read_sidecar(REAL_VIDEO / "clips.jsonl").of(file))
+    return fit_video(REAL_VIDEO, read_sidecar(REAL_VIDEO / "clips.jsonl")[file])
 
 
 @needs_real_video

@@ -27,8 +27,8 @@ from vidworld.models.external import ExternalModel
 from vidworld.models.families import FAMILIES
 from vidworld.models.files import read_budget
 from vidworld.simulation import LAWS, SCENARIOS, SIMULATOR_VERSION
+from vidworld.video import content_fingerprint, has_clips
 from vidworld.video.real import RealClips
-from vidworld.video.store_record import content_fingerprint, has_clips
 
 CHANGES_NO_VALUE = ("out", "models", "tokenizer", "probe", "probes", "real", "clips_at_once", "quadruplets_at_once")
 """Keys that do not tell one evaluation from another: what they name is known by its content."""
@@ -87,7 +87,7 @@ def set_up(config: PhysicsConfig, accelerator: Accelerator) -> Setup:
 
 def held_out(folder: Path, shape: ClipShape) -> RealClips | None:
     """The held-out clips of a data set; None where no video of it fell to split `real`. Raises UserError."""
-    return RealClips.of_shape(folder, "real", shape) if has_clips(folder, "real") else None
+    return RealClips(folder, "real", shape) if has_clips(folder, "real") else None
 
 
 def inputs_of(config: PhysicsConfig) -> str:

@@ -25,8 +25,8 @@ from vidworld.evaluation.task import Case, Setup, Task, Unit, pieces
 from vidworld.metrics import METRICS
 from vidworld.metrics.physics_iq import PhysicsIq, physics_iq
 from vidworld.simulation.quadruplets import Quadruplets, splice
+from vidworld.video import content_fingerprint
 from vidworld.video.real import RealClips
-from vidworld.video.store_record import content_fingerprint
 from vidworld.video_laws.futures import law_values
 
 REAL_VIDEO_VERSION = 1  # of what is done between a clip and a metric; raised when that gives other values

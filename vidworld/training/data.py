@@ -23,7 +23,7 @@ from vidworld.models.tokenizers import Tokenizer
 from vidworld.simulation import SCENARIOS
 from vidworld.simulation.simulated import SimulatedClips
 from vidworld.training.finished import data_sources
-from vidworld.video.store_record import has_clips
+from vidworld.video import has_clips
 
 SHARD_CLIPS = 512
 MADE_CLIPS = 256
@@ -74,7 +74,7 @@ def _sources(config: DataConfig) -> tuple[list[ClipSource], list[float]]:
     elif config.real is not None:
         from vidworld.video.real import RealClips
 
-        sources.append(RealClips.of_shape(config.real, "train", shape))
+        sources.append(RealClips(config.real, "train", shape))
         shares = [share / sum(shares) * (1 - config.real_share) for share in shares] + [config.real_share]
     return sources, shares
 

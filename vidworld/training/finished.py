@@ -9,7 +9,7 @@ from vidworld.core.fingerprint import fingerprint
 from vidworld.models.files import FORMAT, read_budget
 from vidworld.models.schema import AdoptConfig, DataConfig, TrainConfig
 from vidworld.simulation import SCENARIOS, SIMULATOR_VERSION
-from vidworld.video.store_record import training_fingerprint
+from vidworld.video import training_fingerprint
 
 FREE = (
     *("out", "tokenizer", "diffusion", "jepa", "log_every", "trackers", "save_every", "keep", "timeout_s"),

@@ -1,0 +1,56 @@
+"""Real video; here what `vidworld data ingest` recorded of a data set, read without waiting for its clips or torch."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from vidworld.core.errors import UserError
+from vidworld.core.fingerprint import fingerprint
+
+REAL_SPLITS = ("train", "val", "real")  # `real` is held out for the evaluation. A file is in one split only.
+RECORD_NAME = "ingest.json"
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """What `ingest` wrote of a data set; None where there is no finished one."""
+    try:
+        return dict(json.loads((path / RECORD_NAME).read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return None
+
+
+def finished_record(path: Path) -> dict[str, Any]:
+    """What `ingest` wrote of a data set; UserError where there is no finished one."""
+    record = read_record(path)
+    if record is None:
+        raise UserError(f"{path}: is no data set of real clips: make one with `vidworld data ingest`")
+    return record
+
+
+def has_clips(path: Path, split: str) -> bool:
+    """Whether any video of a data set is in the split; UserError where there is no finished data set."""
+    return any(file["split"] == split for file in finished_record(path)["files"])
+
+
+def content_fingerprint(path: Path, split: str) -> str:
+    """The fingerprint of all that a split of a data set holds: frames and what is known of each clip.
+
+    UserError where there is no finished data set, or one of a version that recorded no content.
+    """
+    return fingerprint(_content(path)[split])
+
+
+def training_fingerprint(path: Path | None) -> str | None:
+    """The fingerprint of what a training reads of a data set: the frames of its split `train`, in their order.
+
+    None without a data set; UserError as `content_fingerprint`. Held-out videos and the sidecar change nothing here.
+    """
+    return None if path is None else str(_content(path)["train"]["frames"])
+
+
+def _content(path: Path) -> dict[str, dict[str, str]]:
+    content: dict[str, dict[str, str]] | None = finished_record(path).get("content")
+    if content is None:
+        old = f"{path}: was made by an older version, which recorded no fingerprint of its clips"
+        raise UserError(f"{old}: ingest its videos again (vidworld data ingest)")
+    return content

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import datasets  # type: ignore[import-untyped]
 import numpy as np
 import torch
 
 from vidworld.core.clip import Clips
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
-from vidworld.video import store as real_store
+from vidworld.video import REAL_SPLITS, finished_record
 
 
 class RealClips:
@@ -18,19 +19,22 @@ class RealClips:
     Clips differ in rate; those of several rates at once have NaN, so that what they mean a second is not wrong.
     """
 
-    def __init__(self, path: Path, split: str, num_frames: int | None = None, size_px: int | None = None) -> None:
-        """Opens the data set; `num_frames` of each clip are used, all where it is not said.
+    def __init__(self, path: Path, split: str, shape: ClipShape | None = None) -> None:
+        """Opens the data set; of each clip as many frames as the shape has are used. Clips keep their rates.
 
-        UserError where there is no such data set or split, or its clips are of another shape.
+        UserError where there is no such data set or split, the shape is not square, or its clips are of another.
         """
-        rows = real_store.open_split(path, split)
+        if shape is not None and shape.height_px != shape.width_px:
+            has = f"real clips are square, and shape has {shape.height_px} x {shape.width_px} px"
+            raise UserError(f"{path}: {has}: make height_px and width_px equal, or leave real out")
+        rows = _open_split(path, split)
         there, size = (int(rows.features["frames"].shape[axis]) for axis in (0, 3))
-        if num_frames is not None and num_frames > there:
-            raise UserError(f"{path}: its clips have {there} frames, not {num_frames}: ingest with --num-frames")
-        if size_px is not None and size_px != size:
+        frames, size_px = (there, size) if shape is None else (shape.num_frames, shape.width_px)
+        if frames > there:
+            raise UserError(f"{path}: its clips have {there} frames, not {frames}: ingest with --num-frames")
+        if size_px != size:
             raise UserError(f"{path}: its clips are {size} px wide, not {size_px}: ingest with --size {size_px}")
-        self.num_frames = num_frames or there
-        self.size_px = size
+        self.num_frames, self.size_px = frames, size
         self.rows = rows.remove_columns("frames")
         """What is known of each clip, a row a clip."""
         self._pictures = rows.select_columns("frames").with_format("numpy", dtype=np.uint8)
@@ -39,14 +43,6 @@ class RealClips:
         self.static_camera: tuple[bool, ...] = tuple(rows["static_camera"])
         self._shots = list(zip(rows["file"], rows["shot"], strict=True))
         self._starts = list(rows["start_frame"])
-
-    @classmethod
-    def of_shape(cls, path: Path, split: str, shape: ClipShape) -> "RealClips":
-        """The clips of a split in the shape that a configuration has, which must be square; they keep their rates."""
-        if shape.height_px != shape.width_px:
-            has = f"real clips are square, and shape has {shape.height_px} x {shape.width_px} px"
-            raise UserError(f"{path}: {has}: make height_px and width_px equal, or leave real out")
-        return cls(path, split, shape.num_frames, shape.width_px)
 
     def __len__(self) -> int:
         return len(self.identity)
@@ -69,3 +65,20 @@ class RealClips:
         at = {(shot, start): i for i, (shot, start) in enumerate(zip(self._shots, self._starts, strict=True))}
         found = {i: at.get((shot, start + frames)) for (shot, start), i in at.items()}
         return {i: other for i, other in found.items() if other is not None}
+
+
+def _open_split(path: Path, split: str) -> datasets.Dataset:
+    """The rows of a split, read from disk as they are asked for.
+
+    UserError where there is no finished data set, a file of it is missing or broken, or no clip is in that split.
+    """
+    finished_record(path)
+    try:
+        splits = datasets.load_from_disk(path)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"{path}: cannot be read ({reason}); remove it and ingest its videos again") from error
+    if split not in splits:
+        have = ", ".join(name for name in REAL_SPLITS if name in splits)
+        raise UserError(f"{path}: there is no clip in split {split!r} (there are {have}): ingest more videos")
+    return splits[split]

@@ -1,25 +1,41 @@
-"""Where a video lies: a file, one of many in a tar file, or a stretch of a longer one. And what identifies it: its own
-content, wherever it lies, whatever it is called and whatever lies beside it."""
+"""Where the videos of a folder lie: files, members of WebDataset's tar files, stretches of a LeRobot data set's longer
+ones. And what identifies a video: its own content, wherever it lies, whatever it is called and whatever lies beside it.
+And what is known of videos beside their pictures: a `clips.jsonl`, one JSON object a video.
+
+Sources: WebDataset's documentation (POSIX tar files, numbered without a gap; the video of a sample is .mp4), and
+LeRobot's of its data set format v2.0, v2.1 and v3.0: in v2 an episode has a file of its own; in v3 a file holds many,
+and meta/episodes says from when to when each goes.
+"""
 
 import errno
 import hashlib
+import json
 import shutil
 import tarfile
 import tempfile
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import Annotated, Any
 
 import av
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vidworld.core.errors import UserError
 from vidworld.core.fingerprint import DIGITS, fingerprint
+from vidworld.core.records import file_digest, read_json
 from vidworld.video.decode import Times, Unreadable
 
+SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".ogv", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp")
+LEROBOT_INFO = Path("meta") / "info.json"
+SIDECAR_NAME = "clips.jsonl"
+
+GRAVITY_DIRECTIONS = {"down": (0.0, 1.0), "up": (0.0, -1.0), "right": (1.0, 0.0), "left": (-1.0, 0.0)}
+"""The words for gravity's direction in the picture, as unit vectors with y down."""
 REAL_SHARE, VAL_SHARE = 0.2, 0.1  # of all videos: held out for the evaluation, and for validation
 
 
@@ -39,24 +55,21 @@ class Source:
             yield self.path
             return
         with tempfile.NamedTemporaryFile(suffix=".mp4") as place:
-            self._copy(place)
+            try:
+                with tarfile.open(self.path) as archive:
+                    content = archive.extractfile(self.member)
+                    if content is None:
+                        raise Unreadable(f"is no file in {self.path.name}")
+                    shutil.copyfileobj(content, place)
+                    place.flush()
+            except (tarfile.TarError, EOFError, KeyError) as error:
+                raise Unreadable(f"cannot be read from {self.path.name} ({error})") from error
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+                full = f"{tempfile.gettempdir()}: has no room for a video of {self.path.name}"
+                raise UserError(f"{full}; free some, or name another place with TMPDIR") from error
             yield Path(place.name)
-
-    def _copy(self, place: IO[bytes]) -> None:
-        try:
-            with tarfile.open(self.path) as archive:
-                content = archive.extractfile(self.member)
-                if content is None:
-                    raise Unreadable(f"is no file in {self.path.name}")
-                shutil.copyfileobj(content, place)
-                place.flush()
-        except (tarfile.TarError, EOFError, KeyError) as error:
-            raise Unreadable(f"cannot be read from {self.path.name} ({error})") from error
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            full = f"{tempfile.gettempdir()}: has no room for a video of {self.path.name}"
-            raise UserError(f"{full}; free some, or name another place with TMPDIR") from error
 
     def frames(self, times_s: Times) -> range:
         """The numbers of its frames among those of the file; Unreadable where nothing is in its stretch."""
@@ -82,8 +95,7 @@ def content_of(source: Source) -> str | None:
             packets = _packets(path, stat.st_size, stat.st_mtime_ns)
             numbers = source.frames(np.array([time_s for time_s, _ in packets]))
             return hashlib.sha256(b"".join(packets[number][1] for number in numbers)).hexdigest()
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return file_digest(path)
     except (OSError, EOFError, tarfile.TarError, av.error.FFmpegError, Unreadable):
         return None
 
@@ -134,8 +146,185 @@ def _members(path: Path, suffix: str, size: int, time_ns: int) -> dict[str, str]
         for member in archive:
             stream = archive.extractfile(member) if PurePosixPath(member.name).suffix == suffix else None
             if stream is not None:
-                digest = hashlib.sha256()
-                while block := stream.read(2**20):
-                    digest.update(block)
-                digests[member.name] = digest.hexdigest()
+                digests[member.name] = hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
     return digests
+
+
+def sources_of(folder: Path) -> dict[str, Source]:
+    """The videos of a folder, by the name that results and the sidecar have for them.
+
+    UserError where there is no such folder, no video in it, or it is a data set of videos that cannot be read.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: {'is not a folder' if folder.exists() else 'there is no such folder'}")
+    paths = [path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES]
+    files = sorted(p.as_posix() for p in paths if not (folder / p).is_dir() and not p.name.startswith("."))
+    if (folder / LEROBOT_INFO).exists():
+        found = {f"{one.camera}/{one.number:06d}": one.video for one in episodes(folder)}
+        if not found:
+            raise UserError(f"{folder / LEROBOT_INFO.parent}: lists no episode")
+        return found
+    if not files and any(folder.glob("*.tar")):
+        return webdataset_sources(folder)
+    if not files:
+        kinds = f"no {', '.join(SUFFIXES)}, no LeRobot data set, no WebDataset shard"
+        raise UserError(f"{folder}: there is no video in it ({kinds})")
+    return {file: Source(folder / file) for file in files}
+
+
+def shards(folder: Path) -> list[Path]:
+    """The tar files, and of those that are numbered alike also the ones left out between the first and the last."""
+    series: dict[str, dict[int, Path]] = defaultdict(dict)
+    found = []
+    for path in sorted(folder.glob("*.tar")):
+        prefix = path.stem.rstrip("0123456789")
+        if digits := path.stem.removeprefix(prefix):
+            series[prefix][int(digits)] = path
+        else:
+            found.append(path)
+    for prefix, numbered in series.items():
+        width = len(next(iter(numbered.values())).stem) - len(prefix)
+        numbers = range(min(numbered), max(numbered) + 1)
+        found += [numbered.get(number, folder / f"{prefix}{number:0{width}d}.tar") for number in numbers]
+    return found
+
+
+def videos_in_shard(shard: Path) -> list[str]:
+    """The names of a shard's videos; UserError where it cannot be read, or holds none."""
+    try:
+        with tarfile.open(shard) as archive:
+            names = [member.name for member in archive if member.isfile()]
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise UserError(f"{shard}: is no tar file that can be read ({error})") from error
+    found = [name for name in names if PurePosixPath(name).suffix == ".mp4"]
+    if not found:
+        raise UserError(f"{shard}: holds no .mp4")
+    return found
+
+
+def webdataset_sources(folder: Path) -> dict[str, Source]:
+    """The videos by shard and name; UserError where a shard is missing or cannot be read, or there is none."""
+    found = shards(folder)
+    if not found:
+        raise UserError(f"{folder}: holds no .tar")
+    if missing := [shard for shard in found if not shard.exists()]:
+        raise UserError(f"{missing[0]}: is missing ({len(missing)} of the shards between the first and the last)")
+    return {f"{shard.stem}/{name}": Source(shard, name) for shard in found for name in videos_in_shard(shard)}
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One camera's video of one episode."""
+
+    camera: str
+    number: int
+    video: Source
+    data: Path  # the table of its actions and states
+
+
+def episodes(folder: Path) -> list[Episode]:
+    """Every episode of every camera that meta/ lists; UserError where it lacks something, or has an unknown format."""
+    path = folder / LEROBOT_INFO
+    info = read_json(path)
+    try:
+        version, paths = str(info["codebase_version"]), (info["data_path"], info["video_path"])
+        cameras = [key for key, feature in info["features"].items() if feature["dtype"] == "video"]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: has no {error}") from error
+    if not cameras or not paths[1]:
+        raise UserError(f"{path}: names no camera whose frames are videos")
+    if not version.startswith(("v2", "v3")):
+        raise UserError(f"{path}: format {version} is not known; v2.0, v2.1 and v3.0 are")
+    try:
+        return list((_of_v2 if version.startswith("v2") else _of_v3)(folder, info, cameras))
+    except UserError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path.parent}: an episode has no usable {error}") from error
+
+
+def _of_v2(folder: Path, info: dict[str, Any], cameras: list[str]) -> Iterator[Episode]:
+    for row in _rows(folder / "meta" / "episodes.jsonl"):
+        number = int(row["episode_index"])
+        names = {"episode_index": number, "episode_chunk": number // int(info.get("chunks_size", 1000))}
+        for camera in cameras:
+            video = folder / info["video_path"].format(video_key=camera, **names)
+            yield Episode(camera, number, Source(video, group=str(number)), folder / info["data_path"].format(**names))
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects of JSON Lines, the last of which may have no end of line."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            try:
+                yield dict(json.loads(line))
+            except (ValueError, TypeError) as error:
+                raise UserError(f"{path}: line {number} is not a JSON object") from error
+
+
+def _of_v3(folder: Path, info: dict[str, Any], cameras: list[str]) -> Iterator[Episode]:
+    from pyarrow import ArrowException, parquet  # type: ignore[import-untyped]
+
+    tables = sorted((folder / "meta" / "episodes").glob("chunk-*/file-*.parquet"))
+    if not tables:
+        raise UserError(f"{folder / 'meta' / 'episodes' / 'chunk-000' / 'file-000.parquet'}: is missing")
+    for table in tables:
+        try:
+            rows = parquet.read_table(table).to_pylist()
+        except (ArrowException, OSError) as error:
+            raise UserError(f"{table}: is no table that can be read ({str(error).splitlines()[0]})") from error
+        for row in rows:
+            number = int(row["episode_index"])
+            place = {"chunk_index": row["data/chunk_index"], "file_index": row["data/file_index"]}
+            data = folder / info["data_path"].format(**place)
+            for camera in cameras:
+                of = {name: row[f"videos/{camera}/{name}"] for name in ("chunk_index", "file_index")}
+                start, stop = (float(row[f"videos/{camera}/{end}_timestamp"]) for end in ("from", "to"))
+                video = folder / info["video_path"].format(video_key=camera, **of)
+                yield Episode(camera, number, Source(video, "", (start, stop), str(number)), data)
+
+
+class SidecarEntry(BaseModel):
+    """What the sidecar says of one video; fields of other names are kept as they are."""
+
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True, allow_inf_nan=False)
+
+    file: str
+    true_fps: Annotated[float, Field(gt=0)] | None = None
+    """Frames a second of the scene: frame i happened at i / true_fps. None: when it is shown."""
+    event: str | None = None
+    event_frames: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] | None = None
+    """First and last frame of what happens."""
+    gravity: str | None = None  # where things fall: a word of GRAVITY_DIRECTIONS, or words that are kept only
+    px_per_m: Annotated[float, Field(gt=0)] | None = None  # pixels of the video a metre
+
+
+def read_sidecar(path: Path) -> dict[str, SidecarEntry]:
+    """A sidecar's entries by the file they speak of; UserError where it cannot be read, or with each line's faults."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
+        raise UserError(f"{path}: the sidecar cannot be read ({reason})") from error
+    entries: dict[str, SidecarEntry] = {}
+    faults: list[str] = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            entry = SidecarEntry.model_validate_json(line)
+        except ValidationError as error:
+            for fault in error.errors():
+                where = ".".join(map(str, fault["loc"]))
+                faults.append(f"{path}:{number}: {where}{': ' if where else ''}{fault['msg']}")
+            continue
+        if entry.file in entries:
+            faults.append(f"{path}:{number}: file: {entry.file} has a line already")
+        entries[entry.file] = entry
+    if faults:
+        raise UserError("\n".join(faults))
+    return entries

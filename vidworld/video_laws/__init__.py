@@ -1,16 +1,80 @@
-"""How well tracks of real video keep a law, and what the law's constants are in them, with intervals.
+"""How well tracks of real video keep a law, and what the law's constants are in them, with intervals by bootstrap.
 
 Each law is a least-squares fit to positions in pixels over seconds. The true video deviates from its law (friction,
 a round lens, the tracker): that is no error of a model, which is penalised for what it adds to it. Fitted to a
 prediction, a law takes the truth's own stretches between contacts.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
 
-from vidworld.video_laws.collision import fit_collision
-from vidworld.video_laws.flight import fit_bounces, fit_flight, fit_uniform
-from vidworld.video_laws.law import Fit
-from vidworld.video_laws.pendulum import fit_pendulum
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+from scipy.special import ndtri, stdtrit
+
+from vidworld.core.errors import UserError
+from vidworld.core.registry import Registry
+
+STANDARD_GRAVITY = 9.81  # m/s²
+BOOTSTRAP_DRAWS = 300
+BOOTSTRAP_BLOCKS = 8  # the residuals are drawn in blocks of a so-manieth of their number
+WIDER = float(stdtrit(BOOTSTRAP_BLOCKS - 1, 0.975) / ndtri(0.975))
+"""So few blocks show less than their scatter: intervals are wider by what Student's quantile is over the normal one."""
+
+TrackTimes = Float[ndarray, " time"]
+Position = Float[ndarray, "time object 2"]
+Places = Float[ndarray, "time 2"]
+Measured = dict[tuple[str, str], float]  # by name and unit
+Stretch = Int[ndarray, " time"]  # which stretch between contacts each frame lies in; -1: in none
+
+
+@dataclass(frozen=True)
+class VideoScene:
+    """What is known of a video beside its tracks."""
+
+    contacts_s: tuple[float, ...] = ()  # when something is hit, roughly
+    gravity: tuple[float, float] | None = None  # its direction in the picture, a unit vector with y down
+    px_per_m: float | None = None
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One number that a law gives, with its 95% interval."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    unit: str
+
+
+@dataclass(frozen=True)
+class LawFit:
+    """A law fitted to a video's tracks."""
+
+    law: str
+    residual: Float[ndarray, "time object"]  # pixels from the law's path; NaN where the fit does not speak
+    stretch: Stretch  # counted among those that were fitted
+    measured: Callable[[], tuple[Quantity, ...]] = field(repr=False)
+
+    @cached_property
+    def quantities(self) -> tuple[Quantity, ...]:
+        """The law's constants; their intervals take a while, so they are found when asked for."""
+        return self.measured()
+
+    @property
+    def deviation_px(self) -> float:
+        """Root mean square distance from the law's path."""
+        return float(np.sqrt(np.nanmean(self.residual**2))) if np.isfinite(self.residual).any() else np.nan
+
+
+Fit = Callable[[TrackTimes, Position, VideoScene, Stretch | None], LawFit]  # the stretches: of an earlier fit, or None
+
+
+class NoFit(ValueError):
+    """A law that cannot be fitted; the text goes on from the video's name."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +86,71 @@ class VideoLaw:
 
 
 # By the sidecar's `event`; other events follow no law that tracks could show.
-VIDEO_LAWS: dict[str, VideoLaw] = {
-    **dict.fromkeys(("projectile", "slide", "roll", "accelerated"), VideoLaw(1, fit_flight)),
-    "uniform": VideoLaw(1, fit_uniform),
-    "bounce": VideoLaw(1, fit_bounces),
-    "pendulum": VideoLaw(1, fit_pendulum),
-    "collision": VideoLaw(2, fit_collision),
-}
+VIDEO_LAWS: Registry[VideoLaw] = Registry(
+    "law of real video",
+    "vidworld.video_laws",
+    dict.fromkeys(("projectile", "slide", "roll", "accelerated"), "vidworld.video_laws.parabolas:FLIGHT")
+    | {
+        "uniform": "vidworld.video_laws.parabolas:UNIFORM",
+        "bounce": "vidworld.video_laws.parabolas:BOUNCE",
+        "pendulum": "vidworld.video_laws.pendulum:PENDULUM",
+        "collision": "vidworld.video_laws.parabolas:COLLISION",
+    },
+)
+
+
+def law_fit(
+    law: str,
+    path: ndarray,
+    fitted: ndarray,
+    stretch: Stretch,
+    measured: Callable[[ndarray], Measured],
+    spent: int,
+    drawn_from: ndarray | None = None,
+) -> LawFit:
+    """The quantities with their bootstrap intervals, and how far the path lies from the law's.
+
+    spent: parameters that a coordinate is fitted with: residuals are so much smaller than errors.
+    drawn_from: the path of what is measured, where the law's own leaves some of it out.
+    """
+
+    def quantities() -> tuple[Quantity, ...]:
+        around = fitted if drawn_from is None else drawn_from
+        draws = np.array([[*measured(drawn).values()] for drawn in _redrawn(path, around, spent)])
+        low, high = np.nanpercentile(draws, [2.5, 97.5], axis=0)
+        found = measured(path)
+        values = np.array([*found.values()])
+        low, high = values - WIDER * np.maximum(values - low, 0.0), values + WIDER * np.maximum(high - values, 0.0)
+        named = zip(found, values.tolist(), low.tolist(), high.tolist(), strict=True)
+        return tuple(Quantity(name, value, least, most, unit) for (name, unit), value, least, most in named)
+
+    residual = np.linalg.norm(path - fitted, axis=-1).reshape(len(path), -1)
+    return LawFit(law, residual, stretch, quantities)
+
+
+def _redrawn(path: ndarray, fitted: ndarray, spent: int) -> list[ndarray]:
+    """Paths that could have been tracked: the law's with residuals drawn in blocks."""
+    rng = np.random.default_rng(0)
+    used = np.flatnonzero(np.isfinite((path - fitted).reshape(len(path), -1)).all(axis=1))
+    residual = (path - fitted)[used] * np.sqrt(len(used) / max(len(used) - spent, 1))
+    block = max(1, len(used) // BOOTSTRAP_BLOCKS)
+    drawn = []
+    for _ in range(BOOTSTRAP_DRAWS):
+        starts = rng.integers(0, len(used) - block + 1, -(-len(used) // block))
+        order = (starts[:, None] + np.arange(block)).ravel()[: len(used)]
+        moved = path.copy()
+        moved[used] = fitted[used] + residual[order]
+        drawn.append(moved)
+    return drawn
+
+
+def frame_s(times: TrackTimes) -> float:
+    if len(times) < 2:
+        raise UserError("a law is fitted to two frames or more")
+    return float(np.median(np.diff(times)))
+
+
+def angle_between(first: ndarray, second: ndarray) -> float:
+    """Degrees from the first to the second direction, from -180 to 180, clockwise in the picture."""
+    cross = first[0] * second[1] - first[1] * second[0]
+    return float(np.degrees(np.arctan2(cross, first @ second)))

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -13,13 +14,11 @@ from tqdm import tqdm
 from vidworld.core.errors import UserError
 from vidworld.core.records import append_jsonl, prepare_folder, read_jsonl
 from vidworld.core.shapes import VideoFrames
-from vidworld.video.clips import scene_times
+from vidworld.video.clips import find_shots, scene_times
 from vidworld.video.decode import Unreadable, open_video, read
-from vidworld.video.shots import find_shots
-from vidworld.video.sidecar import GRAVITY_DIRECTIONS, SIDECAR_NAME, SidecarEntry, read_sidecar
+from vidworld.video.source import GRAVITY_DIRECTIONS, SIDECAR_NAME, SidecarEntry, read_sidecar
 from vidworld.video.tracking import track
-from vidworld.video_laws import VIDEO_LAWS
-from vidworld.video_laws.law import STANDARD_GRAVITY, NoFit, Quantity, VideoScene
+from vidworld.video_laws import STANDARD_GRAVITY, VIDEO_LAWS, NoFit, Quantity, VideoScene
 
 MAX_PX = 480  # videos are tracked with a shorter side of so many pixels, or their own if that is less
 MIN_VIDEO_FRAMES = 3  # with fewer nothing shows an acceleration
@@ -33,11 +32,11 @@ class VideoFit:
 
     file: str
     event: str | None
-    law: str | None
-    why_none: str | None
-    tracked: float  # the share of the event's frames in which every object was found
-    deviation_px: float | None  # root mean square distance of the true tracks from their law, in the video's own pixels
-    deviation_share: float | None  # the same over the extent of the path
+    law: str | None = None
+    why_none: str | None = None
+    tracked: float = 0.0  # the share of the event's frames in which every object was found
+    deviation_px: float | None = None  # root mean square of the true tracks from their law, in the video's own pixels
+    deviation_share: float | None = None  # the same over the extent of the path
     quantities: tuple[Quantity, ...] = ()
 
 
@@ -48,12 +47,12 @@ def fit_videos(folder: Path, out: Path, sidecar: Path | None = None) -> Iterator
     sidecar cannot be read or names no video, or `out` cannot be written.
     """
     known = read_sidecar(sidecar or folder / SIDECAR_NAME)
-    if not known.entries:
+    if not known:
         raise UserError(f"{sidecar or folder / SIDECAR_NAME}: names no video")
     record = prepare_folder(out) / FIT_RECORD_NAME
     rows = read_jsonl(record) if record.exists() else []
     done = {row["key"]: TypeAdapter(VideoFit).validate_python(row["video"]) for row in rows}
-    for entry in tqdm(known.entries.values(), "videos", unit="video", disable=None):
+    for entry in tqdm(known.values(), "videos", unit="video", disable=None):
         key = _key(folder, entry)
         if (finished := done.get(key)) is None:
             finished = fit_video(folder, entry)
@@ -63,25 +62,23 @@ def fit_videos(folder: Path, out: Path, sidecar: Path | None = None) -> Iterator
 
 def fit_video(folder: Path, entry: SidecarEntry) -> VideoFit:
     """The law of the sidecar's event, fitted to the video's tracks."""
-    law = VIDEO_LAWS.get(entry.event or "")
+    law, result = VIDEO_LAWS.get(entry.event or ""), partial(VideoFit, entry.file, entry.event)
     if law is None:
-        return _none(entry, f"its event ({entry.event or 'not given'}) follows no law that tracks could show")
+        return result(why_none=f"its event ({entry.event or 'not given'}) follows no law that tracks could show")
     try:
         footage = footage_of(folder / entry.file, entry)
     except Unreadable as error:
-        return _none(entry, str(error))
+        return result(why_none=str(error))
     except OSError as error:
-        return _none(entry, f"cannot be read ({error.strerror})")
-    tracked = track(footage.frames, law.objects)
-    position = tracked.position / footage.scale
+        return result(why_none=f"cannot be read ({error.strerror})")
+    position = track(footage.frames, law.objects) / footage.scale
     share = float(np.isfinite(position).all(axis=(1, 2)).mean())
     try:
         fit = law.fit(footage.times_s, position, footage.scene, None)
     except NoFit as error:
-        return _none(entry, str(error), share)
+        return result(why_none=str(error), tracked=share)
     extent = float(np.linalg.norm(np.nanmax(position, axis=0) - np.nanmin(position, axis=0), axis=-1).max())
-    deviation = fit.deviation_px, fit.deviation_px / extent
-    return VideoFit(entry.file, entry.event, fit.law, None, share, *deviation, fit.quantities)
+    return result(fit.law, None, share, fit.deviation_px, fit.deviation_px / extent, fit.quantities)
 
 
 @dataclass(frozen=True)
@@ -111,7 +108,10 @@ def footage_of(path: Path, entry: SidecarEntry) -> FittedVideo:
     frames = np.concatenate([piece.frames for piece in read(video, min(short, MAX_PX), numbers)])
     times = times_s[first : numbers.stop]
     shot = _longest_shot(frames, times)
-    return FittedVideo(frames[shot], times[shot], min(short, MAX_PX) / short, scene_of(entry, times_s))
+    contacts = getattr(entry, "contact_frames", None) or []
+    known = tuple(float(times_s[c]) for c in contacts if isinstance(c, int) and c < len(times_s))
+    scene = VideoScene(known, GRAVITY_DIRECTIONS.get(entry.gravity or ""), entry.px_per_m)
+    return FittedVideo(frames[shot], times[shot], min(short, MAX_PX) / short, scene)
 
 
 def _longest_shot(frames: VideoFrames, times_s: np.ndarray) -> slice:
@@ -126,13 +126,6 @@ def _longest_shot(frames: VideoFrames, times_s: np.ndarray) -> slice:
     return slice(int(longest.numbers[0]), end)
 
 
-def scene_of(entry: SidecarEntry, times_s: np.ndarray) -> VideoScene:
-    """What the sidecar says for a law."""
-    contacts = getattr(entry, "contact_frames", None) or []
-    known = tuple(float(times_s[c]) for c in contacts if isinstance(c, int) and c < len(times_s))
-    return VideoScene(known, GRAVITY_DIRECTIONS.get(entry.gravity or ""), entry.px_per_m)
-
-
 def fit_summary(videos: Sequence[VideoFit]) -> str:
     """A line a video: how well it was tracked, the truth's own deviation, then the constants with their intervals."""
     lines = []
@@ -140,19 +133,13 @@ def fit_summary(videos: Sequence[VideoFit]) -> str:
         if video.why_none is not None:
             lines.append(f"{video.file}: not fitted: {video.why_none}")
             continue
-        head = (
-            f"{video.file}: {video.law}, tracked {video.tracked:.0%}, the truth deviates by {video.deviation_px:.2f} px"
-        )
-        lines.append(f"{head} ({video.deviation_share:.2%} of its path)")
+        head = f"{video.file}: {video.law}, tracked {video.tracked:.0%}, the truth deviates by"
+        lines.append(f"{head} {video.deviation_px:.2f} px ({video.deviation_share:.2%} of its path)")
         for one in video.quantities:
             lines.append(f"    {one.name} {one.value:.4g} [{one.low:.4g}, {one.high:.4g}] {one.unit}")
             if one.name == "acceleration" and one.unit == "m/s²":
                 lines[-1] += f" ({one.value / STANDARD_GRAVITY - 1:+.1%} of {STANDARD_GRAVITY})"
     return "\n".join(lines)
-
-
-def _none(entry: SidecarEntry, why: str, tracked: float = 0.0) -> VideoFit:
-    return VideoFit(entry.file, entry.event, None, why, tracked, None, None)
 
 
 def _key(folder: Path, entry: SidecarEntry) -> str:

@@ -16,8 +16,7 @@ from vidworld.core.shapes import Frames, VideoFrames
 from vidworld.metrics.velocity import ANYWHERE
 from vidworld.video.real import RealClips
 from vidworld.video.tracking import background_of, track
-from vidworld.video_laws import VIDEO_LAWS
-from vidworld.video_laws.law import NoFit, VideoScene
+from vidworld.video_laws import VIDEO_LAWS, NoFit, VideoScene
 
 TRACKED_AT = 4  # clips are tracked at so many times their size: what is 2 px wide at 64 px has no body of its own
 MIN_TRACKED = 0.9  # of a clip's frames: a truth that is found in fewer has no law to be held against
@@ -39,7 +38,7 @@ def law_values(source: RealClips, number: int, futures: Mapping[str, Frames], st
     clip = source.clips([number])
     whole = as_video(clip.frames[0])
     size = len(whole[0])
-    truth = track(whole, law.objects, scene).position
+    truth = track(whole, law.objects, scene)
     if np.isfinite(truth).all(axis=(1, 2)).mean() < MIN_TRACKED or np.isnan(truth[:start]).all():
         return []
     times_s = np.arange(len(truth)) / clip.fps
@@ -58,7 +57,7 @@ def law_values(source: RealClips, number: int, futures: Mapping[str, Frames], st
         found, residual = truth, own.residual[start:] / size
         if model != "truth":
             continued = np.concatenate([whole[:start], as_video(future[0])])
-            found = track(continued, law.objects, scene, truth[:start]).position
+            found = track(continued, law.objects, scene, truth[:start])
             try:
                 residual = law.fit(times_s, found, about, own.stretch).residual[start:] / size
             except NoFit:  # too little is found

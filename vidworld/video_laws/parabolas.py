@@ -1,12 +1,30 @@
-"""Parabolas of one acceleration, one for each stretch of a path between contacts, and where those stretches lie."""
+"""Laws of parabolas: free fall, a throw, a slide, a roll, bounces, motion that nothing changes, and two that meet.
+
+The parabolas have one acceleration, and there is one for each stretch of a path between contacts.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import product
 
 import numpy as np
 from numpy import ndarray
 
-from vidworld.video_laws.law import Places, Stretch, TrackTimes, frame_s
+from vidworld.video_laws import (
+    LawFit,
+    Measured,
+    NoFit,
+    Places,
+    Position,
+    Stretch,
+    TrackTimes,
+    VideoLaw,
+    VideoScene,
+    angle_between,
+    frame_s,
+    law_fit,
+)
 
 MIN_FRAMES = 4  # of a stretch between contacts: fewer do not show a parabola
 ROUNDS = 6
@@ -15,9 +33,132 @@ NEAR_CONTACT = 3.5  # frames by which a contact that was read by eye may be off
 AT_CONTACT = 1.0  # frames around a contact that are left out
 KINK_TIMES = 3.0  # two parabolas that fit so many times better than one have a contact between them...
 KINK_PX = 0.5  # ...unless the one deviates by less
-CLEAN_TIMES = 12.0
-"""So many times less than all of it does that half deviate which is taken for itself: a growing force gives eight."""
+CLEAN_TIMES = 12.0  # a half is taken for itself that deviates so many times less than all: a growing force gives eight
 MIN_CLEAN = 12  # frames of such a half: through fewer a parabola may go by chance
+WINDOW_S = 0.15  # seconds on either side of a collision in which nothing but it changes a velocity
+
+
+def fit_flight(
+    times: TrackTimes,
+    position: Position,
+    scene: VideoScene,
+    stretch: Stretch | None = None,
+    law: str = "constant acceleration",
+    accelerated: bool = True,
+) -> LawFit:
+    """Free fall, a throw, a slide: constant acceleration over the longest time in which nothing is hit.
+
+    It is that along gravity, or where its direction is not known along the way: below zero where it slows down.
+    """
+    path = position[:, 0]
+    if stretch is None:
+        parts = between_contacts(times, path, scene.contacts_s)
+        longest = int(np.bincount(parts[parts >= 0]).argmax()) if parts.max() >= 0 else -1
+        stretch = clean_part(times, path, np.where((parts == longest) & (parts >= 0), 0, -1))
+    stretch = where_seen(stretch, path)
+    if (stretch >= 0).sum() <= MIN_FRAMES:
+        raise NoFit(f"is tracked in {int(np.isfinite(path).all(axis=1).sum())} frames, too few for a fit")
+    spoken = times[stretch >= 0]
+    flight = fit_flights(times, path, stretch, True)
+    first, last = flight.place(spoken[[0, -1]], np.zeros(2, int))
+    along = np.asarray(scene.gravity or (last - first) / max(float(np.linalg.norm(last - first)), 1e-9))
+    scale, unit = scene.px_per_m or 1.0, "m/s" if scene.px_per_m else "px/s"
+
+    def measured(places: ndarray) -> Measured:
+        flights = fit_flights(times, places, stretch, True)
+        ends = (flights.velocity[0] + flights.acceleration * t for t in (spoken[0], spoken[-1]))
+        speeds = [float(np.linalg.norm(v)) / scale for v in ends]
+        size = float(flights.acceleration @ along) / scale
+        speed = {("initial_speed", unit): speeds[0], ("final_speed", unit): speeds[1]}
+        return _acceleration(size, flights.acceleration, scene) | speed
+
+    straight = flight if accelerated else fit_flights(times, path, stretch, False)
+    fitted, drawn_from = (each.place(times, stretch) for each in (straight, flight))
+    return law_fit(law, path, fitted, stretch, measured, 3, drawn_from)
+
+
+fit_uniform = partial(fit_flight, law="uniform motion", accelerated=False)
+"""Motion that nothing changes: the residual is from a straight line at one speed; the acceleration is given."""
+
+
+def _acceleration(size: float, acceleration: ndarray, scene: VideoScene) -> Measured:
+    """Its size, and how far it is turned from gravity where that direction is known."""
+    found = {("acceleration", "m/s²" if scene.px_per_m else "px/s²"): size}
+    if scene.gravity is not None:
+        found["angle_to_gravity", "degrees"] = angle_between(np.asarray(scene.gravity), acceleration)
+    return found
+
+
+def fit_bounces(times: TrackTimes, position: Position, scene: VideoScene, stretch: Stretch | None = None) -> LawFit:
+    """Flights of one acceleration, and how much of the speed along it each contact between them gives back."""
+    path = position[:, 0]
+    stretch = where_seen(between_contacts(times, path, scene.contacts_s) if stretch is None else stretch, path)
+    if stretch.max() < 1:  # a single flight
+        return fit_flight(times, position, scene, stretch)
+
+    def measured(places: ndarray) -> Measured:
+        flights = fit_flights(times, places, stretch, True)
+        given_back, pull, down = flights.restitutions(), flights.acceleration, scene.gravity
+        size = float(np.linalg.norm(pull) if down is None else pull @ np.asarray(down)) / (scene.px_per_m or 1.0)
+        ratios = {("restitution", "ratio"): float(np.mean(given_back))}
+        ratios |= {(f"restitution_{k}", "ratio"): one for k, one in enumerate(given_back, start=1)}
+        return _acceleration(size, pull, scene) | ratios
+
+    fitted = fit_flights(times, path, stretch, True).place(times, stretch)
+    return law_fit("bounce", path, fitted, stretch, measured, 2 * int(stretch.max()) + 3)
+
+
+def fit_collision(times: TrackTimes, position: Position, scene: VideoScene, stretch: Stretch | None = None) -> LawFit:
+    """Total momentum of two things of equal mass before and after they meet: its direction, its size, their bounce.
+
+    Velocities are those at the contact, of a parabola through `WINDOW_S` on either side (a table slows things down).
+    """
+    if position.shape[1] < 2:
+        raise NoFit("shows a collision, but only one thing was followed")
+    step = frame_s(times)
+    apart = np.linalg.norm(position[:, 0] - position[:, 1], axis=1)
+    near = np.ones(len(times), bool)
+    if scene.contacts_s:
+        near = np.abs(times - scene.contacts_s[0]) <= 2 * NEAR_CONTACT * step
+    if not np.isfinite(apart[near]).any():
+        raise NoFit("does not show both things where they meet")
+    contact = float(times[near][np.nanargmin(apart[near])])
+    if stretch is None:
+        off = np.abs(times - contact)
+        clear = (off <= max(WINDOW_S, 8 * step)) & (off > 1.5 * step)
+        stretch = np.where(clear, (times > contact).astype(int), -1)
+    stretch = np.where(np.isfinite(position).all(axis=(1, 2)), stretch, -1)
+    if min((stretch == k).sum() for k in (0, 1)) < MIN_FRAMES:
+        raise NoFit("does not show both things for four frames on either side of where they meet")
+
+    sides = [np.where(stretch == k, 0, -1) for k in (0, 1)]
+
+    def velocities(places: ndarray, side: ndarray) -> ndarray:
+        fits = [fit_flights(times, places[:, k], side, True) for k in (0, 1)]
+        return np.stack([fit.velocity[0] + fit.acceleration * contact for fit in fits])
+
+    def measured(places: ndarray) -> Measured:
+        before, after = (velocities(places, side) for side in sides)
+        near_contact = np.abs(times - contact) <= 3 * step
+        line = np.nanmean((places[:, 1] - places[:, 0])[near_contact], axis=0)
+        line /= np.linalg.norm(line)
+        total, kept = before.sum(axis=0), after.sum(axis=0)
+        return {
+            ("momentum_angle", "degrees"): angle_between(total, kept),
+            ("momentum_kept", "ratio"): float(np.linalg.norm(kept) / np.linalg.norm(total)),
+            ("restitution", "ratio"): float(-((after[1] - after[0]) @ line) / ((before[1] - before[0]) @ line)),
+            ("energy_kept", "ratio"): float((after**2).sum() / (before**2).sum()),
+        }
+
+    fitted = np.full(position.shape, np.nan)
+    for k, side in product((0, 1), sides):
+        flights = fit_flights(times, position[:, k], side, True)
+        fitted[side >= 0, k] = flights.place(times, side)[side >= 0]
+    return law_fit("collision", position, fitted, stretch, measured, 6)
+
+
+FLIGHT, UNIFORM, BOUNCE = VideoLaw(1, fit_flight), VideoLaw(1, fit_uniform), VideoLaw(1, fit_bounces)
+COLLISION = VideoLaw(2, fit_collision)
 
 
 @dataclass(frozen=True)
@@ -32,9 +173,10 @@ class Flights:
     velocity: ndarray  # at time zero
 
     def place(self, times: ndarray, stretch: ndarray) -> ndarray:
-        t = np.asarray(times)[:, None]
-        path: ndarray = self.start[stretch] + self.velocity[stretch] * t + 0.5 * self.acceleration * t**2
-        return path
+        """Where the thing is at each time; NaN where that lies in no stretch."""
+        t = times[:, None]
+        path = self.start[stretch] + self.velocity[stretch] * t + 0.5 * self.acceleration * t**2
+        return np.where(stretch[:, None] >= 0, path, np.nan)
 
     def restitutions(self) -> list[float]:
         """Outgoing over incoming speed along the acceleration, where successive parabolas meet along it.
@@ -161,10 +303,3 @@ def _numbered(label: Stretch, seen: ndarray) -> Stretch:
     for number, k in enumerate(kept):
         numbers[seen & (label == k)] = number
     return numbers
-
-
-def places_of(flights: Flights, times: TrackTimes, stretch: Stretch) -> Places:
-    places = np.full((len(times), 2), np.nan)
-    used = stretch >= 0
-    places[used] = flights.place(times[used], stretch[used])
-    return places

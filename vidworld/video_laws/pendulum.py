@@ -4,7 +4,18 @@ import numpy as np
 from numpy import ndarray
 from scipy.optimize import least_squares, minimize_scalar
 
-from vidworld.video_laws.law import LawFit, NoFit, Position, Stretch, TrackTimes, VideoScene, frame_s, law_fit
+from vidworld.video_laws import (
+    LawFit,
+    Measured,
+    NoFit,
+    Position,
+    Stretch,
+    TrackTimes,
+    VideoLaw,
+    VideoScene,
+    frame_s,
+    law_fit,
+)
 from vidworld.video_laws.parabolas import AT_CONTACT, MIN_FRAMES, stretches, where_seen
 
 IMPACT = 1.2  # top speeds by which a wall changes a velocity in three steps; a swing of 20 steps changes by a half
@@ -33,13 +44,13 @@ def fit_pendulum(times: TrackTimes, position: Position, scene: VideoScene, stret
     t, line = times[used] - times[0], (path[used] - middle) @ along
     best = _first_guess(t, line, member)
 
-    def measured(moved: ndarray) -> list[float]:
-        return [*_swings(t, (moved[used] - middle) @ along, member, best)[:2]]
+    def measured(moved: ndarray) -> Measured:
+        period, decay, _ = _swings(t, (moved[used] - middle) @ along, member, best)
+        return {("period", "s"): period, ("decay", "1/s"): decay}
 
     fitted = np.full(path.shape, np.nan)
     fitted[used] = path[used] + np.outer(_swings(t, line, member, best)[2] - line, along)
-    names = [("period", "s"), ("decay", "1/s")]
-    return law_fit("pendulum", path, fitted, stretch, measured, names, 2 * member.shape[1] + 3)
+    return law_fit("pendulum", path, fitted, stretch, measured, 2 * member.shape[1] + 3)
 
 
 def _impacts(times: ndarray, line: ndarray) -> list[float]:
@@ -81,8 +92,7 @@ def _design(t: ndarray, member: ndarray, w: float) -> ndarray:
 def _swing(parameters: ndarray, t: ndarray) -> ndarray:
     """c + (a cos wt + b sin wt) exp(-d t), with parameters (a, b, d, w, c)."""
     a, b, d, w, c = parameters
-    line: ndarray = c + np.exp(-np.clip(d, -5, 50) * t) * (a * np.cos(w * t) + b * np.sin(w * t))
-    return line
+    return np.asarray(c + np.exp(-np.clip(d, -5, 50) * t) * (a * np.cos(w * t) + b * np.sin(w * t)))
 
 
 def _first_guess(t: ndarray, line: ndarray, member: ndarray) -> ndarray:
@@ -97,3 +107,6 @@ def _first_guess(t: ndarray, line: ndarray, member: ndarray) -> ndarray:
             least = error
             best = np.array([solution[1], solution[1 + member.shape[1]], 0.05, w, solution[0]])
     return best
+
+
+PENDULUM = VideoLaw(1, fit_pendulum)

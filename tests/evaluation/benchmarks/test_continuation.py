@@ -27,7 +27,6 @@ from vidworld.evaluation.benchmarks.scoring import TRUTH, measure_videos
 from vidworld.evaluation.evaluator import Evaluator, Subject
 from vidworld.models.tokenizers import FrameTokenizer
 from vidworld.models.world_model import CopyLast, Rollout
-from vidworld.video.tracking import Tracked
 
 SHAPE = ClipShape(num_frames=16, fps=10.0, height_px=32, width_px=32)
 SAMPLES = {
@@ -175,7 +174,7 @@ def test_a_video_that_itself_keeps_nothing_penalises_no_model(
     t = np.arange(24) / 10
     place = np.stack([30 * t, 45 * t**2], axis=1)[:, None]
     place[lost] = np.nan
-    monkeypatch.setattr(filmed, "track", lambda *_: Tracked(place, np.ones(1)))
+    monkeypatch.setattr(filmed, "track", lambda *_: place)
     here = BenchmarkContext(evaluator, BENCHMARKS["morpheus"], SHAPE)
     entry = BENCHMARKS["morpheus"].entries(tmp_path)[0]
     for model in (None, CopyLast(evaluator.tokenizer)):

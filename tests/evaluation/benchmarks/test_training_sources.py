@@ -11,12 +11,12 @@ from padded_videos import pad_until
 
 from vidworld import cli
 from vidworld.core.errors import UserError
-from vidworld.video import source, webdataset
+from vidworld.video import source
+from vidworld.video.clips import ClipOptions
 from vidworld.video.decode import Unreadable
-from vidworld.video.ingest import ingest, sources_of
+from vidworld.video.ingest import ingest
 from vidworld.video.real import RealClips
-from vidworld.video.source import Source, content_of, splits_by_content
-from vidworld.video.windows import ClipOptions
+from vidworld.video.source import Source, content_of, sources_of, splits_by_content
 
 OPTIONS = ClipOptions(fps=10.0, size_px=16, num_frames=2, stride=2)
 NAMES = {
@@ -62,13 +62,13 @@ def test_series_of_shards_are_told_apart(tmp_path: Path) -> None:
     for name in ("train-000000", "train-000002", "val-000000", "extra"):
         samples.write_shard(tmp_path / f"{name}.tar", [name])
     names = ["extra.tar", "train-000000.tar", "train-000001.tar", "train-000002.tar", "val-000000.tar"]
-    assert [path.name for path in webdataset.shards(tmp_path)] == names
+    assert [path.name for path in source.shards(tmp_path)] == names
     with pytest.raises(UserError, match=r"train-000001\.tar: is missing"):
-        webdataset.webdataset_sources(tmp_path)
+        source.webdataset_sources(tmp_path)
     samples.write_shard(tmp_path / "train-000001.tar", ["train-000001"])
-    assert len(webdataset.webdataset_sources(tmp_path)) == 5
+    assert len(source.webdataset_sources(tmp_path)) == 5
     with pytest.raises(UserError, match=r"holds no \.tar"):
-        webdataset.webdataset_sources(tmp_path / "nothing")
+        source.webdataset_sources(tmp_path / "nothing")
 
 
 def test_a_tar_file_is_blamed_for_its_own_faults_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -187,7 +187,7 @@ def _energy_of(context: BenchmarkContext, entry: Entry, model: Any) -> Iterator[
     video = as_video(clip.frames[0])
     scene = background_of(video)
     unit = _READING.size_px / video.shape[2]
-    truth = track(video, 1, scene).position
+    truth = track(video, 1, scene)
 
     def kept(place: ndarray) -> float:
         energy = mechanical_energy(place[:, 0] * unit, truth[:, 0] * unit, fps)[start:]
@@ -199,7 +199,7 @@ def _energy_of(context: BenchmarkContext, entry: Entry, model: Any) -> Iterator[
         return
     if model is not None:
         future = torch.cat((clip.frames[:, :start], context.future(model, clip)), dim=1)
-        place = track(as_video(future[0]), 1, scene, truth[:start]).position
+        place = track(as_video(future[0]), 1, scene, truth[:start])
         value = float(np.nan_to_num(kept(place)))
     yield context.value(model, entry, entry.property, _METRIC, "share", value)
 

@@ -47,8 +47,7 @@ def difference(frame: Shown, background: Picture) -> Float[ndarray, "height widt
     """Grey levels of the colour that differs most, after taking off what the exposure changed, slightly blurred."""
     apart = frame.astype(np.float32) - background.astype(np.float32)
     apart -= np.median(apart.reshape(-1, 3)[::7], axis=0)
-    blurred: ndarray = cv2.GaussianBlur(np.abs(apart).max(axis=-1), (0, 0), 0.8).astype(np.float64)
-    return blurred
+    return np.asarray(cv2.GaussianBlur(np.abs(apart).max(axis=-1), (0, 0), 0.8), np.float64)
 
 
 def threshold_of(frames: VideoFrames, background: Picture) -> float:
@@ -76,6 +75,10 @@ class Blob:
         """Sum over the pixels of how much they differ: what motion blur leaves as it is."""
         return float(self.levels.sum())
 
+    def colours(self, frame: Shown) -> UInt8[ndarray, "pixel 3"]:
+        columns, rows = self.pixels.astype(int).T
+        return np.asarray(frame[rows, columns])
+
 
 def blobs(frame: Shown, background: Picture, threshold: float) -> list[Blob]:
     """The connected components of what differs, each without what is thin (a string, an arm)."""
@@ -89,16 +92,15 @@ def blobs(frame: Shown, background: Picture, threshold: float) -> list[Blob]:
         if area < MIN_AREA_PX or levels[view][body].max() < SURE_TIMES * threshold:
             continue
         rows, columns = np.nonzero(_without_thin(binary_fill_holes(body)))
-        pixels = np.stack([columns + left, rows + top], axis=1) + 0.5
-        found.append(blob_of(frame, pixels, levels[view][rows, columns], 2 * threshold))
+        found.append(blob_of(frame, levels, rows + top, columns + left, threshold))
     return found
 
 
-def blob_of(frame: Shown, pixels: Float[ndarray, "pixel 2"], levels: Float[ndarray, " pixel"], most: float) -> Blob:
-    """most: levels from which on a pixel lies wholly inside."""
-    columns, rows = pixels.astype(int).T
-    place = np.average(pixels, axis=0, weights=np.minimum(levels, most) + 1e-6)
-    return Blob(place, frame[rows, columns].mean(axis=0), pixels, levels)
+def blob_of(frame: Shown, levels: ndarray, rows: ndarray, columns: ndarray, threshold: float) -> Blob:
+    """That of these pixels; `levels` tell of every pixel by how much it differs."""
+    pixels, own = np.stack([columns, rows], axis=1) + 0.5, levels[rows, columns]
+    place = np.average(pixels, axis=0, weights=np.minimum(own, 2 * threshold) + 1e-6)  # from there on it lies inside
+    return Blob(place, frame[rows, columns].mean(axis=0), pixels, own)
 
 
 def _without_thin(body: Bool[ndarray, "height width"]) -> Bool[ndarray, "height width"]:
@@ -111,5 +113,4 @@ def _without_thin(body: Bool[ndarray, "height width"]) -> Bool[ndarray, "height 
     count, labels, stats, _ = cv2.connectedComponentsWithStats(cv2.morphologyEx(padded, cv2.MORPH_OPEN, disc))
     if count < 2:
         return body
-    largest: ndarray = labels == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
-    return largest[1:-1, 1:-1]
+    return np.asarray(labels == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA])))[1:-1, 1:-1]
