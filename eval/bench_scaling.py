@@ -20,7 +20,7 @@ from accelerate import Accelerator
 
 from vidworld.core.config import load
 from vidworld.core.errors import ArgumentParser, UserError, run_script
-from vidworld.core.precision import precision, product_dtype
+from vidworld.core.hardware import precision, product_dtype
 from vidworld.models.diffusion import DiffusionTransformer, flow_loss
 from vidworld.models.families import DiffusionConfig
 from vidworld.models.schema import OptimiserConfig, TokenizerConfig

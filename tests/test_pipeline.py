@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from scripts import ROOT, run
 
 from vidworld import cli
-from vidworld.core.threads import ahead
+from vidworld.core.hardware import ahead
 from vidworld.models.schema import DataConfig
 from vidworld.training.data import Mixture, batch_order
 from vidworld.video import training_fingerprint

@@ -23,7 +23,7 @@ def train(config: FewStepConfig, sources: Sources, resume: bool) -> None:
     import torch
     from accelerate.utils import set_seed
 
-    from vidworld.core.threads import ahead
+    from vidworld.core.hardware import ahead
     from vidworld.models.diffusion import DiffusionTransformer, flow_map_loss, flow_map_of
     from vidworld.models.files import check_tokenizer, load_model
     from vidworld.models.tokenizers import load_tokenizer

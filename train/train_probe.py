@@ -28,7 +28,7 @@ def train(config: ProbeConfig, sources: Sources, resume: bool) -> None:
     from accelerate.utils import set_seed
 
     from vidworld.core.clip import Tracks
-    from vidworld.core.threads import ahead
+    from vidworld.core.hardware import ahead
     from vidworld.models.files import load_model
     from vidworld.models.jepa import JointEmbeddingPredictor
     from vidworld.models.probe import Probe, probe_loss, shows

@@ -22,7 +22,7 @@ def train(config: TokenizerConfig, sources: Sources, resume: bool) -> None:
     from accelerate.utils import set_seed
 
     from vidworld.core.counter_rng import generators, normal_of
-    from vidworld.core.threads import ahead
+    from vidworld.core.hardware import ahead
     from vidworld.models.tokenizers.autoencoder import Autoencoder
     from vidworld.training.data import Mixture, batch_order
     from vidworld.training.run import begin

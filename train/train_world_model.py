@@ -27,7 +27,7 @@ def train(config: WorldModelConfig, sources: Sources, resume: bool) -> None:
     from accelerate.utils import set_seed
 
     from vidworld.core.counter_rng import generators
-    from vidworld.core.threads import ahead
+    from vidworld.core.hardware import ahead
     from vidworld.models.tokenizers import load_tokenizer
     from vidworld.training.data import batch_order, cache_tokens
     from vidworld.training.run import begin

@@ -13,9 +13,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from speed import peers
 from speed.timing import Job, Probe, block_products, memory_copy
-from vidworld.core.clip_shape import ClipShape
+from vidworld.core.clip import ClipShape
+from vidworld.core.hardware import precision, product_dtype
 from vidworld.core.media import write_mp4
-from vidworld.core.precision import precision, product_dtype
 from vidworld.evaluation.schema import PhysicsConfig
 from vidworld.models.diffusion import DiffusionTransformer, GenerativeModel, flow_loss, shifted
 from vidworld.models.families import DiffusionConfig

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import torch
 
-from vidworld.core.precision import product_dtype
+from vidworld.core.hardware import product_dtype
 
 MIN_ROUNDS = 3
 SQUARE = 2048

@@ -200,7 +200,7 @@ def provenance(seed: int, command: Sequence[str] | None = None) -> dict[str, Any
     """
     import torch
 
-    from vidworld.core.precision import precision
+    from vidworld.core.hardware import precision
 
     commit, dirty = _checkout()
     device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")

@@ -15,18 +15,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vidworld.analysis.statistics import Interval, interval
-from vidworld.core.clip import Clips, Tracks
+from vidworld.core.clip import Clips, Frames, Tracks
 from vidworld.core.config import Precision
 from vidworld.core.errors import UserError
 from vidworld.core.fingerprint import fingerprint
-from vidworld.core.precision import precision
-from vidworld.core.shapes import Frames
+from vidworld.core.hardware import precision
 from vidworld.evaluation.schema import PhysicsConfig
 from vidworld.metrics.velocity import velocity_error
-from vidworld.models import KINDS
+from vidworld.models import KINDS, RUN, Spec
 from vidworld.models.external import ExternalModel
 from vidworld.models.families import FAMILIES
-from vidworld.models.files import load_model
+from vidworld.models.files import check_tokenizer, fingerprint_in, load_model, read_budget
 from vidworld.models.probe import Probe
 from vidworld.models.tokenizers import FrameTokenizer, Tokenizer, load_tokenizer
 from vidworld.models.world_model import Blind, ConstantVelocity, CopyLast, Encoded, FrameDifference, Rollout, WorldModel

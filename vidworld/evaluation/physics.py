@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from vidworld.analysis.generalisation import Draw, draws_of, generalisation_curves
 from vidworld.analysis.records import Comparison, Curve, Media, Model, Series, Value, pair_name
 from vidworld.analysis.results import write_results
-from vidworld.core.clip_shape import ClipShape
+from vidworld.core.clip import ClipShape
 from vidworld.core.config import resolved
 from vidworld.core.errors import UserError
 from vidworld.core.fingerprint import fingerprint
@@ -23,6 +23,7 @@ from vidworld.evaluation.schema import PhysicsConfig, measured_splits
 from vidworld.evaluation.surprises import choose_levels
 from vidworld.evaluation.task import Setup, measure
 from vidworld.metrics import METRICS
+from vidworld.models import RUN
 from vidworld.models.external import ExternalModel
 from vidworld.models.families import FAMILIES
 from vidworld.models.files import read_budget

@@ -20,11 +20,9 @@ from torch import Tensor
 
 from vidworld.analysis.records import ControlRow, Value
 from vidworld.analysis.statistics import interval
-from vidworld.core.clip import Clips, Tracks
-from vidworld.core.clip_shape import ClipShape
+from vidworld.core.clip import Clips, ClipShape, Frames, Tracks
 from vidworld.core.media import filmstrip, write_png
 from vidworld.core.records import prepare_folder, writing
-from vidworld.core.shapes import Frames
 from vidworld.evaluation.evaluator import Evaluator, Subject, located
 from vidworld.evaluation.task import SCALE, Case, Setup, Task, Unit, measure, media_name, pieces
 from vidworld.metrics import METRICS, Metric

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from numpy import ndarray
 
-from vidworld.core.shapes import Frames
+from vidworld.core.clip import Frames
 from vidworld.metrics import PerClip
 
 AVERAGE_WEIGHT = 0.3

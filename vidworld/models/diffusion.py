@@ -13,8 +13,8 @@ from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchE
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from vidworld.core.clip import Tokens
 from vidworld.core.counter_rng import normal_of
-from vidworld.core.shapes import Tokens
 from vidworld.models.layers import Block, KVCache, KVCaches, initialise, norm, through
 from vidworld.models.world_model import Encoded, Rollout
 

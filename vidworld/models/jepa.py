@@ -15,8 +15,8 @@ from diffusers.models.modeling_utils import ModelMixin
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vidworld.core.clip import Embeddings, Tokens
 from vidworld.core.errors import UserError
-from vidworld.core.shapes import Embeddings, Tokens
 from vidworld.models.families import Loss
 from vidworld.models.layers import Block, KVCaches, initialise, norm, through
 from vidworld.models.world_model import Encoded, Rollout

@@ -17,7 +17,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vidworld.core.shapes import Stream
+from vidworld.core.clip import Stream
 
 
 class KVCache(NamedTuple):

@@ -10,9 +10,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from vidworld.core.clip import Tracks
-from vidworld.core.clip_shape import WORLD_SIZE
-from vidworld.core.shapes import Embeddings
+from vidworld.core.clip import WORLD_SIZE, Embeddings, Tracks
 from vidworld.models.layers import Block, initialise, norm
 from vidworld.simulation.stage import PALETTE
 from vidworld.simulation.tracker import palette_index

@@ -13,11 +13,9 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from vidworld.core.clip import Clips, Tracks
-from vidworld.core.clip_shape import WORLD_SIZE, ClipShape
+from vidworld.core.clip import WORLD_SIZE, Clips, ClipShape, Frames, Tracks
 from vidworld.core.errors import UserError
-from vidworld.core.shapes import Frames
-from vidworld.core.threads import in_threads
+from vidworld.core.hardware import in_threads
 from vidworld.simulation import SCENARIOS
 from vidworld.simulation.discs import Scenes, simulate
 from vidworld.simulation.stage import Scenario, joined, sample_scenes

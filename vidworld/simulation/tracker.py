@@ -5,9 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from vidworld.core.clip import Tracks
-from vidworld.core.clip_shape import WORLD_SIZE
-from vidworld.core.shapes import Frames
+from vidworld.core.clip import WORLD_SIZE, Frames, Tracks
 from vidworld.simulation.simulated import BACKGROUND
 from vidworld.simulation.stage import PALETTE
 

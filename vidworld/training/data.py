@@ -13,11 +13,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from vidworld.core.clip import ClipSource
+from vidworld.core.clip import ClipSource, Frames, Tokens
 from vidworld.core.config import resolved
 from vidworld.core.fingerprint import fingerprint
 from vidworld.core.records import prepare_folder, writing
-from vidworld.core.shapes import Frames, Tokens
 from vidworld.models.schema import DataConfig
 from vidworld.models.tokenizers import Tokenizer
 from vidworld.simulation import SCENARIOS

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from vidworld.core.config import resolved
 from vidworld.core.errors import UserError
-from vidworld.core.precision import precision, product_dtype
+from vidworld.core.hardware import precision, product_dtype
 from vidworld.core.records import prepare_folder
 from vidworld.models.files import FORMAT, save_model
 from vidworld.models.schema import TrainConfig

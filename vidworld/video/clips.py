@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, UInt8
 
-from vidworld.core.shapes import VideoFrames
+from vidworld.core.clip import VideoFrames
 from vidworld.video.decode import Decoder, TimeBase, Times, Unreadable, Video, open_video, read
 from vidworld.video.source import SidecarEntry, Source
 

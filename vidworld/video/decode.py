@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float64, UInt8
 
-from vidworld.core.shapes import VideoFrames
+from vidworld.core.clip import VideoFrames
 
 try:
     import decord

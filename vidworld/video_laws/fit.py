@@ -11,9 +11,9 @@ import numpy as np
 from pydantic import TypeAdapter
 from tqdm import tqdm
 
+from vidworld.core.clip import VideoFrames
 from vidworld.core.errors import UserError
 from vidworld.core.records import append_jsonl, prepare_folder, read_jsonl
-from vidworld.core.shapes import VideoFrames
 from vidworld.video.clips import find_shots, scene_times
 from vidworld.video.decode import Unreadable, open_video, read
 from vidworld.video.source import GRAVITY_DIRECTIONS, SIDECAR_NAME, SidecarEntry, read_sidecar

@@ -13,10 +13,8 @@ import torch
 from jaxtyping import Float
 
 from vidworld.analysis.records import Value
-from vidworld.core.clip import Clips
-from vidworld.core.clip_shape import ClipShape
+from vidworld.core.clip import Clips, ClipShape, Frames, VideoFrames
 from vidworld.core.errors import UserError
-from vidworld.core.shapes import Frames, VideoFrames
 from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.video.decode import Unreadable, open_video, read

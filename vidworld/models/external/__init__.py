@@ -23,11 +23,9 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from vidworld.core.clip import Clips
-from vidworld.core.clip_shape import ClipShape
+from vidworld.core.clip import Clips, ClipShape, Frames
 from vidworld.core.command import Command
 from vidworld.core.errors import UserError
-from vidworld.core.shapes import Frames
 from vidworld.models import KINDS, RUN, Spec
 from vidworld.models.tokenizers import FrameTokenizer, Tokenizer
 from vidworld.models.world_model import Encoded, Rollout, tokens_of_future

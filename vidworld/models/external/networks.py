@@ -12,10 +12,9 @@ from einops import repeat
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from vidworld.core.clip import Clips
+from vidworld.core.clip import Clips, Frames
 from vidworld.core.errors import UserError
 from vidworld.core.records import read_json
-from vidworld.core.shapes import Frames
 from vidworld.models.external.transformers_of_video import TRANSFORMERS, Levels, Parts, Question, sampled
 from vidworld.models.tokenizers import video_vae
 from vidworld.models.tokenizers.video_vae import Latents, load_pretrained

@@ -10,10 +10,10 @@ from einops import rearrange
 from jaxtyping import Shaped
 from torch import Tensor
 
+from vidworld.core.clip import Frames, Tokens
 from vidworld.core.errors import UserError
 from vidworld.core.records import read_json
 from vidworld.core.registry import Registry
-from vidworld.core.shapes import Frames, Tokens
 from vidworld.models.files import fingerprint_of, load_model
 
 PatchSize = tuple[int, int, int]

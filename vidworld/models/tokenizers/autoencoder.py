@@ -10,7 +10,7 @@ from diffusers.configuration_utils import register_to_config
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vidworld.core.shapes import Frames, Tokens
+from vidworld.core.clip import Frames, Tokens
 from vidworld.models.layers import Block, initialise, norm
 from vidworld.models.tokenizers import LatentTokenizer, patchify, unpatchify
 

@@ -14,9 +14,9 @@ from diffusers.configuration_utils import register_to_config
 from jaxtyping import Float
 from torch import Tensor
 
+from vidworld.core.clip import Frames, Tokens
 from vidworld.core.errors import UserError
 from vidworld.core.records import read_json
-from vidworld.core.shapes import Frames, Tokens
 from vidworld.models.tokenizers import LatentTokenizer
 
 AUTOENCODERS: dict[str, Callable[[Any], tuple[int, int]]] = {

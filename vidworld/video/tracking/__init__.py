@@ -15,7 +15,7 @@ from jaxtyping import Float, UInt8
 from numpy import ndarray
 from scipy.optimize import linear_sum_assignment
 
-from vidworld.core.shapes import VideoFrames
+from vidworld.core.clip import VideoFrames
 from vidworld.video.tracking.blobs import Blob, Picture, background_of, blob_of, blobs, difference, threshold_of
 
 __all__ = ["background_of", "track"]

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, UInt8
 from numpy import ndarray
 from scipy.ndimage import binary_fill_holes
 
-from vidworld.core.shapes import VideoFrames
+from vidworld.core.clip import VideoFrames
 
 Picture = Float[ndarray, "height width 3"]
 Shown = UInt8[ndarray, "height width 3"]  # a frame of a video

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from vidworld.core.precision import precision, product_dtype
+from vidworld.core.hardware import precision, product_dtype
 
 
 @pytest.mark.parametrize(("native", "found"), [(True, "bf16"), (False, "no")])
