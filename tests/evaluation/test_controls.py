@@ -67,5 +67,5 @@ def test_counting_counts_discs():
 
 
 def test_forms_are_all_that_take_surprise():
-    forms = {name for name, metric in METRICS.items() if metric.takes == "surprise"}
-    assert set(forms()) == forms - {"surprise_accuracy_maximum"}
+    every = {name for name, metric in METRICS.items() if metric.takes == "surprise"}
+    assert set(forms()) == every - {"surprise_accuracy_maximum"}
