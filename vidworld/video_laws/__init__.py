@@ -94,7 +94,7 @@ VIDEO_LAWS: Registry[VideoLaw] = Registry(
         "uniform": "vidworld.video_laws.parabolas:UNIFORM",
         "bounce": "vidworld.video_laws.parabolas:BOUNCE",
         "pendulum": "vidworld.video_laws.pendulum:PENDULUM",
-        "collision": "vidworld.video_laws.parabolas:PAIR_COLLISION",
+        "collision": "vidworld.video_laws.parabolas:MEETING",
     },
 )
 

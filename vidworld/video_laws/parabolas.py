@@ -158,7 +158,7 @@ def fit_collision(times: TrackTimes, position: Position, scene: VideoScene, stre
 
 
 FLIGHT, UNIFORM, BOUNCE = VideoLaw(1, fit_flight), VideoLaw(1, fit_uniform), VideoLaw(1, fit_bounces)
-PAIR_COLLISION = VideoLaw(2, fit_collision)
+MEETING = VideoLaw(2, fit_collision)
 
 
 @dataclass(frozen=True)
