@@ -12,7 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from vidworld.analysis.records import CALIBRATION_SCHEMA, Calibration
-from vidworld.core.clip import ClipShape
+from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import ArgumentParser, run_script
 from vidworld.core.records import prepare_folder, provenance, write_json
 from vidworld.evaluation.calibration import INJECTED_ERRORS, calibrate, measure_baselines

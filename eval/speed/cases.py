@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from speed import peers
 from speed.timing import Job, Probe, block_products, memory_copy
-from vidworld.core.clip import ClipShape
+from vidworld.core.clip_shape import ClipShape
 from vidworld.core.hardware import precision, product_dtype
 from vidworld.core.media import write_mp4
 from vidworld.evaluation.schema import PhysicsConfig

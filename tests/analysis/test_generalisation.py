@@ -7,7 +7,7 @@ import pytest
 
 from vidworld.analysis.generalisation import MIN_CLIPS, Draw, draws_of, generalisation_curves, trained_range
 from vidworld.analysis.records import Model, Value
-from vidworld.core.clip import ClipShape
+from vidworld.core.clip_shape import ClipShape
 from vidworld.core.records import write_csv
 from vidworld.report.charts import line_chart
 from vidworld.simulation.simulated import SimulatedClips

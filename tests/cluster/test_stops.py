@@ -9,7 +9,7 @@ import pytest
 import torch
 from small_runs import rows, train_here, weights
 
-from vidworld.training import setup
+from vidworld.training import run as training_run
 from vidworld.training.run import Run
 
 
@@ -97,7 +97,7 @@ def test_a_run_that_diverges_skips_steps_and_ends_with_one_line(runs, capsys):
 
 
 def test_a_tracker_that_is_not_installed_is_said_before_anything_is_made(runs, monkeypatch, capsys):
-    monkeypatch.setattr(setup, "missing_trackers", list)
+    monkeypatch.setattr(training_run, "missing_trackers", list)
     assert train_here("diffusion", runs / "diffusion", "trackers=[wandb]") == 2
     assert "trackers: wandb cannot be imported; install it" in capsys.readouterr().err
     assert not (runs / "diffusion").exists()

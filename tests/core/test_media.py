@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from vidworld.core.clip import ClipShape
+from vidworld.core.clip_shape import ClipShape
 from vidworld.core.media import enlarged, filmstrip, write_mp4, write_png
 from vidworld.simulation.simulated import SimulatedClips
 

@@ -8,7 +8,7 @@ import scripts
 
 from vidworld.analysis.records import CALIBRATION_READOUTS
 from vidworld.analysis.statistics import Interval
-from vidworld.core.clip import ClipShape
+from vidworld.core.clip_shape import ClipShape
 from vidworld.evaluation.calibration import INJECTED_ERRORS, calibrate, measure_baselines, smallest_seen
 
 SCRIPT = "eval/calibrate.py"

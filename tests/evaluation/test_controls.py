@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from vidworld.analysis.records import FUTURE_ONLY
-from vidworld.core.clip import ClipShape
+from vidworld.core.clip_shape import ClipShape
 from vidworld.evaluation.surprises import SCORERS, forms, measure_controls, surprise_by
 from vidworld.metrics import METRICS
 from vidworld.simulation import LAWS

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidworld.core.clip import ClipShape
+from vidworld.core.clip_shape import ClipShape
 from vidworld.evaluation.calibration import INJECTED_ERRORS, ErrorScene
 from vidworld.metrics import METRICS
 from vidworld.simulation.simulated import SimulatedClips

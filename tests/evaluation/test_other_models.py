@@ -12,7 +12,7 @@ from my_world import MyWorld
 from scripts import run
 
 from vidworld import cli
-from vidworld.core.clip import ClipShape
+from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
 from vidworld.core.media import write_mp4
 from vidworld.evaluation.evaluator import Evaluator

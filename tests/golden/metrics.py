@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # where this runs as a scrip
 
 from golden.simulation import as_text, close, rounded
 
-from vidworld.core.clip import ClipShape
+from vidworld.core.clip_shape import ClipShape
 from vidworld.evaluation.calibration import (
     ErrorScene,
     duller_contact,

@@ -5,7 +5,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from vidworld.core.clip import ClipShape
+from vidworld.core.clip_shape import ClipShape
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.surprises import as_matrix, encode_quadruplets, surprise_of
 from vidworld.metrics.surprise import surprise_accuracy

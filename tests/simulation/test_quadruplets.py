@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from jaxtyping import Float
 from torch import Tensor
 
-from vidworld.core.clip import Clips, ClipShape, Tracks
+from vidworld.core.clip import Clips, Tracks
+from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
 from vidworld.simulation import LAWS, SCENARIOS
 from vidworld.simulation.occlusion import RENDERED, at_any_time

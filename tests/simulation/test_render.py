@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from vidworld.core.clip import ClipShape
+from vidworld.core.clip_shape import ClipShape
 from vidworld.simulation.simulated import BACKGROUND, SCREEN_GRAY, render_discs, share_inside, tinted, visible_share
 from vidworld.simulation.stage import PALETTE
 

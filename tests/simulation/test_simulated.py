@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from vidworld.core.clip import Clips, ClipShape, Tracks
+from vidworld.core.clip import Clips, Tracks
+from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
 from vidworld.simulation import SCENARIOS
 from vidworld.simulation.scenarios import GRAVITY

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vidworld.core.clip import ClipShape
+from vidworld.core.clip_shape import ClipShape
 from vidworld.models.schema import DataConfig
 from vidworld.simulation import SCENARIOS
 from vidworld.training import finished

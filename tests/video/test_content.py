@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from padded_videos import of_split
 
-from vidworld.core.fingerprint import fingerprint
+from vidworld.core.records import fingerprint
 from vidworld.video.clips import ClipOptions
 from vidworld.video.ingest import ingest
 from vidworld.video.source import REAL_SHARE, VAL_SHARE, Source, content_of, sources_of, split_of, splits_by_content

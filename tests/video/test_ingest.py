@@ -11,9 +11,9 @@ import pytest
 import torch
 from padded_videos import of_split
 
-from vidworld.core.clip import ClipShape
+from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import ArgumentParser, UserError
-from vidworld.core.fingerprint import fingerprint
+from vidworld.core.records import fingerprint
 from vidworld.evaluation.physics import held_out
 from vidworld.models.schema import DataConfig
 from vidworld.training.data import Mixture

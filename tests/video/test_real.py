@@ -9,7 +9,8 @@ import pytest
 import torch
 from padded_videos import of_split
 
-from vidworld.core.clip import ClipShape, ClipSource
+from vidworld.core.clip import ClipSource
+from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
 from vidworld.evaluation.physics import held_out
 from vidworld.models.schema import DataConfig

@@ -1,4 +1,4 @@
-"""What a clip is: its shape, its frames, their rate, where they come from and, for simulated clips, the true tracks.
+"""What a clip is: its frames, their rate, where they come from and, for simulated clips, the true tracks.
 
 The axes that shapes are written with:
 
@@ -18,8 +18,6 @@ from jaxtyping import Bool, Float, UInt8
 from numpy import ndarray
 from torch import Tensor
 
-from vidworld.core.config import Positive, PositiveFloat, schema
-
 Frames = UInt8[Tensor, "clip time channel height width"]
 VideoFrames = UInt8[ndarray, "time height width 3"]
 """A video as files and trackers have it, its colours last."""
@@ -29,39 +27,6 @@ Embeddings = Float[Tensor, "clip t h w embedding"]
 """What a JEPA predicts; tokens, where these are its target."""
 Stream = Float[Tensor, "clip t cell width"]
 """What runs through a transformer: the cells of each chunk in one axis."""
-
-WORLD_SIZE = 10.0
-"""Width of the picture in world units, whatever its size in pixels (Source: phyworld's 10 x 10 world)."""
-
-
-@schema
-class ClipShape:
-    """The shape of every clip."""
-
-    num_frames: Positive = 16
-    fps: PositiveFloat = 10.0
-    height_px: Positive = 64
-    width_px: Positive = 64
-
-    @property
-    def dt_s(self) -> float:
-        """Seconds from one frame to the next."""
-        return 1.0 / self.fps
-
-    @property
-    def duration_s(self) -> float:
-        """Seconds from the first frame to the last."""
-        return (self.num_frames - 1) / self.fps
-
-    @property
-    def pixel(self) -> float:
-        """World units a pixel."""
-        return WORLD_SIZE / self.width_px
-
-    @property
-    def height(self) -> float:
-        """The picture's height in world units (its width is `WORLD_SIZE`)."""
-        return self.height_px * WORLD_SIZE / self.width_px
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from vidworld.analysis.records import CALIBRATION_READOUTS, BaselineRow, CalibrationRow
 from vidworld.analysis.statistics import Interval, interval
-from vidworld.core.clip import WORLD_SIZE, Clips, ClipShape, Frames, Tracks
+from vidworld.core.clip import Clips, Frames, Tracks
+from vidworld.core.clip_shape import WORLD_SIZE, ClipShape
 from vidworld.evaluation.evaluator import located
 from vidworld.metrics import METRICS, Metric
 from vidworld.models.world_model import constant_velocity, last_frame

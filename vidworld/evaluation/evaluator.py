@@ -18,8 +18,8 @@ from vidworld.analysis.statistics import Interval, interval
 from vidworld.core.clip import Clips, Frames, Tracks
 from vidworld.core.config import Precision
 from vidworld.core.errors import UserError
-from vidworld.core.fingerprint import fingerprint
 from vidworld.core.hardware import precision
+from vidworld.core.records import fingerprint
 from vidworld.evaluation.schema import PhysicsConfig
 from vidworld.metrics.velocity import velocity_error
 from vidworld.models import KINDS, RUN, Spec

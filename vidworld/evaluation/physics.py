@@ -11,11 +11,10 @@ from accelerate import Accelerator
 from vidworld.analysis.generalisation import Draw, draws_of, generalisation_curves
 from vidworld.analysis.records import Comparison, Curve, Media, Model, Series, Value, pair_name
 from vidworld.analysis.results import write_results
-from vidworld.core.clip import ClipShape
+from vidworld.core.clip_shape import ClipShape
 from vidworld.core.config import resolved
 from vidworld.core.errors import UserError
-from vidworld.core.fingerprint import fingerprint
-from vidworld.core.records import prepare_folder, read_json, write_csv, write_json
+from vidworld.core.records import fingerprint, prepare_folder, read_json, write_csv, write_json
 from vidworld.core.registry import Registry
 from vidworld.evaluation import TASKS
 from vidworld.evaluation.evaluator import evaluation_accelerator, evaluator_of, subjects_of, tools_of

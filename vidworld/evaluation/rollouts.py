@@ -16,7 +16,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from vidworld.analysis.records import Value
-from vidworld.core.clip import WORLD_SIZE, Clips, Tracks
+from vidworld.core.clip import Clips, Tracks
+from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.core.command import Command
 from vidworld.core.config import load
 from vidworld.core.media import write_mp4

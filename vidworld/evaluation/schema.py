@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from vidworld.core.clip import ClipShape
+from vidworld.core.clip_shape import ClipShape
 from vidworld.core.config import NotNegative, Positive, PositiveFloat, Precision, schema
 from vidworld.core.registry import Registry
 from vidworld.evaluation import TASKS

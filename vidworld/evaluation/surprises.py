@@ -20,7 +20,8 @@ from torch import Tensor
 
 from vidworld.analysis.records import ControlRow, Value
 from vidworld.analysis.statistics import interval
-from vidworld.core.clip import Clips, ClipShape, Frames, Tracks
+from vidworld.core.clip import Clips, Frames, Tracks
+from vidworld.core.clip_shape import ClipShape
 from vidworld.core.media import filmstrip, write_png
 from vidworld.core.records import prepare_folder, writing
 from vidworld.evaluation.evaluator import Evaluator, Subject, located

@@ -19,9 +19,8 @@ from tqdm import tqdm
 
 from vidworld.analysis.records import Value
 from vidworld.core.errors import UserError
-from vidworld.core.fingerprint import fingerprint
 from vidworld.core.hardware import precision
-from vidworld.core.records import read_json, write_json
+from vidworld.core.records import fingerprint, read_json, write_json
 from vidworld.evaluation.evaluator import Evaluator, Subject, tools_of
 from vidworld.evaluation.schema import PhysicsConfig
 from vidworld.metrics import METRICS, Metric

@@ -6,7 +6,8 @@ import numpy as np
 from jaxtyping import Bool
 from numpy import ndarray
 
-from vidworld.core.clip import WORLD_SIZE, Tracks
+from vidworld.core.clip import Tracks
+from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.metrics import PerClip, metric_of
 from vidworld.metrics.velocity import as_array, is_whole, mean_where, positions, speed
 

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vidworld.core.errors import UserError
-from vidworld.core.fingerprint import fingerprint
-from vidworld.core.records import file_digest
+from vidworld.core.records import file_digest, fingerprint
 from vidworld.core.registry import Registry
 from vidworld.models.files import read_budget
 

@@ -10,7 +10,8 @@ from diffusers.models.modeling_utils import ModelMixin
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from vidworld.core.clip import WORLD_SIZE, Embeddings, Tracks
+from vidworld.core.clip import Embeddings, Tracks
+from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.models.layers import Block, initialise, norm
 from vidworld.simulation.stage import PALETTE
 from vidworld.simulation.tracker import palette_index

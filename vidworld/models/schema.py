@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from vidworld.core.clip import ClipShape
+from vidworld.core.clip_shape import ClipShape
 from vidworld.core.config import NotNegative, Positive, PositiveFloat, Precision, Share, schema
 from vidworld.simulation import SCENARIOS
 

@@ -9,7 +9,8 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from vidworld.core.clip import WORLD_SIZE, Clips, Frames, Tokens
+from vidworld.core.clip import Clips, Frames, Tokens
+from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.core.errors import UserError
 from vidworld.models.tokenizers import Tokenizer
 from vidworld.simulation.simulated import BACKGROUND

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from vidworld.core.clip import WORLD_SIZE
+from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.simulation.discs import Scenes
 from vidworld.simulation.stage import Candidates, Fits, Layout, PerWorld, Ranges, Sampler, Stage
 

@@ -6,7 +6,8 @@ from functools import cache
 
 import torch
 
-from vidworld.core.clip import Clips, ClipShape
+from vidworld.core.clip import Clips
+from vidworld.core.clip_shape import ClipShape
 from vidworld.core.counter_rng import stratum
 from vidworld.core.errors import UserError
 from vidworld.simulation import LAWS

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from vidworld.core.clip import ClipShape
+from vidworld.core.clip_shape import ClipShape
 from vidworld.core.command import Command
 from vidworld.core.errors import UserError
 from vidworld.core.media import enlarged, filmstrip, write_mp4, write_png

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vidworld.core.clip import WORLD_SIZE
+from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.simulation import occlusion
 from vidworld.simulation.discs import dot
 from vidworld.simulation.stage import PALETTE, Candidates, Law, Layout, PerWorld, Point, Ranges, Scenario, Stage

@@ -13,7 +13,8 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from vidworld.core.clip import WORLD_SIZE, Clips, ClipShape, Frames, Tracks
+from vidworld.core.clip import Clips, Frames, Tracks
+from vidworld.core.clip_shape import WORLD_SIZE, ClipShape
 from vidworld.core.errors import UserError
 from vidworld.core.hardware import in_threads
 from vidworld.simulation import SCENARIOS

@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from vidworld.core.clip import WORLD_SIZE, ClipShape, Tracks
+from vidworld.core.clip import Tracks
+from vidworld.core.clip_shape import WORLD_SIZE, ClipShape
 from vidworld.core.counter_rng import Draws, clip_streams, mix, stratum
 from vidworld.core.errors import UserError
 from vidworld.simulation.discs import Scenes

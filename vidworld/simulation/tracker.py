@@ -5,7 +5,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from vidworld.core.clip import WORLD_SIZE, Frames, Tracks
+from vidworld.core.clip import Frames, Tracks
+from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.simulation.simulated import BACKGROUND
 from vidworld.simulation.stage import PALETTE
 

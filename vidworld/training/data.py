@@ -15,8 +15,7 @@ from tqdm import tqdm
 
 from vidworld.core.clip import ClipSource, Frames, Tokens
 from vidworld.core.config import resolved
-from vidworld.core.fingerprint import fingerprint
-from vidworld.core.records import prepare_folder, writing
+from vidworld.core.records import fingerprint, prepare_folder, writing
 from vidworld.models.schema import DataConfig
 from vidworld.models.tokenizers import Tokenizer
 from vidworld.simulation import SCENARIOS

@@ -5,7 +5,7 @@ from typing import Any
 
 from vidworld.core.config import resolved
 from vidworld.core.errors import UserError
-from vidworld.core.fingerprint import fingerprint
+from vidworld.core.records import fingerprint
 from vidworld.models.files import FORMAT, read_budget
 from vidworld.models.schema import AdoptConfig, DataConfig, TrainConfig
 from vidworld.simulation import SCENARIOS, SIMULATOR_VERSION

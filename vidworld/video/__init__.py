@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from vidworld.core.errors import UserError
-from vidworld.core.fingerprint import fingerprint
+from vidworld.core.records import fingerprint
 
 REAL_SPLITS = ("train", "val", "real")  # `real` is held out for the evaluation. A file is in one split only.
 RECORD_NAME = "ingest.json"

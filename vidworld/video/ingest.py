@@ -24,8 +24,7 @@ from tqdm import tqdm
 
 from vidworld.core.command import Command
 from vidworld.core.errors import UserError
-from vidworld.core.fingerprint import fingerprint
-from vidworld.core.records import publish_folder, write_json
+from vidworld.core.records import fingerprint, publish_folder, write_json
 from vidworld.video import REAL_SPLITS, RECORD_NAME, read_record
 from vidworld.video.clips import ClipOptions, VideoClips, clips_of_video
 from vidworld.video.decode import Unreadable

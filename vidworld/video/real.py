@@ -7,7 +7,8 @@ import datasets  # type: ignore[import-untyped]
 import numpy as np
 import torch
 
-from vidworld.core.clip import Clips, ClipShape
+from vidworld.core.clip import Clips
+from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
 from vidworld.video import REAL_SPLITS, finished_record
 

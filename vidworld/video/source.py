@@ -26,8 +26,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vidworld.core.errors import UserError
-from vidworld.core.fingerprint import DIGITS, fingerprint
-from vidworld.core.records import file_digest, read_json
+from vidworld.core.records import DIGITS, file_digest, fingerprint, read_json
 from vidworld.video.decode import Times, Unreadable
 
 SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".ogv", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp")

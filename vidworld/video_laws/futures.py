@@ -11,7 +11,8 @@ from numpy import ndarray
 from torch import Tensor
 
 from vidworld.analysis.records import Value
-from vidworld.core.clip import WORLD_SIZE, Frames, VideoFrames
+from vidworld.core.clip import Frames, VideoFrames
+from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.metrics.velocity import ANYWHERE
 from vidworld.video.real import RealClips
 from vidworld.video.tracking import background_of, track

@@ -16,7 +16,7 @@ from scripts import ROOT, run
 from torch import Tensor
 
 from vidworld.analysis.records import Value
-from vidworld.core.clip import ClipShape
+from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
 from vidworld.evaluation.benchmarks import BENCHMARKS, continuation, filmed
 from vidworld.evaluation.benchmarks.benchmark import ContinuationScore, Entry

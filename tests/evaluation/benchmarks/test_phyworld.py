@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from vidworld.core.clip import WORLD_SIZE, ClipShape
+from vidworld.core.clip_shape import WORLD_SIZE, ClipShape
 from vidworld.evaluation.benchmarks.phyworld_hdf5 import (
     collision_errors,
     mean_position_error,

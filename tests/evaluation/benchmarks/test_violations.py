@@ -13,7 +13,8 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from vidworld.core.clip import Clips, ClipShape
+from vidworld.core.clip import Clips
+from vidworld.core.clip_shape import ClipShape
 from vidworld.evaluation.benchmarks import BENCHMARKS, continuation
 from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry
 from vidworld.evaluation.benchmarks.continuation import BenchmarkContext, clip_of

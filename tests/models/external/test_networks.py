@@ -11,7 +11,7 @@ import torch
 from measured import rollout_values, surprise_values
 from safetensors.torch import load_file, save_file
 
-from vidworld.core.clip import ClipShape
+from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
 from vidworld.evaluation.surprises import encode_quadruplets, surprise_of
 from vidworld.models import KINDS

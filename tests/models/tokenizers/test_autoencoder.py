@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from vidworld.core.clip import ClipShape
+from vidworld.core.clip_shape import ClipShape
 from vidworld.models.schema import OptimiserConfig
 from vidworld.models.tokenizers.autoencoder import Autoencoder
 from vidworld.simulation.simulated import SimulatedClips

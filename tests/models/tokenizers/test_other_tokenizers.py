@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from measured import rollout_values, surprise_values
 from scripts import run
 
-from vidworld.core.clip import ClipShape
+from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.surprises import encode_quadruplets, surprise_of

@@ -13,7 +13,8 @@ import torch
 from jaxtyping import Float
 
 from vidworld.analysis.records import Value
-from vidworld.core.clip import Clips, ClipShape, Frames, VideoFrames
+from vidworld.core.clip import Clips, Frames, VideoFrames
+from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
 from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry
 from vidworld.evaluation.evaluator import Evaluator

@@ -34,7 +34,8 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from vidworld.analysis.records import Value
-from vidworld.core.clip import WORLD_SIZE, Frames, Tracks, VideoFrames
+from vidworld.core.clip import Frames, Tracks, VideoFrames
+from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.core.errors import UserError
 from vidworld.evaluation.benchmarks.benchmark import Benchmark, ContinuationScore, Entry, Reading
 from vidworld.evaluation.benchmarks.continuation import BenchmarkContext, video_of

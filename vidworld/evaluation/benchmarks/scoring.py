@@ -25,8 +25,7 @@ from vidworld.analysis.records import Comparison, Model, Value
 from vidworld.analysis.results import write_results
 from vidworld.core.config import load
 from vidworld.core.errors import UserError
-from vidworld.core.fingerprint import fingerprint
-from vidworld.core.records import file_digest, prepare_folder, read_json, write_text
+from vidworld.core.records import file_digest, fingerprint, prepare_folder, read_json, write_text
 from vidworld.evaluation.benchmarks.benchmark import Benchmark, ContinuationScore, Entry, SurpriseScore, check
 from vidworld.evaluation.benchmarks.continuation import BenchmarkContext, numbers_by_model, pictures_of
 from vidworld.evaluation.evaluator import BASELINES_VERSION, Subject, evaluation_accelerator, evaluator_of, model_of

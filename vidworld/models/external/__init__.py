@@ -23,7 +23,8 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from vidworld.core.clip import Clips, ClipShape, Frames
+from vidworld.core.clip import Clips, Frames
+from vidworld.core.clip_shape import ClipShape
 from vidworld.core.command import Command
 from vidworld.core.errors import UserError
 from vidworld.models import KINDS, RUN, Spec
