@@ -77,8 +77,8 @@ def faults(golden: dict[str, Any], now: dict[str, Any]) -> list[str]:
                 found.append(f"{one} {name}: is new, gone or of another version than its golden values: {AGAIN}")
             elif not close(before["values"], after["values"]):
                 found.append(
-                    f"{one} {name}: its clips changed and its version did not: raise `version` of the {one} (or "
-                    f"SIMULATOR_VERSION, where all changed), then {AGAIN}"
+                    f"{one} {name}: its clips changed and its version did not: raise it in `versions` of "
+                    f"{kind.upper()} (simulation/__init__.py; SIMULATOR_VERSION, where all changed), then {AGAIN}"
                 )
     return found
 

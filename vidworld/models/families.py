@@ -53,6 +53,7 @@ class Family(ABC, Generic[C]):
     name: str
     label: str  # in tables and charts
     config: type[C]  # the keys of its training
+    version: int = 1  # of another package's; for ours `versions` of FAMILIES: raised when rollouts or surprise change
 
     @abstractmethod
     def network_class(self) -> Any:
