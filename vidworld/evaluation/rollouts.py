@@ -20,12 +20,15 @@ from vidworld.core.clip import Clips, Tracks
 from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.core.command import Command
 from vidworld.core.config import load
+from vidworld.core.counter_rng import public
 from vidworld.core.media import write_mp4
 from vidworld.core.records import prepare_folder, writing
 from vidworld.evaluation.evaluator import Evaluator, Subject
+from vidworld.evaluation.presentation import clip_seed
 from vidworld.evaluation.schema import PhysicsConfig, measured_splits
 from vidworld.evaluation.task import SCALE, Case, Setup, Task, Unit, media_name, pieces
 from vidworld.metrics import Metric
+from vidworld.models.external import file_name
 from vidworld.models.world_model import Encoded, WorldModel
 from vidworld.simulation import SCENARIOS
 from vidworld.simulation.simulated import SimulatedClips
@@ -180,13 +183,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> None:
     """Write a context for every clip; files that are there stay."""
     config = load(PhysicsConfig, arguments.config, arguments.overrides)
-    folder = prepare_folder(arguments.out)
+    folder, seed = prepare_folder(arguments.out), clip_seed(config)
     every = [(s, p, i) for s, p in measured_splits(config) for i in range(config.clips)]
     for scenario, split, number in tqdm(every, desc="contexts", unit="clip", disable=None):
-        path = folder / f"{scenario}_{split}_{config.seed}_{number}.mp4"
+        path = folder / file_name(f"{scenario}/{split}/{public(str(seed))}/{number}")
         if path.exists():
             continue
-        clip = SimulatedClips(scenario, split, config.seed, config.clips, config.shape).clips([number])
+        clip = SimulatedClips(scenario, split, seed, config.clips, config.shape).clips([number])
         temporary = path.with_name(f".{path.stem}.part.mp4")
         with writing(path):
             write_mp4(temporary, clip.frames[0, : config.context_frames], config.shape.fps)

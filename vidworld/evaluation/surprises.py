@@ -22,9 +22,11 @@ from vidworld.analysis.records import ControlRow, Value
 from vidworld.analysis.statistics import interval
 from vidworld.core.clip import Clips, Frames, Tracks
 from vidworld.core.clip_shape import ClipShape
+from vidworld.core.errors import UserError
 from vidworld.core.media import filmstrip, write_png
 from vidworld.core.records import prepare_folder, writing
 from vidworld.evaluation.evaluator import Evaluator, Subject, located
+from vidworld.evaluation.presentation import clip_seed, shared_names
 from vidworld.evaluation.task import SCALE, Case, Setup, Task, Unit, measure, media_name, pieces
 from vidworld.metrics import METRICS, Metric
 from vidworld.metrics.surprise import Aggregation, Surprise
@@ -40,8 +42,13 @@ LEVEL_TASK = "noise level {:g}"
 
 class EncodedQuadruplets(NamedTuple):
     quadruplets: Quadruplets
-    stack: Encoded  # their clips as one batch: all A, all A then B, all B then A, all B
+    stack: Encoded  # their clips: all A, all A then B, all B then A, all B
     seeds: list[int]  # one a clip of the stack: the clips of a quadruplet share it
+
+    @property
+    def groups(self) -> list[int]:
+        """Which quadruplet each clip of the stack is of."""
+        return [*range(len(self.quadruplets))] * 4
 
 
 def encode_quadruplets(evaluator: Evaluator, quadruplets: Quadruplets) -> EncodedQuadruplets:
@@ -60,7 +67,8 @@ def encode_quadruplets(evaluator: Evaluator, quadruplets: Quadruplets) -> Encode
         tokens = [a, a_then_b, b_then_a, b]
     frames, identity = torch.cat([clips.frames for clips in four]), sum((clips.identity for clips in four), ())
     clips = Clips(frames, quadruplets.a.fps, identity, _tracks(quadruplets))
-    return EncodedQuadruplets(quadruplets, Encoded(clips, torch.cat(tokens)), evaluator.seeds(quadruplets.identity) * 4)
+    seeds = evaluator.seeds(shared_names(quadruplets)) * 4
+    return EncodedQuadruplets(quadruplets, Encoded(clips, torch.cat(tokens)), seeds)
 
 
 def _tracks(quadruplets: Quadruplets) -> Tracks | None:
@@ -103,8 +111,7 @@ def surprise_of(evaluator: Evaluator, model: Scorer | None, encoded: EncodedQuad
         future = encoded.stack.tokens[:, evaluator.context_length :]
         a, _, _, b = future.chunk(4)
         return as_matrix(truth_surprise(future, torch.cat((a, a, b, b))))
-    with evaluator.accelerator.autocast():
-        return as_matrix(model.surprise(encoded.stack, evaluator.context_length, encoded.seeds))
+    return as_matrix(evaluator.surprise(model, encoded.stack, encoded.seeds, encoded.groups))
 
 
 def surprise_units(setup: Setup) -> Iterator[Unit]:
@@ -171,7 +178,7 @@ def measure_surprise(
 
 def _encoded(setup: Setup, law: str, split: str, numbers: Sequence[int]) -> EncodedQuadruplets:
     config = setup.config
-    made = quadruplets(law, split, config.seed, numbers, config.context_frames, config.shape)
+    made = quadruplets(law, split, clip_seed(config), numbers, config.context_frames, config.shape)
     return encode_quadruplets(setup.evaluator, made)
 
 
@@ -203,7 +210,10 @@ def choose_levels(setup: Setup) -> dict[str, dict[str, list[float]]]:
     tunable = [subject for subject in setup.subjects if len(getattr(subject.model, "levels", ())) > 1]
     own = [subject for subject in tunable if not subject.in_distribution_only]
     found: dict[tuple[str, str, str], list[float]] = defaultdict(list)
-    for value in measure(list(_level_units(setup, own)), setup.evaluator.accelerator, "noise levels"):
+    levels = measure(list(_level_units(setup, own)), setup.evaluator.accelerator, "noise levels")
+    if levels.failures:
+        raise UserError("\n".join(levels.failures.values()))
+    for value in levels.values:
         found[value.model, value.law, value.task].append(value.value)
     tables = {}
     tasks = [LEVEL_TASK.format(level) for level in setup.config.levels]
@@ -235,8 +245,7 @@ def _by_level(
     encoded: Callable[[], EncodedQuadruplets], setup: Setup, metric: Metric, subject: Subject
 ) -> Iterator[Value]:
     seen, evaluator = encoded(), setup.evaluator
-    with evaluator.accelerator.autocast():
-        by_level = subject.model.surprise_by_level(seen.stack, evaluator.context_length, seen.seeds)
+    by_level = evaluator.surprise(subject.model, seen.stack, seen.seeds, seen.groups, "surprise_by_level")
     matrix = as_matrix(by_level)  # (quad, 2, 2, chunk, level)
     for number, level in enumerate(subject.model.levels):
         case = Case(subject.name, None, LEVEL_TASK.format(level), "val", evaluator.seed)

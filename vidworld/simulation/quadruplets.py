@@ -8,7 +8,7 @@ import torch
 
 from vidworld.core.clip import Clips
 from vidworld.core.clip_shape import ClipShape
-from vidworld.core.counter_rng import stratum
+from vidworld.core.counter_rng import public, stratum
 from vidworld.core.errors import UserError
 from vidworld.simulation import LAWS
 from vidworld.simulation.simulated import check_split, simulated
@@ -56,7 +56,7 @@ def layout_of(identity: str) -> str | None:
 def quadruplets(
     law: str,
     split: str,
-    seed: int,
+    seed: int | str,
     indices: Sequence[int],
     splice_frame: int = 8,
     shape: ClipShape = ClipShape(),
@@ -64,6 +64,7 @@ def quadruplets(
 ) -> Quadruplets:
     """The quadruplets of these numbers, each a function of (law, split, seed, number).
 
+    seed: a number, or with a secret, as that of `SimulatedClips`.
     Where discs are hidden at the splice they are so in the frames before and after it; where two ways cross (momentum,
     collision) they do so in `splice_frame`.
     """
@@ -73,7 +74,7 @@ def quadruplets(
         raise UserError(f"{law}: splice_frame {splice_frame} must lie within the {shape.num_frames} frames")
     moment_s = (splice_frame + rule.moment_frames) / shape.fps
     samplers = tuple(at_moment(layout, moment_s) for layout in rule.layouts)
-    identity = tuple(f"{law}/{split}/{seed}/{index}" for index in indices)
+    identity = tuple(public(f"{law}/{split}/{seed}") + f"/{index}" for index in indices)
     identities = [tuple(f"{each}/{side}" for each in identity) for side in "ab"]
     stream, device = f"quad/{law}/{split}/{seed}", torch.device(device)
     a, b = simulated(Scenario(samplers, rule.ranges), stream, indices, identities, shape, split, device)

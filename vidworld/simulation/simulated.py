@@ -15,6 +15,7 @@ from torch import Tensor
 
 from vidworld.core.clip import Clips, Frames, Tracks
 from vidworld.core.clip_shape import WORLD_SIZE, ClipShape
+from vidworld.core.counter_rng import public
 from vidworld.core.errors import UserError
 from vidworld.core.hardware import in_threads
 from vidworld.simulation import SCENARIOS
@@ -52,6 +53,7 @@ def check_split(name: str) -> None:
 class SimulatedClips:
     """A ClipSource: clip `i` is a function of (scenario, split, seed, i) and how it is rendered.
 
+    seed: a number, or "0+SECRET" for clips that nobody without the secret can make again; names have its digest.
     A call costs some milliseconds whatever it asks for: a hundred clips at a time are made four times as fast as ten.
     """
 
@@ -59,7 +61,7 @@ class SimulatedClips:
         self,
         scenario: str,
         split: str,
-        seed: int = 0,
+        seed: int | str = 0,
         length: int = 100_000,
         shape: ClipShape = ClipShape(),
         device: torch.device | str = "cpu",
@@ -77,8 +79,8 @@ class SimulatedClips:
         """The clips of these numbers."""
         for index in indices:
             if not 0 <= index < self.length:
-                raise IndexError(f"{self.name} has clips 0 to {self.length - 1}, not {index}")
-        identities = tuple(f"{self.name}/{index}" for index in indices)
+                raise IndexError(f"{public(self.name)} has clips 0 to {self.length - 1}, not {index}")
+        identities = tuple(f"{public(self.name)}/{index}" for index in indices)
         drawn_by = SCENARIOS[self.scenario]
         (clips,) = simulated(drawn_by, self.name, indices, [identities], self.shape, self.split, self.device)
         return clips
