@@ -157,10 +157,11 @@ class Evaluator:
             if not isinstance(model, ExternalModel) and not isinstance(error, UserError):
                 raise
             line = str(error) if isinstance(error, UserError) else f"failed with {first_line(error)}"
-            named = dict(zip(shown.identity, true_names, strict=True))
-            clip = next((name for name in named if name in line), None)
-            more = f" and {len(named) - 1} more" if len(named) > 1 else ""
-            line = line.replace(clip, named[clip]) if clip else f"{line} (at {true_names[0]}{more})"
+            if not any(name in line for name in shown.identity):
+                more = f" and {len(true_names) - 1} more" if len(true_names) > 1 else ""
+                line = f"{line} (at {true_names[0]}{more})"
+            for name, true_name in zip(shown.identity, true_names, strict=True):
+                line = line.replace(name, true_name)
             raise ModelFailure(model.name, line.removeprefix(f"{model.name}: ")) from error
 
     def _try(

@@ -62,9 +62,9 @@ class ExternalModel:
         return type(self.model) is Videos  # and no class of the user's own that is one, too
 
     def check_clips(self, identities: Sequence[str]) -> None:
-        """Raise UserError if the model cannot continue all of these clips, as it says itself (videos may lack some)."""
-        if callable(check := getattr(self.model, "check_clips", None)):
-            check(identities)
+        """Raise UserError if these are files made elsewhere, and some clip's is missing."""
+        if self.reads_names:
+            self.model.check_clips(identities)
 
     @torch.no_grad()
     def rollout(self, context: Encoded, horizon: int, samples: int, seeds: Sequence[int]) -> Rollout:
