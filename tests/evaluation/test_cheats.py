@@ -283,13 +283,11 @@ def test_an_honest_model_keeps_its_rows_and_is_tried_once(evaluator: Evaluator) 
 
 
 def test_a_secret_makes_other_clips_of_the_same_layouts_under_a_digest() -> None:
-    public, one, other = (
-        quadruplets("constancy", "id", seed, range(8), shape=SMALL) for seed in (0, "0+one", "0+other")
-    )
+    public, one, other = (quadruplets("constancy", "id", seed, range(8)) for seed in (0, "0+one", "0+other"))
     assert len({names_of(made.a.frames)[0] for made in (public, one, other)}) == 3
     assert len({made.identity[0] for made in (public, one, other)}) == 3
     assert "one" not in one.identity[0]
-    again = quadruplets("constancy", "id", "0+one", [3], shape=SMALL)
+    again = quadruplets("constancy", "id", "0+one", [3])
     assert torch.equal(again.a.frames[0], one.a.frames[3])
     assert layout_of(one.identity[0]) is not None
 

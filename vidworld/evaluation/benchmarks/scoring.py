@@ -44,7 +44,7 @@ FRAMES = (
 )  # fmt: skip
 """How other people's models see frames as they are, where neither a benchmark nor the user says another."""
 USED = ("shape", "shape.fps", "chunk_frames")  # say what a benchmark's own context is in the models' frames
-Windows = Float[ndarray, " window"]
+Windows = Float[ndarray, " _"]  # one number a window; videos differ in length
 THRESHOLD_PERCENTILE = 90.0
 AT_ONCE = 16  # windows that go through a model together
 WINDOW_SURPRISE = "window_surprise"  # what is kept of each video: a value for each window
