@@ -1,6 +1,7 @@
 """Several comparisons to one table, finished or not."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -34,7 +35,8 @@ def finished(folder, seed, jepa):
         differences={"jepa vs diffusion": [], "jepa vs regression": ["steps differ"]},
         notes=["of one seed"],
     )
-    write_results(folder / "physics", values, MODELS, PAIRS, comparison, 0)
+    models = {name: replace(model, spec=f"{folder}/{name}") for name, model in MODELS.items()}
+    write_results(folder / "physics", values, models, PAIRS, comparison, 0)
 
 
 @pytest.fixture

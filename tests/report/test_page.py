@@ -29,8 +29,11 @@ def verdict(**given: Any) -> Verdict:
 def test_verdicts_are_said_in_the_words_of_the_test(page: Page) -> None:
     assert "JEPA is better than Diffusion by surprise accuracy (p = 2e-05, corrected for 8 tests)" in page.words
     assert "JEPA − Diffusion: 0.27 [0.21, 0.33]" in page.words
-    assert "JEPA and Diffusion 4 JEPA is better Permanence, Momentum, Continuity, Uniform motion" in page.words
-    assert "JEPA and Regression 1 JEPA is better Momentum" in page.words
+    assert (
+        "JEPA and Diffusion 4 JEPA’s checkpoint is better Permanence, Momentum, Continuity, Uniform motion"
+        in page.words
+    )
+    assert "JEPA and Regression 1 JEPA’s checkpoint is better Momentum" in page.words
 
 
 def test_a_verdict_is_drawn_with_the_numbers_that_it_is_about(finished_run: Path) -> None:
@@ -98,7 +101,7 @@ def test_one_quadruplet_and_one_rollout_of_a_kind_are_seen_at_once(edited: Calla
 
 
 def test_noise_levels_and_targets_are_named_with_their_models(page: Page) -> None:
-    assert "surprise of Diffusion is taken at noise level 0.7, chosen on a validation split" in page.words
+    assert "surprise of Diffusion is a mean over noise levels 0.7, 1.0, of which none is chosen" in page.words
     assert "JEPA predicts vcreg (end to end" in page.words
 
 

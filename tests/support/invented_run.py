@@ -120,7 +120,7 @@ def comparison() -> dict[str, Any]:
             "regression": budget | {"steps": 1000},
         },
         "targets": {"jepa": "vcreg"},
-        "noise_levels": {"diffusion": 0.7},
+        "noise_levels": {"diffusion": [0.7, 1.0]},
         "notes": ["One seed each: intervals cover clips, not training runs."],
         "tried": [
             {

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from vidworld.analysis import labels as words
 from vidworld.analysis.labels import Models
 from vidworld.analysis.records import CalibrationRow, Comparison, Row
+from vidworld.analysis.shortfalls import is_solved
 from vidworld.report import charts as plots
 from vidworld.report.charts import Legend
 
@@ -49,6 +50,7 @@ class Forest(NamedTuple):
     chance: bool
     headline: bool
     secondary: bool
+    few: bool  # clips, for a mean that one clip in ten may decide
     axis: plots.Axis
     estimates: list[Estimate]
 
@@ -147,6 +149,22 @@ def provenance_table(steps: Mapping[str, tuple[dict[str, Any], list[dict[str, An
     return table
 
 
+def place_of(row: Row) -> tuple[str, ...]:
+    """What the rows of one number of several models have in common."""
+    return (row.law, row.task, row.metric, row.readout or "", row.split)
+
+
+def solved_places(rows: Sequence[Row], models: Models) -> set[tuple[str, ...]]:
+    """The places at which every model that was measured there is at the ceiling."""
+    found: dict[tuple[str, ...], list[bool]] = {}
+    for row in rows:
+        if row.model in models:
+            found.setdefault(place_of(row), []).append(
+                is_solved(row.value, row.floor, row.ceiling, row.higher_is_better)
+            )
+    return {place for place, solved in found.items() if all(solved)}
+
+
 def _key(row: Row) -> tuple[str, ...]:
     return (row.law, row.task, row.metric, row.readout or "")
 
@@ -168,6 +186,7 @@ def _forest(group: Sequence[Row], secondary: bool, legend: Legend) -> Forest:
         floor="" if between.floor is None else words.number(between.floor),
         ceiling="" if between.ceiling is None else words.number(between.ceiling), chance=chance,
         headline=any(row.headline for row in group) or first.metric == "surprise_accuracy", secondary=secondary,
+        few=first.unit != "share" and 0 < max(row.n for row in group) < words.FEW_CLIPS,
         axis=axis, estimates=[_estimate(row, axis, group, legend) for row in group],
     )  # fmt: skip
 
