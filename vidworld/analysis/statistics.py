@@ -174,7 +174,7 @@ def runs_needed(scatters: tuple[float, float], difference: float, level: float =
     return None
 
 
-def _applicable(*models: Values) -> list[ndarray]:
+def _applicable(*models: Float[ndarray, "_ clip"]) -> list[ndarray]:
     """The columns that are numbers in every row of every model."""
     kept = np.all([np.isfinite(values).all(axis=0) for values in models], axis=0)
     return [np.asarray(values, dtype=np.float64)[:, kept] for values in models]

@@ -108,7 +108,7 @@ def render_page(run: RunFolder) -> str:
     legend = Legend(run.results.models, run.results.labels)
     withheld = {(v.law, v.metric): v.withheld for v in comparison.verdicts if v.withheld}
     trainings = {name: (training.provenance, training.metrics) for name, training in run.trainings.items()}
-    place, solved = tables.place_of, tables.solved_places(rows, legend.models)
+    table, solved_table = tables.parted(tables.headline_table(rows, withheld, legend))
     steps = tables.provenance_table(trainings | {"evaluation": (run.results.provenance, [])})
 
     def charts(curves: Iterable[Curve]) -> list[plots.Chart]:
@@ -117,9 +117,8 @@ def render_page(run: RunFolder) -> str:
     return render_template(
         "page.html", "script.js", run=run, comparison=comparison, legend=legend, rows=rows, steps=steps,
         pairs=[_pair(run, pair, legend) for pair in run.results.compare],
-        few=any(row.headline and row.unit != "share" and 0 < row.n < words.FEW_CLIPS for row in rows),
-        table=tables.headline_table([row for row in rows if place(row) not in solved], withheld, legend),
-        solved_table=tables.headline_table([row for row in rows if place(row) in solved], {}, legend),
+        few=any(entry["forest"].few for group in (*table, *solved_table) for entry in group["rows"]),
+        table=table, solved_table=solved_table,
         probe_table=tables.headline_table(rows, withheld, legend, secondary=True),
         laws=_laws(run, legend), rollouts=_rollouts(run, legend),
         generalisation=charts(run.media.generalisation), curves=charts(run.media.curves),

@@ -50,6 +50,7 @@ class Forest(NamedTuple):
     chance: bool
     headline: bool
     secondary: bool
+    solved: bool  # by every model that is compared
     few: bool  # clips, for a mean that one clip in ten may decide
     axis: plots.Axis
     estimates: list[Estimate]
@@ -106,6 +107,16 @@ def headline_table(
     return [{"law": law, "rows": found[law]} for law in sorted(found, key=legend.law_rank)]
 
 
+def parted(table: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """A headline table without what every model has solved, and that alone; what is withheld is never solved."""
+    parts: tuple[list[dict[str, Any]], list[dict[str, Any]]] = ([], [])
+    for group in table:
+        for part, solved in zip(parts, (False, True), strict=True):
+            rows = [row for row in group["rows"] if (row["forest"].solved and not row["withheld"]) == solved]
+            part.extend([group | {"rows": rows}] if rows else [])
+    return parts
+
+
 def budget_table(comparison: Comparison, models: Models) -> list[dict[str, Any]]:
     """What each model is and what its training took; where numbers differ, also the largest over the smallest."""
     budgets = [comparison.budgets.get(name) for name in models]
@@ -149,22 +160,6 @@ def provenance_table(steps: Mapping[str, tuple[dict[str, Any], list[dict[str, An
     return table
 
 
-def place_of(row: Row) -> tuple[str, ...]:
-    """What the rows of one number of several models have in common."""
-    return (row.law, row.task, row.metric, row.readout or "", row.split)
-
-
-def solved_places(rows: Sequence[Row], models: Models) -> set[tuple[str, ...]]:
-    """The places at which every model that was measured there is at the ceiling."""
-    found: dict[tuple[str, ...], list[bool]] = {}
-    for row in rows:
-        if row.model in models:
-            found.setdefault(place_of(row), []).append(
-                is_solved(row.value, row.floor, row.ceiling, row.higher_is_better)
-            )
-    return {place for place, solved in found.items() if all(solved)}
-
-
 def _key(row: Row) -> tuple[str, ...]:
     return (row.law, row.task, row.metric, row.readout or "")
 
@@ -176,6 +171,8 @@ def _forest(group: Sequence[Row], secondary: bool, legend: Legend) -> Forest:
     values = [x for x in ends if x is not None and math.isfinite(x)]
     chance = "accuracy" in first.metric or "auroc" in first.metric
     axis = plots.share_axis() if chance or not values else plots.linear_axis(values, zero=True)
+    compared = [row for row in group if row.model in legend.models]
+    solved = [is_solved(row.value, row.floor, row.ceiling, row.higher_is_better) for row in compared]
     between = next((row for row in group if row.model in legend.models), first)
     return Forest(
         law=first.law, metric=first.metric, title=words.title(first.metric),
@@ -186,6 +183,7 @@ def _forest(group: Sequence[Row], secondary: bool, legend: Legend) -> Forest:
         floor="" if between.floor is None else words.number(between.floor),
         ceiling="" if between.ceiling is None else words.number(between.ceiling), chance=chance,
         headline=any(row.headline for row in group) or first.metric == "surprise_accuracy", secondary=secondary,
+        solved=bool(solved) and all(solved),
         few=first.unit != "share" and 0 < max(row.n for row in group) < words.FEW_CLIPS,
         axis=axis, estimates=[_estimate(row, axis, group, legend) for row in group],
     )  # fmt: skip
