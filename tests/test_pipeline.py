@@ -258,6 +258,18 @@ def test_worlds_of_equal_budget_are_a_controlled_comparison(measured):
     ]
     assert differing == []  # networks this small differ by what is a few per cent of real ones
     assert comparison["targets"] == {"regression": "frozen"}
+    assert comparison["noise_levels"] == {"diffusion": [0.7, 1.0]}
+
+
+def test_other_noise_levels_make_the_values_of_a_diffusion_stale_and_no_others(measured, tmp_path):
+    def units():
+        return {path.name: json.loads(path.read_text())["made_from"] for path in (out / "units").glob("*.json")}
+
+    out = shutil.copytree(measured / "physics", tmp_path / "physics")
+    before = units()
+    assert evaluate(measured, out, "levels=[1.0]") == 0
+    changed = {name for name, made_from in units().items() if before[name] != made_from}
+    assert changed and all("diffusion" in name for name in changed)
 
 
 def test_an_evaluation_that_is_done_is_not_done_again(measured, capsys):

@@ -81,9 +81,7 @@ def _write_together(sweep: Path, found: Sequence[Member], first: Results) -> lis
     seeds = ", ".join(member.value for member in finished)
     notes = [f"Seeds {seeds}: {len(finished)} trainings of each model, measured on the same clips."]
     if len(finished) < FAMILY_RUNS:
-        notes += [
-            f"Verdicts are about these checkpoints: about families they are from {FAMILY_RUNS} trainings of each on."
-        ]
+        notes += [f"Verdicts are about these checkpoints; about families from {FAMILY_RUNS} trainings of each on."]
     notes += [f"Seed {m.value} is not in these numbers: {m.state}." for m in found if m.state]
     differences: dict[str, list[str]] = {pair: [] for pair in comparisons[0].controlled}
     for member, comparison in zip(finished, comparisons, strict=True):
