@@ -102,7 +102,7 @@ def test_one_quadruplet_and_one_rollout_of_a_kind_are_seen_at_once(edited: Calla
 
 
 def test_noise_levels_and_targets_are_named_with_their_models(page: Page) -> None:
-    assert "surprise of Diffusion is a mean over noise levels 0.7, 1.0, of which none is chosen" in page.words
+    assert "surprise of Diffusion is a mean over noise levels 0.7, 1.0, whatever their scores" in page.words
     assert "JEPA predicts vcreg (end to end" in page.words
 
 
