@@ -10,6 +10,13 @@ Models = Mapping[str, Model]
 """The models of an evaluation by name, in their order."""
 
 
+FAMILY_RUNS = 5
+"""Trainings of a model from which on its results speak of its family; those of fewer, of these checkpoints."""
+
+FEW_CLIPS = 40
+"""Clips from which on the interval of an error covers also where one clip in ten goes ten times worse."""
+
+
 class Reference(NamedTuple):
     label: str
     kind: str  # `ceiling`, `baseline` or `control`: a control that reaches a law's quadruplets withholds its verdict

@@ -196,7 +196,6 @@ def _of_run(config: PhysicsConfig, spec: Spec, evaluator: Evaluator, untrained: 
     """The model of a run folder, or one of the same form that was never trained: the same whatever stands beside it."""
     folder = Path(spec.path)
     name, form = (f"untrained_{spec.name}", ["untrained"]) if untrained else (spec.name, [])
-    made_from = fingerprint(spec.fingerprint(), *form, config.sampling_steps, config.shift)
     if config.tokenizer is None:
         raise UserError(f"{folder}: is measured with its tokenizer; name that, tokenizer=FOLDER")
     check_tokenizer(folder, evaluator.tokenizer.fingerprint())
@@ -212,4 +211,6 @@ def _of_run(config: PhysicsConfig, spec: Spec, evaluator: Evaluator, untrained: 
             f"out=PROBE) and name it, probes.{spec.name}=PROBE"
         )
     model = family.world_model(network, name, config, decoder)
+    levels = list(getattr(model, "levels", ()))
+    made_from = fingerprint(spec.fingerprint(), *form, config.sampling_steps, config.shift, levels)
     return Subject(name, model, made_from, rolls_out=not untrained, in_distribution_only=untrained)

@@ -9,7 +9,7 @@ from typing import Any
 from accelerate import Accelerator
 
 from vidworld.analysis.generalisation import Draw, draws_of, generalisation_curves
-from vidworld.analysis.records import Comparison, Curve, Media, Model, Series, Value, pair_name
+from vidworld.analysis.records import Comparison, Media, Model, Value, pair_name
 from vidworld.analysis.results import write_results
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.config import resolved
@@ -19,7 +19,6 @@ from vidworld.core.registry import Registry
 from vidworld.evaluation import TASKS
 from vidworld.evaluation.evaluator import evaluation_accelerator, evaluator_of, subjects_of, tools_of
 from vidworld.evaluation.schema import PhysicsConfig, measured_splits
-from vidworld.evaluation.surprises import choose_levels
 from vidworld.evaluation.task import Setup, measure
 from vidworld.metrics import METRICS
 from vidworld.models import RUN
@@ -49,7 +48,6 @@ def evaluate(config: PhysicsConfig) -> None:
     if config.real is not None and setup.real is None:
         accelerator.print(f"{config.real}: has no held-out clips (split real); simulated clips only")
 
-    tables = choose_levels(setup)
     tasks = [TASKS[name] for name in (TASKS if config.tasks == "all" else config.tasks)]
     units = [unit for task in tasks for unit in task.units(setup)]
     values = measure(units, accelerator, "physics")
@@ -59,12 +57,7 @@ def evaluate(config: PhysicsConfig) -> None:
         for task in tasks:
             for kind, entries in task.shown(setup, config.out).items():
                 media[kind] += entries
-        for name, table in tables.items():
-            series = [Series(law, list(config.levels), accuracies) for law, accuracies in table.items()]
-            curve = f"Surprise of {name} by noise level (validation split)"
-            media["curves"].append(Curve(curve, "noise level", "accuracy, target-matched", series))
-        levels = {s.name: s.model.levels[0] for s in setup.subjects if s.name in tables}
-        write_files(setup, values, dict(media), levels, inputs)
+        write_files(setup, values, dict(media), inputs)
         print(f"{config.out / 'results.json'}: {len(values)} values of clips and quadruplets")
 
 
@@ -114,9 +107,7 @@ def is_measured(out: Path, inputs: str) -> bool:
     return written and bool(read_json(record).get("inputs") == inputs)
 
 
-def write_files(
-    setup: Setup, values: list[Value], media: dict[str, Any], levels: dict[str, float], inputs: str
-) -> None:
+def write_files(setup: Setup, values: list[Value], media: dict[str, Any], inputs: str) -> None:
     """Leave everything that was measured; comparison.json, which says that it was, last."""
     config, draws = setup.config, list[Draw]()
     for scenario, split in measured_splits(config):
@@ -129,6 +120,8 @@ def write_files(
     # What each model predicts, of those whose family leaves a choice.
     networks = {s.name: getattr(s.model, "network", None) for s in setup.subjects if s.name in config.models}
     targets = {name: target for name, network in networks.items() if (target := getattr(network, "target", None))}
+    measured = [subject for subject in setup.subjects if subject.name in config.models]
+    levels = {s.name: list(found) for s in measured if (found := getattr(s.model, "levels", None))}
     equal, tried = compare(folders, config.pairs), resolved(config)["tried"]
     comparison = replace(equal, noise_levels=levels, targets=targets, tried=tried, inputs=inputs)
     write_results(config.out, values, models, config.pairs, comparison, config.seed)

@@ -75,7 +75,7 @@ class PhysicsConfig:
     """In distribution, out of it, and known values in new combinations."""
     metrics: Annotated[Names, _known(METRICS)] = "all"
     main_laws: Laws = ("permanence", "collision", "momentum")
-    """Laws of which more quadruplets are measured, and on which the noise level of surprise is chosen."""
+    """Laws of which more quadruplets are measured."""
     clips: NotNegative = 64
     """Clips of each scenario and split."""
     quadruplets: NotNegative = 200
@@ -84,15 +84,13 @@ class PhysicsConfig:
     """Quadruplets of every other law in distribution."""
     ood_quadruplets: NotNegative = 50
     """Quadruplets of each law out of distribution."""
-    val_quadruplets: Positive = 40
-    """Quadruplets of each main law of the validation split, on which the noise levels are chosen."""
     samples: Positive = 2
     """Futures that are drawn of each clip, of models that draw any."""
     sampling_steps: Positive = 4
     shift: PositiveFloat = 8.0
     """How the sampling steps lean to the noisy end."""
-    levels: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0)
-    """Noise levels of a diffusion model's surprise to choose from."""
+    levels: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.7, 0.85, 1.0)
+    """Noise levels that a diffusion model's surprise is a mean over. None of them is chosen."""
     clips_at_once: Positive = 25
     quadruplets_at_once: Positive = 10
     """What goes through a model together, and what a stopped run does again at most. More, and what lies between two

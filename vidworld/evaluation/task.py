@@ -122,11 +122,6 @@ class Setup:
     def laws(self) -> list[str]:
         return list(LAWS) if self.config.laws == "all" else list(self.config.laws)
 
-    @property
-    def main_laws(self) -> list[str]:
-        """Those of them that the noise level is chosen on: all, where none of the usual ones is measured."""
-        return [law for law in self.config.main_laws if law in self.laws] or self.laws
-
     def metrics(self, *inputs: str) -> list[Metric]:
         """The metrics that are measured and take one of these inputs."""
         chosen = METRICS if self.config.metrics == "all" else self.config.metrics

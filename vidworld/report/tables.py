@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from vidworld.analysis import labels as words
 from vidworld.analysis.labels import Models
 from vidworld.analysis.records import CalibrationRow, Comparison, Row
+from vidworld.analysis.shortfalls import is_solved
 from vidworld.report import charts as plots
 from vidworld.report.charts import Legend
 
@@ -49,6 +50,8 @@ class Forest(NamedTuple):
     chance: bool
     headline: bool
     secondary: bool
+    solved: bool  # by every model that is compared
+    few: bool  # clips, for a mean that one clip in ten may decide
     axis: plots.Axis
     estimates: list[Estimate]
 
@@ -102,6 +105,16 @@ def headline_table(
     for entries in found.values():
         entries.sort(key=lambda entry: entry["forest"].metric != "surprise_accuracy")
     return [{"law": law, "rows": found[law]} for law in sorted(found, key=legend.law_rank)]
+
+
+def parted(table: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """A headline table without what every model has solved, and that alone; what is withheld is never solved."""
+    parts: tuple[list[dict[str, Any]], list[dict[str, Any]]] = ([], [])
+    for group in table:
+        for part, solved in zip(parts, (False, True), strict=True):
+            rows = [row for row in group["rows"] if (row["forest"].solved and not row["withheld"]) == solved]
+            part.extend([group | {"rows": rows}] if rows else [])
+    return parts
 
 
 def budget_table(comparison: Comparison, models: Models) -> list[dict[str, Any]]:
@@ -158,6 +171,8 @@ def _forest(group: Sequence[Row], secondary: bool, legend: Legend) -> Forest:
     values = [x for x in ends if x is not None and math.isfinite(x)]
     chance = "accuracy" in first.metric or "auroc" in first.metric
     axis = plots.share_axis() if chance or not values else plots.linear_axis(values, zero=True)
+    compared = [row for row in group if row.model in legend.models]
+    solved = [is_solved(row.value, row.floor, row.ceiling, row.higher_is_better) for row in compared]
     between = next((row for row in group if row.model in legend.models), first)
     return Forest(
         law=first.law, metric=first.metric, title=words.title(first.metric),
@@ -168,6 +183,8 @@ def _forest(group: Sequence[Row], secondary: bool, legend: Legend) -> Forest:
         floor="" if between.floor is None else words.number(between.floor),
         ceiling="" if between.ceiling is None else words.number(between.ceiling), chance=chance,
         headline=any(row.headline for row in group) or first.metric == "surprise_accuracy", secondary=secondary,
+        solved=bool(solved) and all(solved),
+        few=first.unit != "share" and 0 < max(row.n for row in group) < words.FEW_CLIPS,
         axis=axis, estimates=[_estimate(row, axis, group, legend) for row in group],
     )  # fmt: skip
 
