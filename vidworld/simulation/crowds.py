@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import torch
 from jaxtyping import Bool, Float
+from torch import Tensor
 
 from vidworld.simulation.discs import dot, simulate
 from vidworld.simulation.stage import Candidates, Fits, PerDisc, Sampler, Stage

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import torch
-from jaxtyping import Int, Int16
+from jaxtyping import Int, Int16, UInt8
 from torch import Tensor
 
 from vidworld.core.clip import Frames
@@ -90,8 +90,8 @@ def add_texture(frames: Frames, name: str, numbers: Sequence[int]) -> None:
 
 
 def with_drops(
-    pictures: Int[Tensor, "clip 3 height width"], streams: Int[Tensor, " clip"], frame: int, drops: Drops
-) -> Int[Tensor, "clip 3 height width"]:
+    pictures: UInt8[Tensor, "clip 3 height width"], streams: Int[Tensor, " clip"], frame: int, drops: Drops
+) -> UInt8[Tensor, "clip 3 height width"]:
     """The pictures with what each stream's drops add, in this frame, to the pixels that show bare background."""
     clips, _, height, width = pictures.shape
     scale = max(1, width // USUAL_PX)
@@ -108,7 +108,7 @@ def with_drops(
     rows = (top[..., None] + torch.arange(drops.height * scale, device=streams.device)) % height
     columns = (left[..., None] + torch.arange(drops.width * scale, device=streams.device)) % width
     index = (rows[..., :, None] * width + columns[..., None, :]).flatten(1)
-    light = added.to(torch.int16)[..., None].expand(-1, -1, index.shape[1] // len(place)).flatten(1)
+    light = added.to(torch.int32)[..., None].expand(-1, -1, index.shape[1] // len(place)).flatten(1)
     layer = light.new_zeros(clips, height * width).scatter_add_(1, index, light).clamp_(max=255 - BARE)
     bare = pictures[:, 0].maximum(pictures[:, 1]).maximum(pictures[:, 2]) == BARE  # nothing is darker than that
     return pictures + (layer.view(clips, height, width) * bare).to(pictures.dtype)[:, None]
@@ -119,7 +119,7 @@ def _noise(streams: Int[Tensor, " clip"], count: int, std: float) -> Int16[Tenso
     bits = mix(streams[:, None] + _offsets(-(-count // LANES), streams.device))
     sums = (bits & BYTES_OF_TWO) + (shift_right(bits, 8) & BYTES_OF_TWO)
     centred = sums.view(torch.int16)[:, :count] - 255
-    return centred * round(256 * std / TWO_BYTES_STD) + 128 >> 8
+    return centred * round(1024 * std / TWO_BYTES_STD) + 512 >> 10
 
 
 @cache
