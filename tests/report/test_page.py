@@ -68,11 +68,11 @@ def test_every_interval_is_shown(finished_run: Path, page: Page) -> None:
             assert f"{estimate.value} {estimate.interval}" in page.words
 
 
-def test_the_table_keeps_to_the_tracker_and_the_ranges_trained_on(finished_run: Path) -> None:
+def test_the_table_keeps_to_the_tracker_and_the_headline_splits(finished_run: Path) -> None:
     rows = read_run(finished_run).results.results
     table = report.tables.headline_table(rows, {}, LEGEND)
     entries = [entry for group in table for entry in group["rows"]]
-    assert {entry["split"] for entry in entries} == {"ID", "real"}
+    assert {entry["split"] for entry in entries} == {"ID", "OOD", "real"}
     assert {entry["forest"].readout for entry in entries} == {"", "tracker"}
     probed = report.tables.headline_table(rows, {}, LEGEND, secondary=True)
     assert {entry["forest"].readout for group in probed for entry in group["rows"]} == {"probe"}
@@ -135,14 +135,19 @@ def test_detection_limits_stand_with_their_law_where_a_calibration_lies_beside_t
         read_run(folder)
 
 
-def test_recombined_clips_stand_with_the_curves_alone(edited: Callable[..., Path]) -> None:
-    def recombine(content: dict[str, Any]) -> None:
-        content["results"] += [
-            row | {"split": "recombined", "value": 7.77} for row in content["results"] if row["split"] == "ood"
-        ]
+def test_recombined_is_a_headline_and_a_longer_horizon_stands_below(edited: Callable[..., Path]) -> None:
+    def added(content: dict[str, Any]) -> None:
+        outside = [row for row in content["results"] if row["split"] == "ood"]
+        for split, value in (("recombined", 7.77), ("horizon_56", 8.88)):
+            content["results"] += [row | {"split": split, "value": value} for row in outside]
 
-    before, every_row = report.render_page(read_run(edited("physics/results.json", recombine))).split("<summary>All ")
-    assert "7.77" in every_row and "7.77" not in before
+    run = read_run(edited("physics/results.json", added))
+    table = report.tables.headline_table(run.results.results, {}, LEGEND)
+    shown = {entry["split"] for law in table for entry in law["rows"]}
+    assert {"ID", "OOD", "recombined"} <= shown <= {"ID", "OOD", "recombined", "real"}
+    before, every_row = report.render_page(run).split("<summary>All ")
+    assert "7.77" in before and "8.88" in before and "8.88" in every_row
+    assert "horizon of 56 frames" in before
 
 
 def test_the_page_speaks_of_checkpoints_until_each_was_trained_five_times(edited: Callable[..., Path]) -> None:

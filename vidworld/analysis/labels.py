@@ -34,7 +34,12 @@ REFERENCES = {
 UNTRAINED = "untrained_"
 """Before the name of a model: the same network, never trained; a control."""
 
-SPLIT_LABELS = {"id": "ID", "ood": "OOD", "recombined": "recombined", "real": "real", "val": "validation"}
+SPLIT_LABELS = {
+    **{"id": "ID", "ood": "OOD", "recombined": "recombined", "real": "real", "val": "validation"},
+    **{"more": "more discs", "textures": "textures"},
+}
+FURTHER_SPLITS = ("more", "textures", "horizon", "context")
+"""Conditions that are measured on few clips, beside the headline splits: their names, or what these begin with."""
 
 TARGETS = {
     "frozen": "frozen tokens: it predicts the shared tokenizer's tokens, which do not change while it learns",
@@ -83,6 +88,23 @@ def rank(names: Iterable[str], name: str) -> int:
 def model_rank(name: str, models: Models) -> int:
     """Where the name is listed: models first, then references, then what else there is."""
     return rank([*models, *REFERENCES], name)
+
+
+def split_label(name: str) -> str:
+    """The label of a split or condition: `horizon_24` is a horizon of 24 frames."""
+    kind, _, frames = name.partition("_")
+    return f"{kind} of {frames} frames" if frames.isdecimal() else SPLIT_LABELS.get(name, name)
+
+
+def split_rank(name: str) -> tuple[int, str, int]:
+    """Where a split is listed: those with a label first, then what else there is, by name and number of frames."""
+    kind, _, frames = name.partition("_")
+    return rank(SPLIT_LABELS, name), kind, int(frames) if frames.isdecimal() else 0
+
+
+def is_further(split: str) -> bool:
+    """Whether the split is a condition beside the headline splits."""
+    return split.partition("_")[0] in FURTHER_SPLITS
 
 
 def number(value: float | None, low: float | None = None, high: float | None = None) -> str:

@@ -56,7 +56,8 @@ def encode_quadruplets(evaluator: Evaluator, quadruplets: Quadruplets) -> Encode
         a_then_b, b_then_a = (torch.cat((x[:, :cut], y[:, cut:]), dim=1) for x, y in ((a, b), (b, a)))
         tokens = [a, a_then_b, b_then_a, b]
     frames, identity = torch.cat([clips.frames for clips in four]), sum((clips.identity for clips in four), ())
-    clips = Clips(frames, quadruplets.a.fps, identity, _tracks(quadruplets))
+    clean = None if quadruplets.a.clean is None else torch.cat([clips.without_nuisance for clips in four])
+    clips = Clips(frames, quadruplets.a.fps, identity, _tracks(quadruplets), clean)
     return EncodedQuadruplets(quadruplets, Encoded(clips, torch.cat(tokens)), evaluator.seeds(quadruplets.identity) * 4)
 
 
@@ -168,7 +169,8 @@ def measure_surprise(
 
 def _encoded(setup: Setup, law: str, split: str, numbers: Sequence[int]) -> EncodedQuadruplets:
     config = setup.config
-    made = quadruplets(law, split, config.seed, numbers, config.context_frames, config.shape)
+    how = (config.context_frames, config.shape)
+    made = quadruplets(law, split, config.seed, numbers, *how, nuisance=config.nuisance)
     return encode_quadruplets(setup.evaluator, made)
 
 

@@ -9,7 +9,7 @@ measured again for that metric alone.
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from vidworld.core.records import fingerprint, read_json, write_json
 from vidworld.evaluation.evaluator import Evaluator, Subject, tools_of
 from vidworld.evaluation.schema import PhysicsConfig
 from vidworld.metrics import METRICS, Metric
-from vidworld.simulation import LAWS, SIMULATOR_VERSION
+from vidworld.simulation import LAWS, NUISANCE_VERSION, SIMULATOR_VERSION
 from vidworld.simulation.simulated import SimulatedClips
 from vidworld.video.real import RealClips
 
@@ -103,6 +103,12 @@ def settings_of(config: PhysicsConfig) -> dict[str, Any]:
     return {"tools": tools_of(config), **shown, "precision": precision(config.mixed_precision)}
 
 
+def simulated_clips(config: PhysicsConfig, scenario: str, split: str) -> SimulatedClips:
+    """The clips of a scenario under one of the configuration's conditions, whose name their identities have."""
+    drawn, shape, _, count = config.conditions[split]
+    return SimulatedClips(scenario, drawn, config.seed, count, shape=shape, nuisance=config.nuisance, called=split)
+
+
 @dataclass(frozen=True)
 class Setup:
     """What a task makes its units of."""
@@ -116,7 +122,8 @@ class Setup:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """What the values of every unit depend on, whichever model they are of."""
-        return settings_of(self.config) | {"simulator": SIMULATOR_VERSION}
+        nuisance = [self.config.nuisance, NUISANCE_VERSION]
+        return settings_of(self.config) | {"simulator": SIMULATOR_VERSION, "nuisance": nuisance}
 
     @property
     def laws(self) -> list[str]:
@@ -128,7 +135,12 @@ class Setup:
         return [metric for name in chosen if (metric := METRICS[name]).takes in inputs]
 
     def clips(self, scenario: str, split: str) -> SimulatedClips:
-        return SimulatedClips(scenario, split, self.config.seed, self.config.clips, self.config.shape)
+        """The clips of a scenario under the condition of this name (`conditions` of the configuration)."""
+        return simulated_clips(self.config, scenario, split)
+
+    def evaluator_of(self, split: str) -> Evaluator:
+        """What they are measured with, whose context is that condition's."""
+        return replace(self.evaluator, context_frames=self.config.conditions[split].context_frames)
 
     def unit(
         self, batch: str, subject: Subject | None, depends_on: object, metrics: Iterable[Metric], measure: Measure

@@ -211,7 +211,7 @@ def _verdict(run: RunFolder, verdict: Verdict, legend: Legend) -> dict[str, Any]
     if verdict.withheld:
         return shown | {"color": "withheld", "detail": "", "other_forms": "", "power": "", "forest": None}
     wanted = (verdict.law, verdict.metric, verdict.task)
-    inside = [row for row in run.results.results if row.split not in tables.OUTSIDE]
+    inside = [r for r in run.results.results if r.split not in tables.OUTSIDE and not words.is_further(r.split)]
     rows = [row for row in inside if (row.law, row.metric, row.task) == wanted]
     difference = words.estimate(verdict.difference, verdict.low, verdict.high)
     parts = [f"{legend.label(verdict.first)} − {legend.label(verdict.second)}: {difference}"]
@@ -227,16 +227,18 @@ def _verdict(run: RunFolder, verdict: Verdict, legend: Legend) -> dict[str, Any]
 
 
 def _laws(run: RunFolder, legend: Legend) -> list[dict[str, Any]]:
-    # Recombined clips stand beside those whose values they recombine, under the curves.
-    found = tables.forests([row for row in run.results.results if row.split != "recombined"], legend)
+    rows = run.results.results
+    found = tables.forests([row for row in rows if not words.is_further(row.split)], legend)
+    further = tables.forests([row for row in rows if words.is_further(row.split) and row.headline], legend)
     verdicts = [*run.comparison.verdicts, *run.comparison.further_verdicts]
     shown = run.media.quadruplets
-    names = dict.fromkeys([*(forest.law for forest in found), *(one.law for one in shown)])
+    names = dict.fromkeys([*(forest.law for forest in (*found, *further)), *(one.law for one in shown)])
     return [
         {
             "law": law,
             "forests": [f for f in found if f.law == law and f.headline and not f.secondary],
-            "more": [f for f in found if f.law == law and (f.secondary or not f.headline)],
+            "more": [f for f in found if f.law == law and (f.secondary or not f.headline)]
+            + [f for f in further if f.law == law and not f.secondary],
             "quadruplets": [_quadruplet(run, one, legend) for one in shown if one.law == law],
             "verdicts": [_verdict(run, verdict, legend) for verdict in verdicts if verdict.law == law],
             "folded": any(v.law == law for v in verdicts) and all(_equal(v) for v in verdicts if v.law == law),

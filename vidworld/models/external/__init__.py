@@ -76,7 +76,7 @@ class ExternalModel:
         """
         num_frames = horizon * self.tokenizer.patch_size[0]
         # A copy: a slice of the whole clip's frames would still lead to those after it.
-        shown = replace(context.clips, frames=context.clips.frames.clone(), tracks=None)
+        shown = replace(context.clips.shown, frames=context.clips.frames.clone())
         wanted = (len(shown), num_frames, *shown.frames.shape[2:])
         tokens = []
         for sample in range(min(samples, getattr(self.model, "samples", samples))):
@@ -91,7 +91,7 @@ class ExternalModel:
         """The mean over each chunk's frames. Raises UserError: there is no finite number for some clip and frame."""
         per_chunk = self.tokenizer.patch_size[0]
         context_frames = context_length * per_chunk
-        surprise: Tensor = self.model.surprise(replace(seen.clips, tracks=None), context_frames, seeds)
+        surprise: Tensor = self.model.surprise(seen.clips.shown, context_frames, seeds)
         wanted = (len(seen.clips), seen.clips.frames.shape[1] - context_frames)
         self._check("surprise", surprise, wanted, "floating-point", "clip, frame after the context")
         if not bool(surprise.isfinite().all()):
@@ -275,7 +275,7 @@ def _surprise(model: ExternalModel, clips: Clips, context_frames: int, seeds: Se
 
 
 def _seen(model: ExternalModel, clips: Clips) -> Encoded:
-    return Encoded(replace(clips, tracks=None), model.tokenizer.encode(clips.frames))
+    return Encoded(clips.shown, model.tokenizer.encode(clips.frames))
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
