@@ -1,0 +1,285 @@
+"""Whole pictures: every object looks as it did, the scene stands still, and what is hidden does not show.
+
+Where an object is, is the other metrics' business. Here the ideal picture has the true scene (what the true clip shows
+where no disc is) and the true discs at the places where the *prediction* has them, behind the scene's screens and
+blocks. What differs from it is wrong, and belongs to exactly one metric: near an object to `object_integrity`,
+elsewhere to `static_scene_error`. `hidden_visible` looks at the screens and blocks once more, for colour alone.
+
+A frozen picture is perfect here; velocities say that it is frozen. With a nuisance that no one can predict, the truth
+itself is not perfect: its row is what a model is compared with.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from vidworld.core.clip import Frames, Tracks
+from vidworld.core.clip_shape import WORLD_SIZE
+from vidworld.metrics import PerClip, metric_of
+from vidworld.metrics.velocity import VELOCITY_SCENARIOS, as_array, is_whole, mean_where
+from vidworld.simulation.simulated import BACKGROUND, EDGE_PX, FAR_PX, SCREEN_GRAY, disc_coverage
+from vidworld.simulation.tracker import FAINT, OFF_COLOUR
+
+NEAR = 1.5  # radii from its centre within which a pixel is an object's, and at least
+NEAR_PX = 3.0  # so far from its edge
+STEPS = 6  # at most, in which a disc's place is found, each a few times nearer than the one before
+SETTLED_PX = 0.02  # a step that is no longer than this was the last
+COLOURED = 0.04 * 255  # difference of channels from which a pixel is coloured
+MIN_HIDDEN = 0.5  # discs and frames that must be hidden for `hidden_visible` to say something
+CLIPS_AT_ONCE = 8  # what is computed together stays in the processor's cache
+
+Picture = Float[Tensor, "clip 3 height width"]  # in grey levels, 0 to 255
+Plane = Float[Tensor, "clip height width"]
+Places = Float[Tensor, "clip time object 2"]  # in pixels; NaN for none
+
+
+class Scene(NamedTuple):
+    """What stands still in a clip."""
+
+    plate: Picture  # without discs
+    opacity: Plane  # 1 where a screen or block hides all that is behind it
+
+
+class Remainder(NamedTuple):
+    """What is left of the predicted pictures when the ideal ones are taken away, and whose it is."""
+
+    intact: Float[Tensor, "clip time object"]  # share of an object that is as it should be; 0 where it is not found
+    scene: Float[Tensor, " clip"]  # root mean square of what belongs to no object, in grey levels
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What the metrics of pictures take: predicted and true ones of the same clips, and the tracks of both."""
+
+    frames: Frames  # predicted, of the horizon
+    predicted: Tracks  # located in these frames by colour, after the true context
+    true_frames: Frames  # of the whole clip
+    truth: Tracks
+    scene: Scene  # `scene_of` the truth
+    start: int  # the first frame of the horizon
+
+    @cached_property
+    def remainder(self) -> Remainder:
+        """What object integrity and the static scene are measured by."""
+        return Remainder(*map(torch.cat, zip(*map(_remainder, self._pieces()), strict=True)))
+
+    @cached_property
+    def shown(self) -> Float[Tensor, "clip 2"]:
+        """Areas in pixels, over the horizon: of coloured things on screens and blocks, and of what these truly hide."""
+        return torch.cat([_shown(piece) for piece in self._pieces()])
+
+    def _pieces(self) -> Iterator["Pictures"]:
+        for first in range(0, len(self.frames), CLIPS_AT_ONCE):
+            some = slice(first, first + CLIPS_AT_ONCE)
+            frames, true_frames, (plate, opacity) = self.frames[some], self.true_frames[some], self.scene
+            tracks = self.predicted.at(some), true_frames, self.truth.at(some)
+            yield Pictures(frames, *tracks, Scene(plate[some], opacity[some]), self.start)
+
+
+_metric = partial(metric_of, "appearance", takes="pictures", headline=True)
+
+
+@_metric(
+    "share", "How much of each disc's shape, size and colour is right, wherever it is.", True,
+    scenarios=VELOCITY_SCENARIOS, bounds=(0.0, 1.0), ideal=1.0,
+)  # fmt: skip
+def object_integrity(pictures: Pictures) -> PerClip:
+    """Mean over frames and objects of 1 - (what differs from the true disc, drawn at the predicted place) / (that disc).
+
+    Both are sums over pixels of distances in colour, the first over all that is nearer than `NEAR` radii, so that a
+    piece that is missing, and one too much, cost their area, and a wrong colour its distance. At most all is wrong: 0,
+    which is also the value of an object that is not found. Frames count in which the truth is whole and in the open.
+    """
+    whole = is_whole(pictures.truth)[:, pictures.start :]
+    return mean_where(as_array(pictures.remainder.intact), whole)
+
+
+@_metric(
+    "grey levels", "How far background, screens and blocks are from the true ones, with whatever else appears there.",
+    scenarios=VELOCITY_SCENARIOS, bounds=(0.0, 255.0),
+)  # fmt: skip
+def static_scene_error(pictures: Pictures) -> PerClip:
+    """Root mean square over all pixels that are near no predicted disc, of 255. Screens and blocks always count."""
+    return as_array(pictures.remainder.scene)
+
+
+@_metric(
+    "share", "How much of what is hidden shows through the screens.", scenarios=("occlusion",), bounds=(0.0, 1.0)
+)  # fmt: skip
+def hidden_visible(pictures: Pictures) -> PerClip:
+    """Area of the discs' colours on screens and blocks, over the area that these truly hide: 1 where all shows.
+
+    Both are sums over the horizon, so that it matters little when exactly a disc is behind its screen. A change of
+    grey is none of colour. NaN where less than half a disc is hidden for a frame.
+    """
+    shown, hidden = as_array(pictures.shown).T
+    pixel = WORLD_SIZE / pictures.frames.shape[-1]
+    least = MIN_HIDDEN * np.pi * (as_array(pictures.truth.radius) / pixel).min(axis=1) ** 2
+    return np.where(hidden >= least, np.minimum(shown / np.maximum(hidden, 1e-9), 1.0), np.nan)
+
+
+def scene_of(true_frames: Frames, truth: Tracks) -> Scene:
+    """What the true clip shows where no disc is, and how much of each pixel hides what is behind it.
+
+    A pixel that a disc is at in every frame is the background, or what hides the disc there: it is without colour.
+    """
+    frames, width = true_frames.float(), true_frames.shape[-1]
+    free = torch.ones_like(true_frames[:, :, 0], dtype=torch.bool)
+    places = truth.position.float() * (width / WORLD_SIZE)
+    for i, radius in enumerate(_looks(truth, width)[1].unbind(dim=1)):
+        free &= _distance(places[:, :, i], *true_frames.shape[-2:]) > radius[:, None, None, None] + EDGE_PX + 0.5
+    count = free.sum(dim=1)[:, None]
+    darkest = frames.amin(dim=1)
+    behind = torch.where((darkest.amax(dim=1) - darkest.amin(dim=1) > COLOURED)[:, None], BACKGROUND * 255, darkest)
+    plate = torch.where(count > 0, (frames * free[:, :, None]).sum(dim=1) / count.clamp_min(1), behind)
+    opacity = (plate.mean(dim=1) / 255 - BACKGROUND) / (SCREEN_GRAY - BACKGROUND)
+    return Scene(plate, opacity.clamp(0, 1))
+
+
+def _remainder(pictures: Pictures) -> Remainder:
+    frames, (plate, opacity) = pictures.frames.float(), pictures.scene
+    height, width = frames.shape[-2:]
+    here, radius, color = _looks(pictures.truth, width)
+    found = pictures.predicted.position[:, pictures.start :, : here.shape[1]].float() * (width / WORLD_SIZE)
+    places = settled(frames, found, radius, color, pictures.scene)
+    left, contrast = frames - plate[:, None], color[..., None, None] - plate[:, None]  # (clip, object, 3, row, column)
+    visible = contrast.square().sum(dim=2).sqrt() * (1 - opacity)[:, None]
+    remains = _remains(frames, torch.where(here[:, None, :, None], places, FAR_PX), color)
+    nearest = torch.full_like(left[:, :, 0], torch.inf)
+    owner, drawn = torch.full_like(nearest, -1), []
+    for i, r in enumerate(radius.unbind(dim=1)):
+        share = _coverage(places[:, :, i], r, height, width)
+        drawn.append((share * visible[:, None, i]).sum(dim=(2, 3)))
+        left -= (share * (1 - opacity)[:, None])[:, :, None] * contrast[:, None, i]
+        place, r = torch.where(places[:, :, i].isnan(), remains[:, :, i], places[:, :, i]), r[:, None, None, None]
+        beyond = (_distance(place, height, width) - r) / torch.maximum(r * (NEAR - 1), torch.full_like(r, NEAR_PX))
+        mine = (beyond <= 1) & (beyond < nearest)
+        nearest, owner = torch.where(mine, beyond, nearest), owner.masked_fill(mine, i)
+    owner = owner.masked_fill((opacity > 0.5)[:, None], -1)
+    squared = left.square().sum(dim=2)
+    off, none = squared.sqrt(), owner == -1
+    wrong = torch.stack([(off * (owner == i)).sum(dim=(2, 3)) for i in range(len(drawn))], dim=2)
+    whole = torch.stack(drawn, dim=2)
+    intact = torch.where(whole > 0, 1 - wrong / whole.clamp_min(1e-6), 0.0).clamp_min(0)
+    mean = (squared * none).sum(dim=(1, 2, 3)) / (3 * none.sum(dim=(1, 2, 3))).clamp_min(1)
+    return Remainder(intact, mean.sqrt())
+
+
+def _shown(pictures: Pictures) -> Float[Tensor, "clip 2"]:
+    frames, (plate, opacity) = pictures.frames.float(), pictures.scene
+    here, radius, color = _looks(pictures.truth, frames.shape[-1])
+    # A pixel within the edge may show something of what is beside it.
+    inside = -F.max_pool2d(-F.pad(opacity, (1, 1, 1, 1), mode="replicate"), 3, stride=1) > 0.99
+    left = frames - plate[:, None]
+    left, color = left - left.mean(dim=2, keepdim=True), color - color.mean(dim=2, keepdim=True)
+    places = pictures.truth.position[:, pictures.start :].float() * (frames.shape[-1] / WORLD_SIZE)
+    shows, hidden = torch.zeros_like(left[:, :, 0]), torch.zeros_like(left[:, :, 0])
+    for i, r in enumerate(radius.unbind(dim=1)):
+        line = color[:, i] / color[:, i].square().sum(dim=1, keepdim=True) * here[:, i, None]
+        ink = torch.einsum("btchw, bc -> bthw", left, line)
+        shows = torch.maximum(shows, ink.clamp(0, 1))
+        hidden = torch.maximum(hidden, _coverage(places[:, :, i], r, *frames.shape[-2:]))
+    return torch.stack([(each * inside[:, None]).sum(dim=(1, 2, 3)) for each in (shows, hidden)], dim=1)
+
+
+def _looks(truth: Tracks, width: int) -> tuple[Bool[Tensor, "clip object"], Float[Tensor, "clip object"], Tensor]:
+    """Whether a disc is there, its radius in pixels and its colour (clip, object, 3) in grey levels."""
+    return truth.present.any(dim=1), truth.radius.float() * (width / WORLD_SIZE), truth.color.float() * 255
+
+
+def _remains(frames: Tensor, places: Places, color: Float[Tensor, "clip object 3"]) -> Places:
+    """The middle of what shows of discs that have no place (mostly of such as are nearly hidden); NaN for nothing."""
+    clip, time, disc = places.isnan().any(dim=-1).nonzero(as_tuple=True)
+    remains = torch.full_like(places, torch.nan)
+    if len(clip):
+        ink = _ink(frames[clip, time].movedim(1, -1), color[clip, disc])
+        x, y = (torch.arange(side).expand(len(clip), -1) + 0.5 for side in (ink.shape[2], ink.shape[1]))
+        seen = (ink.sum(dim=(1, 2)) > 0)[:, None]
+        remains[clip, time, disc] = torch.where(seen, _middle(ink, x, y), torch.nan)
+    return remains
+
+
+def settled(
+    frames: Float[Tensor, "clip time 3 height width"],
+    found: Places,
+    radius: Float[Tensor, "clip object"],
+    color: Float[Tensor, "clip object 3"],
+    scene: Scene,
+) -> Places:
+    """The places of discs which, drawn in the scene, have their ink where the frames have it near the place found.
+
+    A disc that is partly hidden, or partly out of the picture, lies elsewhere than the middle of what shows of it; and
+    what is far from it does not move it.
+    """
+    places, (height, width) = found.clone(), frames.shape[-2:]
+    clip, time, disc = found.isfinite().all(dim=-1).nonzero(as_tuple=True)
+    reach = int((NEAR * radius.amax()).clamp(max=max(height, width))) + 1
+    offset, every = torch.arange(2 * reach + 1) - reach, frames.movedim(2, -1)
+    for _ in range(STEPS):
+        if len(clip) == 0:
+            break
+        place, r, paint = places[clip, time, disc], radius[clip, disc], color[clip, disc]
+        columns, rows = (each.floor().long()[:, None] + offset for each in place.unbind(dim=1))
+        dx, dy = columns + 0.5 - place[:, :1], rows + 0.5 - place[:, 1:]
+        inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None]
+        near = inside & (dx.square()[:, None] + dy.square()[:, :, None] < (NEAR * r).square()[:, None, None])
+        row, column = rows.clamp(0, height - 1)[:, :, None], columns.clamp(0, width - 1)[:, None]
+        shown = every[clip[:, None, None], time[:, None, None], row, column]
+        plate = scene.plate.movedim(1, -1)[clip[:, None, None], row, column]
+        share = disc_shares(dx[:, None, None], dy[:, None, None], r[:, None])[:, 0, 0]
+        share = share * (1 - scene.opacity[clip[:, None, None], row, column])
+        drawn = plate + share[..., None] * (paint[:, None, None] - plate)
+        middle, expected = (_middle(_ink(each, paint) * near, dx, dy) for each in (shown, drawn))
+        places[clip, time, disc] = place + middle - expected
+        moved = (middle - expected).abs().amax(dim=1) > SETTLED_PX
+        clip, time, disc = clip[moved], time[moved], disc[moved]
+    return places
+
+
+def _ink(picture: Float[Tensor, "disc row column 3"], paint: Float[Tensor, "disc 3"]) -> Float[Tensor, "disc row column"]:
+    """How much of a disc of this colour each pixel shows, as the tracker weighs it."""
+    line, above = paint[:, None, None] - BACKGROUND * 255, picture - BACKGROUND * 255
+    squared = line.square().sum(dim=-1)
+    share = (above * line).sum(dim=-1) / squared
+    off = above.square().sum(dim=-1) / squared - share.square()
+    return share.clamp(0, 1) * ((off < (OFF_COLOUR * share).square()) & (share > FAINT))
+
+
+def _middle(
+    ink: Float[Tensor, "disc row column"], dx: Float[Tensor, "disc column"], dy: Float[Tensor, "disc row"]
+) -> Float[Tensor, "disc 2"]:
+    """Where the middle of the ink is, from the place; 0 where there is none."""
+    total = ink.sum(dim=(1, 2)).clamp_min(1e-6)
+    return torch.stack([(ink.sum(dim=1) * dx).sum(dim=1), (ink.sum(dim=2) * dy).sum(dim=1)], dim=1) / total[:, None]
+
+
+def _distance(place: Float[Tensor, "clip time 2"], height: int, width: int) -> Float[Tensor, "clip time height width"]:
+    """Of each pixel's middle from the place, in pixels; far for no place."""
+    place = place.nan_to_num(FAR_PX)
+    x, y = torch.arange(width) + 0.5 - place[..., :1], torch.arange(height) + 0.5 - place[..., 1:]
+    return (x.square()[..., None, :] + y.square()[..., None]).sqrt()
+
+
+def _coverage(
+    place: Float[Tensor, "clip time 2"], radius: Float[Tensor, " clip"], height: int, width: int
+) -> Float[Tensor, "clip time height width"]:
+    place = place.nan_to_num(FAR_PX)
+    dx, dy = torch.arange(width) + 0.5 - place[..., :1], torch.arange(height) + 0.5 - place[..., 1:]
+    return disc_shares(dx[:, :, None], dy[:, :, None], radius[:, None])[:, :, 0]
+
+
+def disc_shares(
+    dx: Float[Tensor, "clip time object column"],
+    dy: Float[Tensor, "clip time object row"],
+    radius: Float[Tensor, "clip object"],
+) -> Float[Tensor, "clip time object row column"]:
+    """The share of each pixel that a disc covers, as the simulator draws it; distances in pixels from its centre."""
+    edge = (radius.square() - EDGE_PX**2 / 5).clamp_min(0).sqrt() / (2 * EDGE_PX) + 0.5
+    return disc_coverage(dx / (2 * EDGE_PX), dy / (2 * EDGE_PX), edge).floor() / 255
