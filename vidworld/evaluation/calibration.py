@@ -79,13 +79,15 @@ class ErrorScene:
         """What of the true frames stands still."""
         return scene_of(self.true_frames, self.truth)
 
-    def pictures(self, future: Frames, predicted: Tracks, start: int) -> Pictures:
-        """These frames of the horizon, and the tracks read from them, beside the truth."""
-        return Pictures(future, predicted, self.true_frames, self.truth, self.still, start)
+    def pictures(self, future: Frames, start: int) -> Pictures:
+        """Frames of the horizon beside the truth, and the tracks that are read from them."""
+        tracks = read_pixels(future, self.truth, start)
+        return Pictures(future, tracks, self.true_frames, self.truth, self.still, start)
 
-    def empty(self, tracks: Tracks) -> Float[Tensor, "clip time 3 height width"]:
-        """Pictures of the scene without discs, as many as the tracks have, in grey levels."""
-        return self.render(replace(tracks, present=torch.zeros_like(tracks.present))).float()
+    @cached_property
+    def empty(self) -> Float[Tensor, "clip time 3 height width"]:
+        """The pictures without discs, in grey levels."""
+        return self.render(replace(self.truth, present=torch.zeros_like(self.truth.present))).float()
 
     def without_screens(self) -> "ErrorScene":
         """The same where nothing is hidden."""
@@ -103,7 +105,7 @@ class InjectedError:
     plant: Callable[[Tracks, float, float, int], Tracks] | None  # None: the tracks stay as they are
     sizes: tuple[float, ...]
     metrics: tuple[str, ...]
-    paint: Callable[[ErrorScene, Tracks, float, int], Frames] | None = None  # None: as the tracks are rendered
+    paint: Callable[[ErrorScene, float, int], Frames] | None = None  # of a scene's clips; None: the tracks rendered
 
     @property
     def readouts(self) -> tuple[str, ...]:
@@ -115,8 +117,7 @@ class InjectedError:
 
     def frames(self, scene: ErrorScene, size: float, start: int) -> Frames:
         """Pictures of the whole clips, wrong by so much from frame `start` on."""
-        tracks = self.tracks(scene, size, start)
-        return self.paint(scene, tracks, size, start) if self.paint else scene.render(tracks)
+        return self.paint(scene, size, start) if self.paint else scene.render(self.tracks(scene, size, start))
 
 
 def other_speed(truth: Tracks, percent: float, dt_s: float, start: int) -> Tracks:
@@ -272,11 +273,10 @@ def _rows(fault: InjectedError, scene: ErrorScene, start: int) -> Iterator[Calib
     for readout in fault.readouts:
         read = [_read(fault, size, scene, start, readout) for size in sizes]
         for metric in (METRICS[name] for name in fault.metrics):
+            samples = [[each] for each in read]
             if metric.takes == "samples":  # two samples, as far to one side of the truth as to the other
-                others = [_read(fault, -size, scene, start, readout) for size in sizes]
-                found = [_measured(metric, list(pair), scene, start) for pair in zip(read, others, strict=True)]
-            else:
-                found = [_measured(metric, each, scene, start) for each in read]
+                samples = [[one, _read(fault, -s, scene, start, readout)] for s, one in zip(sizes, read, strict=True)]
+            found = [_measured(metric, each, scene, start) for each in samples]
             limit = smallest_seen(sizes, found, metric.higher_is_better)
             monotone = float(spearmanr(sizes, [_harm(each.value, metric) for each in found]).statistic)
             for size, each in zip(sizes, found, strict=True):
@@ -309,11 +309,10 @@ def measure_baselines(setting: ClipShape, start: int, clips: int, scenario: str)
     futures = {"truth": frames[:, start:], "copy_last": last_frame(context, rest)}
     futures["constant_velocity"] = constant_velocity(context, rest)
     for model, future in futures.items():
-        tracks = read_pixels(future, scene.truth, start)
-        given = {"tracks": tracks, "pictures": scene.pictures(future, tracks, start)}
+        pictures = scene.pictures(future, start)
         for metric in METRICS.values():
-            if metric.takes in given and scenario in metric.scenarios:
-                found = _measured(metric, given[metric.takes], scene, start)
+            if metric.takes in ("tracks", "pictures") and scenario in metric.scenarios:
+                found = _measured(metric, [pictures], scene, start)
                 yield BaselineRow(model, scenario, metric.law, metric.name, unit=metric.unit, **vars(found))
 
 
@@ -325,17 +324,15 @@ def read_pixels(future: Frames, truth: Tracks, start: int) -> Tracks:
 def _read(fault: InjectedError, size: float, scene: ErrorScene, start: int, readout: str) -> Tracks | Pictures:
     if readout == "tracks":
         return fault.tracks(scene, size, start)
-    future = fault.frames(scene, size, start)[:, start:]
-    tracks = read_pixels(future, scene.truth, start)
-    return tracks if fault.plant else scene.pictures(future, tracks, start)
+    return scene.pictures(fault.frames(scene, size, start)[:, start:], start)
 
 
-def _measured(
-    metric: Metric, predicted: Tracks | Pictures | list[Tracks | Pictures], scene: ErrorScene, start: int
-) -> Interval:
-    if isinstance(predicted, Pictures):
-        values = metric.function(predicted)
+def _measured(metric: Metric, samples: Sequence[Tracks | Pictures], scene: ErrorScene, start: int) -> Interval:
+    tracks = [each.predicted if isinstance(each, Pictures) else each for each in samples]
+    if metric.takes == "pictures":
+        values = metric.function(samples[0])
     else:
+        predicted = tracks if metric.takes == "samples" else tracks[0]
         values = metric.function(predicted, scene.truth, scene.setting.dt_s, start)
     return interval(np.asarray(values)[None], metric.bounds)
 
