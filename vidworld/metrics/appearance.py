@@ -32,6 +32,7 @@ NEAR_PX = 3.0  # so far from its edge
 STEPS = 6  # at most, in which a disc's place is found, each a few times nearer than the one before
 SETTLED_PX = 0.02  # a step that is no longer than this was the last
 GRAY = (BACKGROUND + SCREEN_GRAY) / 2 * 255  # above which all channels of a screen are, but not all of a disc's colour
+WITHIN_PX = 2  # from the edges of screens and blocks, where `hidden_visible` begins to look
 MIN_HIDDEN = 0.5  # discs and frames that must be hidden for `hidden_visible` to say something
 CLIPS_AT_ONCE = 8  # what is computed together stays in the processor's cache
 
@@ -179,8 +180,8 @@ def _remainder(pictures: Pictures) -> Remainder:
 def _shown(pictures: Pictures) -> Float[Tensor, "clip 2"]:
     frames, (plate, opacity) = pictures.frames.float(), pictures.scene
     here, radius, color = _looks(pictures.truth, frames.shape[-1])
-    # A pixel within the edge may show something of what is beside it.
-    inside = -F.max_pool2d(-F.pad(opacity, (1, 1, 1, 1), mode="replicate"), 3, stride=1) > 0.99
+    # What lies just within an edge may show something of what is beside it, in a picture that is not quite sharp.
+    inside = -F.max_pool2d(-F.pad(opacity, [WITHIN_PX] * 4, mode="replicate"), 2 * WITHIN_PX + 1, stride=1) > 0.99
     left = frames - plate[:, None]
     left, color = left - left.mean(dim=2, keepdim=True), color - color.mean(dim=2, keepdim=True)
     places = pictures.truth.position[:, pictures.start :].float() * (frames.shape[-1] / WORLD_SIZE)
