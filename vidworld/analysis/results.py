@@ -51,6 +51,7 @@ MAX_CLIPS = 1_000_000
 """Where a difference would take more clips than this to show, no number is given."""
 FURTHER_LAWS = {
     "uniform motion": "Left alone, a thing keeps its velocity; thrown, it follows its parabola.",
+    "appearance": "Things keep their shape, size and colour, the scene stands still, and what is hidden does not show.",
     "reconstruction": "What the tokenizer keeps of a clip: no model that is decoded can be better.",
     "jump": "Real video: nothing leaps from one place to another.",
     "freeze": "Real video: what moves does not stop dead.",

@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from vidworld.analysis.records import Value
-from vidworld.core.clip import Clips, Tracks
+from vidworld.core.clip import Clips, Frames, Tracks
 from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.core.command import Command
 from vidworld.core.config import load
@@ -26,13 +26,15 @@ from vidworld.evaluation.evaluator import Evaluator, Subject
 from vidworld.evaluation.schema import PhysicsConfig, measured_splits
 from vidworld.evaluation.task import SCALE, Case, Setup, Task, Unit, media_name, pieces, simulated_clips
 from vidworld.metrics import Metric
+from vidworld.metrics.appearance import Pictures, Scene, scene_of
 from vidworld.models.external import file_name
 from vidworld.models.world_model import Encoded, WorldModel
 from vidworld.simulation import SCENARIOS
 from vidworld.simulation.tracker import locate_discs
 
 ROLLOUTS_VERSION = 1  # of what is done between a model's future and a metric; raised when that gives other values
-INPUTS = ("tracks", "samples")
+INPUTS = ("tracks", "samples", "pictures")
+ReadT = TypeVar("ReadT", Tracks, Pictures)
 _Seen = Callable[[], Encoded]
 _Place = tuple[str, str, int]  # task, split and seed of values
 
@@ -87,14 +89,15 @@ def _references(seen_of: _Seen, evaluator: Evaluator, place: _Place, metrics: li
     """What no model can be better than: the truth by tracker and probe, and what the tokenizer keeps."""
     seen = seen_of()
     clips, truth = seen.clips, _truth(seen)
-    by_pixels = evaluator.by_pixels(clips.frames[:, evaluator.context_frames :], truth)
-    yield from _measured(Case("truth", "pixels", *place), [by_pixels], seen, evaluator, metrics)
+    start, scene = evaluator.context_frames, scene_of(clips.frames, truth)
+    pictures = _pictures(clips.frames[:, start:], seen, scene, evaluator)
+    yield from _measured(Case("truth", "pixels", *place), [pictures], seen, evaluator, metrics)
     decoded = evaluator.decode(seen.tokens)
     if not torch.equal(decoded, clips.without_nuisance):  # a tokenizer without loss has nothing to measure
         case = Case("reconstruction", "pixels", *place)
         yield from _kept_by_tokenizer(case, decoded, seen, evaluator, metrics)
-        tracks = evaluator.by_pixels(decoded[:, evaluator.context_frames :], truth)
-        yield from _measured(case, [tracks], seen, evaluator, metrics)
+        pictures = _pictures(decoded[:, start:], seen, scene, evaluator)
+        yield from _measured(case, [pictures], seen, evaluator, metrics)
     if evaluator.probes:
         tracks = evaluator.by_probe("", seen.tokens[:, evaluator.context_length :], truth)
         yield from _measured(Case("truth", "probe", *place), [tracks], seen, evaluator, metrics)
@@ -106,31 +109,45 @@ def _of_subject(
     """Every metric of a subject's futures, by the tracker and, where there is one, by the probe."""
     seen = seen_of()
     truth, rollout = _truth(seen), evaluator.roll_out(subject.model, seen, samples)
-    tracks = _of_samples(lambda x: evaluator.by_pixels(evaluator.decode_future(seen, x), truth), rollout.tokens)
-    yield from _measured(Case(subject.name, "pixels", *place), tracks, seen, evaluator, metrics)
+    scene = scene_of(seen.clips.frames, truth)
+    pictures = _of_samples(
+        lambda x: _pictures(evaluator.decode_future(seen, x), seen, scene, evaluator), rollout.tokens
+    )
+    yield from _measured(Case(subject.name, "pixels", *place), pictures, seen, evaluator, metrics)
     if evaluator.probes:
         tracks = _of_samples(lambda x: evaluator.by_probe(subject.name, x, truth), rollout.embeddings)
         yield from _measured(Case(subject.name, "probe", *place), tracks, seen, evaluator, metrics)
 
 
-def _of_samples(read: Callable[[Tensor], Tracks], samples: Float[Tensor, "clip sample *rest"]) -> list[Tracks]:
-    """The tracks of each sample: once, where samples are equal, as those of a model that predicts one future."""
+def _pictures(future: Frames, seen: Encoded, scene: Scene, evaluator: Evaluator) -> Pictures:
+    """A future beside the truth, with the tracks that are read from it."""
+    truth = _truth(seen)
+    tracks = evaluator.by_pixels(future, truth)
+    return Pictures(future, tracks, seen.clips.frames, truth, scene, evaluator.context_frames)
+
+
+def _of_samples(read: Callable[[Tensor], ReadT], samples: Float[Tensor, "clip sample *rest"]) -> list[ReadT]:
+    """What is read of each sample: once, where samples are equal, as those of a model that predicts one future."""
     first, *others = samples.unbind(dim=1)
-    tracks = read(first)
-    return [tracks, *(tracks if torch.equal(other, first) else read(other) for other in others)]
+    found = read(first)
+    return [found, *(found if torch.equal(other, first) else read(other) for other in others)]
 
 
 def _measured(
-    case: Case, samples: list[Tracks], seen: Encoded, evaluator: Evaluator, metrics: list[Metric]
+    case: Case, samples: Sequence[Tracks | Pictures], seen: Encoded, evaluator: Evaluator, metrics: list[Metric]
 ) -> Iterator[Value]:
-    """One value a clip and metric: the mean over the samples, for metrics of one prediction."""
+    """One value a clip and metric: the mean over the samples, for metrics of one prediction. Probes see no pictures."""
     shown = (_truth(seen), seen.clips.dt_s, evaluator.context_frames)
-    distinct = samples[:1] if all(tracks is samples[0] for tracks in samples) else samples
+    tracks = [each.predicted if isinstance(each, Pictures) else each for each in samples]
+    distinct = 1 if all(each is samples[0] for each in samples) else len(samples)
+    pictures = [each for each in samples[:distinct] if isinstance(each, Pictures)]
     for metric in metrics:
         if metric.takes == "samples" and len(samples) > 1:
-            numbers = metric.function(samples, *shown)
+            numbers = metric.function(tracks, *shown)
         elif metric.takes == "tracks":
-            numbers = np.mean([metric.function(tracks, *shown) for tracks in distinct], axis=0)
+            numbers = np.mean([metric.function(each, *shown) for each in tracks[:distinct]], axis=0)
+        elif metric.takes == "pictures" and pictures:
+            numbers = np.mean([metric.function(each) for each in pictures], axis=0)
         else:
             continue
         yield from case.values(metric, seen.clips.identity, numbers.tolist())
