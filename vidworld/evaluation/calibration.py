@@ -159,7 +159,8 @@ def phantom(truth: Tracks, percent: float, dt_s: float, start: int) -> Tracks:
 
 INJECTED_ERRORS = (
     InjectedError("speed", "%", "uniform", other_speed, (0.5, 1.0, 2.0, 5.0, 10.0, 20.0),
-          ("velocity_error", "motion_ratio", "determinism_spread", "momentum_drift", "energy_drift")),
+          ("velocity_error", "motion_ratio", "energy_score", "error_of_mean", "best_of_n_error", "determinism_spread",
+           "momentum_drift", "energy_drift")),
     InjectedError("outgoing direction", "degrees", "collision", turned_outgoing, (1.0, 2.0, 5.0, 10.0, 20.0, 40.0),
           ("outgoing_velocity_error", "momentum_drift")),
     InjectedError("speed of parting", "%", "collision", duller_contact, (2.0, 5.0, 10.0, 20.0, 40.0),
@@ -235,9 +236,10 @@ def _rows(fault: InjectedError, scene: ErrorScene, start: int) -> Iterator[Calib
     for readout in CALIBRATION_READOUTS:
         read = [_read(fault, size, scene, start, readout) for size in sizes]
         for metric in (METRICS[name] for name in fault.metrics):
-            if metric.takes == "samples":  # two samples, as far to one side of the truth as to the other
+            if metric.takes == "samples":  # three, two of which lie to one side of the truth: a biased sampler
                 others = [_read(fault, -size, scene, start, readout) for size in sizes]
-                found = [_measured(metric, list(pair), scene, start) for pair in zip(read, others, strict=True)]
+                three = [[wrong, wrong, other] for wrong, other in zip(read, others, strict=True)]
+                found = [_measured(metric, samples, scene, start) for samples in three]
             else:
                 found = [_measured(metric, tracks, scene, start) for tracks in read]
             limit = smallest_seen(sizes, found, metric.higher_is_better)

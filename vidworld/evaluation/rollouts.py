@@ -120,7 +120,7 @@ def _measured(
     shown = (_truth(seen), seen.clips.dt_s, evaluator.context_frames)
     distinct = samples[:1] if all(tracks is samples[0] for tracks in samples) else samples
     for metric in metrics:
-        if metric.takes == "samples" and len(samples) > 1:
+        if metric.takes == "samples":
             numbers = metric.function(samples, *shown)
         elif metric.takes == "tracks":
             numbers = np.mean([metric.function(tracks, *shown) for tracks in distinct], axis=0)
