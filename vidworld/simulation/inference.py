@@ -15,22 +15,22 @@ from vidworld.core.clip import Frames
 from vidworld.core.clip_shape import WORLD_SIZE, ClipShape
 from vidworld.simulation.discs import Scenes, simulate
 from vidworld.simulation.scenarios import GRAVITY, MOTION_RANGES, PHYWORLD_GRAVITY, RESTITUTION, RESTITUTION_OUTSIDE
-from vidworld.simulation.simulated import BACKGROUND, base_pictures
+from vidworld.simulation.simulated import EDGE_PX, base_pictures
 from vidworld.simulation.stage import PALETTE, Range, joined
 from vidworld.simulation.still_scene import find_boxes
 from vidworld.simulation.tracker import weigh_discs
 
-FAINT = 0.03  # share of a disc's colour under which a pixel shows none of it: a few levels of 256
+FAINT = 0.015  # share of a disc's colour under which a pixel shows none of it: a few levels of 256
 LEAST_AREA = 0.07  # square units of a colour that make a disc
 WHOLE = 0.93  # share of the most that shows of a disc from which on it counts as whole
-NOISE = (0.004, 0.004, 0.008)  # standard deviations of a frame's x, y (units) and area (share of the disc's)
+NOISE = (0.001, 0.001, 0.002)  # standard deviations of a frame's x, y (units) and area (share of the disc's)
 PRIOR = (10.0, 10.0, 5.0, 5.0, 0.5)  # of a disc's x, y, their velocities and its radius about the first guess
 MIDDLE, RESTITUTION_STD = sum(RESTITUTION) / 2, (RESTITUTION[1] - RESTITUTION[0]) / 12**0.5
-STRIPS = 32  # of a disc whose visible part is summed
+STRIPS, FADES = 32, 8  # of a disc whose visible part is summed, and of its edge
 STEP = 1e-4  # of the numeric derivative
 ITERATIONS, DAMPINGS = 12, (0.0, 1e-2, 1.0)
 MIN_GAIN = 1e-2  # share of the cost by which a step must lower it for another to follow
-EXPLAINED = 3.0  # mean square of the residuals, in NOISE, of a fit that explains what is seen
+EXPLAINED = 50.0  # mean square of the residuals, in NOISE, of a fit that explains what is seen
 NEAR_A_SCREEN = 3.2  # units a second: a first guess of what is whole in no two frames; discs there move sideways
 FAR = -1e9  # offset of a wall that is not there
 LEVELS = 401  # restitutions that one is drawn from
@@ -188,14 +188,15 @@ def scenes_of(seen: Seen, theta: Theta, gravity: Float[Tensor, " clip"]) -> Scen
     )  # fmt: skip
 
 
-def visible_part(scenes: Scenes, position: Tensor, height: float) -> tuple[Tensor, Tensor]:
+def visible_part(scenes: Scenes, position: Tensor, setting: ClipShape) -> tuple[Tensor, Tensor]:
     """Area (square units) and first moments of what shows of each disc: in the picture, and behind no screen.
 
     position: (scene, time, object, 2). Screens must not overlap each other.
     """
     radius = scenes.radius[:, None, :].expand(position.shape[:-1])
-    low, high = position - radius[..., None], position + radius[..., None]
-    picture = position.new_tensor([WORLD_SIZE, height])
+    reach = radius[..., None] + EDGE_PX * setting.pixel
+    low, high = position - reach, position + reach
+    picture = position.new_tensor([WORLD_SIZE, setting.height])
     partly = ~((low >= 0) & (high <= picture)).all(dim=-1)
     for left, top, right, bottom in (box[:, None, None].unbind(-1) for box in scenes.screens.unbind(dim=1)):
         partly |= (high[..., 0] > left) & (low[..., 0] < right) & (high[..., 1] > top) & (low[..., 1] < bottom)
@@ -203,23 +204,31 @@ def visible_part(scenes: Scenes, position: Tensor, height: float) -> tuple[Tenso
     moments = area[..., None] * position
     number = partly.nonzero()[:, 0]
     picture = torch.cat((torch.zeros(2).to(picture), picture)).expand(len(number), 1, 4)
-    area[partly], moments[partly] = _strips(
-        position[partly], radius[partly], torch.cat((picture, scenes.screens[number]), dim=1)
-    )
+    boxes = torch.cat((picture, scenes.screens[number]), dim=1)
+    area[partly], moments[partly] = _strips(position[partly], radius[partly], boxes, EDGE_PX * setting.pixel)
     return area, moments
 
 
 def _strips(
-    position: Float[Tensor, "disc 2"], radius: Float[Tensor, " disc"], boxes: Float[Tensor, "disc box 4"]
+    position: Float[Tensor, "disc 2"], radius: Float[Tensor, " disc"], boxes: Float[Tensor, "disc box 4"], edge: float
 ) -> tuple[Float[Tensor, " disc"], Float[Tensor, "disc 2"]]:
-    """Area and first moments of discs inside the first of their boxes and outside the others, by upright strips."""
+    """Area and first moments of discs inside the first of their boxes and outside the others, by upright strips.
+
+    A disc fades over `edge` on either side of its circle, as it is drawn: it is a mixture of discs with sharp edges,
+    of which a strip has the mean height.
+    """
     across = (torch.arange(STRIPS, dtype=radius.dtype) + 0.5) * 2 / STRIPS - 1
-    tall = (1 - across.square()).sqrt()
-    tall = tall * torch.pi / 2 / (tall.sum() * 2 / STRIPS)  # together they have the disc's area
-    x, y, radius = position[:, :1], position[:, 1:], radius[:, None]
-    starts = torch.stack((x + radius * (across - 1 / STRIPS), y - radius * tall), dim=-1)
-    ends = torch.stack((x + radius * (across + 1 / STRIPS), y + radius * tall), dim=-1)
-    area, moments = torch.zeros_like(radius[:, 0]), torch.zeros_like(position)
+    fade = torch.arange(1, FADES, dtype=radius.dtype) / FADES  # how far into the edge each of the mixture ends
+    share = fade * (1 - fade) / (fade * (1 - fade)).sum()
+    drawn = (radius.square() - edge * edge / 5).clamp(min=0).sqrt()[:, None]
+    sharp = (drawn + edge * (2 * fade - 1)).clamp(min=0)  # (disc, fade)
+    x, y, reach = position[:, :1], position[:, 1:], drawn + edge
+    off = reach * across
+    tall = ((sharp[:, None].square() - off[..., None].square()).clamp(min=0).sqrt() * share).sum(dim=-1)
+    tall = tall * torch.pi * radius[:, None].square() / (tall.sum(dim=1, keepdim=True) * 4 * reach / STRIPS)
+    starts = torch.stack((x + off - reach / STRIPS, y - tall), dim=-1)
+    ends = torch.stack((x + off + reach / STRIPS, y + tall), dim=-1)
+    area, moments = torch.zeros_like(radius), torch.zeros_like(position)
     for i, box in enumerate(boxes.unbind(dim=1)):
         low = torch.maximum(starts, box[:, None, :2])
         high = torch.minimum(ends, box[:, None, 2:])
@@ -322,7 +331,7 @@ def _residuals(seen: Seen, frame: int, gravity: Tensor, theta: Theta) -> Float[T
     scenes = scenes_of(seen, theta, gravity)
     times_s = torch.arange(seen.area.shape[1] - frame, dtype=theta.dtype) * seen.setting.dt_s
     position = simulate(scenes, times_s).position
-    parts = (each.unflatten(0, theta.shape[:2]) for each in visible_part(scenes, position, seen.setting.height))
+    parts = (each.unflatten(0, theta.shape[:2]) for each in visible_part(scenes, position, seen.setting))
     area, moments = parts
     true_area, place, most = seen.area[:, None, frame:], seen.place[:, None, frame:], seen.most[:, None, None]
     off = (moments - area[..., None] * place) / most[..., None]
