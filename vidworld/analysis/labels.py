@@ -18,6 +18,7 @@ class Reference(NamedTuple):
 REFERENCES = {
     "truth": Reference("Truth", "ceiling"),
     "reconstruction": Reference("Reconstruction", "ceiling"),
+    "oracle": Reference("Oracle", "ceiling"),
     "constant_velocity": Reference("Constant velocity", "baseline"),
     "copy_last": Reference("Copy last", "control"),
     "frame_difference": Reference("Frame difference", "control"),
@@ -27,7 +28,7 @@ REFERENCES = {
 UNTRAINED = "untrained_"
 """Before the name of a model: the same network, never trained; a control."""
 
-SPLIT_LABELS = {"id": "ID", "ood": "OOD", "recombined": "recombined", "real": "real", "val": "validation"}
+SPLIT_LABELS = {"id": "ID", "decided": "ID, decided", "undecided": "ID, undecided", "ood": "OOD", "recombined": "recombined", "real": "real", "val": "validation"}
 
 TARGETS = {
     "frozen": "frozen tokens: it predicts the shared tokenizer's tokens, which do not change while it learns",
@@ -91,6 +92,11 @@ def number(value: float | None, low: float | None = None, high: float | None = N
     elif value and abs(value) < 0.1:
         return f"{value:.2g}".replace("-", "−")
     return f"{value:.{decimals}f}".replace("-", "−")
+
+
+def percent(share: float) -> str:
+    """The share in percent; a dash where it is none."""
+    return f"{100 * share:.0f}%".replace("-", "−") if math.isfinite(share) else "–"
 
 
 def interval_text(value: float | None, low: float | None, high: float | None) -> str:

@@ -25,6 +25,8 @@ from vidworld.metrics import PerClip, metric_of
 WHOLE = 0.999  # visible share from which a disc counts as whole
 SLOWEST_TOP_SPEED = 1.0  # units a second: a clip in which nothing moves penalises the missing as if it were its fastest
 STILL = 0.1  # share of the true speed under which an object counts as standing still
+ANYWHERE = WORLD_SIZE / np.sqrt(6)
+"""Deviation of a place that is known only to be in the picture: what a missing object is penalised with."""
 MIN_DISPLACEMENT = 0.5  # units: with less true displacement in a clip than this, a share of it says nothing
 UNCHANGED = 1e-3  # share of the whole up to which a true sum counts as unchanged (tracks are float32)
 VELOCITY_SCENARIOS = ("uniform", "parabola", "collision", "bounce", "billiards", "occlusion")

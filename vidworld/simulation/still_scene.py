@@ -13,6 +13,7 @@ from vidworld.simulation.simulated import BACKGROUND, BLOCK_GRAY, SCREEN_GRAY
 
 GREY = 0.02  # difference of a pixel's channels up to which no disc shows in it
 SAME = 0.02  # difference of two greys up to which they are one
+SMALLEST = 5 / 64  # of the picture's width, of the side of a screen; smaller patches are a part of the background
 Box = list[float]  # left, top, right, bottom
 
 
@@ -37,7 +38,8 @@ def _stacked(boxes: tuple[list[Box], ...], pixel: float) -> Float[Tensor, "clip 
 
 
 def _screens(plate: Float[ndarray, "height width"]) -> list[Box]:
-    core = ndimage.binary_opening(np.abs(plate - SCREEN_GRAY) < SAME, np.ones((3, 3)))
+    side = max(3, int(SMALLEST * plate.shape[1]))
+    core = ndimage.binary_opening(np.abs(plate - SCREEN_GRAY) < SAME, np.ones((side, side)))
     share = np.clip((plate - BACKGROUND) / (SCREEN_GRAY - BACKGROUND), 0, 1)
     found = []
     for rows, columns in ndimage.find_objects(ndimage.label(core)[0]):
@@ -49,7 +51,7 @@ def _screens(plate: Float[ndarray, "height width"]) -> list[Box]:
 
 def _blocks(plate: Float[ndarray, "height width"]) -> list[Box]:
     """Blocks are as high as the picture; a screen may stand before a part of them."""
-    bright = np.abs(plate - BLOCK_GRAY) < SAME
+    bright = ndimage.binary_opening(np.abs(plate - BLOCK_GRAY) < SAME, np.ones((3, 1)))
     share = np.clip((plate - BACKGROUND) / (BLOCK_GRAY - BACKGROUND), 0, 1)
     found = []
     for (columns,) in ndimage.find_objects(ndimage.label(bright.any(axis=0))[0]):
