@@ -45,7 +45,7 @@ def of_disc(posterior, clip, color):
 
 @pytest.mark.parametrize("scenario", SCENARIOS_OF)
 def test_the_state_of_every_disc_is_found(inferred, scenario):
-    clips, posterior = inferred(scenario)
+    _, posterior = inferred(scenario)
     true, seen = scenes(scenario), 0
     assert bool((posterior.cost < EXPLAINED).all())
     for clip in range(COUNT):
@@ -53,7 +53,7 @@ def test_the_state_of_every_disc_is_found(inferred, scenario):
             continue  # its first frames were left out: it starts from a later state
         for disc in true.present[clip].nonzero()[:, 0].tolist():
             found = of_disc(posterior, clip, true.color[clip, disc])
-            assert found[:2].tolist() == pytest.approx(true.position[clip, disc].tolist(), abs=0.06)
+            assert found[:2].tolist() == pytest.approx(true.position[clip, disc].tolist(), abs=0.05)
             assert found[2:4].tolist() == pytest.approx(true.velocity[clip, disc].tolist(), abs=0.15)
             assert float(found[4]) == pytest.approx(float(true.radius[clip, disc]), abs=0.02)
             seen += 1

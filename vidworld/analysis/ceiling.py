@@ -24,9 +24,7 @@ def by_decision(values: Iterable[Value]) -> list[Value]:
     return [replace(v, split=named[v.task, v.identity]) for v in known if (v.task, v.identity) in named]
 
 
-def reached(
-    value: float, floor: float | None, ceiling: float | None, higher_is_better: bool | None
-) -> float:
+def reached(value: float, floor: float | None, ceiling: float | None, higher_is_better: bool | None) -> float:
     """How much of the way from floor to ceiling a value has come: 0 is the floor, 1 the ceiling.
 
     Where neither side is better (None) it is how near the ceiling lies, so that more than it is no better than less.

@@ -28,7 +28,15 @@ REFERENCES = {
 UNTRAINED = "untrained_"
 """Before the name of a model: the same network, never trained; a control."""
 
-SPLIT_LABELS = {"id": "ID", "decided": "ID, decided", "undecided": "ID, undecided", "ood": "OOD", "recombined": "recombined", "real": "real", "val": "validation"}
+SPLIT_LABELS = {
+    "id": "ID",
+    "decided": "ID, decided",
+    "undecided": "ID, undecided",
+    "ood": "OOD",
+    "recombined": "recombined",
+    "real": "real",
+    "val": "validation",
+}
 
 TARGETS = {
     "frozen": "frozen tokens: it predicts the shared tokenizer's tokens, which do not change while it learns",

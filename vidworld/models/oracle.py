@@ -20,7 +20,7 @@ from vidworld.simulation.simulated import render_discs
 from vidworld.simulation.stage import PALETTE
 
 DECIDED = 0.02  # units: standard deviation of places, over frames and discs, up to which a context decides its future
-DRAWS = 8  # futures that tell whether it does, and that surprise is a mean over where it does not
+FUTURES = 8  # futures that tell whether it does, and that surprise is a mean over where it does not
 
 
 class Oracle:
@@ -43,28 +43,27 @@ class Oracle:
         """The mean squared error of each chunk's frames, over the futures that the context leaves open."""
         chunk, true = self.tokenizer.patch_size[0], seen.clips.frames
         start = context_length * chunk
-        futures = self.futures(seen.chunks(0, context_length).clips, true.shape[1] - start, DRAWS, seeds)
+        futures = self.futures(seen.chunks(0, context_length).clips, true.shape[1] - start, FUTURES, seeds)
         distinct = futures if futures[-1] is not futures[0] else futures[:1]
         wrong = [(future.float() - true[:, start:].float()).square().mean(dim=(2, 3, 4)) for future in distinct]
         return torch.stack(wrong).mean(dim=0).unflatten(1, (-1, chunk)).mean(dim=2) / 255**2
 
-    @torch.no_grad()
-    @torch.autocast("cpu", enabled=False)  # type: ignore[untyped-decorator]
     def futures(self, context: Clips, num_frames: int, samples: int, seeds: Sequence[int]) -> list[Frames]:
         """The frames after the context, sample by sample; where every clip is decided all samples are one object."""
         frames = context.frames.cpu()
-        scenes = infer(frames, context.fps)
         height, width = frames.shape[-2:]
         setting = ClipShape(num_frames=num_frames, fps=context.fps, height_px=height, width_px=width)
-        places, decided = draw_futures(scenes, num_frames, samples, seeds)
-        futures = [_rendered(scenes, places[:, 0], setting)]
-        undecided = (~decided).nonzero()[:, 0]
-        for sample in range(1, samples):
-            future = futures[0]
-            if len(undecided) > 0:
-                future = future.clone()
-                future[undecided] = _rendered(scenes.at(undecided), places[undecided, sample], setting)
-            futures.append(future)
+        with torch.no_grad(), torch.autocast("cpu", enabled=False):
+            scenes = infer(frames, context.fps)
+            places, decided = draw_futures(scenes, num_frames, samples, seeds)
+            first, undecided = _rendered(scenes, places[:, 0], setting), (~decided).nonzero()[:, 0]
+            if len(undecided) == 0:
+                return [first] * samples
+            futures, open_ones = [first], scenes.at(undecided)
+            for sample in range(1, samples):
+                future = first.clone()
+                future[undecided] = _rendered(open_ones, places[undecided, sample], setting)
+                futures.append(future)
         return futures
 
 
@@ -79,8 +78,8 @@ def draw_futures(
     level, noise = (torch.stack(each) for each in zip(*(_drawn(seed, samples, size) for seed in seeds), strict=True))
     places = scenes.positions(scenes.draw(noise, level), num_frames)
     # What is decided must not depend on a clip's own luck: the same draws for all, restitutions evenly apart.
-    even = ((torch.arange(DRAWS, dtype=level.dtype) + 0.5) / DRAWS).expand(clips, -1)
-    tried = scenes.positions(scenes.draw(_drawn(0, DRAWS, size)[1].expand(clips, -1, -1), even), num_frames)
+    even = ((torch.arange(FUTURES, dtype=level.dtype) + 0.5) / FUTURES).expand(clips, -1)
+    tried = scenes.positions(scenes.draw(_drawn(0, FUTURES, size)[1].expand(clips, -1, -1), even), num_frames)
     deviation, present = tried.var(dim=1).sum(dim=-1).sqrt(), scenes.seen.present[:, None]  # (clip, time, object)
     spread = (deviation * present).sum(dim=(1, 2)) / (present.sum(dim=(1, 2)) * num_frames).clamp(min=1)
     decided = spread <= DECIDED

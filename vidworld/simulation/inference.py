@@ -5,7 +5,7 @@ those whose simulation shows as much of each disc, and there, as the pixels do (
 is known follows from the same fit, and what no pixel tells is as the scenarios draw it.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
@@ -14,15 +14,16 @@ from torch import Tensor
 from vidworld.core.clip import Frames
 from vidworld.core.clip_shape import WORLD_SIZE, ClipShape
 from vidworld.simulation.discs import Scenes, simulate
+from vidworld.simulation.occlusion import FAR
 from vidworld.simulation.scenarios import GRAVITY, MOTION_RANGES, PHYWORLD_GRAVITY, RESTITUTION, RESTITUTION_OUTSIDE
 from vidworld.simulation.simulated import EDGE_PX, base_pictures
-from vidworld.simulation.stage import PALETTE, Range, joined
+from vidworld.simulation.stage import PALETTE, Range
 from vidworld.simulation.still_scene import find_boxes
 from vidworld.simulation.tracker import weigh_discs
 
-FAINT = 0.015  # share of a disc's colour under which a pixel shows none of it: a few levels of 256
+FAINTEST = 0.015  # share of a disc's colour under which a pixel shows none of it: a few levels of 256
 LEAST_AREA = 0.07  # square units of a colour that make a disc
-WHOLE = 0.93  # share of the most that shows of a disc from which on it counts as whole
+NEARLY_WHOLE = 0.93  # share of the most that shows of a disc from which on it counts as whole
 NOISE = (0.001, 0.001, 0.002)  # standard deviations of a frame's x, y (units) and area (share of the disc's)
 PRIOR = (10.0, 10.0, 5.0, 5.0, 0.5)  # of a disc's x, y, their velocities and its radius about the first guess
 MIDDLE, RESTITUTION_STD = sum(RESTITUTION) / 2, (RESTITUTION[1] - RESTITUTION[0]) / 12**0.5
@@ -30,16 +31,15 @@ STRIPS, FADES = 32, 8  # of a disc whose visible part is summed, and of its edge
 STEP = 1e-4  # of the numeric derivative
 ITERATIONS, DAMPINGS = 12, (0.0, 1e-2, 1.0)
 MIN_GAIN = 1e-2  # share of the cost by which a step must lower it for another to follow
-EXPLAINED = 10.0  # mean square of the residuals, in NOISE, of a fit that explains what is seen; wrong ones have hundreds
+EXPLAINED = 10.0  # mean square of the residuals, in NOISE, up to which a fit explains what is seen
 NEAR_A_SCREEN = 3.2  # units a second: a first guess of what is whole in no two frames; discs there move sideways
-FAR = -1e9  # offset of a wall that is not there
 LEVELS = 401  # restitutions that one is drawn from
 
 Theta = Float[Tensor, "clip k parameter"]  # five for each disc (position, velocity, radius), and the restitution
 
 
 @dataclass(frozen=True)
-class Seen:
+class Reading:
     """What the pixels of each clip's context show."""
 
     area: Float[Tensor, "clip time object"]  # that shows, in square units
@@ -50,9 +50,9 @@ class Seen:
     blocks: Float[Tensor, "clip block 4"]
     setting: ClipShape  # of the context
 
-    def at(self, clips: Tensor) -> "Seen":
+    def at(self, clips: Tensor) -> "Reading":
         """The same for some of the clips."""
-        return Seen(**{k: v if k == "setting" else v[clips] for k, v in vars(self).items()})
+        return Reading(**{k: v if k == "setting" else v[clips] for k, v in vars(self).items()})
 
     @property
     def most(self) -> Float[Tensor, "clip object"]:
@@ -69,7 +69,7 @@ class Seen:
 class Posterior:
     """What is known of each clip's scene at one of the frames of its context."""
 
-    seen: Seen
+    seen: Reading
     frame: Tensor  # the one that the parameters are of: the first from which on everything is explained
     theta: Float[Tensor, "clip parameter"]
     covariance: Float[Tensor, "clip parameter parameter"]
@@ -98,7 +98,7 @@ class Posterior:
         In `bounce` it is drawn from one range where speed or radius are, and from another where one of them is outside
         its own; and no disc rebounds higher than the picture.
         """
-        x, y, vx, vy, radius = self.theta[:, :5].unbind(dim=-1)
+        y, vx, vy, radius = self.theta[:, 1:5].unbind(dim=-1)
         start_down = vy - self.gravity * self.frame * self.seen.setting.dt_s
         outside = _outside(torch.hypot(vx, start_down), MOTION_RANGES.speed, MOTION_RANGES.speed_outside)
         outside |= _outside(radius, MOTION_RANGES.radius, MOTION_RANGES.radius_outside)
@@ -143,14 +143,14 @@ def infer(frames: Frames, fps: float) -> Posterior:
     return best
 
 
-def see(frames: Frames, fps: float) -> Seen:
+def see(frames: Frames, fps: float) -> Reading:
     """Discs, screens and blocks of each clip."""
     clips, times, _, height, width = frames.shape
     setting = ClipShape(num_frames=times, fps=fps, height_px=height, width_px=width)
     screens, blocks = find_boxes(frames, setting)
     base = base_pictures(screens, blocks, setting.pixel, setting)[:, None]
     above = (frames.float() - base.float()).movedim(2, -1) / 255
-    area, place = weigh_discs(above, PALETTE.expand(clips, -1, -1), FAINT)
+    area, place = weigh_discs(above, PALETTE.expand(clips, -1, -1), FAINTEST)
     area, place = area.double() * setting.pixel**2, place.double()
     there = area.amax(dim=1) > LEAST_AREA
     order = there.float().argsort(dim=1, descending=True, stable=True)[:, : max(1, int(there.sum(dim=1).max()))]
@@ -158,10 +158,10 @@ def see(frames: Frames, fps: float) -> Seen:
     place = place.gather(2, order[:, None, :, None].expand(-1, times, -1, 2))
     mean = (place * area[..., None]).sum(dim=1) / area.sum(dim=1).clamp(min=1e-9)[..., None]
     place = torch.where((area > 0)[..., None], place, mean[:, None])
-    return Seen(area, place, PALETTE.double()[order], there.gather(1, order), screens, blocks, setting)
+    return Reading(area, place, PALETTE.double()[order], there.gather(1, order), screens, blocks, setting)
 
 
-def scenes_of(seen: Seen, theta: Theta, gravity: Float[Tensor, " clip"]) -> Scenes:
+def scenes_of(seen: Reading, theta: Theta, gravity: Float[Tensor, " clip"]) -> Scenes:
     """A scene for each clip and set of parameters.
 
     The picture's edges are walls where there are three discs or more, and its lower one the floor of what falls. A
@@ -254,7 +254,7 @@ def _replaced(best: Posterior, some: Tensor, tried: Posterior, at_most: float) -
     return Posterior(best.seen, **{k: v[order] for k, v in both.items()})
 
 
-def _fitted(seen: Seen, frame: int, gravity: Tensor) -> Posterior:
+def _fitted(seen: Reading, frame: int, gravity: Tensor) -> Posterior:
     """The best fit of the frames from `frame` on, from further first guesses where a screen hides much."""
     best = _solve(seen, frame, gravity, _first_guess(seen, frame, gravity, 0.0))
     for sideways in (-NEAR_A_SCREEN, NEAR_A_SCREEN):
@@ -265,14 +265,14 @@ def _fitted(seen: Seen, frame: int, gravity: Tensor) -> Posterior:
     return best
 
 
-def _first_guess(seen: Seen, frame: int, gravity: Tensor, sideways: float) -> Float[Tensor, "clip parameter"]:
+def _first_guess(seen: Reading, frame: int, gravity: Tensor, sideways: float) -> Float[Tensor, "clip parameter"]:
     """Each disc on a line through its first two whole frames; `sideways`: its velocity where there are none."""
-    clips, times, objects = seen.area.shape
-    whole = seen.area > WHOLE * seen.most[:, None]
+    whole = seen.area > NEARLY_WHOLE * seen.most[:, None]
     whole[:, :frame] = False
     shows = seen.area > 0
     shows[:, :frame] = False
-    usable = torch.where(whole.sum(dim=1, keepdim=True) > 1, whole, torch.where(shows.any(1, True), shows, seen.area > 0))
+    usable = torch.where(shows.any(dim=1, keepdim=True), shows, seen.area > 0)
+    usable = torch.where(whole.sum(dim=1, keepdim=True) > 1, whole, usable)
     first, second = usable.float().sort(dim=1, descending=True, stable=True).indices[:, :2].unbind(dim=1)
     second = torch.where(usable.sum(dim=1) > 1, second, first)
 
@@ -291,10 +291,10 @@ def _first_guess(seen: Seen, frame: int, gravity: Tensor, sideways: float) -> Fl
     radius = (seen.most / torch.pi).sqrt()[..., None]
     state = torch.cat((position, velocity, radius), dim=-1)
     state = torch.where(seen.present[..., None], state, state.new_tensor([5.0, 5.0, 0.0, 0.0, 1.0]))
-    return torch.cat((state.flatten(1), state.new_full((clips, 1), MIDDLE)), dim=1)
+    return torch.cat((state.flatten(1), state.new_full((len(state), 1), MIDDLE)), dim=1)
 
 
-def _solve(seen: Seen, frame: int, gravity: Tensor, theta: Float[Tensor, "clip parameter"]) -> Posterior:
+def _solve(seen: Reading, frame: int, gravity: Tensor, theta: Float[Tensor, "clip parameter"]) -> Posterior:
     """Damped least squares about the guess, all clips at once."""
     guess, size = theta, theta.shape[1]
     prior = theta.new_tensor([*PRIOR * seen.present.shape[1], RESTITUTION_STD]).pow(-2)
@@ -326,7 +326,7 @@ def _solve(seen: Seen, frame: int, gravity: Tensor, theta: Float[Tensor, "clip p
     return Posterior(seen, torch.full((len(theta),), frame), theta, torch.linalg.inv(information), gravity, cost)
 
 
-def _residuals(seen: Seen, frame: int, gravity: Tensor, theta: Theta) -> Float[Tensor, "clip k residual"]:
+def _residuals(seen: Reading, frame: int, gravity: Tensor, theta: Theta) -> Float[Tensor, "clip k residual"]:
     """How far what would show lies from what does, in standard deviations."""
     scenes = scenes_of(seen, theta, gravity)
     times_s = torch.arange(seen.area.shape[1] - frame, dtype=theta.dtype) * seen.setting.dt_s

@@ -17,7 +17,9 @@ SMALLEST = 5 / 64  # of the picture's width, of the side of a screen; smaller pa
 Box = list[float]  # left, top, right, bottom
 
 
-def find_boxes(frames: Frames, setting: ClipShape) -> tuple[Float[Tensor, "clip screen 4"], Float[Tensor, "clip block 4"]]:
+def find_boxes(
+    frames: Frames, setting: ClipShape
+) -> tuple[Float[Tensor, "clip screen 4"], Float[Tensor, "clip block 4"]]:
     """Each clip's screens and blocks, in world units; all zero for none. There is room for one of each at least."""
     shown = frames.float() / 255
     grey = shown.amax(dim=2) - shown.amin(dim=2) < GREY
