@@ -1,75 +1,44 @@
 """The scene behind a context, from its pixels alone: what a physicist who knows the simulator's laws can say of it.
 
-Discs are weighed colour by colour before the still picture of screens and blocks; positions, velocities and radii are
-those whose simulation shows as much of each disc, and there, as the pixels do (least squares). How surely each number
-is known follows from the same fit, and what no pixel tells is as the scenarios draw it.
+Positions, velocities and radii are those whose simulation shows as much of each disc, and there, as the pixels do
+(least squares). How surely each number is known follows from the same fit, and what no pixel tells is as the scenarios
+draw it.
 """
 
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from vidworld.core.clip import Frames
-from vidworld.core.clip_shape import WORLD_SIZE, ClipShape
+from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.simulation.discs import Scenes, simulate
 from vidworld.simulation.occlusion import FAR
 from vidworld.simulation.scenarios import GRAVITY, MOTION_RANGES, PHYWORLD_GRAVITY, RESTITUTION, RESTITUTION_OUTSIDE
-from vidworld.simulation.simulated import EDGE_PX, base_pictures
-from vidworld.simulation.stage import PALETTE, Range
-from vidworld.simulation.still_scene import find_boxes
-from vidworld.simulation.tracker import weigh_discs
+from vidworld.simulation.seen_discs import SeenDiscs, see, visible_part
+from vidworld.simulation.stage import Range
 
-FAINTEST = 0.015  # share of a disc's colour under which a pixel shows none of it: a few levels of 256
-LEAST_AREA = 0.07  # square units of a colour that make a disc
 NEARLY_WHOLE = 0.93  # share of the most that shows of a disc from which on it counts as whole
 NOISE = (0.001, 0.001, 0.002)  # standard deviations of a frame's x, y (units) and area (share of the disc's)
 PRIOR = (10.0, 10.0, 5.0, 5.0, 0.5)  # of a disc's x, y, their velocities and its radius about the first guess
 MIDDLE, RESTITUTION_STD = sum(RESTITUTION) / 2, (RESTITUTION[1] - RESTITUTION[0]) / 12**0.5
-STRIPS, FADES = 32, 8  # of a disc whose visible part is summed, and of its edge
 STEP = 1e-4  # of the numeric derivative
 ITERATIONS, DAMPINGS = 12, (0.0, 1e-2, 1.0)
 MIN_GAIN = 1e-2  # share of the cost by which a step must lower it for another to follow
 EXPLAINED = 10.0  # mean square of the residuals, in NOISE, up to which a fit explains what is seen
 NEAR_A_SCREEN = 3.2  # units a second: a first guess of what is whole in no two frames; discs there move sideways
 LEVELS = 401  # restitutions that one is drawn from
+MAX_RADIUS = 3.0  # units: no scene has larger discs, and between walls they would never come to rest
 
 Theta = Float[Tensor, "clip k parameter"]  # five for each disc (position, velocity, radius), and the restitution
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What the pixels of each clip's context show."""
-
-    area: Float[Tensor, "clip time object"]  # that shows, in square units
-    place: Float[Tensor, "clip time object 2"]  # its centroid; where nothing shows, the disc's mean one
-    color: Float[Tensor, "clip object 3"]
-    present: Bool[Tensor, "clip object"]
-    screens: Float[Tensor, "clip screen 4"]
-    blocks: Float[Tensor, "clip block 4"]
-    setting: ClipShape  # of the context
-
-    def at(self, clips: Tensor) -> "Reading":
-        """The same for some of the clips."""
-        return Reading(**{k: v if k == "setting" else v[clips] for k, v in vars(self).items()})
-
-    @property
-    def most(self) -> Float[Tensor, "clip object"]:
-        """The most that shows of each disc in any frame, in square units."""
-        return self.area.amax(dim=1).clamp(min=LEAST_AREA)
-
-    @property
-    def falls_alone(self) -> Bool[Tensor, " clip"]:
-        """One disc and nothing else: only such are under gravity."""
-        return (self.present.sum(dim=1) == 1) & (self.screens.sum(dim=(1, 2)) == 0) & (self.blocks.sum(dim=(1, 2)) == 0)
 
 
 @dataclass(frozen=True)
 class Posterior:
     """What is known of each clip's scene at one of the frames of its context."""
 
-    seen: Reading
+    seen: SeenDiscs
     frame: Tensor  # the one that the parameters are of: the first from which on everything is explained
     theta: Float[Tensor, "clip parameter"]
     covariance: Float[Tensor, "clip parameter parameter"]
@@ -143,25 +112,7 @@ def infer(frames: Frames, fps: float) -> Posterior:
     return best
 
 
-def see(frames: Frames, fps: float) -> Reading:
-    """Discs, screens and blocks of each clip."""
-    clips, times, _, height, width = frames.shape
-    setting = ClipShape(num_frames=times, fps=fps, height_px=height, width_px=width)
-    screens, blocks = find_boxes(frames, setting)
-    base = base_pictures(screens, blocks, setting.pixel, setting)[:, None]
-    above = (frames.float() - base.float()).movedim(2, -1) / 255
-    area, place = weigh_discs(above, PALETTE.expand(clips, -1, -1), FAINTEST)
-    area, place = area.double() * setting.pixel**2, place.double()
-    there = area.amax(dim=1) > LEAST_AREA
-    order = there.float().argsort(dim=1, descending=True, stable=True)[:, : max(1, int(there.sum(dim=1).max()))]
-    area = area.gather(2, order[:, None].expand(-1, times, -1))
-    place = place.gather(2, order[:, None, :, None].expand(-1, times, -1, 2))
-    mean = (place * area[..., None]).sum(dim=1) / area.sum(dim=1).clamp(min=1e-9)[..., None]
-    place = torch.where((area > 0)[..., None], place, mean[:, None])
-    return Reading(area, place, PALETTE.double()[order], there.gather(1, order), screens, blocks, setting)
-
-
-def scenes_of(seen: Reading, theta: Theta, gravity: Float[Tensor, " clip"]) -> Scenes:
+def scenes_of(seen: SeenDiscs, theta: Theta, gravity: Float[Tensor, " clip"]) -> Scenes:
     """A scene for each clip and set of parameters.
 
     The picture's edges are walls where there are three discs or more, and its lower one the floor of what falls. A
@@ -179,63 +130,13 @@ def scenes_of(seen: Reading, theta: Theta, gravity: Float[Tensor, " clip"]) -> S
     offset = torch.where(right > left, torch.where(side < 0, -left, right), FAR)
     walls = torch.cat((walls, torch.stack((side, torch.zeros_like(side), offset), dim=-1)), dim=1)
     every = torch.arange(len(theta)).repeat_interleave(count)
-    radius = state[..., 4].clamp(0.1, WORLD_SIZE)
+    radius = state[..., 4].clamp(0.1, MAX_RADIUS)
     return Scenes(
         position=state[..., :2], velocity=state[..., 2:4], radius=radius, mass=radius * radius,
         present=seen.present[every], color=seen.color[every], gravity=gravity[every].double(),
         restitution=torch.where(falls[every], theta[..., -1].flatten().clamp(0.05, 1.0), 1.0),
         walls=walls[every], screens=seen.screens[every], blocks=seen.blocks[every],
     )  # fmt: skip
-
-
-def visible_part(scenes: Scenes, position: Tensor, setting: ClipShape) -> tuple[Tensor, Tensor]:
-    """Area (square units) and first moments of what shows of each disc: in the picture, and behind no screen.
-
-    position: (scene, time, object, 2). Screens must not overlap each other.
-    """
-    radius = scenes.radius[:, None, :].expand(position.shape[:-1])
-    reach = radius[..., None] + EDGE_PX * setting.pixel
-    low, high = position - reach, position + reach
-    picture = position.new_tensor([WORLD_SIZE, setting.height])
-    partly = ~((low >= 0) & (high <= picture)).all(dim=-1)
-    for left, top, right, bottom in (box[:, None, None].unbind(-1) for box in scenes.screens.unbind(dim=1)):
-        partly |= (high[..., 0] > left) & (low[..., 0] < right) & (high[..., 1] > top) & (low[..., 1] < bottom)
-    area = torch.pi * radius.square()
-    moments = area[..., None] * position
-    number = partly.nonzero()[:, 0]
-    picture = torch.cat((torch.zeros(2).to(picture), picture)).expand(len(number), 1, 4)
-    boxes = torch.cat((picture, scenes.screens[number]), dim=1)
-    area[partly], moments[partly] = _strips(position[partly], radius[partly], boxes, EDGE_PX * setting.pixel)
-    return area, moments
-
-
-def _strips(
-    position: Float[Tensor, "disc 2"], radius: Float[Tensor, " disc"], boxes: Float[Tensor, "disc box 4"], edge: float
-) -> tuple[Float[Tensor, " disc"], Float[Tensor, "disc 2"]]:
-    """Area and first moments of discs inside the first of their boxes and outside the others, by upright strips.
-
-    A disc fades over `edge` on either side of its circle, as it is drawn: it is a mixture of discs with sharp edges,
-    of which a strip has the mean height.
-    """
-    across = (torch.arange(STRIPS, dtype=radius.dtype) + 0.5) * 2 / STRIPS - 1
-    fade = torch.arange(1, FADES, dtype=radius.dtype) / FADES  # how far into the edge each of the mixture ends
-    share = fade * (1 - fade) / (fade * (1 - fade)).sum()
-    drawn = (radius.square() - edge * edge / 5).clamp(min=0).sqrt()[:, None]
-    sharp = (drawn + edge * (2 * fade - 1)).clamp(min=0)  # (disc, fade)
-    x, y, reach = position[:, :1], position[:, 1:], drawn + edge
-    off = reach * across
-    tall = ((sharp[:, None].square() - off[..., None].square()).clamp(min=0).sqrt() * share).sum(dim=-1)
-    tall = tall * torch.pi * radius[:, None].square() / (tall.sum(dim=1, keepdim=True) * 4 * reach / STRIPS)
-    starts = torch.stack((x + off - reach / STRIPS, y - tall), dim=-1)
-    ends = torch.stack((x + off + reach / STRIPS, y + tall), dim=-1)
-    area, moments = torch.zeros_like(radius), torch.zeros_like(position)
-    for i, box in enumerate(boxes.unbind(dim=1)):
-        low = torch.maximum(starts, box[:, None, :2])
-        high = torch.minimum(ends, box[:, None, 2:])
-        part = (high - low).clamp(min=0).prod(dim=-1) * (-1 if i else 1)
-        area = area + part.sum(dim=-1)
-        moments = moments + (part[..., None] * (low + high) / 2).sum(dim=1)
-    return area, moments
 
 
 def _better(best: Posterior, some: Tensor, frame: int, gravity: float) -> Posterior:
@@ -254,7 +155,7 @@ def _replaced(best: Posterior, some: Tensor, tried: Posterior, at_most: float) -
     return Posterior(best.seen, **{k: v[order] for k, v in both.items()})
 
 
-def _fitted(seen: Reading, frame: int, gravity: Tensor) -> Posterior:
+def _fitted(seen: SeenDiscs, frame: int, gravity: Tensor) -> Posterior:
     """The best fit of the frames from `frame` on, from further first guesses where a screen hides much."""
     best = _solve(seen, frame, gravity, _first_guess(seen, frame, gravity, 0.0))
     for sideways in (-NEAR_A_SCREEN, NEAR_A_SCREEN):
@@ -265,7 +166,7 @@ def _fitted(seen: Reading, frame: int, gravity: Tensor) -> Posterior:
     return best
 
 
-def _first_guess(seen: Reading, frame: int, gravity: Tensor, sideways: float) -> Float[Tensor, "clip parameter"]:
+def _first_guess(seen: SeenDiscs, frame: int, gravity: Tensor, sideways: float) -> Float[Tensor, "clip parameter"]:
     """Each disc on a line through its first two whole frames; `sideways`: its velocity where there are none."""
     whole = seen.area > NEARLY_WHOLE * seen.most[:, None]
     whole[:, :frame] = False
@@ -294,7 +195,7 @@ def _first_guess(seen: Reading, frame: int, gravity: Tensor, sideways: float) ->
     return torch.cat((state.flatten(1), state.new_full((len(state), 1), MIDDLE)), dim=1)
 
 
-def _solve(seen: Reading, frame: int, gravity: Tensor, theta: Float[Tensor, "clip parameter"]) -> Posterior:
+def _solve(seen: SeenDiscs, frame: int, gravity: Tensor, theta: Float[Tensor, "clip parameter"]) -> Posterior:
     """Damped least squares about the guess, all clips at once."""
     guess, size = theta, theta.shape[1]
     prior = theta.new_tensor([*PRIOR * seen.present.shape[1], RESTITUTION_STD]).pow(-2)
@@ -326,7 +227,7 @@ def _solve(seen: Reading, frame: int, gravity: Tensor, theta: Float[Tensor, "cli
     return Posterior(seen, torch.full((len(theta),), frame), theta, torch.linalg.inv(information), gravity, cost)
 
 
-def _residuals(seen: Reading, frame: int, gravity: Tensor, theta: Theta) -> Float[Tensor, "clip k residual"]:
+def _residuals(seen: SeenDiscs, frame: int, gravity: Tensor, theta: Theta) -> Float[Tensor, "clip k residual"]:
     """How far what would show lies from what does, in standard deviations."""
     scenes = scenes_of(seen, theta, gravity)
     times_s = torch.arange(seen.area.shape[1] - frame, dtype=theta.dtype) * seen.setting.dt_s
