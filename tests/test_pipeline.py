@@ -229,9 +229,9 @@ def test_every_world_and_control_is_in_the_results_with_an_interval(measured):
         "frame_difference",
         "blind",
     }
-    assert surprise == {"diffusion", "regression", "truth"} | controls
+    assert surprise == {"diffusion", "regression", "truth", "oracle"} | controls
     velocity = {(row["model"], row["readout"]) for row in rows if row["metric"] == "velocity_error"}
-    rollers = {"diffusion", "regression", "copy_last", "constant_velocity", "truth"}
+    rollers = {"diffusion", "regression", "oracle", "copy_last", "constant_velocity", "truth"}
     assert velocity == {(w, r) for w in rollers for r in ("pixels", "probe")} | {("reconstruction", "pixels")}
     assert all(row["low"] <= row["value"] <= row["high"] for row in rows)
     blind = [row["value"] for row in rows if row["model"] == "blind" and row["metric"] == "surprise_accuracy"]

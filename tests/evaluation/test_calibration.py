@@ -47,8 +47,11 @@ def test_a_speed_fault_reads_as_its_size_by_tracks():
     assert found["momentum_drift", 10.0].value == pytest.approx(0.1, rel=1e-6)
     assert found["energy_drift", 10.0].value == pytest.approx(0.21, rel=1e-6)
     assert found["motion_ratio", 10.0].value == pytest.approx(1.1, rel=1e-6)
-    # Two samples 10% to either side: each ends a tenth of the way from the truth.
-    assert found["determinism_spread", 10.0].value == pytest.approx(0.1, rel=1e-6)
+    # Three samples, two of them 10% too fast and one 10% too slow: each d from the truth, and 2 d from another.
+    off = found["best_of_n_error", 10.0].value
+    assert found["energy_score", 10.0].value == pytest.approx(off - 2 * off * 2 / 3 / 2, rel=1e-6)
+    assert found["error_of_mean", 10.0].value == pytest.approx(off / 3, rel=1e-6)
+    assert found["determinism_spread", 10.0].value == pytest.approx(off * (4 / 3) ** 0.5, rel=1e-6)
     assert all(row.monotone == 1 for row in found.values())
     assert all(row.noise_floor < 1e-6 or row.metric == "motion_ratio" for row in found.values())
     by_pixels = {(row.metric, row.size): row for row in rows if row.readout == "pixels"}

@@ -36,6 +36,7 @@ PATH = Path(__file__).with_name("metrics.json")
 AGAIN = "python tests/golden/metrics.py"
 SHAPE, START, CLIPS = ClipShape(height_px=32, width_px=32), 8, range(12)
 ERRORS = {
+    "bounce": {"faster": (other_speed, 10.0), "vanished": (vanished, 50.0)},
     "uniform": {"faster": (other_speed, 10.0), "vanished": (vanished, 50.0), "phantom": (phantom, 50.0)},
     "collision": {"faster": (other_speed, 10.0), "duller": (duller_contact, 40.0)},
     "occlusion": {"late": (late_return, 0.4), "gone": (never_back, 50.0), "phantom": (phantom, 50.0)},
@@ -74,7 +75,8 @@ def values_of(metric: Metric) -> dict[str, list[float | None]]:
         return found
     for name, (inject, size) in ERRORS[metric.scenarios[0]].items():
         wrong = inject(scene.truth, size, SHAPE.dt_s, START)
-        given = [wrong, scene.truth] if metric.takes == "samples" else wrong
+        other = inject(scene.truth, -size, SHAPE.dt_s, START)
+        given = [wrong, wrong, other] if metric.takes == "samples" else wrong
         found[name] = kept(metric.function(given, scene.truth, SHAPE.dt_s, START))
     return found
 

@@ -25,6 +25,7 @@ class Reference(NamedTuple):
 REFERENCES = {
     "truth": Reference("Truth", "ceiling"),
     "reconstruction": Reference("Reconstruction", "ceiling"),
+    "oracle": Reference("Oracle", "ceiling"),
     "constant_velocity": Reference("Constant velocity", "baseline"),
     "copy_last": Reference("Copy last", "control"),
     "frame_difference": Reference("Frame difference", "control"),
@@ -35,8 +36,8 @@ UNTRAINED = "untrained_"
 """Before the name of a model: the same network, never trained; a control."""
 
 SPLIT_LABELS = {
-    **{"id": "ID", "ood": "OOD", "recombined": "recombined", "real": "real", "val": "validation"},
-    **{"more": "more discs", "textures": "textures"},
+    **{"id": "ID", "decided": "ID, decided", "undecided": "ID, undecided", "ood": "OOD", "recombined": "recombined"},
+    **{"real": "real", "val": "validation", "more": "more discs", "textures": "textures"},
 }
 FURTHER_SPLITS = ("more", "textures", "horizon", "context")
 """Conditions that are measured on few clips, beside the headline splits: their names, or what these begin with."""
@@ -120,6 +121,11 @@ def number(value: float | None, low: float | None = None, high: float | None = N
     elif value and abs(value) < 0.1:
         return f"{value:.2g}".replace("-", "−")
     return f"{value:.{decimals}f}".replace("-", "−")
+
+
+def percent(share: float) -> str:
+    """The share in percent; a dash where it is none."""
+    return f"{100 * share:.0f}%".replace("-", "−") if math.isfinite(share) else "–"
 
 
 def interval_text(value: float | None, low: float | None, high: float | None) -> str:

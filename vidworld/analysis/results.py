@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy import ndarray
 
+from vidworld.analysis.ceiling import by_decision
 from vidworld.analysis.labels import FAMILY_RUNS, Models, kind_of, model_label
 from vidworld.analysis.records import SCHEMA, Comparison, Labels, Results, Row, RowKey, Value, Verdict
 from vidworld.analysis.shortfalls import READOUT, SPLIT, is_solved, shortfalls
@@ -52,6 +53,7 @@ MAX_CLIPS = 1_000_000
 FURTHER_LAWS = {
     "uniform motion": "Left alone, a thing keeps its velocity; thrown, it follows its parabola.",
     "appearance": "Things keep their shape, size and colour, the scene stands still, and what is hidden does not show.",
+    "prediction": "What is said of the future is what may happen: neither more nor less is open than is.",
     "reconstruction": "What the tokenizer keeps of a clip: no model that is decoded can be better.",
     "jump": "Real video: nothing leaps from one place to another.",
     "freeze": "Real video: what moves does not stop dead.",
@@ -98,10 +100,13 @@ def read_per_clip(path: Path) -> list[Value]:
 def rows_from_clips(values: Iterable[Value]) -> list[Row]:
     """One row for every model, readout, task, law, split and metric.
 
-    Floor and ceiling are copy-last and the truth through the same tracker or probe, where they were measured.
+    Floor and ceiling are copy-last and the oracle (the truth, where there is none) through the same tracker or probe.
+    Clips of the split `id` that the context decides, and that it does not, have rows of their own beside it.
     UserError where one clip has two values for the same thing, or a metric is not registered.
     """
-    tables = tabulate(values)
+    values = list(values)
+    measured = {value.split for value in values}
+    tables = tabulate([*values, *by_decision(values)])
     intervals = {key: interval(table.values, METRICS[key.metric].bounds) for key, table in tables.items()}
     numbers = {key: found.value for key, found in intervals.items()}
     closed = withheld(tables, {})
@@ -111,9 +116,11 @@ def rows_from_clips(values: Iterable[Value]) -> list[Row]:
             unit=table.unit,
             higher_is_better=METRICS[key.metric].higher_is_better,
             floor=numbers.get(replace(key, model="copy_last")),
-            ceiling=numbers.get(replace(key, model="truth")),
+            ceiling=numbers.get(replace(key, model="oracle"), numbers.get(replace(key, model="truth"))),
             seed=table.seeds[0] if len(table.seeds) == 1 else None,
-            headline=METRICS[key.metric].headline and (key.law, key.split, key.metric) not in closed,
+            headline=METRICS[key.metric].headline
+            and key.split in measured
+            and (key.law, key.split, key.metric) not in closed,
         )
         for key, table in tables.items()
     ]

@@ -197,7 +197,8 @@ def phantom(truth: Tracks, percent: float, dt_s: float, start: int) -> Tracks:
 
 INJECTED_ERRORS = (
     InjectedError("speed", "%", "uniform", other_speed, (0.5, 1.0, 2.0, 5.0, 10.0, 20.0),
-          ("velocity_error", "motion_ratio", "determinism_spread", "momentum_drift", "energy_drift")),
+          ("velocity_error", "motion_ratio", "energy_score", "error_of_mean", "best_of_n_error", "determinism_spread",
+           "momentum_drift", "energy_drift")),
     InjectedError("outgoing direction", "degrees", "collision", turned_outgoing, (1.0, 2.0, 5.0, 10.0, 20.0, 40.0),
           ("outgoing_velocity_error", "momentum_drift")),
     InjectedError("speed of parting", "%", "collision", duller_contact, (2.0, 5.0, 10.0, 20.0, 40.0),
@@ -274,8 +275,9 @@ def _rows(fault: InjectedError, scene: ErrorScene, start: int) -> Iterator[Calib
         read = [_read(fault, size, scene, start, readout) for size in sizes]
         for metric in (METRICS[name] for name in fault.metrics):
             samples = [[each] for each in read]
-            if metric.takes == "samples":  # two samples, as far to one side of the truth as to the other
-                samples = [[one, _read(fault, -s, scene, start, readout)] for s, one in zip(sizes, read, strict=True)]
+            if metric.takes == "samples":  # three, two of which lie to one side of the truth: a biased sampler
+                others = [_read(fault, -size, scene, start, readout) for size in sizes]
+                samples = [[wrong, wrong, other] for wrong, other in zip(read, others, strict=True)]
             found = [_measured(metric, each, scene, start) for each in samples]
             limit = smallest_seen(sizes, found, metric.higher_is_better)
             monotone = float(spearmanr(sizes, [_harm(each.value, metric) for each in found]).statistic)

@@ -26,6 +26,7 @@ from vidworld.models import KINDS, RUN, Spec
 from vidworld.models.external import ExternalModel
 from vidworld.models.families import FAMILIES
 from vidworld.models.files import check_tokenizer, fingerprint_in, load_model, read_budget
+from vidworld.models.oracle import Oracle
 from vidworld.models.probe import Probe
 from vidworld.models.tokenizers import FrameTokenizer, Tokenizer, load_tokenizer
 from vidworld.models.world_model import Blind, ConstantVelocity, CopyLast, Encoded, FrameDifference, Rollout, WorldModel
@@ -162,7 +163,7 @@ class Subject:
     rolls_out: bool = True
     is_surprised: bool = True
     in_distribution_only: bool = False  # untrained networks are controls of the quadruplets that verdicts are about
-    needs_tracks: bool = False  # it extrapolates the true state, which real video does not have
+    needs_tracks: bool = False  # it knows the true state or the simulator's laws, which real video does not have
     samples: int | None = None  # futures that are drawn of each clip; None: as many as the configuration says
 
 
@@ -171,6 +172,7 @@ def subjects_of(config: PhysicsConfig, evaluator: Evaluator) -> list[Subject]:
     version = str(BASELINES_VERSION)
     return [
         *(model_of(config, spec, evaluator) for spec in config.specs),
+        Subject("oracle", Oracle(evaluator.tokenizer), version, needs_tracks=True),
         Subject("copy_last", CopyLast(evaluator.tokenizer), version),
         Subject("constant_velocity", ConstantVelocity(evaluator.tokenizer), version, needs_tracks=True),
         *(_of_run(config, spec, evaluator, untrained=True) for spec in config.specs if spec.kind == RUN),

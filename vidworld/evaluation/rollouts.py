@@ -142,7 +142,7 @@ def _measured(
     distinct = 1 if all(each is samples[0] for each in samples) else len(samples)
     pictures = [each for each in samples[:distinct] if isinstance(each, Pictures)]
     for metric in metrics:
-        if metric.takes == "samples" and len(samples) > 1:
+        if metric.takes == "samples":
             numbers = metric.function(tracks, *shown)
         elif metric.takes == "tracks":
             numbers = np.mean([metric.function(each, *shown) for each in tracks[:distinct]], axis=0)

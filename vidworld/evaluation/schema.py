@@ -32,7 +32,10 @@ def _known(registry: Registry[Any]) -> AfterValidator:
 
 Laws = Annotated[Names, _known(LAWS)]
 HEADLINE_SPLITS = {"id", "ood", "recombined"}
-RESERVED = ("truth", "reconstruction", "copy_last", "constant_velocity", "frame_difference", "blind", "references")
+RESERVED = (
+    *("truth", "reconstruction", "oracle", "copy_last", "constant_velocity", "frame_difference", "blind"),
+    "references",
+)
 """Names that results have for what stands beside every model."""
 
 
@@ -107,8 +110,8 @@ class PhysicsConfig:
     """Quadruplets of every other law in distribution."""
     ood_quadruplets: NotNegative = 50
     """Quadruplets of each law out of distribution."""
-    samples: Positive = 2
-    """Futures that are drawn of each clip, of models that draw any."""
+    samples: Positive = 8
+    """Futures that are drawn of each clip, of models that draw any; a model that has one computes one."""
     sampling_steps: Positive = 4
     shift: PositiveFloat = 8.0
     """How the sampling steps lean to the noisy end."""

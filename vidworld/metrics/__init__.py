@@ -26,7 +26,7 @@ class Metric:
     function: Callable[..., PerClip]
     scenarios: tuple[str, ...] = ()  # where it can apply, that of its verdict first; of quadruplets the law names them
     takes: Literal["tracks", "samples", "pictures", "surprise", "frames", "places", "benchmark"] = "tracks"
-    """`tracks`: (predicted, truth, dt_s, start). `samples`: the same with a list of predicted tracks.
+    """`tracks`: (predicted, truth, dt_s, start). `samples`: the same with a list of predicted tracks, one or more.
     `pictures`: the `Pictures` of vidworld/metrics/appearance.py, predicted ones and true ones with their tracks.
     `surprise`: (surprise) of shape (quad, past, future, chunk). `frames`: (frames, true frames). `places`: (places,
     places in the true frames, size of a pixel). `benchmark`: nothing, see `by_benchmark`."""
@@ -54,7 +54,8 @@ def by_benchmark(*arguments: object) -> PerClip:
 
 
 _METRICS_OF = {
-    "velocity": "velocity_error motion_ratio determinism_spread momentum_drift energy_drift",
+    "velocity": "velocity_error motion_ratio momentum_drift energy_drift",
+    "samples": "energy_score error_of_mean best_of_n_error determinism_spread",
     "collision": "contact_time_error outgoing_velocity_error restitution_error interpenetration",
     "permanence": "reappearance reappearance_error reappearance_delay phantom_objects",
     "appearance": "object_integrity static_scene_error hidden_visible",
@@ -76,4 +77,5 @@ METRICS: Registry[Metric] = Registry(
         for module, places in _METRICS_OF.items()
         for place in places.split()
     },
+    versions={"determinism_spread": 2},  # of found objects only, in units
 )

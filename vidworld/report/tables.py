@@ -5,14 +5,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from vidworld.analysis import labels as words
+from vidworld.analysis.ceiling import reached
 from vidworld.analysis.labels import Models
 from vidworld.analysis.records import CalibrationRow, Comparison, Row
 from vidworld.analysis.shortfalls import is_solved
 from vidworld.report import charts as plots
 from vidworld.report.charts import Legend
 
-OUTSIDE = ("ood", "recombined")
-"""Splits that training does not draw from."""
+OUTSIDE = ("ood", "recombined", "decided", "undecided")
+"""Splits that training does not draw from, and parts of the one that it does."""
 
 
 class Estimate(NamedTuple):
@@ -30,6 +31,7 @@ class Estimate(NamedTuple):
     high: float | None
     floor: float | None
     ceiling: float | None
+    reached: str  # how much of the way from floor to ceiling
     n: int
 
 
@@ -200,7 +202,8 @@ def _estimate(row: Row, axis: plots.Axis, group: Sequence[Row], legend: Legend) 
         model=row.model, label=legend.label(row.model) + seed, color=legend.color(row.model),
         compared=row.model in legend.models, split=words.split_label(row.split),
         value=words.number(row.value, row.low, row.high), interval=words.interval_text(row.value, row.low, row.high),
-        at=at(row.value), low=at(row.low), high=at(row.high), floor=at(row.floor), ceiling=at(row.ceiling), n=row.n,
+        at=at(row.value), low=at(row.low), high=at(row.high), floor=at(row.floor), ceiling=at(row.ceiling),
+        reached=words.percent(reached(row.value, row.floor, row.ceiling, row.higher_is_better)), n=row.n,
     )  # fmt: skip
 
 
