@@ -36,9 +36,9 @@ def shift_right(bits: Int[Tensor, "*any"], by: int) -> Int[Tensor, "*any"]:
 def mix(bits: Int[Tensor, "*any"]) -> Int[Tensor, "*any"]:
     """Splitmix64's hash of each number."""
     bits = bits + GOLDEN
-    bits = (bits ^ shift_right(bits, 30)) * MIX_1
-    bits = (bits ^ shift_right(bits, 27)) * MIX_2
-    return bits ^ shift_right(bits, 31)
+    bits.bitwise_xor_(shift_right(bits, 30)).mul_(MIX_1)
+    bits.bitwise_xor_(shift_right(bits, 27)).mul_(MIX_2)
+    return bits.bitwise_xor_(shift_right(bits, 31))
 
 
 def clip_streams(name: str, indices: Sequence[int], device: torch.device) -> Int[Tensor, " clip"]:

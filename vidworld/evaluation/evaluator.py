@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ from vidworld.models.external import ExternalModel, first_line
 from vidworld.models.external.check_world import broken_by_predict, broken_by_surprise
 from vidworld.models.families import FAMILIES
 from vidworld.models.files import check_tokenizer, fingerprint_in, load_model, read_budget
+from vidworld.models.oracle import Oracle
 from vidworld.models.probe import Probe
 from vidworld.models.tokenizers import FrameTokenizer, Tokenizer, load_tokenizer
 from vidworld.models.world_model import (
@@ -67,12 +68,12 @@ class ModelFailure(UserError):
 
 
 def _shown(model: Scorer, seen: Encoded, places: Sequence[int], names: Sequence[str]) -> Encoded:
-    """Clips as a model sees them: a copy, in this order, under names that say nothing, without the true tracks."""
+    """Clips as a model sees them: a copy, in this order, under names that say nothing, without the truth."""
     index = torch.tensor(places)
     clips, tokens = seen.clips.at(index), seen.tokens[index.to(seen.tokens.device)]
     if not (isinstance(model, ExternalModel) and model.reads_names):
         clips = replace(clips, identity=tuple(names[i] for i in places))
-    return Encoded(clips if isinstance(model, ConstantVelocity) else replace(clips, tracks=None), tokens)
+    return Encoded(clips if isinstance(model, ConstantVelocity) else clips.shown, tokens)
 
 
 @dataclass(frozen=True)
@@ -125,13 +126,8 @@ class Evaluator:
         return Rollout(*(each[back.to(each.device)].float() for each in rollout))
 
     def surprise(
-        self,
-        model: Scorer,
-        seen: Encoded,
-        seeds: Sequence[int],
-        groups: Sequence[int] | None = None,
-        method: Literal["surprise", "surprise_by_level"] = "surprise",
-    ) -> Float[Tensor, "clip *rest"]:
+        self, model: Scorer, seen: Encoded, seeds: Sequence[int], groups: Sequence[int] | None = None
+    ) -> Float[Tensor, "clip chunk"]:
         """The model's surprise at every chunk after the context.
 
         seeds, groups: a number each a clip; no two clips of a group share a batch. Raises ModelFailure.
@@ -142,7 +138,7 @@ class Evaluator:
             shown, drawn = _shown(model, seen, places, names), [seeds[i] for i in places]
             with self._asking(model, shown.clips, [seen.clips.identity[i] for i in places]):
                 self._try(model, "surprise", broken_by_surprise, shown.clips, self.context_frames, drawn)
-                found.append(getattr(model, method)(shown, self.context_length, drawn))
+                found.append(model.surprise(shown, self.context_length, drawn))
                 check_numbers(model.name, "surprise", shown.clips.identity, found[-1])
         together = torch.cat(found)
         return together[torch.tensor([*chain.from_iterable(batches)]).argsort().to(together.device)]
@@ -261,7 +257,7 @@ class Subject:
     rolls_out: bool = True
     is_surprised: bool = True
     in_distribution_only: bool = False  # untrained networks are controls of the quadruplets that verdicts are about
-    needs_tracks: bool = False  # it extrapolates the true state, which real video does not have
+    needs_tracks: bool = False  # it knows the true state or the simulator's laws, which real video does not have
     samples: int | None = None  # futures that are drawn of each clip; None: as many as the configuration says
 
 
@@ -270,6 +266,7 @@ def subjects_of(config: PhysicsConfig, evaluator: Evaluator) -> list[Subject]:
     version = str(BASELINES_VERSION)
     return [
         *(model_of(config, spec, evaluator) for spec in config.specs),
+        Subject("oracle", Oracle(evaluator.tokenizer), version, needs_tracks=True),
         Subject("copy_last", CopyLast(evaluator.tokenizer), version),
         Subject("constant_velocity", ConstantVelocity(evaluator.tokenizer), version, needs_tracks=True),
         *(_of_run(config, spec, evaluator, untrained=True) for spec in config.specs if spec.kind == RUN),
@@ -295,7 +292,6 @@ def _of_run(config: PhysicsConfig, spec: Spec, evaluator: Evaluator, untrained: 
     """The model of a run folder, or one of the same form that was never trained: the same whatever stands beside it."""
     folder = Path(spec.path)
     name, form = (f"untrained_{spec.name}", ["untrained"]) if untrained else (spec.name, [])
-    made_from = fingerprint(spec.fingerprint(), *form, config.sampling_steps, config.shift)
     if config.tokenizer is None:
         raise UserError(f"{folder}: is measured with its tokenizer; name that, tokenizer=FOLDER")
     check_tokenizer(folder, evaluator.tokenizer.fingerprint())
@@ -311,4 +307,6 @@ def _of_run(config: PhysicsConfig, spec: Spec, evaluator: Evaluator, untrained: 
             f"out=PROBE) and name it, probes.{spec.name}=PROBE"
         )
     model = family.world_model(network, name, config, decoder)
+    levels = list(getattr(model, "levels", ()))
+    made_from = fingerprint(spec.fingerprint(), *form, config.sampling_steps, config.shift, levels)
     return Subject(name, model, made_from, rolls_out=not untrained, in_distribution_only=untrained)

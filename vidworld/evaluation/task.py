@@ -27,7 +27,7 @@ from vidworld.evaluation.evaluator import Evaluator, ModelFailure, Subject, tool
 from vidworld.evaluation.presentation import PRESENTATION_VERSION, clip_seed
 from vidworld.evaluation.schema import PhysicsConfig
 from vidworld.metrics import METRICS, Metric
-from vidworld.simulation import LAWS, SIMULATOR_VERSION
+from vidworld.simulation import LAWS, NUISANCE_VERSION, SIMULATOR_VERSION
 from vidworld.simulation.simulated import SimulatedClips
 from vidworld.video.real import RealClips
 
@@ -127,6 +127,12 @@ def settings_of(config: PhysicsConfig) -> dict[str, Any]:
     return {"tools": tools_of(config), **shown, "precision": precision(config.mixed_precision)}
 
 
+def simulated_clips(config: PhysicsConfig, scenario: str, split: str) -> SimulatedClips:
+    """The clips of a scenario under one of the configuration's conditions, whose name their identities have."""
+    drawn, shape, _, count = config.conditions[split]
+    return SimulatedClips(scenario, drawn, clip_seed(config), count, shape, nuisance=config.nuisance, called=split)
+
+
 @dataclass(frozen=True)
 class Setup:
     """What a task makes its units of."""
@@ -140,7 +146,8 @@ class Setup:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """What the values of every unit depend on, whichever model they are of."""
-        return settings_of(self.config) | {"simulator": SIMULATOR_VERSION}
+        nuisance = [self.config.nuisance, NUISANCE_VERSION]
+        return settings_of(self.config) | {"simulator": SIMULATOR_VERSION, "nuisance": nuisance}
 
     def without(self, failures: Iterable[str]) -> "Setup":
         """The same without these models, and what the configuration says of them."""
@@ -152,18 +159,18 @@ class Setup:
     def laws(self) -> list[str]:
         return list(LAWS) if self.config.laws == "all" else list(self.config.laws)
 
-    @property
-    def main_laws(self) -> list[str]:
-        """Those of them that the noise level is chosen on: all, where none of the usual ones is measured."""
-        return [law for law in self.config.main_laws if law in self.laws] or self.laws
-
     def metrics(self, *inputs: str) -> list[Metric]:
         """The metrics that are measured and take one of these inputs."""
         chosen = METRICS if self.config.metrics == "all" else self.config.metrics
         return [metric for name in chosen if (metric := METRICS[name]).takes in inputs]
 
     def clips(self, scenario: str, split: str) -> SimulatedClips:
-        return SimulatedClips(scenario, split, clip_seed(self.config), self.config.clips, self.config.shape)
+        """The clips of a scenario under the condition of this name (`conditions` of the configuration)."""
+        return simulated_clips(self.config, scenario, split)
+
+    def evaluator_of(self, split: str) -> Evaluator:
+        """What they are measured with, whose context is that condition's."""
+        return replace(self.evaluator, context_frames=self.config.conditions[split].context_frames)
 
     def unit(
         self, batch: str, subject: Subject | None, depends_on: object, metrics: Iterable[Metric], measure: Measure

@@ -26,7 +26,8 @@ class Encoded:
         frames = self.clips.frames.shape[1] // self.tokens.shape[1]
         first, end, tracks = start * frames, stop * frames, self.clips.tracks
         tracks = None if tracks is None else tracks.between(first, end)
-        cut = replace(self.clips, frames=self.clips.frames[:, first:end], tracks=tracks)
+        clean = None if self.clips.clean is None else self.clips.clean[:, first:end]
+        cut = replace(self.clips, frames=self.clips.frames[:, first:end], tracks=tracks, clean=clean)
         return Encoded(cut, self.tokens[:, start:stop])
 
 
@@ -87,12 +88,13 @@ def last_frame(context: Clips, num_frames: int) -> Frames:
 def constant_velocity(context: Clips, num_frames: int) -> Frames:
     """A world in which every disc goes on as it last did, drawn where nothing grey stands before it.
 
-    It knows the true state (also of a hidden disc) and no law but inertia. Raises UserError: clips without true tracks.
+    It knows the true state (also of a hidden disc, and without nuisance) and no law but inertia. Raises UserError:
+    clips without true tracks.
     """
     tracks = context.tracks
     if tracks is None:
         raise UserError("constant_velocity extrapolates true tracks, and real clips have none: leave it out for these")
-    last = context.frames[:, -1].float() / 255
+    last = context.without_nuisance[:, -1].float() / 255
     saturation = last.amax(dim=1) - last.amin(dim=1)
     plate = torch.where((saturation > 0.04)[:, None], BACKGROUND, last)[:, None]  # (clip, 1, 3, height, width)
     elapsed_s = context.dt_s * torch.arange(1, num_frames + 1)

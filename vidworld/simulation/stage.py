@@ -133,6 +133,8 @@ class Scenario:
     metrics: tuple[str, ...] = ()  # metrics that apply to it besides those that name it themselves
     version: int = 1  # of another package's; for ours the registry says it
     label: str = ""  # on pages; empty: its name in words
+    more: tuple[Sampler, ...] = ()  # those of the split `more`: more discs than training has, from the same ranges
+    goes_on: bool = False  # clips of several times the usual length are to be had (of slow discs, without walls)
 
 
 JoinedT = TypeVar("JoinedT", Scenes, Tracks)
@@ -161,10 +163,13 @@ def sample_scenes(
 
     Its secret, if it has one, decides on the clips and not on which sampler draws which.
 
-    UserError where nothing fits the picture, the rate and the length, or these ranges leave no corner out.
+    UserError where nothing fits the picture, the rate and the length, these ranges leave no corner out, or nothing says
+    how more discs are drawn.
     """
-    samplers, ranges = scenario.samplers, scenario.ranges
+    samplers, ranges = scenario.more if split == "more" else scenario.samplers, scenario.ranges
     streams, name = clip_streams(name, indices, device), public(name)
+    if not samplers:
+        raise UserError(f"{name}: nothing draws more discs than training has; name a sampler for it, Scenario.more")
     if split == "recombined" and not ranges.corner:
         raise UserError(f"{name}: nothing is left to recombine; training draws every speed with every radius")
     kind = stratum(name, indices, len(samplers), device)

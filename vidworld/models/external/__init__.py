@@ -84,7 +84,7 @@ class ExternalModel:
     def frames(self, context: Clips, num_frames: int, seeds: Sequence[int]) -> Frames:
         """What the model predicts. Raises UserError: it is no frames of the shape that was asked for."""
         # A copy: a slice of the whole clip's frames would still lead to those after it, and is not to be written to.
-        shown = replace(context, frames=context.frames.clone(), tracks=None)
+        shown = replace(context.shown, frames=context.frames.clone())
         wanted = (len(shown), num_frames, *shown.frames.shape[2:])
         frames: Frames = self.model.predict(shown, num_frames, list(seeds))
         self._check("predict", frames, wanted, "uint8", "clip, frame, colour, row, column")
@@ -99,7 +99,7 @@ class ExternalModel:
     @torch.no_grad()
     def surprise_by_frame(self, clips: Clips, context_frames: int, seeds: Sequence[int]) -> Float[Tensor, "clip frame"]:
         """At each frame after the context. Raises UserError: there is no finite number for some clip and frame."""
-        shown = replace(clips, frames=clips.frames.clone(), tracks=None)
+        shown = replace(clips.shown, frames=clips.frames.clone())
         surprise: Tensor = self.model.surprise(shown, context_frames, list(seeds))
         wanted = (len(clips), clips.frames.shape[1] - context_frames)
         self._check("surprise", surprise, wanted, "floating-point", "clip, frame after the context")

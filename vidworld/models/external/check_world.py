@@ -94,7 +94,7 @@ def _named(clips: Clips, places: Sequence[int], names: Sequence[str]) -> Clips:
 
 def faults(model: ExternalModel, made: Quadruplets) -> Iterator[str]:
     """A line for each promise of the protocol that is broken, and none where all are kept."""
-    clips, start = replace(made.a, tracks=None), made.splice_frame
+    clips, start = made.a.shown, made.splice_frame
     context, horizon = replace(clips, frames=clips.frames[:, :start]), clips.frames.shape[1] - start
     other = replace(clips, frames=made.a_then_b.frames)  # differs after the context alone
 
