@@ -129,8 +129,9 @@ def _pictures(future: Frames, seen: Encoded, scene: Scene, evaluator: Evaluator)
 def _of_samples(read: Callable[[Tensor], ReadT], samples: Float[Tensor, "clip sample *rest"]) -> list[ReadT]:
     """What is read of each sample: once, where samples are equal, as those of a model that predicts one future."""
     first, *others = samples.unbind(dim=1)
-    found = read(first)
-    return [found, *(found if torch.equal(other, first) else read(other) for other in others)]
+    found: ReadT = read(first)
+    further: list[ReadT] = [found if torch.equal(other, first) else read(other) for other in others]
+    return [found, *further]
 
 
 def _measured(
