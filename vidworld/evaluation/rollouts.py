@@ -131,7 +131,7 @@ def _of_samples(read: Callable[[Tensor], ReadT], samples: Float[Tensor, "clip sa
     first, *others = samples.unbind(dim=1)
     found: ReadT = read(first)
     further: list[ReadT] = [found if torch.equal(other, first) else read(other) for other in others]
-    return [found, *further]
+    return [found] + further  # noqa: RUF005 (mypy takes the starred form for a list of lists)
 
 
 def _measured(
