@@ -1,6 +1,6 @@
 """Measures the measures: python eval/calibrate.py [--out runs/calibration]. Needs no trained world.
 
-Plants faults of known sizes in true tracks or in their pictures, renders them again and reads them back; measures worlds
+Plants faults of known sizes in true tracks or their pictures, renders them again and reads them back; measures models
 that need no training; and scores quads with scorers that know nothing of physics. About three minutes on two cores.
 """
 

@@ -29,6 +29,8 @@ laws: [permanence, collision, momentum]
 clips: 3
 quadruplets: 2
 splits: [id]
+horizons: []
+contexts: []
 clips_at_once: 2
 quadruplets_at_once: 2
 models: {{}}
@@ -135,6 +137,7 @@ def test_missing_clips_are_named_before_anything_is_measured(config, videos, tmp
             ("models.mine=python:my_world.MyWorld", "context_frames=6"),
             "no multiple of the tokenizer's chunk of 4 frames",
         ),
+        (("models.mine=python:my_world.MyWorld", "horizons=[8,22]"), "horizons 22 is no multiple of the tokenizer's"),
         (("models.mine=python:my_world.MyWorld", "context_frames=16"), "leaves none of 16"),
     ],
 )
@@ -160,6 +163,15 @@ def test_contexts_are_what_is_to_be_continued(config, tmp_path, capsys):
     before = (tmp_path / "contexts" / files[0]).stat().st_mtime_ns
     assert contexts() == 0
     assert (tmp_path / "contexts" / files[0]).stat().st_mtime_ns == before
+
+
+def test_contexts_of_every_condition_have_names_and_lengths_of_their_own(config, tmp_path, capsys):
+    every = ["horizons=[24]", "contexts=[4]", "clips=1", "further_clips=1", "nuisance=1"]
+    with pytest.raises(SystemExit):
+        cli.main(["data", "contexts", "--config", str(config), "--out", str(tmp_path / "contexts"), *every])
+    assert "Continue each by 8 frames (id, context_4), 24 frames (horizon_24)" in capsys.readouterr().out
+    files = {path.name for path in (tmp_path / "contexts").iterdir()}
+    assert files == {f"uniform_{split}_nuisance_1_0_0.mp4" for split in ("id", "horizon_24", "context_4")}
 
 
 def predicted(folder, clip):

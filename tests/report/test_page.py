@@ -81,6 +81,14 @@ def test_the_table_keeps_to_the_tracker_and_the_headline_splits(finished_run: Pa
     assert (entry["split"], entry["forest"].readout) == ("OOD", "probe")
 
 
+def test_how_far_a_model_has_come_from_floor_to_ceiling_is_said(finished_run: Path, page: Page) -> None:
+    table = report.tables.headline_table(read_run(finished_run).results.results, {}, LEGEND)
+    forests = [entry["forest"] for group in table for entry in group["rows"]]
+    (forest,) = (f for f in forests if (f.metric, f.task) == ("velocity_error", "Uniform"))
+    assert [estimate.reached for estimate in forest.of("jepa")] == ["94%"]  # 0.17 between 2.5 and 0.01
+    assert "Of the way" in page.words and "94%" in page.words
+
+
 def test_lines_between_frames_are_no_part_of_them(finished_run: Path) -> None:
     run = read_run(finished_run)
     strip = report._quadruplet(run, run.media.quadruplets[0], LEGEND)["strips"][

@@ -2,9 +2,10 @@
 
 An injected error is true tracks with one thing wrong by a known amount, as tracks and as pictures of them. It takes
 true tracks, a size, the seconds a frame and the first frame of the horizon, and changes the horizon only; a size of 0
-changes nothing. Errors of the picture alone are in `picture_errors`. The noise floor is what the truth itself scores through a tracker or probe. The detection limit is the
-smallest size tried from which on every error's interval lies on the worse side of the floor's: an evaluation on so many
-clips tells an error of that size from none. Nothing is interpolated between sizes.
+changes nothing. Errors of the picture alone are in `picture_errors`. The noise floor is what the truth itself scores
+through a tracker or probe. The detection limit is the smallest size tried from which on every error's interval lies on
+the worse side of the floor's: an evaluation on so many clips tells an error of that size from none. Nothing is
+interpolated between sizes.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -220,7 +220,11 @@ def evaluator_of(config: PhysicsConfig, accelerator: Accelerator) -> Evaluator:
             check_tokenizer(folder, tokenizer.fingerprint())
             probes[name] = load_model(Probe, folder).to(accelerator.device)
     chunk = tokenizer.patch_size[0]
-    for key, count in (("context_frames", config.context_frames), ("shape.num_frames", shape.num_frames)):
+    counts = [("context_frames", config.context_frames), ("shape.num_frames", shape.num_frames)]
+    counts += [("horizons", frames) for frames in config.horizons] + [
+        ("contexts", frames) for frames in config.contexts
+    ]
+    for key, count in counts:
         if count % chunk:
             raise UserError(f"{key} {count} is no multiple of the tokenizer's chunk of {chunk} frames; choose one")
     tokenizer.grid_of(shape.num_frames, shape.height_px, shape.width_px)

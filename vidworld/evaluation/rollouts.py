@@ -129,8 +129,9 @@ def _pictures(future: Frames, seen: Encoded, scene: Scene, evaluator: Evaluator)
 def _of_samples(read: Callable[[Tensor], ReadT], samples: Float[Tensor, "clip sample *rest"]) -> list[ReadT]:
     """What is read of each sample: once, where samples are equal, as those of a model that predicts one future."""
     first, *others = samples.unbind(dim=1)
-    found = read(first)
-    return [found, *(found if torch.equal(other, first) else read(other) for other in others)]
+    found: ReadT = read(first)
+    further: list[ReadT] = [found if torch.equal(other, first) else read(other) for other in others]
+    return [found] + further  # noqa: RUF005 (mypy takes the starred form for a list of lists)
 
 
 def _measured(
@@ -219,14 +220,15 @@ def _run(arguments: argparse.Namespace) -> None:
             frames = source.clips([number]).frames[0, : config.conditions[split].context_frames]
             write_mp4(temporary, frames, config.shape.fps)
             temporary.replace(path)
-    found = dict.fromkeys(split for _, split, _ in every)
-    rest = {
-        split: config.conditions[split].shape.num_frames - config.conditions[split].context_frames for split in found
-    }
-    lengths = ", ".join(f"{count} frames ({split})" for split, count in rest.items())
+    splits_of: dict[int, list[str]] = {}  # by the frames that are to follow
+    for split in dict.fromkeys(split for _, split, _ in every):
+        condition = config.conditions[split]
+        splits_of.setdefault(condition.shape.num_frames - condition.context_frames, []).append(split)
+    several = len(splits_of) > 1
+    lengths = [f"{n} frames" + (f" ({', '.join(splits)})" if several else "") for n, splits in splits_of.items()]
     print(
-        f"{folder}: {len(every)} contexts at {config.shape.fps:g} frames a second. Continue each by as many frames as "
-        f"its split says, {lengths}, in a folder of their own and under the same names, and measure these with\n"
+        f"{folder}: {len(every)} contexts at {config.shape.fps:g} frames a second. Continue each by "
+        f"{', '.join(lengths)}, in a folder of their own and under the same names, and measure these with\n"
         f"python eval/run_physics.py --config {arguments.config} models.mine=videos:THAT_FOLDER"
         + "".join(f" {override}" for override in arguments.overrides)
     )

@@ -152,7 +152,7 @@ class PhysicsConfig:
         """What is rolled out, by name: the splits, then `horizon_24` and the like, and `context_4`, drawn as `id`."""
         usual = Condition("id", self.shape, self.context_frames, self.further_clips)
         horizon = self.shape.num_frames - self.context_frames
-        found = {split: usual._replace(drawn=split) for split in self.splits}
+        found: dict[str, Condition] = {split: usual._replace(drawn=split) for split in self.splits}
         for split in found.keys() & HEADLINE_SPLITS:
             found[split] = found[split]._replace(clips=self.clips)
         for frames in self.horizons:

@@ -92,7 +92,7 @@ _metric = partial(metric_of, "appearance", takes="pictures", headline=True)
     scenarios=("collision", "uniform", "parabola", "bounce", "billiards", "occlusion"), bounds=(0.0, 1.0), ideal=1.0,
 )  # fmt: skip
 def object_integrity(pictures: Pictures) -> PerClip:
-    """Mean over frames and objects of 1 - (what differs from the true disc, drawn at the predicted place) / (that disc).
+    """Mean over frames and objects of 1 - (what differs from the true disc, drawn at the place found) / (that disc).
 
     Both are sums over pixels of distances in colour, the first over all that is nearer than `NEAR` radii, so that a
     piece that is missing, and one too much, cost their area, and a wrong colour its distance. At most all is wrong: 0,

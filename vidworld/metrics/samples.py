@@ -83,7 +83,8 @@ def error_of_mean(samples: Sequence[Tracks], truth: Tracks, dt_s: float, start: 
 def best_of_n_error(samples: Sequence[Tracks], truth: Tracks, dt_s: float, start: int) -> PerClip:
     """Mean over frames and objects of the distance from the truth, of the sample of which that is least, in units."""
     found = _sampled(samples, truth, start)
-    return np.stack([mean_where(error, found.counted) for error in found.error]).min(axis=0)
+    best: PerClip = np.stack([mean_where(error, found.counted) for error in found.error]).min(axis=0)
+    return best
 
 
 @_metric("Spread of the samples about their mean, of the objects that were found; the aim is the oracle's.", None)

@@ -46,7 +46,8 @@ class Oracle:
         futures = self.futures(seen.chunks(0, context_length).clips, true.shape[1] - start, FUTURES, seeds)
         distinct = futures if futures[-1] is not futures[0] else futures[:1]
         wrong = [(future.float() - true[:, start:].float()).square().mean(dim=(2, 3, 4)) for future in distinct]
-        return torch.stack(wrong).mean(dim=0).unflatten(1, (-1, chunk)).mean(dim=2) / 255**2
+        by_frame: Tensor = torch.stack(wrong).mean(dim=0)
+        return by_frame.unfold(1, chunk, chunk).mean(dim=2) / 255**2
 
     def futures(self, context: Clips, num_frames: int, samples: int, seeds: Sequence[int]) -> list[Frames]:
         """The frames after the context, sample by sample; where every clip is decided all samples are one object."""
