@@ -8,6 +8,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import films
+import numpy as np
 import pytest
 import samples
 import torch
@@ -15,6 +17,7 @@ from accelerate import Accelerator
 from hypothesis import given
 from hypothesis import strategies as st
 from my_world import MyWorld
+from padded_videos import of_split
 from scripts import run
 
 from vidworld.analysis.results import read_per_clip
@@ -30,6 +33,8 @@ from vidworld.models.tokenizers import FrameTokenizer
 from vidworld.models.world_model import ConstantVelocity
 from vidworld.simulation.quadruplets import layout_of, quadruplets
 from vidworld.simulation.simulated import SimulatedClips
+from vidworld.video.clips import ClipOptions
+from vidworld.video.ingest import ingest
 
 SMALL = ClipShape(height_px=24, width_px=24)
 QUADRUPLETS, CLIPS = 16, 4
@@ -316,3 +321,22 @@ def test_contexts_of_held_out_clips_do_not_give_the_secret_away(tmp_path: Path) 
     files = sorted(path.name for path in (tmp_path / "c").iterdir())
     assert len(files) == CLIPS and all(re.fullmatch(r"uniform_id_0-[0-9a-f]{8}_\d\.mp4", name) for name in files)
     assert run("eval/run_physics.py", "--config", config, f"models={{gen: 'videos:{tmp_path / 'c'}'}}") == 2
+
+
+# --- real video ---
+
+
+def test_a_model_that_fails_on_real_video_leaves_the_others_there(tmp_path: Path, capsys: Any) -> None:
+    times_s = np.arange(90) / 30
+    film = films.write(tmp_path / "films" / "disc.mp4", films.film(times_s, lambda t: 64 + 50 * np.sin(2 * t)))
+    of_split("real", film)
+    real = ingest(tmp_path / "films", tmp_path / "clips", ClipOptions(size_px=24)).out
+    config = write_config(tmp_path, "Nan", "Regenerate", "Label")
+    assert run("eval/run_physics.py", "--config", config, f"real={real}", "tasks=[real_video]") == 2
+    said = capsys.readouterr().err
+    assert re.search(r"error: Nan: surprise of (jump|freeze|missing)/real/disc.mp4/\d+/\w+ gave nan", said)
+    assert re.search(r"error: Regenerate: failed with ValueError: .* \(at real/disc.mp4/\d+", said)
+    found = {(value.model, value.metric) for value in read_per_clip(tmp_path / "out" / "per_clip.csv")}
+    assert {(name, "physics_iq_mse") for name in ("honest", "truth", "copy_last")} <= found
+    assert {model for model, _ in found}.isdisjoint({"Nan", "Regenerate"})
+    assert {value for (model, _, metric), value in rows_of(tmp_path / "out").items() if model == "Label"} == {0.5}

@@ -15,7 +15,7 @@ from vidworld.models.world_model import ConstantVelocity, CopyLast, Rollout
 from vidworld.simulation.simulated import SimulatedClips
 
 
-class Both:
+class Both(ConstantVelocity):  # which is given the true tracks
     """A world whose two samples are those of two other worlds."""
 
     name = "both"

@@ -34,6 +34,8 @@ predict: the frames after those of the context (`Clips`) and of their size, uint
 surprise: how badly each frame of the clips (`Clips`) from `context_frames` on was predicted, given the true frames
     before it: float, (clip, frame); higher is worse. Clips of equal seed share what is random, so that their numbers
     can be compared.
+
+Names of clips and seeds are digests of the frames that are shown. A clip's answer depends on its frames and seed alone.
 """
 NAMED = 5  # missing files that a message names
 
