@@ -2,9 +2,10 @@
 
 An injected error is true tracks with one thing wrong by a known amount, as tracks and as pictures of them. It takes
 true tracks, a size, the seconds a frame and the first frame of the horizon, and changes the horizon only; a size of 0
-changes nothing. Errors of the picture alone are in `picture_errors`. The noise floor is what the truth itself scores through a tracker or probe. The detection limit is the
-smallest size tried from which on every error's interval lies on the worse side of the floor's: an evaluation on so many
-clips tells an error of that size from none. Nothing is interpolated between sizes.
+changes nothing. Errors of the picture alone are in `picture_errors`. The noise floor is what the truth itself scores
+through a tracker or probe. The detection limit is the smallest size tried from which on every error's interval lies on
+the worse side of the floor's: an evaluation on so many clips tells an error of that size from none. Nothing is
+interpolated between sizes.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -23,8 +24,9 @@ from vidworld.analysis.statistics import Interval, interval
 from vidworld.core.clip import Clips, Frames, Tracks
 from vidworld.core.clip_shape import WORLD_SIZE, ClipShape
 from vidworld.evaluation.evaluator import located
+from vidworld.evaluation.pictures import Scene, beside_ideal, scene_of
 from vidworld.metrics import METRICS, Metric
-from vidworld.metrics.appearance import Pictures, Scene, scene_of
+from vidworld.metrics.appearance import Pictures
 from vidworld.models.world_model import constant_velocity, last_frame
 from vidworld.simulation import SCENARIOS
 from vidworld.simulation.discs import Scenes
@@ -82,7 +84,7 @@ class ErrorScene:
     def pictures(self, future: Frames, start: int) -> Pictures:
         """Frames of the horizon beside the truth, and the tracks that are read from them."""
         tracks = read_pixels(future, self.truth, start)
-        return Pictures(future, tracks, self.true_frames, self.truth, self.still, start)
+        return beside_ideal(future, tracks, self.true_frames, self.truth, self.still, start)
 
     @cached_property
     def empty(self) -> Float[Tensor, "clip time 3 height width"]:
