@@ -22,6 +22,12 @@ def key(name: str) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little", signed=True)
 
 
+def public(name: str) -> str:
+    """The name of a stream without its secret (what follows a '+'), in whose place stands a digest of it."""
+    known, secret_follows, secret = name.partition("+")
+    return f"{known}-{hashlib.sha256(secret.encode()).hexdigest()[:8]}" if secret_follows else known
+
+
 def shift_right(bits: Int[Tensor, "*any"], by: int) -> Int[Tensor, "*any"]:
     """The bits shifted right, filled with zeros (torch's own shift repeats the sign)."""
     return (bits >> by) & ((1 << (64 - by)) - 1)

@@ -13,13 +13,15 @@ from vidworld.analysis.records import Comparison, Media, Model, Value, pair_name
 from vidworld.analysis.results import write_results
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.config import resolved
+from vidworld.core.counter_rng import public
 from vidworld.core.errors import UserError
 from vidworld.core.records import fingerprint, prepare_folder, read_json, write_csv, write_json
 from vidworld.core.registry import Registry
 from vidworld.evaluation import TASKS
-from vidworld.evaluation.evaluator import evaluation_accelerator, evaluator_of, subjects_of, tools_of
+from vidworld.evaluation.evaluator import ModelFailure, evaluation_accelerator, evaluator_of, subjects_of, tools_of
+from vidworld.evaluation.presentation import PRESENTATION_VERSION, clip_seed
 from vidworld.evaluation.schema import HEADLINE_SPLITS, PhysicsConfig, measured_splits
-from vidworld.evaluation.task import Setup, measure
+from vidworld.evaluation.task import Setup, Task, measure
 from vidworld.metrics import METRICS
 from vidworld.models import RUN
 from vidworld.models.external import ExternalModel
@@ -29,12 +31,25 @@ from vidworld.simulation import LAWS, NUISANCE_VERSION, SCENARIOS, SIMULATOR_VER
 from vidworld.video import content_fingerprint, has_clips
 from vidworld.video.real import RealClips
 
-CHANGES_NO_VALUE = ("out", "models", "tokenizer", "probe", "probes", "real", "clips_at_once", "quadruplets_at_once")
+CHANGES_NO_VALUE = (
+    "out",
+    "models",
+    "tokenizer",
+    "probe",
+    "probes",
+    "real",
+    "held_out",
+    "clips_at_once",
+    "quadruplets_at_once",
+)
 """Keys that do not tell one evaluation from another: what they name is known by its content."""
 
 
 def evaluate(config: PhysicsConfig) -> None:
-    """Measure what is not measured yet, and write results.json, per_clip.csv, media.json and comparison.json."""
+    """Measure what is not measured yet, and write results.json, per_clip.csv, media.json and comparison.json.
+
+    Raises UserError: of a model that fails, after the others' results are written.
+    """
     if not config.models:
         raise UserError(f"{config.out}: the configuration names no model; models.NAME=SPEC adds one")
     inputs = inputs_of(config)
@@ -50,15 +65,34 @@ def evaluate(config: PhysicsConfig) -> None:
 
     tasks = [TASKS[name] for name in (TASKS if config.tasks == "all" else config.tasks)]
     units = [unit for task in tasks for unit in task.units(setup)]
-    values = measure(units, accelerator, "physics")
+    values, failures = measure(units, accelerator, "physics")
 
     if accelerator.is_main_process:
-        media: dict[str, Any] = defaultdict(list)
-        for task in tasks:
-            for kind, entries in task.shown(setup, config.out).items():
-                media[kind] += entries
-        write_files(setup, values, dict(media), inputs)
+        media, failures = show(setup, tasks, failures)
+        values, setup = [value for value in values if value.model not in failures], setup.without(failures)
+        write_files(setup, values, media, None if failures else inputs)
         print(f"{config.out / 'results.json'}: {len(values)} values of clips and quadruplets")
+        refuse(failures)
+
+
+def show(
+    setup: Setup, tasks: Sequence[Task], failures: Mapping[str, str]
+) -> tuple[dict[str, list[Any]], dict[str, str]]:
+    """What the report shows of the models that do not fail; and those that do, here too."""
+    media: dict[str, list[Any]] = defaultdict(list)
+    try:
+        for task in tasks:
+            for kind, entries in task.shown(setup.without(failures), setup.config.out).items():
+                media[kind] += entries
+    except ModelFailure as failure:
+        return show(setup, tasks, {**failures, failure.model: str(failure)})
+    return dict(media), dict(failures)
+
+
+def refuse(failures: Mapping[str, str]) -> None:
+    """Raise UserError with a line for each model that failed."""
+    if failures:
+        raise UserError("\n".join(f"{line}; its rows are left out" for line in failures.values()))
 
 
 def set_up(config: PhysicsConfig, accelerator: Accelerator) -> Setup:
@@ -90,6 +124,7 @@ def inputs_of(config: PhysicsConfig) -> str:
     """
     registries: dict[str, Registry[Any]] = {"scenarios": SCENARIOS, "laws": LAWS, "metrics": METRICS, "tasks": TASKS}
     settings = {k: v for k, v in resolved(config).items() if k not in CHANGES_NO_VALUE}
+    settings |= {"seed": public(str(clip_seed(config))), "presentation": PRESENTATION_VERSION}
     versions = {
         key: {name: registry.version(name) for name in (registry if settings[key] == "all" else settings[key])}
         for key, registry in registries.items()
@@ -108,7 +143,7 @@ def is_measured(out: Path, inputs: str) -> bool:
     return written and bool(read_json(record).get("inputs") == inputs)
 
 
-def write_files(setup: Setup, values: list[Value], media: dict[str, Any], inputs: str) -> None:
+def write_files(setup: Setup, values: list[Value], media: dict[str, Any], inputs: str | None) -> None:
     """Leave everything that was measured; comparison.json, which says that it was, last."""
     config, draws = setup.config, list[Draw]()
     for scenario, split in measured_splits(config):

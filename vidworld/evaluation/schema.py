@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import combinations, product
 from pathlib import Path
@@ -79,6 +80,9 @@ class PhysicsConfig:
     real: Path | None = None
     """A folder that `vidworld data ingest` made, for its held-out split."""
     seed: int = 0
+    held_out: Path | None = None
+    """A file with a secret that clips are drawn by beside the seed, so that who lacks it cannot make them again; it is
+    drawn where there is none."""
     shape: ClipShape = ClipShape()
     context_frames: Positive = 8
     tasks: Annotated[Names, _known(TASKS)] = "all"
@@ -170,6 +174,14 @@ class PhysicsConfig:
     def pairs(self) -> list[tuple[str, str]]:
         """The pairs of models that are tested against each other."""
         return list(combinations(self.models, 2)) if self.compare == "all" else list(self.compare)
+
+    def without(self, models: Iterable[str]) -> "PhysicsConfig":
+        """The same without these models."""
+        gone = set(models)
+        left = {name: text for name, text in self.models.items() if name not in gone}
+        probes = {name: folder for name, folder in self.probes.items() if name not in gone}
+        pairs = tuple(pair for pair in self.pairs if not gone & set(pair))
+        return replace(self, models=left, probes=probes, compare=pairs)
 
 
 def measured_splits(config: PhysicsConfig) -> list[tuple[str, str]]:

@@ -23,6 +23,7 @@ from vidworld.core.clip_shape import ClipShape
 from vidworld.core.media import filmstrip, write_png
 from vidworld.core.records import prepare_folder, writing
 from vidworld.evaluation.evaluator import Evaluator, Subject, located
+from vidworld.evaluation.presentation import clip_seed, shared_names
 from vidworld.evaluation.task import SCALE, Case, Setup, Task, Unit, media_name, pieces
 from vidworld.metrics import METRICS, Metric
 from vidworld.metrics.surprise import Aggregation, Surprise
@@ -37,8 +38,13 @@ SURPRISE_VERSION = 2  # of what is done between a model's surprise and a metric;
 
 class EncodedQuadruplets(NamedTuple):
     quadruplets: Quadruplets
-    stack: Encoded  # their clips as one batch: all A, all A then B, all B then A, all B
+    stack: Encoded  # their clips: all A, all A then B, all B then A, all B
     seeds: list[int]  # one a clip of the stack: the clips of a quadruplet share it
+
+    @property
+    def groups(self) -> list[int]:
+        """Which quadruplet each clip of the stack is of."""
+        return [*range(len(self.quadruplets))] * 4
 
 
 def encode_quadruplets(evaluator: Evaluator, quadruplets: Quadruplets) -> EncodedQuadruplets:
@@ -58,7 +64,8 @@ def encode_quadruplets(evaluator: Evaluator, quadruplets: Quadruplets) -> Encode
     frames, identity = torch.cat([clips.frames for clips in four]), sum((clips.identity for clips in four), ())
     clean = None if quadruplets.a.clean is None else torch.cat([clips.without_nuisance for clips in four])
     clips = Clips(frames, quadruplets.a.fps, identity, _tracks(quadruplets), clean)
-    return EncodedQuadruplets(quadruplets, Encoded(clips, torch.cat(tokens)), evaluator.seeds(quadruplets.identity) * 4)
+    seeds = evaluator.seeds(shared_names(quadruplets)) * 4
+    return EncodedQuadruplets(quadruplets, Encoded(clips, torch.cat(tokens)), seeds)
 
 
 def _tracks(quadruplets: Quadruplets) -> Tracks | None:
@@ -101,8 +108,7 @@ def surprise_of(evaluator: Evaluator, model: Scorer | None, encoded: EncodedQuad
         future = encoded.stack.tokens[:, evaluator.context_length :]
         a, _, _, b = future.chunk(4)
         return as_matrix(truth_surprise(future, torch.cat((a, a, b, b))))
-    with evaluator.accelerator.autocast():
-        return as_matrix(model.surprise(encoded.stack, evaluator.context_length, encoded.seeds))
+    return as_matrix(evaluator.surprise(model, encoded.stack, encoded.seeds, encoded.groups))
 
 
 def surprise_units(setup: Setup) -> Iterator[Unit]:
@@ -170,7 +176,7 @@ def measure_surprise(
 def _encoded(setup: Setup, law: str, split: str, numbers: Sequence[int]) -> EncodedQuadruplets:
     config = setup.config
     how = (config.context_frames, config.shape)
-    made = quadruplets(law, split, config.seed, numbers, *how, nuisance=config.nuisance)
+    made = quadruplets(law, split, clip_seed(config), numbers, *how, nuisance=config.nuisance)
     return encode_quadruplets(setup.evaluator, made)
 
 

@@ -59,6 +59,19 @@ class WorldModel(Scorer, Protocol):
         """The `horizon` chunks after the context. What is random follows from a clip's own seed, not from its batch."""
 
 
+LARGEST = 1e18
+"""More cannot be squared in single precision."""
+
+
+def check_numbers(model: str, what: str, identity: Sequence[str], numbers: Float[Tensor, "clip *any"]) -> None:
+    """Raise UserError if a model's numbers are not finite, or larger than `LARGEST`: its first such clip is named."""
+    usable = (numbers.double().abs() <= LARGEST).flatten(1)
+    if not bool(usable.all()):
+        clip = int(usable.all(dim=1).logical_not().nonzero()[0, 0])
+        number = float(numbers[clip].flatten()[usable[clip].logical_not()][0])
+        raise UserError(f"{model}: {what} of {identity[clip]} gave {number:g}; numbers up to {LARGEST:g} would do")
+
+
 def tokens_of_future(tokenizer: Tokenizer, context: Encoded, frames: Frames) -> Tokens:
     """The tokens of predicted frames; a tokenizer that remembers is shown the context first."""
     if tokenizer.remembers:

@@ -8,7 +8,7 @@ import torch
 
 from vidworld.core.clip import Clips
 from vidworld.core.clip_shape import ClipShape
-from vidworld.core.counter_rng import stratum
+from vidworld.core.counter_rng import public, stratum
 from vidworld.core.errors import UserError
 from vidworld.simulation import LAWS, NuisanceLevel
 from vidworld.simulation.simulated import LEVEL_MARK, check_split, simulated, with_level
@@ -60,7 +60,7 @@ def layout_of(identity: str) -> str | None:
 def quadruplets(
     law: str,
     split: str,
-    seed: int,
+    seed: int | str,
     indices: Sequence[int],
     splice_frame: int = 8,
     shape: ClipShape = ClipShape(),
@@ -69,6 +69,7 @@ def quadruplets(
 ) -> Quadruplets:
     """The quadruplets of these numbers, each a function of (law, split, seed, number) and how it is rendered.
 
+    seed: a number, or with a secret, as that of `SimulatedClips`.
     Nuisance follows the quadruplet and a frame's place in time, in all four clips. Where discs are hidden at the splice
     they are so in the frames before and after it; where two ways cross (momentum, collision) they do so in
     `splice_frame`.
@@ -79,7 +80,7 @@ def quadruplets(
         raise UserError(f"{law}: splice_frame {splice_frame} must lie within the {shape.num_frames} frames")
     moment_s = (splice_frame + rule.moment_frames) / shape.fps
     samplers = tuple(at_moment(layout, moment_s) for layout in rule.layouts)
-    identity = tuple(f"{law}/{with_level(split, nuisance)}/{seed}/{index}" for index in indices)
+    identity = tuple(public(f"{law}/{with_level(split, nuisance)}/{seed}") + f"/{index}" for index in indices)
     identities = [tuple(f"{each}/{side}" for each in identity) for side in "ab"]
     stream, device = f"quad/{law}/{split}/{seed}", torch.device(device)
     drawn_by = Scenario(samplers, rule.ranges)

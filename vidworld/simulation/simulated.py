@@ -15,6 +15,7 @@ from torch import Tensor
 
 from vidworld.core.clip import Clips, Frames, Tracks
 from vidworld.core.clip_shape import WORLD_SIZE, ClipShape
+from vidworld.core.counter_rng import public
 from vidworld.core.errors import UserError
 from vidworld.core.hardware import in_threads
 from vidworld.simulation import SCENARIOS, NuisanceLevel
@@ -54,6 +55,7 @@ def check_split(name: str) -> None:
 class SimulatedClips:
     """A ClipSource: clip `i` is a function of (scenario, split, seed, i) and how it is rendered, nuisance included.
 
+    seed: a number, or "0+SECRET" for clips that nobody without the secret can make again; names have its digest.
     A call costs some milliseconds whatever it asks for: a hundred clips at a time are made four times as fast as ten.
     `called` is what identities have in place of the split, where clips of one split are of several shapes.
     """
@@ -62,7 +64,7 @@ class SimulatedClips:
         self,
         scenario: str,
         split: str,
-        seed: int = 0,
+        seed: int | str = 0,
         length: int = 100_000,
         shape: ClipShape = ClipShape(),
         device: torch.device | str = "cpu",
@@ -83,7 +85,7 @@ class SimulatedClips:
         """The clips of these numbers."""
         for index in indices:
             if not 0 <= index < self.length:
-                raise IndexError(f"{self.name} has clips 0 to {self.length - 1}, not {index}")
+                raise IndexError(f"{public(self.name)} has clips 0 to {self.length - 1}, not {index}")
         identities, drawn_by = self.identities(indices), SCENARIOS[self.scenario]
         how = (self.shape, self.split, self.device, self.nuisance)
         (clips,) = simulated(drawn_by, self.stream, indices, [identities], *how)
@@ -91,7 +93,7 @@ class SimulatedClips:
 
     def identities(self, indices: Sequence[int]) -> tuple[str, ...]:
         """What the clips of these numbers are called."""
-        return tuple(f"{self.name}/{index}" for index in indices)
+        return tuple(f"{public(self.name)}/{index}" for index in indices)
 
 
 LEVEL_MARK = "_nuisance_"
