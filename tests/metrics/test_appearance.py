@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from vidworld.core.clip_shape import ClipShape
 from vidworld.evaluation.calibration import ErrorScene, other_speed, vanished
+from vidworld.evaluation.pictures import scene_of
 from vidworld.metrics import METRICS
-from vidworld.metrics.appearance import scene_of
 from vidworld.simulation.simulated import BACKGROUND, base_pictures
 
 START, SHAPE = 8, ClipShape()
@@ -52,7 +52,7 @@ def test_a_disc_half_behind_a_screen_is_judged_by_what_shows():
     found = scene.pictures(late[:, START:], START)
     counted = (scene.truth.visible >= 0.999)[:, START:] & scene.truth.present[:, START:]
     there = found.predicted.position[:, START:, :2].isfinite().all(-1) & counted
-    assert float(found.remainder.intact[there].min()) > 0.9
+    assert float(found.intact[there].min()) > 0.9
     assert measured(scene, late)["static_scene_error"].max() < 3
 
 

@@ -24,8 +24,9 @@ from vidworld.analysis.statistics import Interval, interval
 from vidworld.core.clip import Clips, Frames, Tracks
 from vidworld.core.clip_shape import WORLD_SIZE, ClipShape
 from vidworld.evaluation.evaluator import located
+from vidworld.evaluation.pictures import Scene, beside_ideal, scene_of
 from vidworld.metrics import METRICS, Metric
-from vidworld.metrics.appearance import Pictures, Scene, scene_of
+from vidworld.metrics.appearance import Pictures
 from vidworld.models.world_model import constant_velocity, last_frame
 from vidworld.simulation import SCENARIOS
 from vidworld.simulation.discs import Scenes
@@ -83,7 +84,7 @@ class ErrorScene:
     def pictures(self, future: Frames, start: int) -> Pictures:
         """Frames of the horizon beside the truth, and the tracks that are read from them."""
         tracks = read_pixels(future, self.truth, start)
-        return Pictures(future, tracks, self.true_frames, self.truth, self.still, start)
+        return beside_ideal(future, tracks, self.true_frames, self.truth, self.still, start)
 
     @cached_property
     def empty(self) -> Float[Tensor, "clip time 3 height width"]:

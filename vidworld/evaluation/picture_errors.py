@@ -14,7 +14,7 @@ from torch import Tensor
 from vidworld.core.clip import Frames, Tracks
 from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.evaluation.calibration import ErrorScene, InjectedError
-from vidworld.metrics.appearance import disc_shares
+from vidworld.evaluation.pictures import disc_shares
 from vidworld.simulation.simulated import BACKGROUND
 from vidworld.simulation.tracker import with_strangers
 

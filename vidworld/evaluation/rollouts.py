@@ -23,10 +23,11 @@ from vidworld.core.config import load
 from vidworld.core.media import write_mp4
 from vidworld.core.records import prepare_folder, writing
 from vidworld.evaluation.evaluator import Evaluator, Subject
+from vidworld.evaluation.pictures import Scene, beside_ideal, scene_of
 from vidworld.evaluation.schema import PhysicsConfig, measured_splits
 from vidworld.evaluation.task import SCALE, Case, Setup, Task, Unit, media_name, pieces, simulated_clips
 from vidworld.metrics import Metric
-from vidworld.metrics.appearance import Pictures, Scene, scene_of
+from vidworld.metrics.appearance import Pictures
 from vidworld.models.external import file_name
 from vidworld.models.world_model import Encoded, WorldModel
 from vidworld.simulation import SCENARIOS
@@ -123,7 +124,7 @@ def _pictures(future: Frames, seen: Encoded, scene: Scene, evaluator: Evaluator)
     """A future beside the truth, with the tracks that are read from it."""
     truth = _truth(seen)
     tracks = evaluator.by_pixels(future, truth)
-    return Pictures(future, tracks, seen.clips.frames, truth, scene, evaluator.context_frames)
+    return beside_ideal(future, tracks, seen.clips.frames, truth, scene, evaluator.context_frames)
 
 
 def _of_samples(read: Callable[[Tensor], ReadT], samples: Float[Tensor, "clip sample *rest"]) -> list[ReadT]:
