@@ -44,6 +44,7 @@ scenarios: [uniform]
 laws: [permanence, collision, momentum]
 quadruplets: {QUADRUPLETS}
 clips: {CLIPS}
+further_clips: 0
 splits: [id]
 clips_at_once: 2
 quadruplets_at_once: 8
