@@ -67,7 +67,7 @@ FAMILIES = (regression, jepa, diffusion)
 
 
 def values_of(setup, units=rollout_units):
-    return measure(list(units(setup)), setup.evaluator.accelerator, "test")
+    return measure(list(units(setup)), setup.evaluator.accelerator, "test").values
 
 
 def test_every_condition_gives_values_for_every_family_and_a_frozen_frame(config):
@@ -153,7 +153,7 @@ def test_what_is_lost_by_a_tokenizer_is_measured_against_pictures_without_nuisan
 def test_nuisance_tells_nothing_of_what_is_possible(config):
     """A model that sees nothing but nuisance is at one half, and the truth is surprised by nothing that happened."""
 
-    class OfNuisance:
+    class OfNuisance(ConstantVelocity):  # which is given the truth
         name = "of_nuisance"
 
         def __init__(self, tokenizer):
