@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from vidworld.core.clip import Frames, Tracks
@@ -38,7 +38,12 @@ class Scene(NamedTuple):
 
 
 def beside_ideal(
-    future: Frames, predicted: Tracks, true_frames: Frames, truth: Tracks, scene: Scene, start: int
+    future: Frames,
+    predicted: Tracks,
+    true_frames: UInt8[Tensor, "clip whole channel height width"],
+    truth: Tracks,
+    scene: Scene,
+    start: int,
 ) -> Pictures:
     """Predicted frames from `start` on beside the true ones of the whole clips, whose scene is `scene_of` these."""
     parts = []

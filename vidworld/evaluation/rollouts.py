@@ -110,7 +110,7 @@ def _of_subject(
     """Every metric of a subject's futures, by the tracker and, where there is one, by the probe."""
     seen = seen_of()
     truth, rollout = _truth(seen), evaluator.roll_out(subject.model, seen, samples)
-    scene = scene_of(seen.clips.frames, truth)
+    scene = scene_of(seen.clips.without_nuisance, truth)
     pictures = _of_samples(
         lambda x: _pictures(evaluator.decode_future(seen, x), seen, scene, evaluator), rollout.tokens
     )
@@ -124,7 +124,7 @@ def _pictures(future: Frames, seen: Encoded, scene: Scene, evaluator: Evaluator)
     """A future beside the truth, with the tracks that are read from it."""
     truth = _truth(seen)
     tracks = evaluator.by_pixels(future, truth)
-    return beside_ideal(future, tracks, seen.clips.frames, truth, scene, evaluator.context_frames)
+    return beside_ideal(future, tracks, seen.clips.without_nuisance, truth, scene, evaluator.context_frames)
 
 
 def _of_samples(read: Callable[[Tensor], ReadT], samples: Float[Tensor, "clip sample *rest"]) -> list[ReadT]:
