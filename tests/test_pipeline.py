@@ -55,6 +55,7 @@ def evaluate(runs, out, *overrides):
     """The exit code of the evaluation of these runs, with a few clips."""
     models = models_of(runs)
     few = ["clips=3", "quadruplets=4", "ood_quadruplets=2", "shown=1", "sampling_steps=2", "levels=[0.7,1.0]"]
+    few += ["contexts=[]", "further_clips=1"]  # at this size nothing is hidden long enough within 12 frames
     size = ["shape.height_px=32", "shape.width_px=32", "mixed_precision=no", "laws=[permanence,momentum]"]
     config = ROOT / "configs" / "short" / "physics.yaml"
     return run("eval/run_physics.py", "--config", config, f"out={out}", *models, *few, *size, *overrides)
