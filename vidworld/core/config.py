@@ -302,7 +302,6 @@ RENAMED = {
     "worlds": "models", "diffusion": "models.diffusion", "jepa": "models.jepa",
     "readout": "probe", "jepa_readout": "probes.jepa", "at_once": "clips_at_once and quadruplets_at_once",
     "quads": "quadruplets", "further_quads": "further_quadruplets", "ood_quads": "ood_quadruplets",
-    "val_quads": "val_quadruplets",
 }  # fmt: skip
 """Keys of version 0.1 and what they are called now."""
 
