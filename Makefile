@@ -42,7 +42,7 @@ export TORCHINDUCTOR_VEC_ISA_OK := 1
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-short $(MODELS) probe few-step calibrate bench test test-statistics test-cluster test-kills test-chaos test-slurm bench-scaling check check-gpu clean
+.PHONY: help demo demo-short study $(MODELS) probe few-step calibrate bench test test-statistics test-cluster test-kills test-chaos test-slurm bench-scaling check check-gpu clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +70,12 @@ probe: .venv/installed
 
 demo-short: ## the same path in a few minutes, too short to learn much
 	@$(MAKE) --no-print-directory demo SCALE=short
+
+# Two runs at a time, each on half of the cores; what is done is not run again.
+study: .venv/installed ## run what is missing of the study over training compute, seeds and nuisance, and make its page (hours)
+	@for share in 0 1; do OMP_NUM_THREADS=$(HALF) $(BIN)/python eval/run_study.py --share $$share/2 & all="$$all $$!"; done; \
+	for each in $$all; do wait $$each || failed=1; done; exit $${failed:-0}
+	$(BIN)/python eval/make_study.py
 
 few-step: .venv/installed ## after demo: train its diffusion model to sample in 1, 2 or 4 steps; what they cost goes to the report
 	$(BIN)/python train/train_few_step.py --config $(CONFIGS)/few_step.yaml

@@ -25,7 +25,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 from numpy.random import Generator
-from scipy.special import ndtri, stdtrit
+from scipy.special import ndtri, stdtr, stdtrit
 
 from vidworld.core.errors import UserError
 
@@ -134,6 +134,28 @@ def paired_difference(
     below, above = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     tails = _share_beyond(draws, mean), _share_beyond(-draws, -mean)
     return Difference(mean, mean - float(above), mean - float(below), n, min(1.0, 2 * min(tails)))
+
+
+def interval_over_runs(means: Float[ndarray, " run"]) -> Interval:
+    """The mean of several runs' means, with an interval over runs alone: clips are a part of each run's scatter."""
+    runs, mean = len(means), float(means.mean())
+    if runs < 2:
+        return Interval(mean, math.nan, math.nan, runs)
+    error = float(means.std(ddof=1)) / math.sqrt(runs)
+    half = error * float(stdtrit(runs - 1, (1 + LEVEL) / 2)) * (_wider((runs,), (error,)) if error else 1.0)
+    return Interval(mean, mean - half, mean + half, runs)
+
+
+def welch(first: Float[ndarray, " run"], second: Float[ndarray, " other_run"]) -> float:
+    """The two-sided p-value of no difference between two families' runs (Welch 1947); NaN under two runs a side."""
+    if min(len(first), len(second)) < 2:
+        return math.nan
+    errors = [float(values.var(ddof=1)) / len(values) for values in (first, second)]
+    difference, total = float(first.mean() - second.mean()), sum(errors)
+    if total == 0.0:
+        return 1.0 if difference == 0.0 else 0.0
+    freedom = total**2 / sum(e**2 / (len(v) - 1) for e, v in zip(errors, (first, second), strict=True))
+    return 2 * float(stdtr(freedom, -abs(difference) / math.sqrt(total)))
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:

@@ -133,7 +133,7 @@ class Chart(NamedTuple):
     shaded: tuple[tuple[float, float], ...]  # left and width, percent
 
 
-def line_chart(curve: Curve, legend: Legend | None = None, *, log_y: bool = False) -> Chart | None:
+def line_chart(curve: Curve, legend: Legend | None = None, *, log_x: bool = False, log_y: bool = False) -> Chart | None:
     """The curve as lines with bands; None where it has no finite value.
 
     A quantity called accuracy or AUROC has its chance line at one half.
@@ -146,7 +146,7 @@ def line_chart(curve: Curve, legend: Legend | None = None, *, log_y: bool = Fals
     share = any(word in curve.y_label.lower() for word in ("accuracy", "auroc"))
     log_y = log_y and min(y_values) > 0 and max(y_values) / min(y_values) > 10
     y_axis = log_axis(y_values) if log_y else linear_axis([*y_values, 0.5, 1.0] if share else y_values)
-    x_axis = linear_axis(x_values, tight=True)
+    x_axis = log_axis(x_values) if log_x else linear_axis(x_values, tight=True)
     used: Counter[str] = Counter()
     lines = []
     for i, series in enumerate(curve.series):

@@ -1,0 +1,160 @@
+"""The study's cells, what is run again and what is not, and that a training that fails is a result."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scripts import ROOT, run
+
+from vidworld.analysis.study import read_study, write_result
+from vidworld.core.errors import UserError
+from vidworld.core.records import write_json
+from vidworld.evaluation import study as module
+from vidworld.evaluation.study import Study, StudyConfig, StudyPoint, cells, run_study, versions_of
+
+ROW = {
+    "model": "model", "task": "surprise", "law": "collision", "split": "id", "metric": "surprise_accuracy",
+    "value": 0.9, "low": 0.8, "high": 1.0, "n": 4, "unit": "", "higher_is_better": True, "floor": 0.5, "ceiling": 1.0,
+    "seed": 0, "readout": None, "headline": True,
+}  # fmt: skip
+
+
+def config_of(folder: Path, **changed: Any) -> StudyConfig:
+    points = (StudyPoint(budget=4e12, seeds=2), StudyPoint(budget=2e12, seeds=1))
+    given = {"nuisance": (0,), "families": ("regression", "jepa"), "points": points} | changed
+    return StudyConfig(out=folder / "out", results=folder / "results", configs=ROOT / "configs" / "demo", **given)
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """What would have been run: trainings leave a budget, evaluations a result."""
+    seen: list[list[str]] = []
+
+    def pretend(command: list[str], seen_of: Any, may_fail: bool = False) -> str:
+        seen.append(command)
+        given = dict(part.split("=", 1) for part in command if "=" in part)
+        out = Path(given["out"])
+        (out / "model").mkdir(parents=True, exist_ok=True)
+        if "run_physics" in command[1]:
+            labels = {"laws": {}, "metrics": {}}
+            model = {"label": "", "family": "jepa", "spec": ""}
+            content = {"schema": 2, "provenance": {}, "models": {"model": model}, "compare": [], "labels": labels}
+            write_json(out / "results.json", content | {"results": [ROW, ROW | {"model": "truth"}]})
+        elif "fail" in out.name:
+            return "collapsed"
+        else:
+            write_json(out / "model" / "budget.json", {"training_flops": 1e12, "seconds": 2.0})
+        return ""
+
+    monkeypatch.setattr(module, "_run", pretend)
+    monkeypatch.setattr(module, "flops_of_step", lambda config, tokenizer: 1e9)
+    monkeypatch.setattr(
+        module, "read_budget", lambda folder: json.loads((folder / "model" / "budget.json").read_text())
+    )
+    return seen
+
+
+def test_cells_are_the_cheapest_first_and_every_family_before_a_second_seed(tmp_path: Path) -> None:
+    found = [(cell.budget, cell.seed, cell.family) for cell in cells(config_of(tmp_path))]
+    assert found == [
+        *((2e12, 0, "regression"), (2e12, 0, "jepa"), (4e12, 0, "regression"), (4e12, 0, "jepa")),
+        *((4e12, 1, "regression"), (4e12, 1, "jepa")),
+    ]
+
+
+def test_each_run_is_kept_as_it_ends_and_none_is_run_twice(tmp_path: Path, commands: list[list[str]]) -> None:
+    config = config_of(tmp_path)
+    assert run_study(config) == 6
+    results = read_study(tmp_path / "results")
+    assert [(r.budget, r.family, r.seed) for r in results][:2] == [(2e12, "jepa", 0), (2e12, "regression", 0)]
+    jepa, regression = results[:2]
+    assert regression.steps == 2000
+    assert jepa.steps == 1000  # the decoder's FLOPs are a part of its budget
+    assert jepa.training_flops == 2e12
+    assert [row.value for row in jepa.rows] == [0.9]  # the model's alone
+    assert jepa.provenance["command"]
+    commands.clear()
+    assert run_study(config) == 0
+    assert commands == []
+    (tmp_path / "results" / "jepa_2.0e12_nuisance0_seed0.json").unlink()
+    assert run_study(config) == 1
+    assert {"out" in part for command in commands for part in command if part.startswith("out=")} == {True}
+
+
+def test_what_changed_is_run_again(tmp_path: Path, commands: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    run_study(config_of(tmp_path))
+    study = Study(config_of(tmp_path, clips=8))
+    assert {study.state(cell) for cell in study.cells} == {"outdated: made by other settings"}
+    study = Study(config_of(tmp_path, evaluation=("clips=3",)))
+    assert {study.state(cell) for cell in study.cells} == {"outdated: made by other settings"}
+    today = versions_of("jepa") | {"law collision": 99}
+    monkeypatch.setattr(module, "versions_of", lambda family: today)
+    study = Study(config_of(tmp_path))
+    assert study.state(study.cells[1]) == "outdated: law collision changed"
+
+
+def test_a_training_that_fails_is_a_result(
+    tmp_path: Path, commands: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module.Cell, "name", property(lambda cell: f"{cell.family}_fail_seed{cell.seed}"))
+    config = config_of(tmp_path, points=(StudyPoint(budget=4e12, seeds=1),))
+    assert run_study(config) == 2
+    assert [(r.failed, r.rows) for r in read_study(tmp_path / "results")] == [("collapsed", [])] * 2
+    assert run_study(config) == 0
+
+
+def test_shares_have_each_run_once(tmp_path: Path, commands: list[list[str]]) -> None:
+    assert run_study(config_of(tmp_path), (0, 2)) + run_study(config_of(tmp_path), (0, 1)) == 6
+
+
+def test_a_script_that_fails_is_said_with_its_last_words(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("import sys\nprint('error: no such thing', file=sys.stderr)\nsys.exit(2)")
+    command = [sys.executable, str(script)]
+    assert module._run(command, lambda: None, may_fail=True) == "no such thing"
+    with pytest.raises(UserError, match="no such thing"):
+        module._run(command, lambda: None)
+    script.write_text("raise ValueError('odd')")
+    with pytest.raises(UserError, match="odd"):
+        module._run(command, lambda: None, may_fail=True)
+    script.write_text("import os\nos.kill(os.getpid(), 15)")
+    with pytest.raises(SystemExit, match="75"):
+        module._run(command, lambda: None)
+
+
+def test_the_list_names_every_run_of_the_projects_study(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    given = ["--config", ROOT / "configs" / "study.yaml", f"results={tmp_path}", f"configs={ROOT / 'configs' / 'demo'}"]
+    assert run("eval/run_study.py", *given, "--list") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3 * 2 * (5 * 3 + 5)
+    assert lines[0] == "regression_6.0e12_nuisance0_seed0: to do"
+    assert run("eval/run_study.py", *given, "--cells", "nothing") == 2
+    assert "no run of the study is named 'nothing'; --list shows all" in capsys.readouterr().err
+    assert run("eval/run_study.py", *given, "--share", "2/2") == 2
+
+
+def test_the_page_has_curves_skills_predictions_and_what_is_old(
+    tmp_path: Path, commands: list[list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = config_of(tmp_path)
+    run_study(config)
+    given = [f"{key}={getattr(config, key)}" for key in ("out", "results", "configs")]
+    points = "points=[{budget: 2e12}, {budget: 4e12}]"
+    study = ROOT / "configs" / "study.yaml"
+    assert run("eval/run_study.py", "--config", study, *given, points, "--predict", "4e12") == 2
+    assert "predictions come before" in capsys.readouterr().err
+    assert run("eval/run_study.py", "--config", study, *given, points, "--predict", "8e12") == 0
+    (old,) = (r for r in read_study(config.results) if (r.budget, r.family) == (2e12, "jepa"))
+    path = config.results / "jepa_2.0e12_nuisance0_seed0.json"
+    write_result(path, replace(old, versions={"law collision": 99}))
+    assert run("eval/make_study.py", config.results) == 0
+    page = (config.results / "study.html").read_text(encoding="utf-8")
+    assert "no family is named better" in page
+    assert "Surprise accuracy, collision, id, nuisance 0" in page
+    assert "not run yet" in page
+    assert "law collision" in page
+    assert subprocess.run(["grep", "-c", "<svg", config.results / "study.html"], check=True, capture_output=True)

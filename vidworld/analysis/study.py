@@ -1,0 +1,290 @@
+"""The study's results: one record a run, curves over training FLOPs, and the compute at which a skill comes."""
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from pydantic import TypeAdapter
+from pydantic.dataclasses import dataclass
+
+from vidworld.analysis.ceiling import reached
+from vidworld.analysis.labels import FAMILY_RUNS
+from vidworld.analysis.records import STRICT, Curve, Number, Series
+from vidworld.analysis.statistics import Interval, holm, interval_over_runs, welch
+from vidworld.core.errors import UserError
+from vidworld.core.records import plain, read_json, write_text
+
+SKILL = 0.75
+"""Share of the way from floor to ceiling from which on a run has a skill."""
+
+
+@dataclass(frozen=True, config=STRICT)
+class StudyRow:
+    """One number of one run: as a row of results.json, without what all rows of a run have in common."""
+
+    task: str
+    law: str
+    split: str
+    metric: str
+    readout: str | None
+    value: Number
+    low: Number
+    high: Number
+    n: int
+    unit: str
+    higher_is_better: bool | None
+    floor: Number | None
+    ceiling: Number | None
+    headline: bool
+
+
+@dataclass(frozen=True, config=STRICT)
+class StudyResult:
+    """What one training of the study came to: RESULTS/NAME.json."""
+
+    family: str
+    budget: float  # training FLOPs that were allowed
+    width: int
+    seed: int
+    nuisance: int
+    steps: int
+    training_flops: float  # spent, by torch's counter; that of a learned embedding's decoder included
+    seconds: float
+    settings: str  # fingerprint of the configurations it was made by
+    versions: dict[str, int]  # of all that gives its numbers their meaning
+    provenance: dict[str, Any]  # commit, machine and command
+    failed: str  # why the training ended; empty where it was measured
+    rows: list[StudyRow]
+
+
+class Place(NamedTuple):
+    """What the runs of one curve are compared on."""
+
+    task: str
+    law: str
+    split: str
+    metric: str
+    readout: str | None
+    nuisance: int
+
+
+DIGITS = 5
+
+
+def write_result(path: Path, result: StudyResult) -> None:
+    """A result as a small file: its rows are lists, one a line, of the numbers to five digits."""
+    columns = [field.name for field in fields(StudyRow)]
+    content = plain(vars(result) | {"columns": columns})
+    rows = [json.dumps([_short(plain(getattr(row, name))) for name in columns]) for row in result.rows]
+    head = json.dumps({name: value for name, value in content.items() if name != "rows"}, indent=1)
+    lines = ",\n  ".join(rows)
+    write_text(path, f'{head.removesuffix("}").rstrip()},\n "rows": [\n  {lines}\n ]\n}}\n')
+
+
+def read_result(path: Path) -> StudyResult:
+    """A result that `write_result` wrote. Raises UserError: the file is missing, or no result."""
+    content = read_json(path)
+    try:
+        columns = content.pop("columns")
+        rows = [dict(zip(columns, row, strict=True)) for row in content.pop("rows")]
+        return TypeAdapter(StudyResult).validate_python(content | {"rows": rows})
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: is no result of the study ({str(error).splitlines()[0]})") from error
+
+
+def read_study(folder: Path) -> list[StudyResult]:
+    """All results of a folder, cheapest first. Raises UserError: a file is none."""
+    found = [read_result(path) for path in sorted(folder.glob("*_seed*.json"))]
+    return sorted(found, key=lambda result: (result.nuisance, result.budget, result.family, result.seed))
+
+
+def _short(value: object) -> object:
+    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
+
+
+def outdated(result: StudyResult, today: Mapping[str, int]) -> list[str]:
+    """The names of what has another version today than when the result was measured."""
+    return [name for name, version in result.versions.items() if today.get(name) != version]
+
+
+def row_of(row: Any) -> StudyRow:
+    """A row of results.json as one of a run."""
+    return StudyRow(**{field.name: getattr(row, field.name) for field in fields(StudyRow)})
+
+
+def by_place(
+    results: Iterable[StudyResult],
+) -> dict[Place, dict[tuple[str, float], list[tuple[StudyResult, StudyRow]]]]:
+    """The rows of all runs by place, then by family and budget."""
+    found: dict[Place, dict[tuple[str, float], list[tuple[StudyResult, StudyRow]]]] = defaultdict(
+        lambda: defaultdict(list)
+    )
+    for result in results:
+        for row in result.rows:
+            place = Place(row.task, row.law, row.split, row.metric, row.readout, result.nuisance)
+            found[place][result.family, result.budget].append((result, row))
+    return found
+
+
+def over_runs(runs: Sequence[tuple[StudyResult, StudyRow]]) -> Interval:
+    """Mean and interval over runs; of a single run the interval over its clips, which knows of no second training."""
+    rows = [row for _, row in runs]
+    if len(rows) == 1:
+        return Interval(rows[0].value, rows[0].low, rows[0].high, rows[0].n)
+    return interval_over_runs(np.array([row.value for row in rows]))
+
+
+def curve_of(place: Place, cells: Mapping[tuple[str, float], list[tuple[StudyResult, StudyRow]]]) -> Curve:
+    """The values of a place over training FLOPs, a line a family."""
+    lines = []
+    for family in dict.fromkeys(family for family, _ in sorted(cells)):
+        at = [runs for (name, _), runs in sorted(cells.items()) if name == family]
+        means = [over_runs(runs) for runs in at]
+        spent = [float(np.mean([result.training_flops for result, _ in runs])) for runs in at]
+        value, low, high = ([getattr(mean, name) for mean in means] for name in ("value", "low", "high"))
+        lines.append(Series(family, spent, value, low, high, model=family))
+    first = next(iter(cells.values()))[0][1]
+    bounds = [
+        f"{name} {value:.3g}"
+        for name, value in (("floor", first.floor), ("ceiling", first.ceiling))
+        if value is not None
+    ]
+    return Curve(name_of(place), "training FLOPs", first.unit or place.metric, lines, ", ".join(bounds))
+
+
+def name_of(place: Place) -> str:
+    """A place in words."""
+    where = place.law if place.task == "surprise" else place.task
+    parts = [place.metric, where, place.split, *([place.readout] if place.readout else [])]
+    return ", ".join([*parts, f"nuisance {place.nuisance}"]).replace("_", " ")
+
+
+def has_skill(row: StudyRow) -> bool:
+    """Whether a run is three quarters of the way from floor to ceiling."""
+    if row.floor is None or row.ceiling is None or not math.isfinite(row.value):
+        return False
+    return reached(row.value, row.floor, row.ceiling, row.higher_is_better) >= SKILL
+
+
+class Skill(NamedTuple):
+    """How often, and from which compute on, runs of a family have a skill."""
+
+    place: Place
+    family: str
+    shares: list[tuple[float, int, int]]  # budget, runs that have it, runs
+    comes_at: float | None  # the least budget from which on half of the runs or more have it, at all larger ones too
+
+
+def skills(results: Sequence[StudyResult]) -> list[Skill]:
+    """Of every headline number, whether runs have it as a skill. A run that failed has none."""
+    failed: dict[tuple[str, float, int], int] = defaultdict(int)
+    for result in results:
+        failed[result.family, result.budget, result.nuisance] += bool(result.failed)
+    found = []
+    for place, cells in by_place(results).items():
+        if not next(iter(cells.values()))[0][1].headline:
+            continue
+        for family in dict.fromkeys(family for family, _ in sorted(cells)):
+            shares = [
+                (budget, sum(has_skill(row) for _, row in runs), len(runs) + failed[family, budget, place.nuisance])
+                for (name, budget), runs in sorted(cells.items())
+                if name == family
+            ]
+            comes_at = None
+            for budget, have, runs in reversed(shares):
+                if 2 * have < runs:
+                    break
+                comes_at = budget
+            found.append(Skill(place, family, shares, comes_at))
+    return found
+
+
+class Finding(NamedTuple):
+    """Two families at one budget on one headline number."""
+
+    place: Place
+    budget: float
+    families: tuple[str, str]
+    means: tuple[float, float]
+    runs: tuple[int, int]
+    p_value: float  # corrected (Holm) for all findings; NaN under two runs a side
+    better: str | None  # the family, from `FAMILY_RUNS` runs a side, where the difference is no chance
+
+
+def findings(results: Sequence[StudyResult], budget: float) -> list[Finding]:
+    """Every pair of families on every headline number at a budget."""
+    found: dict[str, Finding] = {}
+    for place, cells in by_place(results).items():
+        here = {family: runs for (family, at), runs in cells.items() if at == budget}
+        row = next(iter(cells.values()))[0][1]
+        names = sorted(here)
+        if not row.headline or row.higher_is_better is None:
+            continue
+        for i, first in enumerate(names):
+            for second in names[i + 1 :]:
+                values = [np.array([r.value for _, r in here[name]]) for name in (first, second)]
+                means = float(values[0].mean()), float(values[1].mean())
+                p_value = welch(*values)
+                finding = Finding(
+                    place, budget, (first, second), means, (len(values[0]), len(values[1])), p_value, None
+                )
+                found[f"{place}{first}{second}"] = finding
+    corrected = holm({name: finding.p_value for name, finding in found.items()})
+    return [
+        _judged(finding._replace(p_value=corrected.get(name, math.nan)), results) for name, finding in found.items()
+    ]
+
+
+def _judged(finding: Finding, results: Sequence[StudyResult]) -> Finding:
+    if min(finding.runs) < FAMILY_RUNS or not finding.p_value < 0.05:
+        return finding
+    rows = (row for result in results for row in result.rows)
+    higher = next(
+        r.higher_is_better
+        for r in rows
+        if (r.metric, r.law, r.task) == (finding.place.metric, finding.place.law, finding.place.task)
+    )
+    first_is_better = (finding.means[0] > finding.means[1]) == bool(higher)
+    return finding._replace(better=finding.families[0 if first_is_better else 1])
+
+
+class Prediction(NamedTuple):
+    """What a headline number of a family is expected to be at a budget that was not run yet."""
+
+    place: Place
+    family: str
+    budget: float
+    value: float
+    from_budgets: list[float]
+
+
+def predictions(results: Sequence[StudyResult], budget: float) -> list[Prediction]:
+    """Each curve's last three points, as a line over the logarithm of the budget, go on to a larger one.
+
+    A value does not leave the range between floor and ceiling by that.
+    """
+    found = []
+    for place, cells in by_place(results).items():
+        if not next(iter(cells.values()))[0][1].headline:
+            continue
+        for family in dict.fromkeys(family for family, _ in sorted(cells)):
+            known = [
+                (at, over_runs(runs).value)
+                for (name, at), runs in sorted(cells.items())
+                if name == family and at < budget
+            ]
+            known = [(at, value) for at, value in known if math.isfinite(value)][-3:]
+            if len(known) < 2:
+                continue
+            slope, start = np.polyfit(np.log([at for at, _ in known]), [value for _, value in known], 1)
+            value = float(start + slope * math.log(budget))
+            row = next(iter(cells.values()))[0][1]
+            if row.floor is not None and row.ceiling is not None:
+                value = min(max(value, min(row.floor, row.ceiling)), max(row.floor, row.ceiling))
+            found.append(Prediction(place, family, budget, value, [at for at, _ in known]))
+    return found

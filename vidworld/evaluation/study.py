@@ -1,0 +1,327 @@
+"""The study: families trained over a range of compute, each run measured and kept as one small file.
+
+A cell is one training: a family, a budget of FLOPs, a seed and a level of nuisance. Its result is written as it ends,
+and a cell whose result is there, and of today's versions, is not run again: a study that was stopped goes on.
+"""
+
+import contextlib
+import fcntl
+import fnmatch
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import AfterValidator
+from tqdm import tqdm
+
+from vidworld.analysis.records import read_results
+from vidworld.analysis.study import StudyResult, StudyRow, outdated, read_result, row_of, write_result
+from vidworld.core.config import Positive, PositiveFloat, load, resolved, schema
+from vidworld.core.errors import UserError
+from vidworld.core.records import fingerprint, prepare_folder, provenance, read_json
+from vidworld.core.registry import Registry
+from vidworld.evaluation.schema import PhysicsConfig
+from vidworld.metrics import METRICS
+from vidworld.models.families import FAMILIES, config_schema
+from vidworld.models.files import read_budget
+from vidworld.models.schema import ProbeConfig, TokenizerConfig, TrainConfig
+from vidworld.simulation import LAWS, NUISANCE_VERSION, SCENARIOS, SIMULATOR_VERSION, NuisanceLevel
+from vidworld.training.resilience import STOPPED
+
+Seen = Callable[[], None]
+HEAD_WIDTH = 32
+ROOT = Path(__file__).parents[2]
+
+
+def _known(names: tuple[str, ...]) -> tuple[str, ...]:
+    FAMILIES.check(names)
+    return names
+
+
+@schema
+class StudyPoint:
+    budget: PositiveFloat
+    """Training FLOPs of a world model; those of the decoder of learned embeddings are a part of them."""
+    width: Positive = 128
+    """Of the networks, in heads of 32 channels."""
+    seeds: Positive = 3
+
+
+@schema
+class StudyConfig:
+    """eval/run_study.py"""
+
+    out: Path
+    """A folder for the trainings, which may be lost."""
+    results: Path
+    """A folder of results, a small file a run, to be committed."""
+    configs: Path
+    """The folder of configurations that every training and evaluation starts from."""
+    points: tuple[StudyPoint, ...]
+    families: Annotated[tuple[str, ...], AfterValidator(_known)] = ("regression", "diffusion", "jepa")
+    nuisance: tuple[NuisanceLevel, ...] = (0, 1)
+    clips: Positive = 44800
+    """Different clips of a training, the same for all: their tokens are made once."""
+    launch: tuple[str, ...] = ()
+    """What starts a training in place of python, for instance [accelerate, launch]."""
+    evaluation: tuple[str, ...] = ()
+    """key=value of eval/run_physics.py, in place of those of configs/physics.yaml."""
+
+
+class Cell(NamedTuple):
+    """One training of the study."""
+
+    budget: float
+    nuisance: int
+    seed: int
+    family: str
+    width: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.family}_{self.budget:.1e}_nuisance{self.nuisance}_seed{self.seed}".replace("+", "")
+
+
+def cells(config: StudyConfig) -> list[Cell]:
+    """Every training, the cheapest first: at each budget the first seed of each family before any second one."""
+    found = [
+        Cell(point.budget, nuisance, seed, family, point.width)
+        for point in config.points
+        for nuisance in config.nuisance
+        for seed in range(point.seeds)
+        for family in config.families
+    ]
+    order = {family: place for place, family in enumerate(config.families)}
+    return sorted(found, key=lambda cell: (cell.budget, cell.nuisance, cell.seed, order[cell.family]))
+
+
+def versions_of(family: str) -> dict[str, int]:
+    """The version of everything that gives the numbers of a family's run their meaning."""
+    registries: dict[str, Registry[Any]] = {"metric": METRICS, "law": LAWS, "scenario": SCENARIOS}
+    found = {f"{kind} {name}": registry.version(name) for kind, registry in registries.items() for name in registry}
+    found |= {"simulator": SIMULATOR_VERSION, "nuisance": NUISANCE_VERSION}
+    return found | {f"family {family}": FAMILIES.version(family)}
+
+
+class Study:
+    """The cells of a configuration and what is known of them."""
+
+    def __init__(self, config: StudyConfig) -> None:
+        self.config, self.cells = config, cells(config)
+
+    def path(self, cell: Cell) -> Path:
+        return self.config.results / f"{cell.name}.json"
+
+    def result(self, cell: Cell) -> StudyResult | None:
+        """What was measured of a cell, by whatever version; None where nothing was."""
+        return read_result(self.path(cell)) if self.path(cell).exists() else None
+
+    def state(self, cell: Cell) -> str:
+        """In words: to do, outdated, failed or done."""
+        result = self.result(cell)
+        if result is None:
+            return "to do"
+        if result.settings != self.settings(cell):
+            return "outdated: made by other settings"
+        if changed := outdated(result, versions_of(cell.family)):
+            return f"outdated: {', '.join(changed[:3])} changed"
+        return f"failed: {result.failed}" if result.failed else "done"
+
+    def settings(self, cell: Cell) -> str:
+        """A fingerprint of the configurations that a cell is made by, but for paths and the number of steps."""
+        configs = [resolved(self.training(cell)), resolved(self.tokenizer(cell)), resolved(self.probe(cell))]
+        paths = ("out", "tokenizer", "jepa", "log_every", "save_every", "keep", "steps", "compile")
+        kept = [{k: v for k, v in config.items() if k not in paths} for config in configs]
+        evaluation = {k: v for k, v in resolved(self.evaluation(cell)).items() if k in MEASURED_BY}
+        return fingerprint(kept, cell.budget, evaluation)
+
+    # --- configurations ---
+
+    def folder(self, cell: Cell, name: str) -> Path:
+        return self.config.out / f"nuisance{cell.nuisance}" / name
+
+    def overrides(self, cell: Cell, name: str) -> list[str]:
+        """What a training of the study has in place of what its configuration says."""
+        given = [f"out={self.folder(cell, name)}", f"data.nuisance={cell.nuisance}"]
+        if name != "tokenizer":
+            given.append(f"tokenizer={self.folder(cell, 'tokenizer')}")
+        if name == cell.name:
+            given += [f"seed={cell.seed}", f"data.clips={self.config.clips}"]
+            given += [f"model.width={cell.width}", f"model.heads={max(1, cell.width // HEAD_WIDTH)}"]
+        if name == f"probe_{cell.name}":
+            given.append(f"jepa={self.folder(cell, cell.name)}")
+        return given
+
+    def training(self, cell: Cell) -> TrainConfig:
+        path = self.config.configs / f"{cell.family}.yaml"
+        return load(TrainConfig, path, self.overrides(cell, cell.name), config_schema)
+
+    def tokenizer(self, cell: Cell) -> TokenizerConfig:
+        return load(TokenizerConfig, self.config.configs / "tokenizer.yaml", self.overrides(cell, "tokenizer"))
+
+    def probe(self, cell: Cell) -> ProbeConfig:
+        return load(ProbeConfig, self.config.configs / "probe.yaml", self.overrides(cell, "probe"))
+
+    def evaluated_by(self, cell: Cell, out: Path) -> list[str]:
+        """The overrides of the evaluation of a cell."""
+        models, probes = f"{{model: {self.folder(cell, cell.name)}}}", self.folder(cell, f"probe_{cell.name}")
+        given = [f"out={out}", f"tokenizer={self.folder(cell, 'tokenizer')}", f"probe={self.folder(cell, 'probe')}"]
+        given += [f"nuisance={cell.nuisance}", f"models={models}", "compare=[]", "tried=[]", "shown=0"]
+        if _has_decoder(cell.family):
+            given.append(f"probes={{model: {probes}}}")
+        return [*given, *self.config.evaluation]
+
+    def evaluation(self, cell: Cell) -> PhysicsConfig:
+        given = self.evaluated_by(cell, self.config.out)
+        return load(PhysicsConfig, self.config.configs / "physics.yaml", given)
+
+    # --- running ---
+
+    def run(self, cell: Cell, share: str, bar: Any) -> StudyResult:
+        """Train and measure a cell, and write its result; what of it is finished is not done again.
+
+        A training that ends with a message (it collapsed, or its losses were no numbers) is a result, too.
+        Raises UserError: one of the shared trainings, or the evaluation, failed.
+        """
+        start = bar.n
+
+        def seen() -> None:
+            """Move the bar by how far the cell's training is."""
+            with contextlib.suppress(UserError):  # not begun
+                beat = read_json(self.folder(cell, cell.name) / "heartbeat.json")
+                bar.update(start + cell.budget * beat["step"] / beat["steps"] - bar.n)
+
+        train = partial(self._train, cell, seen)
+        with _alone(self.folder(cell, "lock")):  # what all cells share is trained by one of them
+            train("tokenizer", "tokenizer")
+            train("probe", "probe")
+        decoder = read_budget(self.folder(cell, "probe"))["training_flops"] if _has_decoder(cell.family) else 0.0
+        per_step = flops_of_step(self.training(cell), self.folder(cell, "tokenizer"))
+        steps = max(1, round((cell.budget - decoder) / per_step))
+        failed = train("world_model", cell.name, [f"steps={steps}"], may_fail=True)
+        spent, seconds, rows = steps * per_step + decoder, 0.0, []
+        if not failed:
+            budget = read_budget(self.folder(cell, cell.name))
+            spent, seconds = budget["training_flops"], budget["seconds"]
+            if _has_decoder(cell.family):
+                train("probe", f"probe_{cell.name}")
+                of_decoder = read_budget(self.folder(cell, f"probe_{cell.name}"))
+                spent, seconds = spent + of_decoder["training_flops"], seconds + of_decoder["seconds"]
+            rows = self._measure(cell, self.folder(cell, f"physics_{share}"), seen)
+        told = {k: v for k, v in provenance(cell.seed).items() if k in TOLD}
+        result = StudyResult(
+            cell.family, cell.budget, cell.width, cell.seed, cell.nuisance, steps, spent, seconds,
+            self.settings(cell), versions_of(cell.family), told, failed, rows,
+        )  # fmt: skip
+        prepare_folder(self.config.results)
+        write_result(self.path(cell), result)
+        bar.update(start + cell.budget - bar.n)
+        return result
+
+    def _train(
+        self, cell: Cell, seen: Seen, script: str, name: str, overrides: Sequence[str] = (), may_fail: bool = False
+    ) -> str:
+        """Run a training to its end; the message that it failed with, where it may."""
+        file = cell.family if script == "world_model" else script
+        config = ["--config", str(self.config.configs / f"{file}.yaml")]
+        command = [str(ROOT / "train" / f"train_{script}.py"), *config, *self.overrides(cell, name), *overrides]
+        return _run([*(self.config.launch or (sys.executable,)), *command], seen, may_fail)
+
+    def _measure(self, cell: Cell, out: Path, seen: Seen) -> list[StudyRow]:
+        path = str(self.config.configs / "physics.yaml")
+        command = [str(ROOT / "eval" / "run_physics.py"), "--config", path, *self.evaluated_by(cell, out)]
+        _run([sys.executable, *command], seen)
+        return [row_of(row) for row in read_results(out / "results.json").results if row.model == "model"]
+
+
+TOLD = ("commit", "dirty", "versions", "cpu", "cores", "device_name", "auto_precision", "command", "started")
+MEASURED_BY = (
+    *("seed", "context_frames", "tasks", "scenarios", "laws", "splits", "horizons", "contexts", "metrics", "clips"),
+    *("further_clips", "quadruplets", "further_quadruplets", "ood_quadruplets", "samples", "sampling_steps", "shift"),
+    *("levels", "main_laws"),
+)
+"""Keys of an evaluation that its numbers depend on."""
+
+
+def _has_decoder(family: str) -> bool:
+    return family == "jepa"
+
+
+def flops_of_step(config: Any, tokenizer: Path) -> float:
+    """Floating-point operations of a training step, forward and backward, by torch's counter, as a training counts."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from vidworld.core.counter_rng import generators
+    from vidworld.models.tokenizers import load_tokenizer
+
+    family, made, shape = FAMILIES[config.family], load_tokenizer(tokenizer), config.data.shape
+    network = family.network(config, made.channels)
+    grid = made.grid_of(shape.num_frames, shape.height_px, shape.width_px)
+    tokens = torch.randn(config.global_batch_size, *grid, made.channels)
+    drawn = family.draw(config, generators(0, 0, range(len(tokens))), tokens)
+    with FlopCounterMode(display=False) as counter:
+        family.loss(config, network, tokens, *drawn).total.backward()
+    return float(counter.get_total_flops())
+
+
+def _run(command: Sequence[str], seen: Callable[[], None], may_fail: bool = False) -> str:
+    """Run a script, calling `seen` while it runs; the message that it failed with, where it may.
+
+    Raises SystemExit: it was stopped, to be started again (75, or a signal). UserError: it failed, and must not.
+    """
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=said)
+        try:
+            while process.poll() is None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(timeout=2)
+                seen()
+        except BaseException:
+            process.terminate()
+            raise
+        said.seek(0)
+        lines = said.read().splitlines()
+    if process.returncode == 0:
+        return ""
+    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    if process.returncode == STOPPED or process.returncode < 0:
+        raise SystemExit(STOPPED)
+    what = "\n".join(errors or lines[-20:]) or f"exit code {process.returncode}"
+    if process.returncode != 2 or not errors or not may_fail:
+        raise UserError(f"{shlex.join(command[1:4])}: {what}")
+    return what
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold a lock that one process has at a time."""
+    prepare_folder(path.parent)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def run_study(config: StudyConfig, share: tuple[int, int] = (0, 1), pattern: str = "*") -> int:
+    """Run all cells that match a pattern and are not done, or of them the share I of N; return how many were run.
+
+    Raises UserError: no cell matches, or what all share cannot be made.
+    """
+    study = Study(config)
+    chosen = [cell for cell in study.cells if fnmatch.fnmatch(cell.name, pattern)]
+    if not chosen:
+        raise UserError(f"no run of the study is named {pattern!r}; --list shows all")
+    mine = chosen[share[0] :: share[1]]  # of all, so that a share is the same when it is started again
+    left = [cell for cell in mine if study.state(cell).startswith(("to do", "outdated"))]
+    total = sum(cell.budget for cell in left)
+    with tqdm(total=total, desc="study", unit="FLOP", unit_scale=True, disable=None) as bar:
+        for number, cell in enumerate(left, 1):
+            result = study.run(cell, f"{share[0]}_of_{share[1]}", bar)
+            what = f"failed ({result.failed})" if result.failed else f"{len(result.rows)} numbers"
+            bar.write(f"{study.path(cell)}: {what}; {number} of {len(left)} runs")
+    return len(left)

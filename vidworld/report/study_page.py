@@ -1,0 +1,139 @@
+"""The page of the study: a verdict, the skills and the compute at which they come, and curves over training FLOPs."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vidworld.analysis import labels as words
+from vidworld.analysis.labels import FAMILY_RUNS
+from vidworld.analysis.records import Model
+from vidworld.analysis.study import (
+    Finding,
+    Place,
+    Skill,
+    StudyResult,
+    by_place,
+    curve_of,
+    findings,
+    name_of,
+    outdated,
+    over_runs,
+    read_study,
+    skills,
+)
+from vidworld.core.errors import UserError
+from vidworld.core.records import read_json, write_text
+from vidworld.report import charts as plots
+from vidworld.report.page import environment
+
+
+def write_study_page(
+    folder: Path, out: Path, versions: Mapping[str, Mapping[str, int]], families: Mapping[str, Model]
+) -> Path:
+    """The page's path, after writing it. `versions` are today's, by family: results of others are listed, not drawn.
+
+    Raises UserError: there is no result.
+    """
+    found = read_study(folder)
+    if not found:
+        raise UserError(f"{folder}: holds no results of the study; make study writes them")
+    changed = {id(result): outdated(result, versions.get(result.family, {})) for result in found}
+    old = [(result, changed[id(result)]) for result in found if changed[id(result)]]
+    results = [result for result in found if not changed[id(result)]]
+    legend = plots.Legend(families)
+    drawn = [(place, _chart(place, cells, legend)) for place, cells in by_place(results).items()]
+    headline = {place for place, cells in by_place(results).items() if next(iter(cells.values()))[0][1].headline}
+    largest = max((result.budget for result in results), default=0.0)
+    template = environment().get_template("study.html")
+    page = template.render(
+        legend=legend,
+        verdict=verdict(results, findings(results, largest), largest, legend),
+        runs=_runs(results, legend),
+        skills=_skills(skills(results), legend),
+        headline=[chart for place, chart in drawn if chart and place in headline],
+        further=[chart for place, chart in drawn if chart and place not in headline],
+        predictions=_predictions(folder, results, legend),
+        old=[(result.family, f"{result.budget:.2g}", result.seed, ", ".join(names)) for result, names in old],
+    )
+    write_text(out, page)
+    return out
+
+
+def _chart(place: Place, cells: Any, legend: plots.Legend) -> plots.Chart | None:
+    return plots.line_chart(curve_of(place, cells), legend, log_x=True)
+
+
+def verdict(results: Sequence[StudyResult], found: Sequence[Finding], budget: float, legend: plots.Legend) -> list[str]:
+    """What the largest budget says, in sentences: of families from five runs a side on, of these checkpoints before."""
+    if not results:
+        return ["No result is of today's versions."]
+    at = [result for result in results if result.budget == budget]
+    runs = {family: sum(r.family == family for r in at) for family in dict.fromkeys(r.family for r in at)}
+    counted = ", ".join(f"{legend.label(family)} {number}" for family, number in runs.items())
+    lines = [f"At the largest budget that was run, {budget:.2g} training FLOPs, these are the runs: {counted}."]
+    if min(runs.values()) < FAMILY_RUNS:
+        lines.append(
+            f"They are fewer than {FAMILY_RUNS} a family, so that what is said is of these checkpoints, and no family "
+            "is named better."
+        )
+    winners: dict[str, list[str]] = defaultdict(list)
+    for finding in found:
+        if finding.better:
+            winners[finding.better].append(name_of(finding.place))
+    for family, places in winners.items():
+        lines.append(f"{legend.label(family)} is better on: {'; '.join(places)}.")
+    if not winners and min(runs.values()) >= FAMILY_RUNS:
+        lines.append("No headline number tells two families apart at the corrected level.")
+    if failed := [result for result in results if result.failed]:
+        each = "; ".join(f"{legend.label(r.family)}, {r.budget:.2g} FLOPs, seed {r.seed}: {r.failed}" for r in failed)
+        lines.append(f"{len(failed)} trainings ended before their time: {each}.")
+    return lines
+
+
+def _runs(results: Sequence[StudyResult], legend: plots.Legend) -> dict[str, Any]:
+    """How many runs there are of every cell, and what they cost."""
+    groups: dict[tuple[int, float, str], list[StudyResult]] = defaultdict(list)
+    for result in results:
+        groups[result.nuisance, result.budget, result.family].append(result)
+    heads = ("Nuisance", "Budget, FLOPs", "Family", "Width", "Steps", "Runs", "Spent, FLOPs", "Time a run")
+    rows = [
+        (
+            *(str(nuisance), f"{budget:.2g}", legend.label(family), str(runs[0].width), str(runs[0].steps)),
+            *(
+                str(len(runs)),
+                f"{runs[0].training_flops:.3g}",
+                words.duration(sum(r.seconds for r in runs) / len(runs)),
+            ),
+        )
+        for (nuisance, budget, family), runs in sorted(groups.items())
+    ]
+    return {"heads": heads, "rows": rows}
+
+
+def _skills(found: Sequence[Skill], legend: plots.Legend) -> dict[str, Any]:
+    budgets = sorted({budget for skill in found for budget, _, _ in skill.shares})
+    heads = ("Skill", "Family", *(f"{budget:.2g}" for budget in budgets), "Comes at, FLOPs")
+    rows = []
+    for skill in found:
+        shares = {budget: f"{have} of {runs}" for budget, have, runs in skill.shares}
+        comes = "not yet" if skill.comes_at is None else f"{skill.comes_at:.2g}"
+        label = legend.label(skill.family)
+        rows.append((words.title(name_of(skill.place)), label, *(shares.get(b, "") for b in budgets), comes))
+    return {"heads": heads, "rows": rows}
+
+
+def _predictions(folder: Path, results: Sequence[StudyResult], legend: plots.Legend) -> dict[str, Any]:
+    """What was predicted before a budget was run, and what came of it."""
+    measured = by_place(results)
+    rows = []
+    for path in sorted(folder.glob("predictions_*.json")):
+        for said in read_json(path)["predictions"]:
+            place = Place(**said["place"])
+            runs = measured.get(place, {}).get((said["family"], said["budget"]))
+            came = "not run yet"
+            if runs:
+                mean = over_runs(runs)
+                came = words.estimate(mean.value, mean.low, mean.high)
+            rows.append((words.title(name_of(place)), legend.label(said["family"]), f"{said['value']:.3g}", came))
+    return {"heads": ("Number", "Family", "Predicted", "Measured"), "rows": rows}
