@@ -48,8 +48,9 @@ def layout_of(identity: str) -> str | None:
     parts = identity.split("/")
     if len(parts) != 4 or parts[0] not in LAWS or not parts[3].isdecimal():
         return None
-    layouts = LAWS[parts[0]].layouts
-    kind = stratum("/".join(["quad", *parts[:3]]), [int(parts[3])], len(layouts), torch.device("cpu"))
+    law = LAWS[parts[0]]
+    layouts, stream = law.layouts, "/".join(["quad", law.legacy or parts[0], *parts[1:3]])
+    kind = stratum(stream, [int(parts[3])], len(layouts), torch.device("cpu"))
     return getattr(layouts[int(kind)], "__name__", None)
 
 
@@ -64,8 +65,8 @@ def quadruplets(
 ) -> Quadruplets:
     """The quadruplets of these numbers, each a function of (law, split, seed, number).
 
-    Where discs are hidden at the splice they are so in the frames before and after it; where two ways cross (momentum,
-    collision) they do so in `splice_frame`.
+    Where discs are hidden at the splice they are so in the frames before and after it; where they are in view
+    (momentum, collision), A and B look the same in the frame before `splice_frame`, the legacy ones in that frame.
     """
     rule = LAWS[law]
     check_split(split)
@@ -75,7 +76,7 @@ def quadruplets(
     samplers = tuple(at_moment(layout, moment_s) for layout in rule.layouts)
     identity = tuple(f"{law}/{split}/{seed}/{index}" for index in indices)
     identities = [tuple(f"{each}/{side}" for each in identity) for side in "ab"]
-    stream, device = f"quad/{law}/{split}/{seed}", torch.device(device)
+    stream, device = f"quad/{rule.legacy or law}/{split}/{seed}", torch.device(device)
     a, b = simulated(Scenario(samplers, rule.ranges), stream, indices, identities, shape, split, device)
     bare_a, bare_b = (Clips(clips.frames, shape.fps, identity) for clips in (a, b))
     a_then_b = splice(bare_a, bare_b, splice_frame, "a_then_b")

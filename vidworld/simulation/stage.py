@@ -151,6 +151,7 @@ class Law:
     ranges: Ranges
     statement: str  # what the law says, in a sentence for the page
     moment_frames: float = 0.0  # when, from the first frame after the splice on: A and B look the same then
+    legacy: str = ""  # of a law that another has replaced: the name that its clips were drawn by; measured where named
     version: int = 1  # of another package's; for ours the registry says it
 
 

@@ -1,0 +1,136 @@
+"""Cues: what may tell a law's quadruplets from frames alone, with no object followed, no memory of the hidden, no contact.
+
+A cue is a few numbers of every frame, and it is matched: how far the future's are from the past's, as they were on average
+(`before`), as they last were (`last`) or as they would be if they went on in a straight line (`straight`). The future that
+is nearer to a past passes for possible; turned round, the one that is farther. At one half a cue says nothing either way.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy import ndarray
+from scipy import ndimage
+from torch import Tensor
+
+from vidworld.core.clip import Frames
+from vidworld.core.clip_shape import ClipShape
+from vidworld.simulation.quadruplets import quadruplets
+from vidworld.simulation.simulated import BACKGROUND
+
+SATURATED = 0.15  # a pixel whose channels differ by more is of a disc
+WHOLE = 0.6  # of the most that a half of a clip shows: where there is less, discs are half hidden and their middle is off
+MIN_AREA_PX = 4
+FORMS = ("before", "last", "straight")
+ONE_OBJECT = "one object"
+"""Each colour's centroid. To keep it going straight is the law itself in momentum, and elsewhere a part of it: shown."""
+COPY_LAST = "copy last, pixels"
+AWAY = 1e6  # squared distance from what one half of a clip shows and the other does not
+AT_ONCE = 100
+
+Distances = Float[ndarray, "quad 2 2"]  # by past and future
+
+
+class Series(NamedTuple):
+    """A cue of some frames, and where it has a value."""
+
+    value: Float[ndarray, "clip frame value"]
+    there: Float[ndarray, "clip frame value"]  # 1 or 0
+
+
+def cues_of(frames: Frames) -> dict[str, Series]:
+    """Every cue of these frames, which are all of a past or all of a future."""
+    seen = frames.float() / 255
+    most = seen.amax(2)
+    color = most - seen.amin(2)
+    disc = color > SATURATED
+    high = seen > most[:, :, None] / 2
+    code = (high[:, :, 0] + 2 * high[:, :, 1].byte() + 4 * high[:, :, 2].byte()) * disc  # 1 to 6: those of the palette
+    masks = torch.stack([code == k for k in range(1, 7)], dim=2).float()
+    area = masks.sum((-2, -1))
+    objects = torch.tensor([[ndimage.label(one)[1] for one in clip] for clip in disc.numpy()])[..., None].float()
+    found = {
+        "number of colours": _everywhere((area > MIN_AREA_PX).sum(-1, keepdim=True).float()),
+        "number of objects": _everywhere(objects),
+        "colour histogram": _everywhere(area),
+        "brightness": _everywhere(seen.mean((2, 3, 4))[..., None]),
+        "motion energy": _everywhere(seen.diff(dim=1).square().mean((2, 3, 4))[..., None]),
+    }
+    for name, weight in (("grey", (seen.mean(2) - BACKGROUND).clamp(min=0)), ("coloured", color * disc)):
+        middle, moments, there = _moments(weight)
+        found[f"centroid, {name}"] = Series(middle, there.repeat(2, -1))
+        found[f"second moments, {name}"] = Series(moments, there.repeat(3, -1))
+        found[f"spread, {name}"] = Series(moments[..., :2].sum(-1, keepdims=True), there)
+    middle, _, there = _moments(color[:, :, None] * masks, MIN_AREA_PX * SATURATED)
+    found[ONE_OBJECT] = Series(middle.reshape(*middle.shape[:2], -1), there.repeat(2, -1).reshape(*middle.shape[:2], -1))
+    return found
+
+
+def _everywhere(value: Tensor) -> Series:
+    return Series(value.double().numpy(), np.ones(value.shape))
+
+
+def _moments(weight: Float[Tensor, "clip frame *any y x"], least: float = 1e-3) -> tuple[ndarray, ndarray, ndarray]:
+    """The middle (x, y) of a picture, its second moments (xx, yy, xy) in pixels, and in which frames it is whole."""
+    y, x = (torch.arange(n, dtype=torch.float64) - n / 2 for n in weight.shape[-2:])
+    rows = (weight @ torch.stack([torch.ones_like(x), x, x.square()], dim=1).float()).double()  # of each: 1, x, x squared
+    total, across, squares = rows.sum(-2).unbind(-1)
+    sums = [across, rows[..., 0] @ y, squares, rows[..., 0] @ y.square(), rows[..., 1] @ y]
+    of_x, of_y, xx, yy, xy = (each / total.clamp(min=least) for each in sums)
+    middle = torch.stack([of_x, of_y], dim=-1)
+    moments = torch.stack([xx - of_x.square(), yy - of_y.square(), xy - of_x * of_y], dim=-1)
+    there = (total >= WHOLE * total.amax(1, keepdim=True)) & (total > least)
+    return middle.numpy(), moments.numpy(), there.double().numpy()[..., None]
+
+
+def distances(past: Series, future: Series, form: str) -> Float[ndarray, "clip"]:
+    """How far each future is from what the cue makes of its past, squared."""
+    time = np.arange(past.value.shape[1] + future.value.shape[1], dtype=np.float64)[None, :, None]
+    before, after = np.split(time, [past.value.shape[1]], axis=1)
+    shown, follows = past.there.sum(1, keepdims=True), future.there.sum(1, keepdims=True)
+    mean = (past.value * past.there).sum(1, keepdims=True) / np.maximum(shown, 1)
+    target, there = future.value, future.there
+    if form == "before":
+        expected = mean
+        target = (target * there).sum(1, keepdims=True) / np.maximum(follows, 1)
+        there = (follows > 0) * 1.0
+    elif form == "last":
+        last = (past.there * (before + 1)).argmax(1)[:, None]
+        expected = np.take_along_axis(past.value, last, axis=1)
+    else:
+        when = (before * past.there).sum(1, keepdims=True) / np.maximum(shown, 1)
+        scatter = (past.there * (before - when) ** 2).sum(1, keepdims=True)
+        slope = (past.there * (before - when) * (past.value - mean)).sum(1, keepdims=True) / np.maximum(scatter, 1e-9)
+        expected = mean + np.where(scatter > 0, slope, 0) * (after - when)
+    error = ((target - expected) ** 2 * there).sum(1) / np.maximum(there.sum(1), 1)
+    known, comes = shown[:, 0] > 0, follows[:, 0] > 0
+    return np.where(known & comes, error, np.where(known == comes, 0.0, AWAY)).sum(-1)
+
+
+def cue_distances(
+    law: str, split: str, numbers: Sequence[int], start: int = 8, shape: ClipShape = ClipShape(), seed: int = 0
+) -> dict[str, Distances]:
+    """Every cue's distance of every future from every past, by cue and form, of these quadruplets of a law."""
+    parts: list[dict[str, Distances]] = []
+    for first in range(0, len(numbers), AT_ONCE):
+        made = quadruplets(law, split, seed, numbers[first : first + AT_ONCE], start, shape)
+        frames = [made.a.frames, made.b.frames]
+        pasts, futures = ([cues_of(each[:, part]) for each in frames] for part in (slice(start), slice(start, None)))
+        found = {
+            f"{cue}, {form}": _matrix([[distances(p[cue], f[cue], form) for f in futures] for p in pasts])
+            for cue in pasts[0]
+            for form in FORMS
+        }
+        found[COPY_LAST] = _matrix([[_copied(p, f, start) for f in frames] for p in frames])
+        parts.append(found)
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _copied(past: Frames, future: Frames, start: int) -> ndarray:
+    return (future[:, start:].float() - past[:, start - 1 : start].float()).square().mean((1, 2, 3, 4)).double().numpy()
+
+
+def _matrix(by_past: list[list[ndarray]]) -> Distances:
+    return np.stack([np.stack(row, axis=-1) for row in by_past], axis=1)

@@ -1,0 +1,352 @@
+"""Laws that no cue can tell: two discs change places between A and B, in company of a third.
+
+A and B show the same places, sizes and speeds at every time, or (collision) the same total momentum and energy, and
+differ in which disc is where: whatever is summed over the picture (count, colours, brightness, motion, centroid, spread)
+agrees, but for what the two colours weigh unequally. That is drowned by the third disc, the companion, which is the same
+in A and B and goes behind a screen of its own about the moment, or comes from behind it: every sum over the picture
+changes more from the past to the future than it differs between A and B.
+
+Each layout draws A and B; the scenarios `hidden_pairs` and `open_pairs` show either of them, at any time.
+"""
+
+from dataclasses import replace
+from functools import partial
+from itertools import permutations
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vidworld.core.clip_shape import WORLD_SIZE
+from vidworld.simulation.discs import Scenes, dot
+from vidworld.simulation.occlusion import RANGES, Passage, at_any_time, place_between
+from vidworld.simulation.scenarios import (
+    COLLISION_RANGES,
+    HIDDEN,
+    MIN_CHANGE,
+    MIN_CHANGE_OF_TWO,
+    MIN_CLOSING_SPEED,
+    after_contact,
+)
+from vidworld.simulation.simulated import BACKGROUND, SCREEN_GRAY
+from vidworld.simulation.stage import PALETTE, Candidates, Fits, Law, PerDisc, PerWorld, Point, Scenario, Stage
+
+LIKE_COLORS = ((0, 1), (3, 4), (3, 5), (4, 5))
+"""Colours of the palette that are nearly as bright, and as saturated, as each other: those of the two discs."""
+TRIPLES = [(*pair, third) for one in LIKE_COLORS for pair in permutations(one) for third in set(range(6)) - set(one)]
+COMPANION_SPEED, COMPANION_RADIUS = (2.5, 4.0), (0.5, 0.9)  # in every split: it is not what a law is about
+
+MOMENTS_AT = 8
+
+Two = Float[Tensor, "world 2 2"]
+Screen = Float[Tensor, "world 4"]  # (left, top, right, bottom)
+
+
+class Company(NamedTuple):
+    """The third disc, the same in A and B, and its screen."""
+
+    position: Point
+    velocity: Point
+    radius: PerWorld
+    screen: Screen
+
+
+class Band(NamedTuple):
+    """A horizontal strip of the picture that one disc, or the two together, and their screens have to themselves."""
+
+    middle: PerWorld
+    half: PerWorld
+
+    def screen(self, left: PerWorld, right: PerWorld) -> Screen:
+        """What hides the band from one place to another."""
+        edges = (left.clamp(min=0), self.middle - self.half, right.clamp(max=WORLD_SIZE), self.middle + self.half)
+        return torch.stack(edges, dim=1)
+
+
+def bands(stage: Stage, *half: PerWorld) -> tuple[list[Band], Fits]:
+    """Bands of these half heights in any order, with what is left of the picture between them; whether they fit."""
+    halves = torch.stack(half, dim=1)
+    order = stage.draws.order(len(half))
+    free = stage.setting.height - 2 * halves.sum(1)
+    gaps = free[:, None] * stage.draws.uniform(count=len(half)).sort(dim=1).values
+    stacked = halves.gather(1, order)
+    middles = gaps + 2 * stacked.cumsum(1) - stacked
+    middles = middles.gather(1, order.argsort(dim=1))
+    return [Band(middle, each) for middle, each in zip(middles.unbind(1), half, strict=True)], free >= 0
+
+
+def margin(stage: Stage) -> float:
+    """More than a disc's edge fades over."""
+    return 1.5 * stage.setting.pixel
+
+
+def companion(stage: Stage, moment_s: PerWorld) -> tuple[PerWorld, PerWorld]:
+    """The companion's radius, and half the height of its band."""
+    radius = stage.draws.uniform(*COMPANION_RADIUS) + torch.zeros_like(moment_s)
+    return radius, radius + margin(stage) + stage.draws.uniform(0.0, 0.5)
+
+
+def company(stage: Stage, moment_s: PerWorld, radius: PerWorld, band: Band) -> tuple[Company, Fits]:
+    """The companion, which crosses the near edge of its screen within a frame of the moment, and stays beyond it."""
+    speed, sign = stage.draws.uniform(*COMPANION_SPEED), stage.draws.sign()
+    edge_s = moment_s + stage.draws.uniform(-1.0, 1.0) * stage.setting.dt_s
+    goes_in = stage.draws.chance(0.5)
+    before, after = speed * edge_s, speed * (stage.setting.duration_s - edge_s)
+    start, end = -sign * before, sign * after
+    edge, fits = place_between(stage, torch.minimum(start, end) - radius, torch.maximum(start, end) + radius)
+    far = edge + torch.where(goes_in, end, start) + torch.where(goes_in, sign, -sign) * (radius + margin(stage))
+    screen = band.screen(torch.minimum(edge, far), torch.maximum(edge, far))
+    position, velocity = torch.stack([edge + start, band.middle], 1), torch.stack([sign * speed, speed * 0.0], 1)
+    return Company(position, velocity, radius, screen), fits
+
+
+def colors(stage: Stage) -> Float[Tensor, "world 3 3"]:
+    """Two colours that are like each other, and the companion's."""
+    triples = torch.tensor(TRIPLES, device=stage.size.device)
+    chosen = (stage.draws.uniform() * len(TRIPLES)).floor().long()
+    return PALETTE.to(stage.size)[triples[chosen]]
+
+
+def worlds(
+    stage: Stage,
+    pairs: tuple[tuple[Two, Two], tuple[Two, Two]],
+    radius: PerDisc,
+    third: Company,
+    screens: tuple[Screen, ...] = (),
+) -> tuple[Scenes, Scenes]:
+    """A and B: position and velocity of the two discs in each, the same radii, companion and screens."""
+    color = colors(stage)
+    size = torch.cat([radius, third.radius[:, None]], dim=1)
+    nothing = [torch.zeros_like(third.screen)] * (2 - len(screens))
+    boxes = torch.stack([*screens, *nothing, third.screen], dim=1)
+    a, b = (
+        stage.scenes(
+            torch.cat([position, third.position[:, None]], dim=1),
+            torch.cat([velocity, third.velocity[:, None]], dim=1),
+            size,
+            color,
+        )
+        for position, velocity in pairs
+    )
+    return replace(a, screens=boxes), replace(b, screens=boxes)
+
+
+def _exchanged(
+    stage: Stage, way: Passage, middle: tuple[PerWorld, PerWorld], lane: tuple[PerWorld, PerWorld], sign: PerDisc,
+    third: Company, screens: tuple[Screen, ...],
+) -> tuple[Scenes, Scenes]:  # fmt: skip
+    """A and B: two discs of one size pass these middles at one time, in these lanes; in B each as the other in A."""
+    x = torch.stack(middle, dim=1) - sign * way.before[:, None]
+    position = torch.stack([x, torch.stack(lane, dim=1)], dim=2)
+    velocity = torch.stack([sign * way.speed[:, None], torch.zeros_like(x)], dim=2)
+    both = (position, velocity), (position.flip(1), velocity.flip(1))
+    return worlds(stage, both, way.radius[:, None].expand(-1, 2), third, screens)
+
+
+def _hidden(stage: Stage, moment_s: PerWorld, lanes: int) -> tuple[Passage, PerWorld, tuple[PerWorld, ...]]:
+    """A passage of both discs, the companion's radius, and half the heights of the lanes' bands and the companion's."""
+    way = Passage(stage, moment_s, stage.radius(1)[:, 0])
+    more = stage.draws.uniform(0.0, 0.5)
+    radius, half = companion(stage, moment_s)
+    return way, radius, (*[way.radius + way.margin + more] * lanes, half)
+
+
+def _middle(stage: Stage, way: Passage, sign: PerWorld) -> tuple[PerWorld, Fits]:
+    """A middle of a pass in the picture."""
+    start, end = -sign * way.before, sign * way.after
+    return place_between(stage, torch.minimum(start, end) - way.radius, torch.maximum(start, end) + way.radius)
+
+
+def permanence(stage: Stage, moment_s: PerWorld) -> Candidates:
+    """Two discs go behind a screen each. One comes out; the other's screen is long, and it stays behind."""
+    way, radius, halves = _hidden(stage, moment_s, 2)
+    (first, second, its), fits = bands(stage, *halves)
+    third, has_room = company(stage, moment_s, radius, its)
+    sign = stage.draws.sign(2)
+    (x, x_fits), (y, y_fits) = (_middle(stage, way, each) for each in sign.unbind(1))
+    longer = sign[:, 1] * (way.after + way.radius + way.margin)
+    left, right = (torch.minimum(-way.half_width, longer), torch.maximum(way.half_width, longer))
+    screens = first.screen(x - way.half_width, x + way.half_width), second.screen(y + left, y + right)
+    scenes = _exchanged(stage, way, (x, y), (first.middle, second.middle), sign, third, screens)
+    return scenes, fits & has_room & x_fits & y_fits & (way.quarter >= way.half_width)
+
+
+def constancy(stage: Stage, moment_s: PerWorld) -> Candidates:
+    """Two discs go behind a screen each, and both come out, each in its own colour."""
+    way, radius, halves = _hidden(stage, moment_s, 2)
+    (first, second, its), fits = bands(stage, *halves)
+    third, has_room = company(stage, moment_s, radius, its)
+    sign = stage.draws.sign(2)
+    (x, x_fits), (y, y_fits) = (_middle(stage, way, each) for each in sign.unbind(1))
+    screens = tuple(b.screen(m - way.half_width, m + way.half_width) for b, m in ((first, x), (second, y)))
+    scenes = _exchanged(stage, way, (x, y), (first.middle, second.middle), sign, third, screens)
+    return scenes, fits & has_room & x_fits & y_fits & (way.quarter >= way.half_width)
+
+
+def continuity(stage: Stage, moment_s: PerWorld) -> Candidates:
+    """Two discs, one behind the other, pass two screens and the gap between them: the first crosses it in the past, the
+    second in the future, and both are in view as long."""
+    way, radius, halves = _hidden(stage, moment_s, 1)
+    (lane, its), fits = bands(stage, *halves)
+    third, has_room = company(stage, moment_s, radius, its)
+    sign = stage.draws.sign()
+    apart = way.half_width + way.radius + torch.maximum(way.before, way.after) + stage.draws.uniform(0.0, 0.5)
+    start, end = -sign * way.before, sign * (way.after + apart)
+    x, x_fits = place_between(stage, torch.minimum(start, end) - way.radius, torch.maximum(start, end) + way.radius)
+    both = x, x + sign * apart
+    screens = tuple(lane.screen(each - way.half_width, each + way.half_width) for each in both)
+    scenes = _exchanged(stage, way, both, (lane.middle, lane.middle), sign[:, None].expand(-1, 2), third, screens)
+    return scenes, fits & has_room & x_fits & (way.quarter >= way.half_width)
+
+
+def meeting(stage: Stage, moment_s: PerWorld) -> Candidates:
+    """Two discs come from either side behind one screen, in one lane: they meet, and go back."""
+    return _from_both_sides(stage, moment_s, meets=True)
+
+
+def passing(stage: Stage, moment_s: PerWorld) -> Candidates:
+    """Two discs come from either side behind one screen, in lanes with room between them: they pass each other."""
+    return _from_both_sides(stage, moment_s, meets=False)
+
+
+def _from_both_sides(stage: Stage, moment_s: PerWorld, meets: bool) -> Candidates:
+    way, radius, (half, own) = _hidden(stage, moment_s, 1)
+    apart = torch.zeros_like(half) if meets else way.radius + stage.draws.uniform(0.05, 0.4)  # of the lanes, half
+    (lanes, its), fits = bands(stage, half + apart, own)
+    third, has_room = company(stage, moment_s, radius, its)
+    stop = way.radius if meets else torch.zeros_like(half)
+    way.half_width = way.half_width + stop
+    reach = stop + torch.maximum(way.before, way.after) + way.radius
+    x, x_fits = place_between(stage, -reach, reach)
+    sign = stage.draws.sign()
+    signs = torch.stack([sign, -sign], dim=1)
+    both, lane = (x - sign * stop, x + sign * stop), (lanes.middle - apart, lanes.middle + apart)
+    screens = (lanes.screen(x - way.half_width, x + way.half_width),)
+    scenes = _exchanged(stage, way, both, lane, signs, third, screens)
+    return scenes, fits & has_room & x_fits & (stop + way.quarter >= way.half_width)
+
+
+def momentum(stage: Stage, moment_s: PerWorld) -> Candidates:
+    """Two discs of one size and speed, nearest to each other at the moment; in B each has the other's velocity in A."""
+    radius, speed, along = stage.radius(1)[:, 0], stage.speed(1)[:, 0], stage.draws.direction(1)[:, 0]
+    across = torch.stack([-along[:, 1], along[:, 0]], dim=1)
+    turn = stage.draws.uniform(MIN_CHANGE / 2, speed)
+    common = (speed.square() - turn.square()).clamp(min=0).sqrt() * stage.draws.sign()
+    apart = radius + stage.draws.uniform(0.1, 0.6)
+    drift, change, place = (size[:, None] * axis for size, axis in ((common, along), (turn, across), (apart, along)))
+    velocity, places = torch.stack([drift + change, drift - change], dim=1), torch.stack([-place, place], dim=1)
+    ways = (velocity, velocity), (velocity.flip(1), velocity.flip(1))
+    scenes, valid = _in_the_open(stage, moment_s, radius[:, None].expand(-1, 2), places, *ways)
+    return scenes, valid & (speed >= MIN_CHANGE / 2)
+
+
+def collision(stage: Stage, moment_s: PerWorld) -> Candidates:
+    """Two discs meet at the moment in A and B with one momentum and one energy; their relative velocity is turned.
+
+    It comes from the same side of the contact's normal, so that to go straight on is as far from either outcome.
+    """
+    radius, normal = stage.radius(2), stage.draws.direction(1)[:, 0]
+    mass = radius * radius
+    share = mass / mass.sum(1, keepdim=True)
+    tangent = torch.stack([-normal[:, 1], normal[:, 0]], dim=1)
+    a = stage.speed(2)[:, :, None] * stage.draws.direction(2)
+    common = (share[:, :, None] * a).sum(1)
+    relative, turned = a[:, 0] - a[:, 1], stage.draws.direction(1)[:, 0].abs()
+    size, side = dot(relative, relative).sqrt(), dot(relative, tangent).sign()
+    relative_b = size[:, None] * (turned[:, :1] * normal + (side * turned[:, 1])[:, None] * tangent)
+    b = torch.stack([common + share[:, 1:] * relative_b, common - share[:, :1] * relative_b], dim=1)
+    places = torch.stack([-radius[:, :1] * normal, radius[:, 1:] * normal], dim=1)
+    each = [(incoming, after_contact(incoming, mass, normal)) for incoming in (a, b)]
+    scenes, valid = _in_the_open(stage, moment_s, radius, places, *each)
+    change, speed_b = a - b, dot(b, b).sqrt()
+    low, high = stage.ranges.speed
+    drawn = ((speed_b >= low) & (speed_b <= high)).all(1) | stage.outside_speed
+    closing = torch.minimum(dot(relative, normal), dot(relative_b, normal)) > MIN_CLOSING_SPEED
+    return scenes, valid & drawn & closing & (dot(change, change).sum(1) >= MIN_CHANGE_OF_TWO**2)
+
+
+def _in_the_open(
+    stage: Stage, moment_s: PerWorld, radius: PerDisc, places: Two, a: tuple[Two, Two], b: tuple[Two, Two]
+) -> Candidates:
+    """A and B: two discs that are at these places at the moment, with these velocities before and after it."""
+    before = moment_s[:, None, None]
+    after = stage.setting.duration_s - before
+    starts = [places - first * before for first, _ in (a, b)]
+    reached = torch.cat([*starts, *(places + then * after for _, then in (a, b)), places], dim=1)
+    size = radius.repeat(1, 5)[:, :, None]
+    low, high = (reached - size).amin(1), (reached + size).amax(1)
+    own, half = companion(stage, moment_s)
+    (theirs, its), fits = bands(stage, (high[:, 1] - low[:, 1]) / 2 + 0.1, half)
+    third, has_room = company(stage, moment_s, own, its)
+    x, x_fits = place_between(stage, low[:, 0], high[:, 0])
+    point = torch.stack([x, theirs.middle - (low[:, 1] + high[:, 1]) / 2], dim=1)[:, None]
+    pairs = tuple((point + start, first) for start, (first, _) in zip(starts, (a, b), strict=True))
+    scenes = worlds(stage, (pairs[0], pairs[1]), radius, third)
+    valid = fits & has_room & x_fits
+    share = (torch.arange(MOMENTS_AT, dtype=torch.float64, device=x.device) + 0.5) / MOMENTS_AT
+    since = torch.stack([-before[:, 0] * share, after[:, 0] * share], dim=1)  # (world, past or future, time)
+    for colored in (False, True):
+        of_both = []
+        for first, then in (a, b):
+            velocity = torch.stack([first, then], dim=1)[:, :, None]
+            two = (point + places)[:, None, None] + velocity * since[..., None, None]
+            of_both.append(_second_moments(scenes[0], two, moment_s[:, None, None] + since, colored))
+        valid = valid & _drowned(since[..., None], *of_both)
+    return scenes, valid
+
+
+def _second_moments(
+    scenes: Scenes, two: Float[Tensor, "world 2 time 2 2"], time_s: Float[Tensor, "world 2 time"], colored: bool
+) -> Float[Tensor, "world 2 time 3"]:
+    """The picture's second moments (xx, yy, xy) where the two discs are there: of what is coloured, or of all that is
+    bright, the companion's screen with it."""
+    third = scenes.position[:, None, None, 2] + scenes.velocity[:, None, None, 2] * time_s[..., None]
+    left, top, right, bottom = (edge[:, None, None] for edge in scenes.screens[:, -1].unbind(1))
+    shows = ((third[..., 0] < left) | (third[..., 0] > right)).to(third)
+    bright = scenes.color.amax(2) - scenes.color.amin(2) if colored else scenes.color.mean(2) - BACKGROUND
+    first, second, last = (torch.pi * scenes.radius.square() * bright)[:, None, None].unbind(-1)
+    board = (0.0 if colored else SCREEN_GRAY - BACKGROUND) * (right - left) * (bottom - top)
+    mass = torch.stack([*torch.broadcast_tensors(first, second, last * shows, board)], dim=-1)
+    mass = mass / mass.sum(-1, keepdim=True)
+    middle = torch.stack([left + right, top + bottom], dim=-1) / 2
+    place = torch.cat([two, third[..., None, :], middle[..., None, :].expand_as(third[..., None, :])], dim=-2)
+    away = place - (mass[..., None] * place).sum(-2, keepdim=True)
+    products = torch.stack([away[..., 0].square(), away[..., 1].square(), away.prod(-1)], dim=-1)
+    own = torch.stack([(right - left).square(), (bottom - top).square(), torch.zeros_like(left)], dim=-1) / 12
+    return (mass[..., None] * products).sum(-2) + mass[..., 3:] * own
+
+
+def _drowned(since: Tensor, a: Float[Tensor, "world 2 time 3"], b: Float[Tensor, "world 2 time 3"]) -> Fits:
+    """Whether a cue changes more from the past to the future than it differs between A and B: it is then right about one
+    future and wrong about the other, whether it stays as it was or goes straight on."""
+    valid = torch.ones(len(a), dtype=torch.bool, device=a.device)
+    behind, ahead = (each - since[:, 0].mean(1, keepdim=True) for each in (since[:, 0], since[:, 1]))
+    for goes_on in (0.0, 1.0):
+        slopes = [(behind * of[:, 0]).sum(1, keepdim=True) / behind.square().sum(1, keepdim=True) for of in (a, b)]
+        on = [of[:, 0].mean(1, keepdim=True) + goes_on * slope * ahead for of, slope in zip((a, b), slopes, strict=True)]
+        apart, middle = on[0] - on[1], (on[0] + on[1]) / 2
+        off = [(apart * (middle - of[:, 1])).sum((1, 2)) for of in (a, b)]
+        least = torch.minimum(off[0].abs(), off[1].abs())
+        valid = valid & (off[0] * off[1] > 0) & (least > (off[0] - off[1]).abs() / 2)
+    return valid
+
+
+# --- the registries' entries ---
+
+LAYOUTS = (permanence, constancy, continuity, meeting, passing)
+HIDDEN_PAIRS = Scenario(tuple(map(at_any_time, LAYOUTS)), RANGES, weight=3.0, metrics=("velocity_error", "reappearance"))
+OPEN_PAIRS = Scenario(
+    tuple(map(at_any_time, (momentum, collision))), COLLISION_RANGES, weight=2.0, metrics=("velocity_error",)
+)
+
+LAST = -1.0  # the moment of the open laws: the last frame of the past, which a frozen frame is of
+_of_hidden = partial(Law, ranges=RANGES, moment_frames=HIDDEN)
+PERMANENCE_LAW = _of_hidden((permanence,), statement="What is hidden is still there, and it is still that.")
+CONSTANCY_LAW = _of_hidden((constancy,), statement="Things keep their colour while they are hidden.")
+CONTINUITY_LAW = _of_hidden(
+    (continuity,), statement="Nothing gets from one place to another without crossing what lies between."
+)
+SOLIDITY_LAW = _of_hidden((meeting, passing), statement="Solid things do not pass through each other.")
+MOMENTUM_LAW = Law((momentum,), COLLISION_RANGES, "Nothing changes its velocity without a cause.", LAST)
+COLLISION_LAW = Law((collision,), COLLISION_RANGES, "How two discs part follows from how they met.", LAST)
