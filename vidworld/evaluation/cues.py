@@ -29,6 +29,7 @@ ONE_OBJECT = "one object"
 COPY_LAST = "copy last, pixels"
 AWAY = 1e6  # squared distance from what one half of a clip shows and the other does not
 AT_ONCE = 100
+CLIPS_AT_ONCE = 10  # whose pictures a processor's cache holds
 
 Distances = Float[ndarray, "quad 2 2"]  # by past and future
 
@@ -42,6 +43,14 @@ class Series(NamedTuple):
 
 def cues_of(frames: Frames) -> dict[str, Series]:
     """Every cue of these frames, which are all of a past or all of a future."""
+    parts = [_cues_of(few) for few in frames.split(CLIPS_AT_ONCE)]
+    return {
+        name: Series(*(np.concatenate(each) for each in zip(*(part[name] for part in parts), strict=True)))
+        for name in parts[0]
+    }
+
+
+def _cues_of(frames: Frames) -> dict[str, Series]:
     seen = frames.float() / 255
     most = seen.amax(2)
     color = most - seen.amin(2)

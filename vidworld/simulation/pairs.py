@@ -20,24 +20,25 @@ from torch import Tensor
 
 from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.simulation.discs import Scenes, dot
-from vidworld.simulation.occlusion import RANGES, Passage, at_any_time, place_between
+from vidworld.simulation.occlusion import Passage, at_any_time, place_between
 from vidworld.simulation.scenarios import (
     COLLISION_RANGES,
     HIDDEN,
     MIN_CHANGE,
-    MIN_CHANGE_OF_TWO,
     MIN_CLOSING_SPEED,
     after_contact,
 )
 from vidworld.simulation.simulated import BACKGROUND, SCREEN_GRAY
-from vidworld.simulation.stage import PALETTE, Candidates, Fits, Law, PerDisc, PerWorld, Point, Scenario, Stage
+from vidworld.simulation.stage import PALETTE, Candidates, Fits, Law, PerDisc, PerWorld, Point, Ranges, Scenario, Stage
 
 LIKE_COLORS = ((0, 1), (3, 4), (3, 5), (4, 5))
 """Colours of the palette that are nearly as bright, and as saturated, as each other: those of the two discs."""
 TRIPLES = [(*pair, third) for one in LIKE_COLORS for pair in permutations(one) for third in set(range(6)) - set(one)]
+RANGES = Ranges((2.0, 4.0), (0.5, 0.9), ((1.5, 1.9), (4.2, 5.0)), ((0.35, 0.45), (1.0, 1.1)), corner=0.0)
 COMPANION_SPEED, COMPANION_RADIUS = (2.5, 4.0), (0.5, 0.9)  # in every split: it is not what a law is about
 
-MOMENTS_AT = 8
+MIN_TURN = 2.0  # how much the velocities of two discs that meet differ in A and B, as one vector of four (units a second)
+MOMENTS_AT = 8  # times of the past, and of the future, at which second moments are compared
 
 Two = Float[Tensor, "world 2 2"]
 Screen = Float[Tensor, "world 4"]  # (left, top, right, bottom)
@@ -81,10 +82,11 @@ def margin(stage: Stage) -> float:
     return 1.5 * stage.setting.pixel
 
 
-def companion(stage: Stage, moment_s: PerWorld) -> tuple[PerWorld, PerWorld]:
+def companion(stage: Stage) -> tuple[PerWorld, PerWorld]:
     """The companion's radius, and half the height of its band."""
-    radius = stage.draws.uniform(*COMPANION_RADIUS) + torch.zeros_like(moment_s)
-    return radius, radius + margin(stage) + stage.draws.uniform(0.0, 0.5)
+    room = min(1.0, stage.setting.height / WORLD_SIZE)
+    radius = stage.draws.uniform(*COMPANION_RADIUS) * room
+    return radius, radius + margin(stage) + stage.draws.uniform(0.0, 0.5) * room
 
 
 def company(stage: Stage, moment_s: PerWorld, radius: PerWorld, band: Band) -> tuple[Company, Fits]:
@@ -144,11 +146,11 @@ def _exchanged(
     return worlds(stage, both, way.radius[:, None].expand(-1, 2), third, screens)
 
 
-def _hidden(stage: Stage, moment_s: PerWorld, lanes: int) -> tuple[Passage, PerWorld, tuple[PerWorld, ...]]:
+def _hidden(stage: Stage, middle_s: PerWorld, lanes: int) -> tuple[Passage, PerWorld, tuple[PerWorld, ...]]:
     """A passage of both discs, the companion's radius, and half the heights of the lanes' bands and the companion's."""
-    way = Passage(stage, moment_s, stage.radius(1)[:, 0])
+    way = Passage(stage, middle_s, stage.radius(1)[:, 0])
     more = stage.draws.uniform(0.0, 0.5)
-    radius, half = companion(stage, moment_s)
+    radius, half = companion(stage)
     return way, radius, (*[way.radius + way.margin + more] * lanes, half)
 
 
@@ -185,13 +187,13 @@ def constancy(stage: Stage, moment_s: PerWorld) -> Candidates:
 
 
 def continuity(stage: Stage, moment_s: PerWorld) -> Candidates:
-    """Two discs, one behind the other, pass two screens and the gap between them: the first crosses it in the past, the
-    second in the future, and both are in view as long."""
+    """Two discs, one after the other, pass two screens and the gap between them: the first crosses it in the past, the
+    second in the future. In the shorter of the two both are in view as long."""
     way, radius, halves = _hidden(stage, moment_s, 1)
     (lane, its), fits = bands(stage, *halves)
     third, has_room = company(stage, moment_s, radius, its)
     sign = stage.draws.sign()
-    apart = way.half_width + way.radius + torch.maximum(way.before, way.after) + stage.draws.uniform(0.0, 0.5)
+    apart = way.half_width + way.radius + torch.minimum(way.before, way.after) + stage.draws.uniform(0.0, 0.5)
     start, end = -sign * way.before, sign * (way.after + apart)
     x, x_fits = place_between(stage, torch.minimum(start, end) - way.radius, torch.maximum(start, end) + way.radius)
     both = x, x + sign * apart
@@ -211,7 +213,12 @@ def passing(stage: Stage, moment_s: PerWorld) -> Candidates:
 
 
 def _from_both_sides(stage: Stage, moment_s: PerWorld, meets: bool) -> Candidates:
-    way, radius, (half, own) = _hidden(stage, moment_s, 1)
+    """They are hidden for the quarter of the clip before the moment or for that after it: what goes back is seen in the
+    same places, which it would else be just before and just after the splice."""
+    dt_s = stage.setting.dt_s
+    longer_s = stage.setting.num_frames / 4 * dt_s - dt_s  # than a passage is hidden at least
+    way, radius, (half, own) = _hidden(stage, moment_s + stage.draws.sign() * longer_s / 2, 1)
+    way.half_width = way.half_width + way.speed * longer_s / 2
     apart = torch.zeros_like(half) if meets else way.radius + stage.draws.uniform(0.05, 0.4)  # of the lanes, half
     (lanes, its), fits = bands(stage, half + apart, own)
     third, has_room = company(stage, moment_s, radius, its)
@@ -224,7 +231,7 @@ def _from_both_sides(stage: Stage, moment_s: PerWorld, meets: bool) -> Candidate
     both, lane = (x - sign * stop, x + sign * stop), (lanes.middle - apart, lanes.middle + apart)
     screens = (lanes.screen(x - way.half_width, x + way.half_width),)
     scenes = _exchanged(stage, way, both, lane, signs, third, screens)
-    return scenes, fits & has_room & x_fits & (stop + way.quarter >= way.half_width)
+    return scenes, fits & has_room & x_fits & (stop + torch.minimum(way.before, way.after) >= way.half_width)
 
 
 def momentum(stage: Stage, moment_s: PerWorld) -> Candidates:
@@ -249,10 +256,11 @@ def collision(stage: Stage, moment_s: PerWorld) -> Candidates:
     radius, normal = stage.radius(2), stage.draws.direction(1)[:, 0]
     mass = radius * radius
     share = mass / mass.sum(1, keepdim=True)
-    tangent = torch.stack([-normal[:, 1], normal[:, 0]], dim=1)
     a = stage.speed(2)[:, :, None] * stage.draws.direction(2)
     common = (share[:, :, None] * a).sum(1)
     relative, turned = a[:, 0] - a[:, 1], stage.draws.direction(1)[:, 0].abs()
+    normal = torch.where(dot(relative, normal) > 0, 1.0, -1.0)[:, None] * normal  # so that they come together
+    tangent = torch.stack([-normal[:, 1], normal[:, 0]], dim=1)
     size, side = dot(relative, relative).sqrt(), dot(relative, tangent).sign()
     relative_b = size[:, None] * (turned[:, :1] * normal + (side * turned[:, 1])[:, None] * tangent)
     b = torch.stack([common + share[:, 1:] * relative_b, common - share[:, :1] * relative_b], dim=1)
@@ -263,7 +271,7 @@ def collision(stage: Stage, moment_s: PerWorld) -> Candidates:
     low, high = stage.ranges.speed
     drawn = ((speed_b >= low) & (speed_b <= high)).all(1) | stage.outside_speed
     closing = torch.minimum(dot(relative, normal), dot(relative_b, normal)) > MIN_CLOSING_SPEED
-    return scenes, valid & drawn & closing & (dot(change, change).sum(1) >= MIN_CHANGE_OF_TWO**2)
+    return scenes, valid & drawn & closing & (dot(change, change).sum(1) >= MIN_TURN**2)
 
 
 def _in_the_open(
@@ -276,7 +284,7 @@ def _in_the_open(
     reached = torch.cat([*starts, *(places + then * after for _, then in (a, b)), places], dim=1)
     size = radius.repeat(1, 5)[:, :, None]
     low, high = (reached - size).amin(1), (reached + size).amax(1)
-    own, half = companion(stage, moment_s)
+    own, half = companion(stage)
     (theirs, its), fits = bands(stage, (high[:, 1] - low[:, 1]) / 2 + 0.1, half)
     third, has_room = company(stage, moment_s, own, its)
     x, x_fits = place_between(stage, low[:, 0], high[:, 0])
