@@ -5,7 +5,7 @@ A cue is a few numbers of every frame, and it is matched: how far the future's a
 is nearer to a past passes for possible; turned round, the one that is farther. At one half a cue says nothing either way.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,20 +13,27 @@ import torch
 from jaxtyping import Float
 from numpy import ndarray
 from scipy import ndimage
+from scipy.optimize import minimize
+from scipy.special import expit
 from torch import Tensor
 
+from vidworld.analysis.cues import FITTED, ONE_OBJECT, CueAccuracy, LawCues
+from vidworld.analysis.statistics import interval
 from vidworld.core.clip import Frames
 from vidworld.core.clip_shape import ClipShape
-from vidworld.simulation.quadruplets import quadruplets
+from vidworld.metrics.surprise import surprise_accuracy
+from vidworld.simulation import LAWS
+from vidworld.simulation.quadruplets import layout_of, quadruplets
 from vidworld.simulation.simulated import BACKGROUND
 
+CUES_VERSION = 1  # raised when a cue, or the model of all, comes to be another
+PENALTY = 1e-3
 SATURATED = 0.15  # a pixel whose channels differ by more is of a disc
 WHOLE = 0.6  # of the most that a half of a clip shows: where there is less, discs are half hidden and their middle is off
 MIN_AREA_PX = 4
 FORMS = ("before", "last", "straight")
-ONE_OBJECT = "one object"
-"""Each colour's centroid. To keep it going straight is the law itself in momentum, and elsewhere a part of it: shown."""
-COPY_LAST = "copy last, pixels"
+COPIES = {"copy of the last frame": 1, "copy of the chunk before": 4}
+"""How far the first frames of the future are from those so many before, in pixels: of all of it where that is one."""
 AWAY = 1e6  # squared distance from what one half of a clip shows and the other does not
 AT_ONCE = 100
 CLIPS_AT_ONCE = 10  # whose pictures a processor's cache holds
@@ -132,14 +139,60 @@ def cue_distances(
             for cue in pasts[0]
             for form in FORMS
         }
-        found[COPY_LAST] = _matrix([[_copied(p, f, start) for f in frames] for p in frames])
+        for name, lag in COPIES.items():
+            found[name] = _matrix([[_copied(p, f, start, lag) for f in frames] for p in frames])
         parts.append(found)
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _copied(past: Frames, future: Frames, start: int) -> ndarray:
-    return (future[:, start:].float() - past[:, start - 1 : start].float()).square().mean((1, 2, 3, 4)).double().numpy()
+def _copied(past: Frames, future: Frames, start: int, lag: int) -> Float[ndarray, "clip"]:
+    """The squared distance of the future from the past's last frame, or of its first chunk from the past's last."""
+    end = min(start + lag, future.shape[1]) if lag > 1 else future.shape[1]
+    before = past[:, start - lag : start] if lag > 1 else past[:, start - 1 : start]
+    change = future[:, start:end].float() - before[:, : end - start].float()
+    return change.square().mean((1, 2, 3, 4)).double().numpy()
 
 
 def _matrix(by_past: list[list[ndarray]]) -> Distances:
     return np.stack([np.stack(row, axis=-1) for row in by_past], axis=1)
+
+
+# --- all of them together, and what is kept of them ---
+
+
+def evidence(found: Mapping[str, Distances]) -> Float[ndarray, "future cue"]:
+    """For each future of each quadruplet how much nearer it is to its own past, -1 to 1, by each cue that is not a law."""
+    cues = [each for name, each in found.items() if not name.startswith(ONE_OBJECT)]
+    own = np.stack([np.concatenate([each[:, 0, 0], each[:, 1, 1]]) for each in cues], axis=1)
+    other = np.stack([np.concatenate([each[:, 1, 0], each[:, 0, 1]]) for each in cues], axis=1)
+    return (other - own) / np.maximum(other + own, 1e-12)
+
+
+def fitted(seen: Float[ndarray, "future cue"]) -> Float[ndarray, "cue"]:
+    """The weights of a logistic regression of which past is a future's own, on all cues."""
+
+    def loss(weights: ndarray) -> tuple[float, ndarray]:
+        margin = seen @ weights
+        gradient = -(expit(-margin)[:, None] * seen).mean(0) + PENALTY * weights
+        return float(np.logaddexp(0, -margin).mean() + PENALTY / 2 * weights @ weights), gradient
+
+    return np.asarray(minimize(loss, np.zeros(seen.shape[1]), jac=True, method="L-BFGS-B").x)
+
+
+def measure_law(law: str, quadruplets_val: int, quadruplets_id: int) -> LawCues:
+    """Every cue's accuracy on a law's quadruplets, layout by layout, and that of all together, fitted on others."""
+    weights = fitted(evidence(cue_distances(law, "val", range(quadruplets_val))))
+    found = cue_distances(law, "id", range(quadruplets_id))
+    votes = evidence(found) @ weights
+    right = ((votes > 0) + 0.5 * (votes == 0)).reshape(2, -1).mean(0)
+    layouts = np.array([layout_of(f"{law}/id/0/{number}") for number in range(quadruplets_id)])
+    accuracies = {name: surprise_accuracy(each[..., None]) for name, each in found.items()} | {FITTED: right}
+    of_all = [_accuracy(name, "", values) for name, values in accuracies.items()]
+    names = sorted(set(layouts)) if len(set(layouts)) > 1 else []
+    of_each = [_accuracy(n, layout, values[layouts == layout]) for layout in names for n, values in accuracies.items()]
+    return LawCues(LAWS.version(law), CUES_VERSION, (*of_all, *of_each))
+
+
+def _accuracy(cue: str, layout: str, values: Float[ndarray, "quad"]) -> CueAccuracy:
+    found = {name: round(value, 4) for name, value in vars(interval(values[None], (0.0, 1.0))).items()}
+    return CueAccuracy(cue, layout, **found)

@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vidworld.core.clip_shape import WORLD_SIZE
+from vidworld.core.clip_shape import WORLD_SIZE, ClipShape
 from vidworld.simulation.discs import Scenes, dot
 from vidworld.simulation.occlusion import Passage, at_any_time, place_between
 from vidworld.simulation.scenarios import (
@@ -38,6 +38,8 @@ RANGES = Ranges((2.0, 4.0), (0.5, 0.9), ((1.5, 1.9), (4.2, 5.0)), ((0.35, 0.45),
 COMPANION_SPEED, COMPANION_RADIUS = (2.5, 4.0), (0.5, 0.9)  # in every split: it is not what a law is about
 
 MIN_TURN = 2.0  # how much the velocities of two discs that meet differ in A and B, as one vector of four (units a second)
+MOST_ASIDE = 1.25  # tangent of the largest angle between the two velocities of `momentum`
+MIN_NEARER = 0.02  # less is within what pictures of the discs differ by
 MOMENTS_AT = 8  # times of the past, and of the future, at which second moments are compared
 
 Two = Float[Tensor, "world 2 2"]
@@ -235,17 +237,39 @@ def _from_both_sides(stage: Stage, moment_s: PerWorld, meets: bool) -> Candidate
 
 
 def momentum(stage: Stage, moment_s: PerWorld) -> Candidates:
-    """Two discs of one size and speed, nearest to each other at the moment; in B each has the other's velocity in A."""
-    radius, speed, along = stage.radius(1)[:, 0], stage.speed(1)[:, 0], stage.draws.direction(1)[:, 0]
-    across = torch.stack([-along[:, 1], along[:, 0]], dim=1)
-    turn = stage.draws.uniform(MIN_CHANGE / 2, speed)
-    common = (speed.square() - turn.square()).clamp(min=0).sqrt() * stage.draws.sign()
-    apart = radius + stage.draws.uniform(0.1, 0.6)
-    drift, change, place = (size[:, None] * axis for size, axis in ((common, along), (turn, across), (apart, along)))
-    velocity, places = torch.stack([drift + change, drift - change], dim=1), torch.stack([-place, place], dim=1)
-    ways = (velocity, velocity), (velocity.flip(1), velocity.flip(1))
-    scenes, valid = _in_the_open(stage, moment_s, radius[:, None].expand(-1, 2), places, *ways)
-    return scenes, valid & (speed >= MIN_CHANGE / 2)
+    """Two discs of one size, nearest to each other at the moment; in B each has the other's velocity in A."""
+    radius = stage.radius(1)
+    ways, aside = stage.draws.direction(1)[:, 0], stage.draws.uniform(-MOST_ASIDE, MOST_ASIDE)
+    other = ways + aside[:, None] * torch.stack([-ways[:, 1], ways[:, 0]], dim=1)
+    directions = torch.stack([ways, other / dot(other, other).sqrt()[:, None]], dim=1)
+    velocity = stage.speed(2)[:, :, None] * directions
+    change, side = velocity[:, 0] - velocity[:, 1], stage.draws.sign()
+    size = dot(change, change).sqrt()
+    across = side[:, None] * torch.stack([-change[:, 1], change[:, 0]], dim=1) / size[:, None]
+    place = (radius + stage.draws.uniform(0.1, 0.6)[:, None]) * across
+    places, swapped = torch.stack([-place, place], dim=1), velocity.flip(1)
+    ways = (velocity, velocity), (swapped, swapped)
+    scenes, valid = _in_the_open(stage, moment_s, radius.expand(-1, 2), places, *ways)
+    nearer = _nearness(places, velocity, swapped, radius, stage.setting)
+    return scenes, valid & (nearer.abs() > MIN_NEARER) & (size >= MIN_CHANGE)
+
+
+def _nearness(places: Two, own: Two, other: Two, radius: PerDisc, setting: ClipShape) -> PerWorld:
+    """How much nearer a picture is to its own past's a quarter of the clip before than to the other's, in discs.
+
+    That the future changes less, or more, than it might have is to tell nothing of the law: either is so in a half.
+    """
+    lag = max(1, setting.num_frames // 4)
+    likeness = torch.tensor([[1.0, 0.5], [0.5, 1.0]], dtype=torch.float64, device=radius.device)  # of the two colours
+    nearer = torch.zeros_like(radius[:, 0])
+    for after in range(1, lag + 1):
+        future = (places + own * (after * setting.dt_s))[:, :, None]
+        for sign, before in ((1.0, own), (-1.0, other)):
+            apart = future - (places - before * ((lag - after) * setting.dt_s))[:, None]
+            gap = (dot(apart, apart).sqrt() / (2 * radius[:, :, None])).clamp(max=1)
+            lens = (1 - gap) * (1 - gap).sqrt() * (1 + 0.227 * gap)  # what two discs share, to two hundredths
+            nearer = nearer + sign * (likeness * lens).sum((1, 2)) / lag
+    return nearer
 
 
 def collision(stage: Stage, moment_s: PerWorld) -> Candidates:
