@@ -1,8 +1,9 @@
-"""Cues: what may tell a law's quadruplets from frames alone, with no object followed, no memory of the hidden, no contact.
+"""Cues: what may tell a law's quadruplets from frames alone: no object followed, nothing hidden remembered, no contact.
 
-A cue is a few numbers of every frame, and it is matched: how far the future's are from the past's, as they were on average
-(`before`), as they last were (`last`) or as they would be if they went on in a straight line (`straight`). The future that
-is nearer to a past passes for possible; turned round, the one that is farther. At one half a cue says nothing either way.
+A cue is a few numbers of every frame, and it is matched: how far the future's are from the past's, as they were on
+average (`before`), as they last were (`last`) or as they would be if they went on in a straight line (`straight`). The
+future that is nearer to a past passes for possible; turned round, the one that is farther. At one half a cue says
+nothing either way.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,37 +28,39 @@ from vidworld.simulation.quadruplets import layout_of, quadruplets
 from vidworld.simulation.simulated import BACKGROUND
 
 CUES_VERSION = 1  # raised when a cue, or the model of all, comes to be another
-PENALTY = 1e-3
+RIDGE = 1e-3
 SATURATED = 0.15  # a pixel whose channels differ by more is of a disc
-WHOLE = 0.6  # of the most that a half of a clip shows: where there is less, discs are half hidden and their middle is off
-MIN_AREA_PX = 4
+MOSTLY_SHOWN = (
+    0.6  # of the most that a half of a clip shows: where there is less, discs are half hidden and their middle is off
+)
+MIN_COLOR_PX = 4
 FORMS = ("before", "last", "straight")
 COPIES = {"copy of the last frame": 1, "copy of the chunk before": 4}
 """How far the first frames of the future are from those so many before, in pixels: of all of it where that is one."""
 AWAY = 1e6  # squared distance from what one half of a clip shows and the other does not
-AT_ONCE = 100
-CLIPS_AT_ONCE = 10  # whose pictures a processor's cache holds
+QUADRUPLETS_AT_ONCE = 100
+CLIPS_TOGETHER = 10  # whose pictures a processor's cache holds
 
 Distances = Float[ndarray, "quad 2 2"]  # by past and future
 
 
-class Series(NamedTuple):
+class CueValues(NamedTuple):
     """A cue of some frames, and where it has a value."""
 
     value: Float[ndarray, "clip frame value"]
     there: Float[ndarray, "clip frame value"]  # 1 or 0
 
 
-def cues_of(frames: Frames) -> dict[str, Series]:
+def cues_of(frames: Frames) -> dict[str, CueValues]:
     """Every cue of these frames, which are all of a past or all of a future."""
-    parts = [_cues_of(few) for few in frames.split(CLIPS_AT_ONCE)]
+    parts = [_cues_of(few) for few in frames.split(CLIPS_TOGETHER)]
     return {
-        name: Series(*(np.concatenate(each) for each in zip(*(part[name] for part in parts), strict=True)))
+        name: CueValues(*(np.concatenate(each) for each in zip(*(part[name] for part in parts), strict=True)))
         for name in parts[0]
     }
 
 
-def _cues_of(frames: Frames) -> dict[str, Series]:
+def _cues_of(frames: Frames) -> dict[str, CueValues]:
     seen = frames.float() / 255
     most = seen.amax(2)
     color = most - seen.amin(2)
@@ -68,7 +71,7 @@ def _cues_of(frames: Frames) -> dict[str, Series]:
     area = masks.sum((-2, -1))
     objects = torch.tensor([[ndimage.label(one)[1] for one in clip] for clip in disc.numpy()])[..., None].float()
     found = {
-        "number of colours": _everywhere((area > MIN_AREA_PX).sum(-1, keepdim=True).float()),
+        "number of colours": _everywhere((area > MIN_COLOR_PX).sum(-1, keepdim=True).float()),
         "number of objects": _everywhere(objects),
         "colour histogram": _everywhere(area),
         "brightness": _everywhere(seen.mean((2, 3, 4))[..., None]),
@@ -76,32 +79,36 @@ def _cues_of(frames: Frames) -> dict[str, Series]:
     }
     for name, weight in (("grey", (seen.mean(2) - BACKGROUND).clamp(min=0)), ("coloured", color * disc)):
         middle, moments, there = _moments(weight)
-        found[f"centroid, {name}"] = Series(middle, there.repeat(2, -1))
-        found[f"second moments, {name}"] = Series(moments, there.repeat(3, -1))
-        found[f"spread, {name}"] = Series(moments[..., :2].sum(-1, keepdims=True), there)
-    middle, _, there = _moments(color[:, :, None] * masks, MIN_AREA_PX * SATURATED)
-    found[ONE_OBJECT] = Series(middle.reshape(*middle.shape[:2], -1), there.repeat(2, -1).reshape(*middle.shape[:2], -1))
+        found[f"centroid, {name}"] = CueValues(middle, there.repeat(2, -1))
+        found[f"second moments, {name}"] = CueValues(moments, there.repeat(3, -1))
+        found[f"spread, {name}"] = CueValues(moments[..., :2].sum(-1, keepdims=True), there)
+    middle, _, there = _moments(color[:, :, None] * masks, MIN_COLOR_PX * SATURATED)
+    found[ONE_OBJECT] = CueValues(
+        middle.reshape(*middle.shape[:2], -1), there.repeat(2, -1).reshape(*middle.shape[:2], -1)
+    )
     return found
 
 
-def _everywhere(value: Tensor) -> Series:
-    return Series(value.double().numpy(), np.ones(value.shape))
+def _everywhere(value: Tensor) -> CueValues:
+    return CueValues(value.double().numpy(), np.ones(value.shape))
 
 
 def _moments(weight: Float[Tensor, "clip frame *any y x"], least: float = 1e-3) -> tuple[ndarray, ndarray, ndarray]:
     """The middle (x, y) of a picture, its second moments (xx, yy, xy) in pixels, and in which frames it is whole."""
     y, x = (torch.arange(n, dtype=torch.float64) - n / 2 for n in weight.shape[-2:])
-    rows = (weight @ torch.stack([torch.ones_like(x), x, x.square()], dim=1).float()).double()  # of each: 1, x, x squared
+    rows = (
+        weight @ torch.stack([torch.ones_like(x), x, x.square()], dim=1).float()
+    ).double()  # of each: 1, x, x squared
     total, across, squares = rows.sum(-2).unbind(-1)
     sums = [across, rows[..., 0] @ y, squares, rows[..., 0] @ y.square(), rows[..., 1] @ y]
     of_x, of_y, xx, yy, xy = (each / total.clamp(min=least) for each in sums)
     middle = torch.stack([of_x, of_y], dim=-1)
     moments = torch.stack([xx - of_x.square(), yy - of_y.square(), xy - of_x * of_y], dim=-1)
-    there = (total >= WHOLE * total.amax(1, keepdim=True)) & (total > least)
+    there = (total >= MOSTLY_SHOWN * total.amax(1, keepdim=True)) & (total > least)
     return middle.numpy(), moments.numpy(), there.double().numpy()[..., None]
 
 
-def distances(past: Series, future: Series, form: str) -> Float[ndarray, "clip"]:
+def distances(past: CueValues, future: CueValues, form: str) -> Float[ndarray, "clip"]:
     """How far each future is from what the cue makes of its past, squared."""
     time = np.arange(past.value.shape[1] + future.value.shape[1], dtype=np.float64)[None, :, None]
     before, after = np.split(time, [past.value.shape[1]], axis=1)
@@ -130,8 +137,8 @@ def cue_distances(
 ) -> dict[str, Distances]:
     """Every cue's distance of every future from every past, by cue and form, of these quadruplets of a law."""
     parts: list[dict[str, Distances]] = []
-    for first in range(0, len(numbers), AT_ONCE):
-        made = quadruplets(law, split, seed, numbers[first : first + AT_ONCE], start, shape)
+    for first in range(0, len(numbers), QUADRUPLETS_AT_ONCE):
+        made = quadruplets(law, split, seed, numbers[first : first + QUADRUPLETS_AT_ONCE], start, shape)
         frames = [made.a.frames, made.b.frames]
         pasts, futures = ([cues_of(each[:, part]) for each in frames] for part in (slice(start), slice(start, None)))
         found = {
@@ -161,7 +168,7 @@ def _matrix(by_past: list[list[ndarray]]) -> Distances:
 
 
 def evidence(found: Mapping[str, Distances]) -> Float[ndarray, "future cue"]:
-    """For each future of each quadruplet how much nearer it is to its own past, -1 to 1, by each cue that is not a law."""
+    """How much nearer each future is to its own past than to the other's, -1 to 1, by each cue that is not the law."""
     cues = [each for name, each in found.items() if not name.startswith(ONE_OBJECT)]
     own = np.stack([np.concatenate([each[:, 0, 0], each[:, 1, 1]]) for each in cues], axis=1)
     other = np.stack([np.concatenate([each[:, 1, 0], each[:, 0, 1]]) for each in cues], axis=1)
@@ -173,8 +180,8 @@ def fitted(seen: Float[ndarray, "future cue"]) -> Float[ndarray, "cue"]:
 
     def loss(weights: ndarray) -> tuple[float, ndarray]:
         margin = seen @ weights
-        gradient = -(expit(-margin)[:, None] * seen).mean(0) + PENALTY * weights
-        return float(np.logaddexp(0, -margin).mean() + PENALTY / 2 * weights @ weights), gradient
+        gradient = -(expit(-margin)[:, None] * seen).mean(0) + RIDGE * weights
+        return float(np.logaddexp(0, -margin).mean() + RIDGE / 2 * weights @ weights), gradient
 
     return np.asarray(minimize(loss, np.zeros(seen.shape[1]), jac=True, method="L-BFGS-B").x)
 

@@ -30,7 +30,10 @@ def _known(registry: Registry[Any]) -> AfterValidator:
 
 
 Laws = Annotated[Names, _known(LAWS)]
-RESERVED = ("truth", "reconstruction", "copy_last", "constant_velocity", "frame_difference", "blind", "references")
+RESERVED = (
+    *("truth", "reconstruction", "copy_last", "constant_velocity", "frame_difference", "blind", "references"),
+    *("fitted_cues", "one_object"),
+)
 """Names that results have for what stands beside every model."""
 
 
@@ -71,6 +74,7 @@ class PhysicsConfig:
     scenarios: Annotated[Names, _known(SCENARIOS)] = "all"
     """`all`: those that training draws by default."""
     laws: Laws = "all"
+    """`all`: but the legacy ones, which cues tell without physics."""
     splits: tuple[Literal["id", "ood", "recombined"], ...] = ("id", "ood", "recombined")
     """In distribution, out of it, and known values in new combinations."""
     metrics: Annotated[Names, _known(METRICS)] = "all"

@@ -120,7 +120,8 @@ class Setup:
 
     @property
     def laws(self) -> list[str]:
-        return list(LAWS) if self.config.laws == "all" else list(self.config.laws)
+        named = self.config.laws
+        return [law for law in LAWS if not LAWS[law].legacy] if named == "all" else list(named)
 
     @property
     def main_laws(self) -> list[str]:

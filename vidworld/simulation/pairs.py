@@ -1,139 +1,39 @@
 """Laws that no cue can tell: two discs change places between A and B, in company of a third.
 
-A and B show the same places, sizes and speeds at every time, or (collision) the same total momentum and energy, and
-differ in which disc is where: whatever is summed over the picture (count, colours, brightness, motion, centroid, spread)
-agrees, but for what the two colours weigh unequally. That is drowned by the third disc, the companion, which is the same
-in A and B and goes behind a screen of its own about the moment, or comes from behind it: every sum over the picture
-changes more from the past to the future than it differs between A and B.
+A and B show the same places and sizes at every time, or (momentum, collision) the same total momentum and energy, and
+differ in which disc is where. Whatever is summed over the picture (count, colours, brightness, motion, middle) agrees,
+but for what the two colours weigh unequally, and for how two discs in view turn about each other. The third disc, the
+companion, drowns that (`company`).
 
 Each layout draws A and B; the scenarios `hidden_pairs` and `open_pairs` show either of them, at any time.
 """
 
-from dataclasses import replace
 from functools import partial
-from itertools import permutations
-from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from vidworld.core.clip_shape import WORLD_SIZE, ClipShape
+from vidworld.core.clip_shape import ClipShape
+from vidworld.simulation.company import (
+    Company,
+    Screen,
+    Two,
+    bands,
+    companion_size,
+    company,
+    drowned,
+    second_moments,
+    worlds,
+)
 from vidworld.simulation.discs import Scenes, dot
 from vidworld.simulation.occlusion import Passage, at_any_time, place_between
-from vidworld.simulation.scenarios import (
-    COLLISION_RANGES,
-    HIDDEN,
-    MIN_CHANGE,
-    MIN_CLOSING_SPEED,
-    after_contact,
-)
-from vidworld.simulation.simulated import BACKGROUND, SCREEN_GRAY
-from vidworld.simulation.stage import PALETTE, Candidates, Fits, Law, PerDisc, PerWorld, Point, Ranges, Scenario, Stage
+from vidworld.simulation.scenarios import COLLISION_RANGES, HIDDEN, MIN_CHANGE, MIN_CLOSING_SPEED, after_contact
+from vidworld.simulation.stage import Candidates, Fits, Law, PerDisc, PerWorld, Ranges, Scenario, Stage
 
-LIKE_COLORS = ((0, 1), (3, 4), (3, 5), (4, 5))
-"""Colours of the palette that are nearly as bright, and as saturated, as each other: those of the two discs."""
-TRIPLES = [(*pair, third) for one in LIKE_COLORS for pair in permutations(one) for third in set(range(6)) - set(one)]
-RANGES = Ranges((2.0, 4.0), (0.5, 0.9), ((1.5, 1.9), (4.2, 5.0)), ((0.35, 0.45), (1.0, 1.1)), corner=0.0)
-COMPANION_SPEED, COMPANION_RADIUS = (2.5, 4.0), (0.5, 0.9)  # in every split: it is not what a law is about
-
-MIN_TURN = 2.0  # how much the velocities of two discs that meet differ in A and B, as one vector of four (units a second)
-MOST_ASIDE = 1.25  # tangent of the largest angle between the two velocities of `momentum`
-MIN_NEARER = 0.02  # less is within what pictures of the discs differ by
+PAIR_RANGES = Ranges((2.0, 4.0), (0.5, 0.9), ((1.5, 1.9), (4.2, 5.0)), ((0.35, 0.45), (1.0, 1.1)), corner=0.0)
+MIN_TURN = 2.0  # the least difference of the velocities of two discs that meet in A and B, as one vector of four
+MOST_ASIDE = 1.25  # tangent of the largest angle between the two velocities of `crossing`
+MIN_NEARER = 0.02  # discs: less is within what pictures of discs differ by
 MOMENTS_AT = 8  # times of the past, and of the future, at which second moments are compared
-
-Two = Float[Tensor, "world 2 2"]
-Screen = Float[Tensor, "world 4"]  # (left, top, right, bottom)
-
-
-class Company(NamedTuple):
-    """The third disc, the same in A and B, and its screen."""
-
-    position: Point
-    velocity: Point
-    radius: PerWorld
-    screen: Screen
-
-
-class Band(NamedTuple):
-    """A horizontal strip of the picture that one disc, or the two together, and their screens have to themselves."""
-
-    middle: PerWorld
-    half: PerWorld
-
-    def screen(self, left: PerWorld, right: PerWorld) -> Screen:
-        """What hides the band from one place to another."""
-        edges = (left.clamp(min=0), self.middle - self.half, right.clamp(max=WORLD_SIZE), self.middle + self.half)
-        return torch.stack(edges, dim=1)
-
-
-def bands(stage: Stage, *half: PerWorld) -> tuple[list[Band], Fits]:
-    """Bands of these half heights in any order, with what is left of the picture between them; whether they fit."""
-    halves = torch.stack(half, dim=1)
-    order = stage.draws.order(len(half))
-    free = stage.setting.height - 2 * halves.sum(1)
-    gaps = free[:, None] * stage.draws.uniform(count=len(half)).sort(dim=1).values
-    stacked = halves.gather(1, order)
-    middles = gaps + 2 * stacked.cumsum(1) - stacked
-    middles = middles.gather(1, order.argsort(dim=1))
-    return [Band(middle, each) for middle, each in zip(middles.unbind(1), half, strict=True)], free >= 0
-
-
-def margin(stage: Stage) -> float:
-    """More than a disc's edge fades over."""
-    return 1.5 * stage.setting.pixel
-
-
-def companion(stage: Stage) -> tuple[PerWorld, PerWorld]:
-    """The companion's radius, and half the height of its band."""
-    room = min(1.0, stage.setting.height / WORLD_SIZE)
-    radius = stage.draws.uniform(*COMPANION_RADIUS) * room
-    return radius, radius + margin(stage) + stage.draws.uniform(0.0, 0.5) * room
-
-
-def company(stage: Stage, moment_s: PerWorld, radius: PerWorld, band: Band) -> tuple[Company, Fits]:
-    """The companion, which crosses the near edge of its screen within a frame of the moment, and stays beyond it."""
-    speed, sign = stage.draws.uniform(*COMPANION_SPEED), stage.draws.sign()
-    edge_s = moment_s + stage.draws.uniform(-1.0, 1.0) * stage.setting.dt_s
-    goes_in = stage.draws.chance(0.5)
-    before, after = speed * edge_s, speed * (stage.setting.duration_s - edge_s)
-    start, end = -sign * before, sign * after
-    edge, fits = place_between(stage, torch.minimum(start, end) - radius, torch.maximum(start, end) + radius)
-    far = edge + torch.where(goes_in, end, start) + torch.where(goes_in, sign, -sign) * (radius + margin(stage))
-    screen = band.screen(torch.minimum(edge, far), torch.maximum(edge, far))
-    position, velocity = torch.stack([edge + start, band.middle], 1), torch.stack([sign * speed, speed * 0.0], 1)
-    return Company(position, velocity, radius, screen), fits
-
-
-def colors(stage: Stage) -> Float[Tensor, "world 3 3"]:
-    """Two colours that are like each other, and the companion's."""
-    triples = torch.tensor(TRIPLES, device=stage.size.device)
-    chosen = (stage.draws.uniform() * len(TRIPLES)).floor().long()
-    return PALETTE.to(stage.size)[triples[chosen]]
-
-
-def worlds(
-    stage: Stage,
-    pairs: tuple[tuple[Two, Two], tuple[Two, Two]],
-    radius: PerDisc,
-    third: Company,
-    screens: tuple[Screen, ...] = (),
-) -> tuple[Scenes, Scenes]:
-    """A and B: position and velocity of the two discs in each, the same radii, companion and screens."""
-    color = colors(stage)
-    size = torch.cat([radius, third.radius[:, None]], dim=1)
-    nothing = [torch.zeros_like(third.screen)] * (2 - len(screens))
-    boxes = torch.stack([*screens, *nothing, third.screen], dim=1)
-    a, b = (
-        stage.scenes(
-            torch.cat([position, third.position[:, None]], dim=1),
-            torch.cat([velocity, third.velocity[:, None]], dim=1),
-            size,
-            color,
-        )
-        for position, velocity in pairs
-    )
-    return replace(a, screens=boxes), replace(b, screens=boxes)
 
 
 def _exchanged(
@@ -152,7 +52,7 @@ def _hidden(stage: Stage, middle_s: PerWorld, lanes: int) -> tuple[Passage, PerW
     """A passage of both discs, the companion's radius, and half the heights of the lanes' bands and the companion's."""
     way = Passage(stage, middle_s, stage.radius(1)[:, 0])
     more = stage.draws.uniform(0.0, 0.5)
-    radius, half = companion(stage)
+    radius, half = companion_size(stage)
     return way, radius, (*[way.radius + way.margin + more] * lanes, half)
 
 
@@ -162,7 +62,7 @@ def _middle(stage: Stage, way: Passage, sign: PerWorld) -> tuple[PerWorld, Fits]
     return place_between(stage, torch.minimum(start, end) - way.radius, torch.maximum(start, end) + way.radius)
 
 
-def permanence(stage: Stage, moment_s: PerWorld) -> Candidates:
+def which_screen(stage: Stage, moment_s: PerWorld) -> Candidates:
     """Two discs go behind a screen each. One comes out; the other's screen is long, and it stays behind."""
     way, radius, halves = _hidden(stage, moment_s, 2)
     (first, second, its), fits = bands(stage, *halves)
@@ -176,7 +76,7 @@ def permanence(stage: Stage, moment_s: PerWorld) -> Candidates:
     return scenes, fits & has_room & x_fits & y_fits & (way.quarter >= way.half_width)
 
 
-def constancy(stage: Stage, moment_s: PerWorld) -> Candidates:
+def which_color(stage: Stage, moment_s: PerWorld) -> Candidates:
     """Two discs go behind a screen each, and both come out, each in its own colour."""
     way, radius, halves = _hidden(stage, moment_s, 2)
     (first, second, its), fits = bands(stage, *halves)
@@ -188,7 +88,7 @@ def constancy(stage: Stage, moment_s: PerWorld) -> Candidates:
     return scenes, fits & has_room & x_fits & y_fits & (way.quarter >= way.half_width)
 
 
-def continuity(stage: Stage, moment_s: PerWorld) -> Candidates:
+def which_first(stage: Stage, moment_s: PerWorld) -> Candidates:
     """Two discs, one after the other, pass two screens and the gap between them: the first crosses it in the past, the
     second in the future. In the shorter of the two both are in view as long."""
     way, radius, halves = _hidden(stage, moment_s, 1)
@@ -236,7 +136,7 @@ def _from_both_sides(stage: Stage, moment_s: PerWorld, meets: bool) -> Candidate
     return scenes, fits & has_room & x_fits & (stop + torch.minimum(way.before, way.after) >= way.half_width)
 
 
-def momentum(stage: Stage, moment_s: PerWorld) -> Candidates:
+def crossing(stage: Stage, moment_s: PerWorld) -> Candidates:
     """Two discs of one size, nearest to each other at the moment; in B each has the other's velocity in A."""
     radius = stage.radius(1)
     ways, aside = stage.draws.direction(1)[:, 0], stage.draws.uniform(-MOST_ASIDE, MOST_ASIDE)
@@ -272,7 +172,7 @@ def _nearness(places: Two, own: Two, other: Two, radius: PerDisc, setting: ClipS
     return nearer
 
 
-def collision(stage: Stage, moment_s: PerWorld) -> Candidates:
+def turned_contact(stage: Stage, moment_s: PerWorld) -> Candidates:
     """Two discs meet at the moment in A and B with one momentum and one energy; their relative velocity is turned.
 
     It comes from the same side of the contact's normal, so that to go straight on is as far from either outcome.
@@ -308,7 +208,7 @@ def _in_the_open(
     reached = torch.cat([*starts, *(places + then * after for _, then in (a, b)), places], dim=1)
     size = radius.repeat(1, 5)[:, :, None]
     low, high = (reached - size).amin(1), (reached + size).amax(1)
-    own, half = companion(stage)
+    own, half = companion_size(stage)
     (theirs, its), fits = bands(stage, (high[:, 1] - low[:, 1]) / 2 + 0.1, half)
     third, has_room = company(stage, moment_s, own, its)
     x, x_fits = place_between(stage, low[:, 0], high[:, 0])
@@ -323,62 +223,28 @@ def _in_the_open(
         for first, then in (a, b):
             velocity = torch.stack([first, then], dim=1)[:, :, None]
             two = (point + places)[:, None, None] + velocity * since[..., None, None]
-            of_both.append(_second_moments(scenes[0], two, moment_s[:, None, None] + since, colored))
-        valid = valid & _drowned(since[..., None], *of_both)
+            of_both.append(second_moments(scenes[0], two, moment_s[:, None, None] + since, colored))
+        valid = valid & drowned(since[..., None], *of_both)
     return scenes, valid
-
-
-def _second_moments(
-    scenes: Scenes, two: Float[Tensor, "world 2 time 2 2"], time_s: Float[Tensor, "world 2 time"], colored: bool
-) -> Float[Tensor, "world 2 time 3"]:
-    """The picture's second moments (xx, yy, xy) where the two discs are there: of what is coloured, or of all that is
-    bright, the companion's screen with it."""
-    third = scenes.position[:, None, None, 2] + scenes.velocity[:, None, None, 2] * time_s[..., None]
-    left, top, right, bottom = (edge[:, None, None] for edge in scenes.screens[:, -1].unbind(1))
-    shows = ((third[..., 0] < left) | (third[..., 0] > right)).to(third)
-    bright = scenes.color.amax(2) - scenes.color.amin(2) if colored else scenes.color.mean(2) - BACKGROUND
-    first, second, last = (torch.pi * scenes.radius.square() * bright)[:, None, None].unbind(-1)
-    board = (0.0 if colored else SCREEN_GRAY - BACKGROUND) * (right - left) * (bottom - top)
-    mass = torch.stack([*torch.broadcast_tensors(first, second, last * shows, board)], dim=-1)
-    mass = mass / mass.sum(-1, keepdim=True)
-    middle = torch.stack([left + right, top + bottom], dim=-1) / 2
-    place = torch.cat([two, third[..., None, :], middle[..., None, :].expand_as(third[..., None, :])], dim=-2)
-    away = place - (mass[..., None] * place).sum(-2, keepdim=True)
-    products = torch.stack([away[..., 0].square(), away[..., 1].square(), away.prod(-1)], dim=-1)
-    own = torch.stack([(right - left).square(), (bottom - top).square(), torch.zeros_like(left)], dim=-1) / 12
-    return (mass[..., None] * products).sum(-2) + mass[..., 3:] * own
-
-
-def _drowned(since: Tensor, a: Float[Tensor, "world 2 time 3"], b: Float[Tensor, "world 2 time 3"]) -> Fits:
-    """Whether a cue changes more from the past to the future than it differs between A and B: it is then right about one
-    future and wrong about the other, whether it stays as it was or goes straight on."""
-    valid = torch.ones(len(a), dtype=torch.bool, device=a.device)
-    behind, ahead = (each - since[:, 0].mean(1, keepdim=True) for each in (since[:, 0], since[:, 1]))
-    for goes_on in (0.0, 1.0):
-        slopes = [(behind * of[:, 0]).sum(1, keepdim=True) / behind.square().sum(1, keepdim=True) for of in (a, b)]
-        on = [of[:, 0].mean(1, keepdim=True) + goes_on * slope * ahead for of, slope in zip((a, b), slopes, strict=True)]
-        apart, middle = on[0] - on[1], (on[0] + on[1]) / 2
-        off = [(apart * (middle - of[:, 1])).sum((1, 2)) for of in (a, b)]
-        least = torch.minimum(off[0].abs(), off[1].abs())
-        valid = valid & (off[0] * off[1] > 0) & (least > (off[0] - off[1]).abs() / 2)
-    return valid
 
 
 # --- the registries' entries ---
 
-LAYOUTS = (permanence, constancy, continuity, meeting, passing)
-HIDDEN_PAIRS = Scenario(tuple(map(at_any_time, LAYOUTS)), RANGES, weight=3.0, metrics=("velocity_error", "reappearance"))
+HIDDEN_LAYOUTS = (which_screen, which_color, which_first, meeting, passing)
+HIDDEN_PAIRS = Scenario(
+    tuple(map(at_any_time, HIDDEN_LAYOUTS)), PAIR_RANGES, weight=3.0, metrics=("velocity_error", "reappearance")
+)
 OPEN_PAIRS = Scenario(
-    tuple(map(at_any_time, (momentum, collision))), COLLISION_RANGES, weight=2.0, metrics=("velocity_error",)
+    tuple(map(at_any_time, (crossing, turned_contact))), COLLISION_RANGES, weight=2.0, metrics=("velocity_error",)
 )
 
 LAST = -1.0  # the moment of the open laws: the last frame of the past, which a frozen frame is of
-_of_hidden = partial(Law, ranges=RANGES, moment_frames=HIDDEN)
-PERMANENCE_LAW = _of_hidden((permanence,), statement="What is hidden is still there, and it is still that.")
-CONSTANCY_LAW = _of_hidden((constancy,), statement="Things keep their colour while they are hidden.")
+_of_hidden = partial(Law, ranges=PAIR_RANGES, moment_frames=HIDDEN)
+PERMANENCE_LAW = _of_hidden((which_screen,), statement="What is hidden is still there, and it is still that.")
+CONSTANCY_LAW = _of_hidden((which_color,), statement="Things keep their colour while they are hidden.")
 CONTINUITY_LAW = _of_hidden(
-    (continuity,), statement="Nothing gets from one place to another without crossing what lies between."
+    (which_first,), statement="Nothing gets from one place to another without crossing what lies between."
 )
 SOLIDITY_LAW = _of_hidden((meeting, passing), statement="Solid things do not pass through each other.")
-MOMENTUM_LAW = Law((momentum,), COLLISION_RANGES, "Nothing changes its velocity without a cause.", LAST)
-COLLISION_LAW = Law((collision,), COLLISION_RANGES, "How two discs part follows from how they met.", LAST)
+MOMENTUM_LAW = Law((crossing,), COLLISION_RANGES, "Nothing changes its velocity without a cause.", LAST)
+COLLISION_LAW = Law((turned_contact,), COLLISION_RANGES, "How two discs part follows from how they met.", LAST)
