@@ -105,7 +105,7 @@ def test_solidity_turns_back_discs_that_meet_and_lets_others_pass() -> None:
 @pytest.mark.parametrize("split", ["id", "ood"])
 def test_in_the_open_momentum_and_energy_are_the_same(law: str, split: str) -> None:
     a, b = both(law, split)
-    assert torch.allclose(a.position[:, CONTACT], b.position[:, CONTACT], atol=1e-9)
+    assert torch.allclose(a.position[:, CONTACT], b.position[:, CONTACT], atol=1e-6)
     of_both = [(each.mass[:, None, :2, None], each.velocity[:, :, :2]) for each in (a, b)]
     momenta, energies = zip(*((mass * v, mass * v * v) for mass, v in of_both), strict=True)
     assert torch.allclose(momenta[0].sum(2), momenta[1].sum(2), atol=1e-9)
@@ -120,7 +120,7 @@ def test_momentum_exchanges_velocities_of_discs_that_never_touch() -> None:
     assert ((a.velocity[:, 0, 0] - a.velocity[:, 0, 1]).norm(dim=-1) >= 1.5).all()
     assert a.contact_s.isnan().all() and b.contact_s.isnan().all()
     apart = a.position[:, CONTACT, 0] - a.position[:, CONTACT, 1]
-    assert ((apart * (a.velocity[:, 0, 0] - a.velocity[:, 0, 1])).sum(-1).abs() < 1e-9).all()  # nearest there
+    assert ((apart * (a.velocity[:, 0, 0] - a.velocity[:, 0, 1])).sum(-1).abs() < 1e-6).all()  # nearest there
 
 
 def test_collision_comes_from_one_side_so_that_straight_on_is_as_far_from_either() -> None:

@@ -22,7 +22,7 @@ COUNT = 48
 SPLICE = 8
 OCCLUDED = [law for law in LAWS if LAWS[law].moment_frames == -0.5]
 NEW = [law for law in LAWS if not LAWS[law].legacy]
-SEEN = {law: (SPLICE - 1, SPLICE) if law in OCCLUDED else (SPLICE + int(LAWS[law].moment_frames),) for law in LAWS}
+SEEN = {law: (SPLICE - 1, SPLICE) if law in OCCLUDED else (SPLICE + round(LAWS[law].moment_frames),) for law in LAWS}
 """The frames in which A and B look the same."""
 
 
@@ -239,7 +239,7 @@ def test_another_length_and_splice(law: str) -> None:
     )
     assert four.a_then_b.frames.shape == (4, 24, 3, 64, 96)
     assert torch.equal(four.a_then_b.frames[:, 12:], four.b.frames[:, 12:])
-    same = 12 + min(0, int(LAWS[law].moment_frames))
+    same = 12 + round(LAWS[law].moment_frames)
     assert (four.a.frames[:, same].int() - four.b.frames[:, same].int()).abs().max() <= 1
 
 

@@ -238,7 +238,9 @@ OPEN_PAIRS = Scenario(
     tuple(map(at_any_time, (crossing, turned_contact))), COLLISION_RANGES, weight=2.0, metrics=("velocity_error",)
 )
 
-LAST = -1.0  # the moment of the open laws: the last frame of the past, which a frozen frame is of
+LAST = (
+    -1.0 + 1e-7
+)  # the moment of the open laws: just after the last frame of the past, whose velocities are those before
 _of_hidden = partial(Law, ranges=PAIR_RANGES, moment_frames=HIDDEN)
 PERMANENCE_LAW = _of_hidden((which_screen,), statement="What is hidden is still there, and it is still that.")
 CONSTANCY_LAW = _of_hidden((which_color,), statement="Things keep their colour while they are hidden.")
