@@ -39,7 +39,7 @@ def test_the_discs_and_the_companion_are_the_same_in_both(law: str, split: str) 
     a, b = both(law, split)
     for name in ("radius", "color", "mass"):
         assert torch.equal(getattr(a, name), getattr(b, name))
-    assert torch.equal(a.position[:, :, 2], b.position[:, :, 2])
+    assert torch.allclose(a.position[:, :, 2], b.position[:, :, 2], atol=1e-9)
     assert a.present.all() and b.present.all()
     assert (a.color[:, [0, 0, 1]] != a.color[:, [1, 2, 2]]).any(-1).all()
 
@@ -69,8 +69,10 @@ def test_hidden_discs_change_places(law: str, split: str) -> None:
 
 @pytest.mark.parametrize("law", ["constancy", "continuity"])
 def test_both_discs_are_in_view_as_long_and_come_out_soon(law: str) -> None:
+    """Before the splice or after it: then the cue of how long each colour is seen ties, whatever the other half shows."""
     a, _ = both(law)
-    assert torch.allclose(a.visible[:, :SPLICE, 0], a.visible[:, :SPLICE, 1], atol=2e-3)
+    unlike = [(half[:, :, 0] - half[:, :, 1]).abs().amax(1) for half in (a.visible[:, :SPLICE], a.visible[:, SPLICE:])]
+    assert torch.minimum(*unlike).max() < 2e-3
     assert (a.visible[:, SPLICE:12, :2].amax(1) > 0).double().mean() > 0.9
 
 
@@ -93,7 +95,7 @@ def test_solidity_turns_back_discs_that_meet_and_lets_others_pass() -> None:
     a, b = both("solidity")
     meets = torch.tensor([layout_of(identity) == "meeting" for identity in made("solidity").identity])
     for one in (a, b):
-        turned = one.velocity[:, 0, :2, 0] == -one.velocity[:, -1, :2, 0]
+        turned = (one.velocity[:, 0, :2, 0] + one.velocity[:, -1, :2, 0]).abs() < 1e-9
         assert torch.equal(turned.all(1), meets) and torch.equal(turned.any(1), meets)
         assert torch.equal(one.contact_s[:, :2].isfinite().all(1), meets)
     assert meets.double().mean() == 0.5
