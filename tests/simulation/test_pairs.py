@@ -69,7 +69,7 @@ def test_hidden_discs_change_places(law: str, split: str) -> None:
 
 @pytest.mark.parametrize("law", ["constancy", "continuity"])
 def test_both_discs_are_in_view_as_long_and_come_out_soon(law: str) -> None:
-    """Before the splice or after it: then the cue of how long each colour is seen ties, whatever the other half shows."""
+    """Before the splice or after it: how long each colour is seen ties then, whatever the other half shows."""
     a, _ = both(law)
     unlike = [(half[:, :, 0] - half[:, :, 1]).abs().amax(1) for half in (a.visible[:, :SPLICE], a.visible[:, SPLICE:])]
     assert torch.minimum(*unlike).max() < 2e-3

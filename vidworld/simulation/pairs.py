@@ -238,9 +238,8 @@ OPEN_PAIRS = Scenario(
     tuple(map(at_any_time, (crossing, turned_contact))), COLLISION_RANGES, weight=2.0, metrics=("velocity_error",)
 )
 
-LAST = (
-    -1.0 + 1e-7
-)  # the moment of the open laws: just after the last frame of the past, whose velocities are those before
+LAST = -1.0  # the moment of the open laws: the last frame of the past, which a frozen frame is of
+NOT_YET = 1e-7  # frames: a contact is that much later, so that the last velocities seen are those before it
 _of_hidden = partial(Law, ranges=PAIR_RANGES, moment_frames=HIDDEN)
 PERMANENCE_LAW = _of_hidden((which_screen,), statement="What is hidden is still there, and it is still that.")
 CONSTANCY_LAW = _of_hidden((which_color,), statement="Things keep their colour while they are hidden.")
@@ -249,4 +248,6 @@ CONTINUITY_LAW = _of_hidden(
 )
 SOLIDITY_LAW = _of_hidden((meeting, passing), statement="Solid things do not pass through each other.")
 MOMENTUM_LAW = Law((crossing,), COLLISION_RANGES, "Nothing changes its velocity without a cause.", LAST)
-COLLISION_LAW = Law((turned_contact,), COLLISION_RANGES, "How two discs part follows from how they met.", LAST)
+COLLISION_LAW = Law(
+    (turned_contact,), COLLISION_RANGES, "How two discs part follows from how they met.", LAST + NOT_YET
+)
