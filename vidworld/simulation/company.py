@@ -154,5 +154,5 @@ def drowned(since: Tensor, a: Moments, b: Moments) -> Fits:
         apart, middle = on[0] - on[1], (on[0] + on[1]) / 2
         off = [(apart * (middle - of[:, 1])).sum((1, 2)) for of in (a, b)]
         least = torch.minimum(off[0].abs(), off[1].abs())
-        valid = valid & (off[0] * off[1] > 0) & (least > (off[0] - off[1]).abs() / 2)
+        valid = valid & (off[0] * off[1] > 0) & (least > (off[0] - off[1]).abs())
     return valid
