@@ -42,10 +42,10 @@ export TORCHINDUCTOR_VEC_ISA_OK := 1
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-short $(MODELS) probe few-step calibrate bench test test-cluster test-kills test-chaos test-slurm bench-scaling check check-gpu clean
+.PHONY: help demo demo-short $(MODELS) probe few-step calibrate bench test test-statistics test-cluster test-kills test-chaos test-slurm bench-scaling check check-gpu clean
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # One process needs no `accelerate launch`, which takes seconds to start; the scripts are the same under it.
 demo: .venv/installed ## train and compare the world models, with a report (VIDEO=folder adds real videos)
@@ -84,6 +84,9 @@ bench: .venv/tools ## measure speed and memory beside peers and the machine's li
 
 test: .venv/tools ## run the tests
 	$(BIN)/pytest
+
+test-statistics: .venv/tools ## 2,000 simulated studies of each kind of scatter: do intervals cover, do tests keep their level (minutes)
+	$(BIN)/pytest -m slow tests/analysis
 
 test-kills: .venv/tools ## five kills of a training, and what two processes lose (as in CI; minutes)
 	$(BIN)/pytest -m slow --dist load tests/cluster -k "again_and_again and not 25 or lose and accumulated"

@@ -1,7 +1,7 @@
 """Measures the measures: python eval/calibrate.py [--out runs/calibration]. Needs no trained world.
 
-Plants faults of known sizes in true tracks, videos them again and reads them back; measures worlds that need no
-training; and scores quads with scorers that know nothing of physics. About three minutes on two cores.
+Plants faults of known sizes in true tracks or their pictures, renders them again and reads them back; measures models
+that need no training; and scores quads with scorers that know nothing of physics. About three minutes on two cores.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import ArgumentParser, run_script
 from vidworld.core.records import prepare_folder, provenance, write_json
 from vidworld.evaluation.calibration import INJECTED_ERRORS, calibrate, measure_baselines
+from vidworld.evaluation.picture_errors import PICTURE_ERRORS
 from vidworld.report.calibration_page import write_page
 from vidworld.simulation import SCENARIOS
 
@@ -32,7 +33,8 @@ def main() -> None:
     start = setting.num_frames // 2
     scenarios = [name for name in SCENARIOS if not name.startswith("phyworld")]
 
-    curves = tqdm(calibrate(setting, start, arguments.clips), "planted faults", len(INJECTED_ERRORS), disable=None)
+    errors = (*INJECTED_ERRORS, *PICTURE_ERRORS)
+    curves = tqdm(calibrate(setting, start, arguments.clips, errors), "planted faults", len(errors), disable=None)
     rows = [row for found in curves for row in found]
     baselines = [
         row

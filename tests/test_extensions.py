@@ -66,7 +66,8 @@ from vidworld.metrics import Metric
 def last_distance(predicted, truth, dt_s, start):
     count = truth.position.shape[2]
     away = (predicted.position[:, -1, :count].double() - truth.position[:, -1].double()).norm(dim=-1)
-    return np.asarray(away.nan_to_num(10.0).mean(dim=1))
+    there = truth.present[:, -1]
+    return np.asarray((away.nan_to_num(10.0) * there).sum(dim=1) / there.sum(dim=1))
 
 
 LAST_DISTANCE = Metric(

@@ -54,15 +54,8 @@ def models_of(runs):
 def evaluate(runs, out, *overrides):
     """The exit code of the evaluation of these runs, with a few clips."""
     models = models_of(runs)
-    few = [
-        "clips=3",
-        "quadruplets=4",
-        "ood_quadruplets=2",
-        "val_quadruplets=2",
-        "shown=1",
-        "sampling_steps=2",
-        "levels=[0.7,1.0]",
-    ]
+    few = ["clips=3", "quadruplets=4", "ood_quadruplets=2", "shown=1", "sampling_steps=2", "levels=[0.7,1.0]"]
+    few += ["contexts=[]", "further_clips=1"]  # at this size nothing is hidden long enough within 12 frames
     size = ["shape.height_px=32", "shape.width_px=32", "mixed_precision=no", "laws=[permanence,momentum]"]
     config = ROOT / "configs" / "short" / "physics.yaml"
     return run("eval/run_physics.py", "--config", config, f"out={out}", *models, *few, *size, *overrides)
@@ -239,9 +232,9 @@ def test_every_world_and_control_is_in_the_results_with_an_interval(measured):
         "fitted_cues",
         "one_object",
     }
-    assert surprise == {"diffusion", "regression", "truth"} | controls
+    assert surprise == {"diffusion", "regression", "truth", "oracle"} | controls
     velocity = {(row["model"], row["readout"]) for row in rows if row["metric"] == "velocity_error"}
-    rollers = {"diffusion", "regression", "copy_last", "constant_velocity", "truth"}
+    rollers = {"diffusion", "regression", "oracle", "copy_last", "constant_velocity", "truth"}
     assert velocity == {(w, r) for w in rollers for r in ("pixels", "probe")} | {("reconstruction", "pixels")}
     assert all(row["low"] <= row["value"] <= row["high"] for row in rows)
     blind = [row["value"] for row in rows if row["model"] == "blind" and row["metric"] == "surprise_accuracy"]
@@ -268,6 +261,18 @@ def test_worlds_of_equal_budget_are_a_controlled_comparison(measured):
     ]
     assert differing == []  # networks this small differ by what is a few per cent of real ones
     assert comparison["targets"] == {"regression": "frozen"}
+    assert comparison["noise_levels"] == {"diffusion": [0.7, 1.0]}
+
+
+def test_other_noise_levels_make_the_values_of_a_diffusion_stale_and_no_others(measured, tmp_path):
+    def units():
+        return {path.name: json.loads(path.read_text())["made_from"] for path in (out / "units").glob("*.json")}
+
+    out = shutil.copytree(measured / "physics", tmp_path / "physics")
+    before = units()
+    assert evaluate(measured, out, "levels=[1.0]") == 0
+    changed = {name for name, made_from in units().items() if before[name] != made_from}
+    assert changed and all("diffusion" in name for name in changed)
 
 
 def test_an_evaluation_that_is_done_is_not_done_again(measured, capsys):

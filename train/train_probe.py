@@ -33,8 +33,7 @@ def train(config: ProbeConfig, sources: Sources, resume: bool) -> None:
     from vidworld.models.jepa import JointEmbeddingPredictor
     from vidworld.models.probe import Probe, probe_loss, shows
     from vidworld.models.tokenizers import load_tokenizer
-    from vidworld.simulation.simulated import SimulatedClips
-    from vidworld.training.data import batch_order, weights
+    from vidworld.training.data import batch_order, training_source, weights
     from vidworld.training.run import begin
 
     # --- network, clips with their true tracks, and where an earlier run left off ---
@@ -46,7 +45,7 @@ def train(config: ProbeConfig, sources: Sources, resume: bool) -> None:
     accelerator, model, device = run.accelerator, run.model, run.accelerator.device
     tokenizer, jepa = tokenizer.to(device), None if jepa is None else jepa.to(device)
     data = config.data
-    sources_of_clips = [SimulatedClips(name, "train", data.seed, data.clips, data.shape) for name in weights(data)]
+    sources_of_clips = [training_source(data, name) for name in weights(data)]
 
     def batch(step: int) -> tuple[torch.Tensor, Tracks]:
         """Each batch is of one scenario, so that its clips have equally many objects."""

@@ -15,7 +15,8 @@ from vidworld.training.finished import Sources, data_sources, is_finished
 
 
 def main() -> None:
-    config, arguments = parse_command_line(WorldModelConfig, description=__doc__, select=config_schema)
+    kinds = {f"family: {name}": family.config for name, family in FAMILIES.items()}
+    config, arguments = parse_command_line(WorldModelConfig, None, __doc__, config_schema, kinds)
     sources = {"tokenizer": fingerprint_in(config.tokenizer)} | data_sources(config.data)
     if not is_finished(config, sources):
         train(config, sources, arguments.resume)

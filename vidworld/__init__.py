@@ -1,3 +1,3 @@
-"""One spacetime-patch tokenizer, two families of world model, one bench for their physics."""
+"""One spacetime-patch tokenizer, three families of world model, one bench for their physics."""
 
 __version__ = "0.1.0"

@@ -17,7 +17,7 @@ COMMANDS: Registry[Command] = Registry(
         "data ingest": "vidworld.video.ingest:INGEST",
         "data contexts": "vidworld.evaluation.rollouts:CONTEXTS",
         "data check": "vidworld.evaluation.benchmarks.benchmark:CHECK",
-        "check-world": "vidworld.models.external:CHECK_WORLD",
+        "check-world": "vidworld.models.external.check_world:CHECK_WORLD",
         "export": "vidworld.evaluation.export:EXPORT",
     },
 )

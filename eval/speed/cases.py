@@ -68,7 +68,7 @@ class Size(NamedTuple):
         return placed(network, device)
 
     def jepa(self, device: torch.device) -> JointEmbeddingPredictor:
-        encoder, predictor = self.depth * 2 // 3, self.depth // 3
+        encoder, predictor = self.depth // 3, self.depth * 2 // 3
         network: JointEmbeddingPredictor = JointEmbeddingPredictor(CHANNELS, self.width, encoder, predictor, self.heads)
         return placed(network, device)
 

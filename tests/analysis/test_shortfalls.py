@@ -1,7 +1,7 @@
 """What a model does not do is said, and nothing else."""
 
 from vidworld.analysis.records import Model, Row
-from vidworld.analysis.results import shortfalls
+from vidworld.analysis.shortfalls import shortfalls
 
 MODELS = {"diffusion": Model("Diffusion", "diffusion", "runs/diffusion")}
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidworld.analysis import statistics
+from vidworld.analysis.labels import FEW_CLIPS
 from vidworld.analysis.statistics import clips_needed, holm, interval, paired_difference
 from vidworld.core.errors import UserError
 
@@ -61,8 +62,24 @@ def test_intervals_cover(case):
 @pytest.mark.slow
 @pytest.mark.parametrize("case", COVERED_SLOWLY)
 def test_bootstrapped_intervals_cover(case):
-    """Three times 1,000: by chance one seed of a thousand evaluations in a few leaves 93 to 97%."""
-    assert 0.93 <= coverage(*COVERED_SLOWLY[case], evaluations=3000) <= 0.97
+    """Three times 1,000: by chance one seed of a thousand evaluations in a few leaves 93 to 97%.
+
+    Over several runs they are wider, for runs that scatter by skewed laws (test_families.py).
+    """
+    most = 0.995 if "runs" in case else 0.97
+    assert 0.93 <= coverage(*COVERED_SLOWLY[case], evaluations=3000) <= most
+
+
+def far_worse(n):
+    """Errors of clips of which one in ten is ten times worse."""
+    return lambda rng: rng.gamma(2, 1, (1, n)) * np.where(rng.random((1, n)) < 0.1, 10, 1), 3.8, None
+
+
+def test_a_kind_of_clip_that_is_one_in_ten_is_covered_from_some_number_on(monkeypatch):
+    """Of 14 clips none is of that kind in a quarter of the draws; the page marks what has fewer than `FEW_CLIPS`."""
+    monkeypatch.setattr(statistics, "DRAWS", 500)
+    assert coverage(*far_worse(FEW_CLIPS), evaluations=600) >= 0.90
+    assert coverage(*far_worse(14), evaluations=300) <= 0.85
 
 
 def worlds(number, scatter, n=100):
@@ -118,7 +135,7 @@ def test_the_paired_test_keeps_its_level(case):
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CONSERVATIVE)
 def test_the_paired_test_is_never_liberal(case):
-    assert 0.02 <= false_positives(*CONSERVATIVE[case]) <= 0.06
+    assert 0.005 <= false_positives(*CONSERVATIVE[case]) <= 0.06
 
 
 def test_the_level_of_the_paired_test_in_short(monkeypatch):

@@ -20,15 +20,7 @@ from vidworld.models.schema import ProbeConfig, TokenizerConfig
 pytestmark = pytest.mark.slow
 
 SMALL_JOBS = ["--nodes=1", "--ntasks-per-node=1", "--gres=none", "--cpus-per-task=1"]
-FEW = [
-    "clips=3",
-    "quadruplets=4",
-    "further_quadruplets=2",
-    "ood_quadruplets=2",
-    "val_quadruplets=2",
-    "shown=1",
-    "sampling_steps=2",
-]
+FEW = ["clips=3", "quadruplets=4", "further_quadruplets=2", "ood_quadruplets=2", "shown=1", "sampling_steps=2"]
 FEW += ["shape.height_px=32", "shape.width_px=32", "mixed_precision=no", "laws=[permanence,momentum]"]
 FEW += ["levels=[0.7,1.0]"]
 KINDS = {

@@ -257,6 +257,10 @@ def test_command_line(write, capsys):
     assert "optimiser.learning_rate: float = 0.002" in printed
     assert 'weights: dict[str, float] = {"a": 0.5, "b": 2.0}' in printed
     assert "steps: int\n" in printed
+    with pytest.raises(SystemExit, match="0"):
+        parse_command_line(Optimiser, ["--help"], kinds={"kind: training": Training})
+    assert "kind: training besides:\n" in (printed := capsys.readouterr().out)
+    assert printed.index("steps: int\n") > printed.index("kind: training besides:")
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,14 @@ import math
 import pytest
 import scripts
 
-from vidworld.analysis.records import CALIBRATION_READOUTS
 from vidworld.analysis.statistics import Interval
 from vidworld.core.clip_shape import ClipShape
 from vidworld.evaluation.calibration import INJECTED_ERRORS, calibrate, measure_baselines, smallest_seen
+from vidworld.evaluation.picture_errors import PICTURE_ERRORS
 
 SCRIPT = "eval/calibrate.py"
 SIZES = (0.0, 1.0, 2.0, 4.0)
+ERRORS = (*INJECTED_ERRORS, *PICTURE_ERRORS)
 
 
 def intervals(*bounds):
@@ -46,8 +47,11 @@ def test_a_speed_fault_reads_as_its_size_by_tracks():
     assert found["momentum_drift", 10.0].value == pytest.approx(0.1, rel=1e-6)
     assert found["energy_drift", 10.0].value == pytest.approx(0.21, rel=1e-6)
     assert found["motion_ratio", 10.0].value == pytest.approx(1.1, rel=1e-6)
-    # Two samples 10% to either side: each ends a tenth of the way from the truth.
-    assert found["determinism_spread", 10.0].value == pytest.approx(0.1, rel=1e-6)
+    # Three samples, two of them 10% too fast and one 10% too slow: each d from the truth, and 2 d from another.
+    off = found["best_of_n_error", 10.0].value
+    assert found["energy_score", 10.0].value == pytest.approx(off - 2 * off * 2 / 3 / 2, rel=1e-6)
+    assert found["error_of_mean", 10.0].value == pytest.approx(off / 3, rel=1e-6)
+    assert found["determinism_spread", 10.0].value == pytest.approx(off * (4 / 3) ** 0.5, rel=1e-6)
     assert all(row.monotone == 1 for row in found.values())
     assert all(row.noise_floor < 1e-6 or row.metric == "motion_ratio" for row in found.values())
     by_pixels = {(row.metric, row.size): row for row in rows if row.readout == "pixels"}
@@ -56,7 +60,7 @@ def test_a_speed_fault_reads_as_its_size_by_tracks():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fault", INJECTED_ERRORS, ids=lambda fault: fault.name)
+@pytest.mark.parametrize("fault", ERRORS, ids=lambda fault: fault.name)
 def test_every_curve_rises_and_every_fault_is_found(fault):
     """As `make calibrate` measures them."""
     (rows,) = calibrate(ClipShape(), 8, 200, [fault])
@@ -75,6 +79,7 @@ def test_baselines_lie_between_the_truth_and_standing_still():
     assert truth < 0.1 and inertia < 0.3 and frozen > 1
     assert rows["truth", "motion_ratio"].value == pytest.approx(1, abs=0.05)
     assert rows["copy_last", "motion_ratio"].value == pytest.approx(0, abs=0.05)
+    assert rows["truth", "object_integrity"].value > 0.99 and rows["copy_last", "object_integrity"].value > 0.99
 
 
 def run(capsys, *arguments):
@@ -94,14 +99,14 @@ def test_the_script_writes_rows_and_a_page(tmp_path, capsys):
     named = {(row["fault"], row["metric"], row["readout"], row["size"]) for row in content["results"]}
     assert named == {
         (fault.name, metric, readout, float(size))
-        for fault in INJECTED_ERRORS
+        for fault in ERRORS
         for metric in fault.metrics
-        for readout in CALIBRATION_READOUTS
+        for readout in fault.readouts
         for size in (0, *fault.sizes)
     }
     assert {row["model"] for row in content["baselines"]} == {"truth", "copy_last", "constant_velocity"}
     page = (tmp_path / "calibration.html").read_text()
-    assert page.count('class="plot lines"') == sum(len(fault.metrics) for fault in INJECTED_ERRORS)
+    assert page.count('class="plot lines"') == sum(len(fault.metrics) for fault in ERRORS)
     assert "Detection limits" in page and ">nan" not in page
     assert "motion energy, before" in page and "Legacy momentum" in page
 

@@ -29,6 +29,8 @@ laws: [permanence, collision, momentum]
 clips: 3
 quadruplets: 2
 splits: [id]
+horizons: []
+contexts: []
 clips_at_once: 2
 quadruplets_at_once: 2
 models: {{}}
@@ -67,17 +69,17 @@ def rows_of(folder):
 
 
 def test_worlds_stand_beside_the_references_and_a_stopped_run_goes_on(config, videos, tmp_path, capsys):
-    models = (f"models.oracle=videos:{videos}", "models.mine=python:my_world.MyWorld")
+    models = (f"models.exact=videos:{videos}", "models.mine=python:my_world.MyWorld")
     assert score(config, *models) == 0
     rows = rows_of(tmp_path)
-    moving, still = rows["oracle", "velocity_error"], rows["mine", "velocity_error"]
+    moving, still = rows["exact", "velocity_error"], rows["mine", "velocity_error"]
     assert moving["ceiling"] <= moving["value"] < 0.5 * still["value"]
     assert moving["floor"] == rows["copy_last", "velocity_error"]["value"]
     every = json.loads((tmp_path / "scores" / "results.json").read_text())["results"]
     laws = {row["law"] for row in every if (row["model"], row["metric"]) == ("mine", "surprise_accuracy")}
     assert laws == {"permanence", "collision", "momentum"}
-    assert ("oracle", "surprise_accuracy") not in rows
-    assert ("oracle", "determinism_spread") not in rows  # one file says nothing of chance
+    assert ("exact", "surprise_accuracy") not in rows
+    assert ("exact", "determinism_spread") not in rows  # one file says nothing of chance
     assert ("mine", "determinism_spread") in rows
     assert rows["blind", "surprise_accuracy"]["value"] == 0.5
     assert rows["truth", "surprise_accuracy"]["value"] == 1.0
@@ -87,8 +89,9 @@ def test_worlds_stand_beside_the_references_and_a_stopped_run_goes_on(config, vi
         return {path: path.stat().st_mtime_ns for path in (tmp_path / "scores" / "units").iterdir()}
 
     before = units()
-    # Rollouts of the references, two baselines, the videos and mine; surprise of all but the videos, and controls.
-    assert len(before) == 2 * 5 + 3 * 6
+    # Rollouts of the references, the oracle, two baselines, the videos and mine; surprise of all but the videos, and
+    # controls.
+    assert len(before) == 2 * 6 + 3 * 7
     (tmp_path / "scores" / "results.json").unlink()
     lost = sorted(before)[0]
     lost.unlink()
@@ -104,20 +107,20 @@ def test_worlds_stand_beside_the_references_and_a_stopped_run_goes_on(config, vi
 def test_a_model_that_changed_is_measured_again(config, videos, tmp_path):
     folder = tmp_path / "oracle"
     shutil.copytree(videos, folder)
-    assert score(config, f"models.oracle=videos:{folder}", "laws=[]") == 0
-    before = rows_of(tmp_path)["oracle", "velocity_error"]["value"]
+    assert score(config, f"models.exact=videos:{folder}", "laws=[]") == 0
+    before = rows_of(tmp_path)["exact", "velocity_error"]["value"]
     frozen = truth(1).frames[0].clone()
     frozen[8:] = frozen[7]
     write_mp4(folder / "uniform_id_0_1.mp4", frozen, 10.0)
-    assert score(config, f"models.oracle=videos:{folder}", "laws=[]") == 0
-    assert rows_of(tmp_path)["oracle", "velocity_error"]["value"] > before + 0.1
+    assert score(config, f"models.exact=videos:{folder}", "laws=[]") == 0
+    assert rows_of(tmp_path)["exact", "velocity_error"]["value"] > before + 0.1
 
 
 def test_missing_clips_are_named_before_anything_is_measured(config, videos, tmp_path, capsys):
     folder = tmp_path / "some"
     shutil.copytree(videos, folder)
     (folder / "uniform_id_0_2.mp4").unlink()
-    assert score(config, f"models.oracle=videos:{folder}") == 2
+    assert score(config, f"models.exact=videos:{folder}") == 2
     error = capsys.readouterr().err
     assert f"{folder}: lacks 1 of 3 clips: uniform_id_0_2.mp4" in error
     assert len(error.splitlines()) == 1
@@ -134,6 +137,7 @@ def test_missing_clips_are_named_before_anything_is_measured(config, videos, tmp
             ("models.mine=python:my_world.MyWorld", "context_frames=6"),
             "no multiple of the tokenizer's chunk of 4 frames",
         ),
+        (("models.mine=python:my_world.MyWorld", "horizons=[8,22]"), "horizons 22 is no multiple of the tokenizer's"),
         (("models.mine=python:my_world.MyWorld", "context_frames=16"), "leaves none of 16"),
     ],
 )
@@ -159,6 +163,15 @@ def test_contexts_are_what_is_to_be_continued(config, tmp_path, capsys):
     before = (tmp_path / "contexts" / files[0]).stat().st_mtime_ns
     assert contexts() == 0
     assert (tmp_path / "contexts" / files[0]).stat().st_mtime_ns == before
+
+
+def test_contexts_of_every_condition_have_names_and_lengths_of_their_own(config, tmp_path, capsys):
+    every = ["horizons=[24]", "contexts=[4]", "clips=1", "further_clips=1", "nuisance=1"]
+    with pytest.raises(SystemExit):
+        cli.main(["data", "contexts", "--config", str(config), "--out", str(tmp_path / "contexts"), *every])
+    assert "Continue each by 8 frames (id, context_4), 24 frames (horizon_24)" in capsys.readouterr().out
+    files = {path.name for path in (tmp_path / "contexts").iterdir()}
+    assert files == {f"uniform_{split}_nuisance_1_0_0.mp4" for split in ("id", "horizon_24", "context_4")}
 
 
 def predicted(folder, clip):
@@ -214,4 +227,4 @@ def test_the_table_of_clips_names_the_world(config, videos, tmp_path):
     assert score(config, f"models.gen=videos:{videos}", "laws=[]") == 0
     with (tmp_path / "scores" / "per_clip.csv").open() as file:
         models = {row["model"] for row in csv.DictReader(file)}
-    assert models == {"truth", "copy_last", "constant_velocity", "gen"}
+    assert models == {"truth", "oracle", "copy_last", "constant_velocity", "gen"}

@@ -15,7 +15,9 @@ from vidworld.simulation import LAWS, SCENARIOS
 
 def run_folder(path, fingerprint):
     (path / "model").mkdir(parents=True, exist_ok=True)
-    (path / "model" / "budget.json").write_text(json.dumps({"format": FORMAT, "fingerprint": fingerprint}))
+    (path / "model" / "budget.json").write_text(
+        json.dumps({"format": FORMAT, "fingerprint": fingerprint, "family": "regression"})
+    )
     return path
 
 

@@ -1,6 +1,7 @@
 """Several comparisons to one table, finished or not."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -34,7 +35,8 @@ def finished(folder, seed, jepa):
         differences={"jepa vs diffusion": [], "jepa vs regression": ["steps differ"]},
         notes=["of one seed"],
     )
-    write_results(folder / "physics", values, MODELS, PAIRS, comparison, 0)
+    models = {name: replace(model, spec=f"{folder}/{name}") for name, model in MODELS.items()}
+    write_results(folder / "physics", values, models, PAIRS, comparison, 0)
 
 
 @pytest.fixture
@@ -79,7 +81,34 @@ def test_seeds_become_one_result_over_clips_and_runs_with_a_report(sweep):
     ]
     assert {row["n"] for row in rows} == {100}
     assert {row["seed"] for row in rows} == {None}
+    assert all(v["statement"].startswith("These checkpoints differ") for v in comparison["verdicts"])
+    assert "Verdicts are about these checkpoints; about families from 5 trainings of each on." in comparison["notes"]
     assert "permanence" in write_report(sweep, None).read_text().lower()
+
+
+def test_five_seeds_speak_of_families(tmp_path):
+    for seed, jepa in enumerate((0.9, 0.86, 0.9, 0.88, 0.92)):
+        finished(tmp_path / f"seed_{seed}", seed, jepa)
+    collect(tmp_path)
+    comparison = json.loads((tmp_path / "physics" / "comparison.json").read_text())
+    assert not any("checkpoints" in note for note in comparison["notes"])
+    verdict = comparison["verdicts"][0]
+    assert verdict["runs"] == 5 and verdict["statement"].startswith("jepa is better than diffusion by")
+    assert "runs of each would show" in verdict["power"] or "no more than clips explain" in verdict["power"]
+
+
+def test_a_model_that_is_the_same_in_every_comparison_was_trained_once(tmp_path):
+    for seed in range(5):
+        finished(tmp_path / f"seed_{seed}", seed, 0.9)
+        path = tmp_path / f"seed_{seed}" / "physics" / "results.json"
+        results = json.loads(path.read_text())
+        results["models"]["diffusion"]["spec"] = "diffusers:one/for/all"
+        path.write_text(json.dumps(results))
+    collect(tmp_path)
+    comparison = json.loads((tmp_path / "physics" / "comparison.json").read_text())
+    runs = {(v["first"], v["second"]): v["runs"] for v in comparison["verdicts"]}
+    assert runs == {("jepa", "diffusion"): 1, ("jepa", "regression"): 5}
+    assert comparison["verdicts"][0]["statement"].startswith("These checkpoints differ")
 
 
 def test_a_sweep_over_a_width_is_a_table_that_pools_nothing(sweep):

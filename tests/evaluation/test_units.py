@@ -40,7 +40,7 @@ def unit(tmp_path, calls):
 
 
 def values(unit):
-    return {value.metric: value.value for value in measure([unit], Accelerator(cpu=True), "test")}
+    return {value.metric: value.value for value in measure([unit], Accelerator(cpu=True), "test").values}
 
 
 def test_what_was_measured_from_the_same_is_not_measured_again(unit, calls):
@@ -77,4 +77,4 @@ def test_a_file_that_is_cut_off_is_measured_again(unit, content):
 def test_numbers_come_back_to_the_last_bit(tmp_path):
     number = 0.1 + 0.2
     unit = Unit(tmp_path, "b", "m", "a", {"x": 1}, lambda: [Value("m", None, "t", "l", "id", "x", "", "c", number, 0)])
-    assert [value.value for value in measure([unit], Accelerator(cpu=True), "test")] == [number]
+    assert [value.value for value in measure([unit], Accelerator(cpu=True), "test").values] == [number]

@@ -28,6 +28,7 @@ from vidworld.evaluation.calibration import (
     phantom,
     vanished,
 )
+from vidworld.evaluation.picture_errors import other_shape, splitting_disc, x_ray
 from vidworld.metrics import METRICS, Metric
 from vidworld.metrics.physics_iq import PhysicsIq, physics_iq
 
@@ -35,11 +36,16 @@ PATH = Path(__file__).with_name("metrics.json")
 AGAIN = "python tests/golden/metrics.py"
 SHAPE, START, CLIPS = ClipShape(height_px=32, width_px=32), 8, range(12)
 ERRORS = {
+    "bounce": {"faster": (other_speed, 10.0), "vanished": (vanished, 50.0)},
     "uniform": {"faster": (other_speed, 10.0), "vanished": (vanished, 50.0), "phantom": (phantom, 50.0)},
     "collision": {"faster": (other_speed, 10.0), "duller": (duller_contact, 40.0)},
     "occlusion": {"late": (late_return, 0.4), "gone": (never_back, 50.0), "phantom": (phantom, 50.0)},
 }
-"""By scenario."""
+PICTURE_ERRORS = {
+    "collision": {"split": (splitting_disc, 4.0), "ellipse": (other_shape, 20.0)},
+    "occlusion": {"x-ray": (x_ray, 40.0)},
+}
+"""Both by scenario."""
 
 
 def measured() -> dict[str, Any]:
@@ -62,9 +68,15 @@ def values_of(metric: Metric) -> dict[str, list[float | None]]:
         return {"drawn": kept(metric.function(*draw.random((2, 3, 4, 2, 2)), 0.5))}
     scene = ErrorScene.of(metric.scenarios[0], CLIPS, SHAPE)
     found = {}
+    if metric.takes == "pictures":
+        for name, (paint, size) in PICTURE_ERRORS[metric.scenarios[0]].items():
+            future = paint(scene, size, START)[:, START:]
+            found[name] = kept(metric.function(scene.pictures(future, START)))
+        return found
     for name, (inject, size) in ERRORS[metric.scenarios[0]].items():
         wrong = inject(scene.truth, size, SHAPE.dt_s, START)
-        given = [wrong, scene.truth] if metric.takes == "samples" else wrong
+        other = inject(scene.truth, -size, SHAPE.dt_s, START)
+        given = [wrong, wrong, other] if metric.takes == "samples" else wrong
         found[name] = kept(metric.function(given, scene.truth, SHAPE.dt_s, START))
     return found
 

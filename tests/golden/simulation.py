@@ -12,7 +12,8 @@ from typing import Any
 import torch
 
 from vidworld.core.clip import Clips
-from vidworld.simulation import LAWS, SCENARIOS, SIMULATOR_VERSION
+from vidworld.simulation import LAWS, NUISANCE_VERSION, SCENARIOS, SIMULATOR_VERSION
+from vidworld.simulation.nuisance import AMPLITUDES, BARE, add_nuisance, add_texture
 from vidworld.simulation.quadruplets import quadruplets
 from vidworld.simulation.simulated import SimulatedClips
 
@@ -32,12 +33,14 @@ def measured() -> dict[str, Any]:
         "simulator": SIMULATOR_VERSION,
         "scenarios": {name: of_scenario(name) for name in SCENARIOS},
         "laws": {name: of_law(name) for name in LAWS},
+        "nuisance": {name: of_nuisance(name) for name in (*map(str, AMPLITUDES), "texture")},
     }
 
 
 def of_scenario(name: str) -> dict[str, Any]:
     """The version of a scenario and numbers of its clips."""
-    values = {split: values_of(SimulatedClips(name, split).clips(NUMBERS)) for split in ("id", "ood")}
+    splits = ("id", "ood", "more") if SCENARIOS[name].more else ("id", "ood")
+    values = {split: values_of(SimulatedClips(name, split).clips(NUMBERS)) for split in splits}
     return {"version": SCENARIOS.version(name), "values": values}
 
 
@@ -46,6 +49,23 @@ def of_law(name: str) -> dict[str, Any]:
     both = {split: quadruplets(name, split, 0, NUMBERS) for split in ("id", "ood")}
     values = {f"{split} {side}": values_of(getattr(q, side)) for split, q in both.items() for side in "ab"}
     return {"version": LAWS.version(name), "values": values}
+
+
+def of_nuisance(name: str) -> dict[str, Any]:
+    """The version of nuisance, and of a level or of the texture a few pixels and the means of two frames.
+
+    They are of pictures that are half bare background and half grey, so that they tell of nothing else.
+    """
+    frames = torch.full((SHOWN, 2, 3, 64, 64), BARE, dtype=torch.uint8)
+    frames[..., 32:] = 128
+    numbers = range(SHOWN)
+    if name == "texture":
+        add_texture(frames, "golden", numbers)
+    else:
+        frames = add_nuisance(frames, "golden", numbers, int(name))  # type: ignore[arg-type]
+    means = frames.double().unflatten(-1, (2, 32)).mean(dim=(2, 3, 5)).flatten(1)
+    rows = torch.cat((means, frames[:, :, :, 9, 31:33].flatten(1).double()), dim=1)
+    return {"version": NUISANCE_VERSION, "values": [[rounded(x) for x in row.tolist()] for row in rows]}
 
 
 def values_of(clips: Clips) -> list[list[float | None]]:
@@ -70,15 +90,16 @@ def faults(golden: dict[str, Any], now: dict[str, Any]) -> list[str]:
     if golden["simulator"] != now["simulator"]:
         return [f"SIMULATOR_VERSION is {now['simulator']}, its golden values are of {golden['simulator']}: {AGAIN}"]
     found = []
-    for kind, one in (("scenarios", "scenario"), ("laws", "law")):
+    for kind, one in (("scenarios", "scenario"), ("laws", "law"), ("nuisance", "nuisance")):
         for name in sorted(golden[kind].keys() | now[kind].keys()):
             before, after = golden[kind].get(name), now[kind].get(name)
             if before is None or after is None or before["version"] != after["version"]:
                 found.append(f"{one} {name}: is new, gone or of another version than its golden values: {AGAIN}")
             elif not close(before["values"], after["values"]):
                 found.append(
-                    f"{one} {name}: its clips changed and its version did not: raise `version` of the {one} (or "
-                    f"SIMULATOR_VERSION, where all changed), then {AGAIN}"
+                    f"{one} {name}: its clips changed and its version did not: raise it in `versions` of "
+                    f"{kind.upper()} (simulation/__init__.py; SIMULATOR_VERSION, where all changed; of nuisance "
+                    f"NUISANCE_VERSION), then {AGAIN}"
                 )
     return found
 

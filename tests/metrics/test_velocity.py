@@ -5,7 +5,7 @@ import pytest
 from scenes import DT_S, START, mean, moved, places, scaled, uniform
 
 from vidworld.core.errors import UserError
-from vidworld.metrics.velocity import determinism_spread, momentum_drift, motion_ratio, velocity_error
+from vidworld.metrics.velocity import momentum_drift, motion_ratio, velocity_error
 
 
 def test_velocity_error_by_hand():
@@ -33,21 +33,6 @@ def test_the_prediction_is_not_read_before_the_places():
 def test_motion_ratio_by_hand():
     truth = uniform(3)
     assert motion_ratio(scaled(truth, 0.7), truth, DT_S, START) == pytest.approx(0.7, rel=1e-3)
-
-
-def test_determinism_spread_by_hand():
-    truth = uniform(1)
-    start, end = truth.position[0, START - 1], truth.position[0, -1]
-    samples = []
-    for shift in (-0.2, 0.2):
-        position = places(truth)
-        position[:, -1, 0, 1] += shift
-        samples.append(moved(truth, position))
-    expected = 0.2 / float((end - start).norm(dim=-1).sum())
-    assert determinism_spread(samples, truth, DT_S, START) == pytest.approx(expected, rel=1e-3)
-    assert determinism_spread([truth, truth], truth, DT_S, START) == pytest.approx(0, abs=1e-6)
-    with pytest.raises(UserError, match="two samples"):
-        determinism_spread([truth], truth, DT_S, START)
 
 
 def test_shapes_that_do_not_fit_are_said():

@@ -5,7 +5,7 @@ import torch
 
 from vidworld.core.errors import UserError
 from vidworld.models.families import FAMILIES, JepaConfig, JepaModel
-from vidworld.models.jepa import IN_A_ROW, CollapseAlarm, std_across_clips
+from vidworld.models.jepa import IN_A_ROW, CollapseAlarm, JointEmbeddingPredictor, own_past_share, std_across_clips
 
 HEALTHY, USELESS = {"copy_last_ratio": 0.6}, {"copy_last_ratio": 1.04}
 ALIKE = torch.randn(1, 64, 8).expand(16, -1, -1)
@@ -13,8 +13,8 @@ ALIKE = torch.randn(1, 64, 8).expand(16, -1, -1)
 DIFFERENT = torch.randn(16, 64, 8)
 
 
-def alarm(tmp_path, embeddings=DIFFERENT):
-    return CollapseAlarm(tmp_path, 50, 1.0, 0.2, lambda: embeddings)
+def alarm(tmp_path, embeddings=DIFFERENT, share=1.0):
+    return CollapseAlarm(tmp_path, 50, 1.0, 0.2, lambda: (std_across_clips(embeddings), share))
 
 
 def test_embeddings_of_nothing_but_their_place_do_not_differ_across_clips():
@@ -24,11 +24,15 @@ def test_embeddings_of_nothing_but_their_place_do_not_differ_across_clips():
 
 
 @pytest.mark.parametrize(
-    ("embeddings", "logged", "message"),
-    [(ALIKE, HEALTHY, "collapsed at step 240"), (DIFFERENT, USELESS, "predicts nothing at step 240")],
+    ("embeddings", "share", "logged", "message"),
+    [
+        (ALIKE, 1.0, HEALTHY, "collapsed at step 240"),
+        (DIFFERENT, 1.0, USELESS, "predicts nothing at step 240"),
+        (DIFFERENT, 0.5, HEALTHY, "after another clip's past at step 240"),
+    ],
 )
-def test_a_collapse_of_either_kind_ends_the_run(tmp_path, embeddings, logged, message):
-    check = alarm(tmp_path, embeddings)
+def test_a_collapse_of_any_kind_ends_the_run(tmp_path, embeddings, share, logged, message):
+    check = alarm(tmp_path, embeddings, share)
     check(200, logged)
     check(205, {})  # a step that was not logged
     check(220, logged)
@@ -51,7 +55,8 @@ def test_a_jepa_that_embeds_all_clips_alike_is_noticed_with_one_clip_a_micro_bat
     model = JepaModel(width=32, heads=2, encoder_depth=1, predictor_depth=1, target=target)
     config = JepaConfig(out=tmp_path, tokenizer=tmp_path, model=model)
     family = FAMILIES["jepa"]
-    network, tokens = family.network(config, 6), torch.randn(16, 4, 4, 4, 6)
+    network = family.network(config, 6)
+    tokens = torch.randn(16, 1, 4, 4, 6) + 0.1 * torch.randn(16, 4, 4, 4, 6)  # a clip's chunks are alike
     check = family.alarm(config, network, tokens)
     for step in range(200, 400, 20):
         check(step, HEALTHY)
@@ -62,4 +67,24 @@ def test_a_jepa_that_embeds_all_clips_alike_is_noticed_with_one_clip_a_micro_bat
                 embed.bias.zero_()
     with pytest.raises(UserError, match="collapsed at step 440"):
         for step in range(400, 500, 20):
+            check(step, HEALTHY)
+
+
+class ToldOfThePast(JointEmbeddingPredictor):
+    """Encodes every chunk after those before it, as version 0.1 did, and has learned to predict exactly that."""
+
+    def compared(self, tokens):
+        told = tokens.cumsum(dim=1)[:, :-1]  # of a future's own chunk nothing is left, of its past everything
+        return tokens, told, torch.cat((tokens[:, :1], told), dim=1)
+
+
+def test_a_prediction_that_fits_a_future_after_any_past_is_noticed(tmp_path):
+    tokens = torch.randn(16, 1, 4, 4, 6) + 0.1 * torch.randn(16, 4, 4, 4, 6)  # a clip's chunks are alike
+    network = JointEmbeddingPredictor(6, 32, 1, 1, 2, target="vcreg")
+    assert own_past_share(network, tokens) == 1.0  # an untrained one repeats the last chunk, or nearly
+    told = ToldOfThePast(6, 32, 1, 1, 2, target="vcreg")
+    assert own_past_share(told, tokens) < 0.75
+    check = CollapseAlarm(tmp_path, 50, 1.0, 0.2, lambda: (1.0, own_past_share(told, tokens)))
+    with pytest.raises(UserError, match="does not depend on what was seen"):
+        for step in range(200, 300, 20):
             check(step, HEALTHY)

@@ -75,3 +75,14 @@ def test_sketched_gaussian_is_small_for_a_normal_and_large_for_a_point():
     assert sketched_gaussian(normal) < 0.005
     assert sketched_gaussian(torch.zeros_like(normal)) > 0.1
     assert sketched_gaussian(3 * normal) > 10 * sketched_gaussian(normal)
+
+
+@pytest.mark.parametrize("target", ["vcreg", "sigreg", "ema"])
+def test_a_target_is_of_its_own_chunk_alone(target):
+    network = JointEmbeddingPredictor(**SMALL, target=target)
+    tokens = moving_tokens(4)
+    other = tokens.clone()
+    other[:, :2] = tokens[:, :2].roll(1, dims=0)  # another past
+    for encode in (network.embeddings, network.context_embeddings):
+        assert torch.equal(encode(tokens)[:, 2:], encode(other)[:, 2:])
+        assert not torch.allclose(encode(tokens)[:, :2], encode(other)[:, :2])

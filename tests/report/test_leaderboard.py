@@ -57,6 +57,7 @@ def test_every_row_of_every_file_is_there_with_its_command(runs: tuple[Path, Pat
     assert text.count('data-name="Model"') == 9
     assert "python eval/run_physics.py --config &#39;a b.yaml&#39; out=runs/one" in text
     assert "one/physics" in text and "two/physics" in text
+    assert "A row with a seed is one checkpoint, and says nothing of its family" in text
     assert "0123456789ab" in text
     assert "<b>model</b>" not in text
     assert "http" not in text.replace("http-equiv", "")

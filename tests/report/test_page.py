@@ -27,10 +27,14 @@ def verdict(**given: Any) -> Verdict:
 
 
 def test_verdicts_are_said_in_the_words_of_the_test(page: Page) -> None:
-    assert "JEPA is better than Diffusion by surprise accuracy (p = 2e-05, corrected for 8 tests)" in page.words
+    said = "JEPA's is better than Diffusion's (p = 2e-05, corrected for 8 tests)"
+    assert f"These checkpoints differ by surprise accuracy: {said}" in page.words
     assert "JEPA − Diffusion: 0.27 [0.21, 0.33]" in page.words
-    assert "JEPA and Diffusion 4 JEPA is better Permanence, Momentum, Continuity, Uniform motion" in page.words
-    assert "JEPA and Regression 1 JEPA is better Momentum" in page.words
+    assert (
+        "JEPA and Diffusion 4 JEPA’s checkpoint is better Permanence, Momentum, Continuity, Uniform motion"
+        in page.words
+    )
+    assert "JEPA and Regression 1 JEPA’s checkpoint is better Momentum" in page.words
 
 
 def test_a_verdict_is_drawn_with_the_numbers_that_it_is_about(finished_run: Path) -> None:
@@ -64,17 +68,25 @@ def test_every_interval_is_shown(finished_run: Path, page: Page) -> None:
             assert f"{estimate.value} {estimate.interval}" in page.words
 
 
-def test_the_table_keeps_to_the_tracker_and_the_ranges_trained_on(finished_run: Path) -> None:
+def test_the_table_keeps_to_the_tracker_and_the_headline_splits(finished_run: Path) -> None:
     rows = read_run(finished_run).results.results
     table = report.tables.headline_table(rows, {}, LEGEND)
     entries = [entry for group in table for entry in group["rows"]]
-    assert {entry["split"] for entry in entries} == {"ID", "real"}
+    assert {entry["split"] for entry in entries} == {"ID", "OOD", "real"}
     assert {entry["forest"].readout for entry in entries} == {"", "tracker"}
     probed = report.tables.headline_table(rows, {}, LEGEND, secondary=True)
     assert {entry["forest"].readout for group in probed for entry in group["rows"]} == {"probe"}
     only_ood = [row for row in rows if row.split == "ood" and row.readout == "probe"]
     (entry, *_) = report.tables.headline_table(only_ood, {}, LEGEND)[0]["rows"]
     assert (entry["split"], entry["forest"].readout) == ("OOD", "probe")
+
+
+def test_how_far_a_model_has_come_from_floor_to_ceiling_is_said(finished_run: Path, page: Page) -> None:
+    table = report.tables.headline_table(read_run(finished_run).results.results, {}, LEGEND)
+    forests = [entry["forest"] for group in table for entry in group["rows"]]
+    forest = next(f for f in forests if (f.metric, f.task) == ("velocity_error", "Uniform"))
+    assert [estimate.reached for estimate in forest.of("jepa")] == ["94%"]  # 0.17 between 2.5 and 0.01
+    assert "Of the way" in page.words and "94%" in page.words
 
 
 def test_lines_between_frames_are_no_part_of_them(finished_run: Path) -> None:
@@ -98,7 +110,7 @@ def test_one_quadruplet_and_one_rollout_of_a_kind_are_seen_at_once(edited: Calla
 
 
 def test_noise_levels_and_targets_are_named_with_their_models(page: Page) -> None:
-    assert "surprise of Diffusion is taken at noise level 0.7, chosen on a validation split" in page.words
+    assert "surprise of Diffusion is a mean over noise levels 0.7, 1.0, whatever their scores" in page.words
     assert "JEPA predicts vcreg (end to end" in page.words
 
 
@@ -129,14 +141,72 @@ def test_detection_limits_stand_with_their_law_where_a_calibration_lies_beside_t
         read_run(folder)
 
 
-def test_recombined_clips_stand_with_the_curves_alone(edited: Callable[..., Path]) -> None:
-    def recombine(content: dict[str, Any]) -> None:
-        content["results"] += [
-            row | {"split": "recombined", "value": 7.77} for row in content["results"] if row["split"] == "ood"
-        ]
+def test_recombined_is_a_headline_and_a_longer_horizon_stands_below(edited: Callable[..., Path]) -> None:
+    def added(content: dict[str, Any]) -> None:
+        outside = [row for row in content["results"] if row["split"] == "ood"]
+        for split, value in (("recombined", 7.77), ("horizon_56", 8.88)):
+            content["results"] += [row | {"split": split, "value": value} for row in outside]
 
-    before, every_row = report.render_page(read_run(edited("physics/results.json", recombine))).split("<summary>All ")
-    assert "7.77" in every_row and "7.77" not in before
+    run = read_run(edited("physics/results.json", added))
+    table = report.tables.headline_table(run.results.results, {}, LEGEND)
+    shown = {entry["split"] for law in table for entry in law["rows"]}
+    assert {"ID", "OOD", "recombined"} <= shown <= {"ID", "OOD", "recombined", "real"}
+    before, every_row = report.render_page(run).split("<summary>All ")
+    assert "7.77" in before and "8.88" in before and "8.88" in every_row
+    assert "horizon of 56 frames" in before
+
+
+def test_the_page_speaks_of_checkpoints_until_each_was_trained_five_times(edited: Callable[..., Path]) -> None:
+    def five(content: dict[str, Any]) -> None:
+        content["runs"] = 5
+        content["verdicts"] = [verdict | {"runs": 5} for verdict in content["verdicts"]]
+
+    once = render(edited("physics/comparison.json", lambda content: None)).words
+    assert "Each was trained once: what is said is said of these checkpoints, not of families" in once
+    families = render(edited("physics/comparison.json", five)).words
+    assert "Each was trained 5 times: what is said is said of families" in families
+    assert "JEPA is better" in families and "checkpoint is better" not in families
+
+
+def test_what_no_difference_is_shown_in_is_folded(page: Page, finished_run: Path) -> None:
+    assert "1 on which no difference is shown, or which both have solved: Collision" in page.words
+    run = read_run(finished_run)
+    laws = report._laws(run, LEGEND)
+    assert [law["law"] for law in laws if law["folded"]] == ["collision"]
+
+
+def test_what_every_model_has_solved_is_no_headline(edited: Callable[..., Path]) -> None:
+    def solve(content: dict[str, Any]) -> None:
+        for row in content["results"]:
+            if (row["law"], row["split"], row["model"]) in [("solidity", "id", m) for m in LEARNED]:
+                row["value"] = 0.99
+
+    def verdicts(content: dict[str, Any]) -> None:
+        content["verdicts"] = [v | {"solved": v["law"] == "solidity"} for v in content["verdicts"]]
+
+    folder = edited("physics/results.json", solve)
+    assert report.tables.parted(_headline(folder))[1][0]["law"] == "solidity"
+    words = render(edited("physics/comparison.json", verdicts)).words
+    assert "Solved by every model: Solidity" in words and "1 Solved by both Solidity" in words
+    one = edited("physics/results.json", lambda c: [r.update(value=0.9) for r in c["results"] if r["model"] == "jepa"])
+    assert report.tables.parted(_headline(one))[1] == []
+
+
+LEARNED = ("jepa", "diffusion", "regression")
+
+
+def _headline(folder: Path) -> list[dict[str, Any]]:
+    run = read_run(folder)
+    return report.tables.headline_table(run.results.results, {}, Legend(run.results.models))
+
+
+def test_few_clips_are_marked_where_one_in_ten_may_decide(edited: Callable[..., Path]) -> None:
+    def few(content: dict[str, Any]) -> None:
+        content["results"] = [row | {"n": 14, "unit": "units/s"} for row in content["results"]]
+
+    assert "Fewer than 40 clips" not in render(edited("physics/results.json", lambda content: None)).words
+    words = render(edited("physics/results.json", few)).words
+    assert "Fewer than 40 clips are marked few: a kind of clip that is one in ten" in words
 
 
 def test_the_tally_counts_laws_and_nothing_without_verdicts() -> None:

@@ -70,7 +70,8 @@ def test_a_clip_is_the_same_in_another_process() -> None:
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_splits_and_seeds_have_clips_of_their_own(scenario: str) -> None:
-    splits = SPLITS if SCENARIOS[scenario].ranges.corner else set(SPLITS) - {"recombined"}
+    lacks = {"recombined": not SCENARIOS[scenario].ranges.corner, "more": not SCENARIOS[scenario].more}
+    splits = [split for split in SPLITS if not lacks.get(split)]
     made = [SimulatedClips(scenario, split, seed).clips([0, 1]) for split in splits for seed in (0, 1)]
     firsts = {fingerprint(one.at(slice(i, i + 1))) for one in made for i in range(2)}
     assert len(firsts) == 2 * len(made)
@@ -158,6 +159,42 @@ def test_discs_collide_within_the_clip() -> None:
     assert change.min() > 0.1
     head_on = (true.velocity[:, 0, 0] * true.velocity[:, 0, 1]).sum(-1) / (true.velocity[:, 0].norm(dim=-1).prod(1))
     assert 0.15 < float((head_on < -1 + 1e-9).double().mean()) < 0.35
+
+
+CROWDED = [name for name in SCENARIOS if SCENARIOS[name].more]
+
+
+@pytest.mark.parametrize("scenario", CROWDED)
+def test_more_discs_than_in_training_in_view_and_of_the_same_ranges(scenario: str) -> None:
+    few, many = (tracks(scenario, split, 64) for split in ("train", "more"))
+    count = many.present[:, 0].sum(dim=1)
+    assert count.min() >= 3 and count.float().mean() > few.present[:, 0].sum(dim=1).float().mean()
+    assert (scenario == "billiards") or {3, 4, 5} >= set(count.tolist()) > {3}
+    assert (many.visible[many.present] == 1).all()
+    ranges, there = SCENARIOS[scenario].ranges, many.present[:, 0]
+    speed = many.velocity[:, 0].norm(dim=-1)[there]
+    assert speed.min() >= ranges.speed[0] - 1e-9 and speed.max() <= ranges.speed[1] + 1e-9
+    assert not ((many.velocity[:, 0].norm(dim=-1) > ranges.fast) & (many.radius > ranges.large) & there).any()
+    apart = torch.cdist(many.color, many.color) + torch.eye(many.color.shape[1])
+    assert apart.min() > 0.5
+
+
+def test_those_that_stand_by_touch_nobody() -> None:
+    alone, collide = (tracks(name, "more", 64) for name in ("uniform", "collision"))
+    assert alone.contact_s.isnan().all()
+    assert collide.contact_s[:, :2].isfinite().all() and collide.contact_s[:, 2:].isnan().all()
+    assert torch.allclose(alone.velocity[:, :1].expand_as(alone.velocity), alone.velocity, atol=1e-12, equal_nan=True)
+
+
+def test_a_scenario_that_draws_no_more_discs_says_so() -> None:
+    with pytest.raises(UserError, match=r"bounce/more/0: nothing draws more discs .* Scenario\.more"):
+        clips("bounce", "more", 1)
+
+
+@pytest.mark.parametrize("scenario", [name for name in SCENARIOS if SCENARIOS[name].goes_on])
+def test_scenarios_that_go_on_have_clips_for_the_longest_horizon(scenario: str) -> None:
+    true = tracks(scenario, count=6, num_frames=64)
+    assert (true.visible[true.present] == 1).all()
 
 
 def test_a_bouncing_disc_bounces() -> None:

@@ -27,7 +27,7 @@ def test_a_change_asks_for_a_version_and_a_version_for_golden_values(golden):
     now = copy.deepcopy(golden)
     now["laws"]["solidity"]["values"]["ood b"][3][0] += 3 * simulation.TOLERANCE
     (line,) = simulation.faults(golden, now)
-    assert line.startswith("law solidity: its clips changed and its version did not: raise `version`")
+    assert line.startswith("law solidity: its clips changed and its version did not: raise it in `versions` of LAWS")
     assert simulation.changed_without_version(golden, now) == [line]
     now["laws"]["solidity"]["version"] += 1
     (line,) = simulation.faults(golden, now)

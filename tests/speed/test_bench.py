@@ -57,7 +57,7 @@ def test_sizes_are_those_of_the_configurations(size):
     jepa = load(JepaConfig, ROOT / "configs" / size.name / "jepa.yaml").model
     assert (diffusion.width, diffusion.depth, diffusion.heads) == size[1:]
     assert (jepa.width, jepa.encoder_depth, jepa.predictor_depth, jepa.heads) == (
-        *(size.width, size.depth * 2 // 3, size.depth // 3, size.heads),
+        *(size.width, size.depth // 3, size.depth * 2 // 3, size.heads),
     )
 
 

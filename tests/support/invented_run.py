@@ -93,9 +93,12 @@ def verdict(
     """What the paired test found about the JEPA and another model on one law."""
     labels = {name: model["label"] for name, model in MODELS.items()}
     other = second if better == "jepa" else "jepa"
-    text = f"The data do not say whether JEPA or {labels[second]} is better"
-    text = f"{labels[better]} is better than {labels[other]}" if better else text
-    text += f" by surprise accuracy (p = {p_value:.2g}, corrected for 8 tests)."
+    chance = f"(p = {p_value:.2g}, corrected for 8 tests)."
+    text = f"these checkpoints of JEPA and {labels[second]} differ by surprise accuracy {chance}"
+    text = f"The data do not say whether {text}"
+    if better:
+        text = f"{labels[better]}'s is better than {labels[other]}'s {chance}"
+        text = f"These checkpoints differ by surprise accuracy: {text}"
     test = {"p_value": p_value, "difference": difference, "low": difference - 0.06, "high": difference + 0.06}
     found = {"law": law, "statement": text, "better": better, "first": "jepa", "second": second, "n": 200}
     return found | test | {"metric": "surprise_accuracy", "task": "surprise"} | rest
@@ -120,7 +123,7 @@ def comparison() -> dict[str, Any]:
             "regression": budget | {"steps": 1000},
         },
         "targets": {"jepa": "vcreg"},
-        "noise_levels": {"diffusion": 0.7},
+        "noise_levels": {"diffusion": [0.7, 1.0]},
         "notes": ["One seed each: intervals cover clips, not training runs."],
         "tried": [
             {

@@ -74,15 +74,7 @@ def evaluation(runs, out, processes=1):
     """The command line of a small evaluation of these runs."""
     models = [f"tokenizer={runs / 'tokenizer'}", f"probe={runs / 'probe'}"]
     models += [f"models.{name}={runs / name}" for name in ("regression", "diffusion")]
-    few = [
-        "clips=3",
-        "quadruplets=4",
-        "further_quadruplets=2",
-        "ood_quadruplets=2",
-        "val_quadruplets=2",
-        "shown=1",
-        "sampling_steps=2",
-    ]
+    few = ["clips=3", "quadruplets=4", "further_quadruplets=2", "ood_quadruplets=2", "shown=1", "sampling_steps=2"]
     size = ["shape.height_px=32", "shape.width_px=32", "mixed_precision=no", "levels=[0.7,1.0]", "scenarios=[uniform]"]
     config = ["--config", str(ROOT / "configs" / "short" / "physics.yaml"), f"out={out}"]
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]

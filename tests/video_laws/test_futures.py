@@ -7,7 +7,7 @@ from torch import Tensor
 
 from vidworld.core.clip import Clips
 from vidworld.video.real import RealClips
-from vidworld.video_laws.futures import MISSING, law_values
+from vidworld.video_laws.futures import MISSING, law_values, true_motion
 
 CONTEXT, FRAMES, SIZE = 8, 16, 64
 T = np.arange(FRAMES)
@@ -52,7 +52,7 @@ def futures() -> dict[str, Tensor]:
 
 
 def test_what_a_world_adds_is_what_it_is_charged_for() -> None:
-    values = {(v.model, v.metric): v.value for v in law_values(OneClip(), 0, futures(), CONTEXT, 0)}
+    values = {(v.model, v.metric): v.value for v in law_values(true_motion(OneClip(), 0, CONTEXT), futures(), 0)}
     assert values["perfect", "added_deviation"] == pytest.approx(0.0, abs=1e-3)
     assert values["truth", "added_deviation"] == 0.0 and values["truth", "position_error"] == 0.0
     assert 0 < values["truth", "law_deviation"] < 0.005
@@ -63,4 +63,5 @@ def test_what_a_world_adds_is_what_it_is_charged_for() -> None:
 
 @pytest.mark.parametrize("changed", [{"event": "general"}, {"in_event": False}, {"static_camera": False}])
 def test_clips_without_a_law_are_left_out(changed: dict[str, object]) -> None:
-    assert law_values(OneClip(**changed), 0, {}, CONTEXT, 0) == []
+    assert true_motion(OneClip(**changed), 0, CONTEXT) is None
+    assert law_values(None, futures(), 0) == []

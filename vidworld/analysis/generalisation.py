@@ -16,7 +16,7 @@ import torch
 
 from vidworld.analysis.labels import Models, estimate, model_label, model_rank, title
 from vidworld.analysis.records import Curve, Series, Value
-from vidworld.analysis.results import READOUT
+from vidworld.analysis.shortfalls import READOUT
 from vidworld.analysis.statistics import interval
 from vidworld.core.clip import Clips
 from vidworld.metrics import METRICS

@@ -10,6 +10,13 @@ Models = Mapping[str, Model]
 """The models of an evaluation by name, in their order."""
 
 
+FAMILY_RUNS = 5
+"""Trainings of a model from which on its results speak of its family; those of fewer, of these checkpoints."""
+
+FEW_CLIPS = 40
+"""Clips from which on the interval of an error covers also where one clip in ten goes ten times worse."""
+
+
 class Reference(NamedTuple):
     label: str
     kind: str  # `ceiling`, `baseline` or `control`: a control that reaches a law's quadruplets withholds its verdict
@@ -18,6 +25,7 @@ class Reference(NamedTuple):
 REFERENCES = {
     "truth": Reference("Truth", "ceiling"),
     "reconstruction": Reference("Reconstruction", "ceiling"),
+    "oracle": Reference("Oracle", "ceiling"),
     "constant_velocity": Reference("Constant velocity", "baseline"),
     "copy_last": Reference("Copy last", "control"),
     "frame_difference": Reference("Frame difference (0.50 by construction)", "control"),
@@ -29,7 +37,12 @@ REFERENCES = {
 UNTRAINED = "untrained_"
 """Before the name of a model: the same network, never trained; a control."""
 
-SPLIT_LABELS = {"id": "ID", "ood": "OOD", "recombined": "recombined", "real": "real", "val": "validation"}
+SPLIT_LABELS = {
+    **{"id": "ID", "decided": "ID, decided", "undecided": "ID, undecided", "ood": "OOD", "recombined": "recombined"},
+    **{"real": "real", "val": "validation", "more": "more discs", "textures": "textures"},
+}
+FURTHER_SPLITS = ("more", "textures", "horizon", "context")
+"""Conditions that are measured on few clips, beside the headline splits: their names, or what these begin with."""
 
 TARGETS = {
     "frozen": "frozen tokens: it predicts the shared tokenizer's tokens, which do not change while it learns",
@@ -80,6 +93,23 @@ def model_rank(name: str, models: Models) -> int:
     return rank([*models, *REFERENCES], name)
 
 
+def split_label(name: str) -> str:
+    """The label of a split or condition: `horizon_24` is a horizon of 24 frames."""
+    kind, _, frames = name.partition("_")
+    return f"{kind} of {frames} frames" if frames.isdecimal() else SPLIT_LABELS.get(name, name)
+
+
+def split_rank(name: str) -> tuple[int, str, int]:
+    """Where a split is listed: those with a label first, then what else there is, by name and number of frames."""
+    kind, _, frames = name.partition("_")
+    return rank(SPLIT_LABELS, name), kind, int(frames) if frames.isdecimal() else 0
+
+
+def is_further(split: str) -> bool:
+    """Whether the split is a condition beside the headline splits."""
+    return split.partition("_")[0] in FURTHER_SPLITS
+
+
 def number(value: float | None, low: float | None = None, high: float | None = None) -> str:
     """The value with as many digits as its interval supports, three significant ones without an interval."""
     if value is None or not math.isfinite(value):
@@ -93,6 +123,11 @@ def number(value: float | None, low: float | None = None, high: float | None = N
     elif value and abs(value) < 0.1:
         return f"{value:.2g}".replace("-", "−")
     return f"{value:.{decimals}f}".replace("-", "−")
+
+
+def percent(share: float) -> str:
+    """The share in percent; a dash where it is none."""
+    return f"{100 * share:.0f}%".replace("-", "−") if math.isfinite(share) else "–"
 
 
 def interval_text(value: float | None, low: float | None, high: float | None) -> str:

@@ -112,6 +112,10 @@ class Verdict:
     n: int
     withheld: str | None = None  # why there is no verdict, where a control reaches the law's quadruplets
     other_forms: str = ""  # what other forms of surprise find, where that is something else
+    runs: int = 1  # trainings of each of the two, the fewer; see `FAMILY_RUNS`
+    scatter: tuple[Number, Number] = (math.nan, math.nan)  # standard deviation over runs, beyond what clips explain
+    power: str = ""  # the same in words, with how many runs would show a difference; empty for one run
+    solved: bool = False  # whether both models are at the ceiling: then who is better matters little
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -122,11 +126,11 @@ class Comparison:
     differences: dict[str, list[str]] = Field(default_factory=dict)  # by pair: what keeps it from being controlled
     budgets: dict[str, dict[str, Any]] = Field(default_factory=dict)  # by model, of those that were trained here
     notes: list[str] = Field(default_factory=list)
-    runs: int = 1  # training runs of each model; with one, a verdict is about those runs and not about families
+    runs: int = 1  # trainings of each model, of which the verdicts speak, or of families; see `FAMILY_RUNS`
     verdicts: list[Verdict] = Field(default_factory=list)
     further_verdicts: list[Verdict] = Field(default_factory=list)
     tried: list[dict[str, Any]] = Field(default_factory=list)  # configurations that were tried on the way
-    noise_levels: dict[str, float] = Field(default_factory=dict)  # of a model's surprise, by a validation split
+    noise_levels: dict[str, list[float]] = Field(default_factory=dict)  # that a model's surprise is a mean over
     targets: dict[str, str] = Field(default_factory=dict)  # what a JEPA or regression model predicts
     inputs: str | None = None  # what all this was measured from: a folder with the same need not be measured again
 

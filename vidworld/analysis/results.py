@@ -13,10 +13,21 @@ from typing import NamedTuple
 import numpy as np
 from numpy import ndarray
 
+from vidworld.analysis.ceiling import by_decision
 from vidworld.analysis.cues import CONTROL_LIMIT, FITTED, ONE_OBJECT, cues_of_law, told_by_cues
-from vidworld.analysis.labels import Models, kind_of, model_label
+from vidworld.analysis.labels import FAMILY_RUNS, Models, kind_of, model_label
 from vidworld.analysis.records import SCHEMA, Comparison, Labels, Results, Row, RowKey, Value, Verdict
-from vidworld.analysis.statistics import LEVEL, clips_needed, holm, interval, paired_difference
+from vidworld.analysis.shortfalls import READOUT, SPLIT, is_solved, shortfalls
+from vidworld.analysis.statistics import (
+    LEVEL,
+    MAX_RUNS,
+    clips_needed,
+    holm,
+    interval,
+    paired_difference,
+    run_scatter,
+    runs_needed,
+)
 from vidworld.core.errors import UserError
 from vidworld.core.records import provenance, write_csv, write_json
 from vidworld.metrics import METRICS
@@ -25,34 +36,29 @@ from vidworld.simulation.quadruplets import layout_of
 
 Pair = tuple[str, str]
 """The names of two models that are tested against each other."""
-SPLIT = "id"
-READOUT = "pixels"
-"""Rollouts are judged by the tracker, which is the same for all models; the probe's numbers stand beside."""
 MIN_P_VALUE = 0.01
 """p-values below are given as such: two thousand draws resolve them no finer, once corrected."""
 OTHER_FORMS = {
     "surprise_accuracy_usual": "usual",
     "surprise_accuracy_within_quadruplet": "within a quadruplet",
     "surprise_accuracy_maximum": "maximum over time",
+    "surprise_auroc": "AUROC",
 }
 """Further forms of surprise, which are named beside a verdict by the headline form."""
+DIFFERENCES = (0.05, 0.10)
+"""In the metric's unit: the number of runs that would show them stands beside a verdict."""
 MAX_CLIPS = 1_000_000
 """Where a difference would take more clips than this to show, no number is given."""
 FURTHER_LAWS = {
     "uniform motion": "Left alone, a thing keeps its velocity; thrown, it follows its parabola.",
+    "appearance": "Things keep their shape, size and colour, the scene stands still, and what is hidden does not show.",
+    "prediction": "What is said of the future is what may happen: neither more nor less is open than is.",
     "reconstruction": "What the tokenizer keeps of a clip: no model that is decoded can be better.",
     "jump": "Real video: nothing leaps from one place to another.",
     "freeze": "Real video: what moves does not stop dead.",
     "missing": "Real video: nothing vanishes.",
 }
 """What is measured under a name that is no law of quadruplets."""
-SHORTFALL_TASKS = ("uniform", "collision")
-ERRORS = ("velocity_error", "outgoing_velocity_error", "restitution_error")
-FASTER_THAN_STILL = 0.5
-"""A rollout says something of motion where these errors are under this share of a frozen frame's."""
-MOTION = (0.9, 1.1)
-"""Motion ratios between which a model neither freezes nor runs away."""
-CHANCE = 0.5
 
 
 def write_results(
@@ -94,10 +100,13 @@ def read_per_clip(path: Path) -> list[Value]:
 def rows_from_clips(values: Iterable[Value]) -> list[Row]:
     """One row for every model, readout, task, law, split and metric.
 
-    Floor and ceiling are copy-last and the truth through the same tracker or probe, where they were measured.
+    Floor and ceiling are copy-last and the oracle (the truth, where there is none) through the same tracker or probe.
+    Clips of the split `id` that the context decides, and that it does not, have rows of their own beside it.
     UserError where one clip has two values for the same thing, or a metric is not registered.
     """
-    tables = tabulate(values)
+    values = list(values)
+    measured = {value.split for value in values}
+    tables = tabulate([*values, *by_decision(values)])
     intervals = {key: interval(table.values, METRICS[key.metric].bounds) for key, table in tables.items()}
     numbers = {key: found.value for key, found in intervals.items()}
     closed = withheld(tables, {})
@@ -107,9 +116,11 @@ def rows_from_clips(values: Iterable[Value]) -> list[Row]:
             unit=table.unit,
             higher_is_better=METRICS[key.metric].higher_is_better,
             floor=numbers.get(replace(key, model="copy_last")),
-            ceiling=numbers.get(replace(key, model="truth")),
+            ceiling=numbers.get(replace(key, model="oracle"), numbers.get(replace(key, model="truth"))),
             seed=table.seeds[0] if len(table.seeds) == 1 else None,
-            headline=METRICS[key.metric].headline and (key.law, key.split, key.metric) not in closed,
+            headline=METRICS[key.metric].headline
+            and key.split in measured
+            and (key.law, key.split, key.metric) not in closed,
         )
         for key, table in tables.items()
     ]
@@ -198,11 +209,9 @@ def verdicts(values: Iterable[Value], pairs: Sequence[Pair], models: Models) -> 
         judged = [key for key in tables if _judges(key, pair, tables)]
         for key in sorted(judged, key=lambda key: (key.metric != "surprise_accuracy", key.law)):
             verdict = _verdict(key, pair, tables, reasons.get((key.law, key.split, key.metric)))
-            if key.metric == "surprise_accuracy":
-                verdict = replace(verdict, other_forms=_other_forms(key, tables, verdict, models))
             (further if key.law in laws else primary).append(verdict)
             laws.add(key.law)
-    return _stated(primary, models), _stated(further, models)
+    return _stated(primary, tables, models), _stated(further, tables, models)
 
 
 def _judges(key: RowKey, pair: Pair, tables: Mapping[RowKey, Table]) -> bool:
@@ -219,37 +228,55 @@ def _verdict(key: RowKey, pair: Pair, tables: Mapping[RowKey, Table], reason: st
     shared = set(tested[0].identities) & set(tested[1].identities)
     first, second = (table.values[:, [name in shared for name in table.identities]] for table in tested)
     found = paired_difference(first, second, METRICS[key.metric].bounds)
+    ends = [tables.get(replace(key, model=name)) for name in ("copy_last", "truth")]
+    floor, ceiling = (None if table is None else float(np.nanmean(table.values)) for table in ends)
+    higher_is_better = METRICS[key.metric].higher_is_better
+    solved = [is_solved(float(np.nanmean(x)), floor, ceiling, higher_is_better) for x in (first, second)]
     return Verdict(
         key.law, key.metric, key.task, *pair, "", None, found.p_value, found.value, found.low, found.high, found.n,
-        reason,
+        reason, runs=min(len(first), len(second)), scatter=(run_scatter(first), run_scatter(second)),
+        solved=all(solved),
     )  # fmt: skip
 
 
-def _other_forms(key: RowKey, tables: Mapping[RowKey, Table], verdict: Verdict, models: Models) -> str:
-    """What the same test says of the forms that differ from this one, each by itself."""
-    by_this = _better(replace(verdict, withheld=None))
-    pair = verdict.first, verdict.second
-    differing = []
-    for metric, form in OTHER_FORMS.items():
-        other = replace(key, metric=metric)
-        if all(replace(other, model=name) in tables for name in pair):
-            better = _better(_verdict(other, pair, tables, None))
-            if better != by_this:
-                found = "undecided" if better is None else f"{model_label(better, models)} is better"
-                differing.append(f"{form} ({found})")
-    return f"Other forms of surprise, each tested alone, differ: {', '.join(differing)}." if differing else ""
-
-
-def _stated(found: list[Verdict], models: Models) -> list[Verdict]:
-    """The verdicts with corrected p-values and their words."""
-    tested = {str(i): verdict.p_value for i, verdict in enumerate(found) if verdict.withheld is None}
-    corrected = holm(tested)
+def _stated(found: list[Verdict], tables: Mapping[RowKey, Table], models: Models) -> list[Verdict]:
+    """The verdicts with corrected p-values, their words, and what other forms of surprise find."""
+    corrected = _corrected(found)
+    forms = {form: _corrected([_by_form(verdict, form, tables) for verdict in found]) for form in OTHER_FORMS}
+    tests = sum(verdict.withheld is None for verdict in found)
     stated = []
-    for i, verdict in enumerate(found):
-        verdict = replace(verdict, p_value=corrected.get(str(i), math.nan))
-        verdict = replace(verdict, better=_better(verdict))
-        stated.append(replace(verdict, statement=_statement(verdict, len(tested), models)))
+    for i, verdict in enumerate(corrected):
+        others = [(form, forms[form][i]) for form in OTHER_FORMS if forms[form][i].metric == form]
+        said = replace(verdict, statement=_statement(verdict, tests, models), power=_power(verdict, tests, models))
+        stated.append(replace(said, other_forms=_other_forms(verdict, others, models)))
     return stated
+
+
+def _corrected(found: Sequence[Verdict]) -> list[Verdict]:
+    """The verdicts with p-values that are corrected for all tests among them, and who is better by those."""
+    corrected = holm({str(i): verdict.p_value for i, verdict in enumerate(found) if verdict.withheld is None})
+    told = [replace(verdict, p_value=corrected.get(str(i), math.nan)) for i, verdict in enumerate(found)]
+    return [replace(verdict, better=_better(verdict)) for verdict in told]
+
+
+def _by_form(verdict: Verdict, form: str, tables: Mapping[RowKey, Table]) -> Verdict:
+    """The same test of another form of surprise; the verdict itself where there is none."""
+    pair = verdict.first, verdict.second
+    key = RowKey(verdict.first, None, verdict.task, verdict.law, SPLIT, form)
+    measured = all(replace(key, model=name) in tables for name in pair)
+    if verdict.metric != "surprise_accuracy" or verdict.withheld is not None or not measured:
+        return verdict
+    return _verdict(key, pair, tables, None)
+
+
+def _other_forms(verdict: Verdict, others: Sequence[tuple[str, Verdict]], models: Models) -> str:
+    """Which forms find something else, each in this one's place among all tests."""
+    found = [
+        f"{OTHER_FORMS[form]} ({'undecided' if v.better is None else f'{model_label(v.better, models)} is better'})"
+        for form, v in others
+        if v.better != verdict.better
+    ]
+    return f"Other forms of surprise, under the same correction, differ: {', '.join(found)}." if found else ""
 
 
 def _better(verdict: Verdict) -> str | None:
@@ -260,6 +287,7 @@ def _better(verdict: Verdict) -> str | None:
 
 
 def _statement(verdict: Verdict, tests: int, models: Models) -> str:
+    """The verdict in words: of these checkpoints, or, from `FAMILY_RUNS` runs of each on, of families."""
     what = verdict.metric.replace("_", " ")
     first, second = model_label(verdict.first, models), model_label(verdict.second, models)
     if verdict.withheld is not None:
@@ -268,22 +296,43 @@ def _statement(verdict: Verdict, tests: int, models: Models) -> str:
         return f"The data do not say: {what} was not measured on two clips of both {first} and {second}."
     size = f"p = {verdict.p_value:.2g}" if verdict.p_value >= MIN_P_VALUE else f"p < {MIN_P_VALUE:g}"
     chance = size + (f", corrected for {tests} tests" if tests > 1 else "")
+    of_families = verdict.runs >= FAMILY_RUNS
+    over = f" over {verdict.runs} runs of each" if verdict.runs > 1 else ""
     if verdict.better is None:
-        needed = _needed(verdict, tests)
-        return f"The data do not say whether {first} or {second} is better by {what} ({chance}){needed}."
+        whether = (
+            f"{first} or {second} is better" if of_families else f"these checkpoints of {first} and {second} differ"
+        )
+        return f"The data do not say whether {whether} by {what}{over} ({chance}){_needed(verdict, tests)}."
     better, other = (first, second) if verdict.better == verdict.first else (second, first)
-    return f"{better} is better than {other} by {what} ({chance})."
+    if of_families:
+        return f"{better} is better than {other} by {what}{over} ({chance})."
+    return f"These checkpoints differ by {what}{over}: {better}'s is better than {other}'s ({chance})."
 
 
 def _needed(verdict: Verdict, tests: int) -> str:
-    """How many clips would show a difference as large as the one seen."""
+    """How many clips would show a difference as large as the one seen, where clips are all that chance is about."""
     half = (verdict.high - verdict.low) / 2
-    if verdict.difference == 0 or half == 0:
+    if verdict.difference == 0 or half == 0 or verdict.runs > 1:
         return ""
     deviation = half / 1.96 * math.sqrt(verdict.n)
     number = clips_needed(deviation, verdict.difference, 1 - (1 - LEVEL) / tests)
     unit = "quadruplets" if METRICS[verdict.metric].takes == "surprise" else "clips"
     return f"; a difference like this one would take about {number:,} {unit} to show" if number < MAX_CLIPS else ""
+
+
+def _power(verdict: Verdict, tests: int, models: Models) -> str:
+    """How far the runs of each model scatter, and how many a side would show differences of a given size."""
+    first, second = (model_label(name, models) for name in (verdict.first, verdict.second))
+    if verdict.withheld is not None or not math.isfinite(sum(verdict.scatter)):
+        return ""
+    one, other = verdict.scatter
+    scatter = f"From run to run {first} scatters by {one:.2g} and {second} by {other:.2g} (standard deviations)"
+    if one == other == 0:
+        return f"{scatter}: no more than clips explain."
+    level = 1 - (1 - LEVEL) / max(tests, 1)
+    needed = [(size, runs_needed(verdict.scatter, size, level)) for size in DIFFERENCES]
+    counts = [f"{size:.2f} about {runs or f'over {MAX_RUNS}'}" for size, runs in needed]
+    return f"{scatter}: a difference of {' and one of '.join(counts)} runs of each would show."
 
 
 def glossary(values: Iterable[Value]) -> Labels:
@@ -295,23 +344,3 @@ def glossary(values: Iterable[Value]) -> Labels:
         laws=statements | {law: text for law, text in FURTHER_LAWS.items() if law in laws},
         metrics={name: METRICS[name].description for name in METRICS if name in metrics},
     )
-
-
-def shortfalls(rows: Sequence[Row], models: Models) -> list[str]:
-    """A sentence for each law that a model does not show, and each task on which its rollouts are poor."""
-    return [sentence for name in models for sentence in _of(name, model_label(name, models), rows)]
-
-
-def _of(name: str, label: str, rows: Sequence[Row]) -> Iterable[str]:
-    mine = [row for row in rows if (row.model, row.split) == (name, SPLIT)]
-    unseen = [r.law for r in mine if r.metric == "surprise_accuracy" and r.low <= CHANCE]
-    if unseen:
-        yield f"{label} is not shown to tell the possible from the impossible on {', '.join(unseen)}."
-    for row in mine:
-        if row.readout != READOUT or row.task not in SHORTFALL_TASKS:
-            continue
-        if row.metric in ERRORS and row.floor and row.value > FASTER_THAN_STILL * row.floor:
-            measured = f"{row.metric.replace('_', ' ')} on {row.task} {row.value:.2f} {row.unit}"
-            yield f"{label}: {measured}, over half of the {row.floor:.2f} of a frozen frame."
-        if row.metric == "motion_ratio" and not MOTION[0] <= row.value <= MOTION[1]:
-            yield f"{label}: motion ratio on {row.task} {row.value:.2f}, outside {MOTION[0]} to {MOTION[1]}."

@@ -8,14 +8,16 @@ Each procedure is what held its level in simulation (tests/analysis/test_statist
 - a mean without bounds: studentised bootstrap over clips (percentile and BCa fell under 93% on skewed errors);
 - a share, or anything else with bounds: Wilson's interval at the effective number of clips (bootstraps fell
   under 93% near 1, and have no width where all clips agree);
-- the scatter between runs, beyond what clips explain, widens both by Student's quantile for so few runs, each of
-  the two quantiles weighted by the variance that it is of (Cochran's: their squares added gave 97.1% over three
-  runs that scatter little);
+- the scatter between runs, beyond what clips explain, widens both, each of the two quantiles weighted by the
+  variance that it is of (Cochran's: their squares added gave 97.1% over three runs that scatter little). The runs'
+  quantile is wider by `SKEW`, as families scatter by skewed laws, of which Student's interval over five runs covers
+  88%. Nothing covers what no run shows: where trainings come out in one of two ways, equally often, three runs are
+  alike in one study of four, five in one of sixteen;
 - a difference: random signs for what has bounds, the studentised bootstrap for the rest.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -30,7 +32,12 @@ from vidworld.core.errors import UserError
 DRAWS = 2000
 LEVEL = 0.95
 POWER = 0.8
-"""Chance with which `clips_needed` are to show a difference."""
+"""Chance with which `clips_needed` and `runs_needed` are to show a difference."""
+SKEW = 3.0
+"""Over how many runs the interval of one family is wider than Student's by once its width: enough for 92% where runs
+scatter by an exponential law. In a difference of two families that scatter alike their skewness cancels."""
+MAX_RUNS = 1000
+"""Where a difference would take more runs than this to show, no number is given."""
 COUNTS_FROM = 2.0
 """Between-run over interaction mean square from which the runs' scatter enters a paired test. Two estimates
 cut off at zero would otherwise make it conservative: 2.7% false positives with three runs, 3.6% with this."""
@@ -80,6 +87,7 @@ def interval(values: Values, bounds: Bounds | None = None) -> Interval:
         low, high = mean - float(above), mean - float(below)
     if run_error := _run_error(values):
         critical = [float(stdtrit(freedom, (1 + LEVEL) / 2)) for freedom in (max(n - 1, 1), runs - 1)]
+        critical[1] *= _wider((runs,), (run_error,))
         low = mean - _with_runs(mean - low, run_error, *critical)
         high = mean + _with_runs(high - mean, run_error, *critical)
     if bounds is not None:
@@ -108,11 +116,13 @@ def paired_difference(
     difference = first.mean(axis=0) - second.mean(axis=0)
     mean, clip_error = float(difference.mean()), _clip_error(difference)
     generator = np.random.default_rng(0)
-    runs = [(_run_error(x, COUNTS_FROM), len(x) - 1) for x in (first, second)]
-    run_error = math.hypot(*(error for error, _ in runs))
-    # Welch's degrees of freedom for two models whose runs scatter differently.
-    freedom = run_error**4 / sum(e**4 / max(df, 1) for e, df in runs) if run_error > 0 else 0.0
-    scatter = run_error * generator.standard_t(freedom, DRAWS) if run_error > 0 else np.zeros(DRAWS)
+    runs = len(first), len(second)
+    errors = [_run_error(x, COUNTS_FROM) for x in (first, second)]
+    run_error, scatter = math.hypot(*errors), np.zeros(DRAWS)
+    if run_error > 0:
+        # Welch's degrees of freedom for two models whose runs scatter differently.
+        freedom = run_error**4 / sum(error**4 / max(number - 1, 1) for error, number in zip(errors, runs, strict=True))
+        scatter = _wider(runs, errors) * run_error * generator.standard_t(freedom, DRAWS)
     if math.hypot(clip_error, run_error) == 0.0:
         half = _agreement_width(n, bounds)
         return Difference(mean, mean - half, mean + half, n, 1.0 if abs(mean) <= half else 2.0 ** (1 - n))
@@ -141,7 +151,30 @@ def clips_needed(deviation: float, difference: float, level: float = LEVEL) -> i
     return max(2, math.ceil((quantiles * deviation / difference) ** 2))
 
 
-def _applicable(*models: Values) -> list[ndarray]:
+def run_scatter(values: Values) -> float:
+    """Standard deviation of a model's mean from run to run, beyond what clips explain; NaN of one run."""
+    values = _applicable(values)[0]
+    return _run_error(values) * math.sqrt(len(values)) if len(values) > 1 else math.nan
+
+
+def runs_needed(scatters: tuple[float, float], difference: float, level: float = LEVEL) -> int | None:
+    """Runs a side with which a difference is seen of two families that scatter so; None for more than `MAX_RUNS`.
+
+    Clips are taken to be enough. Source: the power of Welch's test, its noncentral distribution taken for a shifted
+    one. UserError for no difference, or for no scatter.
+    """
+    total = math.hypot(*scatters)
+    if difference == 0 or not math.isfinite(difference) or not 0 < total < math.inf:
+        raise UserError(f"no number of runs shows a difference of {difference} at scatters of {scatters}")
+    for runs in range(2, MAX_RUNS + 1):
+        freedom = (runs - 1) * total**4 / sum(scatter**4 for scatter in scatters)
+        critical = _wider((runs, runs), scatters) * float(stdtrit(freedom, (1 + level) / 2))
+        if abs(difference) >= (critical + float(ndtri(POWER))) * total / math.sqrt(runs):
+            return runs
+    return None
+
+
+def _applicable(*models: Float[ndarray, "_ clip"]) -> list[ndarray]:
     """The columns that are numbers in every row of every model."""
     kept = np.all([np.isfinite(values).all(axis=0) for values in models], axis=0)
     return [np.asarray(values, dtype=np.float64)[:, kept] for values in models]
@@ -167,6 +200,13 @@ def _with_runs(half: float, run_error: float, clip_critical: float, run_critical
     """A half-width over clips that runs scatter besides (Cochran and Cox, Experimental Designs, 1957)."""
     clip_error = half / clip_critical
     return (half * clip_error + run_critical * run_error**2) / math.hypot(clip_error, run_error)
+
+
+def _wider(runs: Sequence[int], errors: Sequence[float]) -> float:
+    """What Student's quantile is multiplied by for skewed scatter: of one family, or of two in a difference."""
+    shares = [error**2 / sum(x**2 for x in errors) for error in errors]
+    one_sided = 1 - 4 * math.prod(shares) if len(shares) == 2 else 1.0
+    return 1 + SKEW * one_sided * sum(share / number for share, number in zip(shares, runs, strict=True))
 
 
 def _studentised(generator: Generator, over_clips: ndarray) -> ndarray:

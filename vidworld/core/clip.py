@@ -10,7 +10,7 @@ quad     one of a batch of quadruplets          object   discs of a clip, in the
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -76,9 +76,21 @@ class Clips:
     identity: tuple[str, ...]
     """One name a clip, unique over the project: `uniform/id/0/17`, `real/puck_headon.mp4/0`."""
     tracks: Tracks | None = None
+    clean: UInt8[Tensor, "clip time channel height width"] | None = None
+    """The frames without nuisance, where they have any: part of the truth, as the tracks are, and shown to no model."""
 
     def __len__(self) -> int:
         return len(self.frames)
+
+    @property
+    def without_nuisance(self) -> Frames:
+        """The frames as they would be without nuisance: what pictures are compared with."""
+        return self.frames if self.clean is None else self.clean
+
+    @property
+    def shown(self) -> "Clips":
+        """What a model may see of the clips: all but the truth."""
+        return replace(self, tracks=None, clean=None)
 
     @property
     def dt_s(self) -> float:
@@ -89,7 +101,8 @@ class Clips:
         """The same for some of the clips."""
         identity = tuple(self.identity[i] for i in torch.arange(len(self))[clips].tolist())
         tracks = None if self.tracks is None else self.tracks.at(clips)
-        return Clips(self.frames[clips], self.fps, identity, tracks)
+        clean = None if self.clean is None else self.clean[clips]
+        return Clips(self.frames[clips], self.fps, identity, tracks, clean)
 
 
 @runtime_checkable

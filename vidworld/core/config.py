@@ -103,12 +103,18 @@ def parse_command_line(
     argv: Sequence[str] | None = None,
     description: str | None = None,
     select: Callable[[Any], type[ConfigT]] | None = None,
+    kinds: Mapping[str, type[ConfigT]] = types.MappingProxyType({}),
 ) -> tuple[ConfigT, argparse.Namespace]:
-    """The configuration and the arguments (`config`, `resume`, `overrides`) of a script's command line."""
+    """The configuration and the arguments (`config`, `resume`, `overrides`) of a script's command line.
+
+    `kinds` are the schemas that `select` may give, for the help, which says what each adds to `schema`.
+    """
+    shared = list(_describe(schema))
+    keys = ["keys and their defaults:", *(f"  {line}" for line in shared)]
+    for kind, own in kinds.items():
+        keys += [f"{kind} besides:", *(f"  {line}" for line in _describe(own) if line not in shared)]
     parser = ArgumentParser(
-        description=description,
-        epilog="keys and their defaults:\n" + "\n".join(f"  {line}" for line in _describe(schema)),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=description, epilog="\n".join(keys), formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="a YAML file of configs/")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint of the run")
@@ -296,7 +302,6 @@ RENAMED = {
     "worlds": "models", "diffusion": "models.diffusion", "jepa": "models.jepa",
     "readout": "probe", "jepa_readout": "probes.jepa", "at_once": "clips_at_once and quadruplets_at_once",
     "quads": "quadruplets", "further_quads": "further_quadruplets", "ood_quads": "ood_quadruplets",
-    "val_quads": "val_quadruplets",
 }  # fmt: skip
 """Keys of version 0.1 and what they are called now."""
 

@@ -22,6 +22,12 @@ def key(name: str) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little", signed=True)
 
 
+def public(name: str) -> str:
+    """The name of a stream without its secret (what follows a '+'), in whose place stands a digest of it."""
+    known, secret_follows, secret = name.partition("+")
+    return f"{known}-{hashlib.sha256(secret.encode()).hexdigest()[:8]}" if secret_follows else known
+
+
 def shift_right(bits: Int[Tensor, "*any"], by: int) -> Int[Tensor, "*any"]:
     """The bits shifted right, filled with zeros (torch's own shift repeats the sign)."""
     return (bits >> by) & ((1 << (64 - by)) - 1)
@@ -30,9 +36,9 @@ def shift_right(bits: Int[Tensor, "*any"], by: int) -> Int[Tensor, "*any"]:
 def mix(bits: Int[Tensor, "*any"]) -> Int[Tensor, "*any"]:
     """Splitmix64's hash of each number."""
     bits = bits + GOLDEN
-    bits = (bits ^ shift_right(bits, 30)) * MIX_1
-    bits = (bits ^ shift_right(bits, 27)) * MIX_2
-    return bits ^ shift_right(bits, 31)
+    bits.bitwise_xor_(shift_right(bits, 30)).mul_(MIX_1)
+    bits.bitwise_xor_(shift_right(bits, 27)).mul_(MIX_2)
+    return bits.bitwise_xor_(shift_right(bits, 31))
 
 
 def clip_streams(name: str, indices: Sequence[int], device: torch.device) -> Int[Tensor, " clip"]:

@@ -2,14 +2,15 @@
 
 An injected error is true tracks with one thing wrong by a known amount, as tracks and as pictures of them. It takes
 true tracks, a size, the seconds a frame and the first frame of the horizon, and changes the horizon only; a size of 0
-changes nothing. The noise floor is what the truth itself scores through a tracker or probe. The detection limit is the
-smallest size tried from which on every error's interval lies on the worse side of the floor's: an evaluation on so many
-clips tells an error of that size from none. Nothing is interpolated between sizes.
+changes nothing. Errors of the picture alone are in `picture_errors`. The noise floor is what the truth itself scores
+through a tracker or probe. The detection limit is the smallest size tried from which on every error's interval lies on
+the worse side of the floor's: an evaluation on so many clips tells an error of that size from none. Nothing is
+interpolated between sizes.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +24,9 @@ from vidworld.analysis.statistics import Interval, interval
 from vidworld.core.clip import Clips, Frames, Tracks
 from vidworld.core.clip_shape import WORLD_SIZE, ClipShape
 from vidworld.evaluation.evaluator import located
+from vidworld.evaluation.pictures import Scene, beside_ideal, scene_of
 from vidworld.metrics import METRICS, Metric
+from vidworld.metrics.appearance import Pictures
 from vidworld.models.world_model import constant_velocity, last_frame
 from vidworld.simulation import SCENARIOS
 from vidworld.simulation.discs import Scenes
@@ -69,6 +72,30 @@ class ErrorScene:
             picture += drawn(present & only) - empty
         return picture.clamp(max=255).to(torch.uint8)
 
+    @cached_property
+    def true_frames(self) -> Frames:
+        return self.render(self.truth)
+
+    @cached_property
+    def still(self) -> Scene:
+        """What of the true frames stands still."""
+        return scene_of(self.true_frames, self.truth)
+
+    def pictures(self, future: Frames, start: int) -> Pictures:
+        """Frames of the horizon beside the truth, and the tracks that are read from them."""
+        tracks = read_pixels(future, self.truth, start)
+        return beside_ideal(future, tracks, self.true_frames, self.truth, self.still, start)
+
+    @cached_property
+    def empty(self) -> Float[Tensor, "clip time 3 height width"]:
+        """The pictures without discs, in grey levels."""
+        return self.render(replace(self.truth, present=torch.zeros_like(self.truth.present))).float()
+
+    def without_screens(self) -> "ErrorScene":
+        """The same where nothing is hidden."""
+        nothing = torch.zeros_like(self.scenes.screens)
+        return replace(self, scenes=replace(self.scenes, screens=nothing))
+
 
 @dataclass(frozen=True)
 class InjectedError:
@@ -77,9 +104,22 @@ class InjectedError:
     name: str
     unit: str
     scenario: str
-    plant: Callable[[Tracks, float, float, int], Tracks]
+    plant: Callable[[Tracks, float, float, int], Tracks] | None  # None: the tracks stay as they are
     sizes: tuple[float, ...]
     metrics: tuple[str, ...]
+    paint: Callable[[ErrorScene, float, int], Frames] | None = None  # of a scene's clips; None: the tracks rendered
+
+    @property
+    def readouts(self) -> tuple[str, ...]:
+        """What may see it: what is wrong with the picture alone is in no track."""
+        return CALIBRATION_READOUTS if self.plant else ("pixels",)
+
+    def tracks(self, scene: ErrorScene, size: float, start: int) -> Tracks:
+        return self.plant(scene.truth, size, scene.setting.dt_s, start) if self.plant else scene.truth
+
+    def frames(self, scene: ErrorScene, size: float, start: int) -> Frames:
+        """Pictures of the whole clips, wrong by so much from frame `start` on."""
+        return self.paint(scene, size, start) if self.paint else scene.render(self.tracks(scene, size, start))
 
 
 def other_speed(truth: Tracks, percent: float, dt_s: float, start: int) -> Tracks:
@@ -159,7 +199,8 @@ def phantom(truth: Tracks, percent: float, dt_s: float, start: int) -> Tracks:
 
 INJECTED_ERRORS = (
     InjectedError("speed", "%", "uniform", other_speed, (0.5, 1.0, 2.0, 5.0, 10.0, 20.0),
-          ("velocity_error", "motion_ratio", "determinism_spread", "momentum_drift", "energy_drift")),
+          ("velocity_error", "motion_ratio", "energy_score", "error_of_mean", "best_of_n_error", "determinism_spread",
+           "momentum_drift", "energy_drift")),
     InjectedError("outgoing direction", "degrees", "collision", turned_outgoing, (1.0, 2.0, 5.0, 10.0, 20.0, 40.0),
           ("outgoing_velocity_error", "momentum_drift")),
     InjectedError("speed of parting", "%", "collision", duller_contact, (2.0, 5.0, 10.0, 20.0, 40.0),
@@ -176,7 +217,7 @@ INJECTED_ERRORS = (
           ("velocity_error", "momentum_drift", "energy_drift")),
     InjectedError("phantom", "% of clips", "uniform", phantom, (2.0, 5.0, 10.0, 20.0, 50.0), ("phantom_objects",)),
 )  # fmt: skip
-"""Every metric of tracks stands under at least one of these."""
+"""Errors of tracks. Every metric of tracks stands under at least one of these."""
 
 
 def _horizon(truth: Tracks, position: Float[Tensor, "clip time object 2"], start: int) -> Tracks:
@@ -232,14 +273,14 @@ def calibrate(
 
 def _rows(fault: InjectedError, scene: ErrorScene, start: int) -> Iterator[CalibrationRow]:
     sizes = (0.0, *fault.sizes)
-    for readout in CALIBRATION_READOUTS:
+    for readout in fault.readouts:
         read = [_read(fault, size, scene, start, readout) for size in sizes]
         for metric in (METRICS[name] for name in fault.metrics):
-            if metric.takes == "samples":  # two samples, as far to one side of the truth as to the other
+            samples = [[each] for each in read]
+            if metric.takes == "samples":  # three, two of which lie to one side of the truth: a biased sampler
                 others = [_read(fault, -size, scene, start, readout) for size in sizes]
-                found = [_measured(metric, list(pair), scene, start) for pair in zip(read, others, strict=True)]
-            else:
-                found = [_measured(metric, tracks, scene, start) for tracks in read]
+                samples = [[wrong, wrong, other] for wrong, other in zip(read, others, strict=True)]
+            found = [_measured(metric, each, scene, start) for each in samples]
             limit = smallest_seen(sizes, found, metric.higher_is_better)
             monotone = float(spearmanr(sizes, [_harm(each.value, metric) for each in found]).statistic)
             for size, each in zip(sizes, found, strict=True):
@@ -267,15 +308,15 @@ def smallest_seen(sizes: Sequence[float], found: Sequence[Interval], higher_is_b
 def measure_baselines(setting: ClipShape, start: int, clips: int, scenario: str) -> Iterator[BaselineRow]:
     """What the truth, a model that stands still and one that goes on as it did score on a scenario."""
     scene = ErrorScene.of(scenario, range(clips), setting)
-    frames, rest = scene.render(scene.truth), setting.num_frames - start
+    frames, rest = scene.true_frames, setting.num_frames - start
     context = Clips(frames[:, :start], setting.fps, ("",) * clips, scene.truth.between(0, start))
     futures = {"truth": frames[:, start:], "copy_last": last_frame(context, rest)}
     futures["constant_velocity"] = constant_velocity(context, rest)
     for model, future in futures.items():
-        tracks = read_pixels(future, scene.truth, start)
+        pictures = scene.pictures(future, start)
         for metric in METRICS.values():
-            if metric.takes == "tracks" and scenario in metric.scenarios:
-                found = _measured(metric, tracks, scene, start)
+            if metric.takes in ("tracks", "pictures") and scenario in metric.scenarios:
+                found = _measured(metric, [pictures], scene, start)
                 yield BaselineRow(model, scenario, metric.law, metric.name, unit=metric.unit, **vars(found))
 
 
@@ -284,13 +325,19 @@ def read_pixels(future: Frames, truth: Tracks, start: int) -> Tracks:
     return after_context(located(future, *with_strangers(truth)), truth, start)
 
 
-def _read(fault: InjectedError, size: float, scene: ErrorScene, start: int, readout: str) -> Tracks:
-    tracks = fault.plant(scene.truth, size, scene.setting.dt_s, start)
-    return tracks if readout == "tracks" else read_pixels(scene.render(tracks)[:, start:], scene.truth, start)
+def _read(fault: InjectedError, size: float, scene: ErrorScene, start: int, readout: str) -> Tracks | Pictures:
+    if readout == "tracks":
+        return fault.tracks(scene, size, start)
+    return scene.pictures(fault.frames(scene, size, start)[:, start:], start)
 
 
-def _measured(metric: Metric, predicted: Tracks | list[Tracks], scene: ErrorScene, start: int) -> Interval:
-    values = metric.function(predicted, scene.truth, scene.setting.dt_s, start)
+def _measured(metric: Metric, samples: Sequence[Tracks | Pictures], scene: ErrorScene, start: int) -> Interval:
+    tracks = [each.predicted if isinstance(each, Pictures) else each for each in samples]
+    if metric.takes == "pictures":
+        values = metric.function(samples[0])
+    else:
+        predicted = tracks if metric.takes == "samples" else tracks[0]
+        values = metric.function(predicted, scene.truth, scene.setting.dt_s, start)
     return interval(np.asarray(values)[None], metric.bounds)
 
 

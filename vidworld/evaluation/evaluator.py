@@ -1,9 +1,11 @@
 """What an evaluation measures and with what: its subjects; tokenizer, trackers and probes, device and processes."""
 
 import zlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +22,31 @@ from vidworld.core.config import Precision
 from vidworld.core.errors import UserError
 from vidworld.core.hardware import precision
 from vidworld.core.records import fingerprint
+from vidworld.evaluation.presentation import batches_of, names_of
 from vidworld.evaluation.schema import PhysicsConfig
 from vidworld.metrics.velocity import velocity_error
 from vidworld.models import KINDS, RUN, Spec
-from vidworld.models.external import ExternalModel
+from vidworld.models.external import ExternalModel, first_line
+from vidworld.models.external.check_world import broken_by_predict, broken_by_surprise
 from vidworld.models.families import FAMILIES
 from vidworld.models.files import check_tokenizer, fingerprint_in, load_model, read_budget
+from vidworld.models.oracle import Oracle
 from vidworld.models.probe import Probe
 from vidworld.models.tokenizers import FrameTokenizer, Tokenizer, load_tokenizer
-from vidworld.models.world_model import Blind, ConstantVelocity, CopyLast, Encoded, FrameDifference, Rollout, WorldModel
+from vidworld.models.world_model import (
+    Blind,
+    ConstantVelocity,
+    CopyLast,
+    Encoded,
+    FrameDifference,
+    Rollout,
+    Scorer,
+    WorldModel,
+    check_numbers,
+)
 from vidworld.simulation.tracker import after_context, locate_discs, with_strangers
 
+TRIED = 2  # clips of the first batch that somebody else's model is tried on before it is measured
 BASELINES_VERSION = 1  # of all baselines and controls together; raised when one of them gives other values
 
 
@@ -41,6 +57,23 @@ def evaluation_accelerator(mixed_precision: Precision = "auto") -> Accelerator:
     """
     patient = InitProcessGroupKwargs(timeout=timedelta(hours=2))
     return Accelerator(mixed_precision=precision(mixed_precision), kwargs_handlers=[patient])
+
+
+class ModelFailure(UserError):
+    """What ends one model's rows, and not the evaluation: a line that names the model and a clip."""
+
+    def __init__(self, model: str, fault: str) -> None:
+        super().__init__(f"{model}: {fault}")
+        self.model = model
+
+
+def _shown(model: Scorer, seen: Encoded, places: Sequence[int], names: Sequence[str]) -> Encoded:
+    """Clips as a model sees them: a copy, in this order, under names that say nothing, without the truth."""
+    index = torch.tensor(places)
+    clips, tokens = seen.clips.at(index), seen.tokens[index.to(seen.tokens.device)]
+    if not (isinstance(model, ExternalModel) and model.reads_names):
+        clips = replace(clips, identity=tuple(names[i] for i in places))
+    return Encoded(clips if isinstance(model, ConstantVelocity) else clips.shown, tokens)
 
 
 @dataclass(frozen=True)
@@ -76,20 +109,82 @@ class Evaluator:
         return self.decode(torch.cat((context, future), dim=1))[:, self.context_frames :]
 
     def roll_out(self, model: WorldModel, seen: Encoded, samples: int = 1) -> Rollout:
-        """The model's prediction of all chunks after the context."""
-        horizon = seen.tokens.shape[1] - self.context_length
-        with self.accelerator.autocast():
-            context, seeds = seen.chunks(0, self.context_length), self.seeds(seen.clips.identity)
-            rollout = model.rollout(context, horizon, samples, seeds)
-        return Rollout(rollout.embeddings.float(), rollout.tokens.float())
+        """The model's prediction of all chunks after the context, which is all that it is shown.
+
+        Raises ModelFailure.
+        """
+        horizon, context = seen.tokens.shape[1] - self.context_length, seen.chunks(0, self.context_length)
+        names = names_of(context.clips.frames)
+        (places,) = batches_of(names)
+        shown, seeds = _shown(model, context, places, names), self.seeds(names[i] for i in places)
+        num_frames = seen.clips.frames.shape[1] - self.context_frames
+        with self._asking(model, shown.clips, [seen.clips.identity[i] for i in places]):
+            self._try(model, "predict", broken_by_predict, shown.clips, num_frames, seeds)
+            rollout = model.rollout(shown, horizon, samples, seeds)
+            check_numbers(model.name, "rollout", shown.clips.identity, rollout.tokens)
+        back = torch.tensor(places).argsort()
+        return Rollout(*(each[back.to(each.device)].float() for each in rollout))
+
+    def surprise(
+        self, model: Scorer, seen: Encoded, seeds: Sequence[int], groups: Sequence[int] | None = None
+    ) -> Float[Tensor, "clip chunk"]:
+        """The model's surprise at every chunk after the context.
+
+        seeds, groups: a number each a clip; no two clips of a group share a batch. Raises ModelFailure.
+        """
+        names = names_of(seen.clips.frames)
+        batches, found = batches_of(names, groups), []
+        for places in batches:
+            shown, drawn = _shown(model, seen, places, names), [seeds[i] for i in places]
+            with self._asking(model, shown.clips, [seen.clips.identity[i] for i in places]):
+                self._try(model, "surprise", broken_by_surprise, shown.clips, self.context_frames, drawn)
+                found.append(model.surprise(shown, self.context_length, drawn))
+                check_numbers(model.name, "surprise", shown.clips.identity, found[-1])
+        together = torch.cat(found)
+        return together[torch.tensor([*chain.from_iterable(batches)]).argsort().to(together.device)]
+
+    @contextmanager
+    def _asking(self, model: Scorer, shown: Clips, true_names: Sequence[str]) -> Iterator[None]:
+        """What goes wrong in somebody else's code, or is no number, becomes a ModelFailure that names a true clip."""
+        try:
+            with self.accelerator.autocast():
+                yield
+        except Exception as error:
+            if not isinstance(model, ExternalModel) and not isinstance(error, UserError):
+                raise
+            line = str(error) if isinstance(error, UserError) else f"failed with {first_line(error)}"
+            if not any(name in line for name in shown.identity):
+                more = f" and {len(true_names) - 1} more" if len(true_names) > 1 else ""
+                line = f"{line} (at {true_names[0]}{more})"
+            for name, true_name in zip(shown.identity, true_names, strict=True):
+                line = line.replace(name, true_name)
+            raise ModelFailure(model.name, line.removeprefix(f"{model.name}: ")) from error
+
+    def _try(
+        self,
+        model: Scorer,
+        method: str,
+        broken: Callable[..., Iterator[str]],
+        clips: Clips,
+        frames: int,
+        seeds: list[int],
+    ) -> None:
+        """Raise UserError if somebody else's model breaks a promise on a few of the first clips that it is shown."""
+        if not isinstance(model, ExternalModel) or model.reads_names or method in model.tried:
+            return
+        few, device = slice(0, TRIED), self.accelerator.device
+        exact = device.type == "cpu" and self.accelerator.mixed_precision == "no"
+        for line in broken(model, clips.at(few), frames, seeds[few], exact):
+            raise UserError(line)
+        model.tried.add(method)
 
     def future_frames(self, model: WorldModel, seen: Encoded) -> Frames:
         """The frames that the model predicts after the context, in one sample."""
         return self.decode_future(seen, self.roll_out(model, seen).tokens[:, 0])
 
-    def seeds(self, identities: Sequence[str]) -> list[int]:
-        """A seed for each clip or quad, from its identity."""
-        return [zlib.crc32(f"{self.seed}/{identity}".encode()) for identity in identities]
+    def seeds(self, names: Iterable[str]) -> list[int]:
+        """A seed for each clip or quadruplet, from what its frames say."""
+        return [zlib.crc32(f"{self.seed}/{name}".encode()) for name in names]
 
     def by_pixels(self, frames: Frames, truth: Tracks) -> Tracks:
         """Tracks of decoded frames of the horizon, after the context's true ones."""
@@ -125,11 +220,17 @@ def evaluator_of(config: PhysicsConfig, accelerator: Accelerator) -> Evaluator:
             check_tokenizer(folder, tokenizer.fingerprint())
             probes[name] = load_model(Probe, folder).to(accelerator.device)
     chunk = tokenizer.patch_size[0]
-    for key, count in (("context_frames", config.context_frames), ("shape.num_frames", shape.num_frames)):
-        if count % chunk:
-            raise UserError(f"{key} {count} is no multiple of the tokenizer's chunk of {chunk} frames; choose one")
+    check_chunks(chunk, {"context_frames": [config.context_frames], "shape.num_frames": [shape.num_frames]})
     tokenizer.grid_of(shape.num_frames, shape.height_px, shape.width_px)
     return Evaluator(tokenizer, probes, accelerator, config.context_frames, config.seed)
+
+
+def check_chunks(chunk: int, counts: Mapping[str, Iterable[int]]) -> None:
+    """Raise UserError where a number of frames is no multiple of the tokenizer's chunk; `counts` are by their keys."""
+    for key, frames in counts.items():
+        for count in frames:
+            if count % chunk:
+                raise UserError(f"{key} {count} is no multiple of the tokenizer's chunk of {chunk} frames; choose one")
 
 
 def tools_of(config: PhysicsConfig) -> dict[str, str | None]:
@@ -162,7 +263,7 @@ class Subject:
     rolls_out: bool = True
     is_surprised: bool = True
     in_distribution_only: bool = False  # untrained networks are controls of the quadruplets that verdicts are about
-    needs_tracks: bool = False  # it extrapolates the true state, which real video does not have
+    needs_tracks: bool = False  # it knows the true state or the simulator's laws, which real video does not have
     samples: int | None = None  # futures that are drawn of each clip; None: as many as the configuration says
 
 
@@ -171,6 +272,7 @@ def subjects_of(config: PhysicsConfig, evaluator: Evaluator) -> list[Subject]:
     version = str(BASELINES_VERSION)
     return [
         *(model_of(config, spec, evaluator) for spec in config.specs),
+        Subject("oracle", Oracle(evaluator.tokenizer), version, needs_tracks=True),
         Subject("copy_last", CopyLast(evaluator.tokenizer), version),
         Subject("constant_velocity", ConstantVelocity(evaluator.tokenizer), version, needs_tracks=True),
         *(_of_run(config, spec, evaluator, untrained=True) for spec in config.specs if spec.kind == RUN),
@@ -196,7 +298,6 @@ def _of_run(config: PhysicsConfig, spec: Spec, evaluator: Evaluator, untrained: 
     """The model of a run folder, or one of the same form that was never trained: the same whatever stands beside it."""
     folder = Path(spec.path)
     name, form = (f"untrained_{spec.name}", ["untrained"]) if untrained else (spec.name, [])
-    made_from = fingerprint(spec.fingerprint(), *form, config.sampling_steps, config.shift)
     if config.tokenizer is None:
         raise UserError(f"{folder}: is measured with its tokenizer; name that, tokenizer=FOLDER")
     check_tokenizer(folder, evaluator.tokenizer.fingerprint())
@@ -212,4 +313,6 @@ def _of_run(config: PhysicsConfig, spec: Spec, evaluator: Evaluator, untrained: 
             f"out=PROBE) and name it, probes.{spec.name}=PROBE"
         )
     model = family.world_model(network, name, config, decoder)
+    levels = list(getattr(model, "levels", ()))
+    made_from = fingerprint(spec.fingerprint(), *form, config.sampling_steps, config.shift, levels)
     return Subject(name, model, made_from, rolls_out=not untrained, in_distribution_only=untrained)

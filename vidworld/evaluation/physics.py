@@ -1,7 +1,7 @@
 """The evaluation of a configuration: models x tasks, unit by unit, to results.json and what the report shows."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -9,33 +9,54 @@ from typing import Any
 from accelerate import Accelerator
 
 from vidworld.analysis.generalisation import Draw, draws_of, generalisation_curves
-from vidworld.analysis.records import Comparison, Curve, Media, Model, Series, Value, pair_name
+from vidworld.analysis.records import Comparison, Media, Model, Value, pair_name
 from vidworld.analysis.results import write_results
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.config import resolved
+from vidworld.core.counter_rng import public
 from vidworld.core.errors import UserError
 from vidworld.core.records import fingerprint, prepare_folder, read_json, write_csv, write_json
 from vidworld.core.registry import Registry
 from vidworld.evaluation import TASKS
-from vidworld.evaluation.evaluator import evaluation_accelerator, evaluator_of, subjects_of, tools_of
-from vidworld.evaluation.schema import PhysicsConfig, measured_splits
-from vidworld.evaluation.surprises import choose_levels
-from vidworld.evaluation.task import Setup, measure
+from vidworld.evaluation.evaluator import (
+    ModelFailure,
+    check_chunks,
+    evaluation_accelerator,
+    evaluator_of,
+    subjects_of,
+    tools_of,
+)
+from vidworld.evaluation.presentation import PRESENTATION_VERSION, clip_seed
+from vidworld.evaluation.schema import HEADLINE_SPLITS, PhysicsConfig, measured_splits
+from vidworld.evaluation.task import Setup, Task, measure
 from vidworld.metrics import METRICS
 from vidworld.models import RUN
 from vidworld.models.external import ExternalModel
 from vidworld.models.families import FAMILIES
 from vidworld.models.files import read_budget
-from vidworld.simulation import LAWS, SCENARIOS, SIMULATOR_VERSION
+from vidworld.simulation import LAWS, NUISANCE_VERSION, SCENARIOS, SIMULATOR_VERSION
 from vidworld.video import content_fingerprint, has_clips
 from vidworld.video.real import RealClips
 
-CHANGES_NO_VALUE = ("out", "models", "tokenizer", "probe", "probes", "real", "clips_at_once", "quadruplets_at_once")
+CHANGES_NO_VALUE = (
+    "out",
+    "models",
+    "tokenizer",
+    "probe",
+    "probes",
+    "real",
+    "held_out",
+    "clips_at_once",
+    "quadruplets_at_once",
+)
 """Keys that do not tell one evaluation from another: what they name is known by its content."""
 
 
 def evaluate(config: PhysicsConfig) -> None:
-    """Measure what is not measured yet, and write results.json, per_clip.csv, media.json and comparison.json."""
+    """Measure what is not measured yet, and write results.json, per_clip.csv, media.json and comparison.json.
+
+    Raises UserError: of a model that fails, after the others' results are written.
+    """
     if not config.models:
         raise UserError(f"{config.out}: the configuration names no model; models.NAME=SPEC adds one")
     inputs = inputs_of(config)
@@ -49,23 +70,36 @@ def evaluate(config: PhysicsConfig) -> None:
     if config.real is not None and setup.real is None:
         accelerator.print(f"{config.real}: has no held-out clips (split real); simulated clips only")
 
-    tables = choose_levels(setup)
     tasks = [TASKS[name] for name in (TASKS if config.tasks == "all" else config.tasks)]
     units = [unit for task in tasks for unit in task.units(setup)]
-    values = measure(units, accelerator, "physics")
+    values, failures = measure(units, accelerator, "physics")
 
     if accelerator.is_main_process:
-        media: dict[str, Any] = defaultdict(list)
-        for task in tasks:
-            for kind, entries in task.shown(setup, config.out).items():
-                media[kind] += entries
-        for name, table in tables.items():
-            series = [Series(law, list(config.levels), accuracies) for law, accuracies in table.items()]
-            curve = f"Surprise of {name} by noise level (validation split)"
-            media["curves"].append(Curve(curve, "noise level", "accuracy, target-matched", series))
-        levels = {s.name: s.model.levels[0] for s in setup.subjects if s.name in tables}
-        write_files(setup, values, dict(media), levels, inputs)
+        media, failures = show(setup, tasks, failures)
+        values, setup = [value for value in values if value.model not in failures], setup.without(failures)
+        write_files(setup, values, media, None if failures else inputs)
         print(f"{config.out / 'results.json'}: {len(values)} values of clips and quadruplets")
+        refuse(failures)
+
+
+def show(
+    setup: Setup, tasks: Sequence[Task], failures: Mapping[str, str]
+) -> tuple[dict[str, list[Any]], dict[str, str]]:
+    """What the report shows of the models that do not fail; and those that do, here too."""
+    media: dict[str, list[Any]] = defaultdict(list)
+    try:
+        for task in tasks:
+            for kind, entries in task.shown(setup.without(failures), setup.config.out).items():
+                media[kind] += entries
+    except ModelFailure as failure:
+        return show(setup, tasks, {**failures, failure.model: str(failure)})
+    return dict(media), dict(failures)
+
+
+def refuse(failures: Mapping[str, str]) -> None:
+    """Raise UserError with a line for each model that failed."""
+    if failures:
+        raise UserError("\n".join(f"{line}; its rows are left out" for line in failures.values()))
 
 
 def set_up(config: PhysicsConfig, accelerator: Accelerator) -> Setup:
@@ -74,11 +108,12 @@ def set_up(config: PhysicsConfig, accelerator: Accelerator) -> Setup:
     Raises UserError: one of them cannot be used, or cannot continue one of the clips.
     """
     evaluator = evaluator_of(config, accelerator)
+    check_chunks(evaluator.tokenizer.patch_size[0], {"horizons": config.horizons, "contexts": config.contexts})
     real = None if config.real is None else held_out(config.real, config.shape)
     subjects = subjects_of(config, evaluator)
     setup = Setup(config, evaluator, subjects, real, prepare_folder(config.out / "units"))
-    splits = measured_splits(config)
-    names = [f"{scenario}/{split}/{config.seed}/{i}" for scenario, split in splits for i in range(config.clips)]
+    sources = [setup.clips(*place) for place in measured_splits(config)]
+    names = [name for source in sources for name in source.identities(range(len(source)))]
     for subject in subjects:
         if isinstance(subject.model, ExternalModel) and subject.rolls_out:
             subject.model.check_clips([*names, *(real.identity if real is not None else ())])
@@ -97,6 +132,7 @@ def inputs_of(config: PhysicsConfig) -> str:
     """
     registries: dict[str, Registry[Any]] = {"scenarios": SCENARIOS, "laws": LAWS, "metrics": METRICS, "tasks": TASKS}
     settings = {k: v for k, v in resolved(config).items() if k not in CHANGES_NO_VALUE}
+    settings |= {"seed": public(str(clip_seed(config))), "presentation": PRESENTATION_VERSION}
     versions = {
         key: {name: registry.version(name) for name in (registry if settings[key] == "all" else settings[key])}
         for key, registry in registries.items()
@@ -104,7 +140,8 @@ def inputs_of(config: PhysicsConfig) -> str:
     labels = [[law.statement for law in LAWS.values()], [metric.description for metric in METRICS.values()]]
     models = [[spec.name, spec.fingerprint()] for spec in config.specs]
     real = content_fingerprint(config.real, "real") if config.real and has_clips(config.real, "real") else None
-    return fingerprint(settings, versions, SIMULATOR_VERSION, models, tools_of(config), real, labels)
+    simulator = [SIMULATOR_VERSION, NUISANCE_VERSION]
+    return fingerprint(settings, versions, simulator, models, tools_of(config), real, labels)
 
 
 def is_measured(out: Path, inputs: str) -> bool:
@@ -114,12 +151,12 @@ def is_measured(out: Path, inputs: str) -> bool:
     return written and bool(read_json(record).get("inputs") == inputs)
 
 
-def write_files(
-    setup: Setup, values: list[Value], media: dict[str, Any], levels: dict[str, float], inputs: str
-) -> None:
+def write_files(setup: Setup, values: list[Value], media: dict[str, Any], inputs: str | None) -> None:
     """Leave everything that was measured; comparison.json, which says that it was, last."""
     config, draws = setup.config, list[Draw]()
     for scenario, split in measured_splits(config):
+        if split not in HEADLINE_SPLITS:  # what a curve over speeds and sizes holds is of one shape
+            continue
         draws += draws_of(setup.clips(scenario, split).clips(range(config.clips)), scenario, split)
     write_csv(config.out / "clips.csv", Draw, draws)
     models = models_of(config)
@@ -129,7 +166,10 @@ def write_files(
     # What each model predicts, of those whose family leaves a choice.
     networks = {s.name: getattr(s.model, "network", None) for s in setup.subjects if s.name in config.models}
     targets = {name: target for name, network in networks.items() if (target := getattr(network, "target", None))}
+    measured = [subject for subject in setup.subjects if subject.name in config.models]
+    levels = {s.name: list(found) for s in measured if (found := getattr(s.model, "levels", None))}
     equal, tried = compare(folders, config.pairs), resolved(config)["tried"]
+    equal.notes.extend(nuisance_notes(equal.budgets, config.nuisance))
     comparison = replace(equal, noise_levels=levels, targets=targets, tried=tried, inputs=inputs)
     write_results(config.out, values, models, config.pairs, comparison, config.seed)
 
@@ -142,6 +182,15 @@ def models_of(config: PhysicsConfig) -> dict[str, Model]:
         label = FAMILIES[family].label if family == spec.name else spec.name
         models[spec.name] = Model(label, family or spec.kind, spec.label)
     return models
+
+
+def nuisance_notes(budgets: Mapping[str, Mapping[str, Any]], level: int) -> Iterator[str]:
+    """A sentence on the level of nuisance that is measured at, and one for each model that was trained at another."""
+    if level:
+        yield f"Measured at nuisance level {level}; metrics compare with the pictures and tracks without it."
+    for name, budget in budgets.items():
+        if (trained := budget["data"].get("nuisance", 0)) != level:
+            yield f"{name} was trained at nuisance level {trained}, and is measured at level {level}."
 
 
 # --- whether models were trained alike, pair by pair, and what differs where they were not ---

@@ -4,9 +4,9 @@ The quadruplets are a static camera's clip spliced with itself later, stopped, o
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -27,9 +27,9 @@ from vidworld.metrics.physics_iq import PhysicsIq, physics_iq
 from vidworld.simulation.quadruplets import Quadruplets, splice
 from vidworld.video import content_fingerprint
 from vidworld.video.real import RealClips
-from vidworld.video_laws.futures import law_values
+from vidworld.video_laws.futures import TrueMotion, law_values, true_motion
 
-REAL_VIDEO_VERSION = 1  # of what is done between a clip and a metric; raised when that gives other values
+REAL_VIDEO_VERSION = 2  # of what is done between a clip and a metric; raised when that gives other values
 LAW_METRICS = ("position_error", "law_deviation", "added_deviation")
 MOTION_METRICS = tuple(f"physics_iq_{name}" for name in PhysicsIq._fields)
 REAL_CLIPS_AT_ONCE = 8  # clips of a unit
@@ -65,13 +65,15 @@ def real_video_units(setup: Setup) -> Iterator[Unit]:
         return
     subjects = [subject for subject in setup.subjects if not subject.needs_tracks]
     depends_on = ["real video", REAL_VIDEO_VERSION, content_fingerprint(setup.config.real, "real")]
-    # All subjects at once: most of the time goes into tracking the truth.
-    rolled = [subject for subject in subjects if subject.rolls_out]
-    depends = [*depends_on, [[subject.name, subject.made_from] for subject in rolled]]
+    # Tracking the truth takes most of the time, and is done once for all subjects.
+    truth = lru_cache(maxsize=REAL_CLIPS_AT_ONCE)(partial(true_motion, source, start=setup.evaluator.context_frames))
     metrics = [METRICS[name] for name in (*MOTION_METRICS, *LAW_METRICS)]
     for numbers in pieces(len(source), REAL_CLIPS_AT_ONCE):
-        futures = partial(_futures, setup, source, numbers, rolled)
-        yield setup.unit(f"real_{numbers[0]}_{numbers[-1]}", None, [*depends, list(numbers)], metrics, futures)
+        for subject in [None, *(subject for subject in subjects if subject.rolls_out)]:
+            futures = partial(_futures, setup, source, truth, numbers, subject)
+            yield setup.unit(
+                f"real_{numbers[0]}_{numbers[-1]}", subject, [*depends_on, list(numbers)], metrics, futures
+            )
     metrics = setup.metrics("surprise")
     for kind in get_args(Kind):
         for subject in [None, *(subject for subject in subjects if subject.is_surprised)]:
@@ -96,16 +98,23 @@ def show_real_video(setup: Setup, folder: Path) -> dict[str, list[dict[str, Any]
 REAL_VIDEO = Task(real_video_units, show_real_video)
 
 
-def _futures(setup: Setup, source: RealClips, numbers: range, subjects: list[Subject]) -> Iterator[Value]:
-    """Physics-IQ's four measures of each future of each clip, and how it keeps the law of the clip's event."""
+def _futures(
+    setup: Setup, source: RealClips, truth: Callable[[int], TrueMotion | None], numbers: range, subject: Subject | None
+) -> Iterator[Value]:
+    """Physics-IQ's four measures of the future of each clip, and how it keeps the law of the clip's event.
+
+    Without a subject those of the truth and of what the tokenizer keeps of it.
+    """
     evaluator, start = setup.evaluator, setup.evaluator.context_frames
     for number in numbers:
         clips = source.clips([number])
         seen = evaluator.encode(clips)
-        futures = {subject.name: evaluator.future_frames(subject.model, seen) for subject in subjects}
-        futures["reconstruction"] = evaluator.decode_future(seen, seen.tokens[:, evaluator.context_length :])
-        futures["truth"] = clips.frames[:, start:]
-        yield from law_values(source, number, futures, start, evaluator.seed)
+        if subject is None:
+            decoded = evaluator.decode_future(seen, seen.tokens[:, evaluator.context_length :])
+            futures = {"reconstruction": decoded, "truth": clips.frames[:, start:]}
+        else:
+            futures = {subject.name: evaluator.future_frames(subject.model, seen)}
+        yield from law_values(truth(number), futures, evaluator.seed)
         for name, future in futures.items():
             predicted = torch.cat((clips.frames[:, :start], future), dim=1)
             scores = physics_iq(predicted, clips.frames, start, MASKS_ENLARGED)

@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -16,29 +16,36 @@ from torch import Tensor
 from tqdm import tqdm
 
 from vidworld.analysis.records import Value
-from vidworld.core.clip import Clips, Tracks
+from vidworld.core.clip import Clips, Frames, Tracks
 from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.core.command import Command
 from vidworld.core.config import load
 from vidworld.core.media import write_mp4
 from vidworld.core.records import prepare_folder, writing
 from vidworld.evaluation.evaluator import Evaluator, Subject
+from vidworld.evaluation.pictures import Scene, beside_ideal, scene_of
 from vidworld.evaluation.schema import PhysicsConfig, measured_splits
-from vidworld.evaluation.task import SCALE, Case, Setup, Task, Unit, media_name, pieces
+from vidworld.evaluation.task import SCALE, Case, Setup, Task, Unit, media_name, pieces, simulated_clips
 from vidworld.metrics import Metric
+from vidworld.metrics.appearance import Pictures
+from vidworld.models.external import file_name
 from vidworld.models.world_model import Encoded, WorldModel
 from vidworld.simulation import SCENARIOS
-from vidworld.simulation.simulated import SimulatedClips
 from vidworld.simulation.tracker import locate_discs
 
 ROLLOUTS_VERSION = 1  # of what is done between a model's future and a metric; raised when that gives other values
-INPUTS = ("tracks", "samples")
+INPUTS = ("tracks", "samples", "pictures")
+ReadT = TypeVar("ReadT", Tracks, Pictures)
 _Seen = Callable[[], Encoded]
 _Place = tuple[str, str, int]  # task, split and seed of values
 
 
 def rollout_units(setup: Setup) -> Iterator[Unit]:
-    """Every scenario and split, a batch of clips at a time: the references, then each subject that rolls out."""
+    """Every scenario and condition, a batch of clips at a time: the references, then each subject that rolls out.
+
+    Models go on, chunk by chunk over their KV caches, for as long as the condition says: also beyond the length that
+    they were trained on, where their rotary positions are ones that they have not seen.
+    """
 
     @lru_cache(maxsize=1)
     def encoded(scenario: str, split: str, numbers: range) -> Encoded:
@@ -49,11 +56,13 @@ def rollout_units(setup: Setup) -> Iterator[Unit]:
         every, named = setup.metrics(*INPUTS, "frames", "places"), SCENARIOS[scenario].metrics
         metrics = [metric for metric in every if scenario in metric.scenarios or metric.name in named]
         of_tracks = [metric for metric in metrics if metric.takes in INPUTS]
-        for numbers in pieces(setup.config.clips, setup.config.clips_at_once):
+        condition, evaluator = setup.config.conditions[split], setup.evaluator_of(split)
+        shown = [split, condition.drawn, vars(condition.shape), condition.context_frames]
+        for numbers in pieces(condition.clips, setup.config.clips_at_once):
             batch = f"rollouts_{scenario}_{split}_{numbers[0]}_{numbers[-1]}"
-            depends_on = ["rollouts", ROLLOUTS_VERSION, scenario, SCENARIOS.version(scenario), split, list(numbers)]
+            depends_on = ["rollouts", ROLLOUTS_VERSION, scenario, SCENARIOS.version(scenario), *shown, list(numbers)]
             place = (scenario, split, setup.config.seed)
-            given = (partial(encoded, scenario, split, numbers), setup.evaluator, place, metrics)
+            given = (partial(encoded, scenario, split, numbers), evaluator, place, metrics)
             yield setup.unit(batch, None, depends_on, metrics, partial(_references, *given))
             for subject in setup.subjects:
                 if subject.rolls_out:
@@ -67,7 +76,8 @@ def show_rollouts(setup: Setup, folder: Path) -> dict[str, list[dict[str, Any]]]
     models = [subject.model for subject in setup.subjects if subject.rolls_out]
     few = range(min(setup.config.shown, setup.config.clips))
     entries = []
-    for scenario in dict.fromkeys(name for name, _ in measured_splits(setup.config)) if few else ():
+    names = dict.fromkeys(name for name, _ in measured_splits(setup.config))
+    for scenario in names if few and "id" in setup.config.splits else ():
         clips = setup.clips(scenario, "id").clips(few)
         entries += save_rollouts(setup.evaluator, models, clips, scenario, folder)
     return {"rollouts": entries}
@@ -80,14 +90,15 @@ def _references(seen_of: _Seen, evaluator: Evaluator, place: _Place, metrics: li
     """What no model can be better than: the truth by tracker and probe, and what the tokenizer keeps."""
     seen = seen_of()
     clips, truth = seen.clips, _truth(seen)
-    by_pixels = evaluator.by_pixels(clips.frames[:, evaluator.context_frames :], truth)
-    yield from _measured(Case("truth", "pixels", *place), [by_pixels], seen, evaluator, metrics)
+    start, scene = evaluator.context_frames, scene_of(clips.frames, truth)
+    pictures = _pictures(clips.frames[:, start:], seen, scene, evaluator)
+    yield from _measured(Case("truth", "pixels", *place), [pictures], seen, evaluator, metrics)
     decoded = evaluator.decode(seen.tokens)
-    if not torch.equal(decoded, clips.frames):  # a tokenizer without loss has nothing to measure
+    if not torch.equal(decoded, clips.without_nuisance):  # a tokenizer without loss has nothing to measure
         case = Case("reconstruction", "pixels", *place)
         yield from _kept_by_tokenizer(case, decoded, seen, evaluator, metrics)
-        tracks = evaluator.by_pixels(decoded[:, evaluator.context_frames :], truth)
-        yield from _measured(case, [tracks], seen, evaluator, metrics)
+        pictures = _pictures(decoded[:, start:], seen, scene, evaluator)
+        yield from _measured(case, [pictures], seen, evaluator, metrics)
     if evaluator.probes:
         tracks = evaluator.by_probe("", seen.tokens[:, evaluator.context_length :], truth)
         yield from _measured(Case("truth", "probe", *place), [tracks], seen, evaluator, metrics)
@@ -99,31 +110,46 @@ def _of_subject(
     """Every metric of a subject's futures, by the tracker and, where there is one, by the probe."""
     seen = seen_of()
     truth, rollout = _truth(seen), evaluator.roll_out(subject.model, seen, samples)
-    tracks = _of_samples(lambda x: evaluator.by_pixels(evaluator.decode_future(seen, x), truth), rollout.tokens)
-    yield from _measured(Case(subject.name, "pixels", *place), tracks, seen, evaluator, metrics)
+    scene = scene_of(seen.clips.without_nuisance, truth)
+    pictures = _of_samples(
+        lambda x: _pictures(evaluator.decode_future(seen, x), seen, scene, evaluator), rollout.tokens
+    )
+    yield from _measured(Case(subject.name, "pixels", *place), pictures, seen, evaluator, metrics)
     if evaluator.probes:
         tracks = _of_samples(lambda x: evaluator.by_probe(subject.name, x, truth), rollout.embeddings)
         yield from _measured(Case(subject.name, "probe", *place), tracks, seen, evaluator, metrics)
 
 
-def _of_samples(read: Callable[[Tensor], Tracks], samples: Float[Tensor, "clip sample *rest"]) -> list[Tracks]:
-    """The tracks of each sample: once, where samples are equal, as those of a model that predicts one future."""
+def _pictures(future: Frames, seen: Encoded, scene: Scene, evaluator: Evaluator) -> Pictures:
+    """A future beside the truth, with the tracks that are read from it."""
+    truth = _truth(seen)
+    tracks = evaluator.by_pixels(future, truth)
+    return beside_ideal(future, tracks, seen.clips.without_nuisance, truth, scene, evaluator.context_frames)
+
+
+def _of_samples(read: Callable[[Tensor], ReadT], samples: Float[Tensor, "clip sample *rest"]) -> list[ReadT]:
+    """What is read of each sample: once, where samples are equal, as those of a model that predicts one future."""
     first, *others = samples.unbind(dim=1)
-    tracks = read(first)
-    return [tracks, *(tracks if torch.equal(other, first) else read(other) for other in others)]
+    found: ReadT = read(first)
+    further: list[ReadT] = [found if torch.equal(other, first) else read(other) for other in others]
+    return [found] + further  # noqa: RUF005 (mypy takes the starred form for a list of lists)
 
 
 def _measured(
-    case: Case, samples: list[Tracks], seen: Encoded, evaluator: Evaluator, metrics: list[Metric]
+    case: Case, samples: Sequence[Tracks | Pictures], seen: Encoded, evaluator: Evaluator, metrics: list[Metric]
 ) -> Iterator[Value]:
-    """One value a clip and metric: the mean over the samples, for metrics of one prediction."""
+    """One value a clip and metric: the mean over the samples, for metrics of one prediction. Probes see no pictures."""
     shown = (_truth(seen), seen.clips.dt_s, evaluator.context_frames)
-    distinct = samples[:1] if all(tracks is samples[0] for tracks in samples) else samples
+    tracks = [each.predicted if isinstance(each, Pictures) else each for each in samples]
+    distinct = 1 if all(each is samples[0] for each in samples) else len(samples)
+    pictures = [each for each in samples[:distinct] if isinstance(each, Pictures)]
     for metric in metrics:
-        if metric.takes == "samples" and len(samples) > 1:
-            numbers = metric.function(samples, *shown)
+        if metric.takes == "samples":
+            numbers = metric.function(tracks, *shown)
         elif metric.takes == "tracks":
-            numbers = np.mean([metric.function(tracks, *shown) for tracks in distinct], axis=0)
+            numbers = np.mean([metric.function(each, *shown) for each in tracks[:distinct]], axis=0)
+        elif metric.takes == "pictures" and pictures:
+            numbers = np.mean([metric.function(each) for each in pictures], axis=0)
         else:
             continue
         yield from case.values(metric, seen.clips.identity, numbers.tolist())
@@ -132,9 +158,12 @@ def _measured(
 def _kept_by_tokenizer(
     case: Case, decoded: Tensor, seen: Encoded, evaluator: Evaluator, metrics: list[Metric]
 ) -> Iterator[Value]:
-    """What clips have lost by being encoded and decoded, from the first frame on that is encoded."""
+    """What clips have lost by being encoded and decoded, from the first frame on that is encoded.
+
+    Nuisance is no loss: what is decoded is compared with the frames that are without it.
+    """
     clips, truth = seen.clips, _truth(seen)
-    both = [each[:, evaluator.tokenizer.unseen_frames :] for each in (decoded, clips.frames)]
+    both = [each[:, evaluator.tokenizer.unseen_frames :] for each in (decoded, clips.without_nuisance)]
     places = (locate_discs(each, truth.color, truth.radius).double().numpy() for each in both)
     given: dict[str, tuple[Any, ...]] = {
         "frames": tuple(each.numpy() for each in both),
@@ -181,20 +210,26 @@ def _run(arguments: argparse.Namespace) -> None:
     """Write a context for every clip; files that are there stay."""
     config = load(PhysicsConfig, arguments.config, arguments.overrides)
     folder = prepare_folder(arguments.out)
-    every = [(s, p, i) for s, p in measured_splits(config) for i in range(config.clips)]
+    every = [(s, p, i) for s, p in measured_splits(config) for i in range(config.conditions[p].clips)]
     for scenario, split, number in tqdm(every, desc="contexts", unit="clip", disable=None):
-        path = folder / f"{scenario}_{split}_{config.seed}_{number}.mp4"
+        source = simulated_clips(config, scenario, split)
+        path = folder / file_name(*source.identities([number]))
         if path.exists():
             continue
-        clip = SimulatedClips(scenario, split, config.seed, config.clips, config.shape).clips([number])
         temporary = path.with_name(f".{path.stem}.part.mp4")
         with writing(path):
-            write_mp4(temporary, clip.frames[0, : config.context_frames], config.shape.fps)
+            frames = source.clips([number]).frames[0, : config.conditions[split].context_frames]
+            write_mp4(temporary, frames, config.shape.fps)
             temporary.replace(path)
-    rest = config.shape.num_frames - config.context_frames
+    splits_of: dict[int, list[str]] = {}  # by the frames that are to follow
+    for split in dict.fromkeys(split for _, split, _ in every):
+        condition = config.conditions[split]
+        splits_of.setdefault(condition.shape.num_frames - condition.context_frames, []).append(split)
+    several = len(splits_of) > 1
+    lengths = [f"{n} frames" + (f" ({', '.join(splits)})" if several else "") for n, splits in splits_of.items()]
     print(
-        f"{folder}: {len(every)} contexts of {config.context_frames} frames at {config.shape.fps:g} a second. Continue "
-        f"each by {rest} frames, in a folder of their own and under the same names, and measure these with\n"
+        f"{folder}: {len(every)} contexts at {config.shape.fps:g} frames a second. Continue each by "
+        f"{', '.join(lengths)}, in a folder of their own and under the same names, and measure these with\n"
         f"python eval/run_physics.py --config {arguments.config} models.mine=videos:THAT_FOLDER"
         + "".join(f" {override}" for override in arguments.overrides)
     )

@@ -2,9 +2,11 @@
 
 import difflib
 import re
+from collections.abc import Iterable
+from dataclasses import replace
 from itertools import combinations, product
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, Field
 
@@ -14,7 +16,7 @@ from vidworld.core.registry import Registry
 from vidworld.evaluation import TASKS
 from vidworld.metrics import METRICS
 from vidworld.models import Spec
-from vidworld.simulation import LAWS, SCENARIOS
+from vidworld.simulation import LAWS, SCENARIOS, NuisanceLevel
 
 Names = tuple[str, ...] | Literal["all"]  # what a key holds that names things of a registry
 
@@ -30,9 +32,10 @@ def _known(registry: Registry[Any]) -> AfterValidator:
 
 
 Laws = Annotated[Names, _known(LAWS)]
+HEADLINE_SPLITS = {"id", "ood", "recombined"}
 RESERVED = (
-    *("truth", "reconstruction", "copy_last", "constant_velocity", "frame_difference", "blind", "references"),
-    *("fitted_cues", "one_object"),
+    *("truth", "reconstruction", "oracle", "copy_last", "constant_velocity", "frame_difference", "blind"),
+    *("references", "fitted_cues", "one_object"),
 )
 """Names that results have for what stands beside every model."""
 
@@ -44,6 +47,15 @@ class Tried:
     model: str
     what: str
     outcome: str
+
+
+class Condition(NamedTuple):
+    """How clips are drawn and shown that have a name in the column `split` of results."""
+
+    drawn: str  # the split of the simulation
+    shape: ClipShape
+    context_frames: int
+    clips: int
 
 
 @schema
@@ -68,6 +80,9 @@ class PhysicsConfig:
     real: Path | None = None
     """A folder that `vidworld data ingest` made, for its held-out split."""
     seed: int = 0
+    held_out: Path | None = None
+    """A file with a secret that clips are drawn by beside the seed, so that who lacks it cannot make them again; it is
+    drawn where there is none."""
     shape: ClipShape = ClipShape()
     context_frames: Positive = 8
     tasks: Annotated[Names, _known(TASKS)] = "all"
@@ -75,28 +90,38 @@ class PhysicsConfig:
     """`all`: those that training draws by default."""
     laws: Laws = "all"
     """`all`: but the legacy ones, which cues tell without physics."""
-    splits: tuple[Literal["id", "ood", "recombined"], ...] = ("id", "ood", "recombined")
-    """In distribution, out of it, and known values in new combinations."""
+    nuisance: NuisanceLevel = 0
+    """How much of a picture cannot be predicted. Metrics compare with what the picture would be without it."""
+    splits: tuple[Literal["id", "ood", "recombined", "more", "textures"], ...] = (
+        *("id", "ood", "recombined"),
+        *("more", "textures"),
+    )
+    """In distribution, out of it, known values in new combinations; more discs than in training, and before a static
+    texture."""
+    horizons: tuple[Positive, ...] = (8, 24, 56)
+    """Frames that are predicted, of scenarios whose clips go on so long; the usual horizon is that of `shape`."""
+    contexts: tuple[Positive, ...] = (4, 8, 12)
+    """Frames that are shown before the usual horizon: few, which decide little, and many."""
     metrics: Annotated[Names, _known(METRICS)] = "all"
     main_laws: Laws = ("permanence", "collision", "momentum")
-    """Laws of which more quadruplets are measured, and on which the noise level of surprise is chosen."""
+    """Laws of which more quadruplets are measured."""
     clips: NotNegative = 64
-    """Clips of each scenario and split."""
+    """Clips of each scenario, of splits id, ood and recombined."""
+    further_clips: NotNegative = 8
+    """Clips of each scenario of every other split, horizon and context."""
     quadruplets: NotNegative = 200
     """Quadruplets of each main law in distribution."""
     further_quadruplets: NotNegative = 100
     """Quadruplets of every other law in distribution."""
     ood_quadruplets: NotNegative = 50
     """Quadruplets of each law out of distribution."""
-    val_quadruplets: Positive = 40
-    """Quadruplets of each main law of the validation split, on which the noise levels are chosen."""
-    samples: Positive = 2
-    """Futures that are drawn of each clip, of models that draw any."""
+    samples: Positive = 8
+    """Futures that are drawn of each clip, of models that draw any; a model that has one computes one."""
     sampling_steps: Positive = 4
     shift: PositiveFloat = 8.0
     """How the sampling steps lean to the noisy end."""
-    levels: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0)
-    """Noise levels of a diffusion model's surprise to choose from."""
+    levels: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.7, 0.85, 1.0)
+    """Noise levels that a diffusion model's surprise is a mean over. None of them is chosen."""
     clips_at_once: Positive = 25
     quadruplets_at_once: Positive = 10
     """What goes through a model together, and what a stopped run does again at most. More, and what lies between two
@@ -124,6 +149,24 @@ class PhysicsConfig:
                 raise ValueError(f"there is no model {name!r}; {hint}")
 
     @property
+    def conditions(self) -> dict[str, Condition]:
+        """What is rolled out, by name: the splits, then `horizon_24` and the like, and `context_4`, drawn as `id`."""
+        usual = Condition("id", self.shape, self.context_frames, self.further_clips)
+        horizon = self.shape.num_frames - self.context_frames
+        found: dict[str, Condition] = {split: usual._replace(drawn=split) for split in self.splits}
+        for split in found.keys() & HEADLINE_SPLITS:
+            found[split] = found[split]._replace(clips=self.clips)
+        for frames in self.horizons:
+            if frames != horizon:
+                longer = replace(self.shape, num_frames=self.context_frames + frames)
+                found[f"horizon_{frames}"] = usual._replace(shape=longer)
+        for frames in self.contexts:
+            if frames != self.context_frames:
+                other = replace(self.shape, num_frames=frames + horizon)
+                found[f"context_{frames}"] = usual._replace(shape=other, context_frames=frames)
+        return found
+
+    @property
     def specs(self) -> list[Spec]:
         """The models, in the order of the file."""
         return [Spec.of(name, text) for name, text in self.models.items()]
@@ -133,10 +176,24 @@ class PhysicsConfig:
         """The pairs of models that are tested against each other."""
         return list(combinations(self.models, 2)) if self.compare == "all" else list(self.compare)
 
+    def without(self, models: Iterable[str]) -> "PhysicsConfig":
+        """The same without these models."""
+        gone = set(models)
+        left = {name: text for name, text in self.models.items() if name not in gone}
+        probes = {name: folder for name, folder in self.probes.items() if name not in gone}
+        pairs = tuple(pair for pair in self.pairs if not gone & set(pair))
+        return replace(self, models=left, probes=probes, compare=pairs)
+
 
 def measured_splits(config: PhysicsConfig) -> list[tuple[str, str]]:
-    """Each scenario that is measured with each of its splits: `recombined` where training leaves a corner out."""
+    """Each scenario that is measured with each condition that it has clips for."""
     chosen = config.scenarios
     names = [name for name in SCENARIOS if SCENARIOS[name].weight > 0] if chosen == "all" else chosen
-    every = product(names, config.splits)
-    return [(name, split) for name, split in every if split != "recombined" or SCENARIOS[name].ranges.corner]
+    return [(name, split) for name, split in product(names, config.conditions) if _has(name, split, config)]
+
+
+def _has(name: str, split: str, config: PhysicsConfig) -> bool:
+    scenario, condition = SCENARIOS[name], config.conditions[split]
+    lacks = {"recombined": not scenario.ranges.corner, "more": not scenario.more}
+    goes_on = scenario.goes_on or not split.startswith("horizon_")
+    return condition.clips > 0 and goes_on and not lacks.get(split, False)

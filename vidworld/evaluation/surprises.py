@@ -3,14 +3,12 @@
 What it must not be mistaken for, cues that frames alone show, is in `cues`.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, partial
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from einops import rearrange
 from jaxtyping import Float
@@ -22,22 +20,27 @@ from vidworld.core.clip import Clips, Tracks
 from vidworld.core.media import filmstrip, write_png
 from vidworld.core.records import prepare_folder, writing
 from vidworld.evaluation.evaluator import Evaluator, Subject
-from vidworld.evaluation.task import SCALE, Case, Setup, Task, Unit, measure, media_name, pieces
-from vidworld.metrics import METRICS, Metric
+from vidworld.evaluation.presentation import clip_seed, shared_names
+from vidworld.evaluation.task import SCALE, Case, Setup, Task, Unit, media_name, pieces
+from vidworld.metrics import Metric
 from vidworld.metrics.surprise import Surprise
 from vidworld.models.world_model import Encoded, Scorer, truth_surprise
 from vidworld.simulation import LAWS
 from vidworld.simulation.quadruplets import Quadruplets, quadruplets
 from vidworld.simulation.stage import joined
 
-SURPRISE_VERSION = 1  # of what is done between a model's surprise and a metric; raised when that gives other values
-LEVEL_TASK = "noise level {:g}"
+SURPRISE_VERSION = 2  # of what is done between a model's surprise and a metric; raised when that gives other values
 
 
 class EncodedQuadruplets(NamedTuple):
     quadruplets: Quadruplets
-    stack: Encoded  # their clips as one batch: all A, all A then B, all B then A, all B
+    stack: Encoded  # their clips: all A, all A then B, all B then A, all B
     seeds: list[int]  # one a clip of the stack: the clips of a quadruplet share it
+
+    @property
+    def groups(self) -> list[int]:
+        """Which quadruplet each clip of the stack is of."""
+        return [*range(len(self.quadruplets))] * 4
 
 
 def encode_quadruplets(evaluator: Evaluator, quadruplets: Quadruplets) -> EncodedQuadruplets:
@@ -55,8 +58,10 @@ def encode_quadruplets(evaluator: Evaluator, quadruplets: Quadruplets) -> Encode
         a_then_b, b_then_a = (torch.cat((x[:, :cut], y[:, cut:]), dim=1) for x, y in ((a, b), (b, a)))
         tokens = [a, a_then_b, b_then_a, b]
     frames, identity = torch.cat([clips.frames for clips in four]), sum((clips.identity for clips in four), ())
-    clips = Clips(frames, quadruplets.a.fps, identity, _tracks(quadruplets))
-    return EncodedQuadruplets(quadruplets, Encoded(clips, torch.cat(tokens)), evaluator.seeds(quadruplets.identity) * 4)
+    clean = None if quadruplets.a.clean is None else torch.cat([clips.without_nuisance for clips in four])
+    clips = Clips(frames, quadruplets.a.fps, identity, _tracks(quadruplets), clean)
+    seeds = evaluator.seeds(shared_names(quadruplets)) * 4
+    return EncodedQuadruplets(quadruplets, Encoded(clips, torch.cat(tokens)), seeds)
 
 
 def _tracks(quadruplets: Quadruplets) -> Tracks | None:
@@ -99,8 +104,7 @@ def surprise_of(evaluator: Evaluator, model: Scorer | None, encoded: EncodedQuad
         future = encoded.stack.tokens[:, evaluator.context_length :]
         a, _, _, b = future.chunk(4)
         return as_matrix(truth_surprise(future, torch.cat((a, a, b, b))))
-    with evaluator.accelerator.autocast():
-        return as_matrix(model.surprise(encoded.stack, evaluator.context_length, encoded.seeds))
+    return as_matrix(evaluator.surprise(model, encoded.stack, encoded.seeds, encoded.groups))
 
 
 def surprise_units(setup: Setup) -> Iterator[Unit]:
@@ -167,7 +171,8 @@ def measure_surprise(
 
 def _encoded(setup: Setup, law: str, split: str, numbers: Sequence[int]) -> EncodedQuadruplets:
     config = setup.config
-    made = quadruplets(law, split, config.seed, numbers, config.context_frames, config.shape)
+    how = (config.context_frames, config.shape)
+    made = quadruplets(law, split, clip_seed(config), numbers, *how, nuisance=config.nuisance)
     return encode_quadruplets(setup.evaluator, made)
 
 
@@ -189,51 +194,3 @@ def measured(
     name, model = ("truth", None) if subject is None else (subject.name, subject.model)
     case, matrix = Case(name, None, "surprise", split, evaluator.seed), surprise_of(evaluator, model, seen)
     yield from measure_surprise(case, matrix, seen.quadruplets, metrics)
-
-
-def choose_levels(setup: Setup) -> dict[str, dict[str, list[float]]]:
-    """Set every model that is surprised at several noise levels to its best one; accuracy by model, law and level.
-
-    The levels are part of the metric, and choosing them on the test quadruplets would flatter.
-    """
-    tunable = [subject for subject in setup.subjects if len(getattr(subject.model, "levels", ())) > 1]
-    own = [subject for subject in tunable if not subject.in_distribution_only]
-    found: dict[tuple[str, str, str], list[float]] = defaultdict(list)
-    for value in measure(list(_level_units(setup, own)), setup.evaluator.accelerator, "noise levels"):
-        found[value.model, value.law, value.task].append(value.value)
-    tables = {}
-    tasks = [LEVEL_TASK.format(level) for level in setup.config.levels]
-    for subject in own:
-        rows = {law: [float(np.mean(found[subject.name, law, task])) for task in tasks] for law in setup.main_laws}
-        tables[subject.name] = rows
-        best = setup.config.levels[int(np.array(list(rows.values())).mean(axis=0).argmax())]
-        for each in tunable:
-            if each.name in (subject.name, f"untrained_{subject.name}"):
-                each.model.levels = (best,)
-                each.made_from = f"{each.made_from} at level {best:g}"
-    return tables
-
-
-def _level_units(setup: Setup, subjects: Sequence[Subject]) -> Iterator[Unit]:
-    """Accuracy of surprise at each noise level alone, on the validation quadruplets."""
-    encoded = lru_cache(maxsize=1)(partial(_encoded, setup))
-    metric = METRICS["surprise_accuracy"]
-    for law in setup.main_laws:
-        for numbers in pieces(setup.config.val_quadruplets, setup.config.quadruplets_at_once):
-            batch, depends_on = _batch("levels", law, "val", numbers)
-            depends_on.append(list(setup.config.levels))
-            for subject in subjects:
-                by_level = partial(_by_level, partial(encoded, law, "val", numbers), setup, metric, subject)
-                yield setup.unit(batch, subject, depends_on, [metric], by_level)
-
-
-def _by_level(
-    encoded: Callable[[], EncodedQuadruplets], setup: Setup, metric: Metric, subject: Subject
-) -> Iterator[Value]:
-    seen, evaluator = encoded(), setup.evaluator
-    with evaluator.accelerator.autocast():
-        by_level = subject.model.surprise_by_level(seen.stack, evaluator.context_length, seen.seeds)
-    matrix = as_matrix(by_level)  # (quad, 2, 2, chunk, level)
-    for number, level in enumerate(subject.model.levels):
-        case = Case(subject.name, None, LEVEL_TASK.format(level), "val", evaluator.seed)
-        yield from measure_surprise(case, matrix[..., number], seen.quadruplets, [metric])

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from vidworld.analysis.labels import kind_of
+from vidworld.analysis.labels import FAMILY_RUNS, kind_of
 from vidworld.analysis.records import Comparison, Media, Results, Row, Value, read_as, read_results
 from vidworld.analysis.results import read_per_clip, write_results
 from vidworld.core.errors import UserError
@@ -55,7 +55,8 @@ def collect(sweep: Path) -> Path:
     """Write SWEEP/sweep.md, a table of all comparisons; return its path. Raises UserError.
 
     Where the sweep is over seeds, the values of all finished ones together become SWEEP/physics, of which a report is
-    made as of any run: its intervals and tests are over clips and seeds.
+    made as of any run: its intervals and tests are over clips and seeds, its verdicts
+    about families where there are `FAMILY_RUNS` seeds or more.
     """
     found = members(sweep)
     results = {m.value: read_results(m.physics / "results.json") for m in found if not m.state}
@@ -69,20 +70,25 @@ def collect(sweep: Path) -> Path:
 def _write_together(sweep: Path, found: Sequence[Member], first: Results) -> list[Row]:
     """The rows over all finished seeds, after writing them as the results of one run."""
     finished, values = [member for member in found if not member.state], list[Value]()
+    specs = [read_results(member.physics / "results.json").models for member in finished]
+    # A model that is the same in all of them was trained once, however often it was measured.
+    once = {name for name, model in first.models.items() if len(specs) > 1 and all(s.get(name) == model for s in specs)}
     for member in finished:
         seed = _seed(member)
-        values += [replace(value, seed=seed) for value in read_per_clip(member.physics / "per_clip.csv")]
+        measured = read_per_clip(member.physics / "per_clip.csv")
+        values += [replace(v, seed=seed) for v in measured if member == finished[0] or v.model not in once]
     comparisons = [read_as(Comparison, member.physics / "comparison.json") for member in finished]
     seeds = ", ".join(member.value for member in finished)
     notes = [f"Seeds {seeds}: {len(finished)} trainings of each model, measured on the same clips."]
+    if len(finished) < FAMILY_RUNS:
+        notes += [f"Verdicts are about these checkpoints; about families from {FAMILY_RUNS} trainings of each on."]
     notes += [f"Seed {m.value} is not in these numbers: {m.state}." for m in found if m.state]
     differences: dict[str, list[str]] = {pair: [] for pair in comparisons[0].controlled}
     for member, comparison in zip(finished, comparisons, strict=True):
         for pair, lines in differences.items():
             lines += [f"seed {member.value}: {line}" for line in comparison.differences.get(pair, [])]
     controlled = {pair: not lines for pair, lines in differences.items()}
-    shared = replace(comparisons[0], noise_levels={}, inputs=None)  # each seed has its own
-    together = replace(shared, controlled=controlled, differences=differences, notes=notes)
+    together = replace(comparisons[0], inputs=None, controlled=controlled, differences=differences, notes=notes)
     folder = prepare_folder(sweep / "physics")
     write_json(folder / "media.json", asdict(Media()))
     return write_results(folder, values, first.models, first.compare, together, seed=int(finished[0].value))

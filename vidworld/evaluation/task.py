@@ -9,22 +9,25 @@ measured again for that metric alone.
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 from tqdm import tqdm
 
 from vidworld.analysis.records import Value
+from vidworld.core.counter_rng import public
 from vidworld.core.errors import UserError
 from vidworld.core.hardware import precision
 from vidworld.core.records import fingerprint, read_json, write_json
-from vidworld.evaluation.evaluator import Evaluator, Subject, tools_of
+from vidworld.evaluation.evaluator import Evaluator, ModelFailure, Subject, tools_of
+from vidworld.evaluation.presentation import PRESENTATION_VERSION, clip_seed
 from vidworld.evaluation.schema import PhysicsConfig
 from vidworld.metrics import METRICS, Metric
-from vidworld.simulation import LAWS, SIMULATOR_VERSION
+from vidworld.simulation import LAWS, NUISANCE_VERSION, SIMULATOR_VERSION
 from vidworld.simulation.simulated import SimulatedClips
 from vidworld.video.real import RealClips
 
@@ -83,15 +86,30 @@ class Unit:
         return [Value(**row) for row in rows if row["metric"] in self.metrics]
 
 
-def measure(units: Sequence[Unit], accelerator: Accelerator, name: str) -> list[Value]:
-    """The values of the units, of which the processes measure what is stale, each its share; all wait for all."""
+class Outcome(NamedTuple):
+    values: list[Value]  # of the subjects that did not fail
+    failures: dict[str, str]  # by subject, a line; what was measured of it is kept, and no part of the values
+
+
+def measure(units: Sequence[Unit], accelerator: Accelerator, name: str) -> Outcome:
+    """The values of the units, of which the processes measure what is stale, each its share; all wait for all.
+
+    A subject that fails is not measured any further; the others are.
+    """
     batches = list(dict.fromkeys(unit.batch for unit in units))
     mine = set(batches[accelerator.process_index :: accelerator.num_processes])
     pending = [unit for unit in units if unit.batch in mine and unit.stale]
+    failures: dict[str, str] = {}
     for unit in tqdm(pending, name, unit="unit", disable=None if accelerator.is_main_process else True):
-        unit.update()
+        if unit.subject not in failures:
+            try:
+                unit.update()
+            except ModelFailure as failure:
+                failures[unit.subject] = str(failure)
     accelerator.wait_for_everyone()
-    return [value for unit in units for value in unit.values()]
+    if accelerator.num_processes > 1:  # each knows what failed in any
+        failures = dict(pair for each in gather_object([failures]) for pair in each.items())
+    return Outcome([v for unit in units if unit.subject not in failures for v in unit.values()], failures)
 
 
 # --- tasks: functions that turn models and a configuration into work units ---
@@ -99,8 +117,20 @@ def measure(units: Sequence[Unit], accelerator: Accelerator, name: str) -> list[
 
 def settings_of(config: PhysicsConfig) -> dict[str, Any]:
     """What the values of simulated clips and of benchmarks depend on, whichever model they are of."""
-    shown = {"seed": config.seed, "shape": vars(config.shape), "context_frames": config.context_frames}
+    seed = public(str(clip_seed(config)))
+    shown = {
+        "seed": seed,
+        "presentation": PRESENTATION_VERSION,
+        "shape": vars(config.shape),
+        "context_frames": config.context_frames,
+    }
     return {"tools": tools_of(config), **shown, "precision": precision(config.mixed_precision)}
+
+
+def simulated_clips(config: PhysicsConfig, scenario: str, split: str) -> SimulatedClips:
+    """The clips of a scenario under one of the configuration's conditions, whose name their identities have."""
+    drawn, shape, _, count = config.conditions[split]
+    return SimulatedClips(scenario, drawn, clip_seed(config), count, shape, nuisance=config.nuisance, called=split)
 
 
 @dataclass(frozen=True)
@@ -116,17 +146,19 @@ class Setup:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """What the values of every unit depend on, whichever model they are of."""
-        return settings_of(self.config) | {"simulator": SIMULATOR_VERSION}
+        nuisance = [self.config.nuisance, NUISANCE_VERSION]
+        return settings_of(self.config) | {"simulator": SIMULATOR_VERSION, "nuisance": nuisance}
+
+    def without(self, failures: Iterable[str]) -> "Setup":
+        """The same without these models, and what the configuration says of them."""
+        gone = set(failures)
+        subjects = [subject for subject in self.subjects if subject.name not in gone]
+        return replace(self, config=self.config.without(gone), subjects=subjects)
 
     @property
     def laws(self) -> list[str]:
         named = self.config.laws
         return [law for law in LAWS if not LAWS[law].legacy] if named == "all" else list(named)
-
-    @property
-    def main_laws(self) -> list[str]:
-        """Those of them that the noise level is chosen on: all, where none of the usual ones is measured."""
-        return [law for law in self.config.main_laws if law in self.laws] or self.laws
 
     def metrics(self, *inputs: str) -> list[Metric]:
         """The metrics that are measured and take one of these inputs."""
@@ -134,7 +166,12 @@ class Setup:
         return [metric for name in chosen if (metric := METRICS[name]).takes in inputs]
 
     def clips(self, scenario: str, split: str) -> SimulatedClips:
-        return SimulatedClips(scenario, split, self.config.seed, self.config.clips, self.config.shape)
+        """The clips of a scenario under the condition of this name (`conditions` of the configuration)."""
+        return simulated_clips(self.config, scenario, split)
+
+    def evaluator_of(self, split: str) -> Evaluator:
+        """What they are measured with, whose context is that condition's."""
+        return replace(self.evaluator, context_frames=self.config.conditions[split].context_frames)
 
     def unit(
         self, batch: str, subject: Subject | None, depends_on: object, metrics: Iterable[Metric], measure: Measure

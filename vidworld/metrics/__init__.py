@@ -25,8 +25,9 @@ class Metric:
     higher_is_better: bool | None  # None: neither way by itself; the truth's value is the aim (a motion ratio of 1)
     function: Callable[..., PerClip]
     scenarios: tuple[str, ...] = ()  # where it can apply, that of its verdict first; of quadruplets the law names them
-    takes: Literal["tracks", "samples", "surprise", "frames", "places", "benchmark"] = "tracks"
-    """`tracks`: (predicted, truth, dt_s, start). `samples`: the same with a list of predicted tracks.
+    takes: Literal["tracks", "samples", "pictures", "surprise", "frames", "places", "benchmark"] = "tracks"
+    """`tracks`: (predicted, truth, dt_s, start). `samples`: the same with a list of predicted tracks, one or more.
+    `pictures`: the `Pictures` of vidworld/metrics/appearance.py, predicted ones and true ones with their tracks.
     `surprise`: (surprise) of shape (quad, past, future, chunk). `frames`: (frames, true frames). `places`: (places,
     places in the true frames, size of a pixel). `benchmark`: nothing, see `by_benchmark`."""
     headline: bool = False
@@ -53,9 +54,11 @@ def by_benchmark(*arguments: object) -> PerClip:
 
 
 _METRICS_OF = {
-    "velocity": "velocity_error motion_ratio determinism_spread momentum_drift energy_drift",
+    "velocity": "velocity_error motion_ratio momentum_drift energy_drift",
+    "samples": "energy_score error_of_mean best_of_n_error determinism_spread",
     "collision": "contact_time_error outgoing_velocity_error restitution_error interpenetration",
     "permanence": "reappearance reappearance_error reappearance_delay phantom_objects",
+    "appearance": "object_integrity static_scene_error hidden_visible",
     "surprise": "surprise_accuracy surprise_accuracy_usual surprise_accuracy_within_quadruplet "
     "surprise_accuracy_maximum surprise_auroc",
     "reconstruction": "psnr centroid_error",
@@ -74,4 +77,5 @@ METRICS: Registry[Metric] = Registry(
         for module, places in _METRICS_OF.items()
         for place in places.split()
     },
+    versions={"determinism_spread": 2},  # of found objects only, in units
 )

@@ -9,7 +9,6 @@ Three conventions hold for every metric of tracks:
   error of any prediction no faster than the fastest thing in the clip. To vanish never pays.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -27,7 +26,7 @@ WHOLE = 0.999  # visible share from which a disc counts as whole
 SLOWEST_TOP_SPEED = 1.0  # units a second: a clip in which nothing moves penalises the missing as if it were its fastest
 STILL = 0.1  # share of the true speed under which an object counts as standing still
 ANYWHERE = WORLD_SIZE / np.sqrt(6)
-"""Deviation of a place that is known only to be in the picture: what a missing sample is penalised with."""
+"""Deviation of a place that is known only to be in the picture: what a missing object is penalised with."""
 MIN_DISPLACEMENT = 0.5  # units: with less true displacement in a clip than this, a share of it says nothing
 UNCHANGED = 1e-3  # share of the whole up to which a true sum counts as unchanged (tracks are float32)
 VELOCITY_SCENARIOS = ("uniform", "parabola", "collision", "bounce", "billiards", "occlusion")
@@ -131,40 +130,6 @@ def motion_ratio(predicted: Tracks, truth: Tracks, dt_s: float, start: int) -> P
     path = np.where(found, speed(motion.predicted), 0.0).sum(axis=(1, 2)) * dt_s
     true_path = np.where(motion.counted, speed(motion.true), 0.0).sum(axis=(1, 2)) * dt_s
     return np.where(true_path > MIN_DISPLACEMENT, path / np.maximum(true_path, MIN_DISPLACEMENT), np.nan)
-
-
-@_metric(
-    "ratio",
-    "Spread of the samples over the true displacement; a disc that is lost or frozen counts as one that could be "
-    "anywhere, so that a model without chance may have some.",
-    takes="samples",
-)
-def determinism_spread(samples: Sequence[Tracks], truth: Tracks, dt_s: float, start: int) -> PerClip:
-    """Spread of the samples' final positions over the true displacement: what a sampler gambles.
-
-    Spread: root mean square distance from the samples' mean, summed over objects, over the sum of the true
-    displacements since the last context frame; objects that are in the open at the end count. A sample that
-    lacks an object, or in which it never left where it was, counts as one that could be anywhere. NaN where
-    less than half a unit is covered.
-
-    Raises: UserError for fewer than two samples.
-    """
-    if len(samples) < 2:
-        raise UserError(f"determinism_spread needs two samples or more, not {len(samples)}")
-    _, true_position = positions(truth, truth, start)
-    moved = true_position[:, -1] - true_position[:, start - 1]  # (clip, object, 2)
-    counted = is_whole(truth)[:, -1] & np.isfinite(moved).all(axis=-1)
-    ends = np.stack([positions(sample, truth, start)[0][:, -1] for sample in samples])
-    displaced = speed(ends - true_position[:, start - 1])
-    lost = ~np.isfinite(displaced) | ((displaced < STILL * speed(moved)) & (speed(moved) > 0))
-    ends = np.where(lost[..., None], np.nan, ends)
-    found = (~lost).sum(axis=0)
-    mean = np.nansum(ends, axis=0) / np.maximum(found, 1)[..., None]
-    squared = np.where(lost, ANYWHERE**2, speed(ends - mean) ** 2)
-    spread = np.where(counted, np.sqrt(squared.mean(axis=0)), 0.0).sum(axis=1)
-    displacement = np.where(counted, speed(moved), 0.0).sum(axis=1)
-    enough = displacement > MIN_DISPLACEMENT
-    return np.where(enough, spread / np.maximum(displacement, MIN_DISPLACEMENT), np.nan)
 
 
 # --- momentum and energy: what no outside force takes away stays ---

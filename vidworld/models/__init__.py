@@ -65,7 +65,10 @@ class Spec(NamedTuple):
     def fingerprint(self) -> str:
         """Differs when another model is meant: by what it holds and how it is read. Raises UserError: none is there."""
         if self.kind == RUN:
-            return str(read_budget(Path(self.path))["fingerprint"])
+            from vidworld.models.families import FAMILIES
+
+            budget = read_budget(Path(self.path))
+            return fingerprint(budget["fingerprint"], FAMILIES.version(budget["family"]))
         return fingerprint(self.kind, KINDS.version(self.kind), _content(self.kind, self.path))
 
 

@@ -186,7 +186,7 @@ def _frequencies(levels: Float[Tensor, "clip t"]) -> Float[Tensor, "chunk 128"]:
 
 
 class GenerativeModel:
-    """Denoises the next chunk; surprise is the denoising error of the chunk that really came."""
+    """Denoises the next chunk; surprise is the denoising error of the chunk that really came, a mean over `levels`."""
 
     def __init__(self, network: DiffusionTransformer, name: str, steps: int, shift: float, levels: Sequence[float]):
         self.network, self.name = network.eval(), name
@@ -231,7 +231,7 @@ class GenerativeModel:
     def surprise_by_level(
         self, seen: Encoded, context_length: int, seeds: Sequence[int]
     ) -> Float[Tensor, "clip chunk level"]:
-        """Squared velocity error at each of `levels`, all in one batch: which tell is chosen on a validation split."""
+        """Squared velocity error at each of `levels`, all in one batch."""
         tokens, count = seen.tokens, len(self.levels)
         noise = _noise(seeds, *tokens.shape[1:]).to(tokens)
         level = tokens.new_tensor(self.levels).repeat_interleave(len(tokens)).unsqueeze(1)  # (level clip, 1)

@@ -53,6 +53,7 @@ class Family(ABC, Generic[C]):
     name: str
     label: str  # in tables and charts
     config: type[C]  # the keys of its training
+    version: int = 1  # of another package's; for ours `versions` of FAMILIES: raised when rollouts or surprise change
 
     @abstractmethod
     def network_class(self) -> Any:
@@ -185,7 +186,10 @@ def _learned(target: object) -> object:
 class JepaModel(RegressionModel):
     target: Annotated[Literal["vcreg", "sigreg", "ema"], BeforeValidator(_learned)] = "vcreg"
     """What is predicted, and what keeps it from collapsing: see JointEmbeddingPredictor."""
-    regulariser_weight: Annotated[float, Field(ge=0)] = 10.0
+    encoder_depth: Positive = 2
+    """Of the encoder, which sees each chunk alone; all memory is the predictor's."""
+    predictor_depth: Positive = 4
+    regulariser_weight: Annotated[float, Field(ge=0)] = 1.0
 
 
 @schema
@@ -246,14 +250,18 @@ class Jepa(Predictive[JepaConfig]):
         import torch
         from accelerate.utils import set_seed
 
-        from vidworld.models.jepa import CLIPS, CollapseAlarm, std_across_clips
+        from vidworld.models.jepa import CLIPS, CollapseAlarm, own_past_share, std_across_clips
 
         some = tokens[:CLIPS]
         set_seed(config.seed)
         with torch.no_grad():
             first_std = std_across_clips(self.network(config, tokens.shape[-1]).to(some).embeddings(some))
         warmup, ratio, min_std = config.optimiser.warmup_steps, config.collapse_ratio, config.collapse_std * first_std
-        return CollapseAlarm(config.out, warmup, ratio, min_std, lambda: network.embeddings(some))
+
+        def measure() -> tuple[float, float]:
+            return std_across_clips(network.embeddings(some)), own_past_share(network, some)
+
+        return CollapseAlarm(config.out, warmup, ratio, min_std, measure)
 
 
 DIFFUSION, REGRESSION, JEPA = Diffusion(), Regression(), Jepa()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 else:
     M = TypeVar("M")
 
-FORMAT = 3
+FORMAT = 4
 """Of saved models. One higher whenever the same weights come to mean another network."""
 
 

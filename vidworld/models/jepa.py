@@ -70,7 +70,7 @@ def sketched_gaussian(embeddings: Embeddings) -> Float[Tensor, ""]:
 
 
 class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
-    """An encoder and a predictor, both block-causal in time, so that one pass predicts every chunk from those before.
+    """An encoder, and a predictor that is block-causal in time: one pass predicts every chunk from those before.
 
     Target modes:
         frozen: the target is the shared tokenizer's frozen token, which cannot collapse (as in SALT, arXiv 2509.24317).
@@ -79,8 +79,10 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
             space in which they are predicted, keep them apart.
         ema: the target is the layer-normed embedding of a slow copy of the encoder (V-JEPA, arXiv 2404.08471).
 
-    An *embedding* is what is predicted: a token in the first mode, `width` numbers a cell in the others. Predictions
-    are fed back for a rollout, in the first mode through the encoder and in the others into the predictor.
+    An *embedding* is what is predicted: a token in the first mode, `width` numbers a cell in the others. In these the
+    encoder sees each chunk alone and all memory is the predictor's: a target that told of its past would be another
+    one after another past, and need no memory to be predicted. Predictions are fed back for a rollout, in the first
+    mode through the encoder, which is a part of the predictor there, and in the others into the predictor.
     """
 
     _supports_gradient_checkpointing = True
@@ -95,7 +97,7 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         predictor_depth: int = 2,
         heads: int = 3,
         target: Literal["frozen", "vcreg", "sigreg", "ema"] = "frozen",
-        regulariser_weight: float = 10.0,
+        regulariser_weight: float = 1.0,
         attention_backend: str = "native",
     ) -> None:
         super().__init__()
@@ -111,7 +113,7 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self.target_encoder = copy.deepcopy(self.encoder).requires_grad_(False) if target == "ema" else None
 
     def embeddings(self, tokens: Tokens) -> Embeddings:
-        """The targets: what a perfect prediction of these tokens would be, each from its own chunk and those before."""
+        """The targets: what a perfect prediction of these tokens would be, each from its own chunk alone."""
         if self.target_embed is None or self.target_encoder is None:
             return self.context_embeddings(tokens)
         with torch.no_grad():
@@ -161,7 +163,7 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
     def _encode(self, tokens: Tokens, embed: nn.Module, blocks: nn.ModuleList) -> Embeddings:
         b, t, h, w, _ = tokens.shape
-        x, _ = through(self, blocks, embed(tokens.flatten(2, 3)), (h, w))
+        x, _ = through(self, blocks, embed(tokens.reshape(b * t, 1, h * w, -1)), (h, w))
         return norm(x).view(b, t, h, w, -1)
 
 
@@ -190,6 +192,8 @@ class PredictiveModel:
 
 IN_A_ROW = 3
 """Logged steps that must all look collapsed: one alone may be an odd batch."""
+MIN_OWN_PAST = 0.75
+"""Of `own_past_share`; by chance it is one half."""
 CLIPS = 16
 """Clips whose embeddings are compared, always the same ones, however few a process works through at once."""
 
@@ -202,9 +206,25 @@ def std_across_clips(embeddings: Float[Tensor, "clip *place"]) -> float:
     return float(embeddings.float().var(dim=0).mean().sqrt())
 
 
+def own_past_share(network: JointEmbeddingPredictor, tokens: Tokens) -> float:
+    """Share of clips whose second half is predicted better after their own first half than after another clip's.
+
+    The halves of different clips have little in common, so that even repeating the last chunk gets all of them right.
+    """
+    half = tokens.shape[1] // 2
+    swapped = torch.cat((tokens[:, :half].roll(1, dims=0), tokens[:, half:]), dim=1)
+    _, predicted, target = network.compared(torch.cat((tokens, swapped)))
+    own, other = (predicted - target[:, 1:])[:, half - 1].square().mean(dim=(1, 2, 3)).chunk(2)
+    return float((own < other).float().mean())
+
+
 @dataclass
 class CollapseAlarm:
-    """Called at every logged step; ends a run whose embeddings do not distinguish clips, or that predicts nothing."""
+    """Called at every logged step; ends a run whose embeddings do not distinguish clips, or that predicts nothing.
+
+    Three things are seen: embeddings that are alike for all clips; a prediction no better than the last embedding; and
+    one that fits a future as well after another clip's past, however low its loss is.
+    """
 
     out: Path
     warmup_steps: int
@@ -212,10 +232,11 @@ class CollapseAlarm:
     max_ratio: float
     """Of the prediction loss over that of repeating the last embedding (`copy_last_ratio`)."""
     min_std: float = 0.0
-    embed: Callable[[], Tensor] | None = None
-    """Gives the embeddings that `min_std` is of; without it only the ratio is checked."""
+    measure: Callable[[], tuple[float, float]] | None = None
+    """Gives the std that `min_std` is of and `own_past_share`; without it only the ratio is checked."""
     alike: int = 0
     useless: int = 0
+    pastless: int = 0
 
     @torch.no_grad()
     def __call__(self, step: int, logged: Mapping[str, float]) -> None:
@@ -224,13 +245,20 @@ class CollapseAlarm:
             return
         ratio = logged["copy_last_ratio"]
         self.useless = self.useless + 1 if ratio > self.max_ratio else 0
-        std = float("inf") if self.embed is None else std_across_clips(self.embed())
+        std, share = (float("inf"), 1.0) if self.measure is None else self.measure()
         self.alike = self.alike + 1 if std < self.min_std else 0
+        self.pastless = self.pastless + 1 if share < MIN_OWN_PAST else 0
         where = f"at step {step} and the {IN_A_ROW - 1} logged steps before it"
         if self.alike >= IN_A_ROW:
             raise UserError(
                 f"{self.out}: collapsed {where}: the standard deviation of embeddings across clips is {std:.3g}, under "
                 f"{self.min_std:.3g}; another model.regulariser_weight, or family: regression, prevents it"
+            )
+        if self.pastless >= IN_A_ROW:
+            raise UserError(
+                f"{self.out}: a future is predicted as well after another clip's past {where} ({share:.0%} are better "
+                "after their own): what is predicted does not depend on what was seen; a lower optimiser.lr or another "
+                "model.regulariser_weight may help"
             )
         if self.useless >= IN_A_ROW:
             raise UserError(

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.config import NotNegative, Positive, PositiveFloat, Precision, Share, schema
-from vidworld.simulation import SCENARIOS
+from vidworld.simulation import SCENARIOS, NuisanceLevel
 
 
 def _known(scenarios: dict[str, float] | str) -> dict[str, float] | str:
@@ -26,6 +26,8 @@ class DataConfig:
     clips: Positive = 16384
     """Different clips in an epoch."""
     seed: int = 0
+    nuisance: NuisanceLevel = 0
+    """How much of a simulated picture cannot be predicted: noise, flicker and rain at level 0 (none), 1 or 2."""
     real: Path | None = None
     """A folder that `vidworld data ingest` made."""
     real_share: Share = 0.2

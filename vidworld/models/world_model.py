@@ -26,7 +26,8 @@ class Encoded:
         frames = self.clips.frames.shape[1] // self.tokens.shape[1]
         first, end, tracks = start * frames, stop * frames, self.clips.tracks
         tracks = None if tracks is None else tracks.between(first, end)
-        cut = replace(self.clips, frames=self.clips.frames[:, first:end], tracks=tracks)
+        clean = None if self.clips.clean is None else self.clips.clean[:, first:end]
+        cut = replace(self.clips, frames=self.clips.frames[:, first:end], tracks=tracks, clean=clean)
         return Encoded(cut, self.tokens[:, start:stop])
 
 
@@ -58,6 +59,19 @@ class WorldModel(Scorer, Protocol):
         """The `horizon` chunks after the context. What is random follows from a clip's own seed, not from its batch."""
 
 
+LARGEST = 1e18
+"""More cannot be squared in single precision."""
+
+
+def check_numbers(model: str, what: str, identity: Sequence[str], numbers: Float[Tensor, "clip *any"]) -> None:
+    """Raise UserError if a model's numbers are not finite, or larger than `LARGEST`: its first such clip is named."""
+    usable = (numbers.double().abs() <= LARGEST).flatten(1)
+    if not bool(usable.all()):
+        clip = int(usable.all(dim=1).logical_not().nonzero()[0, 0])
+        number = float(numbers[clip].flatten()[usable[clip].logical_not()][0])
+        raise UserError(f"{model}: {what} of {identity[clip]} gave {number:g}; numbers up to {LARGEST:g} would do")
+
+
 def tokens_of_future(tokenizer: Tokenizer, context: Encoded, frames: Frames) -> Tokens:
     """The tokens of predicted frames; a tokenizer that remembers is shown the context first."""
     if tokenizer.remembers:
@@ -74,12 +88,13 @@ def last_frame(context: Clips, num_frames: int) -> Frames:
 def constant_velocity(context: Clips, num_frames: int) -> Frames:
     """A world in which every disc goes on as it last did, drawn where nothing grey stands before it.
 
-    It knows the true state (also of a hidden disc) and no law but inertia. Raises UserError: clips without true tracks.
+    It knows the true state (also of a hidden disc, and without nuisance) and no law but inertia. Raises UserError:
+    clips without true tracks.
     """
     tracks = context.tracks
     if tracks is None:
         raise UserError("constant_velocity extrapolates true tracks, and real clips have none: leave it out for these")
-    last = context.frames[:, -1].float() / 255
+    last = context.without_nuisance[:, -1].float() / 255
     saturation = last.amax(dim=1) - last.amin(dim=1)
     plate = torch.where((saturation > 0.04)[:, None], BACKGROUND, last)[:, None]  # (clip, 1, 3, height, width)
     elapsed_s = context.dt_s * torch.arange(1, num_frames + 1)

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from vidworld.analysis import labels as words
-from vidworld.analysis import records
 from vidworld.analysis.cues import CueTable, cue_table
 from vidworld.analysis.records import BaselineRow, Calibration, CalibrationRow, Curve, Series
 from vidworld.core.records import write_text
@@ -32,7 +31,7 @@ def write_page(path: Path, calibration: Calibration) -> Path:
 def _chart(rows: Sequence[CalibrationRow]) -> plots.Chart | None:
     """One metric under one injected error: a line for each readout."""
     first, lines, limits = rows[0], [], []
-    for readout in records.CALIBRATION_READOUTS:
+    for readout in dict.fromkeys(row.readout for row in rows):
         mine = [row for row in rows if row.readout == readout]
         x, y, low, high = ([getattr(row, name) for row in mine] for name in ("size", "value", "low", "high"))
         label = words.READOUT_LABELS[readout]

@@ -156,7 +156,7 @@ def _options(lines: Sequence[BoardRow], legend: Legend) -> dict[str, list[tuple[
     kinds = {line.kind for line in lines}
     return {
         "law": [(law, words.title(law)) for law in ranked("law", legend.labels.laws)],
-        "split": [(split, words.SPLIT_LABELS.get(split, split)) for split in ranked("split", words.SPLIT_LABELS)],
+        "split": [(split, words.split_label(split)) for split in ranked("split", words.SPLIT_LABELS)],
         "metric": [(metric, words.title(metric)) for metric in ranked("metric", legend.labels.metrics)],
         "kind": [(kind, f"{text} only") for kind, text in PAGE_KINDS.items() if kind in kinds],
     }

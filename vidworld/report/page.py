@@ -108,6 +108,7 @@ def render_page(run: RunFolder) -> str:
     legend = Legend(run.results.models, run.results.labels)
     withheld = {(v.law, v.metric): v.withheld for v in comparison.verdicts if v.withheld}
     trainings = {name: (training.provenance, training.metrics) for name, training in run.trainings.items()}
+    table, solved_table = tables.parted(tables.headline_table(rows, withheld, legend))
     steps = tables.provenance_table(trainings | {"evaluation": (run.results.provenance, [])})
 
     def charts(curves: Iterable[Curve]) -> list[plots.Chart]:
@@ -116,7 +117,8 @@ def render_page(run: RunFolder) -> str:
     return render_template(
         "page.html", "script.js", run=run, comparison=comparison, legend=legend, rows=rows, steps=steps,
         pairs=[_pair(run, pair, legend) for pair in run.results.compare],
-        table=tables.headline_table(rows, withheld, legend),
+        few=any(entry["forest"].few for group in (*table, *solved_table) for entry in group["rows"]),
+        table=table, solved_table=solved_table,
         probe_table=tables.headline_table(rows, withheld, legend, secondary=True),
         laws=_laws(run, legend), rollouts=_rollouts(run, legend),
         generalisation=charts(run.media.generalisation), curves=charts(run.media.curves),
@@ -147,17 +149,25 @@ def environment() -> jinja2.Environment:
 
 
 def tally(verdicts: Sequence[Verdict], pair: tuple[str, str], legend: Legend) -> list[dict[str, Any]]:
-    """The laws of each outcome: a model that is better, what the data do not say, what is withheld."""
+    """The laws of each outcome: a model that is better, what both have solved, what the data do not say or withhold.
+
+    Better is a family from `FAMILY_RUNS` runs of each on, before that a checkpoint.
+    """
 
     def laws(chosen: Iterable[Verdict]) -> list[str]:
         return [words.title(verdict.law) for verdict in chosen]
 
-    stated = [verdict for verdict in verdicts if not verdict.withheld]
+    told = [verdict for verdict in verdicts if not verdict.withheld]
+    stated = [verdict for verdict in told if not verdict.solved]
+    of_families = all(verdict.runs >= words.FAMILY_RUNS for verdict in told)
+    who = "{} is better" if of_families else "{}’s checkpoint is better"
     found = [
-        (legend.color(name), f"{legend.label(name)} is better", laws(v for v in stated if v.better == name))
+        (legend.color(name), who.format(legend.label(name)), laws(v for v in stated if v.better == name))
         for name in sorted(pair, key=legend.rank)
     ]
     found.append(("undecided", "The data do not say", laws(v for v in stated if not v.better)))
+    if solved := laws(v for v in told if v.solved):
+        found.append(("solved", "Solved by both", solved))
     if held := laws(v for v in verdicts if v.withheld):
         found.append(("withheld", "Verdict withheld", held))
     return [{"color": color, "text": text, "laws": names} for color, text, names in found if verdicts]
@@ -185,17 +195,23 @@ def _pair(run: RunFolder, pair: tuple[str, str], legend: Legend) -> dict[str, An
         "controlled": run.comparison.controlled.get(name, False),
         "differences": "; ".join(run.comparison.differences.get(name, [])),
         "tally": tally(mine, pair, legend),
-        "verdicts": [_verdict(run, verdict, legend) for verdict in mine],
+        "verdicts": [_verdict(run, verdict, legend) for verdict in mine if not _equal(verdict)],
+        "equal": [_verdict(run, verdict, legend) for verdict in mine if _equal(verdict)],
     }
+
+
+def _equal(verdict: Verdict) -> bool:
+    """Whether there is no difference to look at: none is shown, or both models have solved the task."""
+    return not verdict.withheld and (verdict.solved or verdict.better is None)
 
 
 def _verdict(run: RunFolder, verdict: Verdict, legend: Legend) -> dict[str, Any]:
     """The verdict with its difference in words, and the forest that shows it."""
     shown: dict[str, Any] = {"law": verdict.law, "statement": verdict.statement, "withheld": verdict.withheld}
     if verdict.withheld:
-        return shown | {"color": "withheld", "detail": "", "other_forms": "", "forest": None}
+        return shown | {"color": "withheld", "detail": "", "other_forms": "", "power": "", "forest": None}
     wanted = (verdict.law, verdict.metric, verdict.task)
-    inside = [row for row in run.results.results if row.split not in tables.OUTSIDE]
+    inside = [r for r in run.results.results if r.split not in tables.OUTSIDE and not words.is_further(r.split)]
     rows = [row for row in inside if (row.law, row.metric, row.task) == wanted]
     difference = words.estimate(verdict.difference, verdict.low, verdict.high)
     parts = [f"{legend.label(verdict.first)} − {legend.label(verdict.second)}: {difference}"]
@@ -205,23 +221,27 @@ def _verdict(run: RunFolder, verdict: Verdict, legend: Legend) -> dict[str, Any]
         "color": legend.color(verdict.better) if verdict.better else "undecided",
         "detail": ", ".join(part for part in parts if part),
         "other_forms": verdict.other_forms,
+        "power": verdict.power,
         "forest": min(tables.forests(rows, legend), key=lambda forest: forest.secondary, default=None),
     }
 
 
 def _laws(run: RunFolder, legend: Legend) -> list[dict[str, Any]]:
-    # Recombined clips stand beside those whose values they recombine, under the curves.
-    found = tables.forests([row for row in run.results.results if row.split != "recombined"], legend)
+    rows = run.results.results
+    found = tables.forests([row for row in rows if not words.is_further(row.split)], legend)
+    further = tables.forests([row for row in rows if words.is_further(row.split) and row.headline], legend)
     verdicts = [*run.comparison.verdicts, *run.comparison.further_verdicts]
     shown = run.media.quadruplets
-    names = dict.fromkeys([*(forest.law for forest in found), *(one.law for one in shown)])
+    names = dict.fromkeys([*(forest.law for forest in (*found, *further)), *(one.law for one in shown)])
     return [
         {
             "law": law,
             "forests": [f for f in found if f.law == law and f.headline and not f.secondary],
-            "more": [f for f in found if f.law == law and (f.secondary or not f.headline)],
+            "more": [f for f in found if f.law == law and (f.secondary or not f.headline)]
+            + [f for f in further if f.law == law and not f.secondary],
             "quadruplets": [_quadruplet(run, one, legend) for one in shown if one.law == law],
             "verdicts": [_verdict(run, verdict, legend) for verdict in verdicts if verdict.law == law],
+            "folded": any(v.law == law for v in verdicts) and all(_equal(v) for v in verdicts if v.law == law),
             "limits": tables.limits_table([row for row in run.calibration if row.law == law]),
         }
         for law in sorted(names, key=legend.law_rank)

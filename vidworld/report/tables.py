@@ -5,13 +5,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from vidworld.analysis import labels as words
+from vidworld.analysis.ceiling import reached
 from vidworld.analysis.labels import Models
 from vidworld.analysis.records import CalibrationRow, Comparison, Row
+from vidworld.analysis.shortfalls import is_solved
 from vidworld.report import charts as plots
 from vidworld.report.charts import Legend
 
-OUTSIDE = ("ood", "recombined")
-"""Splits that training does not draw from."""
+OUTSIDE = ("ood", "recombined", "decided", "undecided")
+"""Splits that training does not draw from, and parts of the one that it does."""
 
 
 class Estimate(NamedTuple):
@@ -29,6 +31,7 @@ class Estimate(NamedTuple):
     high: float | None
     floor: float | None
     ceiling: float | None
+    reached: str  # how much of the way from floor to ceiling
     n: int
 
 
@@ -49,6 +52,8 @@ class Forest(NamedTuple):
     chance: bool
     headline: bool
     secondary: bool
+    solved: bool  # by every model that is compared
+    few: bool  # clips, for a mean that one clip in ten may decide
     axis: plots.Axis
     estimates: list[Estimate]
 
@@ -84,7 +89,7 @@ def forests(rows: Sequence[Row], legend: Legend) -> list[Forest]:
 def headline_table(
     rows: Sequence[Row], withheld: Mapping[tuple[str, str], str | None], legend: Legend, secondary: bool = False
 ) -> list[dict[str, Any]]:
-    """Per law its headline forests, in distribution where there is that, else the split that there is.
+    """Per law its headline forests: in distribution, out of range and recombined, else the split that there is.
 
     `withheld` maps law and metric to the reason, which takes the numbers' place; what is withheld is listed
     although no row of it is a headline.
@@ -92,16 +97,27 @@ def headline_table(
     found: dict[str, list[dict[str, Any]]] = {}
     listed = {_key(row) for row in rows if row.headline or (row.law, row.metric) in withheld}
     in_distribution = {_key(row) for row in rows if row.split == "id"}
-    for split in sorted({row.split for row in rows}, key=lambda name: words.rank(words.SPLIT_LABELS, name)):
+    for split in sorted({row.split for row in rows}, key=words.split_rank):
         mine = [row for row in rows if row.split == split and _key(row) in listed]
-        for forest in forests([r for r in mine if split not in OUTSIDE or _key(r) not in in_distribution], legend):
-            if forest.secondary == secondary:
-                reason = withheld.get((forest.law, forest.metric))
-                entry = {"forest": forest, "split": words.SPLIT_LABELS.get(split, split), "withheld": reason}
+        beside, further = split in OUTSIDE, words.is_further(split)
+        for forest in forests([r for r in mine if not further or _key(r) not in in_distribution], legend):
+            reason = withheld.get((forest.law, forest.metric))
+            if forest.secondary == secondary and not (reason and beside):  # a reason is said once
+                entry = {"forest": forest, "split": words.split_label(split), "withheld": reason}
                 found.setdefault(forest.law, []).append(entry)
     for entries in found.values():
         entries.sort(key=lambda entry: entry["forest"].metric != "surprise_accuracy")
     return [{"law": law, "rows": found[law]} for law in sorted(found, key=legend.law_rank)]
+
+
+def parted(table: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """A headline table without what every model has solved, and that alone; what is withheld is never solved."""
+    parts: tuple[list[dict[str, Any]], list[dict[str, Any]]] = ([], [])
+    for group in table:
+        for part, solved in zip(parts, (False, True), strict=True):
+            rows = [row for row in group["rows"] if (row["forest"].solved and not row["withheld"]) == solved]
+            part.extend([group | {"rows": rows}] if rows else [])
+    return parts
 
 
 def budget_table(comparison: Comparison, models: Models) -> list[dict[str, Any]]:
@@ -153,21 +169,25 @@ def _key(row: Row) -> tuple[str, ...]:
 
 def _forest(group: Sequence[Row], secondary: bool, legend: Legend) -> Forest:
     first = group[0]
-    group = sorted(group, key=lambda r: (legend.rank(r.model), words.rank(words.SPLIT_LABELS, r.split)))
+    group = sorted(group, key=lambda r: (legend.rank(r.model), words.split_rank(r.split)))
     ends = [x for r in group for x in (r.value, r.low, r.high, r.floor, r.ceiling)]
     values = [x for x in ends if x is not None and math.isfinite(x)]
     chance = "accuracy" in first.metric or "auroc" in first.metric
     axis = plots.share_axis() if chance or not values else plots.linear_axis(values, zero=True)
+    compared = [row for row in group if row.model in legend.models]
+    solved = [is_solved(row.value, row.floor, row.ceiling, row.higher_is_better) for row in compared]
     between = next((row for row in group if row.model in legend.models), first)
     return Forest(
         law=first.law, metric=first.metric, title=words.title(first.metric),
         hint=legend.labels.metrics.get(first.metric, ""), task=words.title(first.task), unit=first.unit,
         readout=words.READOUT_LABELS.get(first.readout or "", first.readout or ""),
         direction=words.DIRECTIONS[first.higher_is_better],
-        splits=list(dict.fromkeys(words.SPLIT_LABELS.get(row.split, row.split) for row in group)),
+        splits=list(dict.fromkeys(words.split_label(row.split) for row in group)),
         floor="" if between.floor is None else words.number(between.floor),
         ceiling="" if between.ceiling is None else words.number(between.ceiling), chance=chance,
         headline=any(row.headline for row in group) or first.metric == "surprise_accuracy", secondary=secondary,
+        solved=bool(solved) and all(solved),
+        few=first.unit != "share" and 0 < max(row.n for row in group) < words.FEW_CLIPS,
         axis=axis, estimates=[_estimate(row, axis, group, legend) for row in group],
     )  # fmt: skip
 
@@ -180,9 +200,10 @@ def _estimate(row: Row, axis: plots.Axis, group: Sequence[Row], legend: Legend) 
     seed = "" if not several else ", all seeds" if row.seed is None else f", seed {row.seed}"
     return Estimate(
         model=row.model, label=legend.label(row.model) + seed, color=legend.color(row.model),
-        compared=row.model in legend.models, split=words.SPLIT_LABELS.get(row.split, row.split),
+        compared=row.model in legend.models, split=words.split_label(row.split),
         value=words.number(row.value, row.low, row.high), interval=words.interval_text(row.value, row.low, row.high),
-        at=at(row.value), low=at(row.low), high=at(row.high), floor=at(row.floor), ceiling=at(row.ceiling), n=row.n,
+        at=at(row.value), low=at(row.low), high=at(row.high), floor=at(row.floor), ceiling=at(row.ceiling),
+        reached=words.percent(reached(row.value, row.floor, row.ceiling, row.higher_is_better)), n=row.n,
     )  # fmt: skip
 
 

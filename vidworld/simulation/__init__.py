@@ -1,6 +1,6 @@
 """Simulated scenes: exact discs, scenarios of single clips, and laws tested on quadruplets."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from vidworld.core.registry import Registry
 
@@ -8,6 +8,9 @@ if TYPE_CHECKING:
     from vidworld.simulation.stage import Law, Scenario
 
 SIMULATOR_VERSION = 1  # raised when the same scene comes to move, or to look, in another way
+NUISANCE_VERSION = 1  # raised when nuisance or texture of the same clip comes to look in another way
+NuisanceLevel = Literal[0, 1, 2]
+"""How much of a picture nobody can predict: see vidworld/simulation/nuisance.py."""
 _NAMES = "uniform parabola collision bounce billiards occlusion phyworld_uniform phyworld_parabola phyworld_collision"
 SCENARIOS: "Registry[Scenario]" = Registry(
     "scenario",

@@ -1,17 +1,17 @@
 """Quads: two valid clips that look the same at a splice, and the two impossible ones made of their frames."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import torch
 
 from vidworld.core.clip import Clips
 from vidworld.core.clip_shape import ClipShape
-from vidworld.core.counter_rng import stratum
+from vidworld.core.counter_rng import public, stratum
 from vidworld.core.errors import UserError
-from vidworld.simulation import LAWS
-from vidworld.simulation.simulated import check_split, simulated
+from vidworld.simulation import LAWS, NuisanceLevel
+from vidworld.simulation.simulated import LEVEL_MARK, check_split, simulated, with_level
 from vidworld.simulation.stage import Layout, Sampler, Scenario
 
 
@@ -34,7 +34,10 @@ class Quadruplets:
 def splice(a: Clips, b: Clips, frame: int, name: str = "spliced") -> Clips:
     """`a` before the frame and `b` from it on; no scene moves like that, so there are no true tracks."""
     frames = torch.cat([a.frames[:, :frame], b.frames[:, frame:]], dim=1)
-    return Clips(frames, a.fps, tuple(f"{identity}/{name}" for identity in a.identity))
+    clean = None
+    if a.clean is not None and b.clean is not None:
+        clean = torch.cat([a.clean[:, :frame], b.clean[:, frame:]], dim=1)
+    return Clips(frames, a.fps, tuple(f"{identity}/{name}" for identity in a.identity), clean=clean)
 
 
 @cache  # `sample_scenes` draws the clips of equal samplers together
@@ -49,24 +52,27 @@ def layout_of(identity: str) -> str | None:
     if len(parts) != 4 or parts[0] not in LAWS or not parts[3].isdecimal():
         return None
     law = LAWS[parts[0]]
-    layouts, stream = law.layouts, "/".join(["quad", law.legacy or parts[0], *parts[1:3]])
-    kind = stratum(stream, [int(parts[3])], len(layouts), torch.device("cpu"))
+    stream = "/".join(["quad", law.legacy or parts[0], parts[1].partition(LEVEL_MARK)[0], parts[2]])
+    kind = stratum(stream, [int(parts[3])], len(law.layouts), torch.device("cpu"))
     return getattr(layouts[int(kind)], "__name__", None)
 
 
 def quadruplets(
     law: str,
     split: str,
-    seed: int,
+    seed: int | str,
     indices: Sequence[int],
     splice_frame: int = 8,
     shape: ClipShape = ClipShape(),
     device: torch.device | str = "cpu",
+    nuisance: NuisanceLevel = 0,
 ) -> Quadruplets:
-    """The quadruplets of these numbers, each a function of (law, split, seed, number).
+    """The quadruplets of these numbers, each a function of (law, split, seed, number) and how it is rendered.
 
-    Where discs are hidden at the splice they are so in the frames before and after it; where they are in view
-    (momentum, collision), A and B look the same in the frame before `splice_frame`, the legacy ones in that frame.
+    seed: a number, or with a secret, as that of `SimulatedClips`.
+    Nuisance follows the quadruplet and a frame's place in time, in all four clips. Where discs are hidden at the splice
+    they are so in the frames before and after it; where they are in view (momentum, collision), A and B look the same
+    in the frame before `splice_frame`, the legacy ones in that frame.
     """
     rule = LAWS[law]
     check_split(split)
@@ -74,10 +80,11 @@ def quadruplets(
         raise UserError(f"{law}: splice_frame {splice_frame} must lie within the {shape.num_frames} frames")
     moment_s = (splice_frame + rule.moment_frames) / shape.fps
     samplers = tuple(at_moment(layout, moment_s) for layout in rule.layouts)
-    identity = tuple(f"{law}/{split}/{seed}/{index}" for index in indices)
+    identity = tuple(public(f"{law}/{with_level(split, nuisance)}/{seed}") + f"/{index}" for index in indices)
     identities = [tuple(f"{each}/{side}" for each in identity) for side in "ab"]
     stream, device = f"quad/{rule.legacy or law}/{split}/{seed}", torch.device(device)
-    a, b = simulated(Scenario(samplers, rule.ranges), stream, indices, identities, shape, split, device)
-    bare_a, bare_b = (Clips(clips.frames, shape.fps, identity) for clips in (a, b))
+    drawn_by = Scenario(samplers, rule.ranges)
+    a, b = simulated(drawn_by, stream, indices, identities, shape, split, device, nuisance)
+    bare_a, bare_b = (replace(clips, identity=identity, tracks=None) for clips in (a, b))
     a_then_b = splice(bare_a, bare_b, splice_frame, "a_then_b")
     return Quadruplets(law, a, b, a_then_b, splice(bare_b, bare_a, splice_frame, "b_then_a"), splice_frame, identity)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.simulation import occlusion
+from vidworld.simulation.crowds import apart_at_first, crowded
 from vidworld.simulation.discs import dot
 from vidworld.simulation.stage import PALETTE, Candidates, Law, Layout, PerWorld, Point, Ranges, Scenario, Stage
 
@@ -77,19 +78,17 @@ def bounce(stage: Stage) -> Candidates:
     return (replace(scenes, restitution=restitution, walls=walls),), valid
 
 
-def billiards(stage: Stage) -> Candidates:
-    """Three to five discs and the picture's four edges, all contacts elastic."""
-    radius, color = stage.radius(5), stage.colors(5)
-    velocity = stage.speed(5)[:, :, None] * stage.draws.direction(5)
-    present = torch.arange(5, device=radius.device) < stage.draws.uniform(3.0, 6.0).floor()[:, None]
+def billiards(stage: Stage, least: int = 3, most: int = 5) -> Candidates:
+    """Three to five discs (or from `least` to `most`) and the picture's four edges, all contacts elastic."""
+    radius, color = stage.radius(most), stage.colors(most)
+    velocity = stage.speed(most)[:, :, None] * stage.draws.direction(most)
+    present = (
+        torch.arange(most, device=radius.device) < stage.draws.uniform(float(least), float(most + 1)).floor()[:, None]
+    )
     room = stage.size - 2 * radius[:, :, None]
-    share = stage.draws.uniform(count=10).reshape(-1, 5, 2)
+    share = stage.draws.uniform(count=2 * most).reshape(-1, most, 2)
     position = radius[:, :, None] + share * room
-    first, second = torch.triu_indices(5, 5, offset=1, device=radius.device)
-    apart = position[:, first] - position[:, second]
-    reach = radius[:, first] + radius[:, second]
-    free = (dot(apart, apart) > reach * reach) | ~present[:, second]  # if one is absent, the second is
-    valid = free.all(1) & ((room > 0).all(2) | ~present).all(1)
+    valid = apart_at_first(position, radius, present) & ((room > 0).all(2) | ~present).all(1)
     width, height = WORLD_SIZE, stage.setting.height
     edges = [[1.0, 0.0, 0.0], [-1.0, 0.0, -width], [0.0, 1.0, 0.0], [0.0, -1.0, -height]]
     walls = radius.new_tensor(edges).expand(len(radius), 4, 3)
@@ -221,12 +220,14 @@ def phyworld_collision(stage: Stage) -> Candidates:
 
 # --- the registries' entries ---
 
-UNIFORM = Scenario((uniform,), MOTION_RANGES)
+UNIFORM = Scenario((uniform,), MOTION_RANGES, more=(crowded(uniform, uniform),), goes_on=True)
 PARABOLA = Scenario((parabola,), MOTION_RANGES)
 _HEAD_ON, _OBLIQUE = (partial(one_collision, head_on=head_on) for head_on in (True, False))
-COLLISION = Scenario((_HEAD_ON, _OBLIQUE, _OBLIQUE, _OBLIQUE), COLLISION_RANGES, weight=3.0)
-BOUNCE = Scenario((bounce,), MOTION_RANGES)
-BILLIARDS = Scenario((billiards,), BILLIARDS_RANGES)
+_CROWDS = (crowded(_HEAD_ON, uniform), *[crowded(_OBLIQUE, uniform)] * 3)
+COLLISION = Scenario((_HEAD_ON, _OBLIQUE, _OBLIQUE, _OBLIQUE), COLLISION_RANGES, more=_CROWDS, goes_on=True, weight=3.0)
+BOUNCE = Scenario((bounce,), MOTION_RANGES, goes_on=True)
+_SIX = partial(billiards, least=6, most=6)
+BILLIARDS = Scenario((billiards,), BILLIARDS_RANGES, more=(_SIX,), goes_on=True)
 OCCLUSION = Scenario(tuple(map(occlusion.at_any_time, occlusion.RENDERED)), occlusion.RANGES, weight=3.0)
 PHYWORLD_UNIFORM = Scenario((phyworld_uniform,), PHYWORLD_MOTION_RANGES, weight=0.0)
 PHYWORLD_PARABOLA = Scenario((phyworld_parabola,), PHYWORLD_MOTION_RANGES, weight=0.0)

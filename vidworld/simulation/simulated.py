@@ -15,17 +15,20 @@ from torch import Tensor
 
 from vidworld.core.clip import Clips, Frames, Tracks
 from vidworld.core.clip_shape import WORLD_SIZE, ClipShape
+from vidworld.core.counter_rng import public
 from vidworld.core.errors import UserError
 from vidworld.core.hardware import in_threads
-from vidworld.simulation import SCENARIOS
+from vidworld.simulation import SCENARIOS, NuisanceLevel
 from vidworld.simulation.discs import Scenes, simulate
+from vidworld.simulation.nuisance import BARE, add_nuisance, add_texture
 from vidworld.simulation.stage import Scenario, joined, sample_scenes
 
-SPLITS = ("train", "val", "id", "ood", "recombined")
+SPLITS = ("train", "val", "id", "ood", "recombined", "more", "textures")
 """`train`, `val` and `id` draw from the same ranges with different numbers, `ood` from outside them; in
-`recombined` some disc is as fast and as large as only different discs are in the first three."""
+`recombined` some disc is as fast and as large as only different discs are in the first three. `more` has more discs
+than these, `textures` a background that is not plain; both draw from the ranges of the first three."""
 MAX_IN_A_BLOCK = 64  # clips that one thread of a CPU makes at a time
-BACKGROUND = 20 / 255  # of the whole picture where there is nothing, all three channels
+BACKGROUND = BARE / 255  # of the whole picture where there is nothing, all three channels
 SCREEN_GRAY = 128 / 255
 BLOCK_GRAY = 200 / 255
 FRAMES_AT_ONCE = 128  # what is drawn together stays in the processor's cache
@@ -50,25 +53,30 @@ def check_split(name: str) -> None:
 
 
 class SimulatedClips:
-    """A ClipSource: clip `i` is a function of (scenario, split, seed, i) and how it is rendered.
+    """A ClipSource: clip `i` is a function of (scenario, split, seed, i) and how it is rendered, nuisance included.
 
+    seed: a number, or "0+SECRET" for clips that nobody without the secret can make again; names have its digest.
     A call costs some milliseconds whatever it asks for: a hundred clips at a time are made four times as fast as ten.
+    `called` is what identities have in place of the split, where clips of one split are of several shapes.
     """
 
     def __init__(
         self,
         scenario: str,
         split: str,
-        seed: int = 0,
+        seed: int | str = 0,
         length: int = 100_000,
         shape: ClipShape = ClipShape(),
         device: torch.device | str = "cpu",
+        nuisance: NuisanceLevel = 0,
+        called: str = "",
     ) -> None:
         SCENARIOS.check([scenario])
         check_split(split)
-        self.name = f"{scenario}/{split}/{seed}"
+        self.stream = f"{scenario}/{split}/{seed}"
+        self.name = f"{scenario}/{with_level(called or split, nuisance)}/{seed}"
         self.scenario, self.split, self.length = scenario, split, length
-        self.shape, self.device = shape, torch.device(device)
+        self.shape, self.device, self.nuisance = shape, torch.device(device), nuisance
 
     def __len__(self) -> int:
         return self.length
@@ -77,11 +85,23 @@ class SimulatedClips:
         """The clips of these numbers."""
         for index in indices:
             if not 0 <= index < self.length:
-                raise IndexError(f"{self.name} has clips 0 to {self.length - 1}, not {index}")
-        identities = tuple(f"{self.name}/{index}" for index in indices)
-        drawn_by = SCENARIOS[self.scenario]
-        (clips,) = simulated(drawn_by, self.name, indices, [identities], self.shape, self.split, self.device)
+                raise IndexError(f"{public(self.name)} has clips 0 to {self.length - 1}, not {index}")
+        identities, drawn_by = self.identities(indices), SCENARIOS[self.scenario]
+        how = (self.shape, self.split, self.device, self.nuisance)
+        (clips,) = simulated(drawn_by, self.stream, indices, [identities], *how)
         return clips
+
+    def identities(self, indices: Sequence[int]) -> tuple[str, ...]:
+        """What the clips of these numbers are called."""
+        return tuple(f"{public(self.name)}/{index}" for index in indices)
+
+
+LEVEL_MARK = "_nuisance_"
+
+
+def with_level(split: str, nuisance: NuisanceLevel) -> str:
+    """What the identities of clips say of their split: with its level of nuisance, where there is any."""
+    return f"{split}{LEVEL_MARK}{nuisance}" if nuisance else split
 
 
 def simulated(
@@ -92,22 +112,34 @@ def simulated(
     setting: ClipShape,
     split: str,
     device: torch.device,
+    nuisance: NuisanceLevel = 0,
 ) -> list[Clips]:
-    """The clips of these numbers of the stream `name`: of each world that the samplers draw, with its identities."""
+    """The clips of these numbers of the stream `name`: of each world that the samplers draw, with its identities.
+
+    All worlds of a number have the same texture, where the split has any, and the same nuisance.
+    """
     shape = (len(indices), setting.num_frames, 3, setting.height_px, setting.width_px)
-    frames = [torch.empty(shape, dtype=torch.uint8, device=device) for _ in identities]
+    clean = [torch.empty(shape, dtype=torch.uint8, device=device) for _ in identities]
+    frames = [torch.empty_like(each) for each in clean] if nuisance else clean
     blocks = -(-len(indices) // MAX_IN_A_BLOCK) if device.type == "cpu" else 1
     size = -(-len(indices) // blocks)
 
     def make(start: int) -> list[Tracks]:
         some = slice(start, start + size)
         worlds = sample_scenes(scenario, name, indices[some], setting, split, device)
-        return [render_scenes(scenes, setting, out[some]) for scenes, out in zip(worlds, frames, strict=True)]
+        tracks = [render_scenes(scenes, setting, out[some]) for scenes, out in zip(worlds, clean, strict=True)]
+        for out, shown in zip(clean, frames, strict=True):
+            if split == "textures":
+                add_texture(out[some], name, indices[some])
+            if nuisance:
+                shown[some] = add_nuisance(out[some], name, indices[some], nuisance)
+        return tracks
 
     starts = range(0, len(indices), size)
     parts = in_threads(make, starts) if device.type == "cpu" else [make(0)]
     tracks = [joined(of_world) for of_world in zip(*parts, strict=True)]
-    return [Clips(out, setting.fps, *each) for out, *each in zip(frames, identities, tracks, strict=True)]
+    made = zip(frames, identities, tracks, clean if nuisance else [None] * len(clean), strict=True)
+    return [Clips(out, setting.fps, *each) for out, *each in made]
 
 
 def render_scenes(scenes: Scenes, setting: ClipShape, out: Frames) -> Tracks:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vidworld.core.clip import Tracks
 from vidworld.core.clip_shape import WORLD_SIZE, ClipShape
-from vidworld.core.counter_rng import Draws, clip_streams, mix, stratum
+from vidworld.core.counter_rng import Draws, clip_streams, mix, public, stratum
 from vidworld.core.errors import UserError
 from vidworld.simulation.discs import Scenes
 
@@ -133,6 +133,8 @@ class Scenario:
     metrics: tuple[str, ...] = ()  # metrics that apply to it besides those that name it themselves
     version: int = 1  # of another package's; for ours the registry says it
     label: str = ""  # on pages; empty: its name in words
+    more: tuple[Sampler, ...] = ()  # those of the split `more`: more discs than training has, from the same ranges
+    goes_on: bool = False  # clips of several times the usual length are to be had (of slow discs, without walls)
 
 
 JoinedT = TypeVar("JoinedT", Scenes, Tracks)
@@ -160,12 +162,17 @@ def sample_scenes(
 ) -> tuple[Scenes, ...]:
     """Worlds for the clips of these numbers, from each of the samplers for as many; `name` names the stream.
 
-    UserError where nothing fits the picture, the rate and the length, or these ranges leave no corner out.
+    Its secret, if it has one, decides on the clips and not on which sampler draws which.
+
+    UserError where nothing fits the picture, the rate and the length, these ranges leave no corner out, or nothing says
+    how more discs are drawn.
     """
-    samplers, ranges = scenario.samplers, scenario.ranges
+    samplers, ranges = scenario.more if split == "more" else scenario.samplers, scenario.ranges
+    streams, name = clip_streams(name, indices, device), public(name)
+    if not samplers:
+        raise UserError(f"{name}: nothing draws more discs than training has; name a sampler for it, Scenario.more")
     if split == "recombined" and not ranges.corner:
         raise UserError(f"{name}: nothing is left to recombine; training draws every speed with every radius")
-    streams = clip_streams(name, indices, device)
     kind = stratum(name, indices, len(samplers), device)
 
     def first_valid(sampler: Sampler, pending: Int[Tensor, " pending"]) -> list[tuple[Tensor, tuple[Scenes, ...]]]:

@@ -29,27 +29,36 @@ def locate_discs(
     A pixel on the line between the colours of background and disc mixes them; the share of the disc is its weight. On
     exact pictures this is right to a hundredth of a pixel.
     """
-    b, t, _, _, width = frames.shape
-    pixel = WORLD_SIZE / width
+    pixel = WORLD_SIZE / frames.shape[-1]
+    area, place = weigh_discs((frames.float() / 255 - BACKGROUND).movedim(2, -1), color)
+    least = MIN_AREA * torch.pi * (radius.float() / pixel).square()
+    return torch.where((area >= least[:, None])[..., None], place, torch.nan)
+
+
+def weigh_discs(
+    above: Float[Tensor, "clip time row column 3"], color: Float[Tensor, "clip object 3"], faint: float = FAINT
+) -> tuple[Float[Tensor, "clip time object"], Float[Tensor, "clip time object 2"]]:
+    """How much of a disc of each colour shows, in pixels, and the centroid of that, in world units (0 where none does).
+
+    above: frames in [0, 1] less the background. faint: the share of a disc's colour under which a pixel shows none.
+    """
+    b, t, _, width, _ = above.shape
     line = color.float() - BACKGROUND  # (clip, object, 3)
     squared = line.square().sum(dim=-1)
-    above = (frames.float() / 255 - BACKGROUND).movedim(2, -1)  # (clip, time, row, column, 3)
     far = above.square().sum(dim=-1)
     # The others, nearly all of a picture, are too near the background to show any of a disc.
-    clip, time, row, column = (far > FAINT**2 * squared.amin()).nonzero(as_tuple=True)
+    clip, time, row, column = (far > faint**2 * squared.amin()).nonzero(as_tuple=True)
     above, far = above[clip, time, row, column], far[clip, time, row, column]
     share = (line[clip] @ above[..., None])[..., 0] / squared[clip]  # (pixel, object)
     off = far[:, None] / squared[clip] - share.square()  # squared distance from the line
-    weight = share.clamp(0, 1) * ((off < (OFF_COLOUR * share).square()) & (share > FAINT))
-    x, y = ((each + 0.5).to(weight)[:, None] * pixel * weight for each in (column, row))
+    weight = share.clamp(0, 1) * ((off < (OFF_COLOUR * share).square()) & (share > faint))
+    x, y = ((each + 0.5).to(weight)[:, None] * (WORLD_SIZE / width) * weight for each in (column, row))
     sums = weight.new_zeros(3, b * t, weight.shape[1])
     area, *moments = (
         total.index_add_(0, clip * t + time, part).view(b, t, -1)
         for total, part in zip(sums, (weight, x, y), strict=True)
     )
-    place = torch.stack(moments, dim=-1) / area.clamp_min(1e-6)[..., None]
-    least = MIN_AREA * torch.pi * (radius.float() / pixel).square()
-    return torch.where((area >= least[:, None])[..., None], place, torch.nan)
+    return area, torch.stack(moments, dim=-1) / area.clamp_min(1e-6)[..., None]
 
 
 def with_strangers(truth: Tracks) -> tuple[Float[Tensor, "clip all 3"], Float[Tensor, "clip all"]]:

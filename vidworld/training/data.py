@@ -63,16 +63,21 @@ def weights(config: DataConfig) -> dict[str, float]:
     return {name: scenario.weight for name, scenario in SCENARIOS.items() if scenario.weight > 0}
 
 
+def training_source(config: DataConfig, scenario: str) -> SimulatedClips:
+    """The clips of a scenario that are trained on."""
+    return SimulatedClips(scenario, "train", config.seed, config.clips, shape=config.shape, nuisance=config.nuisance)
+
+
 def _sources(config: DataConfig) -> tuple[list[ClipSource], list[float]]:
-    shape, simulated = config.shape, weights(config)
-    sources: list[ClipSource] = [SimulatedClips(name, "train", config.seed, config.clips, shape) for name in simulated]
+    simulated = weights(config)
+    sources: list[ClipSource] = [training_source(config, name) for name in simulated]
     shares = list(simulated.values())
     if config.real is not None and not has_clips(config.real, "train"):
         print(f"{config.real}: has no clips in split 'train'; simulated clips only", flush=True)
     elif config.real is not None:
         from vidworld.video.real import RealClips
 
-        sources.append(RealClips(config.real, "train", shape))
+        sources.append(RealClips(config.real, "train", config.shape))
         shares = [share / sum(shares) * (1 - config.real_share) for share in shares] + [config.real_share]
     return sources, shares
 

@@ -8,7 +8,7 @@ from vidworld.core.errors import UserError
 from vidworld.core.records import fingerprint
 from vidworld.models.files import FORMAT, read_budget
 from vidworld.models.schema import AdoptConfig, DataConfig, TrainConfig
-from vidworld.simulation import SCENARIOS, SIMULATOR_VERSION
+from vidworld.simulation import NUISANCE_VERSION, SCENARIOS, SIMULATOR_VERSION
 from vidworld.video import training_fingerprint
 
 FREE = (
@@ -30,6 +30,8 @@ def data_sources(config: DataConfig) -> dict[str, str | None]:
     # Which scenarios have a weight is not known without importing them: with `all` the version of every one counts.
     names = SCENARIOS if config.scenarios == "all" else config.scenarios
     versions = [(name, SCENARIOS.version(name)) for name in names]
+    if config.nuisance:
+        versions.append(("nuisance", NUISANCE_VERSION))
     return {"simulation": fingerprint(SIMULATOR_VERSION, versions), "real_clips": training_fingerprint(config.real)}
 
 

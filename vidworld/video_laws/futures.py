@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -16,7 +17,8 @@ from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.metrics.velocity import ANYWHERE
 from vidworld.video.real import RealClips
 from vidworld.video.tracking import background_of, track
-from vidworld.video_laws import VIDEO_LAWS, NoFit, VideoScene
+from vidworld.video.tracking.blobs import Picture
+from vidworld.video_laws import VIDEO_LAWS, LawFit, NoFit, Position, TrackTimes, VideoLaw, VideoScene
 
 TRACKED_AT = 4  # clips are tracked at so many times their size: what is 2 px wide at 64 px has no body of its own
 MIN_TRACKED = 0.9  # of a clip's frames: a truth that is found in fewer has no law to be held against
@@ -24,42 +26,65 @@ MISSING = ANYWHERE / WORLD_SIZE  # shares of the picture that an object is charg
 UNIT = "share of the picture"
 
 
-def law_values(source: RealClips, number: int, futures: Mapping[str, Frames], start: int, seed: int) -> list[Value]:
-    """Where each world's future has the objects, and how far from their law, of one held-out clip.
+@dataclass(frozen=True)
+class TrueMotion:
+    """What a clip truly shows: its law, fitted to its tracks, which every model's future is held against."""
+
+    identity: str
+    law: VideoLaw
+    about: VideoScene
+    background: Picture
+    frames: VideoFrames  # enlarged
+    start: int  # the first frame of the future
+    times_s: TrackTimes
+    track: Position  # pixels of the enlarged frames
+    fit: LawFit
+
+
+def true_motion(source: RealClips, number: int, start: int) -> TrueMotion | None:
+    """The motion of one held-out clip, of which models are shown the frames before `start`.
 
     None where the clip's event follows no law, its camera moves, or the truth itself cannot be tracked and fitted.
-    futures: frames from `start` on, of one clip a world; the truth's under "truth".
     """
     row = source.rows[number]
     law = VIDEO_LAWS.get(row["event"] or "")
     if law is None or not (row["in_event"] and row["static_camera"]):
-        return []
+        return None
     scene = background_of(as_video(source.clips(source.same_shot(number)).frames.flatten(0, 1)))
     clip = source.clips([number])
     whole = as_video(clip.frames[0])
-    size = len(whole[0])
     truth = track(whole, law.objects, scene)
     if np.isfinite(truth).all(axis=(1, 2)).mean() < MIN_TRACKED or np.isnan(truth[:start]).all():
-        return []
+        return None
     times_s = np.arange(len(truth)) / clip.fps
     about = VideoScene(_contacts_s(row), tuple(row["gravity_direction"]) if row["gravity_direction"] else None)
     try:
         own = law.fit(times_s, truth, about, None)
     except NoFit:
+        return None
+    if not (np.isfinite(truth[start:]).all(axis=-1).any() and np.isfinite(own.residual[start:]).any()):
+        return None
+    return TrueMotion(clip.identity[0], law, about, scene, whole, start, times_s, truth, own)
+
+
+def law_values(true: TrueMotion | None, futures: Mapping[str, Frames], seed: int) -> list[Value]:
+    """Where each world's future has the objects, and how far from their law; none without a true motion.
+
+    futures: frames after the context, of one clip a world; the truth's under "truth".
+    """
+    if true is None:
         return []
-    counted = np.isfinite(truth[start:]).all(axis=-1)
-    spoken = np.isfinite(own.residual[start:])
-    if not (counted.any() and spoken.any()):
-        return []
+    truth, own, start, size = true.track, true.fit, true.start, len(true.frames[0])
+    counted, spoken = np.isfinite(truth[start:]).all(axis=-1), np.isfinite(own.residual[start:])
     deviation_of_truth = _rms(own.residual[start:] / size, spoken)
     values = []
     for model, future in futures.items():
         found, residual = truth, own.residual[start:] / size
         if model != "truth":
-            continued = np.concatenate([whole[:start], as_video(future[0])])
-            found = track(continued, law.objects, scene, truth[:start])
+            continued = np.concatenate([true.frames[:start], as_video(future[0])])
+            found = track(continued, true.law.objects, true.background, truth[:start])
             try:
-                residual = law.fit(times_s, found, about, own.stretch).residual[start:] / size
+                residual = true.law.fit(true.times_s, found, true.about, own.stretch).residual[start:] / size
             except NoFit:  # too little is found
                 residual = np.full(counted.shape, np.nan)
         distance = np.linalg.norm(found[start:] - truth[start:], axis=-1) / size
@@ -70,7 +95,7 @@ def law_values(source: RealClips, number: int, futures: Mapping[str, Frames], st
             "added_deviation": deviation - deviation_of_truth,
         }
         place = (model, "pixels", "real video", own.law, "real")
-        values += [Value(*place, name, UNIT, clip.identity[0], value, seed) for name, value in measured.items()]
+        values += [Value(*place, name, UNIT, true.identity, value, seed) for name, value in measured.items()]
     return values
 
 

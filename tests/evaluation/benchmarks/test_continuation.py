@@ -68,7 +68,7 @@ def scored(context: BenchmarkContext, subjects: list[Subject], folder: Path) -> 
     score, entries = context.benchmark.score, context.benchmark.entries(folder)
     assert isinstance(score, ContinuationScore)
     (folder / "units").mkdir(exist_ok=True)
-    values = measure_videos(context, subjects, entries, folder / "units", {})
+    values = measure_videos(context, subjects, entries, folder / "units", {}).values
     return values if score.whole is None else list(score.whole(values, entries, 0))
 
 
@@ -209,7 +209,8 @@ def test_what_a_score_depends_on_is_measured_again(
         seen.clear()
         mine = replace(benchmark, score=ContinuationScore(of_video, ("physics_iq_mse",)), version=version)
         subjects = [TRUTH, Subject("oracle", Oracle(), model)]
-        values = measure_videos(BenchmarkContext(evaluator, mine, SHAPE), subjects, mine.entries(folder), units, {})
+        context = BenchmarkContext(evaluator, mine, SHAPE)
+        values = measure_videos(context, subjects, mine.entries(folder), units, {}).values
         assert len(values) == 4 and {value.value for value in values} == {0.5}
         return sorted(seen)
 

@@ -9,6 +9,7 @@ happened; and the threshold of the absolute accuracy is taken from the possible 
 kept: the context length is no choice of this module (there it is chosen on the test set).
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -29,9 +30,9 @@ from vidworld.core.records import file_digest, fingerprint, prepare_folder, read
 from vidworld.evaluation.benchmarks.benchmark import Benchmark, ContinuationScore, Entry, SurpriseScore, check
 from vidworld.evaluation.benchmarks.continuation import BenchmarkContext, numbers_by_model, pictures_of
 from vidworld.evaluation.evaluator import BASELINES_VERSION, Subject, evaluation_accelerator, evaluator_of, model_of
-from vidworld.evaluation.physics import models_of
+from vidworld.evaluation.physics import models_of, refuse
 from vidworld.evaluation.schema import PhysicsConfig
-from vidworld.evaluation.task import Unit, measure, settings_of
+from vidworld.evaluation.task import Outcome, Unit, measure, settings_of
 from vidworld.metrics import METRICS, PerClip
 from vidworld.models import Spec
 from vidworld.models.world_model import CopyLast
@@ -43,7 +44,7 @@ FRAMES = (
 )  # fmt: skip
 """How other people's models see frames as they are, where neither a benchmark nor the user says another."""
 USED = ("shape", "shape.fps", "chunk_frames")  # say what a benchmark's own context is in the models' frames
-Windows = Float[ndarray, " window"]
+Windows = Float[ndarray, " _"]  # one number a window; videos differ in length
 THRESHOLD_PERCENTILE = 90.0
 AT_ONCE = 16  # windows that go through a model together
 WINDOW_SURPRISE = "window_surprise"  # what is kept of each video: a value for each window
@@ -67,14 +68,18 @@ def score_folder(benchmark: Benchmark, folder: Path, config: PhysicsConfig) -> N
     context = BenchmarkContext(evaluator, benchmark, config.shape)
     settings = settings_of(config) | {"levels": list(config.levels)}
     values: list[Value] | None
-    values = measure_videos(context, subjects, entries, prepare_folder(config.out / "units"), settings)
+    values, failures = measure_videos(context, subjects, entries, prepare_folder(config.out / "units"), settings)
     if not accelerator.is_main_process:
         return
+    config = config.without(failures)
+    if by_surprise and not values:
+        refuse(failures)
     if by_surprise:
         values = scores_of_surprise(benchmark, folder, entries, numbers_by_model(values), config.out, config.seed)
     elif isinstance(score, ContinuationScore) and score.whole is not None:
         values = list(score.whole(values, entries, config.seed))
     write_scores(config.out, values, models_of(config), config.pairs, config.seed)
+    refuse(failures)
 
 
 def score_surprise(benchmark: Benchmark, folder: Path, path: Path, name: str, out: Path) -> None:
@@ -102,16 +107,28 @@ def measure_videos(
     entries: Sequence[Entry],
     folder: Path,
     settings: Mapping[str, Any],
-) -> list[Value]:
-    """The values of all videos: a unit for each and each subject, kept in the folder and known by their content."""
+) -> Outcome:
+    """The values of all videos: a unit for each and each subject, kept in the folder and known by their content.
+
+    Models are surprised by the videos in the order of their digests, which does not say which are possible.
+    """
     benchmark, digest = context.benchmark, lru_cache(maxsize=None)(file_digest)
-    surprise = ContinuationScore(surprise_of_video, (WINDOW_SURPRISE,))
-    score = benchmark.score if isinstance(benchmark.score, ContinuationScore) else surprise
+
+    def content(entry: Entry) -> str:
+        return fingerprint([digest(path) for path in _pictures(entry)], entry.member, entry.first_frame)
+
+    score = benchmark.score
+    if not isinstance(score, ContinuationScore):
+        groups: dict[str, list[str]] = defaultdict(list)
+        for entry in entries:
+            groups[entry.group].append(content(entry))
+        shared = {group: fingerprint(sorted(contents)) for group, contents in groups.items()}
+        score = ContinuationScore(partial(surprise_of_video, shared), (WINDOW_SURPRISE,))
+        entries = sorted(entries, key=content)
     versions = {name: METRICS.version(name) if name in METRICS else 1 for name in score.metrics}
     units = []
     for entry in entries:
-        pictures = pictures_of(entry) if entry.video.is_dir() else [entry.video]
-        files = dict.fromkeys((*pictures, *entry.needs, *entry.compared_with))
+        files = dict.fromkeys((*_pictures(entry), *entry.needs, *entry.compared_with))
         names = [entry.identity, entry.property, entry.group, entry.member, entry.first_frame]
         made_from = [benchmark.name, benchmark.version, names, [digest(file) for file in files], settings]
         batch = f"{benchmark.name}_{fingerprint(entry.identity)}"
@@ -120,6 +137,10 @@ def measure_videos(
             known = fingerprint(made_from, subject.made_from)
             units.append(Unit(folder, batch, subject.name, known, versions, measured))
     return measure(units, context.evaluator.accelerator, benchmark.name)
+
+
+def _pictures(entry: Entry) -> list[Path]:
+    return pictures_of(entry) if entry.video.is_dir() else [entry.video]
 
 
 def scores_of_surprise(
@@ -202,16 +223,19 @@ def own_reading(benchmark: Benchmark, config: PhysicsConfig) -> list[str]:
 # --- surprise at possible and impossible videos ---
 
 
-def surprise_of_video(context: BenchmarkContext, entry: Entry, model: Any) -> Iterator[Value]:
-    """The model's surprise at each window of a video, in their order: the mean over the window's chunks."""
+def surprise_of_video(
+    shared: Mapping[str, str], context: BenchmarkContext, entry: Entry, model: Any
+) -> Iterator[Value]:
+    """The model's surprise at each window of a video, in their order: the mean over the window's chunks.
+
+    shared: of each group, what its videos hold: those that are compared share what is drawn by it.
+    """
     evaluator, windows = context.evaluator, context.windows(entry)
     place = (model.name, None, context.benchmark.name, entry.property, "test", WINDOW_SURPRISE, "1")
     for start in range(0, len(windows), AT_ONCE):
         part = windows.at(slice(start, start + AT_ONCE))
         seen = evaluator.encode(part)
-        seeds = evaluator.seeds([entry.group] * len(part))  # videos that are compared share what is drawn
-        with evaluator.accelerator.autocast():
-            surprise = model.surprise(seen, evaluator.context_length, seeds)
+        surprise = evaluator.surprise(model, seen, evaluator.seeds([shared[entry.group]] * len(part)))
         for value in surprise.double().mean(dim=1).tolist():
             yield Value(*place, entry.identity, value, evaluator.seed)
 

@@ -1,16 +1,14 @@
-"""Other people's models as world models: what one has to offer, those that are a class or files, and `check-world`.
+"""Other people's models as world models: what one has to offer, and those that are a class or files.
 
 A model sees and gives frames: no token, no chunk, no true track, nothing of ours. It may offer either method or both.
 What it predicts is encoded with the bench's tokenizer like a baseline's frames, so that it passes through the readouts
 of all models.
 """
 
-import argparse
 import importlib
 import inspect
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -24,13 +22,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vidworld.core.clip import Clips, Frames
-from vidworld.core.clip_shape import ClipShape
-from vidworld.core.command import Command
 from vidworld.core.errors import UserError
-from vidworld.models import KINDS, RUN, Spec
-from vidworld.models.tokenizers import FrameTokenizer, Tokenizer
-from vidworld.models.world_model import Encoded, Rollout, tokens_of_future
-from vidworld.simulation.quadruplets import Quadruplets, quadruplets
+from vidworld.models.tokenizers import Tokenizer
+from vidworld.models.world_model import Encoded, Rollout, check_numbers, tokens_of_future
 
 METHODS = {"predict": ("context", "num_frames", "seeds"), "surprise": ("clips", "context_frames", "seeds")}
 """What a model may offer, and what each is called with, in this order.
@@ -40,16 +34,17 @@ predict: the frames after those of the context (`Clips`) and of their size, uint
 surprise: how badly each frame of the clips (`Clips`) from `context_frames` on was predicted, given the true frames
     before it: float, (clip, frame); higher is worse. Clips of equal seed share what is random, so that their numbers
     can be compared.
+
+Names of clips and seeds are digests of the frames that are shown. A clip's answer depends on its frames and seed alone.
 """
 NAMED = 5  # missing files that a message names
-SEEDS = (11, 12)  # of the clips that check-world tries a model on
-NEAR = 1e-3  # relative difference up to which surprise may depend on what else is in the batch: rounding
 
 
 class ExternalModel:
     def __init__(self, name: str, model: Any, tokenizer: Tokenizer) -> None:
         """Raises UserError: the model offers neither method, or one that cannot be called with what it is given."""
         self.name, self.model, self.tokenizer = name, model, tokenizer
+        self.tried: set[str] = set()  # methods that kept their promises on clips of this evaluation
         self.predicts, self.is_surprised = (callable(getattr(model, method, None)) for method in METHODS)
         if not self.predicts and not self.is_surprised:
             neither = " nor ".join(f"{method}({', '.join(takes)})" for method, takes in METHODS.items())
@@ -63,10 +58,15 @@ class ExternalModel:
                 except ValueError:  # of something compiled nothing is known
                     pass
 
+    @property
+    def reads_names(self) -> bool:
+        """Whether it is given the clips' true names, by which files that were made elsewhere are found."""
+        return type(self.model) is Videos  # and no class of the user's own that is one, too
+
     def check_clips(self, identities: Sequence[str]) -> None:
-        """Raise UserError if the model cannot continue all of these clips, as it says itself (videos may lack some)."""
-        if callable(check := getattr(self.model, "check_clips", None)):
-            check(identities)
+        """Raise UserError if these are files made elsewhere, and some clip's is missing."""
+        if self.reads_names:
+            self.model.check_clips(identities)
 
     @torch.no_grad()
     def rollout(self, context: Encoded, horizon: int, samples: int, seeds: Sequence[int]) -> Rollout:
@@ -75,28 +75,38 @@ class ExternalModel:
         Raises UserError: what the model gave are not frames of the shape that was asked for.
         """
         num_frames = horizon * self.tokenizer.patch_size[0]
-        # A copy: a slice of the whole clip's frames would still lead to those after it.
-        shown = replace(context.clips, frames=context.clips.frames.clone(), tracks=None)
-        wanted = (len(shown), num_frames, *shown.frames.shape[2:])
         tokens = []
         for sample in range(min(samples, getattr(self.model, "samples", samples))):
-            frames = self.model.predict(shown, num_frames, [seed + sample for seed in seeds])
-            self._check("predict", frames, wanted, "uint8", "clip, frame, colour, row, column")
+            frames = self.frames(context.clips, num_frames, [seed + sample for seed in seeds])
             tokens.append(tokens_of_future(self.tokenizer, context, frames))
         stacked = torch.stack(tokens, dim=1)
         return Rollout(stacked, stacked)
 
     @torch.no_grad()
+    def frames(self, context: Clips, num_frames: int, seeds: Sequence[int]) -> Frames:
+        """What the model predicts. Raises UserError: it is no frames of the shape that was asked for."""
+        # A copy: a slice of the whole clip's frames would still lead to those after it, and is not to be written to.
+        shown = replace(context.shown, frames=context.frames.clone())
+        wanted = (len(shown), num_frames, *shown.frames.shape[2:])
+        frames: Frames = self.model.predict(shown, num_frames, list(seeds))
+        self._check("predict", frames, wanted, "uint8", "clip, frame, colour, row, column")
+        return frames
+
     def surprise(self, seen: Encoded, context_length: int, seeds: Sequence[int]) -> Float[Tensor, "clip chunk"]:
         """The mean over each chunk's frames. Raises UserError: there is no finite number for some clip and frame."""
         per_chunk = self.tokenizer.patch_size[0]
-        context_frames = context_length * per_chunk
-        surprise: Tensor = self.model.surprise(replace(seen.clips, tracks=None), context_frames, seeds)
-        wanted = (len(seen.clips), seen.clips.frames.shape[1] - context_frames)
+        by_frame = self.surprise_by_frame(seen.clips, context_length * per_chunk, seeds)
+        return rearrange(by_frame, "b (t p) -> b t p", p=per_chunk).mean(dim=-1)
+
+    @torch.no_grad()
+    def surprise_by_frame(self, clips: Clips, context_frames: int, seeds: Sequence[int]) -> Float[Tensor, "clip frame"]:
+        """At each frame after the context. Raises UserError: there is no finite number for some clip and frame."""
+        shown = replace(clips.shown, frames=clips.frames.clone())
+        surprise: Tensor = self.model.surprise(shown, context_frames, list(seeds))
+        wanted = (len(clips), clips.frames.shape[1] - context_frames)
         self._check("surprise", surprise, wanted, "floating-point", "clip, frame after the context")
-        if not bool(surprise.isfinite().all()):
-            raise UserError(f"{self.name}: surprise gave values that are not finite")
-        return rearrange(surprise.float().cpu(), "b (t p) -> b t p", p=per_chunk).mean(dim=-1)
+        check_numbers(self.name, "surprise", clips.identity, surprise)
+        return surprise.float().cpu()
 
     def _check(self, method: str, given: object, wanted: tuple[int, ...], kind: str, axes: str) -> None:
         """Raise UserError if what a method gave is no tensor of this shape and of this kind of numbers."""
@@ -213,103 +223,3 @@ def _scaled(frames: Tensor, size: Sequence[int]) -> Tensor:
         scaled = F.interpolate(frames.float(), tuple(size), mode="bilinear", antialias=True, align_corners=False)
         frames = scaled.round().clamp(0, 255).to(torch.uint8)
     return frames
-
-
-def faults(model: ExternalModel, made: Quadruplets) -> Iterator[str]:
-    """A line for each promise of the protocol that is broken, and none where all are kept."""
-    checks = {"predict": (model.predicts, _of_predict), "surprise": (model.is_surprised, _of_surprise)}
-    for method, (is_offered, check) in checks.items():
-        try:
-            if is_offered:  # the second clips differ after the context alone
-                yield from check(model, made.a, replace(made.a, frames=made.a_then_b.frames), made.splice_frame)
-        except UserError as error:
-            yield str(error)
-        except Exception as error:  # whatever somebody else's code raises
-            yield f"{method}: failed with {first_line(error)}"
-
-
-def notes(model: ExternalModel, made: Quadruplets) -> Iterator[str]:
-    if not model.predicts:
-        yield "it has no predict: it is measured by surprise alone"
-    if not model.is_surprised:
-        yield "it has no surprise: it is measured by rollouts alone"
-    elif torch.equal(*(_surprise(model, clips, made.splice_frame) for clips in (made.a, made.b_then_a))):
-        yield "its surprise is the same after another past: laws will read 0.50"
-
-
-def _of_predict(model: ExternalModel, clips: Clips, other_future: Clips, context_frames: int) -> Iterator[str]:
-    def predicted(of: Clips) -> Tensor:
-        context, horizon = replace(of, frames=of.frames[:, :context_frames]), of.frames.shape[1] - context_frames
-        seen, chunks = _seen(model, context), horizon // model.tokenizer.patch_size[0]
-        return model.rollout(seen, chunks, 1, SEEDS[: len(of)]).tokens
-
-    first, again = predicted(clips), predicted(clips)
-    if model.is_surprised:  # a model that keeps what it was shown there knows the future of a clip of this name
-        with suppress(Exception):
-            _surprise(model, other_future, context_frames)
-    if not torch.equal(first, again):
-        yield "predict: the same context and seeds gave other frames the second time; draw from generators of the seeds"
-    elif not torch.equal(first, predicted(other_future)):
-        yield "predict: other frames after the context changed the prediction: it sees the future"
-    if (predicted(clips.at(slice(0, 1))) - first[:1]).abs().max() > 2 * 2 / 255:
-        yield "predict: a clip alone is continued otherwise than beside another; each clip has a seed of its own"
-
-
-def _of_surprise(model: ExternalModel, clips: Clips, other_future: Clips, context_frames: int) -> Iterator[str]:
-    first = _surprise(model, clips, context_frames)
-    if not torch.equal(first, _surprise(model, clips, context_frames)):
-        yield "surprise: the same clips and seeds gave other numbers the second time; draw from generators of the seeds"
-    if torch.equal(first, _surprise(model, other_future, context_frames)):
-        yield "surprise: other frames after the context changed nothing: it does not look at what came"
-    one = _surprise(model, clips.at(slice(0, 1)), context_frames, SEEDS[:1])
-    if (one - first[:1]).abs().max() > NEAR * first.abs().max().clamp_min(1e-12):
-        yield "surprise: a clip alone has another surprise than beside another; each clip has a seed of its own"
-    twice = Clips(clips.frames[:1].repeat(2, 1, 1, 1, 1), clips.fps, (clips.identity[0], f"{clips.identity[0]}/again"))
-    equal = _surprise(model, twice, context_frames, (SEEDS[0], SEEDS[0]))
-    if (equal[0] - equal[1]).abs().max() > NEAR * equal.abs().max().clamp_min(1e-12):
-        yield "surprise: one clip twice with one seed has two surprises; clips of equal seed share what is random"
-
-
-def _surprise(model: ExternalModel, clips: Clips, context_frames: int, seeds: Sequence[int] = SEEDS) -> Tensor:
-    return model.surprise(_seen(model, clips), context_frames // model.tokenizer.patch_size[0], seeds)
-
-
-def _seen(model: ExternalModel, clips: Clips) -> Encoded:
-    return Encoded(replace(clips, tracks=None), model.tokenizer.encode(clips.frames))
-
-
-def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    usual, add = ClipShape(), parser.add_argument
-    add("world", metavar="KIND:PATH", help="vjepa2:FOLDER, diffusers:FOLDER, videos:FOLDER or python:module.ClassName")
-    add("--height", type=int, default=usual.height_px, metavar="PIXELS", help="(default: %(default)s)")
-    add("--width", type=int, default=usual.width_px, metavar="PIXELS", help="(default: %(default)s)")
-    add("--num-frames", type=int, default=usual.num_frames, help="of a clip (default: %(default)s)")
-    add("--context-frames", type=int, default=8, help="of them shown (default: %(default)s)")
-    add("--steps", type=int, default=2, help="of a diffusion model's sampler (default: %(default)s)")
-
-
-def _run(arguments: argparse.Namespace) -> None:
-    context, total, size = arguments.context_frames, arguments.num_frames, (arguments.height, arguments.width)
-    shape = ClipShape(num_frames=total, height_px=size[0], width_px=size[1])
-    if not 0 < context < total:
-        raise UserError(f"--context-frames {context}: must lie between 0 and --num-frames {total}")
-    chunk = next(frames for frames in (4, 2, 1) if context % frames == total % frames == 0)
-    spec = Spec.parse(arguments.world)
-    if spec.kind == RUN:
-        raise UserError(f"{spec.path}: is no KIND:PATH; there are {', '.join(KINDS)}")
-    model = KINDS[spec.kind](spec.path, torch.device("cpu"), arguments.steps)
-    world = ExternalModel(spec.name, model, FrameTokenizer(chunk, *size))
-    if isinstance(world.model, Videos):
-        what = f"a folder of {len(list(world.model.folder.glob('*.mp4')))} clips, measured by rollouts alone"
-        print(f"{world.name}: {what}; eval/run_physics.py names those that are missing")
-        return
-    made = quadruplets("momentum", "id", 0, range(2), splice_frame=context, shape=shape)
-    if found := list(faults(world, made)):
-        raise UserError("\n".join(line if line.startswith(world.name) else f"{world.name}: {line}" for line in found))
-    for line in notes(world, made):
-        print(f"{world.name}: {line}")
-    offered = " and ".join(name for name, has in (("predict", world.predicts), ("surprise", world.is_surprised)) if has)
-    print(f"{world.name}: keeps the protocol with {offered}")
-
-
-CHECK_WORLD = Command(_add_arguments, _run)
