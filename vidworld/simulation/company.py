@@ -4,6 +4,7 @@ It is the same in A and B, and goes behind a screen of its own about the moment,
 summed over the picture changes more from the past to the future than it differs between A and B.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import permutations
 from typing import NamedTuple
@@ -21,12 +22,15 @@ from vidworld.simulation.stage import PALETTE, Fits, PerDisc, PerWorld, Point, S
 LIKE_COLORS = ((0, 1), (3, 4), (3, 5), (4, 5))
 """Colours of the palette that are nearly as bright, and as saturated, as each other: those of the two discs."""
 TRIPLES = [(*pair, third) for one in LIKE_COLORS for pair in permutations(one) for third in set(range(6)) - set(one)]
+MOSTLY_SHOWN = 0.6  # of the most that a half of the clip shows
+BY_FAR = 2.0  # pictures differ from what is computed here
 COMPANION_SPEED, COMPANION_RADIUS = (2.5, 4.0), (0.5, 0.9)  # in every split: it is not what a law is about
 
 
 Two = Float[Tensor, "world 2 2"]
 Screen = Float[Tensor, "world 4"]  # (left, top, right, bottom)
-Moments = Float[Tensor, "world 2 time 3"]  # of the past and of the future: xx, yy, xy
+Moments = Float[Tensor, "world 2 time 3"]  # of the past and of the future: xx, yy, xy (units squared)
+Shown = Float[Tensor, "world 2 time 1"]  # 1 where moments are of all that a half of the clip shows, or 0
 
 
 class Company(NamedTuple):
@@ -119,40 +123,83 @@ def worlds(
     return replace(a, screens=boxes), replace(b, screens=boxes)
 
 
+def _companion_at(
+    scenes: Scenes, time_s: Float[Tensor, "world 2 time"]
+) -> tuple[Float[Tensor, "world 2 time 2"], Float[Tensor, "world 2 time"]]:
+    """Where the companion is, and about what share of it is in view."""
+    place = scenes.position[:, None, None, 2] + scenes.velocity[:, None, None, 2] * time_s[..., None]
+    left, _, right, _ = (edge[:, None, None] for edge in scenes.screens[:, -1].unbind(1))
+    beyond = torch.maximum(left - place[..., 0], place[..., 0] - right)
+    return place, (0.5 + beyond / (2 * scenes.radius[:, None, None, 2])).clamp(0, 1)
+
+
+def shared(apart: Tensor, radius: Tensor) -> Tensor:
+    """What share of a disc another of its radius covers so far from it, to two hundredths."""
+    gap = (apart / (2 * radius)).clamp(max=1)
+    return (1 - gap) * (1 - gap).sqrt() * (1 + 0.227 * gap)
+
+
+def motion_energies(
+    scenes: Scenes, velocity: Float[Tensor, "world 2 2 2"], time_s: Float[Tensor, "world 2 time"], dt_s: float
+) -> Float[Tensor, "world 2 time 1"]:
+    """About how much the picture changes from each frame of the past, and of the future, to the next.
+
+    velocity: of the two discs before and after the moment.
+    """
+    shows = _companion_at(scenes, time_s)[1].unfold(2, 2, 1).mean(-1)[..., None]
+    third = scenes.velocity[:, None, None, 2].expand(-1, 2, 1, 2)
+    way = torch.cat([velocity, third], dim=2).square().sum(-1).sqrt() * dt_s  # (world, 2, disc)
+    ink = (scenes.color - BACKGROUND).square().sum(2) * torch.pi * scenes.radius.square()
+    change = 2 * ink[:, None] * (1 - shared(way, scenes.radius[:, None]))
+    return change[:, :, None, :2].sum(-1, keepdim=True) + change[:, :, None, 2:] * shows
+
+
 def second_moments(
     scenes: Scenes, two: Float[Tensor, "world 2 time 2 2"], time_s: Float[Tensor, "world 2 time"], colored: bool
-) -> Moments:
-    """The picture's second moments with the two discs there: of what is coloured, or of all that is bright."""
-    third = scenes.position[:, None, None, 2] + scenes.velocity[:, None, None, 2] * time_s[..., None]
+) -> tuple[Moments, Shown]:
+    """The picture's second moments with the two discs there, of what is coloured or of all that is bright; and in which
+    frames most of that is shown."""
+    third, shows = _companion_at(scenes, time_s)
     left, top, right, bottom = (edge[:, None, None] for edge in scenes.screens[:, -1].unbind(1))
-    shows = ((third[..., 0] < left) | (third[..., 0] > right)).to(third)
     bright = scenes.color.amax(2) - scenes.color.amin(2) if colored else scenes.color.mean(2) - BACKGROUND
     first, second, last = (torch.pi * scenes.radius.square() * bright)[:, None, None].unbind(-1)
     board = (0.0 if colored else SCREEN_GRAY - BACKGROUND) * (right - left) * (bottom - top)
     mass = torch.stack([*torch.broadcast_tensors(first, second, last * shows, board)], dim=-1)
-    mass = mass / mass.sum(-1, keepdim=True)
+    total = mass.sum(-1, keepdim=True)
+    mass = mass / total
     middle = torch.stack([left + right, top + bottom], dim=-1) / 2
     place = torch.cat([two, third[..., None, :], middle[..., None, :].expand_as(third[..., None, :])], dim=-2)
     away = place - (mass[..., None] * place).sum(-2, keepdim=True)
     products = torch.stack([away[..., 0].square(), away[..., 1].square(), away.prod(-1)], dim=-1)
-    own = torch.stack([(right - left).square(), (bottom - top).square(), torch.zeros_like(left)], dim=-1) / 12
-    return (mass[..., None] * products).sum(-2) + mass[..., 3:] * own
+    none = torch.zeros_like(left)
+    discs = torch.stack([scenes.radius, scenes.radius, 0 * scenes.radius], dim=-1)[:, None, None].square() / 4
+    screen = torch.stack([(right - left).square(), (bottom - top).square(), none], dim=-1) / 12
+    own = torch.cat([discs, screen[..., None, :]], dim=-2)
+    return (mass[..., None] * (products + own)).sum(-2), (total >= MOSTLY_SHOWN * total.amax(2, keepdim=True)).to(total)
 
 
-def drowned(since: Tensor, a: Moments, b: Moments) -> Fits:
-    """Whether the moments change more from the past to the future than they differ between A and B.
+def drowned(
+    since_s: Float[Tensor, "2 time"], shown: Shown, a: Tensor, b: Tensor, forms: Sequence[str] = ("before", "straight")
+) -> Fits:
+    """Whether a cue (world, past or future, time, value) changes by far more from the past to the future than it
+    differs between A and B.
 
-    They are then right about one future and wrong about the other, as a cue that stays as it was or goes straight on.
+    It is then right about one future and wrong about the other, if it stays as it was on average or last, or goes
+    straight on.
     """
+    weight, time_s = shown / shown.sum(2, keepdim=True), since_s[None, :, :, None]
+    past, follows = weight.unbind(1)
+    ahead = time_s - (past * time_s[:, 0]).sum(1, keepdim=True)[:, None]
+    scatter = (past * ahead[:, 0].square()).sum(1, keepdim=True).clamp(min=1e-9)
     valid = torch.ones(len(a), dtype=torch.bool, device=a.device)
-    behind, ahead = (each - since[:, 0].mean(1, keepdim=True) for each in (since[:, 0], since[:, 1]))
-    for goes_on in (0.0, 1.0):
-        slopes = [(behind * of[:, 0]).sum(1, keepdim=True) / behind.square().sum(1, keepdim=True) for of in (a, b)]
-        on = [
-            of[:, 0].mean(1, keepdim=True) + goes_on * slope * ahead for of, slope in zip((a, b), slopes, strict=True)
-        ]
-        apart, middle = on[0] - on[1], (on[0] + on[1]) / 2
-        off = [(apart * (middle - of[:, 1])).sum((1, 2)) for of in (a, b)]
+    for form in forms:
+        expected = []
+        for of in (a[:, 0], b[:, 0]):
+            mean, slope = (past * of).sum(1, keepdim=True), (past * ahead[:, 0] * of).sum(1, keepdim=True) / scatter
+            by_form = {"before": mean, "last": of[:, -1:], "straight": mean + slope * ahead[:, 1]}
+            expected.append(by_form[form])
+        apart, middle = expected[0] - expected[1], (expected[0] + expected[1]) / 2
+        off = [(follows * apart * (middle - of[:, 1])).sum((1, 2)) for of in (a, b)]
         least = torch.minimum(off[0].abs(), off[1].abs())
-        valid = valid & (off[0] * off[1] > 0) & (least > (off[0] - off[1]).abs())
+        valid = valid & (off[0] * off[1] > 0) & (least > BY_FAR * (off[0] - off[1]).abs())
     return valid

@@ -8,9 +8,12 @@ companion, drowns that (`company`).
 Each layout draws A and B; the scenarios `hidden_pairs` and `open_pairs` show either of them, at any time.
 """
 
+from collections.abc import Sequence
 from functools import partial
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from vidworld.core.clip_shape import ClipShape
 from vidworld.simulation.company import (
@@ -21,7 +24,9 @@ from vidworld.simulation.company import (
     companion_size,
     company,
     drowned,
+    motion_energies,
     second_moments,
+    shared,
     worlds,
 )
 from vidworld.simulation.discs import Scenes, dot
@@ -30,10 +35,12 @@ from vidworld.simulation.scenarios import COLLISION_RANGES, HIDDEN, MIN_CHANGE, 
 from vidworld.simulation.stage import Candidates, Fits, Law, PerDisc, PerWorld, Ranges, Scenario, Stage
 
 PAIR_RANGES = Ranges((2.0, 4.0), (0.5, 0.9), ((1.5, 1.9), (4.2, 5.0)), ((0.35, 0.45), (1.0, 1.1)), corner=0.0)
+Velocities = tuple[Two, Two]  # of two discs, before and after the moment
+Ways = Float[Tensor, "world 2 2 2"]  # the same, of (world, before or after, disc, axis)
 MIN_TURN = 2.0  # the least difference of the velocities of two discs that meet in A and B, as one vector of four
 MOST_ASIDE = 1.25  # tangent of the largest angle between the two velocities of `crossing`
 MIN_NEARER = 0.02  # discs: less is within what pictures of discs differ by
-MOMENTS_AT = 8  # times of the past, and of the future, at which second moments are compared
+SEEN_FRAMES = 8  # of the past up to the moment, and of the future, whose second moments are compared
 
 
 def _exchanged(
@@ -136,7 +143,7 @@ def _from_both_sides(stage: Stage, moment_s: PerWorld, meets: bool) -> Candidate
     return scenes, fits & has_room & x_fits & (stop + torch.minimum(way.before, way.after) >= way.half_width)
 
 
-def crossing(stage: Stage, moment_s: PerWorld) -> Candidates:
+def crossing(stage: Stage, moment_s: PerWorld, balanced: bool = True) -> Candidates:
     """Two discs of one size, nearest to each other at the moment; in B each has the other's velocity in A."""
     radius = stage.radius(1)
     ways, aside = stage.draws.direction(1)[:, 0], stage.draws.uniform(-MOST_ASIDE, MOST_ASIDE)
@@ -149,9 +156,9 @@ def crossing(stage: Stage, moment_s: PerWorld) -> Candidates:
     place = (radius + stage.draws.uniform(0.1, 0.6)[:, None]) * across
     places, swapped = torch.stack([-place, place], dim=1), velocity.flip(1)
     ways = (velocity, velocity), (swapped, swapped)
-    scenes, valid = _in_the_open(stage, moment_s, radius.expand(-1, 2), places, *ways)
     nearer = _nearness(places, velocity, swapped, radius, stage.setting)
-    return scenes, valid & (nearer.abs() > MIN_NEARER) & (size >= MIN_CHANGE)
+    valid = (nearer.abs() > MIN_NEARER) & (size >= MIN_CHANGE)
+    return _in_the_open(stage, moment_s, radius.expand(-1, 2), places, *ways, valid, balanced)
 
 
 def _nearness(places: Two, own: Two, other: Two, radius: PerDisc, setting: ClipShape) -> PerWorld:
@@ -166,13 +173,12 @@ def _nearness(places: Two, own: Two, other: Two, radius: PerDisc, setting: ClipS
         future = (places + own * (after * setting.dt_s))[:, :, None]
         for sign, before in ((1.0, own), (-1.0, other)):
             apart = future - (places - before * ((lag - after) * setting.dt_s))[:, None]
-            gap = (dot(apart, apart).sqrt() / (2 * radius[:, :, None])).clamp(max=1)
-            lens = (1 - gap) * (1 - gap).sqrt() * (1 + 0.227 * gap)  # what two discs share, to two hundredths
-            nearer = nearer + sign * (likeness * lens).sum((1, 2)) / lag
+            covered = shared(dot(apart, apart).sqrt(), radius[:, :, None])
+            nearer = nearer + sign * (likeness * covered).sum((1, 2)) / lag
     return nearer
 
 
-def turned_contact(stage: Stage, moment_s: PerWorld) -> Candidates:
+def turned_contact(stage: Stage, moment_s: PerWorld, balanced: bool = True) -> Candidates:
     """Two discs meet at the moment in A and B with one momentum and one energy; their relative velocity is turned.
 
     It comes from the same side of the contact's normal, so that to go straight on is as far from either outcome.
@@ -190,18 +196,22 @@ def turned_contact(stage: Stage, moment_s: PerWorld) -> Candidates:
     b = torch.stack([common + share[:, 1:] * relative_b, common - share[:, :1] * relative_b], dim=1)
     places = torch.stack([-radius[:, :1] * normal, radius[:, 1:] * normal], dim=1)
     each = [(incoming, after_contact(incoming, mass, normal)) for incoming in (a, b)]
-    scenes, valid = _in_the_open(stage, moment_s, radius, places, *each)
     change, speed_b = a - b, dot(b, b).sqrt()
     low, high = stage.ranges.speed
     drawn = ((speed_b >= low) & (speed_b <= high)).all(1) | stage.outside_speed
     closing = torch.minimum(dot(relative, normal), dot(relative_b, normal)) > MIN_CLOSING_SPEED
-    return scenes, valid & drawn & closing & (dot(change, change).sum(1) >= MIN_TURN**2)
+    valid = drawn & closing & (dot(change, change).sum(1) >= MIN_TURN**2)
+    return _in_the_open(stage, moment_s, radius, places, *each, valid, balanced)
 
 
 def _in_the_open(
-    stage: Stage, moment_s: PerWorld, radius: PerDisc, places: Two, a: tuple[Two, Two], b: tuple[Two, Two]
-) -> Candidates:
-    """A and B: two discs that are at these places at the moment, with these velocities before and after it."""
+    stage: Stage, moment_s: PerWorld, radius: PerDisc, places: Two, a: Velocities, b: Velocities, valid: Fits,
+    balanced: bool,
+) -> Candidates:  # fmt: skip
+    """A and B: two discs that are at these places at the moment, with these velocities before and after it.
+
+    balanced: only where no sum over the picture tells which disc is where; quadruplets need that, training does not.
+    """
     before = moment_s[:, None, None]
     after = stage.setting.duration_s - before
     starts = [places - first * before for first, _ in (a, b)]
@@ -215,17 +225,30 @@ def _in_the_open(
     point = torch.stack([x, theirs.middle - (low[:, 1] + high[:, 1]) / 2], dim=1)[:, None]
     pairs = tuple((point + start, first) for start, (first, _) in zip(starts, (a, b), strict=True))
     scenes = worlds(stage, (pairs[0], pairs[1]), radius, third)
-    valid = fits & has_room & x_fits
-    share = (torch.arange(MOMENTS_AT, dtype=torch.float64, device=x.device) + 0.5) / MOMENTS_AT
-    since = torch.stack([-before[:, 0] * share, after[:, 0] * share], dim=1)  # (world, past or future, time)
+    valid = valid & fits & has_room & x_fits
+    if balanced:
+        some = valid.nonzero()[:, 0]
+        ways = [torch.stack(each, dim=1)[some] for each in (a, b)]
+        valid[some] = _balances(stage, scenes[0].at(some), moment_s[some], (point + places)[some], ways)
+    return scenes, valid
+
+
+def _balances(stage: Stage, scenes: Scenes, moment_s: PerWorld, places: Two, ways: Sequence[Ways]) -> Fits:
+    """Whether the companion drowns what tells A from B, where the discs are at these places at the moment."""
+    frames = torch.arange(SEEN_FRAMES, dtype=torch.float64, device=places.device)
+    since_s = stage.setting.dt_s * torch.stack([frames - (SEEN_FRAMES - 1), frames + 1])  # of the past, of the future
+    time_s = moment_s[:, None, None] + since_s
+    valid = torch.ones_like(moment_s, dtype=torch.bool)
     for colored in (False, True):
         of_both = []
-        for first, then in (a, b):
-            velocity = torch.stack([first, then], dim=1)[:, :, None]
-            two = (point + places)[:, None, None] + velocity * since[..., None, None]
-            of_both.append(second_moments(scenes[0], two, moment_s[:, None, None] + since, colored))
-        valid = valid & drowned(since[..., None], *of_both)
-    return scenes, valid
+        for velocity in ways:
+            two = places[:, None, None] + velocity[:, :, None] * since_s[..., None, None]
+            moments, shown = second_moments(scenes, two, time_s, colored)
+            of_both.append(moments)
+        valid = valid & drowned(since_s, shown, *of_both)
+    energies = [motion_energies(scenes, velocity, time_s, stage.setting.dt_s) for velocity in ways]
+    between_s = since_s.unfold(1, 2, 1).mean(-1)
+    return valid & drowned(between_s, torch.ones_like(energies[0]), *energies, ("before", "last", "straight"))
 
 
 # --- the registries' entries ---
@@ -235,7 +258,10 @@ HIDDEN_PAIRS = Scenario(
     tuple(map(at_any_time, HIDDEN_LAYOUTS)), PAIR_RANGES, weight=3.0, metrics=("velocity_error", "reappearance")
 )
 OPEN_PAIRS = Scenario(
-    tuple(map(at_any_time, (crossing, turned_contact))), COLLISION_RANGES, weight=2.0, metrics=("velocity_error",)
+    tuple(at_any_time(partial(layout, balanced=False)) for layout in (crossing, turned_contact)),
+    COLLISION_RANGES,
+    weight=2.0,
+    metrics=("velocity_error",),
 )
 
 LAST = -1.0  # the moment of the open laws: the last frame of the past, which a frozen frame is of
