@@ -141,7 +141,7 @@ def shared(apart: Tensor, radius: Tensor) -> Tensor:
 
 def motion_energies(
     scenes: Scenes, velocity: Float[Tensor, "world 2 2 2"], time_s: Float[Tensor, "world 2 time"], dt_s: float
-) -> Float[Tensor, "world 2 time 1"]:
+) -> Float[Tensor, "world 2 time-1 1"]:
     """About how much the picture changes from each frame of the past, and of the future, to the next.
 
     velocity: of the two discs before and after the moment.

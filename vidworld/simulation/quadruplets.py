@@ -54,7 +54,7 @@ def layout_of(identity: str) -> str | None:
     law = LAWS[parts[0]]
     stream = "/".join(["quad", law.legacy or parts[0], parts[1].partition(LEVEL_MARK)[0], parts[2]])
     kind = stratum(stream, [int(parts[3])], len(law.layouts), torch.device("cpu"))
-    return getattr(layouts[int(kind)], "__name__", None)
+    return getattr(law.layouts[int(kind)], "__name__", None)
 
 
 def quadruplets(
