@@ -332,7 +332,7 @@ def test_results_say_what_their_names_mean(values, tmp_path):
     results = read_results(tmp_path / "results.json")
     assert results.models == MODELS and results.compare == (JEPA_AND_DIFFUSION,)
     assert results.labels.laws == {
-        "permanence": "A hidden object is still there.",
+        "permanence": "What is hidden is still there, and it is still that.",
         "collision": "How two discs part follows from how they met.",
         LAW: "Left alone, a thing keeps its velocity; thrown, it follows its parabola.",
     }
