@@ -1,7 +1,7 @@
 """Measures the measures: python eval/calibrate.py [--out runs/calibration]. Needs no trained world.
 
-Plants faults of known sizes in true tracks or their pictures, renders them again and reads them back; measures models
-that need no training; and scores quads with scorers that know nothing of physics. About three minutes on two cores.
+Plants faults of known sizes in true tracks or their pictures, renders them again and reads them back; and measures
+models that need no training. What cues tell of laws is read from vidworld/analysis/cues.json (eval/measure_cues.py).
 """
 
 import argparse

@@ -22,7 +22,7 @@ from vidworld.simulation.stage import PALETTE, Fits, PerDisc, PerWorld, Point, S
 LIKE_COLORS = ((0, 1), (3, 4), (3, 5), (4, 5))
 """Colours of the palette that are nearly as bright, and as saturated, as each other: those of the two discs."""
 TRIPLES = [(*pair, third) for one in LIKE_COLORS for pair in permutations(one) for third in set(range(6)) - set(one)]
-MOSTLY_SHOWN = 0.6  # of the most that a half of the clip shows
+MOST_OF_IT = 0.6  # of the most that a half of the clip shows
 BY_FAR = 2.0  # pictures differ from what is computed here
 COMPANION_SPEED, COMPANION_RADIUS = (2.5, 4.0), (0.5, 0.9)  # in every split: it is not what a law is about
 
@@ -30,7 +30,7 @@ COMPANION_SPEED, COMPANION_RADIUS = (2.5, 4.0), (0.5, 0.9)  # in every split: it
 Two = Float[Tensor, "world 2 2"]
 Screen = Float[Tensor, "world 4"]  # (left, top, right, bottom)
 Moments = Float[Tensor, "world 2 time 3"]  # of the past and of the future: xx, yy, xy (units squared)
-Shown = Float[Tensor, "world 2 time 1"]  # 1 where moments are of all that a half of the clip shows, or 0
+InView = Float[Tensor, "world 2 time 1"]  # 1 where moments are of all that a half of the clip shows, or 0
 
 
 class Company(NamedTuple):
@@ -156,7 +156,7 @@ def motion_energies(
 
 def second_moments(
     scenes: Scenes, two: Float[Tensor, "world 2 time 2 2"], time_s: Float[Tensor, "world 2 time"], colored: bool
-) -> tuple[Moments, Shown]:
+) -> tuple[Moments, InView]:
     """The picture's second moments with the two discs there, of what is coloured or of all that is bright; and in which
     frames most of that is shown."""
     third, shows = _companion_at(scenes, time_s)
@@ -175,11 +175,11 @@ def second_moments(
     discs = torch.stack([scenes.radius, scenes.radius, 0 * scenes.radius], dim=-1)[:, None, None].square() / 4
     screen = torch.stack([(right - left).square(), (bottom - top).square(), none], dim=-1) / 12
     own = torch.cat([discs, screen[..., None, :]], dim=-2)
-    return (mass[..., None] * (products + own)).sum(-2), (total >= MOSTLY_SHOWN * total.amax(2, keepdim=True)).to(total)
+    return (mass[..., None] * (products + own)).sum(-2), (total >= MOST_OF_IT * total.amax(2, keepdim=True)).to(total)
 
 
 def drowned(
-    since_s: Float[Tensor, "2 time"], shown: Shown, a: Tensor, b: Tensor, forms: Sequence[str] = ("before", "straight")
+    since_s: Float[Tensor, "2 time"], shown: InView, a: Tensor, b: Tensor, forms: Sequence[str] = ("before", "straight")
 ) -> Fits:
     """Whether a cue (world, past or future, time, value) changes by far more from the past to the future than it
     differs between A and B.
