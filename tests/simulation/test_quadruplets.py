@@ -12,16 +12,18 @@ from torch import Tensor
 
 from vidworld.core.clip import Clips, Tracks
 from vidworld.core.clip_shape import ClipShape
+from vidworld.core.counter_rng import mix
 from vidworld.core.errors import UserError
 from vidworld.simulation import LAWS, SCENARIOS
 from vidworld.simulation.occlusion import RENDERED, at_any_time
+from vidworld.simulation.pairs import crossing, turned_contact
 from vidworld.simulation.quadruplets import Quadruplets, layout_of, quadruplets, splice
 from vidworld.simulation.scenarios import MIN_CHANGE
+from vidworld.simulation.stage import Stage
 
 COUNT = 48
 SPLICE = 8
 OCCLUDED = [law for law in LAWS if LAWS[law].moment_frames == -0.5]
-NEW = [law for law in LAWS if not LAWS[law].legacy]
 SEEN = {law: (SPLICE - 1, SPLICE) if law in OCCLUDED else (SPLICE + round(LAWS[law].moment_frames),) for law in LAWS}
 """The frames in which A and B look the same."""
 
@@ -155,10 +157,18 @@ def test_the_disc_is_hidden_at_the_splice_and_seen_before_and_after(law: str, sp
         assert (visible[:, SPLICE:12].amax(1) > 0).double().mean() > 0.9
 
 
-def test_every_layout_but_those_in_the_open_of_old_is_rendered_by_a_scenario() -> None:
+def test_every_layout_of_what_is_hidden_is_rendered_by_a_scenario() -> None:
     """A network that never saw a possible clip of some kind would be surprised by it for that alone."""
     rendered = {sampler for scenario in SCENARIOS.values() for sampler in scenario.samplers}
-    assert all(at_any_time(layout) in rendered for law in {*OCCLUDED, *NEW} for layout in LAWS[law].layouts)
+    assert all(at_any_time(layout) in rendered for law in OCCLUDED for layout in LAWS[law].layouts)
+
+
+def test_clips_in_the_open_are_drawn_as_their_quadruplets_but_need_not_balance() -> None:
+    stage = Stage(mix(torch.arange(2000)), ClipShape(), LAWS["momentum"].ranges, "id")
+    moment_s = torch.full((2000,), 0.7, dtype=torch.float64)
+    for layout in (crossing, turned_contact):
+        (_, some), (_, more) = layout(stage, moment_s), layout(stage, moment_s, balanced=False)
+        assert some.sum() < more.sum() and (more | ~some).all()
 
 
 def test_the_clips_of_occlusion_are_numbered_as_they_were() -> None:
