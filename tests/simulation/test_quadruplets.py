@@ -164,10 +164,10 @@ def test_every_layout_of_what_is_hidden_is_rendered_by_a_scenario() -> None:
 
 
 def test_clips_in_the_open_are_drawn_as_their_quadruplets_but_need_not_balance() -> None:
-    stage = Stage(mix(torch.arange(2000)), ClipShape(), LAWS["momentum"].ranges, "id")
-    moment_s = torch.full((2000,), 0.7, dtype=torch.float64)
+    streams, moment_s = mix(torch.arange(2000)), torch.full((2000,), 0.7, dtype=torch.float64)
     for layout in (crossing, turned_contact):
-        (_, some), (_, more) = layout(stage, moment_s), layout(stage, moment_s, balanced=False)
+        stages = (Stage(streams, ClipShape(), LAWS["momentum"].ranges, "id") for _ in range(2))
+        (_, some), (_, more) = (layout(stage, moment_s, balanced) for stage, balanced in zip(stages, (True, False)))
         assert some.sum() < more.sum() and (more | ~some).all()
 
 
