@@ -167,7 +167,9 @@ def test_clips_in_the_open_are_drawn_as_their_quadruplets_but_need_not_balance()
     streams, moment_s = mix(torch.arange(2000)), torch.full((2000,), 0.7, dtype=torch.float64)
     for layout in (crossing, turned_contact):
         stages = (Stage(streams, ClipShape(), LAWS["momentum"].ranges, "id") for _ in range(2))
-        (_, some), (_, more) = (layout(stage, moment_s, balanced) for stage, balanced in zip(stages, (True, False)))
+        (_, some), (_, more) = (
+            layout(stage, moment_s, balanced) for stage, balanced in zip(stages, (True, False), strict=True)
+        )
         assert some.sum() < more.sum() and (more | ~some).all()
 
 
