@@ -136,8 +136,8 @@ def cue_rows(rows: Sequence[Row]) -> list[Row]:
         like = next(r for r in rows if (r.law, r.task, r.split, r.metric) == (law, task, SPLIT, "surprise_accuracy"))
         for each in cues_of_law(law):
             if each.cue in shown and not each.layout:
-                measured = {"value": each.value, "low": each.low, "high": each.high, "n": each.n}
-                found.append(replace(like, model=shown[each.cue], seed=None, headline=False, **measured))
+                beside = replace(like, model=shown[each.cue], seed=None, headline=False)
+                found.append(replace(beside, value=each.value, low=each.low, high=each.high, n=each.n))
     return found
 
 

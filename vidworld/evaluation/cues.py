@@ -129,7 +129,7 @@ def distances(past: CueValues, future: CueValues, form: str) -> Float[ndarray, "
         expected = mean + np.where(scatter > 0, slope, 0) * (after - when)
     error = ((target - expected) ** 2 * there).sum(1) / np.maximum(there.sum(1), 1)
     known, comes = shown[:, 0] > 0, follows[:, 0] > 0
-    return np.where(known & comes, error, np.where(known == comes, 0.0, AWAY)).sum(-1)
+    return np.asarray(np.where(known & comes, error, np.where(known == comes, 0.0, AWAY)).sum(-1))
 
 
 def cue_distances(
@@ -172,7 +172,7 @@ def evidence(found: Mapping[str, Distances]) -> Float[ndarray, "future cue"]:
     cues = [each for name, each in found.items() if not name.startswith(ONE_OBJECT)]
     own = np.stack([np.concatenate([each[:, 0, 0], each[:, 1, 1]]) for each in cues], axis=1)
     other = np.stack([np.concatenate([each[:, 1, 0], each[:, 0, 1]]) for each in cues], axis=1)
-    return (other - own) / np.maximum(other + own, 1e-12)
+    return np.asarray((other - own) / np.maximum(other + own, 1e-12))
 
 
 def fitted(seen: Float[ndarray, "future cue"]) -> Float[ndarray, "cue"]:

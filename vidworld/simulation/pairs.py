@@ -8,7 +8,6 @@ companion, drowns that (`company`).
 Each layout draws A and B; the scenarios `hidden_pairs` and `open_pairs` show either of them, at any time.
 """
 
-from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -146,19 +145,19 @@ def _from_both_sides(stage: Stage, moment_s: PerWorld, meets: bool) -> Candidate
 def crossing(stage: Stage, moment_s: PerWorld, balanced: bool = True) -> Candidates:
     """Two discs of one size, nearest to each other at the moment; in B each has the other's velocity in A."""
     radius = stage.radius(1)
-    ways, aside = stage.draws.direction(1)[:, 0], stage.draws.uniform(-MOST_ASIDE, MOST_ASIDE)
-    other = ways + aside[:, None] * torch.stack([-ways[:, 1], ways[:, 0]], dim=1)
-    directions = torch.stack([ways, other / dot(other, other).sqrt()[:, None]], dim=1)
+    way, aside = stage.draws.direction(1)[:, 0], stage.draws.uniform(-MOST_ASIDE, MOST_ASIDE)
+    other = way + aside[:, None] * torch.stack([-way[:, 1], way[:, 0]], dim=1)
+    directions = torch.stack([way, other / dot(other, other).sqrt()[:, None]], dim=1)
     velocity = stage.speed(2)[:, :, None] * directions
     change, side = velocity[:, 0] - velocity[:, 1], stage.draws.sign()
     size = dot(change, change).sqrt()
     across = side[:, None] * torch.stack([-change[:, 1], change[:, 0]], dim=1) / size[:, None]
     place = (radius + stage.draws.uniform(0.1, 0.6)[:, None]) * across
     places, swapped = torch.stack([-place, place], dim=1), velocity.flip(1)
-    ways = (velocity, velocity), (swapped, swapped)
+    a, b = (velocity, velocity), (swapped, swapped)
     nearer = _nearness(places, velocity, swapped, radius, stage.setting)
     valid = (nearer.abs() > MIN_NEARER) & (size >= MIN_CHANGE)
-    return _in_the_open(stage, moment_s, radius.expand(-1, 2), places, *ways, valid, balanced)
+    return _in_the_open(stage, moment_s, radius.expand(-1, 2), places, a, b, valid, balanced)
 
 
 def _nearness(places: Two, own: Two, other: Two, radius: PerDisc, setting: ClipShape) -> PerWorld:
@@ -195,13 +194,13 @@ def turned_contact(stage: Stage, moment_s: PerWorld, balanced: bool = True) -> C
     relative_b = size[:, None] * (turned[:, :1] * normal + (side * turned[:, 1])[:, None] * tangent)
     b = torch.stack([common + share[:, 1:] * relative_b, common - share[:, :1] * relative_b], dim=1)
     places = torch.stack([-radius[:, :1] * normal, radius[:, 1:] * normal], dim=1)
-    each = [(incoming, after_contact(incoming, mass, normal)) for incoming in (a, b)]
+    of_a, of_b = ((incoming, after_contact(incoming, mass, normal)) for incoming in (a, b))
     change, speed_b = a - b, dot(b, b).sqrt()
     low, high = stage.ranges.speed
     drawn = ((speed_b >= low) & (speed_b <= high)).all(1) | stage.outside_speed
     closing = torch.minimum(dot(relative, normal), dot(relative_b, normal)) > MIN_CLOSING_SPEED
     valid = drawn & closing & (dot(change, change).sum(1) >= MIN_TURN**2)
-    return _in_the_open(stage, moment_s, radius, places, *each, valid, balanced)
+    return _in_the_open(stage, moment_s, radius, places, of_a, of_b, valid, balanced)
 
 
 def _in_the_open(
@@ -228,27 +227,29 @@ def _in_the_open(
     valid = valid & fits & has_room & x_fits
     if balanced:
         some = valid.nonzero()[:, 0]
-        ways = [torch.stack(each, dim=1)[some] for each in (a, b)]
-        valid[some] = _balances(stage, scenes[0].at(some), moment_s[some], (point + places)[some], ways)
+        ways_a, ways_b = (torch.stack(each, dim=1)[some] for each in (a, b))
+        middle = (point + places)[some]
+        valid[some] = _balances(stage, scenes[0].at(some), moment_s[some], middle, (ways_a, ways_b))
     return scenes, valid
 
 
-def _balances(stage: Stage, scenes: Scenes, moment_s: PerWorld, places: Two, ways: Sequence[Ways]) -> Fits:
+def _balances(stage: Stage, scenes: Scenes, moment_s: PerWorld, places: Two, ways: tuple[Ways, Ways]) -> Fits:
     """Whether the companion drowns what tells A from B, where the discs are at these places at the moment."""
     frames = torch.arange(SEEN_FRAMES, dtype=torch.float64, device=places.device)
     since_s = stage.setting.dt_s * torch.stack([frames - (SEEN_FRAMES - 1), frames + 1])  # of the past, of the future
     time_s = moment_s[:, None, None] + since_s
     valid = torch.ones_like(moment_s, dtype=torch.bool)
     for colored in (False, True):
-        of_both = []
-        for velocity in ways:
-            two = places[:, None, None] + velocity[:, :, None] * since_s[..., None, None]
-            moments, shown = second_moments(scenes, two, time_s, colored)
-            of_both.append(moments)
-        valid = valid & drowned(since_s, shown, *of_both)
-    energies = [motion_energies(scenes, velocity, time_s, stage.setting.dt_s) for velocity in ways]
+        (of_a, shown), (of_b, _) = (
+            second_moments(
+                scenes, places[:, None, None] + velocity[:, :, None] * since_s[..., None, None], time_s, colored
+            )
+            for velocity in ways
+        )
+        valid = valid & drowned(since_s, shown, of_a, of_b)
+    of_a, of_b = (motion_energies(scenes, velocity, time_s, stage.setting.dt_s) for velocity in ways)
     between_s = since_s.unfold(1, 2, 1).mean(-1)
-    return valid & drowned(between_s, torch.ones_like(energies[0]), *energies, ("before", "last", "straight"))
+    return valid & drowned(between_s, torch.ones_like(of_a), of_a, of_b, ("before", "last", "straight"))
 
 
 # --- the registries' entries ---
