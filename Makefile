@@ -82,7 +82,7 @@ few-step: .venv/installed ## after demo: train its diffusion model to sample in 
 	$(BIN)/python eval/run_steps.py runs/$(SCALE)
 	$(BIN)/python eval/make_report.py runs/$(SCALE)
 
-calibrate: .venv/installed ## what the metrics can see: injected errors of known size, baselines, controls (no trained model; minutes)
+calibrate: .venv/installed ## what the metrics can see: injected errors of known size, baselines (no trained model; minutes)
 	$(BIN)/python eval/calibrate.py
 
 bench: .venv/tools ## measure speed and memory beside peers and the machine's limits (no trained model; minutes)

@@ -1,7 +1,7 @@
 """Measures the measures: python eval/calibrate.py [--out runs/calibration]. Needs no trained world.
 
-Plants faults of known sizes in true tracks or their pictures, renders them again and reads them back; measures models
-that need no training; and scores quads with scorers that know nothing of physics. About three minutes on two cores.
+Plants faults of known sizes in true tracks or their pictures, renders them again and reads them back; and measures
+models that need no training. What cues tell of laws is read from vidworld/analysis/cues.json (eval/measure_cues.py).
 """
 
 import argparse
@@ -17,16 +17,13 @@ from vidworld.core.errors import ArgumentParser, run_script
 from vidworld.core.records import prepare_folder, provenance, write_json
 from vidworld.evaluation.calibration import INJECTED_ERRORS, calibrate, measure_baselines
 from vidworld.evaluation.picture_errors import PICTURE_ERRORS
-from vidworld.evaluation.surprises import measure_controls
 from vidworld.report.calibration_page import write_page
-from vidworld.simulation import LAWS, SCENARIOS
+from vidworld.simulation import SCENARIOS
 
 MIN_CLIPS = 10
 """Fewer have no interval worth the name."""
 MIN_WIDTH_PX = 16
 """Discs are narrower than two pixels on smaller pictures."""
-CHUNK_FRAMES = 4
-"""Frames a chunk of surprise, as in the worlds' tokens."""
 
 
 def main() -> None:
@@ -44,12 +41,7 @@ def main() -> None:
         for scenario in tqdm(scenarios, "baselines", disable=None)
         for row in measure_baselines(setting, start, arguments.clips, scenario)
     ]
-    controls = [
-        row
-        for law in tqdm(LAWS, "controls of surprise", disable=None)
-        for row in measure_controls(law, setting, start, CHUNK_FRAMES, arguments.clips)
-    ]
-    calibration = Calibration(CALIBRATION_SCHEMA, provenance(0), rows, baselines, controls)
+    calibration = Calibration(CALIBRATION_SCHEMA, provenance(0), rows, baselines)
     write_json(out / "calibration.json", asdict(calibration))
     page = write_page(out / "calibration.html", calibration)
     print(f"{out / 'calibration.json'}: {len(rows)} rows of planted faults; {page}")
@@ -58,7 +50,7 @@ def main() -> None:
 def parse() -> argparse.Namespace:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("runs/calibration"))
-    parser.add_argument("--clips", type=at_least(MIN_CLIPS), default=200, help="clips a fault, and quads a law")
+    parser.add_argument("--clips", type=at_least(MIN_CLIPS), default=200, help="clips a fault")
     parser.add_argument("--width", type=at_least(MIN_WIDTH_PX), default=64, help="pixels of a picture's side")
     return parser.parse_args()
 

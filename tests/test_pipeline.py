@@ -229,6 +229,8 @@ def test_every_world_and_control_is_in_the_results_with_an_interval(measured):
         "untrained_diffusion",
         "frame_difference",
         "blind",
+        "fitted_cues",
+        "one_object",
     }
     assert surprise == {"diffusion", "regression", "truth", "oracle"} | controls
     velocity = {(row["model"], row["readout"]) for row in rows if row["metric"] == "velocity_error"}

@@ -263,13 +263,13 @@ def test_per_clip_tables_that_are_wrong_are_said(values, tmp_path):
 
 def test_a_control_that_is_right_in_one_layout_and_wrong_in_the_other_withholds_the_law(values):
     """Its mean is one half: opposite cues cancel in it, and not in a model that follows one of them."""
-    right = [float(layout_of(f"solidity/id/0/{i}") == "open_solidity") for i in range(200)]
+    right = [float(layout_of(f"solidity/id/0/{i}") == "meeting") for i in range(200)]
     for model, accuracies in (("copy_last", right), ("jepa", [0.9] * 200), ("diffusion", [0.5] * 200)):
         made = quad_values(model, "solidity", accuracies)
         values += [replace(value, identity=f"solidity/id/0/{i}") for i, value in enumerate(made)]
     verdict = next(v for v in verdicts(values) if v.law == "solidity")
     assert verdict.better is None
-    assert "reaches 1.00 in the layout open_solidity" in (verdict.withheld or "")
+    assert "reaches 1.00 in the layout meeting" in (verdict.withheld or "")
 
 
 @pytest.mark.parametrize(
@@ -332,7 +332,7 @@ def test_results_say_what_their_names_mean(values, tmp_path):
     results = read_results(tmp_path / "results.json")
     assert results.models == MODELS and results.compare == (JEPA_AND_DIFFUSION,)
     assert results.labels.laws == {
-        "permanence": "A hidden object is still there.",
+        "permanence": "What is hidden is still there, and it is still that.",
         "collision": "How two discs part follows from how they met.",
         LAW: "Left alone, a thing keeps its velocity; thrown, it follows its parabola.",
     }

@@ -92,7 +92,7 @@ def test_the_script_writes_rows_and_a_page(tmp_path, capsys):
     code, _, errors = run(capsys, "--out", tmp_path, "--clips", 10, "--width", 32)
     assert (code, errors) == (0, "")  # no bars where nobody watches
     content = json.loads((tmp_path / "calibration.json").read_text())
-    assert content["schema"] == 2 and content["provenance"]["versions"]["vidworld"]
+    assert content["schema"] == 3 and content["provenance"]["versions"]["vidworld"]
     assert {
         "law", "metric", "readout", "fault", "size", "value", "noise_floor", "detection_limit"
     } <= set(content["results"][0])  # fmt: skip
@@ -105,10 +105,10 @@ def test_the_script_writes_rows_and_a_page(tmp_path, capsys):
         for size in (0, *fault.sizes)
     }
     assert {row["model"] for row in content["baselines"]} == {"truth", "copy_last", "constant_velocity"}
-    assert {row["scorer"] for row in content["controls"]} >= {"blind", "motion_energy"}
     page = (tmp_path / "calibration.html").read_text()
     assert page.count('class="plot lines"') == sum(len(fault.metrics) for fault in ERRORS)
     assert "Detection limits" in page and ">nan" not in page
+    assert "motion energy, before" in page and "Legacy momentum" in page
 
 
 @pytest.mark.parametrize("arguments", [["--clips", "3"], ["--clips", "many"], ["--width", "8"], ["--cips", "9"]])

@@ -79,7 +79,7 @@ def test_held_out_videos_that_are_ingested_again_are_noticed(config, tmp_path):
 )
 def test_another_version_is_noticed(config, monkeypatch, registry, name):
     before = inputs_of(config)
-    monkeypatch.setitem(registry._versions, name, 2)
+    monkeypatch.setitem(registry._versions, name, 99)
     assert inputs_of(config) != before
 
 

@@ -147,7 +147,7 @@ def test_each_chunk_is_predicted_from_the_true_ones_before_it(name, models, toke
 
 def test_after_the_splice_constant_velocity_goes_on_as_what_is_shown(tokenizer):
     evaluator = Evaluator(tokenizer, {}, Accelerator(mixed_precision="no"), context_frames=8, seed=0)
-    for law in ("constancy", "collision"):
+    for law in ("constancy", "legacy_constancy", "collision", "legacy_collision"):
         made = quadruplets(law, "id", 0, range(8), shape=ClipShape(height_px=32, width_px=32))
         matrix = surprise_of(evaluator, ConstantVelocity(tokenizer), encode_quadruplets(evaluator, made))
         assert np.array_equal(matrix[:, 0, :, 1], matrix[:, 1, :, 1])

@@ -57,7 +57,7 @@ def test_names_become_headings() -> None:
 def test_labels_come_from_the_models_and_references() -> None:
     models = {"mine": Model("My model", "python", "python:my.Model")}
     labels = [words.model_label(n, models) for n in ("mine", "untrained_mine", "blind", "some_other")]
-    assert labels == ["My model", "Untrained My model", "Blind (one frame)", "Some other"]
+    assert labels == ["My model", "Untrained My model", "Blind (0.50 by construction)", "Some other"]
     kinds = [words.kind_of(n) for n in ("mine", "untrained_mine", "copy_last", "constant_velocity", "truth")]
     assert kinds == ["model", "control", "control", "baseline", "ceiling"]
     assert sorted(["blind", "mine", "x", "truth"], key=lambda n: words.model_rank(n, models)) == [

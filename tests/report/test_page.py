@@ -131,15 +131,13 @@ def test_detection_limits_stand_with_their_law_where_a_calibration_lies_beside_t
     calibration = folder.parent / "calibration" / "calibration.json"
     calibration.parent.mkdir()
     calibration.write_text(
-        json.dumps(
-            {"schema": 2, "provenance": {}, "results": [line, line | {"size": 5.0}], "baselines": [], "controls": []}
-        )
+        json.dumps({"schema": 3, "provenance": {}, "results": [line, line | {"size": 5.0}], "baselines": []})
     )
     (chapter,) = re.findall(r'<article id="law-momentum".*?</article>', report.render_page(read_run(folder)), re.S)
     cells = re.findall("<td>(.*?)</td>", chapter.split("Detection limit")[-1])
     assert cells == [*("momentum", "Momentum drift", "speed, uniform", "tracker", "0.0189 ratio", "2 %", "1.00", "200")]
     calibration.write_text("{}")
-    with pytest.raises(UserError, match=r"calibration\.json: is of schema None, not 2"):
+    with pytest.raises(UserError, match=r"calibration\.json: is of schema None, not 3"):
         read_run(folder)
 
 

@@ -134,7 +134,7 @@ def test_a_quadruplets_layout_is_known_at_every_level() -> None:
     for number in range(8):
         names = {layout_of(f"solidity/{split}/0/{number}") for split in ("id", "id_nuisance_2")}
         assert len(names) == 1 and None not in names
-    assert layout_of(quadruplets("momentum", "ood", 3, [5], nuisance=1).identity[0]) == "momentum"
+    assert layout_of(quadruplets("momentum", "ood", 3, [5], nuisance=1).identity[0]) == "crossing"
 
 
 # --- how much it is, and whether discs are still found ---

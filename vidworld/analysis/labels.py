@@ -28,8 +28,10 @@ REFERENCES = {
     "oracle": Reference("Oracle", "ceiling"),
     "constant_velocity": Reference("Constant velocity", "baseline"),
     "copy_last": Reference("Copy last", "control"),
-    "frame_difference": Reference("Frame difference", "control"),
-    "blind": Reference("Blind (one frame)", "control"),
+    "frame_difference": Reference("Frame difference (0.50 by construction)", "control"),
+    "blind": Reference("Blind (0.50 by construction)", "control"),
+    "fitted_cues": Reference("All cues, fitted", "control"),
+    "one_object": Reference("One object, straight on", "baseline"),
 }
 """In the order in which they are listed, after the models."""
 UNTRAINED = "untrained_"

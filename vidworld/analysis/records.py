@@ -12,7 +12,7 @@ from vidworld.core.errors import UserError
 from vidworld.core.records import read_json
 
 SCHEMA: Final = 2
-CALIBRATION_SCHEMA: Final = 2
+CALIBRATION_SCHEMA: Final = 3
 STRICT = ConfigDict(extra="forbid")
 
 Number = Annotated[
@@ -207,7 +207,6 @@ class Media:
 
 CALIBRATION_READOUTS = ("tracks", "pixels")
 """The positions themselves, and the positions located in pictures of them."""
-FUTURE_ONLY = ("blind", "static_scene", "count_only")
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -248,26 +247,11 @@ class BaselineRow:
 
 
 @dataclass(frozen=True, config=STRICT)
-class ControlRow:
-    """One form of surprise under one scorer."""
-
-    law: str
-    scorer: str
-    form: str
-    aggregation: str
-    value: Number
-    low: Number
-    high: Number
-    n: int
-
-
-@dataclass(frozen=True, config=STRICT)
 class Calibration:
-    schema: Literal[2]
+    schema: Literal[3]
     provenance: dict[str, Any]
     results: list[CalibrationRow]
     baselines: list[BaselineRow]
-    controls: list[ControlRow]
 
 
 RecordT = TypeVar("RecordT")

@@ -35,7 +35,7 @@ Laws = Annotated[Names, _known(LAWS)]
 HEADLINE_SPLITS = {"id", "ood", "recombined"}
 RESERVED = (
     *("truth", "reconstruction", "oracle", "copy_last", "constant_velocity", "frame_difference", "blind"),
-    "references",
+    *("references", "fitted_cues", "one_object"),
 )
 """Names that results have for what stands beside every model."""
 
@@ -89,6 +89,7 @@ class PhysicsConfig:
     scenarios: Annotated[Names, _known(SCENARIOS)] = "all"
     """`all`: those that training draws by default."""
     laws: Laws = "all"
+    """`all`: but the legacy ones, which cues tell without physics."""
     nuisance: NuisanceLevel = 0
     """How much of a picture cannot be predicted. Metrics compare with what the picture would be without it."""
     splits: tuple[Literal["id", "ood", "recombined", "more", "textures"], ...] = (

@@ -1,37 +1,33 @@
 """Surprise over quadruplets: every future after its own past and after the other's.
 
-What surprise must not be mistaken for: a control sees frames alone. One that looks at the future only is at one half in
-every form, by construction; what looks across the splice reads how far a cue of continuity goes.
+What it must not be mistaken for, cues that frames alone show, is in `cues`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, partial
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import torch
-from einops import rearrange, reduce
+from einops import rearrange
 from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor
 
-from vidworld.analysis.records import ControlRow, Value
-from vidworld.analysis.statistics import interval
-from vidworld.core.clip import Clips, Frames, Tracks
-from vidworld.core.clip_shape import ClipShape
+from vidworld.analysis.records import Value
+from vidworld.core.clip import Clips, Tracks
 from vidworld.core.media import filmstrip, write_png
 from vidworld.core.records import prepare_folder, writing
-from vidworld.evaluation.evaluator import Evaluator, Subject, located
+from vidworld.evaluation.evaluator import Evaluator, Subject
 from vidworld.evaluation.presentation import clip_seed, shared_names
 from vidworld.evaluation.task import SCALE, Case, Setup, Task, Unit, media_name, pieces
-from vidworld.metrics import METRICS, Metric
-from vidworld.metrics.surprise import Aggregation, Surprise
+from vidworld.metrics import Metric
+from vidworld.metrics.surprise import Surprise
 from vidworld.models.world_model import Encoded, Scorer, truth_surprise
 from vidworld.simulation import LAWS
 from vidworld.simulation.quadruplets import Quadruplets, quadruplets
-from vidworld.simulation.stage import PALETTE, joined
-from vidworld.simulation.tracker import MIN_RADIUS
+from vidworld.simulation.stage import joined
 
 SURPRISE_VERSION = 2  # of what is done between a model's surprise and a metric; raised when that gives other values
 
@@ -198,49 +194,3 @@ def measured(
     name, model = ("truth", None) if subject is None else (subject.name, subject.model)
     case, matrix = Case(name, None, "surprise", split, evaluator.seed), surprise_of(evaluator, model, seen)
     yield from measure_surprise(case, matrix, seen.quadruplets, metrics)
-
-
-# --- controls: scorers that know nothing of physics, on the same quads -------------------------------------
-
-
-def _discs_shown(frames: Frames, start: int) -> Float[Tensor, "clip frame"]:
-    color, radius = PALETTE.expand(len(frames), -1, -1), torch.full((len(frames), len(PALETTE)), MIN_RADIUS)
-    return located(frames[:, start:], color, radius).isfinite().all(dim=-1).sum(dim=-1).float()
-
-
-CueScorer = Callable[[Frames, int], Float[Tensor, "clip frame"]]  # surprise of the frames from `start` on
-SCORERS: dict[str, CueScorer] = {
-    "blind": lambda frames, start: torch.zeros(len(frames), frames.shape[1] - start),
-    "static_scene": lambda frames, start: frames[:, start:].float().mean(dim=(2, 3, 4)),  # how bright the future is
-    "count_only": _discs_shown,
-    # How much changes from frame to frame, from the last of the past on.
-    "motion_energy": lambda frames, start: frames[:, start - 1 :].float().diff(dim=1).square().mean(dim=(2, 3, 4)),
-    # How far the future is from the past's last frame.
-    "still_life": lambda frames, start: (
-        (frames[:, start:].float() - frames[:, start - 1 : start].float()).square().mean(dim=(2, 3, 4))
-    ),
-}
-
-
-def forms() -> list[str]:
-    """The metrics of surprise but the maximum: each is taken with both aggregations."""
-    return [n for n, metric in METRICS.items() if metric.takes == "surprise" and n != "surprise_accuracy_maximum"]
-
-
-def measure_controls(law: str, setting: ClipShape, start: int, chunk_frames: int, count: int) -> Iterator[ControlRow]:
-    """Every form of surprise accuracy of every scorer on a law's quads of the `id` split."""
-    made = quadruplets(law, "id", 0, range(count), start, setting)
-    for name, scorer in SCORERS.items():
-        surprise = surprise_by(scorer, made, chunk_frames)
-        for form in forms():
-            for aggregation in get_args(Aggregation):
-                values = METRICS[form].function(surprise, aggregation)
-                found = interval(values[None], METRICS[form].bounds)
-                yield ControlRow(law, name, form, aggregation, **vars(found))
-
-
-def surprise_by(scorer: CueScorer, made: Quadruplets, chunk_frames: int) -> Float[ndarray, "quad 2 2 chunk"]:
-    """A scorer's surprise at every future after every past, a mean over the frames of each chunk."""
-    order = (made.a, made.a_then_b, made.b_then_a, made.b)
-    per_frame = torch.cat([scorer(clips.frames, made.splice_frame) for clips in order])
-    return as_matrix(reduce(per_frame, "clip (chunk frame) -> clip chunk", "mean", frame=chunk_frames))

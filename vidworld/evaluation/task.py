@@ -157,7 +157,8 @@ class Setup:
 
     @property
     def laws(self) -> list[str]:
-        return list(LAWS) if self.config.laws == "all" else list(self.config.laws)
+        named = self.config.laws
+        return [law for law in LAWS if not LAWS[law].legacy] if named == "all" else list(named)
 
     def metrics(self, *inputs: str) -> list[Metric]:
         """The metrics that are measured and take one of these inputs."""

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from vidworld.analysis import labels as words
-from vidworld.analysis import records
-from vidworld.analysis.records import BaselineRow, Calibration, CalibrationRow, ControlRow, Curve, Series
+from vidworld.analysis.cues import CueTable, cue_table
+from vidworld.analysis.records import BaselineRow, Calibration, CalibrationRow, Curve, Series
 from vidworld.core.records import write_text
 from vidworld.report import charts as plots
 from vidworld.report.page import environment
@@ -21,7 +21,7 @@ def write_page(path: Path, calibration: Calibration) -> Path:
     tables = {
         "Detection limits": limits_table(rows),
         "Models that need no training, by tracker": _baselines(calibration.baselines),
-        "Scorers that know no physics": _controls(calibration.controls),
+        "What cues tell of each law without physics": _cues(cue_table()),
     }
     template = environment().get_template("calibration.html")
     write_text(path, template.render(charts_drawn=[chart for chart in charts if chart], tables=tables))
@@ -53,13 +53,12 @@ def _baselines(rows: Sequence[BaselineRow]) -> dict[str, Any]:
     return {"heads": heads, "rows": cells}
 
 
-def _controls(rows: Sequence[ControlRow]) -> dict[str, Any]:
-    """Accuracies over the mean and the maximum of the chunks."""
-    scorers = list(dict.fromkeys(row.scorer for row in rows))
-    found = {(r.law, r.form, r.scorer, r.aggregation): r.value for r in rows}
+def _cues(table: CueTable) -> dict[str, Any]:
+    """The accuracy of every cue on every law: of its layouts' and that of all, the one that is farthest from chance."""
+    cues = dict.fromkeys(each.cue for law in table.laws.values() for each in law.accuracies)
     cells = []
-    for law, form in dict.fromkeys((r.law, r.form) for r in rows):
-        both = [(found[law, form, s, "mean"], found[law, form, s, "max"]) for s in scorers]
-        cells.append((law, words.title(form), *(f"{mean:.3f} / {most:.3f}" for mean, most in both)))
-    heads = [words.title(s) + (" (future only)" if s in records.FUTURE_ONLY else "") for s in scorers]
-    return {"heads": ("Law", "Form", *heads), "rows": cells}
+    for cue in cues:
+        found = [[each for each in law.accuracies if each.cue == cue] for law in table.laws.values()]
+        farthest = [max(mine, key=lambda each: abs(each.value - 0.5), default=None) for mine in found]
+        cells.append((cue, *("–" if each is None else f"{each.value:.2f}" for each in farthest)))
+    return {"heads": ("Cue", *map(words.title, table.laws)), "rows": cells}

@@ -13,13 +13,16 @@ NuisanceLevel = Literal[0, 1, 2]
 """How much of a picture nobody can predict: see vidworld/simulation/nuisance.py."""
 _NAMES = "uniform parabola collision bounce billiards occlusion phyworld_uniform phyworld_parabola phyworld_collision"
 SCENARIOS: "Registry[Scenario]" = Registry(
-    "scenario", "vidworld.scenarios", {name: f"vidworld.simulation.scenarios:{name.upper()}" for name in _NAMES.split()}
+    "scenario",
+    "vidworld.scenarios",
+    {name: f"vidworld.simulation.scenarios:{name.upper()}" for name in _NAMES.split()}
+    | {name: f"vidworld.simulation.pairs:{name.upper()}" for name in ("hidden_pairs", "open_pairs")},
 )
+_LAWS = ("permanence", "collision", "momentum", "constancy", "continuity", "solidity")
 LAWS: "Registry[Law]" = Registry(
     "law",
     "vidworld.laws",
-    {
-        name: f"vidworld.simulation.scenarios:{name.upper()}_LAW"
-        for name in ("permanence", "collision", "momentum", "constancy", "continuity", "solidity")
-    },
+    {name: f"vidworld.simulation.pairs:{name.upper()}_LAW" for name in _LAWS}
+    | {f"legacy_{name}": f"vidworld.simulation.scenarios:LEGACY_{name.upper()}_LAW" for name in _LAWS},
+    versions=dict.fromkeys(_LAWS, 2),  # 1: the first edition's quadruplets, today's legacy
 )

@@ -51,10 +51,10 @@ def layout_of(identity: str) -> str | None:
     parts = identity.split("/")
     if len(parts) != 4 or parts[0] not in LAWS or not parts[3].isdecimal():
         return None
-    layouts, (law, split, seed, number) = LAWS[parts[0]].layouts, parts
-    stream = f"quad/{law}/{split.partition(LEVEL_MARK)[0]}/{seed}"
-    kind = stratum(stream, [int(number)], len(layouts), torch.device("cpu"))
-    return getattr(layouts[int(kind)], "__name__", None)
+    law = LAWS[parts[0]]
+    stream = "/".join(["quad", law.legacy or parts[0], parts[1].partition(LEVEL_MARK)[0], parts[2]])
+    kind = stratum(stream, [int(parts[3])], len(law.layouts), torch.device("cpu"))
+    return getattr(law.layouts[int(kind)], "__name__", None)
 
 
 def quadruplets(
@@ -71,8 +71,8 @@ def quadruplets(
 
     seed: a number, or with a secret, as that of `SimulatedClips`.
     Nuisance follows the quadruplet and a frame's place in time, in all four clips. Where discs are hidden at the splice
-    they are so in the frames before and after it; where two ways cross (momentum, collision) they do so in
-    `splice_frame`.
+    they are so in the frames before and after it; where they are in view (momentum, collision), A and B look the same
+    in the frame before `splice_frame`, the legacy ones in that frame.
     """
     rule = LAWS[law]
     check_split(split)
@@ -82,7 +82,7 @@ def quadruplets(
     samplers = tuple(at_moment(layout, moment_s) for layout in rule.layouts)
     identity = tuple(public(f"{law}/{with_level(split, nuisance)}/{seed}") + f"/{index}" for index in indices)
     identities = [tuple(f"{each}/{side}" for each in identity) for side in "ab"]
-    stream, device = f"quad/{law}/{split}/{seed}", torch.device(device)
+    stream, device = f"quad/{rule.legacy or law}/{split}/{seed}", torch.device(device)
     drawn_by = Scenario(samplers, rule.ranges)
     a, b = simulated(drawn_by, stream, indices, identities, shape, split, device, nuisance)
     bare_a, bare_b = (replace(clips, identity=identity, tracks=None) for clips in (a, b))

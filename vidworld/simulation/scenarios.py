@@ -234,19 +234,33 @@ PHYWORLD_PARABOLA = Scenario((phyworld_parabola,), PHYWORLD_MOTION_RANGES, weigh
 PHYWORLD_COLLISION = Scenario((phyworld_collision,), PHYWORLD_COLLISION_RANGES, weight=0.0)
 
 HIDDEN = -0.5  # the moment of the occluded laws: between the last frame of the past and the first of the future
+# The first edition's quadruplets, which cues tell without physics (docs/log, 2026-11-28).
 _hidden = partial(Law, ranges=occlusion.RANGES, moment_frames=HIDDEN)
-PERMANENCE_LAW = _hidden((occlusion.permanence,), statement="A hidden object is still there.")
-CONSTANCY_LAW = _hidden(
-    (occlusion.color_constancy, occlusion.size_constancy), statement="Colour and size stay the same while hidden."
+LEGACY_PERMANENCE_LAW = _hidden(
+    (occlusion.permanence,), statement="A hidden object is still there.", legacy="permanence"
 )
-CONTINUITY_LAW = _hidden(
-    (occlusion.continuity,), statement="Nothing gets from one place to another without crossing what lies between."
+LEGACY_CONSTANCY_LAW = _hidden(
+    (occlusion.color_constancy, occlusion.size_constancy),
+    statement="Colour and size stay the same while hidden.",
+    legacy="constancy",
+)
+LEGACY_CONTINUITY_LAW = _hidden(
+    (occlusion.continuity,),
+    statement="Nothing gets from one place to another without crossing what lies between.",
+    legacy="continuity",
 )
 # A cue that is right in one half is wrong in the other: controls are judged in each by itself.
-SOLIDITY_LAW = _hidden(
-    (occlusion.block_solidity, occlusion.open_solidity), statement="Solid things do not pass through each other."
+LEGACY_SOLIDITY_LAW = _hidden(
+    (occlusion.block_solidity, occlusion.open_solidity),
+    statement="Solid things do not pass through each other.",
+    legacy="solidity",
 )
-MOMENTUM_LAW = Law((momentum,), MOTION_RANGES, "Nothing changes its velocity without a cause.")
-COLLISION_LAW = Law(
-    (collision(True), *[collision(False)] * 3), COLLISION_RANGES, "How two discs part follows from how they met."
+LEGACY_MOMENTUM_LAW = Law(
+    (momentum,), MOTION_RANGES, "Nothing changes its velocity without a cause.", legacy="momentum"
+)
+LEGACY_COLLISION_LAW = Law(
+    (collision(True), *[collision(False)] * 3),
+    COLLISION_RANGES,
+    "How two discs part follows from how they met.",
+    legacy="collision",
 )

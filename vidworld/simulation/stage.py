@@ -18,7 +18,7 @@ _COLORS = ((235, 45, 45), (45, 205, 60), (45, 75, 250), (240, 215, 40), (225, 50
 PALETTE = torch.tensor(_COLORS, dtype=torch.float32) / 255
 """The discs' colours: red, green, blue, yellow, magenta, cyan; no channel darker than the background."""
 
-MAX_CANDIDATES = 10_000  # a clip that none of these fits is not to be had
+MAX_CANDIDATES = 100_000  # a clip that none of these fits is not to be had
 CANDIDATES_AT_ONCE = 512
 
 Range = tuple[float, float]
@@ -153,6 +153,7 @@ class Law:
     ranges: Ranges
     statement: str  # what the law says, in a sentence for the page
     moment_frames: float = 0.0  # when, from the first frame after the splice on: A and B look the same then
+    legacy: str = ""  # of a law that another has replaced: the name that its clips were drawn by; measured where named
     version: int = 1  # of another package's; for ours the registry says it
 
 
