@@ -50,6 +50,7 @@ clips_at_once: 2
 quadruplets_at_once: 8
 shown: 1
 compare: []
+oracle: false
 """
 CHANCE = (0.3, 0.7)  # of 96 futures a coin tells 0.34 to 0.66 right in 99.8% of runs
 AT_CHANCE = ("Label", "Tracks", "SlyCalls", "SlyMemory", "Constant", "FutureOnly")

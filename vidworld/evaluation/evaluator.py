@@ -272,7 +272,7 @@ def subjects_of(config: PhysicsConfig, evaluator: Evaluator) -> list[Subject]:
     version = str(BASELINES_VERSION)
     return [
         *(model_of(config, spec, evaluator) for spec in config.specs),
-        Subject("oracle", Oracle(evaluator.tokenizer), version, needs_tracks=True),
+        *([Subject("oracle", Oracle(evaluator.tokenizer), version, needs_tracks=True)] if config.oracle else []),
         Subject("copy_last", CopyLast(evaluator.tokenizer), version),
         Subject("constant_velocity", ConstantVelocity(evaluator.tokenizer), version, needs_tracks=True),
         *(_of_run(config, spec, evaluator, untrained=True) for spec in config.specs if spec.kind == RUN),

@@ -103,6 +103,8 @@ class PhysicsConfig:
     contexts: tuple[Positive, ...] = (4, 8, 12)
     """Frames that are shown before the usual horizon: few, which decide little, and many."""
     metrics: Annotated[Names, _known(METRICS)] = "all"
+    oracle: bool = True
+    """Whether the oracle is measured as the ceiling: a few tenths of a second a quadruplet."""
     main_laws: Laws = ("permanence", "collision", "momentum")
     """Laws of which more quadruplets are measured."""
     clips: NotNegative = 64
