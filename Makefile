@@ -6,7 +6,7 @@ PIP_FLAGS ?=
 # Real videos to add to the demo: make demo VIDEO=folder
 VIDEO ?=
 # The world models that are trained, each by a configuration of its name.
-MODELS ?= regression diffusion
+MODELS ?= regression diffusion jepa
 
 SCALE := demo
 RUN := $(if $(VIDEO),$(SCALE)-real,$(SCALE))

@@ -60,6 +60,8 @@ def test_by_default_every_scenario_that_has_a_weight_is_drawn_by_it() -> None:
         ("bounce", 1.0),
         ("billiards", 1.0),
         ("occlusion", 3.0),
+        ("hidden_pairs", 3.0),
+        ("open_pairs", 2.0),
     ]
 
 

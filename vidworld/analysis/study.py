@@ -73,7 +73,7 @@ class Place(NamedTuple):
     nuisance: int
 
 
-DIGITS = 5
+SIGNIFICANT = 5
 
 
 def write_result(path: Path, result: StudyResult) -> None:
@@ -104,7 +104,7 @@ def read_study(folder: Path) -> list[StudyResult]:
 
 
 def _short(value: object) -> object:
-    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
+    return float(f"{value:.{SIGNIFICANT}g}") if isinstance(value, float) else value
 
 
 def outdated(result: StudyResult, today: Mapping[str, int]) -> list[str]:

@@ -33,7 +33,7 @@ from vidworld.models.schema import ProbeConfig, TokenizerConfig, TrainConfig
 from vidworld.simulation import LAWS, NUISANCE_VERSION, SCENARIOS, SIMULATOR_VERSION, NuisanceLevel
 from vidworld.training.resilience import STOPPED
 
-Seen = Callable[[], None]
+Progress = Callable[[], None]
 HEAD_WIDTH = 32
 ROOT = Path(__file__).parents[2]
 
@@ -169,11 +169,11 @@ class Study:
 
     def evaluated_by(self, cell: Cell, out: Path) -> list[str]:
         """The overrides of the evaluation of a cell."""
-        models, probes = f"{{model: {self.folder(cell, cell.name)}}}", self.folder(cell, f"probe_{cell.name}")
+        models = f"{{model: {self.folder(cell, cell.name)}}}"
+        probes = f"{{model: {self.folder(cell, f'probe_{cell.name}')}}}" if _has_decoder(cell.family) else "{}"
         given = [f"out={out}", f"tokenizer={self.folder(cell, 'tokenizer')}", f"probe={self.folder(cell, 'probe')}"]
         given += [f"nuisance={cell.nuisance}", f"models={models}", "compare=[]", "tried=[]", "shown=0"]
-        if _has_decoder(cell.family):
-            given.append(f"probes={{model: {probes}}}")
+        given.append(f"probes={probes}")
         return [*given, *self.config.evaluation]
 
     def evaluation(self, cell: Cell) -> PhysicsConfig:
@@ -224,7 +224,7 @@ class Study:
         return result
 
     def _train(
-        self, cell: Cell, seen: Seen, script: str, name: str, overrides: Sequence[str] = (), may_fail: bool = False
+        self, cell: Cell, seen: Progress, script: str, name: str, overrides: Sequence[str] = (), may_fail: bool = False
     ) -> str:
         """Run a training to its end; the message that it failed with, where it may."""
         file = cell.family if script == "world_model" else script
@@ -232,7 +232,7 @@ class Study:
         command = [str(ROOT / "train" / f"train_{script}.py"), *config, *self.overrides(cell, name), *overrides]
         return _run([*(self.config.launch or (sys.executable,)), *command], seen, may_fail)
 
-    def _measure(self, cell: Cell, out: Path, seen: Seen) -> list[StudyRow]:
+    def _measure(self, cell: Cell, out: Path, seen: Progress) -> list[StudyRow]:
         path = str(self.config.configs / "physics.yaml")
         command = [str(ROOT / "eval" / "run_physics.py"), "--config", path, *self.evaluated_by(cell, out)]
         _run([sys.executable, *command], seen)
