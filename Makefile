@@ -42,7 +42,7 @@ export TORCHINDUCTOR_VEC_ISA_OK := 1
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-short study $(MODELS) probe few-step calibrate bench test test-statistics test-cluster test-kills test-chaos test-slurm bench-scaling check check-gpu clean
+.PHONY: help demo demo-short study $(MODELS) probe few-step calibrate bench test test-statistics test-cluster test-long test-kills test-chaos test-slurm bench-scaling check check-gpu clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -93,6 +93,9 @@ test: .venv/tools ## run the tests
 
 test-statistics: .venv/tools ## 2,000 simulated studies of each kind of scatter: do intervals cover, do tests keep their level (minutes)
 	$(BIN)/pytest -m slow tests/analysis
+
+test-long: .venv/tools ## trainings and checks that take longer than a test should (minutes)
+	$(BIN)/pytest -m slow tests/models tests/training tests/evaluation tests/simulation
 
 test-kills: .venv/tools ## five kills of a training, and what two processes lose (as in CI; minutes)
 	$(BIN)/pytest -m slow --dist load tests/cluster -k "again_and_again and not 25 or lose and accumulated"

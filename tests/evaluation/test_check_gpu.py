@@ -134,6 +134,7 @@ def test_only_what_trains_needs_the_preparation():
     assert [len(checks) for checks, _ in check_gpu.stages(["killed*"], cpu=True)] == [1, 1, 0]
 
 
+@pytest.mark.slow
 def test_a_family_rolls_out_on_the_cpu(tmp_path):
     out = tmp_path / "found.json"
     assert run("eval/check_gpu.py", "--cpu", "--quick", "--only", "world model, regression", "--out", out) == 0
@@ -187,6 +188,7 @@ def test_losses_of_two_trainings_agree_or_a_fault_is_found(tmp_path, losses, fau
         trainings.agree("one", one, "two", two)
 
 
+@pytest.mark.slow
 def test_a_training_says_where_and_in_which_precision_it_ran(setup, monkeypatch):
     for name, value in SMALL_CPU.items():
         monkeypatch.setenv(name, value)

@@ -91,7 +91,7 @@ def test_what_changed_is_run_again(tmp_path: Path, commands: list[list[str]], mo
     assert {study.state(cell) for cell in study.cells} == {"outdated: made by other settings"}
     study = Study(config_of(tmp_path, evaluation=("clips=3",)))
     assert {study.state(cell) for cell in study.cells} == {"outdated: made by other settings"}
-    today = versions_of("jepa") | {"law collision": 99}
+    today = versions_of("jepa") | {"law collision": 99, "metric restitution_error": 99}
     monkeypatch.setattr(module, "versions_of", lambda family: today)
     study = Study(config_of(tmp_path))
     assert study.state(study.cells[1]) == "outdated: law collision changed"

@@ -18,7 +18,7 @@ def moving_tokens(clips):
     return tokens
 
 
-@pytest.mark.parametrize("target", ["frozen", "vcreg", "sigreg", "ema"])
+@pytest.mark.parametrize("target", ["frozen", "vcreg", pytest.param("sigreg", marks=pytest.mark.slow), "ema"])
 def test_a_target_mode_trains_without_collapse(target):
     torch.manual_seed(0)
     network = JointEmbeddingPredictor(**SMALL, target=target, regulariser_weight=1.0)

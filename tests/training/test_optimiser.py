@@ -93,6 +93,7 @@ def with_torchs_muon(network):
     return adamw, torch.optim.Muon(matrices, lr=3e-3, weight_decay=0.02, adjust_lr_fn="match_rms_adamw")
 
 
+@pytest.mark.slow
 def test_a_hundred_losses_are_those_with_torchs_muon():
     """To 3% of each: bf16 rounds differently where matrices are multiplied together, and steps add that up."""
     found, expected = losses(ours), losses(with_torchs_muon)

@@ -108,6 +108,18 @@ def versions_of(family: str) -> dict[str, int]:
     return found | {f"family {family}": FAMILIES.version(family)}
 
 
+def versions_behind(family: str, rows: Sequence[StudyRow]) -> dict[str, int]:
+    """Those of what these rows are of, and of what the family is trained on."""
+    kinds = {f"metric {row.metric}" for row in rows} | {f"law {row.law}" for row in rows}
+    kinds |= {f"scenario {row.task}" for row in rows} | {
+        f"scenario {name}" for name in SCENARIOS if SCENARIOS[name].weight > 0
+    }
+    every = versions_of(family)
+    return {
+        name: every[name] for name in every if name in kinds or name.split()[0] not in ("metric", "law", "scenario")
+    }
+
+
 class Study:
     """The cells of a configuration and what is known of them."""
 
@@ -216,7 +228,7 @@ class Study:
         told = {k: v for k, v in provenance(cell.seed).items() if k in TOLD}
         result = StudyResult(
             cell.family, cell.budget, cell.width, cell.seed, cell.nuisance, steps, spent, seconds,
-            self.settings(cell), versions_of(cell.family), told, failed, rows,
+            self.settings(cell), versions_behind(cell.family, rows), told, failed, rows,
         )  # fmt: skip
         prepare_folder(self.config.results)
         write_result(self.path(cell), result)
