@@ -180,8 +180,8 @@ def sample_scenes(
         found, tried = [], 0
         while len(pending) > 0:
             if tried >= MAX_CANDIDATES:
-                fault = "no clip fits this picture, rate and length; fewer frames or a higher fps would do, or scenarios without it"
-                raise UserError(f"{name}: {fault}")
+                would_do = "fewer frames or a higher fps would do, or scenarios without it"
+                raise UserError(f"{name}: no clip fits this picture, rate and length; {would_do}")
             at_once = min(max(CANDIDATES_AT_ONCE // len(pending), 4), 256)
             numbers = torch.arange(tried, tried + at_once, device=streams.device)
             candidates = mix(streams[pending][:, None] + mix(numbers)).flatten()
