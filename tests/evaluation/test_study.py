@@ -131,7 +131,7 @@ def test_the_list_names_every_run_of_the_projects_study(capsys: pytest.CaptureFi
     assert run("eval/run_study.py", *given, "--list") == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3 * 2 * (5 * 3 + 5)
-    assert lines[0] == "regression_6.0e12_nuisance0_seed0: to do"
+    assert lines[0] == "regression_3.0e12_nuisance0_seed0: to do"
     assert run("eval/run_study.py", *given, "--cells", "nothing") == 2
     assert "no run of the study is named 'nothing'; --list shows all" in capsys.readouterr().err
     assert run("eval/run_study.py", *given, "--share", "2/2") == 2
