@@ -259,7 +259,8 @@ class Jepa(Predictive[JepaConfig]):
         warmup, ratio, min_std = config.optimiser.warmup_steps, config.collapse_ratio, config.collapse_std * first_std
 
         def measure() -> tuple[float, float]:
-            return std_across_clips(network.embeddings(some)), own_past_share(network, some)
+            with torch.compiler.set_stance("force_eager"):  # blocks are not compiled anew for so many clips
+                return std_across_clips(network.embeddings(some)), own_past_share(network, some)
 
         return CollapseAlarm(config.out, warmup, ratio, min_std, measure)
 

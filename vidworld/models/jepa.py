@@ -77,7 +77,8 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         vcreg, sigreg: the target is the encoder's own embedding, trained end to end; variance and covariance
             (VICReg, arXiv 2105.04906) or a sketched Gaussian test (LeJEPA, arXiv 2511.08544) of the embeddings, in the
             space in which they are predicted, keep them apart.
-        ema: the target is the layer-normed embedding of a slow copy of the encoder (V-JEPA, arXiv 2404.08471).
+        ema: the target is the layer-normed embedding of a slow copy of the encoder (V-JEPA, arXiv 2404.08471, whose
+            L1 loss did not learn here: docs/log, 2026-11-29).
 
     An *embedding* is what is predicted: a token in the first mode, `width` numbers a cell in the others. In these the
     encoder sees each chunk alone and all memory is the predictor's: a target that told of its past would be another
@@ -138,12 +139,11 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         Towards a `copy_last_ratio` of 1 (of this to the distance of repeating the last embedding) nothing is predicted.
         """
         context, predicted, target = self.compared(tokens)
-        distance = F.l1_loss if self.target == "ema" else F.mse_loss
-        prediction = distance(predicted, target[:, 1:])
+        prediction = F.mse_loss(predicted, target[:, 1:])
         regularise = {"vcreg": variance_covariance, "sigreg": sketched_gaussian}.get(self.target)
         regulariser = regularise(context.float()) if regularise else torch.zeros((), device=tokens.device)
         with torch.no_grad():
-            ratio = prediction / distance(target[:, :-1], target[:, 1:]).clamp_min(1e-12)
+            ratio = prediction / F.mse_loss(target[:, :-1], target[:, 1:]).clamp_min(1e-12)
         parts = {} if self.target == "frozen" else {"prediction": prediction, "regulariser": regulariser}
         return Loss(prediction + self.regulariser_weight * regulariser, parts | {"copy_last_ratio": ratio})
 

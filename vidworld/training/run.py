@@ -279,6 +279,8 @@ def compile_blocks(network: ModelMixin, accelerator: Accelerator, mode: str = "d
     if reason := why_not_compile(accelerator.device):
         accelerator.print(f"compile: not possible here, going on without ({reason})")
     else:
+        # A block is compiled once for each shape, and for weights with and without gradient (those of a slow copy).
+        torch._dynamo.config.recompile_limit = 32
         network.compile_repeated_blocks(mode=mode)
 
 
