@@ -25,6 +25,8 @@ from vidworld.analysis.study import (
     write_result,
 )
 from vidworld.core.errors import UserError
+from vidworld.report.charts import Legend
+from vidworld.report.study_page import verdict
 
 ROW = StudyRow(
     "surprise", "collision", "id", "surprise_accuracy", None, 0.9, 0.85, 0.95, 200, "", True, 0.5, 1.0, True
@@ -134,3 +136,12 @@ def test_a_result_is_read_as_it_was_written_to_five_digits(tmp_path: Path) -> No
     (tmp_path / "b_seed1.json").write_text("[]")
     with pytest.raises(UserError, match=r"b_seed1\.json: is no result of the study"):
         read_study(tmp_path)
+
+
+def test_runs_at_two_levels_of_nuisance_are_not_added_up_to_a_familys() -> None:
+    results = [result("jepa", 1.0, seed, 0.9, nuisance=level) for level in (0, 1) for seed in range(3)]
+    said = verdict(results, findings(results, 1.0), 1.0, Legend())
+    assert "jepa 3 at nuisance 0, jepa 3 at nuisance 1" in said[0].replace("JEPA", "jepa").replace("Jepa", "jepa")
+    assert "no family is named better" in said[1]
+    many = [result("jepa", 1.0, seed, 0.9) for seed in range(5)]
+    assert not any("checkpoints" in line for line in verdict(many, findings(many, 1.0), 1.0, Legend()))

@@ -15,7 +15,7 @@ from pydantic.dataclasses import dataclass
 from vidworld.analysis.ceiling import reached
 from vidworld.analysis.labels import FAMILY_RUNS
 from vidworld.analysis.records import STRICT, Curve, Number, Series
-from vidworld.analysis.statistics import Interval, holm, interval_over_runs, welch
+from vidworld.analysis.statistics import LEVEL, Interval, holm, interval_over_runs, welch
 from vidworld.core.errors import UserError
 from vidworld.core.records import plain, read_json, write_text
 
@@ -229,28 +229,18 @@ def findings(results: Sequence[StudyResult], budget: float) -> list[Finding]:
             for second in names[i + 1 :]:
                 values = [np.array([r.value for _, r in here[name]]) for name in (first, second)]
                 means = float(values[0].mean()), float(values[1].mean())
-                p_value = welch(*values)
-                finding = Finding(
-                    place, budget, (first, second), means, (len(values[0]), len(values[1])), p_value, None
-                )
+                ahead = first if (means[0] > means[1]) == row.higher_is_better else second
+                runs = len(values[0]), len(values[1])
+                finding = Finding(place, budget, (first, second), means, runs, welch(*values), ahead)
                 found[f"{place}{first}{second}"] = finding
     corrected = holm({name: finding.p_value for name, finding in found.items()})
-    return [
-        _judged(finding._replace(p_value=corrected.get(name, math.nan)), results) for name, finding in found.items()
-    ]
+    return [_judged(finding, corrected.get(name, math.nan)) for name, finding in found.items()]
 
 
-def _judged(finding: Finding, results: Sequence[StudyResult]) -> Finding:
-    if min(finding.runs) < FAMILY_RUNS or not finding.p_value < 0.05:
-        return finding
-    rows = (row for result in results for row in result.rows)
-    higher = next(
-        r.higher_is_better
-        for r in rows
-        if (r.metric, r.law, r.task) == (finding.place.metric, finding.place.law, finding.place.task)
-    )
-    first_is_better = (finding.means[0] > finding.means[1]) == bool(higher)
-    return finding._replace(better=finding.families[0 if first_is_better else 1])
+def _judged(finding: Finding, p_value: float) -> Finding:
+    """With the corrected p-value, and the better family only where there are runs enough and it is no chance."""
+    stands = min(finding.runs) >= FAMILY_RUNS and p_value < 1 - LEVEL
+    return finding._replace(p_value=p_value, better=finding.better if stands else None)
 
 
 class Prediction(NamedTuple):

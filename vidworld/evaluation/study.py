@@ -225,10 +225,10 @@ class Study:
                 of_decoder = read_budget(self.folder(cell, f"probe_{cell.name}"))
                 spent, seconds = spent + of_decoder["training_flops"], seconds + of_decoder["seconds"]
             rows = self._measure(cell, self.folder(cell, f"physics_{share}"), seen)
-        told = {k: v for k, v in provenance(cell.seed).items() if k in TOLD}
+        origin = {k: v for k, v in provenance(cell.seed).items() if k in RECORDED}
         result = StudyResult(
             cell.family, cell.budget, cell.width, cell.seed, cell.nuisance, steps, spent, seconds,
-            self.settings(cell), versions_behind(cell.family, rows), told, failed, rows,
+            self.settings(cell), versions_behind(cell.family, rows), origin, failed, rows,
         )  # fmt: skip
         prepare_folder(self.config.results)
         write_result(self.path(cell), result)
@@ -251,7 +251,7 @@ class Study:
         return [row_of(row) for row in read_results(out / "results.json").results if row.model == "model"]
 
 
-TOLD = ("commit", "dirty", "versions", "cpu", "cores", "device_name", "auto_precision", "command", "started")
+RECORDED = ("commit", "dirty", "versions", "cpu", "cores", "device_name", "auto_precision", "command", "started")
 MEASURED_BY = (
     *("seed", "context_frames", "tasks", "scenarios", "laws", "splits", "horizons", "contexts", "metrics", "clips"),
     *("further_clips", "quadruplets", "further_quadruplets", "ood_quadruplets", "samples", "sampling_steps", "shift"),

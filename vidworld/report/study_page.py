@@ -1,6 +1,6 @@
 """The page of the study: a verdict, the skills and the compute at which they come, and curves over training FLOPs."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -69,13 +69,13 @@ def verdict(results: Sequence[StudyResult], found: Sequence[Finding], budget: fl
     if not results:
         return ["No result is of today's versions."]
     at = [result for result in results if result.budget == budget]
-    runs = {family: sum(r.family == family for r in at) for family in dict.fromkeys(r.family for r in at)}
-    counted = ", ".join(f"{legend.label(family)} {number}" for family, number in runs.items())
+    runs = Counter((result.family, result.nuisance) for result in at)
+    counted = ", ".join(f"{legend.label(name)} {number} at nuisance {level}" for (name, level), number in runs.items())
     lines = [f"At the largest budget that was run, {budget:.2g} training FLOPs, these are the runs: {counted}."]
     if min(runs.values()) < FAMILY_RUNS:
         lines.append(
-            f"They are fewer than {FAMILY_RUNS} a family, so that what is said is of these checkpoints, and no family "
-            "is named better."
+            f"Somewhere they are fewer than {FAMILY_RUNS} a family: there what is said is of these checkpoints, and no "
+            "family is named better."
         )
     winners: dict[str, list[str]] = defaultdict(list)
     for finding in found:
