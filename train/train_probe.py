@@ -3,7 +3,7 @@
 accelerate launch train/train_probe.py --config configs/demo/probe.yaml [key=value ...]
 """
 
-from typing import Any
+from functools import partial
 
 from vidworld.core.config import parse_command_line
 from vidworld.core.errors import run_script
@@ -24,14 +24,13 @@ def main() -> None:
 def train(config: ProbeConfig, sources: Sources, resume: bool) -> None:
     # imported now: what is done, or wrong, was said without waiting for torch
     import torch
-    import torch.nn.functional as F
     from accelerate.utils import set_seed
 
     from vidworld.core.clip import Tracks
     from vidworld.core.hardware import ahead
     from vidworld.models.files import load_model
     from vidworld.models.jepa import JointEmbeddingPredictor
-    from vidworld.models.probe import Probe, probe_loss, shows
+    from vidworld.models.probe import Probe, decoder_loss, probe_loss, shows, untrained_probe
     from vidworld.models.tokenizers import load_tokenizer
     from vidworld.training.data import batch_order, training_source, weights
     from vidworld.training.run import begin
@@ -40,7 +39,7 @@ def train(config: ProbeConfig, sources: Sources, resume: bool) -> None:
     tokenizer = load_tokenizer(config.tokenizer)
     jepa = None if config.jepa is None else load_model(JointEmbeddingPredictor, config.jepa)
     set_seed(config.seed)
-    network = probe_of(config, tokenizer, jepa)
+    network = untrained_probe(config, tokenizer, jepa)
     run = begin(config, network, resume, sources)
     accelerator, model, device = run.accelerator, run.model, run.accelerator.device
     tokenizer, jepa = tokenizer.to(device), None if jepa is None else jepa.to(device)
@@ -59,10 +58,12 @@ def train(config: ProbeConfig, sources: Sources, resume: bool) -> None:
         with torch.no_grad():
             tokens = tokenizer.encode(frames)
             embeddings = tokens if jepa is None else jepa.embeddings(tokens)
-        loss = probe_loss(probe(embeddings), tracks, embeddings.shape[2:4], discs)
-        return loss if network.decoder is None else loss + F.mse_loss(network.decoder(embeddings), tokens)
+        return probe_loss(probe(embeddings), tokens, tracks, discs)
 
-    run.count_flops(batch(0), lambda frames, tracks: loss_of(network, frames, tracks, 1.0))
+    if jepa is None or network.decoder is None:
+        run.count_flops(batch(0), lambda frames, tracks: loss_of(network, frames, tracks, 1.0))
+    else:  # what is recorded is the decoder's, a part of the model that it is of; the probe only measures
+        run.count_flops((tokenizer.encode(batch(0)[0]),), partial(decoder_loss, network.decoder, jepa))
 
     # --- the loop ---
     batches = ahead(batch(step) for step in range(run.step, config.steps))
@@ -85,16 +86,6 @@ def train(config: ProbeConfig, sources: Sources, resume: bool) -> None:
         run.save_if_due()
 
     run.finish(run.averaged())
-
-
-def probe_of(config: ProbeConfig, tokenizer: Any, jepa: Any) -> Any:
-    """An untrained probe: of the embeddings of a JEPA, which it decodes as well, or of tokens."""
-    from vidworld.models.probe import Probe
-
-    shape, (frames, _, _) = config.data.shape, tokenizer.patch_size
-    _, *grid = tokenizer.grid_of(shape.num_frames, shape.height_px, shape.width_px)
-    channels = tokenizer.channels if jepa is None else jepa.embedding_channels
-    return Probe(channels, tokenizer.channels, frames, grid, config.width, config.depth, decodes=jepa is not None)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ def folders(tmp_path):
     return {
         "jepa": trained(tmp_path / "jepa"),
         "diffusion": trained(tmp_path / "diffusion", parameters=1040),
-        "regression": trained(tmp_path / "regression", steps=20, parameters=1100),
+        "regression": trained(tmp_path / "regression", training_flops=2 * 10**9, parameters=1100),
     }
 
 
@@ -31,8 +31,9 @@ def test_each_pair_is_judged_by_itself(folders):
     found = compare(folders, [("jepa", "diffusion"), ("jepa", "regression")])
     assert found.controlled == {"jepa vs diffusion": True, "jepa vs regression": False}
     assert found.differences["jepa vs diffusion"] == []
-    steps, parameters = found.differences["jepa vs regression"]
-    assert steps == "steps differ: 10 and 20" and "by more than 5%" in parameters
+    parameters, flops = found.differences["jepa vs regression"]
+    assert parameters == "parameters differ by more than 5%: 1000 and 1100"
+    assert flops == "training flops differ by more than 5%: 1e+09 and 2e+09"
     assert list(found.budgets) == ["jepa", "diffusion", "regression"]
     assert [note.split(":")[0] for note in found.notes] == ["jepa vs diffusion"]
 
@@ -47,3 +48,16 @@ def test_a_record_that_lacks_something_is_named(folders, tmp_path):
     (folders["jepa"] / "model" / "budget.json").write_text(json.dumps({"format": FORMAT, "config": {}}))
     with pytest.raises(UserError, match=r"jepa: its model/budget\.json lacks 'data'; train it again"):
         compare(folders, [("jepa", "diffusion")])
+
+
+def test_a_decoder_is_a_part_of_its_models_cost(folders, tmp_path):
+    decoder = {"jepa": trained(tmp_path / "probe_jepa")}
+    found = compare(folders, [("jepa", "diffusion"), ("jepa", "regression")], decoder)
+    assert found.budgets["jepa"]["training_flops"] == 2 * 10**9 and found.budgets["jepa"]["seconds"] == 10
+    assert not found.controlled["jepa vs diffusion"]
+    assert found.differences["jepa vs regression"] == ["parameters differ by more than 5%: 1000 and 1100"]
+
+
+def test_fewer_steps_of_the_same_cost_are_controlled(folders, tmp_path):
+    folders["fewer"] = trained(tmp_path / "fewer", steps=8, clips_seen=256)
+    assert compare(folders, [("jepa", "fewer")]).controlled == {"jepa vs fewer": True}

@@ -51,7 +51,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         return ""
 
     monkeypatch.setattr(module, "_run", pretend)
-    monkeypatch.setattr(module, "flops_of_step", lambda config, tokenizer: 1e9)
+    monkeypatch.setattr(module, "flops_of", lambda config, *_: (1e9, 1e12 * (config.family == "jepa")))
     monkeypatch.setattr(
         module, "read_budget", lambda folder: json.loads((folder / "model" / "budget.json").read_text())
     )

@@ -8,6 +8,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 
+from vidworld.core.errors import UserError
 from vidworld.models.diffusion import DiffusionTransformer, flow_loss, shifted
 from vidworld.models.schema import OptimiserConfig
 from vidworld.training.optimiser import Muon, make_optimisers, orthogonalised
@@ -62,6 +63,22 @@ def test_muon_leaves_a_matrix_without_gradient_alone():
     matrix = torch.nn.Parameter(torch.ones(3, 3))
     Muon([matrix], LR, DECAY).step()
     assert torch.equal(matrix, torch.ones(3, 3))
+
+
+def test_a_part_of_the_network_moves_by_its_own_rate():
+    network = torch.nn.ModuleDict({"encoder": torch.nn.Linear(4, 4), "head": torch.nn.Linear(4, 4)})
+    optimisers = make_optimisers(network, OptimiserConfig(lr=LR, weight_decay=0, lr_factors={"encoder": 0.1}))
+    for each in network.values():
+        torch.nn.init.eye_(each.weight)
+        torch.nn.init.zeros_(each.bias)
+        each.weight.grad, each.bias.grad = torch.eye(4), torch.ones(4)
+    for optimiser in optimisers:
+        optimiser.step()
+    for name, change in (("weight", lambda value: value - torch.eye(4)), ("bias", lambda value: value)):
+        slow, fast = (change(getattr(network[part], name)) for part in ("encoder", "head"))
+        assert fast.abs().max() > 0 and torch.allclose(slow, 0.1 * fast, rtol=1e-2), name
+    with pytest.raises(UserError, match="lr_factors: encode is no part of this network; encoder, head are"):
+        make_optimisers(network, OptimiserConfig(lr_factors={"encode": 0.1}))
 
 
 def losses(make, prepare=lambda network: None, steps=100):

@@ -168,7 +168,7 @@ def write_files(setup: Setup, values: list[Value], media: dict[str, Any], inputs
     targets = {name: target for name, network in networks.items() if (target := getattr(network, "target", None))}
     measured = [subject for subject in setup.subjects if subject.name in config.models]
     levels = {s.name: list(found) for s in measured if (found := getattr(s.model, "levels", None))}
-    equal, tried = compare(folders, config.pairs), resolved(config)["tried"]
+    equal, tried = compare(folders, config.pairs, config.probes), resolved(config)["tried"]
     equal.notes.extend(nuisance_notes(equal.budgets, config.nuisance))
     comparison = replace(equal, noise_levels=levels, targets=targets, tried=tried, inputs=inputs)
     write_results(config.out, values, models, config.pairs, comparison, config.seed)
@@ -199,9 +199,15 @@ def nuisance_notes(budgets: Mapping[str, Mapping[str, Any]], level: int) -> Iter
 TOLERANCES = {"parameters": 0.05, "training_flops": 0.05}  # shares by which these may differ in a controlled one
 
 
-def budget_of(run_folder: Path) -> dict[str, Any]:
-    """What a finished run's training was given. Raises UserError: the run's record lacks something."""
+def budget_of(run_folder: Path, probe: Path | None = None) -> dict[str, Any]:
+    """What a finished run's training was given, that of the decoder in its probe included.
+
+    Raises UserError: the run's record lacks something.
+    """
     record = read_budget(run_folder)
+    if probe is not None:
+        decoder = read_budget(probe)
+        record |= {name: record[name] + decoder[name] for name in ("training_flops", "seconds") if name in record}
     try:
         config = record["config"]
         # Real clips are known by what they hold, not by where they lie.
@@ -214,7 +220,7 @@ def budget_of(run_folder: Path) -> dict[str, Any]:
 
 def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     """What keeps a comparison of two budgets from being a controlled one: a line each, none where it is."""
-    names = [name for name in ("tokenizer", "data", "seed", "steps", "clips_seen") if one[name] != other[name]]
+    names = [name for name in ("tokenizer", "data", "seed") if one[name] != other[name]]
     found = [f"{name.replace('_', ' ')} differ: {one[name]} and {other[name]}" for name in names]
     for name, tolerance in TOLERANCES.items():
         a, b = one[name], other[name]
@@ -223,18 +229,21 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def compare(folders: Mapping[str, Path], pairs: Sequence[tuple[str, str]]) -> Comparison:
+def compare(
+    folders: Mapping[str, Path], pairs: Sequence[tuple[str, str]], probes: Mapping[str, Path] | None = None
+) -> Comparison:
     """Which pairs of models are a controlled comparison, and the budgets of those that were trained here.
 
     folders: the run folder of each model trained here, by name; no pair of one trained elsewhere is controlled.
+    probes: the run folders of the probes that decode a model's embeddings, by its name: their cost is the model's.
     """
-    budgets = {name: budget_of(folder) for name, folder in folders.items()}
+    budgets = {name: budget_of(folder, (probes or {}).get(name)) for name, folder in folders.items()}
     found: dict[str, list[str]] = {}
     for pair in pairs:
         unknown = [name for name in pair if name not in budgets]
         faults = [f"{name} was trained elsewhere: its budget is not known" for name in unknown]
         found[pair_name(*pair)] = faults or differences(*(budgets[name] for name in pair))
-    equal = "Equal are the tokenizer, the clips and their order, the seed and the steps"
+    equal = "Equal are the tokenizer, the clips and the seed"
     within = " and ".join(f"{name.replace('_', ' ')} to {share:.0%}" for name, share in TOLERANCES.items())
     controlled = {name: not lines for name, lines in found.items()}
     notes = [f"{name}: {equal}; {within}." for name, fair in controlled.items() if fair]

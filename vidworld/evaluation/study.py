@@ -212,8 +212,7 @@ class Study:
         with _alone(self.folder(cell, "lock")):  # what all cells share is trained by one of them
             train("tokenizer", "tokenizer")
             train("probe", "probe")
-        decoder = read_budget(self.folder(cell, "probe"))["training_flops"] if _has_decoder(cell.family) else 0.0
-        per_step = flops_of_step(self.training(cell), self.folder(cell, "tokenizer"))
+        per_step, decoder = flops_of(self.training(cell), self.probe(cell), self.folder(cell, "tokenizer"))
         steps = max(1, round((cell.budget - decoder) / per_step))
         failed = train("world_model", cell.name, [f"steps={steps}"], may_fail=True)
         spent, seconds, rows = steps * per_step + decoder, 0.0, []
@@ -264,22 +263,37 @@ def _has_decoder(family: str) -> bool:
     return family == "jepa"
 
 
-def flops_of_step(config: Any, tokenizer: Path) -> float:
-    """Floating-point operations of a training step, forward and backward, by torch's counter, as a training counts."""
+def flops_of(config: Any, probe: ProbeConfig, folder: Path) -> tuple[float, float]:
+    """Floating-point operations of a step of a training, and of a whole training of its decoder (0 without one).
+
+    By torch's counter, forward and backward, as the trainings count.
+    """
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
     from vidworld.core.counter_rng import generators
+    from vidworld.models.probe import decoder_loss, untrained_probe
     from vidworld.models.tokenizers import load_tokenizer
 
-    family, made, shape = FAMILIES[config.family], load_tokenizer(tokenizer), config.data.shape
-    network = family.network(config, made.channels)
-    grid = made.grid_of(shape.num_frames, shape.height_px, shape.width_px)
-    tokens = torch.randn(config.global_batch_size, *grid, made.channels)
-    drawn = family.draw(config, generators(0, 0, range(len(tokens))), tokens)
-    with FlopCounterMode(display=False) as counter:
-        family.loss(config, network, tokens, *drawn).total.backward()
-    return float(counter.get_total_flops())
+    family, tokenizer, shape = FAMILIES[config.family], load_tokenizer(folder), config.data.shape
+    network = family.network(config, tokenizer.channels)
+    grid = tokenizer.grid_of(shape.num_frames, shape.height_px, shape.width_px)
+
+    def counted(clips: int, loss: Callable[[torch.Tensor], torch.Tensor]) -> float:
+        with FlopCounterMode(display=False) as counter:
+            loss(torch.randn(clips, *grid, tokenizer.channels)).backward()
+        return float(counter.get_total_flops())
+
+    def loss(tokens: torch.Tensor) -> torch.Tensor:
+        drawn = family.draw(config, generators(0, 0, range(len(tokens))), tokens)
+        return family.loss(config, network, tokens, *drawn).total
+
+    step = counted(config.global_batch_size, loss)
+    if not _has_decoder(config.family):
+        return step, 0.0
+    decoder = untrained_probe(probe, tokenizer, network).decoder
+    assert decoder is not None
+    return step, probe.steps * counted(probe.global_batch_size, partial(decoder_loss, decoder, network))
 
 
 def _run(command: Sequence[str], seen: Callable[[], None], may_fail: bool = False) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 else:
     M = TypeVar("M")
 
-FORMAT = 4
+FORMAT = 5
 """Of saved models. One higher whenever the same weights come to mean another network."""
 
 

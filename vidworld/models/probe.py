@@ -1,7 +1,7 @@
 """A trained probe: from a model's representation of a clip to its tracks."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -10,19 +10,53 @@ from diffusers.models.modeling_utils import ModelMixin
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from vidworld.core.clip import Embeddings, Tracks
+from vidworld.core.clip import Embeddings, Tokens, Tracks
 from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.models.layers import Block, initialise, norm
+from vidworld.models.schema import ProbeConfig
 from vidworld.simulation.stage import PALETTE
 from vidworld.simulation.tracker import palette_index
 
 
 class Answers(NamedTuple):
-    """What a probe says of each palette colour in each frame."""
+    """What a probe says of each palette colour in each frame, and the tokens that it decodes, if it does."""
 
     place: Float[Tensor, "clip time color 2"]  # over WORLD_SIZE
     seen: Float[Tensor, "clip time color"]  # logit of the disc's showing
     attention: Float[Tensor, "clip time color cell"]  # logit of each cell's being asked
+    tokens: Tokens | None
+
+
+class Cells(nn.Module):
+    """The cells of each chunk exchange what they hold."""
+
+    def __init__(self, channels: int, grid: Sequence[int], width: int, depth: int) -> None:
+        super().__init__()
+        self.embed = nn.Linear(channels, width)
+        self.place = nn.Parameter(torch.zeros(*grid, width))
+        self.blocks = nn.ModuleList(Block(width, max(1, width // 64), "native") for _ in range(depth))
+
+    def forward(self, embeddings: Embeddings) -> Float[Tensor, "clip t h w width"]:
+        b, t, h, w, _ = embeddings.shape
+        x = (self.embed(embeddings) + self.place).view(b * t, 1, h * w, -1)
+        for block in self.blocks:
+            x, _ = block(x)
+        return norm(x).view(b, t, h, w, -1)
+
+
+class Decoder(nn.Module):
+    """Tokens from embeddings: a linear map, and what the cells of the chunk add to it."""
+
+    def __init__(self, embedding_channels: int, token_channels: int, grid: Sequence[int], width: int, depth: int):
+        super().__init__()
+        self.cells = Cells(embedding_channels, grid, width, depth)
+        self.added = nn.Linear(width, token_channels)
+        initialise(self, depth)
+        self.linear = nn.Linear(embedding_channels, token_channels)
+
+    def forward(self, embeddings: Embeddings) -> Tokens:
+        tokens: Tokens = self.linear(embeddings) + self.added(self.cells(embeddings))
+        return tokens
 
 
 class Probe(ModelMixin, ConfigMixin):  # type: ignore[misc]
@@ -31,7 +65,7 @@ class Probe(ModelMixin, ConfigMixin):  # type: ignore[misc]
     Cells exchange what they see, and every cell says how much it knows of a disc, how far from the cell's middle it
     is, and whether it shows; the answer is the mean over the cells, weighted by how much they know. Trained on a
     world's representation of true frames and frozen. `decoder`, for models whose embeddings are not tokens, maps them
-    to the shared tokenizer's.
+    to the shared tokenizer's: an encoder mixes the cells of a chunk, and what it mixed is not read cell by cell.
     """
 
     _repeated_blocks = ["Block"]  # noqa: RUF012  (diffusers reads it; its own classes have it so)
@@ -39,8 +73,8 @@ class Probe(ModelMixin, ConfigMixin):  # type: ignore[misc]
     @register_to_config
     def __init__(
         self,
-        embedding_channels: int = 48,
-        token_channels: int = 48,
+        embedding_channels: int = 160,
+        token_channels: int = 160,
         frames_per_chunk: int = 4,
         grid: Sequence[int] = (8, 8),
         width: int = 128,
@@ -49,30 +83,24 @@ class Probe(ModelMixin, ConfigMixin):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         self.frames_per_chunk = frames_per_chunk
-        self.embed = nn.Linear(embedding_channels, width)
-        self.place = nn.Parameter(torch.zeros(*grid, width))
-        self.blocks = nn.ModuleList(Block(width, max(1, width // 64), "native") for _ in range(depth))
+        self.cells = Cells(embedding_channels, grid, width, depth)
         self.ask = nn.Linear(width, len(PALETTE) * frames_per_chunk * 4)
         initialise(self, depth)
-        self.decoder: nn.Module | None = None
-        if decodes:
-            first, last = nn.Linear(embedding_channels, 4 * width), nn.Linear(4 * width, token_channels)
-            self.decoder = nn.Sequential(first, nn.GELU(), last)
+        self.decoder = Decoder(embedding_channels, token_channels, grid, width, 1) if decodes else None
 
     def forward(self, embeddings: Embeddings) -> Answers:
         """Where each colour is in each frame, whether it shows, and which cells said so."""
         b, t, h, w, _ = embeddings.shape
-        x = (self.embed(embeddings) + self.place).view(b * t, 1, h * w, -1)
-        for block in self.blocks:
-            x, _ = block(x)
-        of_cell = self.ask(norm(x)).view(b, t, h * w, -1).unflatten(-1, (self.frames_per_chunk, len(PALETTE), 4))
+        of_cell = self.ask(self.cells(embeddings)).view(b, t, h * w, self.frames_per_chunk, len(PALETTE), 4)
         logits = of_cell[..., 0].float()  # (b, t, cell, frame, color)
         attention = logits.softmax(dim=2).unsqueeze(-1)
         middles = torch.meshgrid(*((torch.arange(side) + 0.5) / side for side in (h, w)), indexing="ij")
         middle = torch.stack(middles[::-1], dim=-1).view(h * w, 1, 1, 2).to(attention)  # (x, y) of each cell
         told = torch.cat((middle + of_cell[..., 1:3].float() / max(h, w), of_cell[..., 3:].float()), dim=-1)
         answer = (attention * told).sum(dim=2).flatten(1, 2)
-        return Answers(answer[..., :2], answer[..., 2], logits.transpose(2, 3).flatten(1, 2).transpose(2, 3))
+        asked = logits.transpose(2, 3).flatten(1, 2).transpose(2, 3)
+        tokens = None if self.decoder is None else self.decoder(embeddings)
+        return Answers(answer[..., :2], answer[..., 2], asked, tokens)
 
     @torch.no_grad()
     def locate(
@@ -90,9 +118,10 @@ def shows(truth: Tracks) -> Bool[Tensor, "clip time object"]:
     return truth.present & (truth.visible > 0.5)
 
 
-def probe_loss(answers: Answers, truth: Tracks, grid: Sequence[int], discs: float | Tensor) -> Float[Tensor, ""]:
+def probe_loss(answers: Answers, tokens: Tokens, truth: Tracks, discs: float | Tensor) -> Float[Tensor, ""]:
     """Distance where a disc shows, the entropy of whether it does, and that of which cell holds its middle.
 
+    Of a probe that decodes besides how far its tokens are from these.
     `discs` show in these clips, or on average in as many of the batch that they are part of: what the first and the
     last are divided by, so that the parts' mean is the loss of the whole batch.
     """
@@ -104,8 +133,27 @@ def probe_loss(answers: Answers, truth: Tracks, grid: Sequence[int], discs: floa
     shown = torch.zeros_like(answers.seen).scatter_add(2, index, seen.float())
     target = torch.zeros_like(answers.place)
     target = target.scatter_add(2, index[..., None].expand(-1, -1, -1, 2), place * seen[..., None])
-    h, w = grid
+    h, w = tokens.shape[2:4]
     cell = (target[..., 1] * h).long().clamp(0, h - 1) * w + (target[..., 0] * w).long().clamp(0, w - 1)
     distance = ((answers.place - target).abs().sum(-1) * shown).sum() / discs
     which = (F.cross_entropy(answers.attention.movedim(-1, 1), cell, reduction="none") * shown).sum() / discs
-    return 10 * distance + which + F.binary_cross_entropy_with_logits(answers.seen, shown)
+    loss = 10 * distance + which + F.binary_cross_entropy_with_logits(answers.seen, shown)
+    return loss if answers.tokens is None else loss + F.mse_loss(answers.tokens, tokens)
+
+
+def decoder_loss(decoder: nn.Module, network: Any, tokens: Tokens) -> Float[Tensor, ""]:
+    """How far the tokens are from those that are decoded from a JEPA's embeddings of them."""
+    with torch.no_grad():
+        embeddings = network.embeddings(tokens)
+    return F.mse_loss(decoder(embeddings), tokens)
+
+
+def untrained_probe(config: ProbeConfig, tokenizer: Any, network: Any = None) -> Probe:
+    """A probe of tokens, or of a JEPA's embeddings, which it then decodes as well."""
+    shape, (frames, _, _) = config.data.shape, tokenizer.patch_size
+    _, *grid = tokenizer.grid_of(shape.num_frames, shape.height_px, shape.width_px)
+    channels = tokenizer.channels if network is None else network.embedding_channels
+    probe: Probe = Probe(
+        channels, tokenizer.channels, frames, grid, config.width, config.depth, decodes=network is not None
+    )
+    return probe

@@ -46,6 +46,8 @@ class OptimiserConfig:
     """The last part of the steps, over which the rate falls to zero."""
     max_grad_norm: PositiveFloat = 1.0
     ema_decay: Share = 0.99
+    lr_factors: dict[str, PositiveFloat] = Field(default_factory=dict)
+    """What `lr` is multiplied by for parts of the network, by their names."""
 
 
 @schema
@@ -107,7 +109,7 @@ class TrainConfig:
 class TokenizerModel:
     patch_size: tuple[Positive, Positive, Positive] = (4, 8, 8)
     """Frames, rows and columns of one token; the frames are a chunk."""
-    channels: Positive = 48
+    channels: Positive = 160
     width: Positive = 192
     depth: Positive = 2
     heads: Positive = 3

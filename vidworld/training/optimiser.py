@@ -15,6 +15,7 @@ from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import get_wsd_schedule
 
+from vidworld.core.errors import UserError
 from vidworld.models.schema import OptimiserConfig
 
 MUON_MOMENTUM = 0.95
@@ -33,7 +34,7 @@ class Muon(Optimizer):
     """
 
     def __init__(
-        self, matrices: Iterable[nn.Parameter], lr: float, weight_decay: float, precision: torch.dtype = torch.bfloat16
+        self, matrices: Iterable[Any], lr: float, weight_decay: float, precision: torch.dtype = torch.bfloat16
     ) -> None:
         super().__init__(matrices, {"lr": lr, "weight_decay": weight_decay})
         self.precision = precision
@@ -92,10 +93,23 @@ def orthogonalised(matrices: Float[Tensor, "matrix row column"]) -> Float[Tensor
 def make_optimisers(
     model: nn.Module, config: OptimiserConfig, precision: torch.dtype = torch.bfloat16
 ) -> list[Optimizer]:
-    """Muon for matrices (half the steps to a loss: DECISIONS.md, 2026-11-22) and AdamW for the rest, or AdamW alone."""
-    trained = [p for p in model.parameters() if p.requires_grad]
-    matrices = [p for p in trained if p.ndim == 2 and config.name == "muon"]
-    others = [p for p in trained if p.ndim != 2 or config.name != "muon"]
+    """Muon for matrices (half the steps to a loss: DECISIONS.md, 2026-11-22) and AdamW for the rest, or AdamW alone.
+
+    Raises UserError: `lr_factors` names a part that the network has not.
+    """
+    parts = [name for name, part in model.named_children() if any(p.requires_grad for p in part.parameters())]
+    if unknown := [name for name in config.lr_factors if name not in parts]:
+        raise UserError(f"optimiser.lr_factors: {unknown[0]} is no part of this network; {', '.join(parts)} are")
+    matrices, others = list[dict[str, Any]](), list[dict[str, Any]]()
+    for factor in dict.fromkeys((1.0, *config.lr_factors.values())):
+        trained = [
+            p for name, p in model.named_parameters()
+            if p.requires_grad and config.lr_factors.get(name.split(".")[0], 1.0) == factor
+        ]  # fmt: skip
+        for groups, is_matrix in ((matrices, True), (others, False)):
+            chosen = [p for p in trained if (p.ndim == 2 and config.name == "muon") == is_matrix]
+            if chosen:
+                groups.append({"params": chosen, "lr": factor * config.lr})
     adam = AdamW(others, lr=config.lr, betas=(0.9, 0.95), weight_decay=config.weight_decay, fused=True)
     return [adam, Muon(matrices, config.lr, config.weight_decay, precision)] if matrices else [adam]
 
