@@ -66,7 +66,7 @@ class Sampling:
     """How the demo's evaluation uses a world model (configs/demo/physics.yaml)."""
 
     sampling_steps: int = 4
-    shift: float = 8.0
+    sampling_shift: float = 8.0
     levels: tuple[float, ...] = (0.5, 0.7, 0.8, 0.9, 1.0)
 
 

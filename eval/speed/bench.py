@@ -95,7 +95,9 @@ def measure_growth(device: torch.device, budget_s: float) -> list[Growth]:
         return training_step(network, lambda: diffusion_loss(network, tokens), device)
 
     def rollout(chunks: int) -> Job:
-        model = GenerativeModel(DEMO.diffusion(device), "diffusion", 1, PhysicsConfig.shift, PhysicsConfig.levels)
+        model = GenerativeModel(
+            DEMO.diffusion(device), "diffusion", 1, PhysicsConfig.sampling_shift, PhysicsConfig.levels
+        )
         tokens = torch.randn(1, CONTEXT, *GRID, CHANNELS, device=device)
         context = Encoded(SimulatedClips("uniform", "id").clips([0]), tokens)
         return lambda: model.rollout(context, chunks, 1, [0])

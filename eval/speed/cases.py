@@ -212,7 +212,7 @@ def world_cases(size: Size, steps: int, device: torch.device) -> list[Case]:
     four = [made.a, made.a_then_b, made.b_then_a, made.b]
     quad_tokens = tokenizer.encode(torch.cat([each.frames for each in four]).to(device))
     quadruplet = Encoded(made.a, quad_tokens)
-    diffusion = GenerativeModel(size.diffusion(device), "diffusion", steps, PhysicsConfig.shift, (0.7,))
+    diffusion = GenerativeModel(size.diffusion(device), "diffusion", steps, PhysicsConfig.sampling_shift, (0.7,))
     jepa = PredictiveModel(size.jepa(device))
     limit = block_products(len(four) * CHUNKS * CELLS, size.width, device)
 

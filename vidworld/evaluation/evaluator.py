@@ -285,7 +285,7 @@ def model_of(config: PhysicsConfig, spec: Spec, evaluator: Evaluator) -> Subject
     """One model of a configuration. Raises UserError."""
     if spec.kind == RUN:
         return _of_run(config, spec, evaluator)
-    made_from = fingerprint(spec.fingerprint(), config.sampling_steps, config.shift)
+    made_from = fingerprint(spec.fingerprint(), config.sampling_steps, config.sampling_shift)
     model = KINDS[spec.kind](spec.path, evaluator.accelerator.device, config.sampling_steps)
     external = ExternalModel(spec.name, model, evaluator.tokenizer)
     can, samples = (external.predicts, external.is_surprised), getattr(model, "samples", None)
@@ -314,5 +314,5 @@ def _of_run(config: PhysicsConfig, spec: Spec, evaluator: Evaluator, untrained: 
         )
     model = family.world_model(network, name, config, decoder)
     levels = list(getattr(model, "levels", ()))
-    made_from = fingerprint(spec.fingerprint(), *form, config.sampling_steps, config.shift, levels)
+    made_from = fingerprint(spec.fingerprint(), *form, config.sampling_steps, config.sampling_shift, levels)
     return Subject(name, model, made_from, rolls_out=not untrained, in_distribution_only=untrained)

@@ -120,7 +120,7 @@ class PhysicsConfig:
     samples: Positive = 8
     """Futures that are drawn of each clip, of models that draw any; a model that has one computes one."""
     sampling_steps: Positive = 4
-    shift: PositiveFloat = 8.0
+    sampling_shift: PositiveFloat = 8.0
     """How the sampling steps lean to the noisy end."""
     levels: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.7, 0.85, 1.0)
     """Noise levels that a diffusion model's surprise is a mean over. None of them is chosen."""

@@ -253,8 +253,8 @@ class Study:
 RECORDED = ("commit", "dirty", "versions", "cpu", "cores", "device_name", "auto_precision", "command", "started")
 MEASURED_BY = (
     *("seed", "context_frames", "tasks", "scenarios", "laws", "splits", "horizons", "contexts", "metrics", "clips"),
-    *("further_clips", "quadruplets", "further_quadruplets", "ood_quadruplets", "samples", "sampling_steps", "shift"),
-    *("levels", "main_laws"),
+    *("further_clips", "quadruplets", "further_quadruplets", "ood_quadruplets", "samples"),
+    *("sampling_steps", "sampling_shift", "levels", "main_laws"),
 )
 """Keys of an evaluation that its numbers depend on."""
 

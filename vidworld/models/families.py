@@ -41,7 +41,7 @@ class Sampling(Protocol):
     def sampling_steps(self) -> int: ...
 
     @property
-    def shift(self) -> float: ...
+    def sampling_shift(self) -> float: ...
 
     @property
     def levels(self) -> tuple[float, ...]: ...
@@ -155,7 +155,7 @@ class Diffusion(Family[DiffusionConfig]):
         """Its samples are tokens, which need no decoder."""
         from vidworld.models.diffusion import GenerativeModel
 
-        return GenerativeModel(network, name, settings.sampling_steps, settings.shift, settings.levels)
+        return GenerativeModel(network, name, settings.sampling_steps, settings.sampling_shift, settings.levels)
 
 
 @schema
