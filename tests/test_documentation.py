@@ -1,8 +1,10 @@
-"""What the documents name exists: files, links, commands of make, keys, and the template of the README."""
+"""What the documents name exists: files, links, commands of make, keys, and the template of a model."""
 
 import re
+from types import SimpleNamespace
 
 import pytest
+import torch
 from scripts import ROOT
 
 from vidworld.core.config import RENAMED, load
@@ -12,11 +14,11 @@ PAGES = [*(ROOT.glob("*.md")), *((ROOT / "docs").glob("*.md"))]
 NAMED_TODAY = [page for page in PAGES if page.name != "CHANGELOG.md"]
 """Pages whose names are those of today; the changelog and the lab log have older ones, too."""
 FILE = re.compile(r"(?<![\w./<])((?:[\w.-]+/)+[\w.-]+\.(?:py|yaml|md|toml|sbatch))\b")
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+def blocks(language, page="README.md"):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
 @pytest.mark.parametrize("page", NAMED_TODAY, ids=lambda page: page.name)
@@ -43,7 +45,22 @@ def test_every_command_of_make_is_one(page):
 
 
 def test_the_template_of_a_model_is_the_one_that_is_tested():
-    assert (ROOT / "tests" / "support" / "my_world.py").read_text(encoding="utf-8") in blocks("python")
+    assert (ROOT / "tests" / "support" / "my_world.py").read_text(encoding="utf-8") in blocks(
+        "python", "docs/your_model.md"
+    )
+
+
+def test_the_model_of_the_readme_is_one():
+    (shown,) = blocks("python")
+    names: dict = {}
+    exec(compile(shown, "README.md", "exec"), names)
+    frames = torch.randint(0, 255, (2, 8, 3, 16, 16), dtype=torch.uint8)
+    predicted = names["MyWorld"]().predict(SimpleNamespace(frames=frames, fps=10.0), 4, [0, 1])
+    assert predicted.shape == (2, 4, 3, 16, 16) and predicted.dtype == torch.uint8
+
+
+def test_the_readme_can_be_read_in_five_minutes():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 1100
 
 
 def test_the_configuration_that_is_shown_can_be_read(tmp_path):

@@ -1,4 +1,4 @@
-"""A world model of your own: the template of the README."""
+"""A world model of your own: the template of docs/your_model.md."""
 
 import torch
 
