@@ -70,26 +70,26 @@ def _middle(stage: Stage, way: Passage, sign: PerWorld) -> tuple[PerWorld, Fits]
 
 def which_screen(stage: Stage, moment_s: PerWorld) -> Candidates:
     """Two discs go behind a screen each. One comes out; the other's screen is long, and it stays behind."""
-    way, radius, halves = _hidden(stage, moment_s, 2)
-    (first, second, its), fits = bands(stage, *halves)
-    third, has_room = company(stage, moment_s, radius, its)
-    sign = stage.draws.sign(2)
-    (x, x_fits), (y, y_fits) = (_middle(stage, way, each) for each in sign.unbind(1))
-    longer = sign[:, 1] * (way.after + way.radius + way.margin)
-    left, right = (torch.minimum(-way.half_width, longer), torch.maximum(way.half_width, longer))
-    screens = first.screen(x - way.half_width, x + way.half_width), second.screen(y + left, y + right)
-    scenes = _exchanged(stage, way, (x, y), (first.middle, second.middle), sign, third, screens)
-    return scenes, fits & has_room & x_fits & y_fits & (way.quarter >= way.half_width)
+    return _behind_two(stage, moment_s, stays=True)
 
 
 def which_color(stage: Stage, moment_s: PerWorld) -> Candidates:
     """Two discs go behind a screen each, and both come out, each in its own colour."""
+    return _behind_two(stage, moment_s, stays=False)
+
+
+def _behind_two(stage: Stage, moment_s: PerWorld, stays: bool) -> Candidates:
     way, radius, halves = _hidden(stage, moment_s, 2)
     (first, second, its), fits = bands(stage, *halves)
     third, has_room = company(stage, moment_s, radius, its)
     sign = stage.draws.sign(2)
     (x, x_fits), (y, y_fits) = (_middle(stage, way, each) for each in sign.unbind(1))
-    screens = tuple(b.screen(m - way.half_width, m + way.half_width) for b, m in ((first, x), (second, y)))
+    left, right = -way.half_width, way.half_width
+    short = first.screen(x + left, x + right)
+    if stays:
+        longer = sign[:, 1] * (way.after + way.radius + way.margin)
+        left, right = torch.minimum(left, longer), torch.maximum(right, longer)
+    screens = short, second.screen(y + left, y + right)
     scenes = _exchanged(stage, way, (x, y), (first.middle, second.middle), sign, third, screens)
     return scenes, fits & has_room & x_fits & y_fits & (way.quarter >= way.half_width)
 
