@@ -3,7 +3,10 @@
 import torch
 import torch.nn.functional as F
 
+from vidworld.core.clip import Clips
+from vidworld.models.jepa import JointEmbeddingPredictor, PredictiveModel
 from vidworld.models.probe import Decoder, Probe
+from vidworld.models.world_model import Encoded
 
 GRID = (2, 2)
 
@@ -35,3 +38,14 @@ def test_what_lies_in_the_neighbouring_cell_is_decoded() -> None:
         loss.backward()
         optimiser.step()
     assert loss < 0.3
+
+
+def test_a_rollout_is_decoded_chunk_by_chunk_and_its_samples_are_equal() -> None:
+    network = JointEmbeddingPredictor(6, width=32, encoder_depth=1, predictor_depth=1, heads=2, target="ema")
+    model = PredictiveModel(network, decoder=Probe(32, 6, grid=GRID, width=32, depth=1, decodes=True).decoder)
+    context = Encoded(
+        Clips(torch.zeros(2, 8, 3, 16, 16, dtype=torch.uint8), 10.0, ("a", "b")), torch.randn(2, 2, *GRID, 6)
+    )
+    rollout = model.rollout(context, 3, 2, [0, 1])
+    assert rollout.embeddings.shape == (2, 2, 3, *GRID, 32) and rollout.tokens.shape == (2, 2, 3, *GRID, 6)
+    assert torch.equal(rollout.tokens[:, 0], rollout.tokens[:, 1])

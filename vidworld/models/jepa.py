@@ -181,8 +181,9 @@ class PredictiveModel:
         while len(chunks) < horizon:
             following, kv_caches = self.network.predict(chunks[-1], kv_caches=kv_caches)
             chunks.append(following)
-        predicted = torch.cat(chunks, dim=1).unsqueeze(1).expand(-1, samples, -1, -1, -1, -1)
-        return Rollout(predicted, predicted if self.decoder is None else self.decoder(predicted))
+        predicted = torch.cat(chunks, dim=1)
+        decoded = predicted if self.decoder is None else self.decoder(predicted)
+        return Rollout(*(each.unsqueeze(1).expand(-1, samples, -1, -1, -1, -1) for each in (predicted, decoded)))
 
     @torch.no_grad()
     def surprise(self, seen: Encoded, context_length: int, seeds: Sequence[int]) -> Float[Tensor, "clip chunk"]:
