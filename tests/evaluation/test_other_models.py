@@ -55,11 +55,11 @@ def truth(number):
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory):
-    """The true clips, as if somebody's model had continued them without fault."""
+    """The true futures, as if somebody's model had continued the clips without fault."""
     folder = tmp_path_factory.mktemp("videos") / "oracle"
     folder.mkdir()
     for number in range(3):
-        write_mp4(folder / f"uniform_id_0_{number}.mp4", truth(number).frames[0], 10.0)
+        write_mp4(folder / f"uniform_id_0_{number}.mp4", truth(number).frames[0, 8:], 10.0)
     return folder
 
 
@@ -111,7 +111,7 @@ def test_a_model_that_changed_is_measured_again(config, videos, tmp_path):
     before = rows_of(tmp_path)["exact", "velocity_error"]["value"]
     frozen = truth(1).frames[0].clone()
     frozen[8:] = frozen[7]
-    write_mp4(folder / "uniform_id_0_1.mp4", frozen, 10.0)
+    write_mp4(folder / "uniform_id_0_1.mp4", frozen[8:], 10.0)
     assert score(config, f"models.exact=videos:{folder}", "laws=[]") == 0
     assert rows_of(tmp_path)["exact", "velocity_error"]["value"] > before + 0.1
 
@@ -174,9 +174,9 @@ def test_contexts_of_every_condition_have_names_and_lengths_of_their_own(config,
     assert files == {f"uniform_{split}_nuisance_1_0_0.mp4" for split in ("id", "horizon_24", "context_4")}
 
 
-def predicted(folder, clip):
+def predicted(folder, clip, begins=None):
     context = type(clip)(clip.frames[:, :8], clip.fps, clip.identity)
-    return Videos(folder).predict(context, 8, [0])
+    return Videos(folder, begins=begins).predict(context, 8, [0])
 
 
 def test_files_may_hold_the_future_alone_another_rate_or_another_size(tmp_path):
@@ -187,7 +187,7 @@ def test_files_may_hold_the_future_alone_another_rate_or_another_size(tmp_path):
     larger = clip.frames[0].repeat_interleave(2, dim=-1).repeat_interleave(2, dim=-2)
     for frames, fps in ((clip.frames[0], 10.0), (future, 10.0), (doubled, 30.0), (larger, 10.0)):
         write_mp4(name, frames, fps)
-        found = predicted(tmp_path, clip)
+        found = predicted(tmp_path, clip, None if frames is future else "context")
         assert found.shape == (1, *future.shape)
         assert (found[0].float() - future.float()).abs().mean() < 3, (frames.shape, fps)
 
@@ -197,8 +197,10 @@ def test_videos_that_cannot_be_used_are_named(tmp_path):
     with pytest.raises(UserError, match=r"holds no \.mp4 file"):
         Videos(tmp_path)
     write_mp4(name, clip.frames[0, :12], 10.0)  # neither the clip nor its future
-    with pytest.raises(UserError, match="12 frames at 10 a second are neither the whole clip, 16 frames"):
+    with pytest.raises(UserError, match="12 frames at 10 a second are more than the future, 8 frames at 10"):
         predicted(tmp_path, clip)
+    with pytest.raises(UserError, match=r"12 frames .* that begin with the context end before the future"):
+        predicted(tmp_path, clip, "context")
     name.write_bytes(b"no video")
     with pytest.raises(UserError, match=r"uniform_id_0_0.mp4: cannot be read as a video"):
         predicted(tmp_path, clip)

@@ -29,7 +29,7 @@ def as_mp4(pictures: np.ndarray, fps: int) -> bytes:
     content = io.BytesIO()
     with av.open(content, "w", format="mp4") as out:
         stream = out.add_stream("libx264", rate=fps)
-        stream.width = stream.height = SIZE
+        stream.height, stream.width = pictures.shape[1:3]
         stream.pix_fmt, stream.options = "yuv420p", {"crf": "10", "preset": "ultrafast"}
         for picture in pictures:
             out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
@@ -86,19 +86,28 @@ def inflevel(folder: Path) -> Path:
     return folder / "continuity" / "b.mp4"
 
 
-def physics_iq(folder: Path, count: int = 12, sides: tuple[str, ...] = ("left", "center", "right")) -> Path:
+def physics_iq(
+    folder: Path, count: int = 12, sides: tuple[str, ...] = ("left", "center", "right"), testing: int = 12
+) -> Path:
+    """As its authors describe and number it: switch frames are of first takes, and do not say so."""
+    pictures = frames(0, count)
     for number, side in enumerate(sides, start=1):
         for take in (1, 2):
             name = f"perspective-{side}_take-{take}_trimmed-ball"
-            digits = f"{number + 3 * (take - 1):04d}"
-            film(folder / f"full-videos/take-{take}/30FPS/{digits}_full-videos_30FPS_{name}.mp4", 0, count)
-            film(folder / f"split-videos/testing/30FPS/{digits}_testing-videos_30FPS_{name}.mp4")
-            film(folder / f"video-masks/real/30FPS/{digits}_video-masks_30FPS_{name}.mp4")
-            frame = folder / f"switch-frames/{digits}_switch-frames_anyFPS_{name}.jpg"
-            frame.parent.mkdir(parents=True, exist_ok=True)
-            cv2.imwrite(str(frame), frames(0)[0])
-    name = "0005_testing-videos_30FPS_perspective-center_take-2_trimmed-ball.mp4"
-    return folder / "split-videos" / "testing" / "30FPS" / name
+            digits = f"{number + 198 * (take - 1):04d}"
+            for place, kind, shown in (
+                (f"full-videos/take-{take}", "full-videos", pictures),
+                ("split-videos/testing", "testing-videos", pictures[-testing:]),
+                ("video-masks/real", "video-masks", pictures[-testing:]),
+            ):
+                file = folder / place / "30FPS" / f"{digits}_{kind}_30FPS_{name}.mp4"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(as_mp4(shown, 30))
+        frame = folder / f"switch-frames/{number:04d}_switch-frames_anyFPS_perspective-{side}_trimmed-ball.jpg"
+        frame.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(frame), pictures[0])
+    place = folder / "split-videos" / "testing" / "30FPS"
+    return place / "0200_testing-videos_30FPS_perspective-center_take-2_trimmed-ball.mp4"
 
 
 def physion(folder: Path, each: int = 2, count: int = 12) -> Path:

@@ -28,7 +28,7 @@ from vidworld.evaluation.schema import PhysicsConfig, measured_splits
 from vidworld.evaluation.task import SCALE, Case, Setup, Task, Unit, media_name, pieces, simulated_clips
 from vidworld.metrics import Metric
 from vidworld.metrics.appearance import Pictures
-from vidworld.models.external import file_name
+from vidworld.models.external.videos import file_name
 from vidworld.models.world_model import Encoded, WorldModel
 from vidworld.simulation import SCENARIOS
 from vidworld.simulation.tracker import locate_discs
@@ -232,6 +232,8 @@ def _run(arguments: argparse.Namespace) -> None:
         f"{', '.join(lengths)}, in a folder of their own and under the same names, and measure these with\n"
         f"python eval/run_physics.py --config {arguments.config} models.mine=videos:THAT_FOLDER"
         + "".join(f" {override}" for override in arguments.overrides)
+        + "\nFiles that begin with the context, or with its last frame, are named videos_from_context:THAT_FOLDER or "
+        "videos_from_last_frame:THAT_FOLDER; longer futures are videos_from_future:THAT_FOLDER."
     )
 
 

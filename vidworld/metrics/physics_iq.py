@@ -1,9 +1,10 @@
 """Physics-IQ's four measures of a predicted video against the true one: where, when, how much moves; and MSE.
 
 Source: Motamed et al. 2025, arXiv 2501.09038; the masks as in its code, where they also pass through an MP4 and are
-shrunk to a quarter. One difference, unless `still_counts`: there a video in which nothing moves scores 1 where nothing
-moves in the true one either; here the measures of motion do not apply (NaN) to a clip whose true future shows none, so
-that standing still earns nothing where there was nothing to predict.
+shrunk to a quarter (that is in vidworld/evaluation/benchmarks/physics_iq_published.py). One difference, unless
+`still_counts`: there a video in which nothing moves scores 1 where nothing moves in the true one either; here the
+measures of motion do not apply (NaN) to a clip whose true future shows none, so that standing still earns nothing where
+there was nothing to predict.
 
 A quirk is kept: the running average takes in a frame before that frame is compared with it, so of a change of d levels
 only 0.7 d counts, and the first mask of a video is empty for want of a past: there two videos always agree. With
@@ -13,6 +14,7 @@ The masks lose whatever is narrower than 5 pixels, which is little in the large 
 held-out clips of the sample videos at 64 px, 18 have no true motion left, at four times the size 3: hence `enlarge`.
 """
 
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import cv2
@@ -29,6 +31,7 @@ KERNEL = np.ones((5, 5), np.uint8)
 
 VideoArray = UInt8[ndarray, "time channel height width"]
 Masks = Bool[ndarray, "time rows columns"]
+GreyPicture = UInt8[ndarray, "rows columns"]
 
 
 class PhysicsIq(NamedTuple):
@@ -59,15 +62,22 @@ def physics_iq(
 
 def motion_masks(video: VideoArray, enlarge: int = 1) -> Masks:
     """Where each frame of a video differs from the running average of those up to it; the first is empty."""
-    grey = [_grey(frame, enlarge) for frame in video]
-    average = grey[0].astype(np.float64)
-    masks = [np.zeros(average.shape, bool)]
-    for frame in grey[1:]:
-        cv2.accumulateWeighted(frame, average, AVERAGE_WEIGHT)
-        moved = (cv2.absdiff(frame, cv2.convertScaleAbs(average)) > MOVED_LEVELS).astype(np.uint8)
+    return np.stack([mask.astype(bool) for mask in moving(_grey(frame, enlarge) for frame in video)])
+
+
+def moving(pictures: Iterable[GreyPicture]) -> Iterator[GreyPicture]:
+    """The masks of grey pictures, 1 where one differs from the average of those up to it; one is held at a time."""
+    average = None
+    for picture in pictures:
+        blurred = np.asarray(cv2.GaussianBlur(picture, (5, 5), 0), np.uint8)
+        if average is None:
+            average = blurred.astype(np.float64)
+            yield np.zeros_like(blurred)
+            continue
+        cv2.accumulateWeighted(blurred, average, AVERAGE_WEIGHT)
+        moved = (cv2.absdiff(blurred, cv2.convertScaleAbs(average)) > MOVED_LEVELS).astype(np.uint8)
         opened = cv2.morphologyEx(moved, cv2.MORPH_OPEN, KERNEL)
-        masks.append(cv2.morphologyEx(opened, cv2.MORPH_CLOSE, KERNEL).astype(bool))
-    return np.stack(masks)
+        yield np.asarray(cv2.morphologyEx(opened, cv2.MORPH_CLOSE, KERNEL), np.uint8)
 
 
 def spatial_iou(predicted: Masks, truth: Masks) -> float:
@@ -90,11 +100,11 @@ def mean_squared_error(predicted: VideoArray, truth: VideoArray) -> float:
     return float(np.mean(((predicted.astype(np.float64) - truth) / 255.0) ** 2))
 
 
-def _grey(frame: UInt8[ndarray, "channel height width"], enlarge: int) -> UInt8[ndarray, "rows columns"]:
+def _grey(frame: UInt8[ndarray, "channel height width"], enlarge: int) -> GreyPicture:
     picture = np.ascontiguousarray(frame.transpose(1, 2, 0))
     if enlarge != 1:
         picture = np.asarray(cv2.resize(picture, None, fx=enlarge, fy=enlarge), np.uint8)
-    return np.asarray(cv2.GaussianBlur(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), (5, 5), 0), np.uint8)
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
 def _iou(a: ndarray, b: ndarray) -> float:

@@ -22,7 +22,10 @@ KINDS: "Registry[Callable[[str, device, int], Any]]" = Registry(
     {
         "vjepa2": "vidworld.models.external.networks:VJepa2",
         "diffusers": "vidworld.models.external.networks:DiffusersVideo",
-        "videos": "vidworld.models.external:Videos",
+        "videos": "vidworld.models.external.videos:Videos",
+        "videos_from_context": "vidworld.models.external.videos:FROM_CONTEXT",
+        "videos_from_last_frame": "vidworld.models.external.videos:FROM_LAST_FRAME",
+        "videos_from_future": "vidworld.models.external.videos:FROM_FUTURE",
         "python": "vidworld.models.external:load_python",
     },
 )

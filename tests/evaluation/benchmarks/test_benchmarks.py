@@ -3,6 +3,7 @@
 import json
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -75,6 +76,45 @@ def test_the_command_says_what_is_there_and_what_is_not(tmp_path: Path, capsys: 
     assert "annotation_10000.json" in capsys.readouterr().out
 
 
+def test_clevrers_test_split_has_no_annotations_and_needs_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    samples.clevrer(tmp_path)
+    for k in (15000, 19999):
+        samples.film(tmp_path / f"video_{k // 1000 * 1000}-{k // 1000 * 1000 + 1000}" / f"video_{k}.mp4")
+    cli.run(["data", "check", "clevrer", str(tmp_path)])
+    assert "complete, 4 videos (2 collision, 2 unlabelled)" in capsys.readouterr().out
+    (tmp_path / "annotation_10000-11000" / "annotation_10000.json").unlink()
+    (line,) = check(BENCHMARKS["clevrer"], tmp_path)  # of those that have some, each is needed
+    assert "annotation_10000.json: is missing" in line
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [("intphys2", "metadata.csv"), ("inflevel", "continuity.csv"), ("physion", "labels.csv"), ("physion", "no header")],
+)
+def test_a_byte_order_mark_is_no_part_of_a_table(name: str, table: str, encoding: str, tmp_path: Path) -> None:
+    samples.SAMPLES[name](tmp_path)
+    before = BENCHMARKS[name].entries(tmp_path)
+    path = tmp_path / ("labels.csv" if table == "no header" else table)
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[1:] if table == "no header" else lines), encoding=encoding)
+    assert BENCHMARKS[name].entries(tmp_path) == before
+    assert check(BENCHMARKS[name], tmp_path) == []
+
+
+def test_a_byte_order_mark_is_no_part_of_json_nor_of_a_task(tmp_path: Path) -> None:
+    samples.intphys(tmp_path / "dev")
+    for status in (tmp_path / "dev").glob("O?/*/?/status.json"):
+        status.write_text(status.read_text(), encoding="utf-8-sig")
+    assert check(BENCHMARKS["intphys"], tmp_path / "dev") == []
+    samples.intphys(tmp_path / "test", labelled=False)
+    names = [entry.identity for entry in BENCHMARKS["intphys"].entries(tmp_path / "test")]
+    (tmp_path / "test" / "task.txt").write_text("\n".join(names), encoding="utf-8-sig")
+    assert write_submission(tmp_path / "test", dict.fromkeys(names, 1.0), tmp_path / "answer.zip").exists()
+
+
 def test_clevrers_events_are_its_collisions(tmp_path: Path) -> None:
     samples.clevrer(tmp_path)
     assert BENCHMARKS["clevrer"].entries(tmp_path)[0].events == ((7, "0-2"),)
@@ -143,6 +183,33 @@ def test_a_quadruplet_of_real_files_gives_the_right_numbers(tmp_path: Path) -> N
     # 3 and 4: 0, a tie; 2 against 3 and 4: a tie, 1) half; all fall under the threshold, which is at 2.9 of 2 and 3
     assert mean("constancy", "relative_accuracy") == 0.5 and mean("constancy", "auroc") == 0.5
     assert mean("constancy", "absolute_accuracy") == 0.5
+
+
+@pytest.mark.parametrize("order", ["2P 1P 1I 2I", "1P 1I 2I 2P", "1I 2I 2P 1P", "2I 1P 2P 1I"])
+def test_intphys2s_videos_are_paired_by_their_names(order: str, tmp_path: Path, capsys: Any) -> None:
+    """Each possible one is below the impossible one of its number, whatever their order; 2P lies above 1I."""
+    surprise, kinds = {"1P": 1, "1I": 2, "2P": 3, "2I": 4}, {"P": "Possible", "I": "Impossible"}
+    lines, found = ["SceneIndex,name,file_name,condition,type"], {}
+    for scene in (8, 11):
+        for number, side in order.split():
+            name = f"s{scene}_{number}{side}"
+            samples.film(tmp_path / "in" / "Videos" / f"{name}.mp4")
+            lines.append(f"{scene},{name},Videos/{name}.mp4,permanence,{number}_{kinds[side]}")
+            found[name] = [surprise[number + side]]
+    samples.text(tmp_path / "in" / "metadata.csv", "\n".join(lines) + "\n")
+    samples.text(tmp_path / "s.json", json.dumps(found))
+    arguments = ("--surprise", tmp_path / "s.json", "--model", "mine", "--out", tmp_path / "out")
+    assert run("eval/score_benchmark.py", "intphys2", tmp_path / "in", *arguments) == 0
+    assert "relative_accuracy_score: 1.000" in capsys.readouterr().out
+
+
+def test_a_pair_of_intphys2_that_lacks_a_side_is_named(tmp_path: Path) -> None:
+    samples.intphys2(tmp_path)
+    table = tmp_path / "metadata.csv"
+    table.write_text(table.read_text().replace("2_Impossible", "1_Impossible"))
+    entries = BENCHMARKS["intphys2"].entries(tmp_path)
+    with pytest.raises(UserError, match="permanence/7, pair 1: has 1 possible and 2 impossible videos"):
+        accuracies(BENCHMARKS["intphys2"], entries, {}, "mine", 0)
 
 
 def test_a_submission_has_every_video_in_the_tasks_order(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vidworld.evaluation.benchmarks.filmed import physical_invariance
+from vidworld.evaluation.benchmarks.morpheus import physical_invariance
 
 
 def test_by_hand():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vidworld.evaluation.benchmarks.filmed import physics_iq_score
+from vidworld.evaluation.benchmarks.physics_iq import physics_iq_score
 
 TAKES = np.array([[0.8, 0.4, 0.5, 0.01], [0.4, 0.2, 0.5, 0.03]])
 

@@ -1,7 +1,9 @@
 """What a benchmark is: a documented folder, its entries, how its videos are read and scored; and one checker."""
 
 import argparse
+import codecs
 import csv
+import io
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,6 +36,8 @@ class Entry:
     first_frame: int = 0  # of the video; what is before it is not shown to a model
     member: str = ""  # which video of a file that holds many
     events: tuple[tuple[int, str], ...] = ()  # frames in which something happens, and what
+    pair: str = ""  # within its group it is compared with the video of the same pair; "": by their order
+    generated: str = ""  # what a model's own video of it is called by the benchmark's authors, with * for anything
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,8 @@ class ContinuationScore:
     metrics: tuple[str, ...]  # those that `of_video` gives values of
     whole: "Callable[[Sequence[Value], Sequence[Entry], int], Iterator[Value]] | None" = None
     """What follows from the values of all videos, the entries and a seed; None: the values themselves."""
+    notes: "Callable[[Sequence[Value], Sequence[Entry]], Iterator[str]] | None" = None
+    """Lines on what the values of all videos mean, and on videos that have none; given before `whole`."""
 
 
 @dataclass(frozen=True)
@@ -123,21 +129,30 @@ def beside(path: Path, old: str, new: str) -> Path:
     return path.parent.parent / path.parent.name.replace(old, new) / path.name.replace(old, new)
 
 
-def rows_of(path: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
-    """The rows of a table that must have these columns. Raises UserError."""
+def text_of(path: Path) -> str:
+    """What a text file holds, in UTF-8, or in UTF-16 where a byte-order mark says so. Raises UserError."""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file)
-            lacking = [name for name in columns if name not in (reader.fieldnames or ())]
-            if lacking:
-                raise UserError(f"{path}: has no column {', '.join(lacking)}")
-            for row in reader:
-                if None in row.values():
-                    raise UserError(f"{path}: line {reader.line_num} has fewer columns than the first")
-                yield row
+        content = path.read_bytes()
+        marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        return content.decode("utf-16" if marked else "utf-8-sig")
     except FileNotFoundError as error:
         raise UserError(f"{path}: is missing") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from error
+
+
+def rows_of(path: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
+    """The rows of a table that must have these columns. Raises UserError."""
+    reader = csv.DictReader(io.StringIO(text_of(path), newline=""))
+    try:
+        lacking = [name for name in columns if name not in (reader.fieldnames or ())]
+        if lacking:
+            raise UserError(f"{path}: has no column {', '.join(lacking)}")
+        for row in reader:
+            if None in row.values():
+                raise UserError(f"{path}: line {reader.line_num} has fewer columns than the first")
+            yield row
+    except csv.Error as error:
         raise UserError(f"{path}: cannot be read ({error})") from error
 
 

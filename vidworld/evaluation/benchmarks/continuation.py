@@ -1,16 +1,17 @@
 """Videos of a benchmark as clips, and what models are measured with on them: at their own rate, or window by window."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 
 from vidworld.analysis.records import Value
 from vidworld.core.clip import Clips, Frames, VideoFrames
@@ -20,23 +21,36 @@ from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.video.decode import Unreadable, open_video, read
 
+READING_VERSION = 2  # of what is done between a file and its clip; raised when that gives other frames
+PIECE_FRAMES = 16  # of a film that are held before they are made square
+Picture = UInt8[np.ndarray, "height width 3"]
+
 
 def clip_of(benchmark: Benchmark, entry: Entry, size_px: int | None = None) -> Clips:
-    """The entry as one clip, read as its benchmark reads it, at another size where one is given. Raises UserError."""
+    """The entry as one clip, read as its benchmark reads it, at another size where one is given. Raises UserError.
+
+    Of a film a few pictures are held at its own size, however long it is.
+    """
     reading = benchmark.reading
+    size, shown, count = size_px or reading.size_px, [], 0
     try:
-        video, fps = (benchmark.decode or plain_video)(entry)
+        pictures, fps = _pictures(benchmark, entry, size)
+        for count, picture in enumerate(pictures, start=1):
+            after = count - 1 - entry.first_frame
+            if after >= 0 and after % reading.frame_step == 0:
+                shown.append(_square(picture, size))
     except (Unreadable, OSError) as error:
         raise UserError(f"{entry.video}: {error}") from error
-    shown = video[entry.first_frame :: reading.frame_step]
-    if not len(shown):
-        raise UserError(f"{entry.video}: has {len(video)} frames, none from frame {entry.first_frame} on")
-    size = size_px or reading.size_px
-    how = cv2.INTER_AREA if size < min(video.shape[1:3]) else cv2.INTER_LINEAR
-    pictures = np.stack([cv2.resize(picture, (size, size), interpolation=how) for picture in shown])
-    frames = torch.from_numpy(pictures.astype(np.uint8, copy=False).transpose(0, 3, 1, 2).copy())[None]
+    if not shown:
+        raise UserError(f"{entry.video}: has {count} frames, none from frame {entry.first_frame} on")
+    frames = torch.from_numpy(np.stack(shown).transpose(0, 3, 1, 2).copy())[None]
     rate = (reading.fps or fps) / reading.frame_step
     return Clips(frames, rate, (f"{benchmark.name}/{entry.identity}",))
+
+
+def _square(picture: Picture, size: int) -> UInt8[np.ndarray, "size size 3"]:
+    how = cv2.INTER_AREA if size <= min(picture.shape[:2]) else cv2.INTER_LINEAR
+    return cv2.resize(picture, (size, size), interpolation=how).astype(np.uint8, copy=False)
 
 
 def windows_of(clip: Clips, length: int, stride: int) -> Clips:
@@ -55,29 +69,41 @@ def pictures_of(entry: Entry) -> list[Path]:
     return listed or sorted(p for p in entry.video.iterdir() if p.suffix.lower() in (".png", ".jpg", ".jpeg"))
 
 
-def plain_video(entry: Entry) -> tuple[VideoFrames, float]:
-    """The frames of a video file or a folder of pictures, and their rate (NaN); raises Unreadable or OSError."""
-    if not entry.video.is_dir():
-        return video_of(entry.video)
-    pictures: list[np.ndarray] = []
+def _pictures(benchmark: Benchmark, entry: Entry, size_px: int) -> tuple[Iterator[Picture], float]:
+    """The pictures of an entry, one after another, and their rate (NaN). Raises Unreadable or OSError, later also."""
+    if benchmark.decode is not None:
+        frames, fps = benchmark.decode(entry)
+        return iter(frames), fps
+    return (_of_folder(entry), float("nan")) if entry.video.is_dir() else _of_file(entry.video, size_px)
+
+
+def _of_folder(entry: Entry) -> Iterator[Picture]:
+    size = None
     for path in pictures_of(entry):
         picture = cv2.imread(str(path))
         if picture is None:
             raise Unreadable(f"{path.name} is no picture")
-        if pictures and picture.shape != pictures[0].shape:
+        if picture.shape != (size or picture.shape):
             raise Unreadable(f"{path.name} is of another size than the picture before it")
-        pictures.append(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
-    if not pictures:
+        size = picture.shape
+        yield cv2.cvtColor(picture, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+    if size is None:
         raise Unreadable("holds no picture")
-    return np.stack(pictures).astype(np.uint8), float("nan")
+
+
+def _of_file(path: Path, size_px: int | None = None) -> tuple[Iterator[Picture], float]:
+    """The frames of a video file, its shorter side no longer than `size_px`, and their average rate."""
+    video = open_video(path)
+    own = min(video.height_px, video.width_px)
+    pieces = read(video, min(own, size_px or own), piece_frames=PIECE_FRAMES)
+    span, count = float(video.times_s[-1] - video.times_s[0]), len(video.times_s)
+    return chain.from_iterable(piece.frames for piece in pieces), (count - 1) / span if span > 0 else float("nan")
 
 
 def video_of(path: Path) -> tuple[VideoFrames, float]:
-    """All frames of a video file at its own size, and their average rate. Raises Unreadable or OSError."""
-    video = open_video(path)
-    frames = np.concatenate([piece.frames for piece in read(video, min(video.height_px, video.width_px))])
-    span = float(video.times_s[-1] - video.times_s[0])
-    return frames, (len(frames) - 1) / span if span > 0 else float("nan")
+    """All frames of a short video file at its own size, and their average rate. Raises Unreadable or OSError."""
+    frames, fps = _of_file(path)
+    return np.stack([*frames]), fps
 
 
 def numbers_by_model(values: Iterable[Value]) -> dict[str, dict[str, Float[np.ndarray, " number"]]]:
@@ -115,20 +141,26 @@ class BenchmarkContext:
         """All of a video at the benchmark's own rate, in windows as long as the models' clips. Raises UserError."""
         return windows_of(self._read(entry), self.shape.num_frames, self.benchmark.reading.window_stride)
 
-    def around(self, clip: Clips, given: int, most: int | None = None) -> Clips:
+    def around(self, clip: Clips, given: int, most: int | None = None, hold: bool = False) -> Clips:
         """The last frames of context before frame `given`, and after it as many whole chunks as there are.
 
-        most: frames after it that are wanted. Raises UserError: there are too few frames on either side.
+        most: frames after it that are wanted. hold: so many, in whole chunks, the last frame standing still where
+        there are no more. Raises UserError: there are too few frames on either side.
         """
         context, chunk = self.evaluator.context_frames, self.evaluator.tokenizer.patch_size[0]
-        after = clip.frames.shape[1] - given
-        after = (after if most is None else min(after, most)) // chunk * chunk
-        if given < context or after < chunk:
+        there = clip.frames.shape[1] - given
+        after = (there if most is None else min(there, most)) // chunk * chunk
+        if hold and most is not None:
+            after = -(-most // chunk) * chunk
+        if given < context or after < chunk or there < 1:
             raise UserError(
                 f"{clip.identity[0]}: {clip.frames.shape[1]} frames at {self.shape.fps:g} a second, {given} of them "
                 f"given; the models need {context} given and {chunk} after them"
             )
-        return replace(clip, frames=clip.frames[:, given - context : given + after])
+        frames = clip.frames[:, given - context : given + after]
+        if (lacking := context + after - frames.shape[1]) > 0:
+            frames = torch.cat((frames, frames[:, -1:].expand(-1, lacking, -1, -1, -1)), dim=1)
+        return replace(clip, frames=frames)
 
     def future(self, model: Any, clip: Clips) -> Frames:
         """The model's frames after the context."""

@@ -28,13 +28,14 @@ from vidworld.core.config import load
 from vidworld.core.errors import UserError
 from vidworld.core.records import file_digest, fingerprint, prepare_folder, read_json, write_text
 from vidworld.evaluation.benchmarks.benchmark import Benchmark, ContinuationScore, Entry, SurpriseScore, check
-from vidworld.evaluation.benchmarks.continuation import BenchmarkContext, numbers_by_model, pictures_of
+from vidworld.evaluation.benchmarks.continuation import READING_VERSION, BenchmarkContext, numbers_by_model, pictures_of
 from vidworld.evaluation.evaluator import BASELINES_VERSION, Subject, evaluation_accelerator, evaluator_of, model_of
 from vidworld.evaluation.physics import models_of, refuse
 from vidworld.evaluation.schema import PhysicsConfig
 from vidworld.evaluation.task import Outcome, Unit, measure, settings_of
 from vidworld.metrics import METRICS, PerClip
 from vidworld.models import Spec
+from vidworld.models.external.videos import Videos
 from vidworld.models.world_model import CopyLast
 
 TRUTH = Subject("truth", None, "")  # the video itself
@@ -65,6 +66,9 @@ def score_folder(benchmark: Benchmark, folder: Path, config: PhysicsConfig) -> N
     if not by_surprise:
         copy_last = Subject("copy_last", CopyLast(evaluator.tokenizer), str(BASELINES_VERSION))
         subjects = [TRUTH, copy_last, *subjects]
+    for model in models:
+        if isinstance(files := getattr(model.model, "model", None), Videos):
+            files.call({f"{benchmark.name}/{one.identity}": one.generated for one in entries if one.generated})
     context = BenchmarkContext(evaluator, benchmark, config.shape)
     settings = settings_of(config) | {"levels": list(config.levels)}
     values: list[Value] | None
@@ -74,11 +78,13 @@ def score_folder(benchmark: Benchmark, folder: Path, config: PhysicsConfig) -> N
     config = config.without(failures)
     if by_surprise and not values:
         refuse(failures)
+    notes: list[str] = []
     if by_surprise:
         values = scores_of_surprise(benchmark, folder, entries, numbers_by_model(values), config.out, config.seed)
-    elif isinstance(score, ContinuationScore) and score.whole is not None:
-        values = list(score.whole(values, entries, config.seed))
-    write_scores(config.out, values, models_of(config), config.pairs, config.seed)
+    elif isinstance(score, ContinuationScore):
+        notes = list(score.notes(values, entries)) if score.notes is not None else []
+        values = list(score.whole(values, entries, config.seed)) if score.whole is not None else values
+    write_scores(config.out, values, models_of(config), config.pairs, config.seed, notes)
     refuse(failures)
 
 
@@ -130,7 +136,8 @@ def measure_videos(
     for entry in entries:
         files = dict.fromkeys((*_pictures(entry), *entry.needs, *entry.compared_with))
         names = [entry.identity, entry.property, entry.group, entry.member, entry.first_frame]
-        made_from = [benchmark.name, benchmark.version, names, [digest(file) for file in files], settings]
+        versions_of = [benchmark.name, benchmark.version, READING_VERSION]
+        made_from = [versions_of, names, [digest(file) for file in files], settings]
         batch = f"{benchmark.name}_{fingerprint(entry.identity)}"
         for subject in subjects:
             measured = partial(score.of_video, context, entry, subject.model)
@@ -163,15 +170,22 @@ def scores_of_surprise(
 
 
 def write_scores(
-    out: Path, values: Sequence[Value] | None, models: Mapping[str, Any], pairs: Sequence[tuple[str, str]], seed: int
+    out: Path,
+    values: Sequence[Value] | None,
+    models: Mapping[str, Any],
+    pairs: Sequence[tuple[str, str]],
+    seed: int,
+    notes: Sequence[str] = (),
 ) -> None:
-    """Write results.json, and print its rows; nothing where there was a submission instead of values."""
+    """Write results.json, and print its rows and notes; nothing where there was a submission instead of values."""
     if values is None:
         return
-    rows = write_results(prepare_folder(out), values, models, pairs, Comparison(), seed)
+    rows = write_results(prepare_folder(out), values, models, pairs, Comparison(notes=list(notes)), seed)
     for row in rows:
         interval = f"[{row.low:.3f}, {row.high:.3f}]"
         print(f"{row.model}, {row.law}, {row.split}, {row.metric}: {row.value:.3f} {interval}, n = {row.n}")
+    for note in notes:
+        print(note)
     print(f"{out / 'results.json'}: {len(rows)} rows")
 
 
@@ -258,14 +272,15 @@ def accuracies(
 ) -> list[Value]:
     """Relative and absolute accuracy and AUROC of each property, as values of pairs, videos and the property.
 
-    Within a group the possible videos are paired with the impossible ones in their order. Raises UserError where a
-    video is not labelled, or a group has more of one side.
+    Within a group possible videos are paired with the impossible ones of the same `pair`, in their order. Raises
+    UserError where a video is not labelled, or a pair has more of one side.
     """
     groups: dict[str, dict[str, dict[bool, list[str]]]] = {}
     for entry in entries:
         if entry.possible is None:
             raise UserError(f"{entry.identity}: nothing says whether it is possible; so it has no score here")
-        group = groups.setdefault(entry.property, {}).setdefault(entry.group, {True: [], False: []})
+        name = f"{entry.group}, pair {entry.pair}" if entry.pair else entry.group
+        group = groups.setdefault(entry.property, {}).setdefault(name, {True: [], False: []})
         group[entry.possible].append(entry.identity)
     values = []
     for name, of in groups.items():

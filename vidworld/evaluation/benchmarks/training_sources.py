@@ -9,21 +9,29 @@ from vidworld.video.source import episodes, shards, videos_in_shard
 
 # --- CLEVRER (Source: Yi et al. 2020, arXiv 1910.01442): videos of 480 x 320 of things that collide ---
 
+FIRST_OF_TEST = 15000  # videos are numbered through: 10,000 to train on, 5,000 to validate, 5,000 to test
 _CLEVRER_LAYOUT = """\
 FOLDER/                  one split (video_validation.zip and annotation_validation.zip unpacked side by side)
   video_10000-11000/video_10000.mp4
-  annotation_10000-11000/annotation_10000.json    collision: [{object_ids, frame_id, location}], object_property, ..."""
+  annotation_10000-11000/annotation_10000.json    collision: [{object_ids, frame_id, location}], object_property, ...
+The test split (from video_15000.mp4 on) has no annotations."""
 
 
 def _annotated(folder: Path) -> list[Entry]:
-    """Every number of which a video or an annotation is there; its events are the collisions."""
+    """Every number of which a video or an annotation is there; its events are the collisions.
+
+    The authors keep the annotations of their test split, so that none of its videos needs one.
+    """
     videos, notes = _by_number(folder, "video_*.mp4"), _by_number(folder, "annotation_*.json")
     found = []
     for number in sorted({*videos, *notes}):
         video = videos.get(number) or beside(notes[number], "annotation_", "video_").with_suffix(".mp4")
-        note = notes.get(number) or beside(video, "video_", "annotation_").with_suffix(".json")
-        events = _collisions(note) if note.exists() else ()
         identity = f"video_{number:05d}"
+        note = notes.get(number) or beside(video, "video_", "annotation_").with_suffix(".json")
+        if not note.exists() and number >= FIRST_OF_TEST:
+            found.append(Entry(identity, "unlabelled", identity, True, video))
+            continue
+        events = _collisions(note) if note.exists() else ()
         found.append(Entry(identity, "collision", identity, True, video, (note,), events=events))
     return found
 

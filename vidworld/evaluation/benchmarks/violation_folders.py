@@ -6,14 +6,22 @@ AI"). All but IntPhys 2 are read as in Garrido et al. 2025 (arXiv 2502.11831): e
 square, in windows of 16 of them, two apart.
 """
 
-import json
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from vidworld.core.errors import UserError
-from vidworld.core.records import prepare_folder, writing
-from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry, Reading, SurpriseScore, beside, numbered, rows_of
+from vidworld.core.records import prepare_folder, read_json, writing
+from vidworld.evaluation.benchmarks.benchmark import (
+    Benchmark,
+    Entry,
+    Reading,
+    SurpriseScore,
+    beside,
+    numbered,
+    rows_of,
+    text_of,
+)
 from vidworld.video.decode import Unreadable, open_video
 
 
@@ -53,8 +61,8 @@ def _quadruplets(folder: Path) -> list[Entry]:
 
 def _is_possible(status: Path) -> bool:
     try:
-        return bool(json.loads(status.read_text(encoding="utf-8"))["header"]["is_possible"])
-    except (ValueError, KeyError, TypeError, OSError) as error:
+        return bool(read_json(status)["header"]["is_possible"])
+    except (KeyError, TypeError, UserError) as error:
         raise UserError(f"{status}: does not say header.is_possible ({type(error).__name__})") from error
 
 
@@ -65,7 +73,7 @@ def write_submission(folder: Path, surprise: Mapping[str, float], out: Path) -> 
     video has no surprise from 0 up, or `out` cannot be written.
     """
     task = folder / "task.txt"
-    videos = task.read_text().split() if task.exists() else [entry.identity for entry in _quadruplets(folder)]
+    videos = text_of(task).split() if task.exists() else [entry.identity for entry in _quadruplets(folder)]
     lacking = [video for video in videos if not 0.0 <= surprise.get(video, -1.0) < float("inf")]
     if lacking:
         raise UserError(f"{lacking[0]}: has no surprise; a submission needs that of all {len(videos)} videos")
@@ -92,13 +100,14 @@ FOLDER/                  Main or Debug of the data set
 
 
 def _listed(folder: Path) -> list[Entry]:
+    """The videos in the table's order, which says nothing: 1_Possible goes with 1_Impossible, 2_ with 2_."""
     found = []
     for number, row in enumerate(rows_of(folder / "metadata.csv", _INTPHYS2_COLUMNS), start=2):
-        kind = row["type"].rpartition("_")[2].strip().lower()
-        if kind not in ("possible", "impossible"):
+        pair, _, kind = row["type"].strip().rpartition("_")
+        if kind.lower() not in ("possible", "impossible"):
             raise UserError(f"{folder / 'metadata.csv'}: line {number}: type {row['type']!r} is neither")
-        group = f"{row['condition']}/{row['SceneIndex']}"
-        found.append(Entry(row["name"], row["condition"], group, kind == "possible", folder / row["file_name"]))
+        group, possible = f"{row['condition']}/{row['SceneIndex']}", kind.lower() == "possible"
+        found.append(Entry(row["name"], row["condition"], group, possible, folder / row["file_name"], pair=pair))
     return found
 
 

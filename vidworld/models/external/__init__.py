@@ -1,4 +1,4 @@
-"""Other people's models as world models: what one has to offer, and those that are a class or files.
+"""Other people's models as world models: what one has to offer, and those that are a class of Python.
 
 A model sees and gives frames: no token, no chunk, no true track, nothing of ours. It may offer either method or both.
 What it predicts is encoded with the bench's tokenizer like a baseline's frames, so that it passes through the readouts
@@ -14,15 +14,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import av
 import torch
-import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
 from vidworld.core.clip import Clips, Frames
 from vidworld.core.errors import UserError
+from vidworld.models.external.videos import Videos
 from vidworld.models.tokenizers import Tokenizer
 from vidworld.models.world_model import Encoded, Rollout, check_numbers, tokens_of_future
 
@@ -37,7 +36,6 @@ surprise: how badly each frame of the clips (`Clips`) from `context_frames` on w
 
 Names of clips and seeds are digests of the frames that are shown. A clip's answer depends on its frames and seed alone.
 """
-NAMED = 5  # missing files that a message names
 
 
 class ExternalModel:
@@ -152,74 +150,3 @@ def module_of(path: str) -> ModuleType:
 
 def first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
-
-
-class Videos:
-    """Clips that were made elsewhere, each in a file that is named after the clip which it continues: rollouts only.
-
-    Each file holds the whole clip (context and future, or more) or exactly the future, which its length tells. A file
-    of another rate is read at the times of the clip's frames, one of another size is scaled.
-    """
-
-    samples = 1
-    """One file a clip: how much the samples of its maker would differ cannot be seen."""
-
-    def __init__(self, folder: str | Path, device: torch.device | None = None, steps: int = 0) -> None:
-        """Raises UserError: there is no such folder, or no MP4 in it. Device and steps are a network's."""
-        self.folder = folder = Path(folder)
-        if not folder.is_dir():
-            raise UserError(
-                f"{folder}: there is no such folder; `vidworld data contexts` writes what is to be continued"
-            )
-        if not any(folder.glob("*.mp4")):
-            raise UserError(f"{folder}: holds no .mp4 file; a clip's is named as in {file_name('uniform/id/0/17')}")
-
-    def check_clips(self, identities: Sequence[str]) -> None:
-        """Raise UserError if files of clips are missing, and name the first of them."""
-        missing = [name for name in map(file_name, identities) if not (self.folder / name).is_file()]
-        if missing:
-            more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
-            raise UserError(
-                f"{self.folder}: lacks {len(missing)} of {len(identities)} clips: {', '.join(missing[:NAMED])}{more}"
-            )
-
-    def predict(self, context: Clips, num_frames: int, seeds: Sequence[int]) -> Frames:
-        """The end of each clip's file. Raises UserError: one is missing, cannot be read, or is too short."""
-        self.check_clips(context.identity)
-        seen, size = context.frames.shape[1], context.frames.shape[-2:]
-        paths = [self.folder / file_name(identity) for identity in context.identity]
-        return torch.stack([_scaled(self._read(path, seen, num_frames, context.fps), size) for path in paths])
-
-    def _read(self, path: Path, seen: int, num_frames: int, fps: float) -> Tensor:
-        try:
-            with av.open(str(path)) as container:
-                stream = container.streams.video[0]
-                stream.thread_type = "AUTO"
-                rate = float(stream.average_rate or fps)
-                frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
-        except (av.FFmpegError, OSError, IndexError) as error:
-            raise UserError(f"{path}: cannot be read as a video ({str(error) or type(error).__name__})") from error
-        step = rate / fps if fps > 0 else 1.0  # a batch of several rates has none (NaN): then frame for frame
-        whole, future = ([round((first + i) * step) for i in range(num_frames)] for first in (seen, 0))
-        if whole[-1] < len(frames):
-            numbers = whole
-        elif future[-1] < len(frames) <= round(num_frames * step):
-            numbers = future
-        else:
-            raise UserError(
-                f"{path}: {len(frames)} frames at {rate:g} a second are neither the whole clip, "
-                f"{seen + num_frames} frames at {fps:g}, nor its future, {num_frames}"
-            )
-        return torch.stack([torch.from_numpy(frames[number]) for number in numbers]).permute(0, 3, 1, 2)
-
-
-def file_name(identity: str) -> str:
-    """The file that continues the clip of this identity: `uniform/id/0/17` is uniform_id_0_17.mp4."""
-    return f"{identity.replace('/', '_')}.mp4"
-
-
-def _scaled(frames: Tensor, size: Sequence[int]) -> Tensor:
-    if frames.shape[-2:] != tuple(size):
-        scaled = F.interpolate(frames.float(), tuple(size), mode="bilinear", antialias=True, align_corners=False)
-        frames = scaled.round().clamp(0, 255).to(torch.uint8)
-    return frames
