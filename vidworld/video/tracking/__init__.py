@@ -115,7 +115,18 @@ def track(
     background: of the scene without them; that of these frames where it is not given.
     known: where they are in the first frames; then those are followed.
     """
+    position = np.full((len(frames), objects, 2), np.nan)
     scene = background_of(frames) if background is None else background
+    for number, path in enumerate(follow(frames, objects, scene, known)):
+        if path is not None:
+            position[path.frames, number] = path.positions
+    return position
+
+
+def follow(
+    frames: VideoFrames, objects: int, scene: Picture, known: Float[ndarray, "start object 2"] | None = None
+) -> list[Followed | None]:
+    """The paths of `track`'s objects, in order; None for what is not found."""
     threshold = threshold_of(frames, scene)
     found = [blobs(frame, scene, threshold) for frame in frames]
     paths = link(found, float(np.hypot(*frames.shape[1:3])))
@@ -123,12 +134,10 @@ def track(
     chosen: list[Followed | None] = [*sorted(paths[:objects], key=lambda path: path.frames[0])]
     if known is not None:
         chosen = [_nearest_object(paths, known[:, number]) for number in range(objects)]
-    position = np.full((len(frames), objects, 2), np.nan)
-    for number, path in enumerate(chosen):
+    for path in chosen:
         if path is not None:
             _recover(path, frames, scene, threshold)
-            position[path.frames, number] = path.positions
-    return position
+    return chosen + [None] * (objects - len(chosen))
 
 
 def _nearest_object(paths: Sequence[Followed], places: Float[ndarray, "start 2"]) -> Followed | None:
