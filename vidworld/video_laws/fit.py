@@ -11,11 +11,11 @@ import numpy as np
 from pydantic import TypeAdapter
 from tqdm import tqdm
 
-from vidworld.core.clip import VideoFrames
 from vidworld.core.errors import UserError
 from vidworld.core.records import append_jsonl, prepare_folder, read_jsonl
 from vidworld.video.clips import find_shots, scene_times
 from vidworld.video.decode import Unreadable, open_video, read
+from vidworld.video.kept import KeptFrames, Pictures, keep
 from vidworld.video.sidecar import GRAVITY_DIRECTIONS, SIDECAR_NAME, SidecarEntry, read_sidecar
 from vidworld.video.tracking.judged import Judged, judge
 from vidworld.video_laws import STANDARD_GRAVITY, VIDEO_LAWS, NoFit, Position, Quantity, VideoScene
@@ -24,7 +24,8 @@ MAX_PX = 480  # videos are tracked with a shorter side of so many pixels, or the
 MIN_VIDEO_FRAMES = 3  # with fewer nothing shows an acceleration
 CHANGES = 0.3  # of an object's frames: one that is not as usual in more of them has no usual look
 WELL = 0.5  # of the frames: where fewer are tracked well, it is said
-SHOT_PX = 128  # cuts are looked for in frames with a shorter side of so many pixels
+PIECE = 32  # frames that are read at once
+SHOT_PX = 96  # cuts are looked for in frames with a shorter side of so many pixels
 FIT_RECORD_NAME = "videos.jsonl"
 
 
@@ -124,7 +125,7 @@ def _doubts(seen: Judged, scale: float) -> tuple[str, ...]:
 class FittedVideo:
     """The frames of a video's event, and what is known of them."""
 
-    frames: np.ndarray
+    frames: KeptFrames
     times_s: np.ndarray
     scale: float  # pixels of `frames` a pixel of the video
     scene: VideoScene
@@ -144,7 +145,8 @@ def footage_of(path: Path, entry: SidecarEntry) -> FittedVideo:
         few = f"has {there} frame{'s' * (there != 1)}{of}"
         raise Unreadable(f"{few}, and no law shows in fewer than {MIN_VIDEO_FRAMES}")
     short = min(video.height_px, video.width_px)
-    frames = np.concatenate([piece.frames for piece in read(video, min(short, MAX_PX), numbers)])
+    pieces = read(video, min(short, MAX_PX), numbers, PIECE)
+    frames = keep(piece.frames for piece in pieces)
     times = times_s[first : numbers.stop]
     shot = _longest_shot(frames, times)
     contacts = entry.contact_frames or ()
@@ -153,11 +155,12 @@ def footage_of(path: Path, entry: SidecarEntry) -> FittedVideo:
     return FittedVideo(frames[shot], times[shot], min(short, MAX_PX) / short, scene)
 
 
-def _longest_shot(frames: VideoFrames, times_s: np.ndarray) -> slice:
+def _longest_shot(frames: Pictures, times_s: np.ndarray) -> slice:
     """Where it lies, with the frames that repeat another."""
     scale = min(1.0, SHOT_PX / min(frames.shape[1:3]))
-    small = [cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) for frame in frames]
-    shots = find_shots(np.stack(small).astype(np.uint8), times_s).shots
+    small = (cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) for frame in frames)
+    grey = np.stack([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in small])  # a third of the memory
+    shots = find_shots(np.broadcast_to(grey[..., None], (*grey.shape, 3)), times_s).shots
     if not shots:  # black throughout
         return slice(None)
     longest = max(shots, key=lambda shot: shot.until_s[-1] - shot.times_s[0])
