@@ -47,7 +47,7 @@ class KeptFrames:
 Pictures = VideoFrames | KeptFrames
 
 
-def keep(pieces: Iterable[VideoFrames]) -> KeptFrames:
+def keep(pieces: Iterable[UInt8[ndarray, "_ _ _ 3"]]) -> KeptFrames:
     """The frames of successive pieces; UserError where there is no room for them."""
     place = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the frames)
     count, size = 0, (0, 0, 3)

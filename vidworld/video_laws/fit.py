@@ -26,6 +26,7 @@ CHANGES = 0.3  # of an object's frames: one that is not as usual in more of them
 WELL = 0.5  # of the frames: where fewer are tracked well, it is said
 PIECE = 32  # frames that are read at once
 SHOT_PX = 96  # cuts are looked for in frames with a shorter side of so many pixels
+FIT_VERSION = 2  # of tracking and laws: raised when the same video comes to have other results
 FIT_RECORD_NAME = "videos.jsonl"
 
 
@@ -84,17 +85,19 @@ def fit_video(folder: Path, entry: SidecarEntry) -> VideoFit:
     position = believed(seen) / footage.scale
     if seen.found.any() and not np.isfinite(position).any():
         return result(why_none="shows what moves cut by the border of the picture in every frame")
+    doubts = _doubts(seen, footage.scale)
     try:
         fit = law.fit(footage.times_s, position, footage.scene, None)
-    except NoFit as error:
-        return result(why_none=str(error), notes=_doubts(seen, footage.scale))
+        quantities = fit.quantities
+    except (NoFit, np.linalg.LinAlgError) as error:
+        return result(why_none=str(error) if isinstance(error, NoFit) else f"has no fit ({error})", notes=doubts)
     extent = float(np.linalg.norm(np.nanmax(position, axis=0) - np.nanmin(position, axis=0), axis=-1).max())
     return result(
         law=fit.law,
         deviation_px=fit.deviation_px,
-        deviation_share=fit.deviation_px / extent,
-        quantities=fit.quantities,
-        notes=(*_doubts(seen, footage.scale), *fit.notes),
+        deviation_share=fit.deviation_px / max(extent, 1e-9),
+        quantities=quantities,
+        notes=(*doubts, *fit.notes),
     )
 
 
@@ -149,6 +152,8 @@ def footage_of(path: Path, entry: SidecarEntry) -> FittedVideo:
     frames = keep(piece.frames for piece in pieces)
     times = times_s[first : numbers.stop]
     shot = _longest_shot(frames, times)
+    if (there := len(times[shot])) < MIN_VIDEO_FRAMES:
+        raise Unreadable(f"has no unbroken shot of {MIN_VIDEO_FRAMES} frames, and no law shows in {there}")
     contacts = entry.contact_frames or ()
     known = tuple(float(times_s[c]) for c in contacts if c is not None and c < len(times_s))
     scene = VideoScene(known, GRAVITY_DIRECTIONS.get(entry.gravity or ""), entry.px_per_m, entry.masses)
@@ -173,7 +178,7 @@ def fit_summary(videos: Sequence[VideoFit]) -> str:
     lines = []
     for video in videos:
         if video.why_none is not None:
-            lines.append(f"{video.file}: not fitted: {video.why_none}")
+            lines += [f"{video.file}: not fitted: {video.why_none}", *(f"    note: {note}" for note in video.notes)]
             continue
         tracked = f"tracked {video.tracked:.0%}, tracked well {video.tracked_well:.0%}"
         head = f"{video.file}: {video.law}, {tracked}, the truth deviates by"
@@ -190,4 +195,4 @@ def _key(folder: Path, entry: SidecarEntry) -> str:
     """What a video's result depends on: its file, as far as its size and time tell, and its line."""
     path = folder / entry.file
     file = [path.stat().st_size, path.stat().st_mtime_ns] if path.exists() else []
-    return json.dumps([file, entry.model_dump(mode="json")], sort_keys=True, ensure_ascii=False)
+    return json.dumps([FIT_VERSION, file, entry.model_dump(mode="json")], sort_keys=True, ensure_ascii=False)

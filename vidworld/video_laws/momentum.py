@@ -142,19 +142,21 @@ def _window(times: TrackTimes, position: Position, contact: float) -> Stretch:
 
 
 def _parted(times: TrackTimes, position: Position, both: ndarray, scene: VideoScene) -> float:
-    """When two things let go of each other: from then on both fly, and until then both rest."""
-    if scene.contacts_s:
-        return scene.contacts_s[0]
-    frames = np.flatnonzero(both)
+    """When two things let go of each other: until then both rest, from then on both fly; near the sidecar's contact."""
+    frames, step = np.flatnonzero(both), frame_s(times)
     t, places = times[frames], position[frames].reshape(len(frames), -1)
-    flying = np.stack([np.ones_like(t), t, t**2], axis=1)
-    left = []
+    best, least = float(t[0] - 2 * step), np.inf  # before the first frame that shows both, where no cut can be made
     for cut in range(len(t) - MIN_FRAMES):
-        rest = ((places[:cut] - places[:cut].mean(axis=0)) ** 2).sum() if cut else 0.0
-        after = places[cut:] - flying[cut:] @ np.linalg.lstsq(flying[cut:], places[cut:], rcond=None)[0]
-        left.append(rest + (after**2).sum())
-    best = int(np.argmin(left)) if left else 0
-    return float(t[best]) if best else float(t[0] - 2 * frame_s(times))
+        if scene.contacts_s and abs(t[cut] - scene.contacts_s[0]) > NEAR_CONTACT * step:
+            continue
+        rest = places[:cut] - places[:cut].mean(axis=0) if cut else places[:0]
+        flown = (t >= t[cut]) & (t <= t[cut] + _window_s(step))
+        columns = np.stack([np.ones_like(t), t, t**2], axis=1)[flown]
+        flight = places[flown] - columns @ np.linalg.lstsq(columns, places[flown], rcond=None)[0]
+        left = float(np.concatenate([rest, flight]).std())
+        if left < least:
+            best, least = (float(t[cut]) if cut else best), left
+    return best
 
 
 def _velocities(times: ndarray, places: ndarray, used: ndarray, when: float) -> ndarray:
