@@ -64,8 +64,9 @@ def test_filmed_collisions_of_unequal_masses_keep_their_momentum() -> None:
 def test_a_filmed_collision_of_one_to_five_keeps_its_momentum() -> None:
     fit = measured(11)
     found = {one.name: one for one in fit.quantities}
-    assert found["momentum_angle"].low < 0 < found["momentum_angle"].high
-    assert abs(found["momentum_angle"].value) < 4 and found["momentum_kept"].value == pytest.approx(1, abs=0.06)
+    angle, kept = found["momentum_angle"], found["momentum_kept"]
+    assert angle.low < 0 < angle.high and abs(angle.value) < 4
+    assert kept.low < 1 < kept.high and kept.value == pytest.approx(1, abs=0.1)
 
 
 def test_a_filmed_explosion_has_no_total_momentum() -> None:

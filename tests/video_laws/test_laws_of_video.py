@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from vidworld.video_laws import VIDEO_LAWS, Fit, LawFit, NoFit, Quantity, VideoScene
-from vidworld.video_laws.momentum import fit_collision
+from vidworld.video_laws.momentum import fit_collision, fit_explosion
 from vidworld.video_laws.parabolas import fit_bounces, fit_flight, fit_uniform
-from vidworld.video_laws.pendulum import fit_pendulum
+from vidworld.video_laws.pendulum import fit_pendulum, fit_spring
 
 STEP = 1 / 60
 DOWN = (0.0, 1.0)

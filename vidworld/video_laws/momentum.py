@@ -44,11 +44,12 @@ def fit_collision(times: TrackTimes, position: Position, scene: VideoScene, stre
     if min((stretch == k).sum() for k in (0, 1)) < MIN_FRAMES:
         raise NoFit("does not show both things for four frames on either side of where they meet")
     masses = in_order(scene.masses, position)
+    sides = [_Side(times, position, stretch, side) for side in (0, 1)]
     near = np.abs(times - contact) <= 3 * frame_s(times)
     unit = "m/s" if scene.px_per_m else "px/s"
 
     def measured(places: ndarray) -> Measured:
-        before, after = (_velocities(times, places, stretch == k, contact) for k in (0, 1))
+        before, after = (side.velocities(places, contact) for side in sides)
         line = _direction(np.nanmean((places[:, 1] - places[:, 0])[near], axis=0))
         total, kept = masses @ before, masses @ after
         closing, parting = (float((v[0] - v[1]) @ line) for v in (before, after))
@@ -62,7 +63,7 @@ def fit_collision(times: TrackTimes, position: Position, scene: VideoScene, stre
             **_shares("total_momentum_after", masses, after, line),
         }
 
-    fitted = _fitted(times, position, stretch)
+    fitted = np.where((stretch == 0)[:, None, None], *(side.fitted() for side in sides))
     design = np.concatenate([parabolas(times, np.where(stretch == k, 0, -1)) for k in (0, 1)], axis=1)
     design *= np.repeat(stretch[:, None] == (0, 1), 3, axis=1)
     fit = law_fit("collision", position, fitted, stretch, measured, design)
@@ -90,16 +91,17 @@ def fit_explosion(times: TrackTimes, position: Position, scene: VideoScene, stre
     if (stretch == 0).sum() < MIN_FRAMES:
         raise NoFit("does not show both things for four frames after they part")
     masses = in_order(scene.masses, position)
+    apart = _Side(times, position, stretch, 0)
     first, second = np.argsort(_order(position))
 
     def measured(places: ndarray) -> Measured:
-        after = _velocities(times, places, stretch == 0, parted)
+        after = apart.velocities(places, parted)
         speeds = np.linalg.norm(after, axis=1)
         ratio = {("speed_ratio", "ratio"): _ratio(speeds[first], speeds[second])}
         return _shares("total_momentum", masses, after, _direction(after[1] - after[0])) | ratio
 
     design = parabolas(times, stretch)
-    fit = law_fit("explosion", position, _fitted(times, position, stretch), stretch, measured, design)
+    fit = law_fit("explosion", position, apart.fitted(), stretch, measured, design)
     return replace(fit, notes=() if scene.masses else (EQUAL,))
 
 
@@ -150,28 +152,28 @@ def _parted(times: TrackTimes, position: Position, both: ndarray, scene: VideoSc
         if scene.contacts_s and abs(t[cut] - scene.contacts_s[0]) > NEAR_CONTACT * step:
             continue
         rest = places[:cut] - places[:cut].mean(axis=0) if cut else places[:0]
-        flown = (t >= t[cut]) & (t <= t[cut] + _window_s(step))
-        columns = np.stack([np.ones_like(t), t, t**2], axis=1)[flown]
-        flight = places[flown] - columns @ np.linalg.lstsq(columns, places[flown], rcond=None)[0]
+        columns = np.vander(t[cut:] - t[cut], 4)  # cubics: a table slows things down, and less so later
+        flight = places[cut:] - columns @ np.linalg.lstsq(columns, places[cut:], rcond=None)[0]
         left = float(np.concatenate([rest, flight]).std())
         if left < least:
             best, least = (float(t[cut]) if cut else best), left
     return best
 
 
-def _velocities(times: ndarray, places: ndarray, used: ndarray, when: float) -> ndarray:
-    """Of each of two things at a time, by a parabola through the frames that are used."""
-    fits = [fit_flights(times, places[:, k], np.where(used, 0, -1), True) for k in (0, 1)]
-    return np.stack([fit.velocity[0] + fit.acceleration * when for fit in fits])
+class _Side:
+    """Two things on one side of a contact, each on a parabola."""
 
+    def __init__(self, times: TrackTimes, position: Position, stretch: Stretch, side: int) -> None:
+        self.times, self.used = times, np.where(stretch == side, 0, -1)
+        self.flights = [fit_flights(times, position[:, k], self.used, True) for k in (0, 1)]
 
-def _fitted(times: ndarray, position: ndarray, stretch: ndarray) -> ndarray:
-    fitted = np.full(position.shape, np.nan)
-    for side in range(int(stretch.max()) + 1):
-        used = np.where(stretch == side, 0, -1)
-        for k in (0, 1):
-            fitted[used == 0, k] = fit_flights(times, position[:, k], used, True).place(times, used)[used == 0]
-    return fitted
+    def velocities(self, places: ndarray, when: float) -> ndarray:
+        """Of both at a time, by places (time object 2) which are nearly those of the fit."""
+        again = [flight.through(places[self.used == 0, k]) for k, flight in enumerate(self.flights)]
+        return np.stack([flight.velocity[0] + flight.acceleration * when for flight in again])
+
+    def fitted(self) -> ndarray:
+        return np.stack([flight.place(self.times, self.used) for flight in self.flights], axis=1)
 
 
 def _shares(name: str, masses: ndarray, velocities: ndarray, line: ndarray) -> Measured:

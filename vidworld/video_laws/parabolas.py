@@ -63,7 +63,7 @@ def fit_flight(
     scale, unit = scene.px_per_m or 1.0, "m/s" if scene.px_per_m else "px/s"
 
     def measured(places: ndarray) -> Measured:
-        flights = fit_flights(times, places, stretch, True)
+        flights = flight.through(places[stretch >= 0])
         ends = (flights.velocity[0] + flights.acceleration * t for t in (spoken[0], spoken[-1]))
         speeds = [float(np.linalg.norm(v)) / scale for v in ends]
         size = float(flights.acceleration @ along) / scale
@@ -94,16 +94,17 @@ def fit_bounces(times: TrackTimes, position: Position, scene: VideoScene, stretc
     if stretch.max() < 1:  # a single flight
         return fit_flight(times, position, scene, stretch)
 
+    own = fit_flights(times, path, stretch, True)
+
     def measured(places: ndarray) -> Measured:
-        flights = fit_flights(times, places, stretch, True)
+        flights = own.through(places[stretch >= 0])
         given_back, pull, down = flights.restitutions(), flights.acceleration, scene.gravity
         size = float(np.linalg.norm(pull) if down is None else pull @ np.asarray(down)) / (scene.px_per_m or 1.0)
         ratios = {("restitution", "ratio"): float(np.mean(given_back))}
         ratios |= {(f"restitution_{k}", "ratio"): one for k, one in enumerate(given_back, start=1)}
         return _acceleration(size, pull, scene) | ratios
 
-    fitted = fit_flights(times, path, stretch, True).place(times, stretch)
-    return law_fit("bounce", path, fitted, stretch, measured, parabolas(times, stretch))
+    return law_fit("bounce", path, own.place(times, stretch), stretch, measured, parabolas(times, stretch))
 
 
 FLIGHT, UNIFORM, BOUNCE = VideoLaw(1, fit_flight), VideoLaw(1, fit_uniform), VideoLaw(1, fit_bounces)
@@ -119,6 +120,11 @@ class Flights:
     acceleration: ndarray
     start: ndarray  # place at time zero, of the stretch's parabola
     velocity: ndarray  # at time zero
+    step: ndarray  # (parameter, frame): by how much each parameter changes with each place
+
+    def through(self, places: ndarray) -> "Flights":
+        """Those through places of the same frames that are nearly the same: each frame counts as it does here."""
+        return _flights(self.step, places, len(self.start))
 
     def place(self, times: ndarray, stretch: ndarray) -> ndarray:
         """Where the thing is at each time; NaN where that lies in no stretch."""
@@ -149,13 +155,17 @@ def fit_flights(times: ndarray, path: ndarray, stretch: ndarray, accelerated: bo
     weight = np.ones(len(places))
     for _ in range(ROUNDS):
         weighted = basis * weight[:, None]
-        along = np.linalg.solve(weighted.T @ basis, weighted.T @ places)
-        distance = np.linalg.norm(places - basis @ along, axis=1)
+        step = np.linalg.solve(weighted.T @ basis, weighted.T)
+        distance = np.linalg.norm(places - basis @ (step @ places), axis=1)
         scale = max(1.4826 * float(np.median(distance)), 1e-9)
         weight = np.minimum(1.0, OUTLIER * scale / np.maximum(distance, 1e-9))
-    solution = np.linalg.solve(triangle, along)
-    acceleration = solution[-1] if accelerated else np.zeros(2)
-    return Flights(acceleration, solution[:count], solution[count : 2 * count])
+    return _flights(np.linalg.solve(triangle, step), places, count)
+
+
+def _flights(step: ndarray, places: ndarray, count: int) -> Flights:
+    solution = step @ places
+    acceleration = solution[2 * count] if len(solution) > 2 * count else np.zeros(2)
+    return Flights(acceleration, solution[:count], solution[count : 2 * count], step)
 
 
 def parabolas(times: ndarray, stretch: ndarray) -> ndarray:

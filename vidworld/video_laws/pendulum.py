@@ -1,5 +1,6 @@
 """Decaying oscillations: a pendulum, also one that a wall cuts short, and a thing on a spring."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -61,8 +62,9 @@ def fit_oscillation(
     swings = _swings(t, line[used, 0], member, _first_guess(t, line[used, 0], member))
 
     def measured(moved: ndarray) -> Measured:
-        again = _swings(t, moved[used, 0], member, swings.guess)
-        return {("period", "s"): 2 * np.pi / again.frequency, ("decay", "1/s"): again.decay}
+        """By one step of Gauss and Newton from what was fitted: errors are small beside the swing."""
+        found = swings.parameters + swings.step @ (moved[used, 0] - swings.fitted)
+        return {("period", "s"): 2 * np.pi / abs(float(found[-1])), ("decay", "1/s"): swings.decay(found)}
 
     fitted, design = np.full(line.shape, np.nan), np.zeros((len(line), swings.design.shape[1]))
     fitted[used, 0], design[used] = swings.fitted, swings.design
@@ -96,34 +98,43 @@ def _impacts(times: ndarray, line: ndarray) -> list[float]:
 class Swings:
     """An oscillation that was fitted, over the frames that it was fitted to."""
 
-    frequency: float  # radians a second
-    decay: float  # a second
+    parameters: ndarray  # the last is the frequency, in radians a second
     fitted: ndarray  # (time,)
-    design: ndarray  # (time, parameter), derivatives by what was fitted
-    guess: ndarray  # parameters from which a fit of nearly the same path begins
+    design: ndarray  # (time, parameter), derivatives by the parameters
+    step: ndarray  # (parameter, time), by how much a parameter changes with each place
+    decay: Callable[[ndarray], float]  # a second, of such parameters
+
+    @property
+    def frequency(self) -> float:
+        return abs(float(self.parameters[-1]))
 
 
 def _swings(t: ndarray, line: ndarray, member: ndarray, guess: ndarray) -> Swings:
     """One damped oscillation, or where there are several swings one undamped in each."""
     if member.shape[1] == 1:
         found = least_squares(lambda p: _swing(p, t) - line, guess, jac=lambda p: _slopes(p, t), loss="soft_l1").x
-        return Swings(abs(float(found[3])), float(found[2]), _swing(found, t), _slopes(found, t), found)
+        fitted, design = _swing(found, t), _slopes(found, t)
+        weight = (1 + (line - fitted) ** 2) ** -0.25  # the root of how much a frame counts in that loss
+        step = np.linalg.pinv(design * weight[:, None]) * weight
+        return Swings(found, fitted, design, step, lambda parameters: float(parameters[2]))
 
     def of(w: float) -> tuple[ndarray, ndarray]:
-        design = _design(t, member, w)
-        solution = np.linalg.lstsq(design, line, rcond=None)[0]
-        return design @ solution, solution
+        columns = _design(t, member, w)
+        solution = np.linalg.lstsq(columns, line, rcond=None)[0]
+        return columns @ solution, solution
 
-    bounds = (0.8 * guess[3], 1.25 * guess[3])
-    found = minimize_scalar(lambda w: float(((of(w)[0] - line) ** 2).sum()), bounds=bounds, method="bounded")
-    w = float(found.x)
+    bounds = (0.8 * guess[-1], 1.25 * guess[-1])
+    w = float(minimize_scalar(lambda w: float(((of(w)[0] - line) ** 2).sum()), bounds=bounds, method="bounded").x)
     fitted, solution = of(w)
-    count = member.shape[1]
-    amplitude = np.hypot(solution[1 : 1 + count], solution[1 + count :])
-    when = (member * t[:, None]).sum(axis=0) / member.sum(axis=0)
-    decay = -np.polyfit(when, np.log(np.maximum(amplitude, 1e-9)), 1)[0]
     by_frequency = (_design(t, member, 1.001 * w) - _design(t, member, 0.999 * w)) @ solution / (0.002 * w)
-    return Swings(w, float(decay), fitted, np.column_stack([_design(t, member, w), by_frequency]), guess)
+    design, count = np.column_stack([_design(t, member, w), by_frequency]), member.shape[1]
+    when = (member * t[:, None]).sum(axis=0) / member.sum(axis=0)
+
+    def decay(parameters: ndarray) -> float:
+        amplitude = np.hypot(parameters[1 : 1 + count], parameters[1 + count : 1 + 2 * count])
+        return -float(np.polyfit(when, np.log(np.maximum(amplitude, 1e-9)), 1)[0])
+
+    return Swings(np.append(solution, w), fitted, design, np.linalg.pinv(design), decay)
 
 
 def _design(t: ndarray, member: ndarray, w: float) -> ndarray:
@@ -133,30 +144,30 @@ def _design(t: ndarray, member: ndarray, w: float) -> ndarray:
 
 
 def _swing(parameters: ndarray, t: ndarray) -> ndarray:
-    """c + (a cos wt + b sin wt) exp(-d t), with parameters (a, b, d, w, c)."""
-    a, b, d, w, c = parameters
+    """c + (a cos wt + b sin wt) exp(-d t), with parameters (a, b, d, c, w)."""
+    a, b, d, c, w = parameters
     return np.asarray(c + np.exp(-np.clip(d, -5, 50) * t) * (a * np.cos(w * t) + b * np.sin(w * t)))
 
 
 def _slopes(parameters: ndarray, t: ndarray) -> ndarray:
     """Derivatives (time, parameter) of `_swing`."""
-    a, b, d, w, _ = parameters
+    a, b, d, _, w = parameters
     left, cosine, sine = np.exp(-np.clip(d, -5, 50) * t), np.cos(w * t), np.sin(w * t)
     turning = left * t * (b * cosine - a * sine)
-    return np.stack([left * cosine, left * sine, -t * left * (a * cosine + b * sine), turning, np.ones_like(t)], axis=1)
+    return np.stack([left * cosine, left * sine, -t * left * (a * cosine + b * sine), np.ones_like(t), turning], axis=1)
 
 
 def _first_guess(t: ndarray, line: ndarray, member: ndarray) -> ndarray:
     """Parameters of `_swing` with the frequency that fits best among many; that of one swing does for all."""
     span = float(t[-1] - t[0])
-    best, least = np.array([0.0, 0.0, 0.05, 2 * np.pi / span, 0.0]), np.inf
+    best, least = np.array([0.0, 0.0, 0.05, 0.0, 2 * np.pi / span]), np.inf
     for turns in np.arange(0.5, span / (LEAST_STEPS * float(np.median(np.diff(t)))), GRID):
         w = 2 * np.pi * turns / span
         solution, *_ = np.linalg.lstsq(design := _design(t, member, w), line, rcond=None)
         error = float(((design @ solution - line) ** 2).sum())
         if error < (1.0 if member.shape[1] == 1 else 0.9) * least:  # of several the lowest
             least = error
-            best = np.array([solution[1], solution[1 + member.shape[1]], 0.05, w, solution[0]])
+            best = np.array([solution[1], solution[1 + member.shape[1]], 0.05, solution[0], w])
     return best
 
 

@@ -30,7 +30,7 @@ def background_of(frames: Pictures) -> Picture:
     usual = np.median(sample, axis=0).astype(np.float32)
     differs = np.zeros(sample.shape[:3], bool)
     for frame, apart in zip(sample, differs, strict=True):
-        apart[:] = cv2.absdiff(frame.astype(np.float32), usual).max(axis=-1) > 2 * MIN_LEVELS
+        apart[:] = _most(cv2.absdiff(frame.astype(np.float32), usual)) > 2 * MIN_LEVELS
     twofold = differs.mean(axis=0) > RESTING_SHARE
     if not twofold.any():
         return np.asarray(usual, np.float64)
@@ -48,7 +48,12 @@ def difference(frame: Shown, background: Picture) -> Float[ndarray, "height widt
     """Grey levels of the colour that differs most, after taking off what the exposure changed, slightly blurred."""
     apart = frame.astype(np.float32) - background.astype(np.float32)
     apart -= np.median(apart.reshape(-1, 3)[::7], axis=0)
-    return np.asarray(cv2.GaussianBlur(np.abs(apart).max(axis=-1), (0, 0), 0.8), np.float64)
+    return np.asarray(cv2.GaussianBlur(_most(np.abs(apart)), (0, 0), 0.8), np.float64)
+
+
+def _most(colours: ndarray) -> ndarray:
+    """The largest of three colours; numpy's own maximum over so short an axis takes ten times as long."""
+    return np.maximum(np.maximum(colours[..., 0], colours[..., 1]), colours[..., 2])
 
 
 def threshold_of(frames: Pictures, background: Picture) -> float:
