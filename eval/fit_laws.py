@@ -1,14 +1,20 @@
 """Fits laws of motion to real videos: python eval/fit_laws.py FOLDER --out runs/laws."""
 
+import argparse
 from pathlib import Path
 
 from vidworld.core.errors import ArgumentParser, run_script
+from vidworld.video.sidecar import sidecar_help
 from vidworld.video_laws.fit import FIT_RECORD_NAME, fit_summary, fit_videos
 
 
 def main() -> None:
-    parser = ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="videos and their clips.jsonl, whose `event` names the law")
+    parser = ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, epilog=sidecar_help()
+    )
+    parser.add_argument(
+        "folder", type=Path, help="videos and their clips.jsonl, whose `event` names the law (see below)"
+    )
     parser.add_argument("--out", type=Path, required=True, help="the folder to write videos.jsonl in")
     parser.add_argument("--sidecar", type=Path, help="default: clips.jsonl in the folder")
     arguments = parser.parse_args()

@@ -1,4 +1,4 @@
-"""The `vidworld` command: `vidworld data render`, `ingest`, `contexts`, `check`; `check-world` and `export`."""
+"""The `vidworld` command: `data render`, `ingest`, `sidecar`, `contexts`, `check`; `check-world` and `export`."""
 
 import sys
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ COMMANDS: Registry[Command] = Registry(
     {
         "data render": "vidworld.simulation.render_command:RENDER",
         "data ingest": "vidworld.video.ingest:INGEST",
+        "data sidecar": "vidworld.video.sidecar:SIDECAR",
         "data contexts": "vidworld.evaluation.rollouts:CONTEXTS",
         "data check": "vidworld.evaluation.benchmarks.benchmark:CHECK",
         "check-world": "vidworld.models.external.check_world:CHECK_WORLD",
@@ -25,6 +26,7 @@ COMMANDS: Registry[Command] = Registry(
 PURPOSES = {
     "data render": "write a picture and an MP4 of a clip or a quadruplet of a simulated scene",
     "data ingest": "turn a folder of real videos into a data set",
+    "data sidecar": "write a first clips.jsonl of a folder of videos, to fill in what happens in them",
     "data contexts": "write the clips that a model which runs elsewhere is to continue",
     "data check": "say whether the folder of a benchmark is complete, and what is missing",
     "check-world": "say what is wrong with a model that is to be measured",

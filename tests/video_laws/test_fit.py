@@ -12,7 +12,7 @@ import torch
 
 from vidworld.core.errors import UserError
 from vidworld.core.media import write_mp4
-from vidworld.video.source import SidecarEntry, read_sidecar
+from vidworld.video.sidecar import SidecarEntry, read_sidecar
 from vidworld.video_laws.fit import FIT_RECORD_NAME, VideoFit, fit_summary, fit_video, fit_videos, footage_of
 
 PROJECT = Path(__file__).parents[2]

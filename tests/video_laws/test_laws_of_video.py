@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from vidworld.video_laws import VIDEO_LAWS, LawFit, NoFit, Quantity, VideoScene
-from vidworld.video_laws.parabolas import fit_bounces, fit_collision, fit_flight, fit_uniform
-from vidworld.video_laws.pendulum import fit_pendulum
+from vidworld.video_laws import VIDEO_LAWS, Fit, LawFit, NoFit, Quantity, VideoScene
+from vidworld.video_laws.momentum import fit_collision, fit_explosion
+from vidworld.video_laws.parabolas import fit_bounces, fit_flight, fit_uniform
+from vidworld.video_laws.pendulum import fit_pendulum, fit_spring
 
 STEP = 1 / 60
 DOWN = (0.0, 1.0)
@@ -187,3 +188,99 @@ def test_what_is_hardly_seen_has_no_fit(event: str) -> None:
     path[:3] = 1.0
     with pytest.raises(NoFit):
         VIDEO_LAWS[event].fit(times, path, VideoScene((0.2,), DOWN), None)
+
+
+def elastic(times: np.ndarray, masses: tuple[float, float], seed: int = 0) -> np.ndarray:
+    """Two discs that meet at an angle, the second at rest before: exact, at 0.3 s."""
+    rng = np.random.default_rng(seed)
+    before = np.array([[600.0, rng.uniform(-100, 100)], [0.0, 0.0]])
+    angle = rng.uniform(-0.7, 0.7)
+    normal = np.array([np.cos(angle), np.sin(angle)])
+    push = 2 * (before[0] - before[1]) @ normal / (1 / masses[0] + 1 / masses[1]) * normal
+    after = before + np.array([-push / masses[0], push / masses[1]])
+    t = (times - 0.3)[:, None, None]
+    return np.array([200.0, 100.0]) + np.array([-9 * normal, 9 * normal]) + np.where(t < 0, before * t, after * t)
+
+
+@pytest.mark.parametrize("masses", [(1.0, 1.0), (0.6317, 0.7492), (1.0, 2.0), (5.0, 1.0), (1.0, 5.0)])
+def test_a_collision_of_unequal_masses_keeps_its_momentum(masses: tuple[float, float]) -> None:
+    times = np.arange(144) / 240
+    fit = fit_collision(times, noisy(elastic(times, masses), 0.1), VideoScene((), masses=masses), None)
+    angle, kept, energy = (of(fit, name) for name in ("momentum_angle", "momentum_kept", "energy_kept"))
+    assert angle.low < 0 < angle.high and angle.high - angle.low < 12
+    assert kept.low < 1 < kept.high and kept.value == pytest.approx(1, abs=0.05)
+    assert energy.value == pytest.approx(1, abs=0.05) and of(fit, "restitution").value == pytest.approx(1, abs=0.05)
+    assert not fit.notes
+
+
+def test_masses_go_from_left_to_right_whichever_thing_was_found_first() -> None:
+    times = np.arange(144) / 240
+    path = noisy(elastic(times, (1.0, 5.0)), 0.1)
+    for places in (path, path[:, ::-1]):
+        fit = fit_collision(times, places, VideoScene((), masses=(1.0, 5.0)), None)
+        assert abs(of(fit, "momentum_angle").value) < 4
+    tall = path[..., ::-1]  # one above the other
+    assert abs(of(fit_collision(times, tall, VideoScene((), masses=(1.0, 5.0)), None), "momentum_angle").value) < 4
+
+
+def test_masses_that_are_not_given_are_taken_as_equal_and_said() -> None:
+    times = np.arange(144) / 240
+    fit = fit_collision(times, noisy(elastic(times, (1.0, 1.0)), 0.1), VideoScene(), None)
+    assert "taken as equal" in fit.notes[0]
+    with pytest.raises(NoFit, match="gives 1 mass"):
+        fit_collision(times, elastic(times, (1.0, 1.0)), VideoScene(masses=(1.0,)), None)
+
+
+def flying_apart(times: np.ndarray) -> np.ndarray:
+    """Two that rest until 0.3 s; then they go with 250 and 100 px/s."""
+    t = np.maximum(times - 0.3, 0.0)[:, None, None]
+    return np.array([[190.0, 100.0], [228.0, 95.0]]) + np.array([[-250.0, 20.0], [100.0, -8.0]]) * t
+
+
+@pytest.mark.parametrize("contacts_s", [(), (0.3,)])
+def test_an_explosion_has_a_total_momentum_of_zero(contacts_s: tuple[float, ...]) -> None:
+    times = np.arange(144) / 240
+    fit = fit_explosion(times, noisy(flying_apart(times), 0.1), VideoScene(contacts_s, masses=(1.0, 2.5)), None)
+    for part in ("along", "across"):
+        total = of(fit, f"total_momentum_{part}")
+        assert total.low < 0 < total.high and total.high - total.low < 0.2 and total.unit == "share"
+    assert of(fit, "speed_ratio").value == pytest.approx(2.5, rel=0.03)
+    wrong = fit_explosion(times, noisy(flying_apart(times), 0.1), VideoScene(contacts_s), None)  # of equal masses
+    assert of(wrong, "total_momentum_along").high < -0.3 and wrong.notes
+
+
+def test_a_total_momentum_near_zero_has_no_direction() -> None:
+    """Two of equal mass that come from both sides: shares are given, no angle and no ratio over nothing."""
+    times = np.arange(144) / 240
+    t = (times - 0.3)[:, None, None]
+    path = np.array([[190.0, 100.0], [208.0, 100.0]]) + np.where(t < 0, [[400.0, 0.0], [-400.0, 0.0]], 0.0) * t
+    path = path + np.where(t < 0, 0.0, [[-300.0, 0.0], [300.0, 0.0]]) * t
+    fit = fit_collision(times, noisy(path, 0.1), VideoScene(masses=(1.0, 1.0)), None)
+    names = {quantity.name for quantity in fit.quantities}
+    assert "momentum_angle" not in names and "momentum_kept" not in names
+    for when in ("before", "after"):
+        total = of(fit, f"total_momentum_{when}_along")
+        assert total.low < 0 < total.high and total.high - total.low < 0.1
+    assert of(fit, "restitution").value == pytest.approx(0.75, abs=0.05)
+    resting = fit_collision(times, noisy(flying_apart(times), 0.1), VideoScene((0.3,), masses=(1.0, 2.5)), None)
+    assert not {"restitution", "energy_kept", "momentum_angle"} & {quantity.name for quantity in resting.quantities}
+
+
+@pytest.mark.parametrize("law", [fit_spring, fit_pendulum])
+@pytest.mark.parametrize("frames_a_period", [5.0, 9.4, 12.7, 16.0, 20.0])
+def test_an_oscillation_near_the_rate_of_the_frames_has_its_period(frames_a_period: float, law: Fit) -> None:
+    """No turn of it is taken for a wall, also where it is not quite a sine."""
+    times = np.arange(231) / 25
+    phase = 2 * np.pi * times * 25 / frames_a_period
+    line = 17.5 * np.exp(-0.04 * times) * (np.cos(phase + 0.3) + 0.03 * np.cos(2 * phase))
+    path = np.stack([150 + 0.05 * line, 200 + line], axis=1)[:, None]
+    fit = law(times, noisy(path, 0.26), VideoScene(), None)
+    assert (fit.stretch == 0).all()
+    assert of(fit, "period").value == pytest.approx(frames_a_period / 25, rel=0.002)
+
+
+def test_a_long_film_of_a_fast_spring_has_its_period() -> None:
+    times = np.arange(1200) / 25
+    line = 17.5 * np.cos(2 * np.pi * times * 25 / 9.0)
+    fit = fit_spring(times, noisy(np.stack([150 + 0 * line, 200 + line], axis=1)[:, None], 0.26), VideoScene(), None)
+    assert fit.deviation_px < 0.4

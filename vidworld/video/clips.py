@@ -18,7 +18,8 @@ from jaxtyping import Bool, Float64, Int64, UInt8
 
 from vidworld.core.clip import VideoFrames
 from vidworld.video.decode import Decoder, TimeBase, Times, Unreadable, Video, open_video, read
-from vidworld.video.source import SidecarEntry, Source
+from vidworld.video.sidecar import SidecarEntry
+from vidworld.video.source import Source
 
 Grey = UInt8[np.ndarray, "time height width"]
 Span = tuple[float, float] | None  # an event's start and end in seconds, where one is known

@@ -28,16 +28,8 @@ from vidworld.core.records import fingerprint, publish_folder, write_json
 from vidworld.video import REAL_SPLITS, RECORD_NAME, read_record
 from vidworld.video.clips import ClipOptions, VideoClips, clips_of_video
 from vidworld.video.decode import Unreadable
-from vidworld.video.source import (
-    GRAVITY_DIRECTIONS,
-    SIDECAR_NAME,
-    SidecarEntry,
-    Source,
-    content_of,
-    read_sidecar,
-    sources_of,
-    splits_by_content,
-)
+from vidworld.video.sidecar import GRAVITY_DIRECTIONS, SIDECAR_NAME, SidecarEntry, read_sidecar, sidecar_help
+from vidworld.video.source import Source, content_of, sources_of, splits_by_content
 
 INGEST_VERSION = 2  # of the way clips are made: raised when the same videos come to give other clips or splits
 SET_ASIDE_NAME = "set_aside.json"
@@ -286,8 +278,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--size", type=int, default=usual.size_px, help="pixels of a side of a clip (default: %(default)s)")
     add("--num-frames", type=int, default=usual.num_frames, help="frames of a clip (default: %(default)s)")
     add("--stride", type=int, default=usual.stride, help="frames from clip to clip (default: %(default)s)")
-    known = "what is known of the videos, as JSON Lines: file, true_fps, gravity, event_frames, px_per_m"
-    add("--sidecar", type=Path, metavar="FILE", help=f"{known} (default: FOLDER/clips.jsonl, if it is there)")
+    known = "what is known of the videos, as JSON Lines, see below (default: FOLDER/clips.jsonl, if it is there)"
+    add("--sidecar", type=Path, metavar="FILE", help=known)
+    parser.formatter_class, parser.epilog = argparse.RawDescriptionHelpFormatter, sidecar_help()
 
 
 def _run(arguments: argparse.Namespace) -> None:

@@ -1,6 +1,5 @@
 """Where the videos of a folder lie: files, members of WebDataset's tar files, stretches of a LeRobot data set's longer
 ones. And what identifies a video: its own content, wherever it lies, whatever it is called and whatever lies beside it.
-And what is known of videos beside their pictures: a `clips.jsonl`, one JSON object a video.
 
 Sources: WebDataset's documentation (POSIX tar files, numbered without a gap; the video of a sample is .mp4), and
 LeRobot's of its data set format v2.0, v2.1 and v3.0: in v2 an episode has a file of its own; in v3 a file holds many,
@@ -19,11 +18,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any
+from typing import Any
 
 import av
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vidworld.core.errors import UserError
 from vidworld.core.records import DIGITS, file_digest, fingerprint, read_json
@@ -31,10 +29,6 @@ from vidworld.video.decode import Times, Unreadable
 
 SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".ogv", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp")
 LEROBOT_INFO = Path("meta") / "info.json"
-SIDECAR_NAME = "clips.jsonl"
-
-GRAVITY_DIRECTIONS = {"down": (0.0, 1.0), "up": (0.0, -1.0), "right": (1.0, 0.0), "left": (-1.0, 0.0)}
-"""The words for gravity's direction in the picture, as unit vectors with y down."""
 REAL_SHARE, VAL_SHARE = 0.2, 0.1  # of all videos: held out for the evaluation, and for validation
 
 
@@ -285,45 +279,3 @@ def _of_v3(folder: Path, info: dict[str, Any], cameras: list[str]) -> Iterator[E
                 start, stop = (float(row[f"videos/{camera}/{end}_timestamp"]) for end in ("from", "to"))
                 video = folder / info["video_path"].format(video_key=camera, **of)
                 yield Episode(camera, number, Source(video, "", (start, stop), str(number)), data)
-
-
-class SidecarEntry(BaseModel):
-    """What the sidecar says of one video; fields of other names are kept as they are."""
-
-    model_config = ConfigDict(strict=True, extra="allow", frozen=True, allow_inf_nan=False)
-
-    file: str
-    true_fps: Annotated[float, Field(gt=0)] | None = None
-    """Frames a second of the scene: frame i happened at i / true_fps. None: when it is shown."""
-    event: str | None = None
-    event_frames: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] | None = None
-    """First and last frame of what happens."""
-    gravity: str | None = None  # where things fall: a word of GRAVITY_DIRECTIONS, or words that are kept only
-    px_per_m: Annotated[float, Field(gt=0)] | None = None  # pixels of the video a metre
-
-
-def read_sidecar(path: Path) -> dict[str, SidecarEntry]:
-    """A sidecar's entries by the file they speak of; UserError where it cannot be read, or with each line's faults."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
-        raise UserError(f"{path}: the sidecar cannot be read ({reason})") from error
-    entries: dict[str, SidecarEntry] = {}
-    faults: list[str] = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            entry = SidecarEntry.model_validate_json(line)
-        except ValidationError as error:
-            for fault in error.errors():
-                where = ".".join(map(str, fault["loc"]))
-                faults.append(f"{path}:{number}: {where}{': ' if where else ''}{fault['msg']}")
-            continue
-        if entry.file in entries:
-            faults.append(f"{path}:{number}: file: {entry.file} has a line already")
-        entries[entry.file] = entry
-    if faults:
-        raise UserError("\n".join(faults))
-    return entries

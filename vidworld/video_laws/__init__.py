@@ -1,4 +1,4 @@
-"""How well tracks of real video keep a law, and what the law's constants are in them, with intervals by bootstrap.
+"""How well tracks of real video keep a law, and what the law's constants are in them, with their intervals.
 
 Each law is a least-squares fit to positions in pixels over seconds. The true video deviates from its law (friction,
 a round lens, the tracker): that is no error of a model, which is penalised for what it adds to it. Fitted to a
@@ -12,16 +12,12 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
-from scipy.special import ndtri, stdtrit
 
 from vidworld.core.errors import UserError
 from vidworld.core.registry import Registry
+from vidworld.video_laws.uncertainty import drawn_errors, interval_of
 
 STANDARD_GRAVITY = 9.81  # m/s²
-BOOTSTRAP_DRAWS = 300
-BOOTSTRAP_BLOCKS = 8  # the residuals are drawn in blocks of a so-manieth of their number
-WIDER = float(stdtrit(BOOTSTRAP_BLOCKS - 1, 0.975) / ndtri(0.975))
-"""So few blocks show less than their scatter: intervals are wider by what Student's quantile is over the normal one."""
 
 TrackTimes = Float[ndarray, " time"]
 Position = Float[ndarray, "time object 2"]
@@ -37,11 +33,12 @@ class VideoScene:
     contacts_s: tuple[float, ...] = ()  # when something is hit, roughly
     gravity: tuple[float, float] | None = None  # its direction in the picture, a unit vector with y down
     px_per_m: float | None = None
+    masses: tuple[float, ...] | None = None  # of two things, in the order of `in_order`; None: taken as equal
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """One number that a law gives, with its 95% interval."""
+    """One number that a law gives, with its 95% interval: errors go on from frame to frame (`uncertainty`)."""
 
     name: str
     value: float
@@ -58,6 +55,7 @@ class LawFit:
     residual: Float[ndarray, "time object"]  # pixels from the law's path; NaN where the fit does not speak
     stretch: Stretch  # counted among those that were fitted
     measured: Callable[[], tuple[Quantity, ...]] = field(repr=False)
+    notes: tuple[str, ...] = ()  # what was taken for granted
 
     @cached_property
     def quantities(self) -> tuple[Quantity, ...]:
@@ -85,7 +83,7 @@ class VideoLaw:
     fit: Fit
 
 
-# By the sidecar's `event`; other events follow no law that tracks could show.
+# By the sidecar's `event` (`video/events.py` says what each is); other events follow no law that tracks could show.
 VIDEO_LAWS: Registry[VideoLaw] = Registry(
     "law of real video",
     "vidworld.video_laws",
@@ -94,7 +92,9 @@ VIDEO_LAWS: Registry[VideoLaw] = Registry(
         "uniform": "vidworld.video_laws.parabolas:UNIFORM",
         "bounce": "vidworld.video_laws.parabolas:BOUNCE",
         "pendulum": "vidworld.video_laws.pendulum:PENDULUM",
-        "collision": "vidworld.video_laws.parabolas:MEETING",
+        "spring": "vidworld.video_laws.pendulum:SPRING",
+        "collision": "vidworld.video_laws.momentum:COLLISION",
+        "explosion": "vidworld.video_laws.momentum:EXPLOSION",
     },
 )
 
@@ -105,43 +105,31 @@ def law_fit(
     fitted: ndarray,
     stretch: Stretch,
     measured: Callable[[ndarray], Measured],
-    spent: int,
+    design: ndarray,
     drawn_from: ndarray | None = None,
 ) -> LawFit:
-    """The quantities with their bootstrap intervals, and how far the path lies from the law's.
+    """The quantities with their intervals, and how far the path lies from the law's.
 
-    spent: parameters that a coordinate is fitted with: residuals are so much smaller than errors.
+    path, fitted: (time, coordinate) or (time, object, coordinate), fitted NaN where the law does not speak.
+    design: (time, parameter), columns that each coordinate is fitted with, or derivatives by the fit's parameters.
     drawn_from: the path of what is measured, where the law's own leaves some of it out.
     """
 
     def quantities() -> tuple[Quantity, ...]:
         around = fitted if drawn_from is None else drawn_from
-        draws = np.array([[*measured(drawn).values()] for drawn in _redrawn(path, around, spent)])
-        low, high = np.nanpercentile(draws, [2.5, 97.5], axis=0)
-        found = measured(path)
-        values = np.array([*found.values()])
-        low, high = values - WIDER * np.maximum(values - low, 0.0), values + WIDER * np.maximum(high - values, 0.0)
-        named = zip(found, values.tolist(), low.tolist(), high.tolist(), strict=True)
-        return tuple(Quantity(name, value, least, most, unit) for (name, unit), value, least, most in named)
+        spoken = np.isfinite((path - around).reshape(len(path), -1)).all(axis=1)
+        flat = np.where(spoken[:, None], path.reshape(len(path), -1), np.nan)
+        errors = drawn_errors(flat, design).reshape(-1, *path.shape)
+        found, draws = measured(path), []
+        for error in errors:
+            moved = path.copy()
+            moved[spoken] = (around + error)[spoken]
+            draws.append([*measured(moved).values()])
+        columns = zip(found.items(), np.array(draws).T, strict=True)
+        return tuple(Quantity(name, v, *interval_of(v, drawn, unit), unit) for ((name, unit), v), drawn in columns)
 
     residual = np.linalg.norm(path - fitted, axis=-1).reshape(len(path), -1)
     return LawFit(law, residual, stretch, quantities)
-
-
-def _redrawn(path: ndarray, fitted: ndarray, spent: int) -> list[ndarray]:
-    """Paths that could have been tracked: the law's with residuals drawn in blocks."""
-    rng = np.random.default_rng(0)
-    used = np.flatnonzero(np.isfinite((path - fitted).reshape(len(path), -1)).all(axis=1))
-    residual = (path - fitted)[used] * np.sqrt(len(used) / max(len(used) - spent, 1))
-    block = max(1, len(used) // BOOTSTRAP_BLOCKS)
-    drawn = []
-    for _ in range(BOOTSTRAP_DRAWS):
-        starts = rng.integers(0, len(used) - block + 1, -(-len(used) // block))
-        order = (starts[:, None] + np.arange(block)).ravel()[: len(used)]
-        moved = path.copy()
-        moved[used] = fitted[used] + residual[order]
-        drawn.append(moved)
-    return drawn
 
 
 def frame_s(times: TrackTimes) -> float:

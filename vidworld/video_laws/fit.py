@@ -11,18 +11,22 @@ import numpy as np
 from pydantic import TypeAdapter
 from tqdm import tqdm
 
-from vidworld.core.clip import VideoFrames
 from vidworld.core.errors import UserError
 from vidworld.core.records import append_jsonl, prepare_folder, read_jsonl
 from vidworld.video.clips import find_shots, scene_times
 from vidworld.video.decode import Unreadable, open_video, read
-from vidworld.video.source import GRAVITY_DIRECTIONS, SIDECAR_NAME, SidecarEntry, read_sidecar
-from vidworld.video.tracking import track
-from vidworld.video_laws import STANDARD_GRAVITY, VIDEO_LAWS, NoFit, Quantity, VideoScene
+from vidworld.video.kept import KeptFrames, Pictures, keep
+from vidworld.video.sidecar import GRAVITY_DIRECTIONS, SIDECAR_NAME, SidecarEntry, read_sidecar
+from vidworld.video.tracking.judged import Judged, judge
+from vidworld.video_laws import STANDARD_GRAVITY, VIDEO_LAWS, NoFit, Position, Quantity, VideoScene
 
 MAX_PX = 480  # videos are tracked with a shorter side of so many pixels, or their own if that is less
 MIN_VIDEO_FRAMES = 3  # with fewer nothing shows an acceleration
-SHOT_PX = 128  # cuts are looked for in frames with a shorter side of so many pixels
+CHANGES = 0.3  # of an object's frames: one that is not as usual in more of them has no usual look
+WELL = 0.5  # of the frames: where fewer are tracked well, it is said
+PIECE = 32  # frames that are read at once
+SHOT_PX = 96  # cuts are looked for in frames with a shorter side of so many pixels
+FIT_VERSION = 2  # of tracking and laws: raised when the same video comes to have other results
 FIT_RECORD_NAME = "videos.jsonl"
 
 
@@ -35,6 +39,8 @@ class VideoFit:
     law: str | None = None
     why_none: str | None = None
     tracked: float = 0.0  # the share of the event's frames in which every object was found
+    tracked_well: float = 0.0  # the same, in which each was whole, as it usually is, and where a second tracker has it
+    notes: tuple[str, ...] = ()  # what was taken for granted, or is to be doubted
     deviation_px: float | None = None  # root mean square of the true tracks from their law, in the video's own pixels
     deviation_share: float | None = None  # the same over the extent of the path
     quantities: tuple[Quantity, ...] = ()
@@ -64,28 +70,65 @@ def fit_video(folder: Path, entry: SidecarEntry) -> VideoFit:
     """The law of the sidecar's event, fitted to the video's tracks."""
     law, result = VIDEO_LAWS.get(entry.event or ""), partial(VideoFit, entry.file, entry.event)
     if law is None:
-        return result(why_none=f"its event ({entry.event or 'not given'}) follows no law that tracks could show")
+        if entry.event is None:
+            return result(why_none=f"the sidecar gives no event: give one of {', '.join(VIDEO_LAWS)}")
+        return result(why_none=f"its event ({entry.event}) follows no law that tracks could show")
     try:
         footage = footage_of(folder / entry.file, entry)
     except Unreadable as error:
         return result(why_none=str(error))
     except OSError as error:
         return result(why_none=f"cannot be read ({error.strerror})")
-    position = track(footage.frames, law.objects) / footage.scale
-    share = float(np.isfinite(position).all(axis=(1, 2)).mean())
+    seen = judge(footage.frames, law.objects)
+    share, well = float(seen.found.all(axis=1).mean()), float(seen.well.mean())
+    result = partial(result, tracked=share, tracked_well=well)
+    position = believed(seen) / footage.scale
+    if seen.found.any() and not np.isfinite(position).any():
+        return result(why_none="shows what moves cut by the border of the picture in every frame")
+    doubts = _doubts(seen, footage.scale)
     try:
         fit = law.fit(footage.times_s, position, footage.scene, None)
-    except NoFit as error:
-        return result(why_none=str(error), tracked=share)
+        quantities = fit.quantities
+    except (NoFit, np.linalg.LinAlgError) as error:
+        return result(why_none=str(error) if isinstance(error, NoFit) else f"has no fit ({error})", notes=doubts)
     extent = float(np.linalg.norm(np.nanmax(position, axis=0) - np.nanmin(position, axis=0), axis=-1).max())
-    return result(fit.law, None, share, fit.deviation_px, fit.deviation_px / extent, fit.quantities)
+    return result(
+        law=fit.law,
+        deviation_px=fit.deviation_px,
+        deviation_share=fit.deviation_px / max(extent, 1e-9),
+        quantities=quantities,
+        notes=(*doubts, *fit.notes),
+    )
+
+
+def believed(seen: Judged) -> Position:
+    """The places without those of objects that the border cuts, or that are not as they usually are.
+
+    Where an object changes all along (more than `CHANGES` of its frames) only the border tells.
+    """
+    whole = seen.found & ~seen.cut
+    changed = (whole & ~seen.alike).sum(axis=0) > CHANGES * whole.sum(axis=0)
+    return np.where((whole & (seen.alike | changed))[..., None], seen.position, np.nan)
+
+
+def _doubts(seen: Judged, scale: float) -> tuple[str, ...]:
+    """A warning for each object that two trackers do not put in one place, and one for what is often not whole."""
+    doubts = []
+    for number in np.flatnonzero(seen.doubted).tolist():
+        apart, size = seen.apart_px[number] / scale, seen.size_px[number] / scale
+        of = f" of object {number + 1}" if len(seen.doubted) > 1 else ""
+        what = f"what was followed may not be one thing (a shadow, a hose, a hand); it is {size:.0f} px large"
+        doubts.append(f"two trackers disagree by {apart:.1f} px on the place{of}: {what}")
+    if not doubts and seen.well.mean() < WELL:
+        doubts.append(f"only {seen.well.mean():.0%} of the frames show it whole, as it usually is and by both trackers")
+    return tuple(doubts)
 
 
 @dataclass(frozen=True)
 class FittedVideo:
     """The frames of a video's event, and what is known of them."""
 
-    frames: np.ndarray
+    frames: KeptFrames
     times_s: np.ndarray
     scale: float  # pixels of `frames` a pixel of the video
     scene: VideoScene
@@ -105,20 +148,24 @@ def footage_of(path: Path, entry: SidecarEntry) -> FittedVideo:
         few = f"has {there} frame{'s' * (there != 1)}{of}"
         raise Unreadable(f"{few}, and no law shows in fewer than {MIN_VIDEO_FRAMES}")
     short = min(video.height_px, video.width_px)
-    frames = np.concatenate([piece.frames for piece in read(video, min(short, MAX_PX), numbers)])
+    pieces = read(video, min(short, MAX_PX), numbers, PIECE)
+    frames = keep(piece.frames for piece in pieces)
     times = times_s[first : numbers.stop]
     shot = _longest_shot(frames, times)
-    contacts = getattr(entry, "contact_frames", None) or []
-    known = tuple(float(times_s[c]) for c in contacts if isinstance(c, int) and c < len(times_s))
-    scene = VideoScene(known, GRAVITY_DIRECTIONS.get(entry.gravity or ""), entry.px_per_m)
+    if (there := len(times[shot])) < MIN_VIDEO_FRAMES:
+        raise Unreadable(f"has no unbroken shot of {MIN_VIDEO_FRAMES} frames, and no law shows in {there}")
+    contacts = entry.contact_frames or ()
+    known = tuple(float(times_s[c]) for c in contacts if c is not None and c < len(times_s))
+    scene = VideoScene(known, GRAVITY_DIRECTIONS.get(entry.gravity or ""), entry.px_per_m, entry.masses)
     return FittedVideo(frames[shot], times[shot], min(short, MAX_PX) / short, scene)
 
 
-def _longest_shot(frames: VideoFrames, times_s: np.ndarray) -> slice:
+def _longest_shot(frames: Pictures, times_s: np.ndarray) -> slice:
     """Where it lies, with the frames that repeat another."""
     scale = min(1.0, SHOT_PX / min(frames.shape[1:3]))
-    small = [cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) for frame in frames]
-    shots = find_shots(np.stack(small).astype(np.uint8), times_s).shots
+    small = (cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) for frame in frames)
+    grey = np.stack([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in small])  # a third of the memory
+    shots = find_shots(np.broadcast_to(grey[..., None], (*grey.shape, 3)), times_s).shots
     if not shots:  # black throughout
         return slice(None)
     longest = max(shots, key=lambda shot: shot.until_s[-1] - shot.times_s[0])
@@ -131,14 +178,16 @@ def fit_summary(videos: Sequence[VideoFit]) -> str:
     lines = []
     for video in videos:
         if video.why_none is not None:
-            lines.append(f"{video.file}: not fitted: {video.why_none}")
+            lines += [f"{video.file}: not fitted: {video.why_none}", *(f"    note: {note}" for note in video.notes)]
             continue
-        head = f"{video.file}: {video.law}, tracked {video.tracked:.0%}, the truth deviates by"
+        tracked = f"tracked {video.tracked:.0%}, tracked well {video.tracked_well:.0%}"
+        head = f"{video.file}: {video.law}, {tracked}, the truth deviates by"
         lines.append(f"{head} {video.deviation_px:.2f} px ({video.deviation_share:.2%} of its path)")
         for one in video.quantities:
             lines.append(f"    {one.name} {one.value:.4g} [{one.low:.4g}, {one.high:.4g}] {one.unit}")
             if one.name == "acceleration" and one.unit == "m/s²":
                 lines[-1] += f" ({one.value / STANDARD_GRAVITY - 1:+.1%} of {STANDARD_GRAVITY})"
+        lines += [f"    note: {note}" for note in video.notes]
     return "\n".join(lines)
 
 
@@ -146,4 +195,4 @@ def _key(folder: Path, entry: SidecarEntry) -> str:
     """What a video's result depends on: its file, as far as its size and time tell, and its line."""
     path = folder / entry.file
     file = [path.stat().st_size, path.stat().st_mtime_ns] if path.exists() else []
-    return json.dumps([file, entry.model_dump(mode="json")], sort_keys=True, ensure_ascii=False)
+    return json.dumps([FIT_VERSION, file, entry.model_dump(mode="json")], sort_keys=True, ensure_ascii=False)

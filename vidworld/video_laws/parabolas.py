@@ -1,4 +1,4 @@
-"""Laws of parabolas: free fall, a throw, a slide, a roll, bounces, motion that nothing changes, and two that meet.
+"""Laws of parabolas: free fall, a throw, a slide, a roll, bounces, and motion that nothing changes.
 
 The parabolas have one acceleration, and there is one for each stretch of a path between contacts.
 """
@@ -6,7 +6,6 @@ The parabolas have one acceleration, and there is one for each stretch of a path
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import product
 
 import numpy as np
 from numpy import ndarray
@@ -35,7 +34,6 @@ KINK_TIMES = 3.0  # two parabolas that fit so many times better than one have a 
 KINK_PX = 0.5  # ...unless the one deviates by less
 CLEAN_TIMES = 12.0  # a half is taken for itself that deviates so many times less than all: a growing force gives eight
 MIN_CLEAN = 12  # frames of such a half: through fewer a parabola may go by chance
-WINDOW_S = 0.15  # seconds on either side of a collision in which nothing but it changes a velocity
 
 
 def fit_flight(
@@ -65,7 +63,7 @@ def fit_flight(
     scale, unit = scene.px_per_m or 1.0, "m/s" if scene.px_per_m else "px/s"
 
     def measured(places: ndarray) -> Measured:
-        flights = fit_flights(times, places, stretch, True)
+        flights = flight.through(places[stretch >= 0])
         ends = (flights.velocity[0] + flights.acceleration * t for t in (spoken[0], spoken[-1]))
         speeds = [float(np.linalg.norm(v)) / scale for v in ends]
         size = float(flights.acceleration @ along) / scale
@@ -74,7 +72,7 @@ def fit_flight(
 
     straight = flight if accelerated else fit_flights(times, path, stretch, False)
     fitted, drawn_from = (each.place(times, stretch) for each in (straight, flight))
-    return law_fit(law, path, fitted, stretch, measured, 3, drawn_from)
+    return law_fit(law, path, fitted, stretch, measured, parabolas(times, stretch), drawn_from)
 
 
 fit_uniform = partial(fit_flight, law="uniform motion", accelerated=False)
@@ -96,69 +94,20 @@ def fit_bounces(times: TrackTimes, position: Position, scene: VideoScene, stretc
     if stretch.max() < 1:  # a single flight
         return fit_flight(times, position, scene, stretch)
 
+    own = fit_flights(times, path, stretch, True)
+
     def measured(places: ndarray) -> Measured:
-        flights = fit_flights(times, places, stretch, True)
+        flights = own.through(places[stretch >= 0])
         given_back, pull, down = flights.restitutions(), flights.acceleration, scene.gravity
         size = float(np.linalg.norm(pull) if down is None else pull @ np.asarray(down)) / (scene.px_per_m or 1.0)
         ratios = {("restitution", "ratio"): float(np.mean(given_back))}
         ratios |= {(f"restitution_{k}", "ratio"): one for k, one in enumerate(given_back, start=1)}
         return _acceleration(size, pull, scene) | ratios
 
-    fitted = fit_flights(times, path, stretch, True).place(times, stretch)
-    return law_fit("bounce", path, fitted, stretch, measured, 2 * int(stretch.max()) + 3)
-
-
-def fit_collision(times: TrackTimes, position: Position, scene: VideoScene, stretch: Stretch | None = None) -> LawFit:
-    """Total momentum of two things of equal mass before and after they meet: its direction, its size, their bounce.
-
-    Velocities are those at the contact, of a parabola through `WINDOW_S` on either side (a table slows things down).
-    """
-    if position.shape[1] < 2:
-        raise NoFit("shows a collision, but only one thing was followed")
-    step = frame_s(times)
-    apart = np.linalg.norm(position[:, 0] - position[:, 1], axis=1)
-    near = np.ones(len(times), bool)
-    if scene.contacts_s:
-        near = np.abs(times - scene.contacts_s[0]) <= 2 * NEAR_CONTACT * step
-    if not np.isfinite(apart[near]).any():
-        raise NoFit("does not show both things where they meet")
-    contact = float(times[near][np.nanargmin(apart[near])])
-    if stretch is None:
-        off = np.abs(times - contact)
-        clear = (off <= max(WINDOW_S, 8 * step)) & (off > 1.5 * step)
-        stretch = np.where(clear, (times > contact).astype(int), -1)
-    stretch = np.where(np.isfinite(position).all(axis=(1, 2)), stretch, -1)
-    if min((stretch == k).sum() for k in (0, 1)) < MIN_FRAMES:
-        raise NoFit("does not show both things for four frames on either side of where they meet")
-
-    sides = [np.where(stretch == k, 0, -1) for k in (0, 1)]
-
-    def velocities(places: ndarray, side: ndarray) -> ndarray:
-        fits = [fit_flights(times, places[:, k], side, True) for k in (0, 1)]
-        return np.stack([fit.velocity[0] + fit.acceleration * contact for fit in fits])
-
-    def measured(places: ndarray) -> Measured:
-        before, after = (velocities(places, side) for side in sides)
-        near_contact = np.abs(times - contact) <= 3 * step
-        line = np.nanmean((places[:, 1] - places[:, 0])[near_contact], axis=0)
-        line /= np.linalg.norm(line)
-        total, kept = before.sum(axis=0), after.sum(axis=0)
-        return {
-            ("momentum_angle", "degrees"): angle_between(total, kept),
-            ("momentum_kept", "ratio"): float(np.linalg.norm(kept) / np.linalg.norm(total)),
-            ("restitution", "ratio"): float(-((after[1] - after[0]) @ line) / ((before[1] - before[0]) @ line)),
-            ("energy_kept", "ratio"): float((after**2).sum() / (before**2).sum()),
-        }
-
-    fitted = np.full(position.shape, np.nan)
-    for k, side in product((0, 1), sides):
-        flights = fit_flights(times, position[:, k], side, True)
-        fitted[side >= 0, k] = flights.place(times, side)[side >= 0]
-    return law_fit("collision", position, fitted, stretch, measured, 6)
+    return law_fit("bounce", path, own.place(times, stretch), stretch, measured, parabolas(times, stretch))
 
 
 FLIGHT, UNIFORM, BOUNCE = VideoLaw(1, fit_flight), VideoLaw(1, fit_uniform), VideoLaw(1, fit_bounces)
-MEETING = VideoLaw(2, fit_collision)
 
 
 @dataclass(frozen=True)
@@ -171,6 +120,11 @@ class Flights:
     acceleration: ndarray
     start: ndarray  # place at time zero, of the stretch's parabola
     velocity: ndarray  # at time zero
+    step: ndarray  # (parameter, frame): by how much each parameter changes with each place
+
+    def through(self, places: ndarray) -> "Flights":
+        """Those through places of the same frames that are nearly the same: each frame counts as it does here."""
+        return _flights(self.step, places, len(self.start))
 
     def place(self, times: ndarray, stretch: ndarray) -> ndarray:
         """Where the thing is at each time; NaN where that lies in no stretch."""
@@ -196,18 +150,28 @@ def fit_flights(times: ndarray, path: ndarray, stretch: ndarray, accelerated: bo
     """The parabolas through the frames whose stretch is not negative, those far off counting less."""
     used = stretch >= 0
     count = int(stretch.max()) + 1
-    t, member = times[used], np.eye(count)[stretch[used]]
-    columns = [member, member * t[:, None]] + ([0.5 * t[:, None] ** 2] if accelerated else [])
-    design, places = np.concatenate(columns, axis=1), path[used]
-    weight = np.ones(len(t))
+    places = path[used]
+    basis, triangle = np.linalg.qr(parabolas(times, stretch)[used, : None if accelerated else -1])
+    weight = np.ones(len(places))
     for _ in range(ROUNDS):
-        root = np.sqrt(weight)[:, None]
-        solution = np.linalg.lstsq(design * root, places * root, rcond=None)[0]
-        distance = np.linalg.norm(places - design @ solution, axis=1)
+        weighted = basis * weight[:, None]
+        step = np.linalg.solve(weighted.T @ basis, weighted.T)
+        distance = np.linalg.norm(places - basis @ (step @ places), axis=1)
         scale = max(1.4826 * float(np.median(distance)), 1e-9)
         weight = np.minimum(1.0, OUTLIER * scale / np.maximum(distance, 1e-9))
-    acceleration = solution[-1] if accelerated else np.zeros(2)
-    return Flights(acceleration, solution[:count], solution[count : 2 * count])
+    return _flights(np.linalg.solve(triangle, step), places, count)
+
+
+def _flights(step: ndarray, places: ndarray, count: int) -> Flights:
+    solution = step @ places
+    acceleration = solution[2 * count] if len(solution) > 2 * count else np.zeros(2)
+    return Flights(acceleration, solution[:count], solution[count : 2 * count], step)
+
+
+def parabolas(times: ndarray, stretch: ndarray) -> ndarray:
+    """Columns (time, parameter) of starts and velocities of each stretch, and of the acceleration of all."""
+    member = (stretch[:, None] == np.arange(int(stretch.max()) + 1)).astype(float)
+    return np.concatenate([member, member * times[:, None], 0.5 * times[:, None] ** 2], axis=1)
 
 
 def stretches(times: TrackTimes, path: Places, contacts_s: Sequence[float], margin_s: float) -> Stretch:
