@@ -11,9 +11,9 @@ import av
 from av.stream import Disposition
 
 from vidworld.core.errors import UserError
-from vidworld.video import RECORD_NAME
+from vidworld.video import RECORD_NAME, SIDECAR_NAME
 from vidworld.video.lerobot import LEROBOT_INFO, Episode, listed
-from vidworld.video.source import SIDECAR_NAME, Source
+from vidworld.video.source import Source
 from vidworld.video.suffixes import OTHER_SUFFIXES, VIDEO_SUFFIXES
 from vidworld.video.webdataset import left_out, videos_in_shard
 

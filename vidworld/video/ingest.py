@@ -19,12 +19,12 @@ from vidworld.core.command import Command
 from vidworld.core.errors import UserError
 from vidworld.core.records import fingerprint, publish_folder, write_json
 from vidworld.core.workers import usual_workers
-from vidworld.video import REAL_SPLITS, RECORD_NAME, read_record
+from vidworld.video import REAL_SPLITS, RECORD_NAME, SIDECAR_NAME, read_record
 from vidworld.video.clips import ClipOptions
 from vidworld.video.folder import NO_VIDEO, collection_of
 from vidworld.video.jobs import INGEST_VERSION, FileRecord, SetAside, jobs_of, read_all
 from vidworld.video.rows import join
-from vidworld.video.source import SIDECAR_NAME, SidecarEntry, content_of, read_sidecar
+from vidworld.video.source import SidecarEntry, content_of, read_sidecar
 
 SET_ASIDE_NAME = "set_aside.json"
 MOST_ALIKE = 5  # files of a kind that are no videos and are printed one by one

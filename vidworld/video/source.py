@@ -25,8 +25,6 @@ from vidworld.video.probe import Unreadable, opened
 from vidworld.video.stamps import Times
 from vidworld.video.webdataset import open_member
 
-SIDECAR_NAME = "clips.jsonl"
-
 GRAVITY_DIRECTIONS = {"down": (0.0, 1.0), "up": (0.0, -1.0), "right": (1.0, 0.0), "left": (-1.0, 0.0)}
 """The words for gravity's direction in the picture, as unit vectors with y down."""
 REAL_SHARE, VAL_SHARE = 0.2, 0.1  # of all videos: held out for the evaluation, and for validation

@@ -14,9 +14,9 @@ from vidworld.core.errors import UserError
 from vidworld.video import source, webdataset
 from vidworld.video.clips import ClipOptions
 from vidworld.video.decode import Unreadable
+from vidworld.video.folder import collection_of, sources_of
 from vidworld.video.ingest import ingest
 from vidworld.video.real import RealClips
-from vidworld.video.folder import collection_of, sources_of
 from vidworld.video.source import Source, content_of, splits_by_content
 
 OPTIONS = ClipOptions(fps=10.0, size_px=16, num_frames=2, stride=2)
@@ -79,6 +79,7 @@ def test_dates_and_digests_are_no_numbers_of_shards(tmp_path: Path) -> None:
 
 
 def test_a_shard_that_is_cut_short_or_none_costs_no_other(tmp_path: Path) -> None:
+    (tmp_path / "within").mkdir()
     whole = samples.write_shard(tmp_path / "within" / "a.tar", ["one", "two"])
     short = samples.write_shard(tmp_path / "b.tar", ["three", "four"])
     place = webdataset.members_of(short)["four.mp4"]
