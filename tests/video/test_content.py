@@ -14,8 +14,9 @@ from padded_videos import of_split
 
 from vidworld.core.records import fingerprint
 from vidworld.video.clips import ClipOptions
+from vidworld.video.folder import sources_of
 from vidworld.video.ingest import ingest
-from vidworld.video.source import REAL_SHARE, VAL_SHARE, Source, content_of, sources_of, split_of, splits_by_content
+from vidworld.video.source import REAL_SHARE, VAL_SHARE, Source, content_of, split_of, splits_by_content
 
 OPTIONS = ClipOptions(size_px=16, num_frames=4, stride=4)
 

@@ -94,6 +94,7 @@ def test_pyav_goes_on_where_decord_stops(tmp_path: Path, monkeypatch: pytest.Mon
             return super().get_batch(indices)
 
     monkeypatch.setattr(decode.decord, "VideoReader", Stops)
+    monkeypatch.setattr(decode, "BLOCK_BYTES", 10 * 3 * films.HEIGHT * films.WIDTH)
     footage = list(read(video, films.HEIGHT))
     assert [piece.decoder for piece in footage] == ["pyav"]
     np.testing.assert_array_equal(footage[0].frames, whole)

@@ -40,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     films.write(path / "brief.mp4", films.film(SECONDS[:5]))
     films.write(path / "still.mp4", films.film(SECONDS, lambda t: 30))
     films.write(path / "black.mp4", np.zeros((20, films.HEIGHT, films.WIDTH, 3), np.uint8))
-    (path / "notes.txt").write_text("not looked at")
+    (path / "notes.txt").write_text("no video")
     lines = [
         {"file": "within/slow.MP4", "true_fps": 120, "gravity": "right", "px_per_m": 96.0, "note": "by hand"},
         {"file": "gone.mp4"},
@@ -65,6 +65,7 @@ def test_every_file_is_used_or_set_aside_with_its_reason(ingested: Ingested) -> 
         "still.mp4": "shows nothing that moves",
         "black.mp4": "is black throughout",
         "gone.mp4": "is in the sidecar but not in the folder",
+        "notes.txt": "is no video",
     }.items():
         assert reasons.pop(file).startswith(reason)
     assert not reasons
@@ -123,7 +124,7 @@ def test_what_was_there_stays_where_making_fails(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("vidworld.video.ingest._join", full)
+    monkeypatch.setattr("vidworld.video.ingest.join", full)
     with pytest.raises(UserError, match=r"cannot be written \(No space left on device\)"):
         ingest(folder, ingested.out, ClipOptions(size_px=24, num_frames=8))
     assert sorted(path.relative_to(ingested.out) for path in ingested.out.rglob("*")) == before
@@ -241,14 +242,14 @@ def test_the_command_prints_what_became_of_every_file(
     INGEST.add_arguments(parser)
     assert vars(parser.parse_args([str(folder), "--out", "x"])) == {
         **{"folder": folder, "out": Path("x"), "fps": 10.0, "one_rate": False, "size": 64},
-        **{"num_frames": 16, "stride": 8, "sidecar": None},
+        **{"num_frames": 16, "stride": 8, "workers": None, "sidecar": None},
     }
     line = [str(folder), "--out", str(ingested.out), "--size", "32", "--num-frames", "8", "--stride", "4"]
     INGEST.run(parser.parse_args(line))
     lines = capsys.readouterr().out.splitlines()
     for one in (*ingested.files, *ingested.set_aside):
         assert sum(line.startswith(f"{one.file} ") for line in lines) == 1
-    assert f"{sum(record.clips for record in ingested.files)} clips of 3 files, 7 set aside" in lines[-1]
+    assert f"{sum(record.clips for record in ingested.files)} clips of 3 files, 8 set aside" in lines[-1]
     with pytest.raises(UserError, match="--fps"):
         parser.parse_args([*line, "--fps", "fast"])
 

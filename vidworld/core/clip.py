@@ -15,12 +15,11 @@ from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, UInt8
-from numpy import ndarray
 from torch import Tensor
 
+from vidworld.core.clip_shape import VideoFrames as VideoFrames  # noqa: PLC0414 (it was always found here)
+
 Frames = UInt8[Tensor, "clip time channel height width"]
-VideoFrames = UInt8[ndarray, "time height width 3"]
-"""A video as files and trackers have it, its colours last."""
 Tokens = Float[Tensor, "clip t h w latent"]
 """Spacetime cells as the models see them: normalised per channel with the tokenizer's statistics."""
 Embeddings = Float[Tensor, "clip t h w embedding"]

@@ -1,9 +1,15 @@
 """The shape of clips: frames, rate and size, said once for simulation, training and evaluation."""
 
+from jaxtyping import UInt8
+from numpy import ndarray
+
 from vidworld.core.config import Positive, PositiveFloat, schema
 
 WORLD_SIZE = 10.0
 """Width of the picture in world units, whatever its size in pixels (Source: phyworld's 10 x 10 world)."""
+
+VideoFrames = UInt8[ndarray, "time height width 3"]
+"""A video as files and trackers have it, its colours last."""
 
 
 @schema

@@ -9,6 +9,7 @@ from vidworld.core.records import fingerprint
 
 REAL_SPLITS = ("train", "val", "real")  # `real` is held out for the evaluation. A file is in one split only.
 RECORD_NAME = "ingest.json"
+SIDECAR_NAME = "clips.jsonl"  # what is known of the videos of a folder, beside them
 
 
 def read_record(path: Path) -> dict[str, Any] | None:

@@ -1,18 +1,27 @@
-"""Reading a video: its frames, shrunk, and when each is shown. decord reads; PyAV where decord cannot."""
+"""Reading a video: its frames, shrunk, and when each is shown.
 
+PyAV says what a file holds (`probe`). decord reads plain files from their start where it lists the same frames at the
+same times; PyAV reads all others, and stretches of any. No more than a window of frames is in memory.
+"""
+
+from bisect import bisect_right
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from itertools import islice
+from functools import lru_cache
+from itertools import chain, islice
 from pathlib import Path
 from typing import Literal
 
 import av
 import cv2
 import numpy as np
-from jaxtyping import Float64, UInt8
+from av.video.frame import VideoFrame
+from jaxtyping import UInt8
 
-from vidworld.core.clip import VideoFrames
+from vidworld.core.clip_shape import VideoFrames
+from vidworld.video.probe import WHOLE_SHARE, Picture, Probe, Unreadable, frames, opened, probe, upright
+from vidworld.video.stamps import Stamp, TimeBase, Times
 
 try:
     import decord
@@ -20,19 +29,15 @@ try:
 except ModuleNotFoundError:  # no wheel for this machine (Macs, ARM)
     decord = None
 
-Times = Float64[np.ndarray, " time"]
-_Picture = UInt8[np.ndarray, "height width 3"]
+__all__ = ["Decoder", "Footage", "TimeBase", "Times", "Unreadable", "Video", "open_video", "pictures", "read"]
+
 Decoder = Literal["decord", "pyav"]
-TimeBase = Literal["sidecar", "presentation", "average rate"]  # average: only where a file's times do not go on
 
-PIECE_FRAMES = 2000  # 130 MB at 128 x 171 px: a long video is read piece by piece
-BLOCK_FRAMES = 16  # full frames at once: 100 MB at 1920 x 1080
-MAX_DURATION_S = 1e9  # a first frame later than this has no time (decord: -3.7e17)
-WHOLE_SHARE = 0.9  # of the frames or of the time that a header tells of
-
-
-class Unreadable(ValueError):
-    """A video that cannot be read; the text goes on from its name: `is empty`."""
+PIECE_FRAMES = 2000  # of which clips are cut at once
+PIECE_BYTES = 2**26  # 1000 frames at 128 x 171 px: what a piece takes at most, however large its frames are
+BLOCK_BYTES = 2**26  # of full frames that decord gives at once
+KEYS_BACK = 2  # key frames before the one needed: pictures between two may need what comes before the first
+SAME_TIME = 0.25  # of a step: as far as decord's times may be from ours
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,7 @@ class Video:
 
     path: Path
     decoder: Decoder
-    times_s: Times  # when each frame is shown, in the order of showing
+    times_s: Times  # when each frame is shown, in the order of showing, from the start of the file
     time_base: TimeBase
     height_px: int
     width_px: int  # of the picture as shown: upright and with square pixels
@@ -56,38 +61,12 @@ class Footage:
     decoder: Decoder  # what read the last of them: PyAV goes on where decord stops
 
 
-@dataclass(frozen=True)
-class _Header:
-    listed: int  # frames that the container says it holds, 0 where it does not say
-    duration_s: float | None
-    rate: float | None  # frames a second, on average
-    height_px: int  # as shown
-    width_px: int
-
-
 def open_video(path: Path) -> Video:
-    """The video's times and size; Unreadable where it is empty, no video, or cut short."""
-    if path.stat().st_size == 0:
-        raise Unreadable("is empty")
-    try:
-        header = _header(path)
-    except (av.error.FFmpegError, OSError) as error:
-        raise Unreadable(f"is no video that can be decoded ({_reason(error)})") from error
-    decoder: Decoder = "decord"
-    times = _decord_times(path)
-    # AVI with B-frames: decord knows no time before the first key frame.
-    if times is None or not _forward(times) or len(times) < header.listed:
-        others = _pyav_times(path, header)
-        if times is None or not _forward(times) or len(others) > len(times):
-            decoder, times = "pyav", others
-    if _cut_short(times, header):
-        raise Unreadable(f"is cut short: {len(times)} of the {header.listed} frames it lists are there")
-    if _forward(times):
-        return Video(path, decoder, times, "presentation", header.height_px, header.width_px)
-    if header.rate is None:
-        raise Unreadable("tells neither when its frames are shown nor their rate")
-    even = np.arange(len(times)) / header.rate
-    return Video(path, decoder, even, "average rate", header.height_px, header.width_px)
+    """The video's times and size; Unreadable where it is empty, no video, or cut short. Raises OSError."""
+    found, stat = probe(path), path.stat()
+    agree = found.plain and decord is not None and _decord_agrees(path, stat.st_size, stat.st_mtime_ns)
+    decoder: Decoder = "decord" if agree else "pyav"
+    return Video(path, decoder, found.times_s, found.time_base, found.height_px, found.width_px)
 
 
 def read(
@@ -95,45 +74,151 @@ def read(
 ) -> Iterator[Footage]:
     """The frames, upright and with their aspect, the shorter side `short_side_px`, piece by piece.
 
-    numbers: those of a stretch, which alone is decoded where the file lets one jump to it; by default all. Unreadable
-    where a frame can be decoded neither by decord nor by PyAV.
+    numbers: those of a stretch, which alone is decoded where the file lets one jump to it; by default all. A piece has
+    fewer than `piece_frames` frames where these are large. Unreadable where more than a tenth of the frames cannot be
+    decoded; in place of others the frame before is shown.
     """
     scale = short_side_px / min(video.height_px, video.width_px)
     height, width = round(video.height_px * scale), round(video.width_px * scale)
     numbers = range(len(video.times_s)) if numbers is None else numbers
-    shrunk = ((_shrink(frame, height, width), by) for frame, by in _frames(video, numbers))
-    first = numbers.start
-    while piece := list(islice(shrunk, piece_frames)):
-        yield Footage(np.stack([frame for frame, _ in piece]), first, piece[-1][1])
-        first += len(piece)
-    if first < numbers.stop:
-        raise Unreadable(f"stops after {first} of its {len(video.times_s)} frames")
+    most = max(1, min(piece_frames, PIECE_BYTES // (3 * height * width)))
+    shown, first = _shown(video, numbers), numbers.start
+    while first < numbers.stop:
+        piece = np.empty((min(most, numbers.stop - first), height, width, 3), np.uint8)
+        count, by = 0, video.decoder
+        for picture, who in islice(shown, len(piece)):
+            piece[count] = _shrink(picture, height, width)
+            count, by = count + 1, who
+        if count:
+            yield Footage(piece[:count], first, by)
+        first += count
+        if count < len(piece):
+            raise Unreadable(f"stops after {first} of its {len(video.times_s)} frames")
 
 
-def _frames(video: Video, numbers: range) -> Iterator[tuple[_Picture, Decoder]]:
-    """The frames of these numbers; `done` is the number of the next."""
-    done, count = numbers.start, numbers.stop
-    if video.decoder == "decord":
+def pictures(video: Video, numbers: range | None = None) -> Iterator[Picture]:
+    """The frames one by one, upright and at their own size (pixels as they are stored). Unreadable as `read`."""
+    return (picture for picture, _ in _shown(video, range(len(video.times_s)) if numbers is None else numbers))
+
+
+def _shown(video: Video, numbers: range) -> Iterator[tuple[Picture, Decoder]]:
+    """The frames of these numbers, each with what read it."""
+    done = 0
+    if video.decoder == "decord" and decord is not None and numbers.start == 0:
         with suppress(DECORDError, RuntimeError):  # PyAV goes on from where decord stops
-            reader = decord.VideoReader(str(video.path), num_threads=1)  # files are read side by side
-            for start in range(done, count, BLOCK_FRAMES):
-                block = reader.get_batch(range(start, min(start + BLOCK_FRAMES, count))).asnumpy()
-                for frame in block:
-                    yield frame, "decord"
-                    done += 1
-        if done == count:
-            return
-    try:
-        with av.open(str(video.path)) as container:
-            for frame in islice(container.decode(video=0), done, count):
-                upright = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
-                yield np.ascontiguousarray(upright), "pyav"
+            for picture in _by_decord(video, numbers.stop):
+                yield picture, "decord"
                 done += 1
-    except av.error.FFmpegError as error:
-        raise Unreadable(f"cannot be decoded after {done} frames ({_reason(error)})") from error
+    for picture in _by_pyav(video.path, range(numbers.start + done, numbers.stop)):
+        yield picture, "pyav"
 
 
-def _shrink(frame: _Picture, height: int, width: int) -> UInt8[np.ndarray, "small_height small_width 3"]:
+def _by_decord(video: Video, count: int) -> Iterator[Picture]:
+    reader = decord.VideoReader(str(video.path), num_threads=1)  # files are read side by side
+    block = max(1, BLOCK_BYTES // (3 * video.height_px * video.width_px))
+    for start in range(0, count, block):
+        yield from reader.get_batch(range(start, min(start + block, count))).asnumpy()
+
+
+def _by_pyav(path: Path, numbers: range) -> Iterator[Picture]:
+    """The frames of these numbers. One that cannot be decoded is stood in for by the one before it, as players do."""
+    before: VideoFrame | None = None
+    wanted, missing = numbers.start, 0
+    for number, frame in _numbered(path, numbers) if numbers else ():
+        stand_in = upright(before or frame) if wanted < number else None
+        while stand_in is not None and wanted < min(number, numbers.stop):
+            yield stand_in
+            wanted, missing = wanted + 1, missing + 1
+        if wanted == number < numbers.stop:
+            yield upright(frame)
+            before, wanted = frame, wanted + 1
+    missing += numbers.stop - wanted
+    if missing > (1 - WHOLE_SHARE) * len(numbers):
+        there = len(numbers) - missing
+        raise Unreadable(f"cannot be decoded: {there} of {len(numbers)} frames come out")
+    while wanted < numbers.stop and before is not None:
+        yield upright(before)
+        wanted += 1
+
+
+def _numbered(path: Path, numbers: range) -> Iterator[tuple[int, VideoFrame]]:
+    """The frames of these numbers that can be decoded."""
+    found = probe(path)
+    place = {stamp: number for number, stamp in enumerate(found.stamps)} if found.keys else None
+    cursor = _Cursor.take(path, numbers.start) or _Cursor(path)
+    if not cursor.jumps(found, place, numbers.start):
+        cursor.stack.close()
+        cursor = _Cursor(path)
+    for number, frame in cursor.numbered(place):
+        if number >= numbers.stop:
+            cursor.pushed_back, cursor.next = (number, frame), number
+            break
+        if number >= numbers.start:
+            yield number, frame
+        if number + 1 == numbers.stop:
+            break
+    if numbers.stop < len(found.stamps):
+        _Cursor.last = cursor  # for the stretch that comes after
+    else:
+        cursor.stack.close()
+
+
+class _Cursor:
+    """A film that is being decoded: stretches of one film, asked for in their order, are read in one pass."""
+
+    last: "_Cursor | None" = None
+
+    def __init__(self, path: Path) -> None:
+        self.known_by, self.stack = _known_by(path), ExitStack()
+        self.container, self.stream = self.stack.enter_context(opened(path))
+        self.decoded = frames(self.container, self.stream)
+        self.next = 0  # number of the frame that comes next
+        self.pushed_back: tuple[int, VideoFrame] | None = None
+
+    @classmethod
+    def take(cls, path: Path, first: int) -> "_Cursor | None":
+        """The one that was left before this frame of this film, if there is one."""
+        cursor, cls.last = cls.last, None
+        if cursor is not None and cursor.known_by == _known_by(path) and cursor.next <= first:
+            return cursor
+        if cursor is not None:
+            cursor.stack.close()
+        return None
+
+    def jumps(self, found: Probe, place: dict[Stamp, int] | None, first: int) -> bool:
+        """Goes on from a key frame before `first`, if that is farther on; False where the file jumps elsewhere."""
+        last = bisect_right(found.keys, found.stamps[first] or 0) - 1 if place else -1
+        if place is None or last < KEYS_BACK or place[found.keys[last - KEYS_BACK]] <= self.next + 1:
+            return True
+        with suppress(av.error.FFmpegError):
+            self.container.seek(found.keys[last - KEYS_BACK], stream=self.stream)
+            decoded = frames(self.container, self.stream)
+            stamp, frame = next(decoded, (None, None))
+            number = place.get(stamp)
+            if number is not None and frame is not None and number <= place[found.keys[last - KEYS_BACK + 1]]:
+                self.decoded, self.pushed_back, self.next = chain([(stamp, frame)], decoded), None, number
+                return True
+        return False
+
+    def numbered(self, place: dict[Stamp, int] | None) -> Iterator[tuple[int, VideoFrame]]:
+        """The frames with their numbers: by their stamps where these tell them apart, else as they come."""
+        if self.pushed_back is not None:
+            back, self.pushed_back = self.pushed_back, None
+            self.next = back[0] + 1
+            yield back
+        for stamp, frame in self.decoded:
+            number = self.next if place is None else place.get(stamp)
+            if number is not None and (place is None or number >= self.next):
+                self.next = number + 1
+                yield number, frame
+
+
+def _known_by(path: Path) -> tuple[Path, int, int]:
+    stat = path.stat()
+    return path, stat.st_size, stat.st_mtime_ns
+
+
+def _shrink(frame: Picture, height: int, width: int) -> UInt8[np.ndarray, "small_height small_width 3"]:
     """The frame at another size, each pixel the mean of what it covers.
 
     A box of the pixel's size and then sampling is within half a grey level of cv2's INTER_AREA, in a third of its time.
@@ -145,66 +230,17 @@ def _shrink(frame: _Picture, height: int, width: int) -> UInt8[np.ndarray, "smal
     return cv2.resize(frame, (width, height), interpolation=how).astype(np.uint8, copy=False)
 
 
-def _header(path: Path) -> _Header:
-    with av.open(str(path)) as container:
-        if not container.streams.video:
-            sound = bool(container.streams.audio)
-            raise Unreadable("holds sound but no picture" if sound else "holds no picture: it may be cut short")
-        stream = container.streams.video[0]
-        frame = next(iter(container.decode(stream)), None)
-        if frame is None:
-            raise Unreadable("holds no frame")
-        aspect = float(stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 1)
-        rate = stream.average_rate or stream.guessed_rate
-        height, width = frame.height, round(frame.width * aspect)
-        if frame.rotation // 90 % 2:
-            height, width = width, height
-        duration = stream.duration * stream.time_base if stream.duration and stream.time_base else None
-        known = float(duration) if duration else None, float(rate) if rate else None
-        return _Header(stream.frames, *known, height, width)
-
-
-def _decord_times(path: Path) -> Times | None:
-    if decord is None:
-        return None
+@lru_cache(maxsize=32)
+def _decord_agrees(path: Path, size: int, time_ns: int) -> bool:
+    """Whether decord lists the frames that the file shows, at the times at which it shows them."""
+    ours = probe(path).times_s
     decord.logging.set_level(decord.logging.QUIET)
     try:
-        reader = decord.VideoReader(str(path))
-        return np.asarray(reader.get_frame_timestamp(range(len(reader)))[:, 0], np.float64)
+        reader = decord.VideoReader(str(path), num_threads=1)
+        if len(reader) != len(ours):
+            return False
+        times = np.asarray(reader.get_frame_timestamp(range(len(reader)))[:, 0], np.float64)
     except (DECORDError, RuntimeError):
-        return None
-
-
-def _pyav_times(path: Path, header: _Header) -> Times:
-    times: list[float] = []
-    try:
-        with av.open(str(path)) as container:
-            for frame in container.decode(video=0):
-                times.append(np.nan if frame.time is None else frame.time)
-    except av.error.FFmpegError as error:
-        fault = f"cannot be decoded after {len(times)} frames ({_reason(error)})"
-        if header.listed:
-            fault = f"is cut short: {len(times)} of the {header.listed} frames it lists can be decoded"
-        raise Unreadable(fault) from error
-    return np.sort(np.asarray(times))  # frames come in the order of showing, AVI's times do not
-
-
-def _cut_short(times: Times, header: _Header) -> bool:
-    """Whether frames are missing, and the time that they would take: AVI lists empty places as frames."""
-    if len(times) >= WHOLE_SHARE * header.listed:
         return False
-    if header.duration_s is None or len(times) < 2 or not _forward(times):
-        return True
-    there_s = times[-1] - times[0] + np.median(np.diff(times))
-    return bool(there_s < WHOLE_SHARE * header.duration_s)
-
-
-def _forward(times: Times) -> bool:
-    """Whether time goes on from each frame to the next, from a start that can be one."""
-    if not np.isfinite(times).all() or np.abs(times[:1]).max(initial=0.0) > MAX_DURATION_S:
-        return False
-    return bool((np.diff(times) > 0).all())
-
-
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error).split(":")[0]
+    apart = np.abs((times - times[0]) - (ours - ours[0])).max()
+    return bool(apart < SAME_TIME * np.diff(ours).min(initial=1.0))

@@ -4,67 +4,37 @@ The data set is one of `datasets`, a row a clip, beside a record of how it was m
 """
 
 import argparse
-import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-import av
-import cv2
 import datasets  # type: ignore[import-untyped]
-import numpy as np
 from pydantic import TypeAdapter
 from tqdm import tqdm
 
 from vidworld.core.command import Command
 from vidworld.core.errors import UserError
 from vidworld.core.records import fingerprint, publish_folder, write_json
-from vidworld.video import REAL_SPLITS, RECORD_NAME, read_record
-from vidworld.video.clips import ClipOptions, VideoClips, clips_of_video
-from vidworld.video.decode import Unreadable
-from vidworld.video.sidecar import GRAVITY_DIRECTIONS, SIDECAR_NAME, SidecarEntry, read_sidecar, sidecar_help
-from vidworld.video.source import Source, content_of, sources_of, splits_by_content
+from vidworld.core.workers import usual_workers
+from vidworld.video import REAL_SPLITS, RECORD_NAME, SIDECAR_NAME, read_record
+from vidworld.video.clips import ClipOptions
+from vidworld.video.folder import NO_VIDEO, collection_of
+from vidworld.video.jobs import INGEST_VERSION, FileRecord, SetAside, jobs_of, read_all
+from vidworld.video.rows import join
+from vidworld.video.sidecar import SidecarEntry, read_sidecar, sidecar_help
+from vidworld.video.source import content_of
 
-INGEST_VERSION = 2  # of the way clips are made: raised when the same videos come to give other clips or splits
 SET_ASIDE_NAME = "set_aside.json"
+MOST_ALIKE = 5  # files of a kind that are no videos and are printed one by one
 # What it means that a split has no clip.
 WITHOUT = {
     "train": "trainings use simulated clips only",
     "val": "none is for validation",
     "real": "none is held out, so evaluation leaves real video out",
 }
-
-
-@dataclass(frozen=True)
-class FileRecord:
-    """How a video became clips."""
-
-    file: str
-    split: str
-    clips: int
-    fps: tuple[float, ...]
-    static_camera: int  # clips during which the camera stands still
-    shots: int
-    frames: int
-    black: int
-    repeated: int
-    decoder: str
-    time_base: str
-    without_clip: tuple[str, ...]  # why shots gave no clip
-
-
-@dataclass(frozen=True)
-class SetAside:
-    """A video without clips; the reason goes on from its name."""
-
-    file: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -77,34 +47,44 @@ class Ingested:
     reused: bool
 
 
-def ingest(folder: Path, out: Path, options: ClipOptions, sidecar: Path | None = None) -> Ingested:
+def ingest(
+    folder: Path, out: Path, options: ClipOptions, sidecar: Path | None = None, workers: int | None = None
+) -> Ingested:
     """The data set of all videos in a folder and the folders in it; it is at `out` only when it is complete.
 
-    A LeRobot data set (meta/info.json) gives each camera's video of each episode, WebDataset's shards (tar files and no
-    video beside them) their videos. The sidecar is `clips.jsonl` of the folder where none is given and there is one. A
-    data set that was made of the same files with the same options is left as it is. UserError where no video can be
-    used, the sidecar is wrong, or `out` cannot be written.
+    A LeRobot data set (meta/info.json) gives each camera's video of each episode, a tar file (a WebDataset shard) the
+    videos in it. The sidecar is `clips.jsonl` of the folder where none is given and there is one. A data set that was
+    made of the same files with the same options is left as it is; what a run that was stopped had read is not read
+    again. UserError where no video can be used, the sidecar is wrong, or `out` cannot be written.
+
+    workers: processes that read videos, by default as many as there are processors (16 at most). One that a decoder
+    ends costs the video that it was at, which is set aside.
     """
-    _check(options)
+    _check(options, workers)
     if sidecar is None and (folder / SIDECAR_NAME).exists():
         sidecar = folder / SIDECAR_NAME
     known = {} if sidecar is None else read_sidecar(sidecar)
-    sources = sources_of(folder)
-    looked_at = tqdm(sources.items(), "look", unit="video", disable=None, delay=1)
+    found = collection_of(folder)
+    looked_at = tqdm(found.sources.items(), "look", unit="video", disable=None, delay=1)
     contents = {file: content_of(source) for file, source in looked_at}
     entries = [entry.model_dump(mode="json") for entry in known.values()]
-    made_of = fingerprint(INGEST_VERSION, contents, asdict(options), entries)
+    made_of = fingerprint(INGEST_VERSION, contents, found.others, asdict(options), entries)
     if (finished := _finished(out, made_of)) is not None:
         return finished
     try:
         with _workshop(out) as workshop:
-            records, aside = _read_all(sources, contents, known, options, workshop)
+            jobs = jobs_of(found.sources, contents, known, options, workshop)
+            results = read_all(jobs, workers or usual_workers())
+            records = tuple(results[file] for file in contents if isinstance(results.get(file), FileRecord))
+            aside = _set_aside(found.others, contents, results, known)
             if not records:
                 some = "; ".join(f"{one.file} {one.reason}" for one in aside[:3])
                 more = f"; and {len(aside) - 3} more" if len(aside) > 3 else ""
                 raise UserError(f"{folder}: no video in it can be used: {some}{more}")
+            parts = {job.file: job.part for job in jobs}
+            by_split = {s: [parts[one.file] for one in records if one.split == s] for s in REAL_SPLITS}
             built = workshop / "built"
-            content = _join(records, workshop, built)
+            content = join(by_split, options, built)
             made = {"version": INGEST_VERSION, "made_of": made_of, "options": asdict(options)}
             made |= {"content": content, "files": [asdict(one) for one in records]}
             write_json(built / SET_ASIDE_NAME, [asdict(one) for one in aside])
@@ -116,8 +96,9 @@ def ingest(folder: Path, out: Path, options: ClipOptions, sidecar: Path | None =
     return Ingested(out, records, aside, reused=False)
 
 
-def _check(options: ClipOptions) -> None:
+def _check(options: ClipOptions, workers: int | None) -> None:
     low = {"--fps": options.fps, "--size": options.size_px, "--stride": options.stride}
+    low |= {} if workers is None else {"--workers": workers}
     faults = [f"{name}: {value:g} is not above zero" for name, value in low.items() if not value > 0]
     if options.num_frames < 2:
         faults.append(f"--num-frames: {options.num_frames} is below 2, and nothing moves in one picture")
@@ -141,126 +122,42 @@ def _finished(out: Path, made_of: str) -> Ingested | None:
 
 @contextmanager
 def _workshop(out: Path) -> Iterator[Path]:
-    """A folder beside `out` to build in, gone afterwards whatever happened; without the progress bars of `datasets`."""
+    """A folder beside `out` to build in; without the progress bars of `datasets`.
+
+    It is gone afterwards, unless the run is stopped: then the clips of the videos that were read stay for the next.
+    """
     path, loud = out.with_name(f".{out.name}.part"), not datasets.utils.are_progress_bars_disabled()
-    shutil.rmtree(path, ignore_errors=True)
-    path.mkdir(parents=True)
+    shutil.rmtree(path / "built", ignore_errors=True)
+    (path / "parts").mkdir(parents=True, exist_ok=True)
     datasets.disable_progress_bars()
     try:
         yield path
-    finally:
+    except Exception:
         shutil.rmtree(path, ignore_errors=True)
+        raise
+    else:
+        shutil.rmtree(path, ignore_errors=True)
+    finally:
         if loud:
             datasets.enable_progress_bars()
 
 
-def _read_all(
-    sources: Mapping[str, Source],
-    contents: dict[str, str | None],
+def _set_aside(
+    others: Mapping[str, str],
+    contents: Mapping[str, str | None],
+    results: Mapping[str, FileRecord | SetAside],
     known: Mapping[str, SidecarEntry],
-    options: ClipOptions,
-    workshop: Path,
-) -> tuple[tuple[FileRecord, ...], tuple[SetAside, ...]]:
-    """The videos that gave clips, their rows saved and let go of, and the others."""
-    splits = splits_by_content(sources, contents)
-    first_of = {content or file: file for file, content in reversed(contents.items())}
-
-    def read_one(file: str) -> FileRecord | SetAside:
-        if (first := first_of[contents[file] or file]) != file:
-            return SetAside(file, f"is the same as {first}")
-        entry = known.get(file) or SidecarEntry(file=file)
-        try:
-            video = clips_of_video(sources[file], entry, options)
-        except Unreadable as error:
-            return SetAside(file, str(error))
-        except (OSError, av.error.FFmpegError, cv2.error) as error:
-            return SetAside(file, f"cannot be read ({getattr(error, 'strerror', None) or error})")
-        _save_clips(entry, video, options, _part(workshop, file))
-        return _record(file, splits[file], video)
-
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        coming = [pool.submit(read_one, file) for file in contents]
-        try:
-            results = [one.result() for one in tqdm(coming, "ingest", unit="video", disable=None)]
-        except BaseException:  # Ctrl-C, a full disk: do not read the rest first
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    results += [SetAside(file, "is in the sidecar but not in the folder") for file in known if file not in contents]
-    records = tuple(result for result in results if isinstance(result, FileRecord))
-    return records, tuple(result for result in results if isinstance(result, SetAside))
-
-
-def _record(file: str, split: str, video: VideoClips) -> FileRecord:
-    clips = [clip for _, clip in video.clips]
-    rates, static = tuple(sorted({clip.fps for clip in clips})), sum(clip.static_camera for clip in clips)
-    same = {name: getattr(video, name) for name in ("shots", "frames", "black", "repeated", "decoder", "time_base")}
-    without = tuple(video.without_clip)
-    return FileRecord(file, split, len(clips), rates, static, without_clip=without, **same)
-
-
-def _part(workshop: Path, file: str) -> Path:
-    return workshop / "parts" / hashlib.sha256(file.encode()).hexdigest()
-
-
-def _save_clips(entry: SidecarEntry, video: VideoClips, options: ClipOptions, path: Path) -> None:
-    """Write the clips of one video as rows on disk."""
-    clips, shape = [clip for _, clip in video.clips], (options.num_frames, 3, options.size_px, options.size_px)
-    text, number, whole, flag = (datasets.Value(kind) for kind in ("string", "float64", "int32", "bool"))
-    direction, scale = GRAVITY_DIRECTIONS.get(entry.gravity or ""), options.size_px / video.short_side_px
-    line = entry.model_dump_json() if entry.model_fields_set != {"file"} else None
-
-    def each(name: str) -> list[Any]:
-        return [getattr(clip, name) for clip in clips]
-
-    def same(value: Any) -> list[Any]:
-        return [value] * len(clips)
-
-    columns: dict[str, tuple[Any, Any]] = {
-        "frames": (datasets.Array4D(shape, "uint8"), np.stack(each("frames"))),
-        "identity": (text, [f"real/{entry.file}/{i}" for i in range(len(clips))]),
-        "shot": (whole, [shot for shot, _ in video.clips]),
-        "crop_left_px": (number, [left * video.short_side_px for left in each("crop_left")]),  # in the video
-        "crop_top_px": (number, [top * video.short_side_px for top in each("crop_top")]),
-        "file": (text, same(entry.file)),
-        "event": (text, same(entry.event)),
-        "gravity": (text, same(entry.gravity)),
-        # A unit vector, x right and y down.
-        "gravity_direction": (datasets.Sequence(number, length=2), same(None if direction is None else [*direction])),
-        "px_per_m": (number, same(None if entry.px_per_m is None else entry.px_per_m * scale)),  # of the clip
-        "scale": (number, same(scale)),  # pixels of the clip a pixel of the video
-        "time_base": (text, same(video.time_base)),
-        "sidecar": (text, same(line)),  # the video's line, as JSON
-        "fps": (number, each("fps")),
-        "start_s": (number, each("start_s")),  # scene time, from the start of the file
-        "start_frame": (whole, each("start_frame")),  # frames at `fps` from the first clip of the shot
-        "in_event": (flag, each("in_event")),  # touches the sidecar's event, or the sidecar names none
-        "static_camera": (flag, each("static_camera")),
-        "motion": (number, each("motion")),  # share of the clip's pixels that move
-        "motion_in_view": (number, each("motion_in_view")),  # share of the uncropped picture's motion in the clip
-        "time_error_s": (number, each("time_error_s")),  # largest distance of a frame from its time
-    }
-    features = datasets.Features({name: kind for name, (kind, _) in columns.items()})
-    rows = {name: values for name, (_, values) in columns.items()}
-    datasets.Dataset.from_dict(rows, features=features).save_to_disk(path)
-
-
-def _join(records: Sequence[FileRecord], workshop: Path, out: Path) -> dict[str, dict[str, str]]:
-    """Write the rows of each split's videos as one data set on disk.
-
-    The fingerprints of each split: of its clips' frames, and of everything else that their rows hold.
-    """
-    files = {split: [one.file for one in records if one.split == split] for split in REAL_SPLITS}
-    parts = {split: [datasets.load_from_disk(_part(workshop, file)) for file in files[split]] for split in REAL_SPLITS}
-    joined = {split: datasets.concatenate_datasets(rows) for split, rows in parts.items() if rows}
-    datasets.DatasetDict(joined).save_to_disk(out)
-    content = {}
-    for split in REAL_SPLITS:
-        rows = joined.get(split)
-        pictures = [] if rows is None else rows.select_columns("frames").with_format("numpy", dtype=np.uint8)
-        frames = [[*row["frames"].shape, hashlib.sha256(row["frames"].tobytes()).hexdigest()] for row in pictures]
-        known = [] if rows is None else rows.remove_columns("frames").to_list()
-        content[split] = {"frames": fingerprint(frames), "rows": fingerprint(known)}
-    return content
+) -> tuple[SetAside, ...]:
+    """All that gives no clip, with its reason: videos first."""
+    aside, first_of = [], {content: file for file, content in reversed(contents.items()) if content is not None}
+    for file, content in contents.items():
+        result = results.get(file)
+        if result is None and content is not None:
+            aside.append(SetAside(file, f"is the same as {first_of[content]}"))
+        elif isinstance(result, SetAside):
+            aside.append(result)
+    aside += [SetAside(file, "is in the sidecar but not in the folder") for file in known if file not in contents]
+    return (*aside, *(SetAside(name, reason) for name, reason in others.items()))
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -278,6 +175,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--size", type=int, default=usual.size_px, help="pixels of a side of a clip (default: %(default)s)")
     add("--num-frames", type=int, default=usual.num_frames, help="frames of a clip (default: %(default)s)")
     add("--stride", type=int, default=usual.stride, help="frames from clip to clip (default: %(default)s)")
+    add("--workers", type=int, help="processes that read videos (default: as many as there are processors, 16 at most)")
     known = "what is known of the videos, as JSON Lines, see below (default: FOLDER/clips.jsonl, if it is there)"
     add("--sidecar", type=Path, metavar="FILE", help=known)
     parser.formatter_class, parser.epilog = argparse.RawDescriptionHelpFormatter, sidecar_help()
@@ -285,7 +183,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> None:
     options = ClipOptions(arguments.fps, arguments.size, arguments.num_frames, arguments.stride, arguments.one_rate)
-    print(summary(ingest(arguments.folder, arguments.out, options, arguments.sidecar)))
+    print(summary(ingest(arguments.folder, arguments.out, options, arguments.sidecar, arguments.workers)))
 
 
 def summary(ingested: Ingested) -> str:
@@ -293,8 +191,7 @@ def summary(ingested: Ingested) -> str:
     head = ("file", "split", "clips", "fps", "time", "read by", "static", "dropped")
     lines = _table([head, *(_row(record) for record in ingested.files)])
     if ingested.set_aside:
-        reasons = [(one.file, one.reason) for one in ingested.set_aside]
-        lines += ["", *_table([("set aside", "because it"), *reasons])]
+        lines += ["", *_table([("set aside", "because it"), *_reasons(ingested.set_aside)])]
     clips = sum(record.clips for record in ingested.files)
     what = "was there already, of the same files and options" if ingested.reused else "is written"
     counts = f"{clips} clips of {len(ingested.files)} files, {len(ingested.set_aside)} set aside"
@@ -304,6 +201,21 @@ def summary(ingested: Ingested) -> str:
         remedy = "The split of a video follows from its content alone: add videos to fill these"
         lines.append(f"{ingested.out}: {lacks}. {remedy}")
     return "\n".join(lines)
+
+
+def _reasons(aside: Sequence[SetAside]) -> list[tuple[str, str]]:
+    """A line each, but of many files of one kind that are no videos only the first, with their number."""
+    kinds: dict[tuple[str, str], list[str]] = {}
+    for one in aside:
+        alike = Path(one.file).suffix if one.reason == NO_VIDEO else one.file
+        kinds.setdefault((alike, one.reason), []).append(one.file)
+    lines: list[tuple[str, str]] = []
+    for (kind, reason), files in kinds.items():
+        if len(files) > MOST_ALIKE:
+            lines.append((files[0], f"{reason}, like {len(files) - 1} more {kind} (all are in {SET_ASIDE_NAME})"))
+        else:
+            lines += [(file, reason) for file in files]
+    return lines
 
 
 def _row(record: FileRecord) -> tuple[str, ...]:

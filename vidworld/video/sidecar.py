@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from vidworld.core.command import Command
 from vidworld.core.errors import UserError
+from vidworld.video import SIDECAR_NAME
 from vidworld.video.events import event_of, events_help, nearest
-from vidworld.video.source import sources_of
+from vidworld.video.folder import sources_of
 
-SIDECAR_NAME = "clips.jsonl"
 GRAVITY_DIRECTIONS = {"down": (0.0, 1.0), "up": (0.0, -1.0), "right": (1.0, 0.0), "left": (-1.0, 0.0)}
 """The words for gravity's direction in the picture, as unit vectors with y down."""
 MISSPELT = 0.72  # a key that is spelt so much like one of ours is taken for a slip

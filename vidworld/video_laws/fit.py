@@ -13,10 +13,11 @@ from tqdm import tqdm
 
 from vidworld.core.errors import UserError
 from vidworld.core.records import append_jsonl, prepare_folder, read_jsonl
+from vidworld.video import SIDECAR_NAME
 from vidworld.video.clips import find_shots, scene_times
 from vidworld.video.decode import Unreadable, open_video, read
 from vidworld.video.kept import KeptFrames, Pictures, keep
-from vidworld.video.sidecar import GRAVITY_DIRECTIONS, SIDECAR_NAME, SidecarEntry, read_sidecar
+from vidworld.video.sidecar import GRAVITY_DIRECTIONS, SidecarEntry, read_sidecar
 from vidworld.video.tracking.judged import Judged, judge
 from vidworld.video_laws import STANDARD_GRAVITY, VIDEO_LAWS, NoFit, Position, Quantity, VideoScene
 

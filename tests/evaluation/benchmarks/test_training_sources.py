@@ -11,12 +11,13 @@ from padded_videos import pad_until
 
 from vidworld import cli
 from vidworld.core.errors import UserError
-from vidworld.video import source
+from vidworld.video import source, webdataset
 from vidworld.video.clips import ClipOptions
 from vidworld.video.decode import Unreadable
+from vidworld.video.folder import collection_of, sources_of
 from vidworld.video.ingest import ingest
 from vidworld.video.real import RealClips
-from vidworld.video.source import Source, content_of, sources_of, splits_by_content
+from vidworld.video.source import Source, content_of, splits_by_content
 
 OPTIONS = ClipOptions(fps=10.0, size_px=16, num_frames=2, stride=2)
 NAMES = {
@@ -62,13 +63,33 @@ def test_series_of_shards_are_told_apart(tmp_path: Path) -> None:
     for name in ("train-000000", "train-000002", "val-000000", "extra"):
         samples.write_shard(tmp_path / f"{name}.tar", [name])
     names = ["extra.tar", "train-000000.tar", "train-000001.tar", "train-000002.tar", "val-000000.tar"]
-    assert [path.name for path in source.shards(tmp_path)] == names
-    with pytest.raises(UserError, match=r"train-000001\.tar: is missing"):
-        source.webdataset_sources(tmp_path)
+    assert [path.name for path in webdataset.shards(tmp_path)] == names
+    found = collection_of(tmp_path)
+    assert len(found.sources) == 4
+    assert found.others == {"train-000001.tar": "is missing between other shards of its series"}
     samples.write_shard(tmp_path / "train-000001.tar", ["train-000001"])
-    assert len(source.webdataset_sources(tmp_path)) == 5
-    with pytest.raises(UserError, match=r"holds no \.tar"):
-        source.webdataset_sources(tmp_path / "nothing")
+    assert len(sources_of(tmp_path)) == 5 and collection_of(tmp_path).others == {}
+
+
+def test_dates_and_digests_are_no_numbers_of_shards(tmp_path: Path) -> None:
+    names = ("20240105", "20240401", "day-2024-01-05", "0a9b-00000000-4e21", "0a9b-00000000-9980", "7f-120", "7f-480")
+    for name in names:
+        samples.write_shard(tmp_path / f"{name}.tar", [name])
+    assert sorted(path.stem for path in webdataset.shards(tmp_path)) == sorted(names)
+
+
+def test_a_shard_that_is_cut_short_or_none_costs_no_other(tmp_path: Path) -> None:
+    (tmp_path / "within").mkdir()
+    whole = samples.write_shard(tmp_path / "within" / "a.tar", ["one", "two"])
+    short = samples.write_shard(tmp_path / "b.tar", ["three", "four"])
+    place = webdataset.members_of(short)["four.mp4"]
+    short.write_bytes(short.read_bytes()[: place.start + 100])
+    (tmp_path / "c.tar").write_bytes(b"no tar")
+    samples.film(tmp_path / "d.mp4", 3)
+    found = collection_of(tmp_path)
+    assert sorted(found.sources) == ["b/three.mp4", "d.mp4", "within/a/one.mp4", "within/a/two.mp4"]
+    assert list(found.others) == ["c.tar"] and "is no tar file" in found.others["c.tar"]
+    assert content_of(found.sources["within/a/one.mp4"]) == content_of(Source(whole, "one.mp4"))
 
 
 def test_a_tar_file_is_blamed_for_its_own_faults_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,11 +155,28 @@ def test_what_cannot_be_read_is_set_aside_or_one_line(tmp_path: Path) -> None:
     shards = tmp_path / "shards"
     taken = samples.webdataset(shards)
     taken.write_bytes(b"no tar")
-    with pytest.raises(UserError, match=r"clips-000001\.tar: is no tar file"):
-        ingest(shards, tmp_path / "other", OPTIONS)
+    (aside,) = ingest(shards, tmp_path / "other", OPTIONS).set_aside
+    assert (aside.file, "is no tar file" in aside.reason) == ("clips-000001.tar", True)
     taken.unlink()
-    with pytest.raises(UserError, match=r"clips-000001\.tar: is missing"):
-        ingest(shards, tmp_path / "other", OPTIONS)
+    (aside,) = ingest(shards, tmp_path / "other", OPTIONS).set_aside
+    assert (aside.file, aside.reason[:10]) == ("clips-000001.tar", "is missing")
+
+
+def test_a_bad_line_or_table_of_episodes_costs_no_other(tmp_path: Path) -> None:
+    samples.lerobot(tmp_path / "v2")
+    lines = tmp_path / "v2" / "meta" / "episodes.jsonl"
+    lines.write_bytes(b"\xef\xbb\xbf" + lines.read_bytes() + b'{"length": 3}\nhalf a li')
+    found = collection_of(tmp_path / "v2")
+    assert set(found.sources) == NAMES["lerobot"]
+    assert found.others == {
+        "meta/episodes.jsonl:3": "an episode has no usable 'episode_index'",
+        "meta/episodes.jsonl:4": "is not a JSON object",
+    }
+    samples.lerobot_v3(tmp_path / "v3")
+    (tmp_path / "v3" / "meta" / "episodes" / "chunk-000" / "file-001.parquet").write_bytes(b"no table")
+    found = collection_of(tmp_path / "v3")
+    assert set(found.sources) == NAMES["lerobot_v3"]
+    assert list(found.others) == ["meta/episodes/chunk-000/file-001.parquet"]
 
 
 def test_the_command_takes_shards(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,8 @@ from pathlib import Path, PurePosixPath
 from vidworld.core.errors import UserError
 from vidworld.core.records import read_json
 from vidworld.evaluation.benchmarks.benchmark import Benchmark, Entry, Reading, beside, numbered
-from vidworld.video.source import episodes, shards, videos_in_shard
+from vidworld.video.lerobot import episodes
+from vidworld.video.webdataset import shards, videos_in_shard
 
 # --- CLEVRER (Source: Yi et al. 2020, arXiv 1910.01442): videos of 480 x 320 of things that collide ---
 

@@ -1,0 +1,157 @@
+"""Clips as rows on disk: written as they are cut, joined into a data set of `datasets`, never all in memory."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import datasets  # type: ignore[import-untyped]
+import numpy as np
+from datasets.arrow_writer import ArrowWriter  # type: ignore[import-untyped]
+
+from vidworld.core.records import fingerprint, read_json, write_json
+from vidworld.video import REAL_SPLITS
+from vidworld.video.clips import ClipOptions, RealClip, VideoClips
+from vidworld.video.sidecar import GRAVITY_DIRECTIONS, SidecarEntry
+
+BATCH_BYTES = 2**25  # of pictures that are written, or read, at once: a column of 2 GiB is more than Arrow takes
+ROWS_NAME = "data-00000-of-00001.arrow"
+
+
+class ClipRows:
+    """The clips of one video as rows of a file, which are complete when it is left."""
+
+    def __init__(self, path: Path, entry: SidecarEntry, options: ClipOptions) -> None:
+        self.path, self.entry, self.options = path, entry, options
+        self.features = features(options)
+        self.written = 0
+        self._waiting: list[tuple[int, RealClip]] = []
+
+    def __enter__(self) -> "ClipRows":
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._writer = ArrowWriter(features=self.features, path=str(self.path))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if self.written:
+            self._writer.finalize()
+        self._writer.close()
+
+    def add(self, video: VideoClips, shots: Sequence[tuple[int, RealClip]]) -> None:
+        """Clips, each with the number of its shot."""
+        self._waiting += shots
+        most = _rows_at_once(self.options)
+        while len(self._waiting) >= most:
+            self._write(video, most)
+
+    def flush(self, video: VideoClips) -> None:
+        """Writes what is still to be written."""
+        if self._waiting:
+            self._write(video, len(self._waiting))
+
+    def _write(self, video: VideoClips, count: int) -> None:
+        rows = _rows(self._waiting[:count], self.written, video, self.entry, self.options)
+        self._writer.write_table(datasets.Dataset.from_dict(rows, features=self.features).data.table)
+        self.written += count
+        del self._waiting[:count]
+
+
+def features(options: ClipOptions) -> datasets.Features:
+    """The columns of a clip's row."""
+    shape = (options.num_frames, 3, options.size_px, options.size_px)
+    text, number, whole, flag = (datasets.Value(kind) for kind in ("string", "float64", "int32", "bool"))
+    return datasets.Features(
+        {
+            "frames": datasets.Array4D(shape, "uint8"),
+            "identity": text,
+            "shot": whole,
+            "crop_left_px": number,  # in the video
+            "crop_top_px": number,
+            "file": text,
+            "event": text,
+            "gravity": text,
+            "gravity_direction": datasets.Sequence(number, length=2),  # a unit vector, x right and y down
+            "px_per_m": number,  # of the clip
+            "scale": number,  # pixels of the clip a pixel of the video
+            "time_base": text,
+            "sidecar": text,  # the video's line, as JSON
+            "fps": number,
+            "start_s": number,  # scene time, from the start of the file
+            "start_frame": whole,  # frames at `fps` from the first clip of the shot
+            "in_event": flag,  # touches the sidecar's event, or the sidecar names none
+            "static_camera": flag,
+            "motion": number,  # share of the clip's pixels that move
+            "motion_in_view": number,  # share of the uncropped picture's motion in the clip
+            "time_error_s": number,  # largest distance of a frame from its time
+        }
+    )
+
+
+def _rows(
+    clips: Sequence[tuple[int, RealClip]], first: int, video: VideoClips, entry: SidecarEntry, options: ClipOptions
+) -> dict[str, Any]:
+    """Columns of consecutive clips, the first of which has number `first` in the video."""
+    direction, scale = GRAVITY_DIRECTIONS.get(entry.gravity or ""), options.size_px / video.short_side_px
+    line = entry.model_dump_json() if entry.model_fields_set != {"file"} else None
+    same = {
+        "file": entry.file,
+        "event": entry.event,
+        "gravity": entry.gravity,
+        "gravity_direction": None if direction is None else [*direction],
+        "px_per_m": None if entry.px_per_m is None else entry.px_per_m * scale,
+        "scale": scale,
+        "time_base": video.time_base,
+        "sidecar": line,
+    }
+    own = ("fps", "start_s", "start_frame", "in_event", "static_camera", "motion", "motion_in_view", "time_error_s")
+    return {
+        "frames": np.stack([clip.frames for _, clip in clips]),
+        "identity": [f"real/{entry.file}/{first + i}" for i in range(len(clips))],
+        "shot": [shot for shot, _ in clips],
+        "crop_left_px": [clip.crop_left * video.short_side_px for _, clip in clips],
+        "crop_top_px": [clip.crop_top * video.short_side_px for _, clip in clips],
+        **{name: [value] * len(clips) for name, value in same.items()},
+        **{name: [getattr(clip, name) for _, clip in clips] for name in own},
+    }
+
+
+def join(parts: Mapping[str, Sequence[Path]], options: ClipOptions, out: Path) -> dict[str, dict[str, str]]:
+    """Write the rows of each split's videos as one data set on disk.
+
+    The fingerprints of each split: of its clips' frames, and of everything else that their rows hold.
+    """
+    kinds = features(options)
+    none = {split: datasets.Dataset.from_dict({name: [] for name in kinds}, features=kinds) for split in REAL_SPLITS}
+    datasets.DatasetDict({split: none[split] for split in REAL_SPLITS if parts[split]}).save_to_disk(out)
+    content = {}
+    for split in REAL_SPLITS:
+        frames: list[Any] = []
+        known: list[Any] = []
+        if parts[split]:
+            writer = ArrowWriter(features=kinds, path=str(out / split / ROWS_NAME))
+            for rows in _batches(parts[split], options):
+                writer.write_table(rows.data.table)
+                pictures = rows.select_columns("frames").with_format("numpy", dtype=np.uint8)
+                frames += [[*one.shape, hashlib.sha256(one.tobytes()).hexdigest()] for one in pictures["frames"]]
+                known += rows.remove_columns("frames").to_list()
+            writer.finalize()
+            writer.close()
+            state = out / split / "state.json"  # as `datasets` wrote it, with the one file that it did not
+            write_json(state, read_json(state) | {"_data_files": [{"filename": ROWS_NAME}]})
+        content[split] = {"frames": fingerprint(frames), "rows": fingerprint(known)}
+    return content
+
+
+def _batches(parts: Sequence[Path], options: ClipOptions) -> Iterator[datasets.Dataset]:
+    """The rows of files, some at a time."""
+    for part in parts:
+        whole = datasets.Dataset.from_file(str(part))
+        most = _rows_at_once(options)
+        for start in range(0, len(whole), most):
+            table = whole.data.table.slice(start, most)
+            yield datasets.Dataset(datasets.table.InMemoryTable(table), info=whole.info)
+
+
+def _rows_at_once(options: ClipOptions) -> int:
+    return max(1, BATCH_BYTES // (options.num_frames * 3 * options.size_px**2))
