@@ -35,6 +35,7 @@ from vidworld.training.resilience import STOPPED
 
 Progress = Callable[[], None]
 HEAD_WIDTH = 32
+DECODED = ("jepa",)  # families whose embeddings are no tokens
 ROOT = Path(__file__).parents[2]
 
 
@@ -182,7 +183,7 @@ class Study:
     def evaluated_by(self, cell: Cell, out: Path) -> list[str]:
         """The overrides of the evaluation of a cell."""
         models = f"{{model: {self.folder(cell, cell.name)}}}"
-        probes = f"{{model: {self.folder(cell, f'probe_{cell.name}')}}}" if _has_decoder(cell.family) else "{}"
+        probes = f"{{model: {self.folder(cell, f'probe_{cell.name}')}}}" if cell.family in DECODED else "{}"
         given = [f"out={out}", f"tokenizer={self.folder(cell, 'tokenizer')}", f"probe={self.folder(cell, 'probe')}"]
         given += [f"nuisance={cell.nuisance}", f"models={models}", "compare=[]", "tried=[]", "shown=0"]
         given.append(f"probes={probes}")
@@ -219,7 +220,7 @@ class Study:
         if not failed:
             budget = read_budget(self.folder(cell, cell.name))
             spent, seconds = budget["training_flops"], budget["seconds"]
-            if _has_decoder(cell.family):
+            if cell.family in DECODED:
                 train("probe", f"probe_{cell.name}")
                 of_decoder = read_budget(self.folder(cell, f"probe_{cell.name}"))
                 spent, seconds = spent + of_decoder["training_flops"], seconds + of_decoder["seconds"]
@@ -259,10 +260,6 @@ MEASURED_BY = (
 """Keys of an evaluation that its numbers depend on."""
 
 
-def _has_decoder(family: str) -> bool:
-    return family == "jepa"
-
-
 def flops_of(config: Any, probe: ProbeConfig, folder: Path) -> tuple[float, float]:
     """Floating-point operations of a step of a training, and of a whole training of its decoder (0 without one).
 
@@ -289,7 +286,7 @@ def flops_of(config: Any, probe: ProbeConfig, folder: Path) -> tuple[float, floa
         return family.loss(config, network, tokens, *drawn).total
 
     step = counted(config.global_batch_size, loss)
-    if not _has_decoder(config.family):
+    if config.family not in DECODED:
         return step, 0.0
     decoder = untrained_probe(probe, tokenizer, network).decoder
     assert decoder is not None
