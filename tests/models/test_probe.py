@@ -5,13 +5,13 @@ import torch.nn.functional as F
 
 from vidworld.core.clip import Clips
 from vidworld.models.jepa import JointEmbeddingPredictor, PredictiveModel
-from vidworld.models.probe import Decoder, Probe
+from vidworld.models.probe import TokenDecoder, Probe
 from vidworld.models.world_model import Encoded
 
 GRID = (2, 2)
 
 
-def small(width: int = 64) -> Decoder:
+def small(width: int = 64) -> TokenDecoder:
     torch.manual_seed(0)
     network = Probe(6, 6, grid=GRID, width=width, depth=1, decodes=True).decoder
     assert network is not None

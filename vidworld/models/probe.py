@@ -44,7 +44,7 @@ class Cells(nn.Module):
         return norm(x).view(b, t, h, w, -1)
 
 
-class Decoder(nn.Module):
+class TokenDecoder(nn.Module):
     """Tokens from embeddings: a linear map, and what the cells of the chunk add to it."""
 
     def __init__(self, embedding_channels: int, token_channels: int, grid: Sequence[int], width: int, depth: int):
@@ -86,7 +86,7 @@ class Probe(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self.cells = Cells(embedding_channels, grid, width, depth)
         self.ask = nn.Linear(width, len(PALETTE) * frames_per_chunk * 4)
         initialise(self, depth)
-        self.decoder = Decoder(embedding_channels, token_channels, grid, width, 1) if decodes else None
+        self.decoder = TokenDecoder(embedding_channels, token_channels, grid, width, 1) if decodes else None
 
     def forward(self, embeddings: Embeddings) -> Answers:
         """Where each colour is in each frame, whether it shows, and which cells said so."""
