@@ -37,7 +37,9 @@ def predicted(kind: str, folder: Path) -> list[float]:
     return [told_s(frame) for frame in model.predict(context, ASKED, [0])[0]]
 
 
-@pytest.mark.parametrize(("name", "frames", "rate"), [("CogVideoX", 49, 8), ("Wan", 81, 16), ("LTX", 121, 24), ("Cosmos", 93, 16)])
+@pytest.mark.parametrize(
+    ("name", "frames", "rate"), [("CogVideoX", 49, 8), ("Wan", 81, 16), ("LTX", 121, 24), ("Cosmos", 93, 16)]
+)
 @pytest.mark.parametrize(
     ("kind", "start_s"), [("videos_from_context", 0.0), ("videos_from_last_frame", 1.5), ("videos_from_future", 1.6)]
 )

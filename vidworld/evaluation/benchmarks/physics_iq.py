@@ -161,7 +161,7 @@ def _motion_of(context: BenchmarkContext, entry: Entry, model: Any) -> Iterator[
     yield from _values(context, entry, model, [float(value) for (value,) in scores], OWN)
     if first and model is not None:
         try:
-            films = _films(context, model, files and files.path_of(identity), full, future)
+            films = _films(context, model, files.path_of(identity) if files else None, full, future)
         except Unreadable as error:
             raise ModelFailure(model.name, str(error)) from error
         for film in films:

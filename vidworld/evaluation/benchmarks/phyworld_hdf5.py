@@ -18,8 +18,8 @@ Quirks, kept:
 - frames in which the true disc is cut by the border are dropped, as are the first three;
 - momentum and energy errors are not divided by anything.
 
-How our own scenarios of these names differ from these files is in docs/external.md: the engine that made the files steps
-0.01 s, and does not bounce below a closing speed of 1.
+How our own scenarios of these names differ from these files is in docs/external.md: the engine that made the files
+steps 0.01 s, and does not bounce below a closing speed of 1.
 
 Errors of the truth at 256 px: 0.0101 ± 0.0002 for uniform motion (published 0.0099), 0.0207 ± 0.0001 for the parabola
 (0.0210), 0.0116 ± 0.0004 for collisions (0.0117), these with its grid of scenes, its soft edges and its two
