@@ -42,7 +42,7 @@ from vidworld.models.world_model import CopyLast
 from vidworld.video.decode import Unreadable
 
 CONTEXT_S = 3.0  # before the switch
-FPS = 30.0
+FILMED_FPS = 30.0
 MASKS_PX = 256
 EPSILON = 1e-8  # that its code adds to what it divides by
 MEASURES = tuple(f"physics_iq_{name}" for name in PhysicsIq._fields)
@@ -129,7 +129,7 @@ def _of_other_rates(entry: Entry) -> list[Path]:
     """The same video and masks at other rates, where they are there."""
     found = []
     for path in (entry.video, *(path for path in entry.needs if "video-masks" in path.name)):
-        places = sorted(place for place in path.parent.parent.glob("*FPS") if place.name != path.parent.name)
+        places = sorted(place for place in path.parent.parent.glob("*FILMED_FPS") if place.name != path.parent.name)
         found += [place / path.name.replace("30FPS", place.name) for place in places]
     return [path for path in found if path.exists()]
 
@@ -177,7 +177,7 @@ def _films(context: BenchmarkContext, model: Any, file: Path | None, full: Path,
     if file is not None:
         return [generated_film(file, model.model.begins, context.evaluator.context_frames / fps)]
     if isinstance(model, CopyLast):
-        return [frozen_film(full, round(CONTEXT_S * FPS) - 1, rate) for rate in dict.fromkeys((FPS, fps))]
+        return [frozen_film(full, round(CONTEXT_S * FILMED_FPS) - 1, rate) for rate in dict.fromkeys((FILMED_FPS, fps))]
     return [film_of_frames(future[0].numpy(), fps)]
 
 
@@ -259,5 +259,5 @@ def physics_iq_score(model: Measures, takes: Measures) -> PhysicsIqScore:
 
 _MOTION = ContinuationScore(_motion_of, MEASURES, _whole, _notes)
 PHYSICS_IQ = Benchmark(
-    "physics_iq", "Physics-IQ", "arXiv 2501.09038", _LAYOUT, Reading(256, fps=FPS), _takes, _MOTION, version=2
+    "physics_iq", "Physics-IQ", "arXiv 2501.09038", _LAYOUT, Reading(256, fps=FILMED_FPS), _takes, _MOTION, version=2
 )

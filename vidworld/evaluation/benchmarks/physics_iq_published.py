@@ -8,7 +8,7 @@ first frame of the five seconds to the last. Files of a rate that are there, as 
 frames a second, are used instead, and so are their masks.
 
 Differences: blended films go through no further MP4, whose quality that code leaves to the machine; and numbers are not
-rounded to four places on the way. Both change a score by less than 0.05.
+rounded to four places on the way.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -30,7 +30,7 @@ from vidworld.video.decode import Unreadable
 HORIZON_S = 5.0
 SHRUNK = 4  # by so much is a film smaller where it is compared
 MASK_LEVEL = 127
-Picture = UInt8[ndarray, "height width 3"]  # blue, green, red
+_Picture = UInt8[ndarray, "height width 3"]  # blue, green, red
 Size = tuple[int, int]  # width, height
 FourMeasures = tuple[float, float, float, float]  # spatial, spatiotemporal and weighted spatial IoU, and MSE
 PackedMasks = list[UInt8[ndarray, " byte"]]  # a bit for each pixel of each frame
@@ -40,7 +40,7 @@ PackedMasks = list[UInt8[ndarray, " byte"]]  # a bit for each pixel of each fram
 class Film:
     """Pictures of one size, from the first that counts on; they are made or read one after another, each time anew."""
 
-    pictures: Callable[[], Iterator[Picture]]
+    pictures: Callable[[], Iterator[_Picture]]
     fps: float
     masks: Path | None = None  # a film of what moves in them, where there is one
 
@@ -163,7 +163,7 @@ def _write(path: Path, masks: Iterable[GreyPicture], fps: float) -> None:
 # --- files ---
 
 
-def _pictures_in(path: Path) -> Iterator[Picture]:
+def _pictures_in(path: Path) -> Iterator[_Picture]:
     """One after another, with one decoding thread, whose memory is a few pictures."""
     film = _open(path)
     while True:
@@ -185,7 +185,7 @@ def _open(path: Path) -> cv2.VideoCapture:
     return film
 
 
-def _blended(pictures: Iterator[Picture], there: int, count: int) -> Iterator[Picture]:
+def _blended(pictures: Iterator[_Picture], there: int, count: int) -> Iterator[_Picture]:
     """`count` pictures from the first of `there` to the last, those between two of them blended."""
     number, before, after = 0, next(pictures), None
     for k in range(count):
