@@ -129,7 +129,7 @@ def _of_other_rates(entry: Entry) -> list[Path]:
     """The same video and masks at other rates, where they are there."""
     found = []
     for path in (entry.video, *(path for path in entry.needs if "video-masks" in path.name)):
-        places = sorted(place for place in path.parent.parent.glob("*FILMED_FPS") if place.name != path.parent.name)
+        places = sorted(place for place in path.parent.parent.glob("*FPS") if place.name != path.parent.name)
         found += [place / path.name.replace("30FPS", place.name) for place in places]
     return [path for path in found if path.exists()]
 
