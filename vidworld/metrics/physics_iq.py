@@ -15,11 +15,12 @@ held-out clips of the sample videos at 64 px, 18 have no true motion left, at fo
 """
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Float64, UInt8
 from numpy import ndarray
 
 from vidworld.core.clip import Frames
@@ -68,17 +69,20 @@ def motion_masks(video: VideoArray, enlarge: int = 1) -> Masks:
 def moving(pictures: Iterable[GreyPicture]) -> Iterator[GreyPicture]:
     """The masks of grey pictures, 1 where one differs from the average of those up to it; one is held at a time."""
     average = None
-    for picture in pictures:
-        blurred = np.asarray(cv2.GaussianBlur(picture, (5, 5), 0), np.uint8)
+    for blurred in map(partial(cv2.GaussianBlur, ksize=(5, 5), sigmaX=0), pictures):
         if average is None:
-            average = blurred.astype(np.float64)
-            yield np.zeros_like(blurred)
+            average = np.asarray(blurred, np.float64)
+            yield np.zeros(average.shape, np.uint8)
             continue
         cv2.accumulateWeighted(blurred, average, AVERAGE_WEIGHT)
-        away = cv2.absdiff(blurred, cv2.convertScaleAbs(average))
-        _, moved = cv2.threshold(away, MOVED_LEVELS, 1, cv2.THRESH_BINARY)
-        opened = cv2.morphologyEx(moved, cv2.MORPH_OPEN, KERNEL)
-        yield np.asarray(cv2.morphologyEx(opened, cv2.MORPH_CLOSE, KERNEL), np.uint8)
+        yield _moved(np.asarray(blurred, np.uint8), average)
+
+
+def _moved(picture: GreyPicture, average: Float64[ndarray, "rows columns"]) -> GreyPicture:
+    away = cv2.absdiff(picture, cv2.convertScaleAbs(average))
+    _, moved = cv2.threshold(away, MOVED_LEVELS, 1, cv2.THRESH_BINARY)
+    opened = cv2.morphologyEx(moved, cv2.MORPH_OPEN, KERNEL)
+    return np.asarray(cv2.morphologyEx(opened, cv2.MORPH_CLOSE, KERNEL), np.uint8)
 
 
 def spatial_iou(predicted: Masks, truth: Masks) -> float:

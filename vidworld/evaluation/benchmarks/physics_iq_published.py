@@ -13,7 +13,7 @@ rounded to four places on the way.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice, repeat
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -113,10 +113,8 @@ def _between_takes(video: Path, other: Path, fps: float, stamps: object) -> Four
 
 def _compared(film: Film, masks: PackedMasks, truth: Film, true_masks: PackedMasks, size: Size) -> FourMeasures:
     count = film.count
-    errors = [
-        float(np.mean((cv2.resize(a, size) / 255.0 - cv2.resize(b, size) / 255.0) ** 2))
-        for a, b in islice(zip(film.pictures(), truth.pictures(), strict=False), count)
-    ]
+    pictures = (map(partial(cv2.resize, dsize=size), each.pictures()) for each in (film, truth))
+    errors = [float(np.mean((a / 255.0 - b / 255.0) ** 2)) for a, b in islice(zip(*pictures, strict=False), count)]
     there = min(len(errors), len(masks), len(true_masks))
     if there < count:
         raise Unreadable(f"{there} frames at {film.fps:g} a second are no five seconds")
@@ -143,7 +141,7 @@ def _masks_of(film: Film, size: Size) -> PackedMasks:
     with TemporaryDirectory() as folder:
         place = film.masks or Path(folder) / "masks.mp4"
         if film.masks is None:
-            grey = (cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) for picture in islice(film.pictures(), film.count))
+            grey = map(partial(cv2.cvtColor, code=cv2.COLOR_BGR2GRAY), islice(film.pictures(), film.count))
             _write(place, moving(np.asarray(picture, np.uint8) for picture in grey), film.fps)
         shrunk = (cv2.resize(picture, size)[..., 0] for picture in islice(_pictures_in(place), film.count))
         return [np.packbits(picture > MASK_LEVEL) for picture in shrunk]
@@ -166,11 +164,8 @@ def _write(path: Path, masks: Iterable[GreyPicture], fps: float) -> None:
 def _pictures_in(path: Path) -> Iterator[_Picture]:
     """One after another, with one decoding thread, whose memory is a few pictures."""
     film = _open(path)
-    while True:
-        there, picture = film.read()
-        if not there:
-            return
-        yield np.asarray(picture, np.uint8)
+    while film.grab():
+        yield np.asarray(film.retrieve()[1], np.uint8)  # under no name: it is gone when the next one is made
 
 
 def _rate_and_length(path: Path) -> tuple[float, int]:
