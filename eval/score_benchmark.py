@@ -2,11 +2,13 @@
 
 python eval/score_benchmark.py intphys FOLDER --config configs/demo/physics.yaml --out runs/intphys [key=value ...]
 python eval/score_benchmark.py physics_iq FOLDER --model diffusers:FOLDER --out runs/physics_iq
+python eval/score_benchmark.py physics_iq FOLDER --model mine=videos:GENERATED --out runs/physics_iq
 python eval/score_benchmark.py intphys FOLDER --surprise surprise.json --model mine --out runs/intphys
 
 The models are those of a configuration of eval/run_physics.py, further run folders or other people's models beside
 them or alone, or, for videos that are possible or not, whatever wrote its surprise to a file. Videos without labels
-(the test set of IntPhys) give a submission instead of a score. A run that was stopped goes on where it was.
+(the test set of IntPhys) give a submission instead of a score. Physics-IQ is scored as published (published_30fps) and
+in our own setting (test), also of videos that were made elsewhere. A run that was stopped goes on where it was.
 """
 
 import argparse

@@ -16,7 +16,8 @@ from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
 from vidworld.core.media import write_mp4
 from vidworld.evaluation.evaluator import Evaluator
-from vidworld.models.external import ExternalModel, Videos
+from vidworld.models.external import ExternalModel
+from vidworld.models.external.videos import Videos
 from vidworld.models.tokenizers import FrameTokenizer
 from vidworld.simulation.simulated import SimulatedClips
 

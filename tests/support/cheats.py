@@ -14,7 +14,7 @@ import torch
 from my_world import MyWorld
 
 from vidworld.core.clip_shape import ClipShape
-from vidworld.models.external import Videos
+from vidworld.models.external.videos import Videos
 from vidworld.simulation.quadruplets import quadruplets
 from vidworld.simulation.simulated import SimulatedClips
 

@@ -15,11 +15,12 @@ held-out clips of the sample videos at 64 px, 18 have no true motion left, at fo
 """
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Float64, UInt8
 from numpy import ndarray
 
 from vidworld.core.clip import Frames
@@ -54,7 +55,7 @@ def physics_iq(
     scores = []
     for video, true in zip(predicted.cpu().numpy(), truth.cpu().numpy(), strict=True):
         masks = motion_masks(video, enlarge)[start:], motion_masks(true, enlarge)[start:]
-        of_motion = [iou(*masks) for iou in (spatial_iou, spatiotemporal_iou, weighted_spatial_iou)]
+        of_motion = [measure(*masks) for measure in (spatial_iou, spatiotemporal_iou, weighted_spatial_iou)]
         applies = still_counts or masks[1].any()
         scores.append([*(of_motion if applies else [np.nan] * 3), mean_squared_error(video[start:], true[start:])])
     return PhysicsIq(*np.asarray(scores, np.float64).reshape(-1, 4).T)
@@ -68,31 +69,35 @@ def motion_masks(video: VideoArray, enlarge: int = 1) -> Masks:
 def moving(pictures: Iterable[GreyPicture]) -> Iterator[GreyPicture]:
     """The masks of grey pictures, 1 where one differs from the average of those up to it; one is held at a time."""
     average = None
-    for picture in pictures:
-        blurred = np.asarray(cv2.GaussianBlur(picture, (5, 5), 0), np.uint8)
+    for blurred in map(partial(cv2.GaussianBlur, ksize=(5, 5), sigmaX=0), pictures):
         if average is None:
-            average = blurred.astype(np.float64)
-            yield np.zeros_like(blurred)
+            average = np.asarray(blurred, np.float64)
+            yield np.zeros(average.shape, np.uint8)
             continue
         cv2.accumulateWeighted(blurred, average, AVERAGE_WEIGHT)
-        moved = (cv2.absdiff(blurred, cv2.convertScaleAbs(average)) > MOVED_LEVELS).astype(np.uint8)
-        opened = cv2.morphologyEx(moved, cv2.MORPH_OPEN, KERNEL)
-        yield np.asarray(cv2.morphologyEx(opened, cv2.MORPH_CLOSE, KERNEL), np.uint8)
+        yield _moved(np.asarray(blurred, np.uint8), average)
+
+
+def _moved(picture: GreyPicture, average: Float64[ndarray, "rows columns"]) -> GreyPicture:
+    away = cv2.absdiff(picture, cv2.convertScaleAbs(average))
+    _, moved = cv2.threshold(away, MOVED_LEVELS, 1, cv2.THRESH_BINARY)
+    opened = cv2.morphologyEx(moved, cv2.MORPH_OPEN, KERNEL)
+    return np.asarray(cv2.morphologyEx(opened, cv2.MORPH_CLOSE, KERNEL), np.uint8)
 
 
 def spatial_iou(predicted: Masks, truth: Masks) -> float:
     """Intersection over union of the masks' maxima over time."""
-    return _iou(np.asarray(predicted.any(0)), np.asarray(truth.any(0)))
+    return iou(np.asarray(predicted.any(0)), np.asarray(truth.any(0)))
 
 
 def spatiotemporal_iou(predicted: Masks, truth: Masks) -> float:
     """Intersection over union in each frame, averaged; two empty masks agree (1)."""
-    return float(np.mean([_iou(p, t) for p, t in zip(predicted, truth, strict=True)]))
+    return float(np.mean([iou(p, t) for p, t in zip(predicted, truth, strict=True)]))
 
 
 def weighted_spatial_iou(predicted: Masks, truth: Masks) -> float:
     """Sum of the minima over sum of the maxima of the masks' means over time."""
-    return _iou(np.asarray(predicted.mean(0)), np.asarray(truth.mean(0)))
+    return iou(np.asarray(predicted.mean(0)), np.asarray(truth.mean(0)))
 
 
 def mean_squared_error(predicted: VideoArray, truth: VideoArray) -> float:
@@ -107,7 +112,7 @@ def _grey(frame: UInt8[ndarray, "channel height width"], enlarge: int) -> GreyPi
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
-def _iou(a: ndarray, b: ndarray) -> float:
+def iou(a: ndarray, b: ndarray) -> float:
     """Of masks, or of shares of time; 1 where nothing moves in both."""
     union = np.maximum(a, b).sum()
     return float(np.minimum(a, b).sum() / union) if union else 1.0

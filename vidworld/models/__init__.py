@@ -23,10 +23,10 @@ KINDS: "Registry[Callable[[str, device, int], Any]]" = Registry(
         "vjepa2": "vidworld.models.external.networks:VJepa2",
         "diffusers": "vidworld.models.external.networks:DiffusersVideo",
         "videos": "vidworld.models.external.videos:Videos",
+        "python": "vidworld.models.external:load_python",
         "videos_from_context": "vidworld.models.external.videos:FROM_CONTEXT",
         "videos_from_last_frame": "vidworld.models.external.videos:FROM_LAST_FRAME",
         "videos_from_future": "vidworld.models.external.videos:FROM_FUTURE",
-        "python": "vidworld.models.external:load_python",
     },
 )
 """How other people's models are loaded, by the KIND of KIND:PATH: from a path, to a device, with sampling steps."""

@@ -102,7 +102,7 @@ def test_a_film_of_a_models_own_begins_where_it_is_said_to(folder: Path, tmp_pat
         scenes.write_generated(tmp_path / begins, lead=lead)
         (made,) = tmp_path.glob(f"{begins}/0001_*.mp4")
         found = measures_as_published(generated_film(made, begins, 0.8), video)
-        assert found == pytest.approx(expected, abs=0.01)
+        assert found == pytest.approx(expected, abs=0.05)  # another compression; a frame off changes more
     with pytest.raises(Unreadable, match=r"0001_.*lasts 5\.80 s; Physics-IQ scores the five seconds after the switch"):
         generated_film(next(tmp_path.glob("context/0001_*.mp4")), None, 0.8)
 

@@ -22,8 +22,8 @@ from vidworld.evaluation.evaluator import Evaluator
 from vidworld.video.decode import Unreadable, open_video, read
 
 READING_VERSION = 2  # of what is done between a file and its clip; raised when that gives other frames
-PIECE_FRAMES = 16  # of a film that are held before they are made square
-Picture = UInt8[np.ndarray, "height width 3"]
+HELD_FRAMES = 16  # of a film that are held before they are made square
+_Picture = UInt8[np.ndarray, "height width 3"]
 
 
 def clip_of(benchmark: Benchmark, entry: Entry, size_px: int | None = None) -> Clips:
@@ -48,7 +48,7 @@ def clip_of(benchmark: Benchmark, entry: Entry, size_px: int | None = None) -> C
     return Clips(frames, rate, (f"{benchmark.name}/{entry.identity}",))
 
 
-def _square(picture: Picture, size: int) -> UInt8[np.ndarray, "size size 3"]:
+def _square(picture: _Picture, size: int) -> UInt8[np.ndarray, "size size 3"]:
     how = cv2.INTER_AREA if size <= min(picture.shape[:2]) else cv2.INTER_LINEAR
     return cv2.resize(picture, (size, size), interpolation=how).astype(np.uint8, copy=False)
 
@@ -69,7 +69,7 @@ def pictures_of(entry: Entry) -> list[Path]:
     return listed or sorted(p for p in entry.video.iterdir() if p.suffix.lower() in (".png", ".jpg", ".jpeg"))
 
 
-def _pictures(benchmark: Benchmark, entry: Entry, size_px: int) -> tuple[Iterator[Picture], float]:
+def _pictures(benchmark: Benchmark, entry: Entry, size_px: int) -> tuple[Iterator[_Picture], float]:
     """The pictures of an entry, one after another, and their rate (NaN). Raises Unreadable or OSError, later also."""
     if benchmark.decode is not None:
         frames, fps = benchmark.decode(entry)
@@ -77,7 +77,7 @@ def _pictures(benchmark: Benchmark, entry: Entry, size_px: int) -> tuple[Iterato
     return (_of_folder(entry), float("nan")) if entry.video.is_dir() else _of_file(entry.video, size_px)
 
 
-def _of_folder(entry: Entry) -> Iterator[Picture]:
+def _of_folder(entry: Entry) -> Iterator[_Picture]:
     size = None
     for path in pictures_of(entry):
         picture = cv2.imread(str(path))
@@ -91,11 +91,11 @@ def _of_folder(entry: Entry) -> Iterator[Picture]:
         raise Unreadable("holds no picture")
 
 
-def _of_file(path: Path, size_px: int | None = None) -> tuple[Iterator[Picture], float]:
+def _of_file(path: Path, size_px: int | None = None) -> tuple[Iterator[_Picture], float]:
     """The frames of a video file, its shorter side no longer than `size_px`, and their average rate."""
     video = open_video(path)
     own = min(video.height_px, video.width_px)
-    pieces = read(video, min(own, size_px or own), piece_frames=PIECE_FRAMES)
+    pieces = read(video, min(own, size_px or own), piece_frames=HELD_FRAMES)
     span, count = float(video.times_s[-1] - video.times_s[0]), len(video.times_s)
     return chain.from_iterable(piece.frames for piece in pieces), (count - 1) / span if span > 0 else float("nan")
 

@@ -42,7 +42,7 @@ from vidworld.models.world_model import CopyLast
 from vidworld.video.decode import Unreadable
 
 CONTEXT_S = 3.0  # before the switch
-FPS = 30.0
+FILMED_FPS = 30.0
 MASKS_PX = 256
 EPSILON = 1e-8  # that its code adds to what it divides by
 MEASURES = tuple(f"physics_iq_{name}" for name in PhysicsIq._fields)
@@ -161,7 +161,7 @@ def _motion_of(context: BenchmarkContext, entry: Entry, model: Any) -> Iterator[
     yield from _values(context, entry, model, [float(value) for (value,) in scores], OWN)
     if first and model is not None:
         try:
-            films = _films(context, model, files and files.path_of(identity), full, future)
+            films = _films(context, model, files.path_of(identity) if files else None, full, future)
         except Unreadable as error:
             raise ModelFailure(model.name, str(error)) from error
         for film in films:
@@ -177,7 +177,7 @@ def _films(context: BenchmarkContext, model: Any, file: Path | None, full: Path,
     if file is not None:
         return [generated_film(file, model.model.begins, context.evaluator.context_frames / fps)]
     if isinstance(model, CopyLast):
-        return [frozen_film(full, round(CONTEXT_S * FPS) - 1, rate) for rate in dict.fromkeys((FPS, fps))]
+        return [frozen_film(full, round(CONTEXT_S * FILMED_FPS) - 1, rate) for rate in dict.fromkeys((FILMED_FPS, fps))]
     return [film_of_frames(future[0].numpy(), fps)]
 
 
@@ -259,5 +259,5 @@ def physics_iq_score(model: Measures, takes: Measures) -> PhysicsIqScore:
 
 _MOTION = ContinuationScore(_motion_of, MEASURES, _whole, _notes)
 PHYSICS_IQ = Benchmark(
-    "physics_iq", "Physics-IQ", "arXiv 2501.09038", _LAYOUT, Reading(256, fps=FPS), _takes, _MOTION, version=2
+    "physics_iq", "Physics-IQ", "arXiv 2501.09038", _LAYOUT, Reading(256, fps=FILMED_FPS), _takes, _MOTION, version=2
 )

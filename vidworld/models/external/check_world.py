@@ -17,7 +17,8 @@ from vidworld.core.clip_shape import ClipShape
 from vidworld.core.command import Command
 from vidworld.core.errors import UserError
 from vidworld.models import KINDS, RUN, Spec
-from vidworld.models.external import ExternalModel, Videos, first_line
+from vidworld.models.external import ExternalModel, first_line
+from vidworld.models.external.videos import Videos
 from vidworld.models.tokenizers import FrameTokenizer
 from vidworld.simulation.quadruplets import Quadruplets, quadruplets
 
