@@ -17,6 +17,9 @@ SAMPLED = 61  # frames that a background is the median of
 MIN_LEVELS = 12.0  # grey levels by which a pixel differs that belongs to an object, where the video is free of noise
 NOISE_TIMES = 6.0  # the same in deviations of the video's own noise
 RESTING_SHARE = 0.1  # of the frames: a pixel that has another, steady value for longer may show the background then
+FAR_LEVELS = (
+    100.0  # of all three colours: what differs so much from its surroundings' continuation may be no background
+)
 SURE_TIMES = 2.0  # an object has a pixel that differs by so many times as much (hysteresis)
 MIN_AREA_PX = 6.0
 
@@ -40,8 +43,22 @@ def background_of(frames: Pictures) -> Picture:
     inpainted = cv2.inpaint(usual.round().astype(np.uint8), unsure, 3, cv2.INPAINT_TELEA)
     continued, here = inpainted[twofold].astype(np.float32), usual[twofold]
     nearer = np.abs(other - continued).sum(axis=1) < np.abs(here - continued).sum(axis=1)
-    usual[twofold] = np.where(nearer[:, None], other, here)
+    chosen = np.where(nearer[:, None], other, here)
+    usual[twofold] = _seldom_seen(chosen, values, continued)
     return np.asarray(usual, np.float64)
+
+
+def _seldom_seen(chosen: ndarray, values: ndarray, continued: ndarray) -> ndarray:
+    """Values (pixel, colour) of the background where one thing after the other hid it nearly all the time.
+
+    There what was chosen is far from what the surroundings would continue as, and a few frames are near to it.
+    """
+    far = np.abs(chosen - continued).sum(axis=1)
+    near = np.abs(values - continued).sum(axis=2) < far / 3
+    seldom = (far > FAR_LEVELS) & (near.sum(axis=0) >= 2)
+    seen = np.where(near[:, seldom, None], values[:, seldom], np.nan)
+    chosen[seldom] = np.nanmedian(seen, axis=0) if seldom.any() else chosen[seldom]
+    return chosen
 
 
 def difference(frame: Shown, background: Picture) -> Float[ndarray, "height width"]:
