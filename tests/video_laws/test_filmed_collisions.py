@@ -61,12 +61,13 @@ def test_filmed_collisions_of_unequal_masses_keep_their_momentum() -> None:
     assert sum(angles) >= 34
 
 
-def test_a_filmed_collision_of_one_to_five_keeps_its_momentum() -> None:
-    fit = measured(11)
-    found = {one.name: one for one in fit.quantities}
+@pytest.mark.parametrize("seed", [45, 66, 69])
+def test_a_filmed_collision_of_a_heavy_thing_keeps_its_momentum(seed: int) -> None:
+    """Masses of 3.3, 4.7 and 3.3 to 1; where the light one hardly moves before, it is no background either."""
+    found = {one.name: one for one in measured(seed).quantities}
     angle, kept = found["momentum_angle"], found["momentum_kept"]
     assert angle.low < 0 < angle.high and abs(angle.value) < 4
-    assert kept.low < 1 < kept.high and kept.value == pytest.approx(1, abs=0.1)
+    assert kept.low < 1 < kept.high and kept.value == pytest.approx(1, abs=0.2)
 
 
 def test_a_filmed_explosion_has_no_total_momentum() -> None:

@@ -45,7 +45,9 @@ def collision(correlation: float, seed: int) -> tuple[LawFit, dict[str, float]]:
     push = 2 * (before[0] - before[1]) @ normal / (1 + 1 / 3) * normal
     t = (times - 0.3)[:, None, None]
     path = (
-        np.array([[190.0, 100.0], [208.0, 105.0]]) + np.where(t < 0, before, before + np.stack([-push, push / 3])) * t
+        np.array([190.0, 100.0])
+        + np.stack([0 * normal, 18 * normal])
+        + np.where(t < 0, before, before + np.stack([-push, push / 3])) * t
     )
     path = path + going_on(path.shape, correlation, 0.2, seed)
     truth = {"momentum_angle": 0.0, "momentum_kept": 1.0, "restitution": 1.0}

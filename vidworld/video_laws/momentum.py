@@ -45,12 +45,12 @@ def fit_collision(times: TrackTimes, position: Position, scene: VideoScene, stre
         raise NoFit("does not show both things for four frames on either side of where they meet")
     masses = in_order(scene.masses, position)
     sides = [_Side(times, position, stretch, side) for side in (0, 1)]
-    near = np.abs(times - contact) <= 3 * frame_s(times)
-    unit = "m/s" if scene.px_per_m else "px/s"
+    step, unit = frame_s(times), "m/s" if scene.px_per_m else "px/s"
 
     def measured(places: ndarray) -> Measured:
-        before, after = (side.velocities(places, contact) for side in sides)
-        line = _direction(np.nanmean((places[:, 1] - places[:, 0])[near], axis=0))
+        (come, before), (gone, after) = (side.state(places, contact) for side in sides)
+        late = _when_equal(come, before, gone, after, 2 * step)
+        line = _direction(np.diff(come + before * late + gone + after * late, axis=0)[0])
         total, kept = masses @ before, masses @ after
         closing, parting = (float((v[0] - v[1]) @ line) for v in (before, after))
         return {
@@ -95,7 +95,7 @@ def fit_explosion(times: TrackTimes, position: Position, scene: VideoScene, stre
     first, second = np.argsort(_order(position))
 
     def measured(places: ndarray) -> Measured:
-        after = apart.velocities(places, parted)
+        _, after = apart.state(places, parted)
         speeds = np.linalg.norm(after, axis=1)
         ratio = {("speed_ratio", "ratio"): _ratio(speeds[first], speeds[second])}
         return _shares("total_momentum", masses, after, _direction(after[1] - after[0])) | ratio
@@ -167,13 +167,21 @@ class _Side:
         self.times, self.used = times, np.where(stretch == side, 0, -1)
         self.flights = [fit_flights(times, position[:, k], self.used, True) for k in (0, 1)]
 
-    def velocities(self, places: ndarray, when: float) -> ndarray:
-        """Of both at a time, by places (time object 2) which are nearly those of the fit."""
+    def state(self, places: ndarray, when: float) -> tuple[ndarray, ndarray]:
+        """Places and velocities of both at a time, by places (time object 2) which are nearly those of the fit."""
         again = [flight.through(places[self.used == 0, k]) for k, flight in enumerate(self.flights)]
-        return np.stack([flight.velocity[0] + flight.acceleration * when for flight in again])
+        at = [f.start[0] + f.velocity[0] * when + 0.5 * f.acceleration * when**2 for f in again]
+        return np.stack(at), np.stack([f.velocity[0] + f.acceleration * when for f in again])
 
     def fitted(self) -> ndarray:
         return np.stack([flight.place(self.times, self.used) for flight in self.flights], axis=1)
+
+
+def _when_equal(come: ndarray, before: ndarray, gone: ndarray, after: ndarray, most_s: float) -> float:
+    """How much later than the frame of the contact the two paths of each thing meet best: between frames."""
+    jump = after - before
+    late = -float(((gone - come) * jump).sum()) / max(float((jump**2).sum()), 1e-12)
+    return float(np.clip(late, -most_s, most_s))
 
 
 def _shares(name: str, masses: ndarray, velocities: ndarray, line: ndarray) -> Measured:

@@ -17,6 +17,8 @@ SAMPLED = 61  # frames that a background is the median of
 MIN_LEVELS = 12.0  # grey levels by which a pixel differs that belongs to an object, where the video is free of noise
 NOISE_TIMES = 6.0  # the same in deviations of the video's own noise
 RESTING_SHARE = 0.1  # of the frames: a pixel that has another, steady value for longer may show the background then
+HIDDEN_SHARE = 0.4  # of the frames in which a pixel is not as it usually is: then what it usually shows may hide it...
+FAR_LEVELS = 100.0  # ...if that differs by so much (all colours added) from what its surroundings continue as
 SURE_TIMES = 2.0  # an object has a pixel that differs by so many times as much (hysteresis)
 MIN_AREA_PX = 6.0
 
@@ -40,8 +42,26 @@ def background_of(frames: Pictures) -> Picture:
     inpainted = cv2.inpaint(usual.round().astype(np.uint8), unsure, 3, cv2.INPAINT_TELEA)
     continued, here = inpainted[twofold].astype(np.float32), usual[twofold]
     nearer = np.abs(other - continued).sum(axis=1) < np.abs(here - continued).sum(axis=1)
-    usual[twofold] = np.where(nearer[:, None], other, here)
+    chosen = np.where(nearer[:, None], other, here)
+    hidden = differs.mean(axis=0)[twofold] > HIDDEN_SHARE
+    chosen[hidden] = _seldom_seen(chosen[hidden], values[:, hidden], continued[hidden])
+    usual[twofold] = chosen
     return np.asarray(usual, np.float64)
+
+
+def _seldom_seen(chosen: ndarray, values: ndarray, continued: ndarray) -> ndarray:
+    """Values (pixel, colour) of the background where one thing after the other hid it nearly all the time.
+
+    There what was chosen is far from what the surroundings would continue as, and a few frames are near to it.
+    """
+    far = np.abs(chosen - continued).sum(axis=1)
+    near = np.abs(values - continued).sum(axis=2) < far / 3
+    seldom = (far > FAR_LEVELS) & (near.sum(axis=0) >= 2)
+    if not seldom.any():
+        return chosen
+    found = chosen.copy()
+    found[seldom] = np.nanmedian(np.where(near[:, seldom, None], values[:, seldom], np.nan), axis=0)
+    return found
 
 
 def difference(frame: Shown, background: Picture) -> Float[ndarray, "height width"]:
