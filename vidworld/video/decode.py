@@ -35,7 +35,8 @@ Decoder = Literal["decord", "pyav"]
 
 PIECE_FRAMES = 2000  # of which clips are cut at once
 PIECE_BYTES = 2**26  # 1000 frames at 128 x 171 px: what a piece takes at most, however large its frames are
-BLOCK_BYTES = 2**26  # of full frames that decord gives at once
+BLOCK_BYTES = 2**25  # of full frames that decord gives at once
+DECORD_PIXELS = 1280 * 720  # of a frame: decord holds a hundred of them, 2.7 GB at 3840 x 2160 px
 KEYS_BACK = 2  # key frames before the one needed: pictures between two may need what comes before the first
 SAME_TIME = 0.25  # of a step: as far as decord's times may be from ours
 
@@ -64,7 +65,8 @@ class Footage:
 def open_video(path: Path) -> Video:
     """The video's times and size; Unreadable where it is empty, no video, or cut short. Raises OSError."""
     found, stat = probe(path), path.stat()
-    agree = found.plain and decord is not None and _decord_agrees(path, stat.st_size, stat.st_mtime_ns)
+    small = found.height_px * found.width_px <= DECORD_PIXELS
+    agree = decord is not None and found.plain and small and _decord_agrees(path, stat.st_size, stat.st_mtime_ns)
     decoder: Decoder = "decord" if agree else "pyav"
     return Video(path, decoder, found.times_s, found.time_base, found.height_px, found.width_px)
 
@@ -123,21 +125,21 @@ def _by_decord(video: Video, count: int) -> Iterator[Picture]:
 def _by_pyav(path: Path, numbers: range) -> Iterator[Picture]:
     """The frames of these numbers. One that cannot be decoded is stood in for by the one before it, as players do."""
     before: VideoFrame | None = None
-    wanted, missing = numbers.start, 0
+    wanted, missing, turn = numbers.start, 0, probe(path).turn
     for number, frame in _numbered(path, numbers) if numbers else ():
-        stand_in = upright(before or frame) if wanted < number else None
+        stand_in = upright(before or frame, turn) if wanted < number else None
         while stand_in is not None and wanted < min(number, numbers.stop):
             yield stand_in
             wanted, missing = wanted + 1, missing + 1
         if wanted == number < numbers.stop:
-            yield upright(frame)
+            yield upright(frame, turn)
             before, wanted = frame, wanted + 1
     missing += numbers.stop - wanted
     if missing > (1 - WHOLE_SHARE) * len(numbers):
         there = len(numbers) - missing
         raise Unreadable(f"cannot be decoded: {there} of {len(numbers)} frames come out")
     while wanted < numbers.stop and before is not None:
-        yield upright(before)
+        yield upright(before, turn)
         wanted += 1
 
 

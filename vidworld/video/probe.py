@@ -23,6 +23,8 @@ from jaxtyping import UInt8
 from vidworld.video.stamps import Stamp, TimeBase, Times, guessed, steady
 
 Picture = UInt8[np.ndarray, "height width 3"]
+Turn = tuple[int, int, int, int]
+"""The display matrix (x to x and y, y to x and y) of a picture that is not stored as it is shown."""
 
 THREADS = 2  # of a decoder; files are read side by side
 DEFAULT_STREAM = 5_000_000  # pixels by which another stream must be larger than the one marked as the usual one
@@ -46,6 +48,7 @@ class Probe:
     time_base: TimeBase
     height_px: int
     width_px: int  # of the picture as shown: upright and with square pixels
+    turn: Turn | None
     plain: bool  # an MP4 of H.264 with one picture, neither turned nor cut: such as every decoder reads alike
 
 
@@ -103,9 +106,9 @@ def frames(container: InputContainer, stream: VideoStream) -> Iterator[tuple[Sta
                 yield guess.send((frame.pts, frame.dts)), frame
 
 
-def upright(frame: VideoFrame) -> Picture:
-    """The frame as it is to be shown: turned and mirrored as its display matrix says."""
-    picture, turn = frame.to_ndarray(format="rgb24"), _turn(frame)
+def upright(frame: VideoFrame, turn: Turn | None) -> Picture:
+    """The frame as it is to be shown: turned and mirrored."""
+    picture = frame.to_ndarray(format="rgb24")
     if turn is None:
         return np.asarray(picture)
     a, b, c, d = turn
@@ -114,8 +117,8 @@ def upright(frame: VideoFrame) -> Picture:
     return np.ascontiguousarray(picture[:: -1 if down < 0 else 1, :: -1 if right < 0 else 1])
 
 
-def _turn(frame: VideoFrame) -> tuple[int, int, int, int] | None:
-    """The display matrix (x to x and y, y to x and y), None where there is none or it changes nothing."""
+def _turn(frame: VideoFrame) -> Turn | None:
+    """How the frame is to be turned. (Asked once a file: the frame and its side data keep each other in memory.)"""
     if Type.DISPLAYMATRIX not in frame.side_data:
         return None
     m = np.frombuffer(bytes(frame.side_data[Type.DISPLAYMATRIX]), np.int32)
@@ -162,7 +165,7 @@ def _probe(path: Path, size: int, time_ns: int) -> Probe:
     if turn is not None and abs(turn[1]) > abs(turn[0]):
         height, width = width, height
     steadied[0].flags.writeable = False  # it is shared
-    return Probe(tuple(stamps), keys, *steadied, height, width, plain and turn is None)
+    return Probe(tuple(stamps), keys, *steadied, height, width, turn, plain and turn is None)
 
 
 @dataclass
