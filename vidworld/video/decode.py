@@ -106,7 +106,7 @@ def pictures(video: Video, numbers: range | None = None) -> Iterator[Picture]:
 def _shown(video: Video, numbers: range) -> Iterator[tuple[Picture, Decoder]]:
     """The frames of these numbers, each with what read it."""
     done = 0
-    if video.decoder == "decord" and decord is not None and numbers.start == 0:
+    if video.decoder == "decord" and decord is not None and len(numbers) == len(video.times_s):
         with suppress(DECORDError, RuntimeError):  # PyAV goes on from where decord stops
             for picture in _by_decord(video, numbers.stop):
                 yield picture, "decord"
@@ -154,15 +154,12 @@ def _numbered(path: Path, numbers: range) -> Iterator[tuple[int, VideoFrame]]:
     for number, frame in cursor.numbered(place):
         if number >= numbers.stop:
             cursor.pushed_back, cursor.next = (number, frame), number
-            break
-        if number >= numbers.start:
+        if number + 1 >= numbers.stop and number + 1 < len(found.stamps):
+            _Cursor.last = cursor  # for the stretch that comes after
+        if numbers.start <= number < numbers.stop:
             yield number, frame
-        if number + 1 == numbers.stop:
-            break
-    if numbers.stop < len(found.stamps):
-        _Cursor.last = cursor  # for the stretch that comes after
-    else:
-        cursor.stack.close()
+        if number + 1 >= numbers.stop:
+            return
 
 
 class _Cursor:

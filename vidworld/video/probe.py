@@ -148,7 +148,8 @@ def _probe(path: Path, size: int, time_ns: int) -> Probe:
                 first = first or frame
                 stamps.append(stamp)
     if first is None or not stamps:
-        raise Unreadable("holds no frame")
+        webp = "is a WebP in which FFmpeg finds no frame: make a GIF or an MP4 of it"
+        raise Unreadable(webp if kind.startswith("webp") else "holds no frame")
     known = [stamp for stamp in stamps if stamp is not None]
     told = len(known) == len(stamps) == len(set(known))
     keys = tuple(sorted(set(packets.keys) & set(known))) if told else ()
