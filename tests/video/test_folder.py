@@ -1,4 +1,4 @@
-"""Every file of a folder is a video, holds some, or is named with its reason, whatever its name and wherever it lies."""
+"""Every file of a folder is a video, holds some, or is named with its reason: any name, anywhere."""
 
 import os
 from pathlib import Path
@@ -57,8 +57,7 @@ def test_links_are_followed_but_not_in_circles(film: Path, tmp_path: Path) -> No
 def test_names_of_any_bytes_are_read_and_shown_as_text(film: Path, tmp_path: Path) -> None:
     place = tmp_path / "in"
     place.mkdir()
-    with open(os.fsencode(place) + b"/caf\xe9.mp4", "wb") as file:
-        file.write(film.read_bytes())
+    (place / os.fsdecode(b"caf\xe9.mp4")).write_bytes(film.read_bytes())
     (source,) = collection_of(place).sources.values()
     assert content_of(source) is not None
     made = ingest(place, tmp_path / "out", OPTIONS)

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from multiprocessing import get_context
@@ -32,7 +32,7 @@ def each_apart(
     while waiting:
         lost: list[int] = []
         with _pool(min(workers, len(waiting)), preload) as pool:
-            running = {}
+            running: dict[Future[Result], int] = {}
             try:
                 while waiting or running:
                     while waiting and not lost and len(running) < AHEAD * workers:

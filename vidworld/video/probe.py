@@ -8,8 +8,10 @@ hides, at the times that it gives them, and upright (Source: ffmpeg_mux_init.c, 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -121,7 +123,8 @@ def _turn(frame: VideoFrame) -> Turn | None:
     """How the frame is to be turned. (Asked once a file: the frame and its side data keep each other in memory.)"""
     if Type.DISPLAYMATRIX not in frame.side_data:
         return None
-    m = np.frombuffer(bytes(frame.side_data[Type.DISPLAYMATRIX]), np.int32)
+    matrix: Any = frame.side_data[Type.DISPLAYMATRIX]  # type: ignore[typeddict-item] (its keys are no words)
+    m = np.frombuffer(bytes(matrix), np.int32)
     a, b, c, d = (int(m[i]) for i in (0, 1, 3, 4))
     return None if a > abs(b) and d > abs(c) else (a, b, c, d)
 
@@ -129,9 +132,9 @@ def _turn(frame: VideoFrame) -> Turn | None:
 @lru_cache(maxsize=32)  # a film of many episodes is opened for each of them
 def _probe(path: Path, size: int, time_ns: int) -> Probe:
     with opened(path) as (container, stream):
-        context, tick = stream.codec_context, stream.time_base
+        context, tick = stream.codec_context, stream.time_base or Fraction(1, av.time_base)
         listed, rate = stream.frames, stream.average_rate or stream.guessed_rate
-        length = float(stream.duration * tick) if stream.duration and tick else None
+        length = float(stream.duration * tick) if stream.duration else None
         start_s = (container.start_time or 0) / av.time_base
         aspect = float(stream.sample_aspect_ratio or context.sample_aspect_ratio or 1)
         packets, first = _packets(container, stream)
@@ -183,7 +186,7 @@ class _Packets:
         known = [stamp for stamp in self.stamps if stamp is not None]
         if self.hidden or self.broken or not known or len(set(known)) < len(self.stamps):
             return None
-        return sorted(known) if min(known) in self.keys else None  # what comes before a key frame may not be decoded
+        return [*sorted(known)] if min(known) in self.keys else None  # what comes before a key frame may not be decoded
 
 
 def _packets(container: InputContainer, stream: VideoStream) -> tuple[_Packets, VideoFrame | None]:
