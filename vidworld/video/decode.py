@@ -35,7 +35,7 @@ Decoder = Literal["decord", "pyav"]
 
 PIECE_FRAMES = 2000  # of which clips are cut at once
 PIECE_BYTES = 2**26  # 1000 frames at 128 x 171 px: what a piece takes at most, however large its frames are
-BLOCK_BYTES = 2**25  # of full frames that decord gives at once
+BLOCK_BYTES = 2**22  # of full frames that decord gives at once
 DECORD_PIXELS = 1280 * 720  # of a frame: decord holds a hundred of them, 2.7 GB at 3840 x 2160 px
 KEYS_BACK = 2  # key frames before the one needed: pictures between two may need what comes before the first
 SAME_TIME = 0.25  # of a step: as far as decord's times may be from ours
@@ -91,10 +91,14 @@ def read(
         for picture, who in islice(shown, len(piece)):
             piece[count] = _shrink(picture, height, width)
             count, by = count + 1, who
+        whole = count == len(piece)
+        footage = Footage(piece[:count], first, by)
+        del piece  # two at once would take twice the memory
         if count:
-            yield Footage(piece[:count], first, by)
+            yield footage
+        del footage
         first += count
-        if count < len(piece):
+        if not whole:
             raise Unreadable(f"stops after {first} of its {len(video.times_s)} frames")
 
 

@@ -16,7 +16,7 @@ from vidworld.video import REAL_SPLITS
 from vidworld.video.clips import ClipOptions, RealClip, VideoClips
 from vidworld.video.source import GRAVITY_DIRECTIONS, SidecarEntry
 
-BATCH_BYTES = 2**25  # of pictures that are written, or read, at once: a column of 2 GiB is more than Arrow takes
+BATCH_BYTES = 2**23  # of pictures that are written, or read, at once: a column of 2 GiB is more than Arrow takes
 ROWS_NAME = "data-00000-of-00001.arrow"
 
 
