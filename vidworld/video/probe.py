@@ -123,7 +123,7 @@ def _turn(frame: VideoFrame) -> Turn | None:
     """How the frame is to be turned. (Asked once a file: the frame and its side data keep each other in memory.)"""
     if Type.DISPLAYMATRIX not in frame.side_data:
         return None
-    matrix: Any = frame.side_data[Type.DISPLAYMATRIX]  # type: ignore[typeddict-item] (its keys are no words)
+    matrix: Any = frame.side_data[Type.DISPLAYMATRIX]  # type: ignore[typeddict-item]
     m = np.frombuffer(bytes(matrix), np.int32)
     a, b, c, d = (int(m[i]) for i in (0, 1, 3, 4))
     return None if a > abs(b) and d > abs(c) else (a, b, c, d)
