@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64, UInt8
 
 from vidworld.core.clip_shape import VideoFrames
-from vidworld.video.decode import Decoder, Footage, TimeBase, Times, Unreadable, Video, open_video, read
+from vidworld.video.decode import Footage, ReadBy, TimeBase, Times, Unreadable, Video, open_video, read
 from vidworld.video.source import SidecarEntry, Source
 
 Grey = UInt8[np.ndarray, "time height width"]
@@ -93,7 +93,7 @@ class RealClip:
 class VideoClips:
     """What became of a video."""
 
-    decoder: Decoder
+    decoder: ReadBy
     time_base: TimeBase
     frames: int
     short_side_px: int  # of the video

@@ -24,7 +24,7 @@ from jaxtyping import UInt8
 
 from vidworld.video.stamps import Stamp, TimeBase, Times, guessed, steady
 
-Picture = UInt8[np.ndarray, "height width 3"]
+FullFrame = UInt8[np.ndarray, "height width 3"]
 Turn = tuple[int, int, int, int]
 """The display matrix (x to x and y, y to x and y) of a picture that is not stored as it is shown."""
 
@@ -41,7 +41,7 @@ class Unreadable(ValueError):
 
 
 @dataclass(frozen=True)
-class Probe:
+class Contents:
     """What a file says of its video, the frames in the order of showing."""
 
     stamps: tuple[Stamp, ...]  # of each frame, in the stream's own ticks; None where the file tells none
@@ -54,7 +54,7 @@ class Probe:
     plain: bool  # an MP4 of H.264 with one picture, neither turned nor cut: such as every decoder reads alike
 
 
-def probe(path: Path) -> Probe:
+def probe(path: Path) -> Contents:
     """What the file holds; Unreadable where it is empty, no video, or cut short. Raises OSError."""
     stat = path.stat()
     if stat.st_size == 0:
@@ -108,7 +108,7 @@ def frames(container: InputContainer, stream: VideoStream) -> Iterator[tuple[Sta
                 yield guess.send((frame.pts, frame.dts)), frame
 
 
-def upright(frame: VideoFrame, turn: Turn | None) -> Picture:
+def upright(frame: VideoFrame, turn: Turn | None) -> FullFrame:
     """The frame as it is to be shown: turned and mirrored."""
     picture = frame.to_ndarray(format="rgb24")
     if turn is None:
@@ -130,7 +130,7 @@ def _turn(frame: VideoFrame) -> Turn | None:
 
 
 @lru_cache(maxsize=32)  # a film of many episodes is opened for each of them
-def _probe(path: Path, size: int, time_ns: int) -> Probe:
+def _probe(path: Path, size: int, time_ns: int) -> Contents:
     with opened(path) as (container, stream):
         context, tick = stream.codec_context, stream.time_base or Fraction(1, av.time_base)
         listed, rate = stream.frames, stream.average_rate or stream.guessed_rate
@@ -169,7 +169,7 @@ def _probe(path: Path, size: int, time_ns: int) -> Probe:
     if turn is not None and abs(turn[1]) > abs(turn[0]):
         height, width = width, height
     steadied[0].flags.writeable = False  # it is shared
-    return Probe(tuple(stamps), keys, *steadied, height, width, turn, plain and turn is None)
+    return Contents(tuple(stamps), keys, *steadied, height, width, turn, plain and turn is None)
 
 
 @dataclass
