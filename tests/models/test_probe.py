@@ -5,7 +5,7 @@ import torch.nn.functional as F
 
 from vidworld.core.clip import Clips
 from vidworld.models.jepa import JointEmbeddingPredictor, PredictiveModel
-from vidworld.models.probe import TokenDecoder, Probe
+from vidworld.models.probe import Probe, TokenDecoder
 from vidworld.models.world_model import Encoded
 
 GRID = (2, 2)

@@ -2,14 +2,14 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from multiprocessing import get_context
 from typing import TypeVar
 
-Job = TypeVar("Job")
-Result = TypeVar("Result")
+_Job = TypeVar("_Job")
+_Result = TypeVar("_Result")
 
 MOST_WORKERS = 16
 AHEAD = 4  # jobs a worker that are handed out at a time, so that few are in doubt where a process dies
@@ -21,8 +21,8 @@ def usual_workers() -> int:
 
 
 def each_apart(
-    work: Callable[[Job], Result], jobs: Sequence[Job], workers: int, preload: Sequence[str] = ()
-) -> Iterator[tuple[int, Result | None]]:
+    work: Callable[[_Job], _Result], jobs: Sequence[_Job], workers: int, preload: Sequence[str] = ()
+) -> Iterator[tuple[int, _Result | None]]:
     """The number of each job with its result, as they are done; None for one during which its process died.
 
     work: a function of a module, since it is called in other processes. preload: modules that these import once for
@@ -32,7 +32,7 @@ def each_apart(
     while waiting:
         lost: list[int] = []
         with _pool(min(workers, len(waiting)), preload) as pool:
-            running = {}
+            running: dict[Future[_Result], int] = {}
             try:
                 while waiting or running:
                     while waiting and not lost and len(running) < AHEAD * workers:
@@ -55,7 +55,7 @@ def each_apart(
             yield number, _alone(work, jobs[number], preload)
 
 
-def _alone(work: Callable[[Job], Result], job: Job, preload: Sequence[str]) -> Result | None:
+def _alone(work: Callable[[_Job], _Result], job: _Job, preload: Sequence[str]) -> _Result | None:
     with _pool(1, preload) as pool, suppress(BrokenProcessPool):
         return pool.submit(work, job).result()
     return None

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64, UInt8
 
 from vidworld.core.clip_shape import VideoFrames
-from vidworld.video.decode import Decoder, TimeBase, Times, Unreadable, Video, open_video, read
+from vidworld.video.decode import Footage, ReadBy, TimeBase, Times, Unreadable, Video, open_video, read
 from vidworld.video.sidecar import SidecarEntry
 from vidworld.video.source import Source
 
@@ -94,7 +94,7 @@ class RealClip:
 class VideoClips:
     """What became of a video."""
 
-    decoder: Decoder
+    decoder: ReadBy
     time_base: TimeBase
     frames: int
     short_side_px: int  # of the video
@@ -122,28 +122,35 @@ def clips_of_video(source: Source, entry: SidecarEntry, options: ClipOptions, ke
         base: TimeBase = video.time_base if entry.true_fps is None else "sidecar"
         result = VideoClips(video.decoder, base, len(mine), min(video.height_px, video.width_px))
         for footage in read(video, options.size_px * ceil(MEASURED_PX / options.size_px), mine):
-            result.decoder = footage.decoder
-            piece_s = times_s[footage.first : footage.first + len(footage.frames)]
-            found = find_shots(footage.frames, piece_s, footage.first)
-            result.black += found.black
-            result.repeated += found.repeated
-            for shot in found.shots:
-                event_s = _event_s(shot, times_s, entry)
-                fps, why_none = clip_rate(shot, event_s, options)
-                clips = [] if fps is None else cut_clips(shot, fps, event_s, options)
-                if not clips:
-                    result.without_clip.append(why_none or "shows nothing that moves")
-                result.clips += len(clips)
-                result.rates |= {clip.fps for clip in clips}
-                result.static_camera += sum(clip.static_camera for clip in clips)
-                keep(result, [(result.shots, clip) for clip in clips])
-                result.shots += 1
+            _cut(footage, times_s, entry, options, result, keep)
+            del footage  # before the next is read
     if result.clips:
         return result
     if result.shots < 2:
         raise Unreadable(result.without_clip[0] if result.shots else "is black throughout")
     reasons = list(dict.fromkeys(result.without_clip))
     raise Unreadable(f"has {result.shots} shots, none of which makes a clip: one {'; one '.join(reasons[:3])}")
+
+
+def _cut(
+    footage: Footage, times_s: Times, entry: SidecarEntry, options: ClipOptions, result: VideoClips, keep: Keep
+) -> None:
+    """Gives the clips of some footage to `keep` and adds to `result` what became of it."""
+    result.decoder = footage.decoder
+    found = find_shots(footage.frames, times_s[footage.first :][: len(footage.frames)], footage.first)
+    result.black += found.black
+    result.repeated += found.repeated
+    for shot in found.shots:
+        event_s = _event_s(shot, times_s, entry)
+        fps, why_none = clip_rate(shot, event_s, options)
+        clips = [] if fps is None else cut_clips(shot, fps, event_s, options)
+        if not clips:
+            result.without_clip.append(why_none or "shows nothing that moves")
+        result.clips += len(clips)
+        result.rates |= {clip.fps for clip in clips}
+        result.static_camera += sum(clip.static_camera for clip in clips)
+        keep(result, [(result.shots, clip) for clip in clips])
+        result.shots += 1
 
 
 def scene_times(video: Video, entry: SidecarEntry) -> Times:
@@ -286,8 +293,16 @@ def find_shots(frames: VideoFrames, times_s: Times, first: int = 0) -> Shots:
     blacks = np.diff(np.cumsum(black)[kept]) if len(kept) else np.zeros(0, np.int64)  # between each kept and the next
     breaks = np.flatnonzero(_cuts(grey[kept]) | (blacks > BLACK_BREAK)) + 1
     parts = zip(np.split(kept, breaks), np.split(until_s, breaks), strict=True)
-    shots = (Shot(frames[of], grey[of], times_s[of], until, of + first) for of, until in parts if len(of))
+    shots = (
+        Shot(_taken(frames, of), _taken(grey, of), times_s[of], until, of + first) for of, until in parts if len(of)
+    )
     return Shots(tuple(shots), int(black.sum()), int((~black).sum()) - len(kept))
+
+
+def _taken(frames: np.ndarray, numbers: Int64[np.ndarray, " kept"]) -> np.ndarray:
+    """Frames of these numbers; without a copy where none between them is left out."""
+    together = numbers[-1] - numbers[0] + 1 == len(numbers)
+    return frames[numbers[0] : numbers[-1] + 1] if together else frames[numbers]
 
 
 def to_grey(frames: VideoFrames) -> Grey:

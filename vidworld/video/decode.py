@@ -20,7 +20,7 @@ from av.video.frame import VideoFrame
 from jaxtyping import UInt8
 
 from vidworld.core.clip_shape import VideoFrames
-from vidworld.video.probe import WHOLE_SHARE, Picture, Probe, Unreadable, frames, opened, probe, upright
+from vidworld.video.probe import WHOLE_SHARE, Contents, FullFrame, Unreadable, frames, opened, probe, upright
 from vidworld.video.stamps import Stamp, TimeBase, Times
 
 try:
@@ -29,13 +29,14 @@ try:
 except ModuleNotFoundError:  # no wheel for this machine (Macs, ARM)
     decord = None
 
-__all__ = ["Decoder", "Footage", "TimeBase", "Times", "Unreadable", "Video", "open_video", "pictures", "read"]
+__all__ = ["Footage", "ReadBy", "TimeBase", "Times", "Unreadable", "Video", "open_video", "pictures", "read"]
 
-Decoder = Literal["decord", "pyav"]
+ReadBy = Literal["decord", "pyav"]
 
 PIECE_FRAMES = 2000  # of which clips are cut at once
 PIECE_BYTES = 2**26  # 1000 frames at 128 x 171 px: what a piece takes at most, however large its frames are
-BLOCK_BYTES = 2**26  # of full frames that decord gives at once
+BLOCK_BYTES = 2**22  # of full frames that decord gives at once
+DECORD_PIXELS = 1280 * 720  # of a frame: decord holds a hundred of them, 2.7 GB at 3840 x 2160 px
 KEYS_BACK = 2  # key frames before the one needed: pictures between two may need what comes before the first
 SAME_TIME = 0.25  # of a step: as far as decord's times may be from ours
 
@@ -45,7 +46,7 @@ class Video:
     """What is known of a video before its pictures are read."""
 
     path: Path
-    decoder: Decoder
+    decoder: ReadBy
     times_s: Times  # when each frame is shown, in the order of showing, from the start of the file
     time_base: TimeBase
     height_px: int
@@ -58,14 +59,15 @@ class Footage:
 
     frames: VideoFrames
     first: int  # number of the first of them in the file
-    decoder: Decoder  # what read the last of them: PyAV goes on where decord stops
+    decoder: ReadBy  # what read the last of them: PyAV goes on where decord stops
 
 
 def open_video(path: Path) -> Video:
     """The video's times and size; Unreadable where it is empty, no video, or cut short. Raises OSError."""
     found, stat = probe(path), path.stat()
-    agree = found.plain and decord is not None and _decord_agrees(path, stat.st_size, stat.st_mtime_ns)
-    decoder: Decoder = "decord" if agree else "pyav"
+    small = found.height_px * found.width_px <= DECORD_PIXELS
+    agree = decord is not None and found.plain and small and _decord_agrees(path, stat.st_size, stat.st_mtime_ns)
+    decoder: ReadBy = "decord" if agree else "pyav"
     return Video(path, decoder, found.times_s, found.time_base, found.height_px, found.width_px)
 
 
@@ -89,22 +91,26 @@ def read(
         for picture, who in islice(shown, len(piece)):
             piece[count] = _shrink(picture, height, width)
             count, by = count + 1, who
+        whole = count == len(piece)
+        footage = Footage(piece[:count], first, by)
+        del piece  # two at once would take twice the memory
         if count:
-            yield Footage(piece[:count], first, by)
+            yield footage
+        del footage
         first += count
-        if count < len(piece):
+        if not whole:
             raise Unreadable(f"stops after {first} of its {len(video.times_s)} frames")
 
 
-def pictures(video: Video, numbers: range | None = None) -> Iterator[Picture]:
+def pictures(video: Video, numbers: range | None = None) -> Iterator[FullFrame]:
     """The frames one by one, upright and at their own size (pixels as they are stored). Unreadable as `read`."""
     return (picture for picture, _ in _shown(video, range(len(video.times_s)) if numbers is None else numbers))
 
 
-def _shown(video: Video, numbers: range) -> Iterator[tuple[Picture, Decoder]]:
+def _shown(video: Video, numbers: range) -> Iterator[tuple[FullFrame, ReadBy]]:
     """The frames of these numbers, each with what read it."""
     done = 0
-    if video.decoder == "decord" and decord is not None and numbers.start == 0:
+    if video.decoder == "decord" and decord is not None and len(numbers) == len(video.times_s):
         with suppress(DECORDError, RuntimeError):  # PyAV goes on from where decord stops
             for picture in _by_decord(video, numbers.stop):
                 yield picture, "decord"
@@ -113,31 +119,31 @@ def _shown(video: Video, numbers: range) -> Iterator[tuple[Picture, Decoder]]:
         yield picture, "pyav"
 
 
-def _by_decord(video: Video, count: int) -> Iterator[Picture]:
+def _by_decord(video: Video, count: int) -> Iterator[FullFrame]:
     reader = decord.VideoReader(str(video.path), num_threads=1)  # files are read side by side
     block = max(1, BLOCK_BYTES // (3 * video.height_px * video.width_px))
     for start in range(0, count, block):
         yield from reader.get_batch(range(start, min(start + block, count))).asnumpy()
 
 
-def _by_pyav(path: Path, numbers: range) -> Iterator[Picture]:
+def _by_pyav(path: Path, numbers: range) -> Iterator[FullFrame]:
     """The frames of these numbers. One that cannot be decoded is stood in for by the one before it, as players do."""
     before: VideoFrame | None = None
-    wanted, missing = numbers.start, 0
+    wanted, missing, turn = numbers.start, 0, probe(path).turn
     for number, frame in _numbered(path, numbers) if numbers else ():
-        stand_in = upright(before or frame) if wanted < number else None
+        stand_in = upright(before or frame, turn) if wanted < number else None
         while stand_in is not None and wanted < min(number, numbers.stop):
             yield stand_in
             wanted, missing = wanted + 1, missing + 1
         if wanted == number < numbers.stop:
-            yield upright(frame)
+            yield upright(frame, turn)
             before, wanted = frame, wanted + 1
     missing += numbers.stop - wanted
     if missing > (1 - WHOLE_SHARE) * len(numbers):
         there = len(numbers) - missing
         raise Unreadable(f"cannot be decoded: {there} of {len(numbers)} frames come out")
     while wanted < numbers.stop and before is not None:
-        yield upright(before)
+        yield upright(before, turn)
         wanted += 1
 
 
@@ -152,15 +158,12 @@ def _numbered(path: Path, numbers: range) -> Iterator[tuple[int, VideoFrame]]:
     for number, frame in cursor.numbered(place):
         if number >= numbers.stop:
             cursor.pushed_back, cursor.next = (number, frame), number
-            break
-        if number >= numbers.start:
+        if number + 1 >= numbers.stop and number + 1 < len(found.stamps):
+            _Cursor.last = cursor  # for the stretch that comes after
+        if numbers.start <= number < numbers.stop:
             yield number, frame
-        if number + 1 == numbers.stop:
-            break
-    if numbers.stop < len(found.stamps):
-        _Cursor.last = cursor  # for the stretch that comes after
-    else:
-        cursor.stack.close()
+        if number + 1 >= numbers.stop:
+            return
 
 
 class _Cursor:
@@ -185,7 +188,7 @@ class _Cursor:
             cursor.stack.close()
         return None
 
-    def jumps(self, found: Probe, place: dict[Stamp, int] | None, first: int) -> bool:
+    def jumps(self, found: Contents, place: dict[Stamp, int] | None, first: int) -> bool:
         """Goes on from a key frame before `first`, if that is farther on; False where the file jumps elsewhere."""
         last = bisect_right(found.keys, found.stamps[first] or 0) - 1 if place else -1
         if place is None or last < KEYS_BACK or place[found.keys[last - KEYS_BACK]] <= self.next + 1:
@@ -218,7 +221,7 @@ def _known_by(path: Path) -> tuple[Path, int, int]:
     return path, stat.st_size, stat.st_mtime_ns
 
 
-def _shrink(frame: Picture, height: int, width: int) -> UInt8[np.ndarray, "small_height small_width 3"]:
+def _shrink(frame: FullFrame, height: int, width: int) -> UInt8[np.ndarray, "small_height small_width 3"]:
     """The frame at another size, each pixel the mean of what it covers.
 
     A box of the pixel's size and then sampling is within half a grey level of cv2's INTER_AREA, in a third of its time.

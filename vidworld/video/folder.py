@@ -93,7 +93,8 @@ def _take_shard(found: Collection, path: Path, name: str) -> None:
 
 def _walk(folder: Path) -> Iterator[tuple[Path, str]]:
     """Every file by name, with the reason where it is not to be looked into; a linked folder is gone through once."""
-    root, seen, refused = folder.resolve(), {_identity(folder)}, []
+    root, seen = folder.resolve(), {_identity(folder)}
+    refused: list[OSError] = []
     for place, folders, files in os.walk(folder, followlinks=True, onerror=refused.append):
         here = Path(place)
         enter = []

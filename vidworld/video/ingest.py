@@ -8,7 +8,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import datasets  # type: ignore[import-untyped]
@@ -68,14 +68,17 @@ def ingest(
     looked_at = tqdm(found.sources.items(), "look", unit="video", disable=None, delay=1)
     contents = {file: content_of(source) for file, source in looked_at}
     entries = [entry.model_dump(mode="json") for entry in known.values()]
-    made_of = fingerprint(INGEST_VERSION, contents, found.others, asdict(options), entries)
+    made_of = fingerprint(INGEST_VERSION, contents, asdict(options), entries)
     if (finished := _finished(out, made_of)) is not None:
-        return finished
+        videos = [one for one in finished.set_aside if one.file in contents or one.file in known]
+        others = [SetAside(name, reason) for name, reason in found.others.items()]  # these may be others than then
+        return replace(finished, set_aside=(*videos, *others))
     try:
         with _workshop(out) as workshop:
             jobs = jobs_of(found.sources, contents, known, options, workshop)
             results = read_all(jobs, workers or usual_workers())
-            records = tuple(results[file] for file in contents if isinstance(results.get(file), FileRecord))
+            became = (results.get(file) for file in contents)
+            records = tuple(one for one in became if isinstance(one, FileRecord))
             aside = _set_aside(found.others, contents, results, known)
             if not records:
                 some = "; ".join(f"{one.file} {one.reason}" for one in aside[:3])
@@ -149,7 +152,7 @@ def _set_aside(
     known: Mapping[str, SidecarEntry],
 ) -> tuple[SetAside, ...]:
     """All that gives no clip, with its reason: videos first."""
-    aside, first_of = [], {content: file for file, content in reversed(contents.items()) if content is not None}
+    aside, first_of = [], {content: file for file, content in reversed([*contents.items()])}
     for file, content in contents.items():
         result = results.get(file)
         if result is None and content is not None:

@@ -75,7 +75,7 @@ def jobs_of(
     splits, jobs, seen = splits_by_content(sources, contents), [], set()
     for file, content in contents.items():
         if content is None or content not in seen:
-            entry = known.get(file) or SidecarEntry(file=file)
+            entry = known.get(file) or SidecarEntry.model_validate({"file": file})
             key = fingerprint(INGEST_VERSION, file, content, asdict(options), entry.model_dump(mode="json"))
             name = hashlib.sha256(f"{key} {splits.get(file)}".encode()).hexdigest()
             jobs.append(Job(file, sources[file], entry, options, splits.get(file, ""), workshop / "parts" / name))

@@ -8,8 +8,10 @@ hides, at the times that it gives them, and upright (Source: ffmpeg_mux_init.c, 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -22,7 +24,9 @@ from jaxtyping import UInt8
 
 from vidworld.video.stamps import Stamp, TimeBase, Times, guessed, steady
 
-Picture = UInt8[np.ndarray, "height width 3"]
+FullFrame = UInt8[np.ndarray, "height width 3"]
+Turn = tuple[int, int, int, int]
+"""The display matrix (x to x and y, y to x and y) of a picture that is not stored as it is shown."""
 
 THREADS = 2  # of a decoder; files are read side by side
 DEFAULT_STREAM = 5_000_000  # pixels by which another stream must be larger than the one marked as the usual one
@@ -37,7 +41,7 @@ class Unreadable(ValueError):
 
 
 @dataclass(frozen=True)
-class Probe:
+class Contents:
     """What a file says of its video, the frames in the order of showing."""
 
     stamps: tuple[Stamp, ...]  # of each frame, in the stream's own ticks; None where the file tells none
@@ -46,10 +50,11 @@ class Probe:
     time_base: TimeBase
     height_px: int
     width_px: int  # of the picture as shown: upright and with square pixels
+    turn: Turn | None
     plain: bool  # an MP4 of H.264 with one picture, neither turned nor cut: such as every decoder reads alike
 
 
-def probe(path: Path) -> Probe:
+def probe(path: Path) -> Contents:
     """What the file holds; Unreadable where it is empty, no video, or cut short. Raises OSError."""
     stat = path.stat()
     if stat.st_size == 0:
@@ -103,9 +108,9 @@ def frames(container: InputContainer, stream: VideoStream) -> Iterator[tuple[Sta
                 yield guess.send((frame.pts, frame.dts)), frame
 
 
-def upright(frame: VideoFrame) -> Picture:
-    """The frame as it is to be shown: turned and mirrored as its display matrix says."""
-    picture, turn = frame.to_ndarray(format="rgb24"), _turn(frame)
+def upright(frame: VideoFrame, turn: Turn | None) -> FullFrame:
+    """The frame as it is to be shown: turned and mirrored."""
+    picture = frame.to_ndarray(format="rgb24")
     if turn is None:
         return np.asarray(picture)
     a, b, c, d = turn
@@ -114,21 +119,22 @@ def upright(frame: VideoFrame) -> Picture:
     return np.ascontiguousarray(picture[:: -1 if down < 0 else 1, :: -1 if right < 0 else 1])
 
 
-def _turn(frame: VideoFrame) -> tuple[int, int, int, int] | None:
-    """The display matrix (x to x and y, y to x and y), None where there is none or it changes nothing."""
+def _turn(frame: VideoFrame) -> Turn | None:
+    """How the frame is to be turned. (Asked once a file: the frame and its side data keep each other in memory.)"""
     if Type.DISPLAYMATRIX not in frame.side_data:
         return None
-    m = np.frombuffer(bytes(frame.side_data[Type.DISPLAYMATRIX]), np.int32)
+    matrix: Any = frame.side_data[Type.DISPLAYMATRIX]  # type: ignore[typeddict-item]
+    m = np.frombuffer(bytes(matrix), np.int32)
     a, b, c, d = (int(m[i]) for i in (0, 1, 3, 4))
     return None if a > abs(b) and d > abs(c) else (a, b, c, d)
 
 
 @lru_cache(maxsize=32)  # a film of many episodes is opened for each of them
-def _probe(path: Path, size: int, time_ns: int) -> Probe:
+def _probe(path: Path, size: int, time_ns: int) -> Contents:
     with opened(path) as (container, stream):
-        context, tick = stream.codec_context, stream.time_base
+        context, tick = stream.codec_context, stream.time_base or Fraction(1, av.time_base)
         listed, rate = stream.frames, stream.average_rate or stream.guessed_rate
-        length = float(stream.duration * tick) if stream.duration and tick else None
+        length = float(stream.duration * tick) if stream.duration else None
         start_s = (container.start_time or 0) / av.time_base
         aspect = float(stream.sample_aspect_ratio or context.sample_aspect_ratio or 1)
         packets, first = _packets(container, stream)
@@ -145,7 +151,8 @@ def _probe(path: Path, size: int, time_ns: int) -> Probe:
                 first = first or frame
                 stamps.append(stamp)
     if first is None or not stamps:
-        raise Unreadable("holds no frame")
+        webp = "is a WebP in which FFmpeg finds no frame: make a GIF or an MP4 of it"
+        raise Unreadable(webp if kind.startswith("webp") else "holds no frame")
     known = [stamp for stamp in stamps if stamp is not None]
     told = len(known) == len(stamps) == len(set(known))
     keys = tuple(sorted(set(packets.keys) & set(known))) if told else ()
@@ -162,7 +169,7 @@ def _probe(path: Path, size: int, time_ns: int) -> Probe:
     if turn is not None and abs(turn[1]) > abs(turn[0]):
         height, width = width, height
     steadied[0].flags.writeable = False  # it is shared
-    return Probe(tuple(stamps), keys, *steadied, height, width, plain and turn is None)
+    return Contents(tuple(stamps), keys, *steadied, height, width, turn, plain and turn is None)
 
 
 @dataclass
@@ -179,7 +186,7 @@ class _Packets:
         known = [stamp for stamp in self.stamps if stamp is not None]
         if self.hidden or self.broken or not known or len(set(known)) < len(self.stamps):
             return None
-        return sorted(known) if min(known) in self.keys else None  # what comes before a key frame may not be decoded
+        return [*sorted(known)] if min(known) in self.keys else None  # what comes before a key frame may not be decoded
 
 
 def _packets(container: InputContainer, stream: VideoStream) -> tuple[_Packets, VideoFrame | None]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import datasets  # type: ignore[import-untyped]
 import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped]
 from datasets.arrow_writer import ArrowWriter  # type: ignore[import-untyped]
 
 from vidworld.core.records import fingerprint, read_json, write_json
@@ -15,7 +16,7 @@ from vidworld.video import REAL_SPLITS
 from vidworld.video.clips import ClipOptions, RealClip, VideoClips
 from vidworld.video.sidecar import GRAVITY_DIRECTIONS, SidecarEntry
 
-BATCH_BYTES = 2**25  # of pictures that are written, or read, at once: a column of 2 GiB is more than Arrow takes
+BATCH_BYTES = 2**23  # of pictures that are written, or read, at once: a column of 2 GiB is more than Arrow takes
 ROWS_NAME = "data-00000-of-00001.arrow"
 
 
@@ -130,7 +131,7 @@ def join(parts: Mapping[str, Sequence[Path]], options: ClipOptions, out: Path) -
         known: list[Any] = []
         if parts[split]:
             writer = ArrowWriter(features=kinds, path=str(out / split / ROWS_NAME))
-            for rows in _batches(parts[split], options):
+            for rows in _batches(parts[split]):
                 writer.write_table(rows.data.table)
                 pictures = rows.select_columns("frames").with_format("numpy", dtype=np.uint8)
                 frames += [[*one.shape, hashlib.sha256(one.tobytes()).hexdigest()] for one in pictures["frames"]]
@@ -143,14 +144,12 @@ def join(parts: Mapping[str, Sequence[Path]], options: ClipOptions, out: Path) -
     return content
 
 
-def _batches(parts: Sequence[Path], options: ClipOptions) -> Iterator[datasets.Dataset]:
-    """The rows of files, some at a time."""
+def _batches(parts: Sequence[Path]) -> Iterator[datasets.Dataset]:
+    """The rows of files as they were written, some at a time. (A file that is mapped fills memory as it is read.)"""
     for part in parts:
-        whole = datasets.Dataset.from_file(str(part))
-        most = _rows_at_once(options)
-        for start in range(0, len(whole), most):
-            table = whole.data.table.slice(start, most)
-            yield datasets.Dataset(datasets.table.InMemoryTable(table), info=whole.info)
+        with pa.OSFile(str(part)) as file, pa.ipc.open_stream(file) as stream:
+            for batch in stream:
+                yield datasets.Dataset(datasets.table.InMemoryTable(pa.Table.from_batches([batch])))
 
 
 def _rows_at_once(options: ClipOptions) -> int:
