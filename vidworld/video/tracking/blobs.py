@@ -73,7 +73,7 @@ def difference(frame: Shown, background: Picture) -> Float[ndarray, "height widt
 
 def _most(colours: ndarray) -> ndarray:
     """The largest of three colours; numpy's own maximum over so short an axis takes ten times as long."""
-    return np.maximum(np.maximum(colours[..., 0], colours[..., 1]), colours[..., 2])
+    return np.asarray(np.maximum(np.maximum(colours[..., 0], colours[..., 1]), colours[..., 2]))
 
 
 def threshold_of(frames: Pictures, background: Picture) -> float:
