@@ -15,7 +15,7 @@ from vidworld.core.errors import UserError
 from vidworld.core.records import append_jsonl, prepare_folder, read_jsonl
 from vidworld.video.clips import find_shots, scene_times
 from vidworld.video.decode import Unreadable, open_video, read
-from vidworld.video.kept import KeptFrames, Pictures, keep
+from vidworld.video.kept import FilmFrames, KeptFrames, keep
 from vidworld.video.sidecar import GRAVITY_DIRECTIONS, SIDECAR_NAME, SidecarEntry, read_sidecar
 from vidworld.video.tracking.judged import Judged, judge
 from vidworld.video_laws import STANDARD_GRAVITY, VIDEO_LAWS, LawFit, NoFit, Position, Quantity, VideoLaw, VideoScene
@@ -23,7 +23,7 @@ from vidworld.video_laws import STANDARD_GRAVITY, VIDEO_LAWS, LawFit, NoFit, Pos
 MAX_PX = 480  # videos are tracked with a shorter side of so many pixels, or their own if that is less
 MIN_VIDEO_FRAMES = 3  # with fewer nothing shows an acceleration
 CHANGES = 0.3  # of an object's frames: one that is not as usual in more of them has no usual look
-FAR_BETTER = 0.5  # of the deviation
+FAR_BETTER = 0.6  # of the deviation
 WELL = 0.5  # of the frames: where fewer are tracked well, it is said
 PIECE = 32  # frames that are read at once
 SHOT_PX = 96  # cuts are looked for in frames with a shorter side of so many pixels
@@ -103,10 +103,9 @@ def fit_video(folder: Path, entry: SidecarEntry) -> VideoFit:
 
 
 def _fit(law: VideoLaw, footage: "FittedVideo", seen: Judged) -> LawFit:
-    """The law fitted to what is as it usually is; to all that the border does not cut where that fits far better."""
-    whole = np.where((seen.found & ~seen.cut)[..., None], seen.position, np.nan)
+    """The law fitted to what is whole and as it usually is; to all that was found where that fits far better."""
     fits, failed = [], NoFit("")
-    for places in (believed(seen), whole):
+    for places in (believed(seen), seen.position):
         try:
             fits.append(law.fit(footage.times_s, places / footage.scale, footage.scene, None))
         except NoFit as error:
@@ -175,7 +174,7 @@ def footage_of(path: Path, entry: SidecarEntry) -> FittedVideo:
     return FittedVideo(frames[shot], times[shot], min(short, MAX_PX) / short, scene)
 
 
-def _longest_shot(frames: Pictures, times_s: np.ndarray) -> slice:
+def _longest_shot(frames: FilmFrames, times_s: np.ndarray) -> slice:
     """Where it lies, with the frames that repeat another."""
     scale = min(1.0, SHOT_PX / min(frames.shape[1:3]))
     small = (cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) for frame in frames)
