@@ -35,32 +35,36 @@ class SidecarEntry(BaseModel):
 
     file: str = Field(description="the video, from the folder on", examples=["throw.mp4"])
     true_fps: Annotated[float, Field(gt=0)] | None = Field(
-        None,
+        default=None,
         description="frames a second of the scene, where the film is shown slower or faster: frame i happened at "
         "i / true_fps s. null: when it is shown",
         examples=[240],
     )
-    event: str | None = Field(None, description="what happens: a word from the list below", examples=["projectile"])
+    event: str | None = Field(
+        default=None, description="what happens: a word from the list below", examples=["projectile"]
+    )
     event_frames: tuple[FrameNumber, FrameNumber] | None = Field(
-        None,
+        default=None,
         description="first and last frame of what happens, counted from 0. null: all of the film",
         examples=[[3, 26]],
     )
     contact_frames: tuple[FrameNumber | None, ...] | None = Field(
-        None,
+        default=None,
         description="frames near which something is hit, meets or is let go, within 3. null or []: they are found",
         examples=[[21, 44]],
     )
     gravity: str | None = Field(
-        None,
+        default=None,
         description="where things fall in the picture: down, up, left or right (other words are kept, and not used)",
         examples=["down"],
     )
     px_per_m: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="pixels of the video a metre, where it happens. null: results are in pixels", examples=[318.0]
+        default=None,
+        description="pixels of the video a metre, where it happens. null: results are in pixels",
+        examples=[318.0],
     )
     mass: float | str | list[float | str] | None = Field(
-        None,
+        default=None,
         description="kilograms (or text with kg, g, mg), of two things from left to right in the event's first frame "
         "that shows both, from top to bottom if one lies above the other; a ratio will do, and 'equal' too",
         examples=[[0.6317, 0.7492], "631.7 g, 749.2 g", "1:5", "equal"],

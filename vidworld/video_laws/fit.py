@@ -16,14 +16,15 @@ from vidworld.core.records import append_jsonl, prepare_folder, read_jsonl
 from vidworld.video import SIDECAR_NAME
 from vidworld.video.clips import find_shots, scene_times
 from vidworld.video.decode import Unreadable, open_video, read
-from vidworld.video.kept import KeptFrames, Pictures, keep
+from vidworld.video.kept import FilmFrames, KeptFrames, keep
 from vidworld.video.sidecar import GRAVITY_DIRECTIONS, SidecarEntry, read_sidecar
 from vidworld.video.tracking.judged import Judged, judge
-from vidworld.video_laws import STANDARD_GRAVITY, VIDEO_LAWS, NoFit, Position, Quantity, VideoScene
+from vidworld.video_laws import STANDARD_GRAVITY, VIDEO_LAWS, LawFit, NoFit, Position, Quantity, VideoLaw, VideoScene
 
 MAX_PX = 480  # videos are tracked with a shorter side of so many pixels, or their own if that is less
 MIN_VIDEO_FRAMES = 3  # with fewer nothing shows an acceleration
 CHANGES = 0.3  # of an object's frames: one that is not as usual in more of them has no usual look
+FAR_BETTER = 0.6  # of the deviation
 WELL = 0.5  # of the frames: where fewer are tracked well, it is said
 PIECE = 32  # frames that are read at once
 SHOT_PX = 96  # cuts are looked for in frames with a shorter side of so many pixels
@@ -83,12 +84,12 @@ def fit_video(folder: Path, entry: SidecarEntry) -> VideoFit:
     seen = judge(footage.frames, law.objects)
     share, well = float(seen.found.all(axis=1).mean()), float(seen.well.mean())
     result = partial(result, tracked=share, tracked_well=well)
-    position = believed(seen) / footage.scale
+    position = np.where((seen.found & ~seen.cut)[..., None], seen.position, np.nan) / footage.scale
     if seen.found.any() and not np.isfinite(position).any():
         return result(why_none="shows what moves cut by the border of the picture in every frame")
     doubts = _doubts(seen, footage.scale)
     try:
-        fit = law.fit(footage.times_s, position, footage.scene, None)
+        fit = _fit(law, footage, seen)
         quantities = fit.quantities
     except (NoFit, np.linalg.LinAlgError) as error:
         return result(why_none=str(error) if isinstance(error, NoFit) else f"has no fit ({error})", notes=doubts)
@@ -100,6 +101,19 @@ def fit_video(folder: Path, entry: SidecarEntry) -> VideoFit:
         quantities=quantities,
         notes=(*doubts, *fit.notes),
     )
+
+
+def _fit(law: VideoLaw, footage: "FittedVideo", seen: Judged) -> LawFit:
+    """The law fitted to what is whole and as it usually is; to all that was found where that fits far better."""
+    fits, failed = [], NoFit("")
+    for places in (believed(seen), seen.position):
+        try:
+            fits.append(law.fit(footage.times_s, places / footage.scale, footage.scene, None))
+        except NoFit as error:
+            failed = error
+    if not fits:
+        raise failed
+    return fits[-1] if fits[-1].deviation_px < FAR_BETTER * fits[0].deviation_px else fits[0]
 
 
 def believed(seen: Judged) -> Position:
@@ -161,7 +175,7 @@ def footage_of(path: Path, entry: SidecarEntry) -> FittedVideo:
     return FittedVideo(frames[shot], times[shot], min(short, MAX_PX) / short, scene)
 
 
-def _longest_shot(frames: Pictures, times_s: np.ndarray) -> slice:
+def _longest_shot(frames: FilmFrames, times_s: np.ndarray) -> slice:
     """Where it lies, with the frames that repeat another."""
     scale = min(1.0, SHOT_PX / min(frames.shape[1:3]))
     small = (cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) for frame in frames)

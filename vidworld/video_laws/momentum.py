@@ -1,6 +1,7 @@
 """Laws of momentum: two things that meet, and two that rest together and fly apart."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy import ndarray
@@ -111,7 +112,7 @@ def in_order(masses: tuple[float, ...] | None, position: Position) -> ndarray:
         return np.ones(2)
     if len(masses) != 2:
         raise NoFit(f"shows two things, and the sidecar gives {len(masses)} mass{'es' * (len(masses) != 1)}")
-    return np.array(masses)[_order(position)]
+    return np.asarray(np.array(masses)[_order(position)])
 
 
 def _order(position: Position) -> ndarray:
@@ -174,7 +175,7 @@ class _Side:
         return np.stack(at), np.stack([f.velocity[0] + f.acceleration * when for f in again])
 
     def fitted(self) -> ndarray:
-        return np.stack([flight.place(self.times, self.used) for flight in self.flights], axis=1)
+        return np.asarray(np.stack([flight.place(self.times, self.used) for flight in self.flights], axis=1))
 
 
 def _when_equal(come: ndarray, before: ndarray, gone: ndarray, after: ndarray, most_s: float) -> float:
@@ -201,7 +202,7 @@ def _that_says_something(found: tuple[Quantity, ...]) -> tuple[Quantity, ...]:
     return tuple(one for one in found if one.name not in left_out)
 
 
-def _ratio(over: float | ndarray, under: float | ndarray) -> float:
+def _ratio(over: Any, under: Any) -> float:
     return float(over) / float(under) if under else np.nan
 
 

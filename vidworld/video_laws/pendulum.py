@@ -24,7 +24,7 @@ from vidworld.video_laws.parabolas import AT_CONTACT, MIN_FRAMES, stretches, whe
 
 IMPACT = 1.2  # top speeds by which a wall changes a velocity in three steps...
 SHARPER = 1.3  # ...and times what the turn of a free oscillation of this frequency changes: a spring turns in three
-FREE = 0.12  # what one oscillation leaves of a free path, as a share of it; a wall on one side leaves 0.22
+FREE_SHARE = 0.12  # what one oscillation leaves of a free path, as a share of it; a wall on one side leaves 0.22
 GRID = 0.1  # turns in all between frequencies that are tried
 LEAST_STEPS = 2.2  # frames a period: what is faster looks like something slower
 
@@ -84,7 +84,7 @@ def _impacts(times: ndarray, line: ndarray) -> list[float]:
     seen = np.isfinite(line)
     t, one = times[seen] - times[0], np.ones((int(seen.sum()), 1))
     free = _swings(t, line[seen], one, _first_guess(t, line[seen], one))
-    if np.std(free.fitted - line[seen]) < FREE * np.std(line[seen]):
+    if np.std(free.fitted - line[seen]) < FREE_SHARE * np.std(line[seen]):
         return []
     turn = 2 * abs(np.sin(1.5 * free.frequency * frame_s(times)))  # top speeds by which a sine's changes at most
     speed = np.diff(line)

@@ -7,7 +7,7 @@ coordinate's error keeps 0.4 to 0.9 of its value into the next frame. What is dr
 import numpy as np
 from numpy import ndarray
 
-DRAWS = 400
+ERROR_DRAWS = 400
 CORRELATIONS = 1 - np.geomspace(1.0, 0.02, 40)
 """From one frame to the next: 0 to 0.98, all equally likely beforehand on a logarithmic scale of what is lost. So few
 frames hardly tell 0.9 from 0.6, and with these the 95% intervals hold the truth in 91% or more at 0, 0.6 and 0.9."""
@@ -29,7 +29,7 @@ def drawn_errors(path: ndarray, design: ndarray) -> ndarray:
     rng = np.random.default_rng(0)
     frames = np.flatnonzero(np.isfinite(path).all(axis=1))
     count, spent = len(frames), design.shape[1]
-    errors = np.full((DRAWS, *path.shape), np.nan)
+    errors = np.full((ERROR_DRAWS, *path.shape), np.nan)
     if count <= spent:  # nothing is left of it
         errors[:, frames] = 0.0
         return errors
@@ -40,8 +40,8 @@ def drawn_errors(path: ndarray, design: ndarray) -> ndarray:
     weight = np.exp(likely - likely.max(axis=0))
     weight /= weight.sum(axis=0)
     for axis in range(path.shape[1]):
-        chosen = rng.choice(len(CORRELATIONS), DRAWS, p=weight[:, axis])
-        size = np.sqrt(squares[chosen, axis] / rng.chisquare(count - spent, DRAWS))
+        chosen = rng.choice(len(CORRELATIONS), ERROR_DRAWS, p=weight[:, axis])
+        size = np.sqrt(squares[chosen, axis] / rng.chisquare(count - spent, ERROR_DRAWS))
         errors[:, frames, axis] = size[:, None] * _going_on(rng, CORRELATIONS[chosen], frames)
     return errors
 
