@@ -128,11 +128,13 @@ def run(*arguments: str, given: bytes | None = None) -> bytes:
     return subprocess.run(command, input=given, check=True, capture_output=True).stdout
 
 
-def shown(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Frames (time height width 3) as the ffmpeg command shows them, and their times in seconds."""
+def shown(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
+    """Frames (time height width 3) as the ffmpeg command shows them, and their times in seconds; None if it refuses."""
     command = [str(FFMPEG), "-v", "info", "-nostats", "-threads", "1", "-i", str(path), "-fps_mode", "passthrough"]
     command += ["-an", "-sn", "-vf", "showinfo", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
-    done = subprocess.run(command, capture_output=True, check=True)
+    done = subprocess.run(command, capture_output=True, check=False)
+    if done.returncode:
+        return None
     said = done.stderr.decode(errors="replace")
     times = [float(one) for one in re.findall(r" pts_time:\s*(-?[\d.]+|NAN)", said)]
     sizes = re.findall(r" s:(\d+)x(\d+) ", said)

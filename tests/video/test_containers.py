@@ -18,7 +18,10 @@ SAME_LEVELS = 2.5  # of 255, on average: what differs where chroma is interpolat
 def agrees_with_ffmpeg(recipe: Recipe, share: float) -> None:
     with TemporaryDirectory() as folder:
         path = containers.make(recipe, Path(folder))
-        frames, times_s = containers.shown(path)
+        if (known := containers.shown(path)) is None:  # as MPEG-TS of two frames
+            event("ffmpeg refuses it")
+            return
+        frames, times_s = known
         if not len(frames):
             with pytest.raises(Unreadable):
                 open_video(path)
