@@ -17,11 +17,16 @@ from vidworld.video.folder import sources_of
 GRAVITY_DIRECTIONS = {"down": (0.0, 1.0), "up": (0.0, -1.0), "right": (1.0, 0.0), "left": (-1.0, 0.0)}
 """The words for gravity's direction in the picture, as unit vectors with y down."""
 MISSPELT = 0.72  # a key that is spelt so much like one of ours is taken for a slip
-OTHER_KEYS = {"fps": "true_fps", "frame_rate": "true_fps", "framerate": "true_fps", "rate": "true_fps"}
-OTHER_KEYS |= {"scale": "px_per_m", "pixels_per_metre": "px_per_m", "pixels_per_meter": "px_per_m"}
-OTHER_KEYS |= {"law": "event", "motion": "event", "contacts": "contact_frames", "impacts": "contact_frames"}
-OTHER_KEYS |= {"frames": "event_frames", "range": "event_frames", "filename": "file", "video": "file", "path": "file"}
-OTHER_KEYS |= {"weight": "mass", "weights": "mass", "g": "gravity"}
+OTHER_KEYS = {
+    **dict.fromkeys(("fps", "frame_rate", "framerate", "rate"), "true_fps"),
+    **dict.fromkeys(("scale", "pixels_per_metre", "pixels_per_meter"), "px_per_m"),
+    **dict.fromkeys(("law", "motion"), "event"),
+    **dict.fromkeys(("contacts", "impacts"), "contact_frames"),
+    **dict.fromkeys(("frames", "range"), "event_frames"),
+    **dict.fromkeys(("filename", "video", "path"), "file"),
+    **dict.fromkeys(("weight", "weights"), "mass"),
+    **dict.fromkeys(("g",), "gravity"),
+}
 """Keys that others use for ours: they are refused with ours, since keys that we do not know are kept unread."""
 KILOGRAMS = {"k": 1.0, "g": 1e-3, "m": 1e-6, "": 1.0}  # by the first letter of a unit
 _MASS = re.compile(r"(\d*\.?\d+(?:[eE][-+]?\d+)?)\s*(kg|mg|g|(?:kilo|milli)?grams?)?(?![A-Za-z])")
