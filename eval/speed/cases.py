@@ -32,7 +32,7 @@ FRAMES, SIDE_PX, CHUNKS, CONTEXT = 16, 64, 4, 2
 """A clip of the demo: its frames, its side, its chunks, and how many of these are given."""
 GRID = (8, 8)
 CELLS = math.prod(GRID)
-CHANNELS = 48
+CHANNELS = TokenizerModel.channels
 THEIR_FRAMES = 13
 """Of a clip's 16 for autoencoders that take the first frame by itself and then four at a time: they have less to do."""
 
