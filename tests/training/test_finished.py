@@ -121,7 +121,7 @@ def test_a_script_that_cannot_begin_does_not_wait_for_torch(name, tmp_path):
     [
         ("jepa", ["family=japa"], "there is no model family 'japa'; did you mean jepa?"),
         ("jepa", ["model.target=frozen"], "a model that predicts frozen tokens is of the family regression"),
-        ("diffusion", ["family=jepa"], "there is no key model.modulation_rank"),
+        ("regression", ["p_full_noise=0.5"], "there is no key p_full_noise"),
         ("tokenizer", ["data.scenarios={bonce: 1.0}"], "there is no scenario 'bonce'; did you mean bounce?"),
     ],
 )
