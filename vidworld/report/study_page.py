@@ -44,15 +44,19 @@ def write_study_page(
     legend = plots.Legend(families)
     drawn = [(place, _chart(place, cells, legend)) for place, cells in by_place(results).items()]
     headline = {place for place, cells in by_place(results).items() if next(iter(cells.values()))[0][1].headline}
+    shown = sorted((place for place in by_place(results) if place in headline and _is_shown(place)), key=_order)
     largest = max((result.budget for result in results), default=0.0)
     template = environment().get_template("study.html")
     page = template.render(
         legend=legend,
         verdict=verdict(results, findings(results, largest), largest, legend),
         runs=_runs(results, legend),
-        skills=_skills(skills(results), legend),
-        headline=[chart for place, chart in drawn if chart and place in headline],
-        further=[chart for place, chart in drawn if chart and place not in headline],
+        skills=_skills(skills(results), shown, legend),
+        further_skills=_skills(
+            skills(results), [place for place in by_place(results) if place in headline and place not in shown], legend
+        ),
+        headline=[chart for place in shown for other, chart in drawn if chart and place == other],
+        further=[chart for place, chart in drawn if chart and place not in shown],
         predictions=_predictions(folder, results, legend),
         old=[(result.family, f"{result.budget:.2g}", result.seed, ", ".join(names)) for result, names in old],
     )
@@ -61,7 +65,9 @@ def write_study_page(
 
 
 def _chart(place: Place, cells: Any, legend: plots.Legend) -> plots.Chart | None:
-    return plots.line_chart(curve_of(place, cells), legend, log_x=True)
+    """The curve, from a second budget on."""
+    chart = plots.line_chart(curve_of(place, cells), legend, log_x=True)
+    return chart if chart and len(chart.table) > 1 else None
 
 
 def verdict(results: Sequence[StudyResult], found: Sequence[Finding], budget: float, legend: plots.Legend) -> list[str]:
@@ -111,16 +117,29 @@ def _runs(results: Sequence[StudyResult], legend: plots.Legend) -> dict[str, Any
     return {"heads": heads, "rows": rows}
 
 
-def _skills(found: Sequence[Skill], legend: plots.Legend) -> dict[str, Any]:
-    budgets = sorted({budget for skill in found for budget, _, _ in skill.shares})
-    heads = ("Skill", "Family", *(f"{budget:.2g}" for budget in budgets), "Comes at, FLOPs")
-    rows = []
+def _is_shown(place: Place) -> bool:
+    """Whether it is seen at once: in distribution, and in pictures rather than by a probe."""
+    return place.split == "id" and place.readout != "probe"
+
+
+def _skills(found: Sequence[Skill], places: Sequence[Place], legend: plots.Legend) -> dict[str, Any]:
+    """A row a place and a column a family: from which budget on, and how many runs have it at the largest."""
+    families = [name for name in legend.models if any(skill.family == name for skill in found)]
+    told: dict[tuple[Place, str], str] = {}
     for skill in found:
-        shares = {budget: f"{have} of {runs}" for budget, have, runs in skill.shares}
+        _, have, runs = skill.shares[-1]
         comes = "not yet" if skill.comes_at is None else f"{skill.comes_at:.2g}"
-        label = legend.label(skill.family)
-        rows.append((words.title(name_of(skill.place)), label, *(shares.get(b, "") for b in budgets), comes))
-    return {"heads": heads, "rows": rows}
+        told[skill.place, skill.family] = f"{comes} ({have} of {runs})"
+    rows = [
+        (words.title(name_of(place)), *(told.get((place, name), "") for name in families))
+        for place in sorted(places, key=_order)
+    ]
+    return {"heads": ("Skill", *map(legend.label, families)), "rows": rows}
+
+
+def _order(place: Place) -> tuple[bool, int]:
+    """Surprise first, then rollouts as they were measured; without nuisance first."""
+    return place.task != "surprise", place.nuisance
 
 
 def _predictions(folder: Path, results: Sequence[StudyResult], legend: plots.Legend) -> dict[str, Any]:
