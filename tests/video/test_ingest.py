@@ -19,6 +19,7 @@ from vidworld.models.schema import DataConfig
 from vidworld.training.data import Mixture
 from vidworld.video import content_fingerprint, training_fingerprint
 from vidworld.video.clips import ClipOptions
+from vidworld.video.folder import NO_VIDEO
 from vidworld.video.ingest import INGEST, Ingested, SetAside, ingest, summary
 from vidworld.video.real import RealClips
 
@@ -281,5 +282,9 @@ def test_sample_films_become_clips_at_their_true_rates(tmp_path: Path) -> None:
 def test_all_sample_films_are_used_or_set_aside(tmp_path: Path) -> None:
     ingested = ingest(films.REAL_VIDEO, tmp_path / "out", ClipOptions())
     assert len(ingested.files) == 33
-    assert [one.file for one in ingested.set_aside] == ["osp_ball_toss_15fps.mp4"]
+    videos, others = (
+        [one for one in ingested.set_aside if (one.reason == NO_VIDEO) == other] for other in (False, True)
+    )
+    assert [one.file for one in videos] == ["osp_ball_toss_15fps.mp4"]
+    assert "README.md" in [one.file for one in others]  # what is no video is named, too
     assert all(record.fps for record in ingested.files)
