@@ -4,11 +4,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+from einops import rearrange
 
 from vidworld.core.clip import Clips
 from vidworld.core.errors import UserError
 from vidworld.models.diffusion import DiffusionTransformer, GenerativeModel, flow_loss
+from vidworld.models.external import ExternalModel
 from vidworld.models.jepa import JointEmbeddingPredictor, PredictiveModel, own_past_share
+from vidworld.models.tokenizers import FrameTokenizer
 from vidworld.models.world_model import ActionModel, Encoded, packed
 
 CLIPS, CHUNKS, CHANNELS, PER_FRAME, CHUNK = 3, 4, 8, 2, 4
@@ -132,6 +135,41 @@ def test_a_model_with_actions_refuses_clips_without_and_others(family):
             refused()
     with pytest.raises(UserError, match="3 numbers of action a chunk, where the model has 8"):
         model.rollout(seen, 2, 1, range(CLIPS), torch.zeros(CLIPS, 1, 2, 3))
+
+
+class Drifter:
+    """Somebody else's model: the last frame, lighter by what is done in the first channel since."""
+
+    def predict(self, context, num_frames, seeds, actions=None):
+        done = torch.zeros(len(context), num_frames, 1) if actions is None else actions[..., :1]
+        change = 100 * done.cumsum(dim=1)[..., None, None] + context.actions[:, -1, 0].view(-1, 1, 1, 1, 1)
+        frames = context.frames[:, -1:].float() + 100 + change.expand(-1, -1, 3, 8, 8)
+        return frames.clamp(0, 255).to(torch.uint8)
+
+
+class Mute:
+    def predict(self, context, num_frames, seeds):
+        return context.frames[:, -1:].expand(-1, num_frames, -1, -1, -1)
+
+
+def test_somebody_elses_model_is_given_the_actions_of_each_frame():
+    tokenizer, seen, actions = FrameTokenizer(CHUNK, 8, 8), clips_with_actions(), futures(3) / 8
+    seen = Encoded(seen.clips, tokenizer.encode(seen.clips.frames))
+    model = ExternalModel("drifter", Drifter(), tokenizer)
+    assert isinstance(model, ActionModel)
+    assert model.acts
+    tokens = model.rollout(seen, 2, 3, range(CLIPS), actions).tokens
+    frames = tokenizer.decode(tokens.flatten(0, 1)).unflatten(0, (CLIPS, 3))
+    of_first = rearrange(actions, "b s t (p a) -> b s (t p) a", a=PER_FRAME)[..., 0].cumsum(dim=-1)
+    expected = 100 + 100 * of_first + seen.clips.actions[:, None, -1:, 0]
+    assert torch.allclose(frames[:, :, :, 0, 0, 0].float(), expected.clamp(0, 255), atol=1.5)
+    assert model.rollout(seen, 2, 1, range(CLIPS)).tokens.shape[1] == 1
+
+
+def test_somebody_elses_model_that_takes_no_actions_says_so():
+    tokenizer, seen = FrameTokenizer(CHUNK, 8, 8), clips_with_actions()
+    with pytest.raises(UserError, match="mute: predict takes no actions"):
+        ExternalModel("mute", Mute(), tokenizer).rollout(seen, 2, 1, range(CLIPS), futures(1))
 
 
 def test_every_loss_reaches_the_weights_of_the_actions():

@@ -99,7 +99,9 @@ def training_source(config: DataConfig, scenario: str) -> ClipSource:
     if scenario in ENVIRONMENTS:
         if config.nuisance:
             raise UserError(f"data.nuisance: there is none over the environment {scenario}; 0 would do")
-        clips: ClipSource = ENVIRONMENTS[scenario].clips("train", config.seed, config.clips, config.shape, config.policy)
+        clips: ClipSource = ENVIRONMENTS[scenario].clips(
+            "train", config.seed, config.clips, config.shape, config.policy
+        )
         return clips
     return SimulatedClips(scenario, "train", config.seed, config.clips, shape=config.shape, nuisance=config.nuisance)
 
