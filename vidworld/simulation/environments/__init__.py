@@ -1,0 +1,15 @@
+"""Simulated environments in which somebody acts: exact, batched, with a goal and a rule of success each."""
+
+from typing import TYPE_CHECKING, Any
+
+from vidworld.core.registry import Registry
+
+if TYPE_CHECKING:
+    from vidworld.simulation.environments.environment import Environment
+
+_NAMES = ("two_room", "puck", "hidden_goal", "heavy_or_light")
+ENVIRONMENTS: "Registry[Environment[Any]]" = Registry(
+    "environment",
+    "vidworld.environments",
+    {name: f"vidworld.simulation.environments.{name}:{name.upper()}" for name in _NAMES},
+)
