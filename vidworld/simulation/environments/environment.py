@@ -27,7 +27,7 @@ FRAME_S = 0.1
 """Seconds from one frame to the next: an action is held for one."""
 AGENT_SPEED = 5.0  # units a second along each axis, at an action of 1
 AGENT_RADIUS = 0.5
-HELD_FRAMES = 4
+FRAMES_HELD = 4
 """Frames for which those who plan and those who show hold an action: a chunk."""
 OUT_OF_SIGHT = 14.2
 """What costs take for a distance to something that is not seen: the picture's diagonal (units)."""
@@ -99,7 +99,7 @@ class Environment(ABC, Generic[StateT]):
 
     @abstractmethod
     def expert(self, state: StateT) -> Action:
-        """What somebody who knows the state would do for `HELD_FRAMES`: simple, and not always successful."""
+        """What somebody who knows the state would do for `FRAMES_HELD`: simple, and not always successful."""
 
     def goal_state(self, state: StateT) -> StateT | None:
         """The state as it would be with the goal reached; None where no picture of it is to be given."""
@@ -180,12 +180,12 @@ def driven(
 
 
 def heading(place: Float[Tensor, "env 2"], goal: Float[Tensor, "env 2"]) -> Action:
-    """The action that, held for `HELD_FRAMES`, leads straight to the goal or as far towards it as it can."""
-    way = (goal - place) / (AGENT_SPEED * FRAME_S * HELD_FRAMES)
+    """The action that, held for `FRAMES_HELD`, leads straight to the goal or as far towards it as it can."""
+    way = (goal - place) / (AGENT_SPEED * FRAME_S * FRAMES_HELD)
     return way / way.abs().amax(dim=1, keepdim=True).clamp(min=1)
 
 
-def beside(
+def target_beside(
     target: Float[Tensor, "env goal"], places: Float[Tensor, "env *any color 2"]
 ) -> Float[Tensor, "env *any goal"]:
     """Each environment's target, one beside every set of places of it."""

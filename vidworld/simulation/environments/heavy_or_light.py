@@ -21,7 +21,7 @@ from vidworld.simulation.environments.environment import (
 )
 
 _RADIUS = 0.6
-_LIGHT, _HEAVY, _AGENT_MASS = 1.0, 10.0, 4.0
+_LIGHT, _HEAVY, _AGENT_MASS = 1.0, 10.0, 3.0
 _RESTITUTION = 0.9
 _DRAG = 0.85  # what is left of a velocity at the beginning of each frame
 _STRIP = 0.6  # the lower edge of the strip at the top
@@ -30,7 +30,7 @@ _SPEED = (2.5, 4.0)  # of each disc at first, towards the other (units a second)
 _APPROACH_S = (0.2, 0.3)  # their gap over the speed at which they close in: drag lets them meet in frame 3 to 5
 _MIDDLE_X, _MIDDLE_Y = (4.6, 5.4), (4.2, 4.5)
 _ASIDE = 0.15  # how far one disc is above the other at first, at most
-_AGENT_X, _AGENT_Y = (2.0, 8.0), 8.6
+_AGENT_X, _AGENT_Y = (3.0, 7.0), 8.6
 _NEARNESS = 0.1  # the weight of the agent's distance to the nearer disc: a plan that strikes none is not like any other
 
 

@@ -9,13 +9,13 @@ from torch import Tensor
 
 from vidworld.core.counter_rng import Draws, mix
 from vidworld.core.errors import UserError
-from vidworld.simulation.environments.environment import HELD_FRAMES, Action
+from vidworld.simulation.environments.environment import FRAMES_HELD, Action
 
 POLICIES = ("random", "scripted")
 """`random`: an action held for a while, in half of the clips for a chunk at a time. `scripted`: for each chunk what the
 environment's expert would do, with noise, and now and then something random. In half of the clips of both nothing is
 done in the context, as in episodes."""
-_LONGEST = 2 * HELD_FRAMES  # frames for which the random policy holds an action
+_LONGEST = 2 * FRAMES_HELD  # frames for which the random policy holds an action
 _ASTRAY = 0.25  # share of chunks in which the scripted policy does something random
 _NOISE = 0.4  # the most by which it is off in the others
 
@@ -37,10 +37,10 @@ class Plans:
 
     def scripted(self, time: int, held: Action, expert: Callable[[], Action]) -> Action:
         """The scripted policy's action that leads to this frame; `held` led to the one before."""
-        if time % HELD_FRAMES == 0 or bool((self.rests[:, time - 1] & ~self.rests[:, time]).any()):
+        if time % FRAMES_HELD == 0 or bool((self.rests[:, time - 1] & ~self.rests[:, time]).any()):
             wanted = (expert() + self.noise[:, time]).clamp(-1, 1)
             wanted = torch.where(self.astray[:, time, None], self.random[:, time], wanted)
-            begins = (time % HELD_FRAMES == 0) | (self.rests[:, time - 1] & ~self.rests[:, time])
+            begins = (time % FRAMES_HELD == 0) | (self.rests[:, time - 1] & ~self.rests[:, time])
             held = torch.where(begins[:, None], wanted, held)
         return torch.where(self.rests[:, time, None], 0.0, held)
 
@@ -52,7 +52,7 @@ def plans(streams: Int[Tensor, " env"], num_frames: int, context_frames: int) ->
     by_chunk, waits = draws.chance(0.5), draws.chance(0.5)
     drawn = draws.uniform(count=6 * num_frames).reshape(len(streams), num_frames, 6)
     ends = (1 + (drawn[..., 0] * _LONGEST).floor()).cumsum(1)  # of each held action, in frames
-    ends = torch.where(by_chunk[:, None], (time + 1.0) * HELD_FRAMES, ends)
+    ends = torch.where(by_chunk[:, None], (time + 1.0) * FRAMES_HELD, ends)
     which = torch.searchsorted(ends, time.to(ends).expand(len(streams), -1).contiguous(), right=True)
     which = which.clamp(max=num_frames - 1)
     values = 2 * drawn[..., 1:5] - 1

@@ -14,12 +14,12 @@ from vidworld.simulation.environments.environment import (
     Action,
     Environment,
     WorldState,
-    beside,
     driven,
     first_that_fits,
     heading,
     moved,
     seen_distance,
+    target_beside,
 )
 
 _RADIUS = 0.7
@@ -83,7 +83,7 @@ class Puck(Environment[Rink]):
     ) -> Float[Tensor, "env *any"]:
         """The puck's distance to the place, and a tenth of the agent's to the puck."""
         agent, puck = places[..., 0, :], places[..., 1, :]
-        return seen_distance(puck, beside(target, places)) + _NEARNESS * seen_distance(agent, puck)
+        return seen_distance(puck, target_beside(target, places)) + _NEARNESS * seen_distance(agent, puck)
 
     def expert(self, state: Rink) -> Action:
         """Behind the puck, round it where it is in the way, and then against it."""

@@ -16,10 +16,10 @@ from vidworld.simulation.environments.environment import (
     Action,
     Environment,
     WorldState,
-    beside,
     driven,
     heading,
     seen_distance,
+    target_beside,
 )
 
 _WALL_X = (4.0, 6.0)  # where the wall's middle may be
@@ -92,7 +92,7 @@ class TwoRoom(Environment[Rooms]):
 
         Twice `OUT_OF_SIGHT` where the agent is not seen: ways round the wall may be longer than the picture.
         """
-        agent, goal = places[..., 0, :], beside(target, places)
+        agent, goal = places[..., 0, :], target_beside(target, places)
         place, door = goal[..., :2], goal[..., [3, 2]]
         apart = (agent[..., 0] < door[..., 0]) != (place[..., 0] < door[..., 0])
         through = seen_distance(agent, door) + seen_distance(door, place)
