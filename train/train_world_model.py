@@ -6,9 +6,11 @@ accelerate launch train/train_world_model.py --config configs/demo/diffusion.yam
 (vidworld/models/diffusion.py) for diffusion, and JointEmbeddingPredictor.forward (vidworld/models/jepa.py) for JEPA.
 """
 
+from typing import Any
+
 from vidworld.core.config import parse_command_line
 from vidworld.core.errors import run_script
-from vidworld.models.families import FAMILIES, config_schema
+from vidworld.models.families import FAMILIES, Loss, config_schema
 from vidworld.models.files import fingerprint_in
 from vidworld.models.schema import WorldModelConfig
 from vidworld.training.finished import Sources, data_sources, is_finished
@@ -30,36 +32,43 @@ def train(config: WorldModelConfig, sources: Sources, resume: bool) -> None:
     from vidworld.core.counter_rng import generators
     from vidworld.core.hardware import ahead
     from vidworld.models.tokenizers import load_tokenizer
-    from vidworld.training.data import batch_order, cache_tokens
+    from vidworld.training.data import acting, batch_order, cache_tokens
     from vidworld.training.run import begin
 
     # --- network, cached tokens, and where an earlier run left off ---
     family = FAMILIES[config.family]
     tokenizer = load_tokenizer(config.tokenizer)
     set_seed(config.seed)
-    network = family.network(config, tokenizer.channels)
+    network = family.network(config, tokenizer.channels, *acting(config.data, tokenizer))
     run = begin(config, network, resume, sources)
     accelerator, model = run.accelerator, run.model
     cache = cache_tokens(tokenizer, config.data, config.tokenizer / "tokens", accelerator)
 
     def batch(step: int) -> tuple[torch.Tensor, ...]:
-        """Tokens of this process' clips, and what the family draws for them."""
-        tokens = cache.tokens(run.mine(batch_order(step, config.global_batch_size, len(cache), config.seed)))
-        streams = generators(config.seed, step, run.mine(range(config.global_batch_size)))
-        return tokens, *family.draw(config, streams, tokens)
+        """Tokens of this process' clips, what is done in them where somebody acts, and what the family draws."""
+        mine = run.mine(batch_order(step, config.global_batch_size, len(cache), config.seed))
+        tokens, streams = cache.tokens(mine), generators(config.seed, step, run.mine(range(config.global_batch_size)))
+        done = (cache.actions(mine),) if cache.acts else ()
+        return tokens, *done, *family.draw(config, streams, tokens)
 
-    run.count_flops(batch(0), lambda tokens, *drawn: family.loss(config, network, tokens, *drawn).total)
+    def loss_of(model: Any, tokens: torch.Tensor, *rest: torch.Tensor) -> Loss:
+        done = {"actions": rest[0]} if cache.acts else {}
+        return family.loss(config, model, tokens, *rest[len(done) :], **done)
+
+    run.count_flops(batch(0), lambda *whole: loss_of(network, *whole).total)
     if config.gradient_checkpointing:  # counted without: the second forward pass teaches nothing
         network.enable_gradient_checkpointing()
     with accelerator.autocast():
-        alarm = family.alarm(config, network, cache.tokens(range(min(64, len(cache)))).to(accelerator.device))
+        some = range(min(64, len(cache)))
+        done = {"actions": cache.actions(some).to(accelerator.device)} if cache.acts else {}
+        alarm = family.alarm(config, network, cache.tokens(some).to(accelerator.device), **done)
 
     # --- the loop ---
     batches = ahead(batch(step) for step in range(run.step, config.steps))
     for step in run.steps():
-        for tokens, *drawn in run.micro_batches(run.fetch(batches)):
+        for micro_batch in run.micro_batches(run.fetch(batches)):
             with accelerator.accumulate(model), accelerator.autocast():
-                loss = family.loss(config, model, tokens, *drawn)
+                loss = loss_of(model, *micro_batch)
                 accelerator.backward(loss.total)
             run.record(loss.total, loss.logged)
         norm = accelerator.clip_grad_norm_(network.parameters(), config.optimiser.max_grad_norm)

@@ -76,10 +76,10 @@ def test_a_world_rolls_out_and_is_surprised_in_the_stated_shapes(name, models, s
     assert (surprise >= 0).all()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ("copy_last", "constant_velocity"))
 def test_a_rollout_takes_no_actions_that_it_would_ignore(name, models, seen):
     with pytest.raises(TypeError, match="actions"):
-        models[name].rollout(seen.chunks(0, 2), 2, 1, range(4), actions=torch.zeros(4, 2, 1))
+        models[name].rollout(seen.chunks(0, 2), 2, 1, range(4), actions=torch.zeros(4, 1, 2, 1))
 
 
 @pytest.mark.parametrize("name", NAMES)

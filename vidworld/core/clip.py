@@ -24,6 +24,8 @@ Tokens = Float[Tensor, "clip t h w latent"]
 """Spacetime cells as the models see them: normalised per channel with the tokenizer's statistics."""
 Embeddings = Float[Tensor, "clip t h w embedding"]
 """What a JEPA predicts; tokens, where these are its target."""
+Actions = Float[Tensor, "clip t action"]
+"""What is done in each chunk: the actions of its frames in one vector."""
 Stream = Float[Tensor, "clip t cell width"]
 """What runs through a transformer: the cells of each chunk in one axis."""
 
@@ -77,6 +79,8 @@ class Clips:
     tracks: Tracks | None = None
     clean: UInt8[Tensor, "clip time channel height width"] | None = None
     """The frames without nuisance, where they have any: part of the truth, as the tracks are, and shown to no model."""
+    actions: Float[Tensor, "clip time _"] | None = None
+    """What led to each frame, done since the frame before: zero in the first. None where nobody acts."""
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -100,8 +104,8 @@ class Clips:
         """The same for some of the clips."""
         identity = tuple(self.identity[i] for i in torch.arange(len(self))[clips].tolist())
         tracks = None if self.tracks is None else self.tracks.at(clips)
-        clean = None if self.clean is None else self.clean[clips]
-        return Clips(self.frames[clips], self.fps, identity, tracks, clean)
+        clean, actions = (None if each is None else each[clips] for each in (self.clean, self.actions))
+        return Clips(self.frames[clips], self.fps, identity, tracks, clean, actions)
 
 
 @runtime_checkable

@@ -13,10 +13,10 @@ from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchE
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from vidworld.core.clip import Tokens
+from vidworld.core.clip import Actions, Tokens
 from vidworld.core.counter_rng import normal_of
-from vidworld.models.layers import Block, KVCache, KVCaches, initialise, norm, through
-from vidworld.models.world_model import Encoded, Rollout
+from vidworld.models.layers import ActionEmbedding, Block, KVCache, KVCaches, initialise, norm, through, with_actions
+from vidworld.models.world_model import Encoded, Futures, Rollout, acted
 
 CHANGE = 0.3
 """Variance of a token's change from one chunk to the next, of tokens whose own is 1: as a rule, of simulated clips."""
@@ -54,6 +54,7 @@ def flow_loss(
     tokens: Tokens,
     noise: Float[Tensor, "clip later h w latent"],
     noise_level: Float[Tensor, "clip later"],
+    actions: Actions | None = None,
 ) -> Float[Tensor, ""]:
     """Mean squared error of every chunk but the first, denoised from a level of its own given the clean ones before.
 
@@ -61,7 +62,8 @@ def flow_loss(
     over the level squared, those at which nothing is left to predict drown the others (DECISIONS.md, 2026-11-22).
     """
     chunks = tokens[:, 1:]
-    denoised, _ = network(noised(chunks, noise, noise_level), noise_level, tokens[:, :-1])
+    given = {} if actions is None else {"actions": actions[:, 1:]}
+    denoised, _ = network(noised(chunks, noise, noise_level), noise_level, tokens[:, :-1], **given)
     return F.mse_loss(denoised.float(), chunks.float())
 
 
@@ -100,6 +102,7 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         modulation_rank: int = 32,
         attention_backend: str = "native",
         flow_map: bool = False,
+        action_channels: int = 0,
     ) -> None:
         super().__init__()
         self.heads, self.gradient_checkpointing = heads, False
@@ -116,7 +119,10 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self.block_modulation = nn.Parameter(torch.zeros(depth, 6, width))
         self.blocks = nn.ModuleList(Block(width, heads, attention_backend) for _ in range(depth))
         self.head = nn.Linear(width, channels)
+        self.embed_action = ActionEmbedding(action_channels, width) if action_channels else None
         initialise(self, depth)
+        if self.embed_action is not None:
+            self.embed_action.draw()
         nn.init.zeros_(self.block_modulation)
         for embed in (self.embed_noise, self.embed_jump):
             if embed is not None:
@@ -136,11 +142,13 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         previous: Tokens,
         kv_caches: KVCaches | None = None,
         towards: Float[Tensor, "clip t"] | None = None,
+        actions: Actions | None = None,
     ) -> tuple[Tokens, KVCaches]:
         """The clean chunks behind noisy ones, and the keys and values of these and of those before.
 
         Noise levels lie in [0, 1], 0 being clean. `previous` is the clean chunk before each: it enters where its noisy
-        successor does, so that every chunk of one pass has a clean past. `kv_caches` stand for earlier chunks.
+        successor does, so that every chunk of one pass has a clean past. `kv_caches` stand for earlier chunks;
+        `actions` are what is done in the noisy ones.
 
         Input and output are preconditioned as in EDM (arXiv 2206.00364), with the previous chunk for the mean of what
         is expected: the network sees the best linear estimate and adds what that misses, as much as it may miss. At
@@ -156,6 +164,7 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         estimate = previous + CHANGE * (1 - level) / spread * (noisy - (1 - level) * previous)
         deviation = (CHANGE / spread).sqrt() * level
         x = self.embed(estimate.flatten(2, 3)) + self.embed_previous(previous.flatten(2, 3))
+        x = with_actions(x, self.embed_action, actions)
         embedded = self.embed_noise(_frequencies(noise_level).to(x.dtype))
         if self.embed_jump is not None:
             jump = noise_level - (noise_level if towards is None else towards)
@@ -171,12 +180,17 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         change = self.head(torch.addcmul(shift, norm(y), 1 + scale)).view(noisy.shape)
         return estimate + deviation * change, seen
 
-    def prefill(self, previous: Tokens, kv_caches: KVCaches | None = None) -> KVCaches | None:
-        """What later chunks look back at of those that follow these clean ones, at level 1: free of noise. Or None."""
+    def prefill(
+        self, previous: Tokens, kv_caches: KVCaches | None = None, actions: Actions | None = None
+    ) -> KVCaches | None:
+        """What later chunks look back at of those that follow these clean ones, at level 1: free of noise. Or None.
+
+        `actions` are what is done in those that follow.
+        """
         if not previous.shape[1]:
             return kv_caches
         level = torch.ones(previous.shape[:2], device=previous.device)
-        remembered: KVCaches = self(previous, level, previous, kv_caches)[1]
+        remembered: KVCaches = self(previous, level, previous, kv_caches, actions=actions)[1]
         return remembered
 
 
@@ -193,19 +207,34 @@ class GenerativeModel:
         self.steps, self.shift, self.levels = steps, shift, tuple(levels)
 
     @torch.no_grad()
-    def rollout(self, context: Encoded, horizon: int, samples: int, seeds: Sequence[int]) -> Rollout:
+    def rollout(
+        self, context: Encoded, horizon: int, samples: int, seeds: Sequence[int], actions: Futures | None = None
+    ) -> Rollout:
         """Chunk after chunk, each from noise given the clean ones before it, whose keys and values are kept."""
-        tokens = context.tokens.repeat_interleave(samples, dim=0)
-        kv_caches, last = self.network.prefill(tokens[:, :-1]), tokens[:, -1:]
-        noise = _noise(seeds, samples, horizon, *tokens.shape[2:]).flatten(0, 1).to(tokens)
+        samples, drawn_for = (
+            (samples, samples) if actions is None else (actions.shape[1], 1)
+        )  # futures differ by actions
+        noise = (
+            _noise(seeds, drawn_for, horizon, *context.tokens.shape[2:]).expand(-1, samples, *[-1] * 4).flatten(0, 1)
+        )
+        if actions is None:
+            tokens, done = context.tokens.repeat_interleave(samples, dim=0), [None] * horizon
+            kv_caches, last = self.network.prefill(tokens[:, :-1]), tokens[:, -1:]
+        else:
+            before, last = None if context.actions is None else context.actions[:, 1:], context.tokens[:, -1:]
+            kv_caches = self.network.prefill(context.tokens[:, :-1], actions=before)
+            kv_caches = kv_caches and [cache.repeated(samples) for cache in kv_caches]
+            last, done = last.repeat_interleave(samples, dim=0), list(actions.flatten(0, 1).split(1, dim=1))
         chunks: list[Tokens] = []
-        for drawn in noise.split(1, dim=1):
-            last, kv_caches = self._next(drawn, last, kv_caches)
+        for drawn, now in zip(noise.to(last).split(1, dim=1), done, strict=True):
+            last, kv_caches = self._next(drawn, last, kv_caches, now)
             chunks.append(last)
         predicted = torch.cat(chunks, dim=1).unflatten(0, (len(context.tokens), samples))
         return Rollout(predicted, predicted)
 
-    def _next(self, noise: Tokens, previous: Tokens, kv_caches: KVCaches | None) -> tuple[Tokens, KVCaches | None]:
+    def _next(
+        self, noise: Tokens, previous: Tokens, kv_caches: KVCaches | None, done: Actions | None
+    ) -> tuple[Tokens, KVCaches | None]:
         """The chunk after `previous`, and the keys and values with its own.
 
         What is remembered of a place is free of noise (`DiffusionTransformer.prefill`). So is the first step of
@@ -216,7 +245,7 @@ class GenerativeModel:
         def denoised(noisy: Tokens, noise_level: float, following: float) -> Tokens:
             nonlocal after
             level, towards = (torch.full(noisy.shape[:2], x, device=noisy.device) for x in (noise_level, following))
-            chunk, seen = self.network(noisy, level, previous, kv_caches, towards=towards)
+            chunk, seen = self.network(noisy, level, previous, kv_caches, towards, done)
             after = after or seen
             clean: Tokens = chunk.float()
             return clean
@@ -232,10 +261,10 @@ class GenerativeModel:
         self, seen: Encoded, context_length: int, seeds: Sequence[int]
     ) -> Float[Tensor, "clip chunk level"]:
         """Squared velocity error at each of `levels`, all in one batch."""
-        tokens, count = seen.tokens, len(self.levels)
+        tokens, count, actions = seen.tokens, len(self.levels), acted(self.network, seen)
         noise = _noise(seeds, *tokens.shape[1:]).to(tokens)
         level = tokens.new_tensor(self.levels).repeat_interleave(len(tokens)).unsqueeze(1)  # (level clip, 1)
-        caches = self.network.prefill(tokens[:, :-2]) or ()
+        caches = self.network.prefill(tokens[:, :-2], actions=None if actions is None else actions[:, 1:-1]) or ()
         errors = []
         for k in range(context_length, tokens.shape[1]):
             cells = (k - 1) * tokens.shape[2] * tokens.shape[3]
@@ -243,7 +272,8 @@ class GenerativeModel:
             chunk, previous, drawn = (
                 x.repeat(count, 1, 1, 1, 1) for x in (tokens[:, k : k + 1], tokens[:, k - 1 : k], noise[:, k : k + 1])
             )
-            denoised, _ = self.network(noised(chunk, drawn, level), level, previous, before or None)
+            done = None if actions is None else actions[:, k : k + 1].repeat(count, 1, 1)
+            denoised, _ = self.network(noised(chunk, drawn, level), level, previous, before or None, actions=done)
             error = (denoised.float() - chunk).square().mean(dim=(1, 2, 3, 4)) / level.squeeze(1).square()
             errors.append(error.view(count, -1).T)
         return torch.stack(errors, dim=1)

@@ -59,23 +59,30 @@ class Family(ABC, Generic[C]):
     def network_class(self) -> Any:
         """The class of its network."""
 
-    def network(self, config: C, channels: int) -> Any:
-        """An untrained network (a ModelMixin of diffusers) for tokens of so many channels, as `config.model` says."""
-        return self.network_class()(channels, **vars(vars(config)["model"]))
+    def network(self, config: C, channels: int, actions: int = 0) -> Any:
+        """An untrained network (a ModelMixin of diffusers), as `config.model` says.
+
+        For tokens of so many channels, and so many numbers of action a chunk.
+        """
+        acts = {"action_channels": actions} if actions else {}
+        return self.network_class()(channels, **vars(vars(config)["model"]), **acts)
 
     def draw(self, config: C, streams: "Sequence[Generator]", tokens: "Tensor") -> "tuple[Tensor, ...]":
         """What a batch is given at random: tensors with a row a clip, each drawn from the clip's own stream."""
         return ()
 
     @abstractmethod
-    def loss(self, config: C, model: Callable[..., Any], tokens: "Tensor", *drawn: "Tensor") -> Loss:
-        """The loss of a micro-batch. `model` is the network, possibly wrapped for several processes: it is called."""
+    def loss(self, config: C, model: Callable[..., Any], tokens: "Tensor", *drawn: "Tensor", **done: "Tensor") -> Loss:
+        """The loss of a micro-batch. `model` is the network, possibly wrapped for several processes: it is called.
+
+        Clips in which somebody acts come with `actions`, (clip, t, action).
+        """
 
     def after_step(self, config: C, network: Any) -> None:
         """Change whatever follows the weights; nothing by default."""
 
-    def alarm(self, config: C, network: Any, tokens: "Tensor") -> Alarm:
-        """What to call whenever a step is logged. `tokens` are some that the training reads."""
+    def alarm(self, config: C, network: Any, tokens: "Tensor", **done: "Tensor") -> Alarm:
+        """What to call whenever a step is logged. `tokens` are some that the training reads, `done` as in `loss`."""
         return lambda step, logged: None
 
     @abstractmethod
@@ -146,10 +153,12 @@ class Diffusion(Family[DiffusionConfig]):
         level = training_levels(uniform_of(streams, tokens.shape[1] - 1), config.shift, config.p_full_noise)
         return normal_of(streams, *tokens[0, 1:].shape), level
 
-    def loss(self, config: DiffusionConfig, model: Callable[..., Any], tokens: "Tensor", *drawn: "Tensor") -> Loss:
+    def loss(
+        self, config: DiffusionConfig, model: Callable[..., Any], tokens: "Tensor", *drawn: "Tensor", **done: "Tensor"
+    ) -> Loss:
         from vidworld.models.diffusion import flow_loss
 
-        return Loss(flow_loss(model, tokens, *drawn), {})
+        return Loss(flow_loss(model, tokens, *drawn, **done), {})
 
     def world_model(self, network: Any, name: str, settings: Sampling, decoder: Any = None) -> "WorldModel":
         """Its samples are tokens, which need no decoder."""
@@ -213,11 +222,11 @@ class Predictive(Family[P]):
 
         return JointEmbeddingPredictor
 
-    def loss(self, config: P, model: Callable[..., Any], tokens: "Tensor", *drawn: "Tensor") -> Loss:
-        loss: Loss = model(tokens)
+    def loss(self, config: P, model: Callable[..., Any], tokens: "Tensor", *drawn: "Tensor", **done: "Tensor") -> Loss:
+        loss: Loss = model(tokens, **done)
         return loss
 
-    def alarm(self, config: P, network: Any, tokens: "Tensor") -> Alarm:
+    def alarm(self, config: P, network: Any, tokens: "Tensor", **done: "Tensor") -> Alarm:
         """The alarm of a network that predicts no better than the last chunk does."""
         from vidworld.models.jepa import CollapseAlarm
 
@@ -245,14 +254,14 @@ class Jepa(Predictive[JepaConfig]):
         """Move the target encoder of mode ema."""
         network.update_target(config.target_decay)
 
-    def alarm(self, config: JepaConfig, network: Any, tokens: "Tensor") -> Alarm:
+    def alarm(self, config: JepaConfig, network: Any, tokens: "Tensor", **done: "Tensor") -> Alarm:
         """The alarm of a collapse as well, against the embeddings of an untrained network."""
         import torch
         from accelerate.utils import set_seed
 
         from vidworld.models.jepa import CLIPS, CollapseAlarm, own_past_share, std_across_clips
 
-        some = tokens[:CLIPS]
+        some, some_done = tokens[:CLIPS], {name: each[:CLIPS] for name, each in done.items()}
         set_seed(config.seed)
         with torch.no_grad():
             first_std = std_across_clips(self.network(config, tokens.shape[-1]).to(some).embeddings(some))
@@ -260,7 +269,7 @@ class Jepa(Predictive[JepaConfig]):
 
         def measure() -> tuple[float, float]:
             with torch.compiler.set_stance("force_eager"):  # blocks are not compiled anew for so many clips
-                return std_across_clips(network.embeddings(some)), own_past_share(network, some)
+                return std_across_clips(network.embeddings(some)), own_past_share(network, some, **some_done)
 
         return CollapseAlarm(config.out, warmup, ratio, min_std, measure)
 

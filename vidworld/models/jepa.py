@@ -15,11 +15,11 @@ from diffusers.models.modeling_utils import ModelMixin
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vidworld.core.clip import Embeddings, Tokens
+from vidworld.core.clip import Actions, Embeddings, Tokens
 from vidworld.core.errors import UserError
 from vidworld.models.families import Loss
-from vidworld.models.layers import Block, KVCaches, initialise, norm, through
-from vidworld.models.world_model import Encoded, Rollout
+from vidworld.models.layers import ActionEmbedding, Block, KVCaches, initialise, norm, through, with_actions
+from vidworld.models.world_model import Encoded, Futures, Rollout, acted
 
 
 def over_all_processes(mean: Tensor) -> Tensor:
@@ -100,6 +100,7 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         target: Literal["frozen", "vcreg", "sigreg", "ema"] = "frozen",
         regulariser_weight: float = 1.0,
         attention_backend: str = "native",
+        action_channels: int = 0,
     ) -> None:
         super().__init__()
         self.heads, self.target, self.regulariser_weight = heads, target, regulariser_weight
@@ -109,7 +110,10 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self.encoder = nn.ModuleList(Block(width, heads, attention_backend) for _ in range(encoder_depth))
         self.predictor = nn.ModuleList(Block(width, heads, attention_backend) for _ in range(predictor_depth))
         self.head = nn.Linear(width, self.embedding_channels)
+        self.embed_action = ActionEmbedding(action_channels, width) if action_channels else None
         initialise(self, encoder_depth + predictor_depth)
+        if self.embed_action is not None:
+            self.embed_action.draw()
         self.target_embed = copy.deepcopy(self.embed).requires_grad_(False) if target == "ema" else None
         self.target_encoder = copy.deepcopy(self.encoder).requires_grad_(False) if target == "ema" else None
 
@@ -124,21 +128,27 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         """What `predict` is given for chunks that were seen: in mode ema the online encoder's embeddings."""
         return tokens if self.target == "frozen" else self._encode(tokens, self.embed, self.encoder)
 
-    def predict(self, embeddings: Embeddings, kv_caches: KVCaches | None = None) -> tuple[Embeddings, KVCaches]:
-        """For each chunk, the embedding of the next, given it and those before or in the caches; and their caches."""
+    def predict(
+        self, embeddings: Embeddings, kv_caches: KVCaches | None = None, actions: Actions | None = None
+    ) -> tuple[Embeddings, KVCaches]:
+        """For each chunk, the embedding of the next, given it and those before or in the caches; and their caches.
+
+        `actions` are what is done in the next chunk of each.
+        """
         b, t, h, w, _ = embeddings.shape
         x, blocks = embeddings.flatten(2, 3), [*self.predictor]
         if self.target == "frozen":
             x, blocks = self.embed(x), [*self.encoder, *blocks]
+        x = with_actions(x, self.embed_action, actions)
         x, remembered = through(self, blocks, x, (h, w), kv_caches)
         return embeddings + self.head(norm(x)).view(b, t, h, w, -1), remembered
 
-    def forward(self, tokens: Tokens) -> Loss:
+    def forward(self, tokens: Tokens, actions: Actions | None = None) -> Loss:
         """Distance of predicted and target embeddings, over all chunks that have one before them.
 
         Towards a `copy_last_ratio` of 1 (of this to the distance of repeating the last embedding) nothing is predicted.
         """
-        context, predicted, target = self.compared(tokens)
+        context, predicted, target = self.compared(tokens, actions)
         prediction = F.mse_loss(predicted, target[:, 1:])
         regularise = {"vcreg": variance_covariance, "sigreg": sketched_gaussian}.get(self.target)
         regulariser = regularise(context.float()) if regularise else torch.zeros((), device=tokens.device)
@@ -147,11 +157,14 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         parts = {} if self.target == "frozen" else {"prediction": prediction, "regulariser": regulariser}
         return Loss(prediction + self.regulariser_weight * regulariser, parts | {"copy_last_ratio": ratio})
 
-    def compared(self, tokens: Tokens) -> tuple[Embeddings, Float[Tensor, "clip later h w embedding"], Embeddings]:
+    def compared(
+        self, tokens: Tokens, actions: Actions | None = None
+    ) -> tuple[Embeddings, Float[Tensor, "clip later h w embedding"], Embeddings]:
         """The seen embeddings, those predicted of all chunks but the first, and the targets, the first's as well."""
         context = self.context_embeddings(tokens)
         target = self.embeddings(tokens) if self.target == "ema" else context
-        return context, self.predict(context[:, :-1])[0].float(), target.float()
+        done = None if actions is None else actions[:, 1:]
+        return context, self.predict(context[:, :-1], actions=done)[0].float(), target.float()
 
     @torch.no_grad()
     def update_target(self, decay: float) -> None:
@@ -174,8 +187,12 @@ class PredictiveModel:
         self.network, self.name, self.decoder = network.eval(), name, decoder
 
     @torch.no_grad()
-    def rollout(self, context: Encoded, horizon: int, samples: int, seeds: Sequence[int]) -> Rollout:
-        """A JEPA predicts one future: its samples are equal."""
+    def rollout(
+        self, context: Encoded, horizon: int, samples: int, seeds: Sequence[int], actions: Futures | None = None
+    ) -> Rollout:
+        """A JEPA predicts one future: its samples are equal but for what is done in them."""
+        if actions is not None:
+            return self._under(actions, context)
         following, kv_caches = self.network.predict(self.network.context_embeddings(context.tokens))
         chunks = [following[:, -1:]]
         while len(chunks) < horizon:
@@ -185,9 +202,25 @@ class PredictiveModel:
         decoded = predicted if self.decoder is None else self.decoder(predicted)
         return Rollout(*(each.unsqueeze(1).expand(-1, samples, -1, -1, -1, -1) for each in (predicted, decoded)))
 
+    def _under(self, actions: Futures, context: Encoded) -> Rollout:
+        """A future for each sample's actions, all from one memory of the context."""
+        b, samples = actions.shape[:2]
+        seen, kv_caches = self.network.context_embeddings(context.tokens), None
+        if seen.shape[1] > 1:
+            before = None if context.actions is None else context.actions[:, 1:]
+            remembered = self.network.predict(seen[:, :-1], actions=before)[1]
+            kv_caches = [cache.repeated(samples) for cache in remembered]
+        chunk, chunks = seen[:, -1:].repeat_interleave(samples, dim=0), []
+        for done in actions.flatten(0, 1).split(1, dim=1):
+            chunk, kv_caches = self.network.predict(chunk, kv_caches, done)
+            chunks.append(chunk)
+        predicted = torch.cat(chunks, dim=1)
+        decoded = predicted if self.decoder is None else self.decoder(predicted)
+        return Rollout(*(each.unflatten(0, (b, samples)) for each in (predicted, decoded)))
+
     @torch.no_grad()
     def surprise(self, seen: Encoded, context_length: int, seeds: Sequence[int]) -> Float[Tensor, "clip chunk"]:
-        _, predicted, target = self.network.compared(seen.tokens)
+        _, predicted, target = self.network.compared(seen.tokens, acted(self.network, seen))
         return (predicted - target[:, 1:]).square().mean(dim=(2, 3, 4))[:, context_length - 1 :]
 
 
@@ -207,14 +240,15 @@ def std_across_clips(embeddings: Float[Tensor, "clip *place"]) -> float:
     return float(embeddings.float().var(dim=0).mean().sqrt())
 
 
-def own_past_share(network: JointEmbeddingPredictor, tokens: Tokens) -> float:
+def own_past_share(network: JointEmbeddingPredictor, tokens: Tokens, actions: Actions | None = None) -> float:
     """Share of clips whose second half is predicted better after their own first half than after another clip's.
 
     The halves of different clips have little in common, so that even repeating the last chunk gets all of them right.
     """
     half = tokens.shape[1] // 2
     swapped = torch.cat((tokens[:, :half].roll(1, dims=0), tokens[:, half:]), dim=1)
-    _, predicted, target = network.compared(torch.cat((tokens, swapped)))
+    done = None if actions is None else actions.repeat(2, 1, 1)
+    _, predicted, target = network.compared(torch.cat((tokens, swapped)), done)
     own, other = (predicted - target[:, 1:])[:, half - 1].square().mean(dim=(1, 2, 3)).chunk(2)
     return float((own < other).float().mean())
 

@@ -17,7 +17,8 @@ from diffusers.models.modeling_utils import ModelMixin
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vidworld.core.clip import Stream
+from vidworld.core.clip import Actions, Stream
+from vidworld.core.errors import UserError
 
 
 class KVCache(NamedTuple):
@@ -25,6 +26,10 @@ class KVCache(NamedTuple):
 
     keys: Float[Tensor, "clip head seen head_width"]
     values: Float[Tensor, "clip head seen head_width"]
+
+    def repeated(self, times: int) -> "KVCache":
+        """The same for each clip so many times in a row."""
+        return KVCache(*(each.repeat_interleave(times, dim=0) for each in self))
 
 
 KVCaches = list[KVCache]
@@ -163,6 +168,33 @@ def through(
         x, memory = run(x, rotary, own, None if kv_caches is None else kv_caches[i])
         remembered.append(memory)
     return x, remembered
+
+
+class ActionEmbedding(nn.Linear):
+    """What is done in a chunk, for all of its cells alike. Drawn as large as what tokens add to the stream."""
+
+    def __init__(self, actions: int, width: int) -> None:
+        super().__init__(actions, width, bias=False)
+
+    def draw(self) -> None:
+        nn.init.normal_(self.weight, std=0.5 * self.in_features**-0.5)
+
+
+def with_actions(x: Stream, embedding: ActionEmbedding | None, actions: Actions | None) -> Stream:
+    """The stream with what is done in its chunks.
+
+    Raises UserError: actions for a network that knows none, none for one that does, or others than it was trained on.
+    """
+    if embedding is None and actions is None:
+        return x
+    if embedding is None:
+        raise UserError("actions are given to a model that was trained without; train one on clips that have actions")
+    if actions is None:
+        raise UserError("a model that was trained on actions is shown clips without any; name clips that have actions")
+    if actions.shape[-1] != embedding.in_features:
+        raise UserError(f"{actions.shape[-1]} numbers of action a chunk, where the model has {embedding.in_features}")
+    added: Stream = x + embedding(actions.to(x))[:, :, None]
+    return added
 
 
 def initialise(module: nn.Module, depth: int) -> None:

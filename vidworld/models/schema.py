@@ -8,10 +8,11 @@ from pydantic import AfterValidator, Field
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.config import NotNegative, Positive, PositiveFloat, Precision, Share, schema
 from vidworld.simulation import SCENARIOS, NuisanceLevel
+from vidworld.simulation.environments import ENVIRONMENTS
 
 
 def _known(scenarios: dict[str, float] | str) -> dict[str, float] | str:
-    SCENARIOS.check(() if isinstance(scenarios, str) else scenarios)
+    SCENARIOS.check(() if isinstance(scenarios, str) else scenarios.keys() - ENVIRONMENTS.keys())
     return scenarios
 
 
@@ -21,8 +22,10 @@ class DataConfig:
 
     shape: ClipShape = ClipShape()
     scenarios: Annotated[dict[str, PositiveFloat] | Literal["all"], AfterValidator(_known)] = "all"
-    """What is simulated and how often each scenario is drawn, relative to the others; `all`: every scenario that has a
-    weight, by it."""
+    """What is simulated and how often each scenario, or environment in which somebody acts, is drawn, relative to the
+    others; `all`: every scenario that has a weight, by it."""
+    policy: Annotated[Literal["random", "scripted"], Field(exclude_if=lambda policy: policy == "random")] = "random"
+    """Who acts in the environments; every model learns from the same clips."""
     clips: Positive = 16384
     """Different clips in an epoch."""
     seed: int = 0

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from vidworld.core.clip import Clips, Frames, Tokens
+from vidworld.core.clip import Actions, Clips, Frames, Tokens
 from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.core.errors import UserError
 from vidworld.models.tokenizers import Tokenizer
@@ -21,14 +21,33 @@ class Encoded:
     clips: Clips
     tokens: Tokens
 
+    @property
+    def actions(self) -> Actions | None:
+        """What is done in each chunk, where somebody acts."""
+        return None if self.clips.actions is None else packed(self.clips.actions, self.tokens.shape[1]).to(self.tokens)
+
     def chunks(self, start: int, stop: int) -> "Encoded":
         """The same for chunks `start` to `stop - 1`."""
         frames = self.clips.frames.shape[1] // self.tokens.shape[1]
         first, end, tracks = start * frames, stop * frames, self.clips.tracks
         tracks = None if tracks is None else tracks.between(first, end)
-        clean = None if self.clips.clean is None else self.clips.clean[:, first:end]
-        cut = replace(self.clips, frames=self.clips.frames[:, first:end], tracks=tracks, clean=clean)
+        clean, actions = (None if x is None else x[:, first:end] for x in (self.clips.clean, self.clips.actions))
+        cut = replace(self.clips, frames=self.clips.frames[:, first:end], tracks=tracks, clean=clean, actions=actions)
         return Encoded(cut, self.tokens[:, start:stop])
+
+
+def packed(actions: Float[Tensor, "clip time _"], chunks: int) -> Actions:
+    """The actions of frames as those of so many chunks."""
+    return rearrange(actions, "b (t p) a -> b t (p a)", t=chunks)
+
+
+def acted(network: Any, seen: Encoded) -> Actions | None:
+    """The actions of clips for a network that was trained on some."""
+    return None if network.embed_action is None else seen.actions
+
+
+Futures = Float[Tensor, "clip sample t action"]
+"""What is done in each predicted chunk: each sample of a clip is a future of its own."""
 
 
 class Rollout(NamedTuple):
@@ -57,6 +76,20 @@ class WorldModel(Scorer, Protocol):
 
     def rollout(self, context: Encoded, horizon: int, samples: int, seeds: Sequence[int]) -> Rollout:
         """The `horizon` chunks after the context. What is random follows from a clip's own seed, not from its batch."""
+
+
+@runtime_checkable
+class ActionModel(WorldModel, Protocol):
+    """Anything that predicts what comes of actions."""
+
+    def rollout(
+        self, context: Encoded, horizon: int, samples: int, seeds: Sequence[int], actions: Futures | None = None
+    ) -> Rollout:
+        """What comes of each sample's actions; without any, of those of nobody.
+
+        A clip's samples share what is random where there are actions, so that they differ by these alone. Raises
+        UserError: the model was trained without actions, or with others.
+        """
 
 
 LARGEST = 1e18

@@ -8,17 +8,21 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from vidworld.core.clip import ClipSource, Frames, Tokens
+from vidworld.core.clip import Actions, ClipSource, Frames, Tokens
 from vidworld.core.config import resolved
+from vidworld.core.errors import UserError
 from vidworld.core.records import fingerprint, prepare_folder, writing
 from vidworld.models.schema import DataConfig
 from vidworld.models.tokenizers import Tokenizer
+from vidworld.models.world_model import packed
 from vidworld.simulation import SCENARIOS
+from vidworld.simulation.environments import ENVIRONMENTS
 from vidworld.simulation.simulated import SimulatedClips
 from vidworld.training.finished import data_sources
 from vidworld.video import has_clips
@@ -34,7 +38,7 @@ class Mixture:
     """Clips of several sources, numbered from 0: which source a number belongs to is drawn once, by the seed."""
 
     def __init__(self, config: DataConfig) -> None:
-        self.sources, shares = _sources(config)
+        (self.sources, shares), self.action_channels = _sources(config), action_channels(config)
         generator = torch.Generator().manual_seed(config.seed)
         self.source_of = torch.multinomial(torch.tensor(shares), config.clips, replacement=True, generator=generator)
         of_source = torch.nn.functional.one_hot(self.source_of, len(self.sources))
@@ -44,16 +48,25 @@ class Mixture:
         return len(self.source_of)
 
     def frames(self, indices: Sequence[int]) -> Frames:
+        """The clips of these numbers."""
+        return self.clips(indices)[0]
+
+    def clips(self, indices: Sequence[int]) -> tuple[Frames, Float[Tensor, "clip time _"]]:
+        """The clips of these numbers and what is done in them: nothing (zero) in those of nobody."""
         chosen = torch.as_tensor(indices)
-        pieces: list[torch.Tensor] = []
+        pieces: list[tuple[Tensor, Tensor]] = []
         places: list[torch.Tensor] = []
         for number, source in enumerate(self.sources):
             mine = (self.source_of[chosen] == number).nonzero()[:, 0]
             if len(mine):
                 inner = self.number_in_source[chosen[mine]] % len(source)
-                pieces.append(source.clips(inner.tolist()).frames)
+                clips = source.clips(inner.tolist())
+                nothing = torch.zeros(*clips.frames.shape[:2], self.action_channels)
+                pieces.append((clips.frames, nothing if clips.actions is None else clips.actions.float()))
                 places.append(mine)
-        return torch.cat(pieces)[torch.cat(places).argsort()]
+        order = torch.cat(places).argsort()
+        frames, actions = (torch.cat(each)[order] for each in zip(*pieces, strict=True))
+        return frames, actions
 
 
 def weights(config: DataConfig) -> dict[str, float]:
@@ -63,8 +76,33 @@ def weights(config: DataConfig) -> dict[str, float]:
     return {name: scenario.weight for name, scenario in SCENARIOS.items() if scenario.weight > 0}
 
 
-def training_source(config: DataConfig, scenario: str) -> SimulatedClips:
-    """The clips of a scenario that are trained on."""
+def action_channels(config: DataConfig) -> int:
+    """Numbers of an action of the clips that are trained on; 0 where nobody acts. Raises UserError: they differ."""
+    found = {name: ENVIRONMENTS[name].action_channels for name in weights(config) if name in ENVIRONMENTS}
+    if len(set(found.values())) > 1:
+        counts = ", ".join(f"{name} {count}" for name, count in found.items())
+        raise UserError(f"data.scenarios: actions have different numbers of channels ({counts}); train one model each")
+    return next(iter(found.values()), 0)
+
+
+def acting(config: DataConfig, tokenizer: Tokenizer) -> tuple[int, ...]:
+    """Numbers of action of a chunk, where somebody acts."""
+    per_frame = action_channels(config)
+    return (per_frame * tokenizer.patch_size[0],) if per_frame else ()
+
+
+def training_source(config: DataConfig, scenario: str) -> ClipSource:
+    """The clips of a scenario, or of an environment in which somebody acts, that are trained on.
+
+    Raises UserError: an environment under nuisance.
+    """
+    if scenario in ENVIRONMENTS:
+        if config.nuisance:
+            raise UserError(f"data.nuisance: there is none over the environment {scenario}; 0 would do")
+        clips: ClipSource = ENVIRONMENTS[scenario].clips(
+            "train", config.seed, config.clips, config.shape, config.policy
+        )
+        return clips
     return SimulatedClips(scenario, "train", config.seed, config.clips, shape=config.shape, nuisance=config.nuisance)
 
 
@@ -101,17 +139,26 @@ def batch_order(step: int, batch: int, length: int, seed: int) -> list[int]:
 
 
 class CachedTokens:
-    """Tokens of a mixture's clips by number, from shards in bf16 that are mapped and not read."""
+    """Tokens of a mixture's clips by number, from shards in bf16 that are mapped and not read; and what is done."""
 
-    def __init__(self, shards: Sequence[Path]) -> None:
-        self.shards = [safe_open(str(path), framework="pt").get_tensor("tokens") for path in shards]
+    def __init__(self, shards: Sequence[Path], acts: bool = False) -> None:
+        self.acts = acts
+        files = [safe_open(str(path), framework="pt") for path in shards]
+        self.shards = {name: [each.get_tensor(name) for each in files] for name in ("tokens", *["actions"] * acts)}
 
     def __len__(self) -> int:
-        return sum(len(shard) for shard in self.shards)
+        return sum(len(shard) for shard in self.shards["tokens"])
 
     def tokens(self, numbers: Sequence[int]) -> Tokens:
-        size = len(self.shards[0])
-        return torch.stack([self.shards[number // size][number % size] for number in numbers]).float()
+        return self._of("tokens", numbers)
+
+    def actions(self, numbers: Sequence[int]) -> Actions:
+        """Of each chunk; there are none where nobody acts."""
+        return self._of("actions", numbers)
+
+    def _of(self, name: str, numbers: Sequence[int]) -> Tensor:
+        shards, size = self.shards[name], len(self.shards[name][0])
+        return torch.stack([shards[number // size][number % size] for number in numbers]).float()
 
 
 def cache_tokens(tokenizer: Any, config: DataConfig, folder: Path, accelerator: Accelerator) -> CachedTokens:
@@ -139,19 +186,26 @@ def cache_tokens(tokenizer: Any, config: DataConfig, folder: Path, accelerator: 
                 numbers = range(start, min(start + SHARD_CLIPS, config.clips))
                 _write_shard(path, _encode(tokenizer, clips, numbers, accelerator, bar))
     accelerator.wait_for_everyone()
-    return CachedTokens(paths)
+    return CachedTokens(paths, action_channels(config) > 0)
 
 
-def _encode(tokenizer: Tokenizer, clips: Mixture, numbers: range, accelerator: Accelerator, bar: tqdm) -> Tokens:
+def _encode(
+    tokenizer: Tokenizer, clips: Mixture, numbers: range, accelerator: Accelerator, bar: tqdm
+) -> dict[str, Tensor]:
+    """Tokens in bf16, and actions where there are any."""
     pieces: list[Tensor] = []
+    done: list[Tensor] = []
     at_once = ENCODED_CLIPS if accelerator.device.type == "cpu" else MADE_CLIPS
     for first in range(0, len(numbers), MADE_CLIPS):
-        for frames in clips.frames(numbers[first : first + MADE_CLIPS]).split(at_once):
+        made, actions = clips.clips(numbers[first : first + MADE_CLIPS])
+        done.append(packed(actions, made.shape[1] // tokenizer.patch_size[0]))
+        for frames in made.split(at_once):
             with accelerator.autocast():
                 tokens = tokenizer.encode(frames.to(accelerator.device))
             pieces.append(tokens.to("cpu", torch.bfloat16))
             bar.update(len(frames))
-    return torch.cat(pieces)
+    found = {"tokens": torch.cat(pieces)}
+    return found | ({"actions": torch.cat(done)} if clips.action_channels else {})
 
 
 def _is_whole(path: Path) -> bool:
@@ -163,8 +217,8 @@ def _is_whole(path: Path) -> bool:
         return False
 
 
-def _write_shard(path: Path, tokens: Tokens) -> None:
+def _write_shard(path: Path, tensors: dict[str, Tensor]) -> None:
     temporary = path.with_suffix(f".{os.getpid()}.part")  # another run may be making the same
     with writing(path):
-        save_file({"tokens": tokens.contiguous()}, str(temporary))
+        save_file({name: each.contiguous() for name, each in tensors.items()}, str(temporary))
         temporary.replace(path)

@@ -9,6 +9,7 @@ from vidworld.core.records import fingerprint
 from vidworld.models.files import FORMAT, read_budget
 from vidworld.models.schema import AdoptConfig, DataConfig, TrainConfig
 from vidworld.simulation import NUISANCE_VERSION, SCENARIOS, SIMULATOR_VERSION
+from vidworld.simulation.environments import ENVIRONMENTS
 from vidworld.video import training_fingerprint
 
 FREE = (
@@ -29,7 +30,7 @@ def data_sources(config: DataConfig) -> dict[str, str | None]:
     """The fingerprints of all clips of a configuration. Raises UserError: there is no usable data set of real clips."""
     # Which scenarios have a weight is not known without importing them: with `all` the version of every one counts.
     names = SCENARIOS if config.scenarios == "all" else config.scenarios
-    versions = [(name, SCENARIOS.version(name)) for name in names]
+    versions = [(name, (ENVIRONMENTS if name in ENVIRONMENTS else SCENARIOS).version(name)) for name in names]
     if config.nuisance:
         versions.append(("nuisance", NUISANCE_VERSION))
     return {"simulation": fingerprint(SIMULATOR_VERSION, versions), "real_clips": training_fingerprint(config.real)}

@@ -23,13 +23,14 @@ from vidworld.core.clip import Clips, Frames
 from vidworld.core.errors import UserError
 from vidworld.models.external.videos import Videos
 from vidworld.models.tokenizers import Tokenizer
-from vidworld.models.world_model import Encoded, Rollout, check_numbers, tokens_of_future
+from vidworld.models.world_model import Encoded, Futures, Rollout, check_numbers, tokens_of_future
 
 METHODS = {"predict": ("context", "num_frames", "seeds"), "surprise": ("clips", "context_frames", "seeds")}
 """What a model may offer, and what each is called with, in this order.
 
 predict: the frames after those of the context (`Clips`) and of their size, uint8, (clip, num_frames, 3, height, width).
-    Each clip has a seed of its own for what is random.
+    Each clip has a seed of its own for what is random. A model that acts takes `actions` besides: what is done before
+    each of these frames, float, (clip, num_frames, action); what was done before is in the context (`Clips.actions`).
 surprise: how badly each frame of the clips (`Clips`) from `context_frames` on was predicted, given the true frames
     before it: float, (clip, frame); higher is worse. Clips of equal seed share what is random, so that their numbers
     can be compared.
@@ -50,7 +51,8 @@ class ExternalModel:
         for method, arguments in METHODS.items():
             if callable(own := getattr(model, method, None)):
                 try:
-                    inspect.signature(own).bind(*arguments)
+                    acting = ["actions"] if method == "predict" and self.acts else []
+                    inspect.signature(own).bind(*arguments, *acting)
                 except TypeError as error:
                     raise UserError(f"{name}: {method} must take ({', '.join(arguments)})") from error
                 except ValueError:  # of something compiled nothing is known
@@ -66,27 +68,52 @@ class ExternalModel:
         if self.reads_names:
             self.model.check_clips(identities)
 
+    @property
+    def acts(self) -> bool:
+        """Whether `predict` takes actions."""
+        try:
+            return "actions" in inspect.signature(self.model.predict).parameters
+        except (AttributeError, ValueError):  # it has none, or one that is compiled
+            return False
+
     @torch.no_grad()
-    def rollout(self, context: Encoded, horizon: int, samples: int, seeds: Sequence[int]) -> Rollout:
+    def rollout(
+        self, context: Encoded, horizon: int, samples: int, seeds: Sequence[int], actions: Futures | None = None
+    ) -> Rollout:
         """The model's frames as tokens; a model with `samples = 1` of its own gives one sample, however many are asked.
 
-        Raises UserError: what the model gave are not frames of the shape that was asked for.
+        Raises UserError: what the model gave are not frames of the shape that was asked for, or it takes no actions.
         """
         num_frames = horizon * self.tokenizer.patch_size[0]
         tokens = []
+        if actions is not None:
+            return self._under(actions, context, seeds)
         for sample in range(min(samples, getattr(self.model, "samples", samples))):
             frames = self.frames(context.clips, num_frames, [seed + sample for seed in seeds])
             tokens.append(tokens_of_future(self.tokenizer, context, frames))
         stacked = torch.stack(tokens, dim=1)
         return Rollout(stacked, stacked)
 
+    def _under(self, actions: Futures, context: Encoded, seeds: Sequence[int]) -> Rollout:
+        """A future for each sample's actions, all in one batch."""
+        if not self.acts:
+            raise UserError(f"{self.name}: predict takes no actions; (context, num_frames, seeds, actions) would do")
+        b, samples, horizon, _ = actions.shape
+        number = torch.arange(b).repeat_interleave(samples)
+        by_frame = rearrange(actions, "b s t (p a) -> (b s) (t p) a", p=self.tokenizer.patch_size[0]).float().cpu()
+        repeated = Encoded(context.clips.at(number), context.tokens[number.to(context.tokens.device)])
+        frames = self.frames(repeated.clips, by_frame.shape[1], [seeds[i] for i in number.tolist()], actions=by_frame)
+        tokens = tokens_of_future(self.tokenizer, repeated, frames).unflatten(0, (b, samples))
+        assert tokens.shape[2] == horizon
+        return Rollout(tokens, tokens)
+
     @torch.no_grad()
-    def frames(self, context: Clips, num_frames: int, seeds: Sequence[int]) -> Frames:
+    def frames(self, context: Clips, num_frames: int, seeds: Sequence[int], **done: Tensor) -> Frames:
         """What the model predicts. Raises UserError: it is no frames of the shape that was asked for."""
         # A copy: a slice of the whole clip's frames would still lead to those after it, and is not to be written to.
         shown = replace(context.shown, frames=context.frames.clone())
         wanted = (len(shown), num_frames, *shown.frames.shape[2:])
-        frames: Frames = self.model.predict(shown, num_frames, list(seeds))
+        frames: Frames = self.model.predict(shown, num_frames, list(seeds), **done)
         self._check("predict", frames, wanted, "uint8", "clip, frame, colour, row, column")
         return frames
 
