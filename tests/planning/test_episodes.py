@@ -5,13 +5,13 @@ from dataclasses import asdict, replace
 
 import pytest
 import torch
-from acting import SIDE, PointEnvironment, PointModel, PointProbe, Spot, point_evaluator
+from acting import CHUNK, SIDE, PointEnvironment, PointModel, PointProbe, Spot, picture, point_evaluator
 
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
 from vidworld.evaluation.evaluator import ModelFailure
 from vidworld.evaluation.task import measure
-from vidworld.models.world_model import CopyLast
+from vidworld.models.world_model import CopyLast, Rollout
 from vidworld.planning.agents import Decision, NoOpAgent, PlannerAgent, RandomAgent, SimulatorImagination
 from vidworld.planning.episodes import EpisodeUnit, of_environment, play, starts_of, units_of
 from vidworld.planning.imagination import AT_ONCE, ModelImagination
@@ -74,18 +74,13 @@ def test_the_distance_from_the_goals_picture_is_a_cost(over):
     """In the space of the model: here the pixels that say where the point is."""
 
     class InPixels(PointModel):
-        def rollout(self, *arguments, **named):
-            imagined = super().rollout(*arguments, **named).embeddings
-            tokens = torch.zeros(*imagined.shape[:3], 1, 1, CHANNELS)
-            for channel in (0, 1):
-                tokens[..., [frame_start + channel * SIDE * SIDE for frame_start in STARTS]] = imagined[..., channel::2]
-            return type(super().rollout(*arguments, **named))(tokens, tokens)
+        def rollout(self, context, horizon, *arguments, **named):
+            places = super().rollout(context, horizon, *arguments, **named).embeddings
+            frames = picture(places.unflatten(-1, (CHUNK, 2)).reshape(-1, 2))
+            tokens = point_evaluator().tokenizer.encode(frames.view(-1, horizon * CHUNK, 3, SIDE, SIDE))
+            tokens = tokens.unflatten(0, places.shape[:2])
+            return Rollout(tokens, tokens)
 
-    tokens = point_evaluator().tokenizer.encode(torch.zeros(1, 4, 3, SIDE, SIDE, dtype=torch.uint8))
-    if tokens.shape[2:4] != (1, 1):
-        pytest.skip("tokens of frames are no single vector")
-    CHANNELS = tokens.shape[-1]
-    STARTS = range(0, CHANNELS, 3 * SIDE * SIDE)
     given = protocol(cost="model", cost_over=over)
     assert sum(each.ever for each in reached(planner(given, InPixels()), given)) >= 10
 

@@ -92,10 +92,13 @@ class PointModel:
 
 
 class PointProbe:
-    """It finds the point in what `PointModel` imagines, and nothing else."""
+    """It finds the point in what `PointModel` imagines, or in tokens of pictures, and nothing else."""
 
     def locate(self, embeddings, color):
-        found = embeddings[:, :, 0, 0].unflatten(-1, (CHUNK, 2)).flatten(1, 2)
+        if embeddings.shape[-1] == 2 * CHUNK:
+            found = embeddings[:, :, 0, 0].unflatten(-1, (CHUNK, 2)).flatten(1, 2)
+        else:
+            found = FrameTokenizer(CHUNK, SIDE, SIDE).decode(embeddings)[:, :, :2, 0, 0].float() / 25
         places = torch.full((*found.shape[:2], color.shape[1], 2), torch.nan)
         places[:, :, 0] = found
         return places

@@ -5,7 +5,7 @@ Only the planner on the true simulator, the ceiling, is given the state.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -51,6 +51,7 @@ class Decision(NamedTuple):
     """Of one episode's plan."""
 
 
+@runtime_checkable
 class Agent(Protocol):
     """What chooses actions. It keeps nothing: what it knows of the plan before is what it is given."""
 
@@ -66,6 +67,7 @@ class Agent(Protocol):
         """The next blocks of actions; `before` is the plan before. Raises ModelFailure: its model fails."""
 
 
+@runtime_checkable
 class Imagination(Protocol):
     """What a planner asks: what candidates cost."""
 

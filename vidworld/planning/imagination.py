@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -17,7 +17,6 @@ from vidworld.core.errors import UserError
 from vidworld.evaluation.evaluator import Evaluator, ModelFailure
 from vidworld.evaluation.presentation import names_of
 from vidworld.models.external import ExternalModel, first_line
-from vidworld.models.probe import Probe
 from vidworld.models.world_model import CopyLast, Encoded, Rollout, check_numbers
 from vidworld.planning.agents import Observed, over_trajectory
 from vidworld.planning.planners import CandidateActions, Costs, Score
@@ -27,6 +26,16 @@ from vidworld.simulation.stage import PALETTE
 AT_ONCE = 256
 """Futures that go through a model together: what bounds memory."""
 FPS = 10.0
+
+
+@runtime_checkable
+class Locator(Protocol):
+    """A probe: where discs are, in what a model imagines."""
+
+    def locate(
+        self, embeddings: Embeddings, color: Float[Tensor, "clip object 3"]
+    ) -> Float[Tensor, "clip time object 2"]:
+        """Where the discs of these colours are, in world units; NaN where none is seen."""
 
 
 class _Flops(NamedTuple):
@@ -45,7 +54,7 @@ class ModelImagination:
         name: str,
         model: Any,
         evaluator: Evaluator,
-        probe: Probe | None,
+        probe: Locator | None,
         environment: Any,
         protocol: PlanningProtocol,
     ) -> None:
