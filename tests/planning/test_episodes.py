@@ -14,7 +14,7 @@ from vidworld.evaluation.task import measure
 from vidworld.models.world_model import CopyLast, Rollout
 from vidworld.planning.agents import Decision, NoOpAgent, PlannerAgent, RandomAgent, SimulatorImagination
 from vidworld.planning.episodes import EpisodeUnit, of_environment, play, starts_of, units_of
-from vidworld.planning.imagination import AT_ONCE, ModelImagination
+from vidworld.planning.imagination import FUTURES_AT_ONCE, ModelImagination
 from vidworld.planning.protocol import PlanningProtocol, completed
 
 ENVIRONMENT = PointEnvironment()
@@ -30,13 +30,13 @@ def protocol(**changes):
 
 def simulator(given, environment=ENVIRONMENT, **changes):
     imagination = SimulatorImagination(environment, given, of_environment)
-    return PlannerAgent("simulator", "", imagination, given, 2, sees_state=True, **changes)
+    return PlannerAgent(given, 2, "simulator", sees_state=True, imagination=imagination, **changes)
 
 
 def planner(given, model=None, environment=ENVIRONMENT, **changes):
     model = PointModel() if model is None else model
     imagination = ModelImagination(model.name, model, point_evaluator(), PointProbe(), environment, given)
-    return PlannerAgent(model.name, "", imagination, given, 2, **changes)
+    return PlannerAgent(given, 2, model.name, imagination=imagination, **changes)
 
 
 def reached(agent, given, environment=ENVIRONMENT):
@@ -217,7 +217,7 @@ def test_a_model_that_imagines_no_numbers_ends_its_row():
 def test_futures_go_through_a_model_in_pieces_that_bound_memory():
     model, given = PointModel(), protocol(candidates=300, elites=30, iterations=1, budget_blocks=2, history=2)
     play(ENVIRONMENT, given, planner(given, model), range(3), SHAPE)
-    assert max(clips * samples for clips, samples, _, _ in model.asked) <= AT_ONCE
+    assert max(clips * samples for clips, samples, _, _ in model.asked) <= FUTURES_AT_ONCE
     assert {(horizon, context) for _, _, horizon, context in model.asked} == {(3, 2)}
     model = PointModel()
     play(ENVIRONMENT, protocol(budget_blocks=2), planner(protocol(), model), range(3), SHAPE)

@@ -1,22 +1,20 @@
 """Planners on a world of which the best actions are known: a point that moves by its action."""
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 
 from vidworld.core.counter_rng import clip_streams
 from vidworld.core.errors import UserError
-from vidworld.planning.planners import PLANNERS, cem, gradient, random_shooting, warm_start
+from vidworld.planning import PLANNERS
+from vidworld.planning.planners import cem, gradient, random_shooting, warm_start
+from vidworld.planning.protocol import PlanningProtocol
 
 GOALS = torch.tensor([[1.5, -1.0], [-2.0, 0.5], [0.2, 2.4]], dtype=torch.float64)
 STREAMS = clip_streams("planners", range(3), torch.device("cpu"))
 
 
 def search(**changes):
-    usual = {"candidates": 64, "iterations": 5, "elites": 8, "temperature": 0.5, "noise": 1.0}
-    usual |= {"least_noise": 0.05, "step_size": 0.1, "chosen": "best"}
-    return SimpleNamespace(**usual | changes)
+    return PlanningProtocol(environment="two_room", **changes)
 
 
 def distance(goals):

@@ -16,7 +16,7 @@ PLANNING_SCHEMA: Final = 1
 
 
 @plain_dataclass(frozen=True)
-class Episode:
+class EpisodeResult:
     """One episode of one agent: a line of episodes.csv."""
 
     environment: str
@@ -44,11 +44,6 @@ class Episode:
     """Of choosing actions; of a batch of episodes its share."""
     failed: str = ""
     """Why the episode ended before its time: it counts, as not solved."""
-
-    @property
-    def name(self) -> str:
-        """Of the agent: what rows and failures go by."""
-        return self.agent
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -156,7 +151,7 @@ class PlanningResults:
 
 
 def row_of_agent(
-    episodes: Sequence[Episode], protocol_name: str, candidates: int, excluded: int, rule: str
+    episodes: Sequence[EpisodeResult], protocol_name: str, candidates: int, excluded: int, rule: str
 ) -> PlanningRow:
     """The row of all episodes of one agent under one protocol."""
     first, n = episodes[0], len(episodes)
@@ -178,6 +173,6 @@ def row_of_agent(
     )  # fmt: skip
 
 
-def failed_episode(like: Episode, why: str) -> Episode:
+def failed_episode(like: EpisodeResult, why: str) -> EpisodeResult:
     """The same episode as one that failed: it counts, and not as solved."""
     return replace(like, ever=False, end=False, blocks=-1, failed=why)

@@ -3,8 +3,9 @@
 Only the planner on the true simulator, the ceiling, is given the state.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -13,7 +14,8 @@ from torch import Tensor
 
 from vidworld.core.clip import Frames
 from vidworld.core.counter_rng import Draws
-from vidworld.planning.planners import PLANNERS, CandidateActions, Costs, Score, warm_start
+from vidworld.planning import PLANNERS
+from vidworld.planning.planners import CandidateActions, Costs, Score, warm_start
 from vidworld.planning.protocol import PlanningProtocol
 
 AGENTS_VERSION = 1
@@ -51,18 +53,21 @@ class Decision(NamedTuple):
     """Of one episode's plan."""
 
 
-@runtime_checkable
-class Agent(Protocol):
+@dataclass(frozen=True)
+class Agent(ABC):
     """What chooses actions. It keeps nothing: what it knows of the plan before is what it is given."""
 
+    protocol: PlanningProtocol
+    action_channels: int
     name: str
-    made_from: str
+    made_from: str = str(AGENTS_VERSION)
     """A fingerprint of all that its choices depend on beside protocol and environment."""
-    sees_state: bool
+    sees_state: bool = False
     """True of the planner on the true simulator alone: only then `state` is not None."""
-    other_goal: bool
+    other_goal: bool = False
     """Whether it is given another episode's goal."""
 
+    @abstractmethod
     def decide(self, seen: Observed, before: Float[Tensor, "clip block action"] | None, state: Any) -> Decision:
         """The next blocks of actions; `before` is the plan before. Raises ModelFailure: its model fails."""
 
@@ -79,16 +84,10 @@ class Imagination(Protocol):
 
 
 @dataclass(frozen=True)
-class PlannerAgent:
+class PlannerAgent(Agent):
     """The protocol's planner over what a model, or the true simulator, imagines."""
 
-    name: str
-    made_from: str
-    imagination: Imagination
-    protocol: PlanningProtocol
-    action_channels: int
-    sees_state: bool = False
-    other_goal: bool = False
+    imagination: Imagination = field(kw_only=True)
 
     def decide(self, seen: Observed, before: Float[Tensor, "clip block action"] | None, state: Any) -> Decision:
         """The best candidate's actions."""
@@ -102,15 +101,10 @@ class PlannerAgent:
 
 
 @dataclass(frozen=True)
-class RandomAgent:
+class RandomAgent(Agent):
     """Another action every block, drawn evenly."""
 
-    protocol: PlanningProtocol
-    action_channels: int
     name: str = "random"
-    made_from: str = str(AGENTS_VERSION)
-    sees_state: bool = False
-    other_goal: bool = False
 
     def decide(self, seen: Observed, before: Float[Tensor, "clip block action"] | None, state: Any) -> Decision:
         shape = (self.protocol.execute_blocks, self.action_channels)
@@ -119,15 +113,10 @@ class RandomAgent:
 
 
 @dataclass(frozen=True)
-class NoOpAgent:
+class NoOpAgent(Agent):
     """It does nothing."""
 
-    protocol: PlanningProtocol
-    action_channels: int
     name: str = "no_op"
-    made_from: str = str(AGENTS_VERSION)
-    sees_state: bool = False
-    other_goal: bool = False
 
     def decide(self, seen: Observed, before: Float[Tensor, "clip block action"] | None, state: Any) -> Decision:
         shape = (len(seen.frames), self.protocol.execute_blocks, self.action_channels)

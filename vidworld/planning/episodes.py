@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from vidworld.analysis.planning import Episode, failed_episode
+from vidworld.analysis.planning import EpisodeResult, failed_episode
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.counter_rng import Draws, clip_streams
 from vidworld.core.errors import UserError
@@ -27,7 +27,8 @@ from vidworld.planning.protocol import PlanningProtocol
 
 MOST_SOLVED = 10
 """Starts that are looked through for each episode, where most are solved without an action."""
-Watch = Callable[[Observed, Decision], None]
+Watch = Callable[[Observed, Decision | None], None]
+"""Is given what is seen at each decision; at the end, None for one."""
 
 
 class EnvironmentDied(Exception):
@@ -89,7 +90,7 @@ def play(
     numbers: Sequence[int],
     shape: ClipShape,
     watch: Watch | None = None,
-) -> list[Episode]:
+) -> list[EpisodeResult]:
     """What the agent reaches in the episodes of these numbers.
 
     An action out of bounds, and an environment that raises, is a failure of its episode. Raises ModelFailure: the
@@ -100,7 +101,7 @@ def play(
     except EnvironmentDied as death:
         if len(numbers) > 1:  # which one it was is not known
             return [each for n in numbers for each in play(environment, protocol, agent, [n], shape, watch)]
-        lost = Episode(
+        lost = EpisodeResult(
             environment.name, protocol.hash, agent.name, numbers[0], False, False, -1, float("nan"), 0, 0, 0, 0.0, 0.0
         )
         return [failed_episode(lost, f"{environment.name} died: {death}")]
@@ -113,7 +114,7 @@ def _play(
     numbers: Sequence[int],
     shape: ClipShape,
     watch: Watch | None,
-) -> list[Episode]:
+) -> list[EpisodeResult]:
     count, budget = len(numbers), protocol.budget_blocks or 0
     with of_environment():
         states = _context(environment, protocol, numbers)
@@ -154,11 +155,13 @@ def _play(
             frames = torch.cat((frames, drawn), dim=1)
             held = action[:, None].expand(-1, protocol.block_frames, -1)
             actions = torch.cat((actions, held.to(actions)), dim=1)
+    if watch is not None:
+        watch(Observed(frames, actions, goal, _streams("end", protocol, numbers)), None)
     with of_environment():
         cost = environment.cost(environment.places(state), environment.target(state)).tolist()
         end = environment.solved(state).tolist()
     found = [
-        Episode(
+        EpisodeResult(
             environment.name, protocol.hash, agent.name, number, bool(first[i] >= 0), bool(end[i]), int(first[i]),
             float(cost[i]), plans, scored, calls, flops, seconds / count,
         )
@@ -196,7 +199,7 @@ class EpisodeUnit:
     """The agent."""
     made_from: str
     """The fingerprint of all that its episodes depend on."""
-    measure: Callable[[], list[Episode]]
+    measure: Callable[[], list[EpisodeResult]]
 
     @property
     def path(self) -> Path:
@@ -212,10 +215,10 @@ class EpisodeUnit:
         if self.stale:
             write_json(self.path, {"made_from": self.made_from, "episodes": [asdict(each) for each in self.measure()]})
 
-    def values(self) -> list[Episode]:
+    def values(self) -> list[EpisodeResult]:
         """What was played."""
         rows = self._kept or []
-        return [Episode(**row | {"cost": float("nan") if row["cost"] is None else row["cost"]}) for row in rows]
+        return [EpisodeResult(**row | {"cost": float("nan") if row["cost"] is None else row["cost"]}) for row in rows]
 
     @property
     def _kept(self) -> list[dict[str, Any]] | None:

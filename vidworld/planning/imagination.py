@@ -12,20 +12,20 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from vidworld.core.clip import Clips, Embeddings, Frames
+from vidworld.core.clip import Clips, Embeddings, Frames, Tokens
 from vidworld.core.errors import UserError
 from vidworld.evaluation.evaluator import Evaluator, ModelFailure
 from vidworld.evaluation.presentation import names_of
 from vidworld.models.external import ExternalModel, first_line
-from vidworld.models.world_model import CopyLast, Encoded, Rollout, check_numbers
+from vidworld.models.world_model import CopyLast, Encoded, Futures, Rollout, check_numbers
 from vidworld.planning.agents import Observed, over_trajectory
 from vidworld.planning.planners import CandidateActions, Costs, Score
 from vidworld.planning.protocol import PlanningProtocol
 from vidworld.simulation.stage import PALETTE
 
-AT_ONCE = 256
+FUTURES_AT_ONCE = 256
 """Futures that go through a model together: what bounds memory."""
-FPS = 10.0
+_FPS = 10.0
 
 
 @runtime_checkable
@@ -80,20 +80,12 @@ class ModelImagination:
         chunks = min(seen.frames.shape[1] // self.chunk_frames, self.protocol.history)
         frames = seen.frames[:, -chunks * self.chunk_frames :]
         actions = seen.actions[:, -chunks * self.chunk_frames :].float()
-        return self.evaluator.encode(Clips(frames, FPS, tuple(names_of(frames)), actions=actions))
+        return self.evaluator.encode(Clips(frames, _FPS, tuple(names_of(frames)), actions=actions))
 
     def rollout(self, model: Any, context: Encoded, actions: CandidateActions) -> Rollout:
         """What the model imagines of each candidate. Raises ModelFailure."""
         held = actions.repeat_interleave(self.protocol.block_frames // self.chunk_frames, dim=2)
-        done = held.repeat(1, 1, 1, self.chunk_frames).to(context.tokens)
-        horizon, samples, names = held.shape[2], held.shape[1], context.clips.identity
-        with self._asking(), self.evaluator.accelerator.autocast():
-            if isinstance(model, CopyLast):  # it is one future, whatever is done
-                one = model.rollout(context, horizon, 1, self.evaluator.seeds(names))
-                return Rollout(*(each.expand(-1, samples, *[-1] * 4) for each in one))
-            rollout = model.rollout(context, horizon, samples, self.evaluator.seeds(names), actions=done)
-            check_numbers(self.name, "rollout", names, rollout.embeddings)
-        return Rollout(*(each.float() for each in rollout))
+        return imagine(self.name, model, self.evaluator, context, held.repeat(1, 1, 1, self.chunk_frames))
 
     def score(self, seen: Observed, state: Any) -> Score:
         """The cost of candidates; `state` is not looked at."""
@@ -103,7 +95,7 @@ class ModelImagination:
 
         def cost(actions: CandidateActions) -> Costs:
             clips, count = actions.shape[:2]
-            few = max(1, AT_ONCE // count)
+            few = max(1, FUTURES_AT_ONCE // count)
             rows = []
             for first in range(0, clips, few):
                 some = slice(first, first + few)
@@ -111,7 +103,7 @@ class ModelImagination:
                 target = seen.goal.target[some]
                 pieces = [
                     self._cost(part, piece, target, None if goal is None else goal[some])
-                    for piece in actions[some].split(AT_ONCE, dim=1)
+                    for piece in actions[some].split(FUTURES_AT_ONCE, dim=1)
                 ]
                 rows.append(torch.cat(pieces, dim=1))
             return torch.cat(rows)
@@ -125,7 +117,7 @@ class ModelImagination:
             one, blocks = _first(seen), self.protocol.horizon_blocks
             encoding, score = _counted(lambda: self.context(one)), self.score(one, None)
             first, second = (
-                _counted(lambda count=count: score(torch.zeros(1, count, blocks, seen.actions.shape[-1])))  # type: ignore[misc]
+                _counted(lambda count=count: score(torch.zeros(1, count, blocks, seen.actions.shape[-1])))
                 for count in (1, 2)
             )
             self._counted[size] = _Flops(encoding, 2 * first - second, second - first)
@@ -150,7 +142,8 @@ class ModelImagination:
             apart = (imagined - goal[:, None].to(imagined)).square().mean(dim=(3, 4, 5))
         else:
             apart = self.environment.cost(self._places(imagined), target)
-        return over_trajectory(apart, self.protocol).detach().double().cpu()
+        costs: Costs = over_trajectory(apart, self.protocol).detach().double().cpu()
+        return costs
 
     def _places(
         self, imagined: Float[Tensor, "clip candidate t h w embedding"]
@@ -170,24 +163,45 @@ class ModelImagination:
         if picture is None:
             raise UserError(f"{self.environment.name}: has no picture of its goal; cost: state needs none")
         still = picture.expand(-1, self.chunk_frames, -1, -1, -1)
-        tokens = self.evaluator.encode(Clips(still, FPS, tuple(names_of(still)))).tokens
-        of_tokens = getattr(getattr(self.model, "network", None), "embeddings", None)
-        if of_tokens is None:
-            return tokens
-        with torch.no_grad(), self.evaluator.accelerator.autocast():
-            embeddings: Embeddings = of_tokens(tokens).float()
-        return embeddings
+        tokens = self.evaluator.encode(Clips(still, _FPS, tuple(names_of(still)))).tokens
+        return in_its_space(self.model, self.evaluator, tokens)
 
-    @contextmanager
-    def _asking(self) -> Iterator[None]:
-        """What goes wrong in a model becomes a ModelFailure, which ends its row and not the run."""
-        try:
-            yield
-        except Exception as error:
-            if not isinstance(self.model, ExternalModel) and not isinstance(error, UserError):
-                raise
-            line = str(error) if isinstance(error, UserError) else f"failed with {first_line(error)}"
-            raise ModelFailure(self.name, line.removeprefix(f"{self.name}: ")) from error
+
+def imagine(name: str, model: Any, evaluator: Evaluator, context: Encoded, done: Futures) -> Rollout:
+    """What a model predicts of what is done after a context, a future for each sample of a clip. Raises ModelFailure.
+
+    A model that is of one future whatever is done (copy-last) is asked once.
+    """
+    names, (samples, horizon) = context.clips.identity, done.shape[1:3]
+    with _asking(name, model), evaluator.accelerator.autocast(), torch.no_grad():
+        if isinstance(model, CopyLast):
+            one = model.rollout(context, horizon, 1, evaluator.seeds(names))
+            return Rollout(*(each.expand(-1, samples, *[-1] * 4) for each in one))
+        rollout = model.rollout(context, horizon, samples, evaluator.seeds(names), actions=done.to(context.tokens))
+        check_numbers(name, "rollout", names, rollout.embeddings)
+    return Rollout(*(each.float() for each in rollout))
+
+
+def in_its_space(model: Any, evaluator: Evaluator, tokens: Tokens) -> Embeddings:
+    """Tokens in the space that a model predicts in: for all but a JEPA their own."""
+    of_tokens = getattr(getattr(model, "network", None), "embeddings", None)
+    if of_tokens is None:
+        return tokens
+    with torch.no_grad(), evaluator.accelerator.autocast():
+        embeddings: Embeddings = of_tokens(tokens).float()
+    return embeddings
+
+
+@contextmanager
+def _asking(name: str, model: Any) -> Iterator[None]:
+    """What goes wrong in a model becomes a ModelFailure, which ends its row and not the run."""
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(model, ExternalModel) and not isinstance(error, UserError):
+            raise
+        line = str(error) if isinstance(error, UserError) else f"failed with {first_line(error)}"
+        raise ModelFailure(name, line.removeprefix(f"{name}: ")) from error
 
 
 def _first(seen: Observed) -> Observed:

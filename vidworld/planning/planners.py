@@ -6,7 +6,7 @@ from there. What is drawn at random follows from an episode's own stream, so tha
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol
 
 import torch
 from jaxtyping import Float, Int
@@ -14,27 +14,13 @@ from torch import Tensor
 
 from vidworld.core.counter_rng import Draws, mix
 from vidworld.core.errors import UserError
-from vidworld.core.registry import Registry
+from vidworld.planning.protocol import PlanningProtocol
 
 CandidateActions = Float[Tensor, "clip candidate block action"]
 """Actions in [-1, 1] for each block of the horizon."""
 Costs = Float[Tensor, "clip candidate"]
 Score = Callable[[CandidateActions], Costs]
 """What each candidate costs; lower is better, and what is no number is worse than anything."""
-
-
-@runtime_checkable
-class Search(Protocol):
-    """How a planner searches; a `Protocol` of planning/protocol.py says so, too."""
-
-    candidates: int
-    iterations: int
-    elites: int
-    temperature: float
-    noise: float
-    least_noise: float
-    step_size: float
-    chosen: str
 
 
 class Plan(NamedTuple):
@@ -50,19 +36,16 @@ class Planner(Protocol):
     """`start` is where the search begins: zero, or what is left of the plan before."""
 
     def __call__(
-        self, score: Score, streams: Int[Tensor, " clip"], start: Float[Tensor, "clip block action"], search: Search
+        self,
+        score: Score,
+        streams: Int[Tensor, " clip"],
+        start: Float[Tensor, "clip block action"],
+        search: PlanningProtocol,
     ) -> Plan: ...
 
 
-PLANNERS: Registry[Planner] = Registry(
-    "planner",
-    "vidworld.planners",
-    {name: f"vidworld.planning.planners:{name}" for name in ("random_shooting", "cem", "mppi", "gradient")},
-)
-
-
 def random_shooting(
-    score: Score, streams: Int[Tensor, " clip"], start: Float[Tensor, "clip block action"], search: Search
+    score: Score, streams: Int[Tensor, " clip"], start: Float[Tensor, "clip block action"], search: PlanningProtocol
 ) -> Plan:
     """The best of all candidates, drawn evenly from [-1, 1], and of where the search began.
 
@@ -75,7 +58,9 @@ def random_shooting(
     return best.plan
 
 
-def cem(score: Score, streams: Int[Tensor, " clip"], start: Float[Tensor, "clip block action"], search: Search) -> Plan:
+def cem(
+    score: Score, streams: Int[Tensor, " clip"], start: Float[Tensor, "clip block action"], search: PlanningProtocol
+) -> Plan:
     """The cross-entropy method (Rubinstein 1999): normal candidates, whose mean and deviation become the elites'.
 
     The first candidate is the mean itself. `chosen` is the best candidate of all iterations, or the last mean, which
@@ -94,7 +79,7 @@ def cem(score: Score, streams: Int[Tensor, " clip"], start: Float[Tensor, "clip 
 
 
 def mppi(
-    score: Score, streams: Int[Tensor, " clip"], start: Float[Tensor, "clip block action"], search: Search
+    score: Score, streams: Int[Tensor, " clip"], start: Float[Tensor, "clip block action"], search: PlanningProtocol
 ) -> Plan:
     """Model predictive path integral control (Williams et al. 2017), iterated, with elites (as TD-MPC2 has it).
 
@@ -120,7 +105,7 @@ def mppi(
 
 
 def gradient(
-    score: Score, streams: Int[Tensor, " clip"], start: Float[Tensor, "clip block action"], search: Search
+    score: Score, streams: Int[Tensor, " clip"], start: Float[Tensor, "clip block action"], search: PlanningProtocol
 ) -> Plan:
     """Adam on every candidate's own cost, from where the search begins and normal candidates about it.
 

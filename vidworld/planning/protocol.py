@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field
 from vidworld.core.config import Positive, PositiveFloat, resolved, schema
 from vidworld.core.errors import UserError
 from vidworld.core.records import fingerprint
-from vidworld.planning.planners import PLANNERS
+from vidworld.planning import PLANNERS
 
 if TYPE_CHECKING:
     from vidworld.simulation.environments.environment import Environment
