@@ -30,13 +30,12 @@ def main() -> None:
         return
     config = load(PlanningConfig, arguments.config, arguments.overrides)
     # Imported now: a wrong key or name was said without waiting for torch.
-    from vidworld.report.planning_page import summary
-
     from vidworld.planning.run import plan
+    from vidworld.report.planning_page import planning_summary
 
     results = plan(config, arguments.budgets)
     if results.rows:
-        print(summary(results))
+        print(planning_summary(results))
         print(f"{config.out / 'planning.json'}: {len(results.rows)} rows; eval/make_planning.py makes its page")
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from accelerate import Accelerator
 
+from vidworld.core.clip import Clips
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.models.tokenizers import FrameTokenizer
 from vidworld.models.world_model import Rollout
@@ -107,3 +108,41 @@ class PointProbe:
 def point_evaluator():
     """An evaluator on the frames as they are."""
     return Evaluator(FrameTokenizer(CHUNK, SIDE, SIDE), {}, Accelerator(cpu=True, mixed_precision="no"), 8, 0)
+
+
+class PointFilm:
+    """The point's world as somebody's model of frames: python:acting.PointFilm."""
+
+    def predict(self, context, num_frames, seeds, actions):
+        place = context.frames[:, -1, :2, 0, 0].float() / 25
+        places = (place[:, None] + STEP * actions.cumsum(dim=1)).clamp(0, 10)
+        return torch.stack([picture(each) for each in places.unbind(dim=1)], dim=1)
+
+
+class DeafFilm(PointFilm):
+    """It drops what it is told: python:acting.DeafFilm."""
+
+    def predict(self, context, num_frames, seeds, actions):
+        return super().predict(context, num_frames, seeds, torch.zeros_like(actions))
+
+
+class BrokenFilm:
+    """It takes no actions: python:acting.BrokenFilm."""
+
+    def predict(self, context, num_frames, seeds):
+        return context.frames[:, -1:].expand(-1, num_frames, -1, -1, -1)
+
+
+POINT = PointEnvironment()
+
+
+def point_clips(count=24, frames=16, seed=0):
+    """Clips of the point under random actions that are held for a chunk."""
+    generator = torch.Generator().manual_seed(seed)
+    start = 2 + 6 * torch.rand(count, 1, 2, generator=generator)
+    held = 2 * torch.rand(count, frames // CHUNK, 2, generator=generator) - 1
+    actions = held.repeat_interleave(CHUNK, dim=1)
+    actions[:, 0] = 0
+    places = (start + STEP * actions.cumsum(dim=1)).clamp(0, 10)
+    shown = torch.stack([picture(each) for each in places.unbind(dim=1)], dim=1)
+    return Clips(shown, 10.0, tuple(f"point/{i}" for i in range(count)), actions=actions)

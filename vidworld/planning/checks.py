@@ -23,7 +23,7 @@ from vidworld.planning.imagination import FUTURES_AT_ONCE, imagine, in_its_space
 
 IGNORED = 1.1
 """A factor up to which actions hardly matter (Source: MMBench2, arXiv 2606.27326: shuffle ratio)."""
-OTHERS = 15
+OTHER_CLIPS = 15
 """Clips whose actions are tried in place of a clip's own."""
 
 
@@ -63,7 +63,7 @@ def energies(
     start = context_frames // chunk
     seen = evaluator.encode(shown)
     assert seen.actions is not None
-    own, count = seen.actions[:, start:], min(OTHERS, len(clips) - 1)
+    own, count = seen.actions[:, start:], min(OTHER_CLIPS, len(clips) - 1)
     done = torch.stack([own.roll(-k, dims=0) for k in range(count + 1)], dim=1)
     few, found = max(1, FUTURES_AT_ONCE // (count + 1)), []
     for first in range(0, len(clips), few):

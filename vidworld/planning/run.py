@@ -8,7 +8,9 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
+from vidworld.analysis.labels import UNTRAINED
 from vidworld.analysis.planning import (
+    BLIND,
     PLANNING_SCHEMA,
     ActionCheck,
     EpisodeResult,
@@ -17,6 +19,7 @@ from vidworld.analysis.planning import (
     PlanningRow,
     row_of_agent,
 )
+from vidworld.analysis.records import Model
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.config import load, resolved
 from vidworld.core.counter_rng import Draws, clip_streams
@@ -41,15 +44,13 @@ from vidworld.planning.episodes import EpisodeUnit, Starts, of_environment, star
 from vidworld.planning.films import write_film
 from vidworld.planning.imagination import ModelImagination
 from vidworld.planning.protocol import PlanningProtocol, check_frames, completed
-from vidworld.planning.schema import BLIND, PlanningConfig
+from vidworld.planning.schema import PlanningConfig
 from vidworld.simulation import SIMULATOR_VERSION
 from vidworld.simulation.environments import ENVIRONMENTS
 
-UNTRAINED = "untrained_"
-
 
 @dataclass(frozen=True)
-class Place:
+class PlanningTask:
     """One protocol in one environment, at one number of candidates."""
 
     name: str
@@ -71,18 +72,19 @@ def plan(config: PlanningConfig, budgets: Sequence[int] = ()) -> PlanningResults
     models that fail, after the others' results are written.
     """
     accelerator = evaluation_accelerator(config.mixed_precision)
-    prepare_folder(config.out)
-    places, crew = places_of(config, budgets), Crew(config, accelerator)
-    units = [unit for place in places for unit in crew.units(place)]
+    prepare_folder(config.out / "units")
+    tasks, crew = tasks_of(config, budgets), Crew(config, accelerator)
+    units = [unit for task in tasks for unit in crew.units(task)]
     episodes, failures = measure(units, accelerator, "planning")
     if not accelerator.is_main_process:
         return PlanningResults(PLANNING_SCHEMA, {}, {}, [])
-    rows = rows_of(episodes, places)
-    checks, films = list(crew.checks(places, failures)), list(crew.films(places, failures))
+    rows = planning_rows(episodes, tasks)
+    checks, films = list(crew.checks(tasks, failures)), list(crew.films(tasks, failures))
     results = PlanningResults(
         schema=PLANNING_SCHEMA, provenance=provenance(config.seed), rows=rows, checks=checks,
-        protocols={place.protocol.hash: resolved(place.protocol) for place in places}, films=films,
-        labels=crew.labels(places), failures=list(failures.values()),
+        protocols={task.protocol.hash: resolved(task.protocol) for task in tasks}, films=films,
+        models=crew.models(tasks[0]), failures=list(failures.values()),
+        environments={task.environment.name: task.environment.label for task in tasks},
     )  # fmt: skip
     write_csv(config.out / "episodes.csv", EpisodeResult, episodes)
     write_json(config.out / "planning.json", asdict(results))
@@ -91,7 +93,7 @@ def plan(config: PlanningConfig, budgets: Sequence[int] = ()) -> PlanningResults
     return results
 
 
-def places_of(config: PlanningConfig, budgets: Sequence[int] = ()) -> list[Place]:
+def tasks_of(config: PlanningConfig, budgets: Sequence[int] = ()) -> list[PlanningTask]:
     """Every protocol in each of its environments. Raises UserError: a file or an environment cannot be used."""
     found, filmed = [], set()
     for path in config.protocols:
@@ -106,7 +108,7 @@ def places_of(config: PlanningConfig, budgets: Sequence[int] = ()) -> list[Place
             every = [own.with_candidates(count) for count in budgets] or [own]
             largest = max(every, key=lambda each: each.candidates)
             for each in every:
-                found.append(Place(path.stem, each, environment, name not in filmed and each is largest))
+                found.append(PlanningTask(path.stem, each, environment, name not in filmed and each is largest))
             filmed.add(name)
     return found
 
@@ -116,17 +118,17 @@ def _has_picture(environment: Any) -> bool:
     return environment.goal_picture(start, ClipShape()) is not None
 
 
-def rows_of(episodes: Sequence[EpisodeResult], places: Sequence[Place]) -> list[PlanningRow]:
-    """A row for each agent and place, in the order of the units."""
-    by_place = {(place.environment.name, place.protocol.hash): place for place in places}
+def planning_rows(episodes: Sequence[EpisodeResult], tasks: Sequence[PlanningTask]) -> list[PlanningRow]:
+    """A row for each agent and task, in the order of the units."""
+    by_name = {(task.environment.name, task.protocol.hash): task for task in tasks}
     groups: dict[tuple[str, str, str], list[EpisodeResult]] = {}
     for episode in episodes:
         groups.setdefault((episode.environment, episode.protocol, episode.agent), []).append(episode)
     rows = []
     for (environment, protocol, _), group in groups.items():
-        place = by_place[environment, protocol]
-        rule, candidates = place.protocol.success, place.protocol.candidates
-        rows.append(row_of_agent(group, place.name, candidates, place.starts.excluded, rule))
+        task = by_name[environment, protocol]
+        rule, candidates = task.protocol.success, task.protocol.candidates
+        rows.append(row_of_agent(group, task.name, candidates, task.starts.excluded, rule))
     return rows
 
 
@@ -140,20 +142,20 @@ class Crew:
     def shape(self, num_frames: int = 16) -> ClipShape:
         return ClipShape(num_frames=num_frames, height_px=self.config.size_px, width_px=self.config.size_px)
 
-    def units(self, place: Place) -> Iterator[EpisodeUnit]:
-        """Those of every agent at a place."""
-        environment, shape = place.environment, self.shape()
+    def units(self, task: PlanningTask) -> Iterator[EpisodeUnit]:
+        """Those of every agent."""
+        environment, shape = task.environment, self.shape()
         versions = [ENVIRONMENTS.version(environment.name), environment.version, SIMULATOR_VERSION, AGENTS_VERSION]
-        for agent in self.agents(place):
-            made_from = fingerprint(place.protocol.hash, versions, self.config.size_px, agent.made_from)
-            given = (environment, place.protocol, agent, place.starts, shape, self.config.out / "units")
+        for agent in self.agents(task):
+            made_from = fingerprint(task.protocol.hash, versions, self.config.size_px, agent.made_from)
+            given = (environment, task.protocol, agent, task.starts, shape, self.config.out / "units")
             yield from units_of(*given, self.config.episodes_at_once, made_from)
 
-    def agents(self, place: Place) -> list[Agent]:
+    def agents(self, task: PlanningTask) -> list[Agent]:
         """The models, those of them that are goal-blind, and the controls."""
-        config, protocol, environment = self.config, place.protocol, place.environment
+        config, protocol, environment = self.config, task.protocol, task.environment
         channels = environment.action_channels
-        found: list[Agent] = [self._planner(subject, place) for subject in self.subjects(protocol)]
+        found: list[Agent] = [self._planner(subject, task) for subject in self.subjects(protocol)]
         if "simulator" in config.controls:
             truth = SimulatorImagination(environment, protocol, of_environment)
             found.append(PlannerAgent(protocol, channels, "simulator", sees_state=True, imagination=truth))
@@ -216,21 +218,21 @@ class Crew:
             sampling_steps=protocol.sampling_steps, mixed_precision=config.mixed_precision,
         )  # fmt: skip
 
-    def _planner(self, subject: Subject, place: Place) -> PlannerAgent:
-        probe = self._probe(place.protocol, subject.name) if place.protocol.cost == "state" else None
+    def _planner(self, subject: Subject, task: PlanningTask) -> PlannerAgent:
+        probe = self._probe(task.protocol, subject.name) if task.protocol.cost == "state" else None
         imagination = ModelImagination(
-            subject.name, subject.model, self.evaluator(place.protocol), probe, place.environment, place.protocol
+            subject.name, subject.model, self.evaluator(task.protocol), probe, task.environment, task.protocol
         )
-        channels = place.environment.action_channels
-        return PlannerAgent(place.protocol, channels, subject.name, subject.made_from, imagination=imagination)
+        channels = task.environment.action_channels
+        return PlannerAgent(task.protocol, channels, subject.name, subject.made_from, imagination=imagination)
 
     # --- what is shown beside success ---
 
-    def checks(self, places: Sequence[Place], failures: dict[str, str]) -> Iterator[ActionCheck]:
+    def checks(self, tasks: Sequence[PlanningTask], failures: dict[str, str]) -> Iterator[ActionCheck]:
         """The offline checks of every model in every environment; a model that fails here is added to `failures`."""
         seen = set()
-        for place in places if self.config.checks > 1 else ():
-            protocol, name = place.protocol, place.environment.name
+        for task in tasks if self.config.checks > 1 else ():
+            protocol, name = task.protocol, task.environment.name
             if name in seen:
                 continue
             seen.add(name)
@@ -247,23 +249,21 @@ class Crew:
                 except ModelFailure as failure:
                     failures[subject.name] = str(failure)
 
-    def films(self, places: Sequence[Place], failures: Mapping[str, str]) -> Iterator[PlanningFilm]:
+    def films(self, tasks: Sequence[PlanningTask], failures: Mapping[str, str]) -> Iterator[PlanningFilm]:
         """Of the first episodes of each environment, by every model and the simulator."""
-        for place in places:
-            if not place.first:
+        for task in tasks:
+            if not task.first:
                 continue
-            for agent in self.agents(place):
+            for agent in self.agents(task):
                 if not isinstance(agent, PlannerAgent) or agent.name in failures or not self._is_shown(agent.name):
                     continue
-                for number in place.starts.numbers[: self.config.shown]:
-                    given = (place.environment, place.protocol, agent, number, self.shape(), self.config.out)
+                for number in task.starts.numbers[: self.config.shown]:
+                    given = (task.environment, task.protocol, agent, number, self.shape(), self.config.out)
                     yield write_film(*given)
 
     def _is_shown(self, agent: str) -> bool:
         return agent in self.config.models or agent == "simulator"
 
-    def labels(self, places: Sequence[Place]) -> dict[str, str]:
-        """What agents and environments are called on pages."""
-        found = {place.environment.name: place.environment.label for place in places}
-        models = models_of(self._physics(places[0].protocol)) if self.config.models else {}
-        return found | {name: model.label for name, model in models.items()}
+    def models(self, task: PlanningTask) -> dict[str, Model]:
+        """What pages say of the configuration's models."""
+        return models_of(self._physics(task.protocol)) if self.config.models else {}

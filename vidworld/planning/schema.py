@@ -6,14 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from vidworld.analysis.planning import BLIND
 from vidworld.core.config import NotNegative, Positive, Precision, schema
 from vidworld.models import Spec
 from vidworld.simulation.environments import ENVIRONMENTS
 
 Control = Literal["simulator", "random", "no_op", "copy_last", "untrained"]
 CONTROLS: tuple[Control, ...] = ("simulator", "random", "no_op", "copy_last", "untrained")
-BLIND = "_goal_blind"
-"""What follows an agent's name where it plans for another episode's goal."""
 
 
 def _known_environments(names: tuple[str, ...]) -> tuple[str, ...]:
