@@ -1,7 +1,15 @@
-"""Environments: scenes in which somebody acts."""
+"""Simulated environments in which somebody acts: exact, batched, with a goal and a rule of success each."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vidworld.core.registry import Registry
 
-ENVIRONMENTS: Registry[Any] = Registry("environment", "vidworld.environments", {})
+if TYPE_CHECKING:
+    from vidworld.simulation.environments.environment import Environment
+
+_NAMES = ("two_room", "puck", "hidden_goal", "heavy_or_light")
+ENVIRONMENTS: "Registry[Environment[Any]]" = Registry(
+    "environment",
+    "vidworld.environments",
+    {name: f"vidworld.simulation.environments.{name}:{name.upper()}" for name in _NAMES},
+)

@@ -1,0 +1,76 @@
+"""Clips of environments by number, with the actions that led to each frame: nothing on disk."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from vidworld.core.clip import Clips, Frames, Tracks
+from vidworld.core.clip_shape import ClipShape
+from vidworld.core.counter_rng import Draws, clip_streams, public
+from vidworld.core.errors import UserError
+from vidworld.core.hardware import in_threads
+from vidworld.simulation.environments import ENVIRONMENTS
+from vidworld.simulation.environments.environment import FRAME_S, check_square
+from vidworld.simulation.environments.policies import check_policy, plans
+from vidworld.simulation.simulated import MAX_IN_A_BLOCK
+from vidworld.simulation.stage import joined
+
+ENVIRONMENT_SPLITS = ("train", "val", "id")
+"""The same environments by other numbers."""
+
+
+class EnvironmentClips:
+    """A ClipSource: clip `i` is a function of (environment, policy, split, seed, i) and of the picture's size.
+
+    It begins where an episode begins, and is of any length: longer clips begin with the shorter ones. seed: a number,
+    or "0+SECRET" as that of `SimulatedClips`. UserError where frames are not `FRAME_S` apart or pictures not square.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        split: str,
+        seed: int | str = 0,
+        length: int = 100_000,
+        shape: ClipShape = ClipShape(),
+        policy: str = "random",
+    ) -> None:
+        ENVIRONMENTS.check([name])
+        check_policy(policy)
+        if split not in ENVIRONMENT_SPLITS:
+            raise UserError(f"there is no split {split!r} of environments; there are {', '.join(ENVIRONMENT_SPLITS)}")
+        if abs(shape.dt_s - FRAME_S) > 1e-9:
+            raise UserError(f"{name}: has {1 / FRAME_S:g} frames a second, not {shape.fps:g}")
+        check_square(name, shape)
+        self.environment = ENVIRONMENTS[name]
+        self.stream = f"{name}_{policy}/{split}/{seed}"
+        self.name, self.policy, self.split, self.length, self.shape = public(self.stream), policy, split, length, shape
+
+    def __len__(self) -> int:
+        return self.length
+
+    def clips(self, indices: Sequence[int]) -> Clips:
+        """The clips of these numbers, with tracks and actions."""
+        for index in indices:
+            if not 0 <= index < self.length:
+                raise IndexError(f"{self.name} has clips 0 to {self.length - 1}, not {index}")
+        blocks = [indices[start : start + MAX_IN_A_BLOCK] for start in range(0, len(indices), MAX_IN_A_BLOCK)]
+        frames, tracks, actions = zip(*in_threads(self._made, blocks), strict=True)
+        identity = tuple(f"{self.name}/{index}" for index in indices)
+        made = torch.cat(actions).to(torch.float32)
+        return Clips(torch.cat(frames), self.shape.fps, identity, joined(tracks), actions=made)
+
+    def _made(self, indices: Sequence[int]) -> tuple[Frames, Tracks, Tensor]:
+        cpu, count = torch.device("cpu"), self.shape.num_frames
+        world = self.environment
+        states = [world.start(Draws(clip_streams(self.stream, indices, cpu)))]
+        plan = plans(clip_streams(f"{self.stream}/policy", indices, cpu), count, world.context_frames)
+        actions = [torch.zeros_like(plan.random[:, 0])]
+        for time in range(1, count):
+            state, action = states[-1], plan.random[:, time]
+            if self.policy == "scripted":
+                action = plan.scripted(time, actions[-1], lambda state=state: world.expert(state))
+            states.append(world.step(state, action))
+            actions.append(action)
+        return *world.draw(states, self.shape), torch.stack(actions, dim=1)

@@ -1,0 +1,61 @@
+"""Who acts in clips of environments: at random, or as a noisy expert."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from vidworld.core.counter_rng import Draws, mix
+from vidworld.core.errors import UserError
+from vidworld.simulation.environments.environment import FRAMES_HELD, Action
+
+POLICIES = ("random", "scripted")
+"""`random`: an action held for a while, in half of the clips for a chunk at a time. `scripted`: for each chunk what the
+environment's expert would do, with noise, and now and then something random. In half of the clips of both nothing is
+done in the context, as in episodes."""
+_LONGEST = 2 * FRAMES_HELD  # frames for which the random policy holds an action
+_ASTRAY = 0.25  # share of chunks in which the scripted policy does something random
+_NOISE = 0.4  # the most by which it is off in the others
+
+
+def check_policy(name: str) -> None:
+    """Raise UserError if there is no such policy."""
+    if name not in POLICIES:
+        raise UserError(f"there is no policy {name!r}; there are {', '.join(POLICIES)}")
+
+
+@dataclass(frozen=True)
+class Plans:
+    """What is decided about the actions of each clip before anything is seen; the last axis is x and y."""
+
+    random: Float[Tensor, "env time 2"]
+    noise: Float[Tensor, "env time 2"]
+    astray: Bool[Tensor, "env time"]
+    rests: Bool[Tensor, "env time"]
+
+    def scripted(self, time: int, held: Action, expert: Callable[[], Action]) -> Action:
+        """The scripted policy's action that leads to this frame; `held` led to the one before."""
+        if time % FRAMES_HELD == 0 or bool((self.rests[:, time - 1] & ~self.rests[:, time]).any()):
+            wanted = (expert() + self.noise[:, time]).clamp(-1, 1)
+            wanted = torch.where(self.astray[:, time, None], self.random[:, time], wanted)
+            begins = (time % FRAMES_HELD == 0) | (self.rests[:, time - 1] & ~self.rests[:, time])
+            held = torch.where(begins[:, None], wanted, held)
+        return torch.where(self.rests[:, time, None], 0.0, held)
+
+
+def plans(streams: Int[Tensor, " env"], num_frames: int, context_frames: int) -> Plans:
+    """The plans of these streams; longer ones begin with shorter ones."""
+    time = torch.arange(num_frames, device=streams.device)
+    draws = Draws(mix(streams))
+    by_chunk, waits = draws.chance(0.5), draws.chance(0.5)
+    drawn = draws.uniform(count=6 * num_frames).reshape(len(streams), num_frames, 6)
+    ends = (1 + (drawn[..., 0] * _LONGEST).floor()).cumsum(1)  # of each held action, in frames
+    ends = torch.where(by_chunk[:, None], (time + 1.0) * FRAMES_HELD, ends)
+    which = torch.searchsorted(ends, time.to(ends).expand(len(streams), -1).contiguous(), right=True)
+    which = which.clamp(max=num_frames - 1)
+    values = 2 * drawn[..., 1:5] - 1
+    random = values[..., :2].gather(1, which[..., None].expand(-1, -1, 2))
+    rests = (waits[:, None] & (time < context_frames)) | (time == 0)
+    return Plans(torch.where(rests[..., None], 0.0, random), _NOISE * values[..., 2:], drawn[..., 5] < _ASTRAY, rests)
