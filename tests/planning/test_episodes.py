@@ -8,20 +8,28 @@ import torch
 from acting import CHUNK, SIDE, PointEnvironment, PointModel, PointProbe, Spot, picture, point_evaluator
 
 from vidworld.core.clip_shape import ClipShape
+from vidworld.core.counter_rng import Draws
 from vidworld.core.errors import UserError
 from vidworld.evaluation.evaluator import ModelFailure
 from vidworld.evaluation.task import measure
 from vidworld.models.world_model import CopyLast, Rollout
 from vidworld.planning.agents import Decision, NoOpAgent, PlannerAgent, RandomAgent, SimulatorImagination
-from vidworld.planning.episodes import EpisodeUnit, of_environment, play, starts_of, units_of
+from vidworld.planning.episodes import EpisodeUnit, episode_streams, of_environment, play, starts_of, units_of
 from vidworld.planning.imagination import FUTURES_AT_ONCE, ModelImagination
 from vidworld.planning.protocol import PlanningProtocol, completed
+from vidworld.simulation.environments import ENVIRONMENTS
 
 ENVIRONMENT = PointEnvironment()
 SHAPE = ClipShape(height_px=SIDE, width_px=SIDE)
 USUAL = PlanningProtocol(
-    environment="point", episodes=12, planner="cem", candidates=16, iterations=3, elites=4, horizon_blocks=3
+    environment="two_room", episodes=12, planner="cem", candidates=16, iterations=3, elites=4, horizon_blocks=3
 )
+
+
+@pytest.fixture(autouse=True)
+def known(monkeypatch):
+    """The world of the point is one of the environments."""
+    monkeypatch.setitem(ENVIRONMENTS._places, "point", "acting:POINT")
 
 
 def protocol(**changes):
@@ -198,10 +206,7 @@ def test_an_environment_that_dies_costs_the_episode_that_it_died_in():
             return super().step(state, action)
 
     given = protocol()
-    from vidworld.core.counter_rng import Draws
-    from vidworld.planning.episodes import _streams
-
-    deadly = ENVIRONMENT.start(Draws(_streams("start", given, [1]))).goal
+    deadly = ENVIRONMENT.start(Draws(episode_streams("start", given, [1]))).goal
     found = play(Mortal(), given, NoOpAgent(given, 2), range(3), SHAPE)
     assert [each.failed for each in found] == ["", "point died: RuntimeError: the floor is gone", ""]
     dying = play(Mortal(), given, simulator(given, Mortal()), range(3), SHAPE)

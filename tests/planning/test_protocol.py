@@ -46,9 +46,9 @@ def test_a_changed_key_changes_the_hash(key):
 
 
 def test_what_a_protocol_leaves_open_is_the_environments_own():
-    protocol = completed(PlanningProtocol(environment="other"), ENVIRONMENT)
+    protocol = completed(PlanningProtocol(environment="puck"), ENVIRONMENT)
     assert (protocol.environment, protocol.context_frames, protocol.budget_blocks) == ("two_room", 8, 12)
-    assert completed(PlanningProtocol(environment="other", budget_blocks=3), ENVIRONMENT).budget_blocks == 3
+    assert completed(PlanningProtocol(environment="puck", budget_blocks=3), ENVIRONMENT).budget_blocks == 3
     with pytest.raises(UserError, match="two_room: its budget of 50 frames holds no block of 64"):
         completed(PlanningProtocol(environment="two_room", block_frames=64), ENVIRONMENT)
 

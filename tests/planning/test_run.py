@@ -121,7 +121,7 @@ def test_what_cannot_be_is_one_line(config, given, said):
 
 
 def test_a_goal_without_picture_is_one_line(config, monkeypatch):
-    monkeypatch.setattr(acting.PointEnvironment, "goal_picture", lambda self, state, shape: None)
+    monkeypatch.setattr(acting.PointEnvironment, "goal_picture", lambda self, state, shape=None: None)
     with pytest.raises(UserError, match=r"small\.yaml: cost: model, and point has no picture of its goal"):
         plan(config)
 

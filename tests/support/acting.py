@@ -9,6 +9,7 @@ from vidworld.core.clip import Clips
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.models.tokenizers import FrameTokenizer
 from vidworld.models.world_model import Rollout
+from vidworld.simulation.environments.environment import Environment
 from vidworld.simulation.stage import PALETTE
 
 STEP = 0.25  # units a frame, at an action of 1
@@ -35,12 +36,15 @@ def picture(place):
     return frames
 
 
-class PointEnvironment:
+class PointEnvironment(Environment):
     """The point in a square of ten units."""
 
     name, label, version = "point", "Point", 1
     action_channels, context_frames, budget_frames = 2, 8, 24
     state = Spot
+
+    def expert(self, state):
+        return (state.goal - state.place).clamp(-1, 1)
 
     def start(self, draws):
         place, goal = draws.uniform(1.0, 9.0, 2), draws.uniform(1.0, 9.0, 2)
@@ -50,7 +54,7 @@ class PointEnvironment:
     def step(self, state, action):
         return self.state((state.place + STEP * action.clamp(-1, 1)).clamp(0, 10), state.goal)
 
-    def draw(self, states, shape):
+    def draw(self, states, shape=None):
         return torch.stack([picture(state.place) for state in states], dim=1), None
 
     def solved(self, state):
@@ -59,7 +63,7 @@ class PointEnvironment:
     def target(self, state):
         return state.goal
 
-    def goal_picture(self, state, shape):
+    def goal_picture(self, state, shape=None):
         return picture(state.goal)[:, None]
 
     def places(self, state):

@@ -17,6 +17,7 @@ from vidworld.core.counter_rng import Draws
 from vidworld.planning import PLANNERS
 from vidworld.planning.planners import CandidateActions, Costs, Score, warm_start
 from vidworld.planning.protocol import PlanningProtocol
+from vidworld.simulation.environments.environment import Environment
 
 AGENTS_VERSION = 1
 """Of those here that are no models; raised when one of them comes to do something else."""
@@ -127,7 +128,7 @@ class NoOpAgent(Agent):
 class SimulatorImagination:
     """The truth: what the environment's own steps lead to, from the state. The ceiling of what planning reaches."""
 
-    environment: Any
+    environment: Environment[Any]
     protocol: PlanningProtocol
     asked: Callable[[], Any]
     """A context in which the environment is called: what it raises there is its own fault."""

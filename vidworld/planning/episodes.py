@@ -24,6 +24,7 @@ from vidworld.core.records import read_json, write_json
 from vidworld.models.external import first_line
 from vidworld.planning.agents import Agent, Decision, Goal, Observed
 from vidworld.planning.protocol import PlanningProtocol
+from vidworld.simulation.environments.environment import Environment
 
 MOST_SOLVED = 10
 """Starts that are looked through for each episode, where most are solved without an action."""
@@ -42,7 +43,7 @@ class Starts(NamedTuple):
     excluded: int  # that were met on the way, and are solved without an action
 
 
-def starts_of(environment: Any, protocol: PlanningProtocol) -> Starts:
+def starts_of(environment: Environment[Any], protocol: PlanningProtocol) -> Starts:
     """The first episodes that are not solved before anybody acts, and how many were left out.
 
     Raises UserError: nearly all starts are solved.
@@ -64,27 +65,28 @@ def starts_of(environment: Any, protocol: PlanningProtocol) -> Starts:
     )
 
 
-def _solved_at_rest(environment: Any, protocol: PlanningProtocol, numbers: Sequence[int]) -> list[bool]:
+def _solved_at_rest(environment: Environment[Any], protocol: PlanningProtocol, numbers: Sequence[int]) -> list[bool]:
     states = _context(environment, protocol, numbers)
     return torch.stack([environment.solved(state) for state in states]).any(dim=0).tolist()
 
 
-def _context(environment: Any, protocol: PlanningProtocol, numbers: Sequence[int]) -> list[Any]:
+def _context(environment: Environment[Any], protocol: PlanningProtocol, numbers: Sequence[int]) -> list[Any]:
     """The states of the frames before the first action."""
-    states = [environment.start(Draws(_streams("start", protocol, numbers)))]
+    states = [environment.start(Draws(episode_streams("start", protocol, numbers)))]
     rest = torch.zeros(len(numbers), environment.action_channels, dtype=torch.float64)
     for _ in range((protocol.context_frames or environment.context_frames) - 1):
         states.append(environment.step(states[-1], rest))
     return states
 
 
-def _streams(what: str, protocol: PlanningProtocol, numbers: Sequence[int]) -> Int[Tensor, " clip"]:
+def episode_streams(what: str, protocol: PlanningProtocol, numbers: Sequence[int]) -> Int[Tensor, " clip"]:
+    """Random numbers of episodes: those of their start, or of a plan."""
     name = f"planning/{what}/{protocol.environment}/{protocol.split}/{protocol.seed}"
     return clip_streams(name, numbers, torch.device("cpu"))
 
 
 def play(
-    environment: Any,
+    environment: Environment[Any],
     protocol: PlanningProtocol,
     agent: Agent,
     numbers: Sequence[int],
@@ -108,7 +110,7 @@ def play(
 
 
 def _play(
-    environment: Any,
+    environment: Environment[Any],
     protocol: PlanningProtocol,
     agent: Agent,
     numbers: Sequence[int],
@@ -120,7 +122,7 @@ def _play(
         states = _context(environment, protocol, numbers)
         asked_for = states[0]
         if agent.other_goal:
-            asked_for = environment.start(Draws(_streams("start", protocol, [number + 1 for number in numbers])))
+            asked_for = environment.start(Draws(episode_streams("start", protocol, [number + 1 for number in numbers])))
         goal = Goal(environment.target(asked_for), environment.goal_picture(asked_for, shape))
         frames, _ = environment.draw(states, shape)
     state, actions = states[-1], torch.zeros(*frames.shape[:2], environment.action_channels, dtype=torch.float64)
@@ -129,7 +131,7 @@ def _play(
     plans, scored, calls, flops, seconds = 0, 0, 0, 0.0, 0.0
     before: Float[Tensor, "clip block action"] | None = None
     for block in range(0, budget, protocol.execute_blocks):
-        seen = Observed(frames, actions, goal, _streams(f"plan {block}", protocol, numbers))
+        seen = Observed(frames, actions, goal, episode_streams(f"plan {block}", protocol, numbers))
         began = time.perf_counter()
         decision = agent.decide(seen, before, state if agent.sees_state else None)
         seconds += time.perf_counter() - began
@@ -156,7 +158,7 @@ def _play(
             held = action[:, None].expand(-1, protocol.block_frames, -1)
             actions = torch.cat((actions, held.to(actions)), dim=1)
     if watch is not None:
-        watch(Observed(frames, actions, goal, _streams("end", protocol, numbers)), None)
+        watch(Observed(frames, actions, goal, episode_streams("end", protocol, numbers)), None)
     with of_environment():
         cost = environment.cost(environment.places(state), environment.target(state)).tolist()
         end = environment.solved(state).tolist()
@@ -230,7 +232,7 @@ class EpisodeUnit:
 
 
 def units_of(
-    environment: Any,
+    environment: Environment[Any],
     protocol: PlanningProtocol,
     agent: Agent,
     starts: Starts,

@@ -16,13 +16,19 @@ from vidworld.planning.agents import Decision, Observed, PlannerAgent
 from vidworld.planning.episodes import play
 from vidworld.planning.imagination import ModelImagination
 from vidworld.planning.protocol import PlanningProtocol
+from vidworld.simulation.environments.environment import FRAME_S, Environment
 
-_FPS = 10.0
+_FPS = 1 / FRAME_S
 _GAP_PX = 2
 
 
 def write_film(
-    environment: Any, protocol: PlanningProtocol, agent: PlannerAgent, number: int, shape: ClipShape, folder: Path
+    environment: Environment[Any],
+    protocol: PlanningProtocol,
+    agent: PlannerAgent,
+    number: int,
+    shape: ClipShape,
+    folder: Path,
 ) -> PlanningFilm:
     """What the page says of an episode, after writing its film below the folder. Raises ModelFailure."""
     decisions: list[tuple[Observed, Decision]] = []

@@ -21,11 +21,12 @@ from vidworld.models.world_model import CopyLast, Encoded, Futures, Rollout, che
 from vidworld.planning.agents import Observed, over_trajectory
 from vidworld.planning.planners import CandidateActions, Costs, Score
 from vidworld.planning.protocol import PlanningProtocol
+from vidworld.simulation.environments.environment import FRAME_S, Environment
 from vidworld.simulation.stage import PALETTE
 
 FUTURES_AT_ONCE = 256
 """Futures that go through a model together: what bounds memory."""
-_FPS = 10.0
+_FPS = 1 / FRAME_S
 
 
 @runtime_checkable
@@ -55,7 +56,7 @@ class ModelImagination:
         model: Any,
         evaluator: Evaluator,
         probe: Locator | None,
-        environment: Any,
+        environment: Environment[Any],
         protocol: PlanningProtocol,
     ) -> None:
         """probe: reads places out of the model's embeddings, where `cost: state`. Raises UserError: there is none."""

@@ -5,7 +5,7 @@ control, every result carries its hash, and nothing of it stands anywhere else.
 """
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -13,9 +13,16 @@ from vidworld.core.config import Positive, PositiveFloat, resolved, schema
 from vidworld.core.errors import UserError
 from vidworld.core.records import fingerprint
 from vidworld.planning import PLANNERS
+from vidworld.simulation.environments import ENVIRONMENTS
 
 if TYPE_CHECKING:
     from vidworld.simulation.environments.environment import Environment
+
+
+def _environment(name: str) -> str:
+    ENVIRONMENTS.check([name])
+    return name
+
 
 PROTOCOL_VERSION = 1
 """Of what is done with these keys; raised when the same keys come to give other episodes or other plans."""
@@ -30,7 +37,7 @@ def _planner(name: str) -> str:
 class PlanningProtocol:
     """A file of configs/protocols/"""
 
-    environment: str
+    environment: Annotated[str, AfterValidator(_environment)]
     episodes: Positive = 200
     """That count: where solved starts are excluded, so many others."""
     split: Literal["id", "val"] = "id"
@@ -94,7 +101,7 @@ class PlanningProtocol:
         return replace(self, candidates=candidates, elites=elites)
 
 
-def completed(protocol: PlanningProtocol, environment: "Environment") -> PlanningProtocol:
+def completed(protocol: PlanningProtocol, environment: "Environment[Any]") -> PlanningProtocol:
     """The protocol with the environment's own numbers where it leaves them open.
 
     Raises UserError: the budget holds no block, or there is no picture of the goal to compare with.

@@ -47,6 +47,8 @@ from vidworld.planning.protocol import PlanningProtocol, check_frames, completed
 from vidworld.planning.schema import PlanningConfig
 from vidworld.simulation import SIMULATOR_VERSION
 from vidworld.simulation.environments import ENVIRONMENTS
+from vidworld.simulation.environments.clips import EnvironmentClips
+from vidworld.simulation.environments.environment import Environment
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class PlanningTask:
     name: str
     """Of the protocol's file."""
     protocol: PlanningProtocol
-    environment: Any
+    environment: Environment[Any]
     first: bool
     """Whether it is the one that films are made of."""
 
@@ -113,9 +115,17 @@ def tasks_of(config: PlanningConfig, budgets: Sequence[int] = ()) -> list[Planni
     return found
 
 
-def _has_picture(environment: Any) -> bool:
-    start = environment.start(Draws(clip_streams("any", [0], torch.device("cpu"))))
-    return environment.goal_picture(start, ClipShape()) is not None
+def _has_picture(environment: Environment[Any]) -> bool:
+    return environment.goal_picture(_any_start(environment), ClipShape()) is not None
+
+
+def _any_start(environment: Environment[Any]) -> Any:
+    return environment.start(Draws(clip_streams("any", [0], torch.device("cpu"))))
+
+
+def _goals_differ(task: PlanningTask) -> bool:
+    """Whether one episode's goal is another than another's: else nobody is blind to it."""
+    return task.protocol.cost == "model" or task.environment.target(_any_start(task.environment)).shape[1] > 0
 
 
 def planning_rows(episodes: Sequence[EpisodeResult], tasks: Sequence[PlanningTask]) -> list[PlanningRow]:
@@ -162,7 +172,7 @@ class Crew:
         blind = [
             replace(agent, name=agent.name + BLIND, made_from=fingerprint(agent.made_from, BLIND), other_goal=True)
             for agent in found
-            if isinstance(agent, PlannerAgent) and agent.name in config.goal_blind
+            if isinstance(agent, PlannerAgent) and agent.name in config.goal_blind and _goals_differ(task)
         ]
         found += blind
         if "random" in config.controls:
@@ -237,8 +247,6 @@ class Crew:
                 continue
             seen.add(name)
             context = protocol.context_frames or 0
-            from vidworld.simulation.environments.clips import EnvironmentClips
-
             shape = self.shape(context + protocol.horizon_blocks * protocol.block_frames)
             clips = EnvironmentClips(name, protocol.split, protocol.seed, shape=shape).clips(range(self.config.checks))
             for subject in self.subjects(protocol):

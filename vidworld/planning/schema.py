@@ -43,7 +43,8 @@ class PlanningConfig:
     controls: tuple[Control, ...] = CONTROLS
     """Rows beside: the planner on the true simulator, random actions, none, copy-last, untrained networks."""
     goal_blind: tuple[str, ...] = ("simulator",)
-    """Agents that plan for another episode's goal besides: what competent motion without the goal reaches."""
+    """Agents that plan for another episode's goal besides: what competent motion without the goal reaches.
+    Where the goal is the same in all episodes there is no such row."""
     size_px: Positive = 64
     seed: int = 0
     """Of untrained networks; that of episodes is the protocol's."""
