@@ -23,6 +23,7 @@ from vidworld.models.tokenizers import Tokenizer
 from vidworld.models.world_model import packed
 from vidworld.simulation import SCENARIOS
 from vidworld.simulation.environments import ENVIRONMENTS
+from vidworld.simulation.environments.clips import EnvironmentClips
 from vidworld.simulation.simulated import SimulatedClips
 from vidworld.training.finished import data_sources
 from vidworld.video import has_clips
@@ -99,10 +100,7 @@ def training_source(config: DataConfig, scenario: str) -> ClipSource:
     if scenario in ENVIRONMENTS:
         if config.nuisance:
             raise UserError(f"data.nuisance: there is none over the environment {scenario}; 0 would do")
-        clips: ClipSource = ENVIRONMENTS[scenario].clips(
-            "train", config.seed, config.clips, config.shape, config.policy
-        )
-        return clips
+        return EnvironmentClips(scenario, "train", config.seed, config.clips, config.shape, config.policy)
     return SimulatedClips(scenario, "train", config.seed, config.clips, shape=config.shape, nuisance=config.nuisance)
 
 
