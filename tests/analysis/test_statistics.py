@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from vidworld.analysis import statistics
 from vidworld.analysis.labels import FEW_CLIPS
-from vidworld.analysis.statistics import clips_needed, holm, interval, paired_difference
+from vidworld.analysis.statistics import clips_needed, episodes_for, holm, interval, paired_difference, share_interval
 from vidworld.core.errors import UserError
 
 SHARE, COUNT = (0.0, 1.0), (0.0, math.inf)
@@ -240,3 +240,31 @@ def test_clips_needed_is_enough():
     assert 0.7 < np.mean(seen) < 0.9
     with pytest.raises(UserError, match="no number of clips"):
         clips_needed(1.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("successes", "episodes", "low", "high"),
+    # Source: the tables of Wilson's interval without continuity correction (Newcombe 1998, table I, method 3).
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
+)
+def test_wilsons_interval_of_a_share_has_the_published_values(successes, episodes, low, high):
+    found = share_interval(successes, episodes)
+    assert found.value == successes / episodes and found.n == episodes
+    assert (found.low, found.high) == pytest.approx((low, high), abs=5e-5)
+
+
+def test_no_episode_has_no_share():
+    assert math.isnan(share_interval(0, 0).value) and share_interval(0, 0).n == 0
+
+
+@pytest.mark.parametrize("margin", [0.02, 0.05, 0.1])
+def test_the_episodes_for_a_margin_are_the_fewest(margin):
+    def half(episodes):
+        both = share_interval(episodes // 2, episodes), share_interval(-(-episodes // 2), episodes)
+        return max((each.high - each.low) / 2 for each in both)
+
+    n = episodes_for(margin)
+    assert half(n) <= margin + 1e-6 and half(n - 2) > margin
+    assert episodes_for(0.05) == 381
+    with pytest.raises(UserError, match="a share between 0 and"):
+        episodes_for(5.0)

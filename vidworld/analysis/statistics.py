@@ -136,6 +136,27 @@ def paired_difference(
     return Difference(mean, mean - float(above), mean - float(below), n, min(1.0, 2 * min(tails)))
 
 
+def share_interval(successes: int, episodes: int) -> Interval:
+    """The share of yes-or-no outcomes with Wilson's score interval (1927); all NaN of none."""
+    if episodes == 0:
+        return Interval(math.nan, math.nan, math.nan, 0)
+    share = successes / episodes
+    low, high = _wilson(share, 0.0, episodes, float(ndtri((1 + LEVEL) / 2)), (0.0, 1.0))
+    return Interval(share, low, high, episodes)
+
+
+def episodes_for(margin: float) -> int:
+    """Episodes from which on no share of successes is uncertain by more than this, to either side.
+
+    Source: the half-width of Wilson's interval at a share of one half, where it is widest. UserError for a margin that
+    is no share between 0 and one half.
+    """
+    if not 0 < margin < 0.5:
+        raise UserError(f"a margin of {margin:g}: a share between 0 and 0.5, for instance 0.05, would do")
+    square = float(ndtri((1 + LEVEL) / 2)) ** 2
+    return max(1, math.ceil(square / (4 * margin**2) - square))
+
+
 def interval_over_runs(means: Float[ndarray, " run"]) -> Interval:
     """The mean of several runs' means, with an interval over runs alone: clips are a part of each run's scatter."""
     runs, mean = len(means), float(means.mean())

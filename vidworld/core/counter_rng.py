@@ -71,11 +71,15 @@ class Draws:
         start = self.drawn
         self.drawn += 1 if count is None else count
         while (done := self.ready.shape[1]) < self.drawn:
-            offsets = torch.arange(done, done + self.AHEAD, device=self.streams.device)
+            offsets = torch.arange(done, max(done + self.AHEAD, self.drawn), device=self.streams.device)
             bits = shift_right(mix(self.streams[:, None] + mix(offsets)), 11)
             self.ready = torch.cat([self.ready, bits.to(torch.float64) * 2.0**-53], dim=1)
         share = self.ready[:, start] if count is None else self.ready[:, start : self.drawn]
         return low + share * (high - low)
+
+    def normal(self, count: int) -> Float[Tensor, "stream count"]:
+        """Standard normal numbers, `count` a stream; these agree across machines to rounding, not to the bit."""
+        return torch.special.ndtri(self.uniform(2.0**-54, 1.0, count))
 
     def chance(self, probability: float) -> Bool[Tensor, " stream"]:
         """True with this probability."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from accelerate import Accelerator
 from accelerate.utils import gather_object
@@ -86,12 +86,28 @@ class Unit:
         return [Value(**row) for row in rows if row["metric"] in self.metrics]
 
 
+@runtime_checkable
+class WorkUnit(Protocol):
+    """What one process measures whole, and keeps on disk."""
+
+    @property
+    def batch(self) -> str: ...
+    @property
+    def subject(self) -> str: ...
+    @property
+    def stale(self) -> object:
+        """False, or empty, where nothing is to be measured."""
+
+    def update(self) -> None: ...
+    def values(self) -> Sequence[Any]: ...
+
+
 class Outcome(NamedTuple):
-    values: list[Value]  # of the subjects that did not fail
+    values: list[Any]  # of the subjects that did not fail
     failures: dict[str, str]  # by subject, a line; what was measured of it is kept, and no part of the values
 
 
-def measure(units: Sequence[Unit], accelerator: Accelerator, name: str) -> Outcome:
+def measure(units: Sequence[WorkUnit], accelerator: Accelerator, name: str) -> Outcome:
     """The values of the units, of which the processes measure what is stale, each its share; all wait for all.
 
     A subject that fails is not measured any further; the others are.

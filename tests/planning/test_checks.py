@@ -1,0 +1,56 @@
+"""Offline checks: a model that ignores its actions is caught, one that hears them is not."""
+
+import pytest
+import torch
+from acting import CHUNK, SIDE, BrokenFilm, DeafFilm, PointFilm, point_clips, point_evaluator
+
+from vidworld.core.errors import UserError
+from vidworld.evaluation.evaluator import ModelFailure
+from vidworld.models.external import ExternalModel
+from vidworld.models.tokenizers import FrameTokenizer
+from vidworld.planning.checks import check_actions, energies
+
+
+def check(model, clips=None):
+    external = ExternalModel("mine", model, FrameTokenizer(CHUNK, SIDE, SIDE))
+    return check_actions("mine", external, point_evaluator(), point_clips() if clips is None else clips, 8, "point")
+
+
+class Turned(PointFilm):
+    """It takes right for left."""
+
+    def predict(self, context, num_frames, seeds, actions):
+        return super().predict(context, num_frames, seeds, -actions)
+
+
+def test_a_model_that_hears_its_actions_passes():
+    found = check(PointFilm())
+    assert not found.ignores and found.factor > 100 and found.factor_low > 10
+    assert found.rank == 0.0 and found.rank_high < 0.5 and found.top == 1.0
+    assert found.error_true < found.error_shuffled / 10
+
+
+def test_a_model_that_drops_its_actions_is_caught():
+    found = check(DeafFilm())
+    assert found.ignores
+    assert (found.factor, found.factor_low, found.rank, found.top) == (1.0, 1.0, 0.5, 0.0)
+
+
+def test_a_model_that_takes_actions_the_wrong_way_is_caught():
+    assert check(Turned()).ignores and check(Turned()).rank > 0.5
+
+
+def test_energies_are_those_of_every_clips_own_actions_first():
+    external = ExternalModel("mine", PointFilm(), FrameTokenizer(CHUNK, SIDE, SIDE))
+    clips = point_clips(40)  # more futures than go through a model at once
+    found = energies("mine", external, point_evaluator(), clips, 8)
+    assert found.shape == (40, 16) and bool((found[:, 0] <= found.amin(dim=1)).all())
+    alone = energies("mine", external, point_evaluator(), clips.at(slice(0, 2)), 8)
+    torch.testing.assert_close(alone[0], found[0, :2])
+
+
+def test_what_cannot_be_checked_is_one_line():
+    with pytest.raises(ModelFailure, match="mine: predict takes no actions"):
+        check(BrokenFilm())
+    with pytest.raises(UserError, match="two clips or more"):
+        check(PointFilm(), point_clips(1))

@@ -1,0 +1,141 @@
+"""Planning from a configuration to planning.json: rows, budgets, what is not done twice, failures, the page."""
+
+import csv
+import json
+from dataclasses import replace
+
+import acting
+import pytest
+from acting import SIDE
+
+from vidworld.analysis.planning import read_planning, success_over_compute
+from vidworld.core.config import load
+from vidworld.core.errors import UserError
+from vidworld.planning.run import plan
+from vidworld.planning.schema import PlanningConfig
+from vidworld.report.planning_page import planning_summary, write_planning_page
+from vidworld.simulation.environments import ENVIRONMENTS
+
+PROTOCOL = "environment: point\nepisodes: 6\ncandidates: 12\nelites: 3\niterations: 2\nhorizon_blocks: 3\ncost: model\n"
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    """A small configuration in the world of the point."""
+    monkeypatch.setitem(ENVIRONMENTS._places, "point", "acting:POINT")
+    (tmp_path / "small.yaml").write_text(PROTOCOL)
+    (tmp_path / "planning.yaml").write_text(
+        f"out: {tmp_path / 'out'}\nprotocols: ['{tmp_path / 'small.yaml'}']\n"
+        "models: {mine: 'python:acting.PointFilm'}"
+        f"\nsize_px: {SIDE}\nchecks: 0\nshown: 1\nepisodes_at_once: 4\nmixed_precision: 'no'\n"
+    )
+    return load(PlanningConfig, tmp_path / "planning.yaml")
+
+
+def rows(config):
+    return {row.agent: row for row in read_planning(config.out / "planning.json").rows}
+
+
+def test_every_agent_has_a_row_and_every_episode_a_line(config):
+    plan(config)
+    found = rows(config)
+    assert list(found) == ["mine", "copy_last", "simulator", "simulator_goal_blind", "random", "no_op"]
+    assert found["mine"].ever.count == found["simulator"].ever.count == 6
+    assert found["no_op"].ever.count == found["copy_last"].ever.count == 0
+    assert found["no_op"].ever.high < found["mine"].ever.low
+    assert len({row.protocol for row in found.values()}) == 1
+    assert found["mine"].scored == 24 and found["no_op"].scored == 0
+    assert {row.excluded for row in found.values()} != {0}
+    with (config.out / "episodes.csv").open() as file:
+        lines = list(csv.DictReader(file))
+    assert len(lines) == 6 * len(found)
+    (film,) = (f for f in read_planning(config.out / "planning.json").films if f.agent == "mine")
+    assert (config.out / film.file).stat().st_size > 500 and film.solved
+    (keys,) = read_planning(config.out / "planning.json").protocols.values()
+    assert keys["candidates"] == 12 and keys["context_frames"] == 8 and keys["budget_blocks"] == 6
+
+
+def test_what_is_done_is_not_done_again(config, monkeypatch):
+    plan(config)
+    before = {path: path.stat().st_mtime_ns for path in (config.out / "units").iterdir()}
+    first = json.loads((config.out / "planning.json").read_text())["rows"]
+    plan(config)
+    assert {path: path.stat().st_mtime_ns for path in (config.out / "units").iterdir()} == before
+    assert json.loads((config.out / "planning.json").read_text())["rows"] == first
+    monkeypatch.setattr(acting.PointEnvironment, "version", 2)
+    plan(config)
+    assert all((path.stat().st_mtime_ns != time) for path, time in before.items())
+
+
+def test_budgets_give_success_over_compute(config, monkeypatch):
+    from vidworld.planning.imagination import ModelImagination
+
+    monkeypatch.setattr(ModelImagination, "flops", lambda self, seen, scored, calls: 1e6 * scored)
+    results = plan(replace(config, shown=0), (2, 6, 12))
+    mine = [row for row in results.rows if row.agent == "mine"]
+    assert [(row.candidates, row.flops) for row in mine] == [(2, 4e6), (6, 12e6), (12, 24e6)]
+    assert len({row.protocol for row in mine}) == 3
+    (curve,) = success_over_compute(results)
+    assert curve.series[0].x == [4e6, 12e6, 24e6] and curve.series[0].model == "mine"
+    across = next(series for series in curve.series if series.model == "simulator")
+    assert across.x == [4e6, 24e6] and across.y == [1.0, 1.0]
+    assert success_over_compute(replace(results, rows=mine[:1])) == []
+    page = write_planning_page(config.out, config.out / "planning.html").read_text()
+    assert "Success over planner compute" in page and "True simulator (ceiling)" in page
+
+
+def test_the_page_shows_rows_films_and_failures(config):
+    with pytest.raises(UserError, match=r"deaf: predict takes no actions.*; its rows are left out"):
+        plan(replace(config, models={**config.models, "deaf": "python:acting.BrokenFilm"}))
+    results = read_planning(config.out / "planning.json")
+    assert "deaf" not in rows(config) and len(results.failures) == 1
+    page = write_planning_page(config.out, config.out / "planning.html").read_text()
+    assert page.count("<video") == len(results.films) == 2
+    assert "mine" in page and "Copy last" in page and "True simulator (ceiling), goal-blind" in page
+    assert "predict takes no actions" in page and "horizon_blocks" in page
+    assert "planning on the true simulator reaches 1.00" in page
+    said = planning_summary(results).splitlines()
+    assert len(said) == 1 + len(results.rows) and said[0].startswith("environment")
+
+
+def test_goal_blind_models_and_fewer_controls(config):
+    plan(replace(config, controls=("no_op",), goal_blind=("mine",), shown=0))
+    found = rows(config)
+    assert list(found) == ["mine", "mine_goal_blind", "no_op"]
+    assert found["mine_goal_blind"].ever.count < found["mine"].ever.count
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("goal_blind=[others]", "goal_blind: there is no agent 'others'"),
+        ("models.random=python:acting.PointFilm", "a model cannot be named 'random'"),
+        ("environments=[pointt]", "there is no environment 'pointt'; did you mean point"),
+        ("controls=[oracle]", "controls"),
+        ("protocols=[]", "protocols names no file"),
+    ],
+)
+def test_what_cannot_be_is_one_line(config, given, said):
+    with pytest.raises(UserError, match=said):
+        load(PlanningConfig, config.out.parent / "planning.yaml", [given])
+
+
+def test_a_goal_without_picture_is_one_line(config, monkeypatch):
+    monkeypatch.setattr(acting.PointEnvironment, "goal_picture", lambda self, state, shape=None: None)
+    with pytest.raises(UserError, match=r"small\.yaml: cost: model, and point has no picture of its goal"):
+        plan(config)
+
+
+def test_places_need_a_probe(config):
+    path = config.protocols[0]
+    path.write_text(PROTOCOL.replace("cost: model", "cost: state"))
+    with pytest.raises(UserError, match="mine: cost: state reads places by a probe"):
+        plan(config)
+    plan(replace(config, models={}, shown=0))
+    assert list(rows(config)) == ["simulator", "simulator_goal_blind", "random", "no_op"]
+
+
+def test_results_of_another_schema_are_one_line(tmp_path):
+    (tmp_path / "planning.json").write_text('{"schema": 0}')
+    with pytest.raises(UserError, match="is of schema 0, not 1"):
+        read_planning(tmp_path / "planning.json")

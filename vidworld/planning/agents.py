@@ -1,0 +1,158 @@
+"""Agents: what chooses actions. They see frames so far, their own actions so far and the goal, and nothing else.
+
+Only the planner on the true simulator, the ceiling, is given the state.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from vidworld.core.clip import Frames
+from vidworld.core.counter_rng import Draws
+from vidworld.planning import PLANNERS
+from vidworld.planning.planners import CandidateActions, Costs, Score, warm_start
+from vidworld.planning.protocol import PlanningProtocol
+from vidworld.simulation.environments.environment import Environment
+
+AGENTS_VERSION = 1
+"""Of those here that are no models; raised when one of them comes to do something else."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What is to be reached: as numbers (world units), and as a picture where it has one."""
+
+    target: Float[Tensor, "clip goal"]
+    picture: Frames | None
+
+
+@dataclass(frozen=True)
+class Observed:
+    """All that an agent is given of a few episodes."""
+
+    frames: Frames
+    """All so far, whose last one is now."""
+    actions: Float[Tensor, "clip time action"]
+    """What led to each of them: its own, and zero in the context."""
+    goal: Goal
+    streams: Int[Tensor, " clip"]
+    """Of random numbers, one an episode and plan."""
+
+
+class Decision(NamedTuple):
+    """What is to be done, of which the first blocks are executed, and what it took."""
+
+    actions: Float[Tensor, "clip block action"]
+    scored: int = 0
+    calls: int = 0
+    flops: float = 0.0
+    """Of one episode's plan."""
+
+
+@dataclass(frozen=True)
+class Agent(ABC):
+    """What chooses actions. It keeps nothing: what it knows of the plan before is what it is given."""
+
+    protocol: PlanningProtocol
+    action_channels: int
+    name: str
+    made_from: str = str(AGENTS_VERSION)
+    """A fingerprint of all that its choices depend on beside protocol and environment."""
+    sees_state: bool = False
+    """True of the planner on the true simulator alone: only then `state` is not None."""
+    other_goal: bool = False
+    """Whether it is given another episode's goal."""
+
+    @abstractmethod
+    def decide(self, seen: Observed, before: Float[Tensor, "clip block action"] | None, state: Any) -> Decision:
+        """The next blocks of actions; `before` is the plan before. Raises ModelFailure: its model fails."""
+
+
+@runtime_checkable
+class Imagination(Protocol):
+    """What a planner asks: what candidates cost."""
+
+    def score(self, seen: Observed, state: Any) -> Score:
+        """The cost of candidates from here on."""
+
+    def flops(self, seen: Observed, scored: int, calls: int) -> float:
+        """Of the plan of one episode, in which so many candidates were scored in so many calls."""
+
+
+@dataclass(frozen=True)
+class PlannerAgent(Agent):
+    """The protocol's planner over what a model, or the true simulator, imagines."""
+
+    imagination: Imagination = field(kw_only=True)
+
+    def decide(self, seen: Observed, before: Float[Tensor, "clip block action"] | None, state: Any) -> Decision:
+        """The best candidate's actions."""
+        protocol, shape = self.protocol, (len(seen.frames), self.protocol.horizon_blocks, self.action_channels)
+        start = torch.zeros(shape, dtype=torch.float64)
+        if before is not None and protocol.warm_start:
+            start = warm_start(before, protocol.execute_blocks)
+        plan = PLANNERS[protocol.planner](self.imagination.score(seen, state), seen.streams, start, protocol)
+        flops = self.imagination.flops(seen, plan.scored, plan.calls)
+        return Decision(plan.actions.clamp(-1, 1), plan.scored, plan.calls, flops)
+
+
+@dataclass(frozen=True)
+class RandomAgent(Agent):
+    """Another action every block, drawn evenly."""
+
+    name: str = "random"
+
+    def decide(self, seen: Observed, before: Float[Tensor, "clip block action"] | None, state: Any) -> Decision:
+        shape = (self.protocol.execute_blocks, self.action_channels)
+        drawn = Draws(seen.streams).uniform(-1.0, 1.0, shape[0] * shape[1])
+        return Decision(drawn.view(-1, *shape))
+
+
+@dataclass(frozen=True)
+class NoOpAgent(Agent):
+    """It does nothing."""
+
+    name: str = "no_op"
+
+    def decide(self, seen: Observed, before: Float[Tensor, "clip block action"] | None, state: Any) -> Decision:
+        shape = (len(seen.frames), self.protocol.execute_blocks, self.action_channels)
+        return Decision(torch.zeros(shape, dtype=torch.float64))
+
+
+@dataclass(frozen=True)
+class SimulatorImagination:
+    """The truth: what the environment's own steps lead to, from the state. The ceiling of what planning reaches."""
+
+    environment: Environment[Any]
+    protocol: PlanningProtocol
+    asked: Callable[[], Any]
+    """A context in which the environment is called: what it raises there is its own fault."""
+
+    def score(self, seen: Observed, state: Any) -> Score:
+        def cost(actions: CandidateActions) -> Costs:
+            clips, count = actions.shape[:2]
+            each = torch.arange(clips).repeat_interleave(count)
+            target, now = seen.goal.target[each], state.at(each)
+            over = []
+            with self.asked():
+                for action in actions.flatten(0, 1).unbind(dim=1):
+                    for _ in range(self.protocol.block_frames):
+                        now = self.environment.step(now, action)
+                    over.append(self.environment.cost(self.environment.places(now), target))
+            return over_trajectory(torch.stack(over, dim=1), self.protocol).view(clips, count)
+
+        return cost
+
+    def flops(self, seen: Observed, scored: int, calls: int) -> float:
+        """It has no products that are counted."""
+        return 0.0
+
+
+def over_trajectory(costs: Float[Tensor, "*any t"], protocol: PlanningProtocol) -> Float[Tensor, "*any"]:
+    """The cost of a future from those of its moments."""
+    return costs[..., -1] if protocol.cost_over == "last" else costs.mean(dim=-1)

@@ -1,0 +1,249 @@
+"""Episodes: agents act in an environment, a few episodes at a time, and what they reach is written down.
+
+An episode's start is a function of environment, split, seed and number, so that all agents have the same ones. What an
+episode comes to does not depend on those beside it.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from vidworld.analysis.planning import EpisodeResult, failed_episode
+from vidworld.core.clip_shape import ClipShape
+from vidworld.core.counter_rng import Draws, clip_streams
+from vidworld.core.errors import UserError
+from vidworld.core.records import read_json, write_json
+from vidworld.models.external import first_line
+from vidworld.planning.agents import Agent, Decision, Goal, Observed
+from vidworld.planning.protocol import PlanningProtocol
+from vidworld.simulation.environments.environment import Environment
+
+MOST_SOLVED = 10
+"""Starts that are looked through for each episode, where most are solved without an action."""
+Watch = Callable[[Observed, Decision | None], None]
+"""Is given what is seen at each decision; at the end, None for one."""
+
+
+class EnvironmentDied(Exception):
+    """What an environment raised: it costs the episode that it happened in."""
+
+
+class Starts(NamedTuple):
+    """The episodes of a protocol."""
+
+    numbers: list[int]
+    excluded: int  # that were met on the way, and are solved without an action
+
+
+def starts_of(environment: Environment[Any], protocol: PlanningProtocol) -> Starts:
+    """The first episodes that are not solved before anybody acts, and how many were left out.
+
+    Raises UserError: nearly all starts are solved.
+    """
+    if not protocol.exclude_solved:
+        return Starts(list(range(protocol.episodes)), 0)
+    numbers: list[int] = []
+    for first in range(0, MOST_SOLVED * protocol.episodes, protocol.episodes):
+        some = list(range(first, first + protocol.episodes))
+        solved = _solved_at_rest(environment, protocol, some)
+        for number, done in zip(some, solved, strict=True):
+            if not done:
+                numbers.append(number)
+            if len(numbers) == protocol.episodes:
+                return Starts(numbers, number + 1 - len(numbers))
+    raise UserError(
+        f"{environment.name}: of {MOST_SOLVED * protocol.episodes} starts only {len(numbers)} are not solved "
+        "without an action; exclude_solved: false counts them"
+    )
+
+
+def _solved_at_rest(environment: Environment[Any], protocol: PlanningProtocol, numbers: Sequence[int]) -> list[bool]:
+    states = _context(environment, protocol, numbers)
+    return torch.stack([environment.solved(state) for state in states]).any(dim=0).tolist()
+
+
+def _context(environment: Environment[Any], protocol: PlanningProtocol, numbers: Sequence[int]) -> list[Any]:
+    """The states of the frames before the first action."""
+    states = [environment.start(Draws(episode_streams("start", protocol, numbers)))]
+    rest = torch.zeros(len(numbers), environment.action_channels, dtype=torch.float64)
+    for _ in range((protocol.context_frames or environment.context_frames) - 1):
+        states.append(environment.step(states[-1], rest))
+    return states
+
+
+def episode_streams(what: str, protocol: PlanningProtocol, numbers: Sequence[int]) -> Int[Tensor, " clip"]:
+    """Random numbers of episodes: those of their start, or of a plan."""
+    name = f"planning/{what}/{protocol.environment}/{protocol.split}/{protocol.seed}"
+    return clip_streams(name, numbers, torch.device("cpu"))
+
+
+def play(
+    environment: Environment[Any],
+    protocol: PlanningProtocol,
+    agent: Agent,
+    numbers: Sequence[int],
+    shape: ClipShape,
+    watch: Watch | None = None,
+) -> list[EpisodeResult]:
+    """What the agent reaches in the episodes of these numbers.
+
+    An action out of bounds, and an environment that raises, is a failure of its episode. Raises ModelFailure: the
+    agent's model fails.
+    """
+    try:
+        return _play(environment, protocol, agent, numbers, shape, watch)
+    except EnvironmentDied as death:
+        if len(numbers) > 1:  # which one it was is not known
+            return [each for n in numbers for each in play(environment, protocol, agent, [n], shape, watch)]
+        lost = EpisodeResult(
+            environment.name, protocol.hash, agent.name, numbers[0], False, False, -1, float("nan"), 0, 0, 0, 0.0, 0.0
+        )
+        return [failed_episode(lost, f"{environment.name} died: {death}")]
+
+
+def _play(
+    environment: Environment[Any],
+    protocol: PlanningProtocol,
+    agent: Agent,
+    numbers: Sequence[int],
+    shape: ClipShape,
+    watch: Watch | None,
+) -> list[EpisodeResult]:
+    count, budget = len(numbers), protocol.budget_blocks or 0
+    with of_environment():
+        states = _context(environment, protocol, numbers)
+        asked_for = states[0]
+        if agent.other_goal:
+            asked_for = environment.start(Draws(episode_streams("start", protocol, [number + 1 for number in numbers])))
+        goal = Goal(environment.target(asked_for), environment.goal_picture(asked_for, shape))
+        frames, _ = environment.draw(states, shape)
+    state, actions = states[-1], torch.zeros(*frames.shape[:2], environment.action_channels, dtype=torch.float64)
+    first = torch.full((count,), -1)
+    failed: list[str] = [""] * count
+    plans, scored, calls, flops, seconds = 0, 0, 0, 0.0, 0.0
+    before: Float[Tensor, "clip block action"] | None = None
+    for block in range(0, budget, protocol.execute_blocks):
+        seen = Observed(frames, actions, goal, episode_streams(f"plan {block}", protocol, numbers))
+        began = time.perf_counter()
+        decision = agent.decide(seen, before, state if agent.sees_state else None)
+        seconds += time.perf_counter() - began
+        plans, scored, calls, flops = (
+            plans + 1,
+            scored + decision.scored,
+            calls + decision.calls,
+            flops + decision.flops,
+        )
+        if watch is not None:
+            watch(seen, decision)
+        before = _usable(decision.actions, failed)
+        for number, action in enumerate(before[:, : protocol.execute_blocks].unbind(dim=1), start=block):
+            if number == budget:
+                break
+            new = []
+            with of_environment():
+                for _ in range(protocol.block_frames):
+                    state = environment.step(state, action)
+                    new.append(state)
+                    first = torch.where(environment.solved(state) & (first < 0), number + 1, first)
+                drawn, _ = environment.draw(new, shape)
+            frames = torch.cat((frames, drawn), dim=1)
+            held = action[:, None].expand(-1, protocol.block_frames, -1)
+            actions = torch.cat((actions, held.to(actions)), dim=1)
+    if watch is not None:
+        watch(Observed(frames, actions, goal, episode_streams("end", protocol, numbers)), None)
+    with of_environment():
+        cost = environment.cost(environment.places(state), environment.target(state)).tolist()
+        end = environment.solved(state).tolist()
+    found = [
+        EpisodeResult(
+            environment.name, protocol.hash, agent.name, number, bool(first[i] >= 0), bool(end[i]), int(first[i]),
+            float(cost[i]), plans, scored, calls, flops, seconds / count,
+        )
+        for i, number in enumerate(numbers)
+    ]  # fmt: skip
+    return [failed_episode(each, why) if why else each for each, why in zip(found, failed, strict=True)]
+
+
+def _usable(actions: Float[Tensor, "clip block action"], failed: list[str]) -> Float[Tensor, "clip block action"]:
+    """The actions; those of an episode in which one is out of bounds are rest, and it has failed."""
+    bad = ~(actions.abs() <= 1 + 1e-6)
+    for i in bad.flatten(1).any(dim=1).nonzero()[:, 0].tolist():
+        failed[i] = failed[i] or f"an action of {float(actions[i][bad[i]][0]):g} lies outside [-1, 1]"
+    stopped = torch.tensor([bool(why) for why in failed])
+    return torch.where(stopped[:, None, None], 0.0, actions)
+
+
+@contextmanager
+def of_environment() -> Iterator[None]:
+    """What is raised in here is the environment's fault, and becomes EnvironmentDied."""
+    try:
+        yield
+    except Exception as error:
+        raise EnvironmentDied(first_line(error)) from error
+
+
+@dataclass(frozen=True)
+class EpisodeUnit:
+    """A few episodes of one agent, played together by one process and kept in a file of their own."""
+
+    folder: Path
+    batch: str
+    """Which episodes: units of one batch are measured by one process, after one another."""
+    subject: str
+    """The agent."""
+    made_from: str
+    """The fingerprint of all that its episodes depend on."""
+    measure: Callable[[], list[EpisodeResult]]
+
+    @property
+    def path(self) -> Path:
+        return self.folder / f"{self.batch}.{self.subject}.json"
+
+    @property
+    def stale(self) -> bool:
+        """Whether its episodes are not there, or are of something else."""
+        return self._kept is None
+
+    def update(self) -> None:
+        """Play what is stale; a kill leaves the file as it was or as it is to be."""
+        if self.stale:
+            write_json(self.path, {"made_from": self.made_from, "episodes": [asdict(each) for each in self.measure()]})
+
+    def values(self) -> list[EpisodeResult]:
+        """What was played."""
+        rows = self._kept or []
+        return [EpisodeResult(**row | {"cost": float("nan") if row["cost"] is None else row["cost"]}) for row in rows]
+
+    @property
+    def _kept(self) -> list[dict[str, Any]] | None:
+        try:
+            kept = read_json(self.path)
+            return list(kept["episodes"]) if kept["made_from"] == self.made_from else None
+        except (UserError, KeyError, TypeError):  # not there, or no file of ours
+            return None
+
+
+def units_of(
+    environment: Environment[Any],
+    protocol: PlanningProtocol,
+    agent: Agent,
+    starts: Starts,
+    shape: ClipShape,
+    folder: Path,
+    at_once: int,
+    made_from: str,
+) -> Iterator[EpisodeUnit]:
+    """The episodes of an agent in units of at most so many."""
+    for first in range(0, len(starts.numbers), at_once):
+        numbers = starts.numbers[first : first + at_once]
+        batch = f"{environment.name}_{protocol.hash}_{first}_{first + len(numbers) - 1}"
+        played = partial(play, environment, protocol, agent, numbers, shape)
+        yield EpisodeUnit(folder, batch, agent.name, made_from, played)

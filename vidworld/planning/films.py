@@ -1,0 +1,66 @@
+"""Films of episodes: what happened, what the agent had imagined of it, and the goal, side by side."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from vidworld.analysis.planning import PlanningFilm
+from vidworld.core.clip_shape import ClipShape
+from vidworld.core.media import write_mp4
+from vidworld.core.records import prepare_folder, writing
+from vidworld.evaluation.task import SCALE
+from vidworld.planning.agents import Decision, Observed, PlannerAgent
+from vidworld.planning.episodes import play
+from vidworld.planning.imagination import ModelImagination
+from vidworld.planning.protocol import PlanningProtocol
+from vidworld.simulation.environments.environment import FRAME_S, Environment
+
+_FPS = 1 / FRAME_S
+_GAP_PX = 2
+
+
+def write_film(
+    environment: Environment[Any],
+    protocol: PlanningProtocol,
+    agent: PlannerAgent,
+    number: int,
+    shape: ClipShape,
+    folder: Path,
+) -> PlanningFilm:
+    """What the page says of an episode, after writing its film below the folder. Raises ModelFailure."""
+    decisions: list[tuple[Observed, Decision]] = []
+    whole: list[Observed] = []
+
+    def watch(seen: Observed, decision: Decision | None) -> None:
+        if decision is None:
+            whole.append(seen)
+        else:
+            decisions.append((seen, decision))
+
+    (episode,) = play(environment, protocol, agent, [number], shape, watch)
+    name = f"media/{environment.name}_{protocol.hash}_{agent.name}_{number}.mp4"
+    prepare_folder(folder / "media")
+    with writing(folder / name):
+        write_mp4(folder / name, _beside(agent, protocol, decisions, whole[0]), _FPS, scale=SCALE)
+    return PlanningFilm(environment.name, protocol.hash, agent.name, number, episode.ever, name)
+
+
+def _beside(
+    agent: PlannerAgent, protocol: PlanningProtocol, decisions: list[tuple[Observed, Decision]], end: Observed
+) -> UInt8[Tensor, "time 3 height width"]:
+    """The columns: what happened, what was imagined (of a model), the goal (where it has a picture)."""
+    happened = end.frames[0]
+    columns = [happened]
+    if isinstance(agent.imagination, ModelImagination):
+        imagined = [decisions[0][0].frames[0]]  # the context is seen
+        for seen, decision in decisions:
+            executed = decision.actions[:, : protocol.execute_blocks]
+            imagined.append(agent.imagination.frames(seen, executed)[0])
+        columns.append(torch.cat(imagined)[: len(happened)])
+    if end.goal.picture is not None:
+        columns.append(end.goal.picture[0].expand_as(happened))
+    line = happened.new_full((*happened.shape[:3], _GAP_PX), 230)
+    return torch.cat([part for column in columns for part in (column, line)][:-1], dim=-1)

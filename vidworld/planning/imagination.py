@@ -1,0 +1,217 @@
+"""What a world model imagines of candidates, and what that costs: by a probe's places, or in the model's own space."""
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from vidworld.core.clip import Clips, Embeddings, Frames, Tokens
+from vidworld.core.errors import UserError
+from vidworld.evaluation.evaluator import Evaluator, ModelFailure
+from vidworld.evaluation.presentation import names_of
+from vidworld.models.external import ExternalModel, first_line
+from vidworld.models.world_model import CopyLast, Encoded, Futures, Rollout, check_numbers
+from vidworld.planning.agents import Observed, over_trajectory
+from vidworld.planning.planners import CandidateActions, Costs, Score
+from vidworld.planning.protocol import PlanningProtocol
+from vidworld.simulation.environments.environment import FRAME_S, Environment
+from vidworld.simulation.stage import PALETTE
+
+FUTURES_AT_ONCE = 256
+"""Futures that go through a model together: what bounds memory."""
+_FPS = 1 / FRAME_S
+
+
+@runtime_checkable
+class Locator(Protocol):
+    """A probe: where discs are, in what a model imagines."""
+
+    def locate(
+        self, embeddings: Embeddings, color: Float[Tensor, "clip object 3"]
+    ) -> Float[Tensor, "clip time object 2"]:
+        """Where the discs of these colours are, in world units; NaN where none is seen."""
+
+
+class _Flops(NamedTuple):
+    """Of one episode."""
+
+    plan: float  # encoding what was seen
+    call: float  # going through the context, for all candidates
+    candidate: float
+
+
+class ModelImagination:
+    """A world model's futures under actions, scored as a protocol says; the context is encoded once a plan."""
+
+    def __init__(
+        self,
+        name: str,
+        model: Any,
+        evaluator: Evaluator,
+        probe: Locator | None,
+        environment: Environment[Any],
+        protocol: PlanningProtocol,
+    ) -> None:
+        """probe: reads places out of the model's embeddings, where `cost: state`. Raises UserError: there is none."""
+        if protocol.cost == "state" and probe is None:
+            raise UserError(f"{name}: cost: state reads places by a probe; name one, probe=FOLDER, or take cost: model")
+        self.name, self.model, self.evaluator, self.probe = name, model, evaluator, probe
+        self.environment, self.protocol = environment, protocol
+        self.chunk_frames = evaluator.tokenizer.patch_size[0]
+        self._counted: dict[tuple[int, ...], _Flops] = {}
+
+    @cached_property
+    def _scored(self) -> Any:
+        """The model without what turns embeddings into pictures, which a plan does not need."""
+        if getattr(self.model, "decoder", None) is None:
+            return self.model
+        bare = copy.copy(self.model)
+        bare.decoder = None
+        return bare
+
+    def context(self, seen: Observed) -> Encoded:
+        """The newest whole chunks of what was seen, as the model is shown them."""
+        chunks = min(seen.frames.shape[1] // self.chunk_frames, self.protocol.history)
+        frames = seen.frames[:, -chunks * self.chunk_frames :]
+        actions = seen.actions[:, -chunks * self.chunk_frames :].float()
+        return self.evaluator.encode(Clips(frames, _FPS, tuple(names_of(frames)), actions=actions))
+
+    def rollout(self, model: Any, context: Encoded, actions: CandidateActions) -> Rollout:
+        """What the model imagines of each candidate. Raises ModelFailure."""
+        held = actions.repeat_interleave(self.protocol.block_frames // self.chunk_frames, dim=2)
+        return imagine(self.name, model, self.evaluator, context, held.repeat(1, 1, 1, self.chunk_frames))
+
+    def score(self, seen: Observed, state: Any) -> Score:
+        """The cost of candidates; `state` is not looked at."""
+        del state
+        context = self.context(seen)
+        goal = self._goal(seen) if self.protocol.cost == "model" else None
+
+        def cost(actions: CandidateActions) -> Costs:
+            clips, count = actions.shape[:2]
+            few = max(1, FUTURES_AT_ONCE // count)
+            rows = []
+            for first in range(0, clips, few):
+                some = slice(first, first + few)
+                part = Encoded(context.clips.at(some), context.tokens[some])
+                target = seen.goal.target[some]
+                pieces = [
+                    self._cost(part, piece, target, None if goal is None else goal[some])
+                    for piece in actions[some].split(FUTURES_AT_ONCE, dim=1)
+                ]
+                rows.append(torch.cat(pieces, dim=1))
+            return torch.cat(rows)
+
+        return cost
+
+    def flops(self, seen: Observed, scored: int, calls: int) -> float:
+        """Counted once for so long a context, of one and of two candidates, and multiplied."""
+        size = (min(seen.frames.shape[1] // self.chunk_frames, self.protocol.history), *seen.frames.shape[2:])
+        if size not in self._counted:
+            one, blocks = _first(seen), self.protocol.horizon_blocks
+            encoding, score = _counted(lambda: self.context(one)), self.score(one, None)
+            first, second = (
+                _counted(lambda count=count: score(torch.zeros(1, count, blocks, seen.actions.shape[-1])))
+                for count in (1, 2)
+            )
+            self._counted[size] = _Flops(encoding, 2 * first - second, second - first)
+        found = self._counted[size]
+        return found.plan + calls * found.call + scored * found.candidate
+
+    def frames(self, seen: Observed, actions: Float[Tensor, "clip block action"]) -> Frames:
+        """Pictures of what the model imagines of these actions."""
+        context = self.context(seen)
+        with torch.no_grad():
+            tokens = self.rollout(self.model, context, actions[:, None]).tokens[:, 0]
+        length = context.tokens.shape[1] * self.chunk_frames
+        return replace(self.evaluator, context_frames=length).decode_future(context, tokens)
+
+    def _cost(
+        self, context: Encoded, actions: CandidateActions, target: Float[Tensor, "clip goal"], goal: Embeddings | None
+    ) -> Costs:
+        imagined = self.rollout(self._scored, context, actions).embeddings
+        if self.protocol.cost_over == "last":
+            imagined = imagined[:, :, -1:]
+        if goal is not None:
+            apart = (imagined - goal[:, None].to(imagined)).square().mean(dim=(3, 4, 5))
+        else:
+            apart = self.environment.cost(self._places(imagined), target)
+        costs: Costs = over_trajectory(apart, self.protocol).detach().double().cpu()
+        return costs
+
+    def _places(
+        self, imagined: Float[Tensor, "clip candidate t h w embedding"]
+    ) -> Float[Tensor, "clip candidate t color 2"]:
+        """Where the discs of each palette colour are in the last frame of each chunk; NaN where none is seen."""
+        assert self.probe is not None
+        flat = imagined.flatten(0, 1)
+        color = PALETTE.to(flat).expand(len(flat), -1, -1)
+        with self.evaluator.accelerator.autocast():
+            places = self.probe.locate(flat, color)
+        last = places[:, self.chunk_frames - 1 :: self.chunk_frames].double().cpu()
+        return last.unflatten(0, imagined.shape[:2])
+
+    def _goal(self, seen: Observed) -> Embeddings:
+        """The picture of the goal, standing still for a chunk, in the space that the model predicts in."""
+        picture = seen.goal.picture
+        if picture is None:
+            raise UserError(f"{self.environment.name}: has no picture of its goal; cost: state needs none")
+        still = picture.expand(-1, self.chunk_frames, -1, -1, -1)
+        tokens = self.evaluator.encode(Clips(still, _FPS, tuple(names_of(still)))).tokens
+        return in_its_space(self.model, self.evaluator, tokens)
+
+
+def imagine(name: str, model: Any, evaluator: Evaluator, context: Encoded, done: Futures) -> Rollout:
+    """What a model predicts of what is done after a context, a future for each sample of a clip. Raises ModelFailure.
+
+    A model that is of one future whatever is done (copy-last) is asked once.
+    """
+    names, (samples, horizon) = context.clips.identity, done.shape[1:3]
+    with _asking(name, model), evaluator.accelerator.autocast(), torch.no_grad():
+        if isinstance(model, CopyLast):
+            one = model.rollout(context, horizon, 1, evaluator.seeds(names))
+            return Rollout(*(each.expand(-1, samples, *[-1] * 4) for each in one))
+        rollout = model.rollout(context, horizon, samples, evaluator.seeds(names), actions=done.to(context.tokens))
+        check_numbers(name, "rollout", names, rollout.embeddings)
+    return Rollout(*(each.float() for each in rollout))
+
+
+def in_its_space(model: Any, evaluator: Evaluator, tokens: Tokens) -> Embeddings:
+    """Tokens in the space that a model predicts in: for all but a JEPA their own."""
+    of_tokens = getattr(getattr(model, "network", None), "embeddings", None)
+    if of_tokens is None:
+        return tokens
+    with torch.no_grad(), evaluator.accelerator.autocast():
+        embeddings: Embeddings = of_tokens(tokens).float()
+    return embeddings
+
+
+@contextmanager
+def _asking(name: str, model: Any) -> Iterator[None]:
+    """What goes wrong in a model becomes a ModelFailure, which ends its row and not the run."""
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(model, ExternalModel) and not isinstance(error, UserError):
+            raise
+        line = str(error) if isinstance(error, UserError) else f"failed with {first_line(error)}"
+        raise ModelFailure(name, line.removeprefix(f"{name}: ")) from error
+
+
+def _first(seen: Observed) -> Observed:
+    picture = None if seen.goal.picture is None else seen.goal.picture[:1]
+    goal = replace(seen.goal, target=seen.goal.target[:1], picture=picture)
+    return Observed(seen.frames[:1], seen.actions[:1], goal, seen.streams[:1])
+
+
+def _counted(work: Any) -> float:
+    with FlopCounterMode(display=False) as counter:
+        work()
+    return float(counter.get_total_flops())

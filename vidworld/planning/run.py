@@ -1,0 +1,277 @@
+"""The planning of a configuration: agents x protocols x environments, unit by unit, to planning.json and films."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from vidworld.analysis.labels import UNTRAINED
+from vidworld.analysis.planning import (
+    BLIND,
+    PLANNING_SCHEMA,
+    ActionCheck,
+    EpisodeResult,
+    PlanningFilm,
+    PlanningResults,
+    PlanningRow,
+    row_of_agent,
+)
+from vidworld.analysis.records import Model
+from vidworld.core.clip_shape import ClipShape
+from vidworld.core.config import load, resolved
+from vidworld.core.counter_rng import Draws, clip_streams
+from vidworld.core.errors import UserError
+from vidworld.core.hardware import precision
+from vidworld.core.records import fingerprint, prepare_folder, provenance, write_csv, write_json
+from vidworld.evaluation.evaluator import (
+    Evaluator,
+    ModelFailure,
+    Subject,
+    evaluation_accelerator,
+    evaluator_of,
+    subjects_of,
+    tools_of,
+)
+from vidworld.evaluation.physics import models_of
+from vidworld.evaluation.schema import PhysicsConfig
+from vidworld.evaluation.task import measure
+from vidworld.planning.agents import AGENTS_VERSION, Agent, NoOpAgent, PlannerAgent, RandomAgent, SimulatorImagination
+from vidworld.planning.checks import check_actions
+from vidworld.planning.episodes import EpisodeUnit, Starts, of_environment, starts_of, units_of
+from vidworld.planning.films import write_film
+from vidworld.planning.imagination import ModelImagination
+from vidworld.planning.protocol import PlanningProtocol, check_frames, completed
+from vidworld.planning.schema import PlanningConfig
+from vidworld.simulation import SIMULATOR_VERSION
+from vidworld.simulation.environments import ENVIRONMENTS
+from vidworld.simulation.environments.clips import EnvironmentClips
+from vidworld.simulation.environments.environment import Environment
+
+
+@dataclass(frozen=True)
+class PlanningTask:
+    """One protocol in one environment, at one number of candidates."""
+
+    name: str
+    """Of the protocol's file."""
+    protocol: PlanningProtocol
+    environment: Environment[Any]
+    first: bool
+    """Whether it is the one that films are made of."""
+
+    @cached_property
+    def starts(self) -> Starts:
+        return starts_of(self.environment, self.protocol)
+
+
+def plan(config: PlanningConfig, budgets: Sequence[int] = ()) -> PlanningResults:
+    """Play what is not played yet, and write planning.json, episodes.csv and films.
+
+    budgets: numbers of candidates, at each of which every protocol is run in place of its own. Raises UserError: of
+    models that fail, after the others' results are written.
+    """
+    accelerator = evaluation_accelerator(config.mixed_precision)
+    prepare_folder(config.out / "units")
+    tasks, crew = tasks_of(config, budgets), Crew(config, accelerator)
+    units = [unit for task in tasks for unit in crew.units(task)]
+    episodes, failures = measure(units, accelerator, "planning")
+    if not accelerator.is_main_process:
+        return PlanningResults(PLANNING_SCHEMA, {}, {}, [])
+    rows = planning_rows(episodes, tasks)
+    checks, films = list(crew.checks(tasks, failures)), list(crew.films(tasks, failures))
+    results = PlanningResults(
+        schema=PLANNING_SCHEMA, provenance=provenance(config.seed), rows=rows, checks=checks,
+        protocols={task.protocol.hash: resolved(task.protocol) for task in tasks}, films=films,
+        models=crew.models(tasks[0]), failures=list(failures.values()),
+        environments={task.environment.name: task.environment.label for task in tasks},
+    )  # fmt: skip
+    write_csv(config.out / "episodes.csv", EpisodeResult, episodes)
+    write_json(config.out / "planning.json", asdict(results))
+    if failures:
+        raise UserError("\n".join(f"{line}; its rows are left out" for line in failures.values()))
+    return results
+
+
+def tasks_of(config: PlanningConfig, budgets: Sequence[int] = ()) -> list[PlanningTask]:
+    """Every protocol in each of its environments. Raises UserError: a file or an environment cannot be used."""
+    found, filmed = [], set()
+    for path in config.protocols:
+        protocol = load(PlanningProtocol, path)
+        names = config.environments or (protocol.environment,)
+        ENVIRONMENTS.check(names)
+        for name in names:
+            environment = ENVIRONMENTS[name]
+            own = completed(replace(protocol, environment=name), environment)
+            if own.cost == "model" and not _has_picture(environment):
+                raise UserError(f"{path}: cost: model, and {name} has no picture of its goal; cost: state would do")
+            every = [own.with_candidates(count) for count in budgets] or [own]
+            largest = max(every, key=lambda each: each.candidates)
+            for each in every:
+                found.append(PlanningTask(path.stem, each, environment, name not in filmed and each is largest))
+            filmed.add(name)
+    return found
+
+
+def _has_picture(environment: Environment[Any]) -> bool:
+    return environment.goal_picture(_any_start(environment), ClipShape()) is not None
+
+
+def _any_start(environment: Environment[Any]) -> Any:
+    return environment.start(Draws(clip_streams("any", [0], torch.device("cpu"))))
+
+
+def _goals_differ(task: PlanningTask) -> bool:
+    """Whether one episode's goal is another than another's: else nobody is blind to it."""
+    return task.protocol.cost == "model" or task.environment.target(_any_start(task.environment)).shape[1] > 0
+
+
+def planning_rows(episodes: Sequence[EpisodeResult], tasks: Sequence[PlanningTask]) -> list[PlanningRow]:
+    """A row for each agent and task, in the order of the units."""
+    by_name = {(task.environment.name, task.protocol.hash): task for task in tasks}
+    groups: dict[tuple[str, str, str], list[EpisodeResult]] = {}
+    for episode in episodes:
+        groups.setdefault((episode.environment, episode.protocol, episode.agent), []).append(episode)
+    rows = []
+    for (environment, protocol, _), group in groups.items():
+        task = by_name[environment, protocol]
+        rule, candidates = task.protocol.success, task.protocol.candidates
+        rows.append(row_of_agent(group, task.name, candidates, task.starts.excluded, rule))
+    return rows
+
+
+class Crew:
+    """The agents of a configuration; models are loaded once for each number of sampling steps."""
+
+    def __init__(self, config: PlanningConfig, accelerator: Accelerator) -> None:
+        self.config, self.accelerator = config, accelerator
+        self._loaded: dict[int, tuple[Evaluator, list[Subject]]] = {}
+
+    def shape(self, num_frames: int = 16) -> ClipShape:
+        return ClipShape(num_frames=num_frames, height_px=self.config.size_px, width_px=self.config.size_px)
+
+    def units(self, task: PlanningTask) -> Iterator[EpisodeUnit]:
+        """Those of every agent."""
+        environment, shape = task.environment, self.shape()
+        versions = [ENVIRONMENTS.version(environment.name), environment.version, SIMULATOR_VERSION, AGENTS_VERSION]
+        for agent in self.agents(task):
+            made_from = fingerprint(task.protocol.hash, versions, self.config.size_px, agent.made_from)
+            given = (environment, task.protocol, agent, task.starts, shape, self.config.out / "units")
+            yield from units_of(*given, self.config.episodes_at_once, made_from)
+
+    def agents(self, task: PlanningTask) -> list[Agent]:
+        """The models, those of them that are goal-blind, and the controls."""
+        config, protocol, environment = self.config, task.protocol, task.environment
+        channels = environment.action_channels
+        found: list[Agent] = [self._planner(subject, task) for subject in self.subjects(protocol)]
+        if "simulator" in config.controls:
+            truth = SimulatorImagination(environment, protocol, of_environment)
+            found.append(PlannerAgent(protocol, channels, "simulator", sees_state=True, imagination=truth))
+        blind = [
+            replace(agent, name=agent.name + BLIND, made_from=fingerprint(agent.made_from, BLIND), other_goal=True)
+            for agent in found
+            if isinstance(agent, PlannerAgent) and agent.name in config.goal_blind and _goals_differ(task)
+        ]
+        found += blind
+        if "random" in config.controls:
+            found.append(RandomAgent(protocol, channels))
+        if "no_op" in config.controls:
+            found.append(NoOpAgent(protocol, channels))
+        return found
+
+    def subjects(self, protocol: PlanningProtocol) -> list[Subject]:
+        """The models that imagine: those of the configuration, copy-last, untrained networks."""
+        every, controls = self._load(protocol)[1], self.config.controls
+        return [
+            subject
+            for subject in every
+            if subject.name in self.config.models
+            or (subject.name == "copy_last" and "copy_last" in controls and self._reads(protocol, subject.name))
+            or (subject.name.startswith(UNTRAINED) and "untrained" in controls)
+        ]
+
+    def _reads(self, protocol: PlanningProtocol, name: str) -> bool:
+        return protocol.cost == "model" or self._probe(protocol, name) is not None
+
+    def evaluator(self, protocol: PlanningProtocol) -> Evaluator:
+        return self._load(protocol)[0]
+
+    def _probe(self, protocol: PlanningProtocol, name: str) -> Any:
+        """What reads places out of a model's embeddings: its own probe, or that of the tokens."""
+        probes = self.evaluator(protocol).probes
+        return probes.get(name.removeprefix(UNTRAINED), probes.get(""))
+
+    def _load(self, protocol: PlanningProtocol) -> tuple[Evaluator, list[Subject]]:
+        config, steps = self.config, protocol.sampling_steps
+        if not config.models and "copy_last" not in config.controls and config.tokenizer is None:
+            check_frames(protocol, config.chunk_frames)
+        if steps not in self._loaded:
+            physics = self._physics(protocol)
+            evaluator = evaluator_of(physics, self.accelerator)
+            subjects = subjects_of(physics, evaluator)
+            tools = tools_of(physics) | {"precision": precision(config.mixed_precision)}
+            for subject in subjects:
+                subject.made_from = fingerprint(subject.made_from, tools)
+            self._loaded[steps] = evaluator, subjects
+        check_frames(protocol, self._loaded[steps][0].tokenizer.patch_size[0])
+        return self._loaded[steps]
+
+    def _physics(self, protocol: PlanningProtocol) -> PhysicsConfig:
+        """The keys of an evaluation that models are loaded by."""
+        config, context = self.config, protocol.context_frames or 8
+        return PhysicsConfig(
+            out=config.out, models=config.models, compare=(), tokenizer=config.tokenizer, probe=config.probe,
+            probes=config.probes, chunk_frames=config.chunk_frames, seed=config.seed, oracle=False,
+            shape=self.shape(context + protocol.horizon_blocks * protocol.block_frames), context_frames=context,
+            sampling_steps=protocol.sampling_steps, mixed_precision=config.mixed_precision,
+        )  # fmt: skip
+
+    def _planner(self, subject: Subject, task: PlanningTask) -> PlannerAgent:
+        probe = self._probe(task.protocol, subject.name) if task.protocol.cost == "state" else None
+        imagination = ModelImagination(
+            subject.name, subject.model, self.evaluator(task.protocol), probe, task.environment, task.protocol
+        )
+        channels = task.environment.action_channels
+        return PlannerAgent(task.protocol, channels, subject.name, subject.made_from, imagination=imagination)
+
+    # --- what is shown beside success ---
+
+    def checks(self, tasks: Sequence[PlanningTask], failures: dict[str, str]) -> Iterator[ActionCheck]:
+        """The offline checks of every model in every environment; a model that fails here is added to `failures`."""
+        seen = set()
+        for task in tasks if self.config.checks > 1 else ():
+            protocol, name = task.protocol, task.environment.name
+            if name in seen:
+                continue
+            seen.add(name)
+            context = protocol.context_frames or 0
+            shape = self.shape(context + protocol.horizon_blocks * protocol.block_frames)
+            clips = EnvironmentClips(name, protocol.split, protocol.seed, shape=shape).clips(range(self.config.checks))
+            for subject in self.subjects(protocol):
+                if subject.name == "copy_last" or subject.name in failures:
+                    continue
+                try:
+                    yield check_actions(subject.name, subject.model, self.evaluator(protocol), clips, context, name)
+                except ModelFailure as failure:
+                    failures[subject.name] = str(failure)
+
+    def films(self, tasks: Sequence[PlanningTask], failures: Mapping[str, str]) -> Iterator[PlanningFilm]:
+        """Of the first episodes of each environment, by every model and the simulator."""
+        for task in tasks:
+            if not task.first:
+                continue
+            for agent in self.agents(task):
+                if not isinstance(agent, PlannerAgent) or agent.name in failures or not self._is_shown(agent.name):
+                    continue
+                for number in task.starts.numbers[: self.config.shown]:
+                    given = (task.environment, task.protocol, agent, number, self.shape(), self.config.out)
+                    yield write_film(*given)
+
+    def _is_shown(self, agent: str) -> bool:
+        return agent in self.config.models or agent == "simulator"
+
+    def models(self, task: PlanningTask) -> dict[str, Model]:
+        """What pages say of the configuration's models."""
+        return models_of(self._physics(task.protocol)) if self.config.models else {}

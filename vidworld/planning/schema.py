@@ -1,0 +1,77 @@
+"""Every key that the configuration of planning may hold. What success depends on stands in protocols instead."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from vidworld.analysis.planning import BLIND
+from vidworld.core.config import NotNegative, Positive, Precision, schema
+from vidworld.models import Spec
+from vidworld.simulation.environments import ENVIRONMENTS
+
+Control = Literal["simulator", "random", "no_op", "copy_last", "untrained"]
+CONTROLS: tuple[Control, ...] = ("simulator", "random", "no_op", "copy_last", "untrained")
+
+
+def _known_environments(names: tuple[str, ...]) -> tuple[str, ...]:
+    ENVIRONMENTS.check(names)
+    return names
+
+
+@schema
+class PlanningConfig:
+    """eval/run_planning.py"""
+
+    out: Path
+    """The folder for planning.json, episodes.csv and films."""
+    protocols: tuple[Path, ...]
+    """Files of configs/protocols/, which say all that success depends on beside the model."""
+    environments: Annotated[tuple[str, ...], AfterValidator(_known_environments)] = ()
+    """Where each protocol is run; by default in the environment that it names."""
+    models: dict[str, str] = Field(default_factory=dict)
+    """What plans, NAME: SPEC. A SPEC is a run folder, or python:module.ClassName of a model that takes actions."""
+    tokenizer: Path | None = None
+    """The run folder of the tokenizer; without one models of yours are given frames as they are."""
+    chunk_frames: Positive = 4
+    """Frames of a chunk where there is no tokenizer."""
+    probe: Path | None = None
+    """The run folder of the probe of tokens, which reads places where a protocol says cost: state."""
+    probes: dict[str, Path] = Field(default_factory=dict)
+    """Those of models whose embeddings are not tokens, by the model's name."""
+    controls: tuple[Control, ...] = CONTROLS
+    """Rows beside: the planner on the true simulator, random actions, none, copy-last, untrained networks."""
+    goal_blind: tuple[str, ...] = ("simulator",)
+    """Agents that plan for another episode's goal besides: what competent motion without the goal reaches.
+    Where the goal is the same in all episodes there is no such row."""
+    size_px: Positive = 64
+    seed: int = 0
+    """Of untrained networks; that of episodes is the protocol's."""
+    checks: NotNegative = 48
+    """Clips of each environment on which models' sensitivity to actions is checked."""
+    shown: NotNegative = 2
+    """Episodes of each environment whose films the page shows."""
+    episodes_at_once: Positive = 25
+    """What goes through a model together, and what a stopped run does again at most."""
+    mixed_precision: Precision = "auto"
+
+    def __post_init__(self) -> None:
+        if not self.protocols:
+            raise ValueError("protocols names no file; configs/protocols/default.yaml is one")
+        for name, text in self.models.items():
+            if (
+                name in CONTROLS
+                or name.startswith("untrained_")
+                or name.endswith(BLIND)
+                or not re.fullmatch(r"[\w.-]+", name)
+            ):
+                raise ValueError(
+                    f"a model cannot be named {name!r}: {', '.join(CONTROLS)}, untrained_... and ...{BLIND} are taken, "
+                    "and names are letters, digits, '_', '-' and '.'"
+                )
+            Spec.of(name, text)
+        known = [*self.models, *self.controls]
+        for name in self.goal_blind:
+            if name not in known:
+                raise ValueError(f"goal_blind: there is no agent {name!r}; there are {', '.join(known)}")

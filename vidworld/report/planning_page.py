@@ -1,0 +1,143 @@
+"""The page of planning: what agents reach by which protocol, success over compute, checks of actions, films."""
+
+import base64
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vidworld.analysis import labels as words
+from vidworld.analysis.planning import (
+    ActionCheck,
+    Outcomes,
+    PlanningResults,
+    PlanningRow,
+    agent_label,
+    read_planning,
+    success_over_compute,
+)
+from vidworld.core.records import write_text
+from vidworld.report import charts as plots
+from vidworld.report.page import environment
+
+_HEADS = (
+    *("Environment", "Protocol", "Agent", "Candidates", "Ever", "At the end", "Episodes", "Excluded", "Failed"),
+    *("Blocks", "Cost, units", "FLOPs a plan", "Seconds a plan"),
+)
+
+
+def write_planning_page(folder: Path, out: Path) -> Path:
+    """The page's path, after writing it from FOLDER/planning.json and its films. Raises UserError: there is none."""
+    results = read_planning(folder / "planning.json")
+    legend = plots.Legend(results.models)
+    drawn = [plots.line_chart(curve, legend, log_x=True) for curve in success_over_compute(results)]
+    template = environment().get_template("planning.html")
+    page = template.render(
+        legend=legend,
+        said=sentences(results),
+        results=_table(results),
+        charts_drawn=[chart for chart in drawn if chart],
+        checks=_checks(results),
+        films=_films(results, folder),
+        protocols=[
+            {"name": names, "hash": key, "keys": results.protocols[key]} for key, names in _protocols(results).items()
+        ],
+        failures=results.failures,
+    )
+    write_text(out, page)
+    return out
+
+
+def planning_summary(results: PlanningResults) -> str:
+    """The table as text, a line an agent."""
+    rows = [("environment", "protocol", "agent", "candidates", "ever", "end", "FLOPs a plan", "s a plan")]
+    for row in results.rows:
+        cells = (row.environment, row.protocol_name, row.agent, str(row.candidates))
+        rows.append((*cells, _share(row.ever), _share(row.end), f"{row.flops:.3g}", f"{row.seconds:.2g}"))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+
+
+def sentences(results: PlanningResults) -> list[str]:
+    """What the rows say of each environment, by disjoint intervals against the strongest floor."""
+    lines = []
+    for name in dict.fromkeys(row.environment for row in results.rows):
+        rows = [row for row in results.rows if row.environment == name]
+        most = max(row.candidates for row in rows)
+        at = [row for row in rows if row.candidates == most]
+        models = [row for row in at if row.agent in results.models]
+        ceiling = next((row for row in at if row.agent == "simulator"), None)
+        floors = [row for row in at if row.agent not in results.models and row is not ceiling]
+        label = results.environments.get(name, name)
+        if ceiling is not None:
+            lines.append(f"{label}: planning on the true simulator reaches {_share(ceiling.success)}.")
+        if not models or not floors:
+            continue
+        floor = max(floors, key=lambda row: row.success.value)
+        above = [row for row in models if row.success.low > floor.success.high]
+        named = ", ".join(f"{agent_label(row.agent, results.models)} {_share(row.success)}" for row in above or models)
+        what = "above" if above else "not above, by disjoint intervals,"
+        lines.append(
+            f"{label}: {named}: {what} the highest floor, "
+            f"{agent_label(floor.agent, results.models).lower()} {_share(floor.success)}."
+        )
+    if ignoring := [each for each in results.checks if each.ignores]:
+        said = ", ".join(f"{agent_label(each.model, results.models)} in {each.environment}" for each in ignoring)
+        lines.append(f"Their futures hardly depend on actions: {said}.")
+    return lines
+
+
+def _share(found: Outcomes) -> str:
+    return words.estimate(found.value, found.low, found.high)
+
+
+def _table(results: PlanningResults) -> dict[str, Any]:
+    return {"heads": _HEADS, "rows": [_cells(row, results) for row in results.rows]}
+
+
+def _cells(row: PlanningRow, results: PlanningResults) -> tuple[str, ...]:
+    flops = "–" if not row.flops > 0 else words.scientific(row.flops)
+    return (
+        results.environments.get(row.environment, row.environment), f"{row.protocol_name} ({row.protocol})",
+        agent_label(row.agent, results.models), str(row.candidates), _share(row.ever), _share(row.end),
+        str(row.episodes), str(row.excluded), str(row.failed), words.number(row.blocks), words.number(row.cost), flops,
+        words.number(row.seconds),
+    )  # fmt: skip
+
+
+def _checks(results: PlanningResults) -> dict[str, Any]:
+    heads = (
+        *("Environment", "Model", "Error under true actions", "Under others'", "Factor", "Rank of the true actions"),
+        *("True ones fit best", "Clips", ""),
+    )
+    return {"heads": heads, "rows": [_check(each, results) for each in results.checks]}
+
+
+def _check(each: ActionCheck, results: PlanningResults) -> tuple[str, ...]:
+    return (
+        results.environments.get(each.environment, each.environment), agent_label(each.model, results.models),
+        words.number(each.error_true), words.number(each.error_shuffled),
+        f"{words.number(each.factor)} (from {words.number(each.factor_low)})",
+        words.estimate(each.rank, each.rank_low, each.rank_high), words.percent(each.top), str(each.clips),
+        "ignores its actions" if each.ignores else "",
+    )  # fmt: skip
+
+
+def _films(results: PlanningResults, folder: Path) -> list[dict[str, Any]]:
+    """By environment and agent; a film that is not there any more is left out."""
+    found = []
+    for film in results.films:
+        path = folder / film.file
+        if path.exists():
+            uri = f"data:video/mp4;base64,{base64.b64encode(path.read_bytes()).decode()}"
+            place = results.environments.get(film.environment, film.environment)
+            title = f"{place}, {agent_label(film.agent, results.models)}, episode {film.number}"
+            found.append({"uri": uri, "title": title, "said": "reached" if film.solved else "not reached"})
+    return found
+
+
+def _protocols(results: PlanningResults) -> dict[str, str]:
+    """The names of the files that each hash comes from."""
+    names: dict[str, Sequence[str]] = {}
+    for row in results.rows:
+        names[row.protocol] = list(dict.fromkeys([*names.get(row.protocol, []), row.protocol_name]))
+    return {key: ", ".join(each) for key, each in names.items()}
