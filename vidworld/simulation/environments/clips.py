@@ -1,6 +1,7 @@
 """Clips of environments by number, with the actions that led to each frame: nothing on disk."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -70,7 +71,7 @@ class EnvironmentClips:
         for time in range(1, count):
             state, action = states[-1], plan.random[:, time]
             if self.policy == "scripted":
-                action = plan.scripted(time, actions[-1], lambda state=state: world.expert(state))
+                action = plan.scripted(time, actions[-1], partial(world.expert, state))
             states.append(world.step(state, action))
             actions.append(action)
         return *world.draw(states, self.shape), torch.stack(actions, dim=1)
