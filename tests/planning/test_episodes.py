@@ -7,6 +7,7 @@ import pytest
 import torch
 from acting import CHUNK, SIDE, PointEnvironment, PointModel, PointProbe, Spot, picture, point_evaluator
 
+from vidworld.analysis.planning import EpisodeResult
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.counter_rng import Draws
 from vidworld.core.errors import UserError
@@ -14,9 +15,10 @@ from vidworld.evaluation.evaluator import ModelFailure
 from vidworld.evaluation.task import measure
 from vidworld.models.world_model import CopyLast, Rollout
 from vidworld.planning.agents import Decision, NoOpAgent, PlannerAgent, RandomAgent, SimulatorImagination
-from vidworld.planning.episodes import EpisodeUnit, episode_streams, of_environment, play, starts_of, units_of
+from vidworld.planning.episodes import episode_streams, of_environment, play, starts_of, units_of
 from vidworld.planning.imagination import FUTURES_AT_ONCE, ModelImagination
 from vidworld.planning.protocol import PlanningProtocol, completed
+from vidworld.planning.units import PlanningUnit
 from vidworld.simulation.environments import ENVIRONMENTS
 
 ENVIRONMENT = PointEnvironment()
@@ -289,7 +291,7 @@ def test_a_model_that_fails_loses_its_own_row_alone(tmp_path):
 def test_what_is_no_number_is_kept_as_such(tmp_path):
     given = protocol()
     episode = replace(play(ENVIRONMENT, given, NoOpAgent(given, 2), [0], SHAPE)[0], cost=torch.nan)
-    unit = EpisodeUnit(tmp_path, "batch", "no_op", "all", lambda: [episode])
+    unit = PlanningUnit(tmp_path, "batch", "no_op", "all", EpisodeResult, lambda: [episode])
     unit.update()
     (kept,) = unit.values()
     assert kept.cost != kept.cost

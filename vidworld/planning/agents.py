@@ -3,6 +3,7 @@
 Only the planner on the true simulator, the ceiling, is given the state.
 """
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -52,6 +53,8 @@ class Decision(NamedTuple):
     calls: int = 0
     flops: float = 0.0
     """Of one episode's plan."""
+    seconds: float = 0.0
+    """Of all episodes together."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +99,10 @@ class PlannerAgent(Agent):
         start = torch.zeros(shape, dtype=torch.float64)
         if before is not None and protocol.warm_start:
             start = warm_start(before, protocol.execute_blocks)
+        began = time.perf_counter()
         plan = PLANNERS[protocol.planner](self.imagination.score(seen, state), seen.streams, start, protocol)
-        flops = self.imagination.flops(seen, plan.scored, plan.calls)
-        return Decision(plan.actions.clamp(-1, 1), plan.scored, plan.calls, flops)
+        seconds, flops = time.perf_counter() - began, self.imagination.flops(seen, plan.scored, plan.calls)
+        return Decision(plan.actions.clamp(-1, 1), plan.scored, plan.calls, flops, seconds)
 
 
 @dataclass(frozen=True)

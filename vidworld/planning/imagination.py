@@ -156,7 +156,8 @@ class ModelImagination:
         with self.evaluator.accelerator.autocast():
             places = self.probe.locate(flat, color)
         last = places[:, self.chunk_frames - 1 :: self.chunk_frames].double().cpu()
-        return last.unflatten(0, imagined.shape[:2])
+        found: Tensor = last.unflatten(0, imagined.shape[:2])
+        return found
 
     def _goal(self, seen: Observed) -> Embeddings:
         """The picture of the goal, standing still for a chunk, in the space that the model predicts in."""
