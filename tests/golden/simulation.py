@@ -13,6 +13,9 @@ import torch
 
 from vidworld.core.clip import Clips
 from vidworld.simulation import LAWS, NUISANCE_VERSION, SCENARIOS, SIMULATOR_VERSION
+from vidworld.simulation.environments import ENVIRONMENTS
+from vidworld.simulation.environments.clips import EnvironmentClips
+from vidworld.simulation.environments.policies import POLICIES
 from vidworld.simulation.nuisance import AMPLITUDES, BARE, add_nuisance, add_texture
 from vidworld.simulation.quadruplets import quadruplets
 from vidworld.simulation.simulated import SimulatedClips
@@ -28,11 +31,12 @@ TOLERANCE = 1e-5
 
 
 def measured() -> dict[str, Any]:
-    """The versions of today's simulation, and a few numbers of clips of every scenario and law."""
+    """The versions of today's simulation, and a few numbers of clips of every scenario, law and environment."""
     return {
         "simulator": SIMULATOR_VERSION,
         "scenarios": {name: of_scenario(name) for name in SCENARIOS},
         "laws": {name: of_law(name) for name in LAWS},
+        "environments": {name: of_environment(name) for name in ENVIRONMENTS},
         "nuisance": {name: of_nuisance(name) for name in (*map(str, AMPLITUDES), "texture")},
     }
 
@@ -49,6 +53,12 @@ def of_law(name: str) -> dict[str, Any]:
     both = {split: quadruplets(name, split, 0, NUMBERS) for split in ("id", "ood")}
     values = {f"{split} {side}": values_of(getattr(q, side)) for split, q in both.items() for side in "ab"}
     return {"version": LAWS.version(name), "values": values}
+
+
+def of_environment(name: str) -> dict[str, Any]:
+    """The version of an environment and numbers of its clips, by either policy."""
+    values = {policy: values_of(EnvironmentClips(name, "id", policy=policy).clips(NUMBERS)) for policy in POLICIES}
+    return {"version": ENVIRONMENTS.version(name), "values": values}
 
 
 def of_nuisance(name: str) -> dict[str, Any]:
@@ -90,15 +100,18 @@ def faults(golden: dict[str, Any], now: dict[str, Any]) -> list[str]:
     if golden["simulator"] != now["simulator"]:
         return [f"SIMULATOR_VERSION is {now['simulator']}, its golden values are of {golden['simulator']}: {AGAIN}"]
     found = []
-    for kind, one in (("scenarios", "scenario"), ("laws", "law"), ("nuisance", "nuisance")):
-        for name in sorted(golden[kind].keys() | now[kind].keys()):
-            before, after = golden[kind].get(name), now[kind].get(name)
+    kinds = (("scenarios", "scenario"), ("laws", "law"), ("environments", "environment"), ("nuisance", "nuisance"))
+    for kind, one in kinds:
+        kept = golden.get(kind, {})  # none of a kind that is new
+        for name in sorted(kept.keys() | now[kind].keys()):
+            home = "simulation/environments/__init__.py" if kind == "environments" else "simulation/__init__.py"
+            before, after = kept.get(name), now[kind].get(name)
             if before is None or after is None or before["version"] != after["version"]:
                 found.append(f"{one} {name}: is new, gone or of another version than its golden values: {AGAIN}")
             elif not close(before["values"], after["values"]):
                 found.append(
                     f"{one} {name}: its clips changed and its version did not: raise it in `versions` of "
-                    f"{kind.upper()} (simulation/__init__.py; SIMULATOR_VERSION, where all changed; of nuisance "
+                    f"{kind.upper()} ({home}; SIMULATOR_VERSION, where all changed; of nuisance "
                     f"NUISANCE_VERSION), then {AGAIN}"
                 )
     return found

@@ -44,7 +44,7 @@ class TwoMasses(WorldState):
 
 
 class HeavyOrLight(Environment[TwoMasses]):
-    """Two discs of equal size meet within the context, which shows their masses, and drag all but stops them.
+    """Two discs of equal size meet within the context, which shows their masses, and drag slows them.
 
     The agent may strike one: at its first contact with a disc its motor stops, and it coasts. Solved once a disc other
     than the agent has come within 0.35 of the strip at the top. One blow takes the light disc there, and the heavy one
