@@ -5,7 +5,6 @@ episode comes to does not depend on those beside it.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,8 +17,7 @@ from vidworld.analysis.planning import EpisodeResult, failed_episode
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.counter_rng import Draws, clip_streams
 from vidworld.core.errors import UserError
-from vidworld.models.external import first_line
-from vidworld.planning.agents import Agent, Decision, Goal, Observed
+from vidworld.planning.agents import Agent, Decision, EnvironmentDied, Goal, Observed, of_environment
 from vidworld.planning.protocol import PlanningProtocol
 from vidworld.planning.units import PlanningUnit
 from vidworld.simulation.environments.environment import Environment
@@ -28,10 +26,6 @@ MOST_SOLVED = 10
 """Starts that are looked through for each episode, where most are solved without an action."""
 Watch = Callable[[Observed, Decision | None], None]
 """Is given what is seen at each decision; at the end, None for one."""
-
-
-class EnvironmentDied(Exception):
-    """What an environment raised: it costs the episode that it happened in."""
 
 
 class Starts(NamedTuple):
@@ -126,17 +120,12 @@ def _play(
     state, actions = states[-1], torch.zeros(*frames.shape[:2], environment.action_channels, dtype=torch.float64)
     first = torch.full((count,), -1)
     failed: list[str] = [""] * count
-    plans, scored, calls, flops, seconds = 0, 0, 0, 0.0, 0.0
+    decisions: list[Decision] = []
     before: Float[Tensor, "clip block action"] | None = None
     for block in range(0, budget, protocol.execute_blocks):
         seen = Observed(frames, actions, goal, episode_streams(f"plan {block}", protocol, numbers))
         decision = agent.decide(seen, before, state if agent.sees_state else None)
-        plans, scored, calls, flops = (
-            plans + 1,
-            scored + decision.scored,
-            calls + decision.calls,
-            flops + decision.flops,
-        )
+        decisions.append(decision)
         if watch is not None:
             watch(seen, decision)
         before = _usable(decision.actions, failed)
@@ -158,10 +147,14 @@ def _play(
     with of_environment():
         cost = environment.cost(environment.places(state), environment.target(state)).tolist()
         end = environment.solved(state).tolist()
+    totals = (
+        len(decisions), sum(d.scored for d in decisions), sum(d.calls for d in decisions),
+        sum(d.flops for d in decisions), sum(d.seconds for d in decisions) / count,
+    )  # fmt: skip
     found = [
         EpisodeResult(
             environment.name, protocol.hash, agent.name, number, bool(first[i] >= 0), bool(end[i]), int(first[i]),
-            float(cost[i]), plans, scored, calls, flops, seconds / count,
+            float(cost[i]), *totals,
         )
         for i, number in enumerate(numbers)
     ]  # fmt: skip
@@ -175,15 +168,6 @@ def _usable(actions: Float[Tensor, "clip block action"], failed: list[str]) -> F
         failed[i] = failed[i] or f"an action of {float(actions[i][bad[i]][0]):g} lies outside [-1, 1]"
     stopped = torch.tensor([bool(why) for why in failed])
     return torch.where(stopped[:, None, None], 0.0, actions)
-
-
-@contextmanager
-def of_environment() -> Iterator[None]:
-    """What is raised in here is the environment's fault, and becomes EnvironmentDied."""
-    try:
-        yield
-    except Exception as error:
-        raise EnvironmentDied(first_line(error)) from error
 
 
 def units_of(

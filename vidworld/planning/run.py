@@ -39,7 +39,7 @@ from vidworld.evaluation.schema import PhysicsConfig
 from vidworld.evaluation.task import measure
 from vidworld.planning.agents import AGENTS_VERSION, Agent, NoOpAgent, PlannerAgent, RandomAgent, SimulatorImagination
 from vidworld.planning.checks import CHECKS_VERSION, check_actions
-from vidworld.planning.episodes import Starts, of_environment, starts_of, units_of
+from vidworld.planning.episodes import Starts, starts_of, units_of
 from vidworld.planning.films import FILMS_VERSION, write_film
 from vidworld.planning.imagination import ModelImagination
 from vidworld.planning.protocol import PlanningProtocol, check_frames, completed
@@ -176,7 +176,7 @@ class Crew:
         channels = environment.action_channels
         found: list[Agent] = [self._planner(subject, task) for subject in self.subjects(protocol)]
         if "simulator" in config.controls:
-            truth = SimulatorImagination(environment, protocol, of_environment)
+            truth = SimulatorImagination(environment, protocol)
             found.append(PlannerAgent(protocol, channels, "simulator", sees_state=True, imagination=truth))
         blind = [
             replace(agent, name=agent.name + BLIND, made_from=fingerprint(agent.made_from, BLIND), other_goal=True)
