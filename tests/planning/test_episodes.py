@@ -7,6 +7,7 @@ import pytest
 import torch
 from acting import CHUNK, SIDE, PointEnvironment, PointModel, PointProbe, Spot, picture, point_evaluator
 
+from vidworld.analysis.planning import EpisodeResult
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.counter_rng import Draws
 from vidworld.core.errors import UserError
@@ -14,9 +15,10 @@ from vidworld.evaluation.evaluator import ModelFailure
 from vidworld.evaluation.task import measure
 from vidworld.models.world_model import CopyLast, Rollout
 from vidworld.planning.agents import Decision, NoOpAgent, PlannerAgent, RandomAgent, SimulatorImagination
-from vidworld.planning.episodes import EpisodeUnit, episode_streams, of_environment, play, starts_of, units_of
+from vidworld.planning.episodes import episode_streams, play, starts_of, units_of
 from vidworld.planning.imagination import FUTURES_AT_ONCE, ModelImagination
 from vidworld.planning.protocol import PlanningProtocol, completed
+from vidworld.planning.units import PlanningUnit
 from vidworld.simulation.environments import ENVIRONMENTS
 
 ENVIRONMENT = PointEnvironment()
@@ -37,7 +39,7 @@ def protocol(**changes):
 
 
 def simulator(given, environment=ENVIRONMENT, **changes):
-    imagination = SimulatorImagination(environment, given, of_environment)
+    imagination = SimulatorImagination(environment, given)
     return PlannerAgent(given, 2, "simulator", sees_state=True, imagination=imagination, **changes)
 
 
@@ -65,6 +67,7 @@ def test_planners_reach_what_the_floors_do_not():
     ):
         found = reached(agent, given)
         assert len(found) == 12 and not any(each.failed for each in found)
+        assert all((each.seconds > 0) == isinstance(agent, PlannerAgent) for each in found)
         shares[agent.name] = sum(each.ever for each in found) / 12
     assert shares["simulator"] == shares["point_model"] == 1.0
     assert shares["no_op"] == shares["copy_last"] == 0.0
@@ -212,6 +215,15 @@ def test_an_environment_that_dies_costs_the_episode_that_it_died_in():
     dying = play(Mortal(), given, simulator(given, Mortal()), range(3), SHAPE)
     assert [bool(each.failed) for each in dying] == [False, True, False]
 
+    class Costly(PointEnvironment):
+        def cost(self, places, target):
+            if places.ndim > 3:  # of what was imagined
+                raise ValueError("too many places")
+            return super().cost(places, target)
+
+    found = play(Costly(), given, planner(given, environment=Costly()), range(2), SHAPE)
+    assert [each.failed for each in found] == ["point died: ValueError: too many places"] * 2
+
 
 def test_a_model_that_imagines_no_numbers_ends_its_row():
     given = protocol()
@@ -289,7 +301,7 @@ def test_a_model_that_fails_loses_its_own_row_alone(tmp_path):
 def test_what_is_no_number_is_kept_as_such(tmp_path):
     given = protocol()
     episode = replace(play(ENVIRONMENT, given, NoOpAgent(given, 2), [0], SHAPE)[0], cost=torch.nan)
-    unit = EpisodeUnit(tmp_path, "batch", "no_op", "all", lambda: [episode])
+    unit = PlanningUnit(tmp_path, "batch", "no_op", "all", EpisodeResult, lambda: [episode])
     unit.update()
     (kept,) = unit.values()
     assert kept.cost != kept.cost

@@ -62,6 +62,10 @@ def test_what_is_done_is_not_done_again(config, monkeypatch):
     plan(config)
     assert {path: path.stat().st_mtime_ns for path in (config.out / "units").iterdir()} == before
     assert json.loads((config.out / "planning.json").read_text())["rows"] == first
+    film = next((config.out / "media").iterdir())
+    film.unlink()
+    plan(config)
+    assert film.exists()
     monkeypatch.setattr(acting.PointEnvironment, "version", 2)
     plan(config)
     assert all((path.stat().st_mtime_ns != time) for path, time in before.items())

@@ -49,8 +49,8 @@ def kept(out):
     """What every unit came to, without the time that it took."""
     units = {path.name: json.loads(path.read_text()) for path in (out / "units").iterdir()}
     for unit in units.values():
-        for episode in unit["episodes"]:
-            del episode["seconds"]
+        for episode in unit["rows"]:
+            episode.pop("seconds", None)
     return units
 
 

@@ -79,7 +79,8 @@ class Draws:
 
     def normal(self, count: int) -> Float[Tensor, "stream count"]:
         """Standard normal numbers, `count` a stream; these agree across machines to rounding, not to the bit."""
-        return torch.special.ndtri(self.uniform(2.0**-54, 1.0, count))
+        found: Tensor = torch.special.ndtri(self.uniform(2.0**-54, 1.0, count))
+        return found
 
     def chance(self, probability: float) -> Bool[Tensor, " stream"]:
         """True with this probability."""

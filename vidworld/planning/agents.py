@@ -3,8 +3,10 @@
 Only the planner on the true simulator, the ceiling, is given the state.
 """
 
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -14,6 +16,7 @@ from torch import Tensor
 
 from vidworld.core.clip import Frames
 from vidworld.core.counter_rng import Draws
+from vidworld.models.external import first_line
 from vidworld.planning import PLANNERS
 from vidworld.planning.planners import CandidateActions, Costs, Score, warm_start
 from vidworld.planning.protocol import PlanningProtocol
@@ -21,6 +24,19 @@ from vidworld.simulation.environments.environment import Environment
 
 AGENTS_VERSION = 1
 """Of those here that are no models; raised when one of them comes to do something else."""
+
+
+class EnvironmentDied(Exception):
+    """What an environment raised: it costs the episode that it happened in."""
+
+
+@contextmanager
+def of_environment() -> Iterator[None]:
+    """What is raised in here is the environment's fault, and becomes EnvironmentDied."""
+    try:
+        yield
+    except Exception as error:
+        raise EnvironmentDied(first_line(error)) from error
 
 
 @dataclass(frozen=True)
@@ -52,6 +68,8 @@ class Decision(NamedTuple):
     calls: int = 0
     flops: float = 0.0
     """Of one episode's plan."""
+    seconds: float = 0.0
+    """Of all episodes together."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +114,10 @@ class PlannerAgent(Agent):
         start = torch.zeros(shape, dtype=torch.float64)
         if before is not None and protocol.warm_start:
             start = warm_start(before, protocol.execute_blocks)
+        began = time.perf_counter()
         plan = PLANNERS[protocol.planner](self.imagination.score(seen, state), seen.streams, start, protocol)
-        flops = self.imagination.flops(seen, plan.scored, plan.calls)
-        return Decision(plan.actions.clamp(-1, 1), plan.scored, plan.calls, flops)
+        seconds, flops = time.perf_counter() - began, self.imagination.flops(seen, plan.scored, plan.calls)
+        return Decision(plan.actions.clamp(-1, 1), plan.scored, plan.calls, flops, seconds)
 
 
 @dataclass(frozen=True)
@@ -130,8 +149,6 @@ class SimulatorImagination:
 
     environment: Environment[Any]
     protocol: PlanningProtocol
-    asked: Callable[[], Any]
-    """A context in which the environment is called: what it raises there is its own fault."""
 
     def score(self, seen: Observed, state: Any) -> Score:
         def cost(actions: CandidateActions) -> Costs:
@@ -139,7 +156,7 @@ class SimulatorImagination:
             each = torch.arange(clips).repeat_interleave(count)
             target, now = seen.goal.target[each], state.at(each)
             over = []
-            with self.asked():
+            with of_environment():
                 for action in actions.flatten(0, 1).unbind(dim=1):
                     for _ in range(self.protocol.block_frames):
                         now = self.environment.step(now, action)

@@ -21,6 +21,7 @@ from vidworld.evaluation.presentation import names_of
 from vidworld.models.world_model import Encoded
 from vidworld.planning.imagination import FUTURES_AT_ONCE, imagine, in_its_space
 
+CHECKS_VERSION = 1  # raised when the checks come to give other values
 IGNORED = 1.1
 """A factor up to which actions hardly matter (Source: MMBench2, arXiv 2606.27326: shuffle ratio)."""
 OTHER_CLIPS = 15

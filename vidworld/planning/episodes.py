@@ -4,10 +4,7 @@ An episode's start is a function of environment, split, seed and number, so that
 episode comes to does not depend on those beside it.
 """
 
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,20 +17,15 @@ from vidworld.analysis.planning import EpisodeResult, failed_episode
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.counter_rng import Draws, clip_streams
 from vidworld.core.errors import UserError
-from vidworld.core.records import read_json, write_json
-from vidworld.models.external import first_line
-from vidworld.planning.agents import Agent, Decision, Goal, Observed
+from vidworld.planning.agents import Agent, Decision, EnvironmentDied, Goal, Observed, of_environment
 from vidworld.planning.protocol import PlanningProtocol
+from vidworld.planning.units import PlanningUnit
 from vidworld.simulation.environments.environment import Environment
 
 MOST_SOLVED = 10
 """Starts that are looked through for each episode, where most are solved without an action."""
 Watch = Callable[[Observed, Decision | None], None]
 """Is given what is seen at each decision; at the end, None for one."""
-
-
-class EnvironmentDied(Exception):
-    """What an environment raised: it costs the episode that it happened in."""
 
 
 class Starts(NamedTuple):
@@ -128,19 +120,12 @@ def _play(
     state, actions = states[-1], torch.zeros(*frames.shape[:2], environment.action_channels, dtype=torch.float64)
     first = torch.full((count,), -1)
     failed: list[str] = [""] * count
-    plans, scored, calls, flops, seconds = 0, 0, 0, 0.0, 0.0
+    decisions: list[Decision] = []
     before: Float[Tensor, "clip block action"] | None = None
     for block in range(0, budget, protocol.execute_blocks):
         seen = Observed(frames, actions, goal, episode_streams(f"plan {block}", protocol, numbers))
-        began = time.perf_counter()
         decision = agent.decide(seen, before, state if agent.sees_state else None)
-        seconds += time.perf_counter() - began
-        plans, scored, calls, flops = (
-            plans + 1,
-            scored + decision.scored,
-            calls + decision.calls,
-            flops + decision.flops,
-        )
+        decisions.append(decision)
         if watch is not None:
             watch(seen, decision)
         before = _usable(decision.actions, failed)
@@ -162,10 +147,14 @@ def _play(
     with of_environment():
         cost = environment.cost(environment.places(state), environment.target(state)).tolist()
         end = environment.solved(state).tolist()
+    totals = (
+        len(decisions), sum(d.scored for d in decisions), sum(d.calls for d in decisions),
+        sum(d.flops for d in decisions), sum(d.seconds for d in decisions) / count,
+    )  # fmt: skip
     found = [
         EpisodeResult(
             environment.name, protocol.hash, agent.name, number, bool(first[i] >= 0), bool(end[i]), int(first[i]),
-            float(cost[i]), plans, scored, calls, flops, seconds / count,
+            float(cost[i]), *totals,
         )
         for i, number in enumerate(numbers)
     ]  # fmt: skip
@@ -181,56 +170,6 @@ def _usable(actions: Float[Tensor, "clip block action"], failed: list[str]) -> F
     return torch.where(stopped[:, None, None], 0.0, actions)
 
 
-@contextmanager
-def of_environment() -> Iterator[None]:
-    """What is raised in here is the environment's fault, and becomes EnvironmentDied."""
-    try:
-        yield
-    except Exception as error:
-        raise EnvironmentDied(first_line(error)) from error
-
-
-@dataclass(frozen=True)
-class EpisodeUnit:
-    """A few episodes of one agent, played together by one process and kept in a file of their own."""
-
-    folder: Path
-    batch: str
-    """Which episodes: units of one batch are measured by one process, after one another."""
-    subject: str
-    """The agent."""
-    made_from: str
-    """The fingerprint of all that its episodes depend on."""
-    measure: Callable[[], list[EpisodeResult]]
-
-    @property
-    def path(self) -> Path:
-        return self.folder / f"{self.batch}.{self.subject}.json"
-
-    @property
-    def stale(self) -> bool:
-        """Whether its episodes are not there, or are of something else."""
-        return self._kept is None
-
-    def update(self) -> None:
-        """Play what is stale; a kill leaves the file as it was or as it is to be."""
-        if self.stale:
-            write_json(self.path, {"made_from": self.made_from, "episodes": [asdict(each) for each in self.measure()]})
-
-    def values(self) -> list[EpisodeResult]:
-        """What was played."""
-        rows = self._kept or []
-        return [EpisodeResult(**row | {"cost": float("nan") if row["cost"] is None else row["cost"]}) for row in rows]
-
-    @property
-    def _kept(self) -> list[dict[str, Any]] | None:
-        try:
-            kept = read_json(self.path)
-            return list(kept["episodes"]) if kept["made_from"] == self.made_from else None
-        except (UserError, KeyError, TypeError):  # not there, or no file of ours
-            return None
-
-
 def units_of(
     environment: Environment[Any],
     protocol: PlanningProtocol,
@@ -240,10 +179,10 @@ def units_of(
     folder: Path,
     at_once: int,
     made_from: str,
-) -> Iterator[EpisodeUnit]:
+) -> Iterator[PlanningUnit]:
     """The episodes of an agent in units of at most so many."""
     for first in range(0, len(starts.numbers), at_once):
         numbers = starts.numbers[first : first + at_once]
         batch = f"{environment.name}_{protocol.hash}_{first}_{first + len(numbers) - 1}"
         played = partial(play, environment, protocol, agent, numbers, shape)
-        yield EpisodeUnit(folder, batch, agent.name, made_from, played)
+        yield PlanningUnit(folder, batch, agent.name, made_from, EpisodeResult, played)

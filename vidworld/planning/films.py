@@ -18,6 +18,7 @@ from vidworld.planning.imagination import ModelImagination
 from vidworld.planning.protocol import PlanningProtocol
 from vidworld.simulation.environments.environment import FRAME_S, Environment
 
+FILMS_VERSION = 1  # raised when films come to look otherwise
 _FPS = 1 / FRAME_S
 _GAP_PX = 2
 

@@ -18,7 +18,7 @@ from vidworld.evaluation.evaluator import Evaluator, ModelFailure
 from vidworld.evaluation.presentation import names_of
 from vidworld.models.external import ExternalModel, first_line
 from vidworld.models.world_model import CopyLast, Encoded, Futures, Rollout, check_numbers
-from vidworld.planning.agents import Observed, over_trajectory
+from vidworld.planning.agents import Observed, of_environment, over_trajectory
 from vidworld.planning.planners import CandidateActions, Costs, Score
 from vidworld.planning.protocol import PlanningProtocol
 from vidworld.simulation.environments.environment import FRAME_S, Environment
@@ -142,7 +142,9 @@ class ModelImagination:
         if goal is not None:
             apart = (imagined - goal[:, None].to(imagined)).square().mean(dim=(3, 4, 5))
         else:
-            apart = self.environment.cost(self._places(imagined), target)
+            places = self._places(imagined)
+            with of_environment():
+                apart = self.environment.cost(places, target)
         costs: Costs = over_trajectory(apart, self.protocol).detach().double().cpu()
         return costs
 
@@ -156,7 +158,8 @@ class ModelImagination:
         with self.evaluator.accelerator.autocast():
             places = self.probe.locate(flat, color)
         last = places[:, self.chunk_frames - 1 :: self.chunk_frames].double().cpu()
-        return last.unflatten(0, imagined.shape[:2])
+        found: Tensor = last.unflatten(0, imagined.shape[:2])
+        return found
 
     def _goal(self, seen: Observed) -> Embeddings:
         """The picture of the goal, standing still for a chunk, in the space that the model predicts in."""

@@ -1,8 +1,8 @@
 """The planning of a configuration: agents x protocols x environments, unit by unit, to planning.json and films."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -28,7 +28,6 @@ from vidworld.core.hardware import precision
 from vidworld.core.records import fingerprint, prepare_folder, provenance, write_csv, write_json
 from vidworld.evaluation.evaluator import (
     Evaluator,
-    ModelFailure,
     Subject,
     evaluation_accelerator,
     evaluator_of,
@@ -39,12 +38,13 @@ from vidworld.evaluation.physics import models_of
 from vidworld.evaluation.schema import PhysicsConfig
 from vidworld.evaluation.task import measure
 from vidworld.planning.agents import AGENTS_VERSION, Agent, NoOpAgent, PlannerAgent, RandomAgent, SimulatorImagination
-from vidworld.planning.checks import check_actions
-from vidworld.planning.episodes import EpisodeUnit, Starts, of_environment, starts_of, units_of
-from vidworld.planning.films import write_film
+from vidworld.planning.checks import CHECKS_VERSION, check_actions
+from vidworld.planning.episodes import Starts, starts_of, units_of
+from vidworld.planning.films import FILMS_VERSION, write_film
 from vidworld.planning.imagination import ModelImagination
 from vidworld.planning.protocol import PlanningProtocol, check_frames, completed
 from vidworld.planning.schema import PlanningConfig
+from vidworld.planning.units import PlanningUnit
 from vidworld.simulation import SIMULATOR_VERSION
 from vidworld.simulation.environments import ENVIRONMENTS
 from vidworld.simulation.environments.clips import EnvironmentClips
@@ -74,17 +74,17 @@ def plan(config: PlanningConfig, budgets: Sequence[int] = ()) -> PlanningResults
     models that fail, after the others' results are written.
     """
     accelerator = evaluation_accelerator(config.mixed_precision)
-    prepare_folder(config.out / "units")
     tasks, crew = tasks_of(config, budgets), Crew(config, accelerator)
-    units = [unit for task in tasks for unit in crew.units(task)]
-    episodes, failures = measure(units, accelerator, "planning")
+    units = [*crew.episodes(tasks), *crew.checks(tasks), *crew.films(tasks)]
+    found, failures = measure(units, accelerator, "planning")
     if not accelerator.is_main_process:
         return PlanningResults(PLANNING_SCHEMA, {}, {}, [])
-    rows = planning_rows(episodes, tasks)
-    checks, films = list(crew.checks(tasks, failures)), list(crew.films(tasks, failures))
+    episodes = [row for row in found if isinstance(row, EpisodeResult)]
     results = PlanningResults(
-        schema=PLANNING_SCHEMA, provenance=provenance(config.seed), rows=rows, checks=checks,
-        protocols={task.protocol.hash: resolved(task.protocol) for task in tasks}, films=films,
+        schema=PLANNING_SCHEMA, provenance=provenance(config.seed), rows=planning_rows(episodes, tasks),
+        checks=[row for row in found if isinstance(row, ActionCheck)],
+        films=[row for row in found if isinstance(row, PlanningFilm)],
+        protocols={task.protocol.hash: resolved(task.protocol) for task in tasks},
         models=crew.models(tasks[0]), failures=list(failures.values()),
         environments={task.environment.name: task.environment.label for task in tasks},
     )  # fmt: skip
@@ -128,6 +128,11 @@ def _goals_differ(task: PlanningTask) -> bool:
     return task.protocol.cost == "model" or task.environment.target(_any_start(task.environment)).shape[1] > 0
 
 
+def _first_of_each(tasks: Sequence[PlanningTask]) -> list[PlanningTask]:
+    """The first task in each environment."""
+    return list({task.environment.name: task for task in reversed(tasks)}.values())[::-1]
+
+
 def planning_rows(episodes: Sequence[EpisodeResult], tasks: Sequence[PlanningTask]) -> list[PlanningRow]:
     """A row for each agent and task, in the order of the units."""
     by_name = {(task.environment.name, task.protocol.hash): task for task in tasks}
@@ -147,19 +152,23 @@ class Crew:
 
     def __init__(self, config: PlanningConfig, accelerator: Accelerator) -> None:
         self.config, self.accelerator = config, accelerator
+        self.folder = prepare_folder(config.out / "units")
         self._loaded: dict[int, tuple[Evaluator, list[Subject]]] = {}
 
     def shape(self, num_frames: int = 16) -> ClipShape:
         return ClipShape(num_frames=num_frames, height_px=self.config.size_px, width_px=self.config.size_px)
 
-    def units(self, task: PlanningTask) -> Iterator[EpisodeUnit]:
-        """Those of every agent."""
-        environment, shape = task.environment, self.shape()
-        versions = [ENVIRONMENTS.version(environment.name), environment.version, SIMULATOR_VERSION, AGENTS_VERSION]
-        for agent in self.agents(task):
-            made_from = fingerprint(task.protocol.hash, versions, self.config.size_px, agent.made_from)
-            given = (environment, task.protocol, agent, task.starts, shape, self.config.out / "units")
-            yield from units_of(*given, self.config.episodes_at_once, made_from)
+    def episodes(self, tasks: Sequence[PlanningTask]) -> Iterator[PlanningUnit]:
+        """Those of every agent, task after task."""
+        for task in tasks:
+            for agent in self.agents(task):
+                given = (task.environment, task.protocol, agent, task.starts, self.shape(), self.folder)
+                yield from units_of(*given, self.config.episodes_at_once, self._made_from(task, agent.made_from))
+
+    def _made_from(self, task: PlanningTask, *things: str | int) -> str:
+        name = task.environment.name
+        versions = [ENVIRONMENTS.version(name), task.environment.version, SIMULATOR_VERSION, AGENTS_VERSION]
+        return fingerprint(task.protocol.hash, versions, self.config.size_px, *things)
 
     def agents(self, task: PlanningTask) -> list[Agent]:
         """The models, those of them that are goal-blind, and the controls."""
@@ -167,7 +176,7 @@ class Crew:
         channels = environment.action_channels
         found: list[Agent] = [self._planner(subject, task) for subject in self.subjects(protocol)]
         if "simulator" in config.controls:
-            truth = SimulatorImagination(environment, protocol, of_environment)
+            truth = SimulatorImagination(environment, protocol)
             found.append(PlannerAgent(protocol, channels, "simulator", sees_state=True, imagination=truth))
         blind = [
             replace(agent, name=agent.name + BLIND, made_from=fingerprint(agent.made_from, BLIND), other_goal=True)
@@ -238,36 +247,46 @@ class Crew:
 
     # --- what is shown beside success ---
 
-    def checks(self, tasks: Sequence[PlanningTask], failures: dict[str, str]) -> Iterator[ActionCheck]:
-        """The offline checks of every model in every environment; a model that fails here is added to `failures`."""
-        seen = set()
-        for task in tasks if self.config.checks > 1 else ():
-            protocol, name = task.protocol, task.environment.name
-            if name in seen:
-                continue
-            seen.add(name)
-            context = protocol.context_frames or 0
-            shape = self.shape(context + protocol.horizon_blocks * protocol.block_frames)
-            clips = EnvironmentClips(name, protocol.split, protocol.seed, shape=shape).clips(range(self.config.checks))
-            for subject in self.subjects(protocol):
-                if subject.name == "copy_last" or subject.name in failures:
+    def checks(self, tasks: Sequence[PlanningTask]) -> Iterator[PlanningUnit]:
+        """The offline checks of every model in every environment, on the clips of the first protocol's split."""
+        for task in _first_of_each(tasks) if self.config.checks > 1 else ():
+            for subject in self.subjects(task.protocol):
+                if subject.name == "copy_last":  # it takes none
                     continue
-                try:
-                    yield check_actions(subject.name, subject.model, self.evaluator(protocol), clips, context, name)
-                except ModelFailure as failure:
-                    failures[subject.name] = str(failure)
+                made_from = self._made_from(task, subject.made_from, CHECKS_VERSION, self.config.checks)
+                measured = partial(self._check, task, subject)
+                batch = f"check_{task.environment.name}_{subject.name}"
+                yield PlanningUnit(self.folder, batch, subject.name, made_from, ActionCheck, measured)
 
-    def films(self, tasks: Sequence[PlanningTask], failures: Mapping[str, str]) -> Iterator[PlanningFilm]:
+    def _check(self, task: PlanningTask, subject: Subject) -> list[ActionCheck]:
+        protocol, name, context = task.protocol, task.environment.name, task.protocol.context_frames or 0
+        shape = self.shape(context + protocol.horizon_blocks * protocol.block_frames)
+        clips = EnvironmentClips(name, protocol.split, protocol.seed, shape=shape).clips(range(self.config.checks))
+        return [check_actions(subject.name, subject.model, self.evaluator(protocol), clips, context, name)]
+
+    def films(self, tasks: Sequence[PlanningTask]) -> Iterator[PlanningUnit]:
         """Of the first episodes of each environment, by every model and the simulator."""
         for task in tasks:
-            if not task.first:
-                continue
-            for agent in self.agents(task):
-                if not isinstance(agent, PlannerAgent) or agent.name in failures or not self._is_shown(agent.name):
+            for agent in self.agents(task) if task.first and self.config.shown else ():
+                if not isinstance(agent, PlannerAgent) or not self._is_shown(agent.name):
                     continue
-                for number in task.starts.numbers[: self.config.shown]:
-                    given = (task.environment, task.protocol, agent, number, self.shape(), self.config.out)
-                    yield write_film(*given)
+                numbers = task.starts.numbers[: self.config.shown]
+                made_from = self._made_from(task, agent.made_from, FILMS_VERSION, *numbers)
+                batch = f"films_{task.environment.name}_{agent.name}"
+                measured = partial(self._films, task, agent, numbers)
+                yield PlanningUnit(
+                    self.folder,
+                    batch,
+                    agent.name,
+                    made_from,
+                    PlanningFilm,
+                    measured,
+                    lambda film: self.config.out / film.file,
+                )
+
+    def _films(self, task: PlanningTask, agent: PlannerAgent, numbers: Sequence[int]) -> list[PlanningFilm]:
+        given = (task.environment, task.protocol, agent)
+        return [write_film(*given, number, self.shape(), self.config.out) for number in numbers]
 
     def _is_shown(self, agent: str) -> bool:
         return agent in self.config.models or agent == "simulator"
