@@ -57,7 +57,7 @@ def of_law(name: str) -> dict[str, Any]:
 
 def of_environment(name: str) -> dict[str, Any]:
     """The version of an environment and numbers of its clips, by either policy."""
-    values = {policy: values_of(EnvironmentClips(name, "id", policy=policy).clips(NUMBERS)) for policy in POLICIES}
+    values = {policy: values_of(EnvironmentClips(name, "id", policy=policy).clips(NUMBERS[:32])) for policy in POLICIES}
     return {"version": ENVIRONMENTS.version(name), "values": values}
 
 

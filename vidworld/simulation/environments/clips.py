@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
 from vidworld.core.clip import Clips, Frames, Tracks
@@ -12,8 +13,8 @@ from vidworld.core.counter_rng import Draws, clip_streams, public
 from vidworld.core.errors import UserError
 from vidworld.core.hardware import in_threads
 from vidworld.simulation.environments import ENVIRONMENTS
-from vidworld.simulation.environments.environment import FRAME_S, check_square
-from vidworld.simulation.environments.policies import check_policy, plans
+from vidworld.simulation.environments.environment import FRAME_S, StateT, check_square
+from vidworld.simulation.environments.policies import LATEST_START, check_policy, plans
 from vidworld.simulation.simulated import MAX_IN_A_BLOCK
 from vidworld.simulation.stage import joined
 
@@ -24,8 +25,8 @@ ENVIRONMENT_SPLITS = ("train", "val", "id")
 class EnvironmentClips:
     """A ClipSource: clip `i` is a function of (environment, policy, split, seed, i) and of the picture's size.
 
-    It begins where an episode begins, and is of any length: longer clips begin with the shorter ones. seed: a number,
-    or "0+SECRET" as that of `SimulatedClips`. UserError where frames are not `FRAME_S` apart or pictures not square.
+    Longer clips begin with the shorter ones. seed: a number, or "0+SECRET" as that of `SimulatedClips`. UserError where
+    frames are not `FRAME_S` apart or pictures not square.
     """
 
     def __init__(
@@ -66,12 +67,22 @@ class EnvironmentClips:
         cpu, count = torch.device("cpu"), self.shape.num_frames
         world = self.environment
         states = [world.start(Draws(clip_streams(self.stream, indices, cpu)))]
-        plan = plans(clip_streams(f"{self.stream}/policy", indices, cpu), count, world.context_frames)
+        plan = plans(clip_streams(f"{self.stream}/policy", indices, cpu), count + LATEST_START, world.context_frames)
         actions = [torch.zeros_like(plan.random[:, 0])]
-        for time in range(1, count):
+        for time in range(1, count + int(plan.begins.max())):
             state, action = states[-1], plan.random[:, time]
             if self.policy == "scripted":
                 action = plan.scripted(time, actions[-1], partial(world.expert, state))
             states.append(world.step(state, action))
             actions.append(action)
-        return *world.draw(states, self.shape), torch.stack(actions, dim=1)
+        shown = plan.begins[:, None] + torch.arange(count)
+        rows = torch.arange(len(indices))
+        done = torch.stack(actions, dim=1)[rows[:, None], shown]
+        done[:, 0] = 0.0  # what led to the first frame is not the clip's
+        return *world.draw([over_time(states, rows, shown[:, time]) for time in range(count)], self.shape), done
+
+
+def over_time(states: Sequence[StateT], rows: Int[Tensor, " env"], times: Int[Tensor, " env"]) -> StateT:
+    """Each environment's state at a time of its own."""
+    fields = {name: torch.stack([vars(state)[name] for state in states], dim=1) for name in vars(states[0])}
+    return type(states[0])(**{name: value[rows, times] for name, value in fields.items()})

@@ -20,7 +20,7 @@ from vidworld.core.clip_shape import WORLD_SIZE, ClipShape
 from vidworld.core.counter_rng import Draws
 from vidworld.core.errors import UserError
 from vidworld.simulation.discs import Scenes, Trajectories, dot, simulate
-from vidworld.simulation.simulated import render_discs, visible_share
+from vidworld.simulation.environments.drawing import drawn_over_time
 from vidworld.simulation.stage import PALETTE
 
 FRAME_S = 0.1
@@ -35,7 +35,7 @@ IMMOVABLE = 1e9  # the mass of a disc that gives way to nothing
 _PICTURE_EDGES = [[1.0, 0.0, 0.0], [-1.0, 0.0, -WORLD_SIZE], [0.0, 1.0, 0.0], [0.0, -1.0, -WORLD_SIZE]]
 
 
-StateT = TypeVar("StateT", bound="WorldState")
+_SameT = TypeVar("_SameT", bound="WorldState")
 Action = Float[Tensor, "env 2"]
 
 
@@ -49,9 +49,12 @@ class WorldState:
     def __len__(self) -> int:
         return len(self.position)
 
-    def at(self: StateT, index: Tensor | slice) -> StateT:
+    def at(self: _SameT, index: Tensor | slice) -> _SameT:
         """The same for some of the environments, or for some several times."""
         return type(self)(**{name: value[index] for name, value in vars(self).items()})
+
+
+StateT = TypeVar("StateT", bound=WorldState)
 
 
 class Environment(ABC, Generic[StateT]):
@@ -142,22 +145,7 @@ class Environment(ABC, Generic[StateT]):
         UserError where the picture is not square: the world is.
         """
         check_square(self.name, shape)
-        in_time = [self.scenes(state) for state in states]
-        over = {name: torch.stack([getattr(each, name) for each in in_time], dim=1) for name in vars(in_time[0])}
-        each = Scenes(**{name: value.flatten(0, 1) for name, value in over.items()})  # screens come and go with time
-        place = each.position[:, None]
-        frames = render_discs(place, each.radius, each.color, each.present, each.screens, each.blocks, shape)
-        visible = visible_share(place, each.radius, each.screens, shape)
-        tracks = Tracks(
-            position=over["position"],
-            velocity=over["velocity"],
-            radius=in_time[0].radius,
-            mass=in_time[0].mass,
-            color=in_time[0].color.to(torch.float32),
-            present=over["present"],
-            visible=visible.reshape(over["present"].shape),
-        )
-        return frames.reshape(-1, len(states), *frames.shape[2:]), tracks
+        return drawn_over_time([self.scenes(state) for state in states], shape)
 
 
 def check_square(name: str, shape: ClipShape) -> None:

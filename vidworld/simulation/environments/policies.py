@@ -14,10 +14,12 @@ from vidworld.simulation.environments.environment import FRAMES_HELD, Action
 POLICIES = ("random", "scripted")
 """`random`: an action held for a while, in half of the clips for a chunk at a time. `scripted`: for each chunk what the
 environment's expert would do, with noise, and now and then something random. In half of the clips of both nothing is
-done in the context, as in episodes."""
+done in the context, as in episodes; the others begin somewhere in an episode in which there was no waiting."""
 _LONGEST = 2 * FRAMES_HELD  # frames for which the random policy holds an action
 _ASTRAY = 0.25  # share of chunks in which the scripted policy does something random
 _NOISE = 0.4  # the most by which it is off in the others
+LATEST_START = 8 * FRAMES_HELD
+"""The frame of its episode with which a clip begins at the latest."""
 
 
 def check_policy(name: str) -> None:
@@ -34,6 +36,7 @@ class Plans:
     noise: Float[Tensor, "env time 2"]
     astray: Bool[Tensor, "env time"]
     rests: Bool[Tensor, "env time"]
+    begins: Int[Tensor, " env"]  # the frame of the episode that is the clip's first: that of a chunk
 
     def scripted(self, time: int, held: Action, expert: Callable[[], Action]) -> Action:
         """The scripted policy's action that leads to this frame; `held` led to the one before."""
@@ -46,10 +49,11 @@ class Plans:
 
 
 def plans(streams: Int[Tensor, " env"], num_frames: int, context_frames: int) -> Plans:
-    """The plans of these streams; longer ones begin with shorter ones."""
+    """The plans of these streams for episodes of so many frames; longer ones begin with shorter ones."""
     time = torch.arange(num_frames, device=streams.device)
     draws = Draws(mix(streams))
     by_chunk, waits = draws.chance(0.5), draws.chance(0.5)
+    later = draws.uniform(0.0, LATEST_START / FRAMES_HELD + 1).floor().to(torch.int64) * FRAMES_HELD
     drawn = draws.uniform(count=6 * num_frames).reshape(len(streams), num_frames, 6)
     ends = (1 + (drawn[..., 0] * _LONGEST).floor()).cumsum(1)  # of each held action, in frames
     ends = torch.where(by_chunk[:, None], (time + 1.0) * FRAMES_HELD, ends)
@@ -58,4 +62,10 @@ def plans(streams: Int[Tensor, " env"], num_frames: int, context_frames: int) ->
     values = 2 * drawn[..., 1:5] - 1
     random = values[..., :2].gather(1, which[..., None].expand(-1, -1, 2))
     rests = (waits[:, None] & (time < context_frames)) | (time == 0)
-    return Plans(torch.where(rests[..., None], 0.0, random), _NOISE * values[..., 2:], drawn[..., 5] < _ASTRAY, rests)
+    return Plans(
+        random=torch.where(rests[..., None], 0.0, random),
+        noise=_NOISE * values[..., 2:],
+        astray=drawn[..., 5] < _ASTRAY,
+        rests=rests,
+        begins=torch.where(waits, 0, later),
+    )
