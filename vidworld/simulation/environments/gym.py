@@ -73,7 +73,7 @@ class GymEnvironment(gymnasium.Env[np.ndarray, np.ndarray]):
         solved, last = info["solved"], self._frames >= self.world.context_frames - 1 + self.world.budget_frames
         return self._picture(), before - info["cost"] + float(solved), solved, last, info
 
-    def render(self) -> np.ndarray | None:  # type: ignore[override]
+    def render(self) -> np.ndarray | None:
         """The picture of this frame, with `render_mode="rgb_array"`."""
         return None if self.render_mode is None or self._state is None else self._picture()
 
