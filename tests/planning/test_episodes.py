@@ -16,7 +16,7 @@ from vidworld.evaluation.task import measure
 from vidworld.models.world_model import CopyLast, Rollout
 from vidworld.planning.agents import Decision, NoOpAgent, PlannerAgent, RandomAgent, SimulatorImagination
 from vidworld.planning.episodes import episode_streams, play, starts_of, units_of
-from vidworld.planning.imagination import FUTURES_AT_ONCE, ModelImagination
+from vidworld.planning.imagination import ModelImagination, futures_at_once
 from vidworld.planning.protocol import PlanningProtocol, completed
 from vidworld.planning.units import PlanningUnit
 from vidworld.simulation.environments import ENVIRONMENTS
@@ -234,7 +234,7 @@ def test_a_model_that_imagines_no_numbers_ends_its_row():
 def test_futures_go_through_a_model_in_pieces_that_bound_memory():
     model, given = PointModel(), protocol(candidates=300, elites=30, iterations=1, budget_blocks=2, history=2)
     play(ENVIRONMENT, given, planner(given, model), range(3), SHAPE)
-    assert max(clips * samples for clips, samples, _, _ in model.asked) <= FUTURES_AT_ONCE
+    assert max(clips * samples for clips, samples, _, _ in model.asked) <= futures_at_once(torch.device("cpu"))
     assert {(horizon, context) for _, _, horizon, context in model.asked} == {(3, 2)}
     model = PointModel()
     play(ENVIRONMENT, protocol(budget_blocks=2), planner(protocol(), model), range(3), SHAPE)

@@ -4,10 +4,12 @@ from dataclasses import fields, replace
 from types import SimpleNamespace
 
 import pytest
+from pydantic import ValidationError
 from scripts import ROOT
 
 from vidworld.core.config import load
 from vidworld.core.errors import UserError
+from vidworld.planning import PLANNERS
 from vidworld.planning.protocol import PlanningProtocol, check_frames, completed
 
 FILES = sorted((ROOT / "configs" / "protocols").glob("*.yaml"))
@@ -78,3 +80,10 @@ def test_what_cannot_be_is_one_line(tmp_path, given, said):
 def test_blocks_are_whole_chunks():
     with pytest.raises(UserError, match="block_frames 6 is no multiple of the tokenizer's chunk of 4"):
         check_frames(PlanningProtocol(environment="two_room", block_frames=6), 4)
+
+
+def test_a_planner_of_another_package_is_one(monkeypatch):
+    monkeypatch.setitem(PLANNERS._places, "idle", "test_protocol:idle")
+    assert PlanningProtocol(environment="two_room", planner="idle").hash
+    with pytest.raises(ValidationError, match="no planner 'idel'; did you mean idle"):
+        PlanningProtocol(environment="two_room", planner="idel")

@@ -19,7 +19,7 @@ from vidworld.core.errors import UserError
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.presentation import names_of
 from vidworld.models.world_model import Encoded
-from vidworld.planning.imagination import FUTURES_AT_ONCE, imagine, in_its_space
+from vidworld.planning.imagination import futures_at_once, imagine, in_its_space
 
 CHECKS_VERSION = 1  # raised when the checks come to give other values
 IGNORED = 1.1
@@ -66,7 +66,7 @@ def energies(
     assert seen.actions is not None
     own, count = seen.actions[:, start:], min(OTHER_CLIPS, len(clips) - 1)
     done = torch.stack([own.roll(-k, dims=0) for k in range(count + 1)], dim=1)
-    few, found = max(1, FUTURES_AT_ONCE // (count + 1)), []
+    few, found = max(1, futures_at_once(evaluator.accelerator.device) // (count + 1)), []
     for first in range(0, len(clips), few):
         some = slice(first, first + few)
         part = Encoded(seen.clips.at(some), seen.tokens[some])

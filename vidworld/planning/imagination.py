@@ -24,9 +24,12 @@ from vidworld.planning.protocol import PlanningProtocol
 from vidworld.simulation.environments.environment import FRAME_S, Environment
 from vidworld.simulation.stage import PALETTE
 
-FUTURES_AT_ONCE = 256
-"""Futures that go through a model together: what bounds memory."""
 _FPS = 1 / FRAME_S
+
+
+def futures_at_once(device: torch.device) -> int:
+    """Futures that go through a model together: what bounds memory, and keeps an accelerator from waiting."""
+    return 256 if device.type == "cpu" else 4096
 
 
 @runtime_checkable
@@ -96,7 +99,8 @@ class ModelImagination:
 
         def cost(actions: CandidateActions) -> Costs:
             clips, count = actions.shape[:2]
-            few = max(1, FUTURES_AT_ONCE // count)
+            most = futures_at_once(self.evaluator.accelerator.device)
+            few = max(1, most // count)
             rows = []
             for first in range(0, clips, few):
                 some = slice(first, first + few)
@@ -104,7 +108,7 @@ class ModelImagination:
                 target = seen.goal.target[some]
                 pieces = [
                     self._cost(part, piece, target, None if goal is None else goal[some])
-                    for piece in actions[some].split(FUTURES_AT_ONCE, dim=1)
+                    for piece in actions[some].split(most, dim=1)
                 ]
                 rows.append(torch.cat(pieces, dim=1))
             return torch.cat(rows)
