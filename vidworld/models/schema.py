@@ -8,12 +8,17 @@ from pydantic import AfterValidator, Field
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.config import NotNegative, Positive, PositiveFloat, Precision, Share, schema
 from vidworld.simulation import SCENARIOS, NuisanceLevel
-from vidworld.simulation.environments import ENVIRONMENTS
+from vidworld.simulation.environments import ENVIRONMENTS, Policy
 
 
 def _known(scenarios: dict[str, float] | str) -> dict[str, float] | str:
     SCENARIOS.check(() if isinstance(scenarios, str) else scenarios.keys() - ENVIRONMENTS.keys())
     return scenarios
+
+
+def _of_environments(policies: dict[str, Policy]) -> dict[str, Policy]:
+    ENVIRONMENTS.check(policies)
+    return policies
 
 
 @schema
@@ -24,8 +29,10 @@ class DataConfig:
     scenarios: Annotated[dict[str, PositiveFloat] | Literal["all"], AfterValidator(_known)] = "all"
     """What is simulated and how often each scenario, or environment in which somebody acts, is drawn, relative to the
     others; `all`: every scenario that has a weight, by it."""
-    policy: Annotated[Literal["random", "scripted"], Field(exclude_if=lambda policy: policy == "random")] = "random"
-    """Who acts in the environments; every model learns from the same clips."""
+    policies: Annotated[
+        dict[str, Policy], AfterValidator(_of_environments), Field(exclude_if=lambda policies: not policies)
+    ] = Field(default_factory=dict)
+    """Who acts in each environment: `random` where nothing is said, `scripted` (a noisy expert), or `mixed`, half each."""
     clips: Positive = 16384
     """Different clips in an epoch."""
     seed: int = 0

@@ -100,7 +100,8 @@ def training_source(config: DataConfig, scenario: str) -> ClipSource:
     if scenario in ENVIRONMENTS:
         if config.nuisance:
             raise UserError(f"data.nuisance: there is none over the environment {scenario}; 0 would do")
-        return EnvironmentClips(scenario, "train", config.seed, config.clips, config.shape, config.policy)
+        policy = config.policies.get(scenario, "random")
+        return EnvironmentClips(scenario, "train", config.seed, config.clips, config.shape, policy)
     return SimulatedClips(scenario, "train", config.seed, config.clips, shape=config.shape, nuisance=config.nuisance)
 
 

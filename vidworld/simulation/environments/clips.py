@@ -67,11 +67,12 @@ class EnvironmentClips:
         cpu, count = torch.device("cpu"), self.shape.num_frames
         world = self.environment
         states = [world.start(Draws(clip_streams(self.stream, indices, cpu)))]
-        plan = plans(clip_streams(f"{self.stream}/policy", indices, cpu), count + LATEST_START, world.context_frames)
+        streams, frames = clip_streams(f"{self.stream}/policy", indices, cpu), count + LATEST_START
+        plan = plans(streams, frames, world.context_frames, mixed=self.policy == "mixed")
         actions = [torch.zeros_like(plan.random[:, 0])]
         for time in range(1, count + int(plan.begins.max())):
             state, action = states[-1], plan.random[:, time]
-            if self.policy == "scripted":
+            if self.policy != "random":
                 action = plan.scripted(time, actions[-1], partial(world.expert, state))
             states.append(world.step(state, action))
             actions.append(action)

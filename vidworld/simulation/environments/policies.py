@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import get_args
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -9,12 +10,14 @@ from torch import Tensor
 
 from vidworld.core.counter_rng import Draws, mix
 from vidworld.core.errors import UserError
+from vidworld.simulation.environments import Policy
 from vidworld.simulation.environments.environment import FRAMES_HELD, Action
 
-POLICIES = ("random", "scripted")
+POLICIES: tuple[str, ...] = get_args(Policy)
 """`random`: an action held for a while, in half of the clips for a chunk at a time. `scripted`: for each chunk what the
-environment's expert would do, with noise, and now and then something random. In half of the clips of both nothing is
-done in the context, as in episodes; the others begin somewhere in an episode in which there was no waiting."""
+environment's expert would do, with noise, and now and then something random. `mixed`: half of the clips scripted, the
+others something random in every chunk. In half of the clips of each nothing is done in the context, as in episodes; the
+others begin somewhere in an episode in which there was no waiting."""
 _LONGEST = 2 * FRAMES_HELD  # frames for which the random policy holds an action
 _ASTRAY = 0.25  # share of chunks in which the scripted policy does something random
 _NOISE = 0.4  # the most by which it is off in the others
@@ -48,10 +51,14 @@ class Plans:
         return torch.where(self.rests[:, time, None], 0.0, held)
 
 
-def plans(streams: Int[Tensor, " env"], num_frames: int, context_frames: int) -> Plans:
-    """The plans of these streams for episodes of so many frames; longer ones begin with shorter ones."""
+def plans(streams: Int[Tensor, " env"], num_frames: int, context_frames: int, mixed: bool = False) -> Plans:
+    """The plans of these streams for episodes of so many frames; longer ones begin with shorter ones.
+
+    mixed: half of them are astray throughout.
+    """
     time = torch.arange(num_frames, device=streams.device)
     draws = Draws(mix(streams))
+    lost = Draws(mix(streams + 1)).chance(0.5) & torch.tensor(mixed, device=streams.device)
     by_chunk, waits = draws.chance(0.5), draws.chance(0.5)
     later = draws.uniform(0.0, LATEST_START / FRAMES_HELD + 1).floor().to(torch.int64) * FRAMES_HELD
     drawn = draws.uniform(count=6 * num_frames).reshape(len(streams), num_frames, 6)
@@ -65,7 +72,7 @@ def plans(streams: Int[Tensor, " env"], num_frames: int, context_frames: int) ->
     return Plans(
         random=torch.where(rests[..., None], 0.0, random),
         noise=_NOISE * values[..., 2:],
-        astray=drawn[..., 5] < _ASTRAY,
+        astray=(drawn[..., 5] < _ASTRAY) | lost[:, None],
         rests=rests,
         begins=torch.where(waits, 0, later),
     )
