@@ -32,7 +32,7 @@ class DataConfig:
     policies: Annotated[
         dict[str, Policy], AfterValidator(_of_environments), Field(exclude_if=lambda policies: not policies)
     ] = Field(default_factory=dict)
-    """Who acts in each environment: `random` where nothing is said, `scripted` (a noisy expert), or `mixed`, half each."""
+    """Who acts in each environment: `random` by default, `scripted` (a noisy expert) or `mixed` (half each)."""
     clips: Positive = 16384
     """Different clips in an epoch."""
     seed: int = 0
