@@ -42,7 +42,7 @@ export TORCHINDUCTOR_VEC_ISA_OK := 1
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-short study $(MODELS) probe few-step calibrate bench test test-statistics test-cluster test-long test-kills test-chaos test-slurm bench-scaling check check-gpu clean
+.PHONY: help demo demo-short plan study $(MODELS) probe few-step calibrate bench test test-statistics test-cluster test-long test-kills test-chaos test-slurm bench-scaling check check-gpu clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +70,13 @@ probe: .venv/installed
 
 demo-short: ## the same path in a few minutes, too short to learn much
 	@$(MAKE) --no-print-directory demo SCALE=short
+
+plan: .venv/installed ## train the world models on clips in which somebody acts, and plan with them (needs no demo)
+	$(BIN)/python train/train_tokenizer.py --config configs/plan/tokenizer.yaml
+	@$(MAKE) --no-print-directory -j SCALE=plan VIDEO= $(MODELS) probe
+	$(if $(JEPA_PROBE),$(BIN)/python train/train_probe.py --config configs/plan/probe.yaml out=runs/plan/probe_jepa jepa=runs/plan/jepa)
+	$(EVALUATE) eval/run_planning.py --config configs/plan/planning.yaml
+	$(BIN)/python eval/make_planning.py runs/plan/planning
 
 # Two runs at a time, each on half of the cores; what is done is not run again.
 study: .venv/installed ## run what is missing of the study over training compute, seeds and nuisance, and make its page (hours)
