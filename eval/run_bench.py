@@ -15,7 +15,17 @@ import torch
 from tqdm import tqdm
 
 from speed.bench import measure, measure_growth
-from speed.cases import BASE, DEMO, Case, clip_cases, reading_cases, tokenizer_cases, training_cases, world_cases
+from speed.cases import (
+    BASE,
+    DEMO,
+    Case,
+    clip_cases,
+    planning_cases,
+    reading_cases,
+    tokenizer_cases,
+    training_cases,
+    world_cases,
+)
 from speed.page import write_page
 from speed.timing import memory_copy, rates, square_product
 from vidworld.core.errors import ArgumentParser, UserError, run_script
@@ -26,7 +36,7 @@ CLIPS = 8
 """Of a training step, as in configs/demo."""
 BASE_CLIPS = 16
 """Of a step at the size of configs/base, which has 256 for all processes."""
-CASES = 13
+CASES = 15
 """For the progress bar."""
 
 
@@ -64,6 +74,7 @@ def all_cases(device: torch.device, compiled: bool, folder: Path) -> Iterator[Ca
     yield from reading_cases(folder)
     yield from tokenizer_cases(CLIPS, device)
     yield from world_cases(DEMO, 4, device)
+    yield from planning_cases(DEMO, device)
     yield from training_cases(DEMO, CLIPS, device, compiled)
     yield from training_cases(BASE, BASE_CLIPS, device, compiled)
 

@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from speed import peers
 from speed.timing import Job, Probe, block_products, memory_copy
+from vidworld.core.clip import Clips
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.hardware import precision, product_dtype
 from vidworld.core.media import write_mp4
@@ -63,13 +64,13 @@ class Size(NamedTuple):
     depth: int
     heads: int
 
-    def diffusion(self, device: torch.device) -> DiffusionTransformer:
-        network: DiffusionTransformer = DiffusionTransformer(CHANNELS, self.width, self.depth, self.heads)
+    def diffusion(self, device: torch.device, **more: Any) -> DiffusionTransformer:
+        network: DiffusionTransformer = DiffusionTransformer(CHANNELS, self.width, self.depth, self.heads, **more)
         return placed(network, device)
 
-    def jepa(self, device: torch.device) -> JointEmbeddingPredictor:
-        encoder, predictor = self.depth // 3, self.depth * 2 // 3
-        network: JointEmbeddingPredictor = JointEmbeddingPredictor(CHANNELS, self.width, encoder, predictor, self.heads)
+    def jepa(self, device: torch.device, **more: Any) -> JointEmbeddingPredictor:
+        form = (self.width, self.depth // 3, self.depth * 2 // 3, self.heads)
+        network: JointEmbeddingPredictor = JointEmbeddingPredictor(CHANNELS, *form, **more)
         return placed(network, device)
 
 
@@ -231,6 +232,31 @@ def world_cases(size: Size, steps: int, device: torch.device) -> list[Case]:
 
         found.append(case(f"rollout of {FRAMES} frames, {model.name}{how}", "frames/s", FRAMES, roll_out))
         found.append(case(f"surprise of a quad, {model.name}", "quads/s", 1, surprise))
+    return found
+
+
+PLANNED, IMAGINED, ROUNDS = 64, 5, 5
+"""Candidates of a plan, chunks of each, and how often they are imagined."""
+
+
+def planning_cases(size: Size, device: torch.device) -> list[Case]:
+    """A plan: futures under actions from one memory of the context, in chunks of 16 cells as in configs/plan."""
+    tokens, actions = torch.randn(1, CHUNKS, 4, 4, CHANNELS), 2 * TokenizerModel.patch_size[0]
+    frames = torch.zeros(1, FRAMES, 3, SIDE_PX, SIDE_PX, dtype=torch.uint8)
+    context = Encoded(Clips(frames, 10.0, ("",), actions=torch.zeros(1, FRAMES, 2)), tokens.to(device))
+    candidates = torch.rand(1, PLANNED, IMAGINED, actions, device=device)
+    network = size.diffusion(device, action_channels=actions)
+    diffusion = GenerativeModel(network, "diffusion, 2 steps", 2, PhysicsConfig.sampling_shift, (0.7,))
+    jepa = PredictiveModel(size.jepa(device, target="ema", action_channels=actions))
+    limit, found = block_products(PLANNED * 16, size.width, device), []
+    for model in (diffusion, jepa):
+
+        def imagine(model: GenerativeModel | PredictiveModel = model) -> object:
+            return [model.rollout(context, IMAGINED, PLANNED, [0], candidates) for _ in range(ROUNDS)]
+
+        job, chunks = without_gradients(imagine, device), PLANNED * IMAGINED * ROUNDS
+        name = f"a plan of {PLANNED} candidates, {IMAGINED} chunks, {ROUNDS} iterations, {model.name}"
+        found.append(Case(name, "chunks/s", chunks, job, limit=limit, needed=flops_of(imagine)))
     return found
 
 
