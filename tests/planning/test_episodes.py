@@ -14,7 +14,15 @@ from vidworld.core.errors import UserError
 from vidworld.evaluation.evaluator import ModelFailure
 from vidworld.evaluation.task import measure
 from vidworld.models.world_model import CopyLast, Rollout
-from vidworld.planning.agents import Decision, NoOpAgent, PlannerAgent, RandomAgent, SimulatorImagination
+from vidworld.planning.agents import (
+    Decision,
+    Goal,
+    NoOpAgent,
+    Observed,
+    PlannerAgent,
+    RandomAgent,
+    SimulatorImagination,
+)
 from vidworld.planning.episodes import episode_streams, play, starts_of, units_of
 from vidworld.planning.imagination import ModelImagination, futures_at_once
 from vidworld.planning.protocol import PlanningProtocol, completed
@@ -307,3 +315,19 @@ def test_what_is_no_number_is_kept_as_such(tmp_path):
     assert kept.cost != kept.cost
     assert asdict(replace(kept, cost=0.0)) == asdict(replace(episode, cost=0.0))
     assert json.loads(unit.path.read_text())["made_from"] == "all"
+
+
+def test_who_guesses_what_is_hidden_is_wrong_in_half_of_the_episodes_and_stays_so():
+    environment, streams = ENVIRONMENTS["heavy_or_light"], episode_streams("start", USUAL, range(100))
+    states = [environment.start(Draws(streams))]
+    states += [environment.step(states[0], torch.zeros(100, 2).double())]
+    frames, _ = environment.draw(states, ClipShape(height_px=32, width_px=32))
+    imagination = SimulatorImagination(environment, USUAL, guesses=True)
+    goal = Goal(environment.target(states[0]), None)
+    wrong = []
+    for time in (1, 2):
+        seen = Observed(frames[:, :time], torch.zeros(100, time, 2).double(), goal, streams)
+        guessed = imagination._guessed(seen, states[time - 1])
+        assert torch.equal(guessed.position, states[time - 1].position)
+        wrong.append((guessed.mass != states[0].mass).any(1))
+    assert torch.equal(*wrong) and 30 < wrong[0].sum() < 70

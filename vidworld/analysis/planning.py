@@ -19,7 +19,14 @@ from vidworld.core.records import read_json
 PLANNING_SCHEMA: Final = 1
 BLIND = "_goal_blind"
 """What follows an agent's name where it plans for another episode's goal."""
-_AGENTS = {"simulator": "True simulator (ceiling)", "random": "Random actions", "no_op": "No action"}
+GUESSING = "simulator_guessing"
+"""The planner on a simulator that guesses what cannot be seen now: what physics reaches without memory."""
+_AGENTS = {
+    "simulator": "True simulator (ceiling)",
+    GUESSING: "Simulator that guesses what is hidden",
+    "random": "Random actions",
+    "no_op": "No action",
+}
 
 
 @plain_dataclass(frozen=True)

@@ -11,6 +11,7 @@ from accelerate import Accelerator
 from vidworld.analysis.labels import UNTRAINED
 from vidworld.analysis.planning import (
     BLIND,
+    GUESSING,
     PLANNING_SCHEMA,
     ActionCheck,
     EpisodeResult,
@@ -178,6 +179,9 @@ class Crew:
         if "simulator" in config.controls:
             truth = SimulatorImagination(environment, protocol)
             found.append(PlannerAgent(protocol, channels, "simulator", sees_state=True, imagination=truth))
+            if environment.mistaken(_any_start(environment)) is not None:
+                guess = replace(truth, guesses=True)
+                found.append(PlannerAgent(protocol, channels, GUESSING, sees_state=True, imagination=guess))
         blind = [
             replace(agent, name=agent.name + BLIND, made_from=fingerprint(agent.made_from, BLIND), other_goal=True)
             for agent in found

@@ -164,3 +164,14 @@ def test_the_cost_says_nothing_of_masses():
     swapped = replace(state, mass=state.mass[:, [0, 2, 1]])
     one, other = (HEAVY_OR_LIGHT.cost(HEAVY_OR_LIGHT.places(s), HEAVY_OR_LIGHT.target(s)) for s in (state, swapped))
     assert torch.equal(one, other)
+
+
+def test_who_is_mistaken_sees_the_same_and_is_wrong_about_what_is_hidden(hidden, met):
+    state, masses = hidden[-1], met[-1].mass
+    wrong = HIDDEN_GOAL.mistaken(state)
+    assert torch.equal(*(HIDDEN_GOAL.draw([each])[0] for each in (state, wrong)))
+    agent = replace(wrong, position=wrong.position[:, [1, 1]])  # where the disc is thought to be
+    assert HIDDEN_GOAL.step(agent, NO.expand(len(agent), 2)).opened.eq(1 - state.behind).all()
+    taken_for = HEAVY_OR_LIGHT.mistaken(met[-1]).mass
+    assert torch.equal(taken_for[:, 1:].flip(1), masses[:, 1:]) and torch.equal(taken_for[:, 0], masses[:, 0])
+    assert PUCK.mistaken(begun(PUCK, 1)) is None

@@ -109,6 +109,11 @@ class Environment(ABC, Generic[StateT]):
         del state
         return None
 
+    def mistaken(self, state: StateT) -> StateT | None:
+        """The state as somebody takes it to be who is wrong about what cannot be seen now; None: all of it can be."""
+        del state
+        return None
+
     def goal_picture(self, state: StateT, shape: ClipShape = ClipShape()) -> Frames | None:
         """The scene as it would look when solved, `(env, 1, 3, height, width)`; None where the goal has no picture."""
         goal = self.goal_state(state)

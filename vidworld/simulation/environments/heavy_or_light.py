@@ -122,6 +122,10 @@ class HeavyOrLight(Environment[TwoMasses]):
         ready = ((agent - light)[:, 0].abs() < 0.15) & (agent[:, 1] > light[:, 1])
         return heading(agent, torch.where(ready[:, None], light, below))
 
+    def mistaken(self, state: TwoMasses) -> TwoMasses:
+        """The heavy disc is taken for the light one."""
+        return replace(state, mass=state.mass[:, [0, 2, 1]])
+
     def scenes(self, state: TwoMasses) -> Scenes:
         """Discs of these masses between the strip and the picture's other edges."""
         scenes = super().scenes(state)

@@ -124,6 +124,14 @@ class HiddenGoal(Environment[TwoScreens]):
         """Straight to where the disc will be."""
         return heading(state.position[:, 0], state.way[:, 1])
 
+    def mistaken(self, state: TwoScreens) -> TwoScreens:
+        """The disc lies behind the other screen, in its middle."""
+        other = state.screens[torch.arange(len(state)), 1 - state.behind]
+        place = torch.where((other == 0).all(1, keepdim=True), state.position[:, 1], (other[:, :2] + other[:, 2:]) / 2)
+        position, way = state.position.clone(), state.way.clone()
+        position[:, 1], way[:, 1] = place, place
+        return replace(state, position=position, way=way, behind=1 - state.behind)
+
     def scenes(self, state: TwoScreens) -> Scenes:
         """The agent, which keeps no speed against what stops it, the disc and the screens that are left."""
         scenes = super().scenes(state)
