@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 Policy = Literal["random", "scripted", "mixed"]
 """Who acts in clips of an environment: see vidworld/simulation/environments/policies.py."""
-_NAMES = ("two_room", "puck", "hidden_goal", "heavy_or_light")
+_NAMES = ("two_room", "puck", "hidden_goal", "heavy_or_light", "push_t")
 ENVIRONMENTS: "Registry[Environment[Any]]" = Registry(
     "environment",
     "vidworld.environments",
