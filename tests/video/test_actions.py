@@ -19,7 +19,7 @@ from vidworld.video import real_action_channels, training_fingerprint
 from vidworld.video.action_tables import actions_of, read_actions
 from vidworld.video.actions import FilmActions
 from vidworld.video.clips import ClipOptions
-from vidworld.video.ingest import Ingested, ingest
+from vidworld.video.ingest import Ingested, ingest, summary
 from vidworld.video.real import RealClips
 
 OPTIONS = ClipOptions(size_px=32, num_frames=8, stride=4)
@@ -85,6 +85,12 @@ def test_the_disc_moves_by_the_actions_of_its_clip(ingested: Ingested) -> None:
     seen = np.isfinite(moved)
     assert np.corrcoef(moved[seen], told[seen])[0, 1] > 0.85  # but for where it turns round
     assert np.corrcoef(moved[:, 1:][seen[:, 1:]], told[:, :-1][seen[:, 1:]])[0, 1] < 0.6  # and not a frame late
+
+
+def test_the_summary_says_which_actions_there_are(ingested: Ingested) -> None:
+    (line,) = [line for line in summary(ingested).splitlines() if "with actions" in line]
+    record = json.loads((ingested.out / "ingest.json").read_text())["actions"]
+    assert f"dx from {record['low'][0]:.4g} to {record['high'][0]:.4g}, idle from" in line
 
 
 def test_what_has_no_actions_is_set_aside_with_its_reason(folder: Path, ingested: Ingested, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from vidworld.video import read_record
 from vidworld.video.action_tables import read_actions
 from vidworld.video.actions import FilmActions
 from vidworld.video.clips import ClipOptions
-from vidworld.video.collect import collect
+from vidworld.video.collect import collect_episodes
 from vidworld.video.ingest import ingest
 from vidworld.video.playing import Play, played
 from vidworld.video.real import RealClips
@@ -29,7 +29,7 @@ def values(folder: Path) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("policy", ["random", "scripted"])
 def test_what_was_done_comes_back_from_ingest(policy: str, tmp_path: Path) -> None:
     """Of one of ours, at its own rate: exactly what led to each frame of its clips, but for the data set's scale."""
-    made = collect(Play("two_room", policy, seed=3, size_px=32), 4, tmp_path / "films", workers=2)
+    made = collect_episodes(Play("two_room", policy, seed=3, size_px=32), 4, tmp_path / "films", workers=2)
     assert (made.made, made.there, made.died) == (4, 0, {})
     done = values(tmp_path / "films")
     shape = played(Play("two_room", policy, 3, 32), 0).frames.shape
@@ -64,14 +64,14 @@ def test_an_episode_is_a_clip_of_the_environment() -> None:
 def test_what_is_there_is_not_made_again(tmp_path: Path) -> None:
     """A stopped run left a film without its name and rows of it: both are made anew, and the rest stays."""
     play = Play("gym_worlds:Square-v0", seed=2, size_px=16)
-    collect(play, 4, tmp_path / "whole", workers=2)
-    collect(play, 3, tmp_path / "some", workers=2)
+    collect_episodes(play, 4, tmp_path / "whole", workers=2)
+    collect_episodes(play, 3, tmp_path / "some", workers=2)
     table = tmp_path / "some" / "actions.csv"
     first = tmp_path / "some" / "episode_000000.mp4"
     (tmp_path / "some" / "episode_000001.mp4").rename(tmp_path / "some" / ".episode_000001.mp4.part.mp4")
     table.write_text(table.read_text() + "episode_000003.mp4,0,0.5")
     before = first.stat().st_mtime_ns
-    again = collect(play, 4, tmp_path / "some", workers=2)
+    again = collect_episodes(play, 4, tmp_path / "some", workers=2)
     assert (again.made, again.there) == (2, 2) and first.stat().st_mtime_ns == before
     whole, some = values(tmp_path / "whole"), values(tmp_path / "some")
     assert whole.keys() == some.keys() and all(np.array_equal(whole[file], some[file]) for file in whole)
@@ -79,10 +79,10 @@ def test_what_is_there_is_not_made_again(tmp_path: Path) -> None:
         assert (tmp_path / "whole" / file).read_bytes() == (tmp_path / "some" / file).read_bytes()
     assert not list((tmp_path / "some").glob(".episode*"))
     with pytest.raises(UserError, match=r"holds episodes of others \(seed 2, now 3\): name another folder"):
-        collect(Play("gym_worlds:Square-v0", seed=3, size_px=16), 4, tmp_path / "some")
+        collect_episodes(Play("gym_worlds:Square-v0", seed=3, size_px=16), 4, tmp_path / "some")
     (tmp_path / "some" / "collected.json").unlink()
     with pytest.raises(UserError, match="holds no collected episodes"):
-        collect(play, 4, tmp_path / "some")
+        collect_episodes(play, 4, tmp_path / "some")
 
 
 def test_actions_of_gymnasium_are_scaled_by_their_bounds() -> None:
@@ -117,7 +117,7 @@ def test_discrete_actions_are_one_of_several(tmp_path: Path) -> None:
     ],
 )
 def test_an_environment_that_dies_costs_its_episode(world: str, reason: str, tmp_path: Path) -> None:
-    made = collect(Play(world, size_px=16, most_frames=20), 6, tmp_path / "films", workers=2)
+    made = collect_episodes(Play(world, size_px=16, most_frames=20), 6, tmp_path / "films", workers=2)
     assert made.made == 6 - len(made.died) and 0 < made.made < 6
     assert set(made.died.values()) == {reason}
     kept = {f"episode_{number:06d}.mp4" for number in range(6) if number not in made.died}
@@ -146,7 +146,7 @@ def test_an_environment_that_dies_costs_its_episode(world: str, reason: str, tmp
 )
 def test_what_cannot_be_collected_is_said_in_a_line(play: Play, said: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=said) as error:
-        collect(play, 2, tmp_path / "films", workers=1)
+        collect_episodes(play, 2, tmp_path / "films", workers=1)
     assert "\n" not in str(error.value)
 
 
@@ -160,7 +160,7 @@ def test_ours_need_no_gymnasium_and_others_say_so(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(UserError, match=r"gymnasium is not installed; pip install 'vidworld\[environments\]' would do"):
-        collect(Play("Reacher-v5"), 1, tmp_path / "films")
+        collect_episodes(Play("Reacher-v5"), 1, tmp_path / "films")
     assert played(Play("puck", size_px=16, most_frames=3), 0).actions.shape == (2, 2)
 
 

@@ -21,7 +21,7 @@ from vidworld.core.workers import each_apart, usual_workers
 from vidworld.simulation.environments import ENVIRONMENTS
 from vidworld.simulation.environments.policies import POLICIES
 from vidworld.video import ACTIONS_NAME
-from vidworld.video.playing import MOST_FRAMES, USUAL_FPS, Play, made_by, played
+from vidworld.video.playing import MOST_FRAMES, UNSAID_FPS, Play, made_by, played
 
 COLLECTED_NAME = "collected.json"  # which episodes are in a folder
 SMALLEST_PX = 16
@@ -29,7 +29,7 @@ SMALLEST_PX = 16
 
 @dataclass
 class Collected:
-    """What there is after `collect`."""
+    """What there is after `collect_episodes`."""
 
     out: Path
     made: int = 0
@@ -46,7 +46,7 @@ class _Job:
     part: Path
 
 
-def collect(play: Play, episodes: int, out: Path, workers: int | None = None) -> Collected:
+def collect_episodes(play: Play, episodes: int, out: Path, workers: int | None = None) -> Collected:
     """The films of episodes 0 to `episodes` - 1 and what was done in them, in a folder; those that are there stay.
 
     An episode in which the environment raises an error, or ends its process, is left out and named; a later run tries
@@ -154,7 +154,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--frames", type=int, help=most)
     add("--workers", type=int, help="processes that play (default: as many as there are processors, 16 at most)")
     parser.epilog = (
-        f"Each episode is an MP4 at the environment's own rate (render_fps; {USUAL_FPS:g} where it says none), "
+        f"Each episode is an MP4 at the environment's own rate (render_fps; {UNSAID_FPS:g} where it says none), "
         f"and a row of {ACTIONS_NAME} says what was done after each frame: Box actions "
         "from -1 to 1 by their bounds, Discrete ones as 1 for the one taken and 0 for the others. "
         "`vidworld data ingest FOLDER` takes the folder as it is. The same command goes on where a stopped one was."
@@ -163,7 +163,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> None:
     play = Play(arguments.environment, arguments.policy, arguments.seed, arguments.size, arguments.frames)
-    print(*_summary(collect(play, arguments.episodes, arguments.out, arguments.workers)), sep="\n")
+    print(*_summary(collect_episodes(play, arguments.episodes, arguments.out, arguments.workers)), sep="\n")
 
 
 def _summary(result: Collected) -> Sequence[str]:

@@ -224,6 +224,10 @@ def summary(ingested: Ingested) -> str:
     what = "was there already, of the same files and options" if ingested.reused else "is written"
     counts = f"{clips} clips of {len(ingested.files)} files, {len(ingested.set_aside)} set aside"
     lines += ["", f"{ingested.out}: {counts}; it {what}"]
+    if acts := (read_record(ingested.out) or {}).get("actions"):
+        ranges = zip(acts["channels"], acts["low"], acts["high"], strict=True)
+        said = ", ".join(f"{name} from {low:.4g} to {high:.4g}" for name, low, high in ranges)
+        lines.append(f"{ingested.out}: with actions: {said}")
     if empty := [split for split in REAL_SPLITS if split not in {record.split for record in ingested.files}]:
         lacks = "; ".join(f"no clip in split {split} ({WITHOUT[split]})" for split in empty)
         remedy = "The split of a video follows from its content alone: add videos to fill these"

@@ -21,7 +21,7 @@ from vidworld.video.events import nearest
 
 LONGEST_HELD = 8  # frames for which the random policy holds an action in Gymnasium's environments
 MOST_FRAMES = 200  # of an episode of Gymnasium's that does not end earlier
-USUAL_FPS = 10.0  # of environments that do not say theirs
+UNSAID_FPS = 10.0  # of environments that do not say theirs
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def _gymnasiums(play: Play, number: int) -> Played:
                     frames.append(_picture(play, world))
                     if terminated or truncated:
                         break
-                fps = float(world.metadata.get("render_fps") or USUAL_FPS)
+                fps = float(world.metadata.get("render_fps") or UNSAID_FPS)
             finally:
                 world.close()
     except gymnasium.error.DependencyNotInstalled as error:
