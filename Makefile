@@ -49,7 +49,7 @@ help: ## list these commands
 
 # One process needs no `accelerate launch`, which takes seconds to start; the scripts are the same under it.
 demo: .venv/installed ## train and compare the world models, with a report (VIDEO=folder adds real videos)
-	$(if $(VIDEO),$(BIN)/vidworld data ingest "$(VIDEO)" --out runs/$(RUN)/real)
+	$(if $(VIDEO),$(BIN)/vidworld data ingest "$(VIDEO)" --out runs/$(RUN)/real --no-actions)
 	$(BIN)/python train/train_tokenizer.py --config $(CONFIGS)/tokenizer.yaml $(call OUT,tokenizer) $(REAL)
 	@$(MAKE) --no-print-directory -j SCALE=$(SCALE) $(MODELS) probe
 	$(if $(JEPA_PROBE),$(BIN)/python train/train_probe.py --config $(CONFIGS)/probe.yaml out=runs/$(RUN)/probe_jepa \

@@ -1,4 +1,4 @@
-"""The `vidworld` command: `data render`, `ingest`, `sidecar`, `contexts`, `check`; `check-world` and `export`."""
+"""The `vidworld` command: `data` render, collect, ingest, sidecar, contexts and check; `check-world`, `export`."""
 
 import sys
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ COMMANDS: Registry[Command] = Registry(
     "vidworld.commands",
     {
         "data render": "vidworld.simulation.render_command:RENDER",
+        "data collect": "vidworld.video.collect:COLLECT",
         "data ingest": "vidworld.video.ingest:INGEST",
         "data sidecar": "vidworld.video.sidecar:SIDECAR",
         "data contexts": "vidworld.evaluation.rollouts:CONTEXTS",
@@ -25,7 +26,8 @@ COMMANDS: Registry[Command] = Registry(
 """A command is imported when it is called: `vidworld --help` need not wait for torch."""
 PURPOSES = {
     "data render": "write a picture and an MP4 of a clip or a quadruplet of a simulated scene",
-    "data ingest": "turn a folder of real videos into a data set",
+    "data collect": "write videos of episodes in an environment, with what was done in them",
+    "data ingest": "turn a folder of videos, and what was done in them, into a data set",
     "data sidecar": "write a first clips.jsonl of a folder of videos, to fill in what happens in them",
     "data contexts": "write the clips that a model which runs elsewhere is to continue",
     "data check": "say whether the folder of a benchmark is complete, and what is missing",

@@ -243,7 +243,7 @@ def test_the_command_prints_what_became_of_every_file(
     INGEST.add_arguments(parser)
     assert vars(parser.parse_args([str(folder), "--out", "x"])) == {
         **{"folder": folder, "out": Path("x"), "fps": 10.0, "one_rate": False, "size": 64},
-        **{"num_frames": 16, "stride": 8, "workers": None, "sidecar": None},
+        **{"num_frames": 16, "stride": 8, "workers": None, "sidecar": None, "no_actions": False},
     }
     line = [str(folder), "--out", str(ingested.out), "--size", "32", "--num-frames", "8", "--stride", "4"]
     INGEST.run(parser.parse_args(line))

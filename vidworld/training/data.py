@@ -26,7 +26,7 @@ from vidworld.simulation.environments import ENVIRONMENTS
 from vidworld.simulation.environments.clips import EnvironmentClips
 from vidworld.simulation.simulated import SimulatedClips
 from vidworld.training.finished import data_sources
-from vidworld.video import has_clips
+from vidworld.video import has_clips, real_action_channels
 
 SHARD_CLIPS = 512
 MADE_CLIPS = 256
@@ -80,9 +80,12 @@ def weights(config: DataConfig) -> dict[str, float]:
 def action_channels(config: DataConfig) -> int:
     """Numbers of an action of the clips that are trained on; 0 where nobody acts. Raises UserError: they differ."""
     found = {name: ENVIRONMENTS[name].action_channels for name in weights(config) if name in ENVIRONMENTS}
+    if config.real is not None and has_clips(config.real, "train") and (acts := real_action_channels(config.real)):
+        found[str(config.real)] = acts
     if len(set(found.values())) > 1:
         counts = ", ".join(f"{name} {count}" for name, count in found.items())
-        raise UserError(f"data.scenarios: actions have different numbers of channels ({counts}); train one model each")
+        keys = "data.scenarios and data.real" if str(config.real) in found else "data.scenarios"
+        raise UserError(f"{keys}: actions have different numbers of channels ({counts}); train one model each")
     return next(iter(found.values()), 0)
 
 

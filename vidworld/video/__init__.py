@@ -10,6 +10,7 @@ from vidworld.core.records import fingerprint
 REAL_SPLITS = ("train", "val", "real")  # `real` is held out for the evaluation. A file is in one split only.
 RECORD_NAME = "ingest.json"
 SIDECAR_NAME = "clips.jsonl"  # what is known of the videos of a folder, beside them
+ACTIONS_NAME = "actions.csv"  # what was done in them, there too
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
@@ -38,15 +39,29 @@ def content_fingerprint(path: Path, split: str) -> str:
 
     UserError where there is no finished data set, or one of a version that recorded no content.
     """
-    return fingerprint(_content(path)[split])
+    return fingerprint(_content(path)[split], *_ranges(path))
 
 
 def training_fingerprint(path: Path | None) -> str | None:
-    """The fingerprint of what a training reads of a data set: the frames of its split `train`, in their order.
+    """The fingerprint of what a training reads of a data set: frames and actions of its split `train`, in their order.
 
     None without a data set; UserError as `content_fingerprint`. Held-out videos and the sidecar change nothing here.
     """
-    return None if path is None else str(_content(path)["train"]["frames"])
+    if path is None:
+        return None
+    content = _content(path)["train"]
+    acts = [content["actions"], *_ranges(path)] if "actions" in content else []
+    return fingerprint(content["frames"], *acts) if acts else str(content["frames"])
+
+
+def real_action_channels(path: Path) -> int:
+    """Numbers of an action in a data set, 0 where nobody acts; UserError where there is no finished data set."""
+    return len(finished_record(path).get("actions", {}).get("channels", ()))
+
+
+def _ranges(path: Path) -> list[Any]:
+    """What is recorded of the actions of a data set; nothing where it has none."""
+    return [record["actions"]] if "actions" in (record := finished_record(path)) else []
 
 
 def _content(path: Path) -> dict[str, dict[str, str]]:

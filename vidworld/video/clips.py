@@ -98,6 +98,7 @@ class VideoClips:
     time_base: TimeBase
     frames: int
     short_side_px: int  # of the video
+    times_s: Times  # of its frames, in scene time
     clips: int = 0
     rates: set[float] = field(default_factory=set)  # of the clips, in frames a second
     static_camera: int = 0  # clips during which the camera stands still
@@ -120,7 +121,9 @@ def clips_of_video(source: Source, entry: SidecarEntry, options: ClipOptions, ke
         video = open_video(path)
         times_s, mine = scene_times(video, entry), source.frames(video.times_s)
         base: TimeBase = video.time_base if entry.true_fps is None else "sidecar"
-        result = VideoClips(video.decoder, base, len(mine), min(video.height_px, video.width_px))
+        result = VideoClips(
+            video.decoder, base, len(mine), min(video.height_px, video.width_px), times_s[mine.start : mine.stop]
+        )
         for footage in read(video, options.size_px * ceil(MEASURED_PX / options.size_px), mine):
             _cut(footage, times_s, entry, options, result, keep)
             del footage  # before the next is read

@@ -11,7 +11,7 @@ import av
 from av.stream import Disposition
 
 from vidworld.core.errors import UserError
-from vidworld.video import RECORD_NAME, SIDECAR_NAME
+from vidworld.video import ACTIONS_NAME, RECORD_NAME, SIDECAR_NAME
 from vidworld.video.lerobot import LEROBOT_INFO, Episode, listed
 from vidworld.video.source import Source
 from vidworld.video.suffixes import OTHER_SUFFIXES, VIDEO_SUFFIXES
@@ -74,7 +74,7 @@ def _files(folder: Path) -> Collection:
             _take_shard(found, path, name)
         elif suffix in VIDEO_SUFFIXES or (suffix not in OTHER_SUFFIXES and _shows_a_film(path)):
             found.sources[name] = Source(path)
-        elif path != folder / SIDECAR_NAME:
+        elif path not in (folder / SIDECAR_NAME, folder / ACTIONS_NAME):
             found.others[name] = NO_VIDEO
     for path in left_out(tars):
         found.others[_name(path.relative_to(folder))] = "is missing between other shards of its series"

@@ -19,8 +19,11 @@ from vidworld.core.command import Command
 from vidworld.core.errors import UserError
 from vidworld.core.records import fingerprint, publish_folder, write_json
 from vidworld.core.workers import usual_workers
-from vidworld.video import REAL_SPLITS, RECORD_NAME, SIDECAR_NAME, read_record
+from vidworld.video import ACTIONS_NAME, REAL_SPLITS, RECORD_NAME, SIDECAR_NAME, read_record
+from vidworld.video.action_tables import ACTIONS_HELP, actions_of
+from vidworld.video.actions import FolderActions
 from vidworld.video.clips import ClipOptions
+from vidworld.video.events import nearest
 from vidworld.video.folder import NO_VIDEO, collection_of
 from vidworld.video.jobs import INGEST_VERSION, FileRecord, SetAside, jobs_of, read_all
 from vidworld.video.rows import join
@@ -48,7 +51,12 @@ class Ingested:
 
 
 def ingest(
-    folder: Path, out: Path, options: ClipOptions, sidecar: Path | None = None, workers: int | None = None
+    folder: Path,
+    out: Path,
+    options: ClipOptions,
+    sidecar: Path | None = None,
+    workers: int | None = None,
+    use_actions: bool = True,
 ) -> Ingested:
     """The data set of all videos in a folder and the folders in it; it is at `out` only when it is complete.
 
@@ -56,6 +64,9 @@ def ingest(
     videos in it. The sidecar is `clips.jsonl` of the folder where none is given and there is one. A data set that was
     made of the same files with the same options is left as it is; what a run that was stopped had read is not read
     again. UserError where no video can be used, the sidecar is wrong, or `out` cannot be written.
+
+    What is done in the videos is taken from `actions.csv` of the folder, or from the LeRobot data set, where there is
+    one (`use_actions`); a video without actions is then set aside.
 
     workers: processes that read videos, by default as many as there are processors (16 at most). One that a decoder
     ends costs the video that it was at, which is set aside.
@@ -68,18 +79,20 @@ def ingest(
     looked_at = tqdm(found.sources.items(), "look", unit="video", disable=None, delay=1)
     contents = {file: content_of(source) for file, source in looked_at}
     entries = [entry.model_dump(mode="json") for entry in known.values()]
-    made_of = fingerprint(INGEST_VERSION, contents, asdict(options), entries)
+    actions = actions_of(folder) if use_actions else None
+    acts = [] if actions is None else [{file: actions.known(file) for file in sorted({*contents, *actions.by_file})}]
+    made_of = fingerprint(INGEST_VERSION, contents, asdict(options), entries, *acts)
     if (finished := _finished(out, made_of)) is not None:
         videos = [one for one in finished.set_aside if one.file in contents or one.file in known]
         others = [SetAside(name, reason) for name, reason in found.others.items()]  # these may be others than then
         return replace(finished, set_aside=(*videos, *others))
     try:
         with _workshop(out) as workshop:
-            jobs = jobs_of(found.sources, contents, known, options, workshop)
+            jobs = jobs_of(found.sources, contents, known, options, workshop, actions)
             results = read_all(jobs, workers or usual_workers())
             became = (results.get(file) for file in contents)
             records = tuple(one for one in became if isinstance(one, FileRecord))
-            aside = _set_aside(found.others, contents, results, known)
+            aside = _set_aside(found.others, contents, results, known, actions)
             if not records:
                 some = "; ".join(f"{one.file} {one.reason}" for one in aside[:3])
                 more = f"; and {len(aside) - 3} more" if len(aside) > 3 else ""
@@ -87,9 +100,12 @@ def ingest(
             parts = {job.file: job.part for job in jobs}
             by_split = {s: [parts[one.file] for one in records if one.split == s] for s in REAL_SPLITS}
             built = workshop / "built"
-            content = join(by_split, options, built)
+            content = join(by_split, options, built, 0 if actions is None else len(actions.channels))
             made = {"version": INGEST_VERSION, "made_of": made_of, "options": asdict(options)}
             made |= {"content": content, "files": [asdict(one) for one in records]}
+            if actions is not None:  # held-out videos change nothing that is trained on
+                trained = [one.file for one in records if one.split == "train"]
+                made["actions"] = actions.record(trained or [one.file for one in records])
             write_json(built / SET_ASIDE_NAME, [asdict(one) for one in aside])
             write_json(built / RECORD_NAME, made)
             publish_folder(built, out)
@@ -150,6 +166,7 @@ def _set_aside(
     contents: Mapping[str, str | None],
     results: Mapping[str, FileRecord | SetAside],
     known: Mapping[str, SidecarEntry],
+    actions: FolderActions | None,
 ) -> tuple[SetAside, ...]:
     """All that gives no clip, with its reason: videos first."""
     aside, first_of = [], {content: file for file, content in reversed([*contents.items()])}
@@ -160,6 +177,11 @@ def _set_aside(
         elif isinstance(result, SetAside):
             aside.append(result)
     aside += [SetAside(file, "is in the sidecar but not in the folder") for file in known if file not in contents]
+    for file in () if actions is None else actions.by_file:
+        if file not in contents:
+            near = nearest(file, contents)
+            hint = f" (did you mean {near}?)" if near else ""
+            aside.append(SetAside(file or "a row", f"is in {ACTIONS_NAME} but not in the folder{hint}"))
     return (*aside, *(SetAside(name, reason) for name, reason in others.items()))
 
 
@@ -181,12 +203,15 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--workers", type=int, help="processes that read videos (default: as many as there are processors, 16 at most)")
     known = "what is known of the videos, as JSON Lines, see below (default: FOLDER/clips.jsonl, if it is there)"
     add("--sidecar", type=Path, metavar="FILE", help=known)
-    parser.formatter_class, parser.epilog = argparse.RawDescriptionHelpFormatter, sidecar_help()
+    add("--no-actions", action="store_true", help=f"leave out what is done in the videos ({ACTIONS_NAME}, LeRobot's)")
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = f"{ACTIONS_HELP}\n\n{sidecar_help()}"
 
 
 def _run(arguments: argparse.Namespace) -> None:
     options = ClipOptions(arguments.fps, arguments.size, arguments.num_frames, arguments.stride, arguments.one_rate)
-    print(summary(ingest(arguments.folder, arguments.out, options, arguments.sidecar, arguments.workers)))
+    of = (arguments.folder, arguments.out, options, arguments.sidecar, arguments.workers)
+    print(summary(ingest(*of, use_actions=not arguments.no_actions)))
 
 
 def summary(ingested: Ingested) -> str:
@@ -199,6 +224,10 @@ def summary(ingested: Ingested) -> str:
     what = "was there already, of the same files and options" if ingested.reused else "is written"
     counts = f"{clips} clips of {len(ingested.files)} files, {len(ingested.set_aside)} set aside"
     lines += ["", f"{ingested.out}: {counts}; it {what}"]
+    if acts := (read_record(ingested.out) or {}).get("actions"):
+        ranges = zip(acts["channels"], acts["low"], acts["high"], strict=True)
+        said = ", ".join(f"{name} from {low:.4g} to {high:.4g}" for name, low, high in ranges)
+        lines.append(f"{ingested.out}: with actions: {said}")
     if empty := [split for split in REAL_SPLITS if split not in {record.split for record in ingested.files}]:
         lacks = "; ".join(f"no clip in split {split} ({WITHOUT[split]})" for split in empty)
         remedy = "The split of a video follows from its content alone: add videos to fill these"

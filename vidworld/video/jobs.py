@@ -12,6 +12,7 @@ from tqdm import tqdm
 from vidworld.core.errors import UserError
 from vidworld.core.records import fingerprint, write_json
 from vidworld.core.workers import each_apart
+from vidworld.video.actions import FilmActions, FolderActions
 from vidworld.video.clips import ClipOptions, VideoClips, clips_of_video
 from vidworld.video.probe import Unreadable
 from vidworld.video.rows import ClipRows
@@ -58,6 +59,7 @@ class Job:
     options: ClipOptions
     split: str
     part: Path  # where its rows are written, and beside it what became of it
+    actions: FilmActions | str | None = None  # what was done in it, or why that is not known; None: nobody acts
 
     @property
     def done(self) -> Path:
@@ -70,15 +72,18 @@ def jobs_of(
     known: Mapping[str, SidecarEntry],
     options: ClipOptions,
     workshop: Path,
+    actions: FolderActions | None = None,
 ) -> list[Job]:
     """One for each video, but none for a double of an earlier one."""
     splits, jobs, seen = splits_by_content(sources, contents), [], set()
     for file, content in contents.items():
         if content is None or content not in seen:
             entry = known.get(file) or SidecarEntry.model_validate({"file": file})
-            key = fingerprint(INGEST_VERSION, file, content, asdict(options), entry.model_dump(mode="json"))
+            acts = [] if actions is None else [actions.known(file)]
+            key = fingerprint(INGEST_VERSION, file, content, asdict(options), entry.model_dump(mode="json"), *acts)
             name = hashlib.sha256(f"{key} {splits.get(file)}".encode()).hexdigest()
-            jobs.append(Job(file, sources[file], entry, options, splits.get(file, ""), workshop / "parts" / name))
+            part, done = workshop / "parts" / name, None if actions is None else actions.of(file)
+            jobs.append(Job(file, sources[file], entry, options, splits.get(file, ""), part, done))
         seen.add(content)
     return jobs
 
@@ -120,7 +125,9 @@ def _read_before(job: Job) -> FileRecord | SetAside | None:
 def _read_one(job: Job) -> FileRecord | SetAside:
     result: FileRecord | SetAside
     try:
-        with ClipRows(job.part, job.entry, job.options) as rows:
+        if isinstance(job.actions, str):
+            raise Unreadable(job.actions)
+        with ClipRows(job.part, job.entry, job.options, job.actions) as rows:
             video = clips_of_video(job.source, job.entry, job.options, rows.add)
             rows.flush(video)
         result = _record(job.file, job.split, video)

@@ -6,6 +6,8 @@ from pathlib import Path
 import datasets  # type: ignore[import-untyped]
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from vidworld.core.clip import Clips
 from vidworld.core.clip_shape import ClipShape
@@ -35,7 +37,10 @@ class RealClips:
         if size_px != size:
             raise UserError(f"{path}: its clips are {size} px wide, not {size_px}: ingest with --size {size_px}")
         self.num_frames, self.size_px = frames, size
-        self.rows = rows.remove_columns("frames")
+        acts = finished_record(path).get("actions")
+        self._range = None if acts is None else (acts["low"], acts["high"])
+        self._actions = None if acts is None else rows.select_columns("actions").with_format("numpy")
+        self.rows = rows.remove_columns(["frames"] if acts is None else ["frames", "actions"])
         """What is known of each clip, a row a clip."""
         self._pictures = rows.select_columns("frames").with_format("numpy", dtype=np.uint8)
         self.identity: tuple[str, ...] = tuple(rows["identity"])
@@ -54,7 +59,11 @@ class RealClips:
         rates = {self.fps[i] for i in chosen}
         rate = rates.pop() if len(rates) == 1 else float("nan")
         pictures = torch.from_numpy(np.ascontiguousarray(frames))
-        return Clips(pictures, rate, tuple(self.identity[i] for i in chosen))
+        actions = None
+        if self._actions is not None and self._range is not None:
+            done = np.asarray(self._actions[chosen]["actions"], np.float64)[:, : self.num_frames]
+            actions = _scaled(torch.from_numpy(done), *self._range)
+        return Clips(pictures, rate, tuple(self.identity[i] for i in chosen), actions=actions)
 
     def same_shot(self, index: int) -> list[int]:
         """The numbers of the clips of the same shot, this one too."""
@@ -65,6 +74,20 @@ class RealClips:
         at = {(shot, start): i for i, (shot, start) in enumerate(zip(self._shots, self._starts, strict=True))}
         found = {i: at.get((shot, start + frames)) for (shot, start), i in at.items()}
         return {i: other for i, other in found.items() if other is not None}
+
+
+def _scaled(
+    actions: Float[Tensor, "clip time channel"], low: list[float], high: list[float]
+) -> Float[Tensor, "clip time channel"]:
+    """Each channel from -1 to 1 by its least and greatest value (0 where these are one); zero in the first frame.
+
+    Held-out videos may go beyond these, and are cut off there.
+    """
+    least, most = torch.tensor(low, dtype=torch.float64), torch.tensor(high, dtype=torch.float64)
+    span = most - least
+    scaled = torch.where(span > 0, 2 * (actions - least) / torch.where(span > 0, span, 1.0) - 1, 0.0).clamp(-1, 1)
+    scaled[:, 0] = 0.0
+    return scaled.float()
 
 
 def _open_split(path: Path, split: str) -> datasets.Dataset:

@@ -10,10 +10,13 @@ import datasets  # type: ignore[import-untyped]
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 from datasets.arrow_writer import ArrowWriter  # type: ignore[import-untyped]
+from jaxtyping import Float32
 
 from vidworld.core.records import fingerprint, read_json, write_json
 from vidworld.video import REAL_SPLITS
+from vidworld.video.actions import FilmActions
 from vidworld.video.clips import ClipOptions, RealClip, VideoClips
+from vidworld.video.probe import Unreadable
 from vidworld.video.sidecar import GRAVITY_DIRECTIONS, SidecarEntry
 
 BATCH_BYTES = 2**23  # of pictures that are written, or read, at once: a column of 2 GiB is more than Arrow takes
@@ -23,9 +26,11 @@ ROWS_NAME = "data-00000-of-00001.arrow"
 class ClipRows:
     """The clips of one video as rows of a file, which are complete when it is left."""
 
-    def __init__(self, path: Path, entry: SidecarEntry, options: ClipOptions) -> None:
-        self.path, self.entry, self.options = path, entry, options
-        self.features = features(options)
+    def __init__(
+        self, path: Path, entry: SidecarEntry, options: ClipOptions, actions: FilmActions | None = None
+    ) -> None:
+        self.path, self.entry, self.options, self.actions = path, entry, options, actions
+        self.features = features(options, 0 if actions is None else actions.values.shape[1])
         self.written = 0
         self._waiting: list[tuple[int, RealClip]] = []
 
@@ -40,7 +45,9 @@ class ClipRows:
         self._writer.close()
 
     def add(self, video: VideoClips, shots: Sequence[tuple[int, RealClip]]) -> None:
-        """Clips, each with the number of its shot."""
+        """Clips, each with the number of its shot; Unreadable where the actions cannot be those of the video."""
+        if self.actions is not None and (fault := self.actions.fault(video.times_s)):
+            raise Unreadable(fault)
         self._waiting += shots
         most = _rows_at_once(self.options)
         while len(self._waiting) >= most:
@@ -53,13 +60,16 @@ class ClipRows:
 
     def _write(self, video: VideoClips, count: int) -> None:
         rows = _rows(self._waiting[:count], self.written, video, self.entry, self.options)
+        if self.actions is not None:
+            rows["actions"] = _led_to(self.actions, [clip for _, clip in self._waiting[:count]], video, self.options)
         self._writer.write_table(datasets.Dataset.from_dict(rows, features=self.features).data.table)
         self.written += count
         del self._waiting[:count]
 
 
-def features(options: ClipOptions) -> datasets.Features:
+def features(options: ClipOptions, action_channels: int = 0) -> datasets.Features:
     """The columns of a clip's row."""
+    acts = {"actions": datasets.Array2D((options.num_frames, action_channels), "float32")}  # what led to each frame
     shape = (options.num_frames, 3, options.size_px, options.size_px)
     text, number, whole, flag = (datasets.Value(kind) for kind in ("string", "float64", "int32", "bool"))
     return datasets.Features(
@@ -86,6 +96,7 @@ def features(options: ClipOptions) -> datasets.Features:
             "motion_in_view": number,  # share of the uncropped picture's motion in the clip
             "time_error_s": number,  # largest distance of a frame from its time
         }
+        | (acts if action_channels else {})
     )
 
 
@@ -117,18 +128,30 @@ def _rows(
     }
 
 
-def join(parts: Mapping[str, Sequence[Path]], options: ClipOptions, out: Path) -> dict[str, dict[str, str]]:
+def _led_to(
+    actions: FilmActions, clips: Sequence[RealClip], video: VideoClips, options: ClipOptions
+) -> Float32[np.ndarray, "clip time channel"]:
+    """What led to each frame of clips, in the units of the video's actions."""
+    steps = np.arange(options.num_frames)
+    return np.stack([actions.led_to(video.times_s, clip.start_s + steps / clip.fps) for clip in clips])
+
+
+def join(
+    parts: Mapping[str, Sequence[Path]], options: ClipOptions, out: Path, action_channels: int = 0
+) -> dict[str, dict[str, str]]:
     """Write the rows of each split's videos as one data set on disk.
 
-    The fingerprints of each split: of its clips' frames, and of everything else that their rows hold.
+    The fingerprints of each split: of its clips' frames, of their actions where there are some, and of everything else
+    that their rows hold.
     """
-    kinds = features(options)
+    kinds = features(options, action_channels)
     none = {split: datasets.Dataset.from_dict({name: [] for name in kinds}, features=kinds) for split in REAL_SPLITS}
     datasets.DatasetDict({split: none[split] for split in REAL_SPLITS if parts[split]}).save_to_disk(out)
     content = {}
     for split in REAL_SPLITS:
         frames: list[Any] = []
         known: list[Any] = []
+        done: list[Any] = []
         if parts[split]:
             writer = ArrowWriter(features=kinds, path=str(out / split / ROWS_NAME))
             for rows in _batches(parts[split]):
@@ -136,11 +159,13 @@ def join(parts: Mapping[str, Sequence[Path]], options: ClipOptions, out: Path) -
                 pictures = rows.select_columns("frames").with_format("numpy", dtype=np.uint8)
                 frames += [[*one.shape, hashlib.sha256(one.tobytes()).hexdigest()] for one in pictures["frames"]]
                 known += rows.remove_columns("frames").to_list()
+                done += rows.select_columns("actions").to_list() if action_channels else []
             writer.finalize()
             writer.close()
             state = out / split / "state.json"  # as `datasets` wrote it, with the one file that it did not
             write_json(state, read_json(state) | {"_data_files": [{"filename": ROWS_NAME}]})
         content[split] = {"frames": fingerprint(frames), "rows": fingerprint(known)}
+        content[split] |= {"actions": fingerprint(done)} if action_channels else {}
     return content
 
 

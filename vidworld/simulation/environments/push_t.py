@@ -43,7 +43,7 @@ _FINE_BITS = 8  # of a pixel's fraction in the drawing
 
 
 @dataclass(frozen=True)
-class Table(WorldState):
+class TeeState(WorldState):
     """The agent, the middles of the T's bar and stem, how the T is turned, and how all are to be."""
 
     angle: Float[Tensor, " env"]  # of the stem from the bar: 0 downwards in the picture, growing towards the left
@@ -51,7 +51,7 @@ class Table(WorldState):
     goal_angle: Float[Tensor, " env"]
 
 
-class PushT(Environment[Table]):
+class PushT(Environment[TeeState]):
     """The agent pushes the T, which stands still as soon as it is not pushed (pymunk moves both).
 
     Solved when the T's bar is within 20/512 of the picture's width of its place and turned by less than pi/9 from its
@@ -66,7 +66,7 @@ class PushT(Environment[Table]):
     colors = (0, 1, 2)
     radii = (_AGENT_RADIUS, 0.66, 0.57)  # of discs as large as bar and stem
 
-    def start(self, draws: Draws) -> Table:
+    def start(self, draws: Draws) -> TeeState:
         """A T and its goal somewhere in the middle, and the agent beside it."""
         low, high = _MARGIN + _WAY, WORLD_SIZE - _MARGIN - _WAY
         bar, angle = draws.uniform(low, high, count=2), draws.uniform(-math.pi, math.pi)
@@ -80,9 +80,9 @@ class PushT(Environment[Table]):
         goal_stem = goal + _STEM_AWAY * _down(goal_angle)
         beside = goal - _down(goal_angle) * (_BAR[1] / 2 + _AGENT_RADIUS + 0.1)
         goals = torch.stack([beside, goal, goal_stem], dim=1)
-        return Table(position, torch.zeros_like(position), angle, goals, goal_angle)
+        return TeeState(position, torch.zeros_like(position), angle, goals, goal_angle)
 
-    def step(self, state: Table, action: Action) -> Table:
+    def step(self, state: TeeState, action: Action) -> TeeState:
         """Each by itself; whatever is not pushed stands still."""
         pymunk = _pymunk()
         velocity = driven(state.position[:, 0], action, _AGENT_RADIUS, WORLD_SIZE - _AGENT_RADIUS)
@@ -95,12 +95,12 @@ class PushT(Environment[Table]):
         position = torch.stack([agent, bar, bar + _STEM_AWAY * _down(angle)], dim=1)
         return replace(state, position=position, velocity=(position - state.position) / FRAME_S, angle=angle)
 
-    def solved(self, state: Table) -> Bool[Tensor, " env"]:
+    def solved(self, state: TeeState) -> Bool[Tensor, " env"]:
         """The T is where it is to be, and turned as it is to be."""
         turned = (state.angle - state.goal_angle + math.pi).remainder(2 * math.pi) - math.pi
         return (seen_distance(state.position[:, 1], state.goal[:, 1]) < _REACHED) & (turned.abs() < _TURNED)
 
-    def target(self, state: Table) -> Float[Tensor, "env 4"]:
+    def target(self, state: TeeState) -> Float[Tensor, "env 4"]:
         """Where bar and stem are to be."""
         return state.goal[:, 1:].flatten(1)
 
@@ -113,7 +113,7 @@ class PushT(Environment[Table]):
         apart = seen_distance(bar, goal[..., :2]) + seen_distance(stem, goal[..., 2:])
         return apart + _NEARNESS * seen_distance(agent, (bar + stem) / 2)
 
-    def expert(self, state: Table) -> Action:
+    def expert(self, state: TeeState) -> Action:
         """Behind the T, round it where it is in the way, and then against it; how it is turned is left to chance."""
         agent, middle, goal = state.position[:, 0], state.position[:, 1:].mean(1), state.goal[:, 1:].mean(1)
         ahead = (goal - middle) / seen_distance(goal, middle).clamp(min=1e-6)[:, None]
@@ -124,7 +124,7 @@ class PushT(Environment[Table]):
         ready = (along < -0.4) & (aside.abs() < 0.5)
         return heading(agent, torch.where(ready[:, None], middle + ahead, way))
 
-    def goal_state(self, state: Table) -> Table:
+    def goal_state(self, state: TeeState) -> TeeState:
         """The T as it is to be, the agent at its bar."""
         return replace(state, position=state.goal, velocity=torch.zeros_like(state.velocity), angle=state.goal_angle)
 

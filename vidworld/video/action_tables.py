@@ -1,0 +1,179 @@
+"""Where it says what was done in videos: an `actions.csv` beside them, or the tables of a LeRobot data set."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from vidworld.core.errors import UserError
+from vidworld.core.records import read_json
+from vidworld.video import ACTIONS_NAME
+from vidworld.video.actions import FilmActions, FolderActions
+from vidworld.video.events import nearest
+from vidworld.video.lerobot import LEROBOT_INFO, Episode, listed
+
+FRAME, TIME = "frame", "time_s"
+ACTIONS_HELP = f"""{ACTIONS_NAME} beside the videos says what was done in them, as a table with a header:
+  file        the video, from the folder on
+  frame       the frame AFTER which the action was taken, counted from 0; the last frame's row may be left out
+  time_s      instead of frame: seconds of the scene from the video's first frame, from which on the action held
+  NAME ...    one column a channel of the action: a number, in any unit
+Each channel is put between -1 and 1 by the data set's least and greatest. What led to a frame of a clip is the mean of
+what was done since the frame before it. Videos without rows, or with one that is broken, are set aside."""
+
+
+def actions_of(folder: Path) -> FolderActions | None:
+    """What was done in the videos of a folder; None where nothing says it. UserError where the table is none."""
+    if (folder / LEROBOT_INFO).exists():
+        return _lerobot_actions(folder)
+    path = folder / ACTIONS_NAME
+    return read_actions(path) if path.exists() else None
+
+
+def read_actions(path: Path) -> FolderActions:
+    """The actions of a table. Its videos may have faults; UserError where it cannot be read or lacks a column."""
+    rows: dict[str, list[tuple[float, list[float], int]]] = {}
+    faults: dict[str, str] = {}
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            table = csv.reader(stream)
+            header = [name.strip() for name in next(table, [])]
+            key, channels = _columns(path, header)
+            places = [header.index(name) for name in ("file", key, *channels)]
+            for cells in table:
+                if not any(cell.strip() for cell in cells):
+                    continue
+                file = cells[places[0]].strip() if len(cells) > places[0] else ""
+                said = f"{path.name}:{table.line_num}"
+                if len(cells) != len(header):
+                    fault = f"{said} has {len(cells)} cells, and its header {len(header)}"
+                    faults.setdefault(file, f"has an action that cannot be used: {fault}")
+                    continue
+                named = zip((key, *channels), (cells[place] for place in places[1:]), strict=True)
+                numbers = [_number(text) for _, text in named]
+                if bad := [name for name, number in zip((key, *channels), numbers, strict=True) if number is None]:
+                    text = cells[header.index(bad[0])]
+                    faults.setdefault(
+                        file, f"has an action that cannot be used: {said}: {bad[0]}: {text!r} is no number"
+                    )
+                    continue
+                stamp, *values = [number for number in numbers if number is not None]
+                rows.setdefault(file, []).append((stamp, values, table.line_num))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or "it is no table in UTF-8"
+        raise UserError(f"{path}: cannot be read ({reason})") from error
+    if not rows and not faults:
+        raise UserError(f"{path}: has no row; remove it, or give one an action (`vidworld data ingest --help`)")
+    films = {file: _film(path, key, of) for file, of in rows.items()}
+    return FolderActions(tuple(channels), films | faults)
+
+
+def _columns(path: Path, header: list[str]) -> tuple[str, list[str]]:
+    """The column that says when, and those of the channels."""
+    faults = []
+    for wanted in ("file", (FRAME, TIME)):
+        names = (wanted,) if isinstance(wanted, str) else wanted
+        if not any(name in header for name in names):
+            near = next((close for name in header if (close := nearest(name.casefold(), names, 0.6))), None)
+            hint = f"; did you mean {near}?" if near else f"; it has {', '.join(header) or 'none'}"
+            faults.append(f"{path}: has no column {' or '.join(names)}{hint}")
+    if FRAME in header and TIME in header:
+        faults.append(f"{path}: has both columns {FRAME} and {TIME}; leave one out")
+    if double := [name for name in dict.fromkeys(header) if header.count(name) > 1]:
+        faults.append(f"{path}: has several columns {double[0]!r}; give each a name of its own")
+    channels = [name for name in header if name not in ("file", FRAME, TIME)]
+    if not faults and not channels:
+        faults.append(f"{path}: has no channel of an action; add a column of numbers, of any name")
+    if faults:
+        raise UserError("\n".join(faults))
+    return (FRAME if FRAME in header else TIME), channels
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if np.isfinite(value) else None
+
+
+def _film(path: Path, key: str, rows: list[tuple[float, list[float], int]]) -> FilmActions | str:
+    """The rows of one video in their order, or what is wrong with them."""
+    rows = sorted(rows, key=lambda row: row[0])
+    stamps = np.array([stamp for stamp, *_ in rows])
+    values = np.array([values for _, values, _ in rows], np.float64)
+    if len(again := np.flatnonzero(np.diff(stamps) <= 0)):
+        stamp, _, line = max(rows[again[0] : again[0] + 2], key=lambda row: row[2])
+        return f"has an action that cannot be used: {path.name}:{line}: {key} {stamp:g} has a row already"
+    if key == TIME:
+        return FilmActions(values, stamps)
+    if len(wrong := np.flatnonzero(stamps != np.arange(len(stamps)))):
+        stamp, number, line = float(stamps[wrong[0]]), int(wrong[0]), rows[int(wrong[0])][2]
+        if stamp < 0 or stamp != round(stamp):
+            said = f"{path.name}:{line}: frame {stamp:g} is none; they are counted 0, 1, 2"
+            return f"has an action that cannot be used: {said}"
+        return f"has no action of frame {number} in {path.name}"
+    return FilmActions(values)
+
+
+def _lerobot_actions(folder: Path) -> FolderActions | None:
+    """Those of every episode; None where the data set has none, or no table of them can be read (which is said)."""
+    feature = dict(read_json(folder / LEROBOT_INFO).get("features") or {}).get("action")
+    if not feature:
+        return None
+    found = [one for one in listed(folder) if isinstance(one, Episode)]
+    tables = {path: _table(path) for path in sorted({one.data for one in found})}
+    broken = [f"{path.relative_to(folder)} {table}" for path, table in tables.items() if isinstance(table, str)]
+    if len(broken) == len(tables):
+        print(f"{folder}: is used without its actions: {broken[0] if broken else 'it lists no episode'}", flush=True)
+        return None
+    films: dict[str, FilmActions | str] = {}
+    for one in found:
+        table = tables[one.data]
+        name = f"{one.camera}/{one.number:06d}"
+        lacks = f"has no actions: {one.data.relative_to(folder)} "
+        films[name] = lacks + table if isinstance(table, str) else table.get(one.number, f"{lacks}lacks its rows")
+    widths = [film.values.shape[1] for film in films.values() if isinstance(film, FilmActions)]
+    if not widths:
+        return None
+    usual = max(set(widths), key=widths.count)
+    for name, film in films.items():
+        if isinstance(film, FilmActions) and film.values.shape[1] != usual:
+            films[name] = f"has {film.values.shape[1]} numbers an action, and others {usual}"
+    return FolderActions(_names(feature, usual), films)
+
+
+def _names(feature: Mapping[str, object], width: int) -> tuple[str, ...]:
+    """Names of the channels where LeRobot has as many, plain or in groups."""
+    names = feature.get("names")
+    if isinstance(names, Mapping):
+        names = [name for group in names.values() for name in (group if isinstance(group, list) else [group])]
+    if isinstance(names, list) and len(names) == width:
+        return tuple(str(name) for name in names)
+    return tuple(f"action_{channel}" for channel in range(width))
+
+
+def _table(path: Path) -> dict[int, FilmActions | str] | str:
+    """The actions of each episode in a table of LeRobot, or why there are none; both go on from its name."""
+    from pyarrow import ArrowException, parquet  # type: ignore[import-untyped]
+
+    try:
+        rows = parquet.read_table(path, columns=["episode_index", "frame_index", "action"])
+        numbers, frames = (rows[name].to_numpy() for name in ("episode_index", "frame_index"))
+        values = np.array(rows["action"].to_pylist(), np.float64)
+    except (ArrowException, OSError, KeyError, ValueError, TypeError) as error:
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        return f"is no table of actions that can be read ({reason})"
+    values = values.reshape(len(values), -1)
+    films: dict[int, FilmActions | str] = {}
+    for number in np.unique(numbers):
+        mine = np.flatnonzero(numbers == number)
+        mine = mine[np.argsort(frames[mine], kind="stable")]
+        if not np.array_equal(frames[mine], np.arange(len(mine))):
+            films[int(number)] = f"has actions of frames that are not counted 0, 1, 2 in {path.name}"
+        elif not np.isfinite(values[mine]).all():
+            films[int(number)] = f"has an action that is no number in {path.name}"
+        else:
+            films[int(number)] = FilmActions(values[mine])
+    return films

@@ -1,0 +1,176 @@
+"""`vidworld data collect ENVIRONMENT --out FOLDER`: episodes as videos with an `actions.csv`, which can be ingested.
+
+A video has its name only when its rows are in the table, so that a run that is stopped goes on where it was.
+"""
+
+import argparse
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from vidworld.core.command import Command
+from vidworld.core.errors import UserError
+from vidworld.core.media import write_mp4
+from vidworld.core.records import append, prepare_folder, read_json, write_json, write_text, writing
+from vidworld.core.workers import each_apart, usual_workers
+from vidworld.simulation.environments import ENVIRONMENTS
+from vidworld.simulation.environments.policies import POLICIES
+from vidworld.video import ACTIONS_NAME
+from vidworld.video.playing import MOST_FRAMES, UNSAID_FPS, Play, made_by, played
+
+COLLECTED_NAME = "collected.json"  # which episodes are in a folder
+SMALLEST_PX = 16
+
+
+@dataclass
+class Collected:
+    """What there is after `collect_episodes`."""
+
+    out: Path
+    made: int = 0
+    there: int = 0
+    """Episodes that an earlier run had made."""
+    died: dict[int, str] = field(default_factory=dict)
+    """Why there is no film of an episode, by its number."""
+
+
+@dataclass(frozen=True)
+class _Job:
+    play: Play
+    number: int
+    part: Path
+
+
+def collect_episodes(play: Play, episodes: int, out: Path, workers: int | None = None) -> Collected:
+    """The films of episodes 0 to `episodes` - 1 and what was done in them, in a folder; those that are there stay.
+
+    An episode in which the environment raises an error, or ends its process, is left out and named; a later run tries
+    it again. UserError: there is no such environment or policy, none of its episodes can be had, or the folder holds
+    something else.
+    """
+    _check(play, episodes, workers)
+    record = {"made_by": made_by(play)} | asdict(play)
+    _begin(out, record)
+    table, names = out / ACTIONS_NAME, {number: f"episode_{number:06d}.mp4" for number in range(episodes)}
+    _without_torn(table)
+    jobs = [_Job(play, n, out / f".{name}.part.mp4") for n, name in names.items() if not (out / name).exists()]
+    result = Collected(out, there=episodes - len(jobs))
+    with tqdm(total=episodes, initial=result.there, desc="collect", unit="episode", disable=None) as bar:
+        for index, done in each_apart(play_one, jobs, workers or usual_workers(), preload=[__name__]):
+            job = jobs[index]
+            if isinstance(done, np.ndarray):
+                append(table, _rows(names[job.number], done, header=not table.exists()))
+                with writing(out):
+                    job.part.replace(out / names[job.number])
+                result.made += 1
+            else:
+                job.part.unlink(missing_ok=True)
+                result.died[job.number] = done or "ends the process that plays it"
+            bar.update()
+    if not result.made and not result.there and result.died:
+        number, reason = min(result.died.items())
+        raise UserError(f"{play.environment}: none of its {episodes} episodes can be had: episode {number} {reason}")
+    return result
+
+
+def play_one(job: _Job) -> np.ndarray | str:
+    """What was done in an episode, after its film is written; or why there is none, which goes on from its name."""
+    try:
+        episode = played(job.play, job.number)
+    except UserError:
+        raise
+    except Exception as error:  # whatever another's environment raises costs its episode
+        lines = str(error).splitlines() or [""]
+        return f"died ({type(error).__name__}: {lines[0]})"
+    with writing(job.part):
+        write_mp4(job.part, episode.frames, episode.fps)
+    return episode.actions
+
+
+def _check(play: Play, episodes: int, workers: int | None) -> None:
+    low = {"--episodes": (episodes, 1), "--size": (play.size_px, SMALLEST_PX), "--seed": (play.seed, 0)}
+    low |= {} if workers is None else {"--workers": (workers, 1)}
+    low |= {} if play.most_frames is None else {"--frames": (play.most_frames, 2)}
+    faults = [f"{name}: {value} is below {least}" for name, (value, least) in low.items() if value < least]
+    if faults:
+        raise UserError("\n".join(faults))
+
+
+def _begin(out: Path, record: dict[str, object]) -> None:
+    """The folder with its record; UserError where it is there already and of something else."""
+    if out.is_dir() and any(out.iterdir()):
+        if not (out / COLLECTED_NAME).exists():
+            raise UserError(f"{out}: is there already and holds no collected episodes: name another folder")
+        before = dict(read_json(out / COLLECTED_NAME))
+        if differ := [f"{key} {before.get(key)}, now {now}" for key, now in record.items() if before.get(key) != now]:
+            raise UserError(f"{out}: holds episodes of others ({'; '.join(differ)}): name another folder")
+        return
+    prepare_folder(out)
+    write_json(out / COLLECTED_NAME, record)
+
+
+def _without_torn(table: Path) -> None:
+    """Takes away the rows of videos that a stopped run did not finish."""
+    if not table.exists():
+        return
+    header, *lines = table.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
+    kept = [line for line in lines if (table.parent / line.partition(",")[0]).is_file()]
+    if not kept:
+        table.unlink()
+    elif kept != lines:
+        write_text(table, header + "".join(kept))
+
+
+def _rows(file: str, actions: np.ndarray, header: bool) -> bytes:
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    if header:
+        table.writerow(["file", "frame", *(f"action_{channel}" for channel in range(actions.shape[1]))])
+    table.writerows([file, frame, *action] for frame, action in enumerate(actions.tolist()))
+    return text.getvalue().encode()
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    usual, add = Play(""), parser.add_argument
+    ours = f"one of {', '.join(ENVIRONMENTS)}, or an id of Gymnasium (Reacher-v5, or module:Id-v0 of another package)"
+    add("environment", metavar="ENVIRONMENT", help=ours)
+    add("--policy", default=usual.policy, help=f"{', '.join(POLICIES)}; of Gymnasium's random (default: %(default)s)")
+    add("--episodes", type=int, default=100, help="(default: %(default)s)")
+    add(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help=f"where videos, {ACTIONS_NAME} and {COLLECTED_NAME} go",
+    )
+    add("--seed", type=int, default=usual.seed, help="(default: %(default)s)")
+    add("--size", type=int, default=usual.size_px, help="pixels of the shorter side (default: %(default)s)")
+    most = f"frames of an episode at most (default: an episode of ours, {MOST_FRAMES} of Gymnasium's)"
+    add("--frames", type=int, help=most)
+    add("--workers", type=int, help="processes that play (default: as many as there are processors, 16 at most)")
+    parser.epilog = (
+        f"Each episode is an MP4 at the environment's own rate (render_fps; {UNSAID_FPS:g} where it says none), "
+        f"and a row of {ACTIONS_NAME} says what was done after each frame: Box actions "
+        "from -1 to 1 by their bounds, Discrete ones as 1 for the one taken and 0 for the others. "
+        "`vidworld data ingest FOLDER` takes the folder as it is. The same command goes on where a stopped one was."
+    )
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    play = Play(arguments.environment, arguments.policy, arguments.seed, arguments.size, arguments.frames)
+    print(*_summary(collect_episodes(play, arguments.episodes, arguments.out, arguments.workers)), sep="\n")
+
+
+def _summary(result: Collected) -> Sequence[str]:
+    lines = [f"episode {number} {reason}" for number, reason in sorted(result.died.items())]
+    parts = [f"{result.made} episodes are written", f"{result.there} were there"]
+    parts += [f"{len(lines)} died, which a rerun tries again"] if lines else []
+    return [*lines, f"{result.out}: {', '.join(parts)}"]
+
+
+COLLECT = Command(_add_arguments, _run)
