@@ -3,6 +3,7 @@
 Rows are as Gymnasium and LeRobot store them, the action taken AFTER a frame; `Clips.actions` has what led TO a frame.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -68,8 +69,8 @@ class FolderActions:
         film = self.of(file)
         if isinstance(film, str):
             return fingerprint(self.channels, film)
-        times = None if film.times_s is None else film.times_s.tolist()
-        return fingerprint(self.channels, film.values.tolist(), times)
+        bytes_of = [b"" if each is None else each.tobytes() for each in (film.values, film.times_s)]
+        return fingerprint(self.channels, film.values.shape, [hashlib.sha256(each).hexdigest() for each in bytes_of])
 
     def record(self, files: Iterable[str]) -> dict[str, list[str] | list[float]]:
         """Names of the channels, and the least and the greatest value of each in these videos."""
