@@ -70,6 +70,7 @@ def test_all_families_plan_and_are_checked(runs, tmp_path, capsys):
     assert "Untrained Diffusion" in page and page.count("<video") == 4
 
 
+@pytest.mark.slow
 def test_processes_share_the_units_and_budgets_are_rows(runs, tmp_path):
     few = ["models={regression: " + str(runs / "regression") + "}", "probes={}", "controls=[simulator]", "shown=0"]
     planning(runs, tmp_path / "one", 1, *few, "checks=0")

@@ -61,6 +61,7 @@ def test_an_episode_is_a_clip_of_the_environment() -> None:
     np.testing.assert_array_equal(episode.actions, clips.actions[0, 1:10].numpy())
 
 
+@pytest.mark.slow
 def test_what_is_there_is_not_made_again(tmp_path: Path) -> None:
     """A stopped run left a film without its name and rows of it: both are made anew, and the rest stays."""
     play = Play("gym_worlds:Square-v0", seed=2, size_px=16)
@@ -109,6 +110,7 @@ def test_discrete_actions_are_one_of_several(tmp_path: Path) -> None:
     np.testing.assert_array_equal(moved[free], (2 * (episode.actions.argmax(1) - 1))[free])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("world", "reason"),
     [

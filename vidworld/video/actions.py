@@ -73,9 +73,15 @@ class FolderActions:
         return fingerprint(self.channels, film.values.shape, [hashlib.sha256(each).hexdigest() for each in bytes_of])
 
     def record(self, files: Iterable[str]) -> dict[str, list[str] | list[float]]:
-        """Names of the channels, and the least and the greatest value of each in these videos."""
+        """Names of the channels, and the least and the greatest value of each in these videos.
+
+        They are -1 and 1 of a channel that nowhere leaves these: it is scaled already, as that of an environment.
+        """
         values = np.concatenate([film.values for file in files if isinstance(film := self.of(file), FilmActions)])
-        return {"channels": [*self.channels], "low": values.min(0).tolist(), "high": values.max(0).tolist()}
+        low, high = values.min(0), values.max(0)
+        scaled = (low >= -1) & (high <= 1)
+        low, high = np.where(scaled, -1.0, low), np.where(scaled, 1.0, high)
+        return {"channels": [*self.channels], "low": low.tolist(), "high": high.tolist()}
 
 
 def nearest_frames(times_s: Times, wanted_s: Float64[np.ndarray, " wanted"]) -> Int64[np.ndarray, " wanted"]:
