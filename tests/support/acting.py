@@ -46,6 +46,9 @@ class PointEnvironment(Environment):
     def expert(self, state):
         return (state.goal - state.place).clamp(-1, 1)
 
+    def mistaken(self, state):
+        return None
+
     def start(self, draws):
         place, goal = draws.uniform(1.0, 9.0, 2), draws.uniform(1.0, 9.0, 2)
         near = draws.chance(0.2)[:, None]  # a fifth of the starts are solved

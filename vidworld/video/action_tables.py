@@ -20,7 +20,8 @@ ACTIONS_HELP = f"""{ACTIONS_NAME} beside the videos says what was done in them, 
   time_s      instead of frame: seconds of the scene from the video's first frame, from which on the action held
   NAME ...    one column a channel of the action: a number, in any unit
 Each channel is put between -1 and 1 by the data set's least and greatest; one that lies between them stays as it is.
-What led to a frame of a clip is the mean of what was done since the frame before it. Videos without rows, or with one that is broken, are set aside."""
+What led to a frame of a clip is the mean of what was done since the frame before it. Videos without rows, or with one
+that is broken, are set aside."""
 
 
 def actions_of(folder: Path) -> FolderActions | None:
