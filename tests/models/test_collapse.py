@@ -73,7 +73,7 @@ def test_a_jepa_that_embeds_all_clips_alike_is_noticed_with_one_clip_a_micro_bat
 class ToldOfThePast(JointEmbeddingPredictor):
     """Encodes every chunk after those before it, as version 0.1 did, and has learned to predict exactly that."""
 
-    def compared(self, tokens):
+    def compared(self, tokens, actions=None):
         told = tokens.cumsum(dim=1)[:, :-1]  # of a future's own chunk nothing is left, of its past everything
         return tokens, told, torch.cat((tokens[:, :1], told), dim=1)
 

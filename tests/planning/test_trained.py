@@ -55,7 +55,8 @@ def kept(out):
 
 
 def test_all_families_plan_and_are_checked(runs, tmp_path, capsys):
-    planning(runs, tmp_path / "one", 1, "goal_blind=[regression]")
+    every = "controls=[simulator, random, no_op, copy_last, untrained]"
+    planning(runs, tmp_path / "one", 1, "goal_blind=[regression]", every)
     results = read_planning(tmp_path / "one" / "planning.json")
     flops = {row.agent: row.flops for row in results.rows}
     models = ["regression", "diffusion", "jepa"]
