@@ -1,6 +1,6 @@
 """Measures what agents reach that imagine what comes of their actions.
 
-accelerate launch eval/run_planning.py --config configs/demo/planning.yaml [key=value ...] [--budgets 4,16,64,256]
+accelerate launch eval/run_planning.py --config configs/plan/planning.yaml [key=value ...] [--budgets 4,16,64,256]
 
 A run that was stopped goes on where it was. models.NAME=SPEC adds a model that takes actions; --budgets runs every
 protocol at several numbers of candidates, for success against compute; --episodes-for 0.05 says how many episodes make
@@ -17,7 +17,7 @@ from vidworld.planning.schema import PlanningConfig
 
 def main() -> None:
     parser = ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", type=Path, default=Path("configs/demo/planning.yaml"), metavar="FILE")
+    parser.add_argument("--config", type=Path, default=Path("configs/plan/planning.yaml"), metavar="FILE")
     parser.add_argument("--budgets", type=_counts, default=(), metavar="N,N,...", help="numbers of candidates")
     parser.add_argument("--episodes-for", type=float, metavar="MARGIN", help="say how many episodes a margin takes")
     parser.add_argument("overrides", nargs="*", metavar="key.path=value", help="replaces the file's value")
