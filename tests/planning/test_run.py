@@ -49,8 +49,8 @@ def test_every_agent_has_a_row_and_every_episode_a_line(config):
     with (config.out / "episodes.csv").open() as file:
         lines = list(csv.DictReader(file))
     assert len(lines) == 6 * len(found)
-    (film,) = (f for f in read_planning(config.out / "planning.json").films if f.agent == "mine")
-    assert (config.out / film.file).stat().st_size > 500 and film.solved
+    (video,) = (f for f in read_planning(config.out / "planning.json").videos if f.agent == "mine")
+    assert (config.out / video.file).stat().st_size > 500 and video.solved
     (keys,) = read_planning(config.out / "planning.json").protocols.values()
     assert keys["candidates"] == 12 and keys["context_frames"] == 8 and keys["budget_blocks"] == 6
 
@@ -62,10 +62,10 @@ def test_what_is_done_is_not_done_again(config, monkeypatch):
     plan(config)
     assert {path: path.stat().st_mtime_ns for path in (config.out / "units").iterdir()} == before
     assert json.loads((config.out / "planning.json").read_text())["rows"] == first
-    film = next((config.out / "media").iterdir())
-    film.unlink()
+    video = next((config.out / "media").iterdir())
+    video.unlink()
     plan(config)
-    assert film.exists()
+    assert video.exists()
     monkeypatch.setattr(acting.PointEnvironment, "version", 2)
     plan(config)
     assert all((path.stat().st_mtime_ns != time) for path, time in before.items())
@@ -88,13 +88,13 @@ def test_budgets_give_success_over_compute(config, monkeypatch):
     assert "Success over planner compute" in page and "True simulator (ceiling)" in page
 
 
-def test_the_page_shows_rows_films_and_failures(config):
+def test_the_page_shows_rows_videos_and_failures(config):
     with pytest.raises(UserError, match=r"deaf: predict takes no actions.*; its rows are left out"):
         plan(replace(config, models={**config.models, "deaf": "python:acting.BrokenFilm"}))
     results = read_planning(config.out / "planning.json")
     assert "deaf" not in rows(config) and len(results.failures) == 1
     page = write_planning_page(config.out, config.out / "planning.html").read_text()
-    assert page.count("<video") == len(results.films) == 2
+    assert page.count("<video") == len(results.videos) == 2
     assert "mine" in page and "Copy last" in page and "True simulator (ceiling), goal-blind" in page
     assert "predict takes no actions" in page and "horizon_blocks" in page
     assert "planning on the true simulator reaches 1.00" in page

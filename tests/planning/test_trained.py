@@ -65,7 +65,7 @@ def test_all_families_plan_and_are_checked(runs, tmp_path, capsys):
     assert all(flops[name] > 1e5 for name in models) and flops["simulator"] == flops["random"] == 0
     assert flops["regression"] == flops["regression_goal_blind"] == flops["untrained_regression"]
     assert flops["diffusion"] > flops["regression"]  # two steps of sampling
-    assert [each.model for each in results.checks[:3]] == models and len(results.films) == 4
+    assert [each.model for each in results.checks[:3]] == models and len(results.videos) == 4
     assert "regression_goal_blind" in capsys.readouterr().out
     page = write_planning_page(tmp_path / "one", tmp_path / "planning.html").read_text()
     assert "Untrained Diffusion" in page and page.count("<video") == 4

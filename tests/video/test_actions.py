@@ -17,7 +17,7 @@ from vidworld.models.schema import DataConfig
 from vidworld.training.data import Mixture, action_channels
 from vidworld.video import real_action_channels, training_fingerprint
 from vidworld.video.action_tables import actions_of, read_actions
-from vidworld.video.actions import FilmActions
+from vidworld.video.actions import VideoActions
 from vidworld.video.clips import ClipOptions
 from vidworld.video.ingest import Ingested, ingest, summary
 from vidworld.video.real import RealClips
@@ -72,7 +72,7 @@ def test_a_clip_has_what_led_to_each_frame(folder: Path, ingested: Ingested) -> 
 
 def acted_films_values(table, file: str) -> np.ndarray:
     film = table.of(file)
-    assert isinstance(film, FilmActions)
+    assert isinstance(film, VideoActions)
     return film.values
 
 
@@ -134,19 +134,21 @@ def test_other_actions_are_another_data_set(tmp_path: Path) -> None:
 
 def test_actions_by_time_hold_until_the_next() -> None:
     times_s = np.arange(31) / 30
-    by_frame = FilmActions(np.arange(30.0)[:, None])
-    by_time = FilmActions(np.arange(30.0)[:, None], times_s[:30])
+    by_frame = VideoActions(np.arange(30.0)[:, None])
+    by_time = VideoActions(np.arange(30.0)[:, None], times_s[:30])
     clip_s = 0.1 + np.arange(8) / 10
     np.testing.assert_allclose(by_time.led_to(times_s, clip_s), by_frame.led_to(times_s, clip_s), atol=1e-5)
     np.testing.assert_allclose(by_frame.led_to(times_s, clip_s)[:3, 0], [0.0, 4.0, 7.0])
-    held = FilmActions(np.array([[1.0], [3.0]]), np.array([0.0, 0.25]))
+    held = VideoActions(np.array([[1.0], [3.0]]), np.array([0.0, 0.25]))
     np.testing.assert_allclose(held.led_to(times_s, np.arange(5) / 10)[:, 0], [0, 1, 1, 2, 3], atol=0.07)
-    often = FilmActions(np.repeat([[1.0], [2.0]], 50, axis=0), np.arange(100) / 100)
+    often = VideoActions(np.repeat([[1.0], [2.0]], 50, axis=0), np.arange(100) / 100)
     np.testing.assert_allclose(often.led_to(times_s, np.array([0.4, 0.6]))[:, 0], [0, 1.5], atol=1e-6)
 
 
-def test_a_clip_that_is_faster_than_its_film_has_the_action_that_held() -> None:
-    led = FilmActions(np.array([[1.0], [2.0]])).led_to(np.array([0.0, 0.1, 0.2]), np.array([0.0, 0.04, 0.1, 0.14, 0.2]))
+def test_a_clip_that_is_faster_than_its_video_has_the_action_that_held() -> None:
+    led = VideoActions(np.array([[1.0], [2.0]])).led_to(
+        np.array([0.0, 0.1, 0.2]), np.array([0.0, 0.04, 0.1, 0.14, 0.2])
+    )
     np.testing.assert_allclose(led[:, 0], [0, 1, 1, 2, 2])
 
 

@@ -13,7 +13,7 @@ from vidworld.simulation.environments.clips import EnvironmentClips
 from vidworld.video import collect as collecting
 from vidworld.video import read_record
 from vidworld.video.action_tables import read_actions
-from vidworld.video.actions import FilmActions
+from vidworld.video.actions import VideoActions
 from vidworld.video.clips import ClipOptions
 from vidworld.video.collect import collect_episodes
 from vidworld.video.ingest import ingest
@@ -23,7 +23,7 @@ from vidworld.video.real import RealClips
 
 def values(folder: Path) -> dict[str, np.ndarray]:
     films = read_actions(folder / "actions.csv").by_file
-    return {file: film.values for file, film in films.items() if isinstance(film, FilmActions)}
+    return {file: film.values for file, film in films.items() if isinstance(film, VideoActions)}
 
 
 @pytest.mark.parametrize("policy", ["random", "scripted"])

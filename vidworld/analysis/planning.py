@@ -136,7 +136,7 @@ class ActionCheck:
 
 
 @dataclass(frozen=True, config=STRICT)
-class PlanningFilm:
+class PlanningVideo:
     """An episode as it went, what was imagined of it, and the goal: an MP4 below the folder of planning.json."""
 
     environment: str
@@ -161,7 +161,7 @@ class PlanningResults:
     environments: dict[str, str] = Field(default_factory=dict)
     """What each is called on pages."""
     checks: list[ActionCheck] = Field(default_factory=list)
-    films: list[PlanningFilm] = Field(default_factory=list)
+    videos: list[PlanningVideo] = Field(default_factory=list)
     failures: list[str] = Field(default_factory=list)
     """A line for each agent whose row is missing."""
 

@@ -1,4 +1,4 @@
-"""The planning of a configuration: agents x protocols x environments, unit by unit, to planning.json and films."""
+"""The planning of a configuration: agents x protocols x environments, unit by unit, to planning.json and videos."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -15,9 +15,9 @@ from vidworld.analysis.planning import (
     PLANNING_SCHEMA,
     ActionCheck,
     EpisodeResult,
-    PlanningFilm,
     PlanningResults,
     PlanningRow,
+    PlanningVideo,
     row_of_agent,
 )
 from vidworld.analysis.records import Model
@@ -41,11 +41,11 @@ from vidworld.evaluation.task import measure
 from vidworld.planning.agents import AGENTS_VERSION, Agent, NoOpAgent, PlannerAgent, RandomAgent, SimulatorImagination
 from vidworld.planning.checks import CHECKS_VERSION, check_actions
 from vidworld.planning.episodes import Starts, starts_of, units_of
-from vidworld.planning.films import FILMS_VERSION, write_film
 from vidworld.planning.imagination import ModelImagination
 from vidworld.planning.protocol import PlanningProtocol, check_frames, completed
 from vidworld.planning.schema import PlanningConfig
 from vidworld.planning.units import PlanningUnit
+from vidworld.planning.videos import VIDEOS_VERSION, write_video
 from vidworld.simulation import SIMULATOR_VERSION
 from vidworld.simulation.environments import ENVIRONMENTS
 from vidworld.simulation.environments.clips import EnvironmentClips
@@ -61,7 +61,7 @@ class PlanningTask:
     protocol: PlanningProtocol
     environment: Environment[Any]
     first: bool
-    """Whether it is the one that films are made of."""
+    """Whether it is the one that videos are made of."""
 
     @cached_property
     def starts(self) -> Starts:
@@ -69,14 +69,14 @@ class PlanningTask:
 
 
 def plan(config: PlanningConfig, budgets: Sequence[int] = ()) -> PlanningResults:
-    """Play what is not played yet, and write planning.json, episodes.csv and films.
+    """Play what is not played yet, and write planning.json, episodes.csv and videos.
 
     budgets: numbers of candidates, at each of which every protocol is run in place of its own. Raises UserError: of
     models that fail, after the others' results are written.
     """
     accelerator = evaluation_accelerator(config.mixed_precision)
     tasks, crew = tasks_of(config, budgets), Crew(config, accelerator)
-    units = [*crew.episodes(tasks), *crew.checks(tasks), *crew.films(tasks)]
+    units = [*crew.episodes(tasks), *crew.checks(tasks), *crew.videos(tasks)]
     found, failures = measure(units, accelerator, "planning")
     if not accelerator.is_main_process:
         return PlanningResults(PLANNING_SCHEMA, {}, {}, [])
@@ -84,7 +84,7 @@ def plan(config: PlanningConfig, budgets: Sequence[int] = ()) -> PlanningResults
     results = PlanningResults(
         schema=PLANNING_SCHEMA, provenance=provenance(config.seed), rows=planning_rows(episodes, tasks),
         checks=[row for row in found if isinstance(row, ActionCheck)],
-        films=[row for row in found if isinstance(row, PlanningFilm)],
+        videos=[row for row in found if isinstance(row, PlanningVideo)],
         protocols={task.protocol.hash: resolved(task.protocol) for task in tasks},
         models=crew.models(tasks[0]), failures=list(failures.values()),
         environments={task.environment.name: task.environment.label for task in tasks},
@@ -268,29 +268,29 @@ class Crew:
         clips = EnvironmentClips(name, protocol.split, protocol.seed, shape=shape).clips(range(self.config.checks))
         return [check_actions(subject.name, subject.model, self.evaluator(protocol), clips, context, name)]
 
-    def films(self, tasks: Sequence[PlanningTask]) -> Iterator[PlanningUnit]:
+    def videos(self, tasks: Sequence[PlanningTask]) -> Iterator[PlanningUnit]:
         """Of the first episodes of each environment, by every model and the simulator."""
         for task in tasks:
             for agent in self.agents(task) if task.first and self.config.shown else ():
                 if not isinstance(agent, PlannerAgent) or not self._is_shown(agent.name):
                     continue
                 numbers = task.starts.numbers[: self.config.shown]
-                made_from = self._made_from(task, agent.made_from, FILMS_VERSION, *numbers)
-                batch = f"films_{task.environment.name}_{agent.name}"
-                measured = partial(self._films, task, agent, numbers)
+                made_from = self._made_from(task, agent.made_from, VIDEOS_VERSION, *numbers)
+                batch = f"videos_{task.environment.name}_{agent.name}"
+                measured = partial(self._videos, task, agent, numbers)
                 yield PlanningUnit(
                     self.folder,
                     batch,
                     agent.name,
                     made_from,
-                    PlanningFilm,
+                    PlanningVideo,
                     measured,
-                    lambda film: self.config.out / film.file,
+                    lambda video: self.config.out / video.file,
                 )
 
-    def _films(self, task: PlanningTask, agent: PlannerAgent, numbers: Sequence[int]) -> list[PlanningFilm]:
+    def _videos(self, task: PlanningTask, agent: PlannerAgent, numbers: Sequence[int]) -> list[PlanningVideo]:
         given = (task.environment, task.protocol, agent)
-        return [write_film(*given, number, self.shape(), self.config.out) for number in numbers]
+        return [write_video(*given, number, self.shape(), self.config.out) for number in numbers]
 
     def _is_shown(self, agent: str) -> bool:
         return agent in self.config.models or agent == "simulator"

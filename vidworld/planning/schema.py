@@ -25,7 +25,7 @@ class PlanningConfig:
     """eval/run_planning.py"""
 
     out: Path
-    """The folder for planning.json, episodes.csv and films."""
+    """The folder for planning.json, episodes.csv and videos."""
     protocols: tuple[Path, ...]
     """Files of configs/protocols/, which say all that success depends on beside the model."""
     environments: Annotated[tuple[str, ...], AfterValidator(_known_environments)] = ()
@@ -51,7 +51,7 @@ class PlanningConfig:
     checks: NotNegative = 48
     """Clips of each environment on which models' sensitivity to actions is checked."""
     shown: NotNegative = 2
-    """Episodes of each environment whose films the page shows."""
+    """Episodes of each environment whose videos the page shows."""
     episodes_at_once: Positive = 25
     """What goes through a model together, and what a stopped run does again at most."""
     mixed_precision: Precision = "auto"

@@ -1,4 +1,4 @@
-"""Work units of planning: a few rows (of episodes, checks or films) that one process makes and keeps in one file.
+"""Work units of planning: a few rows (of episodes, checks or videos) that one process makes and keeps in one file.
 
 They go through `measure` of evaluation/task.py, as all work units do.
 """

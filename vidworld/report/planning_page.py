@@ -1,4 +1,4 @@
-"""The page of planning: what agents reach by which protocol, success over compute, checks of actions, films."""
+"""The page of planning: what agents reach by which protocol, success over compute, checks of actions, videos."""
 
 import base64
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ _HEADS = (
 
 
 def write_planning_page(folder: Path, out: Path) -> Path:
-    """The page's path, after writing it from FOLDER/planning.json and its films. Raises UserError: there is none."""
+    """The page's path, after writing it from FOLDER/planning.json and its videos. Raises UserError: there is none."""
     results = read_planning(folder / "planning.json")
     legend = plots.Legend(results.models)
     drawn = [plots.line_chart(curve, legend, log_x=True) for curve in success_over_compute(results)]
@@ -37,7 +37,7 @@ def write_planning_page(folder: Path, out: Path) -> Path:
         results=_table(results),
         charts_drawn=[chart for chart in drawn if chart],
         checks=_checks(results),
-        films=_films(results, folder),
+        videos=_videos(results, folder),
         protocols=[
             {"name": names, "hash": key, "keys": results.protocols[key]} for key, names in _protocols(results).items()
         ],
@@ -122,16 +122,16 @@ def _check(each: ActionCheck, results: PlanningResults) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _films(results: PlanningResults, folder: Path) -> list[dict[str, Any]]:
-    """By environment and agent; a film that is not there any more is left out."""
+def _videos(results: PlanningResults, folder: Path) -> list[dict[str, Any]]:
+    """By environment and agent; a video that is not there any more is left out."""
     found = []
-    for film in results.films:
-        path = folder / film.file
+    for video in results.videos:
+        path = folder / video.file
         if path.exists():
             uri = f"data:video/mp4;base64,{base64.b64encode(path.read_bytes()).decode()}"
-            place = results.environments.get(film.environment, film.environment)
-            title = f"{place}, {agent_label(film.agent, results.models)}, episode {film.number}"
-            found.append({"uri": uri, "title": title, "said": "reached" if film.solved else "not reached"})
+            place = results.environments.get(video.environment, video.environment)
+            title = f"{place}, {agent_label(video.agent, results.models)}, episode {video.number}"
+            found.append({"uri": uri, "title": title, "said": "reached" if video.solved else "not reached"})
     return found
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from vidworld.core.errors import UserError
 from vidworld.core.records import read_json
 from vidworld.video import ACTIONS_NAME
-from vidworld.video.actions import FilmActions, FolderActions
+from vidworld.video.actions import FolderActions, VideoActions
 from vidworld.video.events import nearest
 from vidworld.video.lerobot import LEROBOT_INFO, Episode, listed
 
@@ -66,8 +66,8 @@ def read_actions(path: Path) -> FolderActions:
         raise UserError(f"{path}: cannot be read ({reason})") from error
     if not rows and not faults:
         raise UserError(f"{path}: has no row; remove it, or give one an action (`vidworld data ingest --help`)")
-    films = {file: _film(path, key, of) for file, of in rows.items()}
-    return FolderActions(tuple(channels), films | faults)
+    videos = {file: _video(path, key, of) for file, of in rows.items()}
+    return FolderActions(tuple(channels), videos | faults)
 
 
 def _columns(path: Path, header: list[str]) -> tuple[str, list[str]]:
@@ -99,7 +99,7 @@ def _number(text: str) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def _film(path: Path, key: str, rows: list[tuple[float, list[float], int]]) -> FilmActions | str:
+def _video(path: Path, key: str, rows: list[tuple[float, list[float], int]]) -> VideoActions | str:
     """The rows of one video in their order, or what is wrong with them."""
     rows = sorted(rows, key=lambda row: row[0])
     stamps = np.array([stamp for stamp, *_ in rows])
@@ -108,14 +108,14 @@ def _film(path: Path, key: str, rows: list[tuple[float, list[float], int]]) -> F
         stamp, _, line = max(rows[again[0] : again[0] + 2], key=lambda row: row[2])
         return f"has an action that cannot be used: {path.name}:{line}: {key} {stamp:g} has a row already"
     if key == TIME:
-        return FilmActions(values, stamps)
+        return VideoActions(values, stamps)
     if len(wrong := np.flatnonzero(stamps != np.arange(len(stamps)))):
         stamp, number, line = float(stamps[wrong[0]]), int(wrong[0]), rows[int(wrong[0])][2]
         if stamp < 0 or stamp != round(stamp):
             said = f"{path.name}:{line}: frame {stamp:g} is none; they are counted 0, 1, 2"
             return f"has an action that cannot be used: {said}"
         return f"has no action of frame {number} in {path.name}"
-    return FilmActions(values)
+    return VideoActions(values)
 
 
 def _lerobot_actions(folder: Path) -> FolderActions | None:
@@ -129,20 +129,20 @@ def _lerobot_actions(folder: Path) -> FolderActions | None:
     if len(broken) == len(tables):
         print(f"{folder}: is used without its actions: {broken[0] if broken else 'it lists no episode'}", flush=True)
         return None
-    films: dict[str, FilmActions | str] = {}
+    videos: dict[str, VideoActions | str] = {}
     for one in found:
         table = tables[one.data]
         name = f"{one.camera}/{one.number:06d}"
         lacks = f"has no actions: {one.data.relative_to(folder)} "
-        films[name] = lacks + table if isinstance(table, str) else table.get(one.number, f"{lacks}lacks its rows")
-    widths = [film.values.shape[1] for film in films.values() if isinstance(film, FilmActions)]
+        videos[name] = lacks + table if isinstance(table, str) else table.get(one.number, f"{lacks}lacks its rows")
+    widths = [video.values.shape[1] for video in videos.values() if isinstance(video, VideoActions)]
     if not widths:
         return None
     usual = max(set(widths), key=widths.count)
-    for name, film in films.items():
-        if isinstance(film, FilmActions) and film.values.shape[1] != usual:
-            films[name] = f"has {film.values.shape[1]} numbers an action, and others {usual}"
-    return FolderActions(_names(feature, usual), films)
+    for name, video in videos.items():
+        if isinstance(video, VideoActions) and video.values.shape[1] != usual:
+            videos[name] = f"has {video.values.shape[1]} numbers an action, and others {usual}"
+    return FolderActions(_names(feature, usual), videos)
 
 
 def _names(feature: Mapping[str, object], width: int) -> tuple[str, ...]:
@@ -155,7 +155,7 @@ def _names(feature: Mapping[str, object], width: int) -> tuple[str, ...]:
     return tuple(f"action_{channel}" for channel in range(width))
 
 
-def _table(path: Path) -> dict[int, FilmActions | str] | str:
+def _table(path: Path) -> dict[int, VideoActions | str] | str:
     """The actions of each episode in a table of LeRobot, or why there are none; both go on from its name."""
     from pyarrow import ArrowException, parquet  # type: ignore[import-untyped]
 
@@ -167,14 +167,14 @@ def _table(path: Path) -> dict[int, FilmActions | str] | str:
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         return f"is no table of actions that can be read ({reason})"
     values = values.reshape(len(values), -1)
-    films: dict[int, FilmActions | str] = {}
+    videos: dict[int, VideoActions | str] = {}
     for number in np.unique(numbers):
         mine = np.flatnonzero(numbers == number)
         mine = mine[np.argsort(frames[mine], kind="stable")]
         if not np.array_equal(frames[mine], np.arange(len(mine))):
-            films[int(number)] = f"has actions of frames that are not counted 0, 1, 2 in {path.name}"
+            videos[int(number)] = f"has actions of frames that are not counted 0, 1, 2 in {path.name}"
         elif not np.isfinite(values[mine]).all():
-            films[int(number)] = f"has an action that is no number in {path.name}"
+            videos[int(number)] = f"has an action that is no number in {path.name}"
         else:
-            films[int(number)] = FilmActions(values[mine])
-    return films
+            videos[int(number)] = VideoActions(values[mine])
+    return videos

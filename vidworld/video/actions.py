@@ -20,7 +20,7 @@ NO_ACTIONS = (
 
 
 @dataclass(frozen=True)
-class FilmActions:
+class VideoActions:
     """What was done in one video, a row an action, each until the next."""
 
     values: Float64[np.ndarray, "row channel"]
@@ -58,26 +58,26 @@ class FolderActions:
     """What was done in the videos of a folder."""
 
     channels: tuple[str, ...]
-    by_file: Mapping[str, FilmActions | str]
+    by_file: Mapping[str, VideoActions | str]
     """Of each video by its name, or why there is nothing that can be used (the reason goes on from its name)."""
 
-    def of(self, file: str) -> FilmActions | str:
+    def of(self, file: str) -> VideoActions | str:
         return self.by_file.get(file, NO_ACTIONS)
 
     def known(self, file: str) -> str:
         """The fingerprint of what is known of a video."""
-        film = self.of(file)
-        if isinstance(film, str):
-            return fingerprint(self.channels, film)
-        bytes_of = [b"" if each is None else each.tobytes() for each in (film.values, film.times_s)]
-        return fingerprint(self.channels, film.values.shape, [hashlib.sha256(each).hexdigest() for each in bytes_of])
+        video = self.of(file)
+        if isinstance(video, str):
+            return fingerprint(self.channels, video)
+        bytes_of = [b"" if each is None else each.tobytes() for each in (video.values, video.times_s)]
+        return fingerprint(self.channels, video.values.shape, [hashlib.sha256(each).hexdigest() for each in bytes_of])
 
     def record(self, files: Iterable[str]) -> dict[str, list[str] | list[float]]:
         """Names of the channels, and the least and the greatest value of each in these videos.
 
         They are -1 and 1 of a channel that nowhere leaves these: it is scaled already, as that of an environment.
         """
-        values = np.concatenate([film.values for file in files if isinstance(film := self.of(file), FilmActions)])
+        values = np.concatenate([video.values for file in files if isinstance(video := self.of(file), VideoActions)])
         low, high = values.min(0), values.max(0)
         scaled = (low >= -1) & (high <= 1)
         low, high = np.where(scaled, -1.0, low), np.where(scaled, 1.0, high)

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from vidworld.core.errors import UserError
 from vidworld.core.records import fingerprint, write_json
 from vidworld.core.workers import each_apart
-from vidworld.video.actions import FilmActions, FolderActions
+from vidworld.video.actions import FolderActions, VideoActions
 from vidworld.video.clips import ClipOptions, VideoClips, clips_of_video
 from vidworld.video.probe import Unreadable
 from vidworld.video.rows import ClipRows
@@ -59,7 +59,7 @@ class Job:
     options: ClipOptions
     split: str
     part: Path  # where its rows are written, and beside it what became of it
-    actions: FilmActions | str | None = None  # what was done in it, or why that is not known; None: nobody acts
+    actions: VideoActions | str | None = None  # what was done in it, or why that is not known; None: nobody acts
 
     @property
     def done(self) -> Path:

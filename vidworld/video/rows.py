@@ -14,7 +14,7 @@ from jaxtyping import Float32
 
 from vidworld.core.records import fingerprint, read_json, write_json
 from vidworld.video import REAL_SPLITS
-from vidworld.video.actions import FilmActions
+from vidworld.video.actions import VideoActions
 from vidworld.video.clips import ClipOptions, RealClip, VideoClips
 from vidworld.video.probe import Unreadable
 from vidworld.video.sidecar import GRAVITY_DIRECTIONS, SidecarEntry
@@ -27,7 +27,7 @@ class ClipRows:
     """The clips of one video as rows of a file, which are complete when it is left."""
 
     def __init__(
-        self, path: Path, entry: SidecarEntry, options: ClipOptions, actions: FilmActions | None = None
+        self, path: Path, entry: SidecarEntry, options: ClipOptions, actions: VideoActions | None = None
     ) -> None:
         self.path, self.entry, self.options, self.actions = path, entry, options, actions
         self.features = features(options, 0 if actions is None else actions.values.shape[1])
@@ -129,7 +129,7 @@ def _rows(
 
 
 def _led_to(
-    actions: FilmActions, clips: Sequence[RealClip], video: VideoClips, options: ClipOptions
+    actions: VideoActions, clips: Sequence[RealClip], video: VideoClips, options: ClipOptions
 ) -> Float32[np.ndarray, "clip time channel"]:
     """What led to each frame of clips, in the units of the video's actions."""
     steps = np.arange(options.num_frames)

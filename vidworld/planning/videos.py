@@ -1,4 +1,4 @@
-"""Films of episodes: what happened, what the agent had imagined of it, and the goal, side by side."""
+"""Videos of episodes: what happened, what the agent had imagined of it, and the goal, side by side."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from vidworld.analysis.planning import PlanningFilm
+from vidworld.analysis.planning import PlanningVideo
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.media import write_mp4
 from vidworld.core.records import prepare_folder, writing
@@ -18,20 +18,20 @@ from vidworld.planning.imagination import ModelImagination
 from vidworld.planning.protocol import PlanningProtocol
 from vidworld.simulation.environments.environment import FRAME_S, Environment
 
-FILMS_VERSION = 1  # raised when films come to look otherwise
+VIDEOS_VERSION = 1  # raised when videos come to look otherwise
 _FPS = 1 / FRAME_S
 _GAP_PX = 2
 
 
-def write_film(
+def write_video(
     environment: Environment[Any],
     protocol: PlanningProtocol,
     agent: PlannerAgent,
     number: int,
     shape: ClipShape,
     folder: Path,
-) -> PlanningFilm:
-    """What the page says of an episode, after writing its film below the folder. Raises ModelFailure."""
+) -> PlanningVideo:
+    """What the page says of an episode, after writing its video below the folder. Raises ModelFailure."""
     decisions: list[tuple[Observed, Decision]] = []
     whole: list[Observed] = []
 
@@ -46,7 +46,7 @@ def write_film(
     prepare_folder(folder / "media")
     with writing(folder / name):
         write_mp4(folder / name, _beside(agent, protocol, decisions, whole[0]), _FPS, scale=SCALE)
-    return PlanningFilm(environment.name, protocol.hash, agent.name, number, episode.ever, name)
+    return PlanningVideo(environment.name, protocol.hash, agent.name, number, episode.ever, name)
 
 
 def _beside(
