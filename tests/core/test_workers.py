@@ -12,6 +12,10 @@ def test_a_job_that_ends_its_process_is_told_from_all_others() -> None:
     assert results == {i: None if job in (3, 10) else job * job for i, job in enumerate(jobs)}
 
 
+def test_a_job_that_makes_no_progress_is_ended_and_a_slow_one_is_not() -> None:
+    assert dict(each_apart(dying.step, [0.25, 5.0], workers=1)) == {0: 0.25, 1: None}
+
+
 def test_what_the_work_raises_is_raised() -> None:
     with pytest.raises(KeyError, match="1000"):
         dict(each_apart(dying.square, [1, 1000], workers=1))

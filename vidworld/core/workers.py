@@ -1,12 +1,15 @@
 """Work in processes of their own: a library that ends its process costs the one piece of work that it was at."""
 
+import faulthandler
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from functools import cache
 from multiprocessing import get_context
-from typing import TypeVar
+from pathlib import Path
+from typing import TextIO, TypeVar
 
 _Job = TypeVar("_Job")
 _Result = TypeVar("_Result")
@@ -53,6 +56,25 @@ def each_apart(
                 raise
         for number in sorted(lost):
             yield number, _alone(work, jobs[number], preload)
+
+
+@contextmanager
+def ends_if_stalled(seconds: float) -> Iterator[Callable[[], None]]:
+    """Ends this process, one of `each_apart`, unless what it yields is called again within so many seconds."""
+
+    def goes_on() -> None:
+        faulthandler.dump_traceback_later(seconds, exit=True, file=_nowhere())
+
+    goes_on()
+    try:
+        yield goes_on
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+@cache
+def _nowhere() -> TextIO:
+    return Path(os.devnull).open("w")
 
 
 def _alone(work: Callable[[_Job], _Result], job: _Job, preload: Sequence[str]) -> _Result | None:

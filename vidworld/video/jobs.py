@@ -11,16 +11,17 @@ from tqdm import tqdm
 
 from vidworld.core.errors import UserError
 from vidworld.core.records import fingerprint, write_json
-from vidworld.core.workers import each_apart
+from vidworld.core.workers import each_apart, ends_if_stalled
 from vidworld.video.actions import FolderActions, VideoActions
-from vidworld.video.clips import ClipOptions, VideoClips, clips_of_video
+from vidworld.video.clips import ClipOptions, RealClip, VideoClips, clips_of_video
 from vidworld.video.probe import Unreadable
 from vidworld.video.rows import ClipRows
 from vidworld.video.sidecar import SidecarEntry
 from vidworld.video.source import Source, splits_by_content
 
 INGEST_VERSION = 3  # of the way clips are made: raised when the same videos come to give other clips or splits
-CRASHES = "ends the process that reads it: its decoder crashes"
+STALLED_S = 900.0  # of decoding, after which a piece of a video is given up
+CRASHES = "ends the process that reads it: its decoder crashes, or gives nothing for fifteen minutes"
 
 
 @dataclass(frozen=True)
@@ -127,8 +128,13 @@ def _read_one(job: Job) -> FileRecord | SetAside:
     try:
         if isinstance(job.actions, str):
             raise Unreadable(job.actions)
-        with ClipRows(job.part, job.entry, job.options, job.actions) as rows:
-            video = clips_of_video(job.source, job.entry, job.options, rows.add)
+        with ClipRows(job.part, job.entry, job.options, job.actions) as rows, ends_if_stalled(STALLED_S) as goes_on:
+
+            def keep(video: VideoClips, clips: Sequence[tuple[int, RealClip]]) -> None:
+                goes_on()
+                rows.add(video, clips)
+
+            video = clips_of_video(job.source, job.entry, job.options, keep)
             rows.flush(video)
         result = _record(job.file, job.split, video)
     except Unreadable as error:

@@ -30,6 +30,7 @@ Turn = tuple[int, int, int, int]
 
 THREADS = 2  # of a decoder; files are read side by side
 DEFAULT_STREAM = 5_000_000  # pixels by which another stream must be larger than the one marked as the usual one
+LISTS = {"concat", "hls", "dash", "imf", "sdp"}  # formats that name other files, whose splits are these files' own
 WHOLE_SHARE = 0.9  # of the frames or of the time that a header tells of
 INDEXED_FORMATS = ("mp4", "matroska")
 INDEXED_CODECS = ("h264", "hevc", "av1", "vp9", "mjpeg", "prores", "ffv1", "dnxhd")
@@ -69,6 +70,8 @@ def probe(path: Path) -> Contents:
 def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """The file and the stream of it that is shown; Unreadable where it holds none. Raises FFmpegError, OSError."""
     with av.open(str(path), metadata_errors="replace") as container:
+        if LISTS & set(container.format.name.split(",")):
+            raise Unreadable("is no video, but a list of other files")
         still = Disposition.attached_pic | Disposition.timed_thumbnails
         streams = [one for one in container.streams.video if not one.disposition & still]
         if not streams:
@@ -151,8 +154,7 @@ def _probe(path: Path, size: int, time_ns: int) -> Contents:
                 first = first or frame
                 stamps.append(stamp)
     if first is None or not stamps:
-        webp = "is a WebP in which FFmpeg finds no frame: make a GIF or an MP4 of it"
-        raise Unreadable(webp if kind.startswith("webp") else "holds no frame")
+        raise Unreadable("holds no frame")
     known = [stamp for stamp in stamps if stamp is not None]
     told = len(known) == len(stamps) == len(set(known))
     keys = tuple(sorted(set(packets.keys) & set(known))) if told else ()

@@ -10,11 +10,14 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 import av
 import numpy as np
+from av.video.frame import VideoFrame
+from PIL import Image, ImageSequence
 
 from vidworld.core.errors import UserError
 from vidworld.core.records import DIGITS, file_digest, fingerprint
@@ -22,6 +25,8 @@ from vidworld.video.probe import Unreadable, opened
 from vidworld.video.stamps import Times
 from vidworld.video.webdataset import open_member
 
+HEAD_BYTES, ANIMATED = 21, 0x02  # of a WebP: its flags are the last of them (Source: WebP Container Specification)
+SHORTEST_MS = 1  # for which a frame of an animation is shown
 REAL_SHARE, VAL_SHARE = 0.2, 0.1  # of all videos: held out for the evaluation, and for validation
 
 
@@ -38,7 +43,7 @@ class Source:
     def opened(self) -> Iterator[Path]:
         """A video file by itself; Unreadable where a tar file has none, UserError where there is no room for a copy."""
         if not self.member:
-            with _readable_name(self.path) as path:
+            with _readable(self.path) as path:
                 yield path
             return
         with tempfile.NamedTemporaryFile(suffix=PurePosixPath(self.member).suffix) as place:
@@ -53,7 +58,8 @@ class Source:
                     raise
                 full = f"{tempfile.gettempdir()}: has no room for a video of {self.path.name}"
                 raise UserError(f"{full}; free some, or name another place with TMPDIR") from error
-            yield Path(place.name)
+            with _readable(Path(place.name)) as path:
+                yield path
 
     def frames(self, times_s: Times) -> range:
         """The numbers of its frames among those of the file; Unreadable where nothing is in its stretch."""
@@ -119,8 +125,8 @@ def _packets(path: Path, size: int, time_ns: int) -> list[tuple[float, bytes]]:
 
 
 @contextmanager
-def _readable_name(path: Path) -> Iterator[Path]:
-    """The file; through a link where its own name is no UTF-8, which decoders do not take."""
+def _readable(path: Path) -> Iterator[Path]:
+    """The file as decoders take it: by a link where its name is no UTF-8, or a copy where it is an animated WebP."""
     try:
         str(path).encode()
     except UnicodeEncodeError:
@@ -129,4 +135,32 @@ def _readable_name(path: Path) -> Iterator[Path]:
             link.symlink_to(path.absolute())
             yield link
         return
-    yield path
+    if not _animated_webp(path):
+        yield path
+        return
+    with tempfile.NamedTemporaryFile(suffix=".mkv") as place:
+        _write_animation(path, place.name)
+        yield Path(place.name)
+
+
+def _animated_webp(path: Path) -> bool:
+    """Whether it is one of the animations in which FFmpeg finds no frame."""
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    return head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and bool(head[20] & ANIMATED)
+
+
+def _write_animation(path: Path, place: str) -> None:
+    """The frames that Pillow decodes, as a video without loss, each shown for its own time; Unreadable."""
+    try:
+        with Image.open(path) as picture, av.open(place, "w") as container:
+            stream = container.add_stream("ffv1", rate=1000, width=picture.width, height=picture.height)
+            stream.pix_fmt, shown_ms = "bgr0", 0
+            for shot in ImageSequence.Iterator(picture):
+                frame = VideoFrame.from_ndarray(np.asarray(shot.convert("RGB")), format="rgb24")
+                frame.pts, frame.time_base = shown_ms, Fraction(1, 1000)
+                container.mux(stream.encode(frame))
+                shown_ms += max(SHORTEST_MS, int(shot.info.get("duration", 0)))
+            container.mux(stream.encode())
+    except (OSError, ValueError, SyntaxError, av.error.FFmpegError) as error:
+        raise Unreadable(f"is no animation that can be decoded ({error})") from error
