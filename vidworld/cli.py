@@ -1,4 +1,4 @@
-"""The `vidworld` command: `data` render, collect, ingest, sidecar, contexts and check; `check-world`, `export`."""
+"""The `vidworld` command, and the registry of what stands behind each of its words."""
 
 import sys
 from collections.abc import Sequence
@@ -20,6 +20,7 @@ COMMANDS: Registry[Command] = Registry(
         "data contexts": "vidworld.evaluation.rollouts:CONTEXTS",
         "data check": "vidworld.evaluation.benchmarks.benchmark:CHECK",
         "check-world": "vidworld.models.external.check_world:CHECK_WORLD",
+        "publish": "vidworld.evaluation.publish:PUBLISH",
         "export": "vidworld.evaluation.export:EXPORT",
     },
 )
@@ -32,6 +33,7 @@ PURPOSES = {
     "data contexts": "write the clips that a model which runs elsewhere is to continue",
     "data check": "say whether the folder of a benchmark is complete, and what is missing",
     "check-world": "say what is wrong with a model that is to be measured",
+    "publish": "write trained models, with a card of what they cost and reach, to a folder or the Hub",
     "export": "write trained world models as torch.export and ONNX files, with weights of eight bits too",
 }
 

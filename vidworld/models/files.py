@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,7 +13,7 @@ from vidworld.core.records import clear_folder, publish_folder, read_json, write
 
 if TYPE_CHECKING:
     from diffusers.models.modeling_utils import ModelMixin
-    from torch import nn
+    from torch import Tensor, nn
 
     M = TypeVar("M", bound=ModelMixin)
 else:
@@ -99,8 +100,13 @@ def load_model(kind: type[M], run_folder: Path) -> M:
 
 def fingerprint_of(network: "nn.Module") -> str:
     """Twelve hexadecimal digits that differ when any weight of the network differs."""
+    return fingerprint_of_weights(network.state_dict())
+
+
+def fingerprint_of_weights(weights: "Mapping[str, Tensor]") -> str:
+    """The same of its weights alone."""
     digest = hashlib.sha256()
-    for name, value in sorted(network.state_dict().items()):
+    for name, value in sorted(weights.items()):
         digest.update(name.encode())
         digest.update(value.detach().float().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:12]
