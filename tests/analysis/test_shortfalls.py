@@ -1,5 +1,7 @@
 """What a model does not do is said, and nothing else."""
 
+from dataclasses import replace
+
 from vidworld.analysis.records import Model, Row
 from vidworld.analysis.shortfalls import shortfalls
 
@@ -31,6 +33,23 @@ def test_each_shortfall_has_a_sentence_with_its_numbers():
     assert "permanence" in said[0] and "momentum" not in said[0]
     assert "1.40" in said[1] and "2.00" in said[1]
     assert "0.78" in said[2]
+
+
+def test_a_model_below_a_frozen_frame_on_real_video_is_said_to_be():
+    def real(metric, value, floor, better=True, model="diffusion"):
+        return replace(
+            row(metric, value, 0.0, "real video", floor=floor, model=model), split="real", higher_is_better=better
+        )
+
+    errors = [
+        real("spatial_iou", 0.28, 0.34),
+        real("mse", 0.02, 0.01, better=False),
+        real("spatiotemporal_iou", 0.2, 0.1),
+    ]
+    (said,) = shortfalls([*errors, real("spatial_iou", 0.1, 0.34, model="copy_last")], MODELS)
+    assert said.startswith("Diffusion: on held-out real video worse than a frozen frame")
+    assert "spatial iou 0.28 against 0.34, mse 0.02 against 0.01" in said and "spatiotemporal" not in said
+    assert shortfalls([errors[2], replace(errors[0], floor=None)], MODELS) == []
 
 
 def test_baselines_and_the_probe_are_not_judged():

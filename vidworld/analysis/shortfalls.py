@@ -10,6 +10,7 @@ READOUT = "pixels"
 """Rollouts are judged by the tracker, which is the same for all models; the probe's numbers stand beside."""
 SOLVED = 0.98
 """Share of the way to the ceiling from which on a task is solved: from zero where more is better, else the floor."""
+REAL_TASK = "real video"
 SHORTFALL_TASKS = ("uniform", "collision")
 ERRORS = ("velocity_error", "outgoing_velocity_error", "restitution_error")
 FASTER_THAN_STILL = 0.5
@@ -29,6 +30,10 @@ def _of(name: str, label: str, rows: Sequence[Row]) -> Iterable[str]:
     unseen = [r.law for r in mine if r.metric == "surprise_accuracy" and r.low <= CHANCE]
     if unseen:
         yield f"{label} is not shown to tell the possible from the impossible on {', '.join(unseen)}."
+    worse = [row for row in rows if (row.model, row.task) == (name, REAL_TASK) and _below_floor(row)]
+    if worse:
+        said = ", ".join(f"{row.metric.replace('_', ' ')} {row.value:.2f} against {row.floor:.2f}" for row in worse)
+        yield f"{label}: on held-out real video worse than a frozen frame ({said})."
     for row in mine:
         if row.readout != READOUT or row.task not in SHORTFALL_TASKS:
             continue
@@ -37,6 +42,13 @@ def _of(name: str, label: str, rows: Sequence[Row]) -> Iterable[str]:
             yield f"{label}: {measured}, over half of the {row.floor:.2f} of a frozen frame."
         if row.metric == "motion_ratio" and not MOTION[0] <= row.value <= MOTION[1]:
             yield f"{label}: motion ratio on {row.task} {row.value:.2f}, outside {MOTION[0]} to {MOTION[1]}."
+
+
+def _below_floor(row: Row) -> bool:
+    """Whether a frozen frame does better."""
+    if row.floor is None or row.higher_is_better is None or row.readout not in (None, READOUT):
+        return False
+    return row.value < row.floor if row.higher_is_better else row.value > row.floor
 
 
 def is_solved(value: float, floor: float | None, ceiling: float | None, higher_is_better: bool | None) -> bool:
