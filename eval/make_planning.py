@@ -1,17 +1,25 @@
-"""Makes the page of planning from its results: python eval/make_planning.py [runs/demo/planning] [--out FILE]."""
+"""Makes the page of planning from its results: python eval/make_planning.py [runs/plan/planning ...] [--out FILE].
+
+The page is of the first folder; the checkpoints of all of them count where offline checks are compared with success.
+"""
 
 from pathlib import Path
 
+from vidworld.analysis.planning import read_planning
 from vidworld.core.errors import ArgumentParser, run_script
-from vidworld.report.planning_page import write_planning_page
+from vidworld.report.planning_page import correlation_lines, write_planning_page
 
 
 def main() -> None:
     parser = ArgumentParser(description=__doc__)
-    parser.add_argument("results", type=Path, nargs="?", default=Path("runs/demo/planning"), help="a folder of results")
-    parser.add_argument("--out", type=Path, help="the page to write (default: planning.html in that folder)")
+    usual = Path("runs/plan/planning")
+    parser.add_argument("results", type=Path, nargs="*", default=[usual], help="folders of results")
+    parser.add_argument("--out", type=Path, help="the page to write (default: planning.html in the first folder)")
     arguments = parser.parse_args()
-    print(write_planning_page(arguments.results, arguments.out or arguments.results / "planning.html"))
+    first, *others = arguments.results or [usual]
+    for line in correlation_lines([read_planning(folder / "planning.json") for folder in (first, *others)]):
+        print(line)
+    print(write_planning_page(first, arguments.out or first / "planning.html", others))
 
 
 if __name__ == "__main__":

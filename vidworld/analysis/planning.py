@@ -1,6 +1,7 @@
 """What planning came to: an episode a line of episodes.csv, an agent a row of planning.json."""
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass as plain_dataclass
 from dataclasses import replace
@@ -12,7 +13,7 @@ from pydantic.dataclasses import dataclass
 
 from vidworld.analysis.labels import model_label
 from vidworld.analysis.records import STRICT, Curve, Model, Number, Series, read_as
-from vidworld.analysis.statistics import Interval, share_interval
+from vidworld.analysis.statistics import Interval, rank_correlation, share_interval
 from vidworld.core.errors import UserError
 from vidworld.core.records import read_json
 
@@ -136,6 +137,25 @@ class ActionCheck:
 
 
 @dataclass(frozen=True, config=STRICT)
+class Landscape:
+    """How badly each first action explains what truly came of one of them, from one start (planning/landscapes.py)."""
+
+    environment: str
+    agent: str
+    """A model, or `simulator`."""
+    number: int
+    """Of the episode that starts so."""
+    energy: list[list[Number]]
+    """A row for each action along y, a column for each along x, evenly from -1 to 1."""
+    action: list[Number]
+    """What was done, x and y."""
+    lowest: list[Number]
+    """The action of least energy."""
+    rank: Number
+    """Share of these actions that explain what came better than the true one."""
+
+
+@dataclass(frozen=True, config=STRICT)
 class PlanningVideo:
     """An episode as it went, what was imagined of it, and the goal: an MP4 below the folder of planning.json."""
 
@@ -145,6 +165,37 @@ class PlanningVideo:
     number: int
     solved: bool
     file: str
+
+
+@dataclass(frozen=True, config=STRICT)
+class FamilyRow:
+    """All trainings of a family under one protocol in one environment."""
+
+    environment: str
+    protocol: str
+    family: str
+    agents: list[str]
+    value: Number
+    """Mean success, and where the family's lies: episodes and trainings are both chance."""
+    low: Number
+    high: Number
+    flops: Number
+    """A plan."""
+
+
+@dataclass(frozen=True, config=STRICT)
+class FamilyPair:
+    """How much more the first family reaches than the second in the same episodes."""
+
+    environment: str
+    protocol: str
+    first: str
+    second: str
+    value: Number
+    low: Number
+    high: Number
+    p_value: Number
+    """Corrected (Holm) for the pairs of one environment and protocol."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -162,6 +213,10 @@ class PlanningResults:
     """What each is called on pages."""
     checks: list[ActionCheck] = Field(default_factory=list)
     videos: list[PlanningVideo] = Field(default_factory=list)
+    landscapes: list[Landscape] = Field(default_factory=list)
+    families: list[FamilyRow] = Field(default_factory=list)
+    """Where one has several trainings (analysis/planning_families.py)."""
+    pairs: list[FamilyPair] = Field(default_factory=list)
     failures: list[str] = Field(default_factory=list)
     """A line for each agent whose row is missing."""
 
@@ -242,3 +297,45 @@ def success_over_compute(results: PlanningResults) -> list[Curve]:
         title = f"Success over planner compute, {results.environments.get(environment, environment)}"
         curves.append(Curve(title, "FLOPs a plan", "success", series))
     return curves
+
+
+FEWEST_CHECKPOINTS = 5
+"""From which on a rank correlation is given: of four even the most extreme order is chance once in twelve."""
+
+
+@plain_dataclass(frozen=True)
+class CheckCorrelation:
+    """Whether an offline check orders checkpoints as success does, under one protocol in one environment."""
+
+    environment: str
+    protocol: str
+    check: str
+    """`factor` (higher should reach more) or `rank` (lower should)."""
+    checkpoints: int
+    rho: float
+    """Spearman's; NaN under `FEWEST_CHECKPOINTS`, or where all are alike."""
+    p_value: float
+
+
+def check_correlations(every: Sequence[PlanningResults]) -> list[CheckCorrelation]:
+    """The rank correlation of each offline check with success, over all checkpoints of any number of planning.json.
+
+    A model counts at its largest number of candidates. Untrained networks are no checkpoints, and one whose check has
+    the very same numbers in two files is the same one.
+    """
+    found: dict[tuple[str, str], dict[tuple[float, float], tuple[float, float, float]]] = defaultdict(dict)
+    for results in every:
+        for check in results.checks:
+            rows = [row for row in results.rows if (row.environment, row.agent) == (check.environment, check.model)]
+            if rows and check.model in results.models:
+                row = max(rows, key=lambda row: row.candidates)
+                of_protocol = found[row.environment, row.protocol]
+                of_protocol[check.error_true, check.factor] = check.factor, check.rank, row.success.value
+    correlations = []
+    for (environment, protocol), points in found.items():
+        *checks, success = zip(*points.values(), strict=True)
+        for name, values in zip(("factor", "rank"), checks, strict=True):
+            enough = len(points) >= FEWEST_CHECKPOINTS
+            rho, p_value = rank_correlation(values, success) if enough else (math.nan, math.nan)
+            correlations.append(CheckCorrelation(environment, protocol, name, len(points), rho, p_value))
+    return correlations

@@ -179,6 +179,20 @@ def welch(first: Float[ndarray, " run"], second: Float[ndarray, " other_run"]) -
     return 2 * float(stdtr(freedom, -abs(difference) / math.sqrt(total)))
 
 
+def rank_correlation(first: Sequence[float], second: Sequence[float]) -> tuple[float, float]:
+    """Spearman's rho of two orders of the same things, and the two-sided p-value of none by `DRAWS` random orders.
+
+    Both NaN where all of either are alike.
+    """
+    one, other = (_ranks(values) - (len(values) + 1) / 2 for values in (first, second))
+    scale = math.sqrt(float((one**2).sum() * (other**2).sum()))
+    if scale == 0.0:
+        return math.nan, math.nan
+    drawn = np.random.default_rng(0).permuted(np.tile(other, (DRAWS, 1)), axis=1) @ one / scale
+    rho = float(one @ other) / scale
+    return rho, float((np.abs(drawn) >= abs(rho) - 1e-12).sum() + 1) / (DRAWS + 1)
+
+
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     """The p-values corrected for how many there are (Holm 1979); NaN, no test, does not count."""
     ordered = sorted((p, name) for name, p in p_values.items() if not math.isnan(p))
@@ -273,6 +287,12 @@ def _random_signs(generator: Generator, difference: ndarray) -> ndarray:
     means, square = signs @ difference / n, float((difference**2).mean())
     errors = np.sqrt(np.maximum(square - means**2, 0.0) / (n - 1))
     return np.asarray(means / np.maximum(errors, 1e-12 * math.sqrt(square)))
+
+
+def _ranks(values: Sequence[float]) -> ndarray:
+    """From 1 on; equal values share the mean of theirs."""
+    _, place, counts = np.unique(np.asarray(values), return_inverse=True, return_counts=True)
+    return np.asarray((counts.cumsum() - (counts - 1) / 2)[place])
 
 
 def _share_beyond(draws: ndarray, value: float) -> float:

@@ -18,7 +18,7 @@ from vidworld.core.clip import Clips
 from vidworld.core.errors import UserError
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.presentation import names_of
-from vidworld.models.world_model import Encoded
+from vidworld.models.world_model import Encoded, Futures
 from vidworld.planning.imagination import futures_at_once, imagine, in_its_space
 
 CHECKS_VERSION = 1  # raised when the checks come to give other values
@@ -66,8 +66,18 @@ def energies(
     assert seen.actions is not None
     own, count = seen.actions[:, start:], min(OTHER_CLIPS, len(clips) - 1)
     done = torch.stack([own.roll(-k, dims=0) for k in range(count + 1)], dim=1)
-    few, found = max(1, futures_at_once(evaluator.accelerator.device) // (count + 1)), []
-    for first in range(0, len(clips), few):
+    return energies_under(name, model, evaluator, seen, start, done)
+
+
+def energies_under(
+    name: str, model: Any, evaluator: Evaluator, seen: Encoded, start: int, done: Futures
+) -> Float[Tensor, "clip sample"]:
+    """The squared error of what is imagined after the first `start` chunks if each of these is done, in its space.
+
+    Raises ModelFailure.
+    """
+    few, found = max(1, futures_at_once(evaluator.accelerator.device) // done.shape[1]), []
+    for first in range(0, len(seen.tokens), few):
         some = slice(first, first + few)
         part = Encoded(seen.clips.at(some), seen.tokens[some])
         imagined = imagine(name, model, evaluator, part.chunks(0, start), done[some]).embeddings

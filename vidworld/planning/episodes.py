@@ -58,11 +58,11 @@ def starts_of(environment: Environment[Any], protocol: PlanningProtocol) -> Star
 
 
 def _solved_at_rest(environment: Environment[Any], protocol: PlanningProtocol, numbers: Sequence[int]) -> list[bool]:
-    states = _context(environment, protocol, numbers)
+    states = context_states(environment, protocol, numbers)
     return torch.stack([environment.solved(state) for state in states]).any(dim=0).tolist()
 
 
-def _context(environment: Environment[Any], protocol: PlanningProtocol, numbers: Sequence[int]) -> list[Any]:
+def context_states(environment: Environment[Any], protocol: PlanningProtocol, numbers: Sequence[int]) -> list[Any]:
     """The states of the frames before the first action."""
     states = [environment.start(Draws(episode_streams("start", protocol, numbers)))]
     rest = torch.zeros(len(numbers), environment.action_channels, dtype=torch.float64)
@@ -111,7 +111,7 @@ def _play(
 ) -> list[EpisodeResult]:
     count, budget = len(numbers), protocol.budget_blocks or 0
     with of_environment():
-        states = _context(environment, protocol, numbers)
+        states = context_states(environment, protocol, numbers)
         asked_for = states[0]
         if agent.other_goal:
             asked_for = environment.start(Draws(episode_streams("start", protocol, [number + 1 for number in numbers])))

@@ -1,6 +1,6 @@
 """The planning of a configuration: agents x protocols x environments, unit by unit, to planning.json and videos."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -15,11 +15,13 @@ from vidworld.analysis.planning import (
     PLANNING_SCHEMA,
     ActionCheck,
     EpisodeResult,
+    Landscape,
     PlanningResults,
     PlanningRow,
     PlanningVideo,
     row_of_agent,
 )
+from vidworld.analysis.planning_families import family_results
 from vidworld.analysis.records import Model
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.config import load, resolved
@@ -42,6 +44,7 @@ from vidworld.planning.agents import AGENTS_VERSION, Agent, NoOpAgent, PlannerAg
 from vidworld.planning.checks import CHECKS_VERSION, check_actions
 from vidworld.planning.episodes import Starts, starts_of, units_of
 from vidworld.planning.imagination import ModelImagination
+from vidworld.planning.landscapes import LANDSCAPES_VERSION, landscape_of_model, landscape_of_simulator
 from vidworld.planning.protocol import PlanningProtocol, check_frames, completed
 from vidworld.planning.schema import PlanningConfig
 from vidworld.planning.units import PlanningUnit
@@ -76,17 +79,20 @@ def plan(config: PlanningConfig, budgets: Sequence[int] = ()) -> PlanningResults
     """
     accelerator = evaluation_accelerator(config.mixed_precision)
     tasks, crew = tasks_of(config, budgets), Crew(config, accelerator)
-    units = [*crew.episodes(tasks), *crew.checks(tasks), *crew.videos(tasks)]
+    units = [*crew.episodes(tasks), *crew.checks(tasks), *crew.landscapes(tasks), *crew.videos(tasks)]
     found, failures = measure(units, accelerator, "planning")
     if not accelerator.is_main_process:
         return PlanningResults(PLANNING_SCHEMA, {}, {}, [])
     episodes = [row for row in found if isinstance(row, EpisodeResult)]
+    rows, models = planning_rows(episodes, tasks), crew.models(tasks[0])
+    families, pairs = family_results(episodes, rows, models)
     results = PlanningResults(
-        schema=PLANNING_SCHEMA, provenance=provenance(config.seed), rows=planning_rows(episodes, tasks),
+        schema=PLANNING_SCHEMA, provenance=provenance(config.seed), rows=rows, families=families, pairs=pairs,
         checks=[row for row in found if isinstance(row, ActionCheck)],
         videos=[row for row in found if isinstance(row, PlanningVideo)],
+        landscapes=[row for row in found if isinstance(row, Landscape)],
         protocols={task.protocol.hash: resolved(task.protocol) for task in tasks},
-        models=crew.models(tasks[0]), failures=list(failures.values()),
+        models=models, failures=list(failures.values()),
         environments={task.environment.name: task.environment.label for task in tasks},
     )  # fmt: skip
     write_csv(config.out / "episodes.csv", EpisodeResult, episodes)
@@ -267,6 +273,26 @@ class Crew:
         shape = self.shape(context + protocol.horizon_blocks * protocol.block_frames)
         clips = EnvironmentClips(name, protocol.split, protocol.seed, shape=shape).clips(range(self.config.checks))
         return [check_actions(subject.name, subject.model, self.evaluator(protocol), clips, context, name)]
+
+    def landscapes(self, tasks: Sequence[PlanningTask]) -> Iterator[PlanningUnit]:
+        """Of the first episode of each environment, by the simulator and every model."""
+        for task in _first_of_each(tasks) if self.config.checks > 1 and self.config.shown else ():
+            name, number = task.environment.name, task.starts.numbers[0]
+            if task.environment.action_channels != 2:
+                continue
+            given = (task.environment, task.protocol, number)
+            measured: dict[str, tuple[str, Callable[[], Landscape]]] = {}
+            if "simulator" in self.config.controls:
+                measured["simulator"] = str(AGENTS_VERSION), partial(landscape_of_simulator, *given)
+            for subject in self.subjects(task.protocol):
+                if subject.name in self.config.models:
+                    of = (subject.name, subject.model, self.evaluator(task.protocol))
+                    measured[subject.name] = subject.made_from, partial(landscape_of_model, *of, *given, self.shape())
+            for agent, (own, made) in measured.items():
+                made_from = self._made_from(task, own, LANDSCAPES_VERSION, number)
+                yield PlanningUnit(
+                    self.folder, f"landscape_{name}_{agent}", agent, made_from, Landscape, lambda made=made: [made()]
+                )
 
     def videos(self, tasks: Sequence[PlanningTask]) -> Iterator[PlanningUnit]:
         """Of the first episodes of each environment, by every model and the simulator."""

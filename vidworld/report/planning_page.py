@@ -1,22 +1,28 @@
 """The page of planning: what agents reach by which protocol, success over compute, checks of actions, videos."""
 
 import base64
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from vidworld.analysis import labels as words
 from vidworld.analysis.planning import (
+    FEWEST_CHECKPOINTS,
     ActionCheck,
+    FamilyRow,
     Outcomes,
     PlanningResults,
     PlanningRow,
     agent_label,
+    check_correlations,
     read_planning,
     success_over_compute,
 )
+from vidworld.analysis.planning_families import TRAININGS
 from vidworld.core.records import write_text
 from vidworld.report import charts as plots
+from vidworld.report.landscapes import landscape_figures
 from vidworld.report.page import environment
 
 _HEADS = (
@@ -25,9 +31,13 @@ _HEADS = (
 )
 
 
-def write_planning_page(folder: Path, out: Path) -> Path:
-    """The page's path, after writing it from FOLDER/planning.json and its videos. Raises UserError: there is none."""
+def write_planning_page(folder: Path, out: Path, others: Sequence[Path] = ()) -> Path:
+    """The page's path, after writing it from FOLDER/planning.json and its videos. Raises UserError: there is none.
+
+    others: further folders, whose checkpoints count where offline checks are compared with success.
+    """
     results = read_planning(folder / "planning.json")
+    every = [results, *(read_planning(other / "planning.json") for other in others)]
     legend = plots.Legend(results.models)
     drawn = [plots.line_chart(curve, legend, log_x=True) for curve in success_over_compute(results)]
     template = environment().get_template("planning.html")
@@ -37,6 +47,9 @@ def write_planning_page(folder: Path, out: Path) -> Path:
         results=_table(results),
         charts_drawn=[chart for chart in drawn if chart],
         checks=_checks(results),
+        correlated=correlation_lines(every),
+        families=_families(results),
+        landscapes=landscape_figures(results),
         videos=_videos(results, folder),
         protocols=[
             {"name": names, "hash": key, "keys": results.protocols[key]} for key, names in _protocols(results).items()
@@ -80,9 +93,62 @@ def sentences(results: PlanningResults) -> list[str]:
             f"{label}: {named}: {what} the highest floor, "
             f"{agent_label(floor.agent, results.models).lower()} {_share(floor.success)}."
         )
+    lines += _family_sentences(results)
     if ignoring := [each for each in results.checks if each.ignores]:
         said = ", ".join(f"{agent_label(each.model, results.models)} in {each.environment}" for each in ignoring)
         lines.append(f"Their futures hardly depend on actions: {said}.")
+    return lines
+
+
+def _family_sentences(results: PlanningResults) -> list[str]:
+    """What families reach of which there are `TRAININGS` or more, at the largest number of candidates."""
+    lines = []
+    for (place, protocol), rows in _at_most(results).items():
+        enough = [row for row in rows if len(row.agents) >= TRAININGS]
+        if enough:
+            said = ", ".join(f"{_family(row)} {words.estimate(row.value, row.low, row.high)}" for row in enough)
+            label = results.environments.get(place, place)
+            lines.append(f"{label}, {min(len(row.agents) for row in enough)} trainings a family or more: {said}.")
+        for pair in (each for each in results.pairs if (each.environment, each.protocol) == (place, protocol)):
+            names = [words.title(pair.first), words.title(pair.second)]
+            better, other = names if pair.value > 0 else names[::-1]
+            ends = sorted((abs(pair.low), abs(pair.high)))
+            if pair.p_value < 0.05:
+                lines.append(
+                    f"{better} reaches more than {other} by {words.estimate(abs(pair.value), *ends)}, "
+                    f"{words.p_text(pair.p_value)} corrected."
+                )
+    return lines
+
+
+def _at_most(results: PlanningResults) -> dict[tuple[str, str], list[FamilyRow]]:
+    """The families' rows of each environment, of the protocol with the most candidates."""
+    found: dict[tuple[str, str], list[FamilyRow]] = {}
+    for place in dict.fromkeys(row.environment for row in results.families):
+        most = max((row for row in results.rows if row.environment == place), key=lambda row: row.candidates).protocol
+        found[place, most] = [row for row in results.families if (row.environment, row.protocol) == (place, most)]
+    return found
+
+
+def _family(row: FamilyRow) -> str:
+    return words.title(row.family)
+
+
+def correlation_lines(every: Sequence[PlanningResults]) -> list[str]:
+    """Whether offline checks order checkpoints as success does, a line an environment, protocol and check."""
+    names = {"factor": "factor by which other clips’ actions are worse", "rank": "rank of the true actions"}
+    places = {key: name for results in every for key, name in results.environments.items()}
+    lines = []
+    for each in check_correlations(every):
+        place = f"{places.get(each.environment, each.environment)} ({each.protocol})"
+        if each.checkpoints < FEWEST_CHECKPOINTS:
+            said = f"{each.checkpoints} checkpoints are too few to say; {FEWEST_CHECKPOINTS} would do"
+        elif math.isnan(each.rho):
+            said = f"says nothing of {each.checkpoints} checkpoints: all are alike in it, or in success"
+        else:
+            p = words.p_text(each.p_value)
+            said = f"ρ {words.number(each.rho)} with success over {each.checkpoints} checkpoints, {p}"
+        lines.append(f"{place}, {names[each.check]}: {said}.")
     return lines
 
 
@@ -102,6 +168,20 @@ def _cells(row: PlanningRow, results: PlanningResults) -> tuple[str, ...]:
         str(row.episodes), str(row.excluded), str(row.failed), words.number(row.blocks), words.number(row.cost), flops,
         words.number(row.seconds),
     )  # fmt: skip
+
+
+def _families(results: PlanningResults) -> dict[str, Any]:
+    heads = ("Environment", "Protocol", "Family", "Trainings", "Success", "FLOPs a plan")
+    return {
+        "heads": heads,
+        "rows": [
+            (
+                results.environments.get(row.environment, row.environment), row.protocol, _family(row),
+                ", ".join(row.agents), words.estimate(row.value, row.low, row.high), words.scientific(row.flops),
+            )
+            for row in results.families
+        ],
+    }  # fmt: skip
 
 
 def _checks(results: PlanningResults) -> dict[str, Any]:
