@@ -1,10 +1,10 @@
 """Measures what agents reach that imagine what comes of their actions.
 
-accelerate launch eval/run_planning.py --config configs/plan/planning.yaml [key=value ...] [--budgets 4,16,64,256]
+accelerate launch eval/run_planning.py [--config FILE] [key=value ...] [--budgets 4,8,16,32,64] [--steps 1,2,4]
 
 A run that was stopped goes on where it was. models.NAME=SPEC adds a model that takes actions; --budgets runs every
-protocol at several numbers of candidates, for success against compute; --episodes-for 0.05 says how many episodes make
-every share certain to five points.
+protocol at several numbers of candidates, and --steps plans with diffusion models at several numbers of sampling steps,
+for success against compute; --episodes-for 0.05 says how many episodes make every share certain to five points.
 """
 
 import argparse
@@ -19,6 +19,7 @@ def main() -> None:
     parser = ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", type=Path, default=Path("configs/plan/planning.yaml"), metavar="FILE")
     parser.add_argument("--budgets", type=_counts, default=(), metavar="N,N,...", help="numbers of candidates")
+    parser.add_argument("--steps", type=_counts, default=(), metavar="N,N,...", help="sampling steps of diffusion")
     parser.add_argument("--episodes-for", type=float, metavar="MARGIN", help="say how many episodes a margin takes")
     parser.add_argument("overrides", nargs="*", metavar="key.path=value", help="replaces the file's value")
     arguments = parser.parse_intermixed_args()
@@ -33,7 +34,7 @@ def main() -> None:
     from vidworld.planning.run import plan
     from vidworld.report.planning_page import planning_summary
 
-    results = plan(config, arguments.budgets)
+    results = plan(config, arguments.budgets, arguments.steps)
     if results.rows:
         print(planning_summary(results))
         print(f"{config.out / 'planning.json'}: {len(results.rows)} rows; eval/make_planning.py makes its page")
@@ -45,7 +46,7 @@ def _counts(text: str) -> tuple[int, ...]:
     except ValueError:
         counts = ()
     if not counts or min(counts) < 1:
-        raise UserError(f"--budgets {text}: numbers of candidates, for instance 4,16,64,256, would do")
+        raise UserError(f"{text!r}: positive numbers, for instance 4,8,16,32,64, would do")
     return counts
 
 

@@ -70,6 +70,22 @@ def test_a_future_follows_from_its_actions(family):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+def test_actions_that_ask_for_a_gradient_get_the_true_one(family):
+    model, seen, actions = models()[family], clips_with_actions(), futures(2)
+    plain = model.rollout(seen, 2, 2, range(CLIPS), actions).embeddings
+    asked = actions.clone().requires_grad_()
+    cost = model.rollout(seen, 2, 2, range(CLIPS), actions=asked).embeddings.square().mean()
+    (slope,) = torch.autograd.grad(cost, asked)
+    assert not plain.requires_grad and torch.allclose(plain.square().mean(), cost, atol=1e-6)
+    step = 1e-3 * slope / slope.norm()
+    ahead, behind = (
+        model.rollout(seen, 2, 2, range(CLIPS), actions=actions + sign * step).embeddings.square().mean()
+        for sign in (1, -1)
+    )
+    assert float(ahead - behind) / 2e-3 == pytest.approx(float(slope.norm()), rel=0.05)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_what_is_done_later_changes_nothing_before_it(family):
     model, seen, actions = models()[family], clips_with_actions(), futures(2, horizon=3)
     actions[:, 1, :2] = actions[:, 0, :2]

@@ -92,7 +92,7 @@ def test_what_is_left_of_a_plan_is_followed_by_rest():
 
 def test_a_cost_without_gradient_is_one_line():
     start = torch.zeros(3, 3, 2, dtype=torch.float64)
-    with pytest.raises(UserError, match="no gradient; planner: cem"):
+    with pytest.raises(UserError, match="no gradient in the actions; planner: cem"):
         gradient(lambda a: distance(GOALS)(a).detach(), STREAMS, start, search())
 
 

@@ -143,3 +143,12 @@ def test_results_of_another_schema_are_one_line(tmp_path):
     (tmp_path / "planning.json").write_text('{"schema": 0}')
     with pytest.raises(UserError, match="is of schema 0, not 1"):
         read_planning(tmp_path / "planning.json")
+
+
+def test_a_planner_by_gradient_needs_one(config):
+    path = config.protocols[0]
+    path.write_text(PROTOCOL + "planner: gradient\n")
+    with pytest.raises(UserError, match="mine: its cost has no gradient in the actions; planner: cem"):
+        plan(replace(config, shown=0))
+    assert list(rows(config)) == ["simulator", "simulator_goal_blind", "random", "no_op"]
+    assert rows(config)["simulator"].ever.count >= 4

@@ -81,3 +81,12 @@ def test_processes_share_the_units_and_budgets_are_rows(runs, tmp_path):
     rows = read_planning(tmp_path / "one" / "planning.json").rows
     mine = [(row.candidates, row.flops) for row in rows if row.agent == "regression"]
     assert [count for count, _ in mine] == [2, 8] and mine[0][1] < mine[1][1] < 4 * mine[0][1]
+
+
+def test_families_plan_by_gradient(runs, tmp_path):
+    (runs / "by_gradient.yaml").write_text(TINY.replace("episodes: 4", "episodes: 1") + "planner: gradient\n")
+    by_gradient = [f"protocols=[{runs / 'by_gradient.yaml'}]", "controls=[random]", "goal_blind=[]", "shown=0"]
+    planning(runs, tmp_path / "one", 1, *by_gradient, "checks=0")
+    results = read_planning(tmp_path / "one" / "planning.json")
+    assert {row.agent for row in results.rows} == {"regression", "diffusion", "jepa", "random"}
+    assert all(row.scored == 8 and row.flops > 1e5 for row in results.rows[:3])

@@ -11,9 +11,9 @@ from typing import Any, Final
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from vidworld.analysis.labels import model_label
+from vidworld.analysis.labels import model_label, title
 from vidworld.analysis.records import STRICT, Curve, Model, Number, Series, read_as
-from vidworld.analysis.statistics import Interval, rank_correlation, share_interval
+from vidworld.analysis.statistics import Interval, share_interval
 from vidworld.core.errors import UserError
 from vidworld.core.records import read_json
 
@@ -215,7 +215,7 @@ class PlanningResults:
     videos: list[PlanningVideo] = Field(default_factory=list)
     landscapes: list[Landscape] = Field(default_factory=list)
     families: list[FamilyRow] = Field(default_factory=list)
-    """Where one has several trainings (analysis/planning_families.py)."""
+    """Where one has several trainings (analysis/planning_checkpoints.py)."""
     pairs: list[FamilyPair] = Field(default_factory=list)
     failures: list[str] = Field(default_factory=list)
     """A line for each agent whose row is missing."""
@@ -266,76 +266,55 @@ def agent_label(name: str, models: Mapping[str, Model]) -> str:
     return _AGENTS.get(name) or model_label(name, models)
 
 
-def success_over_compute(results: PlanningResults) -> list[Curve]:
-    """A curve an environment: success over the floating-point operations of a plan, a line an agent that imagines.
+def row_label(row: PlanningRow, results: PlanningResults) -> str:
+    """What the row's agent is called, with its sampling steps where it was measured at several."""
+    return agent_label(row.agent, results.models) + _steps(row, results)
 
-    Agents that have no such cost are drawn across, at their largest number of candidates.
+
+def success_over_compute(results: PlanningResults) -> list[Curve]:
+    """A curve an environment: success over the floating-point operations of a plan, all agents on one axis.
+
+    A line is a family, where there are several trainings of it, or an agent, at one number of sampling steps. Agents
+    that have no such cost are drawn across, at their largest number of candidates.
     """
     curves = []
+    several = {agent for row in results.families if len(row.agents) > 1 for agent in row.agents}
     for environment in dict.fromkeys(row.environment for row in results.rows):
-        rows = [row for row in results.rows if row.environment == environment]
-        agents = list(dict.fromkeys(row.agent for row in rows))
-        counted = [row for row in rows if row.flops > 0]
-        if len({row.candidates for row in counted}) < 2:
+        rows = [row for row in results.rows if row.environment == environment and row.agent not in several]
+        lines: dict[tuple[str, str, str], list[tuple[float, float, float, float]]] = defaultdict(list)
+        across: dict[str, PlanningRow] = {}
+        for row in rows:
+            if row.flops > 0:
+                own = (row.flops, row.success.value, row.success.low, row.success.high)
+                lines[row_label(row, results), row.agent, row.protocol_name].append(own)
+            elif row.agent not in across or row.candidates > across[row.agent].candidates:
+                across[row.agent] = row
+        for family in (each for each in results.families if each.environment == environment and len(each.agents) > 1):
+            row = next(r for r in results.rows if (r.agent, r.protocol) == (family.agents[0], family.protocol))
+            label = f"{title(family.family)}, {len(family.agents)} trainings{_steps(row, results)}"
+            own = (family.flops, family.value, family.low, family.high)
+            lines[label, row.agent, row.protocol_name].append(own)
+        if max((len(points) for points in lines.values()), default=0) < 2:
             continue
-        least, most = min(row.flops for row in counted), max(row.flops for row in counted)
+        spent = [point[0] for points in lines.values() for point in points]
+        protocols = {protocol for _, _, protocol in lines}
         series = []
-        for agent in agents:
-            mine = sorted((row for row in rows if row.agent == agent), key=lambda row: (row.flops, row.candidates))
-            if mine[-1].flops > 0:
-                x, shown = [row.flops for row in mine], [row.success for row in mine]
-            else:
-                x, shown = [least, most], [max(mine, key=lambda row: row.candidates).success] * 2
-            low, high = [each.low for each in shown], [each.high for each in shown]
-            label = agent_label(agent, results.models)
-            banded = mine[-1].flops > 0  # bands of what lies across would hide the others
-            series.append(
-                Series(
-                    label, x, [each.value for each in shown], low if banded else None, high if banded else None, agent
-                )
-            )
-        title = f"Success over planner compute, {results.environments.get(environment, environment)}"
-        curves.append(Curve(title, "FLOPs a plan", "success", series))
+        for (label, agent, protocol), points in lines.items():
+            x, y, low, high = (list(each) for each in zip(*sorted(points), strict=True))
+            series.append(Series(label + (f", {protocol}" if len(protocols) > 1 else ""), x, y, low, high, agent))
+        for agent, row in across.items():  # bands of what lies across would hide the others
+            ends, height = [min(spent), max(spent)], [row.success.value] * 2
+            series.append(Series(agent_label(agent, results.models), ends, height, model=agent))
+        name = f"Success over planner compute, {results.environments.get(environment, environment)}"
+        curves.append(Curve(name, "FLOPs a plan", "success", series))
     return curves
 
 
-FEWEST_CHECKPOINTS = 5
-"""From which on a rank correlation is given: of four even the most extreme order is chance once in twelve."""
-
-
-@plain_dataclass(frozen=True)
-class CheckCorrelation:
-    """Whether an offline check orders checkpoints as success does, under one protocol in one environment."""
-
-    environment: str
-    protocol: str
-    check: str
-    """`factor` (higher should reach more) or `rank` (lower should)."""
-    checkpoints: int
-    rho: float
-    """Spearman's; NaN under `FEWEST_CHECKPOINTS`, or where all are alike."""
-    p_value: float
-
-
-def check_correlations(every: Sequence[PlanningResults]) -> list[CheckCorrelation]:
-    """The rank correlation of each offline check with success, over all checkpoints of any number of planning.json.
-
-    A model counts at its largest number of candidates. Untrained networks are no checkpoints, and one whose check has
-    the very same numbers in two files is the same one.
-    """
-    found: dict[tuple[str, str], dict[tuple[float, float], tuple[float, float, float]]] = defaultdict(dict)
-    for results in every:
-        for check in results.checks:
-            rows = [row for row in results.rows if (row.environment, row.agent) == (check.environment, check.model)]
-            if rows and check.model in results.models:
-                row = max(rows, key=lambda row: row.candidates)
-                of_protocol = found[row.environment, row.protocol]
-                of_protocol[check.error_true, check.factor] = check.factor, check.rank, row.success.value
-    correlations = []
-    for (environment, protocol), points in found.items():
-        *checks, success = zip(*points.values(), strict=True)
-        for name, values in zip(("factor", "rank"), checks, strict=True):
-            enough = len(points) >= FEWEST_CHECKPOINTS
-            rho, p_value = rank_correlation(values, success) if enough else (math.nan, math.nan)
-            correlations.append(CheckCorrelation(environment, protocol, name, len(points), rho, p_value))
-    return correlations
+def _steps(row: PlanningRow, results: PlanningResults) -> str:
+    steps = {
+        results.protocols.get(each.protocol, {}).get("sampling_steps")
+        for each in results.rows
+        if each.agent == row.agent and each.environment == row.environment
+    }
+    own = results.protocols.get(row.protocol, {}).get("sampling_steps")
+    return f", {own} {'step' if own == 1 else 'steps'}" if len(steps) > 1 else ""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from vidworld.core.clip import Actions, Tokens
 from vidworld.core.counter_rng import normal_of
 from vidworld.models.layers import ActionEmbedding, Block, KVCache, KVCaches, initialise, norm, through, with_actions
-from vidworld.models.world_model import Encoded, Futures, Rollout, acted
+from vidworld.models.world_model import Encoded, Futures, Rollout, acted, no_grad_unless_asked
 
 CHANGE = 0.3
 """Variance of a token's change from one chunk to the next, of tokens whose own is 1: as a rule, of simulated clips."""
@@ -206,7 +206,7 @@ class GenerativeModel:
         self.network, self.name = network.eval(), name
         self.steps, self.shift, self.levels = steps, shift, tuple(levels)
 
-    @torch.no_grad()
+    @no_grad_unless_asked
     def rollout(
         self, context: Encoded, horizon: int, samples: int, seeds: Sequence[int], actions: Futures | None = None
     ) -> Rollout:

@@ -19,7 +19,7 @@ from vidworld.core.clip import Actions, Embeddings, Tokens
 from vidworld.core.errors import UserError
 from vidworld.models.families import Loss
 from vidworld.models.layers import ActionEmbedding, Block, KVCaches, initialise, norm, through, with_actions
-from vidworld.models.world_model import Encoded, Futures, Rollout, acted
+from vidworld.models.world_model import Encoded, Futures, Rollout, acted, no_grad_unless_asked
 
 
 def over_all_processes(mean: Tensor) -> Tensor:
@@ -186,7 +186,7 @@ class PredictiveModel:
     def __init__(self, network: JointEmbeddingPredictor, name: str = "jepa", decoder: nn.Module | None = None):
         self.network, self.name, self.decoder = network.eval(), name, decoder
 
-    @torch.no_grad()
+    @no_grad_unless_asked
     def rollout(
         self, context: Encoded, horizon: int, samples: int, seeds: Sequence[int], actions: Futures | None = None
     ) -> Rollout:

@@ -14,6 +14,7 @@ from vidworld.core.clip import Embeddings, Tokens, Tracks
 from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.models.layers import Block, initialise, norm
 from vidworld.models.schema import ProbeConfig
+from vidworld.models.world_model import no_grad_unless_asked
 from vidworld.simulation.stage import PALETTE
 from vidworld.simulation.tracker import palette_index
 
@@ -102,7 +103,7 @@ class Probe(ModelMixin, ConfigMixin):  # type: ignore[misc]
         tokens = None if self.decoder is None else self.decoder(embeddings)
         return Answers(answer[..., :2], answer[..., 2], asked, tokens)
 
-    @torch.no_grad()
+    @no_grad_unless_asked
     def locate(
         self, embeddings: Embeddings, color: Float[Tensor, "clip object 3"]
     ) -> Float[Tensor, "clip time object 2"]:

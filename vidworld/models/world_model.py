@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from functools import wraps
+from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar, runtime_checkable
 
 import torch
 from einops import rearrange
@@ -55,6 +56,21 @@ class Rollout(NamedTuple):
 
     embeddings: Float[Tensor, "clip sample t h w embedding"]  # in the space that the world predicts in
     tokens: Float[Tensor, "clip sample t h w channel"]  # as tokens of the shared tokenizer, which decodes them
+
+
+_Given, _Found = ParamSpec("_Given"), TypeVar("_Found")
+
+
+def no_grad_unless_asked(method: Callable[_Given, _Found]) -> Callable[_Given, _Found]:
+    """The method without a graph, unless what it is given asks for a gradient: a planner by gradient does."""
+
+    @wraps(method)
+    def asked(*given: _Given.args, **more: _Given.kwargs) -> _Found:
+        tensors = (each for each in (*given, *more.values()) if isinstance(each, Tensor))
+        with torch.set_grad_enabled(any(each.requires_grad for each in tensors)):
+            return method(*given, **more)
+
+    return asked
 
 
 @runtime_checkable

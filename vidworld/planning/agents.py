@@ -17,6 +17,8 @@ from torch import Tensor
 
 from vidworld.core.clip import Frames
 from vidworld.core.counter_rng import Draws
+from vidworld.core.errors import UserError
+from vidworld.evaluation.evaluator import ModelFailure
 from vidworld.models.external import first_line
 from vidworld.planning import PLANNERS
 from vidworld.planning.planners import CandidateActions, Costs, Score, warm_start
@@ -110,13 +112,18 @@ class PlannerAgent(Agent):
     imagination: Imagination = field(kw_only=True)
 
     def decide(self, seen: Observed, before: Float[Tensor, "clip block action"] | None, state: Any) -> Decision:
-        """The best candidate's actions."""
+        """The best candidate's actions. Raises ModelFailure: the model fails, or the planner finds no gradient."""
         protocol, shape = self.protocol, (len(seen.frames), self.protocol.horizon_blocks, self.action_channels)
         start = torch.zeros(shape, dtype=torch.float64)
         if before is not None and protocol.warm_start:
             start = warm_start(before, protocol.execute_blocks)
         began = time.perf_counter()
-        plan = PLANNERS[protocol.planner](self.imagination.score(seen, state), seen.streams, start, protocol)
+        try:
+            plan = PLANNERS[protocol.planner](self.imagination.score(seen, state), seen.streams, start, protocol)
+        except ModelFailure:
+            raise
+        except UserError as error:  # the planner cannot do with what it was given
+            raise ModelFailure(self.name, str(error)) from error
         seconds, flops = time.perf_counter() - began, self.imagination.flops(seen, plan.scored, plan.calls)
         return Decision(plan.actions.clamp(-1, 1), plan.scored, plan.calls, flops, seconds)
 

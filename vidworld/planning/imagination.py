@@ -149,7 +149,7 @@ class ModelImagination:
             places = self._places(imagined)
             with of_environment():
                 apart = self.environment.cost(places, target)
-        costs: Costs = over_trajectory(apart, self.protocol).detach().double().cpu()
+        costs: Costs = over_trajectory(apart, self.protocol).double().cpu()
         return costs
 
     def _places(
@@ -178,10 +178,11 @@ class ModelImagination:
 def imagine(name: str, model: Any, evaluator: Evaluator, context: Encoded, done: Futures) -> Rollout:
     """What a model predicts of what is done after a context, a future for each sample of a clip. Raises ModelFailure.
 
-    A model that is of one future whatever is done (copy-last) is asked once.
+    Where the actions ask for a gradient, what our families imagine has one; somebody else's frames have none. A model
+    that is of one future whatever is done (copy-last) is asked once.
     """
     names, (samples, horizon) = context.clips.identity, done.shape[1:3]
-    with _asking(name, model), evaluator.accelerator.autocast(), torch.no_grad():
+    with _asking(name, model), evaluator.accelerator.autocast(), torch.set_grad_enabled(done.requires_grad):
         if isinstance(model, CopyLast):
             one = model.rollout(context, horizon, 1, evaluator.seeds(names))
             return Rollout(*(each.expand(-1, samples, *[-1] * 4) for each in one))

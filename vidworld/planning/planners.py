@@ -119,7 +119,7 @@ def gradient(
             asked = tried.detach().requires_grad_()
             costs = best.see(asked, score, keep_graph=True)
             if not costs.requires_grad:
-                raise UserError("this cost has no gradient; planner: cem or planner: mppi needs none")
+                raise UserError("its cost has no gradient in the actions; planner: cem and planner: mppi need none")
             (slope,) = torch.autograd.grad(costs.nan_to_num(0.0, 0.0, 0.0).sum(), asked)
         slope = slope.nan_to_num(0.0, 0.0, 0.0)
         first, second = first.lerp(slope, 0.1), second.lerp(slope.square(), 0.001)

@@ -21,7 +21,7 @@ from vidworld.analysis.planning import (
     PlanningVideo,
     row_of_agent,
 )
-from vidworld.analysis.planning_families import family_results
+from vidworld.analysis.planning_checkpoints import family_results
 from vidworld.analysis.records import Model
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.config import load, resolved
@@ -65,20 +65,23 @@ class PlanningTask:
     environment: Environment[Any]
     first: bool
     """Whether it is the one that videos are made of."""
+    of_samplers: bool = False
+    """Whether it is only for models that sample in steps, whose number differs from the protocol's file."""
 
     @cached_property
     def starts(self) -> Starts:
         return starts_of(self.environment, self.protocol)
 
 
-def plan(config: PlanningConfig, budgets: Sequence[int] = ()) -> PlanningResults:
+def plan(config: PlanningConfig, budgets: Sequence[int] = (), steps: Sequence[int] = ()) -> PlanningResults:
     """Play what is not played yet, and write planning.json, episodes.csv and videos.
 
-    budgets: numbers of candidates, at each of which every protocol is run in place of its own. Raises UserError: of
-    models that fail, after the others' results are written.
+    budgets: numbers of candidates, at each of which every protocol is run in place of its own. steps: numbers of
+    sampling steps at which diffusion models plan besides. Raises UserError: of models that fail, after the others'
+    results are written.
     """
     accelerator = evaluation_accelerator(config.mixed_precision)
-    tasks, crew = tasks_of(config, budgets), Crew(config, accelerator)
+    tasks, crew = tasks_of(config, budgets, steps), Crew(config, accelerator)
     units = [*crew.episodes(tasks), *crew.checks(tasks), *crew.landscapes(tasks), *crew.videos(tasks)]
     found, failures = measure(units, accelerator, "planning")
     if not accelerator.is_main_process:
@@ -102,8 +105,11 @@ def plan(config: PlanningConfig, budgets: Sequence[int] = ()) -> PlanningResults
     return results
 
 
-def tasks_of(config: PlanningConfig, budgets: Sequence[int] = ()) -> list[PlanningTask]:
-    """Every protocol in each of its environments. Raises UserError: a file or an environment cannot be used."""
+def tasks_of(config: PlanningConfig, budgets: Sequence[int] = (), steps: Sequence[int] = ()) -> list[PlanningTask]:
+    """Every protocol in each of its environments, at these budgets and sampling steps.
+
+    Raises UserError: a file or an environment cannot be used.
+    """
     found, filmed = [], set()
     for path in config.protocols:
         protocol = load(PlanningProtocol, path)
@@ -118,6 +124,8 @@ def tasks_of(config: PlanningConfig, budgets: Sequence[int] = ()) -> list[Planni
             largest = max(every, key=lambda each: each.candidates)
             for each in every:
                 found.append(PlanningTask(path.stem, each, environment, name not in filmed and each is largest))
+                others = [replace(each, sampling_steps=count) for count in steps if count != each.sampling_steps]
+                found += [PlanningTask(path.stem, other, environment, False, True) for other in others]
             filmed.add(name)
     return found
 
@@ -181,7 +189,13 @@ class Crew:
         """The models, those of them that are goal-blind, and the controls."""
         config, protocol, environment = self.config, task.protocol, task.environment
         channels = environment.action_channels
-        found: list[Agent] = [self._planner(subject, task) for subject in self.subjects(protocol)]
+        found: list[Agent] = [
+            self._planner(subject, task)
+            for subject in self.subjects(protocol)
+            if not task.of_samplers or hasattr(subject.model, "steps")
+        ]
+        if task.of_samplers:
+            return found
         if "simulator" in config.controls:
             truth = SimulatorImagination(environment, protocol)
             found.append(PlannerAgent(protocol, channels, "simulator", sees_state=True, imagination=truth))
@@ -212,7 +226,8 @@ class Crew:
         ]
 
     def _reads(self, protocol: PlanningProtocol, name: str) -> bool:
-        return protocol.cost == "model" or self._probe(protocol, name) is not None
+        can_read = protocol.cost == "model" or self._probe(protocol, name) is not None
+        return can_read and protocol.planner != "gradient"  # what stands still has none
 
     def evaluator(self, protocol: PlanningProtocol) -> Evaluator:
         return self._load(protocol)[0]

@@ -8,18 +8,17 @@ from typing import Any
 
 from vidworld.analysis import labels as words
 from vidworld.analysis.planning import (
-    FEWEST_CHECKPOINTS,
     ActionCheck,
     FamilyRow,
     Outcomes,
     PlanningResults,
     PlanningRow,
     agent_label,
-    check_correlations,
     read_planning,
+    row_label,
     success_over_compute,
 )
-from vidworld.analysis.planning_families import TRAININGS
+from vidworld.analysis.planning_checkpoints import FEWEST_CHECKPOINTS, TRAININGS, check_correlations
 from vidworld.core.records import write_text
 from vidworld.report import charts as plots
 from vidworld.report.landscapes import landscape_figures
@@ -87,7 +86,7 @@ def sentences(results: PlanningResults) -> list[str]:
             continue
         floor = max(floors, key=lambda row: row.success.value)
         above = [row for row in models if row.success.low > floor.success.high]
-        named = ", ".join(f"{agent_label(row.agent, results.models)} {_share(row.success)}" for row in above or models)
+        named = ", ".join(f"{row_label(row, results)} {_share(row.success)}" for row in above or models)
         what = "above" if above else "not above, by disjoint intervals,"
         lines.append(
             f"{label}: {named}: {what} the highest floor, "
@@ -164,7 +163,7 @@ def _cells(row: PlanningRow, results: PlanningResults) -> tuple[str, ...]:
     flops = "–" if not row.flops > 0 else words.scientific(row.flops)
     return (
         results.environments.get(row.environment, row.environment), f"{row.protocol_name} ({row.protocol})",
-        agent_label(row.agent, results.models), str(row.candidates), _share(row.ever), _share(row.end),
+        row_label(row, results), str(row.candidates), _share(row.ever), _share(row.end),
         str(row.episodes), str(row.excluded), str(row.failed), words.number(row.blocks), words.number(row.cost), flops,
         words.number(row.seconds),
     )  # fmt: skip

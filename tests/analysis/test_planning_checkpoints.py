@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from vidworld.analysis.planning import ActionCheck, EpisodeResult, PlanningResults, check_correlations, row_of_agent
-from vidworld.analysis.planning_families import family_results
+from vidworld.analysis.planning import ActionCheck, EpisodeResult, PlanningResults, row_of_agent, success_over_compute
+from vidworld.analysis.planning_checkpoints import check_correlations, family_results
 from vidworld.analysis.records import Model
 from vidworld.analysis.statistics import rank_correlation
 from vidworld.report.planning_page import correlation_lines, sentences
@@ -89,3 +89,20 @@ def test_two_trainings_are_no_family_and_one_is_no_row():
     assert not any("trainings a family" in line or "reaches more" in line for line in sentences(found))
     one = results({"regression_0": 30, "jepa_0": 5}, OF)
     assert not one.families and not one.pairs
+
+
+def test_families_and_sampling_steps_are_lines_of_one_axis():
+    few, many = results({"regression_0": 4, "regression_1": 8, "diffusion": 9}, {**OF, "diffusion": "diffusion"}), {}
+    rows, families = list(few.rows), list(few.families)
+    for protocol, scale in (("abc4", 4), ("abc8", 8)):
+        rows += [replace(row, protocol=protocol, candidates=16 * scale, flops=row.flops * scale) for row in few.rows]
+        families += [replace(row, protocol=protocol, flops=row.flops * scale) for row in few.families]
+        many[protocol] = {"sampling_steps": 1}
+    rows.append(replace(few.rows[2], protocol="steps", flops=4e9))
+    keys = {"abc": {"sampling_steps": 1}, **many, "steps": {"sampling_steps": 4}}
+    (curve,) = success_over_compute(replace(few, rows=rows, families=families, protocols=keys))
+    found = {series.label: series for series in curve.series}
+    assert list(found) == ["diffusion, 1 step", "diffusion, 4 steps", "Regression, 2 trainings"]
+    assert found["Regression, 2 trainings"].x == found["diffusion, 1 step"].x == [1e9, 4e9, 8e9]
+    assert found["Regression, 2 trainings"].y == [6 / 40] * 3 and found["diffusion, 4 steps"].x == [4e9]
+    assert all(series.low and series.high for series in curve.series)

@@ -1,15 +1,17 @@
-"""What several trainings of each family reach together: only these let a sentence speak of families."""
+"""What many checkpoints say together: families of several trainings, and whether offline checks tell success."""
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
 
-from vidworld.analysis.planning import EpisodeResult, FamilyPair, FamilyRow, PlanningRow
+from vidworld.analysis.planning import EpisodeResult, FamilyPair, FamilyRow, PlanningResults, PlanningRow
 from vidworld.analysis.records import Model
-from vidworld.analysis.statistics import Values, holm, interval, paired_difference
+from vidworld.analysis.statistics import Values, holm, interval, paired_difference, rank_correlation
 
 TRAININGS = 3
 """Of a family, from which on a sentence is about it; of fewer, about these checkpoints."""
@@ -63,3 +65,45 @@ def _pairs(environment: str, protocol: str, families: Mapping[str, _Trainings]) 
         FamilyPair(environment, protocol, *pair, each.value, each.low, each.high, corrected["/".join(pair)])
         for pair, each in differences.items()
     ]
+
+
+FEWEST_CHECKPOINTS = 5
+"""From which on a rank correlation is given: of four even the most extreme order is chance once in twelve."""
+
+
+@dataclass(frozen=True)
+class CheckCorrelation:
+    """Whether an offline check orders checkpoints as success does, under one protocol in one environment."""
+
+    environment: str
+    protocol: str
+    check: str
+    """`factor` (higher should reach more) or `rank` (lower should)."""
+    checkpoints: int
+    rho: float
+    """Spearman's; NaN under `FEWEST_CHECKPOINTS`, or where all are alike."""
+    p_value: float
+
+
+def check_correlations(every: Sequence[PlanningResults]) -> list[CheckCorrelation]:
+    """The rank correlation of each offline check with success, over all checkpoints of any number of planning.json.
+
+    A model counts at its largest number of candidates. Untrained networks are no checkpoints, and one whose check has
+    the very same numbers in two files is the same one.
+    """
+    found: dict[tuple[str, str], dict[tuple[float, float], tuple[float, float, float]]] = defaultdict(dict)
+    for results in every:
+        for check in results.checks:
+            rows = [row for row in results.rows if (row.environment, row.agent) == (check.environment, check.model)]
+            if rows and check.model in results.models:
+                row = max(rows, key=lambda row: row.candidates)
+                of_protocol = found[row.environment, row.protocol]
+                of_protocol[check.error_true, check.factor] = check.factor, check.rank, row.success.value
+    correlations = []
+    for (environment, protocol), points in found.items():
+        *checks, success = zip(*points.values(), strict=True)
+        for name, values in zip(("factor", "rank"), checks, strict=True):
+            enough = len(points) >= FEWEST_CHECKPOINTS
+            rho, p_value = rank_correlation(values, success) if enough else (math.nan, math.nan)
+            correlations.append(CheckCorrelation(environment, protocol, name, len(points), rho, p_value))
+    return correlations
