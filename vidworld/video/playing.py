@@ -1,5 +1,7 @@
 """Episodes of environments as films: ours by name, and those of Gymnasium by id, with what was done in them."""
 
+import os
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -89,6 +91,8 @@ def _ours(play: Play, number: int) -> Played:
 
 def _gymnasiums(play: Play, number: int) -> Played:
     gymnasium = _gymnasium(play.environment)
+    if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
+        os.environ.setdefault("MUJOCO_GL", "egl")  # MuJoCo would look for a screen
     reset_seed, *of_policy = np.random.SeedSequence([play.seed, number]).generate_state(3).tolist()
     draws = np.random.default_rng(of_policy)
     try:
