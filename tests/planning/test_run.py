@@ -152,3 +152,13 @@ def test_a_planner_by_gradient_needs_one(config):
         plan(replace(config, shown=0))
     assert list(rows(config)) == ["simulator", "simulator_goal_blind", "random", "no_op"]
     assert rows(config)["simulator"].ever.count >= 4
+
+
+def test_a_model_that_shows_nothing_plans_by_its_own_cost(config, monkeypatch):
+    own = replace(config, models={"own": "python:acting.PointCost"}, controls=("no_op",), goal_blind=("own",), checks=4)
+    results = plan(own)
+    assert rows(config)["own"].ever.count == 6 and rows(config)["own_goal_blind"].ever.count < 6
+    assert not results.checks and not results.landscapes and len(results.videos) == 1
+    monkeypatch.setattr(acting.PointCost, "gives", 0)
+    with pytest.raises(UserError, match=r"own: cost gave no tensor of shape \(4, 12\) \(clip, candidate\)"):
+        plan(replace(own, out=config.out.parent / "other", shown=0, checks=0))

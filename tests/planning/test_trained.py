@@ -5,10 +5,13 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from scripts import run
 from small_runs import ENVIRONMENT, ROOT, train_here
 
 from vidworld.analysis.planning import read_planning
+from vidworld.core.errors import UserError
+from vidworld.planning.stable_worldmodel import CostModel
 from vidworld.report.planning_page import write_planning_page
 
 ACTING = ["data.scenarios={two_room: 1}", "steps=4", "save_every=4"]
@@ -90,3 +93,48 @@ def test_families_plan_by_gradient(runs, tmp_path):
     results = read_planning(tmp_path / "one" / "planning.json")
     assert {row.agent for row in results.rows} == {"regression", "diffusion", "jepa", "random"}
     assert all(row.scored == 8 and row.flops > 1e5 for row in results.rows[:3])
+
+
+def asked(side=32):
+    """What stable-worldmodel's solvers give of two environments and three candidates."""
+    torch.manual_seed(0)
+    pictures = torch.randint(0, 256, (2, 2, 1, side, side, 3), dtype=torch.uint8)
+    pixels, goal = (each[:, None].expand(-1, 3, *[-1] * 4) for each in pictures)
+    return {"pixels": pixels, "goal": goal, "step_idx": torch.zeros(2, 3)}, torch.randn(2, 3, 2, 8)
+
+
+@pytest.mark.parametrize("family", ["regression", "diffusion", "jepa"])
+def test_a_run_is_the_cost_of_another_packages_planners(runs, family):
+    probe = str(runs / "probe_jepa") if family == "jepa" else None
+    model = CostModel(str(runs / family), str(runs / "tokenizer"), probe)
+    info, actions = asked()
+    cost = model.get_cost(info, actions)
+    assert cost.shape == (2, 3) and not cost.requires_grad and len({f"{x:.9f}" for x in cost.flatten().tolist()}) > 2
+    alone = {name: each[1:, :1] for name, each in info.items()}
+    torch.testing.assert_close(model.get_cost(alone, actions[1:, 2:]), cost[1:, 2:])
+    as_floats = {name: (each.movedim(-1, -3) / 255) for name, each in info.items() if name != "step_idx"}
+    torch.testing.assert_close(model.get_cost(as_floats, actions), cost)
+    slope = torch.autograd.grad(model.get_cost(info, actions.requires_grad_()).sum(), actions)[0]
+    assert slope.abs().sum() > 0
+    with pytest.raises(UserError, match="action_block=4 would do"):
+        model.get_cost(info, actions[..., :6])
+    with pytest.raises(UserError, match="scaled by more than 1/255"):
+        model.get_cost(info | {"goal": 2.0 * as_floats["goal"]}, actions)
+
+
+def test_its_real_solvers_plan_with_a_run(runs):
+    solvers = pytest.importorskip("stable_worldmodel.solver", reason="docs/stable_worldmodel.md: its own environment")
+    from gymnasium.spaces import Box
+    from stable_worldmodel import PlanConfig
+
+    model = CostModel(str(runs / "regression"), str(runs / "tokenizer"))
+    (pixels, goal, _), _ = asked()[0].values(), None
+    info = {"pixels": pixels[:, 0], "goal": goal[:, 0]}
+    for solver in (
+        solvers.CEMSolver(model, num_samples=8, n_steps=3, topk=3),
+        solvers.GradientSolver(model, n_steps=2),
+    ):
+        config = PlanConfig(horizon=2, receding_horizon=1, action_block=4)
+        solver.configure(action_space=Box(-1, 1, (2, 2)), n_envs=2, config=config)
+        found = solver(info)["actions"]
+        assert found.shape == (2, 2, 8) and found.isfinite().all() and found.abs().sum() > 0

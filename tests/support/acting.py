@@ -140,6 +140,20 @@ class BrokenFilm:
         return context.frames[:, -1:].expand(-1, num_frames, -1, -1, -1)
 
 
+class PointCost:
+    """It shows nothing and says what actions cost: python:acting.PointCost."""
+
+    gives = 1
+
+    def surprise(self, clips, context_frames, seeds):
+        return torch.zeros(len(clips), clips.frames.shape[1] - context_frames)
+
+    def cost(self, context, goal, actions):
+        place, aim = (frames[:, -1, :2, 0, 0].float() / 25 for frames in (context.frames, goal))
+        ends = place[:, None] + STEP * actions.cumsum(dim=2).mean(dim=2)
+        return (ends - aim[:, None]).norm(dim=-1)[..., : None if self.gives else 0]
+
+
 POINT = PointEnvironment()
 
 

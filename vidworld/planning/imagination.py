@@ -72,12 +72,12 @@ class ModelImagination:
 
     @cached_property
     def _scored(self) -> Any:
-        """The model without what turns embeddings into pictures, which a plan does not need."""
-        if getattr(self.model, "decoder", None) is None:
-            return self.model
-        bare = copy.copy(self.model)
-        bare.decoder = None
-        return bare
+        return bare(self.model)
+
+    @property
+    def shows(self) -> bool:
+        """Whether it imagines what can be looked at: somebody else's model may only say what actions cost."""
+        return bool(getattr(self.model, "predicts", True))
 
     def context(self, seen: Observed) -> Encoded:
         """The newest whole chunks of what was seen, as the model is shown them."""
@@ -173,6 +173,39 @@ class ModelImagination:
         still = picture.expand(-1, self.chunk_frames, -1, -1, -1)
         tokens = self.evaluator.encode(Clips(still, _FPS, tuple(names_of(still)))).tokens
         return in_its_space(self.model, self.evaluator, tokens)
+
+
+class OwnCost(ModelImagination):
+    """Somebody else's model that says itself what actions cost, by `cost(context, goal, actions)`.
+
+    context: `Clips` of what was seen and done. goal: the goal's picture, `(clip, 1, 3, height, width)`. actions:
+    `(clip, candidate, frame, action)`, float. It gives `(clip, candidate)`; lower is better.
+    """
+
+    def score(self, seen: Observed, state: Any) -> Score:
+        """Its costs of candidates. Raises ModelFailure: it fails. UserError: the goal has no picture."""
+        del state
+        self._goal(seen)
+        context, goal = self.context(seen).clips.shown, seen.goal.picture
+
+        def cost(actions: CandidateActions) -> Costs:
+            by_frame = actions.repeat_interleave(self.protocol.block_frames, dim=2).float()
+            with _asking(self.name, self.model), torch.set_grad_enabled(actions.requires_grad):
+                found = self.model.model.cost(context, goal, by_frame)
+                if not isinstance(found, Tensor) or found.shape != actions.shape[:2]:
+                    raise UserError(f"cost gave no tensor of shape {tuple(actions.shape[:2])} (clip, candidate)")
+            return found.double().cpu()
+
+        return cost
+
+
+def bare(model: Any) -> Any:
+    """The model without what turns embeddings into tokens, which a plan does not need."""
+    if getattr(model, "decoder", None) is None:
+        return model
+    without = copy.copy(model)
+    without.decoder = None
+    return without
 
 
 def imagine(name: str, model: Any, evaluator: Evaluator, context: Encoded, done: Futures) -> Rollout:

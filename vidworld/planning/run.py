@@ -43,7 +43,7 @@ from vidworld.evaluation.task import measure
 from vidworld.planning.agents import AGENTS_VERSION, Agent, NoOpAgent, PlannerAgent, RandomAgent, SimulatorImagination
 from vidworld.planning.checks import CHECKS_VERSION, check_actions
 from vidworld.planning.episodes import Starts, starts_of, units_of
-from vidworld.planning.imagination import ModelImagination
+from vidworld.planning.imagination import ModelImagination, OwnCost
 from vidworld.planning.landscapes import LANDSCAPES_VERSION, landscape_of_model, landscape_of_simulator
 from vidworld.planning.protocol import PlanningProtocol, check_frames, completed
 from vidworld.planning.schema import PlanningConfig
@@ -136,6 +136,11 @@ def _has_picture(environment: Environment[Any]) -> bool:
 
 def _any_start(environment: Environment[Any]) -> Any:
     return environment.start(Draws(clip_streams("any", [0], torch.device("cpu"))))
+
+
+def _shows(subject: Subject) -> bool:
+    """Whether it imagines what can be looked at."""
+    return bool(getattr(subject.model, "predicts", True))
 
 
 def _goals_differ(task: PlanningTask) -> bool:
@@ -264,7 +269,8 @@ class Crew:
 
     def _planner(self, subject: Subject, task: PlanningTask) -> PlannerAgent:
         probe = self._probe(task.protocol, subject.name) if task.protocol.cost == "state" else None
-        imagination = ModelImagination(
+        own = task.protocol.cost == "model" and callable(getattr(getattr(subject.model, "model", None), "cost", None))
+        imagination = (OwnCost if own else ModelImagination)(
             subject.name, subject.model, self.evaluator(task.protocol), probe, task.environment, task.protocol
         )
         channels = task.environment.action_channels
@@ -276,7 +282,7 @@ class Crew:
         """The offline checks of every model in every environment, on the clips of the first protocol's split."""
         for task in _first_of_each(tasks) if self.config.checks > 1 else ():
             for subject in self.subjects(task.protocol):
-                if subject.name == "copy_last":  # it takes none
+                if subject.name == "copy_last" or not _shows(subject):  # it takes none, or shows nothing
                     continue
                 made_from = self._made_from(task, subject.made_from, CHECKS_VERSION, self.config.checks)
                 measured = partial(self._check, task, subject)
@@ -300,7 +306,7 @@ class Crew:
             if "simulator" in self.config.controls:
                 measured["simulator"] = str(AGENTS_VERSION), partial(landscape_of_simulator, *given)
             for subject in self.subjects(task.protocol):
-                if subject.name in self.config.models:
+                if subject.name in self.config.models and _shows(subject):
                     of = (subject.name, subject.model, self.evaluator(task.protocol))
                     measured[subject.name] = subject.made_from, partial(landscape_of_model, *of, *given, self.shape())
             for agent, (own, made) in measured.items():

@@ -55,7 +55,7 @@ def _beside(
     """The columns: what happened, what was imagined (of a model), the goal (where it has a picture)."""
     happened = end.frames[0]
     columns = [happened]
-    if isinstance(agent.imagination, ModelImagination):
+    if isinstance(agent.imagination, ModelImagination) and agent.imagination.shows:
         imagined = [decisions[0][0].frames[0]]  # the context is seen
         for seen, decision in decisions:
             executed = decision.actions[:, : protocol.execute_blocks]
