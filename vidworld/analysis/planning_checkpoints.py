@@ -47,10 +47,10 @@ def family_results(
                 families[family] = _Trainings(agents, np.asarray(values))
         if all(len(each.agents) < 2 for each in families.values()):
             continue
-        for family, each in families.items():
-            over, flops = interval(each.solved, bounds=(0.0, 1.0)), [here[agent].flops for agent in each.agents]
+        for family, trained in families.items():
+            over, flops = interval(trained.solved, bounds=(0.0, 1.0)), [here[agent].flops for agent in trained.agents]
             place = (environment, protocol, family)
-            found.append(FamilyRow(*place, each.agents, over.value, over.low, over.high, sum(flops) / len(flops)))
+            found.append(FamilyRow(*place, trained.agents, over.value, over.low, over.high, sum(flops) / len(flops)))
         pairs += _pairs(environment, protocol, {k: v for k, v in families.items() if len(v.agents) >= TRAININGS})
     return found, pairs
 

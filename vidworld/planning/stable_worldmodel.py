@@ -130,7 +130,7 @@ class LeWorldModel:
         found: Tensor = self.lewm.get_cost(info | {"action": done[:, :, :1]}, done)
         return found.view(clips, candidates)
 
-    def _pictures(self, frames: Frames) -> Float[Tensor, "clip time 3 height width"]:
+    def _pictures(self, frames: Frames) -> Float[Tensor, "clip time 3 h w"]:
         device = next(self.lewm.parameters()).device
         return self.transform(frames.flatten(0, 1).float() / 255).unflatten(0, frames.shape[:2]).to(device)
 
