@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -38,9 +39,12 @@ from vidworld.evaluation.evaluator import (
 from vidworld.evaluation.physics import models_of
 from vidworld.evaluation.schema import PhysicsConfig
 from vidworld.evaluation.task import measure
+from vidworld.models.files import fingerprint_in
+from vidworld.models.head import GoalHead
 from vidworld.planning.agents import AGENTS_VERSION, Agent, NoOpAgent, PlannerAgent, RandomAgent, SimulatorImagination
 from vidworld.planning.checks import CHECKS_VERSION, check_actions
 from vidworld.planning.episodes import Starts, starts_of, units_of
+from vidworld.planning.heads import ClonedAgent, load_head
 from vidworld.planning.imagination import ModelImagination
 from vidworld.planning.protocol import PlanningProtocol, check_frames, completed
 from vidworld.planning.schema import PlanningConfig
@@ -126,7 +130,7 @@ def _any_start(environment: Environment[Any]) -> Any:
 
 def _goals_differ(task: PlanningTask) -> bool:
     """Whether one episode's goal is another than another's: else nobody is blind to it."""
-    return task.protocol.cost == "model" or task.environment.target(_any_start(task.environment)).shape[1] > 0
+    return task.protocol.cost == "model" or task.environment.goal_numbers > 0
 
 
 def _first_of_each(tasks: Sequence[PlanningTask]) -> list[PlanningTask]:
@@ -188,6 +192,10 @@ class Crew:
             if isinstance(agent, PlannerAgent) and agent.name in config.goal_blind and _goals_differ(task)
         ]
         found += blind
+        if cloned := self._head(config.cloned, "action", task):
+            made_from = fingerprint_in(config.cloned) if config.cloned else ""
+            evaluator = self.evaluator(protocol)
+            found.append(ClonedAgent(protocol, channels, made_from=made_from, head=cloned, evaluator=evaluator))
         if "random" in config.controls:
             found.append(RandomAgent(protocol, channels))
         if "no_op" in config.controls:
@@ -206,6 +214,8 @@ class Crew:
         ]
 
     def _reads(self, protocol: PlanningProtocol, name: str) -> bool:
+        if protocol.cost == "reward":
+            return self._reward_folder(name) is not None
         return protocol.cost == "model" or self._probe(protocol, name) is not None
 
     def evaluator(self, protocol: PlanningProtocol) -> Evaluator:
@@ -215,6 +225,16 @@ class Crew:
         """What reads places out of a model's embeddings: its own probe, or that of the tokens."""
         probes = self.evaluator(protocol).probes
         return probes.get(name.removeprefix(UNTRAINED), probes.get(""))
+
+    def _reward_folder(self, name: str) -> Path | None:
+        """Where the head lies that reads rewards out of a model's embeddings: its own, or that of the tokens."""
+        return self.config.rewards.get(name.removeprefix(UNTRAINED), self.config.reward)
+
+    def _head(self, folder: Path | None, predicts: str, task: PlanningTask) -> GoalHead | None:
+        """A head, where the configuration names one that knows the environment."""
+        if folder is None:
+            return None
+        return load_head(folder, predicts, task.environment.name, self.evaluator(task.protocol))
 
     def _load(self, protocol: PlanningProtocol) -> tuple[Evaluator, list[Subject]]:
         config, steps = self.config, protocol.sampling_steps
@@ -242,12 +262,13 @@ class Crew:
         )  # fmt: skip
 
     def _planner(self, subject: Subject, task: PlanningTask) -> PlannerAgent:
-        probe = self._probe(task.protocol, subject.name) if task.protocol.cost == "state" else None
-        imagination = ModelImagination(
-            subject.name, subject.model, self.evaluator(task.protocol), probe, task.environment, task.protocol
-        )
-        channels = task.environment.action_channels
-        return PlannerAgent(task.protocol, channels, subject.name, subject.made_from, imagination=imagination)
+        protocol, made_from, reward = task.protocol, subject.made_from, None
+        probe = self._probe(protocol, subject.name) if protocol.cost == "state" else None
+        if protocol.cost == "reward" and (folder := self._reward_folder(subject.name)):
+            reward, made_from = self._head(folder, "reward", task), fingerprint(made_from, fingerprint_in(folder))
+        given = (subject.name, subject.model, self.evaluator(protocol), probe, task.environment, protocol, reward)
+        channels, imagination = task.environment.action_channels, ModelImagination(*given)
+        return PlannerAgent(protocol, channels, subject.name, made_from, imagination=imagination)
 
     # --- what is shown beside success ---
 
