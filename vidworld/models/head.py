@@ -14,9 +14,9 @@ from vidworld.simulation.environments.clips import Logged
 
 _READ = 8  # numbers of a cell
 _WAVES = 4  # of each number of a goal, the finest half as long as the world is wide
-Goals = Float[Tensor, "clip t goal"]
+Goals = Float[Tensor, "clip told goal"]
 """What is to be reached as numbers (world units), for each chunk that something is said of."""
-Answered = Float[Tensor, "clip t answer"]
+Answered = Float[Tensor, "clip told answer"]
 
 
 class GoalHead(ModelMixin, ConfigMixin):  # type: ignore[misc]

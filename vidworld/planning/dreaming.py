@@ -33,9 +33,12 @@ from vidworld.planning.run import Crew, PlanningTask, plan, tasks_of
 from vidworld.planning.schema import PlanningConfig
 from vidworld.simulation.environments.episode_files import PlayedEpisodes, read_episodes
 from vidworld.simulation.environments.replayed import ReplayedClips
+from vidworld.training.finished import FREE
 
 DREAMING_VERSION = 1  # raised when the same configuration comes to give other numbers
 ARMS = ("planned", "random")
+OWN_FREE = ("out", "tokenizer", "model", "reward", "protocol", "rounds", "episodes_at_once")
+"""Keys that results may go on with other values of: the others' files are known by what they hold."""
 
 
 @schema
@@ -65,7 +68,6 @@ class DreamingConfig:
     astray: Share = 0.2
     """Share of blocks in which something random is done there."""
     seed: int = 0
-    size_px: Positive = 64
     episodes_at_once: Positive = 25
     mixed_precision: Precision = "auto"
 
@@ -119,16 +121,12 @@ class Dreaming:
         if getattr(getattr(model, "model", None), "target", "frozen") != "frozen":
             raise UserError(f"{config.model}: predicts learned embeddings; take a family that predicts tokens")
         head = load(HeadConfig, config.reward)
-        kept = {
-            k: v for k, v in resolved(config).items() if k not in ("out", "tokenizer", "model", "reward", "protocol")
-        }
-        trained = [
-            {k: v for k, v in resolved(each).items() if k not in ("out", "tokenizer", "data")} for each in (model, head)
-        ]
-        shape = resolved(model)["data"]["shape"]
-        things = (DREAMING_VERSION, kept, trained, shape, self.protocol.hash, fingerprint_in(config.tokenizer))
-        self.made_from = fingerprint(*things)
         self.shape = model.data.shape
+        mine = {key: value for key, value in resolved(config).items() if key not in OWN_FREE}
+        trained = [{k: v for k, v in resolved(e).items() if k not in (*FREE, "data")} for e in (model, head)]
+        known = (self.protocol.hash, fingerprint_in(config.tokenizer), vars(self.shape))
+        things = (DREAMING_VERSION, mine, trained, *known)
+        self.made_from = fingerprint(*things)
         self.path = prepare_folder(config.out) / "dreaming.json"
 
     def rows(self) -> list[DreamingRow]:
@@ -143,15 +141,19 @@ class Dreaming:
     def run(self) -> list[DreamingRow]:
         """Do what is not done yet, and write dreaming.json after each round and arm."""
         rows = self.rows()
+        self._write(rows)
         every = [(number, arm) for number in range(self.config.rounds) for arm in ARMS]
         with tqdm(total=len(every), initial=len(rows), desc="dreaming", unit="round", disable=None) as bar:
             for number, arm in every[len(rows) :]:
                 rows.append(replace(rows[-1], arm=arm) if arm != ARMS[0] and number == 0 else self._round(number, arm))
-                origin = provenance(self.config.seed)
-                found = {"made_from": self.made_from, "config": resolved(self.config), "provenance": origin}
-                write_json(self.path, found | {"protocol": resolved(self.protocol), "rows": [asdict(r) for r in rows]})
+                self._write(rows)
                 bar.update()
         return rows
+
+    def _write(self, rows: Sequence[DreamingRow]) -> None:
+        found = {"made_from": self.made_from, "config": resolved(self.config), "protocol": resolved(self.protocol)}
+        origin = {"provenance": provenance(self.config.seed)}
+        write_json(self.path, found | origin | {"rows": [asdict(row) for row in rows]})
 
     def folder(self, number: int, arm: str) -> Path:
         """Of a round; that of the first is both arms'."""
@@ -216,8 +218,9 @@ class Dreaming:
         config, folder = self.config, self.folder(number, arm)
         return PlanningConfig(
             out=folder / "planning", protocols=(config.protocol,), models={"model": str(folder / "world_model")},
-            tokenizer=config.tokenizer, reward=folder / "head", controls=(), goal_blind=(), size_px=config.size_px,
-            checks=0, shown=0, episodes_at_once=config.episodes_at_once, mixed_precision=config.mixed_precision,
+            tokenizer=config.tokenizer, reward=folder / "head", controls=(), goal_blind=(), checks=0,
+            size_px=self.shape.height_px, shown=0, episodes_at_once=config.episodes_at_once,
+            mixed_precision=config.mixed_precision,
         )  # fmt: skip
 
     def _task(self) -> PlanningTask:

@@ -1,7 +1,7 @@
 """What a world model imagines of candidates, and what that costs: by a probe's places, in its own space, by rewards."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -17,7 +17,7 @@ from vidworld.core.errors import UserError
 from vidworld.evaluation.evaluator import Evaluator, ModelFailure
 from vidworld.evaluation.presentation import names_of
 from vidworld.models.external import ExternalModel, first_line
-from vidworld.models.head import GoalHead
+from vidworld.models.head import Answered, Goals
 from vidworld.models.world_model import CopyLast, Encoded, Futures, Rollout, check_numbers
 from vidworld.planning.agents import Observed, of_environment, over_trajectory
 from vidworld.planning.planners import CandidateActions, Costs, Score
@@ -62,7 +62,7 @@ class ModelImagination:
         probe: Locator | None,
         environment: Environment[Any],
         protocol: PlanningProtocol,
-        reward: GoalHead | None = None,
+        reward: Callable[[Embeddings, Goals], Answered] | None = None,
     ) -> None:
         """probe, reward: what reads the model's embeddings, where `cost: state` and `cost: reward`.
 
