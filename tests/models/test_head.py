@@ -1,13 +1,19 @@
 """The head that is told a goal: what it is trained on, and that it can learn what rewards are."""
 
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from vidworld.core.clip import Clips
 from vidworld.core.clip_shape import WORLD_SIZE, ClipShape
+from vidworld.core.errors import UserError
+from vidworld.models.files import begin_with, fingerprint_of, save_model
 from vidworld.models.head import GoalHead, deeds_of, rewards_of
+from vidworld.models.schema import DataConfig, HeadConfig
 from vidworld.simulation.environments.clips import EnvironmentClips, Logged
+from vidworld.training.finished import started_from
 
 SHAPE = ClipShape(num_frames=16, height_px=16, width_px=16)
 
@@ -66,3 +72,20 @@ def test_what_was_done_at_random_was_done_for_what_came_of_it(chunks):
     torch.testing.assert_close(done[0, :, 0], (4 * (now + 1) + 1.5) / 16)
     drawn = [deeds_of(logged, 4, chunks, seed)[0][0].flatten().tolist() for seed in range(8)]
     assert len({tuple(each) for each in drawn}) > 1
+
+
+def test_a_training_begins_with_a_finished_models_weights_or_says_that_it_cannot(tmp_path):
+    first, other = GoalHead(3, cells=4, width=8), GoalHead(3, cells=4, width=8)
+    save_model(first, tmp_path, {})
+    begin_with(other, None)
+    assert fingerprint_of(other) != fingerprint_of(first)
+    begin_with(other, tmp_path)
+    assert fingerprint_of(other) == fingerprint_of(first)
+    with pytest.raises(UserError, match="its network has another form"):
+        begin_with(GoalHead(3, cells=4, width=16), tmp_path)
+    assert started_from(None) == {"start": None} and started_from(tmp_path) == {"start": fingerprint_of(first)}
+
+
+def test_only_environments_have_heads():
+    with pytest.raises(ValueError, match=r"only environments have goals and rewards .* not uniform"):
+        HeadConfig(out=Path("o"), tokenizer=Path("t"), predicts="reward", data=DataConfig(scenarios={"uniform": 1.0}))
