@@ -169,7 +169,7 @@ class Dreaming:
         (row,) = plan(self._planning(number, arm)).rows
         runs = [self.folder(n, arm) / name for n in range(number + 1) for name in ("world_model", "head")]
         return DreamingRow(
-            number, arm, len(read_episodes(episodes).numbers), Outcomes(**read_json(collected)), row.ever, row.cost,
+            number, arm, len(read_episodes(episodes).numbers), Outcomes(**read_json(collected)), row.success, row.cost,
             sum(read_budget(run)["training_flops"] for run in runs),
         )  # fmt: skip
 
@@ -185,10 +185,14 @@ class Dreaming:
         numbers = range(number * config.episodes, (number + 1) * config.episodes)
         whole: list[Observed] = []
         solved = 0
+
+        def watch(seen: Observed, decision: Decision | None) -> None:
+            if decision is None:
+                whole.append(seen)
+
         for first in tqdm(range(0, len(numbers), config.episodes_at_once), "collect", unit="batch", disable=None):
             some = numbers[first : first + config.episodes_at_once]
-            played = play(environment, protocol, agent, some, crew.shape(), lambda seen, d: d or whole.append(seen))
-            solved += sum(episode.ever for episode in played)
+            solved += sum(each.ever for each in play(environment, protocol, agent, some, crew.shape(), watch))
         context, held = protocol.context_frames or 0, protocol.block_frames
         found = PlayedEpisodes(
             environment.name, stream_name("start", protocol), context, held, list(numbers),
