@@ -13,13 +13,13 @@ from vidworld.core.errors import run_script
 from vidworld.models.families import FAMILIES, Loss, config_schema
 from vidworld.models.files import fingerprint_in
 from vidworld.models.schema import WorldModelConfig
-from vidworld.training.finished import Sources, data_sources, is_finished
+from vidworld.training.finished import Sources, data_sources, is_finished, started_from
 
 
 def main() -> None:
     kinds = {f"family: {name}": family.config for name, family in FAMILIES.items()}
     config, arguments = parse_command_line(WorldModelConfig, None, __doc__, config_schema, kinds)
-    sources = {"tokenizer": fingerprint_in(config.tokenizer)} | data_sources(config.data)
+    sources = {"tokenizer": fingerprint_in(config.tokenizer)} | data_sources(config.data) | started_from(config.start)
     if not is_finished(config, sources):
         train(config, sources, arguments.resume)
 
@@ -31,6 +31,7 @@ def train(config: WorldModelConfig, sources: Sources, resume: bool) -> None:
 
     from vidworld.core.counter_rng import generators
     from vidworld.core.hardware import ahead
+    from vidworld.models.files import begin_with
     from vidworld.models.tokenizers import load_tokenizer
     from vidworld.training.data import acting, batch_order, cache_tokens
     from vidworld.training.run import begin
@@ -40,6 +41,7 @@ def train(config: WorldModelConfig, sources: Sources, resume: bool) -> None:
     tokenizer = load_tokenizer(config.tokenizer)
     set_seed(config.seed)
     network = family.network(config, tokenizer.channels, *acting(config.data, tokenizer))
+    begin_with(network, config.start)
     run = begin(config, network, resume, sources)
     accelerator, model = run.accelerator, run.model
     cache = cache_tokens(tokenizer, config.data, config.tokenizer / "tokens", accelerator)

@@ -50,7 +50,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
             write_json(out / "model" / "budget.json", {"training_flops": 1e12, "seconds": 2.0})
         return ""
 
-    monkeypatch.setattr(module, "_run", pretend)
+    monkeypatch.setattr(module, "run_command", pretend)
     monkeypatch.setattr(module, "flops_of", lambda config, *_: (1e9, 1e12 * (config.family == "jepa")))
     monkeypatch.setattr(
         module, "read_budget", lambda folder: json.loads((folder / "model" / "budget.json").read_text())
@@ -115,15 +115,15 @@ def test_a_script_that_fails_is_said_with_its_last_words(tmp_path: Path) -> None
     script = tmp_path / "script.py"
     script.write_text("import sys\nprint('error: no such thing', file=sys.stderr)\nsys.exit(2)")
     command = [sys.executable, str(script)]
-    assert module._run(command, lambda: None, may_fail=True) == "no such thing"
+    assert module.run_command(command, lambda: None, may_fail=True) == "no such thing"
     with pytest.raises(UserError, match="no such thing"):
-        module._run(command, lambda: None)
+        module.run_command(command, lambda: None)
     script.write_text("raise ValueError('odd')")
     with pytest.raises(UserError, match="odd"):
-        module._run(command, lambda: None, may_fail=True)
+        module.run_command(command, lambda: None, may_fail=True)
     script.write_text("import os\nos.kill(os.getpid(), 15)")
     with pytest.raises(SystemExit, match="75"):
-        module._run(command, lambda: None)
+        module.run_command(command, lambda: None)
 
 
 def test_the_list_names_every_run_of_the_projects_study(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

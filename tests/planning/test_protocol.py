@@ -35,7 +35,14 @@ def test_a_comment_and_the_order_of_keys_change_no_hash(tmp_path):
 
 OTHER = {
     **{"environment": "puck", "split": "val", "planner": "mppi", "chosen": "mean", "success": "end", "cost": "model"},
-    **{"cost_over": "last", "warm_start": False, "exclude_solved": False, "context_frames": 12, "budget_blocks": 3},
+    **{
+        "cost_over": "last",
+        "warm_start": False,
+        "exclude_solved": False,
+        "context_frames": 12,
+        "budget_blocks": 3,
+        "discount": 0.9,
+    },
 }
 
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 from scripts import run
-from small_runs import ENVIRONMENT, ROOT, train_here
+from small_runs import ENVIRONMENT, ROOT, SETTINGS, train_here
 
 from vidworld.analysis.planning import read_planning
 from vidworld.core.errors import UserError
@@ -29,7 +29,11 @@ def runs(tmp_path_factory):
         assert train_here(name, folder / name, *ACTING, f"tokenizer={folder / 'tokenizer'}") == 0
     own = [f"tokenizer={folder / 'tokenizer'}", f"jepa={folder / 'jepa'}"]
     assert train_here("probe", folder / "probe_jepa", *ACTING, *own) == 0
+    for name in ("reward", "cloned"):
+        given = [f"out={folder / name}", f"tokenizer={folder / 'tokenizer'}", *SETTINGS, *ACTING, "data.policies={}"]
+        assert run("train/train_head.py", "--config", str(ROOT / "configs" / "plan" / f"{name}.yaml"), *given) == 0
     (folder / "tiny.yaml").write_text(TINY)
+    (folder / "return.yaml").write_text(TINY + "cost: reward\n")
     return folder
 
 
@@ -72,6 +76,15 @@ def test_all_families_plan_and_are_checked(runs, tmp_path, capsys):
     assert "regression_goal_blind" in capsys.readouterr().out
     page = write_planning_page(tmp_path / "one", tmp_path / "planning.html").read_text()
     assert "Untrained Diffusion" in page and page.count("<video") == 4
+
+
+def test_plans_by_return_and_a_cloned_agent_are_rows(runs, tmp_path):
+    few = ["models={regression: " + str(runs / "regression") + "}", "probes={}", "controls=[simulator]", "shown=0"]
+    heads = [f"reward={runs / 'reward'}", f"cloned={runs / 'cloned'}", f"protocols=[{runs / 'return.yaml'}]"]
+    planning(runs, tmp_path / "one", 1, *few, *heads, "checks=0")
+    found = {row.agent: row for row in read_planning(tmp_path / "one" / "planning.json").rows}
+    assert list(found) == ["regression", "simulator", "simulator_goal_blind", "cloned"]
+    assert found["regression"].flops > found["cloned"].flops > 1e4 and found["cloned"].scored == 0
 
 
 @pytest.mark.slow

@@ -25,6 +25,7 @@ GUESSING = "simulator_guessing"
 _AGENTS = {
     "simulator": "True simulator (ceiling)",
     GUESSING: "Simulator that guesses what is hidden",
+    "cloned": "Behaviour cloning",
     "random": "Random actions",
     "no_op": "No action",
 }

@@ -242,12 +242,12 @@ class Study:
         file = cell.family if script == "world_model" else script
         config = ["--config", str(self.config.configs / f"{file}.yaml")]
         command = [str(ROOT / "train" / f"train_{script}.py"), *config, *self.overrides(cell, name), *overrides]
-        return _run([*(self.config.launch or (sys.executable,)), *command], seen, may_fail)
+        return run_command([*(self.config.launch or (sys.executable,)), *command], seen, may_fail)
 
     def _measure(self, cell: Cell, out: Path, seen: Progress) -> list[StudyRow]:
         path = str(self.config.configs / "physics.yaml")
         command = [str(ROOT / "eval" / "run_physics.py"), "--config", path, *self.evaluated_by(cell, out)]
-        _run([sys.executable, *command], seen)
+        run_command([sys.executable, *command], seen)
         return [row_of(row) for row in read_results(out / "results.json").results if row.model == "model"]
 
 
@@ -293,7 +293,7 @@ def flops_of(config: Any, probe: ProbeConfig, folder: Path) -> tuple[float, floa
     return step, probe.steps * counted(probe.global_batch_size, partial(decoder_loss, decoder, network))
 
 
-def _run(command: Sequence[str], seen: Callable[[], None], may_fail: bool = False) -> str:
+def run_command(command: Sequence[str], seen: Callable[[], None], may_fail: bool = False) -> str:
     """Run a script, calling `seen` while it runs; the message that it failed with, where it may.
 
     Raises SystemExit: it was stopped, to be started again (75, or a signal). UserError: it failed, and must not.

@@ -98,6 +98,16 @@ def load_model(kind: type[M], run_folder: Path) -> M:
     return model.eval()
 
 
+def begin_with(network: "ModelMixin", folder: Path | None) -> None:
+    """Give a network the weights of a finished model, if one is named. Raises UserError: none, or of another form."""
+    if folder is None:
+        return
+    found = load_model(type(network), folder).state_dict()
+    if {k: v.shape for k, v in found.items()} != {k: v.shape for k, v in network.state_dict().items()}:
+        raise UserError(f"start={folder}: its network has another form; begin with one of this configuration's")
+    network.load_state_dict(found)
+
+
 def fingerprint_of(network: "nn.Module") -> str:
     """Twelve hexadecimal digits that differ when any weight of the network differs."""
     return fingerprint_of_weights(network.state_dict())

@@ -33,6 +33,8 @@ class DataConfig:
         dict[str, Policy], AfterValidator(_of_environments), Field(exclude_if=lambda policies: not policies)
     ] = Field(default_factory=dict)
     """Who acts in each environment: `random` by default, `scripted` (a noisy expert) or `mixed` (half each)."""
+    episodes: Annotated[Path | None, Field(exclude_if=lambda path: path is None)] = None
+    """A file of episodes that were played (eval/run_dreaming.py): the environment's clips are parts of these."""
     clips: Positive = 16384
     """Different clips in an epoch."""
     seed: int = 0
@@ -115,6 +117,10 @@ class TrainConfig:
     data: DataConfig = DataConfig()
 
 
+Start = Annotated[Path | None, Field(exclude_if=lambda folder: folder is None)]
+"""The run folder whose finished model a training begins with; without one weights are drawn."""
+
+
 @schema
 class TokenizerModel:
     patch_size: tuple[Positive, Positive, Positive] = (4, 8, 8)
@@ -156,6 +162,7 @@ class WorldModelConfig(TrainConfig):
     family: str
     tokenizer: Path
     """The run folder of the tokenizer."""
+    start: Start = None
     gradient_checkpointing: bool = False
     """Blocks are computed again for the gradient instead of kept: less memory for a third more work."""
 
@@ -182,3 +189,26 @@ class ProbeConfig(TrainConfig):
     """The run folder of a JEPA whose embeddings are to be read; without one it is the tokens."""
     width: Positive = 128
     depth: Positive = 2
+
+
+@schema
+class HeadConfig(TrainConfig):
+    """train/train_head.py"""
+
+    predicts: Literal["reward", "action"]
+    """`reward`: what each chunk brings, by the goal. `action`: what whoever acts in the clips does next (cloning)."""
+    tokenizer: Path
+    jepa: Path | None = None
+    """The run folder of a JEPA whose embeddings are read; without one it is the tokens."""
+    start: Start = None
+    chunks: Positive = 2
+    """The newest chunks that an action is chosen by; a reward is that of one."""
+    width: Positive = 256
+
+    def __post_init__(self) -> None:
+        strangers = [] if self.data.scenarios == "all" else [n for n in self.data.scenarios if n not in ENVIRONMENTS]
+        if self.data.scenarios == "all" or strangers:
+            raise ValueError(
+                f"data.scenarios: only environments have goals and rewards ({', '.join(ENVIRONMENTS)}), not "
+                f"{', '.join(strangers) or 'all scenarios'}"
+            )

@@ -193,5 +193,7 @@ class SimulatorImagination:
 
 
 def over_trajectory(costs: Float[Tensor, "*any t"], protocol: PlanningProtocol) -> Float[Tensor, "*any"]:
-    """The cost of a future from those of its moments."""
-    return costs[..., -1] if protocol.cost_over == "last" else costs.mean(dim=-1)
+    """The cost of a future from those of its moments; of minus its rewards, minus its return over their number."""
+    if protocol.cost_over == "last":
+        return costs[..., -1]
+    return (costs * protocol.discount ** torch.arange(costs.shape[-1]).to(costs)).mean(dim=-1)

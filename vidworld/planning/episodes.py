@@ -73,8 +73,12 @@ def context_states(environment: Environment[Any], protocol: PlanningProtocol, nu
 
 def episode_streams(what: str, protocol: PlanningProtocol, numbers: Sequence[int]) -> Int[Tensor, " clip"]:
     """Random numbers of episodes: those of their start, or of a plan."""
-    name = f"planning/{what}/{protocol.environment}/{protocol.split}/{protocol.seed}"
-    return clip_streams(name, numbers, torch.device("cpu"))
+    return clip_streams(stream_name(what, protocol), numbers, torch.device("cpu"))
+
+
+def stream_name(what: str, protocol: PlanningProtocol) -> str:
+    """What the random numbers of a protocol's episodes are called."""
+    return f"planning/{what}/{protocol.environment}/{protocol.split}/{protocol.seed}"
 
 
 def play(

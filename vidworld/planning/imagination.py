@@ -1,7 +1,7 @@
-"""What a world model imagines of candidates, and what that costs: by a probe's places, or in the model's own space."""
+"""What a world model imagines of candidates, and what that costs: by a probe's places, in its own space, by rewards."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -17,6 +17,7 @@ from vidworld.core.errors import UserError
 from vidworld.evaluation.evaluator import Evaluator, ModelFailure
 from vidworld.evaluation.presentation import names_of
 from vidworld.models.external import ExternalModel, first_line
+from vidworld.models.head import Answered, Goals
 from vidworld.models.world_model import CopyLast, Encoded, Futures, Rollout, check_numbers
 from vidworld.planning.agents import Observed, of_environment, over_trajectory
 from vidworld.planning.planners import CandidateActions, Costs, Score
@@ -61,11 +62,20 @@ class ModelImagination:
         probe: Locator | None,
         environment: Environment[Any],
         protocol: PlanningProtocol,
+        reward: Callable[[Embeddings, Goals], Answered] | None = None,
     ) -> None:
-        """probe: reads places out of the model's embeddings, where `cost: state`. Raises UserError: there is none."""
+        """probe, reward: what reads the model's embeddings, where `cost: state` and `cost: reward`.
+
+        Raises UserError: the one that is needed is missing.
+        """
         if protocol.cost == "state" and probe is None:
             raise UserError(f"{name}: cost: state reads places by a probe; name one, probe=FOLDER, or take cost: model")
-        self.name, self.model, self.evaluator, self.probe = name, model, evaluator, probe
+        if protocol.cost == "reward" and reward is None:
+            raise UserError(
+                f"{name}: cost: reward takes a trained head; name one of its embeddings, reward=FOLDER for tokens or "
+                f"rewards.{name}=FOLDER (train/train_head.py)"
+            )
+        self.name, self.model, self.evaluator, self.probe, self.reward = name, model, evaluator, probe, reward
         self.environment, self.protocol = environment, protocol
         self.chunk_frames = evaluator.tokenizer.patch_size[0]
         self._counted: dict[tuple[int, ...], _Flops] = {}
@@ -81,10 +91,7 @@ class ModelImagination:
 
     def context(self, seen: Observed) -> Encoded:
         """The newest whole chunks of what was seen, as the model is shown them."""
-        chunks = min(seen.frames.shape[1] // self.chunk_frames, self.protocol.history)
-        frames = seen.frames[:, -chunks * self.chunk_frames :]
-        actions = seen.actions[:, -chunks * self.chunk_frames :].float()
-        return self.evaluator.encode(Clips(frames, _FPS, tuple(names_of(frames)), actions=actions))
+        return encode_context(seen, self.evaluator, self.protocol.history)
 
     def rollout(self, model: Any, context: Encoded, actions: CandidateActions) -> Rollout:
         """What the model imagines of each candidate. Raises ModelFailure."""
@@ -120,9 +127,9 @@ class ModelImagination:
         size = (min(seen.frames.shape[1] // self.chunk_frames, self.protocol.history), *seen.frames.shape[2:])
         if size not in self._counted:
             one, blocks = _first(seen), self.protocol.horizon_blocks
-            encoding, score = _counted(lambda: self.context(one)), self.score(one, None)
+            encoding, score = counted(lambda: self.context(one)), self.score(one, None)
             first, second = (
-                _counted(lambda count=count: score(torch.zeros(1, count, blocks, seen.actions.shape[-1])))
+                counted(lambda count=count: score(torch.zeros(1, count, blocks, seen.actions.shape[-1])))
                 for count in (1, 2)
             )
             self._counted[size] = _Flops(encoding, 2 * first - second, second - first)
@@ -145,12 +152,25 @@ class ModelImagination:
             imagined = imagined[:, :, -1:]
         if goal is not None:
             apart = (imagined - goal[:, None].to(imagined)).square().mean(dim=(3, 4, 5))
+        elif self.protocol.cost == "reward":
+            apart = -self._rewards(imagined, target)
         else:
             places = self._places(imagined)
             with of_environment():
                 apart = self.environment.cost(places, target)
         costs: Costs = over_trajectory(apart, self.protocol).double().cpu()
         return costs
+
+    def _rewards(
+        self, imagined: Float[Tensor, "clip candidate t h w embedding"], target: Float[Tensor, "clip goal"]
+    ) -> Float[Tensor, "clip candidate t"]:
+        """What each imagined chunk brings, by the goal."""
+        assert self.reward is not None
+        count, chunks = imagined.shape[1:3]
+        goal = target.float().repeat_interleave(count, dim=0)[:, None].expand(-1, chunks, -1)
+        with self.evaluator.accelerator.autocast(), torch.set_grad_enabled(imagined.requires_grad):
+            brought: Tensor = self.reward(imagined.flatten(0, 1), goal.to(imagined.device))
+        return brought[..., 0].unflatten(0, (-1, count))
 
     def _places(
         self, imagined: Float[Tensor, "clip candidate t h w embedding"]
@@ -208,6 +228,14 @@ def bare(model: Any) -> Any:
     return without
 
 
+def encode_context(seen: Observed, evaluator: Evaluator, most: int) -> Encoded:
+    """The newest whole chunks of what was seen, at most so many."""
+    chunk = evaluator.tokenizer.patch_size[0]
+    frames = min(seen.frames.shape[1] // chunk, most) * chunk
+    shown = seen.frames[:, -frames:]
+    return evaluator.encode(Clips(shown, _FPS, tuple(names_of(shown)), actions=seen.actions[:, -frames:].float()))
+
+
 def imagine(name: str, model: Any, evaluator: Evaluator, context: Encoded, done: Futures) -> Rollout:
     """What a model predicts of what is done after a context, a future for each sample of a clip. Raises ModelFailure.
 
@@ -252,7 +280,8 @@ def _first(seen: Observed) -> Observed:
     return Observed(seen.frames[:1], seen.actions[:1], goal, seen.streams[:1])
 
 
-def _counted(work: Any) -> float:
+def counted(work: Any) -> float:
+    """Floating-point operations of some work, by torch's counter."""
     with FlopCounterMode(display=False) as counter:
         work()
     return float(counter.get_total_flops())

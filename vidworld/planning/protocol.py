@@ -40,8 +40,8 @@ class PlanningProtocol:
     environment: Annotated[str, AfterValidator(_environment)]
     episodes: Positive = 200
     """That count: where solved starts are excluded, so many others."""
-    split: Literal["id", "val"] = "id"
-    """`val` is for choices, `id` for what is reported."""
+    split: Literal["id", "val", "train"] = "id"
+    """`val` is for choices, `id` for what is reported, `train` for what is trained on."""
     seed: int = 0
     context_frames: Positive | None = None
     """Frames at rest before the first action, which models are shown; by default the environment's own number."""
@@ -76,11 +76,14 @@ class PlanningProtocol:
     """Whether the goal counts as reached in any frame, or in the last one. Results have both; this one is the rule."""
     exclude_solved: bool = True
     """Whether starts that are solved without an action are left out; they are counted either way."""
-    cost: Literal["state", "model"] = "state"
+    cost: Literal["state", "model", "reward"] = "state"
     """`state`: the environment's cost of where a probe sees the discs of the imagined chunks, the same for all
-    families. `model`: the squared distance from the picture of the goal, in the space that the model predicts in."""
+    families. `model`: the squared distance from the picture of the goal, in the space that the model predicts in.
+    `reward`: minus what a trained head says that each imagined chunk brings, so that `sum` plans by return."""
     cost_over: Literal["last", "sum"] = "sum"
     """The cost of the last imagined chunk, or the mean over all of them."""
+    discount: Annotated[float, Field(gt=0, le=1, exclude_if=lambda discount: discount == 1)] = 1.0
+    """What each chunk counts of the one before it, in `sum`."""
     sampling_steps: Positive = 2
     """Evaluations of a diffusion model a chunk."""
 

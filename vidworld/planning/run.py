@@ -1,11 +1,11 @@
 """The planning of a configuration: agents x protocols x environments, unit by unit, to planning.json and videos."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property, partial
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate import Accelerator
 
 from vidworld.analysis.labels import UNTRAINED
@@ -17,15 +17,12 @@ from vidworld.analysis.planning import (
     EpisodeResult,
     Landscape,
     PlanningResults,
-    PlanningRow,
     PlanningVideo,
-    row_of_agent,
 )
 from vidworld.analysis.planning_checkpoints import family_results
 from vidworld.analysis.records import Model
 from vidworld.core.clip_shape import ClipShape
-from vidworld.core.config import load, resolved
-from vidworld.core.counter_rng import Draws, clip_streams
+from vidworld.core.config import resolved
 from vidworld.core.errors import UserError
 from vidworld.core.hardware import precision
 from vidworld.core.records import fingerprint, prepare_folder, provenance, write_csv, write_json
@@ -40,37 +37,22 @@ from vidworld.evaluation.evaluator import (
 from vidworld.evaluation.physics import models_of
 from vidworld.evaluation.schema import PhysicsConfig
 from vidworld.evaluation.task import measure
+from vidworld.models.files import fingerprint_in
+from vidworld.models.head import GoalHead
 from vidworld.planning.agents import AGENTS_VERSION, Agent, NoOpAgent, PlannerAgent, RandomAgent, SimulatorImagination
 from vidworld.planning.checks import CHECKS_VERSION, check_actions
-from vidworld.planning.episodes import Starts, starts_of, units_of
+from vidworld.planning.episodes import units_of
+from vidworld.planning.heads import ClonedAgent, load_head
 from vidworld.planning.imagination import ModelImagination, OwnCost
 from vidworld.planning.landscapes import LANDSCAPES_VERSION, landscape_of_model, landscape_of_simulator
-from vidworld.planning.protocol import PlanningProtocol, check_frames, completed
+from vidworld.planning.protocol import PlanningProtocol, check_frames
 from vidworld.planning.schema import PlanningConfig
+from vidworld.planning.tasks import PlanningTask, first_of_each, planning_rows, tasks_of
 from vidworld.planning.units import PlanningUnit
 from vidworld.planning.videos import VIDEOS_VERSION, write_video
 from vidworld.simulation import SIMULATOR_VERSION
 from vidworld.simulation.environments import ENVIRONMENTS
 from vidworld.simulation.environments.clips import EnvironmentClips
-from vidworld.simulation.environments.environment import Environment
-
-
-@dataclass(frozen=True)
-class PlanningTask:
-    """One protocol in one environment, at one number of candidates."""
-
-    name: str
-    """Of the protocol's file."""
-    protocol: PlanningProtocol
-    environment: Environment[Any]
-    first: bool
-    """Whether it is the one that videos are made of."""
-    of_samplers: bool = False
-    """Whether it is only for models that sample in steps, whose number differs from the protocol's file."""
-
-    @cached_property
-    def starts(self) -> Starts:
-        return starts_of(self.environment, self.protocol)
 
 
 def plan(config: PlanningConfig, budgets: Sequence[int] = (), steps: Sequence[int] = ()) -> PlanningResults:
@@ -105,39 +87,6 @@ def plan(config: PlanningConfig, budgets: Sequence[int] = (), steps: Sequence[in
     return results
 
 
-def tasks_of(config: PlanningConfig, budgets: Sequence[int] = (), steps: Sequence[int] = ()) -> list[PlanningTask]:
-    """Every protocol in each of its environments, at these budgets and sampling steps.
-
-    Raises UserError: a file or an environment cannot be used.
-    """
-    found, filmed = [], set()
-    for path in config.protocols:
-        protocol = load(PlanningProtocol, path)
-        names = config.environments or (protocol.environment,)
-        ENVIRONMENTS.check(names)
-        for name in names:
-            environment = ENVIRONMENTS[name]
-            own = completed(replace(protocol, environment=name), environment)
-            if own.cost == "model" and not _has_picture(environment):
-                raise UserError(f"{path}: cost: model, and {name} has no picture of its goal; cost: state would do")
-            every = [own.with_candidates(count) for count in budgets] or [own]
-            largest = max(every, key=lambda each: each.candidates)
-            for each in every:
-                found.append(PlanningTask(path.stem, each, environment, name not in filmed and each is largest))
-                others = [replace(each, sampling_steps=count) for count in steps if count != each.sampling_steps]
-                found += [PlanningTask(path.stem, other, environment, False, True) for other in others]
-            filmed.add(name)
-    return found
-
-
-def _has_picture(environment: Environment[Any]) -> bool:
-    return environment.goal_picture(_any_start(environment), ClipShape()) is not None
-
-
-def _any_start(environment: Environment[Any]) -> Any:
-    return environment.start(Draws(clip_streams("any", [0], torch.device("cpu"))))
-
-
 def _shows(subject: Subject) -> bool:
     """Whether it imagines what can be looked at."""
     return bool(getattr(subject.model, "predicts", True))
@@ -145,26 +94,7 @@ def _shows(subject: Subject) -> bool:
 
 def _goals_differ(task: PlanningTask) -> bool:
     """Whether one episode's goal is another than another's: else nobody is blind to it."""
-    return task.protocol.cost == "model" or task.environment.target(_any_start(task.environment)).shape[1] > 0
-
-
-def _first_of_each(tasks: Sequence[PlanningTask]) -> list[PlanningTask]:
-    """The first task in each environment."""
-    return list({task.environment.name: task for task in reversed(tasks)}.values())[::-1]
-
-
-def planning_rows(episodes: Sequence[EpisodeResult], tasks: Sequence[PlanningTask]) -> list[PlanningRow]:
-    """A row for each agent and task, in the order of the units."""
-    by_name = {(task.environment.name, task.protocol.hash): task for task in tasks}
-    groups: dict[tuple[str, str, str], list[EpisodeResult]] = {}
-    for episode in episodes:
-        groups.setdefault((episode.environment, episode.protocol, episode.agent), []).append(episode)
-    rows = []
-    for (environment, protocol, _), group in groups.items():
-        task = by_name[environment, protocol]
-        rule, candidates = task.protocol.success, task.protocol.candidates
-        rows.append(row_of_agent(group, task.name, candidates, task.starts.excluded, rule))
-    return rows
+    return task.protocol.cost == "model" or task.environment.goal_numbers > 0
 
 
 class Crew:
@@ -213,6 +143,10 @@ class Crew:
             if isinstance(agent, PlannerAgent) and agent.name in config.goal_blind and _goals_differ(task)
         ]
         found += blind
+        if cloned := self._head(config.cloned, "action", task):
+            made_from = fingerprint_in(config.cloned) if config.cloned else ""
+            evaluator = self.evaluator(protocol)
+            found.append(ClonedAgent(protocol, channels, made_from=made_from, head=cloned, evaluator=evaluator))
         if "random" in config.controls:
             found.append(RandomAgent(protocol, channels))
         if "no_op" in config.controls:
@@ -231,8 +165,11 @@ class Crew:
         ]
 
     def _reads(self, protocol: PlanningProtocol, name: str) -> bool:
-        can_read = protocol.cost == "model" or self._probe(protocol, name) is not None
-        return can_read and protocol.planner != "gradient"  # what stands still has none
+        if protocol.planner == "gradient":  # what stands still has none
+            return False
+        if protocol.cost == "reward":
+            return self._reward_folder(name) is not None
+        return protocol.cost == "model" or self._probe(protocol, name) is not None
 
     def evaluator(self, protocol: PlanningProtocol) -> Evaluator:
         return self._load(protocol)[0]
@@ -241,6 +178,16 @@ class Crew:
         """What reads places out of a model's embeddings: its own probe, or that of the tokens."""
         probes = self.evaluator(protocol).probes
         return probes.get(name.removeprefix(UNTRAINED), probes.get(""))
+
+    def _reward_folder(self, name: str) -> Path | None:
+        """Where the head lies that reads rewards out of a model's embeddings: its own, or that of the tokens."""
+        return self.config.rewards.get(name.removeprefix(UNTRAINED), self.config.reward)
+
+    def _head(self, folder: Path | None, predicts: str, task: PlanningTask) -> GoalHead | None:
+        """A head, where the configuration names one that knows the environment."""
+        if folder is None:
+            return None
+        return load_head(folder, predicts, task.environment.name, self.evaluator(task.protocol))
 
     def _load(self, protocol: PlanningProtocol) -> tuple[Evaluator, list[Subject]]:
         config, steps = self.config, protocol.sampling_steps
@@ -268,19 +215,22 @@ class Crew:
         )  # fmt: skip
 
     def _planner(self, subject: Subject, task: PlanningTask) -> PlannerAgent:
-        probe = self._probe(task.protocol, subject.name) if task.protocol.cost == "state" else None
-        own = task.protocol.cost == "model" and callable(getattr(getattr(subject.model, "model", None), "cost", None))
+        protocol, made_from, reward = task.protocol, subject.made_from, None
+        probe = self._probe(protocol, subject.name) if protocol.cost == "state" else None
+        if protocol.cost == "reward" and (folder := self._reward_folder(subject.name)):
+            reward, made_from = self._head(folder, "reward", task), fingerprint(made_from, fingerprint_in(folder))
+        own = protocol.cost == "model" and callable(getattr(getattr(subject.model, "model", None), "cost", None))
         imagination = (OwnCost if own else ModelImagination)(
-            subject.name, subject.model, self.evaluator(task.protocol), probe, task.environment, task.protocol
+            subject.name, subject.model, self.evaluator(protocol), probe, task.environment, protocol, reward
         )
         channels = task.environment.action_channels
-        return PlannerAgent(task.protocol, channels, subject.name, subject.made_from, imagination=imagination)
+        return PlannerAgent(protocol, channels, subject.name, made_from, imagination=imagination)
 
     # --- what is shown beside success ---
 
     def checks(self, tasks: Sequence[PlanningTask]) -> Iterator[PlanningUnit]:
         """The offline checks of every model in every environment, on the clips of the first protocol's split."""
-        for task in _first_of_each(tasks) if self.config.checks > 1 else ():
+        for task in first_of_each(tasks) if self.config.checks > 1 else ():
             for subject in self.subjects(task.protocol):
                 if subject.name == "copy_last" or not _shows(subject):  # it takes none, or shows nothing
                     continue
@@ -297,7 +247,7 @@ class Crew:
 
     def landscapes(self, tasks: Sequence[PlanningTask]) -> Iterator[PlanningUnit]:
         """Of the first episode of each environment, by the simulator and every model."""
-        for task in _first_of_each(tasks) if self.config.checks > 1 and self.config.shown else ():
+        for task in first_of_each(tasks) if self.config.checks > 1 and self.config.shown else ():
             name, number = task.environment.name, task.starts.numbers[0]
             if task.environment.action_channels != 2:
                 continue

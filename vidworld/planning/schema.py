@@ -40,6 +40,12 @@ class PlanningConfig:
     """The run folder of the probe of tokens, which reads places where a protocol says cost: state."""
     probes: dict[str, Path] = Field(default_factory=dict)
     """Those of models whose embeddings are not tokens, by the model's name."""
+    reward: Path | None = None
+    """The run folder of the head that reads rewards out of tokens, where a protocol says cost: reward."""
+    rewards: dict[str, Path] = Field(default_factory=dict)
+    """Those of models whose embeddings are not tokens, by the model's name."""
+    cloned: Path | None = None
+    """The run folder of a head that was trained on actions, whose agent gets a row in its environments."""
     controls: tuple[Control, ...] = CONTROLS
     """Rows beside: the planner on the true simulator, random actions, none, copy-last, untrained networks."""
     goal_blind: tuple[str, ...] = ("simulator",)
@@ -61,17 +67,19 @@ class PlanningConfig:
             raise ValueError("protocols names no file; configs/protocols/default.yaml is one")
         for name, text in self.models.items():
             if (
-                name in CONTROLS
+                name in (*CONTROLS, "cloned")
                 or name.startswith("untrained_")
                 or name.endswith(BLIND)
                 or not re.fullmatch(r"[\w.-]+", name)
             ):
                 raise ValueError(
-                    f"a model cannot be named {name!r}: {', '.join(CONTROLS)}, untrained_... and ...{BLIND} are taken, "
-                    "and names are letters, digits, '_', '-' and '.'"
+                    f"a model cannot be named {name!r}: {', '.join(CONTROLS)}, cloned, untrained_... and ...{BLIND} "
+                    "are taken, and names are letters, digits, '_', '-' and '.'"
                 )
             Spec.of(name, text)
         known = [*self.models, *self.controls]
+        if self.tokenizer is None and (self.reward or self.rewards or self.cloned):
+            raise ValueError("reward, rewards and cloned read tokens: name their tokenizer, tokenizer=FOLDER")
         for name in self.goal_blind:
             if name not in known:
                 raise ValueError(f"goal_blind: there is no agent {name!r}; there are {', '.join(known)}")

@@ -23,7 +23,8 @@ from vidworld.models.tokenizers import Tokenizer
 from vidworld.models.world_model import packed
 from vidworld.simulation import SCENARIOS
 from vidworld.simulation.environments import ENVIRONMENTS
-from vidworld.simulation.environments.clips import EnvironmentClips
+from vidworld.simulation.environments.clips import ActingSource, EnvironmentClips
+from vidworld.simulation.environments.replayed import ReplayedClips
 from vidworld.simulation.simulated import SimulatedClips
 from vidworld.training.finished import data_sources
 from vidworld.video import has_clips, real_action_channels
@@ -101,11 +102,21 @@ def training_source(config: DataConfig, scenario: str) -> ClipSource:
     Raises UserError: an environment under nuisance.
     """
     if scenario in ENVIRONMENTS:
-        if config.nuisance:
-            raise UserError(f"data.nuisance: there is none over the environment {scenario}; 0 would do")
-        policy = config.policies.get(scenario, "random")
-        return EnvironmentClips(scenario, "train", config.seed, config.clips, config.shape, policy)
+        return acting_source(config, scenario)
     return SimulatedClips(scenario, "train", config.seed, config.clips, shape=config.shape, nuisance=config.nuisance)
+
+
+def acting_source(config: DataConfig, environment: str) -> ActingSource:
+    """The clips of an environment that are trained on: by a policy, or of episodes that were collected.
+
+    Raises UserError: an environment under nuisance, or episodes of another one.
+    """
+    if config.nuisance:
+        raise UserError(f"data.nuisance: there is none over the environment {environment}; 0 would do")
+    if config.episodes is not None:
+        return ReplayedClips(config.episodes, environment, config.shape)
+    policy = config.policies.get(environment, "random")
+    return EnvironmentClips(environment, "train", config.seed, config.clips, config.shape, policy)
 
 
 def _sources(config: DataConfig) -> tuple[list[ClipSource], list[float]]:
@@ -126,7 +137,8 @@ def training_clips(config: DataConfig) -> str:
     """The fingerprint of the clips that are trained on. Raises UserError: there is no usable data set of real clips."""
     # A list: which clip a number belongs to depends on the order of the scenarios.
     drawn = list(weights(config).items())
-    return fingerprint(resolved(config) | {"scenarios": drawn, "real": None} | data_sources(config))
+    sources = {name: found for name, found in data_sources(config).items() if found or name != "episodes"}
+    return fingerprint(resolved(config) | {"scenarios": drawn, "real": None} | sources)
 
 
 def batch_order(step: int, batch: int, length: int, seed: int) -> list[int]:

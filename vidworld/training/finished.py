@@ -1,20 +1,22 @@
 """Whether a run has been done before, by its records alone: nothing here waits for torch."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from vidworld.core.config import resolved
 from vidworld.core.errors import UserError
 from vidworld.core.records import fingerprint
-from vidworld.models.files import FORMAT, read_budget
+from vidworld.models.files import FORMAT, fingerprint_in, read_budget
 from vidworld.models.schema import AdoptConfig, DataConfig, TrainConfig
 from vidworld.simulation import NUISANCE_VERSION, SCENARIOS, SIMULATOR_VERSION
 from vidworld.simulation.environments import ENVIRONMENTS
+from vidworld.simulation.environments.episode_files import digest_of_episodes
 from vidworld.video import training_fingerprint
 
 FREE = (
-    *("out", "tokenizer", "diffusion", "jepa", "log_every", "trackers", "save_every", "keep", "timeout_s"),
-    *("compile", "compile_mode", "gradient_checkpointing", "data.real"),
+    *("out", "tokenizer", "diffusion", "jepa", "start", "log_every", "trackers", "save_every", "keep", "timeout_s"),
+    *("compile", "compile_mode", "gradient_checkpointing", "data.real", "data.episodes"),
 )
 """Keys that a run may go on with other values of: they change no weight but by rounding (which models and real clips
 are read is known by what they hold, not by where they lie)."""
@@ -22,7 +24,16 @@ are read is known by what they hold, not by where they lie)."""
 Sources = Mapping[str, str | None]
 """What a training reads beside its configuration, by name: the fingerprints of models and of clips."""
 
-LABELS = {"simulation": "the versions of what is simulated", "real_clips": "the real clips that are trained on"}
+
+def started_from(folder: Path | None) -> dict[str, str | None]:
+    """The model that a training begins with, if any. Raises UserError: there is none in the folder."""
+    return {"start": None if folder is None else fingerprint_in(folder)}
+
+
+LABELS = {
+    "simulation": "the versions of what is simulated", "real_clips": "the real clips that are trained on",
+    "episodes": "the episodes that are trained on", "start": "the model that it begins with",
+}  # fmt: skip
 """Of sources that are no models."""
 
 
@@ -33,7 +44,8 @@ def data_sources(config: DataConfig) -> dict[str, str | None]:
     versions = [(name, (ENVIRONMENTS if name in ENVIRONMENTS else SCENARIOS).version(name)) for name in names]
     if config.nuisance:
         versions.append(("nuisance", NUISANCE_VERSION))
-    return {"simulation": fingerprint(SIMULATOR_VERSION, versions), "real_clips": training_fingerprint(config.real)}
+    found = {"simulation": fingerprint(SIMULATOR_VERSION, versions), "real_clips": training_fingerprint(config.real)}
+    return found | {"episodes": None if config.episodes is None else digest_of_episodes(config.episodes)}
 
 
 def is_finished(config: TrainConfig | AdoptConfig, sources: Sources | None = None) -> bool:

@@ -2,24 +2,47 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from vidworld.core.clip import Clips, Frames, Tracks
+from vidworld.core.clip import Clips, ClipSource
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.counter_rng import Draws, clip_streams, public
 from vidworld.core.errors import UserError
 from vidworld.core.hardware import in_threads
 from vidworld.simulation.environments import ENVIRONMENTS
-from vidworld.simulation.environments.environment import FRAME_S, StateT, check_square
+from vidworld.simulation.environments.environment import FRAME_S, Environment, StateT, check_square
 from vidworld.simulation.environments.policies import LATEST_START, check_policy, plans
 from vidworld.simulation.simulated import MAX_IN_A_BLOCK
 from vidworld.simulation.stage import joined
 
 ENVIRONMENT_SPLITS = ("train", "val", "id")
 """The same environments by other numbers."""
+
+
+class Logged(NamedTuple):
+    """Clips with what whoever acted in them was asked for, and what it was told for each frame."""
+
+    clips: Clips
+    goal: Float[Tensor, "clip goal"]
+    """The target of the episode that a clip is of."""
+    reward: Float[Tensor, "clip time"]
+    """Minus the environment's cost of the true places (world units)."""
+    reached: Float[Tensor, "clip time goal"]
+    """The goal that each frame would have reached: the clip's own where the environment knows no other."""
+    aimless: Bool[Tensor, " clip"]
+    """Whether all that was done is random: nothing of it was for the goal."""
+
+
+@runtime_checkable
+class ActingSource(ClipSource, Protocol):
+    """Clips in which somebody acts in an environment."""
+
+    def logged(self, indices: Sequence[int]) -> Logged:
+        """The clips of these numbers with their goals and rewards."""
 
 
 class EnvironmentClips:
@@ -57,13 +80,14 @@ class EnvironmentClips:
         for index in indices:
             if not 0 <= index < self.length:
                 raise IndexError(f"{self.name} has clips 0 to {self.length - 1}, not {index}")
-        blocks = [indices[start : start + MAX_IN_A_BLOCK] for start in range(0, len(indices), MAX_IN_A_BLOCK)]
-        frames, tracks, actions = zip(*in_threads(self._made, blocks), strict=True)
-        identity = tuple(f"{self.name}/{index}" for index in indices)
-        made = torch.cat(actions).to(torch.float32)
-        return Clips(torch.cat(frames), self.shape.fps, identity, joined(tracks), actions=made)
+        return self.logged(indices).clips
 
-    def _made(self, indices: Sequence[int]) -> tuple[Frames, Tracks, Tensor]:
+    def logged(self, indices: Sequence[int]) -> Logged:
+        """The clips of these numbers with their goals and rewards."""
+        blocks = [indices[start : start + MAX_IN_A_BLOCK] for start in range(0, len(indices), MAX_IN_A_BLOCK)]
+        return together(in_threads(self._made, blocks))
+
+    def _made(self, indices: Sequence[int]) -> Logged:
         cpu, count = torch.device("cpu"), self.shape.num_frames
         world = self.environment
         states = [world.start(Draws(clip_streams(self.stream, indices, cpu)))]
@@ -79,11 +103,39 @@ class EnvironmentClips:
         shown = plan.begins[:, None] + torch.arange(count)
         rows = torch.arange(len(indices))
         done = torch.stack(actions, dim=1)[rows[:, None], shown]
-        done[:, 0] = 0.0  # what led to the first frame is not the clip's
-        return *world.draw([over_time(states, rows, shown[:, time]) for time in range(count)], self.shape), done
+        identity = tuple(f"{self.name}/{index}" for index in indices)
+        over = [over_time(states, rows, shown[:, time]) for time in range(count)]
+        return logged_of(world, over, done, plan.astray.all(dim=1) | (self.policy == "random"), self.shape, identity)
 
 
 def over_time(states: Sequence[StateT], rows: Int[Tensor, " env"], times: Int[Tensor, " env"]) -> StateT:
     """Each environment's state at a time of its own."""
     fields = {name: torch.stack([vars(state)[name] for state in states], dim=1) for name in vars(states[0])}
     return type(states[0])(**{name: value[rows, times] for name, value in fields.items()})
+
+
+def logged_of(
+    world: Environment[Any],
+    states: Sequence[Any],
+    actions: Float[Tensor, "clip time _"],
+    aimless: Bool[Tensor, " clip"],
+    shape: ClipShape,
+    identity: tuple[str, ...],
+) -> Logged:
+    """The clips of these states in time, with goals and rewards; what led to the first frame is not theirs."""
+    done = actions.to(torch.float32).clone()
+    done[:, 0] = 0.0
+    frames, tracks = world.draw(states, shape)
+    goal = world.target(states[0])
+    reward = -torch.stack([world.cost(world.places(state), goal) for state in states], dim=1)
+    reached = torch.stack([world.reached(state) for state in states], dim=1)
+    return Logged(Clips(frames, shape.fps, identity, tracks, actions=done), goal, reward, reached, aimless)
+
+
+def together(parts: Sequence[Logged]) -> Logged:
+    """The clips of all parts."""
+    clips, *numbers = zip(*parts, strict=True)
+    frames, tracks, actions = zip(*((each.frames, each.tracks, each.actions) for each in clips), strict=True)
+    identity = tuple(name for each in clips for name in each.identity)
+    made = Clips(torch.cat(frames), clips[0].fps, identity, joined(tracks), actions=torch.cat(actions))
+    return Logged(made, *(torch.cat(each) for each in numbers))

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vidworld.core.clip import Frames, Tracks
 from vidworld.core.clip_shape import WORLD_SIZE, ClipShape
-from vidworld.core.counter_rng import Draws
+from vidworld.core.counter_rng import Draws, clip_streams
 from vidworld.core.errors import UserError
 from vidworld.simulation.discs import Scenes, Trajectories, dot, simulate
 from vidworld.simulation.environments.drawing import drawn_over_time
@@ -103,6 +103,16 @@ class Environment(ABC, Generic[StateT]):
     @abstractmethod
     def expert(self, state: StateT) -> Action:
         """What somebody who knows the state would do for `FRAMES_HELD`: simple, and not always successful."""
+
+    def reached(self, state: StateT) -> Float[Tensor, "env goal"]:
+        """The target that this very state would have reached; the state's own where no other is known."""
+        return self.target(state)
+
+    @property
+    def goal_numbers(self) -> int:
+        """Numbers of a target; 0 where the goal is the same in all episodes."""
+        any_start = self.start(Draws(clip_streams("any", [0], torch.device("cpu"))))
+        return self.target(any_start).shape[1]
 
     def goal_state(self, state: StateT) -> StateT | None:
         """The state as it would be with the goal reached; None where no picture of it is to be given."""

@@ -97,6 +97,10 @@ class Puck(Environment[Rink]):
         ready = (along < -0.8) & (aside.abs() < 0.35)
         return heading(agent, torch.where(ready[:, None], puck + ahead, way))
 
+    def reached(self, state: Rink) -> Float[Tensor, "env 2"]:
+        """Where the puck is."""
+        return state.position[:, 1]
+
     def goal_state(self, state: Rink) -> Rink:
         """The puck at its place and the agent beside it, on the side of the picture's middle."""
         inwards = _unit(WORLD_SIZE / 2 - state.goal)

@@ -124,6 +124,10 @@ class PushT(Environment[TeeState]):
         ready = (along < -0.4) & (aside.abs() < 0.5)
         return heading(agent, torch.where(ready[:, None], middle + ahead, way))
 
+    def reached(self, state: TeeState) -> Float[Tensor, "env 4"]:
+        """Where bar and stem are."""
+        return state.position[:, 1:].flatten(1)
+
     def goal_state(self, state: TeeState) -> TeeState:
         """The T as it is to be, the agent at its bar."""
         return replace(state, position=state.goal, velocity=torch.zeros_like(state.velocity), angle=state.goal_angle)

@@ -108,6 +108,10 @@ class TwoRoom(Environment[Rooms]):
         door = torch.stack([way_x, state.door_y], dim=1)
         return heading(agent, torch.where((side == other)[:, None], goal, door))
 
+    def reached(self, state: Rooms) -> Float[Tensor, "env 4"]:
+        """Where the agent is, in these rooms."""
+        return torch.cat([state.position[:, 0], state.door_y[:, None], state.wall_x[:, None]], dim=1)
+
     def goal_state(self, state: Rooms) -> Rooms:
         """The agent at rest at the place."""
         return replace(state, position=state.goal[:, None], velocity=torch.zeros_like(state.velocity))

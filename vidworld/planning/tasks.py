@@ -1,0 +1,89 @@
+"""What is planned: each protocol in each environment at each number of candidates, and the rows that come of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from vidworld.analysis.planning import EpisodeResult, PlanningRow, row_of_agent
+from vidworld.core.clip_shape import ClipShape
+from vidworld.core.config import load
+from vidworld.core.counter_rng import Draws, clip_streams
+from vidworld.core.errors import UserError
+from vidworld.planning.episodes import Starts, starts_of
+from vidworld.planning.protocol import PlanningProtocol, completed
+from vidworld.planning.schema import PlanningConfig
+from vidworld.simulation.environments import ENVIRONMENTS
+from vidworld.simulation.environments.environment import Environment
+
+
+@dataclass(frozen=True)
+class PlanningTask:
+    """One protocol in one environment, at one number of candidates."""
+
+    name: str
+    """Of the protocol's file."""
+    protocol: PlanningProtocol
+    environment: Environment[Any]
+    first: bool
+    """Whether it is the one that videos are made of."""
+    of_samplers: bool = False
+    """Whether it is only for models that sample in steps, whose number differs from the protocol's file."""
+
+    @cached_property
+    def starts(self) -> Starts:
+        return starts_of(self.environment, self.protocol)
+
+
+def tasks_of(config: PlanningConfig, budgets: Sequence[int] = (), steps: Sequence[int] = ()) -> list[PlanningTask]:
+    """Every protocol in each of its environments, at these budgets and sampling steps.
+
+    Raises UserError: a file or an environment cannot be used.
+    """
+    found, filmed = [], set()
+    for path in config.protocols:
+        protocol = load(PlanningProtocol, path)
+        names = config.environments or (protocol.environment,)
+        ENVIRONMENTS.check(names)
+        for name in names:
+            environment = ENVIRONMENTS[name]
+            own = completed(replace(protocol, environment=name), environment)
+            if own.cost == "model" and not _has_picture(environment):
+                raise UserError(f"{path}: cost: model, and {name} has no picture of its goal; cost: state would do")
+            every = [own.with_candidates(count) for count in budgets] or [own]
+            largest = max(every, key=lambda each: each.candidates)
+            for each in every:
+                found.append(PlanningTask(path.stem, each, environment, name not in filmed and each is largest))
+                others = [replace(each, sampling_steps=count) for count in steps if count != each.sampling_steps]
+                found += [PlanningTask(path.stem, other, environment, False, True) for other in others]
+            filmed.add(name)
+    return found
+
+
+def _has_picture(environment: Environment[Any]) -> bool:
+    return environment.goal_picture(_any_start(environment), ClipShape()) is not None
+
+
+def _any_start(environment: Environment[Any]) -> Any:
+    return environment.start(Draws(clip_streams("any", [0], torch.device("cpu"))))
+
+
+def first_of_each(tasks: Sequence[PlanningTask]) -> list[PlanningTask]:
+    """The first task in each environment."""
+    return list({task.environment.name: task for task in reversed(tasks)}.values())[::-1]
+
+
+def planning_rows(episodes: Sequence[EpisodeResult], tasks: Sequence[PlanningTask]) -> list[PlanningRow]:
+    """A row for each agent and task, in the order of the units."""
+    by_name = {(task.environment.name, task.protocol.hash): task for task in tasks}
+    groups: dict[tuple[str, str, str], list[EpisodeResult]] = {}
+    for episode in episodes:
+        groups.setdefault((episode.environment, episode.protocol, episode.agent), []).append(episode)
+    rows = []
+    for (environment, protocol, _), group in groups.items():
+        task = by_name[environment, protocol]
+        rule, candidates = task.protocol.success, task.protocol.candidates
+        rows.append(row_of_agent(group, task.name, candidates, task.starts.excluded, rule))
+    return rows

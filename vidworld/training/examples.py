@@ -1,0 +1,49 @@
+"""What a head is trained on: embeddings of clips in which somebody acts, goals, and what is to be answered."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+from tqdm import tqdm
+
+from vidworld.core.clip import Embeddings
+from vidworld.models.head import Answered, Goals
+from vidworld.models.schema import DataConfig
+from vidworld.simulation.environments.clips import ActingSource, Logged
+from vidworld.training.data import ENCODED_CLIPS, MADE_CLIPS, weights
+
+Examples = tuple[Embeddings, Goals, Answered]
+
+
+def counts(config: DataConfig) -> dict[str, int]:
+    """How many of a configuration's clips are of each environment."""
+    shares = weights(config)
+    return {name: max(1, round(config.clips * share / sum(shares.values()))) for name, share in shares.items()}
+
+
+def examples_of(
+    source: ActingSource,
+    count: int,
+    tokenizer: Any,
+    jepa: Any,
+    answers: Callable[[Logged], tuple[Goals, Answered]],
+    accelerator: Accelerator,
+) -> Examples:
+    """Those of the first `count` clips, or of all where there are fewer; embeddings in bf16, which halves them."""
+    parts: list[tuple[Tensor, ...]] = []
+    numbers = range(min(count, len(source)))
+    with tqdm(total=len(numbers), desc="examples", unit="clip", disable=None) as bar, torch.no_grad():
+        for first in range(0, len(numbers), MADE_CLIPS):
+            logged = source.logged(numbers[first : first + MADE_CLIPS])
+            embeddings = []
+            for frames in logged.clips.frames.split(ENCODED_CLIPS):
+                with accelerator.autocast():
+                    tokens = tokenizer.encode(frames.to(accelerator.device))
+                    embedded = tokens if jepa is None else jepa.embeddings(tokens)
+                embeddings.append(embedded.to("cpu", torch.bfloat16))
+                bar.update(len(frames))
+            parts.append((torch.cat(embeddings), *answers(logged)))
+    embedded, goals, answered = (torch.cat(each) for each in zip(*parts, strict=True))
+    return embedded, goals, answered
