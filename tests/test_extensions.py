@@ -84,12 +84,12 @@ def test_one_file_and_one_entry_point_each_are_trained_on_measured_and_on_the_pa
         "scenarios: [drift, uniform]\nlaws: [inertia]\nclips: 3\nfurther_quadruplets: 3\nood_quadruplets: 2\nshown: 1\n"
     )
     for number in range(2):
-        samples.film(tmp_path / "films" / f"{number}.mp4", number, 60)
+        samples.film(tmp_path / "videos" / f"{number}.mp4", number, 60)
     models, scored = ("--config", tmp_path / "physics.yaml", *SIZE), ("--out", tmp_path / "scored")
     run_in_one_process(
         package,
         ["eval/run_physics.py", *models],
-        ["eval/score_benchmark.py", "films", tmp_path / "films", *models, *scored],
+        ["eval/score_benchmark.py", "motion_videos", tmp_path / "videos", *models, *scored],
     )
     rows = json.loads((tmp_path / "physics" / "results.json").read_text())["results"]
     assert {row["task"] for row in rows if (row["model"], row["metric"]) == ("damped", "last_distance")} == {
@@ -102,7 +102,11 @@ def test_one_file_and_one_entry_point_each_are_trained_on_measured_and_on_the_pa
     assert all(row["value"] < 0.5 for row in truth)
 
     scores = json.loads((tmp_path / "scored" / "results.json").read_text())["results"]
-    errors = {row["model"]: row["value"] for row in scores if (row["task"], row["metric"]) == ("films", "last_picture")}
+    errors = {
+        row["model"]: row["value"]
+        for row in scores
+        if (row["task"], row["metric"]) == ("motion_videos", "last_picture")
+    }
     assert errors.keys() == {"truth", "copy_last", "damped"}
     assert errors["truth"] == 0 < min(errors["copy_last"], errors["damped"])
 
@@ -114,5 +118,10 @@ def test_one_file_and_one_entry_point_each_are_trained_on_measured_and_on_the_pa
     for words in ("Damped copy", "What goes right does not turn back.", "Distance from the true place", "Drift"):
         assert words in page, words
     every = board.read_text()  # of the physics and of the benchmark on one page
-    for words in ('data-metric="last_distance"', 'data-metric="last_picture"', 'data-key="films"', "Damped copy"):
+    for words in (
+        'data-metric="last_distance"',
+        'data-metric="last_picture"',
+        'data-key="motion_videos"',
+        "Damped copy",
+    ):
         assert words in every, words
