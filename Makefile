@@ -42,7 +42,7 @@ export TORCHINDUCTOR_VEC_ISA_OK := 1
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-short plan study $(MODELS) probe few-step calibrate bench test test-statistics test-cluster test-long test-kills test-chaos test-slurm bench-scaling check check-gpu clean
+.PHONY: help demo demo-short plan study $(MODELS) probe few-step calibrate bench test test-statistics test-cluster test-long test-kills test-chaos test-slurm bench-scaling check check-gpu docs clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -102,7 +102,8 @@ test-statistics: .venv/tools ## 2,000 simulated studies of each kind of scatter:
 	$(BIN)/pytest -m slow tests/analysis
 
 test-long: .venv/tools ## trainings and checks that take longer than a test should (minutes)
-	$(BIN)/pytest -m slow tests/models tests/training tests/evaluation tests/simulation tests/video tests/planning
+	$(BIN)/pytest -m slow tests/models tests/training tests/evaluation tests/simulation tests/video tests/planning \
+		tests/test_documentation.py
 
 test-kills: .venv/tools ## five kills of a training, and what two processes lose (as in CI; minutes)
 	$(BIN)/pytest -m slow --dist load tests/cluster -k "again_and_again and not 25 or lose and accumulated"
@@ -128,8 +129,11 @@ check: .venv/tools ## format, lint, types, direction of imports
 check-gpu: .venv/tools ## verify on a GPU what only a GPU shows: precisions, compiling, FSDP2, speed (minutes)
 	$(BIN)/python eval/check_gpu.py
 
+docs: .venv/docs ## build the site into site/, with every link checked; site/index.html opens from disk
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 clean: ## remove the environment and the caches (runs/ stays)
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info
+	rm -rf .venv site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp is the last thing written: an installation that failed is done again. Python compiles the few modules
@@ -143,4 +147,8 @@ clean: ## remove the environment and the caches (runs/ stays)
 # The demo does not wait for what only tests, checks and the bench's peers need.
 .venv/tools: .venv/installed
 	$(BIN)/$(INSTALL) --editable ".[test,dev]"
+	@touch $@
+
+.venv/docs: .venv/installed
+	$(BIN)/$(INSTALL) --editable ".[docs]"
 	@touch $@
