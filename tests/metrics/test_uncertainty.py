@@ -7,7 +7,7 @@ import scoringrules
 from vidworld.metrics.uncertainty import (
     LEVELS_OF_COVERAGE,
     calibration_error,
-    covered,
+    central_share,
     crps,
     excess_of_selection,
     line_of,
@@ -55,7 +55,7 @@ def test_proper_scores_rise_with_an_error_of_place_and_of_spread(world, score):
 
 
 def coverage(samples, truth):
-    return np.array([covered(samples, truth, level).mean() for level in LEVELS_OF_COVERAGE])
+    return np.array([central_share(samples, truth, level).mean() for level in LEVELS_OF_COVERAGE])
 
 
 def test_the_true_distribution_covers_what_it_should_also_where_it_is_not_continuous(draw):

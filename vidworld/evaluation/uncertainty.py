@@ -29,8 +29,8 @@ from vidworld.analysis.uncertainty import (
     checks_of,
     contrasts_of,
     covered_name,
-    row_of,
     tables_of,
+    uncertainty_row,
 )
 from vidworld.core.errors import UserError
 from vidworld.core.hardware import precision
@@ -40,11 +40,11 @@ from vidworld.evaluation.presentation import PRESENTATION_VERSION
 from vidworld.evaluation.schema import PhysicsConfig
 from vidworld.evaluation.task import Unit, measure, pieces
 from vidworld.evaluation.uncertainty_schema import UncertaintyConfig
-from vidworld.metrics.uncertainty import LEVELS_OF_COVERAGE, covered, crps, vector_energy_score
+from vidworld.metrics.uncertainty import LEVELS_OF_COVERAGE, central_share, crps, vector_energy_score
 from vidworld.models import Spec
 from vidworld.models.world_model import Encoded
 from vidworld.simulation import SCENARIOS, SIMULATOR_VERSION
-from vidworld.simulation.chance import OWN, panel_brightness
+from vidworld.simulation.chance import OWN_FUTURE, panel_brightness
 from vidworld.simulation.resimulated import TrueFutures, true_futures
 from vidworld.simulation.simulated import SimulatedClips
 
@@ -84,7 +84,7 @@ def readings(
         "crps": crps(some, happened).mean(axis=(-2, -1)),
         "energy": vector_energy_score(some, happened).mean(axis=-1),
     }
-    shares = {covered_name(level): covered(pooled, happened, level) for level in LEVELS_OF_COVERAGE}
+    shares = {covered_name(level): central_share(pooled, happened, level) for level in LEVELS_OF_COVERAGE}
     return found | {name: share.mean(axis=(-2, -1)) for name, share in shares.items()}
 
 
@@ -98,7 +98,7 @@ class Known(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Family:
+class Ensemble:
     """Members that differ by seed or checkpoint alone."""
 
     name: str
@@ -118,7 +118,7 @@ def measure_uncertainty(config: UncertaintyConfig) -> UncertaintyResults:
     bench = Bench(config, accelerator)
     values, failures = measure([*bench.units()], accelerator, "uncertainty")
     tables = tables_of(values)
-    rows = [row_of(place, table) for place, table in tables.items()]
+    rows = [uncertainty_row(place, table) for place, table in tables.items()]
     contrasts = contrasts_of(tables)
     results = UncertaintyResults(
         schema=UNCERTAINTY_SCHEMA, provenance=provenance(config.seed), members=dict(config.members),
@@ -140,7 +140,7 @@ class Bench:
         physics = _physics(config)
         self.evaluator = evaluator_of(physics, accelerator)
         self.families = [
-            Family(name, tuple(model_of(physics, spec, self.evaluator) for spec in _specs(config, name)))
+            Ensemble(name, tuple(model_of(physics, spec, self.evaluator) for spec in _specs(config, name)))
             for name in config.members
         ]
         self.settings = fingerprint(
@@ -195,7 +195,7 @@ class Bench:
     def clips(self, scenario: str, condition: str) -> SimulatedClips:
         """The clips of a scenario under a condition; those of the two levels of noise are of the same scenes."""
         level = {BASE: 1.0, DOUBLED: 2**0.5}.get(condition)
-        again = OWN if level is None else OWN._replace(level=level * self.config.base_level)
+        again = OWN_FUTURE if level is None else OWN_FUTURE._replace(level=level * self.config.base_level)
         count = max(self.config.clips, self.config.control_clips)
         split = "id" if level is not None else condition
         given = (scenario, split, self.config.seed, count, self.config.shape)
@@ -206,7 +206,7 @@ class Bench:
 
     # --- what subjects draw ---
 
-    def of_family(self, family: Family, scenario: str, seen: Callable[[], Encoded]) -> Quantities:
+    def of_family(self, family: Ensemble, scenario: str, seen: Callable[[], Encoded]) -> Quantities:
         """The futures of every member. Raises ModelFailure."""
         each = []
         for number, member in enumerate(family.members):
@@ -235,7 +235,7 @@ class Bench:
         by_clip = {name: each.cpu().double().unflatten(0, tokens.shape[:2]) for name, each in found.items()}
         return {name: each.transpose(0, 1).numpy() for name, each in by_clip.items()}
 
-    def of_control(self, control: "Control", truth: Callable[[range], Known], numbers: range) -> Quantities:
+    def of_control(self, control: "ControlDraw", truth: Callable[[range], Known], numbers: range) -> Quantities:
         known = truth(numbers)
         return {name: control(known, name, self.config.samples)[None] for name in known.draws}
 
@@ -282,7 +282,7 @@ def _physics(config: UncertaintyConfig) -> PhysicsConfig:
     )  # fmt: skip
 
 
-Control = Callable[[Known, str, int], Float[ndarray, "sample clip time dim"]]
+ControlDraw = Callable[[Known, str, int], Float[ndarray, "sample clip time dim"]]
 
 
 def _oracle(known: Known, quantity: str, samples: int) -> ndarray:
@@ -306,6 +306,6 @@ def _noise_only(known: Known, quantity: str, samples: int) -> ndarray:
     return noisy
 
 
-CONTROLS_OF_UNCERTAINTY: dict[str, Control] = {
+CONTROLS_OF_UNCERTAINTY: dict[str, ControlDraw] = {
     ORACLE: _oracle, FROZEN: _frozen, MARGINAL: _blind, NOISE_ONLY: _noise_only
 }  # fmt: skip

@@ -41,7 +41,7 @@ def _norm(vector: ndarray) -> ndarray:
     return length
 
 
-def covered(
+def central_share(
     samples: Float[ndarray, "sample *case"], truth: Float[ndarray, "*case"], level: float
 ) -> Float[ndarray, "*case"]:
     """Whether the truth lies in the samples' central region of this level: 0, 1, or a share where it is undecided.
@@ -62,7 +62,7 @@ def calibration_error(coverage: Float[ndarray, " level"], levels: Sequence[float
     return float(np.abs(np.asarray(coverage) - np.asarray(levels)).mean())
 
 
-class Line(NamedTuple):
+class ReadingLine(NamedTuple):
     """How a reading follows the truth."""
 
     slope: float  # 1: read as it is; 0: the reading does not follow
@@ -70,15 +70,15 @@ class Line(NamedTuple):
     r2: float  # share of the reading's variance that the line explains; 0 where the reading does not vary
 
 
-def line_of(read: Float[ndarray, " case"], true: Float[ndarray, " case"]) -> Line:
+def line_of(read: Float[ndarray, " case"], true: Float[ndarray, " case"]) -> ReadingLine:
     """Least squares of the reading over the truth. NaN where the truth does not vary."""
     x, y = true - true.mean(), read - read.mean()
     varies, answers = float(x @ x), float(y @ y)
     if not varies > 1e-12 * float(true @ true):
-        return Line(np.nan, np.nan, np.nan)
+        return ReadingLine(np.nan, np.nan, np.nan)
     slope = float(x @ y) / varies
     r2 = slope * float(x @ y) / answers if answers > 1e-24 else 0.0
-    return Line(slope, float(read.mean() - slope * true.mean()), r2)
+    return ReadingLine(slope, float(read.mean() - slope * true.mean()), r2)
 
 
 def separation(low: Float[ndarray, " known"], high: Float[ndarray, " unknown"]) -> float:

@@ -8,8 +8,8 @@ from typing import Any
 from vidworld.analysis import labels as words
 from vidworld.analysis.records import Curve, Model, Series
 from vidworld.analysis.uncertainty import (
+    KEPT_SHARES,
     REFERENCES_OF_UNCERTAINTY,
-    SHARES,
     Bounds95,
     UncertaintyCheck,
     UncertaintyResults,
@@ -42,7 +42,7 @@ def write_uncertainty_page(results: Path, out: Path) -> Path:
         .get_template("uncertainty.html")
         .render(
             legend=legend,
-            said=sentences(found),
+            said=uncertainty_sentences(found),
             results={"heads": _HEADS, "rows": [_cells(row, found) for row in found.rows]},
             contrasts=_contrasts(found),
             checks=_checks(found.checks, found),
@@ -63,7 +63,7 @@ def uncertainty_summary(results: UncertaintyResults) -> str:
     return "\n".join([" | ".join(_HEADS), *lines])
 
 
-def sentences(results: UncertaintyResults) -> list[str]:
+def uncertainty_sentences(results: UncertaintyResults) -> list[str]:
     """What the checks say of the bench and of each family."""
     bench = [check for check in results.checks if check.subject in REFERENCES_OF_UNCERTAINTY]
     failed = [check for check in bench if not check.holds]
@@ -98,7 +98,7 @@ def selection(results: UncertaintyResults) -> list[Curve]:
     return [
         Curve(
             f"{words.title(scenario)}, {quantity}: declining to predict", "share of clips kept", "error of the mean",
-            [Series(_label(r.subject, results), list(SHARES), list(r.selective), model=r.subject) for r in rows],
+            [Series(_label(r.subject, results), list(KEPT_SHARES), list(r.selective), model=r.subject) for r in rows],
         )
         for (scenario, quantity), rows in _in_range(results).items()
     ]  # fmt: skip

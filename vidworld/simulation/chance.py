@@ -55,7 +55,7 @@ def moment_s(setting: ClipShape) -> float:
     return (setting.num_frames // 2 - 0.5) / setting.fps
 
 
-OWN = Again()
+OWN_FUTURE = Again()
 """What happens in the clip itself."""
 
 

@@ -19,7 +19,7 @@ from vidworld.core.counter_rng import public
 from vidworld.core.errors import UserError
 from vidworld.core.hardware import in_threads
 from vidworld.simulation import SCENARIOS, NuisanceLevel
-from vidworld.simulation.chance import OWN, Again, Happening
+from vidworld.simulation.chance import OWN_FUTURE, Again, Happening
 from vidworld.simulation.discs import Scenes, simulate
 from vidworld.simulation.nuisance import BARE, add_nuisance, add_texture
 from vidworld.simulation.stage import Scenario, joined, sample_scenes
@@ -73,7 +73,7 @@ class SimulatedClips:
         device: torch.device | str = "cpu",
         nuisance: NuisanceLevel = 0,
         called: str = "",
-        again: Again = OWN,
+        again: Again = OWN_FUTURE,
     ) -> None:
         SCENARIOS.check([scenario])
         check_split(split)
@@ -117,7 +117,7 @@ def simulated(
     split: str,
     device: torch.device,
     nuisance: NuisanceLevel = 0,
-    again: Again = OWN,
+    again: Again = OWN_FUTURE,
 ) -> list[Clips]:
     """The clips of these numbers of the stream `name`: of each world that the samplers draw, with its identities.
 
