@@ -42,7 +42,7 @@ export TORCHINDUCTOR_VEC_ISA_OK := 1
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-short plan study $(MODELS) probe few-step calibrate bench test test-statistics test-cluster test-long test-kills test-chaos test-slurm bench-scaling check check-gpu docs clean
+.PHONY: help demo demo-short plan sure study $(MODELS) probe few-step calibrate bench test test-statistics test-cluster test-long test-kills test-chaos test-slurm bench-scaling check check-gpu docs clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,6 +77,18 @@ plan: .venv/installed ## train the world models on clips in which somebody acts,
 	$(if $(JEPA_PROBE),$(BIN)/python train/train_probe.py --config configs/plan/probe.yaml out=runs/plan/probe_jepa jepa=runs/plan/jepa)
 	$(EVALUATE) eval/run_planning.py --config configs/plan/planning.yaml
 	$(BIN)/python eval/make_planning.py runs/plan/planning
+
+# Members of a family are seeds; what is done is not run again.
+sure: .venv/installed ## families that say how sure they are, where something is left to chance: train, measure, make the page
+	$(BIN)/python train/train_tokenizer.py --config configs/sure/tokenizer.yaml
+	$(BIN)/python train/train_probe.py --config configs/sure/probe.yaml
+	@for seed in 0 1; do \
+		for name in diffusion regression jepa; do \
+			$(BIN)/python train/train_world_model.py --config configs/sure/$$name.yaml seed=$$seed out=runs/sure/$$name$$seed || exit 1; \
+		done; \
+		$(BIN)/python train/train_probe.py --config configs/sure/probe.yaml jepa=runs/sure/jepa$$seed out=runs/sure/probe_jepa$$seed || exit 1; \
+	done
+	$(BIN)/python eval/run_uncertainty.py --config configs/sure/uncertainty.yaml
 
 # Two runs at a time, each on half of the cores; what is done is not run again.
 study: .venv/installed ## run what is missing of the study over training compute, seeds and nuisance, and make its page (hours)

@@ -70,7 +70,8 @@ def test_a_clip_is_the_same_in_another_process() -> None:
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_splits_and_seeds_have_clips_of_their_own(scenario: str) -> None:
-    lacks = {"recombined": not SCENARIOS[scenario].ranges.corner, "more": not SCENARIOS[scenario].more}
+    drawn_by = SCENARIOS[scenario]
+    lacks = {"recombined": not drawn_by.ranges.corner, "hole": not drawn_by.ranges.hole, "more": not drawn_by.more}
     splits = [split for split in SPLITS if not lacks.get(split)]
     made = [SimulatedClips(scenario, split, seed).clips([0, 1]) for split in splits for seed in (0, 1)]
     firsts = {fingerprint(one.at(slice(i, i + 1))) for one in made for i in range(2)}

@@ -175,6 +175,9 @@ class RegressionModel:
     heads: Positive = 6
     """Of 32 channels each: heads of 64 hid what was to be remembered (DECISIONS.md, 2026-11-23)."""
     attention_backend: str = "native"
+    chance: Annotated[Literal["none", "gaussian", "latent"], Field(exclude_if=lambda way: way == "none")] = "none"
+    """How it says what cannot be predicted: not at all, by a variance for each number, or by a latent variable that
+    decides which future comes; see JointEmbeddingPredictor. Several samples of a rollout are then draws."""
 
 
 @schema
@@ -222,8 +225,17 @@ class Predictive(Family[P]):
 
         return JointEmbeddingPredictor
 
+    def draw(self, config: P, streams: "Sequence[Generator]", tokens: "Tensor") -> "tuple[Tensor, ...]":
+        """Two latent variables for every chunk but the first, where there are any."""
+        if config.model.chance != "latent":
+            return ()
+        from vidworld.core.counter_rng import normal_of
+        from vidworld.models.spread import LATENT
+
+        return (normal_of(streams, 2, tokens.shape[1] - 1, LATENT),)
+
     def loss(self, config: P, model: Callable[..., Any], tokens: "Tensor", *drawn: "Tensor", **done: "Tensor") -> Loss:
-        loss: Loss = model(tokens, **done)
+        loss: Loss = model(tokens, **done, **dict(zip(("drawn",), drawn, strict=False)))
         return loss
 
     def alarm(self, config: P, network: Any, tokens: "Tensor", **done: "Tensor") -> Alarm:

@@ -1,4 +1,4 @@
-"""The JEPA world: regularisers, network, rollouts, and the alarm of a training that has collapsed."""
+"""The JEPA world: network, rollouts, and the alarm of a training that has collapsed."""
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-import torch.distributed as dist
-import torch.distributed.nn.functional as differentiable
 import torch.nn.functional as F
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
@@ -16,57 +14,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vidworld.core.clip import Actions, Embeddings, Tokens
+from vidworld.core.counter_rng import normal_of
 from vidworld.core.errors import UserError
 from vidworld.models.families import Loss
 from vidworld.models.layers import ActionEmbedding, Block, KVCaches, initialise, norm, through, with_actions
+from vidworld.models.regularisers import sketched_gaussian, variance_covariance
+from vidworld.models.spread import LATENT, bounded, energy_loss, gaussian_loss
 from vidworld.models.world_model import Encoded, Futures, Rollout, acted, no_grad_unless_asked
-
-
-def over_all_processes(mean: Tensor) -> Tensor:
-    """The mean over processes of a per-process mean, with its gradient.
-
-    The plain all-reduce is unseen by autograd and so scales the gradient by one over the number of processes. Here
-    each process gets the derivative of the global value; data parallel averages these, and one process's come out.
-    """
-    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
-        return mean
-    summed: Tensor = differentiable.all_reduce(mean)
-    return summed / dist.get_world_size()
-
-
-def variance_covariance(embeddings: Embeddings) -> Float[Tensor, ""]:
-    """How far the embedding channels are from unit deviation or more, and from being uncorrelated.
-
-    Source: VICReg (arXiv 2105.04906), eqs. 1 and 3. Deviations are taken across clips at a fixed place, where collapse
-    shows; covariances over all places.
-    """
-    mean = over_all_processes(embeddings.mean(dim=0, keepdim=True))
-    centred = embeddings - mean
-    deviation = (over_all_processes(centred.square().mean(dim=0)) + 1e-4).sqrt()
-    variance_loss = torch.relu(1 - deviation).mean()
-    flat = centred.flatten(0, -2)  # (n, channel)
-    covariance = over_all_processes(flat.T @ flat / len(flat))
-    covariance = covariance - torch.diag(covariance.diag())
-    return variance_loss + covariance.square().sum() / embeddings.shape[-1]
-
-
-def sketched_gaussian(embeddings: Embeddings) -> Float[Tensor, ""]:
-    """How far random one-dimensional shadows of the embeddings are from a standard normal.
-
-    Source: SIGReg, LeJEPA (arXiv 2511.08544): Epps and Pulley's statistic by the trapezoid rule, on the empirical
-    characteristic function. The directions are drawn anew at every call, the same on all processes.
-    """
-    flat = embeddings.flatten(0, -2)  # (n, channel)
-    directions = torch.randn(flat.shape[-1], 256, device=flat.device, dtype=flat.dtype)
-    if dist.is_available() and dist.is_initialized():
-        dist.broadcast(directions, src=0)
-    shadows = flat @ (directions / directions.norm(dim=0))  # (n, projection)
-    points = torch.linspace(0, 3.0, 17, device=flat.device)
-    angles = shadows.unsqueeze(-1) * points
-    real, imaginary = (over_all_processes(part.mean(dim=0)) for part in (angles.cos(), angles.sin()))
-    normal = torch.exp(-points.square() / 2)
-    distance = ((real - normal).square() + imaginary.square()) * normal
-    return 2 * torch.trapezoid(distance, points, dim=-1).mean()
 
 
 class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
@@ -84,6 +38,11 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
     encoder sees each chunk alone and all memory is the predictor's: a target that told of its past would be another
     one after another past, and need no memory to be predicted. Predictions are fed back for a rollout, in the first
     mode through the encoder, which is a part of the predictor there, and in the others into the predictor.
+
+    What cannot be predicted (`chance`):
+        none: a prediction is a point.
+        gaussian: each number of an embedding has a mean and a variance of its own.
+        latent: a standard normal vector a chunk decides which future comes, for all cells at once.
     """
 
     _supports_gradient_checkpointing = True
@@ -101,19 +60,24 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         regulariser_weight: float = 1.0,
         attention_backend: str = "native",
         action_channels: int = 0,
+        chance: Literal["none", "gaussian", "latent"] = "none",
     ) -> None:
         super().__init__()
         self.heads, self.target, self.regulariser_weight = heads, target, regulariser_weight
+        self.chance = chance
         self.gradient_checkpointing = False
         self.embedding_channels = channels if target == "frozen" else width
         self.embed = nn.Linear(channels, width)
         self.encoder = nn.ModuleList(Block(width, heads, attention_backend) for _ in range(encoder_depth))
         self.predictor = nn.ModuleList(Block(width, heads, attention_backend) for _ in range(predictor_depth))
         self.head = nn.Linear(width, self.embedding_channels)
+        self.log_variance = nn.Linear(width, self.embedding_channels) if chance == "gaussian" else None
         self.embed_action = ActionEmbedding(action_channels, width) if action_channels else None
+        self.embed_latent = ActionEmbedding(LATENT, width) if chance == "latent" else None
         initialise(self, encoder_depth + predictor_depth)
-        if self.embed_action is not None:
-            self.embed_action.draw()
+        for embedding in (self.embed_action, self.embed_latent):
+            if embedding is not None:
+                embedding.draw()
         self.target_embed = copy.deepcopy(self.embed).requires_grad_(False) if target == "ema" else None
         self.target_encoder = copy.deepcopy(self.encoder).requires_grad_(False) if target == "ema" else None
 
@@ -129,31 +93,51 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         return tokens if self.target == "frozen" else self._encode(tokens, self.embed, self.encoder)
 
     def predict(
-        self, embeddings: Embeddings, kv_caches: KVCaches | None = None, actions: Actions | None = None
+        self,
+        embeddings: Embeddings,
+        kv_caches: KVCaches | None = None,
+        actions: Actions | None = None,
+        drawn: Tensor | None = None,
     ) -> tuple[Embeddings, KVCaches]:
         """For each chunk, the embedding of the next, given it and those before or in the caches; and their caches.
 
-        `actions` are what is done in the next chunk of each.
+        `actions` are what is done in the next chunk of each. `drawn` are standard normal numbers, a latent
+        variable a chunk or one a number, by which one of the futures is predicted; without them the middle one is.
         """
+        x, remembered = self._ahead(embeddings, kv_caches, actions, drawn)
+        following = embeddings + self.head(x)
+        if self.log_variance is not None and drawn is not None:
+            following = following + (bounded(self.log_variance(x)) / 2).exp().to(following) * drawn
+        return following, remembered
+
+    def _ahead(
+        self, embeddings: Embeddings, kv_caches: KVCaches | None, actions: Actions | None, drawn: Tensor | None
+    ) -> tuple[Float[Tensor, "clip t h w width"], KVCaches]:
         b, t, h, w, _ = embeddings.shape
         x, blocks = embeddings.flatten(2, 3), [*self.predictor]
         if self.target == "frozen":
             x, blocks = self.embed(x), [*self.encoder, *blocks]
         x = with_actions(x, self.embed_action, actions)
+        if self.embed_latent is not None and drawn is not None:
+            x = with_actions(x, self.embed_latent, drawn)
         x, remembered = through(self, blocks, x, (h, w), kv_caches)
-        return embeddings + self.head(norm(x)).view(b, t, h, w, -1), remembered
+        return norm(x).view(b, t, h, w, -1), remembered
 
-    def forward(self, tokens: Tokens, actions: Actions | None = None) -> Loss:
+    def forward(
+        self, tokens: Tokens, actions: Actions | None = None, drawn: Float[Tensor, "clip 2 later z"] | None = None
+    ) -> Loss:
         """Distance of predicted and target embeddings, over all chunks that have one before them.
 
-        Towards a `copy_last_ratio` of 1 (of this to the distance of repeating the last embedding) nothing is predicted.
+        Where it says how sure it is, a proper score; `drawn` are two latent variables each. Towards a `copy_last_ratio`
+        of 1 (of the mean's squared error to that of repeating the last embedding) nothing is predicted.
         """
-        context, predicted, target = self.compared(tokens, actions)
-        prediction = F.mse_loss(predicted, target[:, 1:])
+        context, target, done = self._seen(tokens, actions)
+        prediction, predicted = self._scored(context[:, :-1], target[:, 1:], done, drawn)
         regularise = {"vcreg": variance_covariance, "sigreg": sketched_gaussian}.get(self.target)
         regulariser = regularise(context.float()) if regularise else torch.zeros((), device=tokens.device)
         with torch.no_grad():
-            ratio = prediction / F.mse_loss(target[:, :-1], target[:, 1:]).clamp_min(1e-12)
+            wrong = prediction if self.chance == "none" else F.mse_loss(predicted, target[:, 1:])
+            ratio = wrong / F.mse_loss(target[:, :-1], target[:, 1:]).clamp_min(1e-12)
         parts = {} if self.target == "frozen" else {"prediction": prediction, "regulariser": regulariser}
         return Loss(prediction + self.regulariser_weight * regulariser, parts | {"copy_last_ratio": ratio})
 
@@ -161,10 +145,30 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self, tokens: Tokens, actions: Actions | None = None
     ) -> tuple[Embeddings, Float[Tensor, "clip later h w embedding"], Embeddings]:
         """The seen embeddings, those predicted of all chunks but the first, and the targets, the first's as well."""
+        context, target, done = self._seen(tokens, actions)
+        return context, self.predict(context[:, :-1], actions=done)[0].float(), target
+
+    def _seen(self, tokens: Tokens, actions: Actions | None) -> tuple[Embeddings, Embeddings, Tensor | None]:
+        """The seen embeddings, the targets, and what is done in all chunks but the first."""
         context = self.context_embeddings(tokens)
         target = self.embeddings(tokens) if self.target == "ema" else context
-        done = None if actions is None else actions[:, 1:]
-        return context, self.predict(context[:, :-1], actions=done)[0].float(), target.float()
+        return context, target.float(), None if actions is None else actions[:, 1:]
+
+    def _scored(
+        self, context: Embeddings, target: Embeddings, done: Actions | None, drawn: Tensor | None
+    ) -> tuple[Float[Tensor, ""], Embeddings]:
+        """The loss of what is predicted after each of these chunks, and its mean."""
+        if self.embed_latent is not None and drawn is not None:
+            two = drawn.transpose(0, 1).flatten(0, 1).to(context)
+            acts = None if done is None else done.repeat(2, 1, 1)
+            futures = self.predict(context.repeat(2, 1, 1, 1, 1), actions=acts, drawn=two)[0].float()
+            both = futures.unflatten(0, (2, len(context)))
+            return energy_loss(both, target), both.mean(dim=0)
+        x, _ = self._ahead(context, None, done, None)
+        predicted = (context + self.head(x)).float()
+        if self.log_variance is not None:
+            return gaussian_loss(predicted, bounded(self.log_variance(x)), target), predicted
+        return F.mse_loss(predicted, target), predicted
 
     @torch.no_grad()
     def update_target(self, decay: float) -> None:
@@ -190,9 +194,16 @@ class PredictiveModel:
     def rollout(
         self, context: Encoded, horizon: int, samples: int, seeds: Sequence[int], actions: Futures | None = None
     ) -> Rollout:
-        """A JEPA predicts one future: its samples are equal but for what is done in them."""
+        """Of one that predicts a point, samples are equal but for what is done in them, as they are under actions."""
         if actions is not None:
-            return self._under(actions, context)
+            done = actions.flatten(0, 1).split(1, dim=1)
+            return self._each(context, actions.shape[1], [{"actions": now} for now in done])
+        if samples > 1 and self.network.chance != "none":
+            cells = (*context.tokens.shape[2:4], self.network.embedding_channels)
+            shape = (samples, horizon, *((LATENT,) if self.network.chance == "latent" else cells))
+            noise = normal_of([torch.Generator().manual_seed(seed) for seed in seeds], *shape)
+            drawn = noise.to(context.tokens).flatten(0, 1).split(1, dim=1)
+            return self._each(context, samples, [{"drawn": now} for now in drawn])
         following, kv_caches = self.network.predict(self.network.context_embeddings(context.tokens))
         chunks = [following[:, -1:]]
         while len(chunks) < horizon:
@@ -202,21 +213,20 @@ class PredictiveModel:
         decoded = predicted if self.decoder is None else self.decoder(predicted)
         return Rollout(*(each.unsqueeze(1).expand(-1, samples, -1, -1, -1, -1) for each in (predicted, decoded)))
 
-    def _under(self, actions: Futures, context: Encoded) -> Rollout:
-        """A future for each sample's actions, all from one memory of the context."""
-        b, samples = actions.shape[:2]
+    def _each(self, context: Encoded, samples: int, given: Sequence[dict[str, Tensor]]) -> Rollout:
+        """A future for each sample's actions or draws, chunk after chunk, all from one memory of the context."""
         seen, kv_caches = self.network.context_embeddings(context.tokens), None
         if seen.shape[1] > 1:
             before = None if context.actions is None else context.actions[:, 1:]
             remembered = self.network.predict(seen[:, :-1], actions=before)[1]
             kv_caches = [cache.repeated(samples) for cache in remembered]
         chunk, chunks = seen[:, -1:].repeat_interleave(samples, dim=0), []
-        for done in actions.flatten(0, 1).split(1, dim=1):
-            chunk, kv_caches = self.network.predict(chunk, kv_caches, done)
+        for now in given:
+            chunk, kv_caches = self.network.predict(chunk, kv_caches, **now)
             chunks.append(chunk)
         predicted = torch.cat(chunks, dim=1)
         decoded = predicted if self.decoder is None else self.decoder(predicted)
-        return Rollout(*(each.unflatten(0, (b, samples)) for each in (predicted, decoded)))
+        return Rollout(*(each.unflatten(0, (len(seen), samples)) for each in (predicted, decoded)))
 
     @torch.no_grad()
     def surprise(self, seen: Encoded, context_length: int, seeds: Sequence[int]) -> Float[Tensor, "clip chunk"]:

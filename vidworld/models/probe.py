@@ -105,13 +105,14 @@ class Probe(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
     @no_grad_unless_asked
     def locate(
-        self, embeddings: Embeddings, color: Float[Tensor, "clip object 3"]
+        self, embeddings: Embeddings, color: Float[Tensor, "clip object 3"], guess: bool = False
     ) -> Float[Tensor, "clip time object 2"]:
-        """Where the discs of these colours are, in world units; NaN where none is seen."""
+        """Where the discs of these colours are, in world units; NaN where none is seen, or with `guess` the best."""
         answers: Answers = self(embeddings)
         index = palette_index(color)[:, None, :].expand(-1, answers.seen.shape[1], -1)
         place = answers.place.gather(2, index[..., None].expand(-1, -1, -1, 2))
-        return torch.where((answers.seen.gather(2, index) > 0)[..., None], place * WORLD_SIZE, torch.nan)
+        seen = guess | (answers.seen.gather(2, index) > 0)
+        return torch.where(seen[..., None], place * WORLD_SIZE, torch.nan)
 
 
 def shows(truth: Tracks) -> Bool[Tensor, "clip time object"]:

@@ -30,8 +30,8 @@ from vidworld.planning.agents import Agent, Decision, Observed, RandomAgent
 from vidworld.planning.episodes import play, stream_name
 from vidworld.planning.protocol import PlanningProtocol
 from vidworld.planning.run import Crew, plan
-from vidworld.planning.tasks import PlanningTask, tasks_of
 from vidworld.planning.schema import PlanningConfig
+from vidworld.planning.tasks import PlanningTask, tasks_of
 from vidworld.simulation.environments.episode_files import PlayedEpisodes, read_episodes
 from vidworld.simulation.environments.replayed import ReplayedClips
 from vidworld.training.finished import FREE

@@ -47,7 +47,7 @@ from vidworld.planning.imagination import ModelImagination, OwnCost
 from vidworld.planning.landscapes import LANDSCAPES_VERSION, landscape_of_model, landscape_of_simulator
 from vidworld.planning.protocol import PlanningProtocol, check_frames
 from vidworld.planning.schema import PlanningConfig
-from vidworld.planning.tasks import PlanningTask, first_of_each, planning_rows, tasks_of
+from vidworld.planning.tasks import PlanningTask, any_start, first_of_each, planning_rows, tasks_of
 from vidworld.planning.units import PlanningUnit
 from vidworld.planning.videos import VIDEOS_VERSION, write_video
 from vidworld.simulation import SIMULATOR_VERSION
@@ -134,7 +134,7 @@ class Crew:
         if "simulator" in config.controls:
             truth = SimulatorImagination(environment, protocol)
             found.append(PlannerAgent(protocol, channels, "simulator", sees_state=True, imagination=truth))
-            if environment.mistaken(_any_start(environment)) is not None:
+            if environment.mistaken(any_start(environment)) is not None:
                 guess = replace(truth, guesses=True)
                 found.append(PlannerAgent(protocol, channels, GUESSING, sees_state=True, imagination=guess))
         blind = [

@@ -63,10 +63,10 @@ def tasks_of(config: PlanningConfig, budgets: Sequence[int] = (), steps: Sequenc
 
 
 def _has_picture(environment: Environment[Any]) -> bool:
-    return environment.goal_picture(_any_start(environment), ClipShape()) is not None
+    return environment.goal_picture(any_start(environment), ClipShape()) is not None
 
 
-def _any_start(environment: Environment[Any]) -> Any:
+def any_start(environment: Environment[Any]) -> Any:
     return environment.start(Draws(clip_streams("any", [0], torch.device("cpu"))))
 
 

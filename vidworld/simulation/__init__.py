@@ -16,7 +16,8 @@ SCENARIOS: "Registry[Scenario]" = Registry(
     "scenario",
     "vidworld.scenarios",
     {name: f"vidworld.simulation.scenarios:{name.upper()}" for name in _NAMES.split()}
-    | {name: f"vidworld.simulation.pairs:{name.upper()}" for name in ("hidden_pairs", "open_pairs")},
+    | {name: f"vidworld.simulation.pairs:{name.upper()}" for name in ("hidden_pairs", "open_pairs")}
+    | {name: f"vidworld.simulation.chancy:{name.upper()}" for name in ("kick", "peg", "panel", "uniform_hole")},
 )
 _LAWS = ("permanence", "collision", "momentum", "constancy", "continuity", "solidity")
 LAWS: "Registry[Law]" = Registry(

@@ -19,14 +19,16 @@ from vidworld.core.counter_rng import public
 from vidworld.core.errors import UserError
 from vidworld.core.hardware import in_threads
 from vidworld.simulation import SCENARIOS, NuisanceLevel
+from vidworld.simulation.chance import OWN_FUTURE, Again, Happening
 from vidworld.simulation.discs import Scenes, simulate
 from vidworld.simulation.nuisance import BARE, add_nuisance, add_texture
 from vidworld.simulation.stage import Scenario, joined, sample_scenes
 
-SPLITS = ("train", "val", "id", "ood", "recombined", "more", "textures")
+SPLITS = ("train", "val", "id", "ood", "recombined", "hole", "more", "textures")
 """`train`, `val` and `id` draw from the same ranges with different numbers, `ood` from outside them; in
-`recombined` some disc is as fast and as large as only different discs are in the first three. `more` has more discs
-than these, `textures` a background that is not plain; both draw from the ranges of the first three."""
+`recombined` some disc is as fast and as large as only different discs are in the first three, and in `hole` one has a
+speed that the first three leave out. `more` has more discs than these, `textures` a background that is not plain; both
+draw from the ranges of the first three."""
 MAX_IN_A_BLOCK = 64  # clips that one thread of a CPU makes at a time
 BACKGROUND = BARE / 255  # of the whole picture where there is nothing, all three channels
 SCREEN_GRAY = 128 / 255
@@ -57,7 +59,8 @@ class SimulatedClips:
 
     seed: a number, or "0+SECRET" for clips that nobody without the secret can make again; names have its digest.
     A call costs some milliseconds whatever it asks for: a hundred clips at a time are made four times as fast as ten.
-    `called` is what identities have in place of the split, where clips of one split are of several shapes.
+    `called` is what identities have in place of the split, where clips of one split are of several shapes. `again`:
+    another future of the same contexts, or another level of what is left to chance, in a scenario that has any.
     """
 
     def __init__(
@@ -70,13 +73,14 @@ class SimulatedClips:
         device: torch.device | str = "cpu",
         nuisance: NuisanceLevel = 0,
         called: str = "",
+        again: Again = OWN_FUTURE,
     ) -> None:
         SCENARIOS.check([scenario])
         check_split(split)
         self.stream = f"{scenario}/{split}/{seed}"
         self.name = f"{scenario}/{with_level(called or split, nuisance)}/{seed}"
         self.scenario, self.split, self.length = scenario, split, length
-        self.shape, self.device, self.nuisance = shape, torch.device(device), nuisance
+        self.shape, self.device, self.nuisance, self.again = shape, torch.device(device), nuisance, again
 
     def __len__(self) -> int:
         return self.length
@@ -87,7 +91,7 @@ class SimulatedClips:
             if not 0 <= index < self.length:
                 raise IndexError(f"{public(self.name)} has clips 0 to {self.length - 1}, not {index}")
         identities, drawn_by = self.identities(indices), SCENARIOS[self.scenario]
-        how = (self.shape, self.split, self.device, self.nuisance)
+        how = (self.shape, self.split, self.device, self.nuisance, self.again)
         (clips,) = simulated(drawn_by, self.stream, indices, [identities], *how)
         return clips
 
@@ -113,6 +117,7 @@ def simulated(
     split: str,
     device: torch.device,
     nuisance: NuisanceLevel = 0,
+    again: Again = OWN_FUTURE,
 ) -> list[Clips]:
     """The clips of these numbers of the stream `name`: of each world that the samplers draw, with its identities.
 
@@ -127,10 +132,14 @@ def simulated(
     def make(start: int) -> list[Tracks]:
         some = slice(start, start + size)
         worlds = sample_scenes(scenario, name, indices[some], setting, split, device)
-        tracks = [render_scenes(scenes, setting, out[some]) for scenes, out in zip(worlds, clean, strict=True)]
+        happening = scenario.chance and Happening.of(scenario.chance, name, indices[some], device, again)
+        each = zip(worlds, clean, strict=True)
+        tracks = [render_scenes(scenes, setting, out[some], happening) for scenes, out in each]
         for out, shown in zip(clean, frames, strict=True):
             if split == "textures":
                 add_texture(out[some], name, indices[some])
+            if happening is not None:
+                happening.paint(out[some])
             if nuisance:
                 shown[some] = add_nuisance(out[some], name, indices[some], nuisance)
         return tracks
@@ -142,10 +151,14 @@ def simulated(
     return [Clips(out, setting.fps, *each) for out, *each in made]
 
 
-def render_scenes(scenes: Scenes, setting: ClipShape, out: Frames) -> Tracks:
-    """The true tracks of these scenes, whose frames go to `out`."""
-    times_s = torch.arange(setting.num_frames, dtype=torch.float64, device=out.device) / setting.fps
-    motion = simulate(scenes, times_s)
+def render_scenes(scenes: Scenes, setting: ClipShape, out: Frames, happening: Happening | None = None) -> Tracks:
+    """The true tracks of these scenes, whose frames go to `out`; `happening` is what chance adds."""
+    if happening is None:
+        times_s = torch.arange(setting.num_frames, dtype=torch.float64, device=out.device) / setting.fps
+        motion = simulate(scenes, times_s)
+    else:
+        scenes = happening.shown(scenes, setting)
+        motion = happening.motion(scenes, setting)
     looks = (scenes.radius, scenes.color, scenes.present, scenes.screens, scenes.blocks)
     render_discs(motion.position, *looks, setting, out)
     present = scenes.present[:, None].expand(-1, setting.num_frames, -1)

@@ -12,6 +12,7 @@ from vidworld.core.clip import Tracks
 from vidworld.core.clip_shape import WORLD_SIZE, ClipShape
 from vidworld.core.counter_rng import Draws, clip_streams, mix, public, stratum
 from vidworld.core.errors import UserError
+from vidworld.simulation.chance import Chance
 from vidworld.simulation.discs import Scenes
 
 _COLORS = ((235, 45, 45), (45, 205, 60), (45, 75, 250), (240, 215, 40), (225, 50, 225), (40, 225, 230))
@@ -32,7 +33,7 @@ Fits = Bool[Tensor, " world"]
 class Ranges:
     """What speeds (units a second) and radii (units) are drawn from, in distribution and outside it.
 
-    In distribution no disc is both fast and large; in `recombined` one is at least.
+    In distribution no disc is both fast and large; in `recombined` one is at least. Nor is any in the hole.
     """
 
     speed: Range
@@ -40,6 +41,7 @@ class Ranges:
     speed_outside: tuple[Range, ...]
     radius_outside: tuple[Range, ...]
     corner: float = 0.4  # the part of the speeds that is fast, and of the radii that is large
+    hole: Range | None = None  # speeds that no disc has in distribution, and one has in `hole`
 
     @property
     def fast(self) -> float:
@@ -135,6 +137,7 @@ class Scenario:
     label: str = ""  # on pages; empty: its name in words
     more: tuple[Sampler, ...] = ()  # those of the split `more`: more discs than training has, from the same ranges
     goes_on: bool = False  # clips of several times the usual length are to be had (of slow discs, without walls)
+    chance: Chance | None = None  # what happens that nothing before it tells
 
 
 JoinedT = TypeVar("JoinedT", Scenes, Tracks)
@@ -164,8 +167,8 @@ def sample_scenes(
 
     Its secret, if it has one, decides on the clips and not on which sampler draws which.
 
-    UserError where nothing fits the picture, the rate and the length, these ranges leave no corner out, or nothing says
-    how more discs are drawn.
+    UserError where nothing fits the picture, the rate and the length, these ranges leave no corner or hole out, or
+    nothing says how more discs are drawn.
     """
     samplers, ranges = scenario.more if split == "more" else scenario.samplers, scenario.ranges
     streams, name = clip_streams(name, indices, device), public(name)
@@ -173,6 +176,8 @@ def sample_scenes(
         raise UserError(f"{name}: nothing draws more discs than training has; name a sampler for it, Scenario.more")
     if split == "recombined" and not ranges.corner:
         raise UserError(f"{name}: nothing is left to recombine; training draws every speed with every radius")
+    if split == "hole" and not ranges.hole:
+        raise UserError(f"{name}: training leaves no band of speeds out; uniform_hole is a scenario that does")
     kind = stratum(name, indices, len(samplers), device)
 
     def first_valid(sampler: Sampler, pending: Int[Tensor, " pending"]) -> list[tuple[Tensor, tuple[Scenes, ...]]]:
@@ -189,6 +194,9 @@ def sample_scenes(
             if split != "ood":
                 corner = torch.stack([_has_fast_and_large(scene, ranges) for scene in scenes]).any(0)
                 valid = valid & (corner == (split == "recombined"))
+                if ranges.hole:
+                    in_hole = torch.stack([_has_speed_in(scene, ranges.hole) for scene in scenes]).any(0)
+                    valid = valid & (in_hole == (split == "hole"))
             valid = valid.reshape(-1, at_once)
             has_one, first = valid.any(1), valid.to(torch.uint8).argmax(1)
             chosen = (torch.arange(len(pending), device=pending.device) * at_once + first)[has_one]
@@ -211,3 +219,9 @@ def _has_fast_and_large(scenes: Scenes, ranges: Ranges) -> Fits:
     """Whether a disc is in the corner of speed and radius that training leaves out."""
     fast = scenes.velocity.square().sum(-1) > ranges.fast**2
     return (fast & (scenes.radius > ranges.large) & scenes.present).any(1)
+
+
+def _has_speed_in(scenes: Scenes, band: Range) -> Fits:
+    """Whether a disc's speed lies in this band."""
+    squared = scenes.velocity.square().sum(-1)
+    return ((squared > band[0] ** 2) & (squared < band[1] ** 2) & scenes.present).any(1)

@@ -1,0 +1,81 @@
+"""Regression and JEPA that say how sure they are: by a Gaussian head, or by a latent variable."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from vidworld.core.clip import Clips
+from vidworld.core.config import load, resolved
+from vidworld.core.counter_rng import generators
+from vidworld.evaluation.schema import PhysicsConfig
+from vidworld.models.families import FAMILIES
+from vidworld.models.spread import LOG_VARIANCES, bounded, energy_loss, gaussian_loss
+from vidworld.models.world_model import Encoded
+
+CONFIGS = Path(__file__).parents[2] / "configs" / "demo"
+SETTINGS = PhysicsConfig(out=Path(), models={"mine": "runs/mine"})
+SMALL = ["model.width=16", "model.heads=1", "model.encoder_depth=1", "model.predictor_depth=1"]
+
+
+def made(name: str, chance: str):
+    family = FAMILIES[name]
+    config = load(family.config, CONFIGS / f"{name}.yaml", [*SMALL, f"model.chance={chance}"])
+    torch.manual_seed(0)
+    network = family.network(config, 6)
+    return family, config, network
+
+
+def context(tokens):
+    frames = torch.zeros(len(tokens), 4 * tokens.shape[1], 3, 8, 8, dtype=torch.uint8)
+    return Encoded(Clips(frames, 10.0, tuple(map(str, range(len(tokens))))), tokens)
+
+
+def test_by_default_nothing_is_new():
+    family, config, network = made("regression", "none")
+    assert "chance" not in resolved(config)["model"]
+    assert network.log_variance is None and network.embed_latent is None
+    assert family.draw(config, generators(0, 0, [0]), torch.zeros(1, 3, 2, 2, 6)) == ()
+
+
+@pytest.mark.parametrize("name", ["regression", "jepa"])
+@pytest.mark.parametrize("chance", ["gaussian", "latent"])
+def test_samples_are_draws_of_a_clips_own_seed(name, chance):
+    family, _, network = made(name, chance)
+    torch.nn.init.normal_(network.head.weight)
+    model = family.world_model(network, name, SETTINGS, torch.nn.Linear(network.embedding_channels, 6))
+    tokens = torch.randn(3, 2, 2, 2, 6)
+    rollout = model.rollout(context(tokens), 2, 5, [7, 8, 9])
+    assert rollout.tokens.shape == (3, 5, 2, 2, 2, 6)
+    assert rollout.tokens.std(dim=1).min() > 0
+    alone = model.rollout(context(tokens[1:2]), 2, 5, [8])
+    assert torch.allclose(alone.tokens, rollout.tokens[1:2], atol=1e-5)
+    one, again = (model.rollout(context(tokens), 2, 1, [seed] * 3).tokens for seed in (1, 2))
+    assert torch.equal(one, again)  # one sample is the middle future
+
+
+@pytest.mark.parametrize("chance", ["gaussian", "latent"])
+def test_a_loss_reaches_every_weight_and_says_what_is_learned(chance):
+    family, config, network = made("regression", chance)
+    tokens = torch.randn(4, 3, 2, 2, 6)
+    torch.nn.init.normal_(network.head.weight, std=0.1)
+    loss = family.loss(config, network, tokens, *family.draw(config, generators(0, 0, range(4)), tokens))
+    loss.total.backward()
+    assert loss.total > 0 and loss.logged["copy_last_ratio"] > 0
+    assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+def test_the_gaussian_loss_is_least_at_the_true_variance():
+    target = 0.5 * torch.randn(64, 8, 4, 4, 4, generator=torch.Generator().manual_seed(0))
+    mean = torch.zeros_like(target)
+    losses = [gaussian_loss(mean, torch.full_like(mean, 2 * torch.tensor(s).log()), target) for s in (0.3, 0.5, 0.8)]
+    assert losses[1] < min(losses[0], losses[2]) and min(losses) > 0
+    low, high = bounded(torch.tensor([-99.0, 99.0]))
+    assert (float(low), float(high)) == pytest.approx(LOG_VARIANCES)
+
+
+def test_the_energy_loss_is_least_for_the_true_spread():
+    draw = torch.Generator().manual_seed(0)
+    target, samples = torch.randn(4000, 1, 1, 1, 2, generator=draw), torch.randn(2, 4000, 1, 1, 1, 2, generator=draw)
+    losses = [float(energy_loss(spread * samples, target)) for spread in (0.0, 0.5, 1.0, 1.5)]
+    assert losses[2] < losses[1] < losses[0] and losses[2] < losses[3]

@@ -1,0 +1,56 @@
+"""What keeps embeddings apart that are trained end to end: variance and covariance, or a sketched Gaussian test."""
+
+import torch
+import torch.distributed as dist
+import torch.distributed.nn.functional as differentiable
+from jaxtyping import Float
+from torch import Tensor
+
+from vidworld.core.clip import Embeddings
+
+
+def over_all_processes(mean: Tensor) -> Tensor:
+    """The mean over processes of a per-process mean, with its gradient.
+
+    The plain all-reduce is unseen by autograd and so scales the gradient by one over the number of processes. Here
+    each process gets the derivative of the global value; data parallel averages these, and one process's come out.
+    """
+    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+        return mean
+    summed: Tensor = differentiable.all_reduce(mean)
+    return summed / dist.get_world_size()
+
+
+def variance_covariance(embeddings: Embeddings) -> Float[Tensor, ""]:
+    """How far the embedding channels are from unit deviation or more, and from being uncorrelated.
+
+    Source: VICReg (arXiv 2105.04906), eqs. 1 and 3. Deviations are taken across clips at a fixed place, where collapse
+    shows; covariances over all places.
+    """
+    mean = over_all_processes(embeddings.mean(dim=0, keepdim=True))
+    centred = embeddings - mean
+    deviation = (over_all_processes(centred.square().mean(dim=0)) + 1e-4).sqrt()
+    variance_loss = torch.relu(1 - deviation).mean()
+    flat = centred.flatten(0, -2)  # (n, channel)
+    covariance = over_all_processes(flat.T @ flat / len(flat))
+    covariance = covariance - torch.diag(covariance.diag())
+    return variance_loss + covariance.square().sum() / embeddings.shape[-1]
+
+
+def sketched_gaussian(embeddings: Embeddings) -> Float[Tensor, ""]:
+    """How far random one-dimensional shadows of the embeddings are from a standard normal.
+
+    Source: SIGReg, LeJEPA (arXiv 2511.08544): Epps and Pulley's statistic by the trapezoid rule, on the empirical
+    characteristic function. The directions are drawn anew at every call, the same on all processes.
+    """
+    flat = embeddings.flatten(0, -2)  # (n, channel)
+    directions = torch.randn(flat.shape[-1], 256, device=flat.device, dtype=flat.dtype)
+    if dist.is_available() and dist.is_initialized():
+        dist.broadcast(directions, src=0)
+    shadows = flat @ (directions / directions.norm(dim=0))  # (n, projection)
+    points = torch.linspace(0, 3.0, 17, device=flat.device)
+    angles = shadows.unsqueeze(-1) * points
+    real, imaginary = (over_all_processes(part.mean(dim=0)) for part in (angles.cos(), angles.sin()))
+    normal = torch.exp(-points.square() / 2)
+    distance = ((real - normal).square() + imaginary.square()) * normal
+    return 2 * torch.trapezoid(distance, points, dim=-1).mean()

@@ -1,0 +1,161 @@
+"""The page of uncertainty: readings beside the truth, reliability, what happens out of range and under more noise."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vidworld.analysis import labels as words
+from vidworld.analysis.records import Curve, Model, Series
+from vidworld.analysis.uncertainty import (
+    KEPT_SHARES,
+    REFERENCES_OF_UNCERTAINTY,
+    Bounds95,
+    UncertaintyCheck,
+    UncertaintyResults,
+    UncertaintyRow,
+    read_uncertainty,
+)
+from vidworld.core.records import write_text
+from vidworld.metrics.uncertainty import LEVELS_OF_COVERAGE
+from vidworld.report import charts as plots
+from vidworld.report.page import environment
+
+_HEADS = (
+    *("Scenario", "Condition", "Quantity", "Subject", "Clips", "True variance", "Aleatoric", "Slope", "R²"),
+    *("Epistemic", "90% regions cover", "Calibration error", "CRPS", "Energy score", "Error of the mean"),
+    "Excess of selection",
+)
+_CONDITIONS = {
+    "id": "in range", "hole": "speeds left out", "ood": "out of range", "noise": "one level", "noise_doubled": "doubled"
+}  # fmt: skip
+NO_READING = "no reading"
+
+
+def write_uncertainty_page(results: Path, out: Path) -> Path:
+    """The page's path, after writing it from uncertainty.json. Raises UserError: there is none."""
+    found = read_uncertainty(results)
+    legend = _legend(found)
+    drawn = [plots.line_chart(curve, legend) for curve in [*reliability(found), *selection(found)]]
+    page = (
+        environment()
+        .get_template("uncertainty.html")
+        .render(
+            legend=legend,
+            said=uncertainty_sentences(found),
+            results={"heads": _HEADS, "rows": [_cells(row, found) for row in found.rows]},
+            contrasts=_contrasts(found),
+            checks=_checks(found.checks, found),
+            charts_drawn=[chart for chart in drawn if chart],
+            failures=found.failures,
+            provenance=found.provenance,
+        )
+    )
+    write_text(out, page)
+    return out
+
+
+def uncertainty_summary(results: UncertaintyResults) -> str:
+    """What the checks came to, and the rows in range, as text."""
+    lines = [" | ".join(_cells(row, results)) for row in results.rows if row.condition in ("id", "hole")]
+    for check in results.checks:
+        lines.append(f"{'holds' if check.holds else 'FAILS'}: {' | '.join(_check(check, results)[:4])}")
+    return "\n".join([" | ".join(_HEADS), *lines])
+
+
+def uncertainty_sentences(results: UncertaintyResults) -> list[str]:
+    """What the checks say of the bench and of each family."""
+    bench = [check for check in results.checks if check.subject in REFERENCES_OF_UNCERTAINTY]
+    failed = [check for check in bench if not check.holds]
+    lines = [
+        f"{len(bench) - len(failed)} of {len(bench)} checks of the bench itself hold: that the true distribution is "
+        "read as it is, and that what knows nothing of a clip fails."
+    ]
+    for name in results.members:
+        own = [check for check in results.checks if check.subject == name]
+        if own:
+            said = "; ".join(f"{c.what} {words.number(c.value)}{'' if c.holds else ' (not as hoped)'}" for c in own)
+            lines.append(f"{_label(name, results)}: {said}.")
+    return lines
+
+
+def reliability(results: UncertaintyResults) -> list[Curve]:
+    """What central regions cover over what they should, a picture a scenario and quantity."""
+    levels = list(LEVELS_OF_COVERAGE)
+    ideal = Series("as it should be", levels, levels)
+    return [
+        Curve(
+            f"{words.title(scenario)}, {quantity}: reliability", "share of the predictive distribution",
+            "share of the truths that it covers",
+            [ideal, *(Series(_label(r.subject, results), levels, list(r.coverage), model=r.subject) for r in rows)],
+        )
+        for (scenario, quantity), rows in _in_range(results).items()
+    ]  # fmt: skip
+
+
+def selection(results: UncertaintyResults) -> list[Curve]:
+    """Error over the share of clips that are kept, the least uncertain first."""
+    return [
+        Curve(
+            f"{words.title(scenario)}, {quantity}: declining to predict", "share of clips kept", "error of the mean",
+            [Series(_label(r.subject, results), list(KEPT_SHARES), list(r.selective), model=r.subject) for r in rows],
+        )
+        for (scenario, quantity), rows in _in_range(results).items()
+    ]  # fmt: skip
+
+
+def _in_range(results: UncertaintyResults) -> dict[tuple[str, str], list[UncertaintyRow]]:
+    """The rows of models, oracle and blind by scenario and quantity: those with a distribution."""
+    found: dict[tuple[str, str], list[UncertaintyRow]] = {}
+    for row in results.rows:
+        if row.condition == "id" and (row.subject in results.members or row.subject in ("oracle", "blind")):
+            found.setdefault((row.scenario, row.quantity), []).append(row)
+    return found
+
+
+def _legend(results: UncertaintyResults) -> plots.Legend:
+    return plots.Legend({name: Model(_label(name, results), name, "") for name in results.members})
+
+
+def _label(name: str, results: UncertaintyResults) -> str:
+    if name in REFERENCES_OF_UNCERTAINTY:
+        return REFERENCES_OF_UNCERTAINTY[name]
+    return f"{words.title(name)}, {len(results.members[name])} members"
+
+
+def _estimate(found: Bounds95) -> str:
+    return words.estimate(found.value, found.low, found.high)
+
+
+def _reading(value: float) -> str:
+    return words.number(value) if math.isfinite(value) else NO_READING
+
+
+def _cells(row: UncertaintyRow, results: UncertaintyResults) -> tuple[str, ...]:
+    return (
+        row.scenario, _CONDITIONS.get(row.condition, row.condition), row.quantity, _label(row.subject, results),
+        str(row.clips), words.number(row.true_variance), _reading(row.aleatoric), _estimate(row.slope),
+        words.number(row.r2), _reading(row.epistemic), _estimate(row.covered_90), words.number(row.calibration_error),
+        words.number(row.crps), words.number(row.energy), words.number(row.error), words.number(row.excess),
+    )  # fmt: skip
+
+
+def _contrasts(results: UncertaintyResults) -> dict[str, Any]:
+    heads = ("Scenario", "Quantity", "Subject", "What", "Found")
+    rows = [
+        (each.scenario, each.quantity, _label(each.subject, results), words.title(each.what), _estimate(each.found))
+        for each in results.contrasts
+        if each.subject in results.members or each.subject == "oracle"
+    ]
+    return {"heads": heads, "rows": rows}
+
+
+def _checks(checks: Sequence[UncertaintyCheck], results: UncertaintyResults) -> dict[str, Any]:
+    return {"heads": ("Subject", "What", "Found", "Wanted", ""), "rows": [_check(each, results) for each in checks]}
+
+
+def _check(each: UncertaintyCheck, results: UncertaintyResults) -> tuple[str, ...]:
+    least, most = each.least, each.most
+    wanted = f"from {least:g}" if most is None else f"up to {most:g}" if least is None else f"{least:g} to {most:g}"
+    said = "holds" if each.holds else "does not hold"
+    return _label(each.subject, results), each.what, words.number(each.value), wanted, said
