@@ -15,7 +15,7 @@ def found():
     """The model, what it is read with, its features by part and layer, and their samples."""
     model, evaluator = planted()
     grid = grid_of(evaluator, SHAPE)
-    counts = {"fit": 150, "choose": 50, "test": 60}
+    counts = {"fit": 100, "choose": 40, "test": 40}
     discs = {part: scene_samples(part, SHAPE, 8, count, grid)["discs"] for part, count in counts.items()}
     features = {p: features_of(model, evaluator, [s], grid, 50)[0] for p, s in told(evaluator, discs).items()}
     return model, evaluator, features, discs
@@ -36,11 +36,11 @@ def test_a_planted_code_is_read(found, concept):
 @pytest.mark.parametrize("concept", ["place", "velocity"])
 def test_steering_a_planted_code_steers_the_future(found, concept):
     model, evaluator, features, samples = found
-    test, other = (steered_clips(evaluator, several(evaluator, first, 24), "id") for first in (0, 500))
+    test, other = (steered_clips(evaluator, several(evaluator, first, 16), "id") for first in (0, 500))
     steering, chosen_on = (Steering("planted", model, evaluator, clips) for clips in (test, other))
     fitted = list(zip(features["fit"], features["choose"], strict=True))
     answers = tuple(samples[part].answers[concept] for part in ("fit", "choose"))
-    rows = [row for row, _, _ in steer(steering, chosen_on, concept, fitted, answers, ("probe",))]
+    rows = [row for row, _, _ in steer(steering, chosen_on, concept, fitted, answers)]
     steered = [row for row in rows if row.direction in ("probe", "means")]
     assert [row.best for row in steered].count(True) == 1
     for row in steered:
@@ -53,12 +53,13 @@ def test_steering_a_planted_code_steers_the_future(found, concept):
             assert abs(row.slope) < 0.2 and row.low < 0.1
     (gone,) = [row for row in rows if row.direction == "ablated"]
     (kept,) = [row for row in rows if row.direction == "random ablated"]
-    assert gone.slope < 0.1 < 0.9 < kept.slope
+    assert gone.slope < 0.1
+    assert kept.slope > 0.9
 
 
 def test_what_is_asked_is_of_discs_that_nothing_touches(found):
     _, evaluator, _, _ = found
-    steered = steered_clips(evaluator, several(evaluator, 0, 24), "id")
+    steered = steered_clips(evaluator, several(evaluator, 0, 16), "id")
     clip = torch.arange(len(steered.disc))
     later = steered.tracks.velocity[clip, 7:, steered.disc]
     assert (later == later[:, :1]).all()

@@ -45,7 +45,7 @@ class PlantedTokenizer(Tokenizer):
                     place, velocity = (x[0, frame, disc].float() for x in (tracks.position, tracks.velocity))
                     column, row = (place / CELL).floor().long().clamp(0, SIDE - 1).tolist()
                     here = tokens[i, chunk, row, column]
-                    here[palette_index(tracks.color[0, disc])] = 1
+                    here[palette_index(tracks.color[0, disc : disc + 1])] = 1
                     here[COLORS : COLORS + 2] = place - (torch.tensor([column, row]) + 0.5) * CELL
                     here[COLORS + 2 :] = velocity
         return tokens
@@ -77,7 +77,10 @@ class PlantedNetwork(nn.Module):
 
 
 class PlantedModel(Probe):
-    """Discs go on as its state says, and it reads itself where they are. Its embeddings are the places of each colour in every frame, NaN for none."""
+    """Discs go on as its state says; its embeddings are the places of each colour in every frame, NaN for none.
+
+    It is its own probe.
+    """
 
     name = "planted"
 

@@ -1,4 +1,4 @@
-"""Concepts, and what is true of them in simulated clips: which samples there are, where in the picture, what the answers are.
+"""Concepts, and what is true of them in simulated clips: samples, where in the picture each is, and the answers.
 
 Discs are asked for one by one, in a window about the cell that each is in; where there is one disc, and how many there
 are, of the whole picture. What is hidden is asked for in pairs of clips that look the same in their last frame, of the
@@ -25,7 +25,7 @@ _SPLITS: dict[Part, tuple[str, int]] = {"fit": ("val", 0), "choose": ("val", 50_
 OF_DISCS = ("uniform", "parabola", "bounce", "collision", "billiards")
 ALONE = 3
 """The first so many of these have one disc."""
-SHOWN = 0.9
+_SHOWN = 0.9
 """Share of a disc's area that is to show for it to be asked for."""
 
 
@@ -124,7 +124,7 @@ def _discs(clips: Clips, parts: Sequence[_Scene], cell: tuple[float, float]) -> 
     found: dict[str, list[Tensor]] = {name: [] for name in ("clip", "disc", "place", "velocity", "mass", "contact")}
     for part in parts:
         tracks = part.tracks
-        clip, disc = (part.now(tracks.present) & (part.now(tracks.visible) > SHOWN)).nonzero(as_tuple=True)
+        clip, disc = (part.now(tracks.present) & (part.now(tracks.visible) > _SHOWN)).nonzero(as_tuple=True)
         contact = tracks.contact_s[clip, disc] - part.last[clip] * part.dt_s
         for name, value in (
             ("clip", clip + part.first), ("disc", disc), ("place", part.now(tracks.position)[clip, disc]),
@@ -147,7 +147,7 @@ def _discs(clips: Clips, parts: Sequence[_Scene], cell: tuple[float, float]) -> 
 
 
 def hidden_samples(kind: str, part: Part, shape: ClipShape, context: int, count: int) -> Samples:
-    """The samples `hidden` or `screens` of so many pairs, whose last frame shown is one in which A and B look the same."""
+    """The samples `hidden` or `screens` of so many pairs, A and B, which look the same in the last frame shown."""
     law = {"hidden": "legacy_permanence", "screens": "legacy_continuity"}[kind]
     split, first = _SPLITS[part]
     pairs = quadruplets(law, split, 0, range(first, first + count), splice_frame=context - 1, shape=shape)

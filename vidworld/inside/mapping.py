@@ -9,21 +9,20 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from vidworld.analysis.inside import INSIDE_SCHEMA, MapResults, MapRow, Strip
-from vidworld.core.clip import Frames
 from vidworld.core.media import filmstrip, write_png
 from vidworld.core.records import prepare_folder, provenance, write_json, writing
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.physics import models_of
 from vidworld.inside.features import cells_of
 from vidworld.inside.maps import Surprises, attention_of, looks_back, share_of_excess, surprises_of, visited
-from vidworld.inside.probes import ratio_of
+from vidworld.inside.probes import ratio_over
 from vidworld.inside.probing import looked_into
 from vidworld.inside.schema import InsideConfig
 from vidworld.models.external import ExternalModel
 from vidworld.simulation.quadruplets import Quadruplets, quadruplets
 
 LAWS_MAPPED = ("permanence", "collision", "momentum")
-SCALE = 2  # of pictures
+_SCALE = 2  # of pictures
 _HEAT = (255.0, 70.0, 0.0)
 
 
@@ -59,7 +58,7 @@ def heated(
     return torch.lerp(frame.float(), red.expand_as(frame), 0.8 * share).round().to(torch.uint8)
 
 
-def stacked(rows: list[Frames]) -> UInt8[Tensor, "3 height width"]:
+def stacked(rows: list[UInt8[Tensor, "time 3 height width"]]) -> UInt8[Tensor, "3 rows columns"]:
     """Rows of pictures below each other."""
     strips = [filmstrip(row) for row in rows]
     line = torch.full_like(strips[0][:, :2], 230)
@@ -69,13 +68,11 @@ def stacked(rows: list[Frames]) -> UInt8[Tensor, "3 height width"]:
 def save_strip(config: InsideConfig, title: str, file: str, picture: UInt8[Tensor, "3 height width"]) -> Strip:
     """What the page says of a picture, after writing it below the folder of the results."""
     with writing(config.out / file):
-        write_png(config.out / file, picture, SCALE)
+        write_png(config.out / file, picture, _SCALE)
     return Strip(title, file)
 
 
-def _surprise_strips(
-    config: InsideConfig, name: str, law: str, pairs: Quadruplets, maps: Surprises
-) -> Iterator[Strip]:
+def _surprise_strips(config: InsideConfig, name: str, law: str, pairs: Quadruplets, maps: Surprises) -> Iterator[Strip]:
     """Every frame of the future, possible above and impossible below, the map of its chunk over it."""
     for number in range(min(config.shown, len(pairs))):
         most, rows = float(maps.impossible[number].max()), []
@@ -115,7 +112,7 @@ class _Attention:
         self.was = visited(first, counted, self.grid, chunk, self.clips[0])
 
     def rows(self) -> Iterator[MapRow]:
-        """Of each layer: the mean head, and the one that looks back most in the first half of the clips, in the others."""
+        """Of each layer: the mean head, and the one that looks back most in half of the clips, in the other half."""
         even = float(self.was.flatten(1).float().mean())
         half = len(self.cell) // 2
         for layer in self.weights[0]:
@@ -123,7 +120,7 @@ class _Attention:
             head = int(shares[0][:half].mean(dim=0).argmax())
             for share, what in zip(shares, ("hidden disc", "the same, no disc"), strict=True):
                 for number, each in ((-1, share.mean(dim=1)), (head, share[half:, head])):
-                    read = ratio_of(each, torch.ones_like(each), torch.arange(len(each)))
+                    read = ratio_over(each, torch.ones_like(each), torch.arange(len(each)))
                     yield MapRow(self.name, layer, number, f"attention to where it was: {what}", *read, even, len(each))
 
     def strips(self) -> Iterator[Strip]:
@@ -139,5 +136,7 @@ class _Attention:
                 frames = clips.frames[number, : self.config.context_frames].unflatten(0, (len(heat), -1))[:, -1]
                 over = torch.stack([heated(frame, h, 0.15) for frame, h in zip(frames, heat, strict=True)])
                 rows.append(torch.cat((frames, over)))
-            title = f"{self.name}: {layer}, head {head} looks from the hidden place back, with a disc (above) and without"
+            title = (
+                f"{self.name}: {layer}, head {head} looks from the hidden place back, with a disc (above) and without"
+            )
             yield save_strip(self.config, title, f"media/attention_{self.name}_{number}.png", stacked(rows))

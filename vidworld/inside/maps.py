@@ -12,7 +12,7 @@ from vidworld.core.errors import UserError
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.presentation import shared_names
 from vidworld.inside.features import cells_of
-from vidworld.inside.probes import Read, ratio_of
+from vidworld.inside.probes import Read, ratio_over
 from vidworld.inside.states import Layer, layers_of, teacher_forced
 from vidworld.models.layers import Attention
 from vidworld.models.world_model import Encoded, acted
@@ -86,15 +86,17 @@ def share_of_excess(maps: Surprises) -> tuple[Read, float]:
     kept = near.any(dim=1) & (excess.sum(dim=1) > 0)
     share = (excess * near).sum(dim=1)[kept] / excess.sum(dim=1)[kept]  # every clip counts the same
     even = float(near[kept].float().mean()) if bool(kept.any()) else float("nan")
-    return ratio_of(share, torch.ones_like(share), torch.arange(len(share))), even
+    return ratio_over(share, torch.ones_like(share), torch.arange(len(share))), even
 
 
 @torch.no_grad()
 def attention_of(network: Any, seen: Encoded) -> dict[str, Float[Tensor, "clip head cell seen"]]:
-    """Of each layer that sees more than one chunk: how the cells of the last chunk attend to all cells of all chunks."""
+    """Of each layer that sees more than one chunk: how the cells of the last chunk attend to all cells seen."""
     found: dict[str, Tensor] = {}
     cells = seen.tokens.shape[2] * seen.tokens.shape[3]
-    handles = [layer.block.attention.register_forward_hook(_weighs(layer, cells, found)) for layer in layers_of(network)]
+    handles = [
+        layer.block.attention.register_forward_hook(_weighs(layer, cells, found)) for layer in layers_of(network)
+    ]
     try:
         teacher_forced(network, seen.tokens, acted(network, seen))
     finally:

@@ -12,11 +12,14 @@ from torch import Tensor, nn
 
 Features = Float[Tensor, "sample feature"]
 Answer = Float[Tensor, "sample _"]
+Others = Float[Tensor, "other feature"]
+"""Features of samples that nothing is fitted to, by which it is chosen; and their answers."""
+OthersAnswer = Float[Tensor, "other _"]
 PENALTIES = tuple(10.0**power for power in range(-6, 4))
 """Over the square of the largest singular value of the features; the last leaves the mean."""
 COMPONENTS = 128
 """Principal components that the small network is given."""
-DRAWN = 1000
+_DRAWN = 1000
 """Resamplings of clips."""
 
 
@@ -28,9 +31,7 @@ class Read(NamedTuple):
     high: float
 
 
-def ratio_of(
-    above: Float[Tensor, " sample"], below: Float[Tensor, " sample"], group: Int[Tensor, " sample"]
-) -> Read:
+def ratio_over(above: Float[Tensor, " sample"], below: Float[Tensor, " sample"], group: Int[Tensor, " sample"]) -> Read:
     """The sum of one over the sum of the other, with a bootstrap over groups of samples; NaN where there are none."""
     if not len(group):
         return Read(*[float("nan")] * 3)
@@ -38,20 +39,22 @@ def ratio_of(
     sums = torch.zeros(2, int(number.max()) + 1, dtype=torch.float64)
     for row, values in zip(sums, (above, below), strict=True):
         row.index_add_(0, number, values.double())
-    drawn = np.random.default_rng(0).multinomial(sums.shape[1], [1 / sums.shape[1]] * sums.shape[1], DRAWN)
+    drawn = np.random.default_rng(0).multinomial(sums.shape[1], [1 / sums.shape[1]] * sums.shape[1], _DRAWN)
     upper, lower = sums.numpy() @ drawn.T
     low, high = np.nanquantile(upper / np.where(lower == 0, np.nan, lower), [0.025, 0.975])
     return Read(float(sums[0].sum() / sums[1].sum()), float(low), float(high))
 
 
-def score(predicted: Answer, true: Answer, mean: Float[Tensor, " _"], group: Int[Tensor, " sample"], binary: bool) -> Read:
-    """R2 against the mean of the answers that were fitted to, each dimension in its own unit; accuracy of binary ones."""
+def score(
+    predicted: Answer, true: Answer, mean: Float[Tensor, " _"], group: Int[Tensor, " sample"], binary: bool
+) -> Read:
+    """R2 against the mean of the answers fitted to, each dimension over its own deviation; accuracy of binary ones."""
     if binary:
         right = ((predicted > 0) == (true > 0)).float()[:, 0]
-        return ratio_of(right, torch.ones_like(right), group)
+        return ratio_over(right, torch.ones_like(right), group)
     scale = (true - mean).square().mean(dim=0).clamp_min(1e-12)
     missed, there = (((x - true).square() / scale).sum(dim=1) for x in (predicted, mean.expand_as(true)))
-    return ratio_of(there - missed, there, group)
+    return ratio_over(there - missed, there, group)
 
 
 @dataclass(frozen=True)
@@ -93,10 +96,11 @@ class Spectrum:
         scaled: Features = self.standard(features) @ (self.v / self.s)[:, :COMPONENTS] * len(self.u) ** 0.5
         return scaled
 
-    def ridge(self, answer: Answer, features: Features, true: Answer) -> Ridge:
+    def ridge(self, answer: Answer, features: Others, true: OthersAnswer, slack: float = 1.0) -> Ridge:
         """The reading of the largest penalty that is as good as the best for these other features and true answers.
 
-        As good is what is within one standard error (Breiman et al. 1984): of what tells nothing the mean is left.
+        As good is what is within so many standard errors (one: Breiman et al. 1984): of what tells nothing the mean is
+        left. A penalty shrinks what is read, so that what is to change a reading is larger.
         """
         offset = answer.mean(dim=0)
         fitted, told, errors = self.u.T @ (answer - offset), self.standard(features) @ self.v, []
@@ -106,14 +110,14 @@ class Spectrum:
             errors.append((((told * shrink) @ fitted + offset - true) / spread).square().mean(dim=1))
         error = torch.stack(errors)  # (penalty, sample)
         worse = error - error[error.mean(dim=1).argmin()]
-        as_good = worse.mean(dim=1) <= worse.std(dim=1) / len(true) ** 0.5
+        as_good = worse.mean(dim=1) <= slack * worse.std(dim=1) / len(true) ** 0.5
         best = int(as_good.nonzero().max())
         weights = self.v @ (shrunk[best][:, None] * fitted)
         return Ridge(self.mean, self.scale, weights, offset, PENALTIES[best])
 
 
 def network_of(
-    components: Features, answers: Mapping[str, Answer], others: Features, true: Mapping[str, Answer]
+    components: Features, answers: Mapping[str, Answer], others: Others, true: Mapping[str, OthersAnswer]
 ) -> Callable[[Features], dict[str, Answer]]:
     """A small network's reading of all concepts, each as it was when it read the other features best.
 

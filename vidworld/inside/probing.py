@@ -20,7 +20,7 @@ from vidworld.inside.schema import InsideConfig
 from vidworld.inside.states import TOKENS, layer_names
 
 PARTS: tuple[Part, ...] = ("fit", "choose", "test")
-Parts = dict[Part, Samples]
+_Parts = dict[Part, Samples]
 
 
 class Looked(NamedTuple):
@@ -31,7 +31,7 @@ class Looked(NamedTuple):
 
 
 def looked_into(config: InsideConfig) -> Looked:
-    """The tokens, the models of a configuration and, if it says so, an untrained network of each form. Raises UserError."""
+    """The tokens, the models of a configuration and, if it says so, untrained ones of each form. Raises UserError."""
     evaluator = evaluator_of(config.physics, evaluation_accelerator(config.mixed_precision))
     models: dict[str, Any] = {TOKENS: None} if config.tokenizer is not None else {}
     forms = set()
@@ -60,7 +60,7 @@ def probe_models(config: InsideConfig) -> ProbeResults:
     return results
 
 
-def scenes(config: InsideConfig, evaluator: Evaluator, shuffled: bool = False) -> dict[str, Parts]:
+def scenes(config: InsideConfig, evaluator: Evaluator, shuffled: bool = False) -> dict[str, _Parts]:
     """The samples `discs` and `scene`, by part."""
     grid, found = grid_of(evaluator, config.shape), {}
     for part, count in zip(PARTS, (config.fit, config.choose, config.test), strict=True):
@@ -83,7 +83,7 @@ def _rows_of(config: InsideConfig, evaluator: Evaluator, name: str, model: Any) 
 
 
 def _read(
-    config: InsideConfig, evaluator: Evaluator, name: str, model: Any, kinds: Mapping[str, Parts], controls: bool,
+    config: InsideConfig, evaluator: Evaluator, name: str, model: Any, kinds: Mapping[str, _Parts], controls: bool,
     control: str = "",
 ) -> Iterator[ProbeRow]:  # fmt: skip
     """The rows of samples that are of the same clips."""
@@ -91,7 +91,7 @@ def _read(
     for part in PARTS:
         samples, grid = [parts[part] for parts in kinds.values()], grid_of(evaluator, config.shape)
         features[part] = features_of(model, evaluator, samples, grid, config.clips_at_once, f"{name}, {part}")
-    for number, (kind, parts) in enumerate(kinds.items()):
+    for number, parts in enumerate(kinds.values()):
         layers = len(features["fit"][number])
         for layer, label in enumerate(layer_names(model, layers)):
             depth = 0.0 if model is None else (layer + 1) / layers
@@ -115,7 +115,7 @@ class _Found(NamedTuple):
     samples: int
 
 
-def _of_layer(features: dict[Part, Tensor], parts: Parts, controls: bool) -> Iterator[_Found]:
+def _of_layer(features: dict[Part, Tensor], parts: _Parts, controls: bool) -> Iterator[_Found]:
     """Every concept of these samples; those that the same samples know are read by the same networks."""
     answers = {part: parts[part].answers for part in PARTS}
     known = {name: tuple(~value.isnan().any(dim=1) for value in _each(answers, name)) for name in answers["fit"]}

@@ -16,7 +16,7 @@ class InsideConfig:
     out: Path
     """The folder for probes.json, steering.json, maps.json and their pictures."""
     models: dict[str, str] = Field(default_factory=dict)
-    """NAME: SPEC. A run folder, or somebody else's model that gives hidden states: vjepa2:FOLDER, python:module.Class."""
+    """NAME: SPEC. A run folder, or somebody else's model that gives hidden states: vjepa2:FOLDER, python:module.A."""
     tokenizer: Path | None = None
     probe: Path | None = None
     """The run folder of the probe of tokens, which reads the places of discs in futures that are steered."""

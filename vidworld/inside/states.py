@@ -1,7 +1,7 @@
 """Hidden states by layer, read by forward hooks and replaced by them; what is only read changes no number.
 
-A state of chunk *k* is what a network holds when it has seen the chunks up to *k* and is to predict the next: in all
-families the same, as each computes a clip in one teacher-forced pass whose place *k* is given chunk *k* and those before.
+A state of chunk *k* is what a network holds when it has seen the chunks up to *k* and is to predict the next: the same
+in all families, as each computes a clip in one teacher-forced pass whose place *k* is given chunk *k* and those before.
 """
 
 from collections.abc import Callable, Iterator

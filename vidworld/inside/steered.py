@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import torch
 
-from vidworld.analysis.inside import INSIDE_SCHEMA, SteeringResults, SteeringRow, Strip
+from vidworld.analysis.inside import INSIDE_SCHEMA, SteeringResults, Strip
 from vidworld.core.records import prepare_folder, provenance, write_json
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.physics import models_of
@@ -24,28 +24,28 @@ READOUTS: tuple[Readout, ...] = ("probe", "pixels")
 def steer_models(config: InsideConfig) -> SteeringResults:
     """Steer every model of ours, and write steering.json and its pictures. Raises UserError."""
     prepare_folder(config.out / "media")
-    looked, rows, strips = looked_into(config), [], []
+    looked = looked_into(config)
     evaluator = looked.evaluator
-    discs = scenes(config, evaluator)["discs"]
+    results = SteeringResults(INSIDE_SCHEMA, provenance(config.seed), models_of(config.physics), [], [])
+    discs, grid = scenes(config, evaluator)["discs"], grid_of(evaluator, config.shape)
     test = _clips(config, evaluator, "id", 1000, config.steered)
     chosen_on = _clips(config, evaluator, "val", 60_000, max(config.steered // 3, 2))
     for name, model in looked.models.items():
         if name not in config.models or isinstance(model, ExternalModel):
             continue
         fit, choose = (
-            features_of(model, evaluator, [discs[part]], grid_of(evaluator, config.shape), config.clips_at_once, name)[0]
-            for part in PARTS[:2]
+            features_of(model, evaluator, [discs[part]], grid, config.clips_at_once, name)[0] for part in PARTS[:2]
         )
-        steering, other = (Steering(name, model, evaluator, clips) for clips in (test, chosen_on))
+        steering = Steering(name, model, evaluator, test, READOUTS)
+        other = Steering(name, model, evaluator, chosen_on)
         for concept in ASKED:
             answers = (discs["fit"].answers[concept], discs["choose"].answers[concept])
             layers = list(zip(fit, choose, strict=True))
-            for row, direction, layer in steer(steering, other, concept, layers, answers, READOUTS):
-                rows.append(row)
+            for row, direction, layer in steer(steering, other, concept, layers, answers):
+                results.rows.append(row)
                 if row.best and row.direction in ("probe", "means") and row.readout == "pixels":
-                    strips += list(_strips(config, steering, concept, direction, layer))
-    results = SteeringResults(INSIDE_SCHEMA, provenance(config.seed), models_of(config.physics), rows, strips)
-    write_json(config.out / "steering.json", asdict(results))
+                    results.strips.extend(_strips(config, steering, concept, direction, layer))
+        write_json(config.out / "steering.json", asdict(results))
     return results
 
 
@@ -59,7 +59,7 @@ def _strips(
     config: InsideConfig, steering: Steering, concept: str, direction: Direction, layer: int
 ) -> Iterator[Strip]:
     """What happened, the model's future, and the steered one, from the last frame that was seen."""
-    future, plain = steering.future(layer, direction, concept), steering.plain
+    future, plain = steering.future(layer, direction, concept, pixels=True), steering.plain
     assert future.frames is not None and plain.frames is not None
     seen, last = steering.steered.seen.clips.frames, config.context_frames - 1
     units = {"velocity": "units/s", "place": "units"}[concept]
@@ -67,5 +67,7 @@ def _strips(
         x, y = steering.steered.asked[concept][number].tolist()
         shown = seen[number, last : last + 1].cpu()
         rows = [seen[number, last:].cpu(), *(torch.cat((shown, each.frames[number])) for each in (plain, future))]
-        title = f"{steering.name}: what happened, its future, and that with {concept} changed by ({x:.1f}, {y:.1f}) {units}"
+        title = (
+            f"{steering.name}: what happened, its future, and that with {concept} changed by ({x:.1f}, {y:.1f}) {units}"
+        )
         yield save_strip(config, title, f"media/steered_{steering.name}_{concept}_{number}.png", stacked(rows))

@@ -17,7 +17,7 @@ from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.presentation import names_of
 from vidworld.inside.directions import DEGREES, Direction, ablated, along_means, along_probe, at_random
 from vidworld.inside.features import cells_of, in_grid, windows
-from vidworld.inside.probes import Features, Read, Spectrum, ratio_of
+from vidworld.inside.probes import Features, Others, Spectrum, ratio_over
 from vidworld.inside.states import Grid, changed, layers_of
 from vidworld.models.world_model import Encoded
 
@@ -26,7 +26,7 @@ ASKED = {"velocity": (0.5, 1.5), "place": (0.2, 0.6)}
 """By how much a concept is asked to change, in any direction: units a second, units."""
 LEAST = 4
 """Frames of a future in which a disc must be found."""
-Places = Float[Tensor, "clip time object 2"]
+_Places = Float[Tensor, "clip time object 2"]
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def steered_clips(evaluator: Evaluator, encoded: Encoded, name: str) -> Steered:
 class Future(NamedTuple):
     """What came of one rollout."""
 
-    places: dict[Readout, Places]
+    places: dict[Readout, _Places]
     """After the context, by readout; NaN where a disc is not found."""
     frames: Frames | None
 
@@ -78,8 +78,12 @@ class Future(NamedTuple):
 class Steering:
     """A model whose futures are read, steered or not."""
 
-    def __init__(self, name: str, model: Any, evaluator: Evaluator, steered: Steered) -> None:
+    def __init__(
+        self, name: str, model: Any, evaluator: Evaluator, steered: Steered, readouts: Sequence[Readout] = ("probe",)
+    ) -> None:
+        """readouts: what futures are read by; by the first of them choices are made."""
         self.name, self.model, self.evaluator, self.steered = name, model, evaluator, steered
+        self.readouts = readouts
         self.last = evaluator.context_length - 1
         frames = steered.seen.clips.frames
         self.aspect = frames.shape[-2] / frames.shape[-1]
@@ -87,11 +91,11 @@ class Steering:
     @cached_property
     def plain(self) -> Future:
         """The futures without any change."""
-        return self.future()
+        return self.future(pixels="pixels" in self.readouts)
 
     @torch.no_grad()
     def future(
-        self, layer: int = 0, direction: Direction | None = None, concept: str = "", pixels: bool = True
+        self, layer: int = 0, direction: Direction | None = None, concept: str = "", pixels: bool = False
     ) -> Future:
         """The futures where the window about each disc is changed along a direction after a layer."""
         seen, evaluator = self.steered.seen, self.evaluator
@@ -106,7 +110,7 @@ class Steering:
         tracks, after = self.steered.tracks, slice(evaluator.context_frames, None)
         discs, frames = tracks.radius.shape[1], None
         found = evaluator.by_probe(self.name, rollout.embeddings[:, 0].float(), tracks).position[:, after, :discs]
-        places: dict[Readout, Places] = {"probe": found.float()}
+        places: dict[Readout, _Places] = {"probe": found.float()}
         if pixels:
             frames = evaluator.decode_future(seen, rollout.tokens[:, 0].float())
             places["pixels"] = evaluator.by_pixels(frames, tracks).position[:, after, :discs].float()
@@ -139,7 +143,7 @@ class Came(NamedTuple):
 
 
 def outcome(
-    concept: str, places: Places, counted: Bool[Tensor, "clip time object"], dt_s: float
+    concept: str, places: _Places, counted: Bool[Tensor, "clip time object"], dt_s: float
 ) -> Float[Tensor, "clip object 2"]:
     """The velocity (by least squares) or the mean place over the frames that count; NaN where these are few."""
     weight = counted.float()[..., None]
@@ -154,17 +158,17 @@ def outcome(
 
 
 def steer(
-    steering: Steering, chosen_on: Steering, concept: str, fitted: Sequence[tuple[Features, Features]],
-    answers: tuple[Float[Tensor, "sample 2"], Float[Tensor, "other 2"]], readouts: Sequence[Readout],
+    steering: Steering, chosen_on: Steering, concept: str, fitted: Sequence[tuple[Features, Others]],
+    answers: tuple[Float[Tensor, "sample 2"], Float[Tensor, "other 2"]],
 ) -> Iterator[tuple[SteeringRow, Direction, int]]:  # fmt: skip
-    """With each the direction and the layer: a row a layer, direction and readout: every layer's best direction, a random one; at the best layer ablations.
+    """Rows, with the direction and the layer of each: every layer's best direction and a random one, ablations at one.
 
     chosen_on: other clips, by which directions and the best layer are chosen. fitted: by layer, features to fit to and
     to choose penalties on, whose answers these are.
     """
     best: list[tuple[float, float, Direction, Any]] = []
     for layer, (features, others) in enumerate(fitted):
-        ridge = Spectrum(features).ridge(answers[0], others, answers[1])
+        ridge = Spectrum(features).ridge(answers[0], others, answers[1], slack=0.0)
         tried = [along_probe(ridge), *(along_means(ridge, features, answers[0], degree) for degree in DEGREES)]
         results = [_missed(chosen_on, layer, direction, concept) for direction in tried]
         number = min(range(len(tried)), key=lambda i: results[i][0])
@@ -175,8 +179,9 @@ def steer(
         if layer == top:
             controls += [ablated(direction, ridge), ablated(direction, ridge, layer)]
         for each in (direction, *controls):
-            future = steering.future(layer, each, concept, pixels="pixels" in readouts and each is direction)
-            for readout in readouts if each is direction else readouts[:1]:
+            readouts = steering.readouts if each is direction else steering.readouts[:1]
+            future = steering.future(layer, each, concept, pixels="pixels" in readouts)
+            for readout in readouts:
                 row = _row(steering, layer, each, concept, readout, future, layer == top, slope)
                 yield row, each, layer
 
@@ -202,15 +207,15 @@ def _row(
     kept = ~got.isnan().any(dim=1)
     if "ablated" in direction.name:  # what is left of how the discs differ
         centred = was - was[kept].mean(dim=0)
-        found = ratio_of((centred * (centred + got))[kept].sum(dim=1), centred[kept].square().sum(dim=1), clip[kept])
+        found = ratio_over((centred * (centred + got))[kept].sum(dim=1), centred[kept].square().sum(dim=1), clip[kept])
     else:
         asked = steered.asked[concept]
-        found = ratio_of((got * asked)[kept].sum(dim=1), asked[kept].square().sum(dim=1), clip[kept])
+        found = ratio_over((got * asked)[kept].sum(dim=1), asked[kept].square().sum(dim=1), clip[kept])
     beside = came.difference.norm(dim=-1)
     counted = steered.others & ~beside.isnan() & kept[:, None]
     rows = counted.any(dim=1)
     mean = torch.where(counted, beside, 0.0).sum(dim=1) / counted.sum(dim=1).clamp_min(1)
-    others = ratio_of(mean[rows], got.norm(dim=1)[rows], clip[rows]) if bool(rows.any()) else Read(*[float("nan")] * 3)
+    others = ratio_over(mean[rows], got.norm(dim=1)[rows], clip[rows])
     return SteeringRow(
         steering.name, layers_of(steering.model.network)[layer].name, concept, direction.name, direction.dimensions,
         readout, *found, others.value, others.high, float(kept.float().mean()), best, chosen, int(kept.sum()),

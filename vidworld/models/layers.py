@@ -111,13 +111,10 @@ class Attention(nn.Module):
         y = torch.cat(chunks, dim=2)
         return self.to_out(y.transpose(1, 2).reshape(b, t, cells, width)), KVCache(k, v)
 
-
     def projected(self, x: Stream, rotary: Rotary | None) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values of a stream, (clip, head, place, head_width)."""
         b, t, cells, _ = x.shape
-        q, k, v = (
-            part.view(b, t * cells, self.heads, -1).transpose(1, 2) for part in self.to_qkv(x).chunk(3, dim=-1)
-        )
+        q, k, v = (part.view(b, t * cells, self.heads, -1).transpose(1, 2) for part in self.to_qkv(x).chunk(3, dim=-1))
         q, k = norm(q), norm(k)
         return (q, k, v) if rotary is None else (rotary.turn(q), rotary.turn(k), v)
 

@@ -84,8 +84,8 @@ def used(results: SteeringResults, legend: Legend) -> list[str]:
         others = [r for r in results.rows if (r.model, r.layer, r.concept) == same and r.direction == "random"]
         is_used = row.low > 0 and all(row.low > other.high for other in others)
         lines.append(
-            f"{legend.label(row.model)} {'uses' if is_used else 'does not show that it uses'} {row.concept}: steered at "
-            f"{row.layer} its future follows with slope {words.estimate(row.slope, row.low, row.high)}"
+            f"{legend.label(row.model)} {'uses' if is_used else 'does not show that it uses'} {row.concept}: steered "
+            f"at {row.layer} its future follows with slope {words.estimate(row.slope, row.low, row.high)}"
             + "".join(f", along a random direction {words.estimate(o.slope, o.low, o.high)}" for o in others)
             + "."
         )
