@@ -1,6 +1,6 @@
 """Diffusion: rectified flow, the network that denoises, its rollouts and surprise, and the flow map of a few steps."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -261,11 +261,20 @@ class GenerativeModel:
         self, seen: Encoded, context_length: int, seeds: Sequence[int]
     ) -> Float[Tensor, "clip chunk level"]:
         """Squared velocity error at each of `levels`, all in one batch."""
+        errors = []
+        for squared, level in self.squared_errors(seen, context_length, seeds):
+            error = squared.mean(dim=(1, 2, 3, 4)) / level.squeeze(1).square()
+            errors.append(error.view(len(self.levels), -1).T)
+        return torch.stack(errors, dim=1)
+
+    def squared_errors(
+        self, seen: Encoded, context_length: int, seeds: Sequence[int]
+    ) -> Iterator[tuple[Float[Tensor, "noisy 1 h w latent"], Float[Tensor, "noisy 1"]]]:
+        """Of each chunk after the context: those of what is denoised from every level in turn, and these levels."""
         tokens, count, actions = seen.tokens, len(self.levels), acted(self.network, seen)
         noise = _noise(seeds, *tokens.shape[1:]).to(tokens)
         level = tokens.new_tensor(self.levels).repeat_interleave(len(tokens)).unsqueeze(1)  # (level clip, 1)
         caches = self.network.prefill(tokens[:, :-2], actions=None if actions is None else actions[:, 1:-1]) or ()
-        errors = []
         for k in range(context_length, tokens.shape[1]):
             cells = (k - 1) * tokens.shape[2] * tokens.shape[3]
             before = [KVCache(*(x[:, :, :cells].repeat(count, 1, 1, 1) for x in memory)) for memory in caches]
@@ -274,9 +283,7 @@ class GenerativeModel:
             )
             done = None if actions is None else actions[:, k : k + 1].repeat(count, 1, 1)
             denoised, _ = self.network(noised(chunk, drawn, level), level, previous, before or None, actions=done)
-            error = (denoised.float() - chunk).square().mean(dim=(1, 2, 3, 4)) / level.squeeze(1).square()
-            errors.append(error.view(count, -1).T)
-        return torch.stack(errors, dim=1)
+            yield (denoised.float() - chunk).square(), level
 
 
 def _noise(seeds: Sequence[int], *shape: int) -> Float[Tensor, "clip *shape"]:

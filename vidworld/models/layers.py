@@ -101,12 +101,7 @@ class Attention(nn.Module):
 
     def forward(self, x: Stream, rotary: Rotary | None, memory: KVCache | None) -> tuple[Stream, KVCache]:
         b, t, cells, width = x.shape
-        q, k, v = (
-            part.view(b, t * cells, self.heads, -1).transpose(1, 2) for part in self.to_qkv(x).chunk(3, dim=-1)
-        )  # (b, head, n, width)
-        q, k = norm(q), norm(k)
-        if rotary is not None:
-            q, k = rotary.turn(q), rotary.turn(k)
+        q, k, v = self.projected(x, rotary)
         if memory is not None:
             k, v = torch.cat((memory.keys, k), dim=2), torch.cat((memory.values, v), dim=2)
         chunks, until = [], k.shape[2] - q.shape[2]
@@ -115,6 +110,13 @@ class Attention(nn.Module):
             chunks.append(attend(of_chunk, k[:, :, :until], v[:, :, :until], self.backend))
         y = torch.cat(chunks, dim=2)
         return self.to_out(y.transpose(1, 2).reshape(b, t, cells, width)), KVCache(k, v)
+
+    def projected(self, x: Stream, rotary: Rotary | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of a stream, (clip, head, place, head_width)."""
+        b, t, cells, _ = x.shape
+        q, k, v = (part.view(b, t * cells, self.heads, -1).transpose(1, 2) for part in self.to_qkv(x).chunk(3, dim=-1))
+        q, k = norm(q), norm(k)
+        return (q, k, v) if rotary is None else (rotary.turn(q), rotary.turn(k), v)
 
 
 class Block(nn.Module):

@@ -35,6 +35,11 @@ surprise: how badly each frame of the clips (`Clips`) from `context_frames` on w
     before it: float, (clip, frame); higher is worse. Clips of equal seed share what is random, so that their numbers
     can be compared.
 
+A model may let others look into it besides (eval/run_probes.py):
+
+hidden_states(clips, chunk_frames): what it holds after each chunk of so many frames, from these and those before alone:
+    float, (clip, chunk, layer, row, column, channel), over a grid of its own that covers the picture.
+
 Names of clips and seeds are digests of the frames that are shown. A clip's answer depends on its frames and seed alone.
 """
 
@@ -132,6 +137,19 @@ class ExternalModel:
         self._check("surprise", surprise, wanted, "floating-point", "clip, frame after the context")
         check_numbers(self.name, "surprise", clips.identity, surprise)
         return surprise.float().cpu()
+
+    @torch.no_grad()
+    def hidden_states(self, seen: Encoded) -> Float[Tensor, "clip chunk layer row column channel"]:
+        """What the model holds after each chunk. Raises UserError: it does not say, or not in this shape."""
+        own = getattr(self.model, "hidden_states", None)
+        if not callable(own):
+            raise UserError(f"{self.name}: {type(self.model).__name__} has no hidden_states(clips, chunk_frames)")
+        shown = replace(seen.clips.shown, frames=seen.clips.frames.clone())
+        states: Tensor = own(shown, self.tokenizer.patch_size[0])
+        shape = tuple(states.shape) if isinstance(states, Tensor) and states.ndim == 6 else (0, 0, 1, 1, 1, 1)
+        wanted = (*seen.tokens.shape[:2], *shape[2:])
+        self._check("hidden_states", states, wanted, "floating-point", "clip, chunk, layer, row, column, channel")
+        return states.float()
 
     def _check(self, method: str, given: object, wanted: tuple[int, ...], kind: str, axes: str) -> None:
         """Raise UserError if what a method gave is no tensor of this shape and of this kind of numbers."""

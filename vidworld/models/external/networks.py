@@ -1,7 +1,7 @@
 """Other people's networks: the video diffusion models of diffusers, and V-JEPA 2 of transformers."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from einops import repeat
 from jaxtyping import Float, UInt8
-from torch import Tensor
+from torch import Tensor, nn
 
 from vidworld.core.clip import Clips, Frames
 from vidworld.core.errors import UserError
@@ -226,6 +226,29 @@ class VJepa2:
         ).last_hidden_state
         return predicted.float()
 
+    @torch.no_grad()
+    def hidden_states(self, clips: Clips, chunk_frames: int) -> Float[Tensor, "clip chunk layer row column channel"]:
+        """After each layer of the encoder, of the last tubelet of each chunk; it sees the frames up to there alone.
+
+        Raises UserError: a chunk is no whole tubelets, or a clip is longer than those that it was trained on.
+        """
+        config, total, states = self.network.config, clips.frames.shape[1], []
+        if chunk_frames % config.tubelet_size or total > config.frames_per_clip:
+            raise UserError(
+                f"{self.folder}: its tubelets are of {config.tubelet_size} frames and its clips of up to "
+                f"{config.frames_per_clip}; chunks of {chunk_frames} and clips of {total} frames do not fit"
+            )
+        pictures, side = self._pictures(clips.frames), config.crop_size // config.patch_size
+        for stop in range(chunk_frames, total + 1, chunk_frames):
+            found: list[Tensor] = []
+            handles = [layer.register_forward_hook(_keeps(found)) for layer in self.network.encoder.layer]
+            self.network.encoder(pictures[:, :stop])
+            for handle in handles:
+                handle.remove()
+            last = torch.stack(found, dim=1)[:, :, -self.cells :]
+            states.append(last.float().unflatten(2, (side, side)))
+        return torch.stack(states, dim=1)
+
     def _pictures(self, frames: Frames) -> Float[Tensor, "clip time 3 side side"]:
         side = self.network.config.crop_size
         flat = frames.flatten(0, 1).to(self.device).float() / 255
@@ -233,3 +256,12 @@ class VJepa2:
             flat = F.interpolate(flat, (side, side), mode="bilinear", antialias=True, align_corners=False)
         mean, std = (torch.tensor(values, device=self.device).view(1, 3, 1, 1) for values in (MEAN, STD))
         return ((flat - mean) / std).view(*frames.shape[:2], *flat.shape[1:])
+
+
+def _keeps(found: list[Tensor]) -> Callable[..., None]:
+    """A forward hook that keeps what a layer gives."""
+
+    def keep(layer: nn.Module, given: tuple[Any, ...], gives: Any) -> None:
+        found.append(gives[0] if isinstance(gives, tuple) else gives)
+
+    return keep

@@ -1,0 +1,141 @@
+"""What was found inside models: a probe a row of probes.json, a steering of steering.json, a map of maps.json."""
+
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from vidworld.analysis.records import STRICT, Model, Number, read_as
+from vidworld.core.errors import UserError
+from vidworld.core.records import read_json
+
+INSIDE_SCHEMA: Final = 1
+SHUFFLED, ORDER = "shuffled labels", "frames in another order"
+"""Controls of probes: other samples' answers, and frames of which nobody knows the order."""
+
+
+@dataclass(frozen=True, config=STRICT)
+class ProbeRow:
+    """How well one concept is read out of one layer of a model, on clips that no probe was fitted to."""
+
+    model: str
+    layer: str
+    depth: Number
+    """0 for what the model is given, 1 for its last layer."""
+    concept: str
+    probe: str
+    """`ridge`, or `mlp`: a small network over the components of the same features."""
+    control: str
+    """Empty, or what was made wrong."""
+    metric: str
+    """`R2`, or `accuracy` of two answers that are equally frequent."""
+    value: Number
+    low: Number
+    high: Number
+    """Between these it lies in 95% of the resamplings of clips."""
+    chosen: Number
+    """The same on the clips that penalties are chosen on, by which the best layer is chosen, too."""
+    selectivity: Number
+    """How much more than with shuffled labels."""
+    clips: int
+    samples: int
+
+
+@dataclass(frozen=True, config=STRICT)
+class SteeringRow:
+    """What came of steering one concept at one layer."""
+
+    model: str
+    layer: str
+    concept: str
+    direction: str
+    """`probe`, `means` (of so many dimensions), `random`, or `ablated` and `random ablated`."""
+    dimensions: int
+    readout: str
+    """`probe` or `pixels`: by what the future was read."""
+    slope: Number
+    """Of what was achieved against what was asked; 1 is as asked. Of an ablation: of what is left of the concept."""
+    low: Number
+    high: Number
+    others: Number
+    """How much the other discs changed, over how much the steered one did."""
+    others_high: Number
+    read: Number
+    """Share of the futures in which the steered disc is found both before and after."""
+    best: bool
+    """The layer that was chosen on other clips."""
+    chosen: Number
+    """The slope there."""
+    clips: int
+
+
+@dataclass(frozen=True, config=STRICT)
+class MapRow:
+    """Where surprise or attention lies, as a share of all of it."""
+
+    model: str
+    layer: str
+    head: int
+    """-1 where it concerns all."""
+    what: str
+    value: Number
+    low: Number
+    high: Number
+    uniform: Number
+    """The share if it lay evenly."""
+    clips: int
+
+
+@dataclass(frozen=True, config=STRICT)
+class Strip:
+    """A picture of the page, below the folder of the results."""
+
+    title: str
+    file: str
+
+
+@dataclass(frozen=True, config=STRICT)
+class ProbeResults:
+    """probes.json."""
+
+    schema: int
+    provenance: dict[str, Any]
+    models: dict[str, Model]
+    concepts: dict[str, str]
+    """What each concept is, in words."""
+    rows: list[ProbeRow]
+
+
+@dataclass(frozen=True, config=STRICT)
+class SteeringResults:
+    """steering.json."""
+
+    schema: int
+    provenance: dict[str, Any]
+    models: dict[str, Model]
+    rows: list[SteeringRow]
+    strips: list[Strip] = Field(default_factory=list)
+
+
+@dataclass(frozen=True, config=STRICT)
+class MapResults:
+    """maps.json."""
+
+    schema: int
+    provenance: dict[str, Any]
+    models: dict[str, Model]
+    rows: list[MapRow]
+    strips: list[Strip] = Field(default_factory=list)
+
+
+ResultsT = TypeVar("ResultsT", ProbeResults, SteeringResults, MapResults)
+
+
+def read_inside(kind: type[ResultsT], path: Path) -> ResultsT:
+    """What a file holds. Raises UserError: there is none, or it is of another schema."""
+    content = read_json(path)
+    found = content.get("schema") if isinstance(content, dict) else None
+    if found != INSIDE_SCHEMA:
+        raise UserError(f"{path}: is of schema {found}, not {INSIDE_SCHEMA}; measure it again")
+    return read_as(kind, path)

@@ -1,0 +1,1 @@
+"""What models know: states by layer, concepts read out of them and steered, maps, a dictionary."""
