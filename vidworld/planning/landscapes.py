@@ -23,7 +23,7 @@ from vidworld.planning.protocol import PlanningProtocol
 from vidworld.simulation.environments.environment import FRAME_S, Environment
 
 LANDSCAPES_VERSION = 1  # raised when landscapes come to have other values
-SIDE = 13
+LANDSCAPE_SIDE = 13
 """Actions along each axis."""
 _FAR = 0.8  # what is done stays so far from no action, along each axis: its valley lies inside the picture
 
@@ -62,7 +62,7 @@ def landscape_of_simulator(environment: Environment[Any], protocol: PlanningProt
 def _tried(protocol: PlanningProtocol, number: int) -> Float[Tensor, "action 2"]:
     """What is done, then the grid, x fastest."""
     done = Draws(episode_streams("landscape", protocol, [number])).uniform(-_FAR, _FAR, 2)
-    along = torch.linspace(-1, 1, SIDE, dtype=torch.float64)
+    along = torch.linspace(-1, 1, LANDSCAPE_SIDE, dtype=torch.float64)
     return torch.cat((done.double(), torch.cartesian_prod(along, along).flip(1)))
 
 
@@ -87,5 +87,5 @@ def _landscape(
     lowest = tried[1 + int(grid.argmin())]
     better = float((grid < true).double().mean() + 0.5 * (grid == true).double().mean())
     return Landscape(
-        environment.name, agent, number, grid.view(SIDE, SIDE).tolist(), tried[0].tolist(), lowest.tolist(), better
+        environment.name, agent, number, grid.view(LANDSCAPE_SIDE, LANDSCAPE_SIDE).tolist(), tried[0].tolist(), lowest.tolist(), better
     )
