@@ -1,4 +1,4 @@
-"""The `vidworld` command: `data` render, collect, ingest, sidecar, contexts and check; `check-world`, `export`."""
+"""The `vidworld` command: `data` render, collect, ingest and others; `check-world`, `export`, `play`, `view`."""
 
 import sys
 from collections.abc import Sequence
@@ -21,6 +21,8 @@ COMMANDS: Registry[Command] = Registry(
         "data check": "vidworld.evaluation.benchmarks.benchmark:CHECK",
         "check-world": "vidworld.models.external.check_world:CHECK_WORLD",
         "export": "vidworld.evaluation.export:EXPORT",
+        "play": "vidworld.play.command:PLAY",
+        "view": "vidworld.play.command:VIEW",
     },
 )
 """A command is imported when it is called: `vidworld --help` need not wait for torch."""
@@ -32,6 +34,8 @@ PURPOSES = {
     "data contexts": "write the clips that a model which runs elsewhere is to continue",
     "data check": "say whether the folder of a benchmark is complete, and what is missing",
     "check-world": "say what is wrong with a model that is to be measured",
+    "play": "act in a world, truth and models side by side in a page on this machine",
+    "view": "look at clips, what models predict of them, and their surprise, in a page on this machine",
     "export": "write trained world models as torch.export and ONNX files, with weights of eight bits too",
 }
 

@@ -211,31 +211,37 @@ class GenerativeModel:
         self, context: Encoded, horizon: int, samples: int, seeds: Sequence[int], actions: Futures | None = None
     ) -> Rollout:
         """Chunk after chunk, each from noise given the clean ones before it, whose keys and values are kept."""
-        samples, drawn_for = (
-            (samples, samples) if actions is None else (actions.shape[1], 1)
-        )  # futures differ by actions
-        noise = (
-            _noise(seeds, drawn_for, horizon, *context.tokens.shape[2:]).expand(-1, samples, *[-1] * 4).flatten(0, 1)
-        )
+        # Futures differ by actions where there are any.
+        samples, drawn_for = (samples, samples) if actions is None else (actions.shape[1], 1)
+        noise = _noise(seeds, drawn_for, horizon, *context.tokens.shape[2:])
+        noise = noise.expand(-1, samples, *[-1] * 4).flatten(0, 1)
         if actions is None:
             tokens, done = context.tokens.repeat_interleave(samples, dim=0), [None] * horizon
-            kv_caches, last = self.network.prefill(tokens[:, :-1]), tokens[:, -1:]
+            kv_caches, last = self.remembered(tokens), tokens[:, -1:]
         else:
-            before, last = None if context.actions is None else context.actions[:, 1:], context.tokens[:, -1:]
-            kv_caches = self.network.prefill(context.tokens[:, :-1], actions=before)
+            kv_caches, last = self.remembered(context.tokens, context.actions), context.tokens[:, -1:]
             kv_caches = kv_caches and [cache.repeated(samples) for cache in kv_caches]
             last, done = last.repeat_interleave(samples, dim=0), list(actions.flatten(0, 1).split(1, dim=1))
         chunks: list[Tokens] = []
         for drawn, now in zip(noise.to(last).split(1, dim=1), done, strict=True):
-            last, kv_caches = self._next(drawn, last, kv_caches, now)
+            last, kv_caches = self.following(last, kv_caches, now, drawn)
             chunks.append(last)
         predicted = torch.cat(chunks, dim=1).unflatten(0, (len(context.tokens), samples))
         return Rollout(predicted, predicted)
 
-    def _next(
-        self, noise: Tokens, previous: Tokens, kv_caches: KVCaches | None, done: Actions | None
+    entered = decoded = staticmethod(lambda tokens: tokens)  # what chunks go in as, and come out as
+
+    @torch.no_grad()
+    def remembered(self, seen: Tokens, actions: Actions | None = None) -> KVCaches | None:
+        """What the chunk after these looks back at of all but the last; None of one alone. `actions`: done in each."""
+        before = None if actions is None else actions[:, 1:]
+        return self.network.prefill(seen[:, :-1], actions=before)
+
+    @torch.no_grad()
+    def following(
+        self, previous: Tokens, kv_caches: KVCaches | None, done: Actions | None, noise: Tokens
     ) -> tuple[Tokens, KVCaches | None]:
-        """The chunk after `previous`, and the keys and values with its own.
+        """The chunk after `previous` from noise, and the keys and values with its own.
 
         What is remembered of a place is free of noise (`DiffusionTransformer.prefill`). So is the first step of
         sampling, which starts from level 1: its keys and values are those to keep, and cost nothing more.
