@@ -50,7 +50,8 @@ class LiveRollout:
         if not isinstance(model, Stepped):
             raise UserError(f"{name}: cannot be played; models of this package's families can")
         self.model, self.seed, self.window, self.kept = model, seed, max(2, window), max(1, window // 2)
-        tokens, actions = tokens[:, -self.kept :], None if actions is None else actions[:, -self.kept :]
+        most = self.window - 1
+        tokens, actions = tokens[:, -most:], None if actions is None else actions[:, -most:]
         self.token_shape, self.context = tokens.shape[2:], tokens.shape[1]
         done = [None] * self.context if actions is None else list(actions.split(1, dim=1))
         self._taken = [_Taken(*each) for each in zip(model.entered(tokens).split(1, dim=1), done, strict=True)]
@@ -100,7 +101,7 @@ class LiveRollout:
     def _to(self, taken: int) -> None:
         """Memory and generator as they were when so many chunks had gone in."""
         start = self._start(taken)
-        first = max(start + self.kept, self.context) if start else self.context
+        first = start + self.kept if start else self.context
         self._generator.manual_seed(self.seed)
         for _ in range(first - self.context):
             normal_of([self._generator], 1, *self.token_shape)

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from vidworld.core.clip import Frames, Tracks
 from vidworld.core.clip_shape import ClipShape
@@ -16,11 +18,13 @@ from vidworld.core.errors import UserError
 from vidworld.play.cast import CONTEXT_FRAMES
 from vidworld.simulation import SCENARIOS
 from vidworld.simulation.environments import ENVIRONMENTS
-from vidworld.simulation.environments.environment import Action, Environment, heading
+from vidworld.simulation.environments.environment import Environment, heading
 from vidworld.simulation.simulated import SimulatedClips
 from vidworld.video.decode import Unreadable, open_video, read
 
-LONG_FRAMES, USUAL_FRAMES = 64, 32  # of a scene whose discs stay in view, and of one whose discs leave it
+Held = Float[Tensor, "1 _"]
+"""An action that is held for a chunk; no numbers where nobody acts."""
+LONG_FRAMES, USUAL_FRAMES = 64, 16  # of a scene whose scenario has long ones, and of others
 LONGEST_VIDEO_FRAMES = 600  # of a video of one's own: what comes later is not read
 
 
@@ -45,18 +49,18 @@ class Truth(ABC):
         """What is seen before the first chunk of scene `number`: whole chunks."""
 
     @abstractmethod
-    def following(self, number: int, chunk: int, state: Any, action: Action) -> Seen | None:
+    def following(self, number: int, chunk: int, state: Any, action: Held) -> Seen | None:
         """Chunk `chunk` after the start, under an action held for it; None where nobody knows what is true there."""
 
     def hidden(self, state: Any, number: int) -> Any:
         """The state with what can be hidden behind a screen hidden again."""
         raise NotImplementedError
 
-    def towards(self, state: Any, place: tuple[float, float]) -> Action:
+    def towards(self, state: Any, place: tuple[float, float]) -> Held:
         """The action that leads to a place (world units) as far as a chunk does."""
         raise NotImplementedError
 
-    def expert(self, state: Any) -> Action:
+    def expert(self, state: Any) -> Held:
         """What somebody who knows the state would do."""
         raise NotImplementedError
 
@@ -86,7 +90,7 @@ class ActedTruth(Truth):
             states.append(self.environment.step(states[-1], rest))
         return self._seen(states)
 
-    def following(self, number: int, chunk: int, state: Any, action: Action) -> Seen:
+    def following(self, number: int, chunk: int, state: Any, action: Held) -> Seen:
         states = [state]
         for _ in range(self.chunk_frames):
             states.append(self.environment.step(states[-1], action))
@@ -96,10 +100,10 @@ class ActedTruth(Truth):
         """Screens that were lifted are down again."""
         return replace(state, screens=self._first(number).screens, opened=torch.full_like(state.opened, -1))
 
-    def towards(self, state: Any, place: tuple[float, float]) -> Action:
+    def towards(self, state: Any, place: tuple[float, float]) -> Held:
         return heading(state.position[:, 0], torch.tensor([place], dtype=torch.float64))
 
-    def expert(self, state: Any) -> Action:
+    def expert(self, state: Any) -> Held:
         return self.environment.expert(state)
 
 
@@ -130,7 +134,7 @@ class SceneTruth(Truth):
         assert seen is not None
         return seen
 
-    def following(self, number: int, chunk: int, state: Any, action: Action) -> Seen | None:
+    def following(self, number: int, chunk: int, state: Any, action: Held) -> Seen | None:
         first = CONTEXT_FRAMES + chunk * self.chunk_frames
         return self._between(number, first, first + self.chunk_frames)
 
