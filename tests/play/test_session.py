@@ -7,7 +7,7 @@ from tiny_play import tiny_run
 from vidworld.core.errors import UserError
 from vidworld.play.cast import cast_of
 from vidworld.play.command import truth_for
-from vidworld.play.recording import export, played_again, read_recording, scripted, write_picture
+from vidworld.play.recording import export_played, played_again, read_recording, scripted, write_picture
 from vidworld.play.session import Session
 from vidworld.play.truths import ActedTruth
 
@@ -100,7 +100,7 @@ def test_a_recording_plays_again_to_the_pixel(cast, tmp_path):
     played.towards((2.0, 3.0))
     played.hide()
     last = played.act((0.1, 0.2))
-    files = export(session(cast, "hidden_goal", 3), played.steps, tmp_path)
+    files = export_played(session(cast, "hidden_goal", 3), played.steps, tmp_path)
     assert [file.name for file in files] == [f"hidden_goal-3-0{kind}" for kind in (".json", ".mp4", ".gif")]
     assert all(file.stat().st_size > 200 for file in files)
     world, number, steps = read_recording(files[0], cast)

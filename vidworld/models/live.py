@@ -17,7 +17,7 @@ _Chunk = Float[Tensor, "clip 1 h w embedding"]
 
 
 @runtime_checkable
-class Stepped(Protocol):
+class SteppedModel(Protocol):
     """A model whose rollout can be taken chunk by chunk; see `GenerativeModel` and `PredictiveModel`."""
 
     def entered(self, tokens: Tokens) -> Embeddings: ...
@@ -47,7 +47,7 @@ class LiveRollout:
         self, name: str, model: Any, tokens: Tokens, actions: Actions | None, seed: int, window: int = 8
     ) -> None:
         """tokens, actions: what was seen (one clip) and done in it. Raises UserError: the model cannot be stepped."""
-        if not isinstance(model, Stepped):
+        if not isinstance(model, SteppedModel):
             raise UserError(f"{name}: cannot be played; models of this package's families can")
         self.model, self.seed, self.window, self.kept = model, seed, max(2, window), max(1, window // 2)
         most = self.window - 1

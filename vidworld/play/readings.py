@@ -16,7 +16,7 @@ PARTED_FRAMES = 3
 """In so many frames in a row: one alone may be the tracker's fault."""
 SHOWS = 0.75
 """Share of a disc's area that must show for it to be looked for."""
-Places = Float[Tensor, "time object 2"]
+DiscPlaces = Float[Tensor, "time object 2"]
 
 
 def places_in(panels: Frames, tracks: Tracks) -> Float[Tensor, "panel time object 2"]:
@@ -25,7 +25,7 @@ def places_in(panels: Frames, tracks: Tracks) -> Float[Tensor, "panel time objec
     return locate_discs(panels, color, radius).double()
 
 
-def momenta(before: Float[Tensor, "object 2"] | None, places: Places, tracks: Tracks, dt_s: float) -> Places:
+def momenta(before: Float[Tensor, "object 2"] | None, places: DiscPlaces, tracks: Tracks, dt_s: float) -> DiscPlaces:
     """Momentum of each disc at each frame, from its step since the frame before (mass units x units/s).
 
     NaN where it was not found in both, and of what gives way to nothing.
@@ -51,7 +51,7 @@ class Parting:
     """The first frame of those in a row that settled it."""
     _row: int = field(default=0, repr=False)
 
-    def look(self, places: Places, tracks: Tracks) -> None:
+    def look(self, places: DiscPlaces, tracks: Tracks) -> None:
         """Take a chunk's places beside the true ones."""
         apart = (places - tracks.position[0]).norm(dim=-1).nan_to_num(torch.inf)
         looked_for = tracks.present[0] & (tracks.visible[0] >= SHOWS)

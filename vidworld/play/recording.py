@@ -16,20 +16,20 @@ from vidworld.core.errors import UserError
 from vidworld.core.media import enlarged, write_mp4
 from vidworld.core.records import prepare_folder, read_json, write_json, writing
 from vidworld.play.cast import Cast
-from vidworld.play.session import COPY_LAST, LONGEST, TRUTH, Moment, Session, Step
+from vidworld.play.session import COPY_LAST, LONGEST, TRUTH, Moment, PlayedStep, Session
 
 RECORDING_FORMAT = 1
-LABELS = {TRUTH: "Truth", COPY_LAST: "Copy-last"}
+PANEL_LABELS = {TRUTH: "Truth", COPY_LAST: "Copy-last"}
 MOST_GIF_COLORS = 128
-EXPORTED = 300
-"""Chunks (two minutes) of a recording that are made into pictures; the file holds all of it."""
-NAME = re.compile(r"[a-z0-9_]{1,64}-\d{1,6}-\d{1,6}\.(json|mp4|gif)")
+EXPORTED = 150
+"""Chunks (a minute) of a recording that are made into pictures; the file holds all of it."""
+FILE_NAME = re.compile(r"[a-z0-9_]{1,64}-\d{1,6}-\d{1,6}\.(json|mp4|gif)")
 """Of the files that a page saves: world, scene, a running number."""
 _LINE_PX, _LABEL_PX = 4, 16
 _PAPER, _INK, _SOFT = (255, 255, 255), (20, 23, 28), (178, 38, 30)
 
 
-def as_recording(session: Session, steps: Sequence[Step]) -> dict[str, Any]:
+def as_recording(session: Session, steps: Sequence[PlayedStep]) -> dict[str, Any]:
     """All that is needed to play the same again with the same models."""
     return {
         "format": RECORDING_FORMAT,
@@ -40,13 +40,13 @@ def as_recording(session: Session, steps: Sequence[Step]) -> dict[str, Any]:
     }
 
 
-def read_recording(path: Path, cast: Cast) -> tuple[str, int, list[Step]]:
+def read_recording(path: Path, cast: Cast) -> tuple[str, int, list[PlayedStep]]:
     """World, scene number and steps. Raises UserError: no recording, or one of other models."""
     record = read_json(path)
     try:
         if record["format"] != RECORDING_FORMAT:
             raise ValueError("another format")
-        steps: list[Step] = [(str(what), tuple(float(x) for x in action)) for what, *action in record["steps"]]
+        steps: list[PlayedStep] = [(str(what), tuple(float(x) for x in action)) for what, *action in record["steps"]]
         if len(steps) > LONGEST or any(what not in ("act", "anchor", "hide") for what, _ in steps):
             raise ValueError("steps that nobody can play")
         world, number, models = str(record["world"]), int(record["number"]), dict(record["models"])
@@ -57,7 +57,7 @@ def read_recording(path: Path, cast: Cast) -> tuple[str, int, list[Step]]:
     return world, number, steps
 
 
-def export(session: Session, steps: list[Step], folder: Path) -> list[Path]:
+def export_played(session: Session, steps: list[PlayedStep], folder: Path) -> list[Path]:
     """The recording of these steps, an MP4 and a GIF, all under a new name. Raises UserError: none can be written."""
     stem = f"{session.truth.name}-{session.number}"
     prepare_folder(folder)
@@ -70,7 +70,7 @@ def export(session: Session, steps: list[Step], folder: Path) -> list[Path]:
     return paths
 
 
-def played_again(session: Session, steps: Iterable[Step]) -> Iterator[Moment]:
+def played_again(session: Session, steps: Iterable[PlayedStep]) -> Iterator[Moment]:
     """The scene's moments under these steps, from its start."""
     yield session.new(session.number)
     for step in steps:
@@ -93,7 +93,7 @@ def write_picture(path: Path, cast: Cast, moments: Iterable[Moment], count: int,
     write = {".mp4": _write_mp4, ".gif": _write_gif}.get(path.suffix.lower())
     if write is None:
         raise UserError(f"{path}: a moving picture is written as .mp4 or .gif")
-    labels = LABELS | {player.name: player.label for player in cast.players}
+    labels = PANEL_LABELS | {player.name: player.label for player in cast.players}
     shown = tqdm(moments, "pictures", total=count, unit="chunk", disable=None)
     frames = torch.cat([_side_by_side(moment, labels, scale) for moment in shown])
     prepare_folder(path.parent)

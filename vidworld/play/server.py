@@ -20,8 +20,8 @@ from vidworld.core.hardware import one_core_pool
 from vidworld.play.cast import Cast
 from vidworld.play.guard import Guard, check_loopback
 from vidworld.play.messages import MOST_BYTES, Malformed, Request, answer, request_of
-from vidworld.play.recording import LABELS, NAME, export
-from vidworld.play.session import COPY_LAST, TRUTH, Session, Step
+from vidworld.play.recording import FILE_NAME, PANEL_LABELS, export_played
+from vidworld.play.session import COPY_LAST, TRUTH, PlayedStep, Session
 from vidworld.play.truths import Truth
 
 MOST_SESSIONS = 4
@@ -57,7 +57,7 @@ class Playground:
     def hello(self) -> dict[str, Any]:
         """What a page is told first."""
         names = [player.name for player in self.cast.players]
-        labels = LABELS | {player.name: player.label for player in self.cast.players}
+        labels = PANEL_LABELS | {player.name: player.label for player in self.cast.players}
         labels |= {world: world.replace("_", " ").capitalize() for world in self.worlds}
         return {"worlds": list(self.worlds), "panels": [TRUTH, *names, COPY_LAST], "labels": labels, "hints": HINTS}
 
@@ -71,7 +71,7 @@ def play_app(ground: Playground, port: int) -> Any:
     async def recording(request: HttpRequest) -> Response:
         name = request.path_params["name"]
         path = ground.out / name
-        if not NAME.fullmatch(name) or not path.is_file():
+        if not FILE_NAME.fullmatch(name) or not path.is_file():
             return PlainTextResponse("there is no such recording\n", 404)
         return FileResponse(path)
 
@@ -98,7 +98,7 @@ class _Tab:
     def __init__(self, ground: Playground, websocket: WebSocket) -> None:
         self.ground, self.websocket = ground, websocket
         self.session: Session | None = None
-        self.replayed: list[Step] = []  # what is still to be played again, the last first
+        self.replayed: list[PlayedStep] = []  # what is still to be played again, the last first
         self.saving: asyncio.Task[None] | None = None
 
     async def serve(self) -> None:
@@ -176,7 +176,7 @@ class _Tab:
         try:
             await self.websocket.send_text(json.dumps({"saving": True}))
             again = Session(ground.cast, session.truth, session.number, over=ground.players.map)
-            files = await asyncio.to_thread(export, again, list(session.steps), ground.out)
+            files = await asyncio.to_thread(export_played, again, list(session.steps), ground.out)
             names = [file.name for file in files]
             done = {"id": request.id, "saved": names, "folder": str(ground.out)}
         except UserError as error:

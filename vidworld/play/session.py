@@ -16,15 +16,15 @@ from vidworld.evaluation.presentation import names_of
 from vidworld.models.live import HISTORY, LiveRollout
 from vidworld.models.world_model import last_frame
 from vidworld.play.cast import Cast
-from vidworld.play.readings import Parting, Places, error_by_token, momenta, places_in
-from vidworld.play.truths import Seen, Truth
+from vidworld.play.readings import DiscPlaces, Parting, error_by_token, momenta, places_in
+from vidworld.play.truths import Happened, Truth
 
 LONGEST = 3000
 """Chunks of one recording, 20 minutes: play goes on after them, and they are recorded no more."""
 BACK = HISTORY // 2
 """Chunks that can be gone back."""
 TRUTH, COPY_LAST = "truth", "copy_last"
-Step = tuple[str, tuple[float, ...]]
+PlayedStep = tuple[str, tuple[float, ...]]
 """What was done: `act` and an action, `anchor`, or `hide`."""
 
 
@@ -34,8 +34,8 @@ class Panel(NamedTuple):
     name: str
     frames: Frames | None
     """None of a truth that nobody knows."""
-    places: Places | None = None
-    momenta: Places | None = None
+    places: DiscPlaces | None = None
+    momenta: DiscPlaces | None = None
     error: Float[Tensor, "h w"] | None = None
     parted_s: float | None = None
     """Seconds from where models were last shown the truth; None while it has not."""
@@ -48,7 +48,7 @@ class Moment:
     """The session after a chunk."""
 
     panels: tuple[Panel, ...]
-    seen: Seen
+    seen: Happened
     """The truth's chunk and state."""
     chunk: int
     """Chunks since the scene's start."""
@@ -81,7 +81,7 @@ class Session:
     number: int = 0
     over: Callable[..., Iterable[Any]] = map
     """How models take their step: one after another, or as a pool of threads maps them."""
-    steps: list[Step] = field(default_factory=list)
+    steps: list[PlayedStep] = field(default_factory=list)
     moments: list[Moment] = field(default_factory=list)
     _stretches: list[_Stretch] = field(default_factory=list)
 
@@ -138,7 +138,7 @@ class Session:
             del self.steps[now.steps :]
         return self.now
 
-    def take(self, step: Step) -> Moment:
+    def take(self, step: PlayedStep) -> Moment:
         """One step of a recording."""
         what, action = step
         return self.act(action) if what == "act" else self.hide() if what == "hide" else self.anchor()
@@ -149,7 +149,7 @@ class Session:
 
     # --- how it is done ---
 
-    def _record(self, step: Step) -> None:
+    def _record(self, step: PlayedStep) -> None:
         if len(self.steps) < LONGEST:
             self.steps.append(step)
 
@@ -182,7 +182,7 @@ class Session:
         self.moments[-1] = replace(now, stretch=stretch, partings=partings, steps=len(self.steps))
         return self.now
 
-    def _first_panels(self, seen: Seen) -> tuple[Panel, ...]:
+    def _first_panels(self, seen: Happened) -> tuple[Panel, ...]:
         """All show the last chunk that is seen."""
         frames = seen.frames[:, -self.cast.chunk_frames :]
         names = (TRUTH, *(player.name for player in self.cast.players), COPY_LAST)
@@ -214,13 +214,13 @@ class Session:
             error = None if tokens is None or true_tokens is None else error_by_token(tokens, true_tokens)
             panel = Panel(name, frames, error=error, compute_s=seconds)
             panels.append(panel if places is None or seen is None else self._read(panel, places[i], seen, partings))
-        seen = seen or Seen(now.seen.frames, None)
+        seen = seen or Happened(now.seen.frames, None)
         recent = self._later(now.recent, seen.frames[:, -chunk_frames:], packed)
         return self._add(
             Moment(tuple(panels), seen, now.chunk + 1, recent, partings, stretch.number, len(self.steps), done)
         )
 
-    def _read(self, panel: Panel, places: Places, seen: Seen, partings: dict[str, Parting]) -> Panel:
+    def _read(self, panel: Panel, places: DiscPlaces, seen: Happened, partings: dict[str, Parting]) -> Panel:
         """The panel with what its discs do."""
         assert seen.tracks is not None
         dt_s, parted = self.cast.shape.dt_s, None
@@ -247,7 +247,7 @@ def _last(tracks: Tracks | None, frames: int) -> Tracks | None:
     return None if tracks is None else tracks.between(tracks.position.shape[1] - frames, tracks.position.shape[1])
 
 
-def _places(panels: list[Frames | None], seen: Seen | None) -> list[Places] | None:
+def _places(panels: list[Frames | None], seen: Happened | None) -> list[DiscPlaces] | None:
     """Of the truth's discs in each panel; None where nobody knows of any."""
     if seen is None or seen.tracks is None or any(frames is None for frames in panels):
         return None

@@ -28,7 +28,7 @@ LONG_FRAMES, USUAL_FRAMES = 64, 16  # of a scene whose scenario has long ones, a
 LONGEST_VIDEO_FRAMES = 600  # of a video of one's own: what comes later is not read
 
 
-class Seen(NamedTuple):
+class Happened(NamedTuple):
     """Frames of one clip, and what is known of the discs in them."""
 
     frames: Frames
@@ -45,11 +45,11 @@ class Truth(ABC):
     can_hide: bool = False
 
     @abstractmethod
-    def start(self, number: int) -> Seen:
+    def start(self, number: int) -> Happened:
         """What is seen before the first chunk of scene `number`: whole chunks."""
 
     @abstractmethod
-    def following(self, number: int, chunk: int, state: Any, action: Held) -> Seen | None:
+    def following(self, number: int, chunk: int, state: Any, action: Held) -> Happened | None:
         """Chunk `chunk` after the start, under an action held for it; None where nobody knows what is true there."""
 
     def hidden(self, state: Any, number: int) -> Any:
@@ -79,18 +79,18 @@ class ActedTruth(Truth):
     def _first(self, number: int) -> Any:
         return self.environment.start(Draws(clip_streams(f"play/{self.name}", [number], torch.device("cpu"))))
 
-    def _seen(self, states: list[Any]) -> Seen:
+    def _seen(self, states: list[Any]) -> Happened:
         frames, tracks = self.environment.draw(states, self.shape)
-        return Seen(frames, tracks, states[-1])
+        return Happened(frames, tracks, states[-1])
 
-    def start(self, number: int) -> Seen:
+    def start(self, number: int) -> Happened:
         states, frames = [self._first(number)], self.environment.context_frames
         rest = torch.zeros(1, self.environment.action_channels, dtype=torch.float64)
         for _ in range(-(-frames // self.chunk_frames) * self.chunk_frames - 1):
             states.append(self.environment.step(states[-1], rest))
         return self._seen(states)
 
-    def following(self, number: int, chunk: int, state: Any, action: Held) -> Seen:
+    def following(self, number: int, chunk: int, state: Any, action: Held) -> Happened:
         states = [state]
         for _ in range(self.chunk_frames):
             states.append(self.environment.step(states[-1], action))
@@ -114,27 +114,27 @@ class SceneTruth(Truth):
         frames = LONG_FRAMES if SCENARIOS[name].goes_on else USUAL_FRAMES
         self.name, self.chunk_frames = name, chunk_frames
         self.clips = SimulatedClips(name, "id", "play", shape=replace(shape, num_frames=frames))
-        self._made: tuple[int, Seen] | None = None
+        self._made: tuple[int, Happened] | None = None
 
-    def _whole(self, number: int) -> Seen:
+    def _whole(self, number: int) -> Happened:
         if self._made is None or self._made[0] != number:
             clips = self.clips.clips([number])
-            self._made = number, Seen(clips.frames, clips.tracks)
+            self._made = number, Happened(clips.frames, clips.tracks)
         return self._made[1]
 
-    def _between(self, number: int, first: int, end: int) -> Seen | None:
+    def _between(self, number: int, first: int, end: int) -> Happened | None:
         whole = self._whole(number)
         if end > whole.frames.shape[1]:
             return None
         tracks = None if whole.tracks is None else whole.tracks.between(first, end)
-        return Seen(whole.frames[:, first:end], tracks)
+        return Happened(whole.frames[:, first:end], tracks)
 
-    def start(self, number: int) -> Seen:
+    def start(self, number: int) -> Happened:
         seen = self._between(number, 0, CONTEXT_FRAMES)
         assert seen is not None
         return seen
 
-    def following(self, number: int, chunk: int, state: Any, action: Held) -> Seen | None:
+    def following(self, number: int, chunk: int, state: Any, action: Held) -> Happened | None:
         first = CONTEXT_FRAMES + chunk * self.chunk_frames
         return self._between(number, first, first + self.chunk_frames)
 
@@ -151,8 +151,8 @@ class VideoTruth(SceneTruth):
             needed = CONTEXT_FRAMES / shape.fps
             raise UserError(f"{path}: is shorter than the {needed:g} s that models are shown; a longer one would do")
 
-    def _whole(self, number: int) -> Seen:
-        return Seen(self._frames, None)
+    def _whole(self, number: int) -> Happened:
+        return Happened(self._frames, None)
 
 
 def video_frames(path: Path, shape: ClipShape) -> Frames:

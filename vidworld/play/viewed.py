@@ -20,7 +20,7 @@ from vidworld.planning.imagination import imagine
 from vidworld.play.cast import CONTEXT_FRAMES, Cast, Player
 from vidworld.play.messages import colors_of, rounded
 from vidworld.play.readings import error_by_token, places_in
-from vidworld.play.recording import LABELS
+from vidworld.play.recording import PANEL_LABELS
 from vidworld.play.session import COPY_LAST, TRUTH
 from vidworld.play.truths import video_frames
 from vidworld.simulation import LAWS, SCENARIOS
@@ -101,7 +101,9 @@ def _clips(cast: Cast, choice: Choice, video: Path | None) -> Clips:
 
 def _of_clip(cast: Cast, choice: Choice, clips: Clips) -> dict[str, Any]:
     seen, tracks = cast.evaluator.encode(clips), clips.tracks
-    panels = [{"name": TRUTH, "label": LABELS[TRUTH], "sprite": sprite(clips.frames), **_places(clips.frames, tracks)}]
+    panels = [
+        {"name": TRUTH, "label": PANEL_LABELS[TRUTH], "sprite": sprite(clips.frames), **_places(clips.frames, tracks)}
+    ]
     context = CONTEXT_FRAMES // cast.chunk_frames
     surprise = {}
     for player in cast.players:
@@ -122,7 +124,9 @@ def _of_clip(cast: Cast, choice: Choice, clips: Clips) -> dict[str, Any]:
         surprise[player.name] = {"": _surprise(cast, player, seen)}
     frozen = clips.frames[:, CONTEXT_FRAMES - 1 : CONTEXT_FRAMES].expand_as(clips.frames[:, CONTEXT_FRAMES:])
     frozen = torch.cat((clips.frames[:, :CONTEXT_FRAMES], frozen), dim=1)
-    panels.append({"name": COPY_LAST, "label": LABELS[COPY_LAST], "sprite": sprite(frozen), **_places(frozen, tracks)})
+    panels.append(
+        {"name": COPY_LAST, "label": PANEL_LABELS[COPY_LAST], "sprite": sprite(frozen), **_places(frozen, tracks)}
+    )
     return _head(cast, choice, clips) | {"panels": panels, "surprise": surprise}
 
 
