@@ -24,8 +24,9 @@ def train(config: FewStepConfig, sources: Sources, resume: bool) -> None:
     from accelerate.utils import set_seed
 
     from vidworld.core.hardware import ahead
-    from vidworld.models.diffusion import DiffusionTransformer, flow_map_loss, flow_map_of
+    from vidworld.models.diffusion import DiffusionTransformer
     from vidworld.models.files import check_tokenizer, load_model
+    from vidworld.models.flow_map import flow_map_loss, flow_map_of
     from vidworld.models.tokenizers import load_tokenizer
     from vidworld.training.data import batch_order, cache_tokens
     from vidworld.training.run import begin

@@ -22,6 +22,8 @@ COMMANDS: Registry[Command] = Registry(
         "check-world": "vidworld.models.external.check_world:CHECK_WORLD",
         "publish": "vidworld.evaluation.publish:PUBLISH",
         "export": "vidworld.evaluation.export:EXPORT",
+        "play": "vidworld.play.command:PLAY",
+        "view": "vidworld.play.command:VIEW",
     },
 )
 """A command is imported when it is called: `vidworld --help` need not wait for torch."""
@@ -34,6 +36,8 @@ PURPOSES = {
     "data check": "say whether the folder of a benchmark is complete, and what is missing",
     "check-world": "say what is wrong with a model that is to be measured",
     "publish": "write trained models, with a card of what they cost and reach, to a folder or the Hub",
+    "play": "act in a world, truth and models side by side in a page on this machine",
+    "view": "look at clips, what models predict of them, and their surprise, in a page on this machine",
     "export": "write trained world models as torch.export and ONNX files, with weights of eight bits too",
 }
 

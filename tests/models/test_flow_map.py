@@ -5,16 +5,8 @@ from itertools import pairwise
 import pytest
 import torch
 
-from vidworld.models.diffusion import (
-    DiffusionTransformer,
-    Jump,
-    draw_jumps,
-    flow_map_loss,
-    flow_map_of,
-    sample,
-    shifted,
-    two_halves,
-)
+from vidworld.models.diffusion import DiffusionTransformer, sample, shifted
+from vidworld.models.flow_map import Jump, draw_jumps, flow_map_loss, flow_map_of, two_halves
 
 MEAN, DEVIATION = 1.5, 0.3
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +10,7 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.embeddings import get_timestep_embedding
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from vidworld.core.clip import Actions, Tokens
@@ -211,31 +211,37 @@ class GenerativeModel:
         self, context: Encoded, horizon: int, samples: int, seeds: Sequence[int], actions: Futures | None = None
     ) -> Rollout:
         """Chunk after chunk, each from noise given the clean ones before it, whose keys and values are kept."""
-        samples, drawn_for = (
-            (samples, samples) if actions is None else (actions.shape[1], 1)
-        )  # futures differ by actions
-        noise = (
-            _noise(seeds, drawn_for, horizon, *context.tokens.shape[2:]).expand(-1, samples, *[-1] * 4).flatten(0, 1)
-        )
+        # Futures differ by actions where there are any.
+        samples, drawn_for = (samples, samples) if actions is None else (actions.shape[1], 1)
+        noise = _noise(seeds, drawn_for, horizon, *context.tokens.shape[2:])
+        noise = noise.expand(-1, samples, *[-1] * 4).flatten(0, 1)
         if actions is None:
             tokens, done = context.tokens.repeat_interleave(samples, dim=0), [None] * horizon
-            kv_caches, last = self.network.prefill(tokens[:, :-1]), tokens[:, -1:]
+            kv_caches, last = self.remembered(tokens), tokens[:, -1:]
         else:
-            before, last = None if context.actions is None else context.actions[:, 1:], context.tokens[:, -1:]
-            kv_caches = self.network.prefill(context.tokens[:, :-1], actions=before)
+            kv_caches, last = self.remembered(context.tokens, context.actions), context.tokens[:, -1:]
             kv_caches = kv_caches and [cache.repeated(samples) for cache in kv_caches]
             last, done = last.repeat_interleave(samples, dim=0), list(actions.flatten(0, 1).split(1, dim=1))
         chunks: list[Tokens] = []
         for drawn, now in zip(noise.to(last).split(1, dim=1), done, strict=True):
-            last, kv_caches = self._next(drawn, last, kv_caches, now)
+            last, kv_caches = self.following(last, kv_caches, now, drawn)
             chunks.append(last)
         predicted = torch.cat(chunks, dim=1).unflatten(0, (len(context.tokens), samples))
         return Rollout(predicted, predicted)
 
-    def _next(
-        self, noise: Tokens, previous: Tokens, kv_caches: KVCaches | None, done: Actions | None
+    entered = decoded = staticmethod(lambda tokens: tokens)  # what chunks go in as, and come out as
+
+    @torch.no_grad()
+    def remembered(self, seen: Tokens, actions: Actions | None = None) -> KVCaches | None:
+        """What the chunk after these looks back at of all but the last; None of one alone. `actions`: done in each."""
+        before = None if actions is None else actions[:, 1:]
+        return self.network.prefill(seen[:, :-1], actions=before)
+
+    @torch.no_grad()
+    def following(
+        self, previous: Tokens, kv_caches: KVCaches | None, done: Actions | None, noise: Tokens
     ) -> tuple[Tokens, KVCaches | None]:
-        """The chunk after `previous`, and the keys and values with its own.
+        """The chunk after `previous` from noise, and the keys and values with its own.
 
         What is remembered of a place is free of noise (`DiffusionTransformer.prefill`). So is the first step of
         sampling, which starts from level 1: its keys and values are those to keep, and cost nothing more.
@@ -288,63 +294,3 @@ class GenerativeModel:
 
 def _noise(seeds: Sequence[int], *shape: int) -> Float[Tensor, "clip *shape"]:
     return normal_of([torch.Generator().manual_seed(seed) for seed in seeds], *shape)
-
-
-def flow_map_of(network: ModelMixin) -> Any:
-    """A diffusion transformer that can be told how far a step goes; untrained it answers as the given one does."""
-    config = {name: value for name, value in network.config.items() if not name.startswith("_")}
-    wider = type(network)(**config | {"flow_map": True})
-    unknown = wider.load_state_dict(network.state_dict(), strict=False)
-    assert not unknown.unexpected_keys
-    return wider
-
-
-class Jump(NamedTuple):
-    """A step of sampling for each chunk, and the two of half its length that it is learnt from."""
-
-    start: Float[Tensor, "clip t"]
-    halfway: Float[Tensor, "clip t"]
-    end: Float[Tensor, "clip t"]
-    finest: Bool[Tensor, "clip t"]  # the halves are steps of the flow itself and no jumps
-
-
-def draw_jumps(shape: torch.Size, shift: float, device: torch.device) -> Jump:
-    """For each chunk one of the steps of sampling in 1, 2 or 4."""
-    steps = 2 ** torch.randint(MAX_STEPS.bit_length(), shape, device=device)
-    number = (torch.rand(shape, device=device) * steps).floor()
-    start, halfway, end = (shifted(1 - (number + part) / steps, shift) for part in (0.0, 0.5, 1.0))
-    return Jump(start, halfway, end, steps == MAX_STEPS)
-
-
-def flow_map_loss(network: nn.Module, tokens: Tokens, shift: float, sampling_shift: float) -> Float[Tensor, ""]:
-    """Mean squared error of every chunk but the first: a quarter learn the flow itself, the others jumps along it.
-
-    A jump must end where two of half as many levels do; the finest are learnt from steps of the flow, which the clean
-    chunks keep in place. Source: shortcut models (arXiv 2410.12557): a flow map (arXiv 2406.07507) of steps that are
-    powers of two. `network` is of `flow_map_of`; `shift` is how training noise leans to the noisy end,
-    `sampling_shift` how the levels of sampling do.
-    """
-    chunks, previous = tokens[:, 1:], tokens[:, :-1]
-    jump = draw_jumps(chunks.shape[:2], sampling_shift, tokens.device)
-    by_flow = torch.rand(jump.start.shape, device=tokens.device) < 0.25
-    level = shifted(torch.rand_like(jump.start), shift).clamp_min(1e-3)
-    start = torch.where(by_flow, level, jump.start)
-    noisy = noised(chunks, torch.randn_like(chunks), start)
-    halfway, end = torch.where(by_flow, level / 2, jump.halfway), torch.where(by_flow, 0.0, jump.end)
-    with torch.no_grad():
-        aim = two_halves(network, noisy, previous, Jump(start, halfway, end, jump.finest))
-    aim = torch.where(by_flow[:, :, None, None, None], chunks.float(), aim)
-    clean, _ = network(noisy, start, previous, towards=torch.where(by_flow, level, jump.end))
-    return F.mse_loss(clean.float(), aim)
-
-
-def two_halves(network: nn.Module, noisy: Tokens, previous: Tokens, jump: Jump) -> Tokens:
-    """The clean chunk that a straight step must aim at to end where two of half its length do."""
-
-    def moved(tokens: Tokens, level: Tensor, following: Tensor) -> Tokens:
-        clean, _ = network(tokens, level, previous, towards=torch.where(jump.finest, level, following))
-        return tokens + (following - level)[:, :, None, None, None] * velocity(tokens, clean.float(), level)
-
-    ended = moved(moved(noisy, jump.start, jump.halfway), jump.halfway, jump.end)
-    share = jump.start / (jump.start - jump.end)
-    return noisy - share[:, :, None, None, None] * (noisy - ended)

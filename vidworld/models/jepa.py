@@ -210,23 +210,45 @@ class PredictiveModel:
             following, kv_caches = self.network.predict(chunks[-1], kv_caches=kv_caches)
             chunks.append(following)
         predicted = torch.cat(chunks, dim=1)
-        decoded = predicted if self.decoder is None else self.decoder(predicted)
-        return Rollout(*(each.unsqueeze(1).expand(-1, samples, -1, -1, -1, -1) for each in (predicted, decoded)))
+        both = (predicted, self.decoded(predicted))
+        return Rollout(*(each.unsqueeze(1).expand(-1, samples, -1, -1, -1, -1) for each in both))
 
     def _each(self, context: Encoded, samples: int, given: Sequence[dict[str, Tensor]]) -> Rollout:
         """A future for each sample's actions or draws, chunk after chunk, all from one memory of the context."""
-        seen, kv_caches = self.network.context_embeddings(context.tokens), None
-        if seen.shape[1] > 1:
-            before = None if context.actions is None else context.actions[:, 1:]
-            remembered = self.network.predict(seen[:, :-1], actions=before)[1]
-            kv_caches = [cache.repeated(samples) for cache in remembered]
+        seen = self.entered(context.tokens)
+        kv_caches = self.remembered(seen, context.actions)
+        kv_caches = kv_caches and [cache.repeated(samples) for cache in kv_caches]
         chunk, chunks = seen[:, -1:].repeat_interleave(samples, dim=0), []
         for now in given:
             chunk, kv_caches = self.network.predict(chunk, kv_caches, **now)
             chunks.append(chunk)
         predicted = torch.cat(chunks, dim=1)
-        decoded = predicted if self.decoder is None else self.decoder(predicted)
-        return Rollout(*(each.unflatten(0, (len(seen), samples)) for each in (predicted, decoded)))
+        return Rollout(*(each.unflatten(0, (len(seen), samples)) for each in (predicted, self.decoded(predicted))))
+
+    @torch.no_grad()
+    def entered(self, tokens: Tokens) -> Embeddings:
+        """What the predictor takes seen chunks in as."""
+        return self.network.context_embeddings(tokens)
+
+    @torch.no_grad()
+    def decoded(self, predicted: Embeddings) -> Tokens:
+        """As tokens of the shared tokenizer."""
+        tokens: Tokens = predicted if self.decoder is None else self.decoder(predicted)
+        return tokens
+
+    @torch.no_grad()
+    def remembered(self, seen: Embeddings, actions: Actions | None = None) -> KVCaches | None:
+        """What the chunk after these looks back at of all but the last; None of one alone. `actions`: done in each."""
+        if seen.shape[1] == 1:
+            return None
+        return self.network.predict(seen[:, :-1], actions=None if actions is None else actions[:, 1:])[1]
+
+    @torch.no_grad()
+    def following(
+        self, previous: Embeddings, kv_caches: KVCaches | None, done: Actions | None, noise: Tokens | None = None
+    ) -> tuple[Embeddings, KVCaches | None]:
+        """The chunk after `previous`, and the keys and values with its own; nothing is drawn."""
+        return self.network.predict(previous, kv_caches, done)
 
     @torch.no_grad()
     def surprise(self, seen: Encoded, context_length: int, seeds: Sequence[int]) -> Float[Tensor, "clip chunk"]:

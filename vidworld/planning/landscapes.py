@@ -87,5 +87,11 @@ def _landscape(
     lowest = tried[1 + int(grid.argmin())]
     better = float((grid < true).double().mean() + 0.5 * (grid == true).double().mean())
     return Landscape(
-        environment.name, agent, number, grid.view(LANDSCAPE_SIDE, LANDSCAPE_SIDE).tolist(), tried[0].tolist(), lowest.tolist(), better
+        environment.name,
+        agent,
+        number,
+        grid.view(LANDSCAPE_SIDE, LANDSCAPE_SIDE).tolist(),
+        tried[0].tolist(),
+        lowest.tolist(),
+        better,
     )
