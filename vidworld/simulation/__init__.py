@@ -16,7 +16,9 @@ SCENARIOS: "Registry[Scenario]" = Registry(
     "scenario",
     "vidworld.scenarios",
     {name: f"vidworld.simulation.scenarios:{name.upper()}" for name in _NAMES.split()}
-    | {name: f"vidworld.simulation.pairs:{name.upper()}" for name in ("hidden_pairs", "open_pairs")},
+    | {name: f"vidworld.simulation.pairs:{name.upper()}" for name in ("hidden_pairs", "open_pairs")}
+    | {"dominoes": "vidworld.simulation.chains:DOMINOES"}
+    | {name: f"vidworld.simulation.properties:{name.upper()}" for name in ("hidden_mass", "hidden_restitution")},
 )
 _LAWS = ("permanence", "collision", "momentum", "constancy", "continuity", "solidity")
 LAWS: "Registry[Law]" = Registry(
