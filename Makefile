@@ -42,7 +42,7 @@ export TORCHINDUCTOR_VEC_ISA_OK := 1
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-short plan study $(MODELS) probe few-step calibrate bench test test-statistics test-cluster test-long test-kills test-chaos test-slurm bench-scaling check check-gpu clean
+.PHONY: help demo demo-short plan hidden study $(MODELS) probe few-step calibrate bench test test-statistics test-cluster test-long test-kills test-chaos test-slurm bench-scaling check check-gpu clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,6 +77,12 @@ plan: .venv/installed ## train the world models on clips in which somebody acts,
 	$(if $(JEPA_PROBE),$(BIN)/python train/train_probe.py --config configs/plan/probe.yaml out=runs/plan/probe_jepa jepa=runs/plan/jepa)
 	$(EVALUATE) eval/run_planning.py --config configs/plan/planning.yaml
 	$(BIN)/python eval/make_planning.py runs/plan/planning
+
+hidden: .venv/installed ## train the world models on discs of hidden mass and restitution; what they know of these (needs no demo)
+	$(BIN)/python train/train_tokenizer.py --config configs/hidden/tokenizer.yaml
+	@$(MAKE) --no-print-directory -j SCALE=hidden VIDEO= $(MODELS) probe
+	$(if $(JEPA_PROBE),$(BIN)/python train/train_probe.py --config configs/hidden/probe.yaml out=runs/hidden/probe_jepa jepa=runs/hidden/jepa)
+	$(EVALUATE) eval/run_hidden.py --config configs/hidden/hidden.yaml
 
 # Two runs at a time, each on half of the cores; what is done is not run again.
 study: .venv/installed ## run what is missing of the study over training compute, seeds and nuisance, and make its page (hours)

@@ -80,7 +80,7 @@ def places_of(config: InterventionConfig) -> Iterator[tuple[str, str, str]]:
 
 def intervention_units(config: InterventionConfig, setup: Setup) -> Iterator[Unit]:
     """A batch of pairs at a time: the references, then each subject that rolls out (and, where it is done, acts)."""
-    metrics = setup.metrics("worlds")
+    metrics = [metric for metric in setup.metrics("worlds") if metric.law == "interventions"]
 
     @lru_cache(maxsize=1)
     def encoded(name: str, kind: str, split: str, numbers: range) -> SeenPair:
@@ -88,7 +88,7 @@ def intervention_units(config: InterventionConfig, setup: Setup) -> Iterator[Uni
         return setup.evaluator.encode(one), setup.evaluator.encode(other)
 
     for name, kind, split in places_of(config):
-        mine = [metric for metric in metrics if name in metric.scenarios or not metric.name.startswith("chain")]
+        mine = [metric for metric in metrics if name in metric.scenarios or not metric.name.startswith("chain_")]
         place = (name, kind if split == "id" else f"{kind}_{split}", config.seed)
         version = ENVIRONMENTS.version(name) if kind == ACT else SCENARIOS.version(name)
         for numbers in pieces(config.pairs, config.pairs_at_once):
@@ -136,7 +136,8 @@ def roll_out_both(evaluator: Evaluator, subject: Subject, pair: SeenPair, sample
     return found[0], found[1]
 
 
-def _truth(pair: SeenPair) -> Worlds:
+def true_worlds(pair: SeenPair) -> Worlds:
+    """The true tracks of both."""
     one, other = (seen.clips.tracks for seen in pair)
     assert one is not None and other is not None
     return Worlds(one, other)
@@ -145,17 +146,17 @@ def _truth(pair: SeenPair) -> Worlds:
 def _references(encoded: _PairOf, evaluator: Evaluator, place: _Place, metrics: list[Metric]) -> Iterator[Value]:
     """The truth by the tracker, what the tokenizer keeps of it, and the answers that need no model."""
     pair = encoded()
-    truth, start = _truth(pair), evaluator.context_frames
+    truth, start = true_worlds(pair), evaluator.context_frames
     shown = {"truth": [seen.clips.without_nuisance[:, start:] for seen in pair]}
     shown["reconstruction"] = [evaluator.decode(seen.tokens)[:, start:] for seen in pair]
     for name, frames in shown.items():
         tracks = Worlds(*(evaluator.by_pixels(each, true) for each, true in zip(frames, truth, strict=True)))
-        yield from _measured(Case(name, "pixels", *place), [tracks], pair, evaluator, metrics)
+        yield from measured_pair(Case(name, "pixels", *place), [tracks], pair, evaluator, metrics)
     none = _with_effect(truth, torch.zeros_like(truth.factual.position), start)
     effect = (truth.changed.position - truth.factual.position).nan_to_num()
     others = _with_effect(truth, (effect - effect[:, start - 1 : start]).roll(1, dims=0), start)
     for name, tracks in ((NO_EFFECT, none), (OTHER_SCENE, others)):
-        yield from _measured(Case(name, "pixels", *place), [tracks], pair, evaluator, metrics)
+        yield from measured_pair(Case(name, "pixels", *place), [tracks], pair, evaluator, metrics)
 
 
 def _with_effect(truth: Worlds, effect: torch.Tensor, start: int) -> Worlds:
@@ -171,7 +172,19 @@ def _of_subject(
 ) -> Iterator[Value]:
     """Every metric of a subject's pair of rollouts, by the tracker and, where there is one, by the probe."""
     pair = encoded()
-    truth, both = _truth(pair), roll_out_both(evaluator, subject, pair, samples)
+    both = roll_out_both(evaluator, subject, pair, samples)
+    for readout, worlds in read_worlds(evaluator, subject, pair, both):
+        yield from measured_pair(Case(subject.name, readout, *place), worlds, pair, evaluator, metrics)
+
+
+def read_worlds(
+    evaluator: Evaluator, subject: Subject, pair: SeenPair, both: tuple[Rollout, Rollout]
+) -> Iterator[tuple[str, list[Worlds]]]:
+    """Tracks of each sample of both rollouts, by the tracker and, where there is one, by the probe.
+
+    Where samples are equal there is one.
+    """
+    truth = true_worlds(pair)
 
     def by_pixels(sample: int, world: int) -> Tracks:
         frames = evaluator.decode_future(pair[world], both[world].tokens[:, sample])
@@ -180,22 +193,25 @@ def _of_subject(
     def by_probe(sample: int, world: int) -> Tracks:
         return evaluator.by_probe(subject.name, both[world].embeddings[:, sample], truth[world])
 
-    count = both[0].tokens.shape[1]
     equal = all(torch.equal(each.tokens[:, :1].expand_as(each.tokens), each.tokens) for each in both)
+    count = 1 if equal else both[0].tokens.shape[1]
     for name, read in (("pixels", by_pixels), *([("probe", by_probe)] if evaluator.probes else [])):
-        worlds = [Worlds(read(sample, 0), read(sample, 1)) for sample in range(1 if equal else count)]
-        yield from _measured(Case(subject.name, name, *place), worlds, pair, evaluator, metrics)
+        yield name, [Worlds(read(sample, 0), read(sample, 1)) for sample in range(count)]
 
 
-def _measured(
+def measured_pair(
     case: Case, samples: Sequence[Worlds], pair: SeenPair, evaluator: Evaluator, metrics: Sequence[Metric]
 ) -> Iterator[Value]:
     """One value a pair and metric: the mean over the samples."""
     seen = pair[0].clips
-    names = [identity.rpartition("/")[0] for identity in seen.identity]
     for metric in metrics:
-        numbers = [metric.function(each, _truth(pair), seen.dt_s, evaluator.context_frames) for each in samples]
-        yield from case.values(metric, names, np.mean(numbers, axis=0).tolist())
+        numbers = [metric.function(each, true_worlds(pair), seen.dt_s, evaluator.context_frames) for each in samples]
+        yield from case.values(metric, names_of_pairs(seen), np.mean(numbers, axis=0).tolist())
+
+
+def names_of_pairs(clips: Clips) -> list[str]:
+    """Of each pair, by its first clip."""
+    return [identity.removesuffix("/factual") for identity in clips.identity]
 
 
 def _strips(config: InterventionConfig, setup: Setup) -> Iterator[PairStrip]:
@@ -210,7 +226,7 @@ def _strips(config: InterventionConfig, setup: Setup) -> Iterator[PairStrip]:
                 both = zip(pair, roll_out_both(evaluator, subject, pair, 1), strict=True)
                 futures[subject.name] = [evaluator.decode_future(seen, each.tokens[:, 0]) for seen, each in both]
         for i, identity in enumerate(clips[0].identity):
-            identity = identity.rpartition("/")[0]
+            identity = identity.removesuffix("/factual")
             for model, both_futures in futures.items():
                 file = folder / f"{media_name(identity)}_{model}.png"
                 _write_strip(file, [(c.frames[i], f[i]) for c, f in zip(clips, both_futures, strict=True)], config)

@@ -79,3 +79,28 @@ class InterventionConfig(PairedConfig):
 
     def __post_init__(self) -> None:
         self.physics(self.context_frames)
+
+
+@schema
+class HiddenConfig(PairedConfig):
+    """eval/run_hidden.py"""
+
+    scenarios: tuple[Literal["hidden_mass", "hidden_restitution"], ...] = ("hidden_mass", "hidden_restitution")
+    splits: tuple[Literal["id", "ood"], ...] = ("id",)
+    """`ood`: properties outside the range trained on, too."""
+    before_frames: Positive = 4
+    """Frames shown of rollouts that begin before the reveal."""
+    after_frames: Positive = 8
+    """Frames shown of rollouts that begin after the reveal and before the test."""
+    pairs: Positive = 48
+    """Clips of each scenario and split that are rolled out, each with the same of another property."""
+    fitted: Annotated[int, Field(ge=8)] = 256
+    """Clips of each scenario's `val` split that probes are fitted to; they are read on `id` and `ood`."""
+    read: Annotated[int, Field(ge=8)] = 128
+    """Clips that they are read on."""
+
+    def __post_init__(self) -> None:
+        if not self.before_frames < self.after_frames:
+            raise ValueError(f"before_frames {self.before_frames} must be fewer than after_frames {self.after_frames}")
+        self.physics(self.before_frames)
+        self.physics(self.after_frames)

@@ -64,7 +64,7 @@ _METRICS_OF = {
     "surprise_accuracy_maximum surprise_auroc",
     "reconstruction": "psnr centroid_error",
     "interventions": "effect_error passed_on_error unaffected_drift chain_reach chain_order chain_time_error",
-    "hidden": "implied_rank outcome_rank property_error",
+    "hidden": "implied_rank outcome_rank property_error implied_spread",
     "benchmarks": "POSITION_ERROR LAW_DEVIATION ADDED_DEVIATION PHYSICS_IQ_SPATIAL_IOU PHYSICS_IQ_SPATIOTEMPORAL_IOU "
     "PHYSICS_IQ_WEIGHTED_SPATIAL_IOU PHYSICS_IQ_MSE PHYSICS_IQ_SCORE PHYSICS_IQ_VERIFIED_SCORE "
     "PHYSICAL_INVARIANCE_SCORE CONTACT_ACCURACY_SCORE PHYWORLD_ERROR RELATIVE_ACCURACY_SCORE ABSOLUTE_ACCURACY_SCORE "

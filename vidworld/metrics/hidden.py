@@ -120,3 +120,13 @@ def property_error(predicted: Worlds, truth: Worlds, dt_s: float, start: int) ->
         for mine, true in zip(predicted, truth, strict=True)
     ]
     return np.asarray(np.mean([np.where(np.isnan(each), 0.5, each) for each in errors], axis=0))
+
+
+@_metric("share", "How far two samples of one future differ in what they imply; the aim is the oracle's.", None)
+def implied_spread(predicted: Worlds, truth: Worlds, dt_s: float, start: int) -> PerClip:
+    """|difference| of what the two imply: `predicted` are two samples of one clip, `truth` its tracks twice.
+
+    What a model does not know yet should differ before the reveal, and not after it. NaN where one implies nothing.
+    """
+    one, other = (implied_property(mine, true, dt_s, start) for mine, true in zip(predicted, truth, strict=True))
+    return np.abs(one - other)
