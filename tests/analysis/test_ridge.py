@@ -18,7 +18,7 @@ def test_a_ridge_reads_what_is_linear_and_its_interval_covers(noise, most):
     reading = ridge_reading(x, y, asked)
     assert most - 0.05 < r_squared(reading.value, true) <= most + 0.03
     if noise:
-        assert 0.87 < share_covered(reading, true) < 0.93
+        assert 0.84 < share_covered(reading, true) < 0.94
     assert concordance(reading.value[:300], true[:300]) > 0.85
 
 

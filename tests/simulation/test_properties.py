@@ -12,9 +12,9 @@ from vidworld.simulation.properties import (
     REVEALED,
     TESTED,
     UNSEEN,
+    moment_of_reveal_s,
+    moment_of_test_s,
     property_pairs,
-    revealed_s,
-    tested_s,
 )
 from vidworld.simulation.simulated import SimulatedClips
 
@@ -36,10 +36,11 @@ def test_the_first_of_a_pair_is_the_scenarios_clip(pair):
 def test_pairs_are_equal_up_to_the_reveal_and_then_differ(pair):
     end_s = SIZE.duration_s
     for tracks in (pair.own.tracks, pair.other.tracks):
-        assert ((revealed_s(tracks) > UNSEEN * end_s - 1e-9) & (revealed_s(tracks) < REVEALED * end_s + 1e-9)).all()
-        assert ((tested_s(tracks) > TESTED * end_s) & (tested_s(tracks) < OVER * end_s)).all()
+        reveal, test = moment_of_reveal_s(tracks), moment_of_test_s(tracks)
+        assert ((reveal > UNSEEN * end_s - 1e-9) & (reveal < REVEALED * end_s + 1e-9)).all()
+        assert ((test > TESTED * end_s) & (test < OVER * end_s)).all()
         assert (tracks.visible == 1).all()
-    assert torch.equal(revealed_s(pair.own.tracks), revealed_s(pair.other.tracks))
+    assert torch.equal(moment_of_reveal_s(pair.own.tracks), moment_of_reveal_s(pair.other.tracks))
     assert torch.equal(pair.own.frames[:, :4], pair.other.frames[:, :4])
     change = (pair.own.tracks.velocity - pair.other.tracks.velocity)[:, 7, HIDDEN_DISC].norm(dim=-1)
     assert (change > 0.2).all()
@@ -49,7 +50,7 @@ def test_nothing_before_the_reveal_tells_of_a_mass():
     tracks = SimulatedClips("hidden_mass", "val", shape=SIZE).clips(range(120)).tracks
     ratio = (tracks.mass[:, HIDDEN_DISC] / tracks.mass[:, 0]).log()
     seen = [tracks.position[:, 0].flatten(1), tracks.velocity[:, 0].flatten(1), tracks.radius[:, :1]]
-    seen += [revealed_s(tracks)[:, None], tracks.color.flatten(1).double()]
+    seen += [moment_of_reveal_s(tracks)[:, None], tracks.color.flatten(1).double()]
     correlation = np.corrcoef(torch.cat([ratio[:, None], *seen], dim=1).T.numpy() + 1e-12)[0, 1:]
     assert np.nanmax(np.abs(correlation)) < 0.3  # 3.3 standard deviations of none
     assert (tracks.radius == tracks.radius[:, :1]).all()

@@ -34,7 +34,7 @@ from vidworld.models.oracle import Oracle
 from vidworld.models.property_oracle import PropertyOracle
 from vidworld.models.world_model import Encoded
 from vidworld.simulation import SCENARIOS
-from vidworld.simulation.properties import HIDDEN_DISC, property_pairs, revealed_s, tested_s
+from vidworld.simulation.properties import HIDDEN_DISC, moment_of_reveal_s, moment_of_test_s, property_pairs
 from vidworld.simulation.simulated import SimulatedClips
 
 HIDDEN_VERSION = 1  # of what is done between two rollouts and a metric; raised when that gives other values
@@ -150,16 +150,17 @@ def _of_subject(
 
 def _probes(config: HiddenConfig, evaluator: Evaluator, subjects: list[Subject]) -> Iterator[PropertyProbe]:
     """Of the tokens of each chunk alone, of every model's state and of that of the same network untrained."""
-    for scenario in config.scenarios:
+    for scenario in config.scenarios if config.tokenizer is not None else ():  # whole frames are no features
         fitted = _encoded(config, evaluator, scenario, "val", config.fitted)
         for split in config.splits:
             read = _encoded(config, evaluator, scenario, split, config.read)
-            tokens = [token_features(seen, HIDDEN_DISC) for seen in (fitted, read)]
-            yield from _readings("tokens", scenario, split, (fitted, read), *tokens)
+            clips = (fitted, read)
+            tokens = (token_features(fitted, HIDDEN_DISC), token_features(read, HIDDEN_DISC))
+            yield from _readings("tokens", scenario, split, clips, tokens)
             for subject in subjects:
                 if has_states(subject.model):
-                    states = [state_features(subject.model, evaluator, seen, HIDDEN_DISC) for seen in (fitted, read)]
-                    yield from _readings(subject.name, scenario, split, (fitted, read), *states)
+                    of = partial(state_features, subject.model, evaluator, disc=HIDDEN_DISC)
+                    yield from _readings(subject.name, scenario, split, clips, (of(fitted), of(read)))
 
 
 def _encoded(config: HiddenConfig, evaluator: Evaluator, scenario: str, split: str, count: int) -> Encoded:
@@ -168,9 +169,10 @@ def _encoded(config: HiddenConfig, evaluator: Evaluator, scenario: str, split: s
 
 
 def _readings(
-    model: str, scenario: str, split: str, clips: _Fitted, fitted: Features, read: Features
+    model: str, scenario: str, split: str, clips: _Fitted, features: tuple[Features, Features]
 ) -> Iterator[PropertyProbe]:
     """A ridge for each chunk."""
+    fitted, read = features
     tracks = [seen.clips.tracks for seen in clips]
     assert tracks[0] is not None and tracks[1] is not None
     dt_s = clips[0].clips.dt_s
@@ -181,8 +183,8 @@ def _readings(
         last_s = ((chunk + 1) * frames - 1) * dt_s
         yield PropertyProbe(
             model, scenario, split, chunk, (chunk + 1) * frames,
-            float((revealed_s(tracks[1]) <= last_s).double().mean()),
-            float((tested_s(tracks[1]) <= last_s).double().mean()),
+            float((moment_of_reveal_s(tracks[1]) <= last_s).double().mean()),
+            float((moment_of_test_s(tracks[1]) <= last_s).double().mean()),
             r_squared(reading.value, true), *bootstrapped(r_squared, reading.value, true),
             concordance(reading.value, true), *bootstrapped(concordance, reading.value, true),
             share_covered(reading, true), reading.deviation / float(answers.std()), len(true),

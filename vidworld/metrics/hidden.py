@@ -20,9 +20,10 @@ from vidworld.metrics.interventions import Worlds
 from vidworld.metrics.velocity import as_array, positions
 
 _STRIKES, _HIDDEN, _COMES = range(3)
-_AFTER = 3  # steps after the contact that outgoing velocities are the mean of, at most
+_AFTER = 2  # steps after the contact that outgoing velocities are the mean of, at most
 _SAME = 0.02  # of what is implied: differences up to this are none
 _LEAST_CHANGE = 0.2  # units a second of the third disc's velocity, under which nothing was struck
+_NEAR = 0.1  # units that discs which touch may be read apart
 SCENARIOS_OF_PROPERTIES = ("hidden_mass", "hidden_restitution")
 _metric = partial(metric_of, "hidden property", takes="worlds", scenarios=SCENARIOS_OF_PROPERTIES)
 
@@ -70,19 +71,22 @@ def _about_the_test(
 ) -> tuple[Float[ndarray, "clip 2"], PerClip]:
     """Velocities along the row: of the hidden disc and the one that comes at the context's end; of this after they met.
 
-    They meet where the prediction has them nearest to each other.
+    They meet where the prediction first has them touch, but for what a frame leaves open: whoever leaves them apart, as
+    a frozen frame does, has no outcome (NaN).
     """
     found, _ = positions(predicted, truth, start)
     place = (found[:, :, [_HIDDEN, _COMES]] * _axis(truth)[:, None, None]).sum(-1)
     incoming = (as_array(truth.velocity)[:, start - 1][:, [_HIDDEN, _COMES]] * _axis(truth)[:, None]).sum(-1)
     ahead = place[:, start - 1 :]
     gap = np.where(np.isnan(ahead).any(-1), np.inf, np.abs(ahead[..., 1] - ahead[..., 0]))
-    met = gap.argmin(axis=1)
-    last = ahead.shape[1] - 1
+    reach = as_array(truth.radius)[:, [_HIDDEN, _COMES]].sum(-1)
+    half_a_frame = (incoming[:, 0] - incoming[:, 1]) * dt_s / 2
+    nearest = (gap[:, :-1] <= (reach + half_a_frame + _NEAR)[:, None]) & (gap[:, 1:] >= gap[:, :-1])
+    met, last = nearest.argmax(axis=1), ahead.shape[1] - 1
     first, end = np.minimum(met + 1, last), np.minimum(met + 1 + _AFTER, last)
     rows, steps = np.arange(len(met)), np.maximum(end - first, 1)
     outgoing = (ahead[rows, end, 1] - ahead[rows, first, 1]) / (steps * dt_s)
-    return np.asarray(incoming), np.where(end > first, outgoing, np.nan)
+    return np.asarray(incoming), np.where(nearest.any(axis=1) & (end > first), outgoing, np.nan)
 
 
 def _rank(one: PerClip, other: PerClip, true_one: PerClip, true_other: PerClip) -> PerClip:
@@ -106,7 +110,7 @@ def implied_rank(predicted: Worlds, truth: Worlds, dt_s: float, start: int) -> P
     ideal=1.0, bounds=(0.0, 1.0),
 )  # fmt: skip
 def outcome_rank(predicted: Worlds, truth: Worlds, dt_s: float, start: int) -> PerClip:
-    """Whether the order of the third disc's outgoing velocities is the true one."""
+    """Whether the order of the third disc's outgoing velocities is the true one; 1/2 where it meets nothing."""
     sides = [*zip(predicted, truth, strict=True), *zip(truth, truth, strict=True)]
     outgoing = [_about_the_test(mine, true, dt_s, start)[1] for mine, true in sides]
     return _rank(*outgoing)

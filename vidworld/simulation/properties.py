@@ -5,7 +5,8 @@ property. Then the second meets the third, which comes towards it: that is the *
 is 0.4 to 2.5 times as heavy as the others, which all contacts leave elastic; in `hidden_restitution` all masses are
 equal and the restitution of all contacts is 0.3 to 1. Neither depends on size, colour, place or velocity: a scene is
 kept or not whatever its property is, so that before the reveal nothing tells of it. When the events are stands in the
-tracks (`revealed_s`, `tested_s`): between `REVEALED` and `TESTED` of a clip the property is known and not yet tested.
+tracks (`moment_of_reveal_s`, `moment_of_test_s`): between `REVEALED` and `TESTED` of a clip the property is known and
+not yet tested.
 The simulator has no friction.
 """
 
@@ -33,7 +34,7 @@ MASS_RATIOS: Range = (0.4, 2.5)
 MASS_RATIOS_OUTSIDE: Range = (0.2, 5.0)  # `ood`: beyond either end of those within
 RESTITUTIONS: Range = (0.3, 1.0)
 RESTITUTIONS_OUTSIDE: Range = (0.05, 0.25)
-UNSEEN, REVEALED, TESTED, OVER = 0.22, 0.36, 0.53, 0.8
+UNSEEN, REVEALED, TESTED, OVER = 0.22, 0.36, 0.6, 0.82
 """Shares of a clip's duration: the reveal is between the first two, the test between the others."""
 ROW_RANGES = Ranges((1.6, 3.2), (0.5, 0.75), ((1.2, 1.5), (3.3, 3.6)), ((0.4, 0.45), (0.8, 0.85)), corner=0.0)
 SHARES_TRIED = (0.0, 1.0, 0.5)  # shares of the range of properties, with each of which a scene must do
@@ -93,12 +94,12 @@ def _does(scenes: Scenes, setting: ClipShape) -> Fits:
     return fits & inside.all(-1).all(-1).all(-1)
 
 
-def revealed_s(tracks: Tracks) -> Float[Tensor, " clip"]:
+def moment_of_reveal_s(tracks: Tracks) -> Float[Tensor, " clip"]:
     """When the property shows: seconds from the first frame to the first contact."""
     return tracks.contact_s[:, STRIKES]
 
 
-def tested_s(tracks: Tracks) -> Float[Tensor, " clip"]:
+def moment_of_test_s(tracks: Tracks) -> Float[Tensor, " clip"]:
     """When it is tested."""
     return tracks.contact_s[:, COMES]
 
