@@ -42,7 +42,7 @@ export TORCHINDUCTOR_VEC_ISA_OK := 1
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-short plan sure study $(MODELS) probe few-step calibrate bench test test-statistics test-cluster test-long test-kills test-chaos test-slurm bench-scaling check check-gpu docs clean
+.PHONY: help demo demo-short plan sure hidden study $(MODELS) probe few-step calibrate bench test test-statistics test-cluster test-long test-kills test-chaos test-slurm bench-scaling check check-gpu docs clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,6 +89,12 @@ sure: .venv/installed ## families that say how sure they are, where something is
 		$(BIN)/python train/train_probe.py --config configs/sure/probe.yaml jepa=runs/sure/jepa$$seed out=runs/sure/probe_jepa$$seed || exit 1; \
 	done
 	$(BIN)/python eval/run_uncertainty.py --config configs/sure/uncertainty.yaml
+
+hidden: .venv/installed ## train the world models on discs of hidden mass and restitution; what they know of these (needs no demo)
+	$(BIN)/python train/train_tokenizer.py --config configs/hidden/tokenizer.yaml
+	@$(MAKE) --no-print-directory -j SCALE=hidden VIDEO= $(MODELS) probe
+	$(if $(JEPA_PROBE),$(BIN)/python train/train_probe.py --config configs/hidden/probe.yaml out=runs/hidden/probe_jepa jepa=runs/hidden/jepa)
+	$(EVALUATE) eval/run_hidden.py --config configs/hidden/hidden.yaml
 
 # Two runs at a time, each on half of the cores; what is done is not run again.
 study: .venv/installed ## run what is missing of the study over training compute, seeds and nuisance, and make its page (hours)

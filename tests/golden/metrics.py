@@ -30,7 +30,10 @@ from vidworld.evaluation.calibration import (
 )
 from vidworld.evaluation.picture_errors import other_shape, splitting_disc, x_ray
 from vidworld.metrics import METRICS, Metric
+from vidworld.metrics.interventions import Worlds
 from vidworld.metrics.physics_iq import PhysicsIq, physics_iq
+from vidworld.simulation.interventions import world_pairs
+from vidworld.simulation.properties import PROPERTY_OF, property_pairs
 
 PATH = Path(__file__).with_name("metrics.json")
 AGAIN = "python tests/golden/metrics.py"
@@ -66,6 +69,8 @@ def values_of(metric: Metric) -> dict[str, list[float | None]]:
         return {"drawn": kept(metric.function(*draw.integers(0, 255, (2, 3, 4, 3, 8, 8), dtype=np.uint8)))}
     if metric.takes == "places":
         return {"drawn": kept(metric.function(*draw.random((2, 3, 4, 2, 2)), 0.5))}
+    if metric.takes == "worlds":
+        return of_pairs(metric)
     scene = ErrorScene.of(metric.scenarios[0], CLIPS, SHAPE)
     found = {}
     if metric.takes == "pictures":
@@ -79,6 +84,20 @@ def values_of(metric: Metric) -> dict[str, list[float | None]]:
         given = [wrong, wrong, other] if metric.takes == "samples" else wrong
         found[name] = kept(metric.function(given, scene.truth, SHAPE.dt_s, START))
     return found
+
+
+def of_pairs(metric: Metric) -> dict[str, list[float | None]]:
+    """The metric of pairs of scenes, where the second of each is too fast or the same as the first."""
+    scenario = metric.scenarios[0]
+    if scenario in PROPERTY_OF:
+        pair = property_pairs(scenario, "id", 0, CLIPS, SHAPE)
+        truth = Worlds(pair.own.tracks, pair.other.tracks)
+    else:
+        kicked = world_pairs(scenario, "kick", "id", 0, CLIPS, START, SHAPE)
+        truth = Worlds(kicked.factual.tracks, kicked.changed.tracks)
+    faster = Worlds(truth.factual, other_speed(truth.changed, 20.0, SHAPE.dt_s, START))
+    given = {"faster": faster, "nothing": Worlds(truth.factual, truth.factual)}
+    return {name: kept(metric.function(each, truth, SHAPE.dt_s, START)) for name, each in given.items()}
 
 
 def of_motion() -> dict[str, list[float | None]]:

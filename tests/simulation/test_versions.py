@@ -6,7 +6,7 @@ import json
 import pytest
 from golden import simulation
 
-from vidworld.simulation import SIMULATOR_VERSION
+from vidworld.simulation import APART, SIMULATOR_VERSION
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +61,7 @@ def test_golden_values_are_not_written_over_a_change_without_a_version(golden, m
     path.unlink()
     simulation.main()
     assert path.read_text() == simulation.as_text(measured)
+
+
+def test_what_lies_apart_has_no_weight():
+    assert [name for name in APART if SCENARIOS[name].weight] == []

@@ -39,6 +39,7 @@ from vidworld.models.world_model import (
     CopyLast,
     Encoded,
     FrameDifference,
+    Futures,
     Rollout,
     Scorer,
     WorldModel,
@@ -108,19 +109,30 @@ class Evaluator:
         context = seen.tokens[:, : self.context_length].to(future)
         return self.decode(torch.cat((context, future), dim=1))[:, self.context_frames :]
 
-    def roll_out(self, model: WorldModel, seen: Encoded, samples: int = 1) -> Rollout:
+    def roll_out(
+        self,
+        model: WorldModel,
+        seen: Encoded,
+        samples: int = 1,
+        seeds: Sequence[int] | None = None,
+        actions: Futures | None = None,
+    ) -> Rollout:
         """The model's prediction of all chunks after the context, which is all that it is shown.
 
-        Raises ModelFailure.
+        seeds: one a clip, in place of those that follow from its frames: common random numbers of clips that differ.
+        actions: what is done after the context, of models that act. Raises ModelFailure.
         """
         horizon, context = seen.tokens.shape[1] - self.context_length, seen.chunks(0, self.context_length)
         names = names_of(context.clips.frames)
         (places,) = batches_of(names)
-        shown, seeds = _shown(model, context, places, names), self.seeds(names[i] for i in places)
+        shown, own = _shown(model, context, places, names), self.seeds(names) if seeds is None else seeds
+        drawn = [own[i] for i in places]
         num_frames = seen.clips.frames.shape[1] - self.context_frames
         with self._asking(model, shown.clips, [seen.clips.identity[i] for i in places]):
-            self._try(model, "predict", broken_by_predict, shown.clips, num_frames, seeds)
-            rollout = model.rollout(shown, horizon, samples, seeds)
+            if actions is None:
+                self._try(model, "predict", broken_by_predict, shown.clips, num_frames, drawn)
+            done = {} if actions is None else {"actions": actions[places].to(shown.tokens)}
+            rollout = model.rollout(shown, horizon, samples, drawn, **done)
             check_numbers(model.name, "rollout", shown.clips.identity, rollout.tokens)
         back = torch.tensor(places).argsort()
         return Rollout(*(each[back.to(each.device)].float() for each in rollout))

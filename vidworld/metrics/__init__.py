@@ -25,11 +25,12 @@ class Metric:
     higher_is_better: bool | None  # None: neither way by itself; the truth's value is the aim (a motion ratio of 1)
     function: Callable[..., PerClip]
     scenarios: tuple[str, ...] = ()  # where it can apply, that of its verdict first; of quadruplets the law names them
-    takes: Literal["tracks", "samples", "pictures", "surprise", "frames", "places", "benchmark"] = "tracks"
+    takes: Literal["tracks", "samples", "pictures", "surprise", "frames", "places", "worlds", "benchmark"] = "tracks"
     """`tracks`: (predicted, truth, dt_s, start). `samples`: the same with a list of predicted tracks, one or more.
     `pictures`: the `Pictures` of vidworld/metrics/appearance.py, predicted ones and true ones with their tracks.
     `surprise`: (surprise) of shape (quad, past, future, chunk). `frames`: (frames, true frames). `places`: (places,
-    places in the true frames, size of a pixel). `benchmark`: nothing, see `by_benchmark`."""
+    places in the true frames, size of a pixel). `worlds`: (predicted, truth, dt_s, start), each tracks of a scene as it
+    is and with one thing changed (vidworld/metrics/interventions.py). `benchmark`: nothing, see `by_benchmark`."""
     headline: bool = False
     bounds: tuple[float, float] | None = None  # of a mean over clips, where it has some; (0, inf) for counts
     ideal: float = 0.0  # what the truth scores
@@ -62,6 +63,8 @@ _METRICS_OF = {
     "surprise": "surprise_accuracy surprise_accuracy_usual surprise_accuracy_within_quadruplet "
     "surprise_accuracy_maximum surprise_auroc",
     "reconstruction": "psnr centroid_error",
+    "interventions": "effect_error passed_on_error unaffected_drift chain_reach chain_order chain_time_error",
+    "hidden": "implied_rank outcome_rank property_error implied_spread",
     "benchmarks": "POSITION_ERROR LAW_DEVIATION ADDED_DEVIATION PHYSICS_IQ_SPATIAL_IOU PHYSICS_IQ_SPATIOTEMPORAL_IOU "
     "PHYSICS_IQ_WEIGHTED_SPATIAL_IOU PHYSICS_IQ_MSE PHYSICS_IQ_SCORE PHYSICS_IQ_VERIFIED_SCORE "
     "PHYSICAL_INVARIANCE_SCORE CONTACT_ACCURACY_SCORE PHYWORLD_ERROR RELATIVE_ACCURACY_SCORE ABSOLUTE_ACCURACY_SCORE "

@@ -12,12 +12,17 @@ NUISANCE_VERSION = 1  # raised when nuisance or texture of the same clip comes t
 NuisanceLevel = Literal[0, 1, 2]
 """How much of a picture nobody can predict: see vidworld/simulation/nuisance.py."""
 _NAMES = "uniform parabola collision bounce billiards occlusion phyworld_uniform phyworld_parabola phyworld_collision"
+_CHANCY, _PROPERTIES = ("kick", "peg", "panel", "uniform_hole"), ("hidden_mass", "hidden_restitution")
+APART = (*_CHANCY, "dominoes", *_PROPERTIES)
+"""Scenarios of weight 0 that no configuration has unless it names them: what is made of `all` does not depend on them."""
 SCENARIOS: "Registry[Scenario]" = Registry(
     "scenario",
     "vidworld.scenarios",
     {name: f"vidworld.simulation.scenarios:{name.upper()}" for name in _NAMES.split()}
     | {name: f"vidworld.simulation.pairs:{name.upper()}" for name in ("hidden_pairs", "open_pairs")}
-    | {name: f"vidworld.simulation.chancy:{name.upper()}" for name in ("kick", "peg", "panel", "uniform_hole")},
+    | {name: f"vidworld.simulation.chancy:{name.upper()}" for name in _CHANCY}
+    | {"dominoes": "vidworld.simulation.chains:DOMINOES"}
+    | {name: f"vidworld.simulation.properties:{name.upper()}" for name in _PROPERTIES},
 )
 _LAWS = ("permanence", "collision", "momentum", "constancy", "continuity", "solidity")
 LAWS: "Registry[Law]" = Registry(

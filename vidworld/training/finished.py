@@ -9,7 +9,7 @@ from vidworld.core.errors import UserError
 from vidworld.core.records import fingerprint
 from vidworld.models.files import FORMAT, fingerprint_in, read_budget
 from vidworld.models.schema import AdoptConfig, DataConfig, TrainConfig
-from vidworld.simulation import NUISANCE_VERSION, SCENARIOS, SIMULATOR_VERSION
+from vidworld.simulation import APART, NUISANCE_VERSION, SCENARIOS, SIMULATOR_VERSION
 from vidworld.simulation.environments import ENVIRONMENTS
 from vidworld.simulation.environments.episode_files import digest_of_episodes
 from vidworld.video import training_fingerprint
@@ -39,8 +39,8 @@ LABELS = {
 
 def data_sources(config: DataConfig) -> dict[str, str | None]:
     """The fingerprints of all clips of a configuration. Raises UserError: there is no usable data set of real clips."""
-    # Which scenarios have a weight is not known without importing them: with `all` the version of every one counts.
-    names = SCENARIOS if config.scenarios == "all" else config.scenarios
+    # Which scenarios have a weight is not known without importing them: with `all` all count but those apart.
+    names = [name for name in SCENARIOS if name not in APART] if config.scenarios == "all" else [*config.scenarios]
     versions = [(name, (ENVIRONMENTS if name in ENVIRONMENTS else SCENARIOS).version(name)) for name in names]
     if config.nuisance:
         versions.append(("nuisance", NUISANCE_VERSION))

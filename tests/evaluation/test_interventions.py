@@ -1,0 +1,109 @@
+"""Interventions from a configuration to the page: the oracle knows effects, frozen frames and blind answers do not."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+
+from vidworld.analysis.interventions import reach_of, read_interventions
+from vidworld.analysis.records import Value
+from vidworld.core.clip_shape import ClipShape
+from vidworld.core.errors import UserError
+from vidworld.evaluation.interventions import measure_interventions
+from vidworld.evaluation.paired_schema import InterventionConfig
+from vidworld.report.interventions_page import effect_sentences, write_interventions_page
+
+CPU = Accelerator(cpu=True, mixed_precision="no")
+
+
+class SameNoise:
+    """The last frame, and noise of the clip's seed: whoever draws the same in both worlds predicts no effect of it."""
+
+    def predict(self, context, num_frames, seeds):
+        last = context.frames[:, -1:].float().expand(-1, num_frames, -1, -1, -1)
+        drawn = [torch.rand(last.shape[1:], generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+        SameNoise.seeds.append(sorted(seeds))
+        return (last + 20 * torch.stack(drawn)).clamp(0, 255).to(torch.uint8)
+
+    seeds = []  # noqa: RUF012
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    kinds = {"collision": ("remove", "kick")}
+    return InterventionConfig(
+        out=tmp_path_factory.mktemp("do"), interventions=kinds, pairs=3, pairs_at_once=3, mixed_precision="no",
+        models={"mine": f"python:{__name__}.SameNoise"}, samples=1,
+        shape=ClipShape(height_px=32, width_px=32),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def results(config):
+    import sys
+
+    sys.modules.setdefault(__name__, sys.modules[SameNoise.__module__])
+    SameNoise.seeds.clear()
+    return measure_interventions(config, CPU)
+
+
+def values(results, metric):
+    return {(row.model, row.task, row.split): row.value for row in results.rows if row.metric == metric}
+
+
+def test_the_oracle_knows_effects_and_what_does_not_look_fails(results):
+    found = values(results, "effect_error")
+    for place in (("collision", "remove"), ("collision", "kick")):
+        assert found["oracle", *place] < 0.05 and found["truth", *place] < 0.05
+        assert found["no_effect", *place] == pytest.approx(1.0)
+        assert found["copy_last", *place] == pytest.approx(1.0, abs=0.02)
+        assert found["other_scene", *place] > 1.1
+        assert found["mine", *place] > 0.9
+
+
+def test_both_worlds_have_the_same_draws(results):
+    seeds = SameNoise.seeds
+    assert len(seeds) > 4 and sum(seeds.count(each) >= 2 for each in seeds) >= 4
+
+
+def test_reach_is_a_share_of_the_chains_that_are_long_enough():
+    right = {"truth": (2, 4, 4, 1), "mine": (2, 1, 4, 0)}
+    values = [
+        Value(model, "pixels", "dominoes", "interventions", "remove", "chain_reach", "links", str(i), float(links), 0)
+        for model, reach in right.items()
+        for i, links in enumerate(reach)
+    ]
+    truth, mine = reach_of(values)
+    assert truth.shares == [1.0] * 4 and truth.counts == mine.counts == [4, 3, 2, 2]
+    assert mine.shares == [3 / 4, 2 / 3, 1 / 2, 1 / 2]
+
+
+def test_what_is_done_is_not_done_again(config, results):
+    units = {path: path.stat().st_mtime_ns for path in (config.out / "units").iterdir()}
+    again = measure_interventions(config, CPU)
+    assert {path: path.stat().st_mtime_ns for path in (config.out / "units").iterdir()} == units
+    assert [row.value for row in again.rows if not np.isnan(row.value)] == [
+        row.value for row in results.rows if not np.isnan(row.value)
+    ]
+
+
+def test_the_page_shows_tables_chains_and_pictures(config, results):
+    page = write_interventions_page(config.out).read_text()
+    assert "Effect error" in page and "Another scene’s effect" in page and "collision" in page.lower()
+    assert page.count("data:image/png") == len(results.strips) == 2 * 3  # truth, the model, the oracle
+    assert len(effect_sentences(results)) == 2 and all(
+        "not below" in line or "below" in line for line in effect_sentences(results)
+    )
+    kept = json.loads((config.out / "interventions.json").read_text())
+    assert kept["schema"] == 1 and len(read_interventions(config.out / "interventions.json").rows) == len(results.rows)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [({"colision": ("remove",)}, "did you mean collision"), ({"puck": ("act", "kick")}, "the one intervention is act")],
+)
+def test_unknown_places_are_one_line(tmp_path, given, said):
+    with pytest.raises((UserError, ValueError), match=said):
+        InterventionConfig(out=tmp_path, interventions=given, shape=ClipShape())

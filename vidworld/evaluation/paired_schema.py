@@ -1,0 +1,106 @@
+"""The keys of evaluations over pairs of clips of the same scene: interventions and hidden properties."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from vidworld.core.clip_shape import ClipShape
+from vidworld.core.config import NotNegative, Positive, PositiveFloat, Precision, schema
+from vidworld.evaluation.schema import PhysicsConfig
+from vidworld.simulation import SCENARIOS, NuisanceLevel
+from vidworld.simulation.environments import ENVIRONMENTS
+
+Intervention = Literal["remove", "mass", "kick", "move", "act"]
+
+
+@schema
+class PairedConfig:
+    """What both have in common."""
+
+    out: Path
+    """The folder for results, pictures and the page."""
+    models: dict[str, str] = Field(default_factory=dict)
+    """What is measured, NAME: SPEC, as in an evaluation of physics: a run folder, or KIND:PATH."""
+    tokenizer: Path | None = None
+    """The run folder of the tokenizer; without one other people's models are measured on the frames as they are."""
+    chunk_frames: Positive = 4
+    """Frames of a chunk where there is no tokenizer."""
+    probe: Path | None = None
+    """The run folder of the probe of tokens; without one positions are tracked in decoded pixels only."""
+    probes: dict[str, Path] = Field(default_factory=dict)
+    """Run folders of probes of models whose embeddings are not tokens, by the model's name."""
+    seed: int = 0
+    shape: ClipShape = ClipShape()
+    samples: Positive = 4
+    """Futures that are drawn of each clip, of models that draw any; the same draws in both clips of a pair."""
+    sampling_steps: Positive = 4
+    sampling_shift: PositiveFloat = 8.0
+    """How the sampling steps lean to the noisy end."""
+    nuisance: NuisanceLevel = 0
+    pairs_at_once: Positive = 12
+    """What goes through a model together, and what a stopped run does again at most."""
+    mixed_precision: Precision = "auto"
+
+    def physics(self, context_frames: int, oracle: bool = True) -> PhysicsConfig:
+        """The keys that models are loaded by. Raises ValueError, as these do."""
+        return PhysicsConfig(
+            out=self.out, models=self.models, compare=(), tokenizer=self.tokenizer, probe=self.probe,
+            probes=self.probes, chunk_frames=self.chunk_frames, seed=self.seed, oracle=oracle, shape=self.shape,
+            context_frames=context_frames, samples=self.samples, sampling_steps=self.sampling_steps,
+            sampling_shift=self.sampling_shift, nuisance=self.nuisance, mixed_precision=self.mixed_precision,
+        )  # fmt: skip
+
+
+def _known_places(kinds: dict[str, tuple[Intervention, ...]]) -> dict[str, tuple[Intervention, ...]]:
+    for name, of_place in kinds.items():
+        if "act" in of_place:
+            ENVIRONMENTS.check([name])
+            if of_place != ("act",):
+                raise ValueError(f"{name}: in an environment the one intervention is act")
+        else:
+            SCENARIOS.check([name])
+    return kinds
+
+
+@schema
+class InterventionConfig(PairedConfig):
+    """eval/run_interventions.py"""
+
+    interventions: Annotated[dict[str, tuple[Intervention, ...]], AfterValidator(_known_places)]
+    """What is done to one disc, by scenario; `act` in an environment: the agent acts where it would not."""
+    splits: tuple[Literal["id", "ood", "more", "textures"], ...] = ("id",)
+    """Of the scenarios that have them; `more` has discs beside that nothing reaches."""
+    context_frames: Positive = 8
+    pairs: Positive = 32
+    """Scenes of each scenario, intervention and split."""
+    shown: NotNegative = 1
+    """Pairs of each whose pictures the page shows."""
+
+    def __post_init__(self) -> None:
+        self.physics(self.context_frames)
+
+
+@schema
+class HiddenConfig(PairedConfig):
+    """eval/run_hidden.py"""
+
+    scenarios: tuple[Literal["hidden_mass", "hidden_restitution"], ...] = ("hidden_mass", "hidden_restitution")
+    splits: tuple[Literal["id", "ood"], ...] = ("id",)
+    """`ood`: properties outside the range trained on, too."""
+    before_frames: Positive = 4
+    """Frames shown of rollouts that begin before the reveal."""
+    after_frames: Positive = 8
+    """Frames shown of rollouts that begin after the reveal and before the test."""
+    pairs: Positive = 48
+    """Clips of each scenario and split that are rolled out, each with the same of another property."""
+    fitted: Annotated[int, Field(ge=8)] = 256
+    """Clips of each scenario's `val` split that probes are fitted to; they are read on `id` and `ood`."""
+    read: Annotated[int, Field(ge=8)] = 128
+    """Clips that they are read on."""
+
+    def __post_init__(self) -> None:
+        if not self.before_frames < self.after_frames:
+            raise ValueError(f"before_frames {self.before_frames} must be fewer than after_frames {self.after_frames}")
+        self.physics(self.before_frames)
+        self.physics(self.after_frames)

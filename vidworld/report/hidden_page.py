@@ -1,0 +1,132 @@
+"""The page of hidden properties: whether rollouts follow them, and what probes read of states, before and after."""
+
+from pathlib import Path
+from typing import Any
+
+from vidworld.analysis import labels as words
+from vidworld.analysis.hidden import HiddenResults, PropertyProbe, read_hidden
+from vidworld.analysis.labels import READOUT_LABELS
+from vidworld.analysis.records import Curve, Row, Series
+from vidworld.core.records import write_text
+from vidworld.metrics import METRICS
+from vidworld.report import charts as plots
+from vidworld.report.page import environment
+
+HIDDEN_IN_WORDS = {"hidden_mass": "Hidden mass", "hidden_restitution": "Hidden restitution"}
+_OWN_LABELS = {"oracle_without_memory": "Oracle without memory", "tokens": "The chunk’s tokens alone"}
+RANK_OF_CHANCE = (0.45, 0.55)
+"""What counts as chance, of a rank accuracy."""
+
+
+def write_hidden_page(folder: Path) -> Path:
+    """The page's path, after writing it from FOLDER/hidden.json. Raises UserError: there is none."""
+    results = read_hidden(folder / "hidden.json")
+    legend = plots.Legend(results.models)
+    drawn = [plots.line_chart(curve, legend) for curve in _rank_curves(results)]
+    metrics = dict.fromkeys(row.metric for row in results.rows)
+    page = environment().get_template("hidden.html").render(
+        legend=legend, said=hidden_sentences(results), failures=results.failures, contexts=results.contexts,
+        tables=[
+            {"name": words.title(name), "intro": METRICS[name].description, "cells": _table(results, name)}
+            for name in metrics
+        ],
+        probes=_probes(results), charts_drawn=[chart for chart in drawn if chart],
+    )  # fmt: skip
+    out = folder / "hidden.html"
+    write_text(out, page)
+    return out
+
+
+def _label(name: str, results: HiddenResults) -> str:
+    return _OWN_LABELS.get(name) or words.model_label(name, results.models)
+
+
+def hidden_sentences(results: HiddenResults) -> list[str]:
+    """What the rows say of each property: the best model's rank before and after the reveal, beside chance."""
+    lines = []
+    rows = [row for row in results.rows if row.metric == "implied_rank" and row.model in results.models]
+    for task in dict.fromkeys(row.task for row in rows):
+        after = [row for row in rows if (row.task, row.split) == (task, "after")]
+        best = max(after, key=lambda row: row.value)
+        before = next(
+            r for r in rows if (r.task, r.split, r.model, r.readout) == (task, "before", best.model, best.readout)
+        )
+        above = "above" if best.low > RANK_OF_CHANCE[1] else "not above"
+        who = f"{_label(best.model, results)} by {READOUT_LABELS[best.readout or 'pixels']}"
+        after_it = f"{_text(best)} after the reveal, {above} chance by its interval"
+        lines.append(f"{HIDDEN_IN_WORDS[task]}: the best is {who}, {after_it}; {_text(before)} before it.")
+    return lines
+
+
+def hidden_summary(results: HiddenResults) -> str:
+    """Ranks as text: of rollouts, then of what probes read, a line each."""
+    lines = [
+        f"{row.task:20} {row.split:12} {row.model:24} {row.readout or '':8} {_text(row)} (n = {row.n})"
+        for row in results.rows
+        if row.metric == "implied_rank"
+    ]
+    lines += [
+        f"{each.task:20} {each.split:12} {each.model:24} {each.frames:2} frames  R² {each.r2:.2f}, rank {each.rank:.2f}"
+        for each in results.probes
+    ]
+    return "\n".join(lines)
+
+
+def _text(row: Row) -> str:
+    return words.estimate(row.value, row.low, row.high)
+
+
+def _table(results: HiddenResults, metric: str) -> dict[str, Any]:
+    """A line for each property, model and readout; before the reveal beside after it."""
+    rows = [row for row in results.rows if row.metric == metric]
+    moments = list(dict.fromkeys(row.split for row in rows))
+    found = {(row.task, row.model, row.readout, row.split): row for row in rows}
+    cells = []
+    for task, model, readout in dict.fromkeys((row.task, row.model, row.readout) for row in rows):
+        mine = [found.get((task, model, readout, moment)) for moment in moments]
+        shown = ["–" if row is None else _text(row) for row in mine]
+        who = (HIDDEN_IN_WORDS.get(task, task), _label(model, results), READOUT_LABELS[readout or "pixels"])
+        cells.append((*who, *shown, str(max(row.n for row in mine if row))))
+    return {"heads": ("Property", "Model", "Read by", *map(words.title, moments), "n"), "rows": cells}
+
+
+def _probes(results: HiddenResults) -> dict[str, Any]:
+    heads = (
+        "Property",
+        "Clips",
+        "Model",
+        "Frames seen",
+        "Revealed in",
+        "Tested in",
+        "R²",
+        "Rank",
+        "90% interval covers",
+        "Its width",
+    )
+    return {"heads": heads, "rows": [_probe(each, results) for each in results.probes]}
+
+
+def _probe(each: PropertyProbe, results: HiddenResults) -> tuple[str, ...]:
+    return (
+        HIDDEN_IN_WORDS.get(each.task, each.task), words.split_label(each.split), _label(each.model, results),
+        str(each.frames), words.percent(each.revealed), words.percent(each.tested),
+        words.estimate(each.r2, each.r2_low, each.r2_high), words.estimate(each.rank, each.rank_low, each.rank_high),
+        words.percent(each.covered), words.number(each.width),
+    )  # fmt: skip
+
+
+def _rank_curves(results: HiddenResults) -> list[Curve]:
+    """The rank that probes read over the frames seen, a line a model."""
+    curves = []
+    for task, split in dict.fromkeys((each.task, each.split) for each in results.probes):
+        mine = [each for each in results.probes if (each.task, each.split) == (task, split)]
+        lines = []
+        for model in dict.fromkeys(each.model for each in mine):
+            points = [each for each in mine if each.model == model]
+            x, y = [float(each.frames) for each in points], [each.rank for each in points]
+            low, high = [each.rank_low for each in points], [each.rank_high for each in points]
+            banded = model in results.models
+            lines.append(Series(_label(model, results), x, y, low if banded else None, high if banded else None, model))
+        title = f"{HIDDEN_IN_WORDS.get(task, task)}, {words.split_label(split)}: what a ridge reads"
+        curves.append(Curve(title, "frames seen", "rank accuracy", lines))
+    return curves

@@ -1,0 +1,147 @@
+"""The page of interventions: errors of predicted effects, how far down chains models are right, pictures of pairs."""
+
+import base64
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vidworld.analysis import labels as words
+from vidworld.analysis.interventions import (
+    NO_EFFECT,
+    OTHER_SCENE,
+    InterventionResults,
+    PairStrip,
+    Reach,
+    read_interventions,
+)
+from vidworld.analysis.labels import READOUT_LABELS
+from vidworld.analysis.records import Curve, Row, Series
+from vidworld.core.records import write_text
+from vidworld.metrics import METRICS
+from vidworld.report import charts as plots
+from vidworld.report.page import environment
+
+IN_WORDS = {
+    "remove": "a disc removed",
+    "mass": "a disc half or twice as heavy, and of its size",
+    "kick": "a disc kicked in the context’s last frames",
+    "move": "a disc moved",
+    "act": "the agent acts",
+}
+ANSWERS = {NO_EFFECT: "No effect (1 by construction)", OTHER_SCENE: "Another scene’s effect"}
+"""Labels of what needs no model."""
+_HALF = 0.5  # of the no-effect answer's error
+
+
+def write_interventions_page(folder: Path) -> Path:
+    """The page's path, after writing it from FOLDER/interventions.json. Raises UserError: there is none."""
+    results = read_interventions(folder / "interventions.json")
+    legend = plots.Legend(results.models)
+    drawn = [plots.line_chart(curve, legend) for curve in _reach_curves(results, legend)]
+    metrics = list(dict.fromkeys(row.metric for row in results.rows))
+    page = environment().get_template("interventions.html").render(
+        legend=legend, said=effect_sentences(results), failures=results.failures,
+        tables=[
+            {"name": words.title(name), "intro": METRICS[name].description, "cells": _table(results, name)}
+            for name in metrics
+        ],
+        charts_drawn=[chart for chart in drawn if chart], strips=_pictures(results, folder),
+    )  # fmt: skip
+    out = folder / "interventions.html"
+    write_text(out, page)
+    return out
+
+
+def change_label(change: str) -> str:
+    """What was done, in words; a split other than `id` is named."""
+    kind, _, split = change.partition("_")
+    return IN_WORDS.get(kind, kind) + (f", {words.split_label(split)}" if split else "")
+
+
+def label_of(name: str, results: InterventionResults) -> str:
+    """What a model, baseline or answer is called."""
+    return ANSWERS.get(name) or words.model_label(name, results.models)
+
+
+def effect_sentences(results: InterventionResults) -> list[str]:
+    """What the rows say: whose effect error is under half of the no-effect answer's by its interval, kind by kind."""
+    lines = []
+    rows = [row for row in results.rows if row.metric == "effect_error" and row.model in results.models]
+    for task, change in dict.fromkeys((row.task, row.split) for row in rows):
+        mine = [row for row in rows if (row.task, row.split) == (task, change)]
+        best = min(mine, key=lambda row: row.value)
+        named = f"{label_of(best.model, results)} by {READOUT_LABELS[best.readout or 'pixels']}"
+        where = "under half of" if best.high < _HALF else "below" if best.high < 1 else "not below"
+        said = words.estimate(best.value, best.low, best.high)
+        lines.append(
+            f"{words.title(task)}, {change_label(change)}: the best is {named}, {said}: {where} no effect’s 1."
+        )
+    return lines
+
+
+def interventions_summary(results: InterventionResults) -> str:
+    """The effect errors as text, a line for each scenario, change and model."""
+    rows = [row for row in results.rows if row.metric == "effect_error"]
+    return "\n".join(
+        f"{row.task:12} {row.split:12} {row.model:24} {row.readout or '':8} "
+        f"{words.estimate(row.value, row.low, row.high)} (n = {row.n})"
+        for row in rows
+    )
+
+
+def _table(results: InterventionResults, metric: str) -> dict[str, Any]:
+    """A line for each scenario and change, a column for each model and readout."""
+    rows = [row for row in results.rows if row.metric == metric]
+    readers = sorted({(row.model, row.readout or "") for row in rows}, key=lambda who: _rank(who, results))
+    places = list(dict.fromkeys((row.task, row.split) for row in rows))
+    found = {(row.task, row.split, row.model, row.readout or ""): row for row in rows}
+    heads = ["Scenario", "Change", *(f"{label_of(model, results)}, {READOUT_LABELS[by]}" for model, by in readers), "n"]
+    cells = []
+    for place in places:
+        mine: Sequence[Row | None] = [found.get((*place, *who)) for who in readers]
+        shown = ["–" if row is None else words.estimate(row.value, row.low, row.high) for row in mine]
+        cells.append((words.title(place[0]), change_label(place[1]), *shown, str(max(row.n for row in mine if row))))
+    return {"heads": heads, "rows": cells}
+
+
+def _rank(who: tuple[str, str], results: InterventionResults) -> tuple[bool, int, str]:
+    return who[0] in ANSWERS, words.model_rank(who[0], results.models), who[1]
+
+
+def _reach_curves(results: InterventionResults, legend: plots.Legend) -> list[Curve]:
+    """A chart for each change of chains: the share that is right over the number of links, a line a model."""
+    curves = []
+    for change in dict.fromkeys(each.change for each in results.reach):
+        for by in dict.fromkeys(each.readout for each in results.reach if each.change == change):
+            mine = [each for each in results.reach if (each.change, each.readout) == (change, by)]
+            lines = [_line(each, results) for each in sorted(mine, key=lambda r: legend.rank(r.model))]
+            title = f"Chains, {change_label(change)}, {READOUT_LABELS[by]}"
+            note = f"Chains with so many links: {', '.join(map(str, mine[0].counts))}."
+            curves.append(Curve(title, "links", "share right so far", [line for line in lines if line.x], note))
+    return curves
+
+
+def _line(reach: Reach, results: InterventionResults) -> Series:
+    x = [float(number) for number in range(1, len(reach.shares) + 1)]
+    return Series(label_of(reach.model, results), x, reach.shares, model=reach.model)
+
+
+def _pictures(results: InterventionResults, folder: Path) -> list[dict[str, Any]]:
+    """Pair by pair its strips, the truth first; a picture that is not there any more is left out."""
+    pairs: dict[str, list[PairStrip]] = {}
+    for strip in results.strips:
+        pairs.setdefault(strip.identity, []).append(strip)
+    shown = []
+    for strips in pairs.values():
+        files = [(strip, folder / strip.file) for strip in strips]
+        pictures = [
+            {
+                "label": label_of(strip.model, results),
+                "uri": f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}",
+            }
+            for strip, path in files
+            if path.exists()
+        ]
+        title = f"{words.title(strips[0].task)}, {change_label(strips[0].change)}"
+        shown.append({"title": title, "pictures": pictures})
+    return shown
