@@ -6,7 +6,7 @@ import json
 import pytest
 from golden import simulation
 
-from vidworld.simulation import APART, SIMULATOR_VERSION
+from vidworld.simulation import APART, SCENARIOS, SIMULATOR_VERSION
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-PENALTIES = 10.0 ** np.arange(-2, 5)  # of standardised features; leaving out one clip at a time chooses
+RIDGE_PENALTIES = 10.0 ** np.arange(-2, 5)  # of standardised features; leaving out one clip at a time chooses
 NORMAL_90 = 1.645  # standard deviations on either side of the middle that hold 90% of a normal distribution
 
 
@@ -32,7 +32,7 @@ def ridge_reading(
     u, s, vt = np.linalg.svd(x, full_matrices=False)
     projected = u.T @ (answers - middle)
     best: tuple[float, Float[ndarray, " feature"]] | None = None
-    for penalty in PENALTIES * len(x):
+    for penalty in RIDGE_PENALTIES * len(x):
         shrunk = s**2 / (s**2 + penalty)
         hat = (u**2 * shrunk).sum(axis=1) + 1 / len(x)
         residual = (answers - middle - u @ (shrunk * projected)) / (1 - hat).clip(1e-3)

@@ -25,7 +25,7 @@ from vidworld.evaluation.interventions import (
 )
 from vidworld.evaluation.paired_schema import HiddenConfig
 from vidworld.evaluation.physics import models_of
-from vidworld.evaluation.states import Features, has_states, state_features, token_features
+from vidworld.evaluation.states import StateFeatures, has_states, state_features, token_features
 from vidworld.evaluation.task import Case, Setup, Unit, measure, pieces
 from vidworld.metrics import Metric
 from vidworld.metrics.hidden import true_property
@@ -169,7 +169,7 @@ def _encoded(config: HiddenConfig, evaluator: Evaluator, scenario: str, split: s
 
 
 def _readings(
-    model: str, scenario: str, split: str, clips: _Fitted, features: tuple[Features, Features]
+    model: str, scenario: str, split: str, clips: _Fitted, features: tuple[StateFeatures, Features]
 ) -> Iterator[PropertyProbe]:
     """A ridge for each chunk."""
     fitted, read = features

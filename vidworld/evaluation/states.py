@@ -17,7 +17,7 @@ from vidworld.models.jepa import JointEmbeddingPredictor
 from vidworld.models.world_model import Encoded
 
 CLIPS_READ_AT_ONCE = 16
-Features = Float[ndarray, "clip chunk feature"]
+StateFeatures = Float[ndarray, "clip chunk feature"]
 
 
 def has_states(model: Any) -> bool:
@@ -25,7 +25,7 @@ def has_states(model: Any) -> bool:
     return isinstance(getattr(model, "network", None), DiffusionTransformer | JointEmbeddingPredictor)
 
 
-def state_features(model: Any, evaluator: Evaluator, seen: Encoded, disc: int) -> Features:
+def state_features(model: Any, evaluator: Evaluator, seen: Encoded, disc: int) -> StateFeatures:
     """The stream of the last block, from which the next chunk is predicted: at the disc's cell, and its mean."""
     network, parts = model.network, []
     block: nn.Module = (network.blocks if isinstance(network, DiffusionTransformer) else network.predictor)[-1]
@@ -45,12 +45,12 @@ def state_features(model: Any, evaluator: Evaluator, seen: Encoded, disc: int) -
     return _about(torch.cat(parts), seen, disc)
 
 
-def token_features(seen: Encoded, disc: int) -> Features:
+def token_features(seen: Encoded, disc: int) -> StateFeatures:
     """The same of the tokens of each chunk alone: what shows at the moment, without any memory."""
     return _about(seen.tokens.flatten(2, 3).float().cpu(), seen, disc)
 
 
-def _about(stream: Float[Tensor, "clip t cell width"], seen: Encoded, disc: int) -> Features:
+def _about(stream: Float[Tensor, "clip t cell width"], seen: Encoded, disc: int) -> StateFeatures:
     """At the cell in which the disc is at each chunk's end, and the mean over all cells."""
     h, w = seen.tokens.shape[2:4]
     tracks = seen.clips.tracks

@@ -58,7 +58,8 @@ class Rollout(NamedTuple):
     tokens: Float[Tensor, "clip sample t h w channel"]  # as tokens of the shared tokenizer, which decodes them
 
 
-_Given, _Found = ParamSpec("_Given"), TypeVar("_Found")
+_Given = ParamSpec("_Given")
+_Found = TypeVar("_Found")
 
 
 def no_grad_unless_asked(method: Callable[_Given, _Found]) -> Callable[_Given, _Found]:

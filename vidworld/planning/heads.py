@@ -28,7 +28,8 @@ def load_head(folder: Path, predicts: str, environment: str, evaluator: Evaluato
     check_tokenizer(folder, evaluator.tokenizer.fingerprint())
     if environment not in budget["environments"]:
         return None
-    return load_model(GoalHead, folder).to(evaluator.accelerator.device)
+    head: GoalHead = load_model(GoalHead, folder).to(evaluator.accelerator.device)
+    return head
 
 
 @dataclass(frozen=True)

@@ -170,7 +170,8 @@ class ModelImagination:
         goal = target.float().repeat_interleave(count, dim=0)[:, None].expand(-1, chunks, -1)
         with self.evaluator.accelerator.autocast(), torch.set_grad_enabled(imagined.requires_grad):
             brought: Tensor = self.reward(imagined.flatten(0, 1), goal.to(imagined.device))
-        return brought[..., 0].unflatten(0, (-1, count))
+        by_candidate: Tensor = brought[..., 0].unflatten(0, (-1, count))
+        return by_candidate
 
     def _places(
         self, imagined: Float[Tensor, "clip candidate t h w embedding"]

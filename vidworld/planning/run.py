@@ -87,6 +87,10 @@ def plan(config: PlanningConfig, budgets: Sequence[int] = (), steps: Sequence[in
     return results
 
 
+def _one(made: Callable[[], Landscape]) -> list[Landscape]:
+    return [made()]
+
+
 def _shows(subject: Subject) -> bool:
     """Whether it imagines what can be looked at."""
     return bool(getattr(subject.model, "predicts", True))
@@ -261,9 +265,8 @@ class Crew:
                     measured[subject.name] = subject.made_from, partial(landscape_of_model, *of, *given, self.shape())
             for agent, (own, made) in measured.items():
                 made_from = self._made_from(task, own, LANDSCAPES_VERSION, number)
-                yield PlanningUnit(
-                    self.folder, f"landscape_{name}_{agent}", agent, made_from, Landscape, lambda made=made: [made()]
-                )
+                batch = f"landscape_{name}_{agent}"
+                yield PlanningUnit(self.folder, batch, agent, made_from, Landscape, partial(_one, made))
 
     def videos(self, tasks: Sequence[PlanningTask]) -> Iterator[PlanningUnit]:
         """Of the first episodes of each environment, by every model and the simulator."""

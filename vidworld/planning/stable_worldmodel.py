@@ -132,7 +132,8 @@ class LeWorldModel:
 
     def _pictures(self, frames: Frames) -> Float[Tensor, "clip time 3 h w"]:
         device = next(self.lewm.parameters()).device
-        return self.transform(frames.flatten(0, 1).float() / 255).unflatten(0, frames.shape[:2]).to(device)
+        pictures: Tensor = self.transform(frames.flatten(0, 1).float() / 255)
+        return pictures.unflatten(0, frames.shape[:2]).to(device)
 
 
 def _as_trained(pictures: Float[Tensor, "picture 3 height width"]) -> Float[Tensor, "picture 3 h w"]:

@@ -14,7 +14,7 @@ NuisanceLevel = Literal[0, 1, 2]
 _NAMES = "uniform parabola collision bounce billiards occlusion phyworld_uniform phyworld_parabola phyworld_collision"
 _CHANCY, _PROPERTIES = ("kick", "peg", "panel", "uniform_hole"), ("hidden_mass", "hidden_restitution")
 APART = (*_CHANCY, "dominoes", *_PROPERTIES)
-"""Scenarios of weight 0 that no configuration has unless it names them: what is made of `all` does not depend on them."""
+"""Scenarios of weight 0: a configuration has them where it names them, and `all` does not depend on them."""
 SCENARIOS: "Registry[Scenario]" = Registry(
     "scenario",
     "vidworld.scenarios",
