@@ -169,7 +169,7 @@ def _encoded(config: HiddenConfig, evaluator: Evaluator, scenario: str, split: s
 
 
 def _readings(
-    model: str, scenario: str, split: str, clips: _Fitted, features: tuple[StateFeatures, Features]
+    model: str, scenario: str, split: str, clips: _Fitted, features: tuple[StateFeatures, StateFeatures]
 ) -> Iterator[PropertyProbe]:
     """A ridge for each chunk."""
     fitted, read = features
