@@ -90,15 +90,13 @@ def test_budgets_give_success_over_compute(config, monkeypatch):
 
 def test_the_page_shows_rows_videos_and_failures(config):
     with pytest.raises(UserError, match=r"deaf: predict takes no actions.*; its rows are left out"):
-        plan(replace(config, checks=4, models={**config.models, "deaf": "python:acting.BrokenFilm"}))
+        plan(replace(config, models={**config.models, "deaf": "python:acting.BrokenFilm"}))
     results = read_planning(config.out / "planning.json")
     assert "deaf" not in rows(config) and len(results.failures) == 1
     page = write_planning_page(config.out, config.out / "planning.html").read_text()
     assert page.count("<video") == len(results.videos) == 2
     assert "mine" in page and "Copy last" in page and "True simulator (ceiling), goal-blind" in page
     assert "predict takes no actions" in page and "horizon_blocks" in page
-    assert [each.agent for each in results.landscapes] == ["simulator", "mine"] and page.count("<image") == 2
-    assert "The landscape of the first action" in page and "1 checkpoints are too few to say" in page
     assert "planning on the true simulator reaches 1.00" in page
     said = planning_summary(results).splitlines()
     assert len(said) == 1 + len(results.rows) and said[0].startswith("environment")
