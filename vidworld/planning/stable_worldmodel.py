@@ -127,8 +127,10 @@ class LeWorldModel:
         done = actions.unflatten(2, (-1, self.action_block)).flatten(3).float()
         shared = {"pixels": self._pictures(context.frames[:, -1:]), "goal": self._pictures(goal[:, -1:])}
         info = {name: each[:, None].expand(-1, candidates, *[-1] * 4) for name, each in shared.items()}
-        found: Tensor = self.lewm.get_cost(info | {"action": done[:, :, :1]}, done)
-        return found.view(clips, candidates)
+        info["action"] = done[:, :, :1]
+        # One clip at a time: its criterion lays a goal over the candidates, which only one goal fits.
+        each = ({name: value[i : i + 1] for name, value in info.items()} for i in range(clips))
+        return torch.cat([self.lewm.get_cost(one, done[i : i + 1]) for i, one in enumerate(each)])
 
     def _pictures(self, frames: Frames) -> Float[Tensor, "clip time 3 h w"]:
         device = next(self.lewm.parameters()).device
