@@ -171,7 +171,7 @@ class Dreaming:
         runs = [self.folder(n, arm) / name for n in range(number + 1) for name in ("world_model", "head")]
         return DreamingRow(
             number, arm, len(read_episodes(episodes).numbers), Outcomes(**read_json(collected)), row.success, row.cost,
-            sum(read_budget(run)["training_flops"] for run in runs),
+            float(sum(read_budget(run)["training_flops"] for run in runs)),
         )  # fmt: skip
 
     def _collect(self, number: int, arm: str, path: Path, record: Path) -> None:
