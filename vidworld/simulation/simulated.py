@@ -132,7 +132,8 @@ def simulated(
     def make(start: int) -> list[Tracks]:
         some = slice(start, start + size)
         worlds = sample_scenes(scenario, name, indices[some], setting, split, device)
-        happening = scenario.chance and Happening.of(scenario.chance, name, indices[some], device, again)
+        chance = scenario.chance
+        happening = None if chance is None else Happening.of(chance, name, indices[some], device, again)
         each = zip(worlds, clean, strict=True)
         tracks = [render_scenes(scenes, setting, out[some], happening) for scenes, out in each]
         for out, shown in zip(clean, frames, strict=True):
