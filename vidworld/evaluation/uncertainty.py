@@ -290,7 +290,8 @@ def _oracle(known: Known, quantity: str, samples: int) -> ndarray:
 
 
 def _frozen(known: Known, quantity: str, samples: int) -> ndarray:
-    return np.broadcast_to(known.last[quantity], (samples, *known.happened[quantity].shape)).copy()
+    # As many as the oracle's: of few futures a region's ends are not known, and even a point covers something.
+    return np.broadcast_to(known.last[quantity], known.again[quantity].shape).copy()
 
 
 def _blind(known: Known, quantity: str, samples: int) -> ndarray:
@@ -299,9 +300,8 @@ def _blind(known: Known, quantity: str, samples: int) -> ndarray:
 
 
 def _noise_only(known: Known, quantity: str, samples: int) -> ndarray:
-    happened = known.happened[quantity]
     usual = np.sqrt(max(float(known.draws[quantity].var(axis=0).mean()), 1e-12))
-    noise = np.random.default_rng(0).normal(size=(samples, *happened.shape))
+    noise = np.random.default_rng(0).normal(size=known.again[quantity].shape)
     noisy: ndarray = known.last[quantity] + usual * noise
     return noisy
 
