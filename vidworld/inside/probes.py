@@ -91,9 +91,9 @@ class Spectrum:
     def standard(self, features: Features) -> Features:
         return (features - self.mean) / self.scale
 
-    def components(self, features: Features) -> Features:
+    def components(self, features: Features) -> Float[Tensor, "sample component"]:
         """The largest principal components, each of unit deviation."""
-        scaled: Features = self.standard(features) @ (self.v / self.s)[:, :COMPONENTS] * len(self.u) ** 0.5
+        scaled: Tensor = self.standard(features) @ (self.v / self.s)[:, :COMPONENTS] * len(self.u) ** 0.5
         return scaled
 
     def ridge(self, answer: Answer, features: Others, true: OthersAnswer, slack: float = 1.0) -> Ridge:

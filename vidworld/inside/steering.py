@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vidworld.analysis.inside import SteeringRow
 from vidworld.core.clip import Frames, Tracks
+from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.core.counter_rng import Draws, clip_streams
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.presentation import names_of
@@ -128,6 +129,16 @@ class Steering:
 
         return change
 
+    def before(self, concept: str, readout: Readout) -> Float[Tensor, "clip 2"]:
+        """The concept of the steered discs without any change: of a place, from the middle of its cell."""
+        clip = torch.arange(len(self.steered.disc))
+        if concept == "velocity":
+            return self.came(concept, readout, self.plain).plain[clip, self.steered.disc]
+        grid = self.steered.seen.tokens.shape[2:4]
+        place = self.steered.place(self.evaluator.context_frames - 1)
+        size = torch.tensor([WORLD_SIZE / grid[1], WORLD_SIZE * self.aspect / grid[0]])
+        return place - ((place / size).floor() + 0.5) * size
+
     def came(self, concept: str, readout: Readout, future: Future) -> "Came":
         """How a concept of all discs differs between two futures, where they are found in both."""
         before, after = self.plain.places[readout], future.places[readout]
@@ -203,8 +214,8 @@ def _row(
 ) -> SteeringRow:  # fmt: skip
     steered, clip = steering.steered, torch.arange(len(steering.steered.disc))
     came = steering.came(concept, readout, future)
-    got, was = came.difference[clip, steered.disc], came.plain[clip, steered.disc]
-    kept = ~got.isnan().any(dim=1)
+    got, was = came.difference[clip, steered.disc], steering.before(concept, readout)
+    kept = ~(got + was).isnan().any(dim=1)
     if "ablated" in direction.name:  # what is left of how the discs differ
         centred = was - was[kept].mean(dim=0)
         found = ratio_over((centred * (centred + got))[kept].sum(dim=1), centred[kept].square().sum(dim=1), clip[kept])
