@@ -28,7 +28,7 @@ OWN = {"host": HOST, "origin": f"http://{HOST}"}
 
 @pytest.fixture(scope="module")
 def cast(tmp_path_factory):
-    return cast_of(tiny_run(tmp_path_factory.mktemp("run")), sampling_steps=1)
+    return cast_of(tiny_run(tmp_path_factory.mktemp("run")), ["regression"])
 
 
 @pytest.fixture
@@ -67,10 +67,10 @@ def test_a_page_is_one_file_that_asks_nothing_of_others(client):
 def test_a_tab_plays(client):
     with opened(client) as tab:
         hello = json.loads(tab.receive_text())["hello"]
-        assert hello["worlds"] == ["puck", "hidden_goal"] and len(hello["panels"]) == 5
+        assert hello["worlds"] == ["puck", "hidden_goal"] and hello["panels"] == ["truth", "regression", "copy_last"]
         head, pixels = asked(tab, do="step", id=1, action=[1.0, 0.0])
         assert (head["id"], head["chunk"], head["recorded"]) == (1, 1, 1)
-        assert len(pixels) == 5 * 4 * 32 * 32 * 3
+        assert len(pixels) == 3 * 4 * 32 * 32 * 3
         assert asked(tab, do="step", id=2, towards=[5.0, 5.0])[0]["chunk"] == 2
         assert asked(tab, do="anchor", id=3)[0]["chunk"] == 2
         assert asked(tab, do="back", id=4)[0]["chunk"] == 1
@@ -249,7 +249,7 @@ def test_what_a_session_keeps_is_bounded(cast, monkeypatch):
     monkeypatch.setattr("vidworld.play.session.LONGEST", 20)
     monkeypatch.setattr("vidworld.play.session.BACK", 4)
     monkeypatch.setattr("vidworld.models.live.HISTORY", 8)
-    session = Session(cast_of(cast.run, ["regression"]), truth_for(cast, "puck"))
+    session = Session(cast, truth_for(cast, "puck"))
     sizes = []
     for number in range(40):
         session.act((0.5, 0.1))
@@ -263,7 +263,7 @@ def test_what_a_session_keeps_is_bounded(cast, monkeypatch):
 
 @pytest.mark.slow
 def test_memory_does_not_grow_in_three_thousand_chunks(ground):
-    """Twenty minutes of play, models and all."""
+    """Twenty minutes of play."""
     session, sizes = ground.new_session("puck"), []
     for number in range(3000):
         session.act((1.0 - number % 3, 1.0 - number % 2))
@@ -279,7 +279,7 @@ def test_the_viewer_answers_clips_and_says_what_is_none(cast):
     with TestClient(view_app(cast, 8765), base_url=f"http://{HOST}") as client:
         assert '"puck":["train","val","id"]' in client.get("/").text
         view = client.get("/clip", params={"choice": "clip/puck/id/3"}).json()
-        assert [panel["name"] for panel in view["panels"]] == ["truth", "regression", "jepa", "diffusion", "copy_last"]
+        assert [panel["name"] for panel in view["panels"]] == ["truth", "regression", "copy_last"]
         for query in (
             "choice=clip/moon/id/0",
             "choice=../../etc/passwd",

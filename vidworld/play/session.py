@@ -229,7 +229,8 @@ class Session:
             partings[panel.name].look(places, seen.tracks)
             parted = partings[panel.name].parted
         moving = momenta(None if before is None else before[-1], places, seen.tracks, dt_s)
-        return panel._replace(places=places, momenta=moving, parted_s=None if parted is None else parted * dt_s)
+        parted_s = None if parted is None else round(parted * dt_s, 3)
+        return panel._replace(places=places, momenta=moving, parted_s=parted_s)
 
     def _encoded(self, frames: Frames) -> Tokens:
         return self.cast.evaluator.encode(Clips(frames, self.cast.shape.fps, ("",))).tokens
