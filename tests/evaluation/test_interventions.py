@@ -30,6 +30,17 @@ class SameNoise:
     seeds = []  # noqa: RUF012
 
 
+class Acting:
+    """The last frame; brighter where something is done."""
+
+    def predict(self, context, num_frames, seeds, actions):
+        assert context.actions is not None and not context.actions.any()
+        Acting.given.append(float(actions.abs().max()))
+        return context.frames[:, -1:].expand(-1, num_frames, -1, -1, -1).contiguous()
+
+    given = []  # noqa: RUF012
+
+
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):
     kinds = {"collision": ("remove", "kick")}
@@ -98,6 +109,26 @@ def test_the_page_shows_tables_chains_and_pictures(config, results):
     )
     kept = json.loads((config.out / "interventions.json").read_text())
     assert kept["schema"] == 1 and len(read_interventions(config.out / "interventions.json").rows) == len(results.rows)
+
+
+def test_models_that_act_are_given_the_actions_and_others_are_not_asked(tmp_path):
+    Acting.given.clear()
+    config = InterventionConfig(
+        out=tmp_path, interventions={"puck": ("act",)}, pairs=1, mixed_precision="no", shown=0,
+        models={"acting": f"python:{__name__}.Acting", "deaf": f"python:{__name__}.SameNoise"},
+        shape=ClipShape(num_frames=32, height_px=32, width_px=32),
+    )  # fmt: skip
+    found = values(measure_interventions(config, CPU), "passed_on_error")
+    assert Acting.given[0] == 0.0 and Acting.given[1] > 0.1
+    assert {model for model, *_ in found} == {
+        "truth",
+        "reconstruction",
+        "no_effect",
+        "other_scene",
+        "acting",
+        "copy_last",
+    }
+    assert found["truth", "puck", "act"] < 0.1 and found["acting", "puck", "act"] == pytest.approx(1.0, abs=0.05)
 
 
 @pytest.mark.parametrize(

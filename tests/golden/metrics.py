@@ -87,7 +87,7 @@ def values_of(metric: Metric) -> dict[str, list[float | None]]:
 
 
 def of_pairs(metric: Metric) -> dict[str, list[float | None]]:
-    """The metric of pairs of scenes, where the second of each is too fast or the same as the first."""
+    """The metric of pairs of scenes, where the second is too fast or the same as the first, or they are swapped."""
     scenario = metric.scenarios[0]
     if scenario in PROPERTY_OF:
         pair = property_pairs(scenario, "id", 0, CLIPS, SHAPE)
@@ -96,7 +96,7 @@ def of_pairs(metric: Metric) -> dict[str, list[float | None]]:
         kicked = world_pairs(scenario, "kick", "id", 0, CLIPS, START, SHAPE)
         truth = Worlds(kicked.factual.tracks, kicked.changed.tracks)
     faster = Worlds(truth.factual, other_speed(truth.changed, 20.0, SHAPE.dt_s, START))
-    given = {"faster": faster, "nothing": Worlds(truth.factual, truth.factual)}
+    given = {"faster": faster, "nothing": Worlds(truth.factual, truth.factual), "swapped": Worlds(*truth[::-1])}
     return {name: kept(metric.function(each, truth, SHAPE.dt_s, START)) for name, each in given.items()}
 
 

@@ -10,7 +10,7 @@ from vidworld.core.clip_shape import ClipShape
 from vidworld.core.counter_rng import Draws, clip_streams, public
 from vidworld.core.errors import UserError
 from vidworld.simulation.environments import ENVIRONMENTS
-from vidworld.simulation.environments.environment import FRAME_S, FRAMES_HELD
+from vidworld.simulation.environments.environment import FRAME_S, FRAMES_HELD, WorldState
 
 EPISODES_TRIED = 24  # episodes for each pair, of which the first that fits is taken
 
@@ -29,6 +29,8 @@ def acted_pairs(
     world, stream, cpu = ENVIRONMENTS[name], f"act/{name}/{split}/{seed}", torch.device("cpu")
     numbers = [index * EPISODES_TRIED + k for index in indices for k in range(EPISODES_TRIED)]
     state = world.start(Draws(clip_streams(stream, numbers, cpu)))
+    if not isinstance(state, WorldState):
+        raise UserError(f"{name}: does not say where its objects are, so that no effect on them is known")
     nothing = torch.zeros(len(state), world.action_channels, dtype=torch.float64)
     still, acted, done = [state], [state], [nothing]
     for time in range(1, shape.num_frames):
