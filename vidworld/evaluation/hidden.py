@@ -54,7 +54,7 @@ def measure_hidden(config: HiddenConfig, accelerator: Accelerator) -> HiddenResu
     physics = {moment: config.physics(frames, oracle=False) for moment, frames in contexts.items()}
     evaluator = evaluator_of(physics["after"], accelerator)
     subjects, folder = _subjects(config, evaluator), prepare_folder(config.out / "units")
-    units = []
+    units: list[Unit] = []
     for moment, of_moment in physics.items():
         shown = replace(evaluator, context_frames=contexts[moment])
         units += hidden_units(config, Setup(of_moment, shown, subjects, None, folder), moment)

@@ -30,7 +30,8 @@ def along_probe(ridge: Ridge) -> Direction:
     back = torch.linalg.pinv(weights)  # (answer, feature)
 
     def change(features: Features, asked: Answer) -> Features:
-        return asked @ back * ridge.scale
+        moved: Features = asked @ back * ridge.scale
+        return moved
 
     return Direction("probe", weights.shape[1], change, _basis(weights.T))
 
@@ -58,7 +59,8 @@ def along_means(ridge: Ridge, features: Features, answers: Answer, degree: int) 
 
     def change(features: Features, asked: Answer) -> Features:
         read = ridge(features)
-        return (terms(read + asked) - terms(read)) / spread @ pattern * ridge.scale
+        moved: Features = (terms(read + asked) - terms(read)) / spread @ pattern * ridge.scale
+        return moved
 
     return Direction("means", len(pattern), change, _basis(pattern))
 
@@ -70,7 +72,8 @@ def at_random(like: Direction, ridge: Ridge, seed: int) -> Direction:
     def change(features: Features, asked: Answer) -> Features:
         size = (like.change(features, asked) / ridge.scale).norm(dim=1, keepdim=True)
         turned = asked @ span[: asked.shape[1]]
-        return turned / turned.norm(dim=1, keepdim=True).clamp_min(1e-9) * size * ridge.scale
+        moved: Features = turned / turned.norm(dim=1, keepdim=True).clamp_min(1e-9) * size * ridge.scale
+        return moved
 
     return Direction("random", like.dimensions, change, span)
 
@@ -80,13 +83,15 @@ def ablated(like: Direction, ridge: Ridge, seed: int | None = None) -> Direction
     span = like.span if seed is None else _drawn(len(like.span), len(ridge.mean), seed)
 
     def change(features: Features, asked: Answer) -> Features:
-        return -((features - ridge.mean) / ridge.scale @ span.T @ span) * ridge.scale
+        moved: Features = -((features - ridge.mean) / ridge.scale @ span.T @ span) * ridge.scale
+        return moved
 
     return Direction("ablated" if seed is None else "random ablated", len(span), change, span)
 
 
 def _basis(rows: Float[Tensor, "row feature"]) -> Float[Tensor, "row feature"]:
-    return torch.linalg.qr(rows.T)[0].T
+    basis: Tensor = torch.linalg.qr(rows.T)[0].T
+    return basis
 
 
 def _drawn(count: int, features: int, seed: int) -> Float[Tensor, "count features"]:

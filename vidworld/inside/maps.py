@@ -1,7 +1,7 @@
 """Where in the picture a model is surprised, and where it looks from where something is hidden."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -76,7 +76,8 @@ def visited(
     for row in (0, 1, 2) if beside else (1,):
         for column in (0, 1, 2) if beside else (1,):
             found[clip, time, cell[:, 0] + row, cell[:, 1] + column] = True
-    return found[:, :, 1:-1, 1:-1].unflatten(1, (-1, chunk)).any(dim=2)
+    near: Near = found[:, :, 1:-1, 1:-1].unflatten(1, (-1, chunk)).any(dim=2)
+    return near
 
 
 def share_of_excess(maps: Surprises) -> tuple[Read, float]:
@@ -95,7 +96,8 @@ def attention_of(network: Any, seen: Encoded) -> dict[str, Float[Tensor, "clip h
     found: dict[str, Tensor] = {}
     cells = seen.tokens.shape[2] * seen.tokens.shape[3]
     handles = [
-        layer.block.attention.register_forward_hook(_weighs(layer, cells, found)) for layer in layers_of(network)
+        cast(nn.Module, layer.block.attention).register_forward_hook(_weighs(layer, cells, found))
+        for layer in layers_of(network)
     ]
     try:
         teacher_forced(network, seen.tokens, acted(network, seen))

@@ -135,8 +135,8 @@ def network_of(
     for step in range(151):
         if step % 15 == 0:
             with torch.no_grad():
-                for name, read in zip(answers, net(others).split(widths, dim=1), strict=True):
-                    error = float((read * spread[name] + mean[name] - true[name]).square().mean())
+                for name, given in zip(answers, net(others).split(widths, dim=1), strict=True):
+                    error = float((given * spread[name] + mean[name] - true[name]).square().mean())
                     if error < best.get(name, (float("inf"), {}))[0]:
                         best[name] = error, {key: value.clone() for key, value in net.state_dict().items()}
         optimiser.zero_grad()

@@ -61,12 +61,13 @@ def _strips(
     """What happened, the model's future, and the steered one, from the last frame that was seen."""
     future, plain = steering.future(layer, direction, concept, pixels=True), steering.plain
     assert future.frames is not None and plain.frames is not None
+    futures = (plain.frames, future.frames)
     seen, last = steering.steered.seen.clips.frames, config.context_frames - 1
     units = {"velocity": "units/s", "place": "units"}[concept]
     for number in range(min(config.shown, len(seen))):
         x, y = steering.steered.asked[concept][number].tolist()
         shown = seen[number, last : last + 1].cpu()
-        rows = [seen[number, last:].cpu(), *(torch.cat((shown, each.frames[number])) for each in (plain, future))]
+        rows = [seen[number, last:].cpu(), *(torch.cat((shown, each[number])) for each in futures)]
         title = (
             f"{steering.name}: what happened, its future, and that with {concept} changed by ({x:.1f}, {y:.1f}) {units}"
         )

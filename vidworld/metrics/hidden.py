@@ -44,7 +44,7 @@ def true_property(truth: Tracks, dt_s: float) -> PerClip:
     closing = ((before[:, _STRIKES] - before[:, _HIDDEN]) * along).sum(-1)
     parting = ((after[:, _HIDDEN] - after[:, _STRIKES]) * along).sum(-1)
     share = mass[:, _HIDDEN] / (mass[:, _HIDDEN] + mass[:, _COMES])
-    return np.where(concerns_mass(truth), share, parting / closing)
+    return np.asarray(np.where(concerns_mass(truth), share, parting / closing))
 
 
 def implied_property(predicted: Tracks, truth: Tracks, dt_s: float, start: int) -> PerClip:
@@ -133,4 +133,4 @@ def implied_spread(predicted: Worlds, truth: Worlds, dt_s: float, start: int) ->
     What a model does not know yet should differ before the reveal, and not after it. NaN where one implies nothing.
     """
     one, other = (implied_property(mine, true, dt_s, start) for mine, true in zip(predicted, truth, strict=True))
-    return np.abs(one - other)
+    return np.asarray(np.abs(one - other))

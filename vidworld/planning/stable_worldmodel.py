@@ -130,12 +130,14 @@ class LeWorldModel:
         info["action"] = done[:, :, :1]
         # One clip at a time: its criterion lays a goal over the candidates, which only one goal fits.
         each = ({name: value[i : i + 1] for name, value in info.items()} for i in range(clips))
-        return torch.cat([self.lewm.get_cost(one, done[i : i + 1]) for i, one in enumerate(each)])
+        costs: Tensor = torch.cat([self.lewm.get_cost(one, done[i : i + 1]) for i, one in enumerate(each)])
+        return costs
 
     def _pictures(self, frames: Frames) -> Float[Tensor, "clip time 3 h w"]:
         device = next(self.lewm.parameters()).device
         pictures: Tensor = self.transform(frames.flatten(0, 1).float() / 255)
-        return pictures.unflatten(0, frames.shape[:2]).to(device)
+        by_clip: Tensor = pictures.unflatten(0, frames.shape[:2]).to(device)
+        return by_clip
 
 
 def _as_trained(pictures: Float[Tensor, "picture 3 height width"]) -> Float[Tensor, "picture 3 h w"]:

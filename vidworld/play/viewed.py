@@ -134,7 +134,8 @@ def _of_law(cast: Cast, choice: Choice) -> dict[str, Any]:
     """The four clips beside each other, and each model's surprise at them."""
     cut = cast.shape.num_frames // 2 // cast.chunk_frames * cast.chunk_frames
     made = quadruplets(choice.name, choice.split, 0, [choice.index], cut, cast.shape)
-    panels, surprise = [], {player.name: {} for player in cast.players}
+    panels: list[dict[str, Any]] = []
+    surprise: dict[str, dict[str, Any]] = {player.name: {} for player in cast.players}
     for side, label in SIDES.items():
         clips: Clips = getattr(made, side)
         seen, tracks = cast.evaluator.encode(replace(clips, tracks=None)), clips.tracks
