@@ -32,7 +32,7 @@ def out_folder(run: Path, named: Path | None) -> Path:
 
 def _common(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("folder", type=Path, metavar="RUN", help="a folder of runs that `make demo` or `make plan` wrote")
+    add("folder", metavar="RUN", help="a folder of runs that `make demo` or `make plan` wrote, or a release (hub:NAME)")
     add("--models", default="", metavar="NAMES", help="of RUN, by comma (default: the first of each family)")
     add("--sampling-steps", type=int, default=4, help="of diffusion, a chunk (default: %(default)s)")
     add("--host", default="127.0.0.1", help="127.0.0.1 or ::1 (default: %(default)s)")
@@ -70,19 +70,20 @@ def _play(arguments: argparse.Namespace) -> None:
     from vidworld.play.server import Playground, play_app, serve
 
     ordered = [first, *(world for world in worlds if world != first)]
-    out = out_folder(arguments.folder, arguments.out)
+    out = out_folder(Path(arguments.folder), arguments.out)
     truth_of(first)  # a video that cannot be read is said before anything is served
     ground = Playground(cast, ordered, truth_of, out, arguments.scene)
     serve(lambda port: play_app(ground, port), arguments.host, arguments.port, "play")
 
 
 def _cast(arguments: argparse.Namespace) -> "Cast":
+    from vidworld.models.pretrained import from_pretrained
     from vidworld.play.cast import cast_of
 
     names = [name for name in arguments.models.split(",") if name]
     if arguments.sampling_steps < 1:
         raise UserError(f"--sampling-steps {arguments.sampling_steps}: at least 1 is needed")
-    return cast_of(arguments.folder, names, arguments.sampling_steps)
+    return cast_of(from_pretrained(arguments.folder), names, arguments.sampling_steps)
 
 
 def truth_for(cast: "Cast", name: str, video: Path | None = None) -> "Truth":
