@@ -18,7 +18,7 @@ OthersAnswer = Float[Tensor, "other _"]
 PENALTIES = tuple(10.0**power for power in range(-6, 4))
 """Over the square of the largest singular value of the features; the last leaves the mean."""
 COMPONENTS = 128
-"""Principal components that the small network is given."""
+"""Principal components that the small network is given, and at most a quarter as many as there are samples."""
 _DRAWN = 1000
 """Resamplings of clips."""
 
@@ -93,7 +93,8 @@ class Spectrum:
 
     def components(self, features: Features) -> Float[Tensor, "sample component"]:
         """The largest principal components, each of unit deviation."""
-        scaled: Tensor = self.standard(features) @ (self.v / self.s)[:, :COMPONENTS] * len(self.u) ** 0.5
+        count = min(COMPONENTS, len(self.u) // 4)
+        scaled: Tensor = self.standard(features) @ (self.v / self.s)[:, :count] * len(self.u) ** 0.5
         return scaled
 
     def ridge(self, answer: Answer, features: Others, true: OthersAnswer, slack: float = 1.0) -> Ridge:

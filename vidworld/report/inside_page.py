@@ -67,8 +67,8 @@ def sentences_of_probes(results: ProbeResults, legend: Legend) -> list[str]:
             tokens = [row for row in _linear(results, "tokens") if row.concept == concept]
             if rows:
                 best = best_layer(rows)
-                beside = f", tokens {words.number(tokens[0].value)}" if tokens else ""
-                said.append(f"{words.title(concept).lower()} {words.number(best.value)} ({best.layer}{beside})")
+                beside = f", tokens {tokens[0].value:.2f}" if tokens else ""
+                said.append(f"{words.title(concept).lower()} {best.value:.2f} ({best.layer}{beside})")
         if said:
             lines.append(f"{legend.label(name)}, best layer by linear probe: {'; '.join(said)}.")
     return lines
