@@ -33,6 +33,7 @@ def test_the_truth_implies_itself(truth):
         assert (concerns_mass(tracks) == (mass[:, 1] != mass[:, 0])).all()
         apart = np.abs(implied_property(tracks, tracks, DT_S, START) - true_property(tracks, DT_S))
         assert np.median(apart) < 1e-6 and apart.mean() < 0.02
+    assert property_error(truth, truth, DT_S, 4).mean() < 0.05  # from before the reveal it follows its own velocities
     assert implied_rank(truth, truth, DT_S, START).mean() == outcome_rank(truth, truth, DT_S, START).mean() == 1.0
 
 

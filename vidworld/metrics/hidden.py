@@ -69,8 +69,9 @@ def _axis(truth: Tracks) -> Float[ndarray, "clip 2"]:
 def _about_the_test(
     predicted: Tracks, truth: Tracks, dt_s: float, start: int
 ) -> tuple[Float[ndarray, "clip 2"], PerClip]:
-    """Velocities along the row: of the hidden disc and the one that comes at the context's end; of this after they met.
+    """Velocities along the row: of the hidden disc and the one that comes before they meet; of this after they met.
 
+    The first are those at the context's end if it shows the reveal, else those that are predicted before they meet.
     They meet where the prediction first has them touch, but for what a frame leaves open: whoever leaves them apart, as
     a frozen frame does, has no outcome (NaN).
     """
@@ -85,6 +86,9 @@ def _about_the_test(
     met, last = nearest.argmax(axis=1), ahead.shape[1] - 1
     first, end = np.minimum(met + 1, last), np.minimum(met + 1 + _AFTER, last)
     rows, steps = np.arange(len(met)), np.maximum(end - first, 1)
+    seen = as_array(truth.contact_s)[:, _STRIKES] <= (start - 1) * dt_s
+    foreseen = (ahead[rows, np.maximum(met - 1, 1)] - ahead[rows, np.maximum(met - 2, 0)]) / dt_s
+    incoming = np.where(seen[:, None], incoming, foreseen)
     outgoing = (ahead[rows, end, 1] - ahead[rows, first, 1]) / (steps * dt_s)
     return np.asarray(incoming), np.where(nearest.any(axis=1) & (end > first), outgoing, np.nan)
 
