@@ -231,13 +231,13 @@ class GenerativeModel:
 
     entered = decoded = staticmethod(lambda tokens: tokens)  # what chunks go in as, and come out as
 
-    @torch.no_grad()
+    @no_grad_unless_asked
     def remembered(self, seen: Tokens, actions: Actions | None = None) -> KVCaches | None:
         """What the chunk after these looks back at of all but the last; None of one alone. `actions`: done in each."""
         before = None if actions is None else actions[:, 1:]
         return self.network.prefill(seen[:, :-1], actions=before)
 
-    @torch.no_grad()
+    @no_grad_unless_asked
     def following(
         self, previous: Tokens, kv_caches: KVCaches | None, done: Actions | None, noise: Tokens
     ) -> tuple[Tokens, KVCaches | None]:

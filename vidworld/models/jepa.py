@@ -225,25 +225,25 @@ class PredictiveModel:
         predicted = torch.cat(chunks, dim=1)
         return Rollout(*(each.unflatten(0, (len(seen), samples)) for each in (predicted, self.decoded(predicted))))
 
-    @torch.no_grad()
+    @no_grad_unless_asked
     def entered(self, tokens: Tokens) -> Embeddings:
         """What the predictor takes seen chunks in as."""
         return self.network.context_embeddings(tokens)
 
-    @torch.no_grad()
+    @no_grad_unless_asked
     def decoded(self, predicted: Embeddings) -> Tokens:
         """As tokens of the shared tokenizer."""
         tokens: Tokens = predicted if self.decoder is None else self.decoder(predicted)
         return tokens
 
-    @torch.no_grad()
+    @no_grad_unless_asked
     def remembered(self, seen: Embeddings, actions: Actions | None = None) -> KVCaches | None:
         """What the chunk after these looks back at of all but the last; None of one alone. `actions`: done in each."""
         if seen.shape[1] == 1:
             return None
         return self.network.predict(seen[:, :-1], actions=None if actions is None else actions[:, 1:])[1]
 
-    @torch.no_grad()
+    @no_grad_unless_asked
     def following(
         self, previous: Embeddings, kv_caches: KVCaches | None, done: Actions | None, noise: Tokens | None = None
     ) -> tuple[Embeddings, KVCaches | None]:
