@@ -120,7 +120,7 @@ test-statistics: .venv/tools ## 2,000 simulated studies of each kind of scatter:
 	$(BIN)/pytest -m slow tests/analysis
 
 test-long: .venv/tools ## trainings and checks that take longer than a test should (minutes)
-	$(BIN)/pytest -m slow tests/models tests/training tests/evaluation tests/simulation tests/video tests/planning \
+	$(BIN)/pytest -m slow tests --ignore tests/cluster --ignore tests/analysis \
 		tests/test_documentation.py
 
 test-kills: .venv/tools ## five kills of a training, and what two processes lose (as in CI; minutes)

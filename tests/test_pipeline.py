@@ -264,6 +264,7 @@ def test_worlds_of_equal_budget_are_a_controlled_comparison(measured):
     assert comparison["noise_levels"] == {"diffusion": [0.7, 1.0]}
 
 
+@pytest.mark.slow
 def test_other_noise_levels_make_the_values_of_a_diffusion_stale_and_no_others(measured, tmp_path):
     def units():
         return {path.name: json.loads(path.read_text())["made_from"] for path in (out / "units").glob("*.json")}

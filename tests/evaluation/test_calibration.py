@@ -88,6 +88,7 @@ def run(capsys, *arguments):
     return code, *capsys.readouterr()
 
 
+@pytest.mark.slow
 def test_the_script_writes_rows_and_a_page(tmp_path, capsys):
     code, _, errors = run(capsys, "--out", tmp_path, "--clips", 10, "--width", 32)
     assert (code, errors) == (0, "")  # no bars where nobody watches

@@ -151,6 +151,7 @@ def test_futures_that_are_none_are_no_better_than_a_frozen_frame(scored: tuple[P
     assert found["SlyMemory"] >= 0.9 * floor  # what it was shown by surprise is not asked for again
 
 
+@pytest.mark.slow
 def test_a_clip_that_is_made_again_is_stopped_by_a_held_out_seed_alone(
     scored: tuple[Path, str], tmp_path: Path
 ) -> None:
@@ -173,6 +174,7 @@ def test_a_clip_that_is_made_again_is_stopped_by_a_held_out_seed_alone(
     assert secret.read_text().strip() not in written
 
 
+@pytest.mark.slow
 def test_a_rerun_measures_what_is_missing_and_nothing_else(tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
     config = write_config(tmp_path, "Unlucky")
     monkeypatch.setenv("UNLUCKY", "1")

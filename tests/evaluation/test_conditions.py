@@ -126,6 +126,7 @@ def test_the_usual_horizon_and_context_are_no_conditions_of_their_own(config):
 # --- nuisance ---
 
 
+@pytest.mark.slow
 def test_a_level_of_nuisance_is_another_evaluation_whose_metrics_know_the_truth(config):
     plain, noisy = (replace(config, nuisance=level, out=config.out / str(level)) for level in (0, 2))
     both = [set_up(each, CopyLast, ConstantVelocity) for each in (plain, noisy)]

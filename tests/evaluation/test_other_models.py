@@ -69,6 +69,7 @@ def rows_of(folder):
     return {(row["model"], row["metric"]): row for row in rows}
 
 
+@pytest.mark.slow
 def test_worlds_stand_beside_the_references_and_a_stopped_run_goes_on(config, videos, tmp_path, capsys):
     models = (f"models.exact=videos:{videos}", "models.mine=python:my_world.MyWorld")
     assert score(config, *models) == 0

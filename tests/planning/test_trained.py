@@ -101,6 +101,7 @@ def test_processes_share_the_units_and_budgets_are_rows(runs, tmp_path):
     assert [count for count, _ in mine] == [2, 8] and mine[0][1] < mine[1][1] < 4 * mine[0][1]
 
 
+@pytest.mark.slow
 def test_families_plan_by_gradient(runs, tmp_path):
     (runs / "by_gradient.yaml").write_text(TINY.replace("episodes: 4", "episodes: 1") + "planner: gradient\n")
     by_gradient = [f"protocols=[{runs / 'by_gradient.yaml'}]", "controls=[random]", "goal_blind=[]", "shown=0"]

@@ -49,6 +49,7 @@ def test_a_folder_with_actions_trains(folder: Path, tmp_path: Path) -> None:
     assert train_here("regression", tmp_path / "regression", *data, f"data.real={plain}") != 0  # of other clips
 
 
+@pytest.mark.slow
 def test_a_trained_model_depends_on_its_actions(folder: Path, tmp_path: Path) -> None:
     """On held-out clips other clips' actions make it worse; of a model that is given none they could not."""
     options, tokenizer = ClipOptions(size_px=16, num_frames=8, stride=4), FrameTokenizer(HELD, 4, 4)

@@ -107,6 +107,7 @@ def test_physics_iqs_score_is_full_for_the_truth(tmp_path: Path, evaluator: Eval
     assert means["truth", "physics_iq_spatial_iou"] == pytest.approx(1.0, abs=0.01)  # both takes of the sample are one
 
 
+@pytest.mark.slow
 def test_physions_answers_are_probed_from_futures(tmp_path: Path, evaluator: Evaluator, monkeypatch: Any) -> None:
     means = measured("physion", tmp_path, evaluator, monkeypatch)
     assert means["oracle", "contact_accuracy_score"] == 1.0 == means["truth", "contact_accuracy_score"]

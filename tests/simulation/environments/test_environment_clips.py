@@ -72,6 +72,7 @@ def test_actions_are_held_and_in_half_of_the_random_clips_for_chunks(source, mad
     assert whole == 1 if source.policy != "random" else 0.4 < whole < 0.8
 
 
+@pytest.mark.slow
 def test_splits_seeds_and_policies_have_clips_of_their_own():
     made = [
         EnvironmentClips("puck", split, seed, shape=SHAPE, policy=policy).clips([0])
