@@ -42,7 +42,7 @@ export TORCHINDUCTOR_VEC_ISA_OK := 1
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-short plan sure hidden study $(MODELS) probe few-step calibrate bench test test-statistics test-cluster test-long test-kills test-chaos test-slurm bench-scaling check check-gpu docs clean
+.PHONY: help demo demo-short play plan sure hidden study $(MODELS) probe few-step calibrate bench test test-statistics test-cluster test-long test-kills test-chaos test-slurm bench-scaling check check-gpu docs clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ probe: .venv/installed
 
 demo-short: ## the same path in a few minutes, too short to learn much
 	@$(MAKE) --no-print-directory demo SCALE=short
+
+play: .venv/installed ## act in a world beside the small models that come with the repository, in a page on this machine
+	$(BIN)/vidworld play release
 
 plan: .venv/installed ## train the world models on clips in which somebody acts, and plan with them (needs no demo)
 	$(BIN)/python train/train_tokenizer.py --config configs/plan/tokenizer.yaml
@@ -159,7 +162,7 @@ clean: ## remove the environment and the caches (runs/ stays)
 .venv/installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "vidworld needs Python 3.11 or newer: make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/$(INSTALL) --editable .
+	$(BIN)/$(INSTALL) --editable ".[play]"
 	@touch $@
 
 # The demo does not wait for what only tests, checks and the bench's peers need.

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from vidworld.core.errors import UserError
-from vidworld.core.records import fingerprint, prepare_folder, publish_folder, read_json, write_json, writing
+from vidworld.core.records import clear_folder, fingerprint, prepare_folder, publish_folder, read_json, write_json, writing
 from vidworld.models.files import fingerprint_of_weights, read_budget
 
 Bits = Literal[8, 16, 32]
@@ -52,7 +52,8 @@ def write_release(runs: Path, to: Path, bits: Bits, names: Iterable[str] = ()) -
             raise UserError(f"{runs}: holds no finished model {name!r}; there are {', '.join(models)}")
     chosen = {name: models[name] for name in (tuple(names) or models)}
     for name, folder in chosen.items():
-        target, budget = prepare_folder(to / name / "model"), read_budget(folder)
+        target, budget = to / name / "model", read_budget(folder)
+        clear_folder(target)  # of an earlier release
         weights = _weights(folder / "model" / WEIGHTS)
         packed = _packed(weights, bits)
         rounded = fingerprint_of_weights(_unpacked(packed))
