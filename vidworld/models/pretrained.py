@@ -16,7 +16,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from vidworld.core.errors import UserError
-from vidworld.core.records import clear_folder, fingerprint, prepare_folder, publish_folder, read_json, write_json, writing
+from vidworld.core.records import (
+    clear_folder,
+    fingerprint,
+    prepare_folder,
+    publish_folder,
+    read_json,
+    write_json,
+    writing,
+)
 from vidworld.models.files import fingerprint_of_weights, read_budget
 
 Bits = Literal[8, 16, 32]

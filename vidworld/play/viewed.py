@@ -29,7 +29,6 @@ from vidworld.simulation.environments.clips import ENVIRONMENT_SPLITS, Environme
 from vidworld.simulation.quadruplets import quadruplets
 from vidworld.simulation.simulated import SPLITS, SimulatedClips
 
-MOST_INDEX = 100_000
 SPRITE_COLUMNS = 8
 """Pictures in a row of the one that holds all frames."""
 SIDES = {"a": "A", "b": "B", "a_then_b": "A, then B", "b_then_a": "B, then A"}
