@@ -49,6 +49,13 @@ def test_a_release_gives_run_folders_again(bits, error, runs, tmp_path):
     assert from_pretrained(tmp_path / "release", tmp_path / "cache") == back
 
 
+def test_a_release_replaces_an_earlier_one(runs, tmp_path):
+    write_release(runs, tmp_path / "a", 8)
+    write_release(runs, tmp_path / "a", 32)
+    again = load_model(DiffusionTransformer, from_pretrained(tmp_path / "a", tmp_path / "cache") / "diffusion")
+    assert fingerprint_of(again) == fingerprint_of(load_model(DiffusionTransformer, runs / "diffusion"))
+
+
 def test_fewer_bits_are_smaller_files(runs, tmp_path):
     sizes = []
     for bits in (32, 16, 8):
