@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 from vidworld.core.command import Command
 from vidworld.core.errors import UserError
+from vidworld.play.guard import check_loopback
+from vidworld.simulation import SCENARIOS
+from vidworld.simulation.environments import ENVIRONMENTS
 
 if TYPE_CHECKING:
     from vidworld.play.cast import Cast
@@ -53,6 +56,8 @@ def _play_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _play(arguments: argparse.Namespace) -> None:
+    if arguments.environment not in (None, "video", *SCENARIOS):
+        ENVIRONMENTS.check([arguments.environment])  # before any model is loaded
     cast = _cast(arguments)
     worlds = list(cast.worlds) + (["video"] if arguments.video else [])
     first = arguments.environment or ("video" if arguments.video else worlds[0])
@@ -77,6 +82,7 @@ def _play(arguments: argparse.Namespace) -> None:
 
 
 def _cast(arguments: argparse.Namespace) -> "Cast":
+    check_loopback(arguments.host)
     from vidworld.models.pretrained import from_pretrained
     from vidworld.play.cast import cast_of
 
@@ -89,7 +95,6 @@ def _cast(arguments: argparse.Namespace) -> "Cast":
 def truth_for(cast: "Cast", name: str, video: Path | None = None) -> "Truth":
     """The truth of this name: an environment, a scenario, or `video`, one's own."""
     from vidworld.play.truths import ActedTruth, SceneTruth, VideoTruth
-    from vidworld.simulation.environments import ENVIRONMENTS
 
     if name == "video":
         if video is None:
