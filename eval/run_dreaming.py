@@ -11,6 +11,7 @@ from pathlib import Path
 
 from vidworld.core.config import load
 from vidworld.core.errors import ArgumentParser, run_script
+from vidworld.planning.schema import DreamingConfig
 
 
 def main() -> None:
@@ -18,10 +19,10 @@ def main() -> None:
     parser.add_argument("--config", type=Path, default=Path("configs/plan/dreaming.yaml"), metavar="FILE")
     parser.add_argument("overrides", nargs="*", metavar="key.path=value", help="replaces the file's value")
     arguments = parser.parse_intermixed_args()
-    from vidworld.evaluation.evaluator import evaluation_accelerator
-    from vidworld.planning.dreaming import Dreaming, DreamingConfig
-
     config = load(DreamingConfig, arguments.config, arguments.overrides)
+    from vidworld.evaluation.evaluator import evaluation_accelerator
+    from vidworld.planning.dreaming import Dreaming
+
     for row in Dreaming(config, evaluation_accelerator(config.mixed_precision)).run():
         found = row.success
         said = (

@@ -13,8 +13,9 @@ from vidworld.evaluation.evaluator import evaluation_accelerator
 from vidworld.models.files import FORMAT
 from vidworld.planning import dreaming
 from vidworld.planning.agents import Goal, NoOpAgent, Observed
-from vidworld.planning.dreaming import Dreaming, DreamingConfig, NoisyAgent
+from vidworld.planning.dreaming import Dreaming, NoisyAgent
 from vidworld.planning.protocol import PlanningProtocol
+from vidworld.planning.schema import DreamingConfig
 from vidworld.simulation.environments.episode_files import read_episodes
 
 TINY = (

@@ -8,17 +8,16 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
 from accelerate import Accelerator
 from jaxtyping import Float
-from pydantic import Field
 from torch import Tensor
 from tqdm import tqdm
 
 from vidworld.analysis.planning import Outcomes
-from vidworld.core.config import Positive, Precision, Share, load, resolved, schema
+from vidworld.core.config import load, resolved
 from vidworld.core.counter_rng import Draws, mix
 from vidworld.core.errors import UserError
 from vidworld.core.records import fingerprint, prepare_folder, provenance, read_json, write_json
@@ -30,7 +29,7 @@ from vidworld.planning.agents import Agent, Decision, Observed, RandomAgent
 from vidworld.planning.episodes import play, stream_name
 from vidworld.planning.protocol import PlanningProtocol
 from vidworld.planning.run import Crew, plan
-from vidworld.planning.schema import PlanningConfig
+from vidworld.planning.schema import DreamingConfig, PlanningConfig
 from vidworld.planning.tasks import PlanningTask, tasks_of
 from vidworld.simulation.environments.episode_files import PlayedEpisodes, read_episodes
 from vidworld.simulation.environments.replayed import ReplayedClips
@@ -40,37 +39,6 @@ DREAMING_VERSION = 1  # raised when the same configuration comes to give other n
 ARMS = ("planned", "random")
 OWN_FREE = ("out", "tokenizer", "model", "reward", "protocol", "rounds", "episodes_at_once")
 """Keys that results may go on with other values of: the others' files are known by what they hold."""
-
-
-@schema
-class DreamingConfig:
-    """eval/run_dreaming.py"""
-
-    out: Path
-    """The folder of episodes, run folders, plans and dreaming.json."""
-    tokenizer: Path
-    """The run folder of the tokenizer, which stays as it is."""
-    model: Path = Path("configs/plan/regression.yaml")
-    """The training of the world model, of a family that predicts tokens; its clips are replaced by the episodes."""
-    reward: Path = Path("configs/plan/reward.yaml")
-    """The training of the head that reads rewards."""
-    overrides: tuple[str, ...] = ()
-    """key.path=value of the world model's training."""
-    protocol: Path = Path("configs/protocols/return.yaml")
-    """How plans are made and success is measured; its environment is the one that is acted in."""
-    rounds: Positive = 3
-    episodes: Positive = 64
-    """That are collected in each round, by each arm."""
-    steps: Positive = 300
-    """Of the world model in each round, on from the last weights."""
-    reward_steps: Positive = 400
-    noise: Annotated[float, Field(ge=0)] = 0.3
-    """Standard deviation of what is added to planned actions where data are collected."""
-    astray: Share = 0.2
-    """Share of blocks in which something random is done there."""
-    seed: int = 0
-    episodes_at_once: Positive = 25
-    mixed_precision: Precision = "auto"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from vidworld.analysis.planning import BLIND
-from vidworld.core.config import NotNegative, Positive, Precision, schema
+from vidworld.core.config import NotNegative, Positive, Precision, Share, schema
 from vidworld.models import Spec
 from vidworld.simulation.environments import ENVIRONMENTS
 
@@ -83,3 +83,34 @@ class PlanningConfig:
         for name in self.goal_blind:
             if name not in known:
                 raise ValueError(f"goal_blind: there is no agent {name!r}; there are {', '.join(known)}")
+
+
+@schema
+class DreamingConfig:
+    """eval/run_dreaming.py"""
+
+    out: Path
+    """The folder of episodes, run folders, plans and dreaming.json."""
+    tokenizer: Path
+    """The run folder of the tokenizer, which stays as it is."""
+    model: Path = Path("configs/plan/regression.yaml")
+    """The training of the world model, of a family that predicts tokens; its clips are replaced by the episodes."""
+    reward: Path = Path("configs/plan/reward.yaml")
+    """The training of the head that reads rewards."""
+    overrides: tuple[str, ...] = ()
+    """key.path=value of the world model's training."""
+    protocol: Path = Path("configs/protocols/return.yaml")
+    """How plans are made and success is measured; its environment is the one that is acted in."""
+    rounds: Positive = 3
+    episodes: Positive = 64
+    """That are collected in each round, by each arm."""
+    steps: Positive = 300
+    """Of the world model in each round, on from the last weights."""
+    reward_steps: Positive = 400
+    noise: Annotated[float, Field(ge=0)] = 0.3
+    """Standard deviation of what is added to planned actions where data are collected."""
+    astray: Share = 0.2
+    """Share of blocks in which something random is done there."""
+    seed: int = 0
+    episodes_at_once: Positive = 25
+    mixed_precision: Precision = "auto"
