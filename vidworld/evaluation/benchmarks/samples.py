@@ -33,7 +33,7 @@ from vidworld.simulation.quadruplets import quadruplets
 from vidworld.simulation.simulated import SimulatedClips, simulated
 from vidworld.simulation.stage import Candidates, Sampler, Scenario, Stage
 
-Video = UInt8[Tensor, "time 3 height width"]
+_Video = UInt8[Tensor, "time 3 height width"]
 PRIMING_FRAMES = 10  # that stand before a trial of InfLevel
 OTHER_TAKE_SPEED = 1.02  # of the first take's
 SCENES = ("uniform", "bounce", "billiards")  # that go on for Physics-IQ's eight seconds
@@ -41,13 +41,13 @@ GRASP_NAMES = {"permanence": "ObjectPermanence", "continuity": "Continuity", "co
 INTPHYS2_LAWS = ("permanence", "constancy", "continuity", "solidity")
 
 
-def _violations(law: str, count: int) -> Iterator[tuple[Video, Video, Video, Video]]:
+def _violations(law: str, count: int) -> Iterator[tuple[_Video, _Video, _Video, _Video]]:
     """Possible a and b, and what begins as each of them and is impossible, for each of our quadruplets."""
     found = quadruplets(law, "id", 0, range(count))
     return zip(found.a.frames, found.b.frames, found.a_then_b.frames, found.b_then_a.frames, strict=True)
 
 
-def _held(video: Video, step: int) -> UInt8[Tensor, "more 3 height width"]:
+def _held(video: _Video, step: int) -> UInt8[Tensor, "more 3 height width"]:
     return video.repeat_interleave(step, dim=0)
 
 
@@ -120,7 +120,7 @@ def _physics_iq(folder: Path, count: int) -> Iterator[None]:
             yield
 
 
-def _takes(scenario: str, number: int, shape: ClipShape) -> tuple[Video, Video]:
+def _takes(scenario: str, number: int, shape: ClipShape) -> tuple[_Video, _Video]:
     drawn_by = SCENARIOS[scenario]
     samplers = {sampler: _with_other_take(sampler) for sampler in drawn_by.samplers}
     twice = Scenario(tuple(samplers[one] for one in drawn_by.samplers), drawn_by.ranges)
@@ -158,7 +158,7 @@ def _phyworld_hdf5(folder: Path, count: int) -> Iterator[None]:
     (folder / "one.mp4").unlink()
 
 
-def _film(path: Path, video: Video, fps: float) -> Path:
+def _film(path: Path, video: _Video, fps: float) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     return write_mp4(path, video, fps)
 
