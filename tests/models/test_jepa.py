@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from vidworld.models.jepa import JointEmbeddingPredictor, std_across_clips
-from vidworld.models.regularisers import sketched_gaussian, variance_covariance
+from vidworld.models.losses import sketched_gaussian, variance_covariance
 
 SMALL = {"channels": 6, "width": 32, "heads": 2, "encoder_depth": 1, "predictor_depth": 1}
 

@@ -230,7 +230,7 @@ class Predictive(Family[P]):
         if config.model.chance != "latent":
             return ()
         from vidworld.core.counter_rng import normal_of
-        from vidworld.models.spread import LATENT
+        from vidworld.models.losses import LATENT
 
         return (normal_of(streams, 2, tokens.shape[1] - 1, LATENT),)
 

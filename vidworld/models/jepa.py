@@ -18,8 +18,7 @@ from vidworld.core.counter_rng import normal_of
 from vidworld.core.errors import UserError
 from vidworld.models.families import Loss
 from vidworld.models.layers import ActionEmbedding, Block, KVCaches, initialise, norm, through, with_actions
-from vidworld.models.regularisers import sketched_gaussian, variance_covariance
-from vidworld.models.spread import LATENT, bounded, energy_loss, gaussian_loss
+from vidworld.models.losses import LATENT, bounded, energy_loss, gaussian_loss, sketched_gaussian, variance_covariance
 from vidworld.models.world_model import Encoded, Futures, Rollout, acted, no_grad_unless_asked
 
 

@@ -10,7 +10,7 @@ from vidworld.core.config import load, resolved
 from vidworld.core.counter_rng import generators
 from vidworld.evaluation.schema import PhysicsConfig
 from vidworld.models.families import FAMILIES
-from vidworld.models.spread import LOG_VARIANCES, bounded, energy_loss, gaussian_loss
+from vidworld.models.losses import LOG_VARIANCES, bounded, energy_loss, gaussian_loss
 from vidworld.models.world_model import Encoded
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "demo"
