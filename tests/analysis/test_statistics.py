@@ -160,6 +160,13 @@ def test_yes_or_no_is_wilsons_interval():
     assert (found.low, found.high) == pytest.approx((0.786, 0.957), abs=0.005)
 
 
+@pytest.mark.parametrize(("value", "bounds"), [(0.0, COUNT), (0.3, SHARE), (2.0, None)])
+def test_one_clip_has_no_interval(value, bounds):
+    one = interval(np.array([[value]]), bounds)
+    assert (one.value, one.n) == (value, 1) and math.isnan(one.low) and math.isnan(one.high)
+    assert math.isnan(interval(np.array([[value], [value]]), bounds).low)
+
+
 def test_clips_that_do_not_apply_are_left_out():
     values = np.array([[1.0, 2.0, np.nan, 3.0], [1.0, 2.0, 3.0, np.nan]])
     assert interval(values).n == 2 and interval(values).value == 1.5

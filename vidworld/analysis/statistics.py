@@ -66,7 +66,7 @@ class Difference(Interval):
 
 
 def interval(values: Values, bounds: Bounds | None = None) -> Interval:
-    """The mean over clips and runs with its interval; NaN clips are left out.
+    """The mean over clips and runs with its interval; NaN clips are left out, and one clip has no interval (NaN).
 
     bounds: the range that the mean can have; (0, inf) for counts. The interval of what has none, but no value
     below zero either (an error), does not go below zero. UserError for a mean outside the bounds.
@@ -80,6 +80,9 @@ def interval(values: Values, bounds: Bounds | None = None) -> Interval:
     if bounds is not None:
         if not bounds[0] - 1e-9 <= mean <= bounds[1] + 1e-9:
             raise UserError(f"a mean of {mean:g} leaves its bounds, {bounds[0]:g} to {bounds[1]:g}")
+    if n == 1:
+        return Interval(mean, math.nan, math.nan, n)
+    if bounds is not None:
         low, high = _wilson(mean, clip_error, n, float(stdtrit(max(n - 1, 1), (1 + LEVEL) / 2)), bounds)
     else:
         draws = _studentised(np.random.default_rng(0), over_clips) * clip_error

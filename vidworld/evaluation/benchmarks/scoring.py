@@ -182,8 +182,8 @@ def write_scores(
         return
     rows = write_results(prepare_folder(out), values, models, pairs, Comparison(notes=list(notes)), seed)
     for row in rows:
-        interval = f"[{row.low:.3f}, {row.high:.3f}]"
-        print(f"{row.model}, {row.law}, {row.split}, {row.metric}: {row.value:.3f} {interval}, n = {row.n}")
+        interval = f" [{row.low:.3f}, {row.high:.3f}]" if row.n > 1 else ""
+        print(f"{row.model}, {row.law}, {row.split}, {row.metric}: {row.value:.3f}{interval}, n = {row.n}")
     for note in notes:
         print(note)
     print(f"{out / 'results.json'}: {len(rows)} rows")
