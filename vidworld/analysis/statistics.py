@@ -77,9 +77,8 @@ def interval(values: Values, bounds: Bounds | None = None) -> Interval:
         return Interval(math.nan, math.nan, math.nan, 0)
     over_clips = values.mean(axis=0)
     mean, clip_error = float(over_clips.mean()), _clip_error(over_clips)
-    if bounds is not None:
-        if not bounds[0] - 1e-9 <= mean <= bounds[1] + 1e-9:
-            raise UserError(f"a mean of {mean:g} leaves its bounds, {bounds[0]:g} to {bounds[1]:g}")
+    if bounds is not None and not bounds[0] - 1e-9 <= mean <= bounds[1] + 1e-9:
+        raise UserError(f"a mean of {mean:g} leaves its bounds, {bounds[0]:g} to {bounds[1]:g}")
     if n == 1:
         return Interval(mean, math.nan, math.nan, n)
     if bounds is not None:

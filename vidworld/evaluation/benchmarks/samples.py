@@ -27,7 +27,7 @@ from vidworld.core.records import prepare_folder, write_text
 from vidworld.evaluation.benchmarks.physics_iq import CONTEXT_S, FILMED_FPS, TAKES
 from vidworld.evaluation.benchmarks.physics_iq_published import HORIZON_S
 from vidworld.evaluation.benchmarks.phyworld_hdf5 import FPS, RADIUS
-from vidworld.evaluation.benchmarks.violation_folders import BLOCKS, GRASP, INFLEVEL, INTPHYS, PROPERTIES
+from vidworld.evaluation.benchmarks.violation_folders import BLOCKS, GRASP, INFLEVEL, INTPHYS, INTPHYS2, PROPERTIES
 from vidworld.simulation import SCENARIOS
 from vidworld.simulation.quadruplets import quadruplets
 from vidworld.simulation.simulated import SimulatedClips, simulated
@@ -64,12 +64,12 @@ def _intphys(folder: Path, count: int) -> Iterator[None]:
 
 
 def _intphys2(folder: Path, count: int) -> Iterator[None]:
-    rows, kinds = [], ("1_Possible", "2_Possible", "1_Impossible", "2_Impossible")
+    step, rows, kinds = INTPHYS2.reading.frame_step, [], ("1_Possible", "2_Possible", "1_Impossible", "2_Impossible")
     for law in INTPHYS2_LAWS:
         for number, quadruplet in enumerate(_violations(law, count)):
             for kind, video in zip(kinds, quadruplet, strict=True):
                 name = f"{law}_{number}_{kind}"
-                _film(folder / "Videos" / f"{name}.mp4", video, 10.0)
+                _film(folder / "Videos" / f"{name}.mp4", _held(video, step), 10.0 * step)
                 rows.append((name, f"Videos/{name}.mp4", kind, law, number))
             yield
     _table(folder / "metadata.csv", ("name", "file_name", "type", "condition", "SceneIndex"), rows)
