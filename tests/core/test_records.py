@@ -204,6 +204,9 @@ def test_commit_and_dirty_are_those_of_the_checkout_that_tracks_the_code(tmp_pat
     git(tmp_path, "commit", "--quiet", "--message", "ours")
     made = provenance(0)
     assert (made["commit"], made["dirty"]) == (git(tmp_path, "rev-parse", "HEAD"), False)
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "run.json").write_text("what a run before this one wrote", encoding="utf-8")
+    assert provenance(0)["dirty"] is False
     code.write_text("2")
     assert provenance(0)["dirty"] is True
 

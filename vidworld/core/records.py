@@ -238,7 +238,7 @@ def provenance(seed: int, command: Sequence[str] | None = None) -> dict[str, Any
 
 
 def _checkout() -> tuple[str | None, bool | None]:
-    """The commit of the checkout that this file is tracked in, and whether anything there differs from it."""
+    """The commit of the checkout that this file is tracked in, and whether anything but results/ differs from it."""
     here = Path(__file__).resolve()
 
     def git(*arguments: str) -> str:
@@ -248,7 +248,7 @@ def _checkout() -> tuple[str | None, bool | None]:
     try:
         # A virtual environment may lie in somebody else's checkout: only one that tracks this file counts.
         git("ls-files", "--error-unmatch", here.name)
-        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain"))
+        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--", ":/", ":(top,exclude)results"))
     except (OSError, subprocess.CalledProcessError):
         return None, None
 
