@@ -16,6 +16,7 @@ from scripts import ROOT
 
 import vidworld
 from vidworld import cli
+from vidworld.analysis.records import read_results
 from vidworld.core.config import RENAMED, load
 from vidworld.core.errors import UserError
 from vidworld.evaluation.schema import PhysicsConfig
@@ -146,6 +147,30 @@ def test_results_are_those_of_their_files():
     assert len(rows) >= 4
     for name, cells in rows:
         assert cells.split(" | ") == study_cells(ROOT / "results" / "study" / f"{name}.json")
+
+
+def test_scores_on_samples_of_benchmarks_are_those_of_their_files():
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    names = {
+        "relative accuracy ↑": ("relative_accuracy_score", "test"),
+        "score as published, 10 frames a second ↑": ("physics_iq_score", "published_10fps"),
+        "verified score, 10 frames a second ↑": ("physics_iq_verified_score", "published_10fps"),
+        "error, units/s ↓": ("phyworld_error", "id"),
+        "error, units ↓": ("phyworld_error", "id"),
+    }
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| ([^|]+) \| (.*) \|$", page, re.MULTILINE)
+    assert len(rows) == 17
+    for benchmark, law, score, cells in rows:
+        found = read_results(ROOT / "results" / "benchmarks" / f"{benchmark}.json").results
+        places = [(model, law, *names[score]) for model in ("copy_last", "regression", "jepa", "truth")]
+        by_place = {(row.model, row.law, row.metric, row.split): row for row in found}
+        assert cells.split(" | ") == [shown(by_place.get(place)) for place in places], (benchmark, law)
+
+
+def shown(row):
+    if row is None:
+        return "–"
+    return f"{row.value:.2f}" + (f" [{row.low:.2f}, {row.high:.2f}]" if row.n > 1 else "")
 
 
 def test_the_table_of_the_readme_is_that_of_its_files():
