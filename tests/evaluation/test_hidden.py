@@ -9,7 +9,7 @@ from vidworld.core.clip_shape import ClipShape
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.hidden import measure_hidden
 from vidworld.evaluation.paired_schema import HiddenConfig
-from vidworld.evaluation.states import has_states, state_features, token_features
+from vidworld.evaluation.states import has_states, state_features
 from vidworld.models.diffusion import DiffusionTransformer, GenerativeModel
 from vidworld.models.jepa import JointEmbeddingPredictor, PredictiveModel
 from vidworld.models.tokenizers import FrameTokenizer
@@ -66,8 +66,8 @@ def test_states_remember_and_see_no_future(kind):
     evaluator = Evaluator(tokenizer, {}, CPU, 8, 0)
     seen = evaluator.encode(SimulatedClips("uniform", "id", shape=SIZE).clips(range(3)))
     states = state_features(model, evaluator, seen, 0)
-    assert states.shape == (3, 4, 32) and np.isfinite(states).all()
-    assert token_features(seen, 0).shape == (3, 4, 2 * tokenizer.channels)
+    assert states.shape == (3, 4, 32) and states.isfinite().all()
+    assert state_features(None, evaluator, seen, 0).shape == (3, 4, 2 * tokenizer.channels)
     later = seen.tokens.clone()
     later[:, 2] += 1.0
     changed = state_features(model, evaluator, type(seen)(seen.clips, later), 0)

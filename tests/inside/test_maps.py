@@ -6,9 +6,9 @@ import torch
 from vidworld.core.clip import Clips, Tracks
 from vidworld.inside.mapping import heated, stacked
 from vidworld.inside.maps import Surprises, attention_of, looks_back, share_of_excess, surprise_by_cell, visited
-from vidworld.inside.states import layers_of
 from vidworld.models.diffusion import DiffusionTransformer, GenerativeModel
 from vidworld.models.jepa import JointEmbeddingPredictor, PredictiveModel
+from vidworld.models.states import layers_of
 from vidworld.models.world_model import Encoded
 
 SMALL = {"channels": 6, "width": 32, "heads": 2}

@@ -1,46 +1,103 @@
-"""Ridge regression of one number from features, with the interval that left-out clips say it has."""
+"""Ridge regression: features taken apart once for all penalties, which other samples choose or those left out."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from numpy import ndarray
+from torch import Tensor
 
-RIDGE_PENALTIES = 10.0 ** np.arange(-2, 5)  # of standardised features; leaving out one clip at a time chooses
+Features = Float[Tensor, "sample feature"]
+Answer = Float[Tensor, "sample _"]
+Others = Float[Tensor, "other feature"]
+"""Features of samples that nothing is fitted to, by which it is chosen; and their answers."""
+OthersAnswer = Float[Tensor, "other _"]
+PENALTIES = tuple(10.0**power for power in range(-6, 4))
+"""Over the square of the largest singular value of the features; the last leaves the mean."""
+PENALTIES_LEFT_OUT = tuple(10.0**power for power in range(-2, 5))
+"""Over the number of samples, of features in their own deviations."""
+COMPONENTS = 128
+"""Principal components at most, and a quarter as many as there are samples."""
 NORMAL_90 = 1.645  # standard deviations on either side of the middle that hold 90% of a normal distribution
 
 
-class RidgeReading(NamedTuple):
-    """What a ridge reads of clips that it was not fitted to."""
+@dataclass(frozen=True)
+class Ridge:
+    """A linear reading of features."""
 
-    value: Float[ndarray, " clip"]
-    deviation: float  # of the truth about it: the root mean square over fitted clips, each left out in turn
+    mean: Float[Tensor, " feature"]
+    scale: Float[Tensor, " feature"]
+    weights: Float[Tensor, "feature _"]
+    """Of features in their own deviations."""
+    offset: Float[Tensor, " _"]
+
+    def __call__(self, features: Features) -> Answer:
+        read: Answer = (features - self.mean) / self.scale @ self.weights + self.offset
+        return read
 
 
-def ridge_reading(
-    features: Float[ndarray, "fitted feature"],
-    answers: Float[ndarray, " fitted"],
-    asked: Float[ndarray, "clip feature"],
-) -> RidgeReading:
-    """The answers for `asked` of the ridge that is best for each fitted clip when it is left out.
+class Spectrum:
+    """Features to fit to, taken apart once for all penalties and concepts."""
 
-    Leaving out is exact, by the hat matrix (Source: Golub, Heath & Wahba 1979, before they generalise it).
-    """
-    mean, scale = features.mean(axis=0), features.std(axis=0)
-    scale = np.where(scale > 1e-9, scale, np.inf)
-    x, middle = (features - mean) / scale, answers.mean()
-    u, s, vt = np.linalg.svd(x, full_matrices=False)
-    projected = u.T @ (answers - middle)
-    best: tuple[float, Float[ndarray, " feature"]] | None = None
-    for penalty in RIDGE_PENALTIES * len(x):
-        shrunk = s**2 / (s**2 + penalty)
-        hat = (u**2 * shrunk).sum(axis=1) + 1 / len(x)
-        residual = (answers - middle - u @ (shrunk * projected)) / (1 - hat).clip(1e-3)
-        error = float(np.sqrt(np.mean(residual**2)))
-        if best is None or error < best[0]:
-            best = error, vt.T @ (s / (s**2 + penalty) * projected)
-    assert best is not None
-    return RidgeReading(np.asarray((asked - mean) / scale @ best[1] + middle), best[0])
+    def __init__(self, features: Features, scale: Float[Tensor, " feature"] | None = None) -> None:
+        """scale: what features are divided by, other than their deviations."""
+        self.mean, deviation = features.mean(dim=0), features.std(dim=0)
+        # A constant tells nothing.
+        self.scale = deviation.clamp_min(1e-3 * deviation.amax().clamp_min(1e-6)) if scale is None else scale
+        x = self.standard(features)
+        wide = x.shape[1] > x.shape[0]
+        values, vectors = torch.linalg.eigh((x @ x.T if wide else x.T @ x).double())
+        kept = values > (1e-7 if x.dtype == torch.float32 else 1e-14) * values[-1]
+        self.s = values[kept].sqrt().flip(0).to(x)
+        vectors = vectors[:, kept].flip(1).to(x)
+        other = (x.T if wide else x) @ vectors / self.s
+        self.u, self.v = (vectors, other) if wide else (other, vectors)
+
+    def standard(self, features: Features) -> Features:
+        return (features - self.mean) / self.scale
+
+    def components(self, features: Features) -> Float[Tensor, "sample component"]:
+        """The largest principal components, each of unit deviation."""
+        count = min(COMPONENTS, len(self.u) // 4)
+        scaled: Tensor = self.standard(features) @ (self.v / self.s)[:, :count] * len(self.u) ** 0.5
+        return scaled
+
+    def ridge(self, answer: Answer, features: Others, true: OthersAnswer, slack: float = 1.0) -> Ridge:
+        """The reading of the largest penalty that is as good as the best for these other features and true answers.
+
+        As good is what is within so many standard errors (one: Breiman et al. 1984): of what tells nothing the mean is
+        left. A penalty shrinks what is read, so that what is to change a reading is larger.
+        """
+        offset = answer.mean(dim=0)
+        fitted, told, errors = self.u.T @ (answer - offset), self.standard(features) @ self.v, []
+        shrunk = [self.s / (self.s.square() + penalty * self.s[0] ** 2) for penalty in PENALTIES]
+        spread = answer.std(dim=0).clamp_min(1e-6)
+        for shrink in shrunk:
+            errors.append((((told * shrink) @ fitted + offset - true) / spread).square().mean(dim=1))
+        error = torch.stack(errors)  # (penalty, sample)
+        worse = error - error[error.mean(dim=1).argmin()]
+        as_good = worse.mean(dim=1) <= slack * worse.std(dim=1) / len(true) ** 0.5
+        return self._reading(shrunk[int(as_good.nonzero().max())], fitted, offset)
+
+    def ridge_left_out(self, answer: Answer) -> tuple[Ridge, float]:
+        """The reading that is best of each sample when it is left out, and the root mean square by which it is wrong.
+
+        Leaving out is exact, by the hat matrix (Source: Golub, Heath & Wahba 1979, before they generalise it).
+        """
+        offset, found = answer.mean(dim=0), []
+        fitted = self.u.T @ (answer - offset)
+        for penalty in PENALTIES_LEFT_OUT:
+            shrink = self.s / (self.s.square() + penalty * len(self.u))
+            kept = (shrink * self.s)[:, None]
+            hat = self.u.square() @ kept + 1 / len(self.u)
+            residual = (answer - offset - self.u @ (kept * fitted)) / (1 - hat).clamp_min(1e-3)
+            found.append((float(residual.square().mean().sqrt()), shrink))
+        error, shrink = min(found, key=lambda each: each[0])
+        return self._reading(shrink, fitted, offset), error
+
+    def _reading(self, shrink: Tensor, fitted: Tensor, offset: Tensor) -> Ridge:
+        return Ridge(self.mean, self.scale, self.v @ (shrink[:, None] * fitted), offset)
 
 
 def r_squared(read: Float[ndarray, " clip"], true: Float[ndarray, " clip"]) -> float:
@@ -56,18 +113,6 @@ def concordance(read: Float[ndarray, " clip"], true: Float[ndarray, " clip"]) ->
     return float(right[truly != 0].mean()) if (truly != 0).any() else float("nan")
 
 
-def share_covered(reading: RidgeReading, true: Float[ndarray, " clip"]) -> float:
-    """The share of clips whose truth lies within the reading's 90% interval."""
-    return float(np.mean(np.abs(reading.value - true) <= NORMAL_90 * reading.deviation))
-
-
-def bootstrapped(statistic: object, *columns: Float[ndarray, " clip"], draws: int = 200) -> tuple[float, float]:
-    """The 95% interval of a statistic of clips, by drawing clips anew."""
-    assert callable(statistic)
-    random = np.random.default_rng(0)
-    found = []
-    for _ in range(draws):
-        some = random.integers(len(columns[0]), size=len(columns[0]))
-        found.append(statistic(*(column[some] for column in columns)))
-    low, high = np.nanquantile(found, [0.025, 0.975])
-    return float(low), float(high)
+def share_covered(read: Float[ndarray, " clip"], true: Float[ndarray, " clip"], deviation: float) -> float:
+    """The share of clips whose truth lies within the 90% interval of what is read, by its deviation."""
+    return float(np.mean(np.abs(read - true) <= NORMAL_90 * deviation))

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from numpy import ndarray
 from pydantic.dataclasses import dataclass
 
+from vidworld.analysis.bootstrap import resampled
 from vidworld.analysis.records import STRICT, Number, Value, read_as
 from vidworld.core.errors import UserError
 from vidworld.core.records import read_json
@@ -151,13 +152,13 @@ def uncertainty_row(place: RowPlace, table: Mapping[str, PerCase]) -> Uncertaint
     # Where nothing is left to chance, or as much in all clips, there is nothing to follow.
     varies = float(true.mean()) > 1e-12 and float(true.std()) > 0.05 * float(true.mean())
     line = line_of(read, true) if varies else line_of(read, np.ones_like(true))
-    slope = resampled(lambda pair: line_of(*pair).slope, np.stack([read, true])) if varies else _NOTHING
+    slope = _resampled(lambda pair: line_of(*pair).slope, np.stack([read, true])) if varies else _NOTHING
     coverage = tuple(float(table[covered_name(level)].mean()) for level in LEVELS_OF_COVERAGE)
     total = np.nan_to_num(read) + np.nan_to_num(table["epistemic"])
     return UncertaintyRow(
         *place, clips=len(true), true_variance=float(true.mean()), aleatoric=float(read.mean()),
         epistemic=float(table["epistemic"].mean()), slope=slope, r2=line.r2, coverage=coverage,
-        covered_90=resampled(lambda shares: float(shares.mean()), table[covered_name(0.9)]),
+        covered_90=_resampled(lambda shares: float(shares.mean()), table[covered_name(0.9)]),
         calibration_error=calibration_error(np.array(coverage)), crps=float(table["crps"].mean()),
         energy=float(table["energy"].mean()), error=float(error.mean()),
         selective=tuple(selective_errors(error, total, KEPT_SHARES)), excess=excess_of_selection(error, total),
@@ -173,14 +174,14 @@ def contrasts_of(tables: Mapping[RowPlace, Mapping[str, PerCase]]) -> list[Contr
         if condition in ("hole", "ood") and known is not None:
             for name, metric in ((f"auroc_{condition}", "epistemic"), (f"auroc_{condition}_of_error", "error")):
                 if not np.isnan(table[metric]).any():
-                    found.append(Contrast(*place, name, resampled(separation, known[metric], table[metric])))
+                    found.append(Contrast(*place, name, _resampled(separation, known[metric], table[metric])))
         base = tables.get((subject, scenario, BASE, quantity))
         if condition == DOUBLED and base is not None:
             for name, metric in (("variance_ratio", "aleatoric"), ("true_ratio", "true_variance")):
                 if base["true_variance"].mean() > 1e-12 and base[metric].mean() > 0:
-                    found.append(Contrast(*place, name, resampled(_ratio, base[metric], table[metric])))
+                    found.append(Contrast(*place, name, _resampled(_ratio, base[metric], table[metric])))
             if not np.isnan(base["epistemic"]).any() and base["epistemic"].mean() != 0:
-                change = resampled(lambda a, b: _ratio(a, b) - 1, base["epistemic"], table["epistemic"])
+                change = _resampled(lambda a, b: _ratio(a, b) - 1, base["epistemic"], table["epistemic"])
                 found.append(Contrast(*place, "epistemic_change", change))
     return found
 
@@ -197,13 +198,8 @@ def covered_name(level: float) -> str:
 _NOTHING = Bounds95(float("nan"), float("nan"), float("nan"))
 
 
-def resampled(measure: Callable[..., float], *groups: ndarray) -> Bounds95:
-    """The measure of these groups of clips (the last axis), with its interval: clips of each are drawn again."""
-    generator, found = np.random.default_rng(0), []
-    for _ in range(RESAMPLED):
-        found.append(measure(*(g[..., generator.integers(g.shape[-1], size=g.shape[-1])] for g in groups)))
-    low, high = np.nanpercentile(found, [2.5, 97.5]) if not np.isnan(found).all() else (np.nan, np.nan)
-    return Bounds95(measure(*groups), float(low), float(high))
+def _resampled(measure: Callable[..., float], *groups: ndarray) -> Bounds95:
+    return Bounds95(*resampled(measure, *groups, draws=RESAMPLED))
 
 
 def checks_of(

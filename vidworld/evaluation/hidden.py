@@ -1,17 +1,19 @@
 """Hidden properties: what a model's state tells of them, and whether its rollouts follow them, before and after."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import lru_cache, partial
 from itertools import pairwise
 
 import numpy as np
+import torch
 from accelerate import Accelerator
 
+from vidworld.analysis.bootstrap import resampled
 from vidworld.analysis.hidden import HIDDEN_SCHEMA, HiddenResults, PropertyProbe
 from vidworld.analysis.records import Value
 from vidworld.analysis.results import rows_from_clips
-from vidworld.analysis.ridge import bootstrapped, concordance, r_squared, ridge_reading, share_covered
+from vidworld.analysis.ridge import Spectrum, concordance, r_squared, share_covered
 from vidworld.core.errors import UserError
 from vidworld.core.records import prepare_folder, provenance, write_json
 from vidworld.evaluation.evaluator import BASELINES_VERSION, Evaluator, Subject, evaluator_of, subjects_of
@@ -21,11 +23,12 @@ from vidworld.evaluation.interventions import (
     names_of_pairs,
     read_worlds,
     roll_out_both,
+    true_and_reconstructed,
     true_worlds,
 )
 from vidworld.evaluation.paired_schema import HiddenConfig
 from vidworld.evaluation.physics import models_of
-from vidworld.evaluation.states import StateFeatures, has_states, state_features, token_features
+from vidworld.evaluation.states import StateFeatures, has_states, state_features
 from vidworld.evaluation.task import Case, Setup, Unit, measure, pieces
 from vidworld.metrics import Metric
 from vidworld.metrics.hidden import true_property
@@ -41,7 +44,8 @@ HIDDEN_VERSION = 1  # of what is done between two rollouts and a metric; raised 
 WITHOUT_MEMORY = "oracle_without_memory"
 """A physicist who sees how discs move, and takes all for elastic and of the mass of their size."""
 _SPREAD = "implied_spread"
-_Fitted = tuple[Encoded, Encoded]  # the clips that probes are fitted to, and those that they are read on
+_DRAWN = 200
+"""Resamplings of clips, of what probes read."""
 
 
 def measure_hidden(config: HiddenConfig, accelerator: Accelerator) -> HiddenResults | None:
@@ -100,25 +104,14 @@ def hidden_units(config: HiddenConfig, setup: Setup, moment: str) -> Iterator[Un
                 batch = f"hidden_{scenario}_{moment}_{split}_{numbers[0]}_{numbers[-1]}"
                 depends_on = [HIDDEN_VERSION, scenario, SCENARIOS.version(scenario), moment, split, list(numbers)]
                 given = (partial(encoded, scenario, split, numbers), setup.evaluator, place, metrics)
-                yield setup.unit(batch, None, depends_on, metrics, partial(_references, *given))
+                of_one = [metric for metric in metrics if metric.name != _SPREAD]
+                truth = partial(true_and_reconstructed, *given[:-1], of_one)
+                yield setup.unit(batch, None, depends_on, metrics, truth)
                 for subject in setup.subjects:
                     if subject.rolls_out:
                         samples = subject.samples or config.samples
                         measured = partial(_of_subject, *given, subject, samples)
                         yield setup.unit(batch, subject, [*depends_on, samples], metrics, measured)
-
-
-def _references(
-    encoded: Callable[[], SeenPair], evaluator: Evaluator, place: tuple[str, str, int], metrics: list[Metric]
-) -> Iterator[Value]:
-    """The truth by the tracker, and what the tokenizer keeps of it."""
-    pair, start = encoded(), evaluator.context_frames
-    truth, of_one = true_worlds(pair), [metric for metric in metrics if metric.name != _SPREAD]
-    shown = {"truth": [seen.clips.without_nuisance for seen in pair]}
-    shown["reconstruction"] = [evaluator.decode(seen.tokens) for seen in pair]
-    for name, frames in shown.items():
-        tracks = Worlds(*(evaluator.by_pixels(each[:, start:], true) for each, true in zip(frames, truth, strict=True)))
-        yield from measured_pair(Case(name, "pixels", *place), [tracks], pair, evaluator, of_one)
 
 
 def _of_subject(
@@ -148,19 +141,16 @@ def _of_subject(
 # --- what probes read of states ---
 
 
-def _probes(config: HiddenConfig, evaluator: Evaluator, subjects: list[Subject]) -> Iterator[PropertyProbe]:
+def _probes(config: HiddenConfig, evaluator: Evaluator, subjects: Sequence[Subject]) -> Iterator[PropertyProbe]:
     """Of the tokens of each chunk alone, of every model's state and of that of the same network untrained."""
+    models = {"tokens": None} | {each.name: each.model for each in subjects if has_states(each.model)}
     for scenario in config.scenarios if config.tokenizer is not None else ():  # whole frames are no features
         fitted = _encoded(config, evaluator, scenario, "val", config.fitted)
         for split in config.splits:
             read = _encoded(config, evaluator, scenario, split, config.read)
-            clips = (fitted, read)
-            tokens = (token_features(fitted, HIDDEN_DISC), token_features(read, HIDDEN_DISC))
-            yield from _readings("tokens", scenario, split, clips, tokens)
-            for subject in subjects:
-                if has_states(subject.model):
-                    of = partial(state_features, subject.model, evaluator, disc=HIDDEN_DISC)
-                    yield from _readings(subject.name, scenario, split, clips, (of(fitted), of(read)))
+            for name, model in models.items():
+                features = [state_features(model, evaluator, each, HIDDEN_DISC) for each in (fitted, read)]
+                yield from _readings(name, scenario, split, (fitted, read), features)
 
 
 def _encoded(config: HiddenConfig, evaluator: Evaluator, scenario: str, split: str, count: int) -> Encoded:
@@ -169,23 +159,24 @@ def _encoded(config: HiddenConfig, evaluator: Evaluator, scenario: str, split: s
 
 
 def _readings(
-    model: str, scenario: str, split: str, clips: _Fitted, features: tuple[StateFeatures, StateFeatures]
+    model: str, scenario: str, split: str, clips: SeenPair, features: Sequence[StateFeatures]
 ) -> Iterator[PropertyProbe]:
-    """A ridge for each chunk."""
-    fitted, read = features
-    tracks = [seen.clips.tracks for seen in clips]
-    assert tracks[0] is not None and tracks[1] is not None
-    dt_s = clips[0].clips.dt_s
-    answers, true = (true_property(each, dt_s) for each in tracks if each is not None)
+    """A ridge for each chunk, fitted to the first of these clips and read on the others."""
+    fitted, asked = features
+    tracks, dt_s = true_worlds(clips), clips[0].clips.dt_s
+    answers, true = (true_property(each, dt_s) for each in tracks)
+    reveal_s, test_s = moment_of_reveal_s(tracks[1]), moment_of_test_s(tracks[1])
     frames = clips[0].clips.frames.shape[1] // fitted.shape[1]
     for chunk in range(fitted.shape[1]):
-        reading = ridge_reading(fitted[:, chunk], answers, read[:, chunk])
+        scale = fitted[:, chunk].std(dim=0, correction=0)
+        spectrum = Spectrum(fitted[:, chunk], torch.where(scale > 1e-9, scale, torch.inf))
+        ridge, deviation = spectrum.ridge_left_out(torch.from_numpy(answers)[:, None])
+        both = np.stack((ridge(asked[:, chunk])[:, 0].numpy(), true))
         last_s = ((chunk + 1) * frames - 1) * dt_s
         yield PropertyProbe(
             model, scenario, split, chunk, (chunk + 1) * frames,
-            float((moment_of_reveal_s(tracks[1]) <= last_s).double().mean()),
-            float((moment_of_test_s(tracks[1]) <= last_s).double().mean()),
-            r_squared(reading.value, true), *bootstrapped(r_squared, reading.value, true),
-            concordance(reading.value, true), *bootstrapped(concordance, reading.value, true),
-            share_covered(reading, true), reading.deviation / float(answers.std()), len(true),
+            float((reveal_s <= last_s).double().mean()), float((test_s <= last_s).double().mean()),
+            *resampled(lambda pair: r_squared(*pair), both, draws=_DRAWN),
+            *resampled(lambda pair: concordance(*pair), both, draws=_DRAWN),
+            share_covered(*both, deviation), deviation / float(answers.std()), len(true),
         )  # fmt: skip

@@ -143,15 +143,24 @@ def true_worlds(pair: SeenPair) -> Worlds:
     return Worlds(one, other)
 
 
-def _references(encoded: _PairOf, evaluator: Evaluator, place: _Place, metrics: list[Metric]) -> Iterator[Value]:
-    """The truth by the tracker, what the tokenizer keeps of it, and the answers that need no model."""
-    pair = encoded()
-    truth, start = true_worlds(pair), evaluator.context_frames
-    shown = {"truth": [seen.clips.without_nuisance[:, start:] for seen in pair]}
-    shown["reconstruction"] = [evaluator.decode(seen.tokens)[:, start:] for seen in pair]
+def true_and_reconstructed(
+    encoded: _PairOf, evaluator: Evaluator, place: _Place, metrics: Sequence[Metric]
+) -> Iterator[Value]:
+    """The truth by the tracker, and what the tokenizer keeps of it."""
+    pair, start = encoded(), evaluator.context_frames
+    truth = true_worlds(pair)
+    shown = {"truth": [seen.clips.without_nuisance for seen in pair]}
+    shown["reconstruction"] = [evaluator.decode(seen.tokens) for seen in pair]
     for name, frames in shown.items():
-        tracks = Worlds(*(evaluator.by_pixels(each, true) for each, true in zip(frames, truth, strict=True)))
+        tracks = Worlds(*(evaluator.by_pixels(each[:, start:], true) for each, true in zip(frames, truth, strict=True)))
         yield from measured_pair(Case(name, "pixels", *place), [tracks], pair, evaluator, metrics)
+
+
+def _references(encoded: _PairOf, evaluator: Evaluator, place: _Place, metrics: Sequence[Metric]) -> Iterator[Value]:
+    """The truth and the tokenizer's, and the answers that need no model."""
+    yield from true_and_reconstructed(encoded, evaluator, place, metrics)
+    pair, start = encoded(), evaluator.context_frames
+    truth = true_worlds(pair)
     none = _with_effect(truth, torch.zeros_like(truth.factual.position), start)
     effect = (truth.changed.position - truth.factual.position).nan_to_num()
     others = _with_effect(truth, (effect - effect[:, start - 1 : start]).roll(1, dims=0), start)

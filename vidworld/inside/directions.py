@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vidworld.analysis.ridge import Answer, Features, Ridge
 from vidworld.core.counter_rng import Draws, clip_streams
-from vidworld.inside.probes import Answer, Features, Ridge
 
 DEGREES = (1, 3, 6)
 """Of the polynomials of a concept that means follow: 2, 9 and 27 dimensions of one that has two."""

@@ -9,23 +9,15 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from tqdm import tqdm
 
-from vidworld.core.clip_shape import WORLD_SIZE, ClipShape
+from vidworld.core.clip_shape import ClipShape
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.inside.concepts import Samples
-from vidworld.inside.states import Layers, hidden_states
+from vidworld.models.states import Layers, cells_of, hidden_states
 
 SIDE = 3
 """Rows and columns of a window: a disc and what it may have come from."""
 CELLS = 8
 """Rows and columns of cells of a picture that is not cut into tokens."""
-_Middle = Float[Tensor, "sample 2"]
-
-
-def cells_of(place: _Middle, grid: tuple[int, int], aspect: float) -> Int[Tensor, "sample 2"]:
-    """Row and column of the cell that each place (x, y in world units) lies in. aspect: height over width."""
-    size = place.new_tensor([WORLD_SIZE * aspect / grid[0], WORLD_SIZE / grid[1]])
-    cell = (place.flip(1) / size).floor().long()
-    return cell.clamp(torch.zeros(2, dtype=torch.long), torch.tensor(grid) - 1)
 
 
 def _window(cell: Int[Tensor, "sample 2"]) -> tuple[Tensor, Tensor]:

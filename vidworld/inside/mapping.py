@@ -13,12 +13,12 @@ from vidworld.core.media import filmstrip, write_png
 from vidworld.core.records import prepare_folder, provenance, write_json, writing
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.physics import models_of
-from vidworld.inside.features import cells_of
 from vidworld.inside.maps import Surprises, attention_of, looks_back, share_of_excess, surprises_of, visited
 from vidworld.inside.probes import ratio_over
 from vidworld.inside.probing import looked_into
 from vidworld.inside.schema import InsideConfig
 from vidworld.models.external import ExternalModel
+from vidworld.models.states import cells_of
 from vidworld.simulation.quadruplets import Quadruplets, quadruplets
 
 LAWS_MAPPED = ("permanence", "collision", "momentum")

@@ -7,14 +7,14 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from vidworld.analysis.bootstrap import Resampled
 from vidworld.core.clip import Clips, Tracks
 from vidworld.core.errors import UserError
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.presentation import shared_names
-from vidworld.inside.features import cells_of
-from vidworld.inside.probes import Read, ratio_over
-from vidworld.inside.states import Layer, layers_of, teacher_forced
+from vidworld.inside.probes import ratio_over
 from vidworld.models.layers import Attention
+from vidworld.models.states import Layer, cells_of, layers_of, teacher_forced
 from vidworld.models.world_model import Encoded, acted
 from vidworld.simulation.quadruplets import Quadruplets
 
@@ -80,7 +80,7 @@ def visited(
     return near
 
 
-def share_of_excess(maps: Surprises) -> tuple[Read, float]:
+def share_of_excess(maps: Surprises) -> tuple[Resampled, float]:
     """How much of what the impossible first chunk surprises more lies near what is impossible, and the even share."""
     excess = (maps.impossible - maps.possible)[:, 0].clamp_min(0).flatten(1)
     near = maps.near[:, 0].flatten(1)

@@ -7,17 +7,19 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from vidworld.analysis.bootstrap import Resampled
 from vidworld.analysis.inside import INSIDE_SCHEMA, ORDER, SHUFFLED, ProbeResults, ProbeRow
 from vidworld.analysis.labels import UNTRAINED
+from vidworld.analysis.ridge import Spectrum
 from vidworld.core.counter_rng import Draws, clip_streams
 from vidworld.core.records import prepare_folder, provenance, write_json
 from vidworld.evaluation.evaluator import Evaluator, evaluation_accelerator, evaluator_of, subjects_of
 from vidworld.evaluation.physics import models_of
 from vidworld.inside.concepts import CONCEPTS, Part, Samples, hidden_samples, scene_samples
 from vidworld.inside.features import features_of, grid_of
-from vidworld.inside.probes import Read, Spectrum, network_of, score
+from vidworld.inside.probes import network_of, score
 from vidworld.inside.schema import InsideConfig
-from vidworld.inside.states import TOKENS, layer_names
+from vidworld.models.states import TOKENS, layer_names
 
 PARTS: tuple[Part, ...] = ("fit", "choose", "test")
 _Parts = dict[Part, Samples]
@@ -109,7 +111,7 @@ class _Found(NamedTuple):
     concept: str
     probe: str
     control: str
-    read: Read
+    read: Resampled
     chosen: float
     selectivity: float
     samples: int
@@ -149,7 +151,7 @@ def _ridges(
 ) -> Iterator[_Found]:  # fmt: skip
     """The linear reading of a concept, and that of answers that belong to other samples."""
 
-    def of(answers: dict[Part, Tensor]) -> tuple[Read, float]:
+    def of(answers: dict[Part, Tensor]) -> tuple[Resampled, float]:
         ridge, mean = spectrum.ridge(answers["fit"], cut["choose"], answers["choose"]), answers["fit"].mean(dim=0)
         chosen, test = (
             score(ridge(cut[part]), answers[part], mean, groups[part], CONCEPTS[name].binary) for part in PARTS[1:]
@@ -157,7 +159,7 @@ def _ridges(
         return test, chosen.value
 
     found, chosen = of(told)
-    shuffled = Read(*[float("nan")] * 3)
+    shuffled = Resampled(*[float("nan")] * 3)
     if controls:
         mixed = {part: values[_order(f"{name}/{part}", len(values))] for part, values in told.items()}
         shuffled, chance = of(mixed)

@@ -11,15 +11,16 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from vidworld.analysis.inside import SteeringRow
+from vidworld.analysis.ridge import Features, Others, Spectrum
 from vidworld.core.clip import Frames, Tracks
 from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.core.counter_rng import Draws, clip_streams
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.presentation import names_of
 from vidworld.inside.directions import DEGREES, Direction, ablated, along_means, along_probe, at_random
-from vidworld.inside.features import cells_of, in_grid, windows
-from vidworld.inside.probes import Features, Others, Spectrum, ratio_over
-from vidworld.inside.states import Grid, changed, layers_of
+from vidworld.inside.features import in_grid, windows
+from vidworld.inside.probes import ratio_over
+from vidworld.models.states import Grid, cells_of, changed, layers_of
 from vidworld.models.world_model import Encoded
 
 Readout = Literal["probe", "pixels"]

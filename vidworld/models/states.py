@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from vidworld.core.clip import Actions, Stream, Tokens
+from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.core.errors import UserError
 from vidworld.models.external import ExternalModel
 from vidworld.models.layers import Block
@@ -24,6 +25,13 @@ Layers = Float[Tensor, "clip chunk layer h w channel"]
 """States of every chunk, by layer, at each cell of the grid."""
 Grid = Float[Tensor, "clip h w channel"]
 """States of one chunk after one layer."""
+
+
+def cells_of(place: Float[Tensor, "*batch 2"], grid: tuple[int, int], aspect: float) -> Int[Tensor, "*batch 2"]:
+    """Row and column of the cell that each place (x, y in world units) lies in. aspect: height over width."""
+    size = place.new_tensor([WORLD_SIZE * aspect / grid[0], WORLD_SIZE / grid[1]])
+    cell = (place.flip(-1) / size).floor().long()
+    return cell.clamp(torch.zeros(2, dtype=torch.long), torch.tensor(grid) - 1)
 
 
 class Layer(NamedTuple):

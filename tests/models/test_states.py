@@ -6,11 +6,11 @@ import torch
 
 from vidworld.core.clip import Clips
 from vidworld.core.errors import UserError
-from vidworld.inside.states import changed, hidden_states, layer_names, layers_of
 from vidworld.models.diffusion import DiffusionTransformer, GenerativeModel
 from vidworld.models.external import ExternalModel
 from vidworld.models.external.networks import VJepa2
 from vidworld.models.jepa import JointEmbeddingPredictor, PredictiveModel
+from vidworld.models.states import changed, hidden_states, layer_names, layers_of
 from vidworld.models.tokenizers import FrameTokenizer
 from vidworld.models.world_model import Encoded
 
