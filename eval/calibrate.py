@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from vidworld.analysis.records import CALIBRATION_SCHEMA, Calibration
+from vidworld.analysis.records import Calibration
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import ArgumentParser, run_script
 from vidworld.core.records import prepare_folder, provenance, write_json
@@ -41,7 +41,7 @@ def main() -> None:
         for scenario in tqdm(scenarios, "baselines", disable=None)
         for row in measure_baselines(setting, start, arguments.clips, scenario)
     ]
-    calibration = Calibration(CALIBRATION_SCHEMA, provenance(0), rows, baselines)
+    calibration = Calibration(3, provenance(0), rows, baselines)
     write_json(out / "calibration.json", asdict(calibration))
     page = write_page(out / "calibration.html", calibration)
     print(f"{out / 'calibration.json'}: {len(rows)} rows of planted faults; {page}")

@@ -7,8 +7,8 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from vidworld.analysis.interventions import reach_of, read_interventions
-from vidworld.analysis.records import Value
+from vidworld.analysis.interventions import InterventionResults, reach_of
+from vidworld.analysis.records import Value, read_as
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
 from vidworld.evaluation.interventions import measure_interventions
@@ -108,7 +108,8 @@ def test_the_page_shows_tables_chains_and_pictures(config, results):
         "not below" in line or "below" in line for line in effect_sentences(results)
     )
     kept = json.loads((config.out / "interventions.json").read_text())
-    assert kept["schema"] == 1 and len(read_interventions(config.out / "interventions.json").rows) == len(results.rows)
+    read = read_as(InterventionResults, config.out / "interventions.json")
+    assert kept["schema"] == 1 and len(read.rows) == len(results.rows)
 
 
 def test_models_that_act_are_given_the_actions_and_others_are_not_asked(tmp_path):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from vidworld.analysis.records import Value
-from vidworld.analysis.uncertainty import checks_of, contrasts_of, read_uncertainty, tables_of, uncertainty_row
+from vidworld.analysis.records import Value, read_as
+from vidworld.analysis.uncertainty import UncertaintyResults, checks_of, contrasts_of, tables_of, uncertainty_row
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.config import load
 from vidworld.core.errors import UserError
@@ -150,7 +150,8 @@ def test_every_family_is_measured_alike_and_no_unit_twice(config, monkeypatch):
     again = measure_uncertainty(config)
     assert {path: path.stat().st_mtime_ns for path in (config.out / "units").iterdir()} == before
     assert json.dumps(asdict(again)["rows"]) == json.dumps(asdict(results)["rows"])
-    assert read_uncertainty(config.out / "uncertainty.json").members["diffusion"] == config.members["diffusion"]
+    read = read_as(UncertaintyResults, config.out / "uncertainty.json")
+    assert read.members["diffusion"] == config.members["diffusion"]
 
 
 def test_what_is_wrong_in_a_configuration_is_said():

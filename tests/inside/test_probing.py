@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from vidworld.analysis.inside import SHUFFLED, ProbeResults, read_inside
+from vidworld.analysis.inside import SHUFFLED, ProbeResults
+from vidworld.analysis.records import read_as
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
 from vidworld.inside.concepts import CONCEPTS, hidden_samples, scene_samples
@@ -25,7 +26,7 @@ def results(tmp_path_factory):
         fit=60, choose=30, test=40, quadruplets=16, mixed_precision="no",
     )  # fmt: skip
     probe_models(config)
-    return config.out, read_inside(ProbeResults, config.out / "probes.json")
+    return config.out, read_as(ProbeResults, config.out / "probes.json")
 
 
 def test_every_concept_has_its_rows_and_controls(results):

@@ -14,7 +14,7 @@ from itertools import pairwise, product
 import numpy as np
 import torch
 
-from vidworld.analysis.labels import Models, estimate, model_label, model_rank, title
+from vidworld.analysis.labels import Models, estimate_of, model_label, model_rank, title
 from vidworld.analysis.records import Curve, Series, Value
 from vidworld.analysis.shortfalls import READOUT
 from vidworld.analysis.statistics import interval
@@ -133,7 +133,7 @@ def _groups(of_model: Mapping[str, Sequence[tuple[Draw, float]]], models: Models
             values = [value for draw, value in found if belongs(draw)]
             if len(values) >= MIN_CLIPS:
                 mean, count = interval(np.array([values])), max(count, len(values))
-                parts.append(f"{model_label(model, models)} {estimate(mean.value, mean.low, mean.high)}")
+                parts.append(f"{model_label(model, models)} {estimate_of(mean)}")
         if parts:
             notes.append(f"{name} ({count} clips): {', '.join(parts)}.")
     return " ".join(notes) or None

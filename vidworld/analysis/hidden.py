@@ -1,13 +1,10 @@
 """What an evaluation of hidden properties leaves behind: hidden.json."""
 
-from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from pydantic.dataclasses import dataclass
 
-from vidworld.analysis.records import STRICT, Model, Number, Row, read_as
-
-HIDDEN_SCHEMA: Final = 1
+from vidworld.analysis.records import STRICT, Model, Number, Row
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -50,8 +47,3 @@ class HiddenResults:
     contexts: dict[str, int]
     """Frames of context of each split."""
     failures: list[str]
-
-
-def read_hidden(path: Path) -> HiddenResults:
-    """The results. Raises UserError: they are not there, or not what they should be."""
-    return read_as(HiddenResults, path)

@@ -1,16 +1,12 @@
 """What was found inside models: a probe a row of probes.json, a steering of steering.json, a map of maps.json."""
 
-from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from vidworld.analysis.records import STRICT, Model, Number, read_as
-from vidworld.core.errors import UserError
-from vidworld.core.records import read_json
+from vidworld.analysis.records import STRICT, Model, Number
 
-INSIDE_SCHEMA: Final = 1
 SHUFFLED, ORDER = "shuffled labels", "frames in another order"
 """Controls of probes: other samples' answers, and frames of which nobody knows the order."""
 
@@ -99,7 +95,7 @@ class Strip:
 class ProbeResults:
     """probes.json."""
 
-    schema: int
+    schema: Literal[1]
     provenance: dict[str, Any]
     models: dict[str, Model]
     concepts: dict[str, str]
@@ -111,7 +107,7 @@ class ProbeResults:
 class SteeringResults:
     """steering.json."""
 
-    schema: int
+    schema: Literal[1]
     provenance: dict[str, Any]
     models: dict[str, Model]
     rows: list[SteeringRow]
@@ -122,20 +118,8 @@ class SteeringResults:
 class MapResults:
     """maps.json."""
 
-    schema: int
+    schema: Literal[1]
     provenance: dict[str, Any]
     models: dict[str, Model]
     rows: list[MapRow]
     strips: list[Strip] = Field(default_factory=list)
-
-
-ResultsT = TypeVar("ResultsT", ProbeResults, SteeringResults, MapResults)
-
-
-def read_inside(kind: type[ResultsT], path: Path) -> ResultsT:
-    """What a file holds. Raises UserError: there is none, or it is of another schema."""
-    content = read_json(path)
-    found = content.get("schema") if isinstance(content, dict) else None
-    if found != INSIDE_SCHEMA:
-        raise UserError(f"{path}: is of schema {found}, not {INSIDE_SCHEMA}; measure it again")
-    return read_as(kind, path)

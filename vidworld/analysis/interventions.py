@@ -2,14 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from pydantic.dataclasses import dataclass
 
-from vidworld.analysis.records import STRICT, Model, Row, Value, read_as
+from vidworld.analysis.records import STRICT, Model, Row, Value
 
-INTERVENTIONS_SCHEMA: Final = 1
 NO_EFFECT, OTHER_SCENE = "no_effect", "other_scene"
 """Answers that need no model: that nothing follows from the change; what truly follows from it in another scene."""
 
@@ -53,11 +51,6 @@ class InterventionResults:
     strips: list[PairStrip]
     context_frames: int
     failures: list[str]
-
-
-def read_interventions(path: Path) -> InterventionResults:
-    """The results. Raises UserError: they are not there, or not what they should be."""
-    return read_as(InterventionResults, path)
 
 
 def reach_of(values: Iterable[Value], metric: str = "chain_reach") -> list[Reach]:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from vidworld.analysis.records import Model
 
@@ -15,6 +15,17 @@ FAMILY_RUNS = 5
 
 FEW_CLIPS = 40
 """Clips from which on the interval of an error covers also where one clip in ten goes ten times worse."""
+
+
+class Bounded(Protocol):
+    """Any row with a number and its interval."""
+
+    @property
+    def value(self) -> float: ...
+    @property
+    def low(self) -> float: ...
+    @property
+    def high(self) -> float: ...
 
 
 class Reference(NamedTuple):
@@ -141,6 +152,11 @@ def interval_text(value: float | None, low: float | None, high: float | None) ->
 def estimate(value: float | None, low: float | None, high: float | None) -> str:
     """The number with its interval."""
     return f"{number(value, low, high)} {interval_text(value, low, high)}".strip()
+
+
+def estimate_of(found: Bounded) -> str:
+    """The same of a row."""
+    return estimate(found.value, found.low, found.high)
 
 
 def scientific(value: float) -> str:

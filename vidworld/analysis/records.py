@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass as plain_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -11,8 +11,6 @@ from pydantic.dataclasses import dataclass
 from vidworld.core.errors import UserError
 from vidworld.core.records import read_json
 
-SCHEMA: Final = 2
-CALIBRATION_SCHEMA: Final = 3
 STRICT = ConfigDict(extra="forbid")
 
 Number = Annotated[
@@ -260,10 +258,10 @@ RecordT = TypeVar("RecordT")
 def read_as(kind: type[RecordT], path: Path) -> RecordT:
     """The record that a JSON file holds; UserError where it is missing, of another schema, or has a wrong field."""
     content = read_json(path)
-    wanted = {Results: SCHEMA, Calibration: CALIBRATION_SCHEMA}.get(kind)
+    wanted = get_args(get_type_hints(kind).get("schema"))
     found = content.get("schema") if isinstance(content, dict) else None
-    if wanted is not None and found != wanted:
-        raise UserError(f"{path}: is of schema {found}, not {wanted}; run the evaluation that wrote it again")
+    if wanted and found not in wanted:
+        raise UserError(f"{path}: is of schema {found}, not {wanted[0]}; run the evaluation that wrote it again")
     try:
         return TypeAdapter(kind).validate_python(content)
     except ValidationError as error:

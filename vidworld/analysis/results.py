@@ -16,7 +16,7 @@ from numpy import ndarray
 from vidworld.analysis.ceiling import by_decision
 from vidworld.analysis.cues import CONTROL_LIMIT, FITTED, ONE_OBJECT, cues_of_law, told_by_cues
 from vidworld.analysis.labels import FAMILY_RUNS, Models, kind_of, model_label
-from vidworld.analysis.records import SCHEMA, Comparison, Labels, Results, Row, RowKey, Value, Verdict
+from vidworld.analysis.records import Comparison, Labels, Results, Row, RowKey, Value, Verdict
 from vidworld.analysis.shortfalls import READOUT, SPLIT, is_solved, shortfalls
 from vidworld.analysis.statistics import (
     LEVEL,
@@ -68,7 +68,7 @@ def write_results(
     rows = rows_from_clips(values)
     rows += cue_rows(rows)
     primary, further = verdicts(values, pairs, models)
-    results = Results(SCHEMA, provenance(seed), dict(models), tuple(pairs), glossary(values), tuple(rows))
+    results = Results(2, provenance(seed), dict(models), tuple(pairs), glossary(values), tuple(rows))
     notes, runs = [*comparison.notes, *shortfalls(rows, models)], len({v.seed for v in values if v.model in models})
     comparison = replace(comparison, notes=notes, runs=runs, verdicts=primary, further_verdicts=further)
     write_csv(folder / "per_clip.csv", Value, values)

@@ -2,8 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Final
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -11,9 +10,7 @@ from numpy import ndarray
 from pydantic.dataclasses import dataclass
 
 from vidworld.analysis.bootstrap import resampled
-from vidworld.analysis.records import STRICT, Number, Value, read_as
-from vidworld.core.errors import UserError
-from vidworld.core.records import read_json
+from vidworld.analysis.records import STRICT, Number, Value
 from vidworld.metrics.uncertainty import (
     LEVELS_OF_COVERAGE,
     calibration_error,
@@ -23,7 +20,6 @@ from vidworld.metrics.uncertainty import (
     separation,
 )
 
-UNCERTAINTY_SCHEMA: Final = 1
 ORACLE, FROZEN, MARGINAL, NOISE_ONLY = "oracle", "frozen", "blind", "noise_only"
 THROUGH_PROBE = "truth_through_probe"
 """The true future as tokenizer and probe have it: what is lost before any model predicts."""
@@ -119,7 +115,7 @@ class UncertaintyCheck:
 class UncertaintyResults:
     """uncertainty.json"""
 
-    schema: int
+    schema: Literal[1]
     provenance: dict[str, Any]
     members: dict[str, tuple[str, ...]]
     """Run folders by family."""
@@ -128,14 +124,6 @@ class UncertaintyResults:
     contrasts: tuple[Contrast, ...]
     checks: tuple[UncertaintyCheck, ...]
     failures: tuple[str, ...] = ()
-
-
-def read_uncertainty(path: Path) -> UncertaintyResults:
-    """What eval/run_uncertainty.py wrote. Raises UserError: nothing is there, or of another version."""
-    data = read_json(path)
-    if data.get("schema") != UNCERTAINTY_SCHEMA:
-        raise UserError(f"{path}: is of schema {data.get('schema')}, this is {UNCERTAINTY_SCHEMA}; measure it again")
-    return read_as(UncertaintyResults, path)
 
 
 def tables_of(values: Iterable[Value]) -> dict[RowPlace, dict[str, PerCase]]:

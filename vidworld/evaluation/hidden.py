@@ -10,7 +10,7 @@ import torch
 from accelerate import Accelerator
 
 from vidworld.analysis.bootstrap import resampled
-from vidworld.analysis.hidden import HIDDEN_SCHEMA, HiddenResults, PropertyProbe
+from vidworld.analysis.hidden import HiddenResults, PropertyProbe
 from vidworld.analysis.records import Value
 from vidworld.analysis.results import rows_from_clips
 from vidworld.analysis.ridge import Spectrum, concordance, r_squared, share_covered
@@ -67,7 +67,7 @@ def measure_hidden(config: HiddenConfig, accelerator: Accelerator) -> HiddenResu
         return None
     probes = list(_probes(config, evaluator, [subject for subject in subjects if subject.name not in failures]))
     results = HiddenResults(
-        schema=HIDDEN_SCHEMA, provenance=provenance(config.seed), models=models_of(physics["after"].without(failures)),
+        schema=1, provenance=provenance(config.seed), models=models_of(physics["after"].without(failures)),
         rows=rows_from_clips(value for value in values if value.model not in failures), probes=probes,
         contexts=contexts, failures=list(failures.values()),
     )  # fmt: skip

@@ -9,14 +9,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
-from vidworld.analysis.interventions import (
-    INTERVENTIONS_SCHEMA,
-    NO_EFFECT,
-    OTHER_SCENE,
-    InterventionResults,
-    PairStrip,
-    reach_of,
-)
+from vidworld.analysis.interventions import NO_EFFECT, OTHER_SCENE, InterventionResults, PairStrip, reach_of
 from vidworld.analysis.records import Value
 from vidworld.analysis.results import rows_from_clips
 from vidworld.core.clip import Clips, Tracks
@@ -57,7 +50,7 @@ def measure_interventions(config: InterventionConfig, accelerator: Accelerator) 
         return None
     values = [value for value in values if value.model not in failures]
     results = InterventionResults(
-        schema=INTERVENTIONS_SCHEMA, provenance=provenance(config.seed), models=models_of(physics.without(failures)),
+        schema=1, provenance=provenance(config.seed), models=models_of(physics.without(failures)),
         rows=rows_from_clips(values), reach=reach_of(values), strips=list(_strips(config, setup.without(failures))),
         context_frames=config.context_frames, failures=list(failures.values()),
     )  # fmt: skip

@@ -24,7 +24,6 @@ from vidworld.analysis.uncertainty import (
     NOISE_ONLY,
     ORACLE,
     THROUGH_PROBE,
-    UNCERTAINTY_SCHEMA,
     UncertaintyResults,
     checks_of,
     contrasts_of,
@@ -121,7 +120,7 @@ def measure_uncertainty(config: UncertaintyConfig) -> UncertaintyResults:
     rows = [uncertainty_row(place, table) for place, table in tables.items()]
     contrasts = contrasts_of(tables)
     results = UncertaintyResults(
-        schema=UNCERTAINTY_SCHEMA, provenance=provenance(config.seed), members=dict(config.members),
+        schema=1, provenance=provenance(config.seed), members=dict(config.members),
         samples=config.samples, rows=tuple(rows), contrasts=tuple(contrasts),
         checks=tuple(checks_of(rows, contrasts, config.members)), failures=tuple(failures.values()),
     )  # fmt: skip

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from vidworld.analysis.inside import INSIDE_SCHEMA, MapResults, MapRow, Strip
+from vidworld.analysis.inside import MapResults, MapRow, Strip
 from vidworld.core.media import filmstrip, write_png
 from vidworld.core.records import prepare_folder, provenance, write_json, writing
 from vidworld.evaluation.evaluator import Evaluator
@@ -43,7 +43,7 @@ def map_models(config: InsideConfig) -> MapResults:
         attention = _Attention(config, looked.evaluator, name, model)
         rows += list(attention.rows())
         strips += list(attention.strips())
-    results = MapResults(INSIDE_SCHEMA, provenance(config.seed), models_of(config.physics), rows, strips)
+    results = MapResults(1, provenance(config.seed), models_of(config.physics), rows, strips)
     write_json(config.out / "maps.json", asdict(results))
     return results
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vidworld.analysis.bootstrap import Resampled
-from vidworld.analysis.inside import INSIDE_SCHEMA, ORDER, SHUFFLED, ProbeResults, ProbeRow
+from vidworld.analysis.inside import ORDER, SHUFFLED, ProbeResults, ProbeRow
 from vidworld.analysis.labels import UNTRAINED
 from vidworld.analysis.ridge import Spectrum
 from vidworld.core.counter_rng import Draws, clip_streams
@@ -53,7 +53,7 @@ def probe_models(config: InsideConfig) -> ProbeResults:
     prepare_folder(config.out)
     looked = looked_into(config)
     results = ProbeResults(
-        schema=INSIDE_SCHEMA, provenance=provenance(config.seed), models=models_of(config.physics),
+        schema=1, provenance=provenance(config.seed), models=models_of(config.physics),
         concepts={name: concept.label for name, concept in CONCEPTS.items()}, rows=[],
     )  # fmt: skip
     for name, model in looked.models.items():

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import torch
 
-from vidworld.analysis.inside import INSIDE_SCHEMA, SteeringResults, Strip
+from vidworld.analysis.inside import SteeringResults, Strip
 from vidworld.core.records import prepare_folder, provenance, write_json
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.physics import models_of
@@ -26,7 +26,7 @@ def steer_models(config: InsideConfig) -> SteeringResults:
     prepare_folder(config.out / "media")
     looked = looked_into(config)
     evaluator = looked.evaluator
-    results = SteeringResults(INSIDE_SCHEMA, provenance(config.seed), models_of(config.physics), [], [])
+    results = SteeringResults(1, provenance(config.seed), models_of(config.physics), [], [])
     discs, grid = scenes(config, evaluator)["discs"], grid_of(evaluator, config.shape)
     test = _clips(config, evaluator, "id", 1000, config.steered)
     chosen_on = _clips(config, evaluator, "val", 60_000, max(config.steered // 3, 2))

@@ -7,9 +7,8 @@ from typing import Any
 from vidworld.analysis import labels as words
 from vidworld.analysis.cues import CueTable, cue_table
 from vidworld.analysis.records import BaselineRow, Calibration, CalibrationRow, Curve, Series
-from vidworld.core.records import write_text
 from vidworld.report import charts as plots
-from vidworld.report.page import environment
+from vidworld.report.page import save_page
 from vidworld.report.tables import limits_table
 
 
@@ -17,18 +16,16 @@ def write_page(path: Path, calibration: Calibration) -> Path:
     """The page's path, after writing it."""
     rows = calibration.results
     curves = dict.fromkeys((row.fault, row.metric) for row in rows)
-    charts = [_chart([row for row in rows if (row.fault, row.metric) == curve]) for curve in curves]
+    drawn = [_curve([row for row in rows if (row.fault, row.metric) == curve]) for curve in curves]
     tables = {
         "Detection limits": limits_table(rows),
         "Models that need no training, by tracker": _baselines(calibration.baselines),
         "What cues tell of each law without physics": _cues(cue_table()),
     }
-    template = environment().get_template("calibration.html")
-    write_text(path, template.render(charts_drawn=[chart for chart in charts if chart], tables=tables))
-    return path
+    return save_page(path, "calibration.html", charts_drawn=plots.line_charts(drawn, plots.Legend()), tables=tables)
 
 
-def _chart(rows: Sequence[CalibrationRow]) -> plots.Chart | None:
+def _curve(rows: Sequence[CalibrationRow]) -> Curve:
     """One metric under one injected error: a line for each readout."""
     first, lines, limits = rows[0], [], []
     for readout in dict.fromkeys(row.readout for row in rows):
@@ -38,7 +35,7 @@ def _chart(rows: Sequence[CalibrationRow]) -> plots.Chart | None:
         lines.append(Series(label, x, y, low, high))
         limits += [f"{words.detection_limit_text(r.detection_limit, r.fault_unit)} by {label}" for r in mine[:1]]
     name, x_label = f"{words.title(first.metric)} under {first.fault}", f"{first.fault}, {first.fault_unit}"
-    return plots.line_chart(Curve(name, x_label, first.unit, lines, f"Detection limit: {', '.join(limits)}."))
+    return Curve(name, x_label, first.unit, lines, f"Detection limit: {', '.join(limits)}.")
 
 
 def _baselines(rows: Sequence[BaselineRow]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ text keeps its size; colours are classes, so that a picture follows the page int
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -159,6 +159,11 @@ def line_chart(curve: Curve, legend: Legend | None = None, *, log_x: bool = Fals
         table=tuple((f"{x:g}", tuple(_cell(series, x) for series in curve.series)) for x in sorted(set(x_values))),
         shaded=tuple((x_axis.percent(a), x_axis.percent(b) - x_axis.percent(a)) for a, b in curve.shaded),
     )  # fmt: skip
+
+
+def line_charts(curves: Iterable[Curve], legend: Legend, **logs: bool) -> list[Chart]:
+    """The curves that have a finite value, drawn as `line_chart` does."""
+    return [chart for curve in curves if (chart := line_chart(curve, legend, **logs))]
 
 
 class Segment(NamedTuple):

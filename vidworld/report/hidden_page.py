@@ -4,13 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from vidworld.analysis import labels as words
-from vidworld.analysis.hidden import HiddenResults, PropertyProbe, read_hidden
+from vidworld.analysis.hidden import HiddenResults, PropertyProbe
 from vidworld.analysis.labels import READOUT_LABELS
-from vidworld.analysis.records import Curve, Row, Series
-from vidworld.core.records import write_text
-from vidworld.metrics import METRICS
+from vidworld.analysis.records import Curve, Series, read_as
 from vidworld.report import charts as plots
-from vidworld.report.page import environment
+from vidworld.report.page import save_page
+from vidworld.report.tables import tables_by_metric
 
 HIDDEN_IN_WORDS = {"hidden_mass": "Hidden mass", "hidden_restitution": "Hidden restitution"}
 _OWN_LABELS = {"oracle_without_memory": "Oracle without memory", "tokens": "The chunk’s tokens alone"}
@@ -20,21 +19,12 @@ RANK_OF_CHANCE = (0.45, 0.55)
 
 def write_hidden_page(folder: Path) -> Path:
     """The page's path, after writing it from FOLDER/hidden.json. Raises UserError: there is none."""
-    results = read_hidden(folder / "hidden.json")
-    legend = plots.Legend(results.models)
-    drawn = [plots.line_chart(curve, legend) for curve in _rank_curves(results)]
-    metrics = dict.fromkeys(row.metric for row in results.rows)
-    page = environment().get_template("hidden.html").render(
-        legend=legend, said=hidden_sentences(results), failures=results.failures, contexts=results.contexts,
-        tables=[
-            {"name": words.title(name), "intro": METRICS[name].description, "cells": _table(results, name)}
-            for name in metrics
-        ],
-        probes=_probes(results), charts_drawn=[chart for chart in drawn if chart],
+    results = read_as(HiddenResults, folder / "hidden.json")
+    return save_page(
+        folder / "hidden.html", "hidden.html", said=hidden_sentences(results), failures=results.failures,
+        contexts=results.contexts, tables=tables_by_metric(results.rows, lambda name: _table(results, name)),
+        probes=_probes(results), charts_drawn=plots.line_charts(_rank_curves(results), plots.Legend(results.models)),
     )  # fmt: skip
-    out = folder / "hidden.html"
-    write_text(out, page)
-    return out
 
 
 def _label(name: str, results: HiddenResults) -> str:
@@ -53,15 +43,15 @@ def hidden_sentences(results: HiddenResults) -> list[str]:
         )
         above = "above" if best.low > RANK_OF_CHANCE[1] else "not above"
         who = f"{_label(best.model, results)} by {READOUT_LABELS[best.readout or 'pixels']}"
-        after_it = f"{_text(best)} after the reveal, {above} chance by its interval"
-        lines.append(f"{HIDDEN_IN_WORDS[task]}: the best is {who}, {after_it}; {_text(before)} before it.")
+        after_it = f"{words.estimate_of(best)} after the reveal, {above} chance by its interval"
+        lines.append(f"{HIDDEN_IN_WORDS[task]}: the best is {who}, {after_it}; {words.estimate_of(before)} before it.")
     return lines
 
 
 def hidden_summary(results: HiddenResults) -> str:
     """Ranks as text: of rollouts, then of what probes read, a line each."""
     lines = [
-        f"{row.task:20} {row.split:12} {row.model:24} {row.readout or '':8} {_text(row)} (n = {row.n})"
+        f"{row.task:20} {row.split:12} {row.model:24} {row.readout or '':8} {words.estimate_of(row)} (n = {row.n})"
         for row in results.rows
         if row.metric == "implied_rank"
     ]
@@ -72,10 +62,6 @@ def hidden_summary(results: HiddenResults) -> str:
     return "\n".join(lines)
 
 
-def _text(row: Row) -> str:
-    return words.estimate(row.value, row.low, row.high)
-
-
 def _table(results: HiddenResults, metric: str) -> dict[str, Any]:
     """A line for each property, model and readout; before the reveal beside after it."""
     rows = [row for row in results.rows if row.metric == metric]
@@ -84,7 +70,7 @@ def _table(results: HiddenResults, metric: str) -> dict[str, Any]:
     cells = []
     for task, model, readout in dict.fromkeys((row.task, row.model, row.readout) for row in rows):
         mine = [found.get((task, model, readout, moment)) for moment in moments]
-        shown = ["–" if row is None else _text(row) for row in mine]
+        shown = ["–" if row is None else words.estimate_of(row) for row in mine]
         who = (HIDDEN_IN_WORDS.get(task, task), _label(model, results), READOUT_LABELS[readout or "pixels"])
         cells.append((*who, *shown, str(max(row.n for row in mine if row))))
     return {"heads": ("Property", "Model", "Read by", *map(words.title, moments), "n"), "rows": cells}
@@ -92,16 +78,8 @@ def _table(results: HiddenResults, metric: str) -> dict[str, Any]:
 
 def _probes(results: HiddenResults) -> dict[str, Any]:
     heads = (
-        "Property",
-        "Clips",
-        "Model",
-        "Frames seen",
-        "Revealed in",
-        "Tested in",
-        "R²",
-        "Rank",
-        "90% interval covers",
-        "Its width",
+        *("Property", "Clips", "Model", "Frames seen", "Revealed in", "Tested in", "R²", "Rank"),
+        *("90% interval covers", "Its width"),
     )
     return {"heads": heads, "rows": [_probe(each, results) for each in results.probes]}
 

@@ -1,6 +1,5 @@
 """The page of a look inside: concepts by layer and model as heat, steering as slopes, maps as pictures."""
 
-import base64
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,11 @@ from vidworld.analysis.inside import (
     SteeringResults,
     SteeringRow,
     Strip,
-    read_inside,
 )
+from vidworld.analysis.records import read_as
 from vidworld.core.errors import UserError
-from vidworld.core.records import write_text
 from vidworld.report.charts import Legend
-from vidworld.report.page import environment
+from vidworld.report.page import embedded, save_page
 
 _FILES = {"probes.json": ProbeResults, "steering.json": SteeringResults, "maps.json": MapResults}
 _STEERING = ("Model", "Concept", "Layer", "Direction", "Read by", "Slope", "Other discs", "Found", "Clips")
@@ -31,15 +29,15 @@ _MAPS = ("Model", "Layer", "Head", "What", "Share", "If even", "Clips")
 def write_inside_page(folder: Path) -> Path:
     """The page's path, after writing it from what the folder holds. Raises UserError: there are no results."""
     found: dict[str, Any] = {
-        name: read_inside(kind, folder / name) for name, kind in _FILES.items() if (folder / name).exists()
+        name: read_as(kind, folder / name) for name, kind in _FILES.items() if (folder / name).exists()
     }
     if not found:
         raise UserError(f"{folder}: holds no {', '.join(_FILES)}; eval/run_probes.py writes the first")
     probes, steering, maps = (found.get(name) for name in _FILES)
     models = {name: model for each in found.values() for name, model in each.models.items()}
     legend = Legend(models)
-    page = environment().get_template("inside.html").render(
-        legend=legend,
+    return save_page(
+        folder / "inside.html", "inside.html",
         said=[*(sentences_of_probes(probes, legend) if probes else ()), *(used(steering, legend) if steering else ())],
         heats=heats(probes, legend) if probes else [],
         steering={"heads": _STEERING, "rows": [_steered(row, legend) for row in steering.rows]} if steering else None,
@@ -47,9 +45,6 @@ def write_inside_page(folder: Path) -> Path:
         maps={"heads": _MAPS, "rows": [_mapped(row, legend) for row in maps.rows]} if maps else None,
         map_strips=_pictures(maps.strips if maps else (), folder),
     )  # fmt: skip
-    out = folder / "inside.html"
-    write_text(out, page)
-    return out
 
 
 def best_layer(rows: Sequence[ProbeRow]) -> ProbeRow:
@@ -126,8 +121,8 @@ def _cell(row: ProbeRow, best: bool = False) -> dict[str, Any]:
     """How strong its colour is, in percent: from chance to 1."""
     chance = 0.5 if row.metric == "accuracy" else 0.0
     share = max(0.0, min(1.0, (row.value - chance) / (1 - chance))) if row.value == row.value else 0.0
-    said = words.estimate(row.value, row.low, row.high)
-    return {"heat": round(100 * share), "text": f"{row.value:.2f}", "title": f"{row.layer}: {said}", "best": best}
+    title = f"{row.layer}: {words.estimate_of(row)}"
+    return {"heat": round(100 * share), "text": f"{row.value:.2f}", "title": title, "best": best}
 
 
 def _steered(row: SteeringRow, legend: Legend) -> tuple[str, ...]:
@@ -141,15 +136,11 @@ def _steered(row: SteeringRow, legend: Legend) -> tuple[str, ...]:
 
 def _mapped(row: MapRow, legend: Legend) -> tuple[str, ...]:
     head = "" if not row.layer else "all" if row.head < 0 else str(row.head)
-    said = words.estimate(row.value, row.low, row.high)
-    return legend.label(row.model), row.layer, head, row.what, said, words.number(row.uniform), str(row.clips)
+    even = words.number(row.uniform)
+    return legend.label(row.model), row.layer, head, row.what, words.estimate_of(row), even, str(row.clips)
 
 
 def _pictures(strips: Sequence[Strip], folder: Path) -> list[dict[str, str]]:
     """Those that are still there."""
-    found = []
-    for strip in strips:
-        if (folder / strip.file).exists():
-            data = base64.b64encode((folder / strip.file).read_bytes()).decode()
-            found.append({"uri": f"data:image/png;base64,{data}", "title": strip.title})
-    return found
+    there = [strip for strip in strips if (folder / strip.file).exists()]
+    return [{"uri": embedded(folder / strip.file), "title": strip.title} for strip in there]

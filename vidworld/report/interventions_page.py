@@ -1,25 +1,16 @@
 """The page of interventions: errors of predicted effects, how far down chains models are right, pictures of pairs."""
 
-import base64
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from vidworld.analysis import labels as words
-from vidworld.analysis.interventions import (
-    NO_EFFECT,
-    OTHER_SCENE,
-    InterventionResults,
-    PairStrip,
-    Reach,
-    read_interventions,
-)
+from vidworld.analysis.interventions import NO_EFFECT, OTHER_SCENE, InterventionResults, PairStrip, Reach
 from vidworld.analysis.labels import READOUT_LABELS
-from vidworld.analysis.records import Curve, Row, Series
-from vidworld.core.records import write_text
-from vidworld.metrics import METRICS
+from vidworld.analysis.records import Curve, Row, Series, read_as
 from vidworld.report import charts as plots
-from vidworld.report.page import environment
+from vidworld.report.page import embedded, save_page
+from vidworld.report.tables import tables_by_metric
 
 IN_WORDS = {
     "remove": "a disc removed",
@@ -35,21 +26,13 @@ _HALF = 0.5  # of the no-effect answer's error
 
 def write_interventions_page(folder: Path) -> Path:
     """The page's path, after writing it from FOLDER/interventions.json. Raises UserError: there is none."""
-    results = read_interventions(folder / "interventions.json")
+    results = read_as(InterventionResults, folder / "interventions.json")
     legend = plots.Legend(results.models)
-    drawn = [plots.line_chart(curve, legend) for curve in _reach_curves(results, legend)]
-    metrics = list(dict.fromkeys(row.metric for row in results.rows))
-    page = environment().get_template("interventions.html").render(
-        legend=legend, said=effect_sentences(results), failures=results.failures,
-        tables=[
-            {"name": words.title(name), "intro": METRICS[name].description, "cells": _table(results, name)}
-            for name in metrics
-        ],
-        charts_drawn=[chart for chart in drawn if chart], strips=_pictures(results, folder),
+    return save_page(
+        folder / "interventions.html", "interventions.html", said=effect_sentences(results), failures=results.failures,
+        tables=tables_by_metric(results.rows, lambda name: _table(results, name)),
+        charts_drawn=plots.line_charts(_reach_curves(results, legend), legend), strips=_pictures(results, folder),
     )  # fmt: skip
-    out = folder / "interventions.html"
-    write_text(out, page)
-    return out
 
 
 def change_label(change: str) -> str:
@@ -72,10 +55,8 @@ def effect_sentences(results: InterventionResults) -> list[str]:
         best = min(mine, key=lambda row: row.value)
         named = f"{label_of(best.model, results)} by {READOUT_LABELS[best.readout or 'pixels']}"
         where = "under half of" if best.high < _HALF else "below" if best.high < 1 else "not below"
-        said = words.estimate(best.value, best.low, best.high)
-        lines.append(
-            f"{words.title(task)}, {change_label(change)}: the best is {named}, {said}: {where} no effect’s 1."
-        )
+        said = f"the best is {named}, {words.estimate_of(best)}: {where} no effect’s 1."
+        lines.append(f"{words.title(task)}, {change_label(change)}: {said}")
     return lines
 
 
@@ -83,8 +64,7 @@ def interventions_summary(results: InterventionResults) -> str:
     """The effect errors as text, a line for each scenario, change and model."""
     rows = [row for row in results.rows if row.metric == "effect_error"]
     return "\n".join(
-        f"{row.task:12} {row.split:12} {row.model:24} {row.readout or '':8} "
-        f"{words.estimate(row.value, row.low, row.high)} (n = {row.n})"
+        f"{row.task:12} {row.split:12} {row.model:24} {row.readout or '':8} {words.estimate_of(row)} (n = {row.n})"
         for row in rows
     )
 
@@ -99,7 +79,7 @@ def _table(results: InterventionResults, metric: str) -> dict[str, Any]:
     cells = []
     for place in places:
         mine: Sequence[Row | None] = [found.get((*place, *who)) for who in readers]
-        shown = ["–" if row is None else words.estimate(row.value, row.low, row.high) for row in mine]
+        shown = ["–" if row is None else words.estimate_of(row) for row in mine]
         cells.append((words.title(place[0]), change_label(place[1]), *shown, str(max(row.n for row in mine if row))))
     return {"heads": heads, "rows": cells}
 
@@ -133,14 +113,10 @@ def _pictures(results: InterventionResults, folder: Path) -> list[dict[str, Any]
         pairs.setdefault(strip.identity, []).append(strip)
     shown = []
     for strips in pairs.values():
-        files = [(strip, folder / strip.file) for strip in strips]
         pictures = [
-            {
-                "label": label_of(strip.model, results),
-                "uri": f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}",
-            }
-            for strip, path in files
-            if path.exists()
+            {"label": label_of(strip.model, results), "uri": embedded(folder / strip.file)}
+            for strip in strips
+            if (folder / strip.file).exists()
         ]
         title = f"{words.title(strips[0].task)}, {change_label(strips[0].change)}"
         shown.append({"title": title, "pictures": pictures})

@@ -111,9 +111,6 @@ def render_page(run: RunFolder) -> str:
     table, solved_table = tables.parted(tables.headline_table(rows, withheld, legend))
     steps = tables.provenance_table(trainings | {"evaluation": (run.results.provenance, [])})
 
-    def charts(curves: Iterable[Curve]) -> list[plots.Chart]:
-        return [chart for curve in curves if (chart := plots.line_chart(curve, legend))]
-
     return render_template(
         "page.html", "script.js", run=run, comparison=comparison, legend=legend, rows=rows, steps=steps,
         pairs=[_pair(run, pair, legend) for pair in run.results.compare],
@@ -121,7 +118,8 @@ def render_page(run: RunFolder) -> str:
         table=table, solved_table=solved_table,
         probe_table=tables.headline_table(rows, withheld, legend, secondary=True),
         laws=_laws(run, legend), rollouts=_rollouts(run, legend),
-        generalisation=charts(run.media.generalisation), curves=charts(run.media.curves),
+        generalisation=plots.line_charts(run.media.generalisation, legend),
+        curves=plots.line_charts(run.media.curves, legend),
         training=training_charts(run, legend), max_points=plots.MAX_POINTS,
         budgets=tables.budget_table(comparison, legend.models),
         tried_columns=list(dict.fromkeys(name for entry in comparison.tried for name in entry)),
@@ -134,6 +132,12 @@ def render_template(name: str, script_name: str, **content: Any) -> str:
     script = (TEMPLATES / script_name).read_text(encoding="utf-8")
     script_hash = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return environment().get_template(name).render(script=script, script_hash=script_hash, **content)
+
+
+def save_page(out: Path, name: str, **content: Any) -> Path:
+    """The path of a page, after writing it from a template without a script."""
+    write_text(out, environment().get_template(name).render(**content))
+    return out
 
 
 @functools.cache
@@ -283,6 +287,11 @@ def _rollouts(run: RunFolder, legend: Legend) -> list[dict[str, Any]]:
         videos = {name: _data_uri(rollout.videos[name], media_bytes(run, rollout.videos[name])) for name in names}
         found.setdefault(rollout.task, []).append({"rollout": rollout, "videos": videos})
     return [{"task": task, "items": items} for task, items in found.items()]
+
+
+def embedded(path: Path) -> str:
+    """A file's content as a data: URI. Raises UserError: a page shows no such files."""
+    return _data_uri(path.name, path.read_bytes())
 
 
 def _data_uri(path: str, content: bytes) -> str:

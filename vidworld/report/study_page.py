@@ -23,9 +23,9 @@ from vidworld.analysis.study import (
     skills,
 )
 from vidworld.core.errors import UserError
-from vidworld.core.records import read_json, write_text
+from vidworld.core.records import read_json
 from vidworld.report import charts as plots
-from vidworld.report.page import environment
+from vidworld.report.page import save_page
 
 
 def write_study_page(
@@ -46,9 +46,9 @@ def write_study_page(
     headline = {place for place, cells in by_place(results).items() if next(iter(cells.values()))[0][1].headline}
     shown = sorted((place for place in by_place(results) if place in headline and _is_shown(place)), key=_order)
     largest = max((result.budget for result in results), default=0.0)
-    template = environment().get_template("study.html")
-    page = template.render(
-        legend=legend,
+    return save_page(
+        out,
+        "study.html",
         verdict=verdict(results, findings(results, largest), largest, legend),
         runs=_runs(results, legend),
         skills=_skills(skills(results), shown, legend),
@@ -60,8 +60,6 @@ def write_study_page(
         predictions=_predictions(folder, results, legend),
         old=[(result.family, f"{result.budget:.2g}", result.seed, ", ".join(names)) for result, names in old],
     )
-    write_text(out, page)
-    return out
 
 
 def _chart(place: Place, cells: Any, legend: plots.Legend) -> plots.Chart | None:
@@ -152,7 +150,6 @@ def _predictions(folder: Path, results: Sequence[StudyResult], legend: plots.Leg
             runs = measured.get(place, {}).get((said["family"], said["budget"]))
             came = "not run yet"
             if runs:
-                mean = over_runs(runs)
-                came = words.estimate(mean.value, mean.low, mean.high)
+                came = words.estimate_of(over_runs(runs))
             rows.append((words.title(name_of(place)), legend.label(said["family"]), f"{said['value']:.3g}", came))
     return {"heads": ("Number", "Family", "Predicted", "Measured"), "rows": rows}

@@ -1,7 +1,7 @@
 """The report's tables: estimates gathered per law and metric, budgets side by side, and where it all ran."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from vidworld.analysis import labels as words
@@ -9,6 +9,7 @@ from vidworld.analysis.ceiling import reached
 from vidworld.analysis.labels import Models
 from vidworld.analysis.records import CalibrationRow, Comparison, Row
 from vidworld.analysis.shortfalls import is_solved
+from vidworld.metrics import METRICS
 from vidworld.report import charts as plots
 from vidworld.report.charts import Legend
 
@@ -161,6 +162,14 @@ def provenance_table(steps: Mapping[str, tuple[dict[str, Any], list[dict[str, An
             }
         )
     return table
+
+
+def tables_by_metric(rows: Sequence[Row], cells: Callable[[str], dict[str, Any]]) -> list[dict[str, Any]]:
+    """A table of each metric with its name and what it is."""
+    return [
+        {"name": words.title(name), "intro": METRICS[name].description, "cells": cells(name)}
+        for name in dict.fromkeys(row.metric for row in rows)
+    ]
 
 
 def _key(row: Row) -> tuple[str, ...]:

@@ -1,31 +1,28 @@
 """The page of uncertainty: readings beside the truth, reliability, what happens out of range and under more noise."""
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from vidworld.analysis import labels as words
-from vidworld.analysis.records import Curve, Model, Series
+from vidworld.analysis.records import Curve, Model, Series, read_as
 from vidworld.analysis.uncertainty import (
     KEPT_SHARES,
     REFERENCES_OF_UNCERTAINTY,
-    Bounds95,
     UncertaintyCheck,
     UncertaintyResults,
     UncertaintyRow,
-    read_uncertainty,
 )
-from vidworld.core.records import write_text
 from vidworld.metrics.uncertainty import LEVELS_OF_COVERAGE
 from vidworld.report import charts as plots
-from vidworld.report.page import environment
+from vidworld.report.page import save_page
 
 _HEADS = (
     *("Scenario", "Condition", "Quantity", "Subject", "Clips", "True variance", "Aleatoric", "Slope", "R²"),
     *("Epistemic", "90% regions cover", "Calibration error", "CRPS", "Energy score", "Error of the mean"),
     "Excess of selection",
 )
+_CHECKS = ("Subject", "What", "Found", "Wanted", "")
 _CONDITIONS = {
     "id": "in range", "hole": "speeds left out", "ood": "out of range", "noise": "one level", "noise_doubled": "doubled"
 }  # fmt: skip
@@ -34,25 +31,14 @@ NO_READING = "no reading"
 
 def write_uncertainty_page(results: Path, out: Path) -> Path:
     """The page's path, after writing it from uncertainty.json. Raises UserError: there is none."""
-    found = read_uncertainty(results)
-    legend = _legend(found)
-    drawn = [plots.line_chart(curve, legend) for curve in [*reliability(found), *selection(found)]]
-    page = (
-        environment()
-        .get_template("uncertainty.html")
-        .render(
-            legend=legend,
-            said=uncertainty_sentences(found),
-            results={"heads": _HEADS, "rows": [_cells(row, found) for row in found.rows]},
-            contrasts=_contrasts(found),
-            checks=_checks(found.checks, found),
-            charts_drawn=[chart for chart in drawn if chart],
-            failures=found.failures,
-            provenance=found.provenance,
-        )
-    )
-    write_text(out, page)
-    return out
+    found = read_as(UncertaintyResults, results)
+    legend = plots.Legend({name: Model(_label(name, found), name, "") for name in found.members})
+    return save_page(
+        out, "uncertainty.html", said=uncertainty_sentences(found), failures=found.failures,
+        results={"heads": _HEADS, "rows": [_cells(row, found) for row in found.rows]}, contrasts=_contrasts(found),
+        checks={"heads": _CHECKS, "rows": [_check(each, found) for each in found.checks]},
+        charts_drawn=plots.line_charts([*reliability(found), *selection(found)], legend),
+    )  # fmt: skip
 
 
 def uncertainty_summary(results: UncertaintyResults) -> str:
@@ -113,18 +99,10 @@ def _in_range(results: UncertaintyResults) -> dict[tuple[str, str], list[Uncerta
     return found
 
 
-def _legend(results: UncertaintyResults) -> plots.Legend:
-    return plots.Legend({name: Model(_label(name, results), name, "") for name in results.members})
-
-
 def _label(name: str, results: UncertaintyResults) -> str:
     if name in REFERENCES_OF_UNCERTAINTY:
         return REFERENCES_OF_UNCERTAINTY[name]
     return f"{words.title(name)}, {len(results.members[name])} members"
-
-
-def _estimate(found: Bounds95) -> str:
-    return words.estimate(found.value, found.low, found.high)
 
 
 def _reading(value: float) -> str:
@@ -134,24 +112,26 @@ def _reading(value: float) -> str:
 def _cells(row: UncertaintyRow, results: UncertaintyResults) -> tuple[str, ...]:
     return (
         row.scenario, _CONDITIONS.get(row.condition, row.condition), row.quantity, _label(row.subject, results),
-        str(row.clips), words.number(row.true_variance), _reading(row.aleatoric), _estimate(row.slope),
-        words.number(row.r2), _reading(row.epistemic), _estimate(row.covered_90), words.number(row.calibration_error),
-        words.number(row.crps), words.number(row.energy), words.number(row.error), words.number(row.excess),
+        str(row.clips), words.number(row.true_variance), _reading(row.aleatoric), words.estimate_of(row.slope),
+        words.number(row.r2), _reading(row.epistemic), words.estimate_of(row.covered_90),
+        *map(words.number, (row.calibration_error, row.crps, row.energy, row.error, row.excess)),
     )  # fmt: skip
 
 
 def _contrasts(results: UncertaintyResults) -> dict[str, Any]:
     heads = ("Scenario", "Quantity", "Subject", "What", "Found")
     rows = [
-        (each.scenario, each.quantity, _label(each.subject, results), words.title(each.what), _estimate(each.found))
+        (
+            each.scenario,
+            each.quantity,
+            _label(each.subject, results),
+            words.title(each.what),
+            words.estimate_of(each.found),
+        )
         for each in results.contrasts
         if each.subject in results.members or each.subject == "oracle"
     ]
     return {"heads": heads, "rows": rows}
-
-
-def _checks(checks: Sequence[UncertaintyCheck], results: UncertaintyResults) -> dict[str, Any]:
-    return {"heads": ("Subject", "What", "Found", "Wanted", ""), "rows": [_check(each, results) for each in checks]}
 
 
 def _check(each: UncertaintyCheck, results: UncertaintyResults) -> tuple[str, ...]:
