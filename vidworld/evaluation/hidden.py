@@ -14,7 +14,6 @@ from vidworld.analysis.hidden import HiddenResults, PropertyProbe
 from vidworld.analysis.records import Value
 from vidworld.analysis.results import rows_from_clips
 from vidworld.analysis.ridge import Spectrum, concordance, r_squared, share_covered
-from vidworld.core.errors import UserError
 from vidworld.core.records import prepare_folder, provenance, write_json
 from vidworld.evaluation.evaluator import BASELINES_VERSION, Evaluator, Subject, evaluator_of, subjects_of
 from vidworld.evaluation.interventions import (
@@ -27,7 +26,7 @@ from vidworld.evaluation.interventions import (
     true_worlds,
 )
 from vidworld.evaluation.paired_schema import HiddenConfig
-from vidworld.evaluation.physics import models_of
+from vidworld.evaluation.physics import models_of, refuse
 from vidworld.evaluation.states import StateFeatures, has_states, state_features
 from vidworld.evaluation.task import Case, Setup, Unit, measure, pieces
 from vidworld.metrics import Metric
@@ -72,8 +71,7 @@ def measure_hidden(config: HiddenConfig, accelerator: Accelerator) -> HiddenResu
         contexts=contexts, failures=list(failures.values()),
     )  # fmt: skip
     write_json(config.out / "hidden.json", asdict(results))
-    if failures:
-        raise UserError("\n".join(f"{line}; its rows are left out" for line in failures.values()))
+    refuse(failures)
     return results
 
 

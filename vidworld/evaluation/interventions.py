@@ -13,12 +13,11 @@ from vidworld.analysis.interventions import NO_EFFECT, OTHER_SCENE, Intervention
 from vidworld.analysis.records import Value
 from vidworld.analysis.results import rows_from_clips
 from vidworld.core.clip import Clips, Tracks
-from vidworld.core.errors import UserError
 from vidworld.core.media import filmstrip, write_png
 from vidworld.core.records import prepare_folder, provenance, write_json, writing
 from vidworld.evaluation.evaluator import Evaluator, Subject, evaluator_of, subjects_of
 from vidworld.evaluation.paired_schema import InterventionConfig
-from vidworld.evaluation.physics import models_of
+from vidworld.evaluation.physics import models_of, refuse
 from vidworld.evaluation.presentation import names_of
 from vidworld.evaluation.task import Case, Setup, Unit, measure, media_name, pieces
 from vidworld.metrics import Metric
@@ -55,8 +54,7 @@ def measure_interventions(config: InterventionConfig, accelerator: Accelerator) 
         context_frames=config.context_frames, failures=list(failures.values()),
     )  # fmt: skip
     write_json(config.out / "interventions.json", asdict(results))
-    if failures:
-        raise UserError("\n".join(f"{line}; its rows are left out" for line in failures.values()))
+    refuse(failures)
     return results
 
 

@@ -31,10 +31,10 @@ from vidworld.analysis.uncertainty import (
     tables_of,
     uncertainty_row,
 )
-from vidworld.core.errors import UserError
 from vidworld.core.hardware import precision
 from vidworld.core.records import fingerprint, prepare_folder, provenance, write_json
 from vidworld.evaluation.evaluator import Subject, evaluation_accelerator, evaluator_of, model_of, tools_of
+from vidworld.evaluation.physics import refuse
 from vidworld.evaluation.presentation import PRESENTATION_VERSION
 from vidworld.evaluation.schema import PhysicsConfig
 from vidworld.evaluation.task import Unit, measure, pieces
@@ -126,8 +126,7 @@ def measure_uncertainty(config: UncertaintyConfig) -> UncertaintyResults:
     )  # fmt: skip
     if accelerator.is_main_process:
         write_json(config.out / "uncertainty.json", asdict(results))
-    if failures:
-        raise UserError("\n".join(f"{line}; its rows are left out" for line in failures.values()))
+    refuse(failures)
     return results
 
 

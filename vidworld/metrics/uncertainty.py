@@ -66,7 +66,6 @@ class ReadingLine(NamedTuple):
     """How a reading follows the truth."""
 
     slope: float  # 1: read as it is; 0: the reading does not follow
-    intercept: float
     r2: float  # share of the reading's variance that the line explains; 0 where the reading does not vary
 
 
@@ -75,10 +74,10 @@ def line_of(read: Float[ndarray, " case"], true: Float[ndarray, " case"]) -> Rea
     x, y = true - true.mean(), read - read.mean()
     varies, answers = float(x @ x), float(y @ y)
     if not varies > 1e-12 * float(true @ true):
-        return ReadingLine(np.nan, np.nan, np.nan)
+        return ReadingLine(np.nan, np.nan)
     slope = float(x @ y) / varies
     r2 = slope * float(x @ y) / answers if answers > 1e-24 else 0.0
-    return ReadingLine(slope, float(read.mean() - slope * true.mean()), r2)
+    return ReadingLine(slope, r2)
 
 
 def separation(low: Float[ndarray, " known"], high: Float[ndarray, " unknown"]) -> float:

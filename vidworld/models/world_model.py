@@ -92,20 +92,11 @@ class WorldModel(Scorer, Protocol):
     """Anything that predicts: a network, a baseline, somebody else's model."""
 
     def rollout(self, context: Encoded, horizon: int, samples: int, seeds: Sequence[int]) -> Rollout:
-        """The `horizon` chunks after the context. What is random follows from a clip's own seed, not from its batch."""
+        """The `horizon` chunks after the context. What is random follows from a clip's own seed, not from its batch.
 
-
-@runtime_checkable
-class ActionModel(WorldModel, Protocol):
-    """Anything that predicts what comes of actions."""
-
-    def rollout(
-        self, context: Encoded, horizon: int, samples: int, seeds: Sequence[int], actions: Futures | None = None
-    ) -> Rollout:
-        """What comes of each sample's actions; without any, of those of nobody.
-
-        A clip's samples share what is random where there are actions, so that they differ by these alone. Raises
-        UserError: the model was trained without actions, or with others.
+        A model that acts takes `actions: Futures | None = None`, too: what is done in each sample's chunks. A clip's
+        samples then share what is random, so that they differ by their actions alone. Raises UserError: the model was
+        trained without actions, or with others.
         """
 
 
