@@ -53,11 +53,11 @@ class InterventionResults:
     failures: list[str]
 
 
-def reach_of(values: Iterable[Value], metric: str = "chain_reach") -> list[Reach]:
+def reach_of(values: Iterable[Value]) -> list[Reach]:
     """Of every model, from how far it is right in each chain and how long that is (the truth's own reach)."""
     found: dict[tuple[str, str, str], dict[str, float]] = defaultdict(dict)
     for value in values:
-        if value.metric == metric:
+        if value.metric == "chain_reach":
             found[value.model, value.readout or "", value.split][value.identity] = value.value
     curves = []
     for (model, readout, change), reach in found.items():

@@ -57,9 +57,9 @@ def central_share(
     return share
 
 
-def calibration_error(coverage: Float[ndarray, " level"], levels: Sequence[float] = LEVELS_OF_COVERAGE) -> float:
+def calibration_error(coverage: Float[ndarray, " level"]) -> float:
     """Mean distance of what central regions cover from what they should: 0 calibrated, at most 0.5."""
-    return float(np.abs(np.asarray(coverage) - np.asarray(levels)).mean())
+    return float(np.abs(np.asarray(coverage) - np.asarray(LEVELS_OF_COVERAGE)).mean())
 
 
 class ReadingLine(NamedTuple):

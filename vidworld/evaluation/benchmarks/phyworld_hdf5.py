@@ -29,7 +29,7 @@ compressions, without which it is 0.0102 (docs/log/2026-11.md, 2026-11-22).
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -141,7 +141,7 @@ def _of_video(context: BenchmarkContext, entry: Entry, model: Any) -> Iterator[V
     truth = _tracks(entry, radius).between(before, before + frames.shape[1])
     place = parse(frames, len(radius))
     if law == "collision":
-        error = collision_errors(place, truth, 1.0 / FPS).velocity_after
+        error = velocity_error_after_contact(place, truth, 1.0 / FPS)
     elif law == "parabola":
         error = mean_position_error(place, truth)
     else:
@@ -160,17 +160,6 @@ def _tracks(entry: Entry, radius: ndarray) -> Tracks:
 
 
 # --- its parser and errors, as its released code computes them ---
-
-
-class CollisionErrors(NamedTuple):
-    """Of one clip each; before and after leave out the step across the contact."""
-
-    velocity_before: PerClip  # mean over discs of |mean v̂ - mean v|, horizontal, in units a second
-    velocity_after: PerClip
-    momentum_before: PerClip  # mean over frames of |m₁v̂₁ + m₂v̂₂ - P₀|
-    momentum_after: PerClip
-    energy_before: PerClip  # mean over frames of |½ Σ m v̂² - E₀|
-    energy_after: PerClip
 
 
 def parse(frames: Frames, discs: int, calibrated: bool = False) -> Float[ndarray, "clip time disc 2"]:
@@ -215,24 +204,21 @@ def _of_single_disc(place: ndarray, truth: Tracks, axis: int, error: Callable[[n
     return values
 
 
-def collision_errors(place: Float[ndarray, "clip time disc 2"], truth: Tracks, dt_s: float) -> CollisionErrors:
-    """phyworld's errors of two discs that meet; NaN where the discs are not in view on that side of it."""
-    true_place, velocity, mass = as_array(truth.position), as_array(truth.velocity), as_array(truth.mass)
-    values = np.full((6, len(place)), np.nan)
+def velocity_error_after_contact(place: Float[ndarray, "clip time disc 2"], truth: Tracks, dt_s: float) -> PerClip:
+    """Mean over two discs that meet of |mean v̂ - mean v|, horizontal, in units a second, after their contact.
+
+    The step across the contact is left out; NaN where the discs are not in view after it.
+    """
+    true_place, values = as_array(truth.position), np.full(len(place), np.nan)
     for clip, frames in enumerate(_in_view(truth, horizontally_only=True)):
         if len(frames) < 3:
             continue
-        found = np.diff(place[clip, frames, :, 0], axis=0) / dt_s  # (step, disc)
-        true = np.diff(true_place[clip, frames, :, 0], axis=0) / dt_s
-        momentum = np.abs(found @ mass[clip] - velocity[clip, 0, :, 0] @ mass[clip])
-        energy = np.abs(0.5 * found**2 @ mass[clip] - 0.5 * velocity[clip, 0, :, 0] ** 2 @ mass[clip])
+        found, true = (np.diff(each[clip, frames, :, 0], axis=0) / dt_s for each in (place, true_place))  # (step, disc)
         changes = np.abs(np.diff(true, axis=0)).max(axis=-1) > CONTACT_CHANGE
         contact = int(changes.argmax()) + 1 if changes.any() else len(true) - 1
-        for row, steps in enumerate((slice(0, contact), slice(contact + 1, None))):
-            if len(true[steps]):
-                difference = np.abs(found[steps].mean(axis=0) - true[steps].mean(axis=0))
-                values[row::2, clip] = difference.mean(), momentum[steps].mean(), energy[steps].mean()
-    return CollisionErrors(*values)
+        if contact + 1 < len(true):
+            values[clip] = np.abs(found[contact + 1 :].mean(axis=0) - true[contact + 1 :].mean(axis=0)).mean()
+    return values
 
 
 def _in_view(truth: Tracks, horizontally_only: bool) -> list[ndarray]:
