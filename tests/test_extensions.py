@@ -84,7 +84,7 @@ def test_one_file_and_one_entry_point_each_are_trained_on_measured_and_on_the_pa
         "scenarios: [drift, uniform]\nlaws: [inertia]\nclips: 3\nfurther_quadruplets: 3\nood_quadruplets: 2\nshown: 1\n"
     )
     for number in range(2):
-        samples.film(tmp_path / "videos" / f"{number}.mp4", number, 60)
+        samples.recording(tmp_path / "videos" / f"{number}.mp4", number, 60)
     models, scored = ("--config", tmp_path / "physics.yaml", *SIZE), ("--out", tmp_path / "scored")
     run_in_one_process(
         package,

@@ -3,7 +3,7 @@
 import json
 import shutil
 
-import films
+import made_videos
 import numpy as np
 import pytest
 import samples
@@ -127,7 +127,7 @@ def test_real_clips_that_have_changed_in_their_place_are_noticed(tmp_path, capsy
     """By trainings that are done, by one that was stopped, and by the cached tokens; not where they only moved."""
     real, videos = tmp_path / "real", tmp_path / "videos"
     for i, split in enumerate(("train", "real")):
-        of_split(split, films.write(videos / f"{i}.mp4", films.film(np.arange(60) / 30, seed=i)))
+        of_split(split, made_videos.write(videos / f"{i}.mp4", made_videos.recording(np.arange(60) / 30, seed=i)))
 
     def ingested(out=real):
         cli.run(["data", "ingest", str(videos), "--out", str(out), "--size", "32"])
@@ -152,7 +152,7 @@ def test_real_clips_that_have_changed_in_their_place_are_noticed(tmp_path, capsy
         assert trains("tokenizer", "tokenizer", clips=where) == trains("regression", "regression", clips=where) == 0
     assert capsys.readouterr().out.count("nothing to do") == 4
 
-    of_split("train", films.write(videos / "2.mp4", films.film(np.arange(60) / 30, seed=2)))
+    of_split("train", made_videos.write(videos / "2.mp4", made_videos.recording(np.arange(60) / 30, seed=2)))
     ingested()
     now = training_fingerprint(real)
     for name, out in (("tokenizer", "tokenizer"), ("regression", "regression"), ("regression", "stopped")):

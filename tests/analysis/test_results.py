@@ -1,78 +1,21 @@
-"""Rows, verdicts and files, from values of clips whose answer is known."""
+"""Rows and verdicts, from values of clips whose answer is known."""
 
-import csv
-import json
 import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from known_values import LAW, both, clip_values, of_three_laws, quad_values, share, verdicts
 
-from vidworld.analysis import results
-from vidworld.analysis.records import Comparison, Model, Value, read_as, read_results
-from vidworld.analysis.results import read_per_clip, rows_from_clips, write_results
-from vidworld.analysis.results import verdicts as verdicts_of
+from vidworld.analysis.records import Value
+from vidworld.analysis.results import rows_from_clips
 from vidworld.core.errors import UserError
-from vidworld.core.records import write_csv
-from vidworld.metrics import METRICS
 from vidworld.simulation.quadruplets import layout_of
-
-LAW = "uniform motion"
-JEPA_AND_DIFFUSION = ("jepa", "diffusion")
-MODELS = {
-    "jepa": Model("JEPA", "jepa", "runs/jepa"),
-    "diffusion": Model("Diffusion", "diffusion", "runs/diffusion"),
-    "mine": Model("My model", "python", "python:my.Model"),
-}
-
-
-def verdicts(values, *pairs):
-    """The primary verdicts, of the one pair where none is named."""
-    return verdicts_of(values, pairs or [JEPA_AND_DIFFUSION], MODELS)[0]
-
-
-def write(folder, values, comparison=None, seed=0):
-    return write_results(folder, values, MODELS, [JEPA_AND_DIFFUSION], comparison or Comparison(), seed)
-
-
-def quad_values(model, law, accuracies, seed=0, split="id"):
-    return [
-        Value(model, None, "surprise", law, split, "surprise_accuracy", "share", f"{law}/{i}", float(a), seed)
-        for i, a in enumerate(accuracies)
-    ]
-
-
-def clip_values(model, errors, readout="pixels", seed=0):
-    return [
-        Value(model, readout, "uniform", LAW, "id", "velocity_error", "units/s", f"u/{i}", float(e), seed)
-        for i, e in enumerate(errors)
-    ]
-
-
-def share(chance, n=200, seed=0):
-    return np.random.default_rng(seed).binomial(2, chance, n) / 2
-
-
-def both(law, jepa, diffusion):
-    return [*quad_values("jepa", law, share(jepa)), *quad_values("diffusion", law, share(diffusion, seed=1))]
 
 
 @pytest.fixture
 def values():
-    return [
-        *quad_values("jepa", "permanence", share(0.95)),
-        *quad_values("diffusion", "permanence", share(0.6, seed=1)),
-        *quad_values("blind", "permanence", [0.5] * 200),
-        *quad_values("copy_last", "permanence", share(0.5, seed=2)),
-        *quad_values("truth", "permanence", [1.0] * 200),
-        *quad_values("jepa", "collision", share(0.8)),
-        *quad_values("diffusion", "collision", share(0.6, seed=1)),
-        *quad_values("untrained_jepa", "collision", [1.0] * 150 + [0.0] * 50),
-        *clip_values("jepa", np.linspace(0.4, 0.6, 100)),
-        *clip_values("diffusion", np.linspace(0.6, 0.4, 100)),
-        *clip_values("copy_last", np.linspace(1.9, 2.1, 100)),
-        *clip_values("truth", np.full(100, 0.01)),
-    ]
+    return of_three_laws()
 
 
 def test_rows_have_interval_floor_and_ceiling(values):
@@ -187,80 +130,6 @@ def test_a_clip_measured_twice_is_said(values):
         rows_from_clips([*values, *quad_values("jepa", "permanence", [1.0])])
 
 
-def test_files_say_what_was_measured(values, tmp_path):
-    rows = write(tmp_path, values, Comparison(controlled={"jepa vs diffusion": True}), seed=5)
-    assert read_per_clip(tmp_path / "per_clip.csv") == values
-    assert list(read_results(tmp_path / "results.json").results) == rows
-    content = json.loads((tmp_path / "results.json").read_text())
-    assert content["schema"] == 2 and content["provenance"]["seed"] == 5
-    assert set(content["results"][0]) == {
-        "model", "task", "law", "split", "metric", "value", "low", "high", "n", "unit", "higher_is_better",
-        "floor", "ceiling", "seed", "readout", "headline",
-    }  # fmt: skip
-    comparison = json.loads((tmp_path / "comparison.json").read_text())
-    assert comparison["controlled"] == {"jepa vs diffusion": True} and comparison["verdicts"][0]["statement"]
-    with (tmp_path / "per_clip.csv").open() as file:
-        assert next(csv.reader(file)) == [
-            "model", "readout", "task", "law", "split", "metric", "unit", "identity", "value", "seed",
-        ]  # fmt: skip
-
-
-def test_the_file_that_says_from_what_is_written_after_what(values, tmp_path, monkeypatch):
-    """What is killed in between says of neither old nor new rows that they are of the new models."""
-
-    def full(path, content):
-        raise UserError(f"{path}: no space")
-
-    monkeypatch.setattr(results, "write_json", full)
-    with pytest.raises(UserError, match=r"results\.json: no space"):
-        write(tmp_path, values, Comparison(inputs="new"))
-    assert not (tmp_path / "comparison.json").exists()
-
-
-def test_what_was_not_measured_is_null_and_comes_back(tmp_path):
-    write(tmp_path, clip_values("jepa", [np.nan, np.nan]))
-    assert json.loads((tmp_path / "results.json").read_text())["results"][0]["value"] is None
-    assert math.isnan(read_results(tmp_path / "results.json").results[0].value)
-
-
-def edited(path, change):
-    content = json.loads(path.read_text())
-    change(content)
-    path.write_text(json.dumps(content))
-    return path
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        (lambda c: c.update(schema=1), "is of schema 1, not 2; run the evaluation"),
-        (lambda c: c["results"][0].update(n="many"), r"results\.0\.n"),
-        (lambda c: c["results"][1].pop("metric"), r"results\.1\.metric"),
-        (lambda c: c["results"][0].update(valeu=1), "valeu"),
-        (lambda c: c.update(results={}), "results: "),
-        (lambda c: c.update(results=[]), "has no results"),
-    ],
-)
-def test_results_that_are_wrong_are_said(values, tmp_path, change, said):
-    write(tmp_path, values)
-    with pytest.raises(UserError, match=said):
-        read_results(edited(tmp_path / "results.json", change))
-
-
-def test_per_clip_tables_that_are_wrong_are_said(values, tmp_path):
-    path = tmp_path / "per_clip.csv"
-    write_csv(path, Value, values[:2])
-    text = path.read_text()
-    path.write_text(text.replace("surprise_accuracy,share,permanence/1,1.0", "surprise_accuracy,share,permanence/1,x"))
-    with pytest.raises(UserError, match="line 3"):
-        read_per_clip(path)
-    path.write_text(text.replace("model,", "planet,", 1))
-    with pytest.raises(UserError, match="columns"):
-        read_per_clip(path)
-    with pytest.raises(UserError, match="cannot be read"):
-        read_per_clip(tmp_path / "none.csv")
-
-
 def test_a_control_that_is_right_in_one_layout_and_wrong_in_the_other_withholds_the_law(values):
     """Its mean is one half: opposite cues cancel in it, and not in a model that follows one of them."""
     right = [float(layout_of(f"solidity/id/0/{i}") == "meeting") for i in range(200)]
@@ -284,18 +153,11 @@ def test_a_control_that_is_right_in_one_layout_and_wrong_in_the_other_withholds_
 def test_intervals_of_benchmarks_stay_in_their_range(metric, unit, highest):
     full = min(highest, 100.0)
     values = [
-        Value("jepa", None, "intphys", "collision", "test", metric, unit, f"film{i}", full * (i > 0), 0)
+        Value("jepa", None, "intphys", "collision", "test", metric, unit, f"video{i}", full * (i > 0), 0)
         for i in range(3)
     ]
     (row,) = rows_from_clips(values)
     assert 0 <= row.low < row.value < row.high <= highest
-
-
-def test_one_number_for_all_films_claims_no_certainty(tmp_path):
-    score = Value("jepa", None, "physics_iq", "motion", "test", "physics_iq_score", "percent", "all", 40.0, 0)
-    write(tmp_path, [score])
-    (row,) = read_results(tmp_path / "results.json").results
-    assert row.value == 40.0 and math.isnan(row.low) and math.isnan(row.high)
 
 
 def test_any_pairs_of_models_are_tested_and_corrected_together():
@@ -325,37 +187,3 @@ def test_the_order_of_a_pair_only_turns_the_sign(values):
     for one, other in zip(there, back, strict=True):
         assert one.difference == pytest.approx(-other.difference)
         assert (one.law, one.better) == (other.law, other.better)
-
-
-def test_results_say_what_their_names_mean(values, tmp_path):
-    write(tmp_path, values)
-    results = read_results(tmp_path / "results.json")
-    assert results.models == MODELS and results.compare == (JEPA_AND_DIFFUSION,)
-    assert results.labels.laws == {
-        "permanence": "What is hidden is still there, and it is still that.",
-        "collision": "How two discs part follows from how they met.",
-        LAW: "Left alone, a thing keeps its velocity; thrown, it follows its parabola.",
-    }
-    assert list(results.labels.metrics) == ["velocity_error", "surprise_accuracy"]
-    assert results.labels.metrics["velocity_error"] == METRICS["velocity_error"].description
-
-
-def test_a_metric_that_nobody_registered_is_named(tmp_path):
-    strange = replace(clip_values("jepa", [1.0])[0], metric="velocity_eror")
-    with pytest.raises(UserError, match=r"no metric 'velocity_eror'; did you mean velocity_error"):
-        write(tmp_path, [strange])
-
-
-def test_what_is_written_is_read_into_the_same_records(values, tmp_path):
-    given = Comparison(
-        controlled={"jepa vs diffusion": False},
-        differences={"jepa vs diffusion": ["steps differ: 1 and 2"]},
-        noise_levels={"diffusion": [0.7, 1.0]},
-        targets={"jepa": "frozen"},
-    )
-    write(tmp_path, values, given)
-    found = read_as(Comparison, tmp_path / "comparison.json")
-    primary, further = verdicts_of(values, [JEPA_AND_DIFFUSION], MODELS)
-    assert [v.statement for v in found.verdicts] == [v.statement for v in primary]
-    assert replace(found, verdicts=[], further_verdicts=[], notes=[], runs=1) == given
-    assert found.runs == 1 and not further

@@ -135,7 +135,7 @@ EVALUATION_MOMENTS = [
     Moment("between two units", [MEASURED, MEASURED]),
     Moment("a later part", [MEASURED, MEASURED, *["forward *"] * 20]),
     Moment("an empty video", ["video */media/*.mp4"] * 2),
-    Moment("half of a film strip", ["write */media/*.png"]),
+    Moment("half of a strip of frames", ["write */media/*.png"]),
     Moment("half of what the report shows", ["write */.media.json.*"]),
     Moment("half of the values", ["write */.per_clip.csv.*"]),
     Moment("half of the results", ["write */.results.json.*"]),

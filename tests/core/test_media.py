@@ -35,7 +35,7 @@ def test_a_png_is_the_frame(tmp_path: Path) -> None:
     assert torch.equal(read, frame.repeat_interleave(2, 1).repeat_interleave(2, 2))
 
 
-def test_a_film_strip_is_the_frames_in_a_row() -> None:
+def test_a_strip_is_the_frames_in_a_row() -> None:
     frames = torch.randint(0, 256, (4, 3, 5, 6), dtype=torch.uint8)
     strip = filmstrip(frames, gap_px=2)
     assert strip.shape == (3, 5, 4 * 6 + 3 * 2)

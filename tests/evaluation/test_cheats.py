@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-import films
+import made_videos
 import numpy as np
 import pytest
 import samples
@@ -200,7 +200,7 @@ def test_names_and_the_order_of_files_tell_nothing_of_a_benchmark(tmp_path: Path
     folder, pairs = tmp_path / "grasp", 12
     for number in range(pairs):
         for side, shift in (("P", 0), ("IP", 1)):
-            samples.film(folder / f"{side}_Collision" / f"{number}.mp4", 2 * number + shift, 80 + number)
+            samples.recording(folder / f"{side}_Collision" / f"{number}.mp4", 2 * number + shift, 80 + number)
     config = (
         "shape.num_frames=8", "shape.height_px=24", "shape.width_px=24", "context_frames=4", "chunk_frames=4",
     )  # fmt: skip
@@ -332,9 +332,11 @@ def test_contexts_of_held_out_clips_do_not_give_the_secret_away(tmp_path: Path) 
 
 def test_a_model_that_fails_on_real_video_leaves_the_others_there(tmp_path: Path, capsys: Any) -> None:
     times_s = np.arange(90) / 30
-    film = films.write(tmp_path / "films" / "disc.mp4", films.film(times_s, lambda t: 64 + 50 * np.sin(2 * t)))
-    of_split("real", film)
-    real = ingest(tmp_path / "films", tmp_path / "clips", ClipOptions(size_px=24)).out
+    recording = made_videos.write(
+        tmp_path / "videos" / "disc.mp4", made_videos.recording(times_s, lambda t: 64 + 50 * np.sin(2 * t))
+    )
+    of_split("real", recording)
+    real = ingest(tmp_path / "videos", tmp_path / "clips", ClipOptions(size_px=24)).out
     config = write_config(tmp_path, "Nan", "Regenerate", "Label")
     assert run("eval/run_physics.py", "--config", config, f"real={real}", "tasks=[real_video]") == 2
     said = capsys.readouterr().err

@@ -1,6 +1,6 @@
 """Real quads are made of exactly the frames of two clips and show what is wrong."""
 
-import films
+import made_videos
 import numpy as np
 import pytest
 import torch
@@ -17,9 +17,11 @@ KINDS = ("jump", "freeze", "missing")
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> RealClips:
     """Four seconds of a disc that goes back and forth before a static camera; it trains."""
-    path = tmp_path_factory.mktemp("films")
+    path = tmp_path_factory.mktemp("videos")
     times_s = np.arange(120) / 30
-    of_split("train", films.write(path / "disc.mp4", films.film(times_s, lambda t: 64 + 50 * np.sin(2 * t))))
+    of_split(
+        "train", made_videos.write(path / "disc.mp4", made_videos.recording(times_s, lambda t: 64 + 50 * np.sin(2 * t)))
+    )
     return RealClips(ingest(path, path / "clips", ClipOptions(size_px=48)).out, "train")
 
 
@@ -55,28 +57,28 @@ def test_a_freeze_holds_the_last_picture_before_the_splice(source: RealClips) ->
 def test_without_the_disc_there_is_only_the_wall(source: RealClips) -> None:
     quadruplets = real_quadruplets(source, "missing")
     for clip in quadruplets.b.frames:
-        assert np.isnan([films.center_x(frame) for frame in clip.permute(0, 2, 3, 1).numpy()]).all()
+        assert np.isnan([made_videos.center_x(frame) for frame in clip.permute(0, 2, 3, 1).numpy()]).all()
         assert (clip.int() - clip[:1].int()).abs().max() < 25  # and it stands still
 
 
 def test_what_moves_stays_where_its_background_is_not_known() -> None:
     """A large disc that hardly moves hides the wall behind its middle in all frames."""
-    frames = films.film(np.arange(16) / 10, lambda t: 64 + 5 * t).transpose(0, 3, 1, 2)
+    frames = made_videos.recording(np.arange(16) / 10, lambda t: 64 + 5 * t).transpose(0, 3, 1, 2)
     np.testing.assert_array_equal(emptied(frames, background_of_shot(frames)), frames)
 
 
 def test_flicker_is_no_motion_and_stays() -> None:
-    frames = films.film(np.arange(16) / 10, lambda t: 20 + 60 * t).astype(int)
+    frames = made_videos.recording(np.arange(16) / 10, lambda t: 20 + 60 * t).astype(int)
     frames[::2] += 12
     clip = frames.clip(0, 255).astype(np.uint8).transpose(0, 3, 1, 2)
     empty = emptied(clip, background_of_shot(clip))
-    wall = films.wall().transpose(2, 0, 1).astype(int)
+    wall = made_videos.wall().transpose(2, 0, 1).astype(int)
     np.testing.assert_allclose(empty[0] - wall, 12, atol=2)
     np.testing.assert_allclose(empty[1] - wall, 0, atol=2)
 
 
 def test_a_quad_has_to_show_what_is_wrong() -> None:
-    moving = films.film(np.arange(16) / 10).transpose(0, 3, 1, 2)
+    moving = made_videos.recording(np.arange(16) / 10).transpose(0, 3, 1, 2)
     still = held(moving, 8)
     assert differs_enough(moving, still, 8)
     assert not differs_enough(moving, moving, 8)  # nothing differs

@@ -82,7 +82,7 @@ def test_all_four_equal_the_independent_ones_on_noisy_takes(seed, start):
 REAL_VIDEO = Path(__file__).parents[3] / "shared" / "real_video"
 
 
-@pytest.mark.skipif(not REAL_VIDEO.is_dir(), reason="the sample films are not here (../shared/real_video)")
+@pytest.mark.skipif(not REAL_VIDEO.is_dir(), reason="the sample videos are not here (../shared/real_video)")
 @pytest.mark.parametrize(
     "pair",
     [
@@ -97,9 +97,9 @@ def test_all_four_equal_the_independent_ones_on_real_takes(pair):
 
     def frames(name):
         first, last = events[name] or (0, 60)
-        film = decord.VideoReader(str(REAL_VIDEO / name), width=128, height=96)
-        numbers = np.linspace(first, min(last, len(film) - 1), 24).round().astype(int)
-        return np.ascontiguousarray(film.get_batch(numbers).asnumpy().transpose(0, 3, 1, 2))
+        recording = decord.VideoReader(str(REAL_VIDEO / name), width=128, height=96)
+        numbers = np.linspace(first, min(last, len(recording) - 1), 24).round().astype(int)
+        return np.ascontiguousarray(recording.get_batch(numbers).asnumpy().transpose(0, 3, 1, 2))
 
     one, other = map(frames, pair)
     ours = physics_iq(torch.from_numpy(one)[None], torch.from_numpy(other)[None], start=4)

@@ -1,4 +1,4 @@
-"""Random films as cameras, phones and cutters write them, and what the ffmpeg command shows of a film."""
+"""Random videos as cameras, phones and cutters write them, and what the ffmpeg command shows of a video."""
 
 import re
 import shutil
@@ -6,7 +6,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-import films
+import made_videos
 import numpy as np
 import pytest
 from hypothesis import strategies as st
@@ -42,7 +42,7 @@ REORDERS = ("libx264", "libx265", "mpeg4", "mpeg2video")
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a film is made."""
+    """How a video is made."""
 
     kind: str
     codec: str
@@ -53,7 +53,7 @@ class Recipe:
     open_groups: bool
     uneven: bool
     ticks: int  # a second
-    cut: tuple[float, float] | None  # of a film that is cut without encoding it anew: start and length in seconds
+    cut: tuple[float, float] | None  # of a video that is cut without encoding it anew: start and length in seconds
     turn: int
     mirrored: bool
     beside: str  # what else is in the file
@@ -83,12 +83,12 @@ def recipes(draw: st.DrawFn) -> Recipe:
 
 
 def make(recipe: Recipe, folder: Path) -> Path:
-    """The film, in a folder."""
+    """The video, in a folder."""
     height, width = HEIGHT, WIDTH
-    pictures = films.film(
+    pictures = made_videos.recording(
         np.arange(recipe.frames), lambda k: 6 + (width - 12) * k / max(1, recipe.frames - 1), height=height, width=width
     )
-    first, last = folder / f"first.{recipe.kind}", folder / f"film.{recipe.kind}"
+    first, last = folder / f"first.{recipe.kind}", folder / f"video.{recipe.kind}"
     more = [*CODECS[recipe.codec].split(), "-g", str(recipe.keys)]
     if recipe.codec in REORDERS:
         more += ["-bf", str(recipe.between)]

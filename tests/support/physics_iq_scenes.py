@@ -33,9 +33,9 @@ def write_folder(folder: Path, verified: bool = False) -> None:
             pictures, digits = scene(number, take), f"{number + 1 + 198 * (take - 1):04d}"
             ending = f"30FPS_perspective-left_take-{take}_{name}.mp4"
             testing = f"split-videos/testing/30FPS/{digits}_testing-videos_{ending}"
-            _film(folder / testing, pictures[CONTEXT:])
+            _video(folder / testing, pictures[CONTEXT:])
             if take == 1 or not verified:
-                _film(folder / f"full-videos/take-{take}/30FPS/{digits}_full-videos_{ending}", pictures)
+                _video(folder / f"full-videos/take-{take}/30FPS/{digits}_full-videos_{ending}", pictures)
             if take == 1:
                 frame = folder / f"switch-frames/{digits}_switch-frames_anyFPS_perspective-left_{name}.jpg"
                 frame.parent.mkdir(parents=True, exist_ok=True)
@@ -49,11 +49,11 @@ def write_generated(folder: Path, fps: int = FPS, lead: int = 0) -> None:
         future = true[CONTEXT:]
         shifted = np.roll(future, 2, axis=2)
         made = (shifted, np.repeat(true[CONTEXT - 1 :][:1], FUTURE, axis=0), future[::-1])[number]
-        film = np.concatenate([true[CONTEXT - lead : CONTEXT], made[:: FPS // fps]])
-        _film(folder / f"{number + 1:04d}_perspective-left_{name}.mp4", film, fps)
+        video = np.concatenate([true[CONTEXT - lead : CONTEXT], made[:: FPS // fps]])
+        _video(folder / f"{number + 1:04d}_perspective-left_{name}.mp4", video, fps)
 
 
-def _film(path: Path, pictures: np.ndarray, fps: int = FPS) -> None:
+def _video(path: Path, pictures: np.ndarray, fps: int = FPS) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(as_mp4(pictures, fps))
 
@@ -62,7 +62,7 @@ def _film(path: Path, pictures: np.ndarray, fps: int = FPS) -> None:
 
 
 def published_score(folder: Path, generated: Path, scratch: Path) -> tuple[float, float]:
-    """Original and verified, in percent, of generated films at 30 frames a second."""
+    """Original and verified, in percent, of generated videos at 30 frames a second."""
     testing = folder / "split-videos" / "testing" / "30FPS"
     model, takes = [], []
     for number in range(1, len(SCENES) + 1):
@@ -101,8 +101,8 @@ def _read(path: Path, scratch: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _all(path: Path) -> list[np.ndarray]:
-    film, pictures = cv2.VideoCapture(str(path)), []
-    while (read := film.read())[0]:
+    video, pictures = cv2.VideoCapture(str(path)), []
+    while (read := video.read())[0]:
         pictures.append(read[1])
     return pictures
 

@@ -21,7 +21,7 @@ def frames(seed: int, count: int = 12) -> np.ndarray:
     return pictures
 
 
-def film_bytes(seed: int, count: int = 12, fps: int = 30) -> bytes:
+def video_bytes(seed: int, count: int = 12, fps: int = 30) -> bytes:
     return as_mp4(frames(seed, count), fps)
 
 
@@ -37,9 +37,9 @@ def as_mp4(pictures: np.ndarray, fps: int) -> bytes:
     return content.getvalue()
 
 
-def film(path: Path, seed: int = 0, count: int = 12, fps: int = 30) -> None:
+def recording(path: Path, seed: int = 0, count: int = 12, fps: int = 30) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(film_bytes(seed, count, fps))
+    path.write_bytes(video_bytes(seed, count, fps))
 
 
 def text(path: Path, content: str) -> None:
@@ -50,20 +50,20 @@ def text(path: Path, content: str) -> None:
 def intphys(folder: Path, labelled: bool = True, count: int = 12) -> Path:
     """The file that is taken away to see whether it is missed; so for all."""
     for block in ("O1", "O2", "O3"):
-        for film_number in range(1, 5):
-            place = folder / block / "0001" / str(film_number)
+        for video_number in range(1, 5):
+            place = folder / block / "0001" / str(video_number)
             (place / "scene").mkdir(parents=True)
-            for k, picture in enumerate(frames(film_number, count), start=1):
+            for k, picture in enumerate(frames(video_number, count), start=1):
                 cv2.imwrite(str(place / "scene" / f"scene_{k:03d}.png"), picture[..., ::-1])
             if labelled:
-                text(place / "status.json", json.dumps({"header": {"is_possible": film_number <= 2}}))
+                text(place / "status.json", json.dumps({"header": {"is_possible": video_number <= 2}}))
     return folder / "O2" / "0001" / "3" / "scene" / "scene_005.png"
 
 
 def intphys2(folder: Path) -> Path:
     lines = ["name,file_name,type,condition,SceneIndex,game_name"]
     for k, kind in enumerate(("1_Possible", "1_Impossible", "2_Possible", "2_Impossible")):
-        film(folder / "Videos" / f"a{k}.mp4", k)
+        recording(folder / "Videos" / f"a{k}.mp4", k)
         lines.append(f"a{k},Videos/a{k}.mp4,{kind},permanence,7,x")
     text(folder / "metadata.csv", "\n".join(lines) + "\n")
     return folder / "Videos" / "a2.mp4"
@@ -73,14 +73,14 @@ def grasp(folder: Path) -> Path:
     for kind in ("P", "IP"):
         for name in ("Collision", "Gravity"):
             for k in range(2):
-                film(folder / f"{kind}_{name}" / f"{k}.mp4", k)
+                recording(folder / f"{kind}_{name}" / f"{k}.mp4", k)
     return folder / "IP_Gravity" / "1.mp4"
 
 
 def inflevel(folder: Path) -> Path:
     lines = ["vid1_path,vid2_path,vid1_label,vid1_end_priming_2,vid2_end_priming_2"]
-    film(folder / "continuity" / "a.mp4", 0, 20)
-    film(folder / "continuity" / "b.mp4", 1, 22)
+    recording(folder / "continuity" / "a.mp4", 0, 20)
+    recording(folder / "continuity" / "b.mp4", 1, 22)
     lines.append("continuity/a.mp4,continuity/b.mp4,impossible,3,4")
     text(folder / "continuity.csv", "\n".join(lines) + "\n")
     return folder / "continuity" / "b.mp4"
@@ -114,7 +114,7 @@ def physion(folder: Path, each: int = 2, count: int = 12) -> Path:
     lines = ["stimulus,touches"]
     for scenario in ("Collide", "Drop"):
         for k in range(each):
-            film(folder / scenario / "mp4s-redyellow" / f"pilot_{scenario}_{k:04d}_img.mp4", k % 2, count)
+            recording(folder / scenario / "mp4s-redyellow" / f"pilot_{scenario}_{k:04d}_img.mp4", k % 2, count)
             lines.append(f"pilot_{scenario}_{k:04d},{bool(k % 2)}")
     text(folder / "labels.csv", "\n".join(lines) + "\n")
     return folder / "Drop" / "mp4s-redyellow" / "pilot_Drop_0001_img.mp4"
@@ -122,7 +122,7 @@ def physion(folder: Path, each: int = 2, count: int = 12) -> Path:
 
 def clevrer(folder: Path) -> Path:
     for k in (10000, 10001):
-        film(folder / "video_10000-11000" / f"video_{k}.mp4")
+        recording(folder / "video_10000-11000" / f"video_{k}.mp4")
         note = {"scene_index": k, "collision": [{"object_ids": [0, 2], "frame_id": 7, "location": [0, 0, 0]}]}
         text(folder / "annotation_10000-11000" / f"annotation_{k}.json", json.dumps(note))
     return folder / "annotation_10000-11000" / "annotation_10001.json"
@@ -143,9 +143,9 @@ def phyworld_hdf5(folder: Path) -> Path:
                 places[..., 1, 0] = 6.7 + 0.4 * np.maximum(0, step - 8)
             file["position_streams/00000"] = places
             file["init_streams/00000"] = np.ones((3, 2 * balls))
-            films = file.create_dataset("video_streams/00000", (3,), h5py.vlen_dtype(np.uint8))
+            recordings = file.create_dataset("video_streams/00000", (3,), h5py.vlen_dtype(np.uint8))
             for k in range(3):
-                films[k] = np.frombuffer(as_mp4(discs(places[k]), 30), np.uint8)
+                recordings[k] = np.frombuffer(as_mp4(discs(places[k]), 30), np.uint8)
     return folder / "parabola_eval.hdf5"
 
 
@@ -162,7 +162,7 @@ def discs(places: np.ndarray) -> np.ndarray:
 def morpheus(folder: Path, count: int = 12, fps: int = 30) -> Path:
     for experiment in ("falling_ball", "pendulum"):
         place = folder / "real-world-cropped" / experiment / "take_1"
-        film(place / "cropped_video.mp4", 0, count, fps)
+        recording(place / "cropped_video.mp4", 0, count, fps)
         text(place / "info.json", "{}")
     return folder / "real-world-cropped" / "pendulum" / "take_1" / "cropped_video.mp4"
 
@@ -182,12 +182,12 @@ def lerobot(folder: Path) -> Path:
     text(folder / "meta" / "episodes.jsonl", "\n".join(rows) + "\n")
     for k in range(2):
         text(folder / f"data/chunk-000/episode_{k:06d}.parquet", "not looked into")
-        film(folder / f"videos/chunk-000/observation.images.top/episode_{k:06d}.mp4", k)
+        recording(folder / f"videos/chunk-000/observation.images.top/episode_{k:06d}.mp4", k)
     return folder / "videos/chunk-000/observation.images.top/episode_000001.mp4"
 
 
 def lerobot_v3(folder: Path) -> Path:
-    """Two episodes, of 12 and 8 frames, in one film."""
+    """Two episodes, of 12 and 8 frames, in one video."""
     import pyarrow
     from pyarrow import parquet
 
@@ -205,7 +205,7 @@ def lerobot_v3(folder: Path) -> Path:
     place.parent.mkdir(parents=True)
     parquet.write_table(pyarrow.Table.from_pylist(rows), place)
     text(folder / "data/chunk-000/file-000.parquet", "not looked into")
-    film(folder / f"{camera}/chunk-000/file-000.mp4", 0, 20)
+    recording(folder / f"{camera}/chunk-000/file-000.mp4", 0, 20)
     return folder / "data/chunk-000/file-000.parquet"
 
 
@@ -217,10 +217,10 @@ def webdataset(folder: Path) -> Path:
 
 
 def write_shard(path: Path, keys: Sequence[str], count: int = 12) -> Path:
-    """A tar file with a film and its JSON for each key."""
+    """A tar file with a video and its JSON for each key."""
     with tarfile.open(path, "w") as archive:
         for k, key in enumerate(keys):
-            for suffix, content in (("mp4", film_bytes(k, count)), ("json", b"{}")):
+            for suffix, content in (("mp4", video_bytes(k, count)), ("json", b"{}")):
                 member = tarfile.TarInfo(f"{key}.{suffix}")
                 member.size = len(content)
                 archive.addfile(member, io.BytesIO(content))

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-import acted_films
-import films
+import acted_videos
+import made_videos
 import pytest
 import torch
 from padded_videos import of_split
@@ -25,14 +25,14 @@ FPS, FRAMES, HELD = 10, 160, 4
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Films in which a disc moves by its action, which is held for a chunk; the last is held out."""
+    """Videos in which a disc moves by its action, which is held for a chunk; the last is held out."""
     path, done = tmp_path_factory.mktemp("acted"), {}
     for number, split in enumerate(("train",) * 4 + ("real",)):
-        actions = acted_films.actions_of(number, FRAMES - 1, HELD)
-        film = acted_films.film(2 * actions, seed=0)
-        of_split(split, films.write(path / f"{number}.mp4", film, fps=FPS))
+        actions = acted_videos.actions_of(number, FRAMES - 1, HELD)
+        recording = acted_videos.recording(2 * actions, seed=0)
+        of_split(split, made_videos.write(path / f"{number}.mp4", recording, fps=FPS))
         done[f"{number}.mp4"] = actions
-    acted_films.write(path, done)
+    acted_videos.write(path, done)
     return path
 
 

@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-import acted_films
-import films
+import acted_videos
+import made_videos
 import numpy as np
 import pytest
 import samples
@@ -28,16 +28,16 @@ FRAMES = 61
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Films at 30 frames a second, two of which train and one is held out; one has no actions."""
+    """Videos at 30 frames a second, two of which train and one is held out; one has no actions."""
     path = tmp_path_factory.mktemp("acted")
     done = {}
     for number, split in enumerate(("train", "train", "real")):
-        actions = 5.0 + 2.0 * acted_films.actions_of(number, FRAMES - 1, held=5)
-        film = acted_films.film((actions - 5.0) / 2.0, number)
-        of_split(split, films.write(path / f"{number}.mp4", film))
+        actions = 5.0 + 2.0 * acted_videos.actions_of(number, FRAMES - 1, held=5)
+        recording = acted_videos.recording((actions - 5.0) / 2.0, number)
+        of_split(split, made_videos.write(path / f"{number}.mp4", recording))
         done[f"{number}.mp4"] = actions
-    of_split("train", films.write(path / "nobody.mp4", films.film(np.arange(60) / 30, seed=7)))
-    acted_films.write(path, done | {"1.mpeg": np.zeros((3, 2))})
+    of_split("train", made_videos.write(path / "nobody.mp4", made_videos.recording(np.arange(60) / 30, seed=7)))
+    acted_videos.write(path, done | {"1.mpeg": np.zeros((3, 2))})
     return path
 
 
@@ -51,7 +51,7 @@ def test_a_clip_has_what_led_to_each_frame(folder: Path, ingested: Ingested) -> 
     table = actions_of(folder)
     record = json.loads((ingested.out / "ingest.json").read_text())["actions"]
     assert table is not None and record["channels"] == ["dx", "idle"] == list(table.channels)
-    trained = np.concatenate([acted_films_values(table, f"{i}.mp4") for i in (0, 1)])
+    trained = np.concatenate([acted_videos_values(table, f"{i}.mp4") for i in (0, 1)])
     np.testing.assert_allclose([record["low"], record["high"]], [trained.min(0), trained.max(0)])
     for split in ("train", "real"):
         source = RealClips(ingested.out, split)
@@ -59,7 +59,7 @@ def test_a_clip_has_what_led_to_each_frame(folder: Path, ingested: Ingested) -> 
         assert clips.actions is not None and clips.actions.shape == (len(source), 8, 2)
         assert clips.actions.dtype == torch.float32 and not clips.actions[:, 0].any()
         for number, row in enumerate(source.rows):
-            values = acted_films_values(table, row["file"])
+            values = acted_videos_values(table, row["file"])
             start = round(row["start_s"] * 30)
             led = np.stack([values[start + 3 * k - 3 : start + 3 * k].mean(0) for k in range(1, 8)])
             low, high = (np.asarray(record[end]) for end in ("low", "high"))
@@ -70,17 +70,19 @@ def test_a_clip_has_what_led_to_each_frame(folder: Path, ingested: Ingested) -> 
     assert torch.equal(fewer.actions, RealClips(ingested.out, "train").clips([1, 0]).actions[:, :4])
 
 
-def acted_films_values(table, file: str) -> np.ndarray:
-    film = table.of(file)
-    assert isinstance(film, VideoActions)
-    return film.values
+def acted_videos_values(table, file: str) -> np.ndarray:
+    recording = table.of(file)
+    assert isinstance(recording, VideoActions)
+    return recording.values
 
 
 def test_the_disc_moves_by_the_actions_of_its_clip(ingested: Ingested) -> None:
     """The frames and the actions are of the same moments: across moves follow what is said to have led to them."""
     source = RealClips(ingested.out, "train")
     clips = source.clips(range(len(source)))
-    x_px = np.array([[films.center_x(frame) for frame in clip] for clip in clips.frames.permute(0, 1, 3, 4, 2).numpy()])
+    x_px = np.array(
+        [[made_videos.center_x(frame) for frame in clip] for clip in clips.frames.permute(0, 1, 3, 4, 2).numpy()]
+    )
     moved, told = np.abs(np.diff(x_px)), np.abs(clips.actions[:, 1:, 0].numpy())
     seen = np.isfinite(moved)
     assert np.corrcoef(moved[seen], told[seen])[0, 1] > 0.85  # but for where it turns round
@@ -117,11 +119,13 @@ def test_other_actions_are_another_data_set(tmp_path: Path) -> None:
     """Of the same pictures: it is made again, and a training knows it; those of held-out videos change no training."""
     folder, done = tmp_path / "videos", {}
     for number, split in enumerate(("train", "real")):
-        done[f"{number}.mp4"] = acted_films.actions_of(number, 40)
-        of_split(split, films.write(folder / f"{number}.mp4", acted_films.film(done[f"{number}.mp4"], number)))
+        done[f"{number}.mp4"] = acted_videos.actions_of(number, 40)
+        of_split(
+            split, made_videos.write(folder / f"{number}.mp4", acted_videos.recording(done[f"{number}.mp4"], number))
+        )
 
     def known(by_file: dict[str, np.ndarray]) -> str | None:
-        acted_films.write(folder, by_file)
+        acted_videos.write(folder, by_file)
         made = ingest(folder, tmp_path / "out", OPTIONS)
         assert ingest(folder, tmp_path / "out", OPTIONS).reused and not made.reused
         return training_fingerprint(tmp_path / "out")
@@ -170,7 +174,7 @@ def test_a_clip_that_is_faster_than_its_video_has_the_action_that_held() -> None
 )
 def test_a_broken_row_costs_its_video(lines: list[str], reason: str, tmp_path: Path) -> None:
     for name in ("a", "b"):
-        films.write(tmp_path / f"{name}.mp4", films.film(np.arange(41) / 30, seed=ord(name)))
+        made_videos.write(tmp_path / f"{name}.mp4", made_videos.recording(np.arange(41) / 30, seed=ord(name)))
     good = [f"b.mp4,{i},{i % 3}" for i in range(40)]
     (tmp_path / "actions.csv").write_text("\n".join(["file,frame,dx", *lines, *good]) + "\n")
     made = ingest(tmp_path, tmp_path / "out", OPTIONS)
@@ -241,9 +245,9 @@ def test_a_mixture_has_the_channels_of_its_real_clips(ingested: Ingested) -> Non
 
 
 def test_other_numbers_of_channels_are_refused(tmp_path: Path) -> None:
-    done = acted_films.actions_of(0, 40)
-    of_split("train", films.write(tmp_path / "a.mp4", acted_films.film(done)))
-    acted_films.write(tmp_path, {"a.mp4": done[:, :1]}, columns=("file", "frame", "dx"))
+    done = acted_videos.actions_of(0, 40)
+    of_split("train", made_videos.write(tmp_path / "a.mp4", acted_videos.recording(done)))
+    acted_videos.write(tmp_path, {"a.mp4": done[:, :1]}, columns=("file", "frame", "dx"))
     made = ingest(tmp_path, tmp_path / "out", OPTIONS)
     shape = ClipShape(num_frames=8, height_px=32, width_px=32)
     config = DataConfig(shape=shape, scenarios={"puck": 1.0}, real=made.out)

@@ -22,20 +22,20 @@ from vidworld.video.real import RealClips
 
 
 def values(folder: Path) -> dict[str, np.ndarray]:
-    films = read_actions(folder / "actions.csv").by_file
-    return {file: film.values for file, film in films.items() if isinstance(film, VideoActions)}
+    recordings = read_actions(folder / "actions.csv").by_file
+    return {file: recording.values for file, recording in recordings.items() if isinstance(recording, VideoActions)}
 
 
 @pytest.mark.parametrize("policy", ["random", "scripted"])
 def test_what_was_done_comes_back_from_ingest(policy: str, tmp_path: Path) -> None:
     """Of one of ours, at its own rate: exactly what led to each frame of its clips, but for the data set's scale."""
-    made = collect_episodes(Play("two_room", policy, seed=3, size_px=32), 4, tmp_path / "films", workers=2)
+    made = collect_episodes(Play("two_room", policy, seed=3, size_px=32), 4, tmp_path / "videos", workers=2)
     assert (made.made, made.there, made.died) == (4, 0, {})
-    done = values(tmp_path / "films")
+    done = values(tmp_path / "videos")
     shape = played(Play("two_room", policy, 3, 32), 0).frames.shape
     assert sorted(done) == [f"episode_{i:06d}.mp4" for i in range(4)]
-    assert all(film.shape == (shape[0] - 1, 2) for film in done.values())
-    data = ingest(tmp_path / "films", tmp_path / "clips", ClipOptions(size_px=32))
+    assert all(recording.shape == (shape[0] - 1, 2) for recording in done.values())
+    data = ingest(tmp_path / "videos", tmp_path / "clips", ClipOptions(size_px=32))
     assert [one.file for one in data.set_aside] == ["collected.json"]
     assert len(data.files) == 4
     record = read_record(data.out)
@@ -63,7 +63,7 @@ def test_an_episode_is_a_clip_of_the_environment() -> None:
 
 @pytest.mark.slow
 def test_what_is_there_is_not_made_again(tmp_path: Path) -> None:
-    """A stopped run left a film without its name and rows of it: both are made anew, and the rest stays."""
+    """A stopped run left a video without its name and rows of it: both are made anew, and the rest stays."""
     play = Play("gym_worlds:Square-v0", seed=2, size_px=16)
     collect_episodes(play, 4, tmp_path / "whole", workers=2)
     collect_episodes(play, 3, tmp_path / "some", workers=2)
@@ -119,12 +119,12 @@ def test_discrete_actions_are_one_of_several(tmp_path: Path) -> None:
     ],
 )
 def test_an_environment_that_dies_costs_its_episode(world: str, reason: str, tmp_path: Path) -> None:
-    made = collect_episodes(Play(world, size_px=16, most_frames=20), 6, tmp_path / "films", workers=2)
+    made = collect_episodes(Play(world, size_px=16, most_frames=20), 6, tmp_path / "videos", workers=2)
     assert made.made == 6 - len(made.died) and 0 < made.made < 6
     assert set(made.died.values()) == {reason}
     kept = {f"episode_{number:06d}.mp4" for number in range(6) if number not in made.died}
-    assert {path.name for path in (tmp_path / "films").iterdir()} == kept | {"actions.csv", "collected.json"}
-    assert values(tmp_path / "films").keys() == kept
+    assert {path.name for path in (tmp_path / "videos").iterdir()} == kept | {"actions.csv", "collected.json"}
+    assert values(tmp_path / "videos").keys() == kept
     last = collecting._summary(made)[-1]
     assert last.endswith(
         f"{made.made} episodes are written, 0 were there, {len(made.died)} died, which a rerun tries again"
@@ -148,7 +148,7 @@ def test_an_environment_that_dies_costs_its_episode(world: str, reason: str, tmp
 )
 def test_what_cannot_be_collected_is_said_in_a_line(play: Play, said: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=said) as error:
-        collect_episodes(play, 2, tmp_path / "films", workers=1)
+        collect_episodes(play, 2, tmp_path / "videos", workers=1)
     assert "\n" not in str(error.value)
 
 
@@ -162,13 +162,13 @@ def test_ours_need_no_gymnasium_and_others_say_so(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(UserError, match=r"gymnasium is not installed; pip install 'vidworld\[environments\]' would do"):
-        collect_episodes(Play("Reacher-v5"), 1, tmp_path / "films")
+        collect_episodes(Play("Reacher-v5"), 1, tmp_path / "videos")
     assert played(Play("puck", size_px=16, most_frames=3), 0).actions.shape == (2, 2)
 
 
 def test_the_command_collects(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     line = ["data", "collect", "puck", "--episodes", "2", "--size", "16", "--frames", "5", "--workers", "1"]
-    cli.run([*line, "--out", str(tmp_path / "films")])
-    assert capsys.readouterr().out == f"{tmp_path / 'films'}: 2 episodes are written, 0 were there\n"
-    cli.run([*line, "--out", str(tmp_path / "films")])
+    cli.run([*line, "--out", str(tmp_path / "videos")])
+    assert capsys.readouterr().out == f"{tmp_path / 'recordings'}: 2 episodes are written, 0 were there\n"
+    cli.run([*line, "--out", str(tmp_path / "videos")])
     assert "0 episodes are written, 2 were there" in capsys.readouterr().out

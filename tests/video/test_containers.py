@@ -1,4 +1,4 @@
-"""Films of any container come out as the ffmpeg command shows them: the same frames, at the same times, as upright."""
+"""Videos of any container come out as the ffmpeg command shows them: the same frames, at the same times, as upright."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -63,7 +63,7 @@ common = dict(
 @needs_ffmpeg
 @settings(max_examples=12, derandomize=True, **common)
 @given(recipes(), st.floats(0, 1))
-def test_a_few_films_of_any_kind_are_shown_as_ffmpeg_shows_them(recipe: Recipe, share: float) -> None:
+def test_a_few_videos_of_any_kind_are_shown_as_ffmpeg_shows_them(recipe: Recipe, share: float) -> None:
     agrees_with_ffmpeg(recipe, share)
 
 
@@ -71,5 +71,5 @@ def test_a_few_films_of_any_kind_are_shown_as_ffmpeg_shows_them(recipe: Recipe, 
 @pytest.mark.slow
 @settings(max_examples=300, **common)
 @given(recipes(), st.floats(0, 1))
-def test_films_of_any_kind_are_shown_as_ffmpeg_shows_them(recipe: Recipe, share: float) -> None:
+def test_videos_of_any_kind_are_shown_as_ffmpeg_shows_them(recipe: Recipe, share: float) -> None:
     agrees_with_ffmpeg(recipe, share)

@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import av
-import films
+import made_videos
 import numpy as np
 import samples
 from hypothesis import given, settings
@@ -91,7 +91,7 @@ def test_a_member_of_a_tar_file_is_known_by_its_own_bytes(tmp_path: Path) -> Non
 def test_a_stretch_is_known_by_its_own_packets(tmp_path: Path) -> None:
     """Where another episode follows it in the file, or comes before it, it is the same."""
     for name, seed in (("first", 1), ("second", 2)):
-        samples.film(tmp_path / f"{name}.mp4", seed)
+        samples.recording(tmp_path / f"{name}.mp4", seed)
     alone = content_of(Source(tmp_path / "first.mp4", span_s=(0.0, 12 / 30)))
     assert alone is not None
     after = joined(tmp_path / "after.mp4", tmp_path / "first.mp4", tmp_path / "second.mp4")
@@ -103,7 +103,7 @@ def test_a_stretch_is_known_by_its_own_packets(tmp_path: Path) -> None:
 
 
 def joined(path: Path, *parts: Path) -> Path:
-    """The packets of several films in one, as LeRobot v3 joins episodes."""
+    """The packets of several videos in one, as LeRobot v3 joins episodes."""
     with av.open(str(path), "w") as out:
         stream, offset = None, 0
         for part in parts:
@@ -125,21 +125,21 @@ def test_what_cannot_be_read_has_no_content(tmp_path: Path) -> None:
     assert content_of(Source(tmp_path / "none.mp4")) is None
     assert content_of(Source(tmp_path / "text.mp4", "member.mp4")) is None
     assert content_of(Source(tmp_path / "text.mp4", span_s=(0.0, 1.0))) is None
-    sound = films.write_sound(tmp_path / "sound.mp4")
+    sound = made_videos.write_sound(tmp_path / "sound.mp4")
     assert content_of(Source(sound, span_s=(0.0, 1.0))) is None
 
 
 def test_ingesting_again_with_other_videos_names_and_events_keeps_every_split(tmp_path: Path) -> None:
     folder = tmp_path / "videos"
     for i, split in enumerate(("train", "real", "val")):
-        made = films.write(folder / f"{i}.mp4", films.film(np.arange(30) / 30, seed=i))
+        made = made_videos.write(folder / f"{i}.mp4", made_videos.recording(np.arange(30) / 30, seed=i))
         of_split(split, made)
     first = {one.file: one.split for one in ingest(folder, tmp_path / "out", OPTIONS).files}
     assert first == {"0.mp4": "train", "1.mp4": "real", "2.mp4": "val"}
     (folder / "0.mp4").rename(folder / "renamed.mp4")
     (folder / "2.mp4").unlink()
     shutil.copy(folder / "1.mp4", folder / "9_double.mp4")
-    films.write(folder / "another.mp4", films.film(np.arange(30) / 30, seed=7))
+    made_videos.write(folder / "another.mp4", made_videos.recording(np.arange(30) / 30, seed=7))
     lines = ['{"file": "renamed.mp4", "event": "fall"}', '{"file": "1.mp4", "event": "fall"}']
     (folder / "clips.jsonl").write_text("\n".join(lines))
     made = ingest(folder, tmp_path / "out", OPTIONS)

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-import films
+import made_videos
 import numpy as np
 import pytest
 
@@ -17,21 +17,21 @@ OPTIONS = ClipOptions(size_px=16, num_frames=4, stride=4)
 
 
 @pytest.fixture(scope="module")
-def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return films.write(tmp_path_factory.mktemp("film") / "a.mp4", films.film(np.arange(20) / 30))
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made_videos.write(tmp_path_factory.mktemp("video") / "a.mp4", made_videos.recording(np.arange(20) / 30))
 
 
-def put(film: Path, *places: Path) -> None:
+def put(recording: Path, *places: Path) -> None:
     for place in places:
         place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(film.read_bytes())
+        place.write_bytes(recording.read_bytes())
 
 
-def test_all_that_ffmpeg_reads_is_a_video_and_the_rest_is_named(film: Path, tmp_path: Path) -> None:
+def test_all_that_ffmpeg_reads_is_a_video_and_the_rest_is_named(recording: Path, tmp_path: Path) -> None:
     names = ["00001.MTS", "b.m2ts", "c.gif", "d.webp", "e.qt", "without", "f.unheard", ".hidden.mp4"]
-    put(film, *(tmp_path / name for name in names))
+    put(recording, *(tmp_path / name for name in names))
     for name in ("notes.txt", "x.json", "y.png", "z.unheard"):
-        (tmp_path / name).write_text("no film")
+        (tmp_path / name).write_text("no video")
     (tmp_path / "clips.jsonl").write_text("")
     found = collection_of(tmp_path)
     assert set(found.sources) == set(names[:-1])
@@ -39,9 +39,9 @@ def test_all_that_ffmpeg_reads_is_a_video_and_the_rest_is_named(film: Path, tmp_
     assert found.others == {**dict.fromkeys(others, "is no video"), ".hidden.mp4": "is hidden"}
 
 
-def test_links_are_followed_but_not_in_circles(film: Path, tmp_path: Path) -> None:
+def test_links_are_followed_but_not_in_circles(recording: Path, tmp_path: Path) -> None:
     folder, store = tmp_path / "in", tmp_path / "store"
-    put(film, folder / "b.mp4", store / "deep" / "a.mp4")
+    put(recording, folder / "b.mp4", store / "deep" / "a.mp4")
     (folder / "linked").symlink_to(store)
     (store / "back").symlink_to(folder)
     (store / "own").symlink_to(store / "deep")
@@ -54,10 +54,10 @@ def test_links_are_followed_but_not_in_circles(film: Path, tmp_path: Path) -> No
     assert set(found.others) == {"linked/back", "linked/own", "up", "gone.mp4", "round.mp4", "pipe.mp4"}
 
 
-def test_names_of_any_bytes_are_read_and_shown_as_text(film: Path, tmp_path: Path) -> None:
+def test_names_of_any_bytes_are_read_and_shown_as_text(recording: Path, tmp_path: Path) -> None:
     place = tmp_path / "in"
     place.mkdir()
-    (place / os.fsdecode(b"caf\xe9.mp4")).write_bytes(film.read_bytes())
+    (place / os.fsdecode(b"caf\xe9.mp4")).write_bytes(recording.read_bytes())
     (source,) = collection_of(place).sources.values()
     assert content_of(source) is not None
     made = ingest(place, tmp_path / "out", OPTIONS)
@@ -65,26 +65,26 @@ def test_names_of_any_bytes_are_read_and_shown_as_text(film: Path, tmp_path: Pat
     assert "caf\\xe9.mp4" in summary(made)
 
 
-def test_doubles_are_known_by_all_of_their_bytes(film: Path, tmp_path: Path) -> None:
-    put(film, tmp_path / "in" / "a.mp4", tmp_path / "in" / "b.mp4")
-    other = films.film(np.arange(20) / 30)
+def test_doubles_are_known_by_all_of_their_bytes(recording: Path, tmp_path: Path) -> None:
+    put(recording, tmp_path / "in" / "a.mp4", tmp_path / "in" / "b.mp4")
+    other = made_videos.recording(np.arange(20) / 30)
     other[9:11] = 100
-    films.write(tmp_path / "in" / "c.mp4", other)
+    made_videos.write(tmp_path / "in" / "c.mp4", other)
     made = ingest(tmp_path / "in", tmp_path / "out", OPTIONS)
     assert [one.file for one in made.files] == ["a.mp4", "c.mp4"]
     assert [(one.file, one.reason) for one in made.set_aside] == [("b.mp4", "is the same as a.mp4")]
 
 
-def test_many_files_of_a_kind_take_one_line(film: Path, tmp_path: Path) -> None:
-    put(film, tmp_path / "in" / "a.mp4")
+def test_many_files_of_a_kind_take_one_line(recording: Path, tmp_path: Path) -> None:
+    put(recording, tmp_path / "in" / "a.mp4")
     for k in range(MOST_ALIKE + 3):
-        (tmp_path / "in" / f"{k}.txt").write_text("no film")
+        (tmp_path / "in" / f"{k}.txt").write_text("no video")
     said = summary(ingest(tmp_path / "in", tmp_path / "out", OPTIONS))
     assert f"0.txt      is no video, like {MOST_ALIKE + 2} more .txt (all are in set_aside.json)" in said
     assert "1.txt" not in said
 
 
 def test_a_folder_without_a_video_says_what_is_in_it(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("no film")
-    with pytest.raises(UserError, match=r"there is no video in it .*: notes\.txt is no video"):
+    (tmp_path / "notes.txt").write_text("no video")
+    with pytest.raises(UserError, match=r"there is no video file.* in it: notes\.txt is no video"):
         collection_of(tmp_path)

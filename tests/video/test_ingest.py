@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import films
+import made_videos
 import numpy as np
 import pytest
 import torch
@@ -29,18 +29,18 @@ SECONDS = np.arange(60) / 30
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three good films, one a split, one of them within a folder and slowed down, and six that are none."""
+    """Three good videos, one a split, one of them within a folder and slowed down, and six that are none."""
     path = tmp_path_factory.mktemp("folder")
-    of_split("train", films.write(path / "first.mp4", films.film(SECONDS)))
-    of_split("val", films.write(path / "second.avi", films.film(SECONDS, seed=1), codec="mpeg4"))
-    slow = films.film(np.arange(60) / 120, lambda t: 20 + 160 * t, seed=2)
-    of_split("real", films.write(path / "within" / "slow.MP4", slow))
+    of_split("train", made_videos.write(path / "first.mp4", made_videos.recording(SECONDS)))
+    of_split("val", made_videos.write(path / "second.avi", made_videos.recording(SECONDS, seed=1), codec="mpeg4"))
+    slow = made_videos.recording(np.arange(60) / 120, lambda t: 20 + 160 * t, seed=2)
+    of_split("real", made_videos.write(path / "within" / "slow.MP4", slow))
     (path / "same.mp4").write_bytes((path / "first.mp4").read_bytes())
     (path / "text.mp4").write_text("this is no video")
-    films.cut_short(films.write(path / "cut.mp4", films.film(SECONDS)))
-    films.write(path / "brief.mp4", films.film(SECONDS[:5]))
-    films.write(path / "still.mp4", films.film(SECONDS, lambda t: 30))
-    films.write(path / "black.mp4", np.zeros((20, films.HEIGHT, films.WIDTH, 3), np.uint8))
+    made_videos.cut_short(made_videos.write(path / "cut.mp4", made_videos.recording(SECONDS)))
+    made_videos.write(path / "brief.mp4", made_videos.recording(SECONDS[:5]))
+    made_videos.write(path / "still.mp4", made_videos.recording(SECONDS, lambda t: 30))
+    made_videos.write(path / "black.mp4", np.zeros((20, made_videos.HEIGHT, made_videos.WIDTH, 3), np.uint8))
     (path / "notes.txt").write_text("no video")
     lines = [
         {"file": "within/slow.MP4", "true_fps": 120, "gravity": "right", "px_per_m": 96.0, "note": "by hand"},
@@ -86,7 +86,7 @@ def test_clips_load_back_as_clips_of_their_rate(ingested: Ingested) -> None:
     assert of_file["first.mp4"].clips([0]).fps == 10.0
     slow = of_file["within/slow.MP4"]  # 60 frames at a true 120 a second: half a second
     assert slow.clips([0]).fps == 20.0
-    x_px = [films.center_x(frame) for frame in slow.clips([0]).frames[0].permute(0, 2, 3, 1).numpy()]
+    x_px = [made_videos.center_x(frame) for frame in slow.clips([0]).frames[0].permute(0, 2, 3, 1).numpy()]
     np.testing.assert_allclose(np.diff(x_px), 160 / 20 / 3, atol=0.4)  # 160 px a second, a third as large
 
 
@@ -98,7 +98,7 @@ def test_a_row_says_how_its_clip_was_made(ingested: Ingested) -> None:
     assert row["scale"] == pytest.approx(1 / 3)
     assert row["static_camera"] and row["in_event"]
     assert row["motion_in_view"] > 0.5
-    assert 0 <= row["crop_left_px"] <= films.WIDTH - films.HEIGHT
+    assert 0 <= row["crop_left_px"] <= made_videos.WIDTH - made_videos.HEIGHT
     assert json.loads(row["sidecar"])["note"] == "by hand"
 
 
@@ -174,7 +174,7 @@ def test_a_data_set_is_known_by_what_it_holds(tmp_path: Path) -> None:
     """Training by the frames that it reads, evaluation by every word of the rows: wherever the data set lies."""
     folder, out = tmp_path / "videos", tmp_path / "out"
     for i, split in enumerate(("train", "train", "real")):
-        of_split(split, films.write(folder / f"{i}.mp4", films.film(SECONDS[:40], seed=i)))
+        of_split(split, made_videos.write(folder / f"{i}.mp4", made_videos.recording(SECONDS[:40], seed=i)))
 
     def known(at: Path = out, **options: int) -> dict[str, str | None]:
         ingest(folder, at, replace(OPTIONS, **options))
@@ -218,7 +218,7 @@ def test_a_data_set_without_fingerprints_says_what_to_do(ingested: Ingested, tmp
 def test_a_split_without_clips_is_said_and_nothing_stops(
     split: str, means: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    of_split(split, films.write(tmp_path / "videos" / "a.mp4", films.film(SECONDS)))
+    of_split(split, made_videos.write(tmp_path / "videos" / "a.mp4", made_videos.recording(SECONDS)))
     made = ingest(tmp_path / "videos", tmp_path / "out", OPTIONS)
     (line,) = [line for line in summary(made).splitlines() if "no clip in split" in line]
     assert means in line and "no clip in split val" in line and line.endswith("add videos to fill these")
@@ -255,14 +255,14 @@ def test_the_command_prints_what_became_of_every_file(
         parser.parse_args([*line, "--fps", "fast"])
 
 
-@films.needs_real_video
-def test_sample_films_become_clips_at_their_true_rates(tmp_path: Path) -> None:
+@made_videos.needs_real_video
+def test_sample_videos_become_clips_at_their_true_rates(tmp_path: Path) -> None:
     """A few of them: linked, since the folder itself is not written to."""
     names = ("jbart_toss_bounce.avi", "puck_oblique.mp4", "puck_inertia.avi", "osp_ball_toss_15fps.mp4")
-    (tmp_path / "films").mkdir()
+    (tmp_path / "videos").mkdir()
     for name in names:
-        (tmp_path / "films" / name).symlink_to(films.REAL_VIDEO / name)
-    ingested = ingest(tmp_path / "films", tmp_path / "out", ClipOptions(), films.REAL_VIDEO / "clips.jsonl")
+        (tmp_path / "videos" / name).symlink_to(made_videos.REAL_VIDEO / name)
+    ingested = ingest(tmp_path / "videos", tmp_path / "out", ClipOptions(), made_videos.REAL_VIDEO / "clips.jsonl")
     by_file = {record.file: record for record in ingested.files}
     toss, puck, inertia = (by_file[name] for name in names[:3])
     assert (toss.time_base, toss.fps, toss.clips) == ("presentation", (10.0,), 1)
@@ -277,10 +277,10 @@ def test_sample_films_become_clips_at_their_true_rates(tmp_path: Path) -> None:
     assert all(row["start_s"] + 15 / 40 <= 604 / 240 for row in rows)
 
 
-@films.needs_real_video
+@made_videos.needs_real_video
 @pytest.mark.slow
-def test_all_sample_films_are_used_or_set_aside(tmp_path: Path) -> None:
-    ingested = ingest(films.REAL_VIDEO, tmp_path / "out", ClipOptions())
+def test_all_sample_videos_are_used_or_set_aside(tmp_path: Path) -> None:
+    ingested = ingest(made_videos.REAL_VIDEO, tmp_path / "out", ClipOptions())
     assert len(ingested.files) == 33
     videos, others = (
         [one for one in ingested.set_aside if (one.reason == NO_VIDEO) == other] for other in (False, True)

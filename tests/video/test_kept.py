@@ -1,4 +1,4 @@
-"""Frames in a temporary file are indexed as those of an array, and laws of a large film take little memory."""
+"""Frames in a temporary file are indexed as those of an array, and laws of a large video take little memory."""
 
 import errno
 import json
@@ -39,7 +39,7 @@ def test_a_full_disk_is_one_line() -> None:
 
 
 @pytest.mark.slow
-def test_a_large_film_takes_little_memory(tmp_path: Path) -> None:
+def test_a_large_video_takes_little_memory(tmp_path: Path) -> None:
     """501 frames of 1080p: 1.3 GB in half their size."""
     with av.open(str(tmp_path / "large.mp4"), "w") as out:
         stream = out.add_stream("libx264", rate=30)
@@ -52,8 +52,8 @@ def test_a_large_film_takes_little_memory(tmp_path: Path) -> None:
     (tmp_path / "clips.jsonl").write_text(json.dumps({"file": "large.mp4", "event": "uniform"}))
     watched = (
         "import resource, sys; from pathlib import Path; from vidworld.video_laws.fit import fit_videos\n"
-        "(film,) = fit_videos(Path(sys.argv[1]), Path(sys.argv[1]) / 'out')\n"
-        "print(film.tracked_well, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+        "(video,) = fit_videos(Path(sys.argv[1]), Path(sys.argv[1]) / 'out')\n"
+        "print(video.tracked_well, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
     )
     done = subprocess.run([sys.executable, "-c", watched, tmp_path], check=True, capture_output=True, text=True)
     well, peak_mb = done.stdout.split()

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-import films
+import made_videos
 import numpy as np
 import pytest
 from PIL import Image
@@ -13,7 +13,7 @@ from vidworld.video.source import Source
 
 
 def test_an_animated_webp_has_its_frames_at_its_times(tmp_path: Path) -> None:
-    frames = [Image.fromarray(frame) for frame in films.film(np.arange(6) / 10)]
+    frames = [Image.fromarray(frame) for frame in made_videos.recording(np.arange(6) / 10)]
     durations = [100, 100, 50, 200, 100, 100]
     frames[0].save(tmp_path / "a.webp", save_all=True, append_images=frames[1:], duration=durations, lossless=True)
     with Source(tmp_path / "a.webp").opened() as path:
@@ -29,7 +29,7 @@ def test_an_animated_webp_has_its_frames_at_its_times(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["ffconcat version 1.0\nfile a.mp4\n", "#EXTM3U\n#EXTINF:2,\na.ts\n#EXT-X-ENDLIST\n"])
 def test_a_list_of_other_files_is_no_video(text: str, tmp_path: Path) -> None:
-    films.write(tmp_path / "a.mp4", films.film(np.arange(20) / 30))
+    made_videos.write(tmp_path / "a.mp4", made_videos.recording(np.arange(20) / 30))
     (tmp_path / "list.mp4").write_text(text)
     with pytest.raises(Unreadable, match="is no video"):
         open_video(tmp_path / "list.mp4")

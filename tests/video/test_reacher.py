@@ -23,13 +23,13 @@ from vidworld.video.real import RealClips
 def test_reacher_is_collected_and_trains(tmp_path: Path) -> None:
     pytest.importorskip("mujoco", reason="needs vidworld[mujoco]")
     try:
-        made = collect_episodes(Play("Reacher-v5", size_px=32, most_frames=33), 2, tmp_path / "films", workers=1)
+        made = collect_episodes(Play("Reacher-v5", size_px=32, most_frames=33), 2, tmp_path / "videos", workers=1)
     except UserError as error:
         if re.search("GL|OSMesa|ends the process", str(error)):
             pytest.skip(f"MuJoCo cannot render here: {error}")
         raise
     assert (made.made, made.died) == (2, {})
-    out = ingest(tmp_path / "films", tmp_path / "clips", ClipOptions(size_px=32, num_frames=8, stride=8)).out
+    out = ingest(tmp_path / "videos", tmp_path / "clips", ClipOptions(size_px=32, num_frames=8, stride=8)).out
     source = RealClips(out, "train", ClipShape(num_frames=8, height_px=32, width_px=32))
     clips = source.clips(range(len(source)))
     assert clips.actions is not None and clips.actions.shape[1:] == (8, 2) and clips.actions.abs().max() <= 1

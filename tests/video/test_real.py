@@ -3,7 +3,7 @@
 import math
 from pathlib import Path
 
-import films
+import made_videos
 import numpy as np
 import pytest
 import torch
@@ -22,13 +22,13 @@ from vidworld.video.real import RealClips
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Long films and short ones, which are read faster; one of each trains, one validates and one is held out."""
-    folder = tmp_path_factory.mktemp("films")
+    """Long videos and short ones, which are read faster; one of each trains, one validates and one is held out."""
+    folder = tmp_path_factory.mktemp("videos")
     for i, splits in enumerate((("train", "train"), ("val", "real"))):
-        long = films.film(np.arange(90) / 30, lambda t: 64 + 40 * np.sin(2 * t), seed=2 * i)
-        short = films.film(np.arange(60) / 60, seed=2 * i + 1)
-        of_split(splits[0], films.write(folder / f"long{i}.mp4", long))
-        of_split(splits[1], films.write(folder / f"short{i}.mp4", short, fps=60))
+        long = made_videos.recording(np.arange(90) / 30, lambda t: 64 + 40 * np.sin(2 * t), seed=2 * i)
+        short = made_videos.recording(np.arange(60) / 60, seed=2 * i + 1)
+        of_split(splits[0], made_videos.write(folder / f"long{i}.mp4", long))
+        of_split(splits[1], made_videos.write(folder / f"short{i}.mp4", short, fps=60))
     return ingest(folder, folder / "clips", ClipOptions(size_px=16)).out
 
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import films
+import made_videos
 import numpy as np
 import pytest
 from datasets import load_from_disk
@@ -19,7 +19,7 @@ OPTIONS = ClipOptions(size_px=16, num_frames=4, stride=4)
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     for k in range(4):
-        films.write(tmp_path / "in" / f"{k}.mp4", films.film(np.arange(20 + k) / 30, seed=k))
+        made_videos.write(tmp_path / "in" / f"{k}.mp4", made_videos.recording(np.arange(20 + k) / 30, seed=k))
     return tmp_path / "in"
 
 
@@ -78,7 +78,7 @@ def test_whatever_a_library_says_of_a_file_is_its_reason(
 
 
 def test_rows_are_written_a_few_at_a_time(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One column of 2 GiB is more than Arrow takes, and the clips of a long film more than memory."""
+    """One column of 2 GiB is more than Arrow takes, and the clips of a long video more than memory."""
     options = ClipOptions(fps=30.0, size_px=16, num_frames=4, stride=1)
     at_once = ingest(folder, tmp_path / "at_once", options, workers=1)
     monkeypatch.setattr(jobs, "each_apart", in_this_process)
@@ -94,7 +94,7 @@ def test_rows_are_written_a_few_at_a_time(folder: Path, tmp_path: Path, monkeypa
 @pytest.mark.slow
 def test_a_folder_of_a_thousand_damaged_files_gives_a_line_each(tmp_path: Path) -> None:
     """Bits that flip, ends that are missing, names that lie: the good ones are read and nothing else stops."""
-    source = films.write(tmp_path / "good.mp4", films.film(np.arange(20) / 30)).read_bytes()
+    source = made_videos.write(tmp_path / "good.mp4", made_videos.recording(np.arange(20) / 30)).read_bytes()
     chance = np.random.default_rng(0)
     (tmp_path / "in").mkdir()
     for k in range(1000):

@@ -1,10 +1,10 @@
-"""An episode of a longer film is read by itself: no frame of its neighbours, and nothing twice for many of them."""
+"""An episode of a longer video is read by itself: no frame of its neighbours, and nothing twice for many of them."""
 
 from fractions import Fraction
 from pathlib import Path
 
 import av
-import films
+import made_videos
 import numpy as np
 import pytest
 
@@ -23,8 +23,8 @@ OPTIONS = {
 
 
 def write(path: Path, codec: str, keys: int, between: int) -> list[np.ndarray]:
-    """Episodes in one film, each before a wall of its own."""
-    parts = [films.film(np.arange(n) / FPS, seed=k, height=64, width=96) for k, n in enumerate(LENGTHS)]
+    """Episodes in one video, each before a wall of its own."""
+    parts = [made_videos.recording(np.arange(n) / FPS, seed=k, height=64, width=96) for k, n in enumerate(LENGTHS)]
     with av.open(str(path), "w") as out:
         stream = out.add_stream(codec, rate=FPS, options=OPTIONS[codec])
         stream.height, stream.width, stream.pix_fmt, stream.gop_size = 64, 96, "yuv420p", keys
@@ -69,12 +69,14 @@ def test_all_episodes_cost_one_pass(keys: int, tmp_path: Path, monkeypatch: pyte
     assert len(decoded) == sum(LENGTHS)
 
 
-def test_a_film_is_read_within_a_window_whatever_its_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = films.write(tmp_path / "a.mp4", films.film(np.arange(30) / 30))
-    monkeypatch.setattr(decode, "PIECE_BYTES", 4 * 3 * films.HEIGHT * films.WIDTH)
-    pieces = list(read(open_video(path), films.HEIGHT))
+def test_a_video_is_read_within_a_window_whatever_its_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = made_videos.write(tmp_path / "a.mp4", made_videos.recording(np.arange(30) / 30))
+    monkeypatch.setattr(decode, "PIECE_BYTES", 4 * 3 * made_videos.HEIGHT * made_videos.WIDTH)
+    pieces = list(read(open_video(path), made_videos.HEIGHT))
     assert [len(piece.frames) for piece in pieces] == [4] * 7 + [2]
-    monkeypatch.setattr(decode, "DECORD_PIXELS", films.HEIGHT * films.WIDTH - 1)  # it holds a hundred frames
+    monkeypatch.setattr(
+        decode, "DECORD_PIXELS", made_videos.HEIGHT * made_videos.WIDTH - 1
+    )  # it holds a hundred frames
     assert open_video(path).decoder == "pyav"
 
 

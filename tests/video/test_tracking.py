@@ -24,7 +24,7 @@ def painted(picture: np.ndarray, x: float, y: float, color: tuple[int, ...], rad
     return picture * (1 - share) + np.array(color) * share
 
 
-def film(places: list[list[tuple[float, float, tuple[int, ...]]]], noise: float = 2.0) -> np.ndarray:
+def recording(places: list[list[tuple[float, float, tuple[int, ...]]]], noise: float = 2.0) -> np.ndarray:
     """One picture a list of discs, with the noise of a camera."""
     rng, background = np.random.default_rng(1), wall()
     frames = []
@@ -44,7 +44,7 @@ def found(tracked: np.ndarray) -> np.ndarray:
 def test_a_disc_is_followed_to_a_tenth_of_a_pixel() -> None:
     x = 12 + 2.37 * np.arange(45)
     y = 20 + 0.03 * np.arange(45) ** 2
-    frames = film([[(a, b, RED)] for a, b in zip(x, y, strict=True)])
+    frames = recording([[(a, b, RED)] for a, b in zip(x, y, strict=True)])
     tracked = track(frames, 1)
     assert found(tracked)[0] == 1.0
     error = np.linalg.norm(tracked[:, 0] - np.stack([x, y], 1), axis=1)
@@ -56,7 +56,7 @@ def test_a_disc_is_followed_to_a_tenth_of_a_pixel() -> None:
 def test_two_that_touch_and_part_keep_their_names() -> None:
     t = np.arange(50)
     ax, bx = np.minimum(10 + 2.0 * t, 58.0), 70 + np.maximum(0, 2.0 * (t - 24))
-    frames = film([[(a, 45, RED), (b, 45, BLUE)] for a, b in zip(ax, bx, strict=True)])
+    frames = recording([[(a, 45, RED), (b, 45, BLUE)] for a, b in zip(ax, bx, strict=True)])
     tracked = track(frames, 2)
     assert (found(tracked) > 0.95).all()
     x = tracked[..., 0]
@@ -65,10 +65,10 @@ def test_two_that_touch_and_part_keep_their_names() -> None:
     assert np.nanmax(np.abs(x[:, order[1]] - bx)) < 2.0
 
 
-def test_what_rests_at_the_end_for_most_of_the_film_is_no_background() -> None:
+def test_what_rests_at_the_end_for_most_of_the_video_is_no_background() -> None:
     t = np.arange(60)
     x = np.minimum(10 + 3.0 * t, 70.0)  # rests from frame 20 on
-    frames = film([[(a, 45, RED)] for a in x])
+    frames = recording([[(a, 45, RED)] for a in x])
     bare = background_of(frames)[45, 70]
     assert np.abs(bare - wall()[45, 70]).max() < 12
     tracked = track(frames, 1)
@@ -82,7 +82,7 @@ def test_a_ball_is_told_from_the_hand_that_lets_it_go() -> None:
     x = 30 + 2.5 * t
     hand = [(20.0 + dx + 0.3 * k, 78.0 + dy, SKIN) for k in (0,) for dx, dy in ((0, 0), (8, 2), (-8, 3), (4, 8))]
     shaken = [[(hx + 0.4 * np.sin(k), hy, c) for hx, hy, c in hand] for k in t]
-    tracked = track(film([[*shaken[k], (x[k], y[k], RED)] for k in t]), 1)
+    tracked = track(recording([[*shaken[k], (x[k], y[k], RED)] for k in t]), 1)
     assert found(tracked)[0] > 0.9
     error = np.linalg.norm(tracked[:, 0] - np.stack([x, y], 1), axis=1)
     assert np.nanmedian(error) < 0.2
@@ -92,14 +92,14 @@ def test_the_object_that_is_known_is_the_one_followed() -> None:
     t = np.arange(30)
     discs = [[(10 + 4.0 * k, 20, RED), (30 + 1.0 * k, 70, BLUE)] for k in t]
     known = np.array([[[30 + 1.0 * k, 70.0]] for k in range(8)])
-    tracked = track(film(discs), 1, wall(), known)
+    tracked = track(recording(discs), 1, wall(), known)
     assert np.nanmax(np.abs(tracked[:, 0, 1] - 70)) < 1
-    nowhere = track(film(discs), 1, wall(), np.full((8, 1, 2), 5.0))
+    nowhere = track(recording(discs), 1, wall(), np.full((8, 1, 2), 5.0))
     assert np.isnan(nowhere).all()
 
 
 def test_an_empty_scene_has_no_objects() -> None:
-    assert np.isnan(track(film([[]] * 12), 1)).all()
+    assert np.isnan(track(recording([[]] * 12), 1)).all()
 
 
 def test_what_leaves_the_picture_and_comes_back_is_one_thing() -> None:
@@ -108,7 +108,7 @@ def test_what_leaves_the_picture_and_comes_back_is_one_thing() -> None:
     y = 40 + 4.0 * t
     y = np.where(y > 125, 250 - y, y)  # turns round 35 px below the picture
     x = 20 + 1.5 * t
-    tracked = track(film([[(a, b, RED)] for a, b in zip(x, y, strict=True)]), 1)
+    tracked = track(recording([[(a, b, RED)] for a, b in zip(x, y, strict=True)]), 1)
     inside = (y > 8) & (y < HEIGHT - 8)
     assert np.isfinite(tracked[inside, 0]).all()
     error = np.linalg.norm(tracked[inside, 0] - np.stack([x, y], 1)[inside], axis=1)
@@ -119,5 +119,5 @@ def test_what_appears_elsewhere_or_in_another_colour_is_another_thing() -> None:
     t = np.arange(40)
     for x, color in ((110.0, RED), (34.0, BLUE)):
         discs = [[(10 + 1.5 * k, 45.0, RED)] if k < 16 else [(x + 0.5 * k, 45.0, color)] for k in t]
-        tracked = track(film([d if not 16 <= k < 24 else [] for k, d in enumerate(discs)]), 1)
+        tracked = track(recording([d if not 16 <= k < 24 else [] for k, d in enumerate(discs)]), 1)
         assert not (np.isfinite(tracked[:16]).any() and np.isfinite(tracked[24:]).any())

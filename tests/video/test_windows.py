@@ -1,6 +1,6 @@
 """Clips run evenly whatever the video's times are, keep what moves in view, and know a static camera."""
 
-import films
+import made_videos
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -58,14 +58,14 @@ def test_one_rate_sets_short_shots_aside() -> None:
 def test_uneven_times_give_even_motion() -> None:
     """The disc moves evenly; the frames are taken at random times, so counting frames would not do."""
     times_s = np.cumsum(np.random.default_rng(0).uniform(0.002, 0.03, 150))
-    shot = shot_of(films.film(times_s, lambda t: 20 + 40 * t), times_s)
-    clips = cut_clips(shot, 10.0, None, ClipOptions(size_px=films.HEIGHT))
+    shot = shot_of(made_videos.recording(times_s, lambda t: 20 + 40 * t), times_s)
+    clips = cut_clips(shot, 10.0, None, ClipOptions(size_px=made_videos.HEIGHT))
     assert len(clips) >= 1
     for clip in clips:
         assert clip.time_error_s <= 0.016
-        x_px = [films.center_x(frame.transpose(1, 2, 0)) for frame in clip.frames]
-        expected = 20 + 40 * (clip.start_s + np.arange(16) / 10) - clip.crop_left * films.HEIGHT
-        inside = (expected > 8) & (expected < films.HEIGHT - 9)
+        x_px = [made_videos.center_x(frame.transpose(1, 2, 0)) for frame in clip.frames]
+        expected = 20 + 40 * (clip.start_s + np.arange(16) / 10) - clip.crop_left * made_videos.HEIGHT
+        inside = (expected > 8) & (expected < made_videos.HEIGHT - 9)
         assert inside.sum() > 8
         np.testing.assert_allclose(np.array(x_px)[inside], expected[inside], atol=40 * 0.016 + 0.3)
 
@@ -83,7 +83,7 @@ def test_clips_lie_in_the_shot_and_on_one_grid(
     times_s = np.cumsum(steps)
     start_s = float(min(event[0], times_s[-1] - 0.5))
     options = ClipOptions(fps=fps, size_px=16, num_frames=8, stride=stride)
-    shot = shot_of(films.film(times_s, lambda t: 8 + 8 * t, height=32, width=64), times_s)
+    shot = shot_of(made_videos.recording(times_s, lambda t: 8 + 8 * t, height=32, width=64), times_s)
     clips = cut_clips(shot, fps, (start_s, start_s + event[1]), options)
     for clip in clips:
         assert clip.frames.shape == (8, 3, 16, 16)
@@ -96,7 +96,7 @@ def test_clips_lie_in_the_shot_and_on_one_grid(
 
 def test_a_clip_starts_where_the_event_does() -> None:
     times_s = seconds(4, 30)
-    clips = cut_clips(shot_of(films.film(times_s), times_s), 10.0, (1.23, 2.0), OPTIONS)
+    clips = cut_clips(shot_of(made_videos.recording(times_s), times_s), 10.0, (1.23, 2.0), OPTIONS)
     assert any(clip.start_s == pytest.approx(1.23) for clip in clips)
     assert [clip.in_event for clip in clips] == [clip.start_s <= 2.0 for clip in clips]
 
@@ -104,31 +104,33 @@ def test_a_clip_starts_where_the_event_does() -> None:
 def test_the_crop_follows_what_moves_and_stays_for_the_shot() -> None:
     """In a wide picture something moves at the right end, up and down."""
     times_s = seconds(4, 30)
-    background = films.wall(64, 192)
-    frames = np.stack([films.disc(background, 160, 32 + 15 * np.sin(6 * t)) for t in times_s])
+    background = made_videos.wall(64, 192)
+    frames = np.stack([made_videos.disc(background, 160, 32 + 15 * np.sin(6 * t)) for t in times_s])
     clips = cut_clips(shot_of(frames, times_s), 10.0, None, OPTIONS)
     assert len({clip.crop_left for clip in clips}) == 1
     assert all(clip.motion_in_view == 1 and clip.crop_top == 0 for clip in clips)
     left = clips[0].crop_left * 64
     assert 168 - 64 <= left <= 152
-    assert films.center_x(clips[0].frames[0].transpose(1, 2, 0)) == pytest.approx((160.5 - left) * 0.75 - 0.5, abs=0.3)
+    assert made_videos.center_x(clips[0].frames[0].transpose(1, 2, 0)) == pytest.approx(
+        (160.5 - left) * 0.75 - 0.5, abs=0.3
+    )
 
 
 def test_clips_without_motion_are_left_out() -> None:
     times_s = seconds(6, 30)
-    frames = films.film(times_s, lambda t: 30 + 40 * max(0.0, t - 4))
+    frames = made_videos.recording(times_s, lambda t: 30 + 40 * max(0.0, t - 4))
     clips = cut_clips(shot_of(frames, times_s), 10.0, None, OPTIONS)
     assert clips
     assert all(clip.start_s + 1.5 > 4 for clip in clips)
-    rests = films.film(times_s, lambda t: 30)
+    rests = made_videos.recording(times_s, lambda t: 30)
     rests[::2] += 4  # flicker is no motion
     assert cut_clips(shot_of(rests, times_s), 10.0, None, OPTIONS) == []
 
 
 def test_a_static_camera_is_told_from_one_that_drifts() -> None:
     """Something moves in front of both."""
-    still = films.film(np.arange(16) / 10, lambda t: 20 + 40 * t)
+    still = made_videos.recording(np.arange(16) / 10, lambda t: 20 + 40 * t)
     assert is_static(to_grey(still))
-    drifting = [films.disc(films.wall(shift_px=0.15 * i), 20 + 4 * i, 48) for i in range(16)]
+    drifting = [made_videos.disc(made_videos.wall(shift_px=0.15 * i), 20 + 4 * i, 48) for i in range(16)]
     assert not is_static(to_grey(np.stack(drifting)))
     assert not is_static(to_grey(np.full_like(still, 100)))  # nothing to tell by

@@ -1,4 +1,4 @@
-"""Real films end to end: tracked, fitted, recorded, and not done twice."""
+"""Real videos end to end: tracked, fitted, recorded, and not done twice."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ from vidworld.video_laws.fit import FIT_RECORD_NAME, VideoFit, fit_summary, fit_
 PROJECT = Path(__file__).parents[2]
 REAL_VIDEO = PROJECT.parent / "shared" / "real_video"
 needs_real_video = pytest.mark.skipif(
-    not REAL_VIDEO.is_dir(), reason="the sample films are not here (../shared/real_video)"
+    not REAL_VIDEO.is_dir(), reason="the sample videos are not here (../shared/real_video)"
 )
 
 CLEAN = ("proj60.mp4", "puck_headon.mp4", "puck_glancing_spin.mp4", "pendulum_damped_red.mp4")
@@ -32,33 +32,33 @@ def fitted(file: str) -> VideoFit:
 
 @needs_real_video
 @pytest.mark.parametrize(("file", "within"), [("bounce_ball_ruler.mp4", 0.08), ("proj30.mp4", 0.06)])
-def test_gravity_is_in_the_films(file: str, within: float) -> None:
-    film = fitted(file)
-    assert film.tracked >= 0.95
-    g = next(quantity for quantity in film.quantities if quantity.name == "acceleration")
+def test_gravity_is_in_the_videos(file: str, within: float) -> None:
+    recording = fitted(file)
+    assert recording.tracked >= 0.95
+    g = next(quantity for quantity in recording.quantities if quantity.name == "acceleration")
     assert g.value == pytest.approx(9.81, rel=within)
     assert g.low < g.value < g.high
 
 
 @needs_real_video
 def test_momentum_keeps_its_direction_across_the_oblique_collision() -> None:
-    film = fitted("puck_oblique.mp4")
-    assert film.tracked >= 0.95
-    angle = next(quantity for quantity in film.quantities if quantity.name == "momentum_angle")
+    recording = fitted("puck_oblique.mp4")
+    assert recording.tracked >= 0.95
+    angle = next(quantity for quantity in recording.quantities if quantity.name == "momentum_angle")
     assert abs(angle.value) < 5 and angle.low < angle.value < angle.high
 
 
 @needs_real_video
 @pytest.mark.slow
 @pytest.mark.parametrize("file", CLEAN)
-def test_the_clean_films_are_tracked(file: str) -> None:
+def test_the_clean_videos_are_tracked(file: str) -> None:
     assert fitted(file).tracked >= 0.95
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A film that is none, one that is not there, and one whose event follows no law."""
-    (tmp_path / "broken.mp4").write_bytes(b"no film")
+    """A video that is none, one that is not there, and one whose event follows no law."""
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
     lines = [
         {"file": "broken.mp4", "event": "projectile", "event_frames": [0, 20]},
         {"file": "absent.mp4", "event": "bounce"},
@@ -68,13 +68,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_film_that_cannot_be_fitted_says_why(folder: Path) -> None:
-    films = list(fit_videos(folder, folder / "out"))
-    assert [film.why_none is not None for film in films] == [True] * 3
-    assert "no video that can be decoded" in str(films[0].why_none)
-    assert "cannot be read" in str(films[1].why_none)
-    assert "general" in str(films[2].why_none)
-    assert len(fit_summary(films).splitlines()) == 3
+def test_a_video_that_cannot_be_fitted_says_why(folder: Path) -> None:
+    recordings = list(fit_videos(folder, folder / "out"))
+    assert [recording.why_none is not None for recording in recordings] == [True] * 3
+    assert "no video that can be decoded" in str(recordings[0].why_none)
+    assert "cannot be read" in str(recordings[1].why_none)
+    assert "general" in str(recordings[2].why_none)
+    assert len(fit_summary(recordings).splitlines()) == 3
 
 
 def test_what_was_done_is_not_done_again(folder: Path) -> None:
@@ -84,7 +84,7 @@ def test_what_was_done_is_not_done_again(folder: Path) -> None:
     record.write_text("\n".join(lines[:2]) + "\n")  # stopped after two
     assert list(fit_videos(folder, folder / "out")) == first
     assert record.read_text().splitlines() == lines
-    (folder / "broken.mp4").write_bytes(b"another film")  # a film that changed is done again
+    (folder / "broken.mp4").write_bytes(b"another video")  # a video that changed is done again
     list(fit_videos(folder, folder / "out"))
     assert len(record.read_text().splitlines()) == 4
 
@@ -106,9 +106,9 @@ def puck(at: int) -> np.ndarray:
 
 
 def test_a_title_card_is_no_frame_of_the_event(tmp_path: Path) -> None:
-    film = [np.random.default_rng(0).integers(0, 255, (64, 96, 3)).astype(np.uint8)] * 2  # the card
-    film += map(puck, range(24))
-    write_mp4(tmp_path / "puck.mp4", torch.from_numpy(np.stack(film)).permute(0, 3, 1, 2), 25.0)
+    recording = [np.random.default_rng(0).integers(0, 255, (64, 96, 3)).astype(np.uint8)] * 2  # the card
+    recording += map(puck, range(24))
+    write_mp4(tmp_path / "puck.mp4", torch.from_numpy(np.stack(recording)).permute(0, 3, 1, 2), 25.0)
     footage = footage_of(tmp_path / "puck.mp4", SidecarEntry(file="puck.mp4", event="uniform"))
     assert len(footage.frames) == 24 and footage.times_s[0] == pytest.approx(2 / 25)
     assert fit_video(tmp_path, SidecarEntry(file="puck.mp4", event="uniform")).tracked == 1.0
@@ -116,12 +116,12 @@ def test_a_title_card_is_no_frame_of_the_event(tmp_path: Path) -> None:
 
 def test_black_is_no_frame_of_the_shot_before_it(tmp_path: Path) -> None:
     """By frames, the black between them would make the first the longer one."""
-    film = [255 - puck(k) for k in range(10)] + [np.zeros((64, 96, 3), np.uint8)] * 20 + [*map(puck, range(24))]
-    write_mp4(tmp_path / "puck.mp4", torch.from_numpy(np.stack(film)).permute(0, 3, 1, 2), 25.0)
+    recording = [255 - puck(k) for k in range(10)] + [np.zeros((64, 96, 3), np.uint8)] * 20 + [*map(puck, range(24))]
+    write_mp4(tmp_path / "puck.mp4", torch.from_numpy(np.stack(recording)).permute(0, 3, 1, 2), 25.0)
     footage = footage_of(tmp_path / "puck.mp4", SidecarEntry(file="puck.mp4", event="uniform"))
     assert len(footage.frames) == 24 and footage.times_s[0] == pytest.approx(30 / 25)
-    film = [*film[30:], *film[10:30]]
-    write_mp4(tmp_path / "faded.mp4", torch.from_numpy(np.stack(film)).permute(0, 3, 1, 2), 25.0)
+    recording = [*recording[30:], *recording[10:30]]
+    write_mp4(tmp_path / "faded.mp4", torch.from_numpy(np.stack(recording)).permute(0, 3, 1, 2), 25.0)
     footage = footage_of(tmp_path / "faded.mp4", SidecarEntry(file="faded.mp4", event="uniform"))
     assert len(footage.frames) == 24 and footage.frames[-1].max() > 100
 
@@ -129,15 +129,15 @@ def test_black_is_no_frame_of_the_shot_before_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("event", "there"), [((3, 4), 2), ((8, 30), 2), ((50, 60), 0)])
 def test_an_event_of_too_few_frames_says_how_many_there_are(event: tuple[int, int], there: int, tmp_path: Path) -> None:
     write_mp4(tmp_path / "short.mp4", torch.zeros(10, 3, 32, 32, dtype=torch.uint8), 25.0)
-    film = fit_video(tmp_path, SidecarEntry(file="short.mp4", event="bounce", event_frames=event))
-    assert f"has {there} frames of the event's ({event[0]} to {event[1]})" in str(film.why_none)
+    recording = fit_video(tmp_path, SidecarEntry(file="short.mp4", event="bounce", event_frames=event))
+    assert f"has {there} frames of the event's ({event[0]} to {event[1]})" in str(recording.why_none)
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_a_film_of_a_frame_or_two_is_said(count: int, tmp_path: Path) -> None:
+def test_a_video_of_a_frame_or_two_is_said(count: int, tmp_path: Path) -> None:
     write_mp4(tmp_path / "short.mp4", torch.zeros(count, 3, 32, 32, dtype=torch.uint8), 25.0)
-    film = fit_video(tmp_path, SidecarEntry(file="short.mp4", event="bounce"))
-    assert f"has {count} frame" in str(film.why_none) and "no law shows in fewer than 3" in str(film.why_none)
+    recording = fit_video(tmp_path, SidecarEntry(file="short.mp4", event="bounce"))
+    assert f"has {count} frame" in str(recording.why_none) and "no law shows in fewer than 3" in str(recording.why_none)
 
 
 @needs_real_video
@@ -145,5 +145,5 @@ def test_an_event_beyond_the_end_is_said(tmp_path: Path) -> None:
     shutil.copy(REAL_VIDEO / "toss_updown.mp4", tmp_path)
     line = {"file": "toss_updown.mp4", "event": "projectile", "event_frames": [5000, 6000]}
     (tmp_path / "clips.jsonl").write_text(json.dumps(line) + "\n")
-    (film,) = fit_videos(tmp_path, tmp_path / "out")
-    assert "has 0 frames of the event's (5000 to 6000)" in str(film.why_none)
+    (recording,) = fit_videos(tmp_path, tmp_path / "out")
+    assert "has 0 frames of the event's (5000 to 6000)" in str(recording.why_none)

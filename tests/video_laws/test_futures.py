@@ -14,7 +14,7 @@ T = np.arange(FRAMES)
 THROWN = np.stack([6 + 3.2 * T, 50 - 6.0 * T + 0.35 * T**2], axis=1)
 
 
-def film(places: np.ndarray) -> Tensor:
+def recording(places: np.ndarray) -> Tensor:
     """One clip of a red disc at these places, not drawn where they are NaN."""
     rng, rows_columns = np.random.default_rng(0), np.mgrid[:SIZE, :SIZE] + 0.5
     pictures = []
@@ -38,7 +38,7 @@ class OneClip(RealClips):
         return [0]
 
     def clips(self, indices: object) -> Clips:
-        return Clips(film(THROWN), 30.0, ("real/throw.mp4/0",))
+        return Clips(recording(THROWN), 30.0, ("real/throw.mp4/0",))
 
 
 def futures() -> dict[str, Tensor]:
@@ -48,7 +48,7 @@ def futures() -> dict[str, Tensor]:
     straight[CONTEXT:] = THROWN[CONTEXT - 1] + step * np.arange(1, FRAMES - CONTEXT + 1)[:, None]
     gone[CONTEXT:] = np.nan
     paths = {"frozen": frozen, "straight": straight, "gone": gone, "perfect": THROWN, "truth": THROWN}
-    return {name: film(path)[:, CONTEXT:] for name, path in paths.items()}
+    return {name: recording(path)[:, CONTEXT:] for name, path in paths.items()}
 
 
 def test_what_a_world_adds_is_what_it_is_charged_for() -> None:

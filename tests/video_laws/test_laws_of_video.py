@@ -279,7 +279,7 @@ def test_an_oscillation_near_the_rate_of_the_frames_has_its_period(frames_a_peri
     assert of(fit, "period").value == pytest.approx(frames_a_period / 25, rel=0.002)
 
 
-def test_a_long_film_of_a_fast_spring_has_its_period() -> None:
+def test_a_long_video_of_a_fast_spring_has_its_period() -> None:
     times = np.arange(1200) / 25
     line = 17.5 * np.cos(2 * np.pi * times * 25 / 9.0)
     fit = fit_spring(times, noisy(np.stack([150 + 0 * line, 200 + line], axis=1)[:, None], 0.26), VideoScene(), None)

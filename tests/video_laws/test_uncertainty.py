@@ -56,11 +56,11 @@ def collision(correlation: float, seed: int) -> tuple[LawFit, dict[str, float]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("correlation", CORRELATIONS)
-@pytest.mark.parametrize("film", [throw, swing, collision])
-def test_intervals_hold_the_truth_as_often_as_they_say(film: Callable[..., tuple], correlation: float) -> None:
+@pytest.mark.parametrize("video", [throw, swing, collision])
+def test_intervals_hold_the_truth_as_often_as_they_say(video: Callable[..., tuple], correlation: float) -> None:
     held: dict[str, list[bool]] = {}
     for seed in range(120):
-        fit, truth = film(correlation, seed)
+        fit, truth = video(correlation, seed)
         for one in fit.quantities:
             if one.name in truth:
                 held.setdefault(one.name, []).append(one.low <= truth[one.name] <= one.high)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from vidworld.analysis.records import Model
 
@@ -17,6 +17,7 @@ FEW_CLIPS = 40
 """Clips from which on the interval of an error covers also where one clip in ten goes ten times worse."""
 
 
+@runtime_checkable
 class Bounded(Protocol):
     """Any row with a number and its interval."""
 

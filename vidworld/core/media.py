@@ -1,4 +1,4 @@
-"""Clips as files that people look at: PNG pictures, film strips and MP4 videos."""
+"""Clips as files that people look at: PNG pictures, strips of frames and MP4 videos."""
 
 from fractions import Fraction
 from pathlib import Path

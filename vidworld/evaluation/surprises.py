@@ -122,7 +122,7 @@ def surprise_units(setup: Setup) -> Iterator[Unit]:
 
 
 def show_quadruplets(setup: Setup, folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """Film strips of A and of B then A of a few quadruplets of each law, with the surprise at A's future beneath.
+    """Strips of frames of A and of B then A of a few quadruplets of each law, with the surprise at A's future beneath.
 
     That is of the models and of a frozen frame.
     """

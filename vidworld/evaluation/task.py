@@ -32,7 +32,7 @@ from vidworld.simulation.simulated import SimulatedClips
 from vidworld.video.real import RealClips
 
 Measure = Callable[[], Iterable[Value]]
-SCALE = 2  # pixels of the report's videos and film strips for each of a clip; the page enlarges videos further
+SCALE = 2  # pixels of the report's videos and strips of frames for each of a clip; the page enlarges videos further
 
 
 @dataclass(frozen=True)

@@ -39,19 +39,19 @@ def surprise_accuracy(surprise: Surprise, aggregation: Aggregation = "mean") -> 
 
 
 @_share("The usual form: one past, two futures. An emptier scene surprises less.")
-def surprise_accuracy_usual(surprise: Surprise, aggregation: Aggregation = "mean") -> PerClip:
+def surprise_accuracy_usual(surprise: Surprise) -> PerClip:
     """Share of the two pasts after which their own future surprises less than the other (IntPhys' form)."""
-    values = over_chunks(surprise, aggregation)
+    values = over_chunks(surprise)
     return np.asarray((_less(values[:, 0, 0], values[:, 0, 1]) + _less(values[:, 1, 1], values[:, 1, 0])) / 2)
 
 
 @_share("Quadruplets whose possible clips together surprise less than the impossible ones.")
-def surprise_accuracy_within_quadruplet(surprise: Surprise, aggregation: Aggregation = "mean") -> PerClip:
+def surprise_accuracy_within_quadruplet(surprise: Surprise) -> PerClip:
     """1 where the two possible clips together surprise less than the two impossible ones, else 0.
 
     Both sums hold the same two pasts and the same two futures: what a past or a future is like cancels.
     """
-    values = over_chunks(surprise, aggregation)
+    values = over_chunks(surprise)
     return _less(values[:, 0, 0] + values[:, 1, 1], values[:, 0, 1] + values[:, 1, 0])
 
 
@@ -62,14 +62,14 @@ def surprise_accuracy_maximum(surprise: Surprise) -> PerClip:
 
 
 @_share("How well surprise alone separates impossible from possible clips.")
-def surprise_auroc(surprise: Surprise, aggregation: Aggregation = "mean") -> PerClip:
+def surprise_auroc(surprise: Surprise) -> PerClip:
     """Values a quadruplet whose mean is the AUROC of impossible over possible clips, over all clips.
 
     The value of a quadruplet is its possible clips' placement plus its impossible clips' placement less the AUROC
     (its Hájek projection; Source: DeLong et al. 1988): a bootstrap over quadruplets then has the AUROC's variance.
     Single values may leave [0, 1].
     """
-    values = over_chunks(surprise, aggregation)
+    values = over_chunks(surprise)
     possible = np.stack([values[:, 0, 0], values[:, 1, 1]], axis=1)
     impossible = np.stack([values[:, 0, 1], values[:, 1, 0]], axis=1)
     area = _share_above(possible, impossible).mean()

@@ -113,7 +113,7 @@ Keep = Callable[[VideoClips, Sequence[tuple[int, RealClip]]], None]
 
 
 def clips_of_video(source: Source, entry: SidecarEntry, options: ClipOptions, keep: Keep) -> VideoClips:
-    """Gives all clips of a video to `keep`, in order, as they are cut: a long film is never in memory.
+    """Gives all clips of a video to `keep`, in order, as they are cut: a long video is never in memory.
 
     Unreadable where it cannot be read, or none of it makes a clip.
     """

@@ -167,7 +167,7 @@ def _numbered(path: Path, numbers: range) -> Iterator[tuple[int, VideoFrame]]:
 
 
 class _Cursor:
-    """A film that is being decoded: stretches of one film, asked for in their order, are read in one pass."""
+    """A video that is being decoded: stretches of one video, asked for in their order, are read in one pass."""
 
     last: "_Cursor | None" = None
 
@@ -180,7 +180,7 @@ class _Cursor:
 
     @classmethod
     def take(cls, path: Path, first: int) -> "_Cursor | None":
-        """The one that was left before this frame of this film, if there is one."""
+        """The one that was left before this frame of this video, if there is one."""
         cursor, cls.last = cls.last, None
         if cursor is not None and cursor.known_by == _known_by(path) and cursor.next <= first:
             return cursor

@@ -18,7 +18,7 @@ from vidworld.video.suffixes import OTHER_SUFFIXES, VIDEO_SUFFIXES
 from vidworld.video.webdataset import left_out, videos_in_shard
 
 NO_VIDEO = "is no video"
-NO_FILMS = ("tty", "image2", "lrc", "ico")  # what FFmpeg makes pictures of, though they are texts or single pictures
+NO_VIDEOS = ("tty", "image2", "lrc", "ico")  # what FFmpeg makes pictures of, though they are texts or single pictures
 
 
 @dataclass
@@ -46,7 +46,7 @@ def collection_of(folder: Path) -> Collection:
     if not found.sources:
         some = [f"{name} {reason}" for name, reason in found.others.items()]
         there = f": {'; '.join(some[:3])}" if some else ""
-        raise UserError(f"{folder}: there is no video in it (no film, LeRobot data set or WebDataset shard){there}")
+        raise UserError(f"{folder}: there is no video file, LeRobot data set or WebDataset shard in it{there}")
     return found
 
 
@@ -72,7 +72,7 @@ def _files(folder: Path) -> Collection:
         elif suffix == ".tar":
             tars.append(path)
             _take_shard(found, path, name)
-        elif suffix in VIDEO_SUFFIXES or (suffix not in OTHER_SUFFIXES and _shows_a_film(path)):
+        elif suffix in VIDEO_SUFFIXES or (suffix not in OTHER_SUFFIXES and _shows_a_video(path)):
             found.sources[name] = Source(path)
         elif path not in (folder / SIDECAR_NAME, folder / ACTIONS_NAME):
             found.others[name] = NO_VIDEO
@@ -149,10 +149,10 @@ def _name(path: Path) -> str:
     return path.as_posix().encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _shows_a_film(path: Path) -> bool:
+def _shows_a_video(path: Path) -> bool:
     """Whether FFmpeg finds moving pictures in a file whose name tells nothing."""
     with suppress(av.error.FFmpegError, OSError, UnicodeError), av.open(os.fsencode(path).decode()) as container:
         kind = container.format.name
-        films = [one for one in container.streams.video if not one.disposition & Disposition.attached_pic]
-        return bool(films) and kind not in NO_FILMS and not kind.endswith("_pipe")
+        streams = [one for one in container.streams.video if not one.disposition & Disposition.attached_pic]
+        return bool(streams) and kind not in NO_VIDEOS and not kind.endswith("_pipe")
     return False

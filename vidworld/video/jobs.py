@@ -90,13 +90,13 @@ def jobs_of(
 
 
 def read_all(jobs: Sequence[Job], workers: int) -> dict[str, FileRecord | SetAside]:
-    """What became of each video. Those of one file (a film of many episodes, a shard) are read by one process."""
-    films: dict[Path, list[Job]] = {}
+    """What became of each video. Those of one file (a video of many episodes, a shard) are read by one process."""
+    videos: dict[Path, list[Job]] = {}
     for job in jobs:
-        films.setdefault(job.source.path, []).append(job)
+        videos.setdefault(job.source.path, []).append(job)
     results: dict[str, FileRecord | SetAside] = {}
     with tqdm(total=len(jobs), desc="ingest", unit="video", disable=None) as bar:
-        todo, more = list(films.values()), []
+        todo, more = list(videos.values()), []
         while todo:
             for number, read in each_apart(read_videos, todo, workers, preload=[__name__]):
                 if read is None and len(todo[number]) > 1:  # one of them is to blame

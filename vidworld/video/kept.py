@@ -44,7 +44,7 @@ class KeptFrames:
         return (self[number] for number in range(len(self)))
 
 
-FilmFrames = VideoFrames | KeptFrames
+IndexedFrames = VideoFrames | KeptFrames
 
 
 def keep(pieces: Iterable[UInt8[ndarray, "_ _ _ 3"]]) -> KeptFrames:

@@ -1,4 +1,4 @@
-"""Episodes of environments as films: ours by name, and those of Gymnasium by id, with what was done in them."""
+"""Episodes of environments as videos: ours by name, and those of Gymnasium by id, with what was done in them."""
 
 import os
 import sys

@@ -132,7 +132,7 @@ def _turn(frame: VideoFrame) -> Turn | None:
     return None if a > abs(b) and d > abs(c) else (a, b, c, d)
 
 
-@lru_cache(maxsize=32)  # a film of many episodes is opened for each of them
+@lru_cache(maxsize=32)  # a video of many episodes is opened for each of them
 def _probe(path: Path, size: int, time_ns: int) -> Contents:
     with opened(path) as (container, stream):
         context, tick = stream.codec_context, stream.time_base or Fraction(1, av.time_base)

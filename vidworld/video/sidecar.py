@@ -41,7 +41,7 @@ class SidecarEntry(BaseModel):
     file: str = Field(description="the video, from the folder on", examples=["throw.mp4"])
     true_fps: Annotated[float, Field(gt=0)] | None = Field(
         default=None,
-        description="frames a second of the scene, where the film is shown slower or faster: frame i happened at "
+        description="frames a second of the scene, where the video is shown slower or faster: frame i happened at "
         "i / true_fps s. null: when it is shown",
         examples=[240],
     )
@@ -50,7 +50,7 @@ class SidecarEntry(BaseModel):
     )
     event_frames: tuple[FrameNumber, FrameNumber] | None = Field(
         default=None,
-        description="first and last frame of what happens, counted from 0. null: all of the film",
+        description="first and last frame of what happens, counted from 0. null: all of the video",
         examples=[[3, 26]],
     )
     contact_frames: tuple[FrameNumber | None, ...] | None = Field(

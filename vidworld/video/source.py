@@ -1,4 +1,4 @@
-"""A video among others: a file, a member of a tar file, or a stretch of a longer film. And what identifies it: its own
+"""A video among others: a file, a member of a tar file, or a stretch of a longer video. And what identifies it: its own
 content, wherever it lies, whatever it is called and whatever lies beside it.
 """
 
@@ -111,7 +111,7 @@ def splits_by_content(sources: Mapping[str, Source], contents: Mapping[str, str 
     return {name: split_of(smallest.get(sources[name].group, content)) for name, content in known.items()}
 
 
-@lru_cache(maxsize=32)  # of films of many episodes, one for each camera; the time tells that one was written anew
+@lru_cache(maxsize=32)  # of videos of many episodes, one for each camera; the time tells that one was written anew
 def _packets(path: Path, size: int, time_ns: int) -> list[tuple[float, bytes]]:
     """Time and digest of the packets of the stream that is shown, in the order of showing."""
     packets = []

@@ -16,7 +16,7 @@ from vidworld.core.records import append_jsonl, prepare_folder, read_jsonl
 from vidworld.video import SIDECAR_NAME
 from vidworld.video.clips import find_shots, scene_times
 from vidworld.video.decode import Unreadable, open_video, read
-from vidworld.video.kept import FilmFrames, KeptFrames, keep
+from vidworld.video.kept import IndexedFrames, KeptFrames, keep
 from vidworld.video.sidecar import GRAVITY_DIRECTIONS, SidecarEntry, read_sidecar
 from vidworld.video.tracking.judged import Judged, judge
 from vidworld.video_laws import STANDARD_GRAVITY, VIDEO_LAWS, LawFit, NoFit, Position, Quantity, VideoLaw, VideoScene
@@ -175,7 +175,7 @@ def footage_of(path: Path, entry: SidecarEntry) -> FittedVideo:
     return FittedVideo(frames[shot], times[shot], min(short, MAX_PX) / short, scene)
 
 
-def _longest_shot(frames: FilmFrames, times_s: np.ndarray) -> slice:
+def _longest_shot(frames: IndexedFrames, times_s: np.ndarray) -> slice:
     """Where it lies, with the frames that repeat another."""
     scale = min(1.0, SHOT_PX / min(frames.shape[1:3]))
     small = (cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) for frame in frames)

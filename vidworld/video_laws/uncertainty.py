@@ -1,6 +1,6 @@
 """What the errors of a track could have been, and the interval of what was measured from it.
 
-A tracker's errors go on from frame to frame (a shadow, a seam of the background, compression): in real films a
+A tracker's errors go on from frame to frame (a shadow, a seam of the background, compression): in real videos a
 coordinate's error keeps 0.4 to 0.9 of its value into the next frame. What is drawn here goes on likewise.
 """
 

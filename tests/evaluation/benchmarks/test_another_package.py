@@ -76,7 +76,7 @@ def test_a_benchmark_of_another_package_is_checked_and_scored(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for number in range(3):
-        samples.film(tmp_path / "videos" / f"{number}.mp4", number, 60)
+        samples.recording(tmp_path / "videos" / f"{number}.mp4", number, 60)
     cli.run(["data", "check", "tiny", str(tmp_path / "videos")])
     assert "complete, 3 videos (3 motion)" in capsys.readouterr().out
     model = ("--model", "mine=python:my_world.MyWorld", "chunk_frames=4")

@@ -56,8 +56,8 @@ def test_every_video_is_read_in_the_benchmarks_own_way(name: str, tmp_path: Path
     clip = clip_of(benchmark, entries[0])
     reading = benchmark.reading
     assert clip.frames.shape[2:] == (3, reading.size_px, reading.size_px)
-    film = 20 - 4 if name == "inflevel" else 12
-    assert clip.frames.shape[1] == -(-film // reading.frame_step)
+    video = 20 - 4 if name == "inflevel" else 12
+    assert clip.frames.shape[1] == -(-video // reading.frame_step)
     assert clip.fps == pytest.approx((reading.fps or 30.0) / reading.frame_step)
     red = clip.frames[0, :, 0].float() - clip.frames[0, :, 1].float()
     across = (red.clamp(0).sum(1) * torch.arange(reading.size_px)).sum(1) / red.clamp(0).sum((1, 2))
@@ -81,7 +81,7 @@ def test_clevrers_test_split_has_no_annotations_and_needs_none(
 ) -> None:
     samples.clevrer(tmp_path)
     for k in (15000, 19999):
-        samples.film(tmp_path / f"video_{k // 1000 * 1000}-{k // 1000 * 1000 + 1000}" / f"video_{k}.mp4")
+        samples.recording(tmp_path / f"video_{k // 1000 * 1000}-{k // 1000 * 1000 + 1000}" / f"video_{k}.mp4")
     cli.run(["data", "check", "clevrer", str(tmp_path)])
     assert "complete, 4 videos (2 collision, 2 unlabelled)" in capsys.readouterr().out
     (tmp_path / "annotation_10000-11000" / "annotation_10000.json").unlink()
@@ -193,7 +193,7 @@ def test_intphys2s_videos_are_paired_by_their_names(order: str, tmp_path: Path, 
     for scene in (8, 11):
         for number, side in order.split():
             name = f"s{scene}_{number}{side}"
-            samples.film(tmp_path / "in" / "Videos" / f"{name}.mp4")
+            samples.recording(tmp_path / "in" / "Videos" / f"{name}.mp4")
             lines.append(f"{scene},{name},Videos/{name}.mp4,permanence,{number}_{kinds[side]}")
             found[name] = [surprise[number + side]]
     samples.text(tmp_path / "in" / "metadata.csv", "\n".join(lines) + "\n")
@@ -220,12 +220,12 @@ def test_a_submission_has_every_video_in_the_tasks_order(tmp_path: Path) -> None
     assert check(benchmark, tmp_path) == []
     task = [entry.identity for entry in reversed(entries)]
     (tmp_path / "task.txt").write_text("\n".join(task))
-    found = {film: 0.25 * k for k, film in enumerate(task)}
+    found = {video: 0.25 * k for k, video in enumerate(task)}
     place = write_submission(tmp_path, found, tmp_path / "answer.zip")
     with zipfile.ZipFile(place) as archive:
         assert archive.namelist() == ["answer.txt"]
         lines = [line.split() for line in archive.read("answer.txt").decode().splitlines()]
-    assert [film for film, _ in lines] == task
+    assert [video for video, _ in lines] == task
     scores = [float(score) for _, score in lines]
     assert scores[0] == 1.0 and all(0 <= s <= 1 for s in scores) and scores == sorted(scores, reverse=True)
     del found[task[3]]

@@ -120,7 +120,7 @@ def test_physions_futures_reach_to_the_end_of_the_longest_video(
 ) -> None:
     """Things touch as late as the videos last; of each as much is predicted, in whole chunks."""
     samples.physion(tmp_path, 2, 60)
-    samples.film(tmp_path / "Drop" / "mp4s-redyellow" / "pilot_Drop_0001_img.mp4", 0, 195)  # 6.5 s
+    samples.recording(tmp_path / "Drop" / "mp4s-redyellow" / "pilot_Drop_0001_img.mp4", 0, 195)  # 6.5 s
     asked = []
 
     def future(self: Evaluator, model: Any, seen: Any) -> Rollout:
@@ -177,11 +177,11 @@ def test_a_video_of_morpheus_that_has_no_score_is_named(tmp_path: Path, capsys: 
     assert not any("falling_ball" in note for note in notes)
 
 
-def test_a_film_is_read_a_few_pictures_at_a_time(tmp_path: Path) -> None:
+def test_a_video_is_read_a_few_pictures_at_a_time(tmp_path: Path) -> None:
     """160 pictures of 640 x 480 are 147 MB."""
     pictures = np.repeat(np.random.default_rng(0).integers(0, 255, (1, 480, 640, 3), np.uint8), 160, axis=0)
-    (tmp_path / "film.mp4").write_bytes(samples.as_mp4(pictures, 30))
-    entry = Entry("a", "a", "a", True, tmp_path / "film.mp4")
+    (tmp_path / "video.mp4").write_bytes(samples.as_mp4(pictures, 30))
+    entry = Entry("a", "a", "a", True, tmp_path / "video.mp4")
     tracemalloc.start()
     clip = continuation.clip_of(BENCHMARKS["physics_iq"], entry, 64)
     peak = tracemalloc.get_traced_memory()[1]
@@ -274,7 +274,7 @@ def test_what_a_score_depends_on_is_measured_again(
             os.utime(file, (0, 0))
     if changed in ("video", "other take"):
         (video,) = folder.glob(f"split-videos/testing/30FPS/*take-{1 if changed == 'video' else 2}*.mp4")
-        video.write_bytes(samples.film_bytes(3, 30))
+        video.write_bytes(samples.video_bytes(3, 30))
     again = {"version": {"version": 2}, "model": {"model": "another"}}.get(changed, {})
     expected = {"nothing": [], "place": [], "model": [pair for pair in both if pair[1] == "oracle"]}
     assert measure(**again) == expected.get(changed, both)

@@ -83,10 +83,10 @@ def test_masks_are_made_where_there_are_none(tmp_path: Path) -> None:
 def test_what_a_score_reads_beside_its_own_video_is_known(tmp_path: Path) -> None:
     """The other take, and both at other rates where they are there: a changed file is measured again."""
     samples.physics_iq(tmp_path, sides=("left",))
-    samples.film(
+    samples.recording(
         tmp_path / "split-videos/testing/8FPS/0199_testing-videos_8FPS_perspective-left_take-2_trimmed-ball.mp4"
     )
-    samples.film(tmp_path / "video-masks/real/8FPS/0001_video-masks_8FPS_perspective-left_take-1_trimmed-ball.mp4")
+    samples.recording(tmp_path / "video-masks/real/8FPS/0001_video-masks_8FPS_perspective-left_take-1_trimmed-ball.mp4")
     first = PHYSICS_IQ.entries(tmp_path)[0]
     assert {(path.parent.name, path.name[:11]) for path in first.compared_with} == {
         ("30FPS", "0199_testin"),

@@ -19,7 +19,7 @@ def test_both_scores_by_hand() -> None:
     score = physics_iq_score(model, TAKES)
     # data-set means: IoU 0.3, 0.2, 0.25 of 0.6, 0.3, 0.5; MSE 0.07 against 0.02
     assert score.original == pytest.approx(100 * ((0.5 + 2 / 3 + 0.5) / 3 - 0.05))
-    # film by film: (0.5 + 1 + 0.5 + 0.5) / 4 and (0.5 + 0 + 0.5 + 0.25) / 4
+    # video by video: (0.5 + 1 + 0.5 + 0.5) / 4 and (0.5 + 0 + 0.5 + 0.25) / 4
     assert score.verified == pytest.approx([62.5, 31.25])
 
 

@@ -49,7 +49,7 @@ def test_what_is_not_found_lies_at_a_border():
 
 
 def simulated(scenario, clips):
-    """Clips of phyworld's setting, as it films them, and their tracks."""
+    """Clips of phyworld's setting, as it shows them, and their tracks."""
     return as_phyworld(
         SimulatedClips(scenario, "id", 0, clips, ClipShape(num_frames=32, height_px=16, width_px=16))
         .clips(range(clips))

@@ -85,7 +85,7 @@ def test_a_shard_that_is_cut_short_or_none_costs_no_other(tmp_path: Path) -> Non
     place = webdataset.members_of(short)["four.mp4"]
     short.write_bytes(short.read_bytes()[: place.start + 100])
     (tmp_path / "c.tar").write_bytes(b"no tar")
-    samples.film(tmp_path / "d.mp4", 3)
+    samples.recording(tmp_path / "d.mp4", 3)
     found = collection_of(tmp_path)
     assert sorted(found.sources) == ["b/three.mp4", "d.mp4", "within/a/one.mp4", "within/a/two.mp4"]
     assert list(found.others) == ["c.tar"] and "is no tar file" in found.others["c.tar"]
@@ -93,8 +93,8 @@ def test_a_shard_that_is_cut_short_or_none_costs_no_other(tmp_path: Path) -> Non
 
 
 def test_a_tar_file_is_blamed_for_its_own_faults_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shard = samples.write_shard(tmp_path / "a.tar", ["film"])
-    with pytest.raises(KeyError, match="mine"), Source(shard, "film.mp4").opened():
+    shard = samples.write_shard(tmp_path / "a.tar", ["video"])
+    with pytest.raises(KeyError, match="mine"), Source(shard, "video.mp4").opened():
         raise KeyError("mine")
     with pytest.raises(Unreadable, match=r"cannot be read from a\.tar"), Source(shard, "none.mp4").opened():
         pass
@@ -103,7 +103,7 @@ def test_a_tar_file_is_blamed_for_its_own_faults_only(tmp_path: Path, monkeypatc
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(source.shutil, "copyfileobj", full)
-    with pytest.raises(UserError, match=r"has no room for a video of a\.tar"), Source(shard, "film.mp4").opened():
+    with pytest.raises(UserError, match=r"has no room for a video of a\.tar"), Source(shard, "video.mp4").opened():
         pass
 
 
@@ -118,7 +118,7 @@ def test_the_cameras_of_an_episode_are_held_out_together(tmp_path: Path) -> None
     for camera in ("top", "side"):
         for k in range(5):
             place = folder / f"videos/chunk-000/observation.images.{camera}/episode_{k:06d}.mp4"
-            samples.film(place, k, 12 + (camera == "side"))
+            samples.recording(place, k, 12 + (camera == "side"))
     for k, split in enumerate(("train", "val", "real")):  # an episode's split is that of one of its cameras
         names = [f"observation.images.{camera}/{k:06d}" for camera in ("top", "side")]
 

@@ -22,14 +22,14 @@ from vidworld.evaluation.evaluator import Evaluator
 from vidworld.video.decode import Unreadable, open_video, read
 
 READING_VERSION = 2  # of what is done between a file and its clip; raised when that gives other frames
-HELD_FRAMES = 16  # of a film that are held before they are made square
+HELD_FRAMES = 16  # of a video that are held before they are made square
 _Picture = UInt8[np.ndarray, "height width 3"]
 
 
 def clip_of(benchmark: Benchmark, entry: Entry, size_px: int | None = None) -> Clips:
     """The entry as one clip, read as its benchmark reads it, at another size where one is given. Raises UserError.
 
-    Of a film a few pictures are held at its own size, however long it is.
+    Of a video a few pictures are held at its own size, however long it is.
     """
     reading = benchmark.reading
     size, shown, count = size_px or reading.size_px, [], 0

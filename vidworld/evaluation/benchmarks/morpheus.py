@@ -1,4 +1,4 @@
-"""Morpheus: how far what moves in filmed experiments keeps its energy.
+"""Morpheus: how far what moves in recorded experiments keeps its energy.
 
 Source: Zhang et al. 2025 (arXiv 2504.02918), data set physics-from-video/morpheus-real-world: videos of 1280 x 1024.
 Its own evaluation has invariants for each experiment, in metres; all share mechanical energy. Ours is that of the one

@@ -4,7 +4,7 @@ Source: Motamed et al. 2025 (arXiv 2501.09038) and its code; the verified score 
 held against how much two takes of one scene differ: both scores are 100 where videos differ from the truth as two takes
 do.
 
-`published_...` (physics_iq_published.py): as its code does, for each first take, at the size of the films and the rate
+`published_...` (physics_iq_published.py): as its code does, for each first take, at the size of the videos and the rate
 of the model's videos, which are part of the name, since scores of different rates are not the same.
 `test`: our own setting, at the models' size and rate: each take is continued from the frames before its switch, as far
 as whole chunks go in five seconds. Masks are made of the predicted frames alone, as there, of pictures enlarged to
@@ -27,12 +27,12 @@ from vidworld.evaluation.benchmarks.benchmark import Benchmark, ContinuationScor
 from vidworld.evaluation.benchmarks.continuation import BenchmarkContext, numbers_by_model
 from vidworld.evaluation.benchmarks.physics_iq_published import (
     HORIZON_S,
-    Film,
-    film_of_frames,
-    frozen_film,
-    generated_film,
+    ScoredVideo,
+    frozen_video,
+    generated_video,
     measures_as_published,
     takes_as_published,
+    video_of_frames,
 )
 from vidworld.evaluation.evaluator import ModelFailure
 from vidworld.metrics import METRICS, PerClip
@@ -42,7 +42,7 @@ from vidworld.models.world_model import CopyLast
 from vidworld.video.decode import Unreadable
 
 CONTEXT_S = 3.0  # before the switch
-FILMED_FPS = 30.0
+RECORDED_FPS = 30.0
 MASKS_PX = 256
 EPSILON = 1e-8  # that its code adds to what it divides by
 MEASURES = tuple(f"physics_iq_{name}" for name in PhysicsIq._fields)
@@ -161,32 +161,33 @@ def _motion_of(context: BenchmarkContext, entry: Entry, model: Any) -> Iterator[
     yield from _values(context, entry, model, [float(value) for (value,) in scores], OWN)
     if first and model is not None:
         try:
-            films = _films(context, model, files.path_of(identity) if files else None, full, future)
+            videos = _videos(context, model, files.path_of(identity) if files else None, full, future)
         except Unreadable as error:
             raise ModelFailure(model.name, str(error)) from error
-        for film in films:
-            yield from _published(context, entry, model, film)
+        for scored in videos:
+            yield from _published(context, entry, model, scored)
 
 
-def _films(context: BenchmarkContext, model: Any, file: Path | None, full: Path, future: Frames) -> list[Film]:
+def _videos(context: BenchmarkContext, model: Any, file: Path | None, full: Path, future: Frames) -> list[ScoredVideo]:
     """What is scored as published: a file of its own, what a model predicted, or the last frame that was shown.
 
-    The latter beside models of any rate: at the films' own size, at their rate and at that of the models that run here.
+    The latter beside models of any rate: at the videos' own size, at their rate and at that of models that run here.
     """
     fps = context.shape.fps
     if file is not None:
-        return [generated_film(file, model.model.begins, context.evaluator.context_frames / fps)]
+        return [generated_video(file, model.model.begins, context.evaluator.context_frames / fps)]
     if isinstance(model, CopyLast):
-        return [frozen_film(full, round(CONTEXT_S * FILMED_FPS) - 1, rate) for rate in dict.fromkeys((FILMED_FPS, fps))]
-    return [film_of_frames(future[0].numpy(), fps)]
+        last = round(CONTEXT_S * RECORDED_FPS) - 1
+        return [frozen_video(full, last, rate) for rate in dict.fromkeys((RECORDED_FPS, fps))]
+    return [video_of_frames(future[0].numpy(), fps)]
 
 
-def _published(context: BenchmarkContext, entry: Entry, model: Any, film: Film) -> Iterator[Value]:
-    """The measures of a film and, at its rate, those between the takes; none where these last no five seconds."""
-    split = f"{PUBLISHED}_{film.fps:g}fps"
+def _published(context: BenchmarkContext, entry: Entry, model: Any, scored: ScoredVideo) -> Iterator[Value]:
+    """The measures of a video and, at its rate, those between the takes; none where these last no five seconds."""
+    split = f"{PUBLISHED}_{scored.fps:g}fps"
     try:
-        takes = takes_as_published(entry.video, entry.compared_with[0], film.fps)
-        own = measures_as_published(film, entry.video)
+        takes = takes_as_published(entry.video, entry.compared_with[0], scored.fps)
+        own = measures_as_published(scored, entry.video)
     except Unreadable:
         return
     yield from _values(context, entry, None, takes, split)
@@ -223,8 +224,8 @@ def _whole(values: Sequence[Value], entries: Sequence[Entry], seed: int) -> Iter
 def _notes(values: Sequence[Value], entries: Sequence[Entry]) -> Iterator[str]:
     """How both settings differ, and what is left out of the published one."""
     yield (
-        f"physics_iq: {PUBLISHED}_Nfps is its authors' own setting, at the size of the films and N frames a second, of "
-        f"first takes: what leaderboards have, if all {TAKES} are there. {OWN} is ours, at the size and rate of the "
+        f"physics_iq: {PUBLISHED}_Nfps is its authors' own setting, at the size of the videos and N frames a second, "
+        f"of first takes: what leaderboards have, if all {TAKES} are there. {OWN} is ours, at the size and rate of the "
         "models, of both takes: its scores stand beside no others"
     )
     firsts = [entry.identity for entry in entries if entry.generated]
@@ -259,5 +260,5 @@ def physics_iq_score(model: Measures, takes: Measures) -> PhysicsIqScore:
 
 _MOTION = ContinuationScore(_motion_of, MEASURES, _whole, _notes)
 PHYSICS_IQ = Benchmark(
-    "physics_iq", "Physics-IQ", "arXiv 2501.09038", _LAYOUT, Reading(256, fps=FILMED_FPS), _takes, _MOTION, version=2
+    "physics_iq", "Physics-IQ", "arXiv 2501.09038", _LAYOUT, Reading(256, fps=RECORDED_FPS), _takes, _MOTION, version=2
 )

@@ -1,14 +1,14 @@
 """Physics-IQ's four measures as its released code computes them, of files at their own size and rate.
 
 Source: Motamed et al. 2025 (arXiv 2501.09038) and its repository google-deepmind/physics-IQ-benchmark, by which this
-was written anew. The first five seconds count. Masks are made of a film at its own size, go through an MP4 (MPEG-4, as
-OpenCV writes it) and are shrunk to a quarter of the true film's size, by OpenCV's bilinear way, where more than 127
-levels are motion; pictures are shrunk likewise. True films of another rate than the model's are blended to it, from the
-first frame of the five seconds to the last. Files of a rate that are there, as its authors give them for 8, 16 and 24
-frames a second, are used instead, and so are their masks.
+was written anew. The first five seconds count. Masks are made of a video at its own size, go through an MP4 (MPEG-4, as
+OpenCV writes it) and are shrunk to a quarter of the true video's size, by OpenCV's bilinear way, where more than 127
+levels are motion; pictures are shrunk likewise. True videos of another rate than the model's are blended to it, from
+the first frame of the five seconds to the last. Files of a rate that are there, as its authors give them for 8, 16 and
+24 frames a second, are used instead, and so are their masks.
 
-Differences: blended films go through no further MP4, whose quality that code leaves to the machine; and numbers are not
-rounded to four places on the way.
+Differences: blended videos go through no further MP4, whose quality that code leaves to the machine; and numbers are
+not rounded to four places on the way.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -28,7 +28,7 @@ from vidworld.models.external.videos import Begins
 from vidworld.video.decode import Unreadable
 
 HORIZON_S = 5.0
-SHRUNK = 4  # by so much is a film smaller where it is compared
+SHRUNK = 4  # by so much is a video smaller where it is compared
 MASK_LEVEL = 127
 _Picture = UInt8[ndarray, "height width 3"]  # blue, green, red
 Size = tuple[int, int]  # width, height
@@ -37,12 +37,12 @@ PackedMasks = list[UInt8[ndarray, " byte"]]  # a bit for each pixel of each fram
 
 
 @dataclass(frozen=True)
-class Film:
+class ScoredVideo:
     """Pictures of one size, from the first that counts on; they are made or read one after another, each time anew."""
 
     pictures: Callable[[], Iterator[_Picture]]
     fps: float
-    masks: Path | None = None  # a film of what moves in them, where there is one
+    masks: Path | None = None  # a video of what moves in them, where there is one
 
     @property
     def count(self) -> int:
@@ -53,31 +53,31 @@ class Film:
 # --- what is compared ---
 
 
-def film_of_frames(frames: UInt8[ndarray, "time 3 height width"], fps: float) -> Film:
+def video_of_frames(frames: UInt8[ndarray, "time 3 height width"], fps: float) -> ScoredVideo:
     """What a model predicted, its first frame after the switch first."""
-    return Film(lambda: (np.ascontiguousarray(frame[::-1].transpose(1, 2, 0)) for frame in frames), fps)
+    return ScoredVideo(lambda: (np.ascontiguousarray(frame[::-1].transpose(1, 2, 0)) for frame in frames), fps)
 
 
-def frozen_film(full: Path, number: int, fps: float) -> Film:
-    """The frame of this number of a film, standing still. Raises Unreadable."""
+def frozen_video(full: Path, number: int, fps: float) -> ScoredVideo:
+    """The frame of this number of a video, standing still. Raises Unreadable."""
     picture = next(islice(_pictures_in(full), number, None), None)
     if picture is None:
         raise Unreadable(f"{full}: ends before its frame {number}")
-    return Film(lambda: repeat(picture), fps)
+    return ScoredVideo(lambda: repeat(picture), fps)
 
 
-def generated_film(path: Path, begins: Begins | None, context_s: float) -> Film:
-    """A model's own film. Raises Unreadable: it is not of five seconds, and nobody said what it begins with."""
+def generated_video(path: Path, begins: Begins | None, context_s: float) -> ScoredVideo:
+    """A model's own video. Raises Unreadable: it is not of five seconds, and nobody said what it begins with."""
     fps, there = _rate_and_length(path)
     skipped = {"context": round(context_s * fps), "last frame": 1}.get(begins or "", 0)
-    film = Film(lambda: islice(_pictures_in(path), skipped, None), fps)
-    if there - skipped < film.count or (begins is None and there > film.count + 1):
+    scored = ScoredVideo(lambda: islice(_pictures_in(path), skipped, None), fps)
+    if there - skipped < scored.count or (begins is None and there > scored.count + 1):
         says = f"lasts {there / fps:.2f} s"
         raise Unreadable(f"{path}: {says}; Physics-IQ scores the five seconds after the switch, and nothing before")
-    return film
+    return scored
 
 
-def true_film(video: Path, fps: float) -> Film:
+def true_video(video: Path, fps: float) -> ScoredVideo:
     """A testing video at a rate. Raises Unreadable: it lasts less than five seconds."""
     own, there = _rate_and_length(video)
     other = f"{int(fps)}FPS"
@@ -87,18 +87,19 @@ def true_film(video: Path, fps: float) -> Film:
     if there < int(own * HORIZON_S):
         raise Unreadable(f"{video}: lasts {there / own:.2f} s; Physics-IQ scores five")
     if round(own, 2) == round(fps, 2):
-        return Film(lambda: _pictures_in(video), fps, known)
+        return ScoredVideo(lambda: _pictures_in(video), fps, known)
     if of_rate.exists() and fps == int(fps):
-        return Film(lambda: _pictures_in(of_rate), fps, known)
-    return Film(lambda: _blended(_pictures_in(video), int(own * HORIZON_S), int(fps * HORIZON_S)), fps, known)
+        return ScoredVideo(lambda: _pictures_in(of_rate), fps, known)
+    return ScoredVideo(lambda: _blended(_pictures_in(video), int(own * HORIZON_S), int(fps * HORIZON_S)), fps, known)
 
 
-def measures_as_published(film: Film, video: Path) -> FourMeasures:
-    """A film's four measures against a testing video, at the film's rate. Raises Unreadable."""
-    truth = true_film(video, film.fps)
+def measures_as_published(scored: ScoredVideo, video: Path) -> FourMeasures:
+    """A video's four measures against a testing video, at the video's rate. Raises Unreadable."""
+    truth = true_video(video, scored.fps)
     height, width = next(iter(truth.pictures())).shape[:2]
     size = width // SHRUNK, height // SHRUNK
-    return _compared(film, _masks_of(film, size), truth, _true_masks(video, film.fps, size, _stamp(video)), size)
+    true_masks = _true_masks(video, scored.fps, size, _stamp(video))
+    return _compared(scored, _masks_of(scored, size), truth, true_masks, size)
 
 
 def takes_as_published(video: Path, other: Path, fps: float) -> FourMeasures:
@@ -108,16 +109,18 @@ def takes_as_published(video: Path, other: Path, fps: float) -> FourMeasures:
 
 @lru_cache(maxsize=4)
 def _between_takes(video: Path, other: Path, fps: float, stamps: object) -> FourMeasures:
-    return measures_as_published(true_film(other, fps), video)
+    return measures_as_published(true_video(other, fps), video)
 
 
-def _compared(film: Film, masks: PackedMasks, truth: Film, true_masks: PackedMasks, size: Size) -> FourMeasures:
-    count = film.count
-    pictures = (map(partial(cv2.resize, dsize=size), each.pictures()) for each in (film, truth))
+def _compared(
+    scored: ScoredVideo, masks: PackedMasks, truth: ScoredVideo, true_masks: PackedMasks, size: Size
+) -> FourMeasures:
+    count = scored.count
+    pictures = (map(partial(cv2.resize, dsize=size), each.pictures()) for each in (scored, truth))
     errors = [float(np.mean((a / 255.0 - b / 255.0) ** 2)) for a, b in islice(zip(*pictures, strict=False), count)]
     there = min(len(errors), len(masks), len(true_masks))
     if there < count:
-        raise Unreadable(f"{there} frames at {film.fps:g} a second are no five seconds")
+        raise Unreadable(f"{there} frames at {scored.fps:g} a second are no five seconds")
     frames, moved, truly_moved = [], *np.zeros((2, size[0] * size[1]), np.int64)
     for packed in zip(masks, true_masks, strict=True):
         mask, true_mask = (np.unpackbits(each, count=len(moved)) for each in packed)
@@ -133,17 +136,17 @@ def _compared(film: Film, masks: PackedMasks, truth: Film, true_masks: PackedMas
 
 @lru_cache(maxsize=2)
 def _true_masks(video: Path, fps: float, size: Size, stamp: object) -> PackedMasks:
-    return _masks_of(true_film(video, fps), size)
+    return _masks_of(true_video(video, fps), size)
 
 
-def _masks_of(film: Film, size: Size) -> PackedMasks:
-    """What moves, through an MP4 and shrunk; the film's own masks, where it has some."""
+def _masks_of(scored: ScoredVideo, size: Size) -> PackedMasks:
+    """What moves, through an MP4 and shrunk; the video's own masks, where it has some."""
     with TemporaryDirectory() as folder:
-        place = film.masks or Path(folder) / "masks.mp4"
-        if film.masks is None:
-            grey = map(partial(cv2.cvtColor, code=cv2.COLOR_BGR2GRAY), islice(film.pictures(), film.count))
-            _write(place, moving(np.asarray(picture, np.uint8) for picture in grey), film.fps)
-        shrunk = (cv2.resize(picture, size)[..., 0] for picture in islice(_pictures_in(place), film.count))
+        place = scored.masks or Path(folder) / "masks.mp4"
+        if scored.masks is None:
+            grey = map(partial(cv2.cvtColor, code=cv2.COLOR_BGR2GRAY), islice(scored.pictures(), scored.count))
+            _write(place, moving(np.asarray(picture, np.uint8) for picture in grey), scored.fps)
+        shrunk = (cv2.resize(picture, size)[..., 0] for picture in islice(_pictures_in(place), scored.count))
         return [np.packbits(picture > MASK_LEVEL) for picture in shrunk]
 
 
@@ -163,21 +166,21 @@ def _write(path: Path, masks: Iterable[GreyPicture], fps: float) -> None:
 
 def _pictures_in(path: Path) -> Iterator[_Picture]:
     """One after another, with one decoding thread, whose memory is a few pictures."""
-    film = _open(path)
-    while film.grab():
-        yield np.asarray(film.retrieve()[1], np.uint8)  # under no name: it is gone when the next one is made
+    capture = _open(path)
+    while capture.grab():
+        yield np.asarray(capture.retrieve()[1], np.uint8)  # under no name: it is gone when the next one is made
 
 
 def _rate_and_length(path: Path) -> tuple[float, int]:
-    film = _open(path)
-    return film.get(cv2.CAP_PROP_FPS), int(film.get(cv2.CAP_PROP_FRAME_COUNT))
+    capture = _open(path)
+    return capture.get(cv2.CAP_PROP_FPS), int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
 
 
 def _open(path: Path) -> cv2.VideoCapture:
-    film = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
-    if not film.isOpened() or not film.get(cv2.CAP_PROP_FPS) > 0:
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+    if not capture.isOpened() or not capture.get(cv2.CAP_PROP_FPS) > 0:
         raise Unreadable(f"{path}: is no video that OpenCV can read")
-    return film
+    return capture
 
 
 def _blended(pictures: Iterator[_Picture], there: int, count: int) -> Iterator[_Picture]:

@@ -141,7 +141,7 @@ def _by_property(folder: Path) -> list[Entry]:
 GRASP = Benchmark("grasp", "GRASP", "arXiv 2311.09048", _GRASP_LAYOUT, _windowed(10), _by_property, SurpriseScore())
 
 
-# --- InfLevel-lab: pairs of filmed trials of continuity, solidity and gravity, one possible and one not ---
+# --- InfLevel-lab: pairs of recorded trials of continuity, solidity and gravity, one possible and one not ---
 
 PROPERTIES = ("continuity", "solidity", "gravity")
 _INFLEVEL_COLUMNS = ("vid1_path", "vid2_path", "vid1_label", "vid1_end_priming_2", "vid2_end_priming_2")

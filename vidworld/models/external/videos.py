@@ -1,4 +1,4 @@
-"""Clips that other people's models continued elsewhere, as films: a world model that is a folder."""
+"""Clips that other people's models continued elsewhere, as videos: a world model that is a folder."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -16,7 +16,7 @@ from vidworld.core.errors import UserError
 
 NAMED = 5  # missing files that a message names
 Begins = Literal["context", "last frame", "future"]
-"""What a film begins with: all frames that were shown, the last of them, or the first that is predicted."""
+"""What a video begins with: all frames that were shown, the last of them, or the first that is predicted."""
 _SAY = "videos_from_context: (all that was shown), videos_from_last_frame: or videos_from_future: in place of videos:"
 
 

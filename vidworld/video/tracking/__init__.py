@@ -15,7 +15,7 @@ from jaxtyping import Float, UInt8
 from numpy import ndarray
 from scipy.optimize import linear_sum_assignment
 
-from vidworld.video.kept import FilmFrames
+from vidworld.video.kept import IndexedFrames
 from vidworld.video.tracking.blobs import Blob, Picture, background_of, blob_of, blobs, difference, threshold_of
 
 __all__ = ["background_of", "track"]
@@ -105,7 +105,7 @@ class Followed:
 
 
 def track(
-    frames: FilmFrames,
+    frames: IndexedFrames,
     objects: int,
     background: Picture | None = None,
     known: Float[ndarray, "start object 2"] | None = None,
@@ -124,7 +124,7 @@ def track(
 
 
 def follow(
-    frames: FilmFrames, objects: int, scene: Picture, known: Float[ndarray, "start object 2"] | None = None
+    frames: IndexedFrames, objects: int, scene: Picture, known: Float[ndarray, "start object 2"] | None = None
 ) -> list[Followed | None]:
     """The paths of `track`'s objects, in order; None for what is not found."""
     threshold = threshold_of(frames, scene)
@@ -150,7 +150,7 @@ def _nearest_object(paths: Sequence[Followed], places: Float[ndarray, "start 2"]
     return paths[int(np.argmax(shared))] if shared and max(shared) > 0 else None
 
 
-def _recover(path: Followed, frames: FilmFrames, background: Picture, threshold: float) -> None:
+def _recover(path: Followed, frames: IndexedFrames, background: Picture, threshold: float) -> None:
     """Adds the frames in which the thing touches another: found there by its colours, near where it is expected.
 
     The colours that tell it from all around it are a ratio of histograms; mean shift climbs to where most of them are.
@@ -190,7 +190,7 @@ def _extrapolated(path: Followed, frame: int) -> Float[ndarray, " 2"]:
     return np.array([np.polyval(np.polyfit(offset, places[:, axis], 2), 0.0) for axis in (0, 1)])
 
 
-def _telling_colours(path: Followed, frames: FilmFrames, background: Picture) -> Float[ndarray, "red green blue"]:
+def _telling_colours(path: Followed, frames: IndexedFrames, background: Picture) -> Float[ndarray, "red green blue"]:
     """By colour, the share of its pixels that are the thing's, among those in and around its places."""
     own, other = np.zeros((2, *(256 // BIN,) * 3))
     for frame, blob in path.blobs.items():

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, UInt8
 from numpy import ndarray
 from scipy.ndimage import binary_fill_holes
 
-from vidworld.video.kept import FilmFrames
+from vidworld.video.kept import IndexedFrames
 
 Picture = Float[ndarray, "height width 3"]
 Shown = UInt8[ndarray, "height width 3"]  # a frame of a video
@@ -23,7 +23,7 @@ SURE_TIMES = 2.0  # an object has a pixel that differs by so many times as much 
 MIN_AREA_PX = 6.0
 
 
-def background_of(frames: FilmFrames) -> Picture:
+def background_of(frames: IndexedFrames) -> Picture:
     """The scene without what moves: each pixel's median, and where a thing rested for long, the value behind it.
 
     Of a pixel's two steady values the background's is the one nearer to what its surroundings would continue as.
@@ -76,7 +76,7 @@ def _most(colours: ndarray) -> ndarray:
     return np.asarray(np.maximum(np.maximum(colours[..., 0], colours[..., 1]), colours[..., 2]))
 
 
-def threshold_of(frames: FilmFrames, background: Picture) -> float:
+def threshold_of(frames: IndexedFrames, background: Picture) -> float:
     """Levels above which a pixel is no noise, from that of the frames."""
     chosen = frames[np.linspace(0, len(frames) - 1, min(9, len(frames))).round().astype(int)]
     noise = np.median([np.median(difference(frame, background)) for frame in chosen])

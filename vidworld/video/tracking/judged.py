@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
-from vidworld.video.kept import FilmFrames
+from vidworld.video.kept import IndexedFrames
 from vidworld.video.tracking import Followed, follow
 from vidworld.video.tracking.blobs import Blob, Picture, background_of
 
@@ -51,7 +51,7 @@ class Judged:
         return np.asarray(known & ~(self.apart_px <= np.maximum(SAME_PX, SAME_SHARE * self.size_px)))
 
 
-def judge(frames: FilmFrames, objects: int) -> Judged:
+def judge(frames: IndexedFrames, objects: int) -> Judged:
     """The objects that `track` follows in the frames of a static camera, and how well each is one object."""
     scene = background_of(frames)
     paths = follow(frames, objects, scene)
@@ -90,7 +90,7 @@ def _is_alike(blob: Blob, usual: float) -> bool:
 
 
 def _second(
-    path: Followed, frames: FilmFrames, background: Picture, whole: Bool[ndarray, " time"]
+    path: Followed, frames: IndexedFrames, background: Picture, whole: Bool[ndarray, " time"]
 ) -> Float[ndarray, "time 2"]:
     """Where the object's own picture, as it is in its most usual frame, matches best; NaN where it does nowhere."""
     found = np.full((len(frames), 2), np.nan)

@@ -1,13 +1,13 @@
-"""Films in which a disc moves by actions that are known, as a folder of videos with an actions.csv."""
+"""Videos in which a disc moves by actions that are known, as a folder of videos with an actions.csv."""
 
 import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-import films
+import made_videos
 import numpy as np
 
-STEP_PX = 3.0  # of the film, at an action of 1
+STEP_PX = 3.0  # of the video, at an action of 1
 
 
 def actions_of(seed: int, count: int, held: int = 1) -> np.ndarray:
@@ -16,13 +16,13 @@ def actions_of(seed: int, count: int, held: int = 1) -> np.ndarray:
     return np.repeat(drawn, held, axis=0)[:count]
 
 
-def film(actions: np.ndarray, seed: int = 0) -> np.ndarray:
+def recording(actions: np.ndarray, seed: int = 0) -> np.ndarray:
     """A frame before each action and one after the last, in which the disc has moved by them all."""
-    x_px = films.WIDTH / 2 + STEP_PX * np.concatenate([[0.0], actions[:, 0].cumsum()])
-    period = films.WIDTH - 40.0  # it turns round at the walls, so that it stays in the picture
+    x_px = made_videos.WIDTH / 2 + STEP_PX * np.concatenate([[0.0], actions[:, 0].cumsum()])
+    period = made_videos.WIDTH - 40.0  # it turns round at the walls, so that it stays in the picture
     folded = np.abs((x_px - 20.0 + period) % (2 * period) - period)
-    wall = films.wall(seed=seed)
-    return np.stack([films.disc(wall, 20.0 + x, films.HEIGHT / 2) for x in folded])
+    wall = made_videos.wall(seed=seed)
+    return np.stack([made_videos.disc(wall, 20.0 + x, made_videos.HEIGHT / 2) for x in folded])
 
 
 def write(

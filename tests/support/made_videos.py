@@ -1,4 +1,4 @@
-"""Films made for a test: a disc before a wall of tiles, written as a video with any times."""
+"""Videos made for a test: a disc before a wall of tiles, written as a video with any times."""
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -11,7 +11,7 @@ import pytest
 
 REAL_VIDEO = Path(__file__).parents[3] / "shared" / "real_video"
 needs_real_video = pytest.mark.skipif(
-    not REAL_VIDEO.is_dir(), reason="the sample films are not here (../shared/real_video)"
+    not REAL_VIDEO.is_dir(), reason="the sample videos are not here (../shared/real_video)"
 )
 
 HEIGHT, WIDTH = 96, 128
@@ -32,7 +32,7 @@ def disc(background: np.ndarray, x_px: float, y_px: float, radius_px: float = 8)
     return np.round(background * (1 - inside) + np.array([250, 20, 20]) * inside).astype(np.uint8)
 
 
-def film(
+def recording(
     times_s: Sequence[float],
     x_px: Callable[[float], float] = lambda t: 20 + 40 * t,
     seed: int = 0,

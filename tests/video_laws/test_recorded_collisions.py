@@ -1,4 +1,4 @@
-"""Collisions and explosions by exact simulation, filmed with noise: what is measured there holds the truth."""
+"""Collisions and explosions by exact simulation, recorded with noise: what is measured there holds the truth."""
 
 import cv2
 import numpy as np
@@ -13,7 +13,7 @@ HEIGHT, WIDTH, FPS, FRAMES = 120, 160, 120, 60
 COLOURS = np.array([(210, 40, 40), (40, 60, 210)], float)
 
 
-def filmed(path: np.ndarray, radii: tuple[float, float], seed: int) -> np.ndarray:
+def recorded(path: np.ndarray, radii: tuple[float, float], seed: int) -> np.ndarray:
     """Pictures of two discs at these places (time, disc, xy), their rims smooth, on a stained wall, with noise."""
     rng, (rows, columns) = np.random.default_rng(seed), np.mgrid[:HEIGHT, :WIDTH] + 0.5
     rough = rng.uniform(105, 150, (12, 16)).astype(np.float32)
@@ -46,7 +46,7 @@ def collision(seed: int) -> tuple[np.ndarray, tuple[float, float], tuple[float, 
 
 def measured(seed: int) -> LawFit:
     path, radii, masses = collision(seed)
-    seen = judge(filmed(path, radii, seed), 2)
+    seen = judge(recorded(path, radii, seed), 2)
     return fit_collision(np.arange(FRAMES) / FPS, believed(seen), VideoScene(masses=masses))
 
 
@@ -55,14 +55,14 @@ def held(fit: LawFit, truth: dict[str, float]) -> dict[str, bool]:
 
 
 @pytest.mark.slow
-def test_filmed_collisions_of_unequal_masses_keep_their_momentum() -> None:
+def test_recorded_collisions_of_unequal_masses_keep_their_momentum() -> None:
     """200 draws are for the log; of 40, fewer than 34 would be chance in one of a hundred at 92%."""
     angles = [held(measured(seed), {"momentum_angle": 0.0}).get("momentum_angle", False) for seed in range(40)]
     assert sum(angles) >= 34
 
 
 @pytest.mark.parametrize("seed", [45, 66, 69])
-def test_a_filmed_collision_of_a_heavy_thing_keeps_its_momentum(seed: int) -> None:
+def test_a_recorded_collision_of_a_heavy_thing_keeps_its_momentum(seed: int) -> None:
     """Masses of 3.3, 4.7 and 3.3 to 1; where the light one hardly moves before, it is no background either."""
     found = {one.name: one for one in measured(seed).quantities}
     angle, kept = found["momentum_angle"], found["momentum_kept"]
@@ -70,11 +70,11 @@ def test_a_filmed_collision_of_a_heavy_thing_keeps_its_momentum(seed: int) -> No
     assert kept.low < 1 < kept.high and kept.value == pytest.approx(1, abs=0.2)
 
 
-def test_a_filmed_explosion_has_no_total_momentum() -> None:
-    """Two that rest side by side for a third of the film, the lighter one faster."""
+def test_a_recorded_explosion_has_no_total_momentum() -> None:
+    """Two that rest side by side for a third of the video, the lighter one faster."""
     t = np.maximum(np.arange(FRAMES) - 20, 0)[:, None, None] / FPS
     path = np.array([[73.0, 60.0], [87.0, 61.0]]) + np.array([[-150.0, 12.0], [60.0, -4.8]]) * t
-    seen = judge(filmed(path, (6.5, 7.0), 1), 2)
+    seen = judge(recorded(path, (6.5, 7.0), 1), 2)
     fit = fit_explosion(np.arange(FRAMES) / FPS, believed(seen), VideoScene(masses=(0.2, 0.5)))
     assert held(fit, {"total_momentum_along": 0.0, "total_momentum_across": 0.0, "speed_ratio": 2.5}) == {
         "total_momentum_along": True,
