@@ -60,8 +60,8 @@ class VideoTransformer(nn.Module):
 class VideoJepa(nn.Module):
     """transformers' V-JEPA 2: encoder and predictor of the JEPA world's depths, from pixels in its patches.
 
-    The encoder goes over all cells and the predictor over as many: it is given those before the last chunk and asked
-    for that one.
+    The encoder goes over all cells and the predictor over as many: it is given those before the last chunk and
+    predicts that one.
     """
 
     def __init__(

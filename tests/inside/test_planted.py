@@ -1,4 +1,4 @@
-"""A linear code that was planted in a model's state is found, and steering it steers the future as asked."""
+"""A linear code that was planted in a model's state is found, and steering it steers the future as it should."""
 
 import pytest
 import torch
@@ -57,13 +57,13 @@ def test_steering_a_planted_code_steers_the_future(found, concept):
     assert kept.slope > 0.9
 
 
-def test_what_is_asked_is_of_discs_that_nothing_touches(found):
+def test_targets_are_of_discs_that_nothing_touches(found):
     _, evaluator, _, _ = found
     steered = steered_clips(evaluator, several(evaluator, 0, 16), "id")
     clip = torch.arange(len(steered.disc))
     later = steered.tracks.velocity[clip, 7:, steered.disc]
     assert (later == later[:, :1]).all()
     assert not steered.others[clip, steered.disc].any()
-    sizes = steered.asked["velocity"].norm(dim=1)
+    sizes = steered.target["velocity"].norm(dim=1)
     assert (sizes >= 0.5).all() and (sizes <= 1.5).all()
-    assert set(steered.asked) <= set(CONCEPTS)
+    assert set(steered.target) <= set(CONCEPTS)

@@ -51,7 +51,7 @@ class SteeringRow:
     readout: str
     """`probe` or `pixels`: by what the future was read."""
     slope: Number
-    """Of what was achieved against what was asked; 1 is as asked. Of an ablation: of what is left of the concept."""
+    """Of what was achieved against the target; 1 is all of it. Of an ablation: of what is left of the concept."""
     low: Number
     high: Number
     others: Number

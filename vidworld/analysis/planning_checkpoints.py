@@ -1,4 +1,4 @@
-"""What many checkpoints say together: families of several trainings, and whether offline checks tell success."""
+"""What many checkpoints say together: families of several trainings, and whether offline checks predict success."""
 
 import math
 from collections import defaultdict

@@ -43,7 +43,7 @@ class Spectrum:
     def __init__(self, features: Features, scale: Float[Tensor, " feature"] | None = None) -> None:
         """scale: what features are divided by, other than their deviations."""
         self.mean, deviation = features.mean(dim=0), features.std(dim=0)
-        # A constant tells nothing.
+        # A constant says nothing.
         self.scale = deviation.clamp_min(1e-3 * deviation.amax().clamp_min(1e-6)) if scale is None else scale
         x = self.standard(features)
         wide = x.shape[1] > x.shape[0]
@@ -66,15 +66,15 @@ class Spectrum:
     def ridge(self, answer: Answer, features: Others, true: OthersAnswer, slack: float = 1.0) -> Ridge:
         """The reading of the largest penalty that is as good as the best for these other features and true answers.
 
-        As good is what is within so many standard errors (one: Breiman et al. 1984): of what tells nothing the mean is
+        As good is what is within so many standard errors (one: Breiman et al. 1984): of what says nothing the mean is
         left. A penalty shrinks what is read, so that what is to change a reading is larger.
         """
         offset = answer.mean(dim=0)
-        fitted, told, errors = self.u.T @ (answer - offset), self.standard(features) @ self.v, []
+        fitted, projected, errors = self.u.T @ (answer - offset), self.standard(features) @ self.v, []
         shrunk = [self.s / (self.s.square() + penalty * self.s[0] ** 2) for penalty in PENALTIES]
         spread = answer.std(dim=0).clamp_min(1e-6)
         for shrink in shrunk:
-            errors.append((((told * shrink) @ fitted + offset - true) / spread).square().mean(dim=1))
+            errors.append((((projected * shrink) @ fitted + offset - true) / spread).square().mean(dim=1))
         error = torch.stack(errors)  # (penalty, sample)
         worse = error - error[error.mean(dim=1).argmin()]
         as_good = worse.mean(dim=1) <= slack * worse.std(dim=1) / len(true) ** 0.5

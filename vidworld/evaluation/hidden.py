@@ -1,4 +1,4 @@
-"""Hidden properties: what a model's state tells of them, and whether its rollouts follow them, before and after."""
+"""Hidden properties: what a model's state holds of them, and whether its rollouts follow them, before and after."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace

@@ -1,7 +1,7 @@
 """Concepts, and what is true of them in simulated clips: samples, where in the picture each is, and the answers.
 
-Discs are asked for one by one, in a window about the cell that each is in; where there is one disc, and how many there
-are, of the whole picture. What is hidden is asked for in pairs of clips that look the same in their last frame, of the
+Discs are read one by one, in a window about the cell that each is in; where there is one disc, and how many there
+are, of the whole picture. What is hidden is read in pairs of clips that look the same in their last frame, of the
 same window in both, so that one half is right by chance.
 """
 
@@ -26,7 +26,7 @@ OF_DISCS = ("uniform", "parabola", "bounce", "collision", "billiards")
 ALONE = 3
 """The first so many of these have one disc."""
 _SHOWN = 0.9
-"""Share of a disc's area that is to show for it to be asked for."""
+"""Share of a disc's area that is to show for it to be read."""
 
 
 class Concept(NamedTuple):
@@ -53,7 +53,7 @@ CONCEPTS = {
 
 @dataclass(frozen=True)
 class Samples:
-    """What is asked of clips, of which only the context is here."""
+    """What is read of clips, of which only the context is here."""
 
     clips: Clips
     clip: Int[Tensor, " sample"]
@@ -132,18 +132,19 @@ def _discs(clips: Clips, parts: Sequence[_Scene], cell: tuple[float, float]) -> 
             ("contact", torch.where((contact > 0) & (contact <= 0.8), contact, torch.nan)),
         ):  # fmt: skip
             found[name].append(value)
-    told = {name: torch.cat(values) for name, values in found.items()}
-    place, velocity = told["place"].float(), told["velocity"].float()
+    of_all = {name: torch.cat(values) for name, values in found.items()}
+    place, velocity = of_all["place"].float(), of_all["velocity"].float()
     speed, size = velocity.norm(dim=1, keepdim=True), torch.tensor(cell[::-1])
     answers = {
         "place": place - ((place / size).floor() + 0.5) * size,
         "velocity": velocity,
         "speed": speed,
         "direction": torch.where(speed > 0.2, velocity / speed, torch.nan),
-        "mass": told["mass"].float()[:, None],
-        "time_to_contact": told["contact"].float()[:, None],
+        "mass": of_all["mass"].float()[:, None],
+        "time_to_contact": of_all["contact"].float()[:, None],
     }
-    return Samples(clips, told["clip"], told["clip"], place, answers, told["disc"], tuple(p.tracks for p in parts))
+    tracks = tuple(part.tracks for part in parts)
+    return Samples(clips, of_all["clip"], of_all["clip"], place, answers, of_all["disc"], tracks)
 
 
 def hidden_samples(kind: str, part: Part, shape: ClipShape, context: int, count: int) -> Samples:
@@ -166,5 +167,5 @@ def hidden_samples(kind: str, part: Part, shape: ClipShape, context: int, count:
         kept, places = gone[0] & gone[1], [there[0], there[1], there[0], there[1]]
         clip, group = [number, number, number + count, number + count], [number] * 4
         answer, name = [ones, -ones, -ones, ones], "hidden_place"
-    told = [torch.cat([each[kept] for each in values]) for values in (clip, group, places, answer)]
-    return Samples(clips, told[0], told[1], told[2], {name: told[3][:, None]}, tracks=(a.tracks, b.tracks))
+    of_all = [torch.cat([each[kept] for each in values]) for values in (clip, group, places, answer)]
+    return Samples(clips, of_all[0], of_all[1], of_all[2], {name: of_all[3][:, None]}, tracks=(a.tracks, b.tracks))

@@ -19,25 +19,25 @@ class Direction(NamedTuple):
     name: str
     dimensions: int
     change: Callable[[Features, Answer], Features]
-    """What is added to features so that the concept changes by as much as is asked."""
+    """What is added to features so that the concept changes by the target."""
     span: Float[Tensor, "dimension feature"]
     """An orthonormal basis of what is changed, of features in their own deviations."""
 
 
 def along_probe(ridge: Ridge) -> Direction:
-    """The smallest change of which the probe reads what is asked."""
+    """The smallest change of which the probe reads the target."""
     weights = ridge.weights
     back = torch.linalg.pinv(weights)  # (answer, feature)
 
-    def change(features: Features, asked: Answer) -> Features:
-        moved: Features = asked @ back * ridge.scale
+    def change(features: Features, target: Answer) -> Features:
+        moved: Features = target @ back * ridge.scale
         return moved
 
     return Direction("probe", weights.shape[1], change, _basis(weights.T))
 
 
 def along_means(ridge: Ridge, features: Features, answers: Answer, degree: int) -> Direction:
-    """From the mean state of what is read to that of what is asked; means are polynomials of the concept.
+    """From the mean state of what is read to that of the target; means are polynomials of the concept.
 
     In one degree it is the difference of means. Source: patterns rather than weights, Haufe et al. 2014.
     """
@@ -57,9 +57,9 @@ def along_means(ridge: Ridge, features: Features, answers: Answer, degree: int) 
         design.T @ design + penalty, design.T @ ((features - ridge.mean) / ridge.scale)
     )  # (term, feature)
 
-    def change(features: Features, asked: Answer) -> Features:
+    def change(features: Features, target: Answer) -> Features:
         read = ridge(features)
-        moved: Features = (terms(read + asked) - terms(read)) / spread @ pattern * ridge.scale
+        moved: Features = (terms(read + target) - terms(read)) / spread @ pattern * ridge.scale
         return moved
 
     return Direction("means", len(pattern), change, _basis(pattern))
@@ -69,9 +69,9 @@ def at_random(like: Direction, ridge: Ridge, seed: int) -> Direction:
     """Changes as large as those of another direction, along as many directions that were drawn."""
     span = _drawn(like.dimensions, len(ridge.mean), seed)
 
-    def change(features: Features, asked: Answer) -> Features:
-        size = (like.change(features, asked) / ridge.scale).norm(dim=1, keepdim=True)
-        turned = asked @ span[: asked.shape[1]]
+    def change(features: Features, target: Answer) -> Features:
+        size = (like.change(features, target) / ridge.scale).norm(dim=1, keepdim=True)
+        turned = target @ span[: target.shape[1]]
         moved: Features = turned / turned.norm(dim=1, keepdim=True).clamp_min(1e-9) * size * ridge.scale
         return moved
 
@@ -82,7 +82,7 @@ def ablated(like: Direction, ridge: Ridge, seed: int | None = None) -> Direction
     """What a direction spans is put to its mean; with a seed as many directions that were drawn."""
     span = like.span if seed is None else _drawn(len(like.span), len(ridge.mean), seed)
 
-    def change(features: Features, asked: Answer) -> Features:
+    def change(features: Features, target: Answer) -> Features:
         moved: Features = -((features - ridge.mean) / ridge.scale @ span.T @ span) * ridge.scale
         return moved
 

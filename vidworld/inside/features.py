@@ -73,13 +73,13 @@ def features_of(
         some = slice(first, first + at_once)
         with evaluator.accelerator.autocast():
             states = averaged(hidden_states(model, evaluator.encode(clips.at(some)))[:, -1:], grid)[:, 0].cpu()
-        for number, asked in enumerate(samples):
-            mine = ((asked.clip >= first) & (asked.clip < first + len(states))).nonzero()[:, 0]
-            clip = asked.clip[mine] - first
-            if asked.place is None:
+        for number, each in enumerate(samples):
+            mine = ((each.clip >= first) & (each.clip < first + len(states))).nonzero()[:, 0]
+            clip = each.clip[mine] - first
+            if each.place is None:
                 read = states[clip].flatten(2)
             else:
-                read = windows(states, clip, cells_of(asked.place[mine], grid, aspect))
+                read = windows(states, clip, cells_of(each.place[mine], grid, aspect))
             found[number].append(list(read.unbind(dim=1)))
             order[number].append(mine)
     return [

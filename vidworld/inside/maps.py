@@ -34,7 +34,7 @@ def surprise_by_cell(model: Any, seen: Encoded, context_length: int, seeds: Sequ
         ]
         return torch.stack(errors, dim=1)
     if not hasattr(network, "compared"):
-        raise UserError(f"{model.name}: its surprise is not told by cell; one of our families would do")
+        raise UserError(f"{model.name}: has no surprise by cell; one of our families would do")
     _, predicted, target = network.compared(seen.tokens, acted(network, seen))  # type: ignore[union-attr]
     errors_of_all: SurpriseMap = (predicted - target[:, 1:]).square().mean(dim=-1)[:, context_length - 1 :]
     return errors_of_all
@@ -68,7 +68,7 @@ def visited(
     tracks: Tracks, counted: Bool[Tensor, "clip time object"], grid: tuple[int, int], chunk: int, clips: Clips,
     beside: bool = False,
 ) -> Near:  # fmt: skip
-    """The cells that the discs' middles are in during each chunk, and if asked for those beside them."""
+    """The cells that the discs' middles are in during each chunk, and with `beside` those next to them."""
     h, w = grid
     found = torch.zeros(*counted.shape[:2], h + 2, w + 2, dtype=torch.bool)
     clip, time, disc = (counted & ~tracks.position.isnan().any(dim=-1)).nonzero(as_tuple=True)

@@ -26,7 +26,7 @@ _Parts = dict[Part, Samples]
 
 
 class Looked(NamedTuple):
-    """Models that are looked into, by name, and what they are asked."""
+    """Models that are looked into, by name, and what encodes their clips."""
 
     evaluator: Evaluator
     models: dict[str, Any]
@@ -128,25 +128,25 @@ def _of_layer(features: dict[Part, Tensor], parts: _Parts, controls: bool) -> It
     for mask in masks:
         names = [name for name in known if all(map(torch.equal, mask, known[name]))]
         cut = {part: features[part][rows] for part, rows in zip(PARTS, mask, strict=True)}
-        told = {p: {name: answers[p][name][rows] for name in names} for p, rows in zip(PARTS, mask, strict=True)}
+        true = {p: {name: answers[p][name][rows] for name in names} for p, rows in zip(PARTS, mask, strict=True)}
         groups = {part: parts[part].group[rows] for part, rows in zip(PARTS, mask, strict=True)}
         spectrum = Spectrum(cut["fit"])
         for name in names:
-            yield from _ridges(spectrum, cut, {part: told[part][name] for part in PARTS}, groups, name, controls)
+            yield from _ridges(spectrum, cut, {part: true[part][name] for part in PARTS}, groups, name, controls)
         if controls:
             small = {part: spectrum.components(cut[part]) for part in PARTS}
-            network = network_of(small["fit"], told["fit"], small["choose"], told["choose"])
+            network = network_of(small["fit"], true["fit"], small["choose"], true["choose"])
             reads = {part: network(small[part]) for part in PARTS[1:]}
             for name in names:
-                mean, binary = told["fit"][name].mean(dim=0), CONCEPTS[name].binary
+                mean, binary = true["fit"][name].mean(dim=0), CONCEPTS[name].binary
                 choose, test = (
-                    score(reads[part][name], told[part][name], mean, groups[part], binary) for part in PARTS[1:]
+                    score(reads[part][name], true[part][name], mean, groups[part], binary) for part in PARTS[1:]
                 )
                 yield _Found(name, "mlp", "", test, choose.value, float("nan"), len(cut["test"]))
 
 
 def _ridges(
-    spectrum: Spectrum, cut: dict[Part, Tensor], told: dict[Part, Tensor], groups: dict[Part, Tensor], name: str,
+    spectrum: Spectrum, cut: dict[Part, Tensor], true: dict[Part, Tensor], groups: dict[Part, Tensor], name: str,
     controls: bool,
 ) -> Iterator[_Found]:  # fmt: skip
     """The linear reading of a concept, and that of answers that belong to other samples."""
@@ -158,10 +158,10 @@ def _ridges(
         )
         return test, chosen.value
 
-    found, chosen = of(told)
+    found, chosen = of(true)
     shuffled = Resampled(*[float("nan")] * 3)
     if controls:
-        mixed = {part: values[_order(f"{name}/{part}", len(values))] for part, values in told.items()}
+        mixed = {part: values[_order(f"{name}/{part}", len(values))] for part, values in true.items()}
         shuffled, chance = of(mixed)
         yield _Found(name, "ridge", SHUFFLED, shuffled, chance, float("nan"), len(cut["test"]))
     yield _Found(name, "ridge", "", found, chosen, found.value - shuffled.value, len(cut["test"]))

@@ -14,7 +14,7 @@ from vidworld.inside.features import features_of, grid_of
 from vidworld.inside.mapping import save_strip, stacked
 from vidworld.inside.probing import PARTS, looked_into, scenes
 from vidworld.inside.schema import InsideConfig
-from vidworld.inside.steering import ASKED, Readout, Steered, Steering, steer, steered_clips
+from vidworld.inside.steering import TARGETS, Readout, Steered, Steering, steer, steered_clips
 from vidworld.models.external import ExternalModel
 from vidworld.simulation.simulated import SimulatedClips
 
@@ -38,7 +38,7 @@ def steer_models(config: InsideConfig) -> SteeringResults:
         )
         steering = Steering(name, model, evaluator, test, READOUTS)
         other = Steering(name, model, evaluator, chosen_on)
-        for concept in ASKED:
+        for concept in TARGETS:
             answers = (discs["fit"].answers[concept], discs["choose"].answers[concept])
             layers = list(zip(fit, choose, strict=True))
             for row, direction, layer in steer(steering, other, concept, layers, answers):
@@ -65,7 +65,7 @@ def _strips(
     seen, last = steering.steered.seen.clips.frames, config.context_frames - 1
     units = {"velocity": "units/s", "place": "units"}[concept]
     for number in range(min(config.shown, len(seen))):
-        x, y = steering.steered.asked[concept][number].tolist()
+        x, y = steering.steered.target[concept][number].tolist()
         shown = seen[number, last : last + 1].cpu()
         rows = [seen[number, last:].cpu(), *(torch.cat((shown, each[number])) for each in futures)]
         title = (

@@ -24,8 +24,8 @@ from vidworld.models.states import Grid, cells_of, changed, layers_of
 from vidworld.models.world_model import Encoded
 
 Readout = Literal["probe", "pixels"]
-ASKED = {"velocity": (0.5, 1.5), "place": (0.2, 0.6)}
-"""By how much a concept is asked to change, in any direction: units a second, units."""
+TARGETS = {"velocity": (0.5, 1.5), "place": (0.2, 0.6)}
+"""By how much a concept is to change, in any direction: units a second, units."""
 LEAST = 4
 """Frames of a future in which a disc must be found."""
 _Places = Float[Tensor, "clip time object 2"]
@@ -40,7 +40,7 @@ class Steered:
     disc: Int[Tensor, " clip"]
     others: Bool[Tensor, "clip object"]
     """Discs that nothing touches, by which side effects are told."""
-    asked: dict[str, Float[Tensor, "clip 2"]]
+    target: dict[str, Float[Tensor, "clip 2"]]
 
     @property
     def tracks(self) -> Tracks:
@@ -63,10 +63,11 @@ def steered_clips(evaluator: Evaluator, encoded: Encoded, name: str) -> Steered:
     others = free[kept].clone()
     others[torch.arange(len(kept)), disc] = False
     draws = Draws(clip_streams(f"inside/asked/{name}", kept.tolist(), torch.device("cpu")))
-    asked = {
-        concept: (draws.direction(1)[:, 0] * draws.uniform(*sizes)[:, None]).float() for concept, sizes in ASKED.items()
+    target = {
+        concept: (draws.direction(1)[:, 0] * draws.uniform(*sizes)[:, None]).float()
+        for concept, sizes in TARGETS.items()
     }
-    return Steered(Encoded(encoded.clips.at(kept), encoded.tokens[kept]), disc, others, asked)
+    return Steered(Encoded(encoded.clips.at(kept), encoded.tokens[kept]), disc, others, target)
 
 
 class Future(NamedTuple):
@@ -105,7 +106,7 @@ class Steering:
         horizon = seen.tokens.shape[1] - context.tokens.shape[1]
         within: Any = nullcontext()
         if direction is not None:
-            change = self._change(direction, self.steered.asked[concept])
+            change = self._change(direction, self.steered.target[concept])
             within = changed(self.model.network, layer, self.last, change, seen.tokens)
         with within, evaluator.accelerator.autocast():
             rollout = self.model.rollout(context, horizon, 1, evaluator.seeds(names_of(context.clips.frames)))
@@ -118,14 +119,14 @@ class Steering:
             places["pixels"] = evaluator.by_pixels(frames, tracks).position[:, after, :discs].float()
         return Future(places, frames)
 
-    def _change(self, direction: Direction, asked: Float[Tensor, "clip 2"]) -> Any:
+    def _change(self, direction: Direction, target: Float[Tensor, "clip 2"]) -> Any:
         grid = self.steered.seen.tokens.shape[2:4]
-        clip = torch.arange(len(asked))
+        clip = torch.arange(len(target))
         cell = cells_of(self.steered.place(self.evaluator.context_frames - 1), (grid[0], grid[1]), self.aspect)
 
         def change(states: Grid) -> Grid:
             near = windows(states.float().cpu(), clip, cell)
-            added = in_grid(direction.change(near, asked), clip, cell, len(states), (grid[0], grid[1]))
+            added = in_grid(direction.change(near, target), clip, cell, len(states), (grid[0], grid[1]))
             return states + added.to(states)
 
         return change
@@ -199,14 +200,14 @@ def steer(
 
 
 def _missed(steering: Steering, layer: int, direction: Direction, concept: str) -> tuple[float, float]:
-    """The share of what was asked that was missed, in squares, and the slope."""
+    """The share of the target change that was missed, in squares, and the slope."""
     came = steering.came(concept, "probe", steering.future(layer, direction, concept, pixels=False))
-    asked = steering.steered.asked[concept]
-    got = came.difference[torch.arange(len(asked)), steering.steered.disc]
+    target = steering.steered.target[concept]
+    got = came.difference[torch.arange(len(target)), steering.steered.disc]
     kept = ~got.isnan().any(dim=1)
-    asked, got = asked[kept], got[kept]
-    whole = float(asked.square().sum().clamp_min(1e-9))
-    return float((got - asked).square().sum()) / whole, float((got * asked).sum()) / whole
+    target, got = target[kept], got[kept]
+    whole = float(target.square().sum().clamp_min(1e-9))
+    return float((got - target).square().sum()) / whole, float((got * target).sum()) / whole
 
 
 def _row(
@@ -221,8 +222,8 @@ def _row(
         centred = was - was[kept].mean(dim=0)
         found = ratio_over((centred * (centred + got))[kept].sum(dim=1), centred[kept].square().sum(dim=1), clip[kept])
     else:
-        asked = steered.asked[concept]
-        found = ratio_over((got * asked)[kept].sum(dim=1), asked[kept].square().sum(dim=1), clip[kept])
+        target = steered.target[concept]
+        found = ratio_over((got * target)[kept].sum(dim=1), target[kept].square().sum(dim=1), clip[kept])
     beside = came.difference.norm(dim=-1)
     counted = steered.others & ~beside.isnan() & kept[:, None]
     rows = counted.any(dim=1)

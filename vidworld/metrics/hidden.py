@@ -110,7 +110,7 @@ def implied_rank(predicted: Worlds, truth: Worlds, dt_s: float, start: int) -> P
 
 
 @_metric(
-    "accuracy", "The same of how fast the third disc leaves: velocities that were seen tell of it, too.", True,
+    "accuracy", "The same of how fast the third disc leaves: it follows also from velocities that were seen.", True,
     ideal=1.0, bounds=(0.0, 1.0),
 )  # fmt: skip
 def outcome_rank(predicted: Worlds, truth: Worlds, dt_s: float, start: int) -> PerClip:

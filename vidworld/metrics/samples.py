@@ -1,4 +1,4 @@
-"""Samples of the future: how well they say what may happen, by a proper score, and what is told beside it.
+"""Samples of the future: how well they say what may happen, by a proper score, and what is measured beside it.
 
 All are distances of places in units, averaged over the frames of the horizon and the objects that are in the open in
 truth. A model that predicts one future is a point: each of its three errors is the plain one, and its spread is 0. A

@@ -31,7 +31,7 @@ def noised(tokens: Tokens, noise: Tokens, noise_level: Float[Tensor, "clip t"]) 
 
 def shifted(level: Tensor, shift: float) -> Tensor:
     """Noise levels moved towards noise by `shift` > 1; 0 and 1 stay. Source: Stable Diffusion 3 (arXiv 2403.03206),
-    eq. 23: neighbouring tokens tell of each other, so that it takes more noise to hide what a chunk shows."""
+    eq. 23: neighbouring tokens are redundant, so that it takes more noise to hide what a chunk shows."""
     return shift * level / (1 + (shift - 1) * level)
 
 

@@ -13,7 +13,7 @@ from vidworld.models.diffusion import MAX_STEPS, noised, shifted, velocity
 
 
 def flow_map_of(network: ModelMixin) -> Any:
-    """A diffusion transformer that can be told how far a step goes; untrained it answers as the given one does."""
+    """A diffusion transformer conditioned on how far a step goes; untrained it answers as the given one does."""
     config = {name: value for name, value in network.config.items() if not name.startswith("_")}
     wider = type(network)(**config | {"flow_map": True})
     unknown = wider.load_state_dict(network.state_dict(), strict=False)

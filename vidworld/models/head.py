@@ -1,4 +1,4 @@
-"""A head that is told a goal: a number or an action from a model's representation of one or a few chunks."""
+"""A head conditioned on a goal: a number or an action from a model's representation of one or a few chunks."""
 
 import torch
 import torch.nn.functional as F

@@ -24,7 +24,7 @@ class Answers(NamedTuple):
 
     place: Float[Tensor, "clip time color 2"]  # over WORLD_SIZE
     seen: Float[Tensor, "clip time color"]  # logit of the disc's showing
-    attention: Float[Tensor, "clip time color cell"]  # logit of each cell's being asked
+    attention: Float[Tensor, "clip time color cell"]  # logit of each cell's weight
     tokens: Tokens | None
 
 
@@ -61,7 +61,7 @@ class TokenDecoder(nn.Module):
 
 
 class Probe(ModelMixin, ConfigMixin):  # type: ignore[misc]
-    """A small attentive head: asks each chunk where the disc of each palette colour is in each of its frames.
+    """A small attentive head: where the disc of each palette colour is in each frame of each chunk.
 
     Cells exchange what they see, and every cell says how much it knows of a disc, how far from the cell's middle it
     is, and whether it shows; the answer is the mean over the cells, weighted by how much they know. Trained on a

@@ -70,7 +70,7 @@ def sentences_of_probes(results: ProbeResults, legend: Legend) -> list[str]:
 
 
 def used(results: SteeringResults, legend: Legend) -> list[str]:
-    """Which concepts a model uses: where its future follows what is asked, and not a random direction."""
+    """Which concepts a model uses: where its future follows the target, and not a random direction."""
     lines = []
     for row in results.rows:
         if not row.best or row.direction not in ("probe", "means") or row.readout != "probe":

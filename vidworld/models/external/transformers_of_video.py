@@ -1,6 +1,6 @@
 """How each video transformer of diffusers is called: a clean past, a noisy future, one noise level.
 
-Each follows its own pipeline, and differs in how it is told what is clean:
+Each follows its own pipeline, and differs in how it marks what is clean:
 
 LTX           times by token, 0 for the past (LTXConditionPipeline)
 Wan           times by token where the pipeline has `expand_timesteps` (2.2 5B); a mask and the past's latents as
@@ -126,7 +126,7 @@ def sampled(levels: list[NoiseLevel], noise: Tensor, ask: Any) -> Tensor:
 
 @dataclass(frozen=True)
 class Parts:
-    """What a pipeline's folder holds, as far as asking its transformer needs it."""
+    """What a pipeline's folder holds, as far as calling its transformer needs it."""
 
     folder: Path
     transformer: Any
@@ -258,7 +258,7 @@ def ask_cosmos(parts: Parts, question: Question) -> Tensor:
             x = question.clean(1 / parts.levels.latent_scale)
         else:
             x = question.clean()
-            # Cosmos 2 tells the past's frames a time of 1e-4, Cosmos 2.5 (the one with projected text) of 0.1
+            # Cosmos 2 gives the past's frames a time of 1e-4, Cosmos 2.5 (the one with projected text) of 0.1
             past = 0.1 if config.use_crossattn_projection else 1e-4
             times = question.times(past)[:, None, :, None, None]
         x = torch.cat((x, question.known()), dim=1)
@@ -281,7 +281,7 @@ class TransformerKind:
     words: int  # length of its prompts
     text_width: Callable[[Any], int]  # of its prompts' embeddings, from its config
     pads_with_zeros: bool = False  # whether the embeddings after the prompt's end are zeroed
-    unit_time: bool = False  # whether it is told times in [0, 1]
+    unit_time: bool = False  # whether its times are in [0, 1]
 
 
 TRANSFORMERS: dict[str, TransformerKind] = {

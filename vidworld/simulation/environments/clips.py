@@ -24,7 +24,7 @@ ENVIRONMENT_SPLITS = ("train", "val", "id")
 
 
 class Logged(NamedTuple):
-    """Clips with what whoever acted in them was asked for, and what it was told for each frame."""
+    """Clips with the goal of whoever acted in them, and the reward of each frame."""
 
     clips: Clips
     goal: Float[Tensor, "clip goal"]
