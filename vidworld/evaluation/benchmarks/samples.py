@@ -24,7 +24,7 @@ from vidworld.core.command import Command
 from vidworld.core.errors import UserError
 from vidworld.core.media import write_mp4, write_png
 from vidworld.core.records import prepare_folder, write_text
-from vidworld.evaluation.benchmarks.physics_iq import CONTEXT_S, FILMED_FPS, TAKES
+from vidworld.evaluation.benchmarks.physics_iq import CONTEXT_S, RECORDED_FPS, TAKES
 from vidworld.evaluation.benchmarks.physics_iq_published import HORIZON_S
 from vidworld.evaluation.benchmarks.phyworld_hdf5 import FPS, RADIUS
 from vidworld.evaluation.benchmarks.violation_folders import BLOCKS, GRASP, INFLEVEL, INTPHYS, INTPHYS2, PROPERTIES
@@ -69,7 +69,7 @@ def _intphys2(folder: Path, count: int) -> Iterator[None]:
         for number, quadruplet in enumerate(_violations(law, count)):
             for kind, video in zip(kinds, quadruplet, strict=True):
                 name = f"{law}_{number}_{kind}"
-                _film(folder / "Videos" / f"{name}.mp4", _held(video, step), 10.0 * step)
+                _written(folder / "Videos" / f"{name}.mp4", _held(video, step), 10.0 * step)
                 rows.append((name, f"Videos/{name}.mp4", kind, law, number))
             yield
     _table(folder / "metadata.csv", ("name", "file_name", "type", "condition", "SceneIndex"), rows)
@@ -79,8 +79,8 @@ def _grasp(folder: Path, count: int) -> Iterator[None]:
     step = GRASP.reading.frame_step
     for law, name in GRASP_NAMES.items():
         for number, (a, _, a_then_b, _) in enumerate(_violations(law, count)):
-            _film(folder / f"P_{name}" / f"{number}.mp4", _held(a, step), 10.0 * step)
-            _film(folder / f"IP_{name}" / f"{number}.mp4", _held(a_then_b, step), 10.0 * step)
+            _written(folder / f"P_{name}" / f"{number}.mp4", _held(a, step), 10.0 * step)
+            _written(folder / f"IP_{name}" / f"{number}.mp4", _held(a_then_b, step), 10.0 * step)
             yield
 
 
@@ -93,7 +93,7 @@ def _inflevel(folder: Path, count: int) -> Iterator[None]:
             row: list[str | int] = []
             for label, video in (("possible", a), ("impossible", a_then_b)):
                 shown = torch.cat((video[:1].expand(PRIMING_FRAMES, -1, -1, -1), _held(video, step)))
-                _film(folder / law / f"{number}_{label}.mp4", shown, 10.0 * step)
+                _written(folder / law / f"{number}_{label}.mp4", shown, 10.0 * step)
                 row += [f"{law}/{number}_{label}.mp4", label, PRIMING_FRAMES - 1]
             rows.append(row)
             yield
@@ -103,16 +103,18 @@ def _inflevel(folder: Path, count: int) -> Iterator[None]:
 def _physics_iq(folder: Path, count: int) -> Iterator[None]:
     """Both takes of a scene from the left: in the second everything is a little faster."""
     shape = ClipShape(
-        num_frames=round((CONTEXT_S + HORIZON_S) * FILMED_FPS), fps=FILMED_FPS, height_px=128, width_px=128
+        num_frames=round((CONTEXT_S + HORIZON_S) * RECORDED_FPS), fps=RECORDED_FPS, height_px=128, width_px=128
     )
-    switch = round(CONTEXT_S * FILMED_FPS)
+    switch = round(CONTEXT_S * RECORDED_FPS)
     for number in range(1, count + 1):
         scenario = SCENES[(number - 1) % len(SCENES)]
         scene = f"trimmed-{scenario}{number}"
         for take, video in enumerate(_takes(scenario, number, shape), start=1):
             digits, ending = f"{number + TAKES * (take - 1):04d}", f"30FPS_perspective-left_take-{take}_{scene}.mp4"
-            _film(folder / f"full-videos/take-{take}/30FPS/{digits}_full-videos_{ending}", video, FILMED_FPS)
-            _film(folder / f"split-videos/testing/30FPS/{digits}_testing-videos_{ending}", video[switch:], FILMED_FPS)
+            _written(folder / f"full-videos/take-{take}/30FPS/{digits}_full-videos_{ending}", video, RECORDED_FPS)
+            _written(
+                folder / f"split-videos/testing/30FPS/{digits}_testing-videos_{ending}", video[switch:], RECORDED_FPS
+            )
             if take == 1:
                 frame = folder / f"switch-frames/{digits}_switch-frames_anyFPS_perspective-left_{scene}.jpg"
                 frame.parent.mkdir(exist_ok=True)
@@ -151,14 +153,14 @@ def _phyworld_hdf5(folder: Path, count: int) -> Iterator[None]:
         with h5py.File(folder / f"{law}_eval.hdf5", "w") as file:
             file["position_streams/00000"] = np.stack((place[..., 0], WORLD_SIZE - place[..., 1]), axis=-1)
             file["init_streams/00000"] = np.concatenate((clips.tracks.radius[:, :balls].numpy(), speed), axis=1)
-            films = file.create_dataset("video_streams/00000", (count,), h5py.vlen_dtype(np.uint8))
+            videos = file.create_dataset("video_streams/00000", (count,), h5py.vlen_dtype(np.uint8))
             for number, video in enumerate(clips.frames):
-                films[number] = np.frombuffer(_film(folder / "one.mp4", video, FPS).read_bytes(), np.uint8)
+                videos[number] = np.frombuffer(_written(folder / "one.mp4", video, FPS).read_bytes(), np.uint8)
                 yield
     (folder / "one.mp4").unlink()
 
 
-def _film(path: Path, video: _Video, fps: float) -> Path:
+def _written(path: Path, video: _Video, fps: float) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     return write_mp4(path, video, fps)
 
@@ -177,7 +179,7 @@ SAMPLES: dict[str, Callable[[Path, int], Iterator[None]]] = {
     "physics_iq": _physics_iq,
     "phyworld_hdf5": _phyworld_hdf5,
 }
-"""The benchmarks of which there are samples. Of the others physion asks about things of its own, and morpheus films."""
+"""The benchmarks of which there are samples. Of the others physion asks about its own things, and morpheus about real ones."""
 
 
 def write_samples(kind: str, folder: Path, count: int) -> Path:
