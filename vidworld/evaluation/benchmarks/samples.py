@@ -179,7 +179,7 @@ SAMPLES: dict[str, Callable[[Path, int], Iterator[None]]] = {
     "physics_iq": _physics_iq,
     "phyworld_hdf5": _phyworld_hdf5,
 }
-"""The benchmarks of which there are samples. Of the others physion asks about its own things, and morpheus about real ones."""
+"""The benchmarks of which there are samples; physion asks about things of its own, and morpheus about recorded ones."""
 
 
 def write_samples(kind: str, folder: Path, count: int) -> Path:
