@@ -176,5 +176,5 @@ def _readings(
             float((reveal_s <= last_s).double().mean()), float((test_s <= last_s).double().mean()),
             *resampled(lambda pair: r_squared(*pair), both, draws=_DRAWN),
             *resampled(lambda pair: concordance(*pair), both, draws=_DRAWN),
-            share_covered(*both, deviation), deviation / float(answers.std()), len(true),
+            share_covered(both[0], true, deviation), deviation / float(answers.std()), len(true),
         )  # fmt: skip

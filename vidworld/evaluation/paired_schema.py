@@ -1,13 +1,11 @@
 """The keys of evaluations over pairs of clips of the same scene: interventions and hidden properties."""
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from vidworld.core.clip_shape import ClipShape
-from vidworld.core.config import NotNegative, Positive, PositiveFloat, Precision, schema
-from vidworld.evaluation.schema import PhysicsConfig
+from vidworld.core.config import NotNegative, Positive, PositiveFloat, schema
+from vidworld.evaluation.schema import ModelsConfig, PhysicsConfig
 from vidworld.simulation import SCENARIOS, NuisanceLevel
 from vidworld.simulation.environments import ENVIRONMENTS
 
@@ -15,40 +13,22 @@ Intervention = Literal["remove", "mass", "kick", "move", "act"]
 
 
 @schema
-class PairedConfig:
+class PairedConfig(ModelsConfig):
     """What both have in common."""
 
-    out: Path
-    """The folder for results, pictures and the page."""
-    models: dict[str, str] = Field(default_factory=dict)
-    """What is measured, NAME: SPEC, as in an evaluation of physics: a run folder, or KIND:PATH."""
-    tokenizer: Path | None = None
-    """The run folder of the tokenizer; without one other people's models are measured on the frames as they are."""
-    chunk_frames: Positive = 4
-    """Frames of a chunk where there is no tokenizer."""
-    probe: Path | None = None
-    """The run folder of the probe of tokens; without one positions are tracked in decoded pixels only."""
-    probes: dict[str, Path] = Field(default_factory=dict)
-    """Run folders of probes of models whose embeddings are not tokens, by the model's name."""
-    seed: int = 0
-    shape: ClipShape = ClipShape()
     samples: Positive = 4
     """Futures that are drawn of each clip, of models that draw any; the same draws in both clips of a pair."""
-    sampling_steps: Positive = 4
     sampling_shift: PositiveFloat = 8.0
     """How the sampling steps lean to the noisy end."""
     nuisance: NuisanceLevel = 0
     pairs_at_once: Positive = 12
     """What goes through a model together, and what a stopped run does again at most."""
-    mixed_precision: Precision = "auto"
 
     def physics(self, context_frames: int, oracle: bool = True) -> PhysicsConfig:
         """The keys that models are loaded by. Raises ValueError, as these do."""
-        return PhysicsConfig(
-            out=self.out, models=self.models, compare=(), tokenizer=self.tokenizer, probe=self.probe,
-            probes=self.probes, chunk_frames=self.chunk_frames, seed=self.seed, oracle=oracle, shape=self.shape,
-            context_frames=context_frames, samples=self.samples, sampling_steps=self.sampling_steps,
-            sampling_shift=self.sampling_shift, nuisance=self.nuisance, mixed_precision=self.mixed_precision,
+        return self.physics_with(
+            context_frames=context_frames, oracle=oracle, samples=self.samples, sampling_shift=self.sampling_shift,
+            nuisance=self.nuisance,
         )  # fmt: skip
 
 

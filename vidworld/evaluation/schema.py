@@ -3,7 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import combinations, product
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -199,3 +199,30 @@ def _has(name: str, split: str, config: PhysicsConfig) -> bool:
     lacks = {"recombined": not scenario.ranges.corner, "more": not scenario.more}
     goes_on = scenario.goes_on or not split.startswith("horizon_")
     return condition.clips > 0 and goes_on and not lacks.get(split, False)
+
+
+@schema
+class ModelsConfig:
+    """What every evaluation of models says that is none of physics."""
+
+    out: Path
+    """The folder for results, pictures and the page."""
+    models: dict[str, str] = Field(default_factory=dict)
+    """What is measured, NAME: SPEC, as in an evaluation of physics: a run folder, or KIND:PATH."""
+    tokenizer: Path | None = None
+    """The run folder of the tokenizer; without one other people's models are measured on the frames as they are."""
+    chunk_frames: Positive = 4
+    """Frames of a chunk where there is no tokenizer."""
+    probe: Path | None = None
+    """The run folder of the probe of tokens; without one positions are tracked in decoded pixels only."""
+    probes: dict[str, Path] = Field(default_factory=dict)
+    """Run folders of probes of models whose embeddings are not tokens, by the model's name."""
+    seed: int = 0
+    shape: ClipShape = ClipShape()
+    sampling_steps: Positive = 4
+    mixed_precision: Precision = "auto"
+
+    def physics_with(self, **more: Any) -> PhysicsConfig:
+        """The keys of an evaluation of physics, by which models are loaded. Raises ValueError, as it does."""
+        mine = {field.name: getattr(self, field.name) for field in fields(ModelsConfig)}
+        return PhysicsConfig(compare=(), **mine, **more)

@@ -1,31 +1,16 @@
 """Every key that the configuration of a look inside may hold."""
 
-from pathlib import Path
-
-from pydantic import Field
-
-from vidworld.core.clip_shape import ClipShape
-from vidworld.core.config import NotNegative, Positive, Precision, schema
-from vidworld.evaluation.schema import PhysicsConfig
+from vidworld.core.config import NotNegative, Positive, schema
+from vidworld.evaluation.schema import ModelsConfig, PhysicsConfig
 
 
 @schema
-class InsideConfig:
-    """eval/run_probes.py, eval/run_steering.py, eval/run_maps.py"""
+class InsideConfig(ModelsConfig):
+    """eval/run_probes.py, eval/run_steering.py, eval/run_maps.py
 
-    out: Path
-    """The folder for probes.json, steering.json, maps.json and their pictures."""
-    models: dict[str, str] = Field(default_factory=dict)
-    """NAME: SPEC. A run folder, or somebody else's model that gives hidden states: vjepa2:FOLDER, python:module.A."""
-    tokenizer: Path | None = None
-    probe: Path | None = None
-    """The run folder of the probe of tokens, which reads the places of discs in futures that are steered."""
-    probes: dict[str, Path] = Field(default_factory=dict)
-    """Those of models whose embeddings are not tokens, by the model's name."""
-    chunk_frames: Positive = 4
-    """Frames of a chunk where there is no tokenizer."""
-    seed: int = 0
-    shape: ClipShape = ClipShape()
+    Models are our own, or give hidden states: vjepa2:FOLDER, python:module.A. Steered futures are read by the probes.
+    """
+
     context_frames: Positive = 8
     """What is shown; states are those of the last chunk."""
     fit: Positive = 800
@@ -45,8 +30,6 @@ class InsideConfig:
     shown: NotNegative = 2
     """Clips that the page shows of each model."""
     clips_at_once: Positive = 25
-    sampling_steps: Positive = 4
-    mixed_precision: Precision = "auto"
 
     def __post_init__(self) -> None:
         self.physics  # noqa: B018  (names and models are checked)
@@ -54,9 +37,4 @@ class InsideConfig:
     @property
     def physics(self) -> PhysicsConfig:
         """The keys of an evaluation that models are loaded by."""
-        return PhysicsConfig(
-            out=self.out, models=self.models, compare=(), tokenizer=self.tokenizer, probe=self.probe,
-            probes=self.probes, chunk_frames=self.chunk_frames, seed=self.seed, oracle=False, shape=self.shape,
-            context_frames=self.context_frames, sampling_steps=self.sampling_steps,
-            mixed_precision=self.mixed_precision,
-        )  # fmt: skip
+        return self.physics_with(context_frames=self.context_frames, oracle=False)

@@ -14,7 +14,7 @@ from vidworld.inside.features import features_of, grid_of
 from vidworld.inside.mapping import save_strip, stacked
 from vidworld.inside.probing import PARTS, looked_into, scenes
 from vidworld.inside.schema import InsideConfig
-from vidworld.inside.steering import TARGETS, Readout, Steered, Steering, steer, steered_clips
+from vidworld.inside.steering import TARGET_SIZES, Readout, Steered, Steering, steer, steered_clips
 from vidworld.models.external import ExternalModel
 from vidworld.simulation.simulated import SimulatedClips
 
@@ -38,7 +38,7 @@ def steer_models(config: InsideConfig) -> SteeringResults:
         )
         steering = Steering(name, model, evaluator, test, READOUTS)
         other = Steering(name, model, evaluator, chosen_on)
-        for concept in TARGETS:
+        for concept in TARGET_SIZES:
             answers = (discs["fit"].answers[concept], discs["choose"].answers[concept])
             layers = list(zip(fit, choose, strict=True))
             for row, direction, layer in steer(steering, other, concept, layers, answers):

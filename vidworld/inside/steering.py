@@ -24,7 +24,7 @@ from vidworld.models.states import Grid, cells_of, changed, layers_of
 from vidworld.models.world_model import Encoded
 
 Readout = Literal["probe", "pixels"]
-TARGETS = {"velocity": (0.5, 1.5), "place": (0.2, 0.6)}
+TARGET_SIZES = {"velocity": (0.5, 1.5), "place": (0.2, 0.6)}
 """By how much a concept is to change, in any direction: units a second, units."""
 LEAST = 4
 """Frames of a future in which a disc must be found."""
@@ -65,7 +65,7 @@ def steered_clips(evaluator: Evaluator, encoded: Encoded, name: str) -> Steered:
     draws = Draws(clip_streams(f"inside/asked/{name}", kept.tolist(), torch.device("cpu")))
     target = {
         concept: (draws.direction(1)[:, 0] * draws.uniform(*sizes)[:, None]).float()
-        for concept, sizes in TARGETS.items()
+        for concept, sizes in TARGET_SIZES.items()
     }
     return Steered(Encoded(encoded.clips.at(kept), encoded.tokens[kept]), disc, others, target)
 
