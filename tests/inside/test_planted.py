@@ -4,9 +4,10 @@ import pytest
 import torch
 from planted_states import SHAPE, planted, several, told
 
+from vidworld.analysis.ridge import Spectrum
 from vidworld.inside.concepts import CONCEPTS, scene_samples
 from vidworld.inside.features import features_of, grid_of
-from vidworld.inside.probes import Spectrum, score
+from vidworld.inside.probes import score
 from vidworld.inside.steering import Steering, steer, steered_clips
 
 

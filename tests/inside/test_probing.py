@@ -7,13 +7,15 @@ import torch
 
 from vidworld.analysis.inside import SHUFFLED, ProbeResults
 from vidworld.analysis.records import read_as
+from vidworld.analysis.ridge import Spectrum
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
 from vidworld.inside.concepts import CONCEPTS, hidden_samples, scene_samples
-from vidworld.inside.features import cells_of, in_grid, windows
-from vidworld.inside.probes import Spectrum, network_of, ratio_over, score
+from vidworld.inside.features import in_grid, windows
+from vidworld.inside.probes import network_of, ratio_over, score
 from vidworld.inside.probing import probe_models
 from vidworld.inside.schema import InsideConfig
+from vidworld.models.states import cells_of
 from vidworld.report.inside_page import write_inside_page
 
 SMALL = ClipShape(height_px=32, width_px=32)

@@ -143,8 +143,8 @@ def _discs(clips: Clips, parts: Sequence[_Scene], cell: tuple[float, float]) -> 
         "mass": of_all["mass"].float()[:, None],
         "time_to_contact": of_all["contact"].float()[:, None],
     }
-    tracks = tuple(part.tracks for part in parts)
-    return Samples(clips, of_all["clip"], of_all["clip"], place, answers, of_all["disc"], tracks)
+    truth = tuple(part.tracks for part in parts)
+    return Samples(clips, of_all["clip"], of_all["clip"], place, answers, of_all["disc"], truth)
 
 
 def hidden_samples(kind: str, part: Part, shape: ClipShape, context: int, count: int) -> Samples:
