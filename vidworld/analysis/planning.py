@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass as plain_dataclass
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -14,6 +14,8 @@ from pydantic.dataclasses import dataclass
 from vidworld.analysis.labels import model_label, title
 from vidworld.analysis.records import STRICT, Curve, Model, Number, Series, read_as
 from vidworld.analysis.statistics import Interval, share_interval
+from vidworld.core.errors import UserError
+from vidworld.core.records import read_json
 
 PLANNING_SCHEMA: Final = 1
 BLIND = "_goal_blind"
@@ -201,7 +203,7 @@ class FamilyPair:
 class PlanningResults:
     """planning.json"""
 
-    schema: Literal[1]
+    schema: int
     provenance: dict[str, Any]
     protocols: dict[str, dict[str, Any]]
     """Every key of each protocol, by its hash."""
@@ -251,6 +253,10 @@ def failed_episode(like: EpisodeResult, why: str) -> EpisodeResult:
 
 def read_planning(path: Path) -> PlanningResults:
     """What a planning.json holds. Raises UserError: there is none, or it is of another schema."""
+    content = read_json(path)
+    found = content.get("schema") if isinstance(content, dict) else None
+    if found != PLANNING_SCHEMA:
+        raise UserError(f"{path}: is of schema {found}, not {PLANNING_SCHEMA}; run eval/run_planning.py again")
     return read_as(PlanningResults, path)
 
 

@@ -1,5 +1,6 @@
 """The page of planning: what agents reach by which protocol, success over compute, checks of actions, videos."""
 
+import base64
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from vidworld.analysis import labels as words
 from vidworld.analysis.planning import (
     ActionCheck,
     FamilyRow,
+    Outcomes,
     PlanningResults,
     PlanningRow,
     agent_label,
@@ -17,9 +19,10 @@ from vidworld.analysis.planning import (
     success_over_compute,
 )
 from vidworld.analysis.planning_checkpoints import FEWEST_CHECKPOINTS, TRAININGS, check_correlations
+from vidworld.core.records import write_text
 from vidworld.report import charts as plots
 from vidworld.report.landscapes import landscape_figures
-from vidworld.report.page import embedded, save_page
+from vidworld.report.page import environment
 
 _HEADS = (
     *("Environment", "Protocol", "Agent", "Candidates", "Ever", "At the end", "Episodes", "Excluded", "Failed"),
@@ -35,16 +38,25 @@ def write_planning_page(folder: Path, out: Path, others: Sequence[Path] = ()) ->
     results = read_planning(folder / "planning.json")
     every = [results, *(read_planning(other / "planning.json") for other in others)]
     legend = plots.Legend(results.models)
-    return save_page(
-        out, "planning.html", said=sentences(results), failures=results.failures,
-        results={"heads": _HEADS, "rows": [_cells(row, results) for row in results.rows]},
-        charts_drawn=plots.line_charts(success_over_compute(results), legend, log_x=True), checks=_checks(results),
-        correlated=correlation_lines(every), families=_families(results), landscapes=landscape_figures(results),
+    drawn = [plots.line_chart(curve, legend, log_x=True) for curve in success_over_compute(results)]
+    template = environment().get_template("planning.html")
+    page = template.render(
+        legend=legend,
+        said=sentences(results),
+        results=_table(results),
+        charts_drawn=[chart for chart in drawn if chart],
+        checks=_checks(results),
+        correlated=correlation_lines(every),
+        families=_families(results),
+        landscapes=landscape_figures(results),
         videos=_videos(results, folder),
         protocols=[
             {"name": names, "hash": key, "keys": results.protocols[key]} for key, names in _protocols(results).items()
         ],
-    )  # fmt: skip
+        failures=results.failures,
+    )
+    write_text(out, page)
+    return out
 
 
 def planning_summary(results: PlanningResults) -> str:
@@ -52,9 +64,7 @@ def planning_summary(results: PlanningResults) -> str:
     rows = [("environment", "protocol", "agent", "candidates", "ever", "end", "FLOPs a plan", "s a plan")]
     for row in results.rows:
         cells = (row.environment, row.protocol_name, row.agent, str(row.candidates))
-        rows.append(
-            (*cells, words.estimate_of(row.ever), words.estimate_of(row.end), f"{row.flops:.3g}", f"{row.seconds:.2g}")
-        )
+        rows.append((*cells, _share(row.ever), _share(row.end), f"{row.flops:.3g}", f"{row.seconds:.2g}"))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
 
@@ -71,16 +81,16 @@ def sentences(results: PlanningResults) -> list[str]:
         floors = [row for row in at if row.agent not in results.models and row is not ceiling]
         label = results.environments.get(name, name)
         if ceiling is not None:
-            lines.append(f"{label}: planning on the true simulator reaches {words.estimate_of(ceiling.success)}.")
+            lines.append(f"{label}: planning on the true simulator reaches {_share(ceiling.success)}.")
         if not models or not floors:
             continue
         floor = max(floors, key=lambda row: row.success.value)
         above = [row for row in models if row.success.low > floor.success.high]
-        named = ", ".join(f"{row_label(row, results)} {words.estimate_of(row.success)}" for row in above or models)
+        named = ", ".join(f"{row_label(row, results)} {_share(row.success)}" for row in above or models)
         what = "above" if above else "not above, by disjoint intervals,"
         lines.append(
             f"{label}: {named}: {what} the highest floor, "
-            f"{agent_label(floor.agent, results.models).lower()} {words.estimate_of(floor.success)}."
+            f"{agent_label(floor.agent, results.models).lower()} {_share(floor.success)}."
         )
     lines += _family_sentences(results)
     if ignoring := [each for each in results.checks if each.ignores]:
@@ -95,7 +105,7 @@ def _family_sentences(results: PlanningResults) -> list[str]:
     for (place, protocol), rows in _at_most(results).items():
         enough = [row for row in rows if len(row.agents) >= TRAININGS]
         if enough:
-            said = ", ".join(f"{_family(row)} {words.estimate_of(row)}" for row in enough)
+            said = ", ".join(f"{_family(row)} {words.estimate(row.value, row.low, row.high)}" for row in enough)
             label = results.environments.get(place, place)
             lines.append(f"{label}, {min(len(row.agents) for row in enough)} trainings a family or more: {said}.")
         for pair in (each for each in results.pairs if (each.environment, each.protocol) == (place, protocol)):
@@ -141,11 +151,19 @@ def correlation_lines(every: Sequence[PlanningResults]) -> list[str]:
     return lines
 
 
+def _share(found: Outcomes) -> str:
+    return words.estimate(found.value, found.low, found.high)
+
+
+def _table(results: PlanningResults) -> dict[str, Any]:
+    return {"heads": _HEADS, "rows": [_cells(row, results) for row in results.rows]}
+
+
 def _cells(row: PlanningRow, results: PlanningResults) -> tuple[str, ...]:
     flops = "–" if not row.flops > 0 else words.scientific(row.flops)
     return (
         results.environments.get(row.environment, row.environment), f"{row.protocol_name} ({row.protocol})",
-        row_label(row, results), str(row.candidates), words.estimate_of(row.ever), words.estimate_of(row.end),
+        row_label(row, results), str(row.candidates), _share(row.ever), _share(row.end),
         str(row.episodes), str(row.excluded), str(row.failed), words.number(row.blocks), words.number(row.cost), flops,
         words.number(row.seconds),
     )  # fmt: skip
@@ -158,7 +176,7 @@ def _families(results: PlanningResults) -> dict[str, Any]:
         "rows": [
             (
                 results.environments.get(row.environment, row.environment), row.protocol, _family(row),
-                ", ".join(row.agents), words.estimate_of(row), words.scientific(row.flops),
+                ", ".join(row.agents), words.estimate(row.value, row.low, row.high), words.scientific(row.flops),
             )
             for row in results.families
         ],
@@ -189,9 +207,10 @@ def _videos(results: PlanningResults, folder: Path) -> list[dict[str, Any]]:
     for video in results.videos:
         path = folder / video.file
         if path.exists():
+            uri = f"data:video/mp4;base64,{base64.b64encode(path.read_bytes()).decode()}"
             place = results.environments.get(video.environment, video.environment)
             title = f"{place}, {agent_label(video.agent, results.models)}, episode {video.number}"
-            found.append({"uri": embedded(path), "title": title, "said": "reached" if video.solved else "not reached"})
+            found.append({"uri": uri, "title": title, "said": "reached" if video.solved else "not reached"})
     return found
 
 
