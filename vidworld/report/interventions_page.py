@@ -72,7 +72,8 @@ def interventions_summary(results: InterventionResults) -> str:
 def _table(results: InterventionResults, metric: str) -> dict[str, Any]:
     """A line for each scenario and change, a column for each model and readout."""
     rows = [row for row in results.rows if row.metric == metric]
-    readers = sorted({(row.model, row.readout or "") for row in rows}, key=lambda who: _rank(who, results))
+    found_by = dict.fromkeys((row.model, row.readout or "") for row in rows)
+    readers = sorted(found_by, key=lambda who: _rank(who, results))
     places = list(dict.fromkeys((row.task, row.split) for row in rows))
     found = {(row.task, row.split, row.model, row.readout or ""): row for row in rows}
     heads = ["Scenario", "Change", *(f"{label_of(model, results)}, {READOUT_LABELS[by]}" for model, by in readers), "n"]
