@@ -69,6 +69,18 @@ def test_one_run_has_the_interval_of_its_clips_and_several_that_of_runs() -> Non
     assert two.high - two.low > 0.2
 
 
+def test_an_interval_over_runs_stays_where_its_metric_can_be() -> None:
+    share, error = (
+        [
+            (one, replace(ROW, value=value, unit=unit))
+            for one, value in ((result("jepa", 1.0, 0, 0), low), (result("jepa", 1.0, 1, 0), high))
+        ]
+        for unit, low, high in (("share", 0.7, 0.9), ("units/s", 0.1, 0.9))
+    )
+    assert (over_runs(share).low, over_runs(share).high) == (0.0, 1.0)
+    assert over_runs(error).low == 0.0 and over_runs(error).high > 1.0
+
+
 @given(st.floats(0, 1))
 def test_a_skill_is_three_quarters_of_the_way(value: float) -> None:
     assert has_skill(replace(ROW, value=value)) == (value >= 0.875)

@@ -4,7 +4,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -132,11 +132,17 @@ def by_place(
 
 
 def over_runs(runs: Sequence[tuple[StudyResult, StudyRow]]) -> Interval:
-    """Mean and interval over runs; of a single run the interval over its clips, which knows of no second training."""
+    """Mean and interval over runs; of a single run the interval over its clips, which knows of no second training.
+
+    No share's leaves 0 to 1, and none of values from 0 up goes below 0.
+    """
     rows = [row for _, row in runs]
     if len(rows) == 1:
         return Interval(rows[0].value, rows[0].low, rows[0].high, rows[0].n)
-    return interval_over_runs(np.array([row.value for row in rows]))
+    found = interval_over_runs(np.array([row.value for row in rows]))
+    share, errors = rows[0].unit == "share", min(row.value for row in rows) >= 0
+    low = max(found.low, 0.0) if share or errors else found.low
+    return replace(found, low=low, high=min(found.high, 1.0) if share else found.high)
 
 
 def curve_of(place: Place, cells: Mapping[tuple[str, float], list[tuple[StudyResult, StudyRow]]]) -> Curve:
