@@ -33,9 +33,8 @@ def train(config: HeadConfig, sources: Sources, resume: bool) -> None:
     from vidworld.models.head import GoalHead, deeds_of, rewards_of
     from vidworld.models.jepa import JointEmbeddingPredictor
     from vidworld.models.tokenizers import load_tokenizer
-    from vidworld.simulation.environments import ENVIRONMENTS
-    from vidworld.training.data import acting_source, action_channels, batch_order, weights
-    from vidworld.training.examples import counts, examples_of
+    from vidworld.training.data import action_channels, batch_order
+    from vidworld.training.examples import examples_of, sources_of
     from vidworld.training.run import begin
 
     # --- network, clips with what is logged in them, and where an earlier run left off ---
@@ -45,18 +44,17 @@ def train(config: HeadConfig, sources: Sources, resume: bool) -> None:
     _, *grid = tokenizer.grid_of(shape.num_frames, shape.height_px, shape.width_px)
     rewards, chunk = config.predicts == "reward", tokenizer.patch_size[0]
     answers, chunks = (1, 1) if rewards else (action_channels(data), config.chunks)
-    told = max(ENVIRONMENTS[name].goal_numbers for name in weights(data))
+    sources_by_name, deeds = sources_of(data), partial(deeds_of, chunks=chunks, seed=config.seed)
+    of_clips = partial(rewards_of if rewards else deeds, chunk_frames=chunk)
+    told = max(of_clips(source.logged([0]))[0].shape[-1] for source, _ in sources_by_name.values())
     set_seed(config.seed)
     network = GoalHead(channels, told, answers, chunks, math.prod(grid), config.width)
     begin_with(network, config.start)
     run = begin(config, network, resume, sources)
     accelerator, model, device = run.accelerator, run.model, run.accelerator.device
     tokenizer, jepa = tokenizer.to(device), None if jepa is None else jepa.to(device)
-    deeds = partial(deeds_of, chunks=chunks, seed=config.seed)
-    of_clips = partial(rewards_of if rewards else deeds, chunk_frames=chunk)
     examples = [
-        examples_of(acting_source(data, name), count, tokenizer, jepa, of_clips, accelerator)
-        for name, count in counts(data).items()
+        examples_of(source, count, tokenizer, jepa, of_clips, accelerator) for source, count in sources_by_name.values()
     ]
 
     def batch(step: int) -> tuple[torch.Tensor, ...]:
@@ -87,7 +85,7 @@ def train(config: HeadConfig, sources: Sources, resume: bool) -> None:
         run.log_if_due()
         run.save_if_due()
 
-    run.finish(run.averaged(), predicts=config.predicts, environments=list(weights(data)))
+    run.finish(run.averaged(), predicts=config.predicts, environments=list(sources_by_name))
 
 
 if __name__ == "__main__":

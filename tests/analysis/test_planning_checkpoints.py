@@ -5,15 +5,16 @@ from dataclasses import replace
 
 import pytest
 
-from vidworld.analysis.planning import ActionCheck, EpisodeResult, PlanningResults, row_of_agent, success_over_compute
+from vidworld.analysis.planning import ActionCheck, EpisodeResult, PlanningResults, row_of_agent
 from vidworld.analysis.planning_checkpoints import check_correlations, family_results
+from vidworld.analysis.planning_curves import success_over_compute
 from vidworld.analysis.records import Model
 from vidworld.analysis.statistics import rank_correlation
 from vidworld.report.planning_page import correlation_lines, sentences
 
 
 def episode(agent, number, ever):
-    return EpisodeResult("two_room", "abc", agent, number, ever, ever, 1, 0.0, 1, 1, 1, 1e9, 0.1)
+    return EpisodeResult("two_room", "abc", agent, number, ever, ever, 1, 0.0, 0.0, 1, 1, 1, 1e9, 0.1)
 
 
 def results(solved, families=None):

@@ -18,7 +18,7 @@ from vidworld.models.pretrained import from_pretrained, models_in, write_release
 from vidworld.models.tokenizers import load_tokenizer
 from vidworld.models.tokenizers.autoencoder import Autoencoder
 
-EPISODE = EpisodeResult("puck", "f00d", "mine", 0, True, True, 3, 0.1, 4, 64, 4, 1e9, 0.5)
+EPISODE = EpisodeResult("puck", "f00d", "mine", 0, True, True, 3, 0.1, -2.0, 4, 64, 4, 1e9, 0.5)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,8 @@ import acting
 import pytest
 from acting import SIDE
 
-from vidworld.analysis.planning import read_planning, success_over_compute
+from vidworld.analysis.planning import read_planning
+from vidworld.analysis.planning_curves import success_over_compute
 from vidworld.core.config import load
 from vidworld.core.errors import UserError
 from vidworld.planning.run import plan

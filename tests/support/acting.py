@@ -63,6 +63,9 @@ class PointEnvironment(Environment):
     def solved(self, state):
         return (state.place - state.goal).norm(dim=-1) < NEAR
 
+    def reward(self, state):
+        return -(state.place - state.goal).norm(dim=-1)
+
     def target(self, state):
         return state.goal
 

@@ -6,6 +6,7 @@ import gymnasium
 import numpy as np
 
 SIDE = 40
+LIMIT = 24  # frames of the worlds with rewards
 
 
 class Square(gymnasium.Env):
@@ -86,5 +87,49 @@ class Lacking(Square):
         raise gymnasium.error.DependencyNotInstalled('pygame is not installed, run `pip install "gymnasium[classic]"`')
 
 
-for _world in (Square, Steps, Unstable, Fatal, Unbounded, Many, Unseen, Lacking):
+class Broken(Square):
+    def reset(self, *, seed=None, options=None):
+        raise RuntimeError("no engine")
+
+
+class Rewarded(Square):
+    """It brings minus the distance from the right wall, in pixels."""
+
+    def step(self, action):
+        seen, _, *ends, info = super().step(action)
+        return seen, self.x - (SIDE - 4), *ends, info
+
+
+class Reached(Rewarded):
+    """It says whether it is within half a pixel of that wall."""
+
+    def step(self, action):
+        *found, info = super().step(action)
+        return *found, info | {"is_success": self.x > SIDE - 4.5}
+
+
+class Mortal(Reached):
+    """A third of its episodes raise an error when they begin."""
+
+    def reset(self, *, seed=None, options=None):
+        if seed % 3 == 1:
+            raise RuntimeError("no more memory\nat all")
+        return super().reset(seed=seed)
+
+
+class Fickle(Rewarded):
+    """The same actions bring something else each time."""
+
+    played = 0
+
+    def step(self, action):
+        Fickle.played += 1
+        seen, reward, *rest = super().step(action)
+        return seen, reward + Fickle.played, *rest
+
+
+for _world in (Square, Steps, Unstable, Fatal, Unbounded, Many, Unseen, Lacking, Broken):
     gymnasium.register(f"{_world.__name__}-v0", f"gym_worlds:{_world.__name__}", disable_env_checker=True)
+for _world in (Rewarded, Reached, Mortal, Fickle):
+    _name = f"{_world.__name__}-v0"
+    gymnasium.register(_name, f"gym_worlds:{_world.__name__}", max_episode_steps=LIMIT, disable_env_checker=True)

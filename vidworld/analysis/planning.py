@@ -1,19 +1,19 @@
 """What planning came to: an episode a line of episodes.csv, an agent a row of planning.json."""
 
 import math
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass as plain_dataclass
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from vidworld.analysis.labels import model_label, title
-from vidworld.analysis.records import STRICT, Curve, Model, Number, Series, read_as
-from vidworld.analysis.statistics import Interval, share_interval
+from vidworld.analysis.labels import model_label
+from vidworld.analysis.records import STRICT, Model, Number, read_as
+from vidworld.analysis.statistics import Interval, interval, share_interval
 from vidworld.core.errors import UserError
 from vidworld.core.records import read_json
 
@@ -49,6 +49,8 @@ class EpisodeResult:
     """Blocks of actions until it was; -1 where it never was."""
     cost: float
     """The environment's cost of the last frame's true places (world units)."""
+    returned: float
+    """What all frames after the context brought together; of our environments minus the costs of their true places."""
     plans: int
     scored: int
     """Candidates that were imagined, over all plans."""
@@ -75,6 +77,15 @@ class Outcomes:
     def of(count: int, episodes: int) -> "Outcomes":
         found: Interval = share_interval(count, episodes)
         return Outcomes(count, found.value, found.low, found.high)
+
+
+@dataclass(frozen=True, config=STRICT)
+class Return:
+    """The mean return of episodes with its bootstrap interval."""
+
+    value: Number
+    low: Number
+    high: Number
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -105,11 +116,20 @@ class PlanningRow:
     """A plan."""
     scored: Number
     """Candidates a plan."""
+    returned: Return | None = None
+    """Mean of what an episode brought; None in results of an older version."""
+    judged: bool = True
+    """Whether the environment says when its goal is reached; else nobody knows success (NaN)."""
 
     @property
     def success(self) -> Outcomes:
         """By the protocol's rule."""
         return self.ever if self.rule == "ever" else self.end
+
+    @property
+    def outcome(self) -> "Outcomes | Return":
+        """What agents are compared by: success, or the return where nobody says when a goal is reached."""
+        return self.success if self.judged or self.returned is None else self.returned
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -223,9 +243,14 @@ class PlanningResults:
 
 
 def row_of_agent(
-    episodes: Sequence[EpisodeResult], protocol_name: str, candidates: int, excluded: int, rule: str
+    episodes: Sequence[EpisodeResult],
+    protocol_name: str,
+    candidates: int,
+    excluded: int,
+    rule: str,
+    judged: bool = True,
 ) -> PlanningRow:
-    """The row of all episodes of one agent under one protocol."""
+    """The row of all episodes of one agent under one protocol; judged: whether their success is known."""
     first, n = episodes[0], len(episodes)
     plans = sum(each.plans for each in episodes)
     solved = [each.blocks for each in episodes if each.ever]
@@ -233,16 +258,20 @@ def row_of_agent(
     def a_plan(totals: Iterable[float]) -> float:
         return sum(totals) / plans if plans else math.nan
 
+    def share(reached: Sequence[bool]) -> Outcomes:
+        return Outcomes.of(sum(reached), n) if judged else Outcomes(0, math.nan, math.nan, math.nan)
+
     known = [each.cost for each in episodes if math.isfinite(each.cost)]
+    mean = interval(np.array([[each.returned for each in episodes]]))
     return PlanningRow(
         environment=first.environment, protocol=first.protocol, protocol_name=protocol_name, agent=first.agent,
         candidates=candidates, episodes=n, excluded=excluded, failed=sum(bool(each.failed) for each in episodes),
-        rule=rule, ever=Outcomes.of(sum(each.ever for each in episodes), n),
-        end=Outcomes.of(sum(each.end for each in episodes), n),
+        rule=rule, ever=share([each.ever for each in episodes]), end=share([each.end for each in episodes]),
         blocks=sum(solved) / len(solved) if solved else math.nan,
         cost=sum(known) / len(known) if known else math.nan, flops=a_plan(float(each.flops) for each in episodes),
         seconds=a_plan(float(each.seconds) for each in episodes),
         scored=a_plan(float(each.scored) for each in episodes),
+        returned=Return(mean.value, mean.low, mean.high), judged=judged,
     )  # fmt: skip
 
 
@@ -265,57 +294,3 @@ def agent_label(name: str, models: Mapping[str, Model]) -> str:
     if name.endswith(BLIND):
         return f"{agent_label(name.removesuffix(BLIND), models)}, goal-blind"
     return _AGENTS.get(name) or model_label(name, models)
-
-
-def row_label(row: PlanningRow, results: PlanningResults) -> str:
-    """What the row's agent is called, with its sampling steps where it was measured at several."""
-    return agent_label(row.agent, results.models) + _steps(row, results)
-
-
-def success_over_compute(results: PlanningResults) -> list[Curve]:
-    """A curve an environment: success over the floating-point operations of a plan, all agents on one axis.
-
-    A line is a family, where there are several trainings of it, or an agent, at one number of sampling steps. Agents
-    that have no such cost are drawn across, at their largest number of candidates.
-    """
-    curves = []
-    several = {agent for row in results.families if len(row.agents) > 1 for agent in row.agents}
-    for environment in dict.fromkeys(row.environment for row in results.rows):
-        rows = [row for row in results.rows if row.environment == environment and row.agent not in several]
-        lines: dict[tuple[str, str, str], list[tuple[float, float, float, float]]] = defaultdict(list)
-        across: dict[str, PlanningRow] = {}
-        for row in rows:
-            if row.flops > 0:
-                own = (row.flops, row.success.value, row.success.low, row.success.high)
-                lines[row_label(row, results), row.agent, row.protocol_name].append(own)
-            elif row.agent not in across or row.candidates > across[row.agent].candidates:
-                across[row.agent] = row
-        for family in (each for each in results.families if each.environment == environment and len(each.agents) > 1):
-            row = next(r for r in results.rows if (r.agent, r.protocol) == (family.agents[0], family.protocol))
-            label = f"{title(family.family)}, {len(family.agents)} trainings{_steps(row, results)}"
-            own = (family.flops, family.value, family.low, family.high)
-            lines[label, row.agent, row.protocol_name].append(own)
-        if max((len(points) for points in lines.values()), default=0) < 2:
-            continue
-        spent = [point[0] for points in lines.values() for point in points]
-        protocols = {protocol for _, _, protocol in lines}
-        series = []
-        for (label, agent, protocol), points in lines.items():
-            x, y, low, high = (list(each) for each in zip(*sorted(points), strict=True))
-            series.append(Series(label + (f", {protocol}" if len(protocols) > 1 else ""), x, y, low, high, agent))
-        for agent, row in across.items():  # bands of what lies across would hide the others
-            ends, height = [min(spent), max(spent)], [row.success.value] * 2
-            series.append(Series(agent_label(agent, results.models), ends, height, model=agent))
-        name = f"Success over planner compute, {results.environments.get(environment, environment)}"
-        curves.append(Curve(name, "FLOPs a plan", "success", series))
-    return curves
-
-
-def _steps(row: PlanningRow, results: PlanningResults) -> str:
-    steps = {
-        results.protocols.get(each.protocol, {}).get("sampling_steps")
-        for each in results.rows
-        if each.agent == row.agent and each.environment == row.environment
-    }
-    own = results.protocols.get(row.protocol, {}).get("sampling_steps")
-    return f", {own} {'step' if own == 1 else 'steps'}" if len(steps) > 1 else ""

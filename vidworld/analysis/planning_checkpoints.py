@@ -27,7 +27,7 @@ def family_results(
 ) -> tuple[list[FamilyRow], list[FamilyPair]]:
     """A row for each family, environment and protocol, and every pair of families that have `TRAININGS` or more.
 
-    Empty where no family has two trainings.
+    Empty where no family has two trainings; of environments that say nothing of success there are none.
     """
     solved: dict[tuple[str, str, str], dict[int, bool]] = defaultdict(dict)
     rules = {row.protocol: row.rule for row in rows}
@@ -36,7 +36,7 @@ def family_results(
         solved[key][each.number] = each.ever if rules[each.protocol] == "ever" else each.end
     found: list[FamilyRow] = []
     pairs: list[FamilyPair] = []
-    for environment, protocol in dict.fromkeys((row.environment, row.protocol) for row in rows):
+    for environment, protocol in dict.fromkeys((row.environment, row.protocol) for row in rows if row.judged):
         here = {row.agent: row for row in rows if (row.environment, row.protocol) == (environment, protocol)}
         families: dict[str, _Trainings] = {}
         for family in dict.fromkeys(model.family for model in models.values()):
@@ -98,7 +98,7 @@ def check_correlations(every: Sequence[PlanningResults]) -> list[CheckCorrelatio
             if rows and check.model in results.models:
                 row = max(rows, key=lambda row: row.candidates)
                 of_protocol = found[row.environment, row.protocol]
-                of_protocol[check.error_true, check.factor] = check.factor, check.rank, row.success.value
+                of_protocol[check.error_true, check.factor] = check.factor, check.rank, row.outcome.value
     correlations = []
     for (environment, protocol), points in found.items():
         *checks, success = zip(*points.values(), strict=True)

@@ -15,7 +15,7 @@ from vidworld.simulation.environments.clips import Logged
 _READ = 8  # numbers of a cell
 _WAVES = 4  # of each number of a goal, the finest half as long as the world is wide
 Goals = Float[Tensor, "clip told goal"]
-"""What is to be reached as numbers (world units), for each chunk that something is said of."""
+"""What is to be reached as numbers (world units), for each chunk that something is said of; or what is done in it."""
 Answered = Float[Tensor, "clip told answer"]
 
 
@@ -53,9 +53,16 @@ class GoalHead(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
 
 def rewards_of(logged: Logged, chunk_frames: int) -> tuple[Goals, Answered]:
-    """The goal of each chunk and what it brings: the mean of its frames' rewards, over `WORLD_SIZE`."""
-    brought = logged.reward.unflatten(1, (-1, chunk_frames)).mean(dim=2, keepdim=True) / WORLD_SIZE
-    return logged.goal[:, None].expand(-1, brought.shape[1], -1).float(), brought.float()
+    """The goal of each chunk and what it brings: the mean of its frames' rewards that are known, over `WORLD_SIZE`.
+
+    Where there are no goals, what is done in its frames is told instead: an action may cost something that no picture
+    shows.
+    """
+    brought = logged.reward.unflatten(1, (-1, chunk_frames)).nanmean(dim=2, keepdim=True) / WORLD_SIZE
+    told = logged.goal[:, None].expand(-1, brought.shape[1], -1)
+    if not logged.goal.shape[1] and logged.clips.actions is not None:
+        told = logged.clips.actions.unflatten(1, (-1, chunk_frames)).flatten(2)
+    return told.float(), brought.float()
 
 
 def deeds_of(logged: Logged, chunk_frames: int, chunks: int, seed: int = 0) -> tuple[Goals, Answered]:

@@ -206,9 +206,14 @@ class HeadConfig(TrainConfig):
     width: Positive = 256
 
     def __post_init__(self) -> None:
-        strangers = [] if self.data.scenarios == "all" else [n for n in self.data.scenarios if n not in ENVIRONMENTS]
-        if self.data.scenarios == "all" or strangers:
+        simulated = self.data.scenarios
+        strangers = [] if simulated == "all" else [name for name in simulated if name not in ENVIRONMENTS]
+        if simulated == "all" or strangers:
             raise ValueError(
                 f"data.scenarios: only environments have goals and rewards ({', '.join(ENVIRONMENTS)}), not "
-                f"{', '.join(strangers) or 'all scenarios'}"
+                f"{', '.join(strangers) or 'all scenarios'}; of data.real alone, data.scenarios={{}}"
             )
+        if not simulated and self.data.real is None:
+            raise ValueError("data: names nothing to learn from; data.scenarios={puck: 1} or data.real=FOLDER would do")
+        if simulated and self.data.real is not None:
+            raise ValueError("data: a head learns of simulated environments or of data.real; leave one out")

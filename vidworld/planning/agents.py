@@ -23,7 +23,8 @@ from vidworld.models.external import first_line
 from vidworld.planning import PLANNERS
 from vidworld.planning.planners import CandidateActions, Costs, Score, warm_start
 from vidworld.planning.protocol import PlanningProtocol
-from vidworld.simulation.environments.environment import Environment
+from vidworld.simulation.environments.environment import FRAME_S, Environment
+from vidworld.simulation.environments.of_gymnasium import GymnasiumEnvironment
 
 AGENTS_VERSION = 1
 """Of those here that are no models; raised when one of them comes to do something else."""
@@ -61,6 +62,7 @@ class Observed:
     goal: Goal
     streams: Int[Tensor, " clip"]
     """Of random numbers, one an episode and plan."""
+    fps: float = 1 / FRAME_S
 
 
 class Decision(NamedTuple):
@@ -186,6 +188,30 @@ class SimulatorImagination:
         wrong = torch.tensor([zlib.crc32(picture.numpy().tobytes()) & 1 for picture in seen.frames[:, 0].cpu()]).bool()
         both = zip(vars(mistaken).items(), vars(state).values(), strict=True)
         return type(state)(**{name: torch.where(wrong.view(-1, *[1] * (a.ndim - 1)), a, b) for (name, a), b in both})
+
+    def flops(self, seen: Observed, scored: int, calls: int) -> float:
+        """It has no products that are counted."""
+        return 0.0
+
+
+@dataclass(frozen=True)
+class ReplayedImagination:
+    """The truth of Gymnasium's environments, which can be put to no state: what their episodes, played again, bring."""
+
+    environment: GymnasiumEnvironment
+    protocol: PlanningProtocol
+
+    def score(self, seen: Observed, state: Any) -> Score:
+        """Raises UserError when it scores: an episode that is played again goes another way."""
+
+        def cost(actions: CandidateActions) -> Costs:
+            with of_environment():
+                brought = self.environment.brought(state, actions, self.protocol.block_frames)
+            if brought is None:
+                raise UserError("an episode that is played again goes another way, so that it foretells nothing")
+            return over_trajectory(-brought, self.protocol)
+
+        return cost
 
     def flops(self, seen: Observed, scored: int, calls: int) -> float:
         """It has no products that are counted."""

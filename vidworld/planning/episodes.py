@@ -4,6 +4,7 @@ An episode's start is a function of environment, split, seed and number, so that
 episode comes to does not depend on those beside it.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -40,7 +41,7 @@ def starts_of(environment: Environment[Any], protocol: PlanningProtocol) -> Star
 
     Raises UserError: nearly all starts are solved.
     """
-    if not protocol.exclude_solved:
+    if not protocol.exclude_solved or not environment.judges:
         return Starts(list(range(protocol.episodes)), 0)
     numbers: list[int] = []
     for first in range(0, MOST_SOLVED * protocol.episodes, protocol.episodes):
@@ -99,9 +100,8 @@ def play(
     except EnvironmentDied as death:
         if len(numbers) > 1:  # which one it was is not known
             return [each for n in numbers for each in play(environment, protocol, agent, [n], shape, watch)]
-        lost = EpisodeResult(
-            environment.name, protocol.hash, agent.name, numbers[0], False, False, -1, float("nan"), 0, 0, 0, 0.0, 0.0
-        )
+        who, unknown = (environment.name, protocol.hash, agent.name, numbers[0]), math.nan
+        lost = EpisodeResult(*who, False, False, -1, unknown, unknown, 0, 0, 0, 0.0, 0.0)
         return [failed_episode(lost, f"{environment.name} died: {death}")]
 
 
@@ -122,12 +122,12 @@ def _play(
         goal = Goal(environment.target(asked_for), environment.goal_picture(asked_for, shape))
         frames, _ = environment.draw(states, shape)
     state, actions = states[-1], torch.zeros(*frames.shape[:2], environment.action_channels, dtype=torch.float64)
-    first = torch.full((count,), -1)
+    first, brought = torch.full((count,), -1), torch.zeros(count, dtype=torch.float64)
     failed: list[str] = [""] * count
     decisions: list[Decision] = []
     before: Float[Tensor, "clip block action"] | None = None
     for block in range(0, budget, protocol.execute_blocks):
-        seen = Observed(frames, actions, goal, episode_streams(f"plan {block}", protocol, numbers))
+        seen = Observed(frames, actions, goal, episode_streams(f"plan {block}", protocol, numbers), environment.fps)
         decision = agent.decide(seen, before, state if agent.sees_state else None)
         decisions.append(decision)
         if watch is not None:
@@ -141,13 +141,14 @@ def _play(
                 for _ in range(protocol.block_frames):
                     state = environment.step(state, action)
                     new.append(state)
+                    brought += environment.reward(state)
                     first = torch.where(environment.solved(state) & (first < 0), number + 1, first)
                 drawn, _ = environment.draw(new, shape)
             frames = torch.cat((frames, drawn), dim=1)
             held = action[:, None].expand(-1, protocol.block_frames, -1)
             actions = torch.cat((actions, held.to(actions)), dim=1)
     if watch is not None:
-        watch(Observed(frames, actions, goal, episode_streams("end", protocol, numbers)), None)
+        watch(Observed(frames, actions, goal, episode_streams("end", protocol, numbers), environment.fps), None)
     with of_environment():
         cost = environment.cost(environment.places(state), environment.target(state)).tolist()
         end = environment.solved(state).tolist()
@@ -158,7 +159,7 @@ def _play(
     found = [
         EpisodeResult(
             environment.name, protocol.hash, agent.name, number, bool(first[i] >= 0), bool(end[i]), int(first[i]),
-            float(cost[i]), *totals,
+            float(cost[i]), float(brought[i]), *totals,
         )
         for i, number in enumerate(numbers)
     ]  # fmt: skip

@@ -26,7 +26,7 @@ def load_head(folder: Path, predicts: str, environment: str, evaluator: Evaluato
     if budget.get("predicts") != predicts:
         raise UserError(f"{folder}: predicts {budget.get('predicts')}, where a head is needed that predicts {predicts}")
     check_tokenizer(folder, evaluator.tokenizer.fingerprint())
-    if environment not in budget["environments"]:
+    if not {environment, ""} & set(budget["environments"]):  # of clips that do not say where they are from: anywhere
         return None
     head: GoalHead = load_model(GoalHead, folder).to(evaluator.accelerator.device)
     return head

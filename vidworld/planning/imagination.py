@@ -22,10 +22,8 @@ from vidworld.models.world_model import CopyLast, Encoded, Futures, Rollout, che
 from vidworld.planning.agents import Observed, of_environment, over_trajectory
 from vidworld.planning.planners import CandidateActions, Costs, Score
 from vidworld.planning.protocol import PlanningProtocol
-from vidworld.simulation.environments.environment import FRAME_S, Environment
+from vidworld.simulation.environments.environment import Environment
 from vidworld.simulation.stage import PALETTE
-
-_FPS = 1 / FRAME_S
 
 
 def futures_at_once(device: torch.device) -> int:
@@ -95,8 +93,12 @@ class ModelImagination:
 
     def rollout(self, model: Any, context: Encoded, actions: CandidateActions) -> Rollout:
         """What the model imagines of each candidate. Raises ModelFailure."""
+        return imagine(self.name, model, self.evaluator, context, self._held(actions))
+
+    def _held(self, actions: CandidateActions) -> Float[Tensor, "clip candidate t held"]:
+        """What is done in the frames of each chunk."""
         held = actions.repeat_interleave(self.protocol.block_frames // self.chunk_frames, dim=2)
-        return imagine(self.name, model, self.evaluator, context, held.repeat(1, 1, 1, self.chunk_frames))
+        return held.repeat(1, 1, 1, self.chunk_frames)
 
     def score(self, seen: Observed, state: Any) -> Score:
         """The cost of candidates; `state` is not looked at."""
@@ -153,7 +155,7 @@ class ModelImagination:
         if goal is not None:
             apart = (imagined - goal[:, None].to(imagined)).square().mean(dim=(3, 4, 5))
         elif self.protocol.cost == "reward":
-            apart = -self._rewards(imagined, target)
+            apart = -self._rewards(imagined, target, actions)
         else:
             places = self._places(imagined)
             with of_environment():
@@ -162,14 +164,19 @@ class ModelImagination:
         return costs
 
     def _rewards(
-        self, imagined: Float[Tensor, "clip candidate t h w embedding"], target: Float[Tensor, "clip goal"]
+        self,
+        imagined: Float[Tensor, "clip candidate t h w embedding"],
+        target: Float[Tensor, "clip goal"],
+        actions: CandidateActions,
     ) -> Float[Tensor, "clip candidate t"]:
-        """What each imagined chunk brings, by the goal."""
+        """What each imagined chunk brings, by the goal, or where there is none by what is done in it."""
         assert self.reward is not None
         count, chunks = imagined.shape[1:3]
-        goal = target.float().repeat_interleave(count, dim=0)[:, None].expand(-1, chunks, -1)
+        told = target.repeat_interleave(count, dim=0)[:, None].expand(-1, chunks, -1)
+        if not target.shape[1]:
+            told = self._held(actions)[:, :, -chunks:].flatten(0, 1)
         with self.evaluator.accelerator.autocast(), torch.set_grad_enabled(imagined.requires_grad):
-            brought: Tensor = self.reward(imagined.flatten(0, 1), goal.to(imagined.device))
+            brought: Tensor = self.reward(imagined.flatten(0, 1), told.float().to(imagined.device))
         by_candidate: Tensor = brought[..., 0].unflatten(0, (-1, count))
         return by_candidate
 
@@ -192,7 +199,7 @@ class ModelImagination:
         if picture is None:
             raise UserError(f"{self.environment.name}: has no picture of its goal; cost: state needs none")
         still = picture.expand(-1, self.chunk_frames, -1, -1, -1)
-        tokens = self.evaluator.encode(Clips(still, _FPS, tuple(names_of(still)))).tokens
+        tokens = self.evaluator.encode(Clips(still, seen.fps, tuple(names_of(still)))).tokens
         return in_its_space(self.model, self.evaluator, tokens)
 
 
@@ -234,7 +241,7 @@ def encode_context(seen: Observed, evaluator: Evaluator, most: int) -> Encoded:
     chunk = evaluator.tokenizer.patch_size[0]
     frames = min(seen.frames.shape[1] // chunk, most) * chunk
     shown = seen.frames[:, -frames:]
-    return evaluator.encode(Clips(shown, _FPS, tuple(names_of(shown)), actions=seen.actions[:, -frames:].float()))
+    return evaluator.encode(Clips(shown, seen.fps, tuple(names_of(shown)), actions=seen.actions[:, -frames:].float()))
 
 
 def imagine(name: str, model: Any, evaluator: Evaluator, context: Encoded, done: Futures) -> Rollout:
@@ -278,7 +285,7 @@ def _asking(name: str, model: Any) -> Iterator[None]:
 def _first(seen: Observed) -> Observed:
     picture = None if seen.goal.picture is None else seen.goal.picture[:1]
     goal = replace(seen.goal, target=seen.goal.target[:1], picture=picture)
-    return Observed(seen.frames[:1], seen.actions[:1], goal, seen.streams[:1])
+    return Observed(seen.frames[:1], seen.actions[:1], goal, seen.streams[:1], seen.fps)
 
 
 def counted(work: Any) -> float:

@@ -13,14 +13,14 @@ from vidworld.core.config import Positive, PositiveFloat, resolved, schema
 from vidworld.core.errors import UserError
 from vidworld.core.records import fingerprint
 from vidworld.planning import PLANNERS
-from vidworld.simulation.environments import ENVIRONMENTS
+from vidworld.simulation.environments import check_environments
 
 if TYPE_CHECKING:
     from vidworld.simulation.environments.environment import Environment
 
 
 def _environment(name: str) -> str:
-    ENVIRONMENTS.check([name])
+    check_environments([name])
     return name
 
 

@@ -39,7 +39,15 @@ from vidworld.evaluation.schema import PhysicsConfig
 from vidworld.evaluation.task import measure
 from vidworld.models.files import fingerprint_in
 from vidworld.models.head import GoalHead
-from vidworld.planning.agents import AGENTS_VERSION, Agent, NoOpAgent, PlannerAgent, RandomAgent, SimulatorImagination
+from vidworld.planning.agents import (
+    AGENTS_VERSION,
+    Agent,
+    NoOpAgent,
+    PlannerAgent,
+    RandomAgent,
+    ReplayedImagination,
+    SimulatorImagination,
+)
 from vidworld.planning.checks import CHECKS_VERSION, check_actions
 from vidworld.planning.episodes import units_of
 from vidworld.planning.heads import ClonedAgent, load_head
@@ -53,6 +61,7 @@ from vidworld.planning.videos import VIDEOS_VERSION, write_video
 from vidworld.simulation import SIMULATOR_VERSION
 from vidworld.simulation.environments import ENVIRONMENTS
 from vidworld.simulation.environments.clips import EnvironmentClips
+from vidworld.simulation.environments.of_gymnasium import GymnasiumEnvironment
 
 
 def plan(config: PlanningConfig, budgets: Sequence[int] = (), steps: Sequence[int] = ()) -> PlanningResults:
@@ -121,7 +130,8 @@ class Crew:
 
     def _made_from(self, task: PlanningTask, *things: str | int) -> str:
         name = task.environment.name
-        versions = [ENVIRONMENTS.version(name), task.environment.version, SIMULATOR_VERSION, AGENTS_VERSION]
+        registered = ENVIRONMENTS.version(name) if name in ENVIRONMENTS else 0
+        versions = [registered, task.environment.version, SIMULATOR_VERSION, AGENTS_VERSION]
         return fingerprint(task.protocol.hash, versions, self.config.size_px, *things)
 
     def agents(self, task: PlanningTask) -> list[Agent]:
@@ -135,7 +145,10 @@ class Crew:
         ]
         if task.of_samplers:
             return found
-        if "simulator" in config.controls:
+        if "simulator" in config.controls and isinstance(environment, GymnasiumEnvironment):
+            again = ReplayedImagination(environment, protocol)
+            found.append(PlannerAgent(protocol, channels, "simulator", sees_state=True, imagination=again))
+        elif "simulator" in config.controls:
             truth = SimulatorImagination(environment, protocol)
             found.append(PlannerAgent(protocol, channels, "simulator", sees_state=True, imagination=truth))
             if environment.mistaken(any_start(environment)) is not None:
@@ -235,6 +248,8 @@ class Crew:
     def checks(self, tasks: Sequence[PlanningTask]) -> Iterator[PlanningUnit]:
         """The offline checks of every model in every environment, on the clips of the first protocol's split."""
         for task in first_of_each(tasks) if self.config.checks > 1 else ():
+            if isinstance(task.environment, GymnasiumEnvironment):
+                continue
             for subject in self.subjects(task.protocol):
                 if subject.name == "copy_last" or not _shows(subject):  # it takes none, or shows nothing
                     continue
@@ -253,7 +268,7 @@ class Crew:
         """Of the first episode of each environment, by the simulator and every model."""
         for task in first_of_each(tasks) if self.config.checks > 1 and self.config.shown else ():
             name, number = task.environment.name, task.starts.numbers[0]
-            if task.environment.action_channels != 2:
+            if task.environment.action_channels != 2 or isinstance(task.environment, GymnasiumEnvironment):
                 continue
             given = (task.environment, task.protocol, number)
             measured: dict[str, tuple[str, Callable[[], Landscape]]] = {}

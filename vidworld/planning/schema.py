@@ -9,14 +9,14 @@ from pydantic import AfterValidator, Field
 from vidworld.analysis.planning import BLIND
 from vidworld.core.config import NotNegative, Positive, Precision, Share, schema
 from vidworld.models import Spec
-from vidworld.simulation.environments import ENVIRONMENTS
+from vidworld.simulation.environments import check_environments
 
 Control = Literal["simulator", "random", "no_op", "copy_last", "untrained"]
 CONTROLS: tuple[Control, ...] = ("simulator", "random", "no_op", "copy_last", "untrained")
 
 
 def _known_environments(names: tuple[str, ...]) -> tuple[str, ...]:
-    ENVIRONMENTS.check(names)
+    check_environments(names)
     return names
 
 
@@ -29,7 +29,7 @@ class PlanningConfig:
     protocols: tuple[Path, ...]
     """Files of configs/protocols/, which say all that success depends on beside the model."""
     environments: Annotated[tuple[str, ...], AfterValidator(_known_environments)] = ()
-    """Where each protocol is run; by default in the environment that it names."""
+    """Where each protocol is run; by default in the environment that it names. Any id of Gymnasium would do."""
     models: dict[str, str] = Field(default_factory=dict)
     """What plans, NAME: SPEC. A SPEC is a run folder, or python:module.ClassName of a model that takes actions."""
     tokenizer: Path | None = None

@@ -15,8 +15,9 @@ from vidworld.core.errors import UserError
 from vidworld.planning.episodes import Starts, starts_of
 from vidworld.planning.protocol import PlanningProtocol, completed
 from vidworld.planning.schema import PlanningConfig
-from vidworld.simulation.environments import ENVIRONMENTS
+from vidworld.simulation.environments import check_environments, environment_named
 from vidworld.simulation.environments.environment import Environment
+from vidworld.simulation.environments.of_gymnasium import GymnasiumEnvironment
 
 
 @dataclass(frozen=True)
@@ -43,13 +44,18 @@ def tasks_of(config: PlanningConfig, budgets: Sequence[int] = (), steps: Sequenc
     Raises UserError: a file or an environment cannot be used.
     """
     found, filmed = [], set()
+    known: dict[str, Environment[Any]] = {}
     for path in config.protocols:
         protocol = load(PlanningProtocol, path)
         names = config.environments or (protocol.environment,)
-        ENVIRONMENTS.check(names)
+        check_environments(names)
         for name in names:
-            environment = ENVIRONMENTS[name]
+            if name not in known:
+                known[name] = environment_named(name, config.size_px)
+            environment = known[name]
             own = completed(replace(protocol, environment=name), environment)
+            if own.cost != "reward" and isinstance(environment, GymnasiumEnvironment):
+                raise UserError(f"{path}: cost: {own.cost}, and {name} has rewards alone; cost: reward would do")
             if own.cost == "model" and not _has_picture(environment):
                 raise UserError(f"{path}: cost: model, and {name} has no picture of its goal; cost: state would do")
             every = [own.with_candidates(count) for count in budgets] or [own]
@@ -85,5 +91,6 @@ def planning_rows(episodes: Sequence[EpisodeResult], tasks: Sequence[PlanningTas
     for (environment, protocol, _), group in groups.items():
         task = by_name[environment, protocol]
         rule, candidates = task.protocol.success, task.protocol.candidates
-        rows.append(row_of_agent(group, task.name, candidates, task.starts.excluded, rule))
+        judged = task.environment.judges
+        rows.append(row_of_agent(group, task.name, candidates, task.starts.excluded, rule, judged))
     return rows

@@ -11,6 +11,7 @@ from typing import Any
 
 from vidworld.core.errors import UserError
 from vidworld.core.records import read_json, write_json
+from vidworld.evaluation.task import media_name
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class PlanningUnit:
 
     @property
     def path(self) -> Path:
-        return self.folder / f"{self.batch}.{self.subject}.json"
+        return self.folder / f"{media_name(self.batch)}.{self.subject}.json"
 
     @property
     def stale(self) -> bool:

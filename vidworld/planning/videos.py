@@ -11,15 +11,14 @@ from vidworld.analysis.planning import PlanningVideo
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.media import write_mp4
 from vidworld.core.records import prepare_folder, writing
-from vidworld.evaluation.task import SCALE
+from vidworld.evaluation.task import SCALE, media_name
 from vidworld.planning.agents import Decision, Observed, PlannerAgent
 from vidworld.planning.episodes import play
 from vidworld.planning.imagination import ModelImagination
 from vidworld.planning.protocol import PlanningProtocol
-from vidworld.simulation.environments.environment import FRAME_S, Environment
+from vidworld.simulation.environments.environment import Environment
 
 VIDEOS_VERSION = 1  # raised when videos come to look otherwise
-_FPS = 1 / FRAME_S
 _GAP_PX = 2
 
 
@@ -42,10 +41,10 @@ def write_video(
             decisions.append((seen, decision))
 
     (episode,) = play(environment, protocol, agent, [number], shape, watch)
-    name = f"media/{environment.name}_{protocol.hash}_{agent.name}_{number}.mp4"
+    name = f"media/{media_name(environment.name)}_{protocol.hash}_{agent.name}_{number}.mp4"
     prepare_folder(folder / "media")
     with writing(folder / name):
-        write_mp4(folder / name, _beside(agent, protocol, decisions, whole[0]), _FPS, scale=SCALE)
+        write_mp4(folder / name, _beside(agent, protocol, decisions, whole[0]), environment.fps, scale=SCALE)
     return PlanningVideo(environment.name, protocol.hash, agent.name, number, episode.ever, name)
 
 

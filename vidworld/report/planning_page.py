@@ -13,12 +13,12 @@ from vidworld.analysis.planning import (
     Outcomes,
     PlanningResults,
     PlanningRow,
+    Return,
     agent_label,
     read_planning,
-    row_label,
-    success_over_compute,
 )
 from vidworld.analysis.planning_checkpoints import FEWEST_CHECKPOINTS, TRAININGS, check_correlations
+from vidworld.analysis.planning_curves import row_label, success_over_compute
 from vidworld.core.records import write_text
 from vidworld.report import charts as plots
 from vidworld.report.landscapes import landscape_figures
@@ -26,7 +26,7 @@ from vidworld.report.page import environment
 
 _HEADS = (
     *("Environment", "Protocol", "Agent", "Candidates", "Ever", "At the end", "Episodes", "Excluded", "Failed"),
-    *("Blocks", "Cost, units", "FLOPs a plan", "Seconds a plan"),
+    *("Blocks", "Cost, units", "Return", "FLOPs a plan", "Seconds a plan"),
 )
 
 
@@ -61,10 +61,11 @@ def write_planning_page(folder: Path, out: Path, others: Sequence[Path] = ()) ->
 
 def planning_summary(results: PlanningResults) -> str:
     """The table as text, a line an agent."""
-    rows = [("environment", "protocol", "agent", "candidates", "ever", "end", "FLOPs a plan", "s a plan")]
+    rows = [("environment", "protocol", "agent", "candidates", "ever", "end", "return", "FLOPs a plan", "s a plan")]
     for row in results.rows:
         cells = (row.environment, row.protocol_name, row.agent, str(row.candidates))
-        rows.append((*cells, _share(row.ever), _share(row.end), f"{row.flops:.3g}", f"{row.seconds:.2g}"))
+        reached = (_share(row.ever), _share(row.end), _share(row.returned))
+        rows.append((*cells, *reached, f"{row.flops:.3g}", f"{row.seconds:.2g}"))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
 
@@ -81,16 +82,16 @@ def sentences(results: PlanningResults) -> list[str]:
         floors = [row for row in at if row.agent not in results.models and row is not ceiling]
         label = results.environments.get(name, name)
         if ceiling is not None:
-            lines.append(f"{label}: planning on the true simulator reaches {_share(ceiling.success)}.")
+            lines.append(f"{label}: planning on the true simulator reaches {_outcome(ceiling)}.")
         if not models or not floors:
             continue
-        floor = max(floors, key=lambda row: row.success.value)
-        above = [row for row in models if row.success.low > floor.success.high]
-        named = ", ".join(f"{row_label(row, results)} {_share(row.success)}" for row in above or models)
+        floor = max(floors, key=lambda row: row.outcome.value)
+        above = [row for row in models if row.outcome.low > floor.outcome.high]
+        named = ", ".join(f"{row_label(row, results)} {_outcome(row)}" for row in above or models)
         what = "above" if above else "not above, by disjoint intervals,"
         lines.append(
             f"{label}: {named}: {what} the highest floor, "
-            f"{agent_label(floor.agent, results.models).lower()} {_share(floor.success)}."
+            f"{agent_label(floor.agent, results.models).lower()} {_outcome(floor)}."
         )
     lines += _family_sentences(results)
     if ignoring := [each for each in results.checks if each.ignores]:
@@ -151,8 +152,12 @@ def correlation_lines(every: Sequence[PlanningResults]) -> list[str]:
     return lines
 
 
-def _share(found: Outcomes) -> str:
-    return words.estimate(found.value, found.low, found.high)
+def _share(found: Outcomes | Return | None) -> str:
+    return "–" if found is None else words.estimate(found.value, found.low, found.high)
+
+
+def _outcome(row: PlanningRow) -> str:
+    return _share(row.outcome) if row.judged else f"a return of {_share(row.outcome)}"
 
 
 def _table(results: PlanningResults) -> dict[str, Any]:
@@ -164,8 +169,8 @@ def _cells(row: PlanningRow, results: PlanningResults) -> tuple[str, ...]:
     return (
         results.environments.get(row.environment, row.environment), f"{row.protocol_name} ({row.protocol})",
         row_label(row, results), str(row.candidates), _share(row.ever), _share(row.end),
-        str(row.episodes), str(row.excluded), str(row.failed), words.number(row.blocks), words.number(row.cost), flops,
-        words.number(row.seconds),
+        str(row.episodes), str(row.excluded), str(row.failed), words.number(row.blocks), words.number(row.cost),
+        _share(row.returned), flops, words.number(row.seconds),
     )  # fmt: skip
 
 

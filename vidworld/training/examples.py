@@ -12,15 +12,24 @@ from vidworld.core.clip import Embeddings
 from vidworld.models.head import Answered, Goals
 from vidworld.models.schema import DataConfig
 from vidworld.simulation.environments.clips import ActingSource, Logged
-from vidworld.training.data import ENCODED_CLIPS, MADE_CLIPS, weights
+from vidworld.training.data import ENCODED_CLIPS, MADE_CLIPS, acting_source, weights
+from vidworld.video import real_environment
 
 Examples = tuple[Embeddings, Goals, Answered]
 
 
-def counts(config: DataConfig) -> dict[str, int]:
-    """How many of a configuration's clips are of each environment."""
+def sources_of(config: DataConfig) -> dict[str, tuple[ActingSource, int]]:
+    """What a head learns of by the environment's name, and how many of the clips: environments, or real clips.
+
+    Real clips that do not say where they were collected have the name "". Raises UserError: there are no such clips.
+    """
+    if config.real is not None:
+        from vidworld.video.real import RealClips
+
+        return {real_environment(config.real) or "": (RealClips(config.real, "train", config.shape), config.clips)}
     shares = weights(config)
-    return {name: max(1, round(config.clips * share / sum(shares.values()))) for name, share in shares.items()}
+    whole = sum(shares.values())
+    return {n: (acting_source(config, n), max(1, round(config.clips * s / whole))) for n, s in shares.items()}
 
 
 def examples_of(

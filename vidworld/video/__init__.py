@@ -11,6 +11,7 @@ REAL_SPLITS = ("train", "val", "real")  # `real` is held out for the evaluation.
 RECORD_NAME = "ingest.json"
 SIDECAR_NAME = "clips.jsonl"  # what is known of the videos of a folder, beside them
 ACTIONS_NAME = "actions.csv"  # what was done in them, there too
+COLLECTED_NAME = "collected.json"  # of which environment a folder's videos are episodes, there too
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
@@ -57,6 +58,12 @@ def training_fingerprint(path: Path | None) -> str | None:
 def real_action_channels(path: Path) -> int:
     """Numbers of an action in a data set, 0 where nobody acts; UserError where there is no finished data set."""
     return len(finished_record(path).get("actions", {}).get("channels", ()))
+
+
+def real_environment(path: Path) -> str | None:
+    """The environment that a data set's episodes were collected in; None where it does not say."""
+    found = finished_record(path).get("environment")
+    return None if found is None else str(found)
 
 
 def _ranges(path: Path) -> list[Any]:

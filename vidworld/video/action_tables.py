@@ -13,11 +13,13 @@ from vidworld.video.actions import FolderActions, VideoActions
 from vidworld.video.events import nearest
 from vidworld.video.lerobot import LEROBOT_INFO, Episode, listed
 
-FRAME, TIME = "frame", "time_s"
+FRAME, TIME, REWARD = "frame", "time_s", "reward"
+LEROBOT_REWARD = "next.reward"  # what the action of a frame brought
 ACTIONS_HELP = f"""{ACTIONS_NAME} beside the videos says what was done in them, as a table with a header:
   file        the video, from the folder on
   frame       the frame AFTER which the action was taken, counted from 0; the last frame's row may be left out
   time_s      instead of frame: seconds of the scene from the video's first frame, from which on the action held
+  reward      may be left out: what the action brought, a number in any unit
   NAME ...    one column a channel of the action: a number, in any unit
 Each channel is put between -1 and 1 by the data set's least and greatest; one that lies between them stays as it is.
 What led to a frame of a clip is the mean of what was done since the frame before it. Videos without rows, or with one
@@ -41,7 +43,8 @@ def read_actions(path: Path) -> FolderActions:
             table = csv.reader(stream)
             header = [name.strip() for name in next(table, [])]
             key, channels = _columns(path, header)
-            places = [header.index(name) for name in ("file", key, *channels)]
+            numbers_of = (key, *channels, *[REWARD] * (REWARD in header))
+            places = [header.index(name) for name in ("file", *numbers_of)]
             for cells in table:
                 if not any(cell.strip() for cell in cells):
                     continue
@@ -51,9 +54,9 @@ def read_actions(path: Path) -> FolderActions:
                     fault = f"{said} has {len(cells)} cells, and its header {len(header)}"
                     faults.setdefault(file, f"has an action that cannot be used: {fault}")
                     continue
-                named = zip((key, *channels), (cells[place] for place in places[1:]), strict=True)
+                named = zip(numbers_of, (cells[place] for place in places[1:]), strict=True)
                 numbers = [_number(text) for _, text in named]
-                if bad := [name for name, number in zip((key, *channels), numbers, strict=True) if number is None]:
+                if bad := [name for name, number in zip(numbers_of, numbers, strict=True) if number is None]:
                     text = cells[header.index(bad[0])]
                     faults.setdefault(
                         file, f"has an action that cannot be used: {said}: {bad[0]}: {text!r} is no number"
@@ -66,8 +69,9 @@ def read_actions(path: Path) -> FolderActions:
         raise UserError(f"{path}: cannot be read ({reason})") from error
     if not rows and not faults:
         raise UserError(f"{path}: has no row; remove it, or give one an action (`vidworld data ingest --help`)")
-    videos = {file: _video(path, key, of) for file, of in rows.items()}
-    return FolderActions(tuple(channels), videos | faults)
+    rewarded = REWARD in header
+    videos = {file: _video(path, key, of, rewarded) for file, of in rows.items()}
+    return FolderActions(tuple(channels), videos | faults, rewarded)
 
 
 def _columns(path: Path, header: list[str]) -> tuple[str, list[str]]:
@@ -83,7 +87,7 @@ def _columns(path: Path, header: list[str]) -> tuple[str, list[str]]:
         faults.append(f"{path}: has both columns {FRAME} and {TIME}; leave one out")
     if double := [name for name in dict.fromkeys(header) if header.count(name) > 1]:
         faults.append(f"{path}: has several columns {double[0]!r}; give each a name of its own")
-    channels = [name for name in header if name not in ("file", FRAME, TIME)]
+    channels = [name for name in header if name not in ("file", FRAME, TIME, REWARD)]
     if not faults and not channels:
         faults.append(f"{path}: has no channel of an action; add a column of numbers, of any name")
     if faults:
@@ -99,32 +103,35 @@ def _number(text: str) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def _video(path: Path, key: str, rows: list[tuple[float, list[float], int]]) -> VideoActions | str:
-    """The rows of one video in their order, or what is wrong with them."""
+def _video(path: Path, key: str, rows: list[tuple[float, list[float], int]], rewarded: bool) -> VideoActions | str:
+    """The rows of one video in their order, or what is wrong with them; rewarded: their last numbers are rewards."""
     rows = sorted(rows, key=lambda row: row[0])
     stamps = np.array([stamp for stamp, *_ in rows])
-    values = np.array([values for _, values, _ in rows], np.float64)
+    values, rewards = np.array([values for _, values, _ in rows], np.float64), None
+    if rewarded:
+        values, rewards = values[:, :-1], values[:, -1]
     if len(again := np.flatnonzero(np.diff(stamps) <= 0)):
         stamp, _, line = max(rows[again[0] : again[0] + 2], key=lambda row: row[2])
         return f"has an action that cannot be used: {path.name}:{line}: {key} {stamp:g} has a row already"
     if key == TIME:
-        return VideoActions(values, stamps)
+        return VideoActions(values, stamps, rewards)
     if len(wrong := np.flatnonzero(stamps != np.arange(len(stamps)))):
         stamp, number, line = float(stamps[wrong[0]]), int(wrong[0]), rows[int(wrong[0])][2]
         if stamp < 0 or stamp != round(stamp):
             said = f"{path.name}:{line}: frame {stamp:g} is none; they are counted 0, 1, 2"
             return f"has an action that cannot be used: {said}"
         return f"has no action of frame {number} in {path.name}"
-    return VideoActions(values)
+    return VideoActions(values, rewards=rewards)
 
 
 def _lerobot_actions(folder: Path) -> FolderActions | None:
     """Those of every episode; None where the data set has none, or no table of them can be read (which is said)."""
-    feature = dict(read_json(folder / LEROBOT_INFO).get("features") or {}).get("action")
+    features = dict(read_json(folder / LEROBOT_INFO).get("features") or {})
+    feature, rewarded = features.get("action"), LEROBOT_REWARD in features
     if not feature:
         return None
     found = [one for one in listed(folder) if isinstance(one, Episode)]
-    tables = {path: _table(path) for path in sorted({one.data for one in found})}
+    tables = {path: _table(path, rewarded) for path in sorted({one.data for one in found})}
     broken = [f"{path.relative_to(folder)} {table}" for path, table in tables.items() if isinstance(table, str)]
     if len(broken) == len(tables):
         print(f"{folder}: is used without its actions: {broken[0] if broken else 'it lists no episode'}", flush=True)
@@ -142,7 +149,7 @@ def _lerobot_actions(folder: Path) -> FolderActions | None:
     for name, video in videos.items():
         if isinstance(video, VideoActions) and video.values.shape[1] != usual:
             videos[name] = f"has {video.values.shape[1]} numbers an action, and others {usual}"
-    return FolderActions(_names(feature, usual), videos)
+    return FolderActions(_names(feature, usual), videos, rewarded)
 
 
 def _names(feature: Mapping[str, object], width: int) -> tuple[str, ...]:
@@ -155,14 +162,16 @@ def _names(feature: Mapping[str, object], width: int) -> tuple[str, ...]:
     return tuple(f"action_{channel}" for channel in range(width))
 
 
-def _table(path: Path) -> dict[int, VideoActions | str] | str:
+def _table(path: Path, rewarded: bool) -> dict[int, VideoActions | str] | str:
     """The actions of each episode in a table of LeRobot, or why there are none; both go on from its name."""
     from pyarrow import ArrowException, parquet  # type: ignore[import-untyped]
 
+    columns = ["episode_index", "frame_index", "action"]
     try:
-        rows = parquet.read_table(path, columns=["episode_index", "frame_index", "action"])
+        rows = parquet.read_table(path, columns=[*columns, *[LEROBOT_REWARD] * rewarded])
         numbers, frames = (rows[name].to_numpy() for name in ("episode_index", "frame_index"))
         values = np.array(rows["action"].to_pylist(), np.float64)
+        rewards = np.array(rows[LEROBOT_REWARD].to_pylist(), np.float64).reshape(len(values)) if rewarded else None
     except (ArrowException, OSError, KeyError, ValueError, TypeError) as error:
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         return f"is no table of actions that can be read ({reason})"
@@ -175,6 +184,8 @@ def _table(path: Path) -> dict[int, VideoActions | str] | str:
             videos[int(number)] = f"has actions of frames that are not counted 0, 1, 2 in {path.name}"
         elif not np.isfinite(values[mine]).all():
             videos[int(number)] = f"has an action that is no number in {path.name}"
+        elif rewards is not None and not np.isfinite(rewards[mine]).all():
+            videos[int(number)] = f"has a reward that is no number in {path.name}"
         else:
-            videos[int(number)] = VideoActions(values[mine])
+            videos[int(number)] = VideoActions(values[mine], rewards=None if rewards is None else rewards[mine])
     return videos

@@ -26,6 +26,8 @@ class VideoActions:
     values: Float64[np.ndarray, "row channel"]
     times_s: Times | None = None
     """From when on each held, in scene time from the video's first frame; None: row i was taken after frame i."""
+    rewards: Float64[np.ndarray, " row"] | None = None
+    """What each brought; None where nobody says."""
 
     def fault(self, times_s: Times) -> str:
         """Why these cannot be what was done in a video with frames at these times; the reason goes on from its name."""
@@ -52,6 +54,11 @@ class VideoActions:
         means = np.where(spans > 0, np.diff(until, axis=0) / np.where(spans > 0, spans, 1.0), held)
         return np.concatenate([np.zeros_like(means[:1]), means]).astype(np.float32)
 
+    def brought(self, times_s: Times, wanted_s: Float64[np.ndarray, " wanted"]) -> Float32[np.ndarray, " wanted"]:
+        """What one of those that led to each frame brought on average; zero for the first, of which nobody says it."""
+        assert self.rewards is not None
+        return VideoActions(self.rewards[:, None], self.times_s).led_to(times_s, wanted_s)[:, 0]
+
 
 @dataclass(frozen=True)
 class FolderActions:
@@ -60,6 +67,8 @@ class FolderActions:
     channels: tuple[str, ...]
     by_file: Mapping[str, VideoActions | str]
     """Of each video by its name, or why there is nothing that can be used (the reason goes on from its name)."""
+    rewarded: bool = False
+    """Whether it is said of all actions what they brought."""
 
     def of(self, file: str) -> VideoActions | str:
         return self.by_file.get(file, NO_ACTIONS)
@@ -70,18 +79,24 @@ class FolderActions:
         if isinstance(video, str):
             return fingerprint(self.channels, video)
         bytes_of = [b"" if each is None else each.tobytes() for each in (video.values, video.times_s)]
+        bytes_of += [] if video.rewards is None else [video.rewards.tobytes()]
         return fingerprint(self.channels, video.values.shape, [hashlib.sha256(each).hexdigest() for each in bytes_of])
 
     def record(self, files: Iterable[str]) -> dict[str, list[str] | list[float]]:
-        """Names of the channels, and the least and the greatest value of each in these videos.
+        """Names of the channels, the least and the greatest value of each, and mean and deviation of the rewards.
 
         They are -1 and 1 of a channel that nowhere leaves these: it is scaled already, as that of an environment.
         """
-        values = np.concatenate([video.values for file in files if isinstance(video := self.of(file), VideoActions)])
+        videos = [video for file in files if isinstance(video := self.of(file), VideoActions)]
+        values = np.concatenate([video.values for video in videos])
         low, high = values.min(0), values.max(0)
         scaled = (low >= -1) & (high <= 1)
         low, high = np.where(scaled, -1.0, low), np.where(scaled, 1.0, high)
-        return {"channels": [*self.channels], "low": low.tolist(), "high": high.tolist()}
+        found = {"channels": [*self.channels], "low": low.tolist(), "high": high.tolist()}
+        if self.rewarded:
+            rewards = np.concatenate([video.rewards for video in videos if video.rewards is not None])
+            found["rewards"] = [float(rewards.mean()), float(rewards.std())]
+        return found
 
 
 def nearest_frames(times_s: Times, wanted_s: Float64[np.ndarray, " wanted"]) -> Int64[np.ndarray, " wanted"]:

@@ -9,8 +9,10 @@ import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 from tqdm import tqdm
 
 from vidworld.core.command import Command
@@ -19,11 +21,12 @@ from vidworld.core.media import write_mp4
 from vidworld.core.records import append, prepare_folder, read_json, write_json, write_text, writing
 from vidworld.core.workers import each_apart, usual_workers
 from vidworld.simulation.environments import ENVIRONMENTS
+from vidworld.simulation.environments.by_id import MOST_FRAMES, UNSAID_FPS
 from vidworld.simulation.environments.policies import POLICIES
-from vidworld.video import ACTIONS_NAME
-from vidworld.video.playing import MOST_FRAMES, UNSAID_FPS, Play, made_by, played
+from vidworld.video import ACTIONS_NAME, COLLECTED_NAME
+from vidworld.video.action_tables import REWARD
+from vidworld.video.playing import Play, made_by, played
 
-COLLECTED_NAME = "collected.json"  # which episodes are in a folder
 SMALLEST_PX = 16
 
 
@@ -63,8 +66,8 @@ def collect_episodes(play: Play, episodes: int, out: Path, workers: int | None =
     with tqdm(total=episodes, initial=result.there, desc="collect", unit="episode", disable=None) as bar:
         for index, done in each_apart(play_one, jobs, workers or usual_workers(), preload=[__name__]):
             job = jobs[index]
-            if isinstance(done, np.ndarray):
-                append(table, _rows(names[job.number], done, header=not table.exists()))
+            if isinstance(done, Done):
+                append(table, _rows(names[job.number], *done, header=not table.exists()))
                 with writing(out):
                     job.part.replace(out / names[job.number])
                 result.made += 1
@@ -78,7 +81,14 @@ def collect_episodes(play: Play, episodes: int, out: Path, workers: int | None =
     return result
 
 
-def play_one(job: _Job) -> np.ndarray | str:
+class Done(NamedTuple):
+    """What was done in an episode, and what each action brought."""
+
+    actions: Float[np.ndarray, "taken action"]
+    rewards: Float[np.ndarray, " taken"]
+
+
+def play_one(job: _Job) -> Done | str:
     """What was done in an episode, after its film is written; or why there is none, which goes on from its name."""
     try:
         episode = played(job.play, job.number)
@@ -89,7 +99,7 @@ def play_one(job: _Job) -> np.ndarray | str:
         return f"died ({type(error).__name__}: {lines[0]})"
     with writing(job.part):
         write_mp4(job.part, episode.frames, episode.fps)
-    return episode.actions
+    return Done(episode.actions, episode.rewards)
 
 
 def _check(play: Play, episodes: int, workers: int | None) -> None:
@@ -126,12 +136,15 @@ def _without_torn(table: Path) -> None:
         write_text(table, header + "".join(kept))
 
 
-def _rows(file: str, actions: np.ndarray, header: bool) -> bytes:
+def _rows(
+    file: str, actions: Float[np.ndarray, "taken action"], rewards: Float[np.ndarray, " taken"], header: bool
+) -> bytes:
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     if header:
-        table.writerow(["file", "frame", *(f"action_{channel}" for channel in range(actions.shape[1]))])
-    table.writerows([file, frame, *action] for frame, action in enumerate(actions.tolist()))
+        table.writerow(["file", "frame", *(f"action_{channel}" for channel in range(actions.shape[1])), REWARD])
+    done = zip(actions.tolist(), rewards.tolist(), strict=True)
+    table.writerows([file, frame, *action, reward] for frame, (action, reward) in enumerate(done))
     return text.getvalue().encode()
 
 
@@ -156,7 +169,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         f"Each episode is an MP4 at the environment's own rate (render_fps; {UNSAID_FPS:g} where it says none), "
         f"and a row of {ACTIONS_NAME} says what was done after each frame: Box actions "
-        "from -1 to 1 by their bounds, Discrete ones as 1 for the one taken and 0 for the others. "
+        "from -1 to 1 by their bounds, Discrete ones as 1 for the one taken and 0 for the others; and what it brought. "
         "`vidworld data ingest FOLDER` takes the folder as it is. The same command goes on where a stopped one was."
     )
 

@@ -17,9 +17,9 @@ from tqdm import tqdm
 
 from vidworld.core.command import Command
 from vidworld.core.errors import UserError
-from vidworld.core.records import fingerprint, publish_folder, write_json
+from vidworld.core.records import fingerprint, publish_folder, read_json, write_json
 from vidworld.core.workers import usual_workers
-from vidworld.video import ACTIONS_NAME, REAL_SPLITS, RECORD_NAME, SIDECAR_NAME, read_record
+from vidworld.video import ACTIONS_NAME, COLLECTED_NAME, REAL_SPLITS, RECORD_NAME, SIDECAR_NAME, read_record
 from vidworld.video.action_tables import ACTIONS_HELP, actions_of
 from vidworld.video.actions import FolderActions
 from vidworld.video.clips import ClipOptions
@@ -100,9 +100,12 @@ def ingest(
             parts = {job.file: job.part for job in jobs}
             by_split = {s: [parts[one.file] for one in records if one.split == s] for s in REAL_SPLITS}
             built = workshop / "built"
-            content = join(by_split, options, built, 0 if actions is None else len(actions.channels))
+            acted = (0, False) if actions is None else (len(actions.channels), actions.rewarded)
+            content = join(by_split, options, built, *acted)
             made = {"version": INGEST_VERSION, "made_of": made_of, "options": asdict(options)}
             made |= {"content": content, "files": [asdict(one) for one in records]}
+            if (folder / COLLECTED_NAME).exists():
+                made["environment"] = dict(read_json(folder / COLLECTED_NAME)).get("environment")
             if actions is not None:  # held-out videos change nothing that is trained on
                 trained = [one.file for one in records if one.split == "train"]
                 made["actions"] = actions.record(trained or [one.file for one in records])

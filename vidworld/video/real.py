@@ -12,7 +12,9 @@ from torch import Tensor
 from vidworld.core.clip import Clips
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
-from vidworld.video import REAL_SPLITS, finished_record
+from vidworld.simulation.environments.clips import Logged
+from vidworld.video import ACTIONS_NAME, REAL_SPLITS, finished_record
+from vidworld.video.action_tables import REWARD
 
 
 class RealClips:
@@ -29,7 +31,7 @@ class RealClips:
         if shape is not None and shape.height_px != shape.width_px:
             has = f"real clips are square, and shape has {shape.height_px} x {shape.width_px} px"
             raise UserError(f"{path}: {has}: make height_px and width_px equal, or leave real out")
-        rows = _open_split(path, split)
+        self.path, rows = path, _open_split(path, split)
         there, size = (int(rows.features["frames"].shape[axis]) for axis in (0, 3))
         frames, size_px = (there, size) if shape is None else (shape.num_frames, shape.width_px)
         if frames > there:
@@ -39,8 +41,10 @@ class RealClips:
         self.num_frames, self.size_px = frames, size
         acts = finished_record(path).get("actions")
         self._range = None if acts is None else (acts["low"], acts["high"])
-        self._actions = None if acts is None else rows.select_columns("actions").with_format("numpy")
-        self.rows = rows.remove_columns(["frames"] if acts is None else ["frames", "actions"])
+        self._rewarded: tuple[float, float] | None = None if acts is None else acts.get("rewards")
+        done = [] if acts is None else ["actions", *["rewards"] * (self._rewarded is not None)]
+        self._actions = None if acts is None else rows.select_columns(done).with_format("numpy")
+        self.rows = rows.remove_columns(["frames", *done])
         """What is known of each clip, a row a clip."""
         self._pictures = rows.select_columns("frames").with_format("numpy", dtype=np.uint8)
         self.identity: tuple[str, ...] = tuple(rows["identity"])
@@ -64,6 +68,28 @@ class RealClips:
             done = np.asarray(self._actions[chosen]["actions"], np.float64)[:, : self.num_frames]
             actions = _scaled(torch.from_numpy(done), *self._range)
         return Clips(pictures, rate, tuple(self.identity[i] for i in chosen), actions=actions)
+
+    def logged(self, indices: Sequence[int]) -> Logged:
+        """The clips of these numbers with what their actions brought, in standard deviations from the data set's mean.
+
+        They have no goals; what the first frame brought is not known (NaN). UserError: the data set has no rewards.
+        """
+        clips = self.clips(indices)
+        if self._actions is None or self._rewarded is None:
+            raise UserError(
+                f"{self.path}: says nothing of rewards; a column {REWARD} of {ACTIONS_NAME} does "
+                "(`vidworld data collect` writes it), or next.reward of a LeRobot data set"
+            )
+        mean, deviation = self._rewarded
+        brought = torch.from_numpy(np.asarray(self._actions[list(indices)]["rewards"], np.float64))[
+            :, : self.num_frames
+        ]
+        reward = (brought - mean) / (deviation or 1.0)
+        reward[:, 0] = torch.nan
+        return Logged(
+            clips, reward.new_zeros(len(reward), 0), reward, reward.new_zeros(*reward.shape, 0),
+            torch.ones(len(reward), dtype=torch.bool),
+        )  # fmt: skip
 
     def same_shot(self, index: int) -> list[int]:
         """The numbers of the clips of the same shot, this one too."""

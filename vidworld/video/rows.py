@@ -30,7 +30,8 @@ class ClipRows:
         self, path: Path, entry: SidecarEntry, options: ClipOptions, actions: VideoActions | None = None
     ) -> None:
         self.path, self.entry, self.options, self.actions = path, entry, options, actions
-        self.features = features(options, 0 if actions is None else actions.values.shape[1])
+        acts = (0, False) if actions is None else (actions.values.shape[1], actions.rewards is not None)
+        self.features = features(options, *acts)
         self.written = 0
         self._waiting: list[tuple[int, RealClip]] = []
 
@@ -61,15 +62,16 @@ class ClipRows:
     def _write(self, video: VideoClips, count: int) -> None:
         rows = _rows(self._waiting[:count], self.written, video, self.entry, self.options)
         if self.actions is not None:
-            rows["actions"] = _led_to(self.actions, [clip for _, clip in self._waiting[:count]], video, self.options)
+            rows |= _done(self.actions, [clip for _, clip in self._waiting[:count]], video, self.options)
         self._writer.write_table(datasets.Dataset.from_dict(rows, features=self.features).data.table)
         self.written += count
         del self._waiting[:count]
 
 
-def features(options: ClipOptions, action_channels: int = 0) -> datasets.Features:
+def features(options: ClipOptions, action_channels: int = 0, rewarded: bool = False) -> datasets.Features:
     """The columns of a clip's row."""
     acts = {"actions": datasets.Array2D((options.num_frames, action_channels), "float32")}  # what led to each frame
+    brings = {"rewards": datasets.Sequence(datasets.Value("float32"), length=options.num_frames)}  # of these
     shape = (options.num_frames, 3, options.size_px, options.size_px)
     text, number, whole, flag = (datasets.Value(kind) for kind in ("string", "float64", "int32", "bool"))
     return datasets.Features(
@@ -97,6 +99,7 @@ def features(options: ClipOptions, action_channels: int = 0) -> datasets.Feature
             "time_error_s": number,  # largest distance of a frame from its time
         }
         | (acts if action_channels else {})
+        | (brings if rewarded else {})
     )
 
 
@@ -128,23 +131,31 @@ def _rows(
     }
 
 
-def _led_to(
+def _done(
     actions: VideoActions, clips: Sequence[RealClip], video: VideoClips, options: ClipOptions
-) -> Float32[np.ndarray, "clip time channel"]:
-    """What led to each frame of clips, in the units of the video's actions."""
-    steps = np.arange(options.num_frames)
-    return np.stack([actions.led_to(video.times_s, clip.start_s + steps / clip.fps) for clip in clips])
+) -> dict[str, Float32[np.ndarray, "clip time *channel"]]:
+    """What led to each frame of clips, in the units of the video's actions, and what that brought."""
+    times = [clip.start_s + np.arange(options.num_frames) / clip.fps for clip in clips]
+    found = {"actions": np.stack([actions.led_to(video.times_s, wanted) for wanted in times])}
+    if actions.rewards is not None:
+        found["rewards"] = np.stack([actions.brought(video.times_s, wanted) for wanted in times])
+    return found
 
 
 def join(
-    parts: Mapping[str, Sequence[Path]], options: ClipOptions, out: Path, action_channels: int = 0
+    parts: Mapping[str, Sequence[Path]],
+    options: ClipOptions,
+    out: Path,
+    action_channels: int = 0,
+    rewarded: bool = False,
 ) -> dict[str, dict[str, str]]:
     """Write the rows of each split's videos as one data set on disk.
 
-    The fingerprints of each split: of its clips' frames, of their actions where there are some, and of everything else
-    that their rows hold.
+    The fingerprints of each split: of its clips' frames, of their actions (and rewards) where there are some, and of
+    everything else that their rows hold.
     """
-    kinds = features(options, action_channels)
+    kinds = features(options, action_channels, rewarded)
+    acted = [*["actions"] * (action_channels > 0), *["rewards"] * rewarded]
     none = {split: datasets.Dataset.from_dict({name: [] for name in kinds}, features=kinds) for split in REAL_SPLITS}
     datasets.DatasetDict({split: none[split] for split in REAL_SPLITS if parts[split]}).save_to_disk(out)
     content = {}
@@ -159,7 +170,7 @@ def join(
                 pictures = rows.select_columns("frames").with_format("numpy", dtype=np.uint8)
                 frames += [[*one.shape, hashlib.sha256(one.tobytes()).hexdigest()] for one in pictures["frames"]]
                 known += rows.remove_columns("frames").to_list()
-                done += rows.select_columns("actions").to_list() if action_channels else []
+                done += rows.select_columns(acted).to_list() if acted else []
             writer.finalize()
             writer.close()
             state = out / split / "state.json"  # as `datasets` wrote it, with the one file that it did not

@@ -63,8 +63,11 @@ class Environment(ABC, Generic[StateT]):
     name: ClassVar[str]
     label: ClassVar[str]
     """On pages."""
-    version: ClassVar[int] = 1
+    version: ClassVar[int | str] = 1
     """Of another package's; for ours the registry says it."""
+    fps: ClassVar[float] = 1 / FRAME_S
+    judges: ClassVar[bool] = True
+    """Whether it says when it is solved; else episodes are compared by their return alone."""
     action_channels: ClassVar[int] = 2
     context_frames: ClassVar[int] = 8
     """Frames of an episode in which nothing is done yet: what is seen before the first plan."""
@@ -103,6 +106,10 @@ class Environment(ABC, Generic[StateT]):
     @abstractmethod
     def expert(self, state: StateT) -> Action:
         """What somebody who knows the state would do for `FRAMES_HELD`: simple, and not always successful."""
+
+    def reward(self, state: StateT) -> Float[Tensor, " env"]:
+        """What this frame brings: minus the cost of the true places."""
+        return -self.cost(self.places(state), self.target(state))
 
     def reached(self, state: StateT) -> Float[Tensor, "env goal"]:
         """The target that this very state would have reached; the state's own where no other is known."""

@@ -1,0 +1,3 @@
+"""A module of environments that cannot be imported, for tests."""
+
+raise ValueError("no licence")

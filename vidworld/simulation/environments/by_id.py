@@ -1,0 +1,116 @@
+"""Gymnasium's environments by their ids (`Reacher-v5`, `module:Id-v0`): whether there is one, and how it is opened."""
+
+import difflib
+import os
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+from vidworld.core.errors import UserError
+from vidworld.simulation.environments import ENVIRONMENTS
+
+MOST_FRAMES = 200  # of an episode that nothing else ends earlier
+UNSAID_FPS = 10.0  # of environments that do not say theirs
+PICTURES_VERSION = 2  # raised when the same frames come to look otherwise
+_FINER = 2  # times as many pixels are rendered as are kept, where that can be asked for
+Drawn = Callable[[np.random.Generator], np.ndarray]
+Given = Callable[[np.ndarray], Any]
+
+
+def gymnasium_for(name: str) -> Any:
+    """The package; UserError where it is not installed and an environment of this name needs it."""
+    try:
+        import gymnasium
+    except ImportError:
+        ours = f"{name}: is none of ours ({', '.join(ENVIRONMENTS)}), and gymnasium is not installed"
+        raise UserError(f"{ours}; pip install 'vidworld[environments]' would do") from None
+    return gymnasium
+
+
+def spec_of(name: str) -> Any:
+    """What Gymnasium knows of an id.
+
+    UserError: there is none, its module cannot be imported, or Gymnasium is missing.
+    """
+    gymnasium = gymnasium_for(name)
+    module, _, own = name.rpartition(":")
+    try:
+        if module:
+            import_module(module)
+        return gymnasium.spec(own)
+    except ModuleNotFoundError as error:
+        raise UserError(f"{name}: there is no module {error.name!r}; install it, or set PYTHONPATH") from None
+    except gymnasium.error.Error:
+        known = {each.casefold(): each for each in (*gymnasium.registry, *ENVIRONMENTS)}
+        near = difflib.get_close_matches(own.casefold(), known, n=1)
+        hint = (
+            f"did you mean {known[near[0]]}?" if near else f"there are {', '.join(ENVIRONMENTS)}, and Gymnasium's ids"
+        )
+        raise UserError(f"there is no environment {name!r}; {hint}") from None
+    except Exception as error:
+        raise UserError(f"{name}: importing {module!r} failed ({type(error).__name__}: {error})") from error
+
+
+def opened(name: str, size_px: int | None = None) -> Any:
+    """An environment that renders for pictures of this size, or renders nothing (None).
+
+    UserError: a package is missing. What else it raises is its own.
+    """
+    if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
+        os.environ.setdefault("MUJOCO_GL", "egl")  # MuJoCo would look for a screen
+    gymnasium, spec, asked = gymnasium_for(name), spec_of(name), {}
+    try:
+        if size_px is not None:
+            asked["render_mode"] = "rgb_array"
+            kind = spec.entry_point if callable(spec.entry_point) else _imported(gymnasium, spec.entry_point)
+            if any(each.__name__ == "MujocoEnv" for each in getattr(kind, "__mro__", ())):
+                asked |= {"width": _FINER * size_px, "height": _FINER * size_px}
+        return gymnasium.make(name, **asked)
+    except gymnasium.error.DependencyNotInstalled as error:
+        raise UserError(f"{name}: {error}") from None
+
+
+def _imported(gymnasium: Any, entry_point: str) -> Any:
+    return gymnasium.envs.registration.load_env_creator(entry_point)
+
+
+def actions_of(name: str, space: Any) -> tuple[Drawn, Given]:
+    """How an action's channels are drawn, and what the environment is given for them.
+
+    Those of Box are from -1 to 1 by its bounds; of Discrete 1 for the one taken and 0 for the others.
+    """
+    gymnasium = gymnasium_for(name)
+    if isinstance(space, gymnasium.spaces.Discrete):
+        each = np.eye(int(space.n))
+        return (lambda draws: each[draws.integers(len(each))]), (lambda action: space.start + int(action.argmax()))
+    if not isinstance(space, gymnasium.spaces.Box):
+        raise UserError(f"{name}: its actions are {type(space).__name__}; those of Box and Discrete would do")
+    if not (np.isfinite(space.low).all() and np.isfinite(space.high).all()):
+        raise UserError(f"{name}: its actions have no bounds; an environment whose Box has some would do")
+    low, span = space.low.astype(np.float64), np.subtract(space.high, space.low, dtype=np.float64)
+
+    def given(action: np.ndarray) -> np.ndarray:
+        scaled = low + (action.reshape(low.shape) + 1) / 2 * span
+        return np.asarray(np.clip(scaled, space.low, space.high), space.dtype)
+
+    return (lambda draws: draws.uniform(-1, 1, space.low.size)), given
+
+
+def picture_of(name: str, world: Any, size_px: int) -> UInt8[np.ndarray, "height width 3"]:
+    """What it renders now, its shorter side so long. UserError: it renders no pictures, or a package is missing."""
+    try:
+        picture = world.render()
+    except gymnasium_for(name).error.DependencyNotInstalled as error:
+        raise UserError(f"{name}: {error}") from None
+    if not isinstance(picture, np.ndarray) or picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+        raise UserError(f"{name}: renders no pictures; one with render_mode 'rgb_array' would do")
+    height, width = picture.shape[:2]
+    scale = size_px / min(height, width)
+    size = (max(size_px, round(width * scale)), max(size_px, round(height * scale)))
+    resized: np.ndarray = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    return resized
