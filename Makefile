@@ -78,7 +78,11 @@ plan: .venv/installed ## train the world models on clips in which somebody acts,
 	$(BIN)/python train/train_tokenizer.py --config configs/plan/tokenizer.yaml
 	@$(MAKE) --no-print-directory -j SCALE=plan VIDEO= $(MODELS) probe
 	$(if $(JEPA_PROBE),$(BIN)/python train/train_probe.py --config configs/plan/probe.yaml out=runs/plan/probe_jepa jepa=runs/plan/jepa)
-	$(EVALUATE) eval/run_planning.py --config configs/plan/planning.yaml
+	$(BIN)/python train/train_head.py --config configs/plan/cloned.yaml
+	$(BIN)/python train/train_head.py --config configs/plan/reward.yaml
+	$(if $(JEPA_PROBE),$(BIN)/python train/train_head.py --config configs/plan/reward.yaml out=runs/plan/reward_jepa jepa=runs/plan/jepa)
+	$(EVALUATE) eval/run_planning.py --config configs/plan/planning.yaml cloned=runs/plan/cloned reward=runs/plan/reward \
+		$(if $(JEPA_PROBE),rewards.jepa=runs/plan/reward_jepa) protocols=[configs/protocols/quick.yaml,configs/protocols/return.yaml]
 	$(BIN)/python eval/make_planning.py runs/plan/planning
 
 # Members of a family are seeds; what is done is not run again.

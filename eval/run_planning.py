@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 from vidworld.core.config import load
-from vidworld.core.errors import ArgumentParser, UserError, run_script
+from vidworld.core.errors import ArgumentParser, run_script
 from vidworld.planning.schema import PlanningConfig
 
 
@@ -46,7 +46,7 @@ def _counts(text: str) -> tuple[int, ...]:
     except ValueError:
         counts = ()
     if not counts or min(counts) < 1:
-        raise UserError(f"{text!r}: positive numbers, for instance 4,8,16,32,64, would do")
+        raise argparse.ArgumentTypeError(f"{text!r}: positive numbers, for instance 4,8,16,32,64, would do")
     return counts
 
 

@@ -70,6 +70,8 @@ def test_what_was_done_at_random_was_done_for_what_came_of_it(chunks):
     ends = goal[0, :, 0]
     assert ((ends + 1) % 4 == 0).all() and (ends >= 4 * (now + 2) - 1).all() and (ends <= 15).all()
     torch.testing.assert_close(done[0, :, 0], (4 * (now + 1) + 1.5) / 16)
+    with pytest.raises(UserError, match="chunks 4: nothing is done after so many in clips of 4; 3 would do"):
+        deeds_of(logged, 4, 4)
     drawn = [deeds_of(logged, 4, chunks, seed)[0][0].flatten().tolist() for seed in range(8)]
     assert len({tuple(each) for each in drawn}) > 1
 

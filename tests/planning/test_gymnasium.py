@@ -77,6 +77,14 @@ def test_a_death_costs_its_episode_and_a_bad_action_its_own():
     assert repr(alone) == repr(replace(found[0], seconds=alone.seconds))
 
 
+def test_starts_that_die_are_episodes_that_fail(config, tmp_path):
+    (tmp_path / "small.yaml").write_text(PROTOCOL.replace("Reached", "Mortal").replace("episodes: 4", "episodes: 6"))
+    results = plan(replace(config, environments=(), controls=("simulator", "no_op"), shown=6))
+    assert [row.episodes for row in results.rows] == [6, 6]
+    assert 0 < results.rows[0].failed == results.rows[1].failed < 6
+    assert len(results.videos) == 6 - results.rows[0].failed
+
+
 def test_what_goes_another_way_foretells_nothing():
     environment, protocol = small("Fickle-v0")
     agent = PlannerAgent(

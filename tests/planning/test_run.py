@@ -131,6 +131,25 @@ def test_a_goal_without_picture_is_one_line(config, monkeypatch):
         plan(config)
 
 
+def test_a_cost_that_is_never_a_number_ends_its_row(config):
+    with pytest.raises(UserError, match="no: cost gave no number for any candidate; its rows are left out"):
+        plan(replace(config, models={"no": "python:faulty_films.NoNumber"}, shown=0))
+    assert "no" not in rows(config) and "random" in rows(config)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"models": {}, "controls": (), "goal_blind": ()}, "models and controls name nobody who plans"),
+        ({"probes": {"her": "x"}}, "probes: there is no model 'her'; there are mine"),
+        ({"rewards": {"her": "x"}}, "rewards: there is no model 'her'; there are mine"),
+    ],
+)
+def test_names_of_nobody_are_refused(config, changes, said):
+    with pytest.raises(ValueError, match=said):
+        replace(config, tokenizer="x", **changes)
+
+
 def test_places_need_a_probe(config):
     path = config.protocols[0]
     path.write_text(PROTOCOL.replace("cost: model", "cost: state"))

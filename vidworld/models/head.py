@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from vidworld.core.clip import Embeddings
 from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.core.counter_rng import Draws, key
+from vidworld.core.errors import UserError
 from vidworld.simulation.environments.clips import Logged
 
 _READ = 8  # numbers of a cell
@@ -69,11 +70,13 @@ def deeds_of(logged: Logged, chunk_frames: int, chunks: int, seed: int = 0) -> t
     """The goal at each chunk but the last that has so many up to it, and what is done in the next.
 
     Where nothing was done for the clip's own goal, it is what the end of some later chunk reached (hindsight; Source:
-    Andrychowicz et al., arXiv 1707.01495).
+    Andrychowicz et al., arXiv 1707.01495). Raises UserError: no chunk comes after so many.
     """
     assert logged.clips.actions is not None
     done = logged.clips.actions.unflatten(1, (-1, chunk_frames)).mean(dim=2)  # (clip, t, action)
     names, count = logged.clips.identity, done.shape[1]
+    if chunks >= count:
+        raise UserError(f"chunks {chunks}: nothing is done after so many in clips of {count}; {count - 1} would do")
     now = torch.arange(chunks - 1, count - 1)
     streams = torch.tensor([key(f"hindsight/{seed}/{name}") for name in names])
     drawn = Draws(streams).uniform(count=count)[:, now]

@@ -31,6 +31,7 @@ from vidworld.planning.protocol import PlanningProtocol
 from vidworld.planning.run import Crew, plan
 from vidworld.planning.schema import DreamingConfig, PlanningConfig
 from vidworld.planning.tasks import PlanningTask, tasks_of
+from vidworld.simulation.environments import ENVIRONMENTS
 from vidworld.simulation.environments.episode_files import PlayedEpisodes, read_episodes
 from vidworld.simulation.environments.replayed import ReplayedClips
 from vidworld.training.finished import FREE
@@ -86,6 +87,11 @@ class Dreaming:
         self.protocol = load(PlanningProtocol, config.protocol)
         if self.protocol.cost != "reward":
             raise UserError(f"{config.protocol}: cost: {self.protocol.cost}, where plans are by reward; cost: reward")
+        if self.protocol.environment not in ENVIRONMENTS:
+            raise UserError(
+                f"{config.protocol}: environment: {self.protocol.environment}: episodes are simulated again from their "
+                f"starts, which those of {', '.join(ENVIRONMENTS)} can be"
+            )
         model = load(WorldModelConfig, config.model, config.overrides, config_schema)
         if getattr(getattr(model, "model", None), "target", "frozen") != "frozen":
             raise UserError(f"{config.model}: predicts learned embeddings; take a family that predicts tokens")

@@ -59,8 +59,17 @@ def starts_of(environment: Environment[Any], protocol: PlanningProtocol) -> Star
 
 
 def _solved_at_rest(environment: Environment[Any], protocol: PlanningProtocol, numbers: Sequence[int]) -> list[bool]:
-    states = context_states(environment, protocol, numbers)
-    return torch.stack([environment.solved(state) for state in states]).any(dim=0).tolist()
+    """Episodes in which the environment dies are not solved: they fail when they are played."""
+    try:
+        with of_environment():
+            states = context_states(environment, protocol, numbers)
+            return torch.stack([environment.solved(state) for state in states]).any(dim=0).tolist()
+    except EnvironmentDied:
+        return (
+            [done for n in numbers for done in _solved_at_rest(environment, protocol, [n])]
+            if len(numbers) > 1
+            else [False]
+        )
 
 
 def context_states(environment: Environment[Any], protocol: PlanningProtocol, numbers: Sequence[int]) -> list[Any]:

@@ -1,6 +1,7 @@
 """Trained heads in planning: what reads rewards out of what is imagined, and the agent that was cloned from clips."""
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,14 @@ from vidworld.models.head import GoalHead
 from vidworld.planning.agents import Agent, Decision, Observed
 from vidworld.planning.imagination import counted, encode_context
 
+ANYWHERE = ""
+"""What the environment is called of clips that do not say theirs: their head is used wherever it is asked."""
+
+
+def environments_of(folders: Iterable[Path]) -> list[str]:
+    """Where these heads were trained. Raises UserError: a folder holds no finished model."""
+    return [name for folder in folders for name in read_budget(folder).get("environments", ())]
+
 
 def load_head(folder: Path, predicts: str, environment: str, evaluator: Evaluator) -> GoalHead | None:
     """The head of a run folder; None where it knows nothing of the environment.
@@ -26,7 +35,7 @@ def load_head(folder: Path, predicts: str, environment: str, evaluator: Evaluato
     if budget.get("predicts") != predicts:
         raise UserError(f"{folder}: predicts {budget.get('predicts')}, where a head is needed that predicts {predicts}")
     check_tokenizer(folder, evaluator.tokenizer.fingerprint())
-    if not {environment, ""} & set(budget["environments"]):  # of clips that do not say where they are from: anywhere
+    if not {environment, ANYWHERE} & set(budget["environments"]):
         return None
     head: GoalHead = load_model(GoalHead, folder).to(evaluator.accelerator.device)
     return head

@@ -222,6 +222,8 @@ class OwnCost(ModelImagination):
                 found = self.model.model.cost(context, goal, by_frame)
                 if not isinstance(found, Tensor) or found.shape != actions.shape[:2]:
                     raise UserError(f"cost gave no tensor of shape {tuple(actions.shape[:2])} (clip, candidate)")
+                if found.isnan().all():
+                    raise UserError("cost gave no number for any candidate")
             return found.double().cpu()
 
         return cost
@@ -258,6 +260,11 @@ def imagine(name: str, model: Any, evaluator: Evaluator, context: Encoded, done:
         rollout = model.rollout(context, horizon, samples, evaluator.seeds(names), actions=done.to(context.tokens))
         check_numbers(name, "rollout", names, rollout.embeddings)
     return Rollout(*(each.float() for each in rollout))
+
+
+def has_own_space(model: Any) -> bool:
+    """Whether it predicts learned embeddings (a JEPA), so that what reads tokens cannot read what it imagines."""
+    return getattr(getattr(model, "network", None), "target", "frozen") != "frozen"
 
 
 def in_its_space(model: Any, evaluator: Evaluator, tokens: Tokens) -> Embeddings:

@@ -17,6 +17,7 @@ from vidworld.core.clip_shape import ClipShape
 from vidworld.core.counter_rng import Draws
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.presentation import names_of
+from vidworld.planning.agents import of_environment
 from vidworld.planning.checks import energies_under
 from vidworld.planning.episodes import context_states, episode_streams
 from vidworld.planning.protocol import PlanningProtocol
@@ -37,10 +38,12 @@ def landscape_of_model(
     number: int,
     shape: ClipShape,
 ) -> Landscape:
-    """A model's landscape at the start of episode `number`. Raises ModelFailure."""
-    before, tried = context_states(environment, protocol, [number]), _tried(protocol, number)
-    after = _outcomes(environment, protocol, before[-1], tried[:1])
-    frames, _ = environment.draw([*before, *after], shape)
+    """A model's landscape at the start of episode `number`. Raises ModelFailure, EnvironmentDied."""
+    tried = _tried(protocol, number)
+    with of_environment():
+        before = context_states(environment, protocol, [number])
+        after = _outcomes(environment, protocol, before[-1], tried[:1])
+        frames, _ = environment.draw([*before, *after], shape)
     chunk = evaluator.tokenizer.patch_size[0]
     seen = evaluator.encode(
         Clips(frames, 1 / FRAME_S, tuple(names_of(frames)), actions=torch.zeros(*frames.shape[:2], 2))
@@ -51,10 +54,15 @@ def landscape_of_model(
 
 
 def landscape_of_simulator(environment: Environment[Any], protocol: PlanningProtocol, number: int) -> Landscape:
-    """The true landscape: the mean squared distance of the discs from where they came to be (square world units)."""
-    state, tried = context_states(environment, protocol, [number])[-1], _tried(protocol, number)
-    outcomes = _outcomes(environment, protocol, state.at(torch.zeros(len(tried), dtype=torch.int64)), tried)
-    places = torch.stack([environment.places(each) for each in outcomes], dim=1)  # (action, frame, color, 2)
+    """The true landscape: the mean squared distance of the discs from where they came to be (square world units).
+
+    Raises EnvironmentDied.
+    """
+    tried = _tried(protocol, number)
+    with of_environment():
+        state = context_states(environment, protocol, [number])[-1]
+        outcomes = _outcomes(environment, protocol, state.at(torch.zeros(len(tried), dtype=torch.int64)), tried)
+        places = torch.stack([environment.places(each) for each in outcomes], dim=1)  # (action, frame, color, 2)
     energy = (places - places[:1]).square().sum(dim=-1).nanmean(dim=(1, 2))
     return _landscape(environment, "simulator", number, tried, energy)
 

@@ -42,6 +42,7 @@ from vidworld.models.head import GoalHead
 from vidworld.planning.agents import (
     AGENTS_VERSION,
     Agent,
+    EnvironmentDied,
     NoOpAgent,
     PlannerAgent,
     RandomAgent,
@@ -50,8 +51,8 @@ from vidworld.planning.agents import (
 )
 from vidworld.planning.checks import CHECKS_VERSION, check_actions
 from vidworld.planning.episodes import units_of
-from vidworld.planning.heads import ClonedAgent, load_head
-from vidworld.planning.imagination import ModelImagination, OwnCost
+from vidworld.planning.heads import ClonedAgent, environments_of, load_head
+from vidworld.planning.imagination import ModelImagination, OwnCost, has_own_space
 from vidworld.planning.landscapes import LANDSCAPES_VERSION, landscape_of_model, landscape_of_simulator
 from vidworld.planning.protocol import PlanningProtocol, check_frames
 from vidworld.planning.schema import PlanningConfig
@@ -97,7 +98,11 @@ def plan(config: PlanningConfig, budgets: Sequence[int] = (), steps: Sequence[in
 
 
 def _one(made: Callable[[], Landscape]) -> list[Landscape]:
-    return [made()]
+    """None where the environment dies."""
+    try:
+        return [made()]
+    except EnvironmentDied:
+        return []
 
 
 def _shows(subject: Subject) -> bool:
@@ -177,28 +182,30 @@ class Crew:
             subject
             for subject in every
             if subject.name in self.config.models
-            or (subject.name == "copy_last" and "copy_last" in controls and self._reads(protocol, subject.name))
+            or (subject.name == "copy_last" and "copy_last" in controls and self._reads(protocol, subject))
             or (subject.name.startswith(UNTRAINED) and "untrained" in controls)
         ]
 
-    def _reads(self, protocol: PlanningProtocol, name: str) -> bool:
+    def _reads(self, protocol: PlanningProtocol, subject: Subject) -> bool:
         if protocol.planner == "gradient":  # what stands still has none
             return False
         if protocol.cost == "reward":
-            return self._reward_folder(name) is not None
-        return protocol.cost == "model" or self._probe(protocol, name) is not None
+            return self._reward_folder(subject) is not None
+        return protocol.cost == "model" or self._probe(protocol, subject) is not None
 
     def evaluator(self, protocol: PlanningProtocol) -> Evaluator:
         return self._load(protocol)[0]
 
-    def _probe(self, protocol: PlanningProtocol, name: str) -> Any:
-        """What reads places out of a model's embeddings: its own probe, or that of the tokens."""
+    def _probe(self, protocol: PlanningProtocol, subject: Subject) -> Any:
+        """What reads places out of a model's embeddings: its own probe, or that of tokens where it predicts them."""
         probes = self.evaluator(protocol).probes
-        return probes.get(name.removeprefix(UNTRAINED), probes.get(""))
+        of_tokens = None if has_own_space(subject.model) else probes.get("")
+        return probes.get(subject.name.removeprefix(UNTRAINED), of_tokens)
 
-    def _reward_folder(self, name: str) -> Path | None:
+    def _reward_folder(self, subject: Subject) -> Path | None:
         """Where the head lies that reads rewards out of a model's embeddings: its own, or that of the tokens."""
-        return self.config.rewards.get(name.removeprefix(UNTRAINED), self.config.reward)
+        of_tokens = None if has_own_space(subject.model) else self.config.reward
+        return self.config.rewards.get(subject.name.removeprefix(UNTRAINED), of_tokens)
 
     def _head(self, folder: Path | None, predicts: str, task: PlanningTask) -> GoalHead | None:
         """A head, where the configuration names one that knows the environment."""
@@ -233,9 +240,12 @@ class Crew:
 
     def _planner(self, subject: Subject, task: PlanningTask) -> PlannerAgent:
         protocol, made_from, reward = task.protocol, subject.made_from, None
-        probe = self._probe(protocol, subject.name) if protocol.cost == "state" else None
-        if protocol.cost == "reward" and (folder := self._reward_folder(subject.name)):
+        probe = self._probe(protocol, subject) if protocol.cost == "state" else None
+        if protocol.cost == "reward" and (folder := self._reward_folder(subject)):
             reward, made_from = self._head(folder, "reward", task), fingerprint(made_from, fingerprint_in(folder))
+            if reward is None:
+                known = ", ".join(environments_of([folder]))
+                raise UserError(f"{folder}: knows what {known} brings, and nothing of {task.environment.name}")
         own = protocol.cost == "model" and callable(getattr(getattr(subject.model, "model", None), "cost", None))
         imagination = (OwnCost if own else ModelImagination)(
             subject.name, subject.model, self.evaluator(protocol), probe, task.environment, protocol, reward
@@ -305,7 +315,8 @@ class Crew:
 
     def _videos(self, task: PlanningTask, agent: PlannerAgent, numbers: Sequence[int]) -> list[PlanningVideo]:
         given = (task.environment, task.protocol, agent)
-        return [write_video(*given, number, self.shape(), self.config.out) for number in numbers]
+        made = [write_video(*given, number, self.shape(), self.config.out) for number in numbers]
+        return [video for video in made if video is not None]
 
     def _is_shown(self, agent: str) -> bool:
         return agent in self.config.models or agent == "simulator"

@@ -77,6 +77,14 @@ class PlanningConfig:
                     "are taken, and names are letters, digits, '_', '-' and '.'"
                 )
             Spec.of(name, text)
+        if not self.models and not self.controls and self.cloned is None:
+            raise ValueError(
+                "models and controls name nobody who plans; models={NAME: FOLDER} or controls=[random] would do"
+            )
+        for key in ("probes", "rewards"):
+            if strangers := [name for name in getattr(self, key) if name not in self.models]:
+                there = f"there are {', '.join(self.models)}" if self.models else "models names none"
+                raise ValueError(f"{key}: there is no model {strangers[0]!r}; {there}")
         known = [*self.models, *self.controls]
         if self.tokenizer is None and (self.reward or self.rewards or self.cloned):
             raise ValueError("reward, rewards and cloned read tokens: name their tokenizer, tokenizer=FOLDER")

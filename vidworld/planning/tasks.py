@@ -13,6 +13,7 @@ from vidworld.core.config import load
 from vidworld.core.counter_rng import Draws, clip_streams
 from vidworld.core.errors import UserError
 from vidworld.planning.episodes import Starts, starts_of
+from vidworld.planning.heads import ANYWHERE, environments_of
 from vidworld.planning.protocol import PlanningProtocol, completed
 from vidworld.planning.schema import PlanningConfig
 from vidworld.simulation.environments import check_environments, environment_named
@@ -41,14 +42,23 @@ class PlanningTask:
 def tasks_of(config: PlanningConfig, budgets: Sequence[int] = (), steps: Sequence[int] = ()) -> list[PlanningTask]:
     """Every protocol in each of its environments, at these budgets and sampling steps.
 
+    By reward in those of several environments that a head knows.
+
     Raises UserError: a file or an environment cannot be used.
     """
     found, filmed = [], set()
     known: dict[str, Environment[Any]] = {}
     for path in config.protocols:
         protocol = load(PlanningProtocol, path)
-        names = config.environments or (protocol.environment,)
+        names = [*(config.environments or (protocol.environment,))]
         check_environments(names)
+        if (
+            protocol.cost == "reward"
+            and len(names) > 1
+            and (heads := [*config.rewards.values(), *filter(None, [config.reward])])
+        ):
+            learnt = environments_of(heads)
+            names = [name for name in names if {name, ANYWHERE} & set(learnt)] or names
         for name in names:
             if name not in known:
                 known[name] = environment_named(name, config.size_px)

@@ -29,8 +29,11 @@ def write_video(
     number: int,
     shape: ClipShape,
     folder: Path,
-) -> PlanningVideo:
-    """What the page says of an episode, after writing its video below the folder. Raises ModelFailure."""
+) -> PlanningVideo | None:
+    """What the page says of an episode, after writing its video below the folder; None where the environment dies.
+
+    Raises ModelFailure.
+    """
     decisions: list[tuple[Observed, Decision]] = []
     whole: list[Observed] = []
 
@@ -41,6 +44,8 @@ def write_video(
             decisions.append((seen, decision))
 
     (episode,) = play(environment, protocol, agent, [number], shape, watch)
+    if not whole:
+        return None
     name = f"media/{media_name(environment.name)}_{protocol.hash}_{agent.name}_{number}.mp4"
     prepare_folder(folder / "media")
     with writing(folder / name):

@@ -21,7 +21,7 @@ Examples = tuple[Embeddings, Goals, Answered]
 def sources_of(config: DataConfig) -> dict[str, tuple[ActingSource, int]]:
     """What a head learns of by the environment's name, and how many of the clips: environments, or real clips.
 
-    Real clips that do not say where they were collected have the name "". Raises UserError: there are no such clips.
+    Real clips that do not say where they were collected have no name (""). Raises UserError: there are no such clips.
     """
     if config.real is not None:
         from vidworld.video.real import RealClips

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -126,12 +127,11 @@ def _video(path: Path, key: str, rows: list[tuple[float, list[float], int]], rew
 
 def _lerobot_actions(folder: Path) -> FolderActions | None:
     """Those of every episode; None where the data set has none, or no table of them can be read (which is said)."""
-    features = dict(read_json(folder / LEROBOT_INFO).get("features") or {})
-    feature, rewarded = features.get("action"), LEROBOT_REWARD in features
+    feature = dict(read_json(folder / LEROBOT_INFO).get("features") or {}).get("action")
     if not feature:
         return None
     found = [one for one in listed(folder) if isinstance(one, Episode)]
-    tables = {path: _table(path, rewarded) for path in sorted({one.data for one in found})}
+    tables = {path: _table(path) for path in sorted({one.data for one in found})}
     broken = [f"{path.relative_to(folder)} {table}" for path, table in tables.items() if isinstance(table, str)]
     if len(broken) == len(tables):
         print(f"{folder}: is used without its actions: {broken[0] if broken else 'it lists no episode'}", flush=True)
@@ -149,6 +149,9 @@ def _lerobot_actions(folder: Path) -> FolderActions | None:
     for name, video in videos.items():
         if isinstance(video, VideoActions) and video.values.shape[1] != usual:
             videos[name] = f"has {video.values.shape[1]} numbers an action, and others {usual}"
+    rewarded = all(video.rewards is not None for video in videos.values() if isinstance(video, VideoActions))
+    if not rewarded:
+        videos = {n: v if isinstance(v, str) else replace(v, rewards=None) for n, v in videos.items()}
     return FolderActions(_names(feature, usual), videos, rewarded)
 
 
@@ -162,16 +165,17 @@ def _names(feature: Mapping[str, object], width: int) -> tuple[str, ...]:
     return tuple(f"action_{channel}" for channel in range(width))
 
 
-def _table(path: Path, rewarded: bool) -> dict[int, VideoActions | str] | str:
+def _table(path: Path) -> dict[int, VideoActions | str] | str:
     """The actions of each episode in a table of LeRobot, or why there are none; both go on from its name."""
     from pyarrow import ArrowException, parquet  # type: ignore[import-untyped]
 
     columns = ["episode_index", "frame_index", "action"]
     try:
-        rows = parquet.read_table(path, columns=[*columns, *[LEROBOT_REWARD] * rewarded])
+        rows = parquet.read_table(path, columns=[*columns, LEROBOT_REWARD])
         numbers, frames = (rows[name].to_numpy() for name in ("episode_index", "frame_index"))
         values = np.array(rows["action"].to_pylist(), np.float64)
-        rewards = np.array(rows[LEROBOT_REWARD].to_pylist(), np.float64).reshape(len(values)) if rewarded else None
+        said = LEROBOT_REWARD in rows.column_names  # a column that is missing is passed over
+        brought = np.array(rows[LEROBOT_REWARD].to_pylist() if said else [None] * len(values), np.float64)
     except (ArrowException, OSError, KeyError, ValueError, TypeError) as error:
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         return f"is no table of actions that can be read ({reason})"
@@ -184,8 +188,7 @@ def _table(path: Path, rewarded: bool) -> dict[int, VideoActions | str] | str:
             videos[int(number)] = f"has actions of frames that are not counted 0, 1, 2 in {path.name}"
         elif not np.isfinite(values[mine]).all():
             videos[int(number)] = f"has an action that is no number in {path.name}"
-        elif rewards is not None and not np.isfinite(rewards[mine]).all():
-            videos[int(number)] = f"has a reward that is no number in {path.name}"
         else:
-            videos[int(number)] = VideoActions(values[mine], rewards=None if rewards is None else rewards[mine])
+            rewards = brought.reshape(len(values))[mine]
+            videos[int(number)] = VideoActions(values[mine], rewards=rewards if np.isfinite(rewards).all() else None)
     return videos
