@@ -137,17 +137,14 @@ def test_a_cost_that_is_never_a_number_ends_its_row(config):
     assert "no" not in rows(config) and "random" in rows(config)
 
 
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"models": {}, "controls": (), "goal_blind": ()}, "models and controls name nobody who plans"),
-        ({"probes": {"her": "x"}}, "probes: there is no model 'her'; there are mine"),
-        ({"rewards": {"her": "x"}}, "rewards: there is no model 'her'; there are mine"),
-    ],
-)
-def test_names_of_nobody_are_refused(config, changes, said):
-    with pytest.raises(ValueError, match=said):
-        replace(config, tokenizer="x", **changes)
+def test_somebody_has_to_plan(config):
+    with pytest.raises(ValueError, match="models and controls name nobody who plans"):
+        replace(config, models={}, controls=(), goal_blind=())
+
+
+def test_probes_of_models_that_are_left_out_are_left_alone(config):
+    results = plan(replace(config, probes={"jepa": "nowhere"}, rewards={}, shown=0))
+    assert "mine" in {row.agent for row in results.rows}
 
 
 def test_places_need_a_probe(config):

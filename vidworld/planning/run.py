@@ -231,9 +231,10 @@ class Crew:
     def _physics(self, protocol: PlanningProtocol) -> PhysicsConfig:
         """The keys of an evaluation that models are loaded by."""
         config, context = self.config, protocol.context_frames or 8
+        probes = {name: folder for name, folder in config.probes.items() if name in config.models}
         return PhysicsConfig(
             out=config.out, models=config.models, compare=(), tokenizer=config.tokenizer, probe=config.probe,
-            probes=config.probes, chunk_frames=config.chunk_frames, seed=config.seed, oracle=False,
+            probes=probes, chunk_frames=config.chunk_frames, seed=config.seed, oracle=False,
             shape=self.shape(context + protocol.horizon_blocks * protocol.block_frames), context_frames=context,
             sampling_steps=protocol.sampling_steps, mixed_precision=config.mixed_precision,
         )  # fmt: skip

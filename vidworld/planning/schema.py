@@ -39,11 +39,11 @@ class PlanningConfig:
     probe: Path | None = None
     """The run folder of the probe of tokens, which reads places where a protocol says cost: state."""
     probes: dict[str, Path] = Field(default_factory=dict)
-    """Those of models whose embeddings are not tokens, by the model's name."""
+    """Those of models whose embeddings are not tokens, by the model's name; others' are left alone."""
     reward: Path | None = None
     """The run folder of the head that reads rewards out of tokens, where a protocol says cost: reward."""
     rewards: dict[str, Path] = Field(default_factory=dict)
-    """Those of models whose embeddings are not tokens, by the model's name."""
+    """Those of models whose embeddings are not tokens, by the model's name; others' are left alone."""
     cloned: Path | None = None
     """The run folder of a head that was trained on actions, whose agent gets a row in its environments."""
     controls: tuple[Control, ...] = CONTROLS
@@ -81,10 +81,6 @@ class PlanningConfig:
             raise ValueError(
                 "models and controls name nobody who plans; models={NAME: FOLDER} or controls=[random] would do"
             )
-        for key in ("probes", "rewards"):
-            if strangers := [name for name in getattr(self, key) if name not in self.models]:
-                there = f"there are {', '.join(self.models)}" if self.models else "models names none"
-                raise ValueError(f"{key}: there is no model {strangers[0]!r}; {there}")
         known = [*self.models, *self.controls]
         if self.tokenizer is None and (self.reward or self.rewards or self.cloned):
             raise ValueError("reward, rewards and cloned read tokens: name their tokenizer, tokenizer=FOLDER")
