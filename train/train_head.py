@@ -34,7 +34,7 @@ def train(config: HeadConfig, sources: Sources, resume: bool) -> None:
     from vidworld.models.jepa import JointEmbeddingPredictor
     from vidworld.models.tokenizers import load_tokenizer
     from vidworld.training.data import action_channels, batch_order
-    from vidworld.training.examples import examples_of, sources_of
+    from vidworld.training.examples import examples_of, logged_sources
     from vidworld.training.run import begin
 
     # --- network, clips with what is logged in them, and where an earlier run left off ---
@@ -44,7 +44,7 @@ def train(config: HeadConfig, sources: Sources, resume: bool) -> None:
     _, *grid = tokenizer.grid_of(shape.num_frames, shape.height_px, shape.width_px)
     rewards, chunk = config.predicts == "reward", tokenizer.patch_size[0]
     answers, chunks = (1, 1) if rewards else (action_channels(data), config.chunks)
-    sources_by_name, deeds = sources_of(data), partial(deeds_of, chunks=chunks, seed=config.seed)
+    sources_by_name, deeds = logged_sources(data), partial(deeds_of, chunks=chunks, seed=config.seed)
     of_clips = partial(rewards_of if rewards else deeds, chunk_frames=chunk)
     told = max(of_clips(source.logged([0]))[0].shape[-1] for source, _ in sources_by_name.values())
     set_seed(config.seed)

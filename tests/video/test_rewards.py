@@ -13,7 +13,7 @@ from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
 from vidworld.models.head import rewards_of
 from vidworld.models.schema import DataConfig
-from vidworld.training.examples import sources_of
+from vidworld.training.examples import logged_sources
 from vidworld.video import read_record, real_environment
 from vidworld.video.action_tables import actions_of, read_actions
 from vidworld.video.actions import VideoActions
@@ -45,7 +45,7 @@ def test_rewards_of_collected_episodes_come_back_with_their_clips(tmp_path: Path
     assert told.shape == (len(source), 2, 8) and answered.isfinite().all()
     assert torch.allclose(answered[:, 0, 0] * 10, logged.reward[:, 1:4].mean(dim=1).float(), atol=1e-5)
     shape = ClipShape(num_frames=8, height_px=32, width_px=32)
-    ((name, (same, _)),) = sources_of(DataConfig(scenarios={}, real=data.out, shape=shape)).items()
+    ((name, (same, _)),) = logged_sources(DataConfig(scenarios={}, real=data.out, shape=shape)).items()
     assert name == WORLD and torch.equal(same.logged([1]).reward[:, 1:], logged.reward[1:2, 1:])
     plain = ingest(tmp_path / "films", tmp_path / "none", ClipOptions(fps=20, size_px=32), workers=1, use_actions=False)
     with pytest.raises(UserError, match="none: says nothing of rewards; a column reward of actions"):

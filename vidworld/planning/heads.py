@@ -17,7 +17,7 @@ from vidworld.models.head import GoalHead
 from vidworld.planning.agents import Agent, Decision, Observed
 from vidworld.planning.imagination import counted, encode_context
 
-ANYWHERE = ""
+OF_ANY_PLACE = ""
 """What the environment is called of clips that do not say theirs: their head is used wherever it is asked."""
 
 
@@ -35,7 +35,7 @@ def load_head(folder: Path, predicts: str, environment: str, evaluator: Evaluato
     if budget.get("predicts") != predicts:
         raise UserError(f"{folder}: predicts {budget.get('predicts')}, where a head is needed that predicts {predicts}")
     check_tokenizer(folder, evaluator.tokenizer.fingerprint())
-    if not {environment, ANYWHERE} & set(budget["environments"]):
+    if not {environment, OF_ANY_PLACE} & set(budget["environments"]):
         return None
     head: GoalHead = load_model(GoalHead, folder).to(evaluator.accelerator.device)
     return head

@@ -13,7 +13,7 @@ from vidworld.core.config import load
 from vidworld.core.counter_rng import Draws, clip_streams
 from vidworld.core.errors import UserError
 from vidworld.planning.episodes import Starts, starts_of
-from vidworld.planning.heads import ANYWHERE, environments_of
+from vidworld.planning.heads import OF_ANY_PLACE, environments_of
 from vidworld.planning.protocol import PlanningProtocol, completed
 from vidworld.planning.schema import PlanningConfig
 from vidworld.simulation.environments import check_environments, environment_named
@@ -58,7 +58,7 @@ def tasks_of(config: PlanningConfig, budgets: Sequence[int] = (), steps: Sequenc
             and (heads := [*config.rewards.values(), *filter(None, [config.reward])])
         ):
             learnt = environments_of(heads)
-            names = [name for name in names if {name, ANYWHERE} & set(learnt)] or names
+            names = [name for name in names if {name, OF_ANY_PLACE} & set(learnt)] or names
         for name in names:
             if name not in known:
                 known[name] = environment_named(name, config.size_px)

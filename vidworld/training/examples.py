@@ -18,7 +18,7 @@ from vidworld.video import real_environment
 Examples = tuple[Embeddings, Goals, Answered]
 
 
-def sources_of(config: DataConfig) -> dict[str, tuple[ActingSource, int]]:
+def logged_sources(config: DataConfig) -> dict[str, tuple[ActingSource, int]]:
     """What a head learns of by the environment's name, and how many of the clips: environments, or real clips.
 
     Real clips that do not say where they were collected have no name (""). Raises UserError: there are no such clips.

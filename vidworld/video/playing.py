@@ -15,10 +15,10 @@ from vidworld.simulation.environments.by_id import (
     MOST_FRAMES,
     PICTURES_VERSION,
     UNSAID_FPS,
-    actions_of,
     gymnasium_for,
-    opened,
+    open_world,
     picture_of,
+    scaled_actions,
     spec_of,
 )
 from vidworld.simulation.environments.clips import EnvironmentClips
@@ -84,9 +84,9 @@ def _gymnasiums(play: Play, number: int) -> Played:
     draws = np.random.default_rng(of_policy)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Gymnasium's, about what it thinks of the environment
-        world = opened(play.environment, play.size_px)
+        world = open_world(play.environment, play.size_px)
         try:
-            drawn, given = actions_of(play.environment, world.action_space)
+            drawn, given = scaled_actions(play.environment, world.action_space)
             world.reset(seed=reset_seed)
             frames, ends = [picture_of(play.environment, world, play.size_px)], 0
             actions: list[np.ndarray] = []

@@ -56,7 +56,7 @@ def spec_of(name: str) -> Any:
         raise UserError(f"{name}: importing {module!r} failed ({type(error).__name__}: {error})") from error
 
 
-def opened(name: str, size_px: int | None = None) -> Any:
+def open_world(name: str, size_px: int | None = None) -> Any:
     """An environment that renders for pictures of this size, or renders nothing (None).
 
     UserError: a package is missing. What else it raises is its own.
@@ -79,7 +79,7 @@ def _imported(gymnasium: Any, entry_point: str) -> Any:
     return gymnasium.envs.registration.load_env_creator(entry_point)
 
 
-def actions_of(name: str, space: Any) -> tuple[Drawn, Given]:
+def scaled_actions(name: str, space: Any) -> tuple[Drawn, Given]:
     """How an action's channels are drawn, and what the environment is given for them.
 
     Those of Box are from -1 to 1 by its bounds; of Discrete 1 for the one taken and 0 for the others.

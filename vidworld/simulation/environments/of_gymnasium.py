@@ -23,10 +23,10 @@ from vidworld.simulation.environments.by_id import (
     PICTURES_VERSION,
     UNSAID_FPS,
     Given,
-    actions_of,
     gymnasium_for,
-    opened,
+    open_world,
     picture_of,
+    scaled_actions,
     spec_of,
 )
 from vidworld.simulation.environments.environment import Environment
@@ -41,7 +41,7 @@ class GymnasiumsEpisode:
     """One episode, played from its seed; rewards are zero after its end."""
 
     def __init__(self, name: str, given: Given, seed: int, size_px: int | None) -> None:
-        self.given, self.seed, self.world = given, seed, opened(name, size_px)
+        self.given, self.seed, self.world = given, seed, open_world(name, size_px)
         weakref.finalize(self, self.world.close)
         self.begin()
 
@@ -96,12 +96,12 @@ class GymnasiumEnvironment(Environment[Any]):
         self.name, self.label, self.size_px = name, name, size_px  # type: ignore[misc]
         self.version = f"{gymnasium.__version__} {PICTURES_VERSION}"  # type: ignore[misc]
         try:
-            world = opened(name, size_px)
+            world = open_world(name, size_px)
             try:
                 if not isinstance(world.action_space, gymnasium.spaces.Box):
                     kind = type(world.action_space).__name__
                     raise UserError(f"{name}: its actions are {kind}; to plan takes those of Box, with bounds")
-                self.given = actions_of(name, world.action_space)[1]
+                self.given = scaled_actions(name, world.action_space)[1]
                 self.action_channels = int(world.action_space.low.size)  # type: ignore[misc]
                 self.fps = float(world.metadata.get("render_fps") or UNSAID_FPS)  # type: ignore[misc]
                 world.reset(seed=0)
