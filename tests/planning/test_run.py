@@ -3,6 +3,7 @@
 import csv
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import acting
 import pytest
@@ -143,7 +144,7 @@ def test_somebody_has_to_plan(config):
 
 
 def test_probes_of_models_that_are_left_out_are_left_alone(config):
-    results = plan(replace(config, probes={"jepa": "nowhere"}, rewards={}, shown=0))
+    results = plan(replace(config, probes={"jepa": Path("nowhere")}, rewards={}, shown=0))
     assert "mine" in {row.agent for row in results.rows}
 
 

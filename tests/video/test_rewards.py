@@ -30,7 +30,7 @@ def test_rewards_of_collected_episodes_come_back_with_their_clips(tmp_path: Path
     collect_episodes(Play(WORLD, size_px=32), 5, tmp_path / "films", workers=1)
     table = read_actions(tmp_path / "films" / "actions.csv")
     assert table.rewarded and table.channels == ("action_0", "action_1")
-    data = ingest(tmp_path / "films", tmp_path / "clips", ClipOptions(fps=20, size_px=32, num_frames=8), workers=1)
+    data = ingest(tmp_path / "films", tmp_path / "clips", ClipOptions(fps=20.0, size_px=32, num_frames=8), workers=1)
     record = read_record(data.out)
     assert record is not None and real_environment(data.out) == WORLD
     mean, deviation = record["actions"]["rewards"]
@@ -47,7 +47,7 @@ def test_rewards_of_collected_episodes_come_back_with_their_clips(tmp_path: Path
     shape = ClipShape(num_frames=8, height_px=32, width_px=32)
     ((name, (same, _)),) = logged_sources(DataConfig(scenarios={}, real=data.out, shape=shape)).items()
     assert name == WORLD and torch.equal(same.logged([1]).reward[:, 1:], logged.reward[1:2, 1:])
-    plain = ingest(tmp_path / "films", tmp_path / "none", ClipOptions(fps=20, size_px=32), workers=1, use_actions=False)
+    plain = ingest(tmp_path / "films", tmp_path / "none", ClipOptions(fps=20.0, size_px=32), workers=1, use_actions=False)
     with pytest.raises(UserError, match="none: says nothing of rewards; a column reward of actions"):
         RealClips(plain.out, plain.files[0].split).logged([0])
 
