@@ -47,7 +47,8 @@ def test_rewards_of_collected_episodes_come_back_with_their_clips(tmp_path: Path
     shape = ClipShape(num_frames=8, height_px=32, width_px=32)
     ((name, (same, _)),) = logged_sources(DataConfig(scenarios={}, real=data.out, shape=shape)).items()
     assert name == WORLD and torch.equal(same.logged([1]).reward[:, 1:], logged.reward[1:2, 1:])
-    plain = ingest(tmp_path / "films", tmp_path / "none", ClipOptions(fps=20.0, size_px=32), workers=1, use_actions=False)
+    options = ClipOptions(fps=20.0, size_px=32)
+    plain = ingest(tmp_path / "films", tmp_path / "none", options, workers=1, use_actions=False)
     with pytest.raises(UserError, match="none: says nothing of rewards; a column reward of actions"):
         RealClips(plain.out, plain.files[0].split).logged([0])
 
