@@ -77,7 +77,7 @@ def test_all_families_plan_and_are_checked(runs, tmp_path, capsys):
     page = write_planning_page(tmp_path / "one", tmp_path / "planning.html").read_text()
     assert "Untrained Diffusion" in page and page.count("<video") == 4
     assert [each.agent for each in results.landscapes] == ["simulator", *models] and page.count("<image") == 4
-    assert "3 checkpoints are too few to say; 5 would do" in page
+    assert "is said from 5 checkpoints of a protocol on" in page
 
 
 def test_plans_by_return_and_a_cloned_agent_are_rows(runs, tmp_path):

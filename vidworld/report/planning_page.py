@@ -1,6 +1,5 @@
 """The page of planning: what agents reach by which protocol, success over compute, checks of actions, videos."""
 
-import base64
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,10 +18,9 @@ from vidworld.analysis.planning import (
 )
 from vidworld.analysis.planning_checkpoints import FEWEST_CHECKPOINTS, TRAININGS, check_correlations
 from vidworld.analysis.planning_curves import row_label, success_over_compute
-from vidworld.core.records import write_text
 from vidworld.report import charts as plots
 from vidworld.report.landscapes import landscape_figures
-from vidworld.report.page import environment
+from vidworld.report.page import embedded, save_page
 
 _HEADS = (
     *("Environment", "Protocol", "Agent", "Candidates", "Ever", "At the end", "Episodes", "Excluded", "Failed"),
@@ -38,13 +36,14 @@ def write_planning_page(folder: Path, out: Path, others: Sequence[Path] = ()) ->
     results = read_planning(folder / "planning.json")
     every = [results, *(read_planning(other / "planning.json") for other in others)]
     legend = plots.Legend(results.models)
-    drawn = [plots.line_chart(curve, legend, log_x=True) for curve in success_over_compute(results)]
-    template = environment().get_template("planning.html")
-    page = template.render(
+    return save_page(
+        out,
+        "planning.html",
         legend=legend,
         said=sentences(results),
+        overview=overview(results),
         results=_table(results),
-        charts_drawn=[chart for chart in drawn if chart],
+        charts_drawn=plots.line_charts(success_over_compute(results), legend, log_x=True),
         checks=_checks(results),
         correlated=correlation_lines(every),
         families=_families(results),
@@ -55,8 +54,6 @@ def write_planning_page(folder: Path, out: Path, others: Sequence[Path] = ()) ->
         ],
         failures=results.failures,
     )
-    write_text(out, page)
-    return out
 
 
 def planning_summary(results: PlanningResults) -> str:
@@ -142,14 +139,16 @@ def correlation_lines(every: Sequence[PlanningResults]) -> list[str]:
     for each in check_correlations(every):
         place = f"{places.get(each.environment, each.environment)} ({each.protocol})"
         if each.checkpoints < FEWEST_CHECKPOINTS:
-            said = f"{each.checkpoints} checkpoints are too few to say; {FEWEST_CHECKPOINTS} would do"
-        elif math.isnan(each.rho):
+            continue
+        if math.isnan(each.rho):
             said = f"says nothing of {each.checkpoints} checkpoints: all are alike in it, or in success"
         else:
             p = words.p_text(each.p_value)
             said = f"ρ {words.number(each.rho)} with success over {each.checkpoints} checkpoints, {p}"
         lines.append(f"{place}, {names[each.check]}: {said}.")
-    return lines
+    return lines or [
+        f"How these checks go with success is said from {FEWEST_CHECKPOINTS} checkpoints of a protocol on."
+    ]
 
 
 def _share(found: Outcomes | Return | None) -> str:
@@ -158,6 +157,17 @@ def _share(found: Outcomes | Return | None) -> str:
 
 def _outcome(row: PlanningRow) -> str:
     return _share(row.outcome) if row.judged else f"a return of {_share(row.outcome)}"
+
+
+def overview(results: PlanningResults) -> dict[str, Any]:
+    """What each agent reaches in each environment, by the protocol with the most candidates there."""
+    places = list(dict.fromkeys(row.environment for row in results.rows))
+    most = {place: max(row.candidates for row in results.rows if row.environment == place) for place in places}
+    found: dict[str, dict[str, list[str]]] = {}
+    for row in (row for row in results.rows if row.candidates == most[row.environment]):
+        found.setdefault(row_label(row, results), {}).setdefault(row.environment, []).append(_outcome(row))
+    rows = [(agent, *("; ".join(of.get(place, ["–"])) for place in places)) for agent, of in found.items()]
+    return {"heads": ("Agent", *(results.environments.get(place, place) for place in places)), "rows": rows}
 
 
 def _table(results: PlanningResults) -> dict[str, Any]:
@@ -212,10 +222,9 @@ def _videos(results: PlanningResults, folder: Path) -> list[dict[str, Any]]:
     for video in results.videos:
         path = folder / video.file
         if path.exists():
-            uri = f"data:video/mp4;base64,{base64.b64encode(path.read_bytes()).decode()}"
             place = results.environments.get(video.environment, video.environment)
             title = f"{place}, {agent_label(video.agent, results.models)}, episode {video.number}"
-            found.append({"uri": uri, "title": title, "said": "reached" if video.solved else "not reached"})
+            found.append({"uri": embedded(path), "title": title, "said": "reached" if video.solved else "not reached"})
     return found
 
 
