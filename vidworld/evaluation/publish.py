@@ -102,8 +102,8 @@ def _planning(path: Path) -> Iterator[str]:
     yield "| environment | protocol | agent | episodes | success |\n|---|---|---|---|---|"
     for row in found.rows:
         place, who = found.environments.get(row.environment, row.environment), agent_label(row.agent, found.models)
-        found = f"{row.outcome.value:.2f} [{row.outcome.low:.2f}, {row.outcome.high:.2f}]"
-        said = found if row.judged else f"return {found}"
+        success = f"{row.outcome.value:.2f} [{row.outcome.low:.2f}, {row.outcome.high:.2f}]"
+        said = success if row.judged else f"return {success}"
         yield f"| {place} | {row.protocol_name} `{row.protocol}` | {who} | {row.episodes} | {said} |"
     yield ""
 

@@ -63,7 +63,8 @@ def open_world(name: str, size_px: int | None = None) -> Any:
     """
     if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
         os.environ.setdefault("MUJOCO_GL", "egl")  # MuJoCo would look for a screen
-    gymnasium, spec, asked = gymnasium_for(name), spec_of(name), {}
+    gymnasium, spec = gymnasium_for(name), spec_of(name)
+    asked: dict[str, Any] = {}
     try:
         if size_px is not None:
             asked["render_mode"] = "rgb_array"
