@@ -67,14 +67,14 @@ def test_all_of_the_viewer_by_keys(served, width):
         page.press("l")
         until(page, "inner.found.layer === 1 && $('layer').selectedIndex === 1")
         assert "predictor 0" in text(page, "#reads tr.on")
-        page.press("d")
-        page.press("s")
+        for key in "awds":
+            page.press(key)
         assert page.evaluate("inner.cell") == [1, 1]
         page.press("m")
         until(page, "$('who').selectedIndex === 1 && inner.found && inner.found.layers.length === 1 && inner.reads")
         assert page.evaluate("[...document.querySelectorAll('#reads tr')].length") == 2 + 2
         page.screenshot(served.folder / f"view_{width}.png")
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
         page.press("i")
         assert page.evaluate("$('inner').open") is False
         assert page.errors == []

@@ -74,7 +74,9 @@ class Page:
 
     def screenshot(self, path: Path) -> Path:
         """The whole page as a PNG."""
-        found = self._call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
+        width, height = self.evaluate("[innerWidth, document.documentElement.scrollHeight]")
+        clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
+        found = self._call("Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=clip)
         path.write_bytes(base64.b64decode(found["data"]))
         return path
 
