@@ -77,7 +77,9 @@ def sources(cast: Cast, clips: int) -> dict[str, Clips]:
     return {name: SimulatedClips(name, "id", shape=cast.shape).clips(range(clips)) for name in names}
 
 
-def physics(cast: Cast, player: Player, shown: dict[str, Clips], count: int) -> Iterator[tuple[str, Bounds, ndarray]]:
+def physics(
+    cast: Cast, player: Player, shown: dict[str, Clips], count: int
+) -> Iterator[tuple[str, Bounds | None, ndarray]]:
     """Each measure's name and bounds, and its value of every clip or quadruplet."""
     evaluator, context = cast.evaluator, cast.evaluator.context_length
     for name, clips in shown.items():
@@ -90,7 +92,7 @@ def physics(cast: Cast, player: Player, shown: dict[str, Clips], count: int) -> 
         found = evaluator.by_pixels(torch.cat(frames), truth)
         for metric in (velocity_error, position_error):
             of = "velocity error" if metric is velocity_error else "position error"
-            yield f"{of}, {name}", (0.0, np.inf), metric(found, truth, clips.dt_s, CONTEXT_FRAMES)
+            yield f"{of}, {name}", None, metric(found, truth, clips.dt_s, CONTEXT_FRAMES)
     for law in () if cast.action_channels else EXPORTED_LAWS:
         values = []
         for numbers in torch.arange(count).split(_AT_ONCE):
@@ -145,10 +147,8 @@ def forms_of(cast: Cast, player: Player, folder: Path, clips: int, count: int, c
     for form, each in forms.items():
         measures = {}
         for name, bounds, values in physics(cast, each, shown, count):
-            own, more = (
-                interval(values[None], bounds),
-                paired_difference(values[None], plain.setdefault(name, values)[None]),
-            )
+            own, of_torch = interval(values[None], bounds), plain.setdefault(name, values)
+            more = paired_difference(values[None], of_torch[None], bounds)
             measures[name] = {"value": [own.value, own.low, own.high], "more": [more.value, more.low, more.high]}
         files = [] if form == TORCH else exported_files(folder / player.name, form)
         size = sum(file.stat().st_size for file in files) / 1e6 if files else weights
@@ -187,15 +187,15 @@ def _run(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     tokenizer, rows = cast.evaluator.tokenizer, []
     grid = tokenizer.grid_of(cast.chunk_frames, cast.shape.height_px, cast.shape.width_px)[1:]
-    for player in tqdm(cast.players, "models", disable=None):
-        write_exported(player.model, grid, out / player.name, player.weights)
-        rows += forms_of(cast, player, out, arguments.clips, arguments.quadruplets, arguments.chunks)
     settings = {"sampling_steps": arguments.sampling_steps, "chunk_frames": cast.chunk_frames, "energy": NOT_TOLD}
     if energy_counters():
         settings["energy"] = "of all processor packages, whatever else they did"
-    counts = {"clips": arguments.clips, "quadruplets": arguments.quadruplets, "chunks": arguments.chunks}
-    content = {"schema": 2, "provenance": provenance(0), **settings, **counts, "rows": [asdict(row) for row in rows]}
-    write_json(out / "export.json", content)
+    settings |= {"clips": arguments.clips, "quadruplets": arguments.quadruplets, "chunks": arguments.chunks}
+    for player in tqdm(cast.players, "models", disable=None):
+        write_exported(player.model, grid, out / player.name, player.weights)
+        rows += forms_of(cast, player, out, arguments.clips, arguments.quadruplets, arguments.chunks)
+        content = {"schema": 2, "provenance": provenance(0), **settings, "rows": [asdict(row) for row in rows]}
+        write_json(out / "export.json", content)
     for line in table(rows, cast.chunk_frames):
         print(line)
     print(f"{out / 'export.json'}: {len(rows)} rows; the files are beside it")
