@@ -204,7 +204,8 @@ def _stepped(network: Any, caches: KVCaches | None, chunks: dict[str, Tensor], d
 def _by_chunk(session: Callable[..., list[Tensor]], name: str, chunks: Embeddings) -> Tensor:
     """The answer to each chunk alone: what encodes and decodes sees no other."""
     (found,) = session(**{name: chunks.flatten(0, 1)[:, None]})
-    return found[:, 0].unflatten(0, chunks.shape[:2])
+    answer: Tensor = found[:, 0].unflatten(0, chunks.shape[:2])
+    return answer
 
 
 class ExportedDiffusion(DiffusionTransformer):

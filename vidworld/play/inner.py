@@ -130,7 +130,8 @@ class Inner:
 
     def _fit(self, player: Player) -> dict[str, list[_Reading]]:
         """A ridge regression of each layer, of the window of cells about a disc; R2 on clips of their own."""
-        features, told, clip, first = [], {name: [] for name in READ}, [], 0
+        told: dict[str, list[Tensor]] = {name: [] for name in READ}
+        features, clip, first = [], [], 0
         for clips in _shown(self.cast):
             tracks, seen = clips.tracks, self.cast.evaluator.encode(clips)
             assert tracks is not None
