@@ -10,13 +10,14 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from vidworld.analysis.ridge import Ridge, Spectrum
 from vidworld.core.clip import Clips, Tracks
 from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.core.errors import UserError
-from vidworld.inside.features import cells_of, windows
+from vidworld.inside.features import windows
 from vidworld.inside.maps import attention_of
-from vidworld.inside.probes import Ridge, Spectrum, score
-from vidworld.inside.states import hidden_states, layer_names
+from vidworld.inside.probes import score
+from vidworld.models.states import cells_of, hidden_states, layer_names
 from vidworld.models.world_model import Encoded
 from vidworld.play.cast import Cast, Player
 from vidworld.play.messages import rounded
