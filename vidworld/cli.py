@@ -22,7 +22,7 @@ COMMANDS: Registry[Command] = Registry(
         "data sample": "vidworld.evaluation.benchmarks.samples:SAMPLE",
         "check-world": "vidworld.models.external.check_world:CHECK_WORLD",
         "publish": "vidworld.evaluation.publish:PUBLISH",
-        "export": "vidworld.evaluation.export:EXPORT",
+        "export": "vidworld.play.export:EXPORT",
         "play": "vidworld.play.command:PLAY",
         "view": "vidworld.play.command:VIEW",
     },
@@ -40,7 +40,7 @@ PURPOSES = {
     "publish": "write trained models, with a card of what they cost and reach, to a folder or the Hub",
     "play": "act in a world, truth and models side by side in a page on this machine",
     "view": "look at clips, what models predict of them, and their surprise, in a page on this machine",
-    "export": "write trained world models as torch.export and ONNX files, with weights of eight bits too",
+    "export": "write trained world models as ONNX files, with weights of eight bits too, and what each form costs",
 }
 
 

@@ -52,7 +52,7 @@ def agent(page):
 def test_play(served, width):
     with opened(served, width) as page:
         until(page, "typeof current === 'object' && current && current.chunk > 0")
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
         before = agent(page)
         key(page, "ArrowLeft")
         until(page, f"current.agent[0] < {before[0]} - .5 || current.agent[0] < .6")

@@ -1,5 +1,6 @@
 """A page in a real Chromium, driven over its own pipe (no driver, no network), for the tests of what is clicked."""
 
+import base64
 import itertools
 import json
 import os
@@ -59,6 +60,25 @@ class Page:
 
     def resize(self, width: int, height: int) -> None:
         self._call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+
+    def press(self, key: str) -> None:
+        """A real key, down and up, where the focus is."""
+        text = {"Enter": "\r", "Tab": ""}.get(key, key if len(key) == 1 else "")
+        code = {"Enter": 13, "Tab": 9, " ": 32, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}.get(
+            key
+        )
+        virtual = ord(key.upper()) if code is None and key.isalnum() and len(key) == 1 else code or 0
+        given = {"key": key, "windowsVirtualKeyCode": virtual}
+        self._call("Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", text=text, **given)
+        self._call("Input.dispatchKeyEvent", type="keyUp", **given)
+
+    def screenshot(self, path: Path) -> Path:
+        """The whole page as a PNG."""
+        width, height = self.evaluate("[innerWidth, document.documentElement.scrollHeight]")
+        clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
+        found = self._call("Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=clip)
+        path.write_bytes(base64.b64decode(found["data"]))
+        return path
 
     def evaluate(self, expression: str) -> Any:
         """The value of a JavaScript expression on the page."""

@@ -4,7 +4,7 @@ import hashlib
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from safetensors import SafetensorError
 
@@ -21,6 +21,15 @@ else:
 
 FORMAT = 5
 """Of saved models. One higher whenever the same weights come to mean another network."""
+
+
+class ExportForm(NamedTuple):
+    label: str
+    end: str
+    """Of its files' names."""
+
+
+EXPORT_FORMS = {"onnx": ExportForm("ONNX", ".onnx"), "int8": ExportForm("8 bits", ".int8.onnx")}
 
 
 def read_budget(run_folder: Path) -> dict[str, Any]:

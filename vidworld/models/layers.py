@@ -8,7 +8,7 @@ see, and takes a memory of earlier chunks in the same way as it takes the chunks
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -43,10 +43,11 @@ class Rotary(NamedTuple):
     sin: Float[Tensor, "place pair"]
 
     @staticmethod
-    def of(first_chunk: int, grid: tuple[int, int, int], head_width: int, like: Tensor) -> "Rotary":
+    def of(first_chunk: int | Any, grid: tuple[int, int, int], head_width: int, like: Tensor) -> "Rotary":
         """Positions of chunks `first_chunk` onwards: a quarter of the head for time, the rest for height and width.
 
         Source: RoFormer (arXiv 2104.09864), a band of frequencies an axis; base 100, as axes are tens of cells long.
+        Where a network is exported `first_chunk` is a symbol.
         """
         t, h, w = grid
         pairs = head_width // 2

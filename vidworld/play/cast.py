@@ -1,24 +1,28 @@
 """What a run folder holds to play with: tokenizer, world models, probes, and the worlds they were trained on."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
-from vidworld.core.records import read_json
+from vidworld.core.records import fingerprint, read_json
 from vidworld.evaluation.evaluator import Evaluator, evaluation_accelerator, evaluator_of, model_of
 from vidworld.evaluation.schema import PhysicsConfig
+from vidworld.models.exported import as_exported
 from vidworld.models.families import FAMILIES
-from vidworld.models.files import read_budget
+from vidworld.models.files import EXPORT_FORMS, read_budget, sampling_shift_of
 from vidworld.models.tokenizers import TOKENIZERS
-from vidworld.models.world_model import CopyLast
+from vidworld.models.world_model import CopyLast, Encoded, Rollout
+from vidworld.planning.imagination import imagine
 from vidworld.simulation import SCENARIOS
 from vidworld.simulation.environments import ENVIRONMENTS
 
 ORDER = ("regression", "jepa", "diffusion")
 """Of families on a page; others come after."""
+EXPORTS = "export"
+"""The folder of a run that its exported files lie in."""
 CONTEXT_FRAMES = 8
 """Frames of a scene, or of a video, that models are shown before they predict."""
 
@@ -34,6 +38,14 @@ class Player:
     window: int
     """Chunks of the clips that it was trained on."""
     fingerprint: str
+    weights: str
+    """The fingerprint of its weights alone, and of what decodes it."""
+
+    def by_files(self, folder: Path, form: str) -> "Player":
+        """The same, by the files that `vidworld export` wrote there. Raises UserError: as `as_exported`."""
+        model = as_exported(self.model, folder / self.name, form, self.weights)
+        label = f"{self.label}, {EXPORT_FORMS[form].label}"
+        return replace(self, label=label, model=model, fingerprint=fingerprint(self.fingerprint, form))
 
 
 @dataclass(frozen=True)
@@ -71,10 +83,13 @@ class _Found:
     models: dict[str, dict[str, Any]] = field(default_factory=dict)  # what was recorded of each, by its folder's name
 
 
-def cast_of(run: Path, models: Sequence[str] = (), sampling_steps: int = 4) -> Cast:
+def cast_of(
+    run: Path, models: Sequence[str] = (), sampling_steps: int = 4, form: str | None = None, exports: Path | None = None
+) -> Cast:
     """The models of a run folder: the first of each family, or those of these names.
 
-    Raises UserError: it holds no tokenizer, no model, none of this name, or models of different kinds.
+    form, exports: in which form of exported files they play, and where these lie (default: in the run folder). Raises
+    UserError: it holds no tokenizer, no model, none of this name, or models of different kinds; or no such files.
     """
     found = _found_in(run)
     names = list(models) or _first_of_each(found)
@@ -102,17 +117,31 @@ def cast_of(run: Path, models: Sequence[str] = (), sampling_steps: int = 4) -> C
         raise UserError(f"{tokenizer}: remembers earlier chunks, so that none can be drawn by itself; it cannot play")
     chunk, players, channels = evaluator.tokenizer.patch_size[0], [], set()
     for spec in config.specs:
-        subject, record = model_of(config, spec, evaluator), records[spec.name]
+        record = records[spec.name]
+        if record["family"] == "diffusion":  # one of few steps knows the levels of its training alone
+            config = replace(config, sampling_shift=sampling_shift_of(run / spec.name))
+        subject = model_of(config, spec, evaluator)
         label = FAMILIES[record["family"]].label
         several = sum(other["family"] == record["family"] for other in records.values()) > 1
         window = record["config"]["data"]["shape"]["num_frames"] // chunk
         label = f"{label} {spec.name}" if several else label
-        players.append(Player(spec.name, label, subject.model, window, subject.made_from))
+        read_by = [read_budget(decoders[spec.name])["fingerprint"]] if spec.name in decoders else []
+        weights = fingerprint(record["fingerprint"], *read_by)
+        player = Player(spec.name, label, subject.model, window, subject.made_from, weights)
+        players.append(player if form is None else player.by_files(exports or run / EXPORTS, form))
         embedding = getattr(subject.model.network, "embed_action", None)
         channels.add(0 if embedding is None else embedding.in_features // chunk)
     if len(channels) > 1:
         raise UserError(f"{run}: some of {', '.join(names)} take actions and some do not; choose with --models")
     return Cast(run, evaluator, tuple(players), channels.pop(), _worlds(data[0]), shape)
+
+
+def rolled_out(cast: Cast, player: Player, seen: Encoded, context: int) -> Rollout:
+    """What a model predicts of all chunks after so many, under what is done in them. Raises ModelFailure."""
+    if seen.actions is None:
+        return cast.evaluator.roll_out(player.model, seen)
+    done = seen.actions[:, None, context:]
+    return imagine(player.name, player.model, cast.evaluator, seen.chunks(0, context), done)
 
 
 def _found_in(run: Path) -> _Found:

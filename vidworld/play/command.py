@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from vidworld.core.command import Command
 from vidworld.core.errors import UserError
+from vidworld.models.files import EXPORT_FORMS
 from vidworld.play.guard import check_loopback
 from vidworld.simulation import SCENARIOS
 from vidworld.simulation.environments import ENVIRONMENTS
@@ -38,6 +39,13 @@ def _common(parser: argparse.ArgumentParser) -> None:
     add("folder", metavar="RUN", help="a folder of runs that `make demo` or `make plan` wrote, or a release (hub:NAME)")
     add("--models", default="", metavar="NAMES", help="of RUN, by comma (default: the first of each family)")
     add("--sampling-steps", type=int, default=4, help="of diffusion, a chunk (default: %(default)s)")
+    add(
+        "--exported",
+        choices=list(EXPORT_FORMS),
+        metavar="FORM",
+        help="onnx or int8: by the files that `vidworld export` wrote",
+    )
+    add("--exports", type=Path, metavar="FOLDER", help="where these lie (default: RUN/export)")
     add("--host", default="127.0.0.1", help="127.0.0.1 or ::1 (default: %(default)s)")
     add("--port", type=int, default=8765, help="0 takes a free one (default: %(default)s)")
     add("--video", type=Path, metavar="FILE", help="a video of your own beside RUN's scenes")
@@ -89,7 +97,8 @@ def _cast(arguments: argparse.Namespace) -> "Cast":
     names = [name for name in arguments.models.split(",") if name]
     if arguments.sampling_steps < 1:
         raise UserError(f"--sampling-steps {arguments.sampling_steps}: at least 1 is needed")
-    return cast_of(from_pretrained(arguments.folder), names, arguments.sampling_steps)
+    run = from_pretrained(arguments.folder)
+    return cast_of(run, names, arguments.sampling_steps, arguments.exported, arguments.exports)
 
 
 def truth_for(cast: "Cast", name: str, video: Path | None = None) -> "Truth":

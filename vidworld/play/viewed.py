@@ -16,8 +16,7 @@ from vidworld.core.clip import Clips, Frames, Tracks
 from vidworld.core.errors import UserError
 from vidworld.models.live import LiveRollout
 from vidworld.models.world_model import Encoded, Rollout
-from vidworld.planning.imagination import imagine
-from vidworld.play.cast import CONTEXT_FRAMES, Cast, Player
+from vidworld.play.cast import CONTEXT_FRAMES, Cast, Player, rolled_out
 from vidworld.play.messages import colors_of, rounded
 from vidworld.play.readings import error_by_token, places_in
 from vidworld.play.recording import PANEL_LABELS
@@ -70,15 +69,21 @@ def choices(cast: Cast, video: Path | None = None) -> dict[str, Any]:
 
 def viewed(cast: Cast, choice: Choice, video: Path | None = None) -> dict[str, Any]:
     """All that the page shows of a choice. Raises UserError: there is no such clip."""
-    known = choices(cast, video)
-    if choice.split not in known.get(choice.kind, {}).get(choice.name, ()):
-        raise UserError(f"{choice}: there is no such clip; `view` without a number lists {', '.join(known)}")
+    known(cast, choice, video)
     if choice.kind == "law":
         return _of_law(cast, choice)
-    return _of_clip(cast, choice, _clips(cast, choice, video))
+    return _of_clip(cast, choice, clips_of(cast, choice, video))
 
 
-def _clips(cast: Cast, choice: Choice, video: Path | None) -> Clips:
+def known(cast: Cast, choice: Choice, video: Path | None) -> None:
+    """Raise UserError: there is no such clip."""
+    there = choices(cast, video)
+    if choice.split not in there.get(choice.kind, {}).get(choice.name, ()):
+        raise UserError(f"{choice}: there is no such clip; `view` without a number lists {', '.join(there)}")
+
+
+def clips_of(cast: Cast, choice: Choice, video: Path | None) -> Clips:
+    """The clip of a choice that is no quadruplet. Raises UserError: the video, or the scenario, has no such one."""
     if choice.kind == "video":
         assert video is not None
         frames, length = video_frames(video, cast.shape), cast.shape.num_frames
@@ -106,7 +111,7 @@ def _of_clip(cast: Cast, choice: Choice, clips: Clips) -> dict[str, Any]:
     context = CONTEXT_FRAMES // cast.chunk_frames
     surprise = {}
     for player in cast.players:
-        rollout = _rollout(cast, player, seen, context)
+        rollout = rolled_out(cast, player, seen, context)
         frames = torch.cat((clips.frames[:, :CONTEXT_FRAMES], cast.evaluator.decode(rollout.tokens[:, 0])), dim=1)
         maps = [
             error_by_token(rollout.tokens[:, 0, k : k + 1], seen.tokens[:, context + k : context + k + 1])
@@ -129,9 +134,19 @@ def _of_clip(cast: Cast, choice: Choice, clips: Clips) -> dict[str, Any]:
     return _head(cast, choice, clips) | {"panels": panels, "surprise": surprise}
 
 
+def _cut(cast: Cast) -> int:
+    """The frame at which the clips of a quadruplet swap their futures."""
+    return cast.shape.num_frames // 2 // cast.chunk_frames * cast.chunk_frames
+
+
+def first_of_law(cast: Cast, choice: Choice) -> Clips:
+    """Clip A of a quadruplet."""
+    return quadruplets(choice.name, choice.split, 0, [choice.index], _cut(cast), cast.shape).a
+
+
 def _of_law(cast: Cast, choice: Choice) -> dict[str, Any]:
     """The four clips beside each other, and each model's surprise at them."""
-    cut = cast.shape.num_frames // 2 // cast.chunk_frames * cast.chunk_frames
+    cut = _cut(cast)
     made = quadruplets(choice.name, choice.split, 0, [choice.index], cut, cast.shape)
     panels: list[dict[str, Any]] = []
     surprise: dict[str, dict[str, Any]] = {player.name: {} for player in cast.players}
@@ -160,13 +175,6 @@ def _head(cast: Cast, choice: Choice, clips: Clips, context: int = CONTEXT_FRAME
         "labels": {player.name: player.label for player in cast.players},
         "actions": None if clips.actions is None else rounded(clips.actions[0], 2),
     }  # fmt: skip
-
-
-def _rollout(cast: Cast, player: Player, seen: Encoded, context: int) -> Rollout:
-    if seen.actions is None:
-        return cast.evaluator.roll_out(player.model, seen)
-    done = seen.actions[:, None, context:]
-    return imagine(player.name, player.model, cast.evaluator, seen.chunks(0, context), done)
 
 
 def _surprise(cast: Cast, player: Player, seen: Encoded, context_frames: int = CONTEXT_FRAMES) -> list[float]:

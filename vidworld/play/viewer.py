@@ -1,6 +1,7 @@
 """The server of the viewer, and its page for sharing."""
 
 import json
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +17,7 @@ from vidworld.core.errors import UserError
 from vidworld.core.records import prepare_folder, write_text
 from vidworld.play.cast import Cast
 from vidworld.play.guard import Guard
+from vidworld.play.inner import Inner
 from vidworld.play.server import PAGES
 from vidworld.play.viewed import Choice, choices, viewed
 
@@ -25,7 +27,8 @@ KEPT = 16
 
 
 def view_app(cast: Cast, port: int, video: Path | None = None) -> Any:
-    """The ASGI app: the page at /, and a clip's view at /clip?choice=KIND/NAME/SPLIT/NUMBER."""
+    """The ASGI app: the page at /, a clip's view at /clip?choice=KIND/NAME/SPLIT/NUMBER, a layer's at /inside."""
+    inner = Inner(cast, video)
     cached = lru_cache(maxsize=KEPT)(lambda text: viewed(cast, Choice.of(text), video))
 
     async def page(_: Request) -> Response:
@@ -40,7 +43,20 @@ def view_app(cast: Cast, port: int, video: Path | None = None) -> Any:
         except UserError as error:
             return JSONResponse({"error": str(error)}, 400)
 
-    return Guard(Starlette(routes=[Route("/", page), Route("/clip", clip)]), port)
+    async def inside(request: Request) -> Response:
+        names, number = request.query_params, re.compile(r"\d{1,3}", re.ASCII)
+        attention = sorted(names.keys()) == ["choice", "layer", "model"] and number.fullmatch(names["layer"])
+        if not attention and sorted(names.keys()) != ["choice", "model"]:
+            return JSONResponse({"error": "/inside?choice=CHOICE&model=NAME, and &layer=NUMBER, may be asked"}, 400)
+        try:
+            asked = Choice.of(names["choice"]), names["model"]
+            if attention:
+                return JSONResponse(await run_in_threadpool(inner.attention, *asked, int(names["layer"])))
+            return JSONResponse(await run_in_threadpool(inner.read_outs, *asked))
+        except UserError as error:
+            return JSONResponse({"error": str(error)}, 400)
+
+    return Guard(Starlette(routes=[Route("/", page), Route("/clip", clip), Route("/inside", inside)]), port)
 
 
 def page_with(data: dict[str, Any]) -> str:
