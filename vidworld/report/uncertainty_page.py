@@ -26,6 +26,12 @@ _CHECKS = ("Subject", "What", "Found", "Wanted", "")
 _CONDITIONS = {
     "id": "in range", "hole": "speeds left out", "ood": "out of range", "noise": "one level", "noise_doubled": "doubled"
 }  # fmt: skip
+_AIMS = {
+    "variance ratio": "Factor by which the variance it reads grows when the noise doubles (aim 2 or more)",
+    "epistemic change": "change of its epistemic reading then (aim −0.1 to 0.1)",
+    "auroc hole": "AUROC of that reading for speeds left out of training (aim 0.8 or more)",
+}
+"""How each check of a family is said."""
 NO_READING = "no reading"
 
 
@@ -60,8 +66,12 @@ def uncertainty_sentences(results: UncertaintyResults) -> list[str]:
     for name in results.members:
         own = [check for check in results.checks if check.subject == name]
         if own:
-            said = "; ".join(f"{c.what} {words.number(c.value)}{'' if c.holds else ' (not as hoped)'}" for c in own)
-            lines.append(f"{_label(name, results)}: {said}.")
+            met, parts = sum(check.holds for check in own), []
+            for aim, said in _AIMS.items():
+                of = [check for check in own if check.what.endswith(aim)]
+                read = ", ".join(f"{words.number(check.value)} ({check.what.split(':')[0].replace('_', ' ')})" for check in of)
+                parts += [f"{said}: {read}"] if of else []
+            lines.append(f"{_label(name, results)}: {met} of {len(own)} aims met. {'; '.join(parts)}.")
     return lines
 
 
