@@ -68,8 +68,8 @@ def uncertainty_sentences(results: UncertaintyResults) -> list[str]:
         if own:
             met, parts = sum(check.holds for check in own), []
             for aim, said in _AIMS.items():
-                of = [check for check in own if check.what.endswith(aim)]
-                read = ", ".join(f"{words.number(check.value)} ({check.what.split(':')[0].replace('_', ' ')})" for check in of)
+                of = {check.what.split(":")[0].replace("_", " "): check for check in own if check.what.endswith(aim)}
+                read = ", ".join(f"{words.number(check.value)} ({where})" for where, check in of.items())
                 parts += [f"{said}: {read}"] if of else []
             lines.append(f"{_label(name, results)}: {met} of {len(own)} aims met. {'; '.join(parts)}.")
     return lines
