@@ -25,7 +25,6 @@ def main() -> None:
 def train(config: HeadConfig, sources: Sources, resume: bool) -> None:
     # imported now: what is done, or wrong, was said without waiting for torch
     import torch
-    import torch.nn.functional as F
     from accelerate.utils import set_seed
 
     from vidworld.core.hardware import ahead
@@ -34,7 +33,7 @@ def train(config: HeadConfig, sources: Sources, resume: bool) -> None:
     from vidworld.models.jepa import JointEmbeddingPredictor
     from vidworld.models.tokenizers import load_tokenizer
     from vidworld.training.data import action_channels, batch_order
-    from vidworld.training.examples import examples_of, logged_sources
+    from vidworld.training.examples import examples_of, logged_sources, tells_actions
     from vidworld.training.run import begin
 
     # --- network, clips with what is logged in them, and where an earlier run left off ---
@@ -47,8 +46,9 @@ def train(config: HeadConfig, sources: Sources, resume: bool) -> None:
     sources_by_name, deeds = logged_sources(data), partial(deeds_of, chunks=chunks, seed=config.seed)
     of_clips = partial(rewards_of if rewards else deeds, chunk_frames=chunk)
     told = max(of_clips(source.logged([0]))[0].shape[-1] for source, _ in sources_by_name.values())
+    reads_actions = rewards and tells_actions({name: source for name, (source, _) in sources_by_name.items()})
     set_seed(config.seed)
-    network = GoalHead(channels, told, answers, chunks, math.prod(grid), config.width)
+    network = GoalHead(channels, told, answers, chunks, math.prod(grid), config.width, reads_actions)
     begin_with(network, config.start)
     run = begin(config, network, resume, sources)
     accelerator, model, device = run.accelerator, run.model, run.accelerator.device
@@ -64,7 +64,8 @@ def train(config: HeadConfig, sources: Sources, resume: bool) -> None:
         return tuple(each[mine].float() for each in of_one)
 
     def loss_of(head: GoalHead, embeddings: torch.Tensor, goal: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-        return F.mse_loss(head(embeddings[:, : goal.shape[1] + chunks - 1], goal), truth)
+        error = head(embeddings[:, : goal.shape[1] + chunks - 1], goal) - truth
+        return error[~truth.isnan()].square().mean()  # nobody knows what led to a clip's first frame
 
     run.count_flops(batch(0), lambda *whole: loss_of(network, *whole))
 

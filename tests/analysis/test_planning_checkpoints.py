@@ -10,7 +10,7 @@ from vidworld.analysis.planning_checkpoints import check_correlations, family_re
 from vidworld.analysis.planning_curves import success_over_compute
 from vidworld.analysis.records import Model
 from vidworld.analysis.statistics import rank_correlation
-from vidworld.report.planning_page import correlation_lines, sentences
+from vidworld.report.planning_page import correlation_lines, overview, sentences
 
 
 def episode(agent, number, ever):
@@ -59,6 +59,21 @@ def test_few_checkpoints_and_untrained_networks_say_nothing():
             ]
         )[0]
     )
+
+
+def test_protocols_of_one_environment_are_compared_apart():
+    found = results({"a": 30})
+    first = found.rows[0]
+    floor = row_of_agent([episode("random", n, n < 4) for n in range(40)], "quick", 16, 0, "ever")
+    by_return = row_of_agent([episode("random", n, n < 40) for n in range(40)], "return", 16, 0, "ever")
+    both = replace(found, rows=[first, floor, by_return])
+    assert overview(both)["heads"] == ("Agent", "two_room, quick", "two_room, return")
+    assert [row[1:] for row in overview(both)["rows"]] == [
+        ("0.75 [0.60, 0.86]", "–"),
+        ("0.10 [0.04, 0.23]", "1.00 [0.91, 1.00]"),
+    ]
+    (said,) = (line for line in sentences(both) if "above" in line)
+    assert said.startswith("two_room, quick: a 0.75 [0.60, 0.86]: above the highest floor, random actions 0.10")
 
 
 def test_spearman_with_ties():

@@ -93,9 +93,11 @@ def test_by_steps_a_model_says_what_it_says_in_one_pass(family, actions, tmp_pat
 def test_files_of_other_weights_or_none_are_said(tmp_path):
     with pytest.raises(UserError, match="no exported model there; `vidworld export RUN` writes it"):
         as_exported(of_family("regression"), tmp_path, "onnx", "x")
-    (tmp_path / EXPORT_RECORD).write_text('{"format": 1, "fingerprint": "y"}')
-    with pytest.raises(UserError, match="other weights than those of regression; export it again"):
+    (tmp_path / EXPORT_RECORD).write_text('{"format": 2, "fingerprint": "y", "files": ["step.onnx"]}')
+    with pytest.raises(UserError, match="was exported from other weights, where regression was to be; export it again"):
         as_exported(of_family("regression"), tmp_path, "onnx", "x")
+    with pytest.raises(UserError, match=r"lacks step\.onnx, where regression was to be; export it again"):
+        as_exported(of_family("regression"), tmp_path, "onnx", "y")
 
 
 def test_without_onnx_that_is_said(monkeypatch, tmp_path):

@@ -13,6 +13,7 @@ from vidworld.models.files import begin_with, fingerprint_of, save_model
 from vidworld.models.head import GoalHead, deeds_of, rewards_of
 from vidworld.models.schema import DataConfig, HeadConfig
 from vidworld.simulation.environments.clips import EnvironmentClips, Logged
+from vidworld.training.examples import tells_actions
 from vidworld.training.finished import started_from
 
 SHAPE = ClipShape(num_frames=16, height_px=16, width_px=16)
@@ -48,6 +49,20 @@ def test_an_answer_is_of_the_newest_chunks_alone_and_goals_may_lack_numbers():
     differs = (head(changed, goal.expand(-1, 3, -1)) != before).any(dim=-1)[0]
     assert before.shape == (1, 3, 2) and differs.tolist() == [True, False, False]
     assert torch.equal(head(embeddings, F.pad(goal, (0, 2)).expand(-1, 3, -1)), before)
+
+
+def test_a_goal_of_more_numbers_than_it_was_trained_with_is_refused():
+    with pytest.raises(UserError, match="the goal has 2 numbers; the head was trained with 0"):
+        GoalHead(3, goal_numbers=0, cells=4)(torch.randn(1, 1, 2, 2, 3), torch.rand(1, 1, 2))
+    with pytest.raises(UserError, match="what is done has 8 numbers; the head was trained with 4"):
+        GoalHead(3, goal_numbers=4, cells=4, reads_actions=True)(torch.randn(1, 1, 2, 2, 3), torch.rand(1, 1, 8))
+
+
+def test_goals_and_what_is_done_are_not_learned_by_one_head():
+    puck, hidden = (EnvironmentClips(name, "train", shape=SHAPE) for name in ("puck", "hidden_goal"))
+    assert tells_actions({"hidden_goal": hidden}) and not tells_actions({"puck": puck})
+    with pytest.raises(UserError, match="hidden_goal has no goals and puck has; train a head of each"):
+        tells_actions({"puck": puck, "hidden_goal": hidden})
 
 
 def test_a_chunk_brings_the_mean_of_its_frames_rewards():

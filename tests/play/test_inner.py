@@ -1,6 +1,8 @@
 """Layers in the viewer: where heads look, what is read of discs in every layer, and what it says where it cannot."""
 
 import base64
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from tiny_play import tiny_run
 from vidworld.core.errors import UserError
 from vidworld.inside.maps import attention_of
 from vidworld.play import inner as inners
+from vidworld.play import viewer as viewers
 from vidworld.play.cast import cast_of
 from vidworld.play.inner import Inner
 from vidworld.play.viewed import Choice, clips_of
@@ -42,6 +45,25 @@ def test_a_layer_s_attention_is_what_its_heads_give_to_every_cell_seen(cast, inn
         true = attention_of(cast.players[0].model.network, seen.chunks(0, k + 1))["predictor.0"][0]
         np.testing.assert_allclose(given, true, atol=0.004)
         assert given.sum(axis=-1) == pytest.approx(1, abs=0.02)
+
+
+def test_requests_compute_one_after_another(cast, monkeypatch):
+    running, together = [], []
+
+    def slow(*_):
+        running.append(1)
+        together.append(len(running))
+        time.sleep(0.05)
+        running.pop()
+        return {}
+
+    monkeypatch.setattr(viewers, "viewed", slow)
+    monkeypatch.setattr(Inner, "attention", slow)
+    with TestClient(view_app(cast, 80), base_url="http://127.0.0.1:80") as client, ThreadPoolExecutor(4) as pool:
+        asked = [f"/clip?choice=clip/collision/id/{n}" for n in range(2)]
+        asked += [f"/inside?choice={CLIP}&model=regression&layer={n}" for n in range(2)]
+        assert [each.status_code for each in pool.map(client.get, asked)] == [200] * 4
+    assert together == [1] * 4
 
 
 def test_an_encoder_of_single_chunks_has_no_attention_to_others(inner):

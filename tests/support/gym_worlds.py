@@ -128,8 +128,19 @@ class Fickle(Rewarded):
         return seen, reward + Fickle.played, *rest
 
 
+class Drifting(Rewarded):
+    """The same actions lead elsewhere each time, and bring the same: nothing."""
+
+    played = 0
+
+    def step(self, action):
+        Drifting.played += 1
+        seen, _, *rest = super().step(action)
+        return seen + Drifting.played, 0.0, *rest
+
+
 for _world in (Square, Steps, Unstable, Fatal, Unbounded, Many, Unseen, Lacking, Broken):
     gymnasium.register(f"{_world.__name__}-v0", f"gym_worlds:{_world.__name__}", disable_env_checker=True)
-for _world in (Rewarded, Reached, Mortal, Fickle):
+for _world in (Rewarded, Reached, Mortal, Fickle, Drifting):
     _name = f"{_world.__name__}-v0"
     gymnasium.register(_name, f"gym_worlds:{_world.__name__}", max_episode_steps=LIMIT, disable_env_checker=True)

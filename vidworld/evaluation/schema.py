@@ -218,9 +218,13 @@ class ModelsConfig:
     probes: dict[str, Path] = Field(default_factory=dict)
     """Run folders of probes of models whose embeddings are not tokens, by the model's name."""
     seed: int = 0
+    """Of the clips, of what models draw at random, and of untrained networks."""
     shape: ClipShape = ClipShape()
+    """Frames, their rate and size, of clips that are simulated for it."""
     sampling_steps: Positive = 4
+    """Evaluations of a diffusion model a chunk."""
     mixed_precision: Precision = "auto"
+    """What products are computed in: bf16 where the processor has it."""
 
     def physics_with(self, **more: Any) -> PhysicsConfig:
         """The keys of an evaluation of physics, by which models are loaded. Raises ValueError, as it does."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 EXPORT_RECORD = "made_from.json"
-EXPORT_FORMAT = 1
+EXPORT_FORMAT = 2
 Function = Callable[..., Any]
 
 
@@ -51,7 +51,7 @@ def _caches(memory: Tensor) -> KVCaches:
 
 def _parts(model: Any, grid: tuple[int, int]) -> Iterator[tuple[str, _Part, dict[str, Tensor], list[str]]]:
     """Of a model: each file's name, what it computes, an example of what it is given, and the names of its answers."""
-    network, clips = model.network, 2
+    network, clips = copy.deepcopy(model.network).cpu(), 2
     width = network.config.width
     blocks = _depth(network)
     memory = torch.randn(blocks, 2, clips, network.heads, 2 * grid[0] * grid[1], width // network.heads)
@@ -84,7 +84,8 @@ def _parts(model: Any, grid: tuple[int, int]) -> Iterator[tuple[str, _Part, dict
     if network.target == "ema":
         yield "target", _Part(network, network.embeddings), {"tokens": tokens}, ["embeddings"]
     if model.decoder is not None:
-        yield "decode", _Part(model.decoder, model.decoder), {"embeddings": embeddings}, ["tokens"]
+        decoder = copy.deepcopy(model.decoder).cpu()
+        yield "decode", _Part(decoder, decoder), {"embeddings": embeddings}, ["tokens"]
 
 
 def _depth(network: Any) -> int:
@@ -106,11 +107,11 @@ def write_exported(model: Any, grid: tuple[int, int], folder: Path, fingerprint:
         from onnxruntime.quantization.shape_inference import quant_pre_process
     except ModuleNotFoundError as error:
         raise _missing(error) from error
-    record = {"format": EXPORT_FORMAT, "fingerprint": fingerprint}
-    if (folder / EXPORT_RECORD).exists() and read_json(folder / EXPORT_RECORD) == record:
+    if (folder / EXPORT_RECORD).exists() and not _fault(folder, fingerprint):
         return
     prepare_folder(folder)
     (folder / EXPORT_RECORD).unlink(missing_ok=True)
+    files = []
     for name, part, given, answers in _parts(model, grid):
         plain, small = (folder / f"{name}{form.end}" for form in EXPORT_FORMS.values())
         free = {key: dict.fromkeys((2, 4) if key == "memory" else (0,), torch.export.Dim.DYNAMIC) for key in given}
@@ -122,7 +123,17 @@ def write_exported(model: Any, grid: tuple[int, int], folder: Path, fingerprint:
         # A weight behind a transpose would not be found: that is folded first.
         quant_pre_process(plain, small, skip_symbolic_shape=True)
         quantize_dynamic(small, small, weight_type=QuantType.QInt8)
-    write_json(folder / EXPORT_RECORD, record)
+        files += [plain.name, small.name]
+    write_json(folder / EXPORT_RECORD, {"format": EXPORT_FORMAT, "fingerprint": fingerprint, "files": files})
+
+
+def _fault(folder: Path, fingerprint: str) -> str:
+    """Why a folder's files are not those of these weights; empty where they are."""
+    record = read_json(folder / EXPORT_RECORD)
+    if (record.get("format"), record.get("fingerprint")) != (EXPORT_FORMAT, fingerprint):
+        return "was exported from other weights"
+    lacking = [name for name in record["files"] if not (folder / name).is_file()]
+    return f"lacks {lacking[0]}" if lacking else ""
 
 
 def exported_files(folder: Path, form: str) -> list[Path]:
@@ -138,8 +149,8 @@ def as_exported(model: Any, folder: Path, form: str, fingerprint: str) -> Any:
     """
     if not (folder / EXPORT_RECORD).exists():
         raise UserError(f"{folder}: no exported model there; `vidworld export RUN` writes it")
-    if read_json(folder / EXPORT_RECORD) != {"format": EXPORT_FORMAT, "fingerprint": fingerprint}:
-        raise UserError(f"{folder}: was exported from other weights than those of {model.name}; export it again")
+    if fault := _fault(folder, fingerprint):
+        raise UserError(f"{folder}: {fault}, where {model.name} was to be; export it again")
     sessions = {path.name.split(".")[0]: OnnxFile(path) for path in exported_files(folder, form)}
     config = {key: value for key, value in model.network.config.items() if not key.startswith("_")}
     kind = ExportedDiffusion if isinstance(model.network, DiffusionTransformer) else ExportedPredictor
@@ -179,9 +190,10 @@ class OnnxFile:
         self._names = frozenset(each.name for each in self._session.get_inputs())
 
     def __call__(self, **given: Tensor) -> list[Tensor]:
-        """Its answers; what the file does not look at is left out."""
+        """Its answers, on the device of what it is given; what the file does not look at is left out."""
+        device = next(iter(given.values())).device
         taken = {name: each.detach().float().cpu().numpy() for name, each in given.items() if name in self._names}
-        return [torch.from_numpy(each) for each in self._session.run(None, taken)]
+        return [torch.from_numpy(each).to(device) for each in self._session.run(None, taken)]
 
 
 def _stepped(network: Any, caches: KVCaches | None, chunks: dict[str, Tensor], done: Actions | None) -> tuple[Any, Any]:
@@ -191,7 +203,7 @@ def _stepped(network: Any, caches: KVCaches | None, chunks: dict[str, Tensor], d
     with_actions(
         torch.empty(clips, count, 1, width, device="meta"), network.embed_action, done
     )  # says what does not fit
-    empty = torch.empty(_depth(network), 2, clips, network.heads, 0, width // network.heads)
+    empty = torch.empty(_depth(network), 2, clips, network.heads, 0, width // network.heads, device=like.device)
     memory, answers = empty if caches is None else _stacked(caches), []
     given = chunks if done is None else {**chunks, "actions": done}
     for k in range(count):

@@ -35,16 +35,24 @@ class GoalHead(ModelMixin, ConfigMixin):  # type: ignore[misc]
         chunks: int = 1,
         cells: int = 64,
         width: int = 256,
+        reads_actions: bool = False,
     ) -> None:
+        """reads_actions: it is told what is done in a chunk in place of a goal."""
         super().__init__()
-        self.goal_numbers, self.chunks = goal_numbers, chunks
+        self.goal_numbers, self.chunks, self.reads_actions = goal_numbers, chunks, reads_actions
         self.read = nn.Linear(embedding_channels, _READ)
         told = chunks * cells * _READ + 2 * _WAVES * goal_numbers
         hidden = (nn.Linear(told, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
         self.answer = nn.Sequential(*hidden, nn.Linear(width, answers))
 
     def forward(self, embeddings: Embeddings, goal: Goals) -> Answered:
-        """An answer for each chunk that has as many up to it as the head is given. `goal` may lack its last numbers."""
+        """An answer for each chunk that has as many up to it as the head is given. `goal` may lack its last numbers.
+
+        Raises UserError: it has more than the head was trained with.
+        """
+        if goal.shape[-1] > self.goal_numbers:
+            what = "what is done" if self.reads_actions else "the goal"
+            raise UserError(f"{what} has {goal.shape[-1]} numbers; the head was trained with {self.goal_numbers}")
         windows = self.read(embeddings).flatten(2).unfold(1, self.chunks, 1).flatten(2)
         goal = F.pad(goal.to(windows), (0, self.goal_numbers - goal.shape[-1])) / WORLD_SIZE
         angles = goal[..., None] * torch.arange(1, _WAVES + 1).to(goal) * torch.pi

@@ -25,6 +25,7 @@ from vidworld.simulation.environments.environment import Environment
 
 MOST_SOLVED = 10
 """Starts that are looked through for each episode, where most are solved without an action."""
+STARTS_AT_ONCE = 50  # each of Gymnasium's has a renderer of its own
 Watch = Callable[[Observed, Decision | None], None]
 """Is given what is seen at each decision; at the end, None for one."""
 
@@ -60,6 +61,9 @@ def starts_of(environment: Environment[Any], protocol: PlanningProtocol) -> Star
 
 def _solved_at_rest(environment: Environment[Any], protocol: PlanningProtocol, numbers: Sequence[int]) -> list[bool]:
     """Episodes in which the environment dies are not solved: they fail when they are played."""
+    if len(numbers) > STARTS_AT_ONCE:
+        pieces = (numbers[first : first + STARTS_AT_ONCE] for first in range(0, len(numbers), STARTS_AT_ONCE))
+        return [done for piece in pieces for done in _solved_at_rest(environment, protocol, piece)]
     try:
         with of_environment():
             states = context_states(environment, protocol, numbers)

@@ -52,6 +52,7 @@ class PlanningConfig:
     """Agents that plan for another episode's goal besides: what competent motion without the goal reaches.
     Where the goal is the same in all episodes there is no such row."""
     size_px: Positive = 64
+    """Of the pictures that agents see; Gymnasium's are rendered for it."""
     seed: int = 0
     """Of untrained networks; that of episodes is the protocol's."""
     checks: NotNegative = 48

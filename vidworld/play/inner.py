@@ -3,7 +3,6 @@
 import base64
 from functools import lru_cache
 from pathlib import Path
-from threading import Lock
 from typing import Any, NamedTuple
 
 import torch
@@ -57,10 +56,10 @@ class _Reading(NamedTuple):
 
 
 class Inner:
-    """The layers of a cast's models. What is fitted is kept, and what is looked at for a while."""
+    """The layers of a cast's models. What is fitted is kept, and what is looked at for a while. For one thread."""
 
     def __init__(self, cast: Cast, video: Path | None = None) -> None:
-        self.cast, self.video, self._lock = cast, video, Lock()
+        self.cast, self.video = cast, video
         self._fits: dict[str, dict[str, list[_Reading]]] = {}
         self._looks = lru_cache(KEPT_LOOKS)(self._all_looks)
 
@@ -82,9 +81,9 @@ class Inner:
         seen = self._seen(choice)
         if seen.clips.tracks is None:
             raise UserError(f"{choice}: nobody knows what is true in it")
-        with self._lock:  # two tabs would fit the same at once
-            fits = self._fits.get(model) or self._fits.setdefault(model, self._fit(player))
-        return self._read(player, seen, seen.clips.tracks, fits)
+        if model not in self._fits:
+            self._fits[model] = self._fit(player)
+        return self._read(player, seen, seen.clips.tracks, self._fits[model])
 
     @property
     def _grid(self) -> tuple[int, int]:

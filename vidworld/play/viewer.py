@@ -2,9 +2,10 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from starlette.applications import Starlette
@@ -30,6 +31,12 @@ def view_app(cast: Cast, port: int, video: Path | None = None) -> Any:
     """The ASGI app: the page at /, a clip's view at /clip?choice=KIND/NAME/SPLIT/NUMBER, a layer's at /inside."""
     inner = Inner(cast, video)
     cached = lru_cache(maxsize=KEPT)(lambda text: viewed(cast, Choice.of(text), video))
+    lock = Lock()
+
+    def alone(work: Callable[..., Any], *asked: Any) -> Any:
+        """Hooks on a network see whatever passes through it: one request at a time computes."""
+        with lock:
+            return work(*asked)
 
     async def page(_: Request) -> Response:
         return HTMLResponse(page_with({"choices": choices(cast, video), "views": {}}))
@@ -39,7 +46,7 @@ def view_app(cast: Cast, port: int, video: Path | None = None) -> Any:
         if list(names.keys()) != ["choice"]:
             return JSONResponse({"error": "/clip?choice=KIND/NAME/SPLIT/NUMBER is all that may be asked"}, 400)
         try:
-            return JSONResponse(await run_in_threadpool(cached, names["choice"]))
+            return JSONResponse(await run_in_threadpool(alone, cached, names["choice"]))
         except UserError as error:
             return JSONResponse({"error": str(error)}, 400)
 
@@ -51,8 +58,8 @@ def view_app(cast: Cast, port: int, video: Path | None = None) -> Any:
         try:
             asked = Choice.of(names["choice"]), names["model"]
             if attention:
-                return JSONResponse(await run_in_threadpool(inner.attention, *asked, int(names["layer"])))
-            return JSONResponse(await run_in_threadpool(inner.read_outs, *asked))
+                return JSONResponse(await run_in_threadpool(alone, inner.attention, *asked, int(names["layer"])))
+            return JSONResponse(await run_in_threadpool(alone, inner.read_outs, *asked))
         except UserError as error:
             return JSONResponse({"error": str(error)}, 400)
 

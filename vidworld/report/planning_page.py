@@ -70,14 +70,11 @@ def planning_summary(results: PlanningResults) -> str:
 def sentences(results: PlanningResults) -> list[str]:
     """What the rows say of each environment, by disjoint intervals against the strongest floor."""
     lines = []
-    for name in dict.fromkeys(row.environment for row in results.rows):
-        rows = [row for row in results.rows if row.environment == name]
-        most = max(row.candidates for row in rows)
-        at = [row for row in rows if row.candidates == most]
+    for place, at in _at_most_candidates(results).items():
         models = [row for row in at if row.agent in results.models]
         ceiling = next((row for row in at if row.agent == "simulator"), None)
         floors = [row for row in at if row.agent not in results.models and row is not ceiling]
-        label = results.environments.get(name, name)
+        label = _place_label(place, results)
         if ceiling is not None:
             lines.append(f"{label}: planning on the true simulator reaches {_outcome(ceiling)}.")
         if not models or not floors:
@@ -159,15 +156,34 @@ def _outcome(row: PlanningRow) -> str:
     return _share(row.outcome) if row.judged else f"a return of {_share(row.outcome)}"
 
 
+_Place = tuple[str, str]  # environment and protocol's name
+
+
 def overview(results: PlanningResults) -> dict[str, Any]:
-    """What each agent reaches in each environment, by the protocol with the most candidates there."""
-    places = list(dict.fromkeys(row.environment for row in results.rows))
-    most = {place: max(row.candidates for row in results.rows if row.environment == place) for place in places}
-    found: dict[str, dict[str, list[str]]] = {}
-    for row in (row for row in results.rows if row.candidates == most[row.environment]):
-        found.setdefault(row_label(row, results), {}).setdefault(row.environment, []).append(_outcome(row))
-    rows = [(agent, *("; ".join(of.get(place, ["–"])) for place in places)) for agent, of in found.items()]
-    return {"heads": ("Agent", *(results.environments.get(place, place) for place in places)), "rows": rows}
+    """What each agent reaches in each environment by each protocol, with the most candidates there."""
+    places = _at_most_candidates(results)
+    found: dict[str, dict[_Place, str]] = {}
+    for place, rows in places.items():
+        for row in rows:
+            found.setdefault(row_label(row, results), {})[place] = _outcome(row)
+    rows_shown = [(agent, *(of.get(place, "–") for place in places)) for agent, of in found.items()]
+    return {"heads": ("Agent", *(_place_label(place, results) for place in places)), "rows": rows_shown}
+
+
+def _at_most_candidates(results: PlanningResults) -> dict[_Place, list[PlanningRow]]:
+    """The rows of each environment and protocol, of its runs with the most candidates."""
+    found: dict[_Place, list[PlanningRow]] = {}
+    for row in results.rows:
+        found.setdefault((row.environment, row.protocol_name), []).append(row)
+    most = {place: max(row.candidates for row in rows) for place, rows in found.items()}
+    return {place: [row for row in rows if row.candidates == most[place]] for place, rows in found.items()}
+
+
+def _place_label(place: _Place, results: PlanningResults) -> str:
+    """The environment, and the protocol where there are several in it."""
+    label = results.environments.get(place[0], place[0])
+    several = len({row.protocol_name for row in results.rows if row.environment == place[0]}) > 1
+    return f"{label}, {place[1]}" if several else label
 
 
 def _table(results: PlanningResults) -> dict[str, Any]:
@@ -224,7 +240,9 @@ def _videos(results: PlanningResults, folder: Path) -> list[dict[str, Any]]:
         if path.exists():
             place = results.environments.get(video.environment, video.environment)
             title = f"{place}, {agent_label(video.agent, results.models)}, episode {video.number}"
-            found.append({"uri": embedded(path), "title": title, "said": "reached" if video.solved else "not reached"})
+            judged = all(row.judged for row in results.rows if row.environment == video.environment)
+            said = ("reached" if video.solved else "not reached") if judged else "nobody says whether a goal is reached"
+            found.append({"uri": embedded(path), "title": title, "said": said})
     return found
 
 

@@ -1,6 +1,6 @@
 """What a head is trained on: embeddings of clips in which somebody acts, goals, and what is to be answered."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from vidworld.core.clip import Embeddings
+from vidworld.core.errors import UserError
 from vidworld.models.head import Answered, Goals
 from vidworld.models.schema import DataConfig
 from vidworld.simulation.environments.clips import ActingSource, Logged
@@ -30,6 +31,15 @@ def logged_sources(config: DataConfig) -> dict[str, tuple[ActingSource, int]]:
     shares = weights(config)
     whole = sum(shares.values())
     return {n: (acting_source(config, n), max(1, round(config.clips * s / whole))) for n, s in shares.items()}
+
+
+def tells_actions(sources: Mapping[str, ActingSource]) -> bool:
+    """Whether rewards are learned by what is done, since there are no goals. Raises UserError: in some there are."""
+    acts = {name: source.logged([0]).goal.shape[1] == 0 for name, source in sources.items()}
+    if len(set(acts.values())) > 1:
+        without, goals = (", ".join(name for name, has in acts.items() if has is side) for side in (True, False))
+        raise UserError(f"data.scenarios: {without} has no goals and {goals} has; train a head of each")
+    return all(acts.values())
 
 
 def examples_of(

@@ -42,6 +42,10 @@ class Collected:
     """Why there is no film of an episode, by its number."""
 
 
+TABLE_VERSION = 2
+"""Raised when the columns of a collected actions.csv change; 2: with rewards."""
+
+
 @dataclass(frozen=True)
 class _Job:
     play: Play
@@ -57,7 +61,7 @@ def collect_episodes(play: Play, episodes: int, out: Path, workers: int | None =
     something else.
     """
     _check(play, episodes, workers)
-    record = {"made_by": made_by(play)} | asdict(play)
+    record = {"made_by": made_by(play), "table": TABLE_VERSION} | asdict(play)
     _begin(out, record)
     table, names = out / ACTIONS_NAME, {number: f"episode_{number:06d}.mp4" for number in range(episodes)}
     _without_torn(table)

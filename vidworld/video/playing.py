@@ -15,7 +15,7 @@ from vidworld.simulation.environments.by_id import (
     MOST_FRAMES,
     PICTURES_VERSION,
     UNSAID_FPS,
-    gymnasium_for,
+    made_with,
     open_world,
     picture_of,
     scaled_actions,
@@ -60,7 +60,7 @@ def made_by(play: Play) -> str:
     spec_of(play.environment)
     if play.policy != "random":
         raise UserError(f"{play.environment}: has no {play.policy} policy (ours have); --policy random would do")
-    return f"gymnasium {gymnasium_for(play.environment).__version__}, pictures {PICTURES_VERSION}"
+    return f"{made_with(play.environment)}, pictures {PICTURES_VERSION}"
 
 
 def played(play: Play, number: int) -> Played:

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from importlib.metadata import packages_distributions, version
 from typing import Any
 
 import cv2
@@ -54,6 +55,16 @@ def spec_of(name: str) -> Any:
         raise UserError(f"there is no environment {name!r}; {hint}") from None
     except Exception as error:
         raise UserError(f"{name}: importing {module!r} failed ({type(error).__name__}: {error})") from error
+
+
+def made_with(name: str) -> str:
+    """The versions of Gymnasium, MuJoCo and the package that an environment comes from, of those that are installed."""
+    entry = spec_of(name).entry_point
+    module = entry.partition(":")[0] if isinstance(entry, str) else entry.__module__
+    tops = {"gymnasium", "mujoco", name.rpartition(":")[0].partition(".")[0], module.partition(".")[0]}
+    installed = packages_distributions()
+    packages = sorted({package for top in tops for package in installed.get(top, ())})
+    return ", ".join(f"{package} {version(package)}" for package in packages)
 
 
 def open_world(name: str, size_px: int | None = None) -> Any:

@@ -3,6 +3,7 @@
 Its episodes cannot be put back to an earlier frame: the same actions from the same seed are what leads there again.
 """
 
+import hashlib
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from vidworld.simulation.environments.by_id import (
     UNSAID_FPS,
     Given,
     gymnasium_for,
+    made_with,
     open_world,
     picture_of,
     scaled_actions,
@@ -42,24 +44,31 @@ class GymnasiumsEpisode:
 
     def __init__(self, name: str, given: Given, seed: int, size_px: int | None) -> None:
         self.given, self.seed, self.world = given, seed, open_world(name, size_px)
+        self.flatten = gymnasium_for(name).spaces.flatten
         weakref.finalize(self, self.world.close)
         self.begin()
 
     def begin(self) -> None:
         """Go to its first frame."""
-        _, self.info = self.world.reset(seed=self.seed)
+        seen, self.info = self.world.reset(seed=self.seed)
         self.done: list[np.ndarray] = []
         self.rewards: list[float] = []
-        self.over = False
+        self.seen, self.over = [self._digest(seen)], False
 
     def step(self, action: np.ndarray) -> float:
         """What a frame of this action, from -1 to 1, brings."""
         self.done.append(action)
         self.rewards.append(0.0)
         if not self.over:
-            _, reward, terminated, truncated, self.info = self.world.step(self.given(action))
+            seen, reward, terminated, truncated, self.info = self.world.step(self.given(action))
             self.rewards[-1], self.over = float(reward), bool(terminated or truncated)
+            self.seen.append(self._digest(seen))
         return self.rewards[-1]
+
+    def _digest(self, seen: Any) -> str:
+        """Of an observation: what shows that an episode goes the same way again."""
+        numbers = np.asarray(self.flatten(self.world.observation_space, seen))
+        return hashlib.sha256(numbers.tobytes()).hexdigest()
 
     @property
     def solved(self) -> bool:
@@ -94,7 +103,7 @@ class GymnasiumEnvironment(Environment[Any]):
     def __init__(self, name: str, size_px: int = 64) -> None:
         spec, gymnasium = spec_of(name), gymnasium_for(name)
         self.name, self.label, self.size_px = name, name, size_px  # type: ignore[misc]
-        self.version = f"{gymnasium.__version__} {PICTURES_VERSION}"  # type: ignore[misc]
+        self.version = f"{made_with(name)}, pictures {PICTURES_VERSION}"  # type: ignore[misc]
         try:
             world = open_world(name, size_px)
             try:
@@ -156,7 +165,7 @@ class GymnasiumEnvironment(Environment[Any]):
         twin = self._twin
         twin.seed = episode.seed
         twin.begin()
-        if [twin.step(action) for action in episode.done] != episode.rewards:
+        if [twin.step(action) for action in episode.done] != episode.rewards or twin.seen != episode.seen:
             return None
         return [sum(twin.step(action) for _ in range(block_frames)) / block_frames for action in blocks]
 
