@@ -77,7 +77,8 @@ def test_by_steps_a_model_says_what_it_says_in_one_pass(family, actions, tmp_pat
     model = of_family(family, actions)
     parts = {name: part for name, part, _, _ in exported._parts(model, GRID)}
     assert set(parts) == {"step"} | ({"encode", "target", "decode"} if family == "jepa" else set())
-    (tmp_path / EXPORT_RECORD).write_text(json.dumps({"format": exported.EXPORT_FORMAT, "fingerprint": "x"}))
+    record = {"format": exported.EXPORT_FORMAT, "fingerprint": "x", "files": [f"{name}.onnx" for name in parts]}
+    (tmp_path / EXPORT_RECORD).write_text(json.dumps(record))
     for name in parts:
         (tmp_path / f"{name}.onnx").touch()
     monkeypatch.setattr(exported, "OnnxFile", lambda path: InTorch(parts[path.stem]))

@@ -59,7 +59,7 @@ def test_requests_compute_one_after_another(cast, monkeypatch):
 
     monkeypatch.setattr(viewers, "viewed", slow)
     monkeypatch.setattr(Inner, "attention", slow)
-    with TestClient(view_app(cast, 80), base_url="http://127.0.0.1:80") as client, ThreadPoolExecutor(4) as pool:
+    with TestClient(view_app(cast, 8765), base_url="http://127.0.0.1:8765") as client, ThreadPoolExecutor(4) as pool:
         asked = [f"/clip?choice=clip/collision/id/{n}" for n in range(2)]
         asked += [f"/inside?choice={CLIP}&model=regression&layer={n}" for n in range(2)]
         assert [each.status_code for each in pool.map(client.get, asked)] == [200] * 4

@@ -169,6 +169,6 @@ def test_ours_need_no_gymnasium_and_others_say_so(tmp_path: Path, monkeypatch: p
 def test_the_command_collects(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     line = ["data", "collect", "puck", "--episodes", "2", "--size", "16", "--frames", "5", "--workers", "1"]
     cli.run([*line, "--out", str(tmp_path / "videos")])
-    assert capsys.readouterr().out == f"{tmp_path / 'recordings'}: 2 episodes are written, 0 were there\n"
+    assert capsys.readouterr().out == f"{tmp_path / 'videos'}: 2 episodes are written, 0 were there\n"
     cli.run([*line, "--out", str(tmp_path / "videos")])
     assert "0 episodes are written, 2 were there" in capsys.readouterr().out
