@@ -160,7 +160,7 @@ def test_what_cannot_be_done_is_said_in_a_line(folder: Path, tmp_path: Path) -> 
 
     fails(tmp_path / "none", tmp_path / "out", "there is no such folder")
     fails(tmp_path / "file", tmp_path / "out", "is not a folder")
-    fails(bad, tmp_path / "out", "there is no video in it")
+    fails(bad, tmp_path / "out", "there is no video file, LeRobot data set or WebDataset shard in it")
     (bad / "a.mp4").write_text("text")
     fails(bad, tmp_path / "out", "no video in it can be used: a.mp4 is no video that can be decoded")
     fails(folder, tmp_path / "file" / "out", "cannot be written")

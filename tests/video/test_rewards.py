@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-import acted_films
+import acted_videos
 import numpy as np
 import pytest
 import samples
@@ -27,10 +27,10 @@ WORLD = "two_room"
 
 
 def test_rewards_of_collected_episodes_come_back_with_their_clips(tmp_path: Path) -> None:
-    collect_episodes(Play(WORLD, seed=3, size_px=32), 5, tmp_path / "films", workers=1)
-    table = read_actions(tmp_path / "films" / "actions.csv")
+    collect_episodes(Play(WORLD, seed=3, size_px=32), 5, tmp_path / "videos", workers=1)
+    table = read_actions(tmp_path / "videos" / "actions.csv")
     assert table.rewarded and table.channels == ("action_0", "action_1")
-    data = ingest(tmp_path / "films", tmp_path / "clips", ClipOptions(size_px=32, num_frames=8), workers=1)
+    data = ingest(tmp_path / "videos", tmp_path / "clips", ClipOptions(size_px=32, num_frames=8), workers=1)
     record = read_record(data.out)
     assert record is not None and real_environment(data.out) == WORLD
     mean, deviation = record["actions"]["rewards"]
@@ -38,9 +38,9 @@ def test_rewards_of_collected_episodes_come_back_with_their_clips(tmp_path: Path
     logged = source.logged(range(len(source)))
     assert logged.goal.shape == (len(source), 0) and logged.aimless.all() and logged.reward[:, 0].isnan().all()
     for row, brought in zip(source.rows, logged.reward, strict=True):
-        film, start = table.by_file[row["file"]], round(row["start_s"] * 10)
-        assert isinstance(film, VideoActions) and film.rewards is not None
-        np.testing.assert_allclose(brought[1:] * deviation + mean, film.rewards[start : start + 7], atol=1e-4)
+        video, start = table.by_file[row["file"]], round(row["start_s"] * 10)
+        assert isinstance(video, VideoActions) and video.rewards is not None
+        np.testing.assert_allclose(brought[1:] * deviation + mean, video.rewards[start : start + 7], atol=1e-4)
     told, answered = rewards_of(logged, 4)
     assert told.shape == (len(source), 2, 8) and answered.isfinite().all()
     assert torch.allclose(answered[:, 0, 0] * 10, logged.reward[:, 1:4].mean(dim=1).float(), atol=1e-5)
@@ -48,17 +48,17 @@ def test_rewards_of_collected_episodes_come_back_with_their_clips(tmp_path: Path
     ((name, (same, _)),) = logged_sources(DataConfig(scenarios={}, real=data.out, shape=shape)).items()
     assert name == WORLD and torch.equal(same.logged([1]).reward[:, 1:], logged.reward[1:2, 1:])
     options = ClipOptions(size_px=32)
-    plain = ingest(tmp_path / "films", tmp_path / "none", options, workers=1, use_actions=False)
+    plain = ingest(tmp_path / "videos", tmp_path / "none", options, workers=1, use_actions=False)
     with pytest.raises(UserError, match="none: says nothing of rewards; a column reward of actions"):
         RealClips(plain.out, plain.files[0].split).logged([0])
 
 
 def test_a_reward_is_a_number_and_no_channel(tmp_path: Path) -> None:
-    acted_films.write(tmp_path, {"a.mp4": np.array([[0.1, -1.0], [0.2, -2.0]])}, ("file", "frame", "dx", "reward"))
+    acted_videos.write(tmp_path, {"a.mp4": np.array([[0.1, -1.0], [0.2, -2.0]])}, ("file", "frame", "dx", "reward"))
     table = read_actions(tmp_path / "actions.csv")
-    film = table.by_file["a.mp4"]
-    assert isinstance(film, VideoActions) and film.rewards is not None and table.channels == ("dx",)
-    assert film.rewards.tolist() == [-1.0, -2.0] and film.values.tolist() == [[0.1], [0.2]]
+    video = table.by_file["a.mp4"]
+    assert isinstance(video, VideoActions) and video.rewards is not None and table.channels == ("dx",)
+    assert video.rewards.tolist() == [-1.0, -2.0] and video.values.tolist() == [[0.1], [0.2]]
     rows = list(csv.reader((tmp_path / "actions.csv").open()))
     rows[2][3] = "much"
     with (tmp_path / "actions.csv").open("w", newline="") as stream:
@@ -83,5 +83,5 @@ def test_rewards_of_lerobot_are_read_where_all_have_them(
         parquet.write_table(pyarrow.Table.from_pylist(rows), table)
     found = actions_of(tmp_path)
     assert found is not None and found.rewarded == rewarded
-    films = [film for film in found.by_file.values() if isinstance(film, VideoActions)]
-    assert len(films) == 2 and all((film.rewards is not None) == rewarded for film in films)
+    videos = [video for video in found.by_file.values() if isinstance(video, VideoActions)]
+    assert len(videos) == 2 and all((video.rewards is not None) == rewarded for video in videos)

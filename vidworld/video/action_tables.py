@@ -171,10 +171,11 @@ def _table(path: Path) -> dict[int, VideoActions | str] | str:
 
     columns = ["episode_index", "frame_index", "action"]
     try:
-        rows = parquet.read_table(path, columns=[*columns, LEROBOT_REWARD])
+        with parquet.ParquetFile(path) as file:  # read_table takes the dot of a name for a field in a field
+            said = LEROBOT_REWARD in file.schema_arrow.names
+            rows = file.read(columns=[*columns, *[LEROBOT_REWARD] * said])
         numbers, frames = (rows[name].to_numpy() for name in ("episode_index", "frame_index"))
         values = np.array(rows["action"].to_pylist(), np.float64)
-        said = LEROBOT_REWARD in rows.column_names  # a column that is missing is passed over
         brought = np.array(rows[LEROBOT_REWARD].to_pylist() if said else [None] * len(values), np.float64)
     except (ArrowException, OSError, KeyError, ValueError, TypeError) as error:
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
