@@ -22,11 +22,12 @@ pytestmark = pytest.mark.slow
 SMALL_JOBS = ["--nodes=1", "--ntasks-per-node=1", "--gres=none", "--cpus-per-task=1"]
 FEW = ["clips=3", "quadruplets=4", "further_quadruplets=2", "ood_quadruplets=2", "shown=1", "sampling_steps=2"]
 FEW += ["shape.height_px=32", "shape.width_px=32", "mixed_precision=no", "laws=[permanence,momentum]"]
-FEW += ["levels=[0.7,1.0]"]
+FEW += ["levels=[0.7,1.0]", "horizons=[]", "contexts=[]"]
 KINDS = {
     "tokenizer": TokenizerConfig,
     "diffusion": FAMILIES["diffusion"].config,
     "regression": FAMILIES["regression"].config,
+    "jepa": FAMILIES["jepa"].config,
     "probe": ProbeConfig,
     "physics": PhysicsConfig,
 }
@@ -99,7 +100,7 @@ def sent(cluster, place, name, runs, *settings, options=()):
 def chained(cluster, place):
     """The runs of the whole comparison, submitted as one chain."""
     jobs = submitted(cluster, place, "slurm/submit", "configs/small", "runs/chain", *SMALL_JOBS)
-    assert len(jobs) == 5
+    assert len(jobs) == 7  # the tokenizer, two probes, three models, the evaluation
     try:
         cluster.wait_for(jobs[-1], 600)
     except (AssertionError, TimeoutError) as error:
