@@ -45,10 +45,10 @@ def train(config: HeadConfig, sources: Sources, resume: bool) -> None:
     answers, chunks = (1, 1) if rewards else (action_channels(data), config.chunks)
     sources_by_name, deeds = logged_sources(data), partial(deeds_of, chunks=chunks, seed=config.seed)
     of_clips = partial(rewards_of if rewards else deeds, chunk_frames=chunk)
-    told = max(of_clips(source.logged([0]))[0].shape[-1] for source, _ in sources_by_name.values())
+    goal_numbers = max(of_clips(source.logged([0]))[0].shape[-1] for source, _ in sources_by_name.values())
     reads_actions = rewards and tells_actions({name: source for name, (source, _) in sources_by_name.items()})
     set_seed(config.seed)
-    network = GoalHead(channels, told, answers, chunks, math.prod(grid), config.width, reads_actions)
+    network = GoalHead(channels, goal_numbers, answers, chunks, math.prod(grid), config.width, reads_actions)
     begin_with(network, config.start)
     run = begin(config, network, resume, sources)
     accelerator, model, device = run.accelerator, run.model, run.accelerator.device

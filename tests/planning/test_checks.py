@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from acting import CHUNK, SIDE, BrokenFilm, DeafFilm, PointFilm, point_clips, point_evaluator
+from acting import CHUNK, SIDE, BrokenWorld, DeafWorld, PointWorld, point_clips, point_evaluator
 
 from vidworld.core.errors import UserError
 from vidworld.evaluation.evaluator import ModelFailure
@@ -16,7 +16,7 @@ def check(model, clips=None):
     return check_actions("mine", external, point_evaluator(), point_clips() if clips is None else clips, 8, "point")
 
 
-class Turned(PointFilm):
+class Turned(PointWorld):
     """It takes right for left."""
 
     def predict(self, context, num_frames, seeds, actions):
@@ -24,14 +24,14 @@ class Turned(PointFilm):
 
 
 def test_a_model_that_hears_its_actions_passes():
-    found = check(PointFilm())
+    found = check(PointWorld())
     assert not found.ignores and found.factor > 100 and found.factor_low > 10
     assert found.rank == 0.0 and found.rank_high < 0.5 and found.top == 1.0
     assert found.error_true < found.error_shuffled / 10
 
 
 def test_a_model_that_drops_its_actions_is_caught():
-    found = check(DeafFilm())
+    found = check(DeafWorld())
     assert found.ignores
     assert (found.factor, found.factor_low, found.rank, found.top) == (1.0, 1.0, 0.5, 0.0)
 
@@ -41,7 +41,7 @@ def test_a_model_that_takes_actions_the_wrong_way_is_caught():
 
 
 def test_energies_are_those_of_every_clips_own_actions_first():
-    external = ExternalModel("mine", PointFilm(), FrameTokenizer(CHUNK, SIDE, SIDE))
+    external = ExternalModel("mine", PointWorld(), FrameTokenizer(CHUNK, SIDE, SIDE))
     clips = point_clips(40)  # more futures than go through a model at once
     found = energies("mine", external, point_evaluator(), clips, 8)
     assert found.shape == (40, 16) and bool((found[:, 0] <= found.amin(dim=1)).all())
@@ -51,6 +51,6 @@ def test_energies_are_those_of_every_clips_own_actions_first():
 
 def test_what_cannot_be_checked_is_one_line():
     with pytest.raises(ModelFailure, match="mine: predict takes no actions"):
-        check(BrokenFilm())
+        check(BrokenWorld())
     with pytest.raises(UserError, match="two clips or more"):
-        check(PointFilm(), point_clips(1))
+        check(PointWorld(), point_clips(1))

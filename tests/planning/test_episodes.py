@@ -27,6 +27,7 @@ from vidworld.planning.episodes import episode_streams, play, starts_of, units_o
 from vidworld.planning.imagination import ModelImagination, futures_at_once
 from vidworld.planning.protocol import PlanningProtocol, completed
 from vidworld.planning.units import PlanningUnit
+from vidworld.planning.videos import write_video
 from vidworld.simulation.environments import ENVIRONMENTS
 
 ENVIRONMENT = PointEnvironment()
@@ -209,7 +210,7 @@ def test_an_action_out_of_bounds_is_a_counted_failure(action, said):
     assert not found[1].ever and not found[1].end
 
 
-def test_an_environment_that_dies_costs_the_episode_that_it_died_in():
+def test_an_environment_that_dies_costs_the_episode_that_it_died_in(tmp_path, capsys):
     class Mortal(PointEnvironment):
         def step(self, state, action):
             if bool((state.goal == deadly).all(dim=-1).any()):
@@ -222,6 +223,8 @@ def test_an_environment_that_dies_costs_the_episode_that_it_died_in():
     assert [each.failed for each in found] == ["", "point died: RuntimeError: the floor is gone", ""]
     dying = play(Mortal(), given, simulator(given, Mortal()), range(3), SHAPE)
     assert [bool(each.failed) for each in dying] == [False, True, False]
+    assert write_video(Mortal(), given, simulator(given, Mortal()), 1, SHAPE, tmp_path) is None
+    assert "point died: RuntimeError: the floor is gone: the video of episode 1" in capsys.readouterr().out
 
     class Costly(PointEnvironment):
         def cost(self, places, target):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from acting import CHUNK, POINT, SIDE, DeafFilm, PointFilm, point_evaluator
+from acting import CHUNK, POINT, SIDE, DeafWorld, PointWorld, point_evaluator
 
 from vidworld.core.clip_shape import ClipShape
 from vidworld.models.external import ExternalModel
@@ -26,7 +26,7 @@ def of_model(model, protocol, number=3):
 
 
 def test_the_lowest_action_of_truth_and_of_a_model_that_knows_it_is_the_nearest_of_the_grid(protocol):
-    truth, model = landscape_of_simulator(POINT, protocol, 3), of_model(PointFilm(), protocol)
+    truth, model = landscape_of_simulator(POINT, protocol, 3), of_model(PointWorld(), protocol)
     assert truth.action == model.action and max(map(abs, truth.action)) <= 0.8
     assert np.abs(np.subtract(truth.lowest, truth.action)).max() <= 1 / 12 + 1e-9
     assert model.lowest == truth.lowest and truth.rank == model.rank == 0.0
@@ -37,7 +37,7 @@ def test_the_lowest_action_of_truth_and_of_a_model_that_knows_it_is_the_nearest_
 
 
 def test_a_model_that_drops_its_actions_is_flat(protocol):
-    found = of_model(DeafFilm(), protocol)
+    found = of_model(DeafWorld(), protocol)
     assert np.ptp(found.energy) == 0 and found.rank == 0.5
 
 

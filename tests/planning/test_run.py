@@ -28,7 +28,7 @@ def config(tmp_path, monkeypatch):
     (tmp_path / "small.yaml").write_text(PROTOCOL)
     (tmp_path / "planning.yaml").write_text(
         f"out: {tmp_path / 'out'}\nprotocols: ['{tmp_path / 'small.yaml'}']\n"
-        "models: {mine: 'python:acting.PointFilm'}"
+        "models: {mine: 'python:acting.PointWorld'}"
         f"\nsize_px: {SIDE}\nchecks: 0\nshown: 1\nepisodes_at_once: 4\nmixed_precision: 'no'\n"
     )
     return load(PlanningConfig, tmp_path / "planning.yaml")
@@ -92,7 +92,7 @@ def test_budgets_give_success_over_compute(config, monkeypatch):
 
 def test_the_page_shows_rows_videos_and_failures(config):
     with pytest.raises(UserError, match=r"deaf: predict takes no actions.*; its rows are left out"):
-        plan(replace(config, models={**config.models, "deaf": "python:acting.BrokenFilm"}))
+        plan(replace(config, models={**config.models, "deaf": "python:acting.BrokenWorld"}))
     results = read_planning(config.out / "planning.json")
     assert "deaf" not in rows(config) and len(results.failures) == 1
     page = write_planning_page(config.out, config.out / "planning.html").read_text()
@@ -115,7 +115,7 @@ def test_goal_blind_models_and_fewer_controls(config):
     ("given", "said"),
     [
         ("goal_blind=[others]", "goal_blind: there is no agent 'others'"),
-        ("models.random=python:acting.PointFilm", "a model cannot be named 'random'"),
+        ("models.random=python:acting.PointWorld", "a model cannot be named 'random'"),
         ("environments=[pointt]", "there is no environment 'pointt'; did you mean point"),
         ("controls=[oracle]", "controls"),
         ("protocols=[]", "protocols names no file"),
@@ -134,7 +134,7 @@ def test_a_goal_without_picture_is_one_line(config, monkeypatch):
 
 def test_a_cost_that_is_never_a_number_ends_its_row(config):
     with pytest.raises(UserError, match="no: cost gave no number for any candidate; its rows are left out"):
-        plan(replace(config, models={"no": "python:faulty_films.NoNumber"}, shown=0))
+        plan(replace(config, models={"no": "python:numberless_world.NoNumber"}, shown=0))
     assert "no" not in rows(config) and "random" in rows(config)
 
 

@@ -1,11 +1,9 @@
 """`vidworld export`: what each form costs, in one table, and playing by the files."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from tiny_play import tiny_run
 
 from vidworld import cli
@@ -13,8 +11,7 @@ from vidworld.core.errors import UserError
 from vidworld.play import cast as casts
 from vidworld.play import export as exporting
 from vidworld.play.cast import cast_of
-from vidworld.play.export import ExportRow, forms_of, physics, position_error, sources, table
-from vidworld.simulation.simulated import SimulatedClips
+from vidworld.play.export import ExportRow, forms_of, physics, sources, table
 
 
 @pytest.fixture(scope="module")
@@ -27,17 +24,6 @@ def watching(tmp_path_factory):
 def by_torch(monkeypatch):
     """Files that compute by torch, so that no form costs anything."""
     monkeypatch.setattr(casts, "as_exported", lambda model, *_: model)
-
-
-def test_position_error_is_the_distance_and_what_is_missing_could_be_anywhere():
-    clips = SimulatedClips("uniform", "id").clips([0, 1])
-    truth = clips.tracks
-    assert position_error(truth, truth, clips.dt_s, 8) == pytest.approx([0, 0])
-    away = truth.position.clone()
-    away[0, 8:, :, 0] += 2.0
-    away[1, 8:] = torch.nan
-    away = replace(truth, position=away)
-    assert position_error(away, truth, clips.dt_s, 8) == pytest.approx([2.0, 10 / 6**0.5], rel=1e-5)
 
 
 def test_a_row_a_form_with_physics_against_torch(watching, by_torch, tmp_path, monkeypatch):

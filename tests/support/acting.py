@@ -120,8 +120,8 @@ def point_evaluator():
     return Evaluator(FrameTokenizer(CHUNK, SIDE, SIDE), {}, Accelerator(cpu=True, mixed_precision="no"), 8, 0)
 
 
-class PointFilm:
-    """The point's world as somebody's model of frames: python:acting.PointFilm."""
+class PointWorld:
+    """The point's world as somebody's model of frames: python:acting.PointWorld."""
 
     def predict(self, context, num_frames, seeds, actions):
         place = context.frames[:, -1, :2, 0, 0].float() / 25
@@ -129,15 +129,15 @@ class PointFilm:
         return torch.stack([picture(each) for each in places.unbind(dim=1)], dim=1)
 
 
-class DeafFilm(PointFilm):
-    """It drops what it is told: python:acting.DeafFilm."""
+class DeafWorld(PointWorld):
+    """It drops what it is told: python:acting.DeafWorld."""
 
     def predict(self, context, num_frames, seeds, actions):
         return super().predict(context, num_frames, seeds, torch.zeros_like(actions))
 
 
-class BrokenFilm:
-    """It takes no actions: python:acting.BrokenFilm."""
+class BrokenWorld:
+    """It takes no actions: python:acting.BrokenWorld."""
 
     def predict(self, context, num_frames, seeds):
         return context.frames[:, -1:].expand(-1, num_frames, -1, -1, -1)

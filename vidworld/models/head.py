@@ -15,9 +15,9 @@ from vidworld.simulation.environments.clips import Logged
 
 _READ = 8  # numbers of a cell
 _WAVES = 4  # of each number of a goal, the finest half as long as the world is wide
-Goals = Float[Tensor, "clip told goal"]
+Goals = Float[Tensor, "clip chunk goal"]
 """What is to be reached as numbers (world units), for each chunk that something is said of; or what is done in it."""
-Answered = Float[Tensor, "clip told answer"]
+Answered = Float[Tensor, "clip chunk answer"]
 
 
 class GoalHead(ModelMixin, ConfigMixin):  # type: ignore[misc]
@@ -37,12 +37,12 @@ class GoalHead(ModelMixin, ConfigMixin):  # type: ignore[misc]
         width: int = 256,
         reads_actions: bool = False,
     ) -> None:
-        """reads_actions: it is told what is done in a chunk in place of a goal."""
+        """reads_actions: it reads what is done in a chunk in place of a goal."""
         super().__init__()
         self.goal_numbers, self.chunks, self.reads_actions = goal_numbers, chunks, reads_actions
         self.read = nn.Linear(embedding_channels, _READ)
-        told = chunks * cells * _READ + 2 * _WAVES * goal_numbers
-        hidden = (nn.Linear(told, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
+        read = chunks * cells * _READ + 2 * _WAVES * goal_numbers
+        hidden = (nn.Linear(read, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
         self.answer = nn.Sequential(*hidden, nn.Linear(width, answers))
 
     def forward(self, embeddings: Embeddings, goal: Goals) -> Answered:
@@ -64,14 +64,14 @@ class GoalHead(ModelMixin, ConfigMixin):  # type: ignore[misc]
 def rewards_of(logged: Logged, chunk_frames: int) -> tuple[Goals, Answered]:
     """The goal of each chunk and what it brings: the mean of its frames' rewards that are known, over `WORLD_SIZE`.
 
-    Where there are no goals, what is done in its frames is told instead: an action may cost something that no picture
+    Where there are no goals, what is done in its frames is given instead: an action may cost something that no picture
     shows.
     """
     brought = logged.reward.unflatten(1, (-1, chunk_frames)).nanmean(dim=2, keepdim=True) / WORLD_SIZE
-    told = logged.goal[:, None].expand(-1, brought.shape[1], -1)
+    goals = logged.goal[:, None].expand(-1, brought.shape[1], -1)
     if not logged.goal.shape[1] and logged.clips.actions is not None:
-        told = logged.clips.actions.unflatten(1, (-1, chunk_frames)).flatten(2)
-    return told.float(), brought.float()
+        goals = logged.clips.actions.unflatten(1, (-1, chunk_frames)).flatten(2)
+    return goals.float(), brought.float()
 
 
 def deeds_of(logged: Logged, chunk_frames: int, chunks: int, seed: int = 0) -> tuple[Goals, Answered]:

@@ -97,8 +97,8 @@ class Probe(ModelMixin, ConfigMixin):  # type: ignore[misc]
         attention = logits.softmax(dim=2).unsqueeze(-1)
         middles = torch.meshgrid(*((torch.arange(side) + 0.5) / side for side in (h, w)), indexing="ij")
         middle = torch.stack(middles[::-1], dim=-1).view(h * w, 1, 1, 2).to(attention)  # (x, y) of each cell
-        told = torch.cat((middle + of_cell[..., 1:3].float() / max(h, w), of_cell[..., 3:].float()), dim=-1)
-        answer = (attention * told).sum(dim=2).flatten(1, 2)
+        read = torch.cat((middle + of_cell[..., 1:3].float() / max(h, w), of_cell[..., 3:].float()), dim=-1)
+        answer = (attention * read).sum(dim=2).flatten(1, 2)
         asked = logits.transpose(2, 3).flatten(1, 2).transpose(2, 3)
         tokens = None if self.decoder is None else self.decoder(embeddings)
         return Answers(answer[..., :2], answer[..., 2], asked, tokens)

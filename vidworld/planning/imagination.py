@@ -172,11 +172,11 @@ class ModelImagination:
         """What each imagined chunk brings, by the goal, or where there is none by what is done in it."""
         assert self.reward is not None
         count, chunks = imagined.shape[1:3]
-        told = target.repeat_interleave(count, dim=0)[:, None].expand(-1, chunks, -1)
+        goals = target.repeat_interleave(count, dim=0)[:, None].expand(-1, chunks, -1)
         if getattr(self.reward, "reads_actions", not target.shape[1]):
-            told = self._held(actions)[:, :, -chunks:].flatten(0, 1)
+            goals = self._held(actions)[:, :, -chunks:].flatten(0, 1)
         with self.evaluator.accelerator.autocast(), torch.set_grad_enabled(imagined.requires_grad):
-            brought: Tensor = self.reward(imagined.flatten(0, 1), told.float().to(imagined.device))
+            brought: Tensor = self.reward(imagined.flatten(0, 1), goals.float().to(imagined.device))
         by_candidate: Tensor = brought[..., 0].unflatten(0, (-1, count))
         return by_candidate
 

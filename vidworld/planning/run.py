@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
+from tqdm import tqdm
 
 from vidworld.analysis.labels import UNTRAINED
 from vidworld.analysis.planning import (
@@ -97,11 +98,12 @@ def plan(config: PlanningConfig, budgets: Sequence[int] = (), steps: Sequence[in
     return results
 
 
-def _one(made: Callable[[], Landscape]) -> list[Landscape]:
-    """None where the environment dies."""
+def _one(made: Callable[[], Landscape], environment: str) -> list[Landscape]:
+    """None where the environment dies, with a line."""
     try:
         return [made()]
-    except EnvironmentDied:
+    except EnvironmentDied as death:
+        tqdm.write(f"{environment} died ({death}): its landscape of costs is left out")
         return []
 
 
@@ -292,7 +294,7 @@ class Crew:
             for agent, (own, made) in measured.items():
                 made_from = self._made_from(task, own, LANDSCAPES_VERSION, number)
                 batch = f"landscape_{name}_{agent}"
-                yield PlanningUnit(self.folder, batch, agent, made_from, Landscape, partial(_one, made))
+                yield PlanningUnit(self.folder, batch, agent, made_from, Landscape, partial(_one, made, name))
 
     def videos(self, tasks: Sequence[PlanningTask]) -> Iterator[PlanningUnit]:
         """Of the first episodes of each environment, by every model and the simulator."""

@@ -46,7 +46,7 @@ def tasks_of(config: PlanningConfig, budgets: Sequence[int] = (), steps: Sequenc
 
     Raises UserError: a file or an environment cannot be used.
     """
-    found, filmed = [], set()
+    found, shown = [], set()
     known: dict[str, Environment[Any]] = {}
     for path in config.protocols:
         protocol = load(PlanningProtocol, path)
@@ -71,10 +71,10 @@ def tasks_of(config: PlanningConfig, budgets: Sequence[int] = (), steps: Sequenc
             every = [own.with_candidates(count) for count in budgets] or [own]
             largest = max(every, key=lambda each: each.candidates)
             for each in every:
-                found.append(PlanningTask(path.stem, each, environment, name not in filmed and each is largest))
+                found.append(PlanningTask(path.stem, each, environment, name not in shown and each is largest))
                 others = [replace(each, sampling_steps=count) for count in steps if count != each.sampling_steps]
                 found += [PlanningTask(path.stem, other, environment, False, True) for other in others]
-            filmed.add(name)
+            shown.add(name)
     return found
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
+from tqdm import tqdm
 
 from vidworld.analysis.planning import PlanningVideo
 from vidworld.core.clip_shape import ClipShape
@@ -45,6 +46,7 @@ def write_video(
 
     (episode,) = play(environment, protocol, agent, [number], shape, watch)
     if not whole:
+        tqdm.write(f"{episode.failed or environment.name}: the video of episode {number} by {agent.name} is left out")
         return None
     name = f"media/{media_name(environment.name)}_{protocol.hash}_{agent.name}_{number}.mp4"
     prepare_folder(folder / "media")

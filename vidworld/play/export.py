@@ -15,14 +15,15 @@ from torch import Tensor
 from tqdm import tqdm
 
 from vidworld.analysis.statistics import Bounds, interval, paired_difference
-from vidworld.core.clip import Clips, Tracks
+from vidworld.core.clip import Clips
 from vidworld.core.command import Command
 from vidworld.core.energy import energy_counters, joules_between
 from vidworld.core.errors import UserError
 from vidworld.core.records import prepare_folder, provenance, write_json
 from vidworld.evaluation.surprises import encode_quadruplets, surprise_of
+from vidworld.metrics.samples import error_of_mean
 from vidworld.metrics.surprise import surprise_accuracy
-from vidworld.metrics.velocity import ANYWHERE, is_whole, mean_where, positions, speed, velocity_error
+from vidworld.metrics.velocity import velocity_error
 from vidworld.models.exported import exported_files, write_exported
 from vidworld.models.files import EXPORT_FORMS
 from vidworld.models.live import LiveRollout
@@ -61,13 +62,6 @@ class ExportRow:
     measures: dict[str, dict[str, list[float]]]
 
 
-def position_error(predicted: Tracks, truth: Tracks, dt_s: float, start: int) -> ndarray:
-    """Mean distance of discs from their true places a clip, in units; one that is not found could be anywhere."""
-    found, true = (each[:, start:] for each in positions(predicted, truth, start))
-    distance = np.nan_to_num(speed(found - true), nan=float(ANYWHERE))
-    return np.asarray(mean_where(distance, is_whole(truth)[:, start:]))
-
-
 def sources(cast: Cast, clips: int) -> dict[str, Clips]:
     """What rollouts are measured on: two scenarios, or every environment under a hand that knows its goal."""
     if cast.action_channels:
@@ -90,9 +84,8 @@ def physics(
             tokens = rolled_out(cast, player, Encoded(clips.at(some), seen.tokens[some]), context).tokens[:, 0]
             frames.append(evaluator.decode(tokens))
         found = evaluator.by_pixels(torch.cat(frames), truth)
-        for metric in (velocity_error, position_error):
-            of = "velocity error" if metric is velocity_error else "position error"
-            yield f"{of}, {name}", None, metric(found, truth, clips.dt_s, CONTEXT_FRAMES)
+        yield f"velocity error, {name}", None, velocity_error(found, truth, clips.dt_s, CONTEXT_FRAMES)
+        yield f"position error, {name}", None, error_of_mean([found], truth, clips.dt_s, CONTEXT_FRAMES)
     for law in () if cast.action_channels else EXPORTED_LAWS:
         values = []
         for numbers in torch.arange(count).split(_AT_ONCE):

@@ -39,7 +39,7 @@ class Collected:
     there: int = 0
     """Episodes that an earlier run had made."""
     died: dict[int, str] = field(default_factory=dict)
-    """Why there is no film of an episode, by its number."""
+    """Why there is no video of an episode, by its number."""
 
 
 TABLE_VERSION = 2
@@ -54,7 +54,7 @@ class _Job:
 
 
 def collect_episodes(play: Play, episodes: int, out: Path, workers: int | None = None) -> Collected:
-    """The films of episodes 0 to `episodes` - 1 and what was done in them, in a folder; those that are there stay.
+    """The videos of episodes 0 to `episodes` - 1 and what was done in them, in a folder; those that are there stay.
 
     An episode in which the environment raises an error, or ends its process, is left out and named; a later run tries
     it again. UserError: there is no such environment or policy, none of its episodes can be had, or the folder holds
@@ -93,7 +93,7 @@ class Done(NamedTuple):
 
 
 def play_one(job: _Job) -> Done | str:
-    """What was done in an episode, after its film is written; or why there is none, which goes on from its name."""
+    """What was done in an episode, after its video is written; or why there is none, which goes on from its name."""
     try:
         episode = played(job.play, job.number)
     except UserError:

@@ -86,8 +86,8 @@ class Levels:
 
     def at(self, share: float) -> NoiseLevel:
         if self.form == "flow":
-            told = share if self.unit_time else share * self.config.num_train_timesteps
-            return NoiseLevel(told, 1 - share, share, -1.0, 1.0)
+            time = share if self.unit_time else share * self.config.num_train_timesteps
+            return NoiseLevel(time, 1 - share, share, -1.0, 1.0)
         if self.form == "edm":
             data, most = self.config.sigma_data, self.config.sigma_max
             sigma = min(data * share / (1 - share), most) if share < 1 else most

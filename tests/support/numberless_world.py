@@ -1,10 +1,10 @@
 """A model of frames that goes wrong, for tests."""
 
 import torch
-from acting import PointFilm
+from acting import PointWorld
 
 
-class NoNumber(PointFilm):
+class NoNumber(PointWorld):
     """What actions cost is never a number."""
 
     def cost(self, context, goal, actions):
