@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import Page as OpenPage
+from browser import needs_chromium
 from parsed_page import Page, render
 from scripts import run
 
@@ -128,6 +131,25 @@ def test_a_strip_that_is_no_png_is_named(short_run: Path, tmp_path: Path) -> Non
     (folder / "physics" / "media" / "momentum_possible.png").write_bytes(b"not a picture")
     with pytest.raises(UserError, match=r"momentum_possible\.png: should be a PNG"):
         report.render_page(read_run(folder))
+
+
+# --- how wide ----------------------------------------------------------------------------------------------
+
+
+@needs_chromium
+def test_four_splits_beside_each_other_stay_on_the_page(finished_run: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(finished_run, tmp_path / "run")
+    file = folder / "physics" / "results.json"
+    content = json.loads(file.read_text())
+    known = [row for row in content["results"] if row["split"] == "ood"]
+    content["results"] += [row | {"split": split} for row in known for split in ("decided", "recombined")]
+    file.write_text(json.dumps(content))
+    (folder / "page.html").write_text(report.render_page(read_run(folder)), encoding="utf-8")
+    with OpenPage(folder / "page.html", 400, 800) as page:
+        for width in (400, 1400, 1600):
+            page.resize(width, 800)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate("document.querySelectorAll('.several').length") > 3
 
 
 # --- the command -------------------------------------------------------------------------------------------
