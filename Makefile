@@ -42,7 +42,7 @@ export TORCHINDUCTOR_VEC_ISA_OK := 1
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-short play plan sure hidden study $(MODELS) probe few-step calibrate bench test test-statistics test-cluster test-long test-kills test-chaos test-slurm bench-scaling check check-gpu docs clean
+.PHONY: help demo demo-short play plan sure hidden study $(MODELS) probe few-step calibrate bench test test-thorough test-statistics test-cluster test-long test-kills test-chaos test-slurm bench-scaling check check-gpu docs clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -122,6 +122,9 @@ bench: .venv/tools ## measure speed and memory beside peers and the machine's li
 
 test: .venv/tools ## run the tests
 	$(BIN)/pytest
+
+test-thorough: .venv/tools ## whole scripts, and sweeps over all scenarios, networks and environments (as in CI; minutes)
+	$(BIN)/pytest -m "thorough and not slow"
 
 test-statistics: .venv/tools ## 2,000 simulated studies of each kind of scatter: do intervals cover, do tests keep their level (minutes)
 	$(BIN)/pytest -m slow tests/analysis

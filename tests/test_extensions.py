@@ -14,6 +14,8 @@ import pytest
 import samples
 from scripts import ROOT
 
+pytestmark = pytest.mark.thorough
+
 PAGE = (ROOT / "docs" / "adding.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r'^```python title="(\w+)\.py"\n(.*?)^```$', PAGE, re.DOTALL | re.MULTILINE))
 (POINTS,) = re.findall(r'^```toml title="pyproject.toml"\n(.*?)^```$', PAGE, re.DOTALL | re.MULTILINE)

@@ -123,6 +123,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_weights(name, runs, tmp_path
         assert torch.equal(value, again[key]), key
 
 
+@pytest.mark.thorough
 def test_real_clips_that_have_changed_in_their_place_are_noticed(tmp_path, capsys):
     """By trainings that are done, by one that was stopped, and by the cached tokens; not where they only moved."""
     real, videos = tmp_path / "real", tmp_path / "videos"
@@ -219,6 +220,7 @@ def measured(runs):
     return runs
 
 
+@pytest.mark.thorough
 def test_every_world_and_control_is_in_the_results_with_an_interval(measured):
     rows = json.loads((measured / "physics" / "results.json").read_text())["results"]
     surprise = {row["model"] for row in rows if row["metric"] == "surprise_accuracy"}
@@ -243,6 +245,7 @@ def test_every_world_and_control_is_in_the_results_with_an_interval(measured):
     assert truth == [1.0] * 4
 
 
+@pytest.mark.thorough
 def test_every_clip_that_was_measured_says_what_it_was_drawn_with(measured):
     lines = (measured / "physics" / "clips.csv").read_text().splitlines()
     assert lines[0] == "identity,task,split,speed,radius,mass_ratio"
@@ -252,6 +255,7 @@ def test_every_clip_that_was_measured_says_what_it_was_drawn_with(measured):
     assert "generalisation" in json.loads((measured / "physics" / "media.json").read_text())
 
 
+@pytest.mark.thorough
 def test_worlds_of_equal_budget_are_a_controlled_comparison(measured):
     comparison = json.loads((measured / "physics" / "comparison.json").read_text())
     differing = [
@@ -265,6 +269,7 @@ def test_worlds_of_equal_budget_are_a_controlled_comparison(measured):
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_other_noise_levels_make_the_values_of_a_diffusion_stale_and_no_others(measured, tmp_path):
     def units():
         return {path.name: json.loads(path.read_text())["made_from"] for path in (out / "units").glob("*.json")}
@@ -276,17 +281,20 @@ def test_other_noise_levels_make_the_values_of_a_diffusion_stale_and_no_others(m
     assert changed and all("diffusion" in name for name in changed)
 
 
+@pytest.mark.thorough
 def test_an_evaluation_that_is_done_is_not_done_again(measured, capsys):
     assert evaluate(measured, measured / "physics") == 0
     assert "nothing to do" in capsys.readouterr().out
 
 
+@pytest.mark.thorough
 def test_a_world_of_another_tokenizer_is_refused(measured, tmp_path, capsys):
     assert train("tokenizer", tmp_path / "tokenizer", "seed=1") == 0
     assert evaluate(measured, tmp_path / "physics", f"tokenizer={tmp_path / 'tokenizer'}") == 2
     assert "trained on the tokens of tokenizer" in capsys.readouterr().err
 
 
+@pytest.mark.thorough
 def test_a_report_is_made_of_what_was_measured(measured):
     assert run("eval/make_report.py", measured) == 0
     page = (measured / "report.html").read_text()
@@ -320,6 +328,7 @@ def test_ahead_gives_all_items_in_order_and_passes_errors_on():
         list(ahead(failing()))
 
 
+@pytest.mark.thorough
 def test_a_benchmark_is_scored_with_the_trained_worlds(runs, tmp_path, capsys):
     def scored(kind, *more):
         arguments = (kind, tmp_path / kind, "--config", ROOT / "configs" / "short" / "physics.yaml", *more)

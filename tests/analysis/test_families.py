@@ -33,6 +33,7 @@ def of_differences(names, runs, studies, seed=5):
     return np.mean([[each.low <= true <= each.high, each.p_value < 0.05] for each in found], axis=0)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("runs", [5, 8])
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_familys_mean_is_covered(name, runs):

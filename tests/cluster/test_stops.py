@@ -28,6 +28,7 @@ def unfinished(undisturbed, runs):
     return runs / "diffusion"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGUSR1])
 def test_a_run_that_is_asked_to_stop_saves_and_goes_on_to_the_same_weights(
     sent, undisturbed, runs, monkeypatch, capsys

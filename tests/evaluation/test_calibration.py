@@ -39,6 +39,7 @@ def test_detection_limit_by_hand(bounds, higher_is_better, limit):
     assert math.isnan(found) if limit is None else found == limit
 
 
+@pytest.mark.thorough
 def test_a_speed_fault_reads_as_its_size_by_tracks():
     """The energy of a disc that is faster by a tenth is higher by 21%, and its momentum by 10%."""
     fault = next(fault for fault in INJECTED_ERRORS if fault.name == "speed")
@@ -88,6 +89,7 @@ def run(capsys, *arguments):
     return code, *capsys.readouterr()
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_the_script_writes_rows_and_a_page(tmp_path, capsys):
     code, _, errors = run(capsys, "--out", tmp_path, "--clips", 10, "--width", 32)

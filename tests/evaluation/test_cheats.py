@@ -36,6 +36,8 @@ from vidworld.simulation.simulated import SimulatedClips
 from vidworld.video.clips import ClipOptions
 from vidworld.video.ingest import ingest
 
+pytestmark = pytest.mark.thorough
+
 SMALL = ClipShape(height_px=24, width_px=24)
 QUADRUPLETS, CLIPS = 16, 4
 CONFIG = f"""

@@ -58,6 +58,7 @@ def test_a_number_that_is_not_finite_is_a_fault(setup):
     assert (outcome.status, outcome.detail) == ("failed", "not finite: number")
 
 
+@pytest.mark.thorough
 def test_a_check_that_hangs_is_ended_with_all_that_it_started(setup):
     outcome = run_check(planted("hangs", limit_s=4.0), replace(setup, patience=1.5))
     assert (outcome.status, outcome.detail) == ("failed", "exceeded its limit of 6 s")

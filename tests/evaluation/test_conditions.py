@@ -24,6 +24,8 @@ from vidworld.models.world_model import ConstantVelocity, CopyLast
 from vidworld.simulation import SCENARIOS
 from vidworld.training.data import Mixture, training_clips
 
+pytestmark = pytest.mark.thorough
+
 SIZE = ClipShape(height_px=32, width_px=32)
 NETWORK = {"width": 16, "heads": 1}
 

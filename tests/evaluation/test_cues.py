@@ -104,6 +104,7 @@ def test_evidence_is_of_the_own_past_against_the_other():
     assert found.tolist() == [[(3 - 1) / 4], [(2 - 4) / 6]]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("law", NEW)
 def test_no_cue_solves_a_few_of_a_new_law_and_a_frozen_frame_ties(law):
     found = cue_distances(law, "id", range(24))

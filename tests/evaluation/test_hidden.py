@@ -34,6 +34,7 @@ def results(config):
     return measure_hidden(config, CPU)
 
 
+@pytest.mark.thorough
 def test_before_the_reveal_all_is_chance_and_after_it_the_oracle_knows(results):
     ranks = {(row.model, row.split): row.value for row in results.rows if row.metric == "implied_rank"}
     known = ("truth", "reconstruction")

@@ -21,6 +21,8 @@ from vidworld.models.external.videos import Videos
 from vidworld.models.tokenizers import FrameTokenizer
 from vidworld.simulation.simulated import SimulatedClips
 
+pytestmark = pytest.mark.thorough
+
 ROOT = Path(__file__).parents[3]
 SIZE = 48
 CONFIG = f"""

@@ -48,6 +48,7 @@ def test_an_error_changes_the_horizon_and_nothing_before(error):
     assert not changed[:, :START].any() and changed[:, START:].any()
 
 
+@pytest.mark.thorough
 @by_name
 def test_each_size_costs_more_by_every_metric_that_is_to_see_it(error):
     values = [measured(error.scenario, error, size) for size in (0.0, *error.sizes)]

@@ -129,6 +129,7 @@ def config(tmp_path):
     )  # fmt: skip
 
 
+@pytest.mark.thorough
 def test_every_family_is_measured_alike_and_no_unit_twice(config, monkeypatch):
     monkeypatch.setattr("vidworld.analysis.uncertainty.RESAMPLED", 20)
     results = measure_uncertainty(config)

@@ -31,6 +31,7 @@ def results(tmp_path_factory):
     return config.out, read_as(ProbeResults, config.out / "probes.json")
 
 
+@pytest.mark.thorough
 def test_every_concept_has_its_rows_and_controls(results):
     _, found = results
     kinds = {(row.probe, row.control) for row in found.rows}

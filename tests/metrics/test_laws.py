@@ -91,6 +91,7 @@ CHEATS = (
 HONEST = {"exact": 1.0, "slow": 0.96, "fast": 1.04}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("cheat", CHEATS, ids=lambda cheat: cheat.__name__)
 @pytest.mark.parametrize("scene", sorted(SCENES))
 @pytest.mark.parametrize("honest", HONEST)

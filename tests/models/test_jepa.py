@@ -19,6 +19,7 @@ def moving_tokens(clips):
     return tokens
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("target", ["frozen", "vcreg", pytest.param("sigreg", marks=pytest.mark.slow), "ema"])
 def test_a_target_mode_trains_without_collapse(target):
     torch.manual_seed(0)
@@ -39,6 +40,7 @@ def test_a_target_mode_trains_without_collapse(target):
     assert all(torch.isfinite(value).all() for value in (losses[-1].total, *losses[-1].logged.values()))
 
 
+@pytest.mark.thorough
 def test_without_a_regulariser_the_end_to_end_mode_collapses_and_the_std_shows_it():
     torch.manual_seed(0)
     network = JointEmbeddingPredictor(**SMALL, target="vcreg", regulariser_weight=0.0)

@@ -70,6 +70,7 @@ def test_a_full_window_begins_anew_from_its_later_half(family):
         torch.testing.assert_close(model.decoded(expected), before[-1])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("family", ["jepa", "diffusion"])
 @pytest.mark.parametrize("number", [0, 1, 3, 6, 11, 12])
 def test_gone_back_the_future_is_what_it_was(family, number):

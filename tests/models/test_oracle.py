@@ -19,6 +19,8 @@ from vidworld.simulation.quadruplets import quadruplets
 from vidworld.simulation.scenarios import GRAVITY
 from vidworld.simulation.simulated import SimulatedClips
 
+pytestmark = pytest.mark.thorough
+
 CONTEXT, SAMPLES = 8, 8
 ATTACK = Path(__file__).parents[3] / "shared" / "attacks" / "oracle_world.py"
 

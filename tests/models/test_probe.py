@@ -1,5 +1,6 @@
 """The probe's decoder reads what an encoder has moved from cell to cell, and keeps chunks apart."""
 
+import pytest
 import torch
 import torch.nn.functional as F
 
@@ -26,6 +27,7 @@ def test_a_chunk_is_decoded_from_its_own_embeddings() -> None:
     assert differs[1].all() and not differs[[0, 2]].any()
 
 
+@pytest.mark.thorough
 def test_what_lies_in_the_neighbouring_cell_is_decoded() -> None:
     """A map of each cell by itself would be as wrong as the mean: an error of 1."""
     network = small()

@@ -46,6 +46,7 @@ def small(name):
     return environment, completed(replace(usual, environment=environment.name, horizon_blocks=2), environment)
 
 
+@pytest.mark.thorough
 def test_the_simulator_brings_most_and_success_is_known_where_it_is_said(config):
     results = plan(config)
     judged, unjudged = (

@@ -73,6 +73,7 @@ def test_what_is_done_is_not_done_again(config, monkeypatch):
     assert all((path.stat().st_mtime_ns != time) for path, time in before.items())
 
 
+@pytest.mark.thorough
 def test_budgets_give_success_over_compute(config, monkeypatch):
     from vidworld.planning.imagination import ModelImagination
 

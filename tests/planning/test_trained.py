@@ -14,6 +14,8 @@ from vidworld.core.errors import UserError
 from vidworld.planning.stable_worldmodel import CostModel
 from vidworld.report.planning_page import write_planning_page
 
+pytestmark = pytest.mark.thorough
+
 ACTING = ["data.scenarios={two_room: 1}", "steps=4", "save_every=4"]
 TINY = (
     "environment: two_room\nepisodes: 4\nbudget_blocks: 2\ncandidates: 4\nelites: 2\niterations: 2\nhorizon_blocks: 2\n"

@@ -245,6 +245,7 @@ def kept_bytes(session):
     return len(pickle.dumps([kept, [[each._taken, each._caches] for each in lives]]))
 
 
+@pytest.mark.thorough
 def test_what_a_session_keeps_is_bounded(cast, monkeypatch):
     monkeypatch.setattr("vidworld.play.session.LONGEST", 20)
     monkeypatch.setattr("vidworld.play.session.BACK", 4)

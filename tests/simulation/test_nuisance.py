@@ -114,6 +114,7 @@ def test_a_texture_stands_still_and_is_each_clips_own() -> None:
 # --- quadruplets ---
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("law", LAWS)
 @pytest.mark.parametrize("level", LEVELS)
 def test_nuisance_follows_the_quadruplet_and_the_place_in_time(law: str, level) -> None:

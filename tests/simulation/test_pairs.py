@@ -33,6 +33,7 @@ def swapped(values: Tensor) -> Tensor:
     return values[:, :, [1, 0, 2]]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("law", EVERY)
 @pytest.mark.parametrize("split", ["id", "ood"])
 def test_the_discs_and_the_companion_are_the_same_in_both(law: str, split: str) -> None:

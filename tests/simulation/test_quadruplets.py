@@ -91,6 +91,7 @@ def accuracy(first: Float[Tensor, " pair"], second: Float[Tensor, " pair"]) -> f
     return float(((second > first).double() + 0.5 * (second == first).double()).mean())
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("law", LAWS)
 def test_a_frames_only_model_is_right_in_one_half(law: str) -> None:
     four = made(law)
@@ -125,6 +126,7 @@ CONTROLS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("split", ["id", "ood"])
 @pytest.mark.parametrize("law", LAWS)
 def test_controls_that_know_no_physics_do_not_pass(law: str, split: str) -> None:
@@ -248,6 +250,7 @@ def test_solidity_stops_the_disc_where_there_is_a_block() -> None:
         assert torch.equal(has_block, turns_back)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("law", LAWS)
 def test_another_length_and_splice(law: str) -> None:
     four = quadruplets(

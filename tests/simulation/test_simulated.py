@@ -68,6 +68,7 @@ def test_a_clip_is_the_same_in_another_process() -> None:
     assert there == here
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_splits_and_seeds_have_clips_of_their_own(scenario: str) -> None:
     drawn_by = SCENARIOS[scenario]
@@ -97,6 +98,7 @@ def test_discs_stay_in_view(scenario: str, split: str) -> None:
     assert (true.visible[~true.present] == 0).all() and true.position[~true.present].isnan().all()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_ranges_in_distribution_and_outside_it(scenario: str) -> None:
     ranges = SCENARIOS[scenario].ranges
@@ -118,6 +120,7 @@ def test_ranges_in_distribution_and_outside_it(scenario: str) -> None:
             assert (~fast_enough & large_enough & there).any() and (fast_enough & ~large_enough & there).any()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_training_has_fast_discs_and_large_ones_and_recombined_those_that_are_both(scenario: str) -> None:
     ranges = SCENARIOS[scenario].ranges

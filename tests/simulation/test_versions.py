@@ -19,6 +19,7 @@ def measured():
     return simulation.measured()
 
 
+@pytest.mark.thorough
 def test_no_clip_has_changed_under_its_version(golden, measured):
     assert simulation.faults(golden, measured) == []
 
@@ -43,12 +44,14 @@ def test_a_scenario_needs_golden_values_and_rounding_no_version(golden):
     assert [line.split(":")[0] for line in simulation.faults(golden, now)] == ["scenario bounce", "scenario snow"]
 
 
+@pytest.mark.thorough
 def test_the_simulators_version_stands_for_all(golden, measured):
     now = measured | {"simulator": SIMULATOR_VERSION + 1}
     (line,) = simulation.faults(golden, now)
     assert line.startswith(f"SIMULATOR_VERSION is {SIMULATOR_VERSION + 1}")
 
 
+@pytest.mark.thorough
 def test_golden_values_are_not_written_over_a_change_without_a_version(golden, measured, tmp_path, monkeypatch):
     changed = copy.deepcopy(golden)
     changed["scenarios"]["uniform"]["values"]["id"][0][0] += 1.0

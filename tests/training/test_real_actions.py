@@ -36,6 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.thorough
 def test_a_folder_with_actions_trains(folder: Path, tmp_path: Path) -> None:
     """From the command lines: the network of the regression takes the actions of a chunk, 2 a frame."""
     out = ingest(folder, tmp_path / "clips", ClipOptions(size_px=32)).out
@@ -49,6 +50,7 @@ def test_a_folder_with_actions_trains(folder: Path, tmp_path: Path) -> None:
     assert train_here("regression", tmp_path / "regression", *data, f"data.real={plain}") != 0  # of other clips
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_a_trained_model_depends_on_its_actions(folder: Path, tmp_path: Path) -> None:
     """On held-out clips other clips' actions make it worse; of a model that is given none they could not."""

@@ -26,6 +26,7 @@ def values(folder: Path) -> dict[str, np.ndarray]:
     return {file: recording.values for file, recording in recordings.items() if isinstance(recording, VideoActions)}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("policy", ["random", "scripted"])
 def test_what_was_done_comes_back_from_ingest(policy: str, tmp_path: Path) -> None:
     """Of one of ours, at its own rate: exactly what led to each frame of its clips, but for the data set's scale."""

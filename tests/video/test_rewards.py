@@ -26,6 +26,7 @@ from vidworld.video.real import RealClips
 WORLD = "two_room"
 
 
+@pytest.mark.thorough
 def test_rewards_of_collected_episodes_come_back_with_their_clips(tmp_path: Path) -> None:
     collect_episodes(Play(WORLD, seed=3, size_px=32), 5, tmp_path / "videos", workers=1)
     table = read_actions(tmp_path / "videos" / "actions.csv")

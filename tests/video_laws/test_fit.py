@@ -30,6 +30,7 @@ def fitted(file: str) -> VideoFit:
     return fit_video(REAL_VIDEO, read_sidecar(REAL_VIDEO / "clips.jsonl")[file])
 
 
+@pytest.mark.thorough
 @needs_real_video
 @pytest.mark.parametrize(("file", "within"), [("bounce_ball_ruler.mp4", 0.08), ("proj30.mp4", 0.06)])
 def test_gravity_is_in_the_videos(file: str, within: float) -> None:
@@ -40,6 +41,7 @@ def test_gravity_is_in_the_videos(file: str, within: float) -> None:
     assert g.low < g.value < g.high
 
 
+@pytest.mark.thorough
 @needs_real_video
 def test_momentum_keeps_its_direction_across_the_oblique_collision() -> None:
     recording = fitted("puck_oblique.mp4")

@@ -36,6 +36,7 @@ def test_a_throw_has_gravity_its_direction_and_an_interval() -> None:
     assert 0.15 < fit.deviation_px < 0.45
 
 
+@pytest.mark.thorough
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     times, inside = np.arange(40) * STEP, 0
     for seed in range(20):
@@ -266,6 +267,7 @@ def test_a_total_momentum_near_zero_has_no_direction() -> None:
     assert not {"restitution", "energy_kept", "momentum_angle"} & {quantity.name for quantity in resting.quantities}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("law", [fit_spring, fit_pendulum])
 @pytest.mark.parametrize("frames_a_period", [5.0, 9.4, 12.7, 16.0, 20.0])
 def test_an_oscillation_near_the_rate_of_the_frames_has_its_period(frames_a_period: float, law: Fit) -> None:

@@ -107,6 +107,7 @@ def test_physics_iqs_score_is_full_for_the_truth(tmp_path: Path, evaluator: Eval
     assert means["truth", "physics_iq_spatial_iou"] == pytest.approx(1.0, abs=0.01)  # both takes of the sample are one
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_physions_answers_are_probed_from_futures(tmp_path: Path, evaluator: Evaluator, monkeypatch: Any) -> None:
     means = measured("physion", tmp_path, evaluator, monkeypatch)
@@ -312,6 +313,7 @@ def test_what_a_file_of_surprises_has_no_use_for_is_refused(more: Any, says: str
     assert says in capsys.readouterr().err
 
 
+@pytest.mark.thorough
 def test_a_benchmarks_own_context_is_in_the_chunks_that_are_asked_for(tmp_path: Path, capsys: Any) -> None:
     samples.physion(tmp_path / "physion", 6, 120)
     asked = ("shape.height_px=32", "shape.width_px=32", "chunk_frames=8", "--out", tmp_path / "out")

@@ -37,6 +37,7 @@ def scores(out: Path) -> dict[tuple[str, str, str], float]:
     return {(row["model"], row["split"], row["metric"]): row["value"] for row in rows}
 
 
+@pytest.mark.thorough
 def test_the_published_score_is_reproduced_through_the_script(folder: Path, tmp_path: Path, capsys: Any) -> None:
     model = ("--model", f"mine=videos:{folder / 'generated'}", "--model", "still=python:my_world.MyWorld")
     assert run("eval/score_benchmark.py", "physics_iq", folder / "benchmark", *model, *SHAPE, "--out", tmp_path) == 0
@@ -117,6 +118,7 @@ def test_what_a_model_predicts_here_is_scored_at_its_own_size_and_rate(folder: P
     assert still[0] == 0.0 and still[3] > 0.001
 
 
+@pytest.mark.thorough
 def test_a_models_video_of_another_length_is_one_line(folder: Path, tmp_path: Path, capsys: Any) -> None:
     scenes.write_generated(tmp_path / "generated", lead=90)  # the three seconds before the switch were left in
     model = ("--model", f"mine=videos:{tmp_path / 'generated'}", "--model", "still=python:my_world.MyWorld")

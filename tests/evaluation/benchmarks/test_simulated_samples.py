@@ -18,6 +18,7 @@ from vidworld.simulation.simulated import SimulatedClips
 NEEDS_H5PY = pytest.mark.skipif(importlib.util.find_spec("h5py") is None, reason="needs vidworld[benchmarks]")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", [kind for kind in SAMPLES if kind not in ("physics_iq", "phyworld_hdf5")])
 def test_a_folder_of_samples_is_complete(kind: str, tmp_path: Path) -> None:
     folder = write_samples(kind, tmp_path / kind, 1)

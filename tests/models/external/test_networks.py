@@ -41,6 +41,7 @@ def clips_of(scenario="collision", number=0):
     return SimulatedClips(scenario, "id", shape=ClipShape(height_px=24, width_px=24)).clips([number])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", [*tiny_models.TRANSFORMERS, "vjepa2"])
 def test_three_laws_end_to_end(name, folders, evaluator):
     model = load(folders[name], evaluator)
@@ -134,6 +135,7 @@ VARIANTS = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", VARIANTS)
 def test_every_variant_takes_its_past_and_no_other(name, tmp_path):
     family, options = VARIANTS[name]

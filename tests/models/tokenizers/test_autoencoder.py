@@ -49,6 +49,7 @@ def test_a_chunk_is_encoded_and_decoded_without_its_neighbours(tokenizer, frames
     assert torch.equal(tokenizer.decode(tokens)[:, 8:], tokenizer.decode(swapped)[:, 8:])
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_training_lowers_the_loss(frames):
     torch.manual_seed(0)

@@ -64,6 +64,7 @@ def tokenizers(tmp_path_factory):
 NAMES = ["frames", "quantised", *tiny_models.VAES]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", NAMES)
 def test_three_laws_end_to_end(name, tokenizers):
     tokenizer = tokenizers[name]

@@ -32,6 +32,7 @@ def same(one, other):
     return all(torch.equal(a, b) for a, b in values) and one.identity == other.identity
 
 
+@pytest.mark.thorough
 def test_a_clip_is_the_same_in_any_batch_and_the_beginning_of_a_longer_one(source, made):
     together, some = made, [65, 5, 11]
     assert isinstance(source, ClipSource)

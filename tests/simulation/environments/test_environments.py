@@ -62,6 +62,7 @@ def test_actions_are_clipped(name):
     assert torch.equal(one.position, other.position)
 
 
+@pytest.mark.thorough
 def test_discs_stay_apart_and_in_the_picture(name):
     world = ENVIRONMENTS[name]
     radius = torch.tensor(world.radii, dtype=torch.float64)
@@ -136,6 +137,7 @@ def test_the_goal_picture_is_of_a_solved_state(name):
     assert (goal.position - radius[:, None]).min() >= 0 and (goal.position + radius[:, None]).max() <= 10
 
 
+@pytest.mark.thorough
 def test_few_episodes_begin_solved_and_rest_solves_none(name):
     world = ENVIRONMENTS[name]
     states = lived(name, torch.zeros(world.context_frames + world.budget_frames, 128, 2))
@@ -144,6 +146,7 @@ def test_few_episodes_begin_solved_and_rest_solves_none(name):
     assert torch.equal(states[-1].position[:, 0], states[0].position[:, 0]) or name == "heavy_or_light"
 
 
+@pytest.mark.thorough
 def test_the_expert_solves_nearly_all(name):
     world, solved = ENVIRONMENTS[name], torch.zeros(64, dtype=torch.bool)
     state = lived(name, torch.zeros(world.context_frames - 1, 64, 2))[-1]
