@@ -124,7 +124,7 @@ test: .venv/tools ## run the tests
 	$(BIN)/pytest
 
 test-thorough: .venv/tools ## whole scripts, and sweeps over all scenarios, networks and environments (as in CI; minutes)
-	$(BIN)/pytest -m "thorough and not slow"
+	$(BIN)/pytest -m "thorough and not slow" $$(grep -rl --include='test_*.py' mark.thorough tests)
 
 test-statistics: .venv/tools ## 2,000 simulated studies of each kind of scatter: do intervals cover, do tests keep their level (minutes)
 	$(BIN)/pytest -m slow tests/analysis
