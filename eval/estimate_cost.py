@@ -40,9 +40,7 @@ class Cost(NamedTuple):
 def main() -> None:
     arguments = parse()
     config = load(WorldModelConfig, arguments.config, arguments.overrides, config_schema)
-    found = cost(config)
-    for line in said(config, found, arguments):
-        print(line)
+    print("\n".join(said(config, cost(config), arguments)))
 
 
 def cost(config: WorldModelConfig) -> Cost:
@@ -101,9 +99,8 @@ def _optimised_bytes(network: Any, config: WorldModelConfig) -> int:
     state = 0
     for optimiser in make_optimisers(network, config.optimiser, torch.float32):
         optimiser.step()
-        state += sum(
-            value.nbytes for each in optimiser.state.values() for value in each.values() if torch.is_tensor(value)
-        )
+        values = (value for each in optimiser.state.values() for value in each.values())
+        state += sum(value.nbytes for value in values if torch.is_tensor(value))
     return state + sum(p.nbytes * (1 + p.requires_grad) for p in network.parameters())
 
 
@@ -124,18 +121,13 @@ def said(config: WorldModelConfig, found: Cost, given: argparse.Namespace) -> li
 
 def parse() -> argparse.Namespace:
     parser = ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", type=Path, required=True, metavar="FILE")
-    parser.add_argument("--gpus", type=int, default=1, help="(default: %(default)s)")
-    parser.add_argument(
-        "--tflops", type=float, default=989.0, help="a GPU's peak in bf16 (default: H100's %(default)g)"
-    )
-    parser.add_argument(
-        "--utilisation", type=float, default=0.2, help="share of it that is reached (default: %(default)g)"
-    )
-    parser.add_argument(
-        "--price", type=float, default=3.0, help="of a GPU hour, in any currency (default: %(default)g)"
-    )
-    parser.add_argument("overrides", nargs="*", metavar="key.path=value", help="replaces the file's value")
+    add = parser.add_argument
+    add("--config", type=Path, required=True, metavar="FILE")
+    add("--gpus", type=int, default=1, help="(default: %(default)s)")
+    add("--tflops", type=float, default=989.0, help="a GPU's peak in bf16 (default: H100's %(default)g)")
+    add("--utilisation", type=float, default=0.2, help="share of it that is reached (default: %(default)g)")
+    add("--price", type=float, default=3.0, help="of a GPU hour, in any currency (default: %(default)g)")
+    add("overrides", nargs="*", metavar="key.path=value", help="replaces the file's value")
     return parser.parse_intermixed_args()
 
 

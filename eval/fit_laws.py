@@ -9,14 +9,12 @@ from vidworld.video_laws.fit import FIT_RECORD_NAME, fit_summary, fit_videos
 
 
 def main() -> None:
-    parser = ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, epilog=sidecar_help()
-    )
-    parser.add_argument(
-        "folder", type=Path, help="videos and their clips.jsonl, whose `event` names the law (see below)"
-    )
-    parser.add_argument("--out", type=Path, required=True, help="the folder to write videos.jsonl in")
-    parser.add_argument("--sidecar", type=Path, help="default: clips.jsonl in the folder")
+    how = argparse.RawDescriptionHelpFormatter
+    parser = ArgumentParser(description=__doc__, formatter_class=how, epilog=sidecar_help())
+    add = parser.add_argument
+    add("folder", type=Path, help="videos and their clips.jsonl, whose `event` names the law (see below)")
+    add("--out", type=Path, required=True, help="the folder to write videos.jsonl in")
+    add("--sidecar", type=Path, help="default: clips.jsonl in the folder")
     arguments = parser.parse_args()
     videos = list(fit_videos(arguments.folder, arguments.out, arguments.sidecar))
     print(fit_summary(videos))

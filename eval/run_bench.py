@@ -14,18 +14,9 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from speed import cases
 from speed.bench import measure, measure_growth
-from speed.cases import (
-    BASE,
-    DEMO,
-    Case,
-    clip_cases,
-    planning_cases,
-    reading_cases,
-    tokenizer_cases,
-    training_cases,
-    world_cases,
-)
+from speed.cases import BASE, DEMO, Case
 from speed.page import write_page
 from speed.timing import memory_copy, rates, square_product
 from vidworld.core.errors import ArgumentParser, UserError, run_script
@@ -51,8 +42,8 @@ def main() -> None:
     best = rates({"square product": square_product(device), "copy": memory_copy(device)}, arguments.seconds)
     limits = {name: round(rate / 1e9, 1) for name, rate in best.items()}
     with tempfile.TemporaryDirectory() as folder:
-        cases = tqdm(all_cases(device, compiled, Path(folder)), "bench", CASES, disable=None)
-        rows = list(measure(cases, arguments.seconds))
+        made = tqdm(all_cases(device, compiled, Path(folder)), "bench", CASES, disable=None)
+        rows = list(measure(made, arguments.seconds))
     growth = [] if arguments.no_growth else measure_growth(device, arguments.seconds)
 
     record = provenance(0)
@@ -70,13 +61,13 @@ def main() -> None:
 
 def all_cases(device: torch.device, compiled: bool, folder: Path) -> Iterator[Case]:
     """Each case, made when its turn comes."""
-    yield from clip_cases(64)
-    yield from reading_cases(folder)
-    yield from tokenizer_cases(CLIPS, device)
-    yield from world_cases(DEMO, 4, device)
-    yield from planning_cases(DEMO, device)
-    yield from training_cases(DEMO, CLIPS, device, compiled)
-    yield from training_cases(BASE, BASE_CLIPS, device, compiled)
+    yield from cases.clip_cases(64)
+    yield from cases.reading_cases(folder)
+    yield from cases.tokenizer_cases(CLIPS, device)
+    yield from cases.world_cases(DEMO, 4, device)
+    yield from cases.planning_cases(DEMO, device)
+    yield from cases.training_cases(DEMO, CLIPS, device, compiled)
+    yield from cases.training_cases(BASE, BASE_CLIPS, device, compiled)
 
 
 def keep_to(cores: int) -> None:

@@ -25,10 +25,8 @@ def main() -> None:
 
     for row in Dreaming(config, evaluation_accelerator(config.mixed_precision)).run():
         found = row.success
-        said = (
-            f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}] of the goals are reached, mean cost {row.cost:.2f}"
-        )
-        print(f"round {row.round}, {row.arm}: {row.episodes} episodes; {said}")
+        reached = f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}] of the goals are reached"
+        print(f"round {row.round}, {row.arm}: {row.episodes} episodes; {reached}, mean cost {row.cost:.2f}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Checks of speed and memory: they pass where the numbers can be true, and the numbers are what is wanted."""
 
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from gpu_checks.networks import device_of, family_config
 from speed.bench import measure
 from speed.cases import BASE, CELLS, CHANNELS, CHUNKS, CONTEXT, GRID, Size, training_cases, without_gradients
 from speed.timing import medians_s, rates, square_product
+from vidworld.evaluation.schema import PhysicsConfig
 from vidworld.models.families import FAMILIES
 from vidworld.models.world_model import Encoded
 from vidworld.simulation.simulated import SimulatedClips
@@ -61,13 +62,8 @@ def training_step(setup: Setup, network: str) -> Finding:
     return Finding(detail, numbers)
 
 
-@dataclass(frozen=True)
-class Sampling:
-    """How the demo's evaluation uses a world model (configs/demo/physics.yaml)."""
-
-    sampling_steps: int = 4
-    sampling_shift: float = 8.0
-    levels: tuple[float, ...] = (0.5, 0.7, 0.8, 0.9, 1.0)
+SAMPLING = PhysicsConfig(out=Path(), models={}, levels=(0.5, 0.7, 0.8, 0.9, 1.0))
+"""How a world model is used: in the usual sampling steps, its surprise over five noise levels."""
 
 
 def world_model(setup: Setup, family_name: str) -> Finding:
@@ -78,7 +74,7 @@ def world_model(setup: Setup, family_name: str) -> Finding:
     family = FAMILIES[family_name]
     config = family_config(setup, family_name, scales=("demo",))
     network: Any = family.network(config, CHANNELS)
-    world = family.world_model(nn.Module.to(network, device), family_name, Sampling())
+    world = family.world_model(nn.Module.to(network, device), family_name, SAMPLING)
     clips = SimulatedClips("collision", "id").clips(range(count))
     seen = Encoded(clips, torch.randn(count, CHUNKS, *GRID, CHANNELS).to(device))
     context, seeds = seen.chunks(0, CONTEXT), list(range(count))

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from statistics import linear_regression
 
 import torch
 
@@ -80,10 +81,7 @@ class Growth:
 
 def exponent(sizes: Sequence[int], values: Sequence[float]) -> float:
     """The slope of a line through the logarithms, by least squares: 1 is linear, 2 quadratic."""
-    x, y = [math.log(size) for size in sizes], [math.log(value) for value in values]
-    mean_x, mean_y = sum(x) / len(x), sum(y) / len(y)
-    over = sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True))
-    return over / sum((a - mean_x) ** 2 for a in x)
+    return linear_regression([math.log(size) for size in sizes], [math.log(value) for value in values]).slope
 
 
 def measure_growth(device: torch.device, budget_s: float) -> list[Growth]:

@@ -16,9 +16,8 @@ PAGE = Path(__file__).with_name("bench.html")
 def write_page(path: Path, rows: Sequence[Row], growth: Sequence[Growth], machine: str) -> Path:
     """The page's path, after writing it."""
     template = environment().from_string(PAGE.read_text(encoding="utf-8"))
-    rates = _table([row for row in rows if row.higher_is_better])
-    memory = _table([row for row in rows if not row.higher_is_better])
-    charts = [chart for chart in map(_chart, growth) if chart]
+    rates, memory = (_table([row for row in rows if row.higher_is_better == higher]) for higher in (True, False))
+    charts = plots.line_charts(map(_curve, growth), plots.Legend())
     text = template.render(machine=machine, rates=rates, memory=memory, bars=_bars(rows), charts_drawn=charts)
     write_text(path, text)
     return path
@@ -27,16 +26,12 @@ def write_page(path: Path, rows: Sequence[Row], growth: Sequence[Growth], machin
 def _table(rows: Sequence[Row]) -> dict[str, Any]:
     cells = [
         (
-            row.name,
-            f"{_number(row.ours)} {row.unit}",
-            row.peer_name or "",
-            _number(row.peer),
-            "" if row.ratio is None else f"{row.ratio:.2f}",
-            _number(row.limit),
+            row.name, f"{_number(row.ours)} {row.unit}", row.peer_name or "", _number(row.peer),
+            "" if row.ratio is None else f"{row.ratio:.2f}", _number(row.limit),
             "" if row.share_of_limit is None else f"{row.share_of_limit:.0%}",
         )
         for row in rows
-    ]
+    ]  # fmt: skip
     heads = ("What", "vidworld", "Peer", "Peer's", "Ratio", "Limit", "Share of it")
     return {"heads": heads, "rows": cells}
 
@@ -63,8 +58,8 @@ def _bars(rows: Sequence[Row]) -> list[dict[str, Any]]:
     return bars
 
 
-def _chart(growth: Growth) -> plots.Chart | None:
+def _curve(growth: Growth) -> Curve:
     """One curve, both axes named; the exponent is in the title."""
     title = f"{growth.what}, {growth.unit} by {growth.of}: power {growth.exponent:.2f}"
     series = Series(label=growth.what, x=[float(size) for size in growth.sizes], y=list(growth.values))
-    return plots.line_chart(Curve(name=title, x_label=growth.of, y_label=growth.unit, series=[series]))
+    return Curve(name=title, x_label=growth.of, y_label=growth.unit, series=[series])

@@ -28,21 +28,11 @@ class VideoTransformer(nn.Module):
         super().__init__()
         t, h, w = grid
         self.network: Any = CogVideoXTransformer3DModel(
-            num_attention_heads=heads,
-            attention_head_dim=width // heads,
-            in_channels=channels,
-            out_channels=channels,
-            time_embed_dim=width // 4,
-            text_embed_dim=8,
-            num_layers=depth,
-            sample_width=w,
-            sample_height=h,
-            sample_frames=t,
-            patch_size=1,
-            temporal_compression_ratio=1,
-            max_text_seq_length=1,
+            num_attention_heads=heads, attention_head_dim=width // heads, num_layers=depth, in_channels=channels,
+            out_channels=channels, sample_width=w, sample_height=h, sample_frames=t, patch_size=1,
+            temporal_compression_ratio=1, time_embed_dim=width // 4, text_embed_dim=8, max_text_seq_length=1,
             use_rotary_positional_embeddings=True,
-        )
+        )  # fmt: skip
         cos, sin = get_3d_rotary_pos_embed(width // heads, ((0, 0), (h, w)), (h, w), t)
         self.register_buffer("cos", cos)
         self.register_buffer("sin", sin)
@@ -98,20 +88,12 @@ def cosmos_autoencoder(channels: int) -> nn.Module:
 def ltx_autoencoder(channels: int) -> nn.Module:
     """LTX-Video's autoencoder of two to three million parameters, cutting 4 x 8 x 8 as ours does."""
     network: Any = AutoencoderKLLTXVideo(
-        latent_channels=channels,
-        block_out_channels=(48, 64, 64),
-        down_block_types=("LTXVideoDownBlock3D",) * 3,
-        decoder_block_out_channels=(48, 64, 64),
-        layers_per_block=(1, 1, 1, 1),
-        decoder_layers_per_block=(1, 1, 1, 1),
-        spatio_temporal_scaling=(True, True, False),
-        decoder_spatio_temporal_scaling=(True, True, False),
-        decoder_inject_noise=(False,) * 4,
-        downsample_type=("conv",) * 3,
-        upsample_residual=(False,) * 3,
-        upsample_factor=(1,) * 3,
-        patch_size=2,
-    )
+        latent_channels=channels, patch_size=2, block_out_channels=(48, 64, 64), layers_per_block=(1, 1, 1, 1),
+        decoder_block_out_channels=(48, 64, 64), decoder_layers_per_block=(1, 1, 1, 1),
+        spatio_temporal_scaling=(True, True, False), decoder_spatio_temporal_scaling=(True, True, False),
+        down_block_types=("LTXVideoDownBlock3D",) * 3, downsample_type=("conv",) * 3, upsample_factor=(1,) * 3,
+        upsample_residual=(False,) * 3, decoder_inject_noise=(False,) * 4,
+    )  # fmt: skip
     placed: nn.Module = network.eval()
     return placed
 

@@ -7,9 +7,8 @@ from accelerate import Accelerator
 
 from vidworld.core.clip_shape import ClipShape
 from vidworld.evaluation.evaluator import Evaluator
-from vidworld.evaluation.hidden import measure_hidden
+from vidworld.evaluation.hidden import has_states, measure_hidden, state_features
 from vidworld.evaluation.paired_schema import HiddenConfig
-from vidworld.evaluation.states import has_states, state_features
 from vidworld.models.diffusion import DiffusionTransformer, GenerativeModel
 from vidworld.models.jepa import JointEmbeddingPredictor, PredictiveModel
 from vidworld.models.tokenizers import FrameTokenizer

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from vidworld.core.clip import Clips, Tracks
-from vidworld.inside.mapping import heated, stacked
+from vidworld.core.media import stacked
+from vidworld.inside.mapping import heated
 from vidworld.inside.maps import Surprises, attention_of, looks_back, share_of_excess, surprise_by_cell, visited
 from vidworld.models.diffusion import DiffusionTransformer, GenerativeModel
 from vidworld.models.jepa import JointEmbeddingPredictor, PredictiveModel

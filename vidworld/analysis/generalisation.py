@@ -49,8 +49,7 @@ class Draw:
 
 def draws_of(clips: Clips, task: str, split: str) -> Iterator[Draw]:
     """What each of these clips was drawn with; a clip that begins without a disc has no line."""
-    tracks = clips.tracks
-    assert tracks is not None
+    tracks = clips.truth
     absent = ~tracks.present[:, 0]
     speed = tracks.velocity[:, 0].norm(dim=-1).masked_fill(absent, 0.0).amax(dim=1)
     radius = tracks.radius.masked_fill(absent, 0.0).amax(dim=1)

@@ -1,10 +1,8 @@
 """What an evaluation of hidden properties leaves behind: hidden.json."""
 
-from typing import Any, Literal
-
 from pydantic.dataclasses import dataclass
 
-from vidworld.analysis.records import STRICT, Model, Number, Row
+from vidworld.analysis.records import STRICT, ModelResults, Number, Row
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -36,12 +34,9 @@ class PropertyProbe:
 
 
 @dataclass(frozen=True, config=STRICT)
-class HiddenResults:
+class HiddenResults(ModelResults):
     """hidden.json: rows of rollouts from before and after the reveal (`split`), and readings of probes."""
 
-    schema: Literal[1]
-    provenance: dict[str, Any]
-    models: dict[str, Model]
     rows: list[Row]
     probes: list[PropertyProbe]
     contexts: dict[str, int]

@@ -1,11 +1,9 @@
 """What was found inside models: a probe a row of probes.json, a steering of steering.json, a map of maps.json."""
 
-from typing import Any, Literal
-
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from vidworld.analysis.records import STRICT, Model, Number
+from vidworld.analysis.records import STRICT, ModelResults, Number
 
 SHUFFLED, ORDER = "shuffled labels", "frames in another order"
 """Controls of probes: other samples' answers, and frames of which nobody knows the order."""
@@ -92,34 +90,25 @@ class Strip:
 
 
 @dataclass(frozen=True, config=STRICT)
-class ProbeResults:
+class ProbeResults(ModelResults):
     """probes.json."""
 
-    schema: Literal[1]
-    provenance: dict[str, Any]
-    models: dict[str, Model]
     concepts: dict[str, str]
     """What each concept is, in words."""
     rows: list[ProbeRow]
 
 
 @dataclass(frozen=True, config=STRICT)
-class SteeringResults:
+class SteeringResults(ModelResults):
     """steering.json."""
 
-    schema: Literal[1]
-    provenance: dict[str, Any]
-    models: dict[str, Model]
     rows: list[SteeringRow]
     strips: list[Strip] = Field(default_factory=list)
 
 
 @dataclass(frozen=True, config=STRICT)
-class MapResults:
+class MapResults(ModelResults):
     """maps.json."""
 
-    schema: Literal[1]
-    provenance: dict[str, Any]
-    models: dict[str, Model]
     rows: list[MapRow]
     strips: list[Strip] = Field(default_factory=list)

@@ -1,12 +1,11 @@
 """What an evaluation of interventions leaves behind: interventions.json."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator, Sequence
 
 from pydantic.dataclasses import dataclass
 
-from vidworld.analysis.records import STRICT, Model, Row, Value
+from vidworld.analysis.records import STRICT, ModelResults, Row, Value
 
 NO_EFFECT, OTHER_SCENE = "no_effect", "other_scene"
 """Answers that need no model: that nothing follows from the change; what truly follows from it in another scene."""
@@ -40,12 +39,9 @@ class PairStrip:
 
 
 @dataclass(frozen=True, config=STRICT)
-class InterventionResults:
+class InterventionResults(ModelResults):
     """interventions.json: rows by model, readout, scenario (`task`), change (`split`) and metric."""
 
-    schema: Literal[1]
-    provenance: dict[str, Any]
-    models: dict[str, Model]
     rows: list[Row]
     reach: list[Reach]
     strips: list[PairStrip]
@@ -53,17 +49,15 @@ class InterventionResults:
     failures: list[str]
 
 
-def reach_of(values: Iterable[Value]) -> list[Reach]:
+def reach_of(values: Iterable[Value]) -> Iterator[Reach]:
     """Of every model, from how far it is right in each chain and how long that is (the truth's own reach)."""
     found: dict[tuple[str, str, str], dict[str, float]] = defaultdict(dict)
     for value in values:
         if value.metric == "chain_reach":
             found[value.model, value.readout or "", value.split][value.identity] = value.value
-    curves = []
     for (model, readout, change), reach in found.items():
         links = found["truth", "pixels", change]
-        curves.append(Reach(model, readout, change, *_shares([(reach[name], links[name]) for name in reach])))
-    return curves
+        yield Reach(model, readout, change, *_shares([(reach[name], links[name]) for name in reach]))
 
 
 def _shares(chains: Sequence[tuple[float, float]]) -> tuple[list[float], list[int]]:

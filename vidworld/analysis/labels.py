@@ -155,9 +155,9 @@ def estimate(value: float | None, low: float | None, high: float | None) -> str:
     return f"{number(value, low, high)} {interval_text(value, low, high)}".strip()
 
 
-def estimate_of(found: Bounded) -> str:
-    """The same of a row."""
-    return estimate(found.value, found.low, found.high)
+def estimate_of(found: Bounded | None) -> str:
+    """The same of a row; a dash where there is none."""
+    return "–" if found is None else estimate(found.value, found.low, found.high)
 
 
 def scientific(value: float) -> str:

@@ -1,7 +1,7 @@
 """What planning came to: an episode a line of episodes.csv, an agent a row of planning.json."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass as plain_dataclass
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +12,8 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from vidworld.analysis.labels import model_label
-from vidworld.analysis.records import STRICT, Model, Number, read_as
-from vidworld.analysis.statistics import Interval, interval, share_interval
+from vidworld.analysis.records import STRICT, Bounds95, Model, Number, read_as
+from vidworld.analysis.statistics import interval, share_interval
 from vidworld.core.errors import UserError
 from vidworld.core.records import read_json
 
@@ -75,17 +75,8 @@ class Outcomes:
 
     @staticmethod
     def of(count: int, episodes: int) -> "Outcomes":
-        found: Interval = share_interval(count, episodes)
+        found = share_interval(count, episodes)
         return Outcomes(count, found.value, found.low, found.high)
-
-
-@dataclass(frozen=True, config=STRICT)
-class Return:
-    """The mean return of episodes with its bootstrap interval."""
-
-    value: Number
-    low: Number
-    high: Number
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -116,7 +107,7 @@ class PlanningRow:
     """A plan."""
     scored: Number
     """Candidates a plan."""
-    returned: Return | None = None
+    returned: Bounds95 | None = None
     """Mean of what an episode brought; None in results of an older version."""
     judged: bool = True
     """Whether the environment says when its goal is reached; else nobody knows success (NaN)."""
@@ -127,7 +118,7 @@ class PlanningRow:
         return self.ever if self.rule == "ever" else self.end
 
     @property
-    def outcome(self) -> "Outcomes | Return":
+    def outcome(self) -> Outcomes | Bounds95:
         """What agents are compared by: success, or the return where nobody says when a goal is reached."""
         return self.success if self.judged or self.returned is None else self.returned
 
@@ -243,20 +234,15 @@ class PlanningResults:
 
 
 def row_of_agent(
-    episodes: Sequence[EpisodeResult],
-    protocol_name: str,
-    candidates: int,
-    excluded: int,
-    rule: str,
-    judged: bool = True,
+    episodes: Sequence[EpisodeResult], protocol: str, candidates: int, excluded: int, rule: str, judged: bool = True
 ) -> PlanningRow:
-    """The row of all episodes of one agent under one protocol; judged: whether their success is known."""
+    """The row of all episodes of one agent under one protocol of this name; judged: whether their success is known."""
     first, n = episodes[0], len(episodes)
     plans = sum(each.plans for each in episodes)
     solved = [each.blocks for each in episodes if each.ever]
 
-    def a_plan(totals: Iterable[float]) -> float:
-        return sum(totals) / plans if plans else math.nan
+    def a_plan(name: str) -> float:
+        return float(sum(getattr(each, name) for each in episodes)) / plans if plans else math.nan
 
     def share(reached: Sequence[bool]) -> Outcomes:
         return Outcomes.of(sum(reached), n) if judged else Outcomes(0, math.nan, math.nan, math.nan)
@@ -264,14 +250,12 @@ def row_of_agent(
     known = [each.cost for each in episodes if math.isfinite(each.cost)]
     mean = interval(np.array([[each.returned for each in episodes]]))
     return PlanningRow(
-        environment=first.environment, protocol=first.protocol, protocol_name=protocol_name, agent=first.agent,
+        environment=first.environment, protocol=first.protocol, protocol_name=protocol, agent=first.agent,
         candidates=candidates, episodes=n, excluded=excluded, failed=sum(bool(each.failed) for each in episodes),
         rule=rule, ever=share([each.ever for each in episodes]), end=share([each.end for each in episodes]),
         blocks=sum(solved) / len(solved) if solved else math.nan,
-        cost=sum(known) / len(known) if known else math.nan, flops=a_plan(float(each.flops) for each in episodes),
-        seconds=a_plan(float(each.seconds) for each in episodes),
-        scored=a_plan(float(each.scored) for each in episodes),
-        returned=Return(mean.value, mean.low, mean.high), judged=judged,
+        cost=sum(known) / len(known) if known else math.nan, flops=a_plan("flops"), seconds=a_plan("seconds"),
+        scored=a_plan("scored"), returned=Bounds95(mean.value, mean.low, mean.high), judged=judged,
     )  # fmt: skip
 
 

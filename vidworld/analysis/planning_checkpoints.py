@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple
@@ -85,7 +85,7 @@ class CheckCorrelation:
     p_value: float
 
 
-def check_correlations(every: Sequence[PlanningResults]) -> list[CheckCorrelation]:
+def check_correlations(every: Sequence[PlanningResults]) -> Iterator[CheckCorrelation]:
     """The rank correlation of each offline check with success, over all checkpoints of any number of planning.json.
 
     A model counts at its largest number of candidates. Untrained networks are no checkpoints, and one whose check has
@@ -99,11 +99,9 @@ def check_correlations(every: Sequence[PlanningResults]) -> list[CheckCorrelatio
                 row = max(rows, key=lambda row: row.candidates)
                 of_protocol = found[row.environment, row.protocol]
                 of_protocol[check.error_true, check.factor] = check.factor, check.rank, row.outcome.value
-    correlations = []
     for (environment, protocol), points in found.items():
         *checks, success = zip(*points.values(), strict=True)
         for name, values in zip(("factor", "rank"), checks, strict=True):
             enough = len(points) >= FEWEST_CHECKPOINTS
             rho, p_value = rank_correlation(values, success) if enough else (math.nan, math.nan)
-            correlations.append(CheckCorrelation(environment, protocol, name, len(points), rho, p_value))
-    return correlations
+            yield CheckCorrelation(environment, protocol, name, len(points), rho, p_value)

@@ -252,6 +252,24 @@ class Calibration:
     baselines: list[BaselineRow]
 
 
+@dataclass(frozen=True, config=STRICT)
+class Bounds95:
+    """A number and its 95% interval (percentiles of the bootstrap)."""
+
+    value: Number
+    low: Number
+    high: Number
+
+
+@dataclass(frozen=True, config=STRICT)
+class ModelResults:
+    """What the results of models begin with, beside those of physics."""
+
+    schema: Literal[1]
+    provenance: dict[str, Any]
+    models: dict[str, Model]
+
+
 RecordT = TypeVar("RecordT")
 
 

@@ -13,21 +13,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy import ndarray
 
+from vidworld.analysis import statistics as stats
 from vidworld.analysis.ceiling import by_decision
 from vidworld.analysis.cues import CONTROL_LIMIT, FITTED, ONE_OBJECT, cues_of_law, told_by_cues
 from vidworld.analysis.labels import FAMILY_RUNS, Models, kind_of, model_label
 from vidworld.analysis.records import Comparison, Labels, Results, Row, RowKey, Value, Verdict
 from vidworld.analysis.shortfalls import READOUT, SPLIT, is_solved, shortfalls
-from vidworld.analysis.statistics import (
-    LEVEL,
-    MAX_RUNS,
-    clips_needed,
-    holm,
-    interval,
-    paired_difference,
-    run_scatter,
-    runs_needed,
-)
 from vidworld.core.errors import UserError
 from vidworld.core.records import provenance, write_csv, write_json
 from vidworld.metrics import METRICS
@@ -107,7 +98,7 @@ def rows_from_clips(values: Iterable[Value]) -> list[Row]:
     values = list(values)
     measured = {value.split for value in values}
     tables = tabulate([*values, *by_decision(values)])
-    intervals = {key: interval(table.values, METRICS[key.metric].bounds) for key, table in tables.items()}
+    intervals = {key: stats.interval(table.values, METRICS[key.metric].bounds) for key, table in tables.items()}
     numbers = {key: found.value for key, found in intervals.items()}
     closed = withheld(tables, {})
     return [
@@ -129,12 +120,12 @@ def rows_from_clips(values: Iterable[Value]) -> list[Row]:
 def cue_rows(rows: Sequence[Row]) -> list[Row]:
     """Beside each law's headline what all cues together tell, and what one object does that goes straight on."""
     shown = {FITTED: "fitted_cues", f"{ONE_OBJECT}, straight": "one_object"}
-    found = []
-    for law, task in dict.fromkeys(
-        (r.law, r.task) for r in rows if r.metric == "surprise_accuracy" and r.split == SPLIT
-    ):
-        like = next(r for r in rows if (r.law, r.task, r.split, r.metric) == (law, task, SPLIT, "surprise_accuracy"))
-        for each in cues_of_law(law):
+    found, likes = [], dict[tuple[str, str], Row]()
+    for row in rows:
+        if (row.metric, row.split) == ("surprise_accuracy", SPLIT):
+            likes.setdefault((row.law, row.task), row)
+    for like in likes.values():
+        for each in cues_of_law(like.law):
             if each.cue in shown and not each.layout:
                 beside = replace(like, model=shown[each.cue], seed=None, headline=False)
                 found.append(replace(beside, value=each.value, low=each.low, high=each.high, n=each.n))
@@ -186,7 +177,7 @@ def withheld(tables: Mapping[RowKey, Table], models: Models) -> dict[tuple[str, 
         layouts = np.array([layout_of(identity) or "" for identity in table.identities])
         for layout in sorted(set(layouts)):
             values = table.values[:, layouts == layout]
-            if np.isfinite(values).any() and interval(values, METRICS[key.metric].bounds).low > CONTROL_LIMIT:
+            if np.isfinite(values).any() and stats.interval(values, METRICS[key.metric].bounds).low > CONTROL_LIMIT:
                 where = f" in the layout {layout}" if len(set(layouts)) > 1 else ""
                 control = f"the control {model_label(key.model, models)} reaches {np.nanmean(values):.2f}{where}"
                 reasons[key.law, key.split, key.metric].append(f"{control}, above {CONTROL_LIMIT:.2f}")
@@ -227,14 +218,14 @@ def _verdict(key: RowKey, pair: Pair, tables: Mapping[RowKey, Table], reason: st
     tested = [tables[replace(key, model=name)] for name in pair]
     shared = set(tested[0].identities) & set(tested[1].identities)
     first, second = (table.values[:, [name in shared for name in table.identities]] for table in tested)
-    found = paired_difference(first, second, METRICS[key.metric].bounds)
+    found = stats.paired_difference(first, second, METRICS[key.metric].bounds)
     ends = [tables.get(replace(key, model=name)) for name in ("copy_last", "truth")]
     floor, ceiling = (None if table is None else float(np.nanmean(table.values)) for table in ends)
     higher_is_better = METRICS[key.metric].higher_is_better
     solved = [is_solved(float(np.nanmean(x)), floor, ceiling, higher_is_better) for x in (first, second)]
     return Verdict(
         key.law, key.metric, key.task, *pair, "", None, found.p_value, found.value, found.low, found.high, found.n,
-        reason, runs=min(len(first), len(second)), scatter=(run_scatter(first), run_scatter(second)),
+        reason, runs=min(len(first), len(second)), scatter=(stats.run_scatter(first), stats.run_scatter(second)),
         solved=all(solved),
     )  # fmt: skip
 
@@ -254,7 +245,7 @@ def _stated(found: list[Verdict], tables: Mapping[RowKey, Table], models: Models
 
 def _corrected(found: Sequence[Verdict]) -> list[Verdict]:
     """The verdicts with p-values that are corrected for all tests among them, and who is better by those."""
-    corrected = holm({str(i): verdict.p_value for i, verdict in enumerate(found) if verdict.withheld is None})
+    corrected = stats.holm({str(i): verdict.p_value for i, verdict in enumerate(found) if verdict.withheld is None})
     told = [replace(verdict, p_value=corrected.get(str(i), math.nan)) for i, verdict in enumerate(found)]
     return [replace(verdict, better=_better(verdict)) for verdict in told]
 
@@ -281,7 +272,7 @@ def _other_forms(verdict: Verdict, others: Sequence[tuple[str, Verdict]], models
 
 def _better(verdict: Verdict) -> str | None:
     higher_is_better = METRICS[verdict.metric].higher_is_better
-    if verdict.withheld is not None or not verdict.p_value < 1 - LEVEL or higher_is_better is None:
+    if verdict.withheld is not None or not verdict.p_value < 1 - stats.LEVEL or higher_is_better is None:
         return None
     return verdict.first if (verdict.difference > 0) == higher_is_better else verdict.second
 
@@ -315,7 +306,7 @@ def _needed(verdict: Verdict, tests: int) -> str:
     if verdict.difference == 0 or half == 0 or verdict.runs > 1:
         return ""
     deviation = half / 1.96 * math.sqrt(verdict.n)
-    number = clips_needed(deviation, verdict.difference, 1 - (1 - LEVEL) / tests)
+    number = stats.clips_needed(deviation, verdict.difference, 1 - (1 - stats.LEVEL) / tests)
     unit = "quadruplets" if METRICS[verdict.metric].takes == "surprise" else "clips"
     return f"; a difference like this one would take about {number:,} {unit} to show" if number < MAX_CLIPS else ""
 
@@ -329,9 +320,9 @@ def _power(verdict: Verdict, tests: int, models: Models) -> str:
     scatter = f"From run to run {first} scatters by {one:.2g} and {second} by {other:.2g} (standard deviations)"
     if one == other == 0:
         return f"{scatter}: no more than clips explain."
-    level = 1 - (1 - LEVEL) / max(tests, 1)
-    needed = [(size, runs_needed(verdict.scatter, size, level)) for size in DIFFERENCES]
-    counts = [f"{size:.2f} about {runs or f'over {MAX_RUNS}'}" for size, runs in needed]
+    level = 1 - (1 - stats.LEVEL) / max(tests, 1)
+    needed = [(size, stats.runs_needed(verdict.scatter, size, level)) for size in DIFFERENCES]
+    counts = [f"{size:.2f} about {runs or f'over {stats.MAX_RUNS}'}" for size, runs in needed]
     return f"{scatter}: a difference of {' and one of '.join(counts)} runs of each would show."
 
 

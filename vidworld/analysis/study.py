@@ -5,6 +5,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
+from itertools import combinations, takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -73,6 +74,10 @@ class Place(NamedTuple):
     nuisance: int
 
 
+Runs = Sequence[tuple[StudyResult, StudyRow]]
+RunsByCell = Mapping[tuple[str, float], list[tuple[StudyResult, StudyRow]]]
+"""Runs by family and budget."""
+
 SIGNIFICANT = 5
 
 
@@ -80,7 +85,8 @@ def write_result(path: Path, result: StudyResult) -> None:
     """A result as a small file: its rows are lists, one a line, of the numbers to five digits."""
     columns = [field.name for field in fields(StudyRow)]
     content = plain(vars(result) | {"columns": columns})
-    rows = [json.dumps([_short(plain(getattr(row, name))) for name in columns]) for row in result.rows]
+    cells = ([plain(getattr(row, name)) for name in columns] for row in result.rows)
+    rows = [json.dumps([float(f"{x:.{SIGNIFICANT}g}") if isinstance(x, float) else x for x in row]) for row in cells]
     head = json.dumps({name: value for name, value in content.items() if name != "rows"}, indent=1)
     lines = ",\n  ".join(rows)
     write_text(path, f'{head.removesuffix("}").rstrip()},\n "rows": [\n  {lines}\n ]\n}}\n')
@@ -103,10 +109,6 @@ def read_study(folder: Path) -> list[StudyResult]:
     return sorted(found, key=lambda result: (result.nuisance, result.budget, result.family, result.seed))
 
 
-def _short(value: object) -> object:
-    return float(f"{value:.{SIGNIFICANT}g}") if isinstance(value, float) else value
-
-
 def outdated(result: StudyResult, today: Mapping[str, int]) -> list[str]:
     """The names of what has another version today than when the result was measured."""
     return [name for name, version in result.versions.items() if today.get(name) != version]
@@ -117,13 +119,9 @@ def row_of(row: Any) -> StudyRow:
     return StudyRow(**{field.name: getattr(row, field.name) for field in fields(StudyRow)})
 
 
-def by_place(
-    results: Iterable[StudyResult],
-) -> dict[Place, dict[tuple[str, float], list[tuple[StudyResult, StudyRow]]]]:
+def by_place(results: Iterable[StudyResult]) -> dict[Place, RunsByCell]:
     """The rows of all runs by place, then by family and budget."""
-    found: dict[Place, dict[tuple[str, float], list[tuple[StudyResult, StudyRow]]]] = defaultdict(
-        lambda: defaultdict(list)
-    )
+    found: dict[Place, RunsByCell] = defaultdict(lambda: defaultdict(list))
     for result in results:
         for row in result.rows:
             place = Place(row.task, row.law, row.split, row.metric, row.readout, result.nuisance)
@@ -131,7 +129,25 @@ def by_place(
     return found
 
 
-def over_runs(runs: Sequence[tuple[StudyResult, StudyRow]]) -> Interval:
+def by_family(cells: RunsByCell) -> dict[str, list[tuple[float, Runs]]]:
+    """The runs of each family, budget after budget."""
+    found: dict[str, list[tuple[float, Runs]]] = defaultdict(list)
+    for family, budget in sorted(cells):
+        found[family].append((budget, cells[family, budget]))
+    return found
+
+
+def row_like(cells: RunsByCell) -> StudyRow:
+    """A row of these runs, which says what is the same in all: its unit, and what it lies between."""
+    return next(iter(cells.values()))[0][1]
+
+
+def headlines(results: Iterable[StudyResult]) -> dict[Place, RunsByCell]:
+    """Of `by_place` the headline numbers."""
+    return {place: cells for place, cells in by_place(results).items() if row_like(cells).headline}
+
+
+def over_runs(runs: Runs) -> Interval:
     """Mean and interval over runs; of a single run the interval over its clips, which knows of no second training.
 
     No share's leaves 0 to 1, and none of values from 0 up goes below 0.
@@ -145,22 +161,18 @@ def over_runs(runs: Sequence[tuple[StudyResult, StudyRow]]) -> Interval:
     return replace(found, low=low, high=min(found.high, 1.0) if share else found.high)
 
 
-def curve_of(place: Place, cells: Mapping[tuple[str, float], list[tuple[StudyResult, StudyRow]]]) -> Curve:
+def curve_of(place: Place, cells: RunsByCell) -> Curve:
     """The values of a place over training FLOPs, a line a family."""
     lines = []
-    for family in dict.fromkeys(family for family, _ in sorted(cells)):
-        at = [runs for (name, _), runs in sorted(cells.items()) if name == family]
-        means = [over_runs(runs) for runs in at]
-        spent = [float(np.mean([result.training_flops for result, _ in runs])) for runs in at]
+    for family, at in by_family(cells).items():
+        means = [over_runs(runs) for _, runs in at]
+        spent = [float(np.mean([result.training_flops for result, _ in runs])) for _, runs in at]
         value, low, high = ([getattr(mean, name) for mean in means] for name in ("value", "low", "high"))
         lines.append(Series(family, spent, value, low, high, model=family))
-    first = next(iter(cells.values()))[0][1]
-    bounds = [
-        f"{name} {value:.3g}"
-        for name, value in (("floor", first.floor), ("ceiling", first.ceiling))
-        if value is not None
-    ]
-    return Curve(name_of(place), "training FLOPs", first.unit or place.metric, lines, ", ".join(bounds))
+    like = row_like(cells)
+    ends = {"floor": like.floor, "ceiling": like.ceiling}
+    bounds = [f"{name} {value:.3g}" for name, value in ends.items() if value is not None]
+    return Curve(name_of(place), "training FLOPs", like.unit or place.metric, lines, ", ".join(bounds))
 
 
 def name_of(place: Place) -> str:
@@ -192,20 +204,14 @@ def skills(results: Sequence[StudyResult]) -> list[Skill]:
     for result in results:
         failed[result.family, result.budget, result.nuisance] += bool(result.failed)
     found = []
-    for place, cells in by_place(results).items():
-        if not next(iter(cells.values()))[0][1].headline:
-            continue
-        for family in dict.fromkeys(family for family, _ in sorted(cells)):
+    for place, cells in headlines(results).items():
+        for family, at in by_family(cells).items():
             shares = [
                 (budget, sum(has_skill(row) for _, row in runs), len(runs) + failed[family, budget, place.nuisance])
-                for (name, budget), runs in sorted(cells.items())
-                if name == family
+                for budget, runs in at
             ]
-            comes_at = None
-            for budget, have, runs in reversed(shares):
-                if 2 * have < runs:
-                    break
-                comes_at = budget
+            having = takewhile(lambda share: 2 * share[1] >= share[2], reversed(shares))
+            comes_at = min((budget for budget, *_ in having), default=None)
             found.append(Skill(place, family, shares, comes_at))
     return found
 
@@ -216,7 +222,6 @@ class Finding(NamedTuple):
     place: Place
     budget: float
     families: tuple[str, str]
-    means: tuple[float, float]
     runs: tuple[int, int]
     p_value: float  # corrected (Holm) for all findings; NaN under two runs a side
     better: str | None  # the family, from `FAMILY_RUNS` runs a side, where the difference is no chance
@@ -225,28 +230,18 @@ class Finding(NamedTuple):
 def findings(results: Sequence[StudyResult], budget: float) -> list[Finding]:
     """Every pair of families on every headline number at a budget."""
     found: dict[str, Finding] = {}
-    for place, cells in by_place(results).items():
+    for place, cells in headlines(results).items():
         here = {family: runs for (family, at), runs in cells.items() if at == budget}
-        row = next(iter(cells.values()))[0][1]
-        names = sorted(here)
-        if not row.headline or row.higher_is_better is None:
-            continue
-        for i, first in enumerate(names):
-            for second in names[i + 1 :]:
-                values = [np.array([r.value for _, r in here[name]]) for name in (first, second)]
-                means = float(values[0].mean()), float(values[1].mean())
-                ahead = first if (means[0] > means[1]) == row.higher_is_better else second
-                runs = len(values[0]), len(values[1])
-                finding = Finding(place, budget, (first, second), means, runs, welch(*values), ahead)
-                found[f"{place}{first}{second}"] = finding
+        higher_is_better = row_like(cells).higher_is_better
+        for pair in combinations(sorted(here), 2) if higher_is_better is not None else ():
+            one, other = (np.array([row.value for _, row in here[name]]) for name in pair)
+            ahead = pair[bool(one.mean() > other.mean()) != higher_is_better]
+            found[f"{place}{pair}"] = Finding(place, budget, pair, (len(one), len(other)), welch(one, other), ahead)
     corrected = holm({name: finding.p_value for name, finding in found.items()})
-    return [_judged(finding, corrected.get(name, math.nan)) for name, finding in found.items()]
-
-
-def _judged(finding: Finding, p_value: float) -> Finding:
-    """With the corrected p-value, and the better family only where there are runs enough and it is no chance."""
-    stands = min(finding.runs) >= FAMILY_RUNS and p_value < 1 - LEVEL
-    return finding._replace(p_value=p_value, better=finding.better if stands else None)
+    for name, finding in found.items():
+        stands = min(finding.runs) >= FAMILY_RUNS and corrected[name] < 1 - LEVEL
+        found[name] = finding._replace(p_value=corrected[name], better=finding.better if stands else None)
+    return list(found.values())
 
 
 class Prediction(NamedTuple):
@@ -265,22 +260,16 @@ def predictions(results: Sequence[StudyResult], budget: float) -> list[Predictio
     A value does not leave the range between floor and ceiling by that.
     """
     found = []
-    for place, cells in by_place(results).items():
-        if not next(iter(cells.values()))[0][1].headline:
-            continue
-        for family in dict.fromkeys(family for family, _ in sorted(cells)):
-            known = [
-                (at, over_runs(runs).value)
-                for (name, at), runs in sorted(cells.items())
-                if name == family and at < budget
-            ]
+    for place, cells in headlines(results).items():
+        like = row_like(cells)
+        for family, of_family in by_family(cells).items():
+            known = [(at, over_runs(runs).value) for at, runs in of_family if at < budget]
             known = [(at, value) for at, value in known if math.isfinite(value)][-3:]
             if len(known) < 2:
                 continue
             slope, start = np.polyfit(np.log([at for at, _ in known]), [value for _, value in known], 1)
             value = float(start + slope * math.log(budget))
-            row = next(iter(cells.values()))[0][1]
-            if row.floor is not None and row.ceiling is not None:
-                value = min(max(value, min(row.floor, row.ceiling)), max(row.floor, row.ceiling))
+            if like.floor is not None and like.ceiling is not None:
+                value = min(max(value, min(like.floor, like.ceiling)), max(like.floor, like.ceiling))
             found.append(Prediction(place, family, budget, value, [at for at, _ in known]))
     return found

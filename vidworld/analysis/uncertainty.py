@@ -10,15 +10,8 @@ from numpy import ndarray
 from pydantic.dataclasses import dataclass
 
 from vidworld.analysis.bootstrap import resampled
-from vidworld.analysis.records import STRICT, Number, Value
-from vidworld.metrics.uncertainty import (
-    LEVELS_OF_COVERAGE,
-    calibration_error,
-    excess_of_selection,
-    line_of,
-    selective_errors,
-    separation,
-)
+from vidworld.analysis.records import STRICT, Bounds95, Number, Value
+from vidworld.metrics import uncertainty as scores
 
 ORACLE, FROZEN, MARGINAL, NOISE_ONLY = "oracle", "frozen", "blind", "noise_only"
 THROUGH_PROBE = "truth_through_probe"
@@ -38,15 +31,6 @@ RESAMPLED = 400
 
 RowPlace = tuple[str, str, str, str]  # subject, scenario, condition, quantity
 PerCase = Float[ndarray, " clip"]
-
-
-@dataclass(frozen=True, config=STRICT)
-class Bounds95:
-    """A number and its 95% interval over clips (percentiles of the bootstrap)."""
-
-    value: Number
-    low: Number
-    high: Number
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -139,17 +123,18 @@ def uncertainty_row(place: RowPlace, table: Mapping[str, PerCase]) -> Uncertaint
     read, true, error = table["aleatoric"], table["true_variance"], table["error"]
     # Where nothing is left to chance, or as much in all clips, there is nothing to follow.
     varies = float(true.mean()) > 1e-12 and float(true.std()) > 0.05 * float(true.mean())
-    line = line_of(read, true) if varies else line_of(read, np.ones_like(true))
-    slope = _resampled(lambda pair: line_of(*pair).slope, np.stack([read, true])) if varies else _NOTHING
-    coverage = tuple(float(table[covered_name(level)].mean()) for level in LEVELS_OF_COVERAGE)
+    line = scores.line_of(read, true) if varies else scores.line_of(read, np.ones_like(true))
+    slope = _resampled(lambda pair: scores.line_of(*pair).slope, np.stack([read, true])) if varies else _NOTHING
+    coverage = tuple(float(table[covered_name(level)].mean()) for level in scores.LEVELS_OF_COVERAGE)
     total = np.nan_to_num(read) + np.nan_to_num(table["epistemic"])
     return UncertaintyRow(
         *place, clips=len(true), true_variance=float(true.mean()), aleatoric=float(read.mean()),
         epistemic=float(table["epistemic"].mean()), slope=slope, r2=line.r2, coverage=coverage,
         covered_90=_resampled(lambda shares: float(shares.mean()), table[covered_name(0.9)]),
-        calibration_error=calibration_error(np.array(coverage)), crps=float(table["crps"].mean()),
+        calibration_error=scores.calibration_error(np.array(coverage)), crps=float(table["crps"].mean()),
         energy=float(table["energy"].mean()), error=float(error.mean()),
-        selective=tuple(selective_errors(error, total, KEPT_SHARES)), excess=excess_of_selection(error, total),
+        selective=tuple(scores.selective_errors(error, total, KEPT_SHARES)),
+        excess=scores.excess_of_selection(error, total),
     )  # fmt: skip
 
 
@@ -162,7 +147,7 @@ def contrasts_of(tables: Mapping[RowPlace, Mapping[str, PerCase]]) -> list[Contr
         if condition in ("hole", "ood") and known is not None:
             for name, metric in ((f"auroc_{condition}", "epistemic"), (f"auroc_{condition}_of_error", "error")):
                 if not np.isnan(table[metric]).any():
-                    found.append(Contrast(*place, name, _resampled(separation, known[metric], table[metric])))
+                    found.append(Contrast(*place, name, _resampled(scores.separation, known[metric], table[metric])))
         base = tables.get((subject, scenario, BASE, quantity))
         if condition == DOUBLED and base is not None:
             for name, metric in (("variance_ratio", "aleatoric"), ("true_ratio", "true_variance")):

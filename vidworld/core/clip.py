@@ -86,6 +86,12 @@ class Clips:
         return len(self.frames)
 
     @property
+    def truth(self) -> Tracks:
+        """The true tracks of clips that have them."""
+        assert self.tracks is not None
+        return self.tracks
+
+    @property
     def without_nuisance(self) -> Frames:
         """The frames as they would be without nuisance: what pictures are compared with."""
         return self.frames if self.clean is None else self.clean

@@ -1,5 +1,6 @@
 """Clips as files that people look at: PNG pictures, strips of frames and MP4 videos."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -48,3 +49,10 @@ def filmstrip(frames: UInt8[Tensor, "time 3 height width"], gap_px: int = 1) -> 
     line = frames.new_full((3, frames.shape[2], gap_px), 230)
     row = [part for frame in frames for part in (frame, line)]
     return torch.cat(row[:-1], dim=2)
+
+
+def stacked(rows: Sequence[UInt8[Tensor, "time 3 height width"]], gap_px: int = 2) -> UInt8[Tensor, "3 heights length"]:
+    """Strips of frames below each other, a light line between neighbours."""
+    strips = [filmstrip(row) for row in rows]
+    line = strips[0].new_full((3, gap_px, strips[0].shape[2]), 230)
+    return torch.cat([part for strip in strips for part in (strip, line)][:-1], dim=1)

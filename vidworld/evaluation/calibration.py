@@ -83,7 +83,7 @@ class ErrorScene:
 
     def pictures(self, future: Frames, start: int) -> Pictures:
         """Frames of the horizon beside the truth, and the tracks that are read from them."""
-        tracks = read_pixels(future, self.truth, start)
+        tracks = after_context(located(future, *with_strangers(self.truth)), self.truth, start)
         return beside_ideal(future, tracks, self.true_frames, self.truth, self.still, start)
 
     @cached_property
@@ -318,11 +318,6 @@ def measure_baselines(setting: ClipShape, start: int, clips: int, scenario: str)
             if metric.takes in ("tracks", "pictures") and scenario in metric.scenarios:
                 found = _measured(metric, [pictures], scene, start)
                 yield BaselineRow(model, scenario, metric.law, metric.name, unit=metric.unit, **vars(found))
-
-
-def read_pixels(future: Frames, truth: Tracks, start: int) -> Tracks:
-    """Tracks of the frames from `start` on, located by colour, after the true context."""
-    return after_context(located(future, *with_strangers(truth)), truth, start)
 
 
 def _read(fault: InjectedError, size: float, scene: ErrorScene, start: int, readout: str) -> Tracks | Pictures:

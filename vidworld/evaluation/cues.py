@@ -30,9 +30,7 @@ from vidworld.simulation.simulated import BACKGROUND
 CUES_VERSION = 1  # raised when a cue, or the model of all, comes to be another
 RIDGE = 1e-3
 SATURATED = 0.15  # a pixel whose channels differ by more is of a disc
-MOSTLY_SHOWN = (
-    0.6  # of the most that a half of a clip shows: where there is less, discs are half hidden and their middle is off
-)
+MOSTLY_SHOWN = 0.6  # of the most that a half of a clip shows: of less, discs are half hidden and their middle is off
 MIN_COLOR_PX = 4
 FORMS = ("before", "last", "straight")
 COPIES = {"copy of the last frame": 1, "copy of the chunk before": 4}
@@ -83,9 +81,7 @@ def _cues_of(frames: Frames) -> dict[str, CueValues]:
         found[f"second moments, {name}"] = CueValues(moments, there.repeat(3, -1))
         found[f"spread, {name}"] = CueValues(moments[..., :2].sum(-1, keepdims=True), there)
     middle, _, there = _moments(color[:, :, None] * masks, MIN_COLOR_PX * SATURATED)
-    found[ONE_OBJECT] = CueValues(
-        middle.reshape(*middle.shape[:2], -1), there.repeat(2, -1).reshape(*middle.shape[:2], -1)
-    )
+    found[ONE_OBJECT] = CueValues(*(each.reshape(*middle.shape[:2], -1) for each in (middle, there.repeat(2, -1))))
     return found
 
 
@@ -96,9 +92,8 @@ def _everywhere(value: Tensor) -> CueValues:
 def _moments(weight: Float[Tensor, "clip frame *any y x"], least: float = 1e-3) -> tuple[ndarray, ndarray, ndarray]:
     """The middle (x, y) of a picture, its second moments (xx, yy, xy) in pixels, and in which frames it is whole."""
     y, x = (torch.arange(n, dtype=torch.float64) - n / 2 for n in weight.shape[-2:])
-    rows = (
-        weight @ torch.stack([torch.ones_like(x), x, x.square()], dim=1).float()
-    ).double()  # of each: 1, x, x squared
+    # Of each: 1, x, x squared.
+    rows = (weight @ torch.stack([torch.ones_like(x), x, x.square()], dim=1).float()).double()
     total, across, squares = rows.sum(-2).unbind(-1)
     sums = [across, rows[..., 0] @ y, squares, rows[..., 0] @ y.square(), rows[..., 1] @ y]
     of_x, of_y, xx, yy, xy = (each / total.clamp(min=least) for each in sums)
@@ -155,7 +150,7 @@ def cue_distances(
 def _copied(past: Frames, future: Frames, start: int, lag: int) -> Float[ndarray, "clip"]:
     """The squared distance of the future from the past's last frame, or of its first chunk from the past's last."""
     end = min(start + lag, future.shape[1]) if lag > 1 else future.shape[1]
-    before = past[:, start - lag : start] if lag > 1 else past[:, start - 1 : start]
+    before = past[:, start - lag : start]
     change = future[:, start:end].float() - before[:, : end - start].float()
     return change.square().mean((1, 2, 3, 4)).double().numpy()
 

@@ -25,7 +25,7 @@ from vidworld.core.records import fingerprint
 from vidworld.evaluation.presentation import batches_of, names_of
 from vidworld.evaluation.schema import PhysicsConfig
 from vidworld.metrics.velocity import velocity_error
-from vidworld.models import KINDS, RUN, Spec
+from vidworld.models import KINDS, RUN, Spec, world_model
 from vidworld.models.external import ExternalModel, first_line
 from vidworld.models.external.check_world import broken_by_predict, broken_by_surprise
 from vidworld.models.families import FAMILIES
@@ -33,22 +33,12 @@ from vidworld.models.files import check_tokenizer, fingerprint_in, load_model, r
 from vidworld.models.oracle import Oracle
 from vidworld.models.probe import Probe
 from vidworld.models.tokenizers import FrameTokenizer, Tokenizer, load_tokenizer
-from vidworld.models.world_model import (
-    Blind,
-    ConstantVelocity,
-    CopyLast,
-    Encoded,
-    FrameDifference,
-    Futures,
-    Rollout,
-    Scorer,
-    WorldModel,
-    check_numbers,
-)
+from vidworld.models.world_model import Encoded, Futures, Rollout, Scorer, WorldModel, check_numbers
 from vidworld.simulation.tracker import after_context, locate_discs, with_strangers
 
 TRIED = 2  # clips of the first batch that somebody else's model is tried on before it is measured
 BASELINES_VERSION = 1  # of all baselines and controls together; raised when one of them gives other values
+_Broken = Callable[..., Iterator[str]]  # the promises that a model breaks on some clips, a line each
 
 
 def evaluation_accelerator(mixed_precision: Precision = "auto") -> Accelerator:
@@ -74,7 +64,7 @@ def _shown(model: Scorer, seen: Encoded, places: Sequence[int], names: Sequence[
     clips, tokens = seen.clips.at(index), seen.tokens[index.to(seen.tokens.device)]
     if not (isinstance(model, ExternalModel) and model.reads_names):
         clips = replace(clips, identity=tuple(names[i] for i in places))
-    return Encoded(clips if isinstance(model, ConstantVelocity) else clips.shown, tokens)
+    return Encoded(clips if isinstance(model, world_model.ConstantVelocity) else clips.shown, tokens)
 
 
 @dataclass(frozen=True)
@@ -172,15 +162,7 @@ class Evaluator:
                 line = line.replace(name, true_name)
             raise ModelFailure(model.name, line.removeprefix(f"{model.name}: ")) from error
 
-    def _try(
-        self,
-        model: Scorer,
-        method: str,
-        broken: Callable[..., Iterator[str]],
-        clips: Clips,
-        frames: int,
-        seeds: list[int],
-    ) -> None:
+    def _try(self, model: Scorer, method: str, broken: _Broken, clips: Clips, frames: int, seeds: list[int]) -> None:
         """Raise UserError if somebody else's model breaks a promise on a few of the first clips that it is shown."""
         if not isinstance(model, ExternalModel) or model.reads_names or method in model.tried:
             return
@@ -212,10 +194,9 @@ class Evaluator:
 
     def mean_velocity_error(self, model: WorldModel, clips: Clips) -> Interval:
         """The world's velocity error by pixels over these clips, units/s, one future each."""
-        truth = clips.tracks
-        assert truth is not None
         frames = self.decode(self.roll_out(model, self.encode(clips)).tokens[:, 0])
-        errors = velocity_error(self.by_pixels(frames, truth), truth, clips.dt_s, self.context_frames)
+        found = self.by_pixels(frames, clips.truth)
+        errors = velocity_error(found, clips.truth, clips.dt_s, self.context_frames)
         return interval(np.asarray(errors)[None], bounds=(0, np.inf))
 
 
@@ -285,11 +266,11 @@ def subjects_of(config: PhysicsConfig, evaluator: Evaluator) -> list[Subject]:
     return [
         *(model_of(config, spec, evaluator) for spec in config.specs),
         *([Subject("oracle", Oracle(evaluator.tokenizer), version, needs_tracks=True)] if config.oracle else []),
-        Subject("copy_last", CopyLast(evaluator.tokenizer), version),
-        Subject("constant_velocity", ConstantVelocity(evaluator.tokenizer), version, needs_tracks=True),
+        Subject("copy_last", world_model.CopyLast(evaluator.tokenizer), version),
+        Subject("constant_velocity", world_model.ConstantVelocity(evaluator.tokenizer), version, needs_tracks=True),
         *(_of_run(config, spec, evaluator, untrained=True) for spec in config.specs if spec.kind == RUN),
-        Subject("frame_difference", FrameDifference(), version, rolls_out=False),
-        Subject("blind", Blind(), version, rolls_out=False),
+        Subject("frame_difference", world_model.FrameDifference(), version, rolls_out=False),
+        Subject("blind", world_model.Blind(), version, rolls_out=False),
     ]
 
 

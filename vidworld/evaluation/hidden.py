@@ -1,13 +1,16 @@
 """Hidden properties: what a model's state holds of them, and whether its rollouts follow them, before and after."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import lru_cache, partial
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
+from jaxtyping import Float
+from torch import Tensor
 
 from vidworld.analysis.bootstrap import resampled
 from vidworld.analysis.hidden import HiddenResults, PropertyProbe
@@ -15,25 +18,19 @@ from vidworld.analysis.records import Value
 from vidworld.analysis.results import rows_from_clips
 from vidworld.analysis.ridge import Spectrum, concordance, r_squared, share_covered
 from vidworld.core.records import prepare_folder, provenance, write_json
+from vidworld.evaluation import interventions as pairs
 from vidworld.evaluation.evaluator import BASELINES_VERSION, Evaluator, Subject, evaluator_of, subjects_of
-from vidworld.evaluation.interventions import (
-    SeenPair,
-    measured_pair,
-    names_of_pairs,
-    read_worlds,
-    roll_out_both,
-    true_and_reconstructed,
-    true_worlds,
-)
 from vidworld.evaluation.paired_schema import HiddenConfig
 from vidworld.evaluation.physics import models_of, refuse
-from vidworld.evaluation.states import StateFeatures, has_states, state_features
-from vidworld.evaluation.task import Case, Setup, Unit, measure, pieces
+from vidworld.evaluation.task import Case, Setup, TaskPlace, Unit, measure, pieces
 from vidworld.metrics import Metric
 from vidworld.metrics.hidden import true_property
 from vidworld.metrics.interventions import Worlds
+from vidworld.models.diffusion import DiffusionTransformer
+from vidworld.models.jepa import JointEmbeddingPredictor
 from vidworld.models.oracle import Oracle
 from vidworld.models.property_oracle import PropertyOracle
+from vidworld.models.states import cells_of, hidden_states
 from vidworld.models.world_model import Encoded
 from vidworld.simulation import SCENARIOS
 from vidworld.simulation.properties import HIDDEN_DISC, moment_of_reveal_s, moment_of_test_s, property_pairs
@@ -42,6 +39,8 @@ from vidworld.simulation.simulated import SimulatedClips
 HIDDEN_VERSION = 1  # of what is done between two rollouts and a metric; raised when that gives other values
 WITHOUT_MEMORY = "oracle_without_memory"
 """A physicist who sees how discs move, and takes all for elastic and of the mass of their size."""
+CLIPS_READ_AT_ONCE = 16
+StateFeatures = Float[Tensor, "clip chunk feature"]
 _SPREAD = "implied_spread"
 _DRAWN = 200
 """Resamplings of clips, of what probes read."""
@@ -67,7 +66,7 @@ def measure_hidden(config: HiddenConfig, accelerator: Accelerator) -> HiddenResu
     probes = list(_probes(config, evaluator, [subject for subject in subjects if subject.name not in failures]))
     results = HiddenResults(
         schema=1, provenance=provenance(config.seed), models=models_of(physics["after"].without(failures)),
-        rows=rows_from_clips(value for value in values if value.model not in failures), probes=probes,
+        rows=rows_from_clips(values), probes=probes,
         contexts=contexts, failures=list(failures.values()),
     )  # fmt: skip
     write_json(config.out / "hidden.json", asdict(results))
@@ -91,7 +90,7 @@ def hidden_units(config: HiddenConfig, setup: Setup, moment: str) -> Iterator[Un
     metrics = [metric for metric in setup.metrics("worlds") if metric.law == "hidden property"]
 
     @lru_cache(maxsize=1)
-    def encoded(scenario: str, split: str, numbers: range) -> SeenPair:
+    def encoded(scenario: str, split: str, numbers: range) -> pairs.SeenPair:
         pair = property_pairs(scenario, split, config.seed, numbers, config.shape, config.nuisance)
         return setup.evaluator.encode(pair.own), setup.evaluator.encode(pair.other)
 
@@ -103,7 +102,7 @@ def hidden_units(config: HiddenConfig, setup: Setup, moment: str) -> Iterator[Un
                 depends_on = [HIDDEN_VERSION, scenario, SCENARIOS.version(scenario), moment, split, list(numbers)]
                 given = (partial(encoded, scenario, split, numbers), setup.evaluator, place, metrics)
                 of_one = [metric for metric in metrics if metric.name != _SPREAD]
-                truth = partial(true_and_reconstructed, *given[:-1], of_one)
+                truth = partial(pairs.true_and_reconstructed, *given[:-1], of_one)
                 yield setup.unit(batch, None, depends_on, metrics, truth)
                 for subject in setup.subjects:
                     if subject.rolls_out:
@@ -113,30 +112,48 @@ def hidden_units(config: HiddenConfig, setup: Setup, moment: str) -> Iterator[Un
 
 
 def _of_subject(
-    encoded: Callable[[], SeenPair],
-    evaluator: Evaluator,
-    place: tuple[str, str, int],
-    metrics: list[Metric],
-    subject: Subject,
-    samples: int,
+    encoded: pairs.PairOf, evaluator: Evaluator, place: TaskPlace, metrics: list[Metric], subject: Subject, samples: int
 ) -> Iterator[Value]:
     """Every metric of a subject's pair of rollouts; how far samples differ, of those that draw several."""
     pair = encoded()
-    both, own = roll_out_both(evaluator, subject, pair, samples), true_worlds(pair).factual
-    for readout, worlds in read_worlds(evaluator, subject, pair, both):
+    both, own = pairs.roll_out_both(evaluator, subject, pair, samples), pairs.true_worlds(pair).factual
+    for readout, worlds in pairs.read_worlds(evaluator, subject, pair, both):
         case = Case(subject.name, readout, *place)
         for metric in metrics:
             if metric.name != _SPREAD:
-                yield from measured_pair(case, worlds, pair, evaluator, [metric])
+                yield from pairs.measured_pair(case, worlds, pair, evaluator, [metric])
                 continue
-            neighbours = [Worlds(one.factual, next_.factual) for one, next_ in pairwise(worlds)]
-            given = (Worlds(own, own), pair[0].clips.dt_s, evaluator.context_frames)
-            if neighbours:
+            if neighbours := [Worlds(one.factual, next_.factual) for one, next_ in pairwise(worlds)]:
+                given = (Worlds(own, own), pair[0].clips.dt_s, evaluator.context_frames)
                 apart = np.mean([metric.function(each, *given) for each in neighbours], axis=0)
-                yield from case.values(metric, names_of_pairs(pair[0].clips), apart.tolist())
+                yield from case.values(metric, pairs.names_of_pairs(pair[0].clips), apart.tolist())
 
 
-# --- what probes read of states ---
+# --- what probes read of states: what networks remember of a disc ---
+
+
+def has_states(model: Any) -> bool:
+    """Whether a model is one of ours, whose network can be looked into."""
+    return isinstance(getattr(model, "network", None), DiffusionTransformer | JointEmbeddingPredictor)
+
+
+def state_features(model: Any, evaluator: Evaluator, seen: Encoded, disc: int) -> StateFeatures:
+    """The state that the next chunk is predicted from, at the cell where the disc is at each chunk's end, and its mean.
+
+    model: one of ours, whose state is that after its last block; None for the tokens of each chunk alone: what shows at
+    the moment, without any memory.
+    """
+    clips, chunks, h, w, _ = seen.tokens.shape
+    states = []
+    for start in range(0, clips, CLIPS_READ_AT_ONCE):
+        some = slice(start, start + CLIPS_READ_AT_ONCE)
+        with evaluator.accelerator.autocast():
+            states.append(hidden_states(model, Encoded(seen.clips.at(some), seen.tokens[some]))[:, :, -1].cpu())
+    stream, step = torch.cat(states), seen.clips.frames.shape[1] // chunks
+    aspect = seen.clips.frames.shape[-2] / seen.clips.frames.shape[-1]
+    row, column = cells_of(seen.clips.truth.position[:, step - 1 :: step, disc], (h, w), aspect).unbind(dim=-1)
+    own = stream[torch.arange(clips)[:, None], torch.arange(chunks), row, column]
+    return torch.cat((own, stream.flatten(2, 3).mean(dim=2)), dim=-1).double()
 
 
 def _probes(config: HiddenConfig, evaluator: Evaluator, subjects: Sequence[Subject]) -> Iterator[PropertyProbe]:
@@ -157,11 +174,11 @@ def _encoded(config: HiddenConfig, evaluator: Evaluator, scenario: str, split: s
 
 
 def _readings(
-    model: str, scenario: str, split: str, clips: SeenPair, features: Sequence[StateFeatures]
+    model: str, scenario: str, split: str, clips: pairs.SeenPair, features: Sequence[StateFeatures]
 ) -> Iterator[PropertyProbe]:
     """A ridge for each chunk, fitted to the first of these clips and read on the others."""
     fitted, asked = features
-    tracks, dt_s = true_worlds(clips), clips[0].clips.dt_s
+    tracks, dt_s = pairs.true_worlds(clips), clips[0].clips.dt_s
     answers, true = (true_property(each, dt_s) for each in tracks)
     reveal_s, test_s = moment_of_reveal_s(tracks[1]), moment_of_test_s(tracks[1])
     frames = clips[0].clips.frames.shape[1] // fitted.shape[1]

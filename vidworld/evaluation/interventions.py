@@ -13,13 +13,13 @@ from vidworld.analysis.interventions import NO_EFFECT, OTHER_SCENE, Intervention
 from vidworld.analysis.records import Value
 from vidworld.analysis.results import rows_from_clips
 from vidworld.core.clip import Clips, Tracks
-from vidworld.core.media import filmstrip, write_png
+from vidworld.core.media import stacked, write_png
 from vidworld.core.records import prepare_folder, provenance, write_json, writing
 from vidworld.evaluation.evaluator import Evaluator, Subject, evaluator_of, subjects_of
 from vidworld.evaluation.paired_schema import InterventionConfig
 from vidworld.evaluation.physics import models_of, refuse
 from vidworld.evaluation.presentation import names_of
-from vidworld.evaluation.task import Case, Setup, Unit, measure, media_name, pieces
+from vidworld.evaluation.task import Case, Setup, TaskPlace, Unit, measure, media_name, pieces
 from vidworld.metrics import Metric
 from vidworld.metrics.interventions import Worlds
 from vidworld.models.external import ExternalModel
@@ -32,8 +32,7 @@ from vidworld.simulation.interventions import INTERVENTIONS_VERSION, LEAST_EFFEC
 MEASURED_VERSION = 1  # of what is done between two rollouts and a metric; raised when that gives other values
 ACT = "act"
 SeenPair = tuple[Encoded, Encoded]
-_PairOf = Callable[[], SeenPair]
-_Place = tuple[str, str, int]  # task, split and seed of values
+PairOf = Callable[[], SeenPair]
 
 
 def measure_interventions(config: InterventionConfig, accelerator: Accelerator) -> InterventionResults | None:
@@ -47,10 +46,9 @@ def measure_interventions(config: InterventionConfig, accelerator: Accelerator) 
     values, failures = measure(list(intervention_units(config, setup)), accelerator, "interventions")
     if not accelerator.is_main_process:
         return None
-    values = [value for value in values if value.model not in failures]
     results = InterventionResults(
         schema=1, provenance=provenance(config.seed), models=models_of(physics.without(failures)),
-        rows=rows_from_clips(values), reach=reach_of(values), strips=list(_strips(config, setup.without(failures))),
+        rows=rows_from_clips(values), reach=[*reach_of(values)], strips=list(_strips(config, setup.without(failures))),
         context_frames=config.context_frames, failures=list(failures.values()),
     )  # fmt: skip
     write_json(config.out / "interventions.json", asdict(results))
@@ -121,21 +119,19 @@ def roll_out_both(evaluator: Evaluator, subject: Subject, pair: SeenPair, sample
     seeds = evaluator.seeds(names_of(pair[0].clips.frames[:, : evaluator.context_frames]))
     found = []
     for seen in pair:
-        hears = seen.actions is not None and subject.name != "copy_last"
-        done = seen.actions[:, None, evaluator.context_length :] if hears and seen.actions is not None else None
+        heard = None if subject.name == "copy_last" else seen.actions
+        done = None if heard is None else heard[:, None, evaluator.context_length :]
         found.append(evaluator.roll_out(subject.model, seen, samples, seeds, done))
     return found[0], found[1]
 
 
 def true_worlds(pair: SeenPair) -> Worlds:
     """The true tracks of both."""
-    one, other = (seen.clips.tracks for seen in pair)
-    assert one is not None and other is not None
-    return Worlds(one, other)
+    return Worlds(*(seen.clips.truth for seen in pair))
 
 
 def true_and_reconstructed(
-    encoded: _PairOf, evaluator: Evaluator, place: _Place, metrics: Sequence[Metric]
+    encoded: PairOf, evaluator: Evaluator, place: TaskPlace, metrics: Sequence[Metric]
 ) -> Iterator[Value]:
     """The truth by the tracker, and what the tokenizer keeps of it."""
     pair, start = encoded(), evaluator.context_frames
@@ -147,7 +143,7 @@ def true_and_reconstructed(
         yield from measured_pair(Case(name, "pixels", *place), [tracks], pair, evaluator, metrics)
 
 
-def _references(encoded: _PairOf, evaluator: Evaluator, place: _Place, metrics: Sequence[Metric]) -> Iterator[Value]:
+def _references(encoded: PairOf, evaluator: Evaluator, place: TaskPlace, metrics: Sequence[Metric]) -> Iterator[Value]:
     """The truth and the tokenizer's, and the answers that need no model."""
     yield from true_and_reconstructed(encoded, evaluator, place, metrics)
     pair, start = encoded(), evaluator.context_frames
@@ -168,7 +164,7 @@ def _with_effect(truth: Worlds, effect: torch.Tensor, start: int) -> Worlds:
 
 
 def _of_subject(
-    encoded: _PairOf, evaluator: Evaluator, place: _Place, metrics: list[Metric], subject: Subject, samples: int
+    encoded: PairOf, evaluator: Evaluator, place: TaskPlace, metrics: list[Metric], subject: Subject, samples: int
 ) -> Iterator[Value]:
     """Every metric of a subject's pair of rollouts, by the tracker and, where there is one, by the probe."""
     pair = encoded()
@@ -237,10 +233,6 @@ def _strips(config: InterventionConfig, setup: Setup) -> Iterator[PairStrip]:
 
 def _write_strip(file: Path, rows: Sequence[tuple[torch.Tensor, torch.Tensor]], config: InterventionConfig) -> None:
     """The last frames of the context and the future, every second one, without the change above and with it below."""
-    strips = []
-    for frames, future in rows:
-        whole = torch.cat((frames[: config.context_frames], future))
-        strips.append(filmstrip(whole[config.context_frames % 2 :: 2]))
-    line = strips[0].new_full((3, 1, strips[0].shape[2]), 230)
+    wholes = [torch.cat((frames[: config.context_frames], future)) for frames, future in rows]
     with writing(file):
-        write_png(file, torch.cat((strips[0], line, strips[1]), dim=1))
+        write_png(file, stacked([whole[config.context_frames % 2 :: 2] for whole in wholes], gap_px=1))

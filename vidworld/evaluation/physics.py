@@ -39,15 +39,7 @@ from vidworld.video import content_fingerprint, has_clips
 from vidworld.video.real import RealClips
 
 CHANGES_NO_VALUE = (
-    "out",
-    "models",
-    "tokenizer",
-    "probe",
-    "probes",
-    "real",
-    "held_out",
-    "clips_at_once",
-    "quadruplets_at_once",
+    *("out", "models", "tokenizer", "probe", "probes", "real", "held_out", "clips_at_once", "quadruplets_at_once"),
 )
 """Keys that do not tell one evaluation from another: what they name is known by its content."""
 
@@ -155,19 +147,18 @@ def write_files(setup: Setup, values: list[Value], media: dict[str, Any], inputs
     """Leave everything that was measured; comparison.json, which says that it was, last."""
     config, draws = setup.config, list[Draw]()
     for scenario, split in measured_splits(config):
-        if split not in HEADLINE_SPLITS:  # what a curve over speeds and sizes holds is of one shape
-            continue
-        draws += draws_of(setup.clips(scenario, split).clips(range(config.clips)), scenario, split)
+        if split in HEADLINE_SPLITS:  # what a curve over speeds and sizes holds is of one shape
+            draws += draws_of(setup.clips(scenario, split).clips(range(config.clips)), scenario, split)
     write_csv(config.out / "clips.csv", Draw, draws)
     models = models_of(config)
     curves = generalisation_curves(values, draws, models)
     write_json(config.out / "media.json", asdict(Media(**media, generalisation=curves)))
     folders = {spec.name: Path(spec.path) for spec in config.specs if spec.kind == RUN}
     # What each model predicts, of those whose family leaves a choice.
-    networks = {s.name: getattr(s.model, "network", None) for s in setup.subjects if s.name in config.models}
+    measured = {s.name: s.model for s in setup.subjects if s.name in config.models}
+    networks = {name: getattr(model, "network", None) for name, model in measured.items()}
     targets = {name: target for name, network in networks.items() if (target := getattr(network, "target", None))}
-    measured = [subject for subject in setup.subjects if subject.name in config.models]
-    levels = {s.name: list(found) for s in measured if (found := getattr(s.model, "levels", None))}
+    levels = {name: list(found) for name, model in measured.items() if (found := getattr(model, "levels", None))}
     equal, tried = compare(folders, config.pairs, config.probes), resolved(config)["tried"]
     equal.notes.extend(nuisance_notes(equal.budgets, config.nuisance))
     comparison = replace(equal, noise_levels=levels, targets=targets, tried=tried, inputs=inputs)

@@ -25,7 +25,7 @@ from vidworld.core.records import prepare_folder, writing
 from vidworld.evaluation.evaluator import Evaluator, Subject
 from vidworld.evaluation.pictures import Scene, beside_ideal, scene_of
 from vidworld.evaluation.schema import PhysicsConfig, measured_splits
-from vidworld.evaluation.task import SCALE, Case, Setup, Task, Unit, media_name, pieces, simulated_clips
+from vidworld.evaluation.task import SCALE, Case, Setup, Task, TaskPlace, Unit, media_name, pieces, simulated_clips
 from vidworld.metrics import Metric
 from vidworld.metrics.appearance import Pictures
 from vidworld.models.external.videos import file_name
@@ -37,7 +37,6 @@ ROLLOUTS_VERSION = 1  # of what is done between a model's future and a metric; r
 INPUTS = ("tracks", "samples", "pictures")
 ReadT = TypeVar("ReadT", Tracks, Pictures)
 _Seen = Callable[[], Encoded]
-_Place = tuple[str, str, int]  # task, split and seed of values
 
 
 def rollout_units(setup: Setup) -> Iterator[Unit]:
@@ -86,10 +85,10 @@ def show_rollouts(setup: Setup, folder: Path) -> dict[str, list[dict[str, Any]]]
 ROLLOUTS = Task(rollout_units, show_rollouts)
 
 
-def _references(seen_of: _Seen, evaluator: Evaluator, place: _Place, metrics: list[Metric]) -> Iterator[Value]:
+def _references(seen_of: _Seen, evaluator: Evaluator, place: TaskPlace, metrics: list[Metric]) -> Iterator[Value]:
     """What no model can be better than: the truth by tracker and probe, and what the tokenizer keeps."""
     seen = seen_of()
-    clips, truth = seen.clips, _truth(seen)
+    clips, truth = seen.clips, seen.clips.truth
     start, scene = evaluator.context_frames, scene_of(clips.frames, truth)
     pictures = _pictures(clips.frames[:, start:], seen, scene, evaluator)
     yield from _measured(Case("truth", "pixels", *place), [pictures], seen, evaluator, metrics)
@@ -105,11 +104,11 @@ def _references(seen_of: _Seen, evaluator: Evaluator, place: _Place, metrics: li
 
 
 def _of_subject(
-    seen_of: _Seen, evaluator: Evaluator, place: _Place, metrics: list[Metric], subject: Subject, samples: int
+    seen_of: _Seen, evaluator: Evaluator, place: TaskPlace, metrics: list[Metric], subject: Subject, samples: int
 ) -> Iterator[Value]:
     """Every metric of a subject's futures, by the tracker and, where there is one, by the probe."""
     seen = seen_of()
-    truth, rollout = _truth(seen), evaluator.roll_out(subject.model, seen, samples)
+    truth, rollout = seen.clips.truth, evaluator.roll_out(subject.model, seen, samples)
     scene = scene_of(seen.clips.without_nuisance, truth)
     pictures = _of_samples(
         lambda x: _pictures(evaluator.decode_future(seen, x), seen, scene, evaluator), rollout.tokens
@@ -122,7 +121,7 @@ def _of_subject(
 
 def _pictures(future: Frames, seen: Encoded, scene: Scene, evaluator: Evaluator) -> Pictures:
     """A future beside the truth, with the tracks that are read from it."""
-    truth = _truth(seen)
+    truth = seen.clips.truth
     tracks = evaluator.by_pixels(future, truth)
     return beside_ideal(future, tracks, seen.clips.without_nuisance, truth, scene, evaluator.context_frames)
 
@@ -139,7 +138,7 @@ def _measured(
     case: Case, samples: Sequence[Tracks | Pictures], seen: Encoded, evaluator: Evaluator, metrics: list[Metric]
 ) -> Iterator[Value]:
     """One value a clip and metric: the mean over the samples, for metrics of one prediction. Probes see no pictures."""
-    shown = (_truth(seen), seen.clips.dt_s, evaluator.context_frames)
+    shown = (seen.clips.truth, seen.clips.dt_s, evaluator.context_frames)
     tracks = [each.predicted if isinstance(each, Pictures) else each for each in samples]
     distinct = 1 if all(each is samples[0] for each in samples) else len(samples)
     pictures = [each for each in samples[:distinct] if isinstance(each, Pictures)]
@@ -162,7 +161,7 @@ def _kept_by_tokenizer(
 
     Nuisance is no loss: what is decoded is compared with the frames that are without it.
     """
-    clips, truth = seen.clips, _truth(seen)
+    clips, truth = seen.clips, seen.clips.truth
     both = [each[:, evaluator.tokenizer.unseen_frames :] for each in (decoded, clips.without_nuisance)]
     places = (locate_discs(each, truth.color, truth.radius).double().numpy() for each in both)
     given: dict[str, tuple[Any, ...]] = {
@@ -172,11 +171,6 @@ def _kept_by_tokenizer(
     for metric in metrics:
         if metric.takes in given:
             yield from case.values(metric, clips.identity, metric.function(*given[metric.takes]).tolist())
-
-
-def _truth(seen: Encoded) -> Tracks:
-    assert seen.clips.tracks is not None
-    return seen.clips.tracks
 
 
 def save_rollouts(

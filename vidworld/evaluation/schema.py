@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import fields, replace
 from itertools import combinations, product
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 from pydantic import AfterValidator, Field
 
@@ -21,7 +21,7 @@ from vidworld.simulation import LAWS, SCENARIOS, NuisanceLevel
 Names = tuple[str, ...] | Literal["all"]  # what a key holds that names things of a registry
 
 
-def _known(registry: Registry[Any]) -> AfterValidator:
+def named_in(registry: Registry[Any]) -> AfterValidator:
     """Refuses names that a registry does not have, before anything is imported."""
 
     def check(names: Names) -> Names:
@@ -31,7 +31,8 @@ def _known(registry: Registry[Any]) -> AfterValidator:
     return AfterValidator(check)
 
 
-Laws = Annotated[Names, _known(LAWS)]
+Laws = Annotated[Names, named_in(LAWS)]
+Split = Literal["id", "ood", "recombined", "more", "textures"]
 HEADLINE_SPLITS = {"id", "ood", "recombined"}
 RESERVED = (
     *("truth", "reconstruction", "oracle", "copy_last", "constant_velocity", "frame_difference", "blind"),
@@ -59,50 +60,65 @@ class Condition(NamedTuple):
 
 
 @schema
-class PhysicsConfig:
-    """eval/run_physics.py"""
+class ModelsConfig:
+    """What every evaluation of models says."""
 
     out: Path
-    """The folder for results.json and what the report shows."""
-    models: dict[str, str]
+    """The folder for results and what the page shows."""
+    models: dict[str, str] = Field(default_factory=dict)
     """What is measured, NAME: SPEC. A SPEC is a run folder, or KIND:PATH for other people's models: vjepa2:FOLDER,
     diffusers:FOLDER, videos:FOLDER, python:module.ClassName."""
-    compare: tuple[tuple[str, str], ...] | Literal["all"] = "all"
-    """Pairs of models that are tested against each other."""
     tokenizer: Path | None = None
     """The run folder of the tokenizer. Without one, other people's models are measured on the frames as they are."""
     chunk_frames: Positive = 4
-    """Frames that surprise is averaged over where there is no tokenizer."""
+    """Frames of a chunk where there is no tokenizer."""
     probe: Path | None = None
     """The run folder of the probe of tokens; without one positions are tracked in decoded pixels only."""
     probes: dict[str, Path] = Field(default_factory=dict)
     """Run folders of probes of models whose embeddings are not tokens, by the model's name."""
+    seed: int = 0
+    """Of the clips, of what models draw at random, and of untrained networks."""
+    shape: ClipShape = ClipShape()
+    """Frames, their rate and size, of clips that are simulated for it."""
+    sampling_steps: Positive = 4
+    """Evaluations of a diffusion model a chunk."""
+    mixed_precision: Precision = "auto"
+    """What products are computed in: bf16 where the processor has it."""
+
+    def physics_with(self, **more: Any) -> "PhysicsConfig":
+        """The keys of an evaluation of physics, by which models are loaded. Raises ValueError, as it does."""
+        mine = {field.name: getattr(self, field.name) for field in fields(ModelsConfig)}
+        return PhysicsConfig(compare=(), **mine, **more)
+
+
+@schema
+class PhysicsConfig(ModelsConfig):
+    """eval/run_physics.py"""
+
+    models: dict[str, str] = Field()
+    compare: tuple[tuple[str, str], ...] | Literal["all"] = "all"
+    """Pairs of models that are tested against each other."""
     real: Path | None = None
     """A folder that `vidworld data ingest` made, for its held-out split."""
-    seed: int = 0
     held_out: Path | None = None
     """A file with a secret that clips are drawn by beside the seed, so that who lacks it cannot make them again; it is
     drawn where there is none."""
-    shape: ClipShape = ClipShape()
     context_frames: Positive = 8
-    tasks: Annotated[Names, _known(TASKS)] = "all"
-    scenarios: Annotated[Names, _known(SCENARIOS)] = "all"
+    tasks: Annotated[Names, named_in(TASKS)] = "all"
+    scenarios: Annotated[Names, named_in(SCENARIOS)] = "all"
     """`all`: those that training draws by default."""
     laws: Laws = "all"
     """`all`: but the legacy ones, which cues tell without physics."""
     nuisance: NuisanceLevel = 0
     """How much of a picture cannot be predicted. Metrics compare with what the picture would be without it."""
-    splits: tuple[Literal["id", "ood", "recombined", "more", "textures"], ...] = (
-        *("id", "ood", "recombined"),
-        *("more", "textures"),
-    )
+    splits: tuple[Split, ...] = get_args(Split)
     """In distribution, out of it, known values in new combinations; more discs than in training, and before a static
     texture."""
     horizons: tuple[Positive, ...] = (8, 24, 56)
     """Frames that are predicted, of scenarios whose clips go on so long; the usual horizon is that of `shape`."""
     contexts: tuple[Positive, ...] = (4, 8, 12)
     """Frames that are shown before the usual horizon: few, which decide little, and many."""
-    metrics: Annotated[Names, _known(METRICS)] = "all"
+    metrics: Annotated[Names, named_in(METRICS)] = "all"
     oracle: bool = True
     """Whether the oracle is measured as the ceiling: a few tenths of a second a quadruplet."""
     main_laws: Laws = ("permanence", "collision", "momentum")
@@ -119,7 +135,6 @@ class PhysicsConfig:
     """Quadruplets of each law out of distribution."""
     samples: Positive = 8
     """Futures that are drawn of each clip, of models that draw any; a model that has one computes one."""
-    sampling_steps: Positive = 4
     sampling_shift: PositiveFloat = 8.0
     """How the sampling steps lean to the noisy end."""
     levels: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.7, 0.85, 1.0)
@@ -128,7 +143,6 @@ class PhysicsConfig:
     quadruplets_at_once: Positive = 10
     """What goes through a model together, and what a stopped run does again at most. More, and what lies between two
     layers leaves a processor's cache."""
-    mixed_precision: Precision = "auto"
     tried: tuple[Tried, ...] = ()
     """For the report: what was tried for each model."""
     shown: NotNegative = 2
@@ -199,34 +213,3 @@ def _has(name: str, split: str, config: PhysicsConfig) -> bool:
     lacks = {"recombined": not scenario.ranges.corner, "more": not scenario.more}
     goes_on = scenario.goes_on or not split.startswith("horizon_")
     return condition.clips > 0 and goes_on and not lacks.get(split, False)
-
-
-@schema
-class ModelsConfig:
-    """What every evaluation of models says that is none of physics."""
-
-    out: Path
-    """The folder for results, pictures and the page."""
-    models: dict[str, str] = Field(default_factory=dict)
-    """What is measured, NAME: SPEC, as in an evaluation of physics: a run folder, or KIND:PATH."""
-    tokenizer: Path | None = None
-    """The run folder of the tokenizer; without one other people's models are measured on the frames as they are."""
-    chunk_frames: Positive = 4
-    """Frames of a chunk where there is no tokenizer."""
-    probe: Path | None = None
-    """The run folder of the probe of tokens; without one positions are tracked in decoded pixels only."""
-    probes: dict[str, Path] = Field(default_factory=dict)
-    """Run folders of probes of models whose embeddings are not tokens, by the model's name."""
-    seed: int = 0
-    """Of the clips, of what models draw at random, and of untrained networks."""
-    shape: ClipShape = ClipShape()
-    """Frames, their rate and size, of clips that are simulated for it."""
-    sampling_steps: Positive = 4
-    """Evaluations of a diffusion model a chunk."""
-    mixed_precision: Precision = "auto"
-    """What products are computed in: bf16 where the processor has it."""
-
-    def physics_with(self, **more: Any) -> PhysicsConfig:
-        """The keys of an evaluation of physics, by which models are loaded. Raises ValueError, as it does."""
-        mine = {field.name: getattr(self, field.name) for field in fields(ModelsConfig)}
-        return PhysicsConfig(compare=(), **mine, **more)

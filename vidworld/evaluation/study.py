@@ -13,10 +13,10 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import AfterValidator
 from tqdm import tqdm
 
 from vidworld.analysis.records import read_results
@@ -25,7 +25,7 @@ from vidworld.core.config import Positive, PositiveFloat, load, resolved, schema
 from vidworld.core.errors import UserError
 from vidworld.core.records import fingerprint, prepare_folder, provenance, read_json
 from vidworld.core.registry import Registry
-from vidworld.evaluation.schema import PhysicsConfig
+from vidworld.evaluation.schema import PhysicsConfig, named_in
 from vidworld.metrics import METRICS
 from vidworld.models.families import FAMILIES, config_schema
 from vidworld.models.files import read_budget
@@ -37,11 +37,6 @@ Progress = Callable[[], None]
 HEAD_WIDTH = 32
 DECODED = ("jepa",)  # families whose embeddings are no tokens
 ROOT = Path(__file__).parents[2]
-
-
-def _known(names: tuple[str, ...]) -> tuple[str, ...]:
-    FAMILIES.check(names)
-    return names
 
 
 @schema
@@ -64,7 +59,7 @@ class StudyConfig:
     configs: Path
     """The folder of configurations that every training and evaluation starts from."""
     points: tuple[StudyPoint, ...]
-    families: Annotated[tuple[str, ...], AfterValidator(_known)] = ("regression", "diffusion", "jepa")
+    families: Annotated[tuple[str, ...], named_in(FAMILIES)] = ("regression", "diffusion", "jepa")
     nuisance: tuple[NuisanceLevel, ...] = (0, 1)
     clips: Positive = 44800
     """Different clips of a training, the same for all: their tokens are made once."""
@@ -92,10 +87,8 @@ def cells(config: StudyConfig) -> list[Cell]:
     """Every training, the cheapest first: at each budget the first seed of each family before any second one."""
     found = [
         Cell(point.budget, nuisance, seed, family, point.width)
-        for point in config.points
-        for nuisance in config.nuisance
+        for point, nuisance, family in product(config.points, config.nuisance, config.families)
         for seed in range(point.seeds)
-        for family in config.families
     ]
     order = {family: place for place, family in enumerate(config.families)}
     return sorted(found, key=lambda cell: (cell.budget, cell.nuisance, cell.seed, order[cell.family]))
@@ -111,14 +104,10 @@ def versions_of(family: str) -> dict[str, int]:
 
 def versions_behind(family: str, rows: Sequence[StudyRow]) -> dict[str, int]:
     """Those of what these rows are of, and of what the family is trained on."""
-    kinds = {f"metric {row.metric}" for row in rows} | {f"law {row.law}" for row in rows}
-    kinds |= {f"scenario {row.task}" for row in rows} | {
-        f"scenario {name}" for name in SCENARIOS if SCENARIOS[name].weight > 0
-    }
-    every = versions_of(family)
-    return {
-        name: every[name] for name in every if name in kinds or name.split()[0] not in ("metric", "law", "scenario")
-    }
+    trained_on = {f"scenario {name}" for name in SCENARIOS if SCENARIOS[name].weight > 0}
+    of_rows = {name for row in rows for name in (f"metric {row.metric}", f"law {row.law}", f"scenario {row.task}")}
+    every, kinds = versions_of(family), ("metric", "law", "scenario")
+    return {name: every[name] for name in every if name in trained_on | of_rows or name.split()[0] not in kinds}
 
 
 class Study:

@@ -43,6 +43,9 @@ class EncodedQuadruplets(NamedTuple):
         return [*range(len(self.quadruplets))] * 4
 
 
+_Seen = Callable[[], EncodedQuadruplets]
+
+
 def encode_quadruplets(evaluator: Evaluator, quadruplets: Quadruplets) -> EncodedQuadruplets:
     """The possible clips are encoded and the others joined from their chunks: a splice lies between chunks.
 
@@ -115,7 +118,8 @@ def surprise_units(setup: Setup) -> Iterator[Unit]:
             continue
         subjects = [s for s in setup.subjects if s.is_surprised and (split == "id" or not s.in_distribution_only)]
         for numbers in pieces(count_of(setup, law, split), setup.config.quadruplets_at_once):
-            batch, depends_on = _batch("surprise", law, split, numbers)
+            batch = f"surprise_{law}_{split}_{numbers[0]}_{numbers[-1]}"
+            depends_on = ["surprise", SURPRISE_VERSION, law, LAWS.version(law), split, list(numbers)]
             place = (partial(encoded, law, split, numbers), setup.evaluator, split, metrics)
             for subject in [None, *subjects]:
                 yield setup.unit(batch, subject, depends_on, metrics, partial(measured, *place, subject))
@@ -176,18 +180,8 @@ def _encoded(setup: Setup, law: str, split: str, numbers: Sequence[int]) -> Enco
     return encode_quadruplets(setup.evaluator, made)
 
 
-def _batch(task: str, law: str, split: str, numbers: range) -> tuple[str, list[object]]:
-    """The name of a batch, and what its values depend on."""
-    name = f"{task}_{law}_{split}_{numbers[0]}_{numbers[-1]}"
-    return name, [task, SURPRISE_VERSION, law, LAWS.version(law), split, list(numbers)]
-
-
 def measured(
-    encoded: Callable[[], EncodedQuadruplets],
-    evaluator: Evaluator,
-    split: str,
-    metrics: Sequence[Metric],
-    subject: Subject | None,
+    encoded: _Seen, evaluator: Evaluator, split: str, metrics: Sequence[Metric], subject: Subject | None
 ) -> Iterator[Value]:
     """Every metric of a subject's surprise, or of the truth's."""
     seen = encoded()

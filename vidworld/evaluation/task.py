@@ -32,6 +32,7 @@ from vidworld.simulation.simulated import SimulatedClips
 from vidworld.video.real import RealClips
 
 Measure = Callable[[], Iterable[Value]]
+TaskPlace = tuple[str, str, int]  # task, split and seed of values
 SCALE = 2  # pixels of the report's videos and strips of frames for each of a clip; the page enlarges videos further
 
 
@@ -133,14 +134,9 @@ def measure(units: Sequence[WorkUnit], accelerator: Accelerator, name: str) -> O
 
 def settings_of(config: PhysicsConfig) -> dict[str, Any]:
     """What the values of simulated clips and of benchmarks depend on, whichever model they are of."""
-    seed = public(str(clip_seed(config)))
-    shown = {
-        "seed": seed,
-        "presentation": PRESENTATION_VERSION,
-        "shape": vars(config.shape),
-        "context_frames": config.context_frames,
-    }
-    return {"tools": tools_of(config), **shown, "precision": precision(config.mixed_precision)}
+    shown = {"presentation": PRESENTATION_VERSION, "shape": vars(config.shape), "context_frames": config.context_frames}
+    drawn = {"seed": public(str(clip_seed(config))), "precision": precision(config.mixed_precision)}
+    return {"tools": tools_of(config), **shown, **drawn}
 
 
 def simulated_clips(config: PhysicsConfig, scenario: str, split: str) -> SimulatedClips:

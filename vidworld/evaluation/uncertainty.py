@@ -4,8 +4,8 @@ Of each clip every member of a family draws futures. *Aleatoric* is the mean ove
 member's futures; *epistemic* the variance over members of their means, less what so few futures scatter by themselves.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
 from functools import lru_cache, partial
 from typing import NamedTuple
 
@@ -15,22 +15,8 @@ from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor
 
+from vidworld.analysis import uncertainty
 from vidworld.analysis.records import Value
-from vidworld.analysis.uncertainty import (
-    BASE,
-    DOUBLED,
-    FROZEN,
-    MARGINAL,
-    NOISE_ONLY,
-    ORACLE,
-    THROUGH_PROBE,
-    UncertaintyResults,
-    checks_of,
-    contrasts_of,
-    covered_name,
-    tables_of,
-    uncertainty_row,
-)
 from vidworld.core.hardware import precision
 from vidworld.core.records import fingerprint, prepare_folder, provenance, write_json
 from vidworld.evaluation.evaluator import Subject, evaluation_accelerator, evaluator_of, model_of, tools_of
@@ -40,7 +26,6 @@ from vidworld.evaluation.schema import PhysicsConfig
 from vidworld.evaluation.task import Unit, measure, pieces
 from vidworld.evaluation.uncertainty_schema import UncertaintyConfig
 from vidworld.metrics.uncertainty import LEVELS_OF_COVERAGE, central_share, crps, vector_energy_score
-from vidworld.models import Spec
 from vidworld.models.world_model import Encoded
 from vidworld.simulation import SCENARIOS, SIMULATOR_VERSION
 from vidworld.simulation.chance import OWN_FUTURE, panel_brightness
@@ -50,7 +35,7 @@ from vidworld.simulation.simulated import SimulatedClips
 UNCERTAINTY_VERSION = 1  # raised when readings come to give other values
 METRICS_READ = (
     *("aleatoric", "epistemic", "true_variance", "error", "crps", "energy"),
-    *map(covered_name, LEVELS_OF_COVERAGE),
+    *map(uncertainty.covered_name, LEVELS_OF_COVERAGE),
 )
 SCORED = 32
 """Futures that proper scores are of, where there are more: they cost by the square."""
@@ -83,7 +68,7 @@ def readings(
         "crps": crps(some, happened).mean(axis=(-2, -1)),
         "energy": vector_energy_score(some, happened).mean(axis=-1),
     }
-    shares = {covered_name(level): central_share(pooled, happened, level) for level in LEVELS_OF_COVERAGE}
+    shares = {uncertainty.covered_name(level): central_share(pooled, happened, level) for level in LEVELS_OF_COVERAGE}
     return found | {name: share.mean(axis=(-2, -1)) for name, share in shares.items()}
 
 
@@ -96,19 +81,11 @@ class Known(NamedTuple):
     last: dict[str, Float[ndarray, "clip 1 dim"]]  # of the last frame that was seen
 
 
-@dataclass(frozen=True)
-class Ensemble:
-    """Members that differ by seed or checkpoint alone."""
-
-    name: str
-    members: tuple[Subject, ...]
-
-    @property
-    def made_from(self) -> str:
-        return fingerprint([member.made_from for member in self.members])
+_Truth = Callable[[range], Known]
+_Draw = Callable[[], Quantities]
 
 
-def measure_uncertainty(config: UncertaintyConfig) -> UncertaintyResults:
+def measure_uncertainty(config: UncertaintyConfig) -> uncertainty.UncertaintyResults:
     """Measure what is not measured yet, and write uncertainty.json.
 
     Raises UserError: a model cannot be used; of models that fail, after the others' results are written.
@@ -116,13 +93,13 @@ def measure_uncertainty(config: UncertaintyConfig) -> UncertaintyResults:
     accelerator = evaluation_accelerator(config.mixed_precision)
     bench = Bench(config, accelerator)
     values, failures = measure([*bench.units()], accelerator, "uncertainty")
-    tables = tables_of(values)
-    rows = [uncertainty_row(place, table) for place, table in tables.items()]
-    contrasts = contrasts_of(tables)
-    results = UncertaintyResults(
+    tables = uncertainty.tables_of(values)
+    rows = [uncertainty.uncertainty_row(place, table) for place, table in tables.items()]
+    contrasts = uncertainty.contrasts_of(tables)
+    results = uncertainty.UncertaintyResults(
         schema=1, provenance=provenance(config.seed), members=dict(config.members),
         samples=config.samples, rows=tuple(rows), contrasts=tuple(contrasts),
-        checks=tuple(checks_of(rows, contrasts, config.members)), failures=tuple(failures.values()),
+        checks=tuple(uncertainty.checks_of(rows, contrasts, config.members)), failures=tuple(failures.values()),
     )  # fmt: skip
     if accelerator.is_main_process:
         write_json(config.out / "uncertainty.json", asdict(results))
@@ -137,10 +114,9 @@ class Bench:
         self.config, self.folder = config, prepare_folder(config.out / "units")
         physics = _physics(config)
         self.evaluator = evaluator_of(physics, accelerator)
-        self.families = [
-            Ensemble(name, tuple(model_of(physics, spec, self.evaluator) for spec in _specs(config, name)))
-            for name in config.members
-        ]
+        self.families: dict[str, list[Subject]] = {name: [] for name in config.members}
+        for spec in physics.specs:
+            self.families[spec.name.rpartition(".")[0]].append(model_of(physics, spec, self.evaluator))
         self.settings = fingerprint(
             tools_of(physics), config.seed, vars(config.shape), config.context_frames, config.samples,
             config.true_samples, config.base_level, precision(config.mixed_precision), SIMULATOR_VERSION,
@@ -150,31 +126,24 @@ class Bench:
     def units(self) -> Iterator[Unit]:
         """Scenario after scenario, condition after condition: models, then the controls on more clips."""
         config = self.config
-        for scenario in config.scenarios:
-            for condition in config.conditions(scenario):
-                source = self.clips(scenario, condition)
-                truth = lru_cache(maxsize=1)(partial(known_of, config, source))
-                for numbers in pieces(config.clips, config.clips_at_once):
-                    seen = lru_cache(maxsize=1)(partial(self.seen, source, numbers))
-                    for family in self.families:
-                        draw = partial(self.of_family, family, scenario, seen)
-                        yield self.unit(scenario, condition, numbers, family.name, family.made_from, truth, draw)
-                    draw = partial(self.of_probe, scenario, seen)
-                    yield self.unit(scenario, condition, numbers, THROUGH_PROBE, "", truth, draw)
-                for numbers in pieces(config.control_clips, config.clips_at_once):
-                    for name, control in CONTROLS_OF_UNCERTAINTY.items():
-                        draw = partial(self.of_control, control, truth, numbers)
-                        yield self.unit(scenario, condition, numbers, name, "", truth, draw)
+        for place in ((name, condition) for name in config.scenarios for condition in config.conditions(name)):
+            source, scenario = self.clips(*place), place[0]
+            truth = lru_cache(maxsize=1)(partial(known_of, config, source))
+            for numbers in pieces(config.clips, config.clips_at_once):
+                seen = lru_cache(maxsize=1)(partial(self.seen, source, numbers))
+                for name, members in self.families.items():
+                    made_from = fingerprint([member.made_from for member in members])
+                    draw = partial(self.of_family, members, scenario, seen)
+                    yield self.unit(*place, numbers, name, made_from, truth, draw)
+                draw = partial(self.of_probe, scenario, seen)
+                yield self.unit(*place, numbers, uncertainty.THROUGH_PROBE, "", truth, draw)
+            for numbers in pieces(config.control_clips, config.clips_at_once):
+                for name, control in CONTROLS_OF_UNCERTAINTY.items():
+                    draw = partial(self.of_control, control, truth, numbers)
+                    yield self.unit(*place, numbers, name, "", truth, draw)
 
     def unit(
-        self,
-        scenario: str,
-        condition: str,
-        numbers: range,
-        subject: str,
-        made_from: str,
-        truth: Callable[[range], Known],
-        draw: Callable[[], Quantities],
+        self, scenario: str, condition: str, numbers: range, subject: str, made_from: str, truth: _Truth, draw: _Draw
     ) -> Unit:
         def values() -> Iterator[Value]:
             known, drawn = truth(numbers), draw()
@@ -192,7 +161,7 @@ class Bench:
 
     def clips(self, scenario: str, condition: str) -> SimulatedClips:
         """The clips of a scenario under a condition; those of the two levels of noise are of the same scenes."""
-        level = {BASE: 1.0, DOUBLED: 2**0.5}.get(condition)
+        level = {uncertainty.BASE: 1.0, uncertainty.DOUBLED: 2**0.5}.get(condition)
         again = OWN_FUTURE if level is None else OWN_FUTURE._replace(level=level * self.config.base_level)
         count = max(self.config.clips, self.config.control_clips)
         split = "id" if level is not None else condition
@@ -204,10 +173,10 @@ class Bench:
 
     # --- what subjects draw ---
 
-    def of_family(self, family: Ensemble, scenario: str, seen: Callable[[], Encoded]) -> Quantities:
+    def of_family(self, members: Sequence[Subject], scenario: str, seen: Callable[[], Encoded]) -> Quantities:
         """The futures of every member. Raises ModelFailure."""
         each = []
-        for number, member in enumerate(family.members):
+        for number, member in enumerate(members):
             own = replace(self.evaluator, seed=self.evaluator.seed + MEMBER_SEEDS * number)
             tokens = own.roll_out(member.model, seen(), self.config.samples).tokens
             each.append(self.read(tokens, seen(), scenario))
@@ -223,9 +192,8 @@ class Bench:
         self, tokens: Float[Tensor, "clip sample t h w latent"], seen: Encoded, scenario: str
     ) -> dict[str, Float[ndarray, "sample clip time dim"]]:
         """The quantities of predicted tokens: places by the probe of tokens, brightness in decoded pictures."""
-        tracks, flat = seen.clips.tracks, tokens.flatten(0, 1)
-        assert tracks is not None
-        color = tracks.color.repeat_interleave(tokens.shape[1], dim=0).to(flat.device)
+        flat = tokens.flatten(0, 1)
+        color = seen.clips.truth.color.repeat_interleave(tokens.shape[1], dim=0).to(flat.device)
         with self.evaluator.accelerator.autocast():
             found = {"position": self.evaluator.probes[""].locate(flat, color, guess=True).flatten(2)}
         if "brightness" in quantities(scenario):
@@ -233,7 +201,7 @@ class Bench:
         by_clip = {name: each.cpu().double().unflatten(0, tokens.shape[:2]) for name, each in found.items()}
         return {name: each.transpose(0, 1).numpy() for name, each in by_clip.items()}
 
-    def of_control(self, control: "ControlDraw", truth: Callable[[range], Known], numbers: range) -> Quantities:
+    def of_control(self, control: "ControlDraw", truth: _Truth, numbers: range) -> Quantities:
         known = truth(numbers)
         return {name: control(known, name, self.config.samples)[None] for name in known.draws}
 
@@ -264,10 +232,6 @@ def _quantity(futures: TrueFutures, name: str) -> Float[Tensor, "clip sample tim
     return found
 
 
-def _specs(config: UncertaintyConfig, family: str) -> list[Spec]:
-    return [Spec.of(f"{family}.{i}", spec) for i, spec in enumerate(config.members[family])]
-
-
 def _physics(config: UncertaintyConfig) -> PhysicsConfig:
     """The keys of an evaluation that models are loaded by."""
     models = {f"{name}.{i}": text for name, texts in config.members.items() for i, text in enumerate(texts)}
@@ -283,15 +247,6 @@ def _physics(config: UncertaintyConfig) -> PhysicsConfig:
 ControlDraw = Callable[[Known, str, int], Float[ndarray, "sample clip time dim"]]
 
 
-def _oracle(known: Known, quantity: str, samples: int) -> ndarray:
-    return known.again[quantity]
-
-
-def _frozen(known: Known, quantity: str, samples: int) -> ndarray:
-    # As many as the oracle's: of few futures a region's ends are not known, and even a point covers something.
-    return np.broadcast_to(known.last[quantity], known.again[quantity].shape).copy()
-
-
 def _blind(known: Known, quantity: str, samples: int) -> ndarray:
     happened = known.happened[quantity]
     return np.stack([np.roll(happened, 1 + i % (len(happened) - 1), axis=0) for i in range(samples)])
@@ -305,5 +260,9 @@ def _noise_only(known: Known, quantity: str, samples: int) -> ndarray:
 
 
 CONTROLS_OF_UNCERTAINTY: dict[str, ControlDraw] = {
-    ORACLE: _oracle, FROZEN: _frozen, MARGINAL: _blind, NOISE_ONLY: _noise_only
-}  # fmt: skip
+    uncertainty.ORACLE: lambda known, quantity, samples: known.again[quantity],
+    # As many as the oracle's: of few futures a region's ends are not known, and even a point covers something.
+    uncertainty.FROZEN: lambda known, name, samples: np.broadcast_to(known.last[name], known.again[name].shape).copy(),
+    uncertainty.MARGINAL: _blind,
+    uncertainty.NOISE_ONLY: _noise_only,
+}

@@ -4,18 +4,14 @@ import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from vidworld.analysis.uncertainty import BASE, DOUBLED, REFERENCES_OF_UNCERTAINTY
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.config import Positive, PositiveFloat, Precision, schema
+from vidworld.evaluation.schema import named_in
 from vidworld.models import Spec
 from vidworld.simulation import SCENARIOS
-
-
-def _known(names: tuple[str, ...]) -> tuple[str, ...]:
-    SCENARIOS.check(names)
-    return names
 
 
 @schema
@@ -32,7 +28,7 @@ class UncertaintyConfig:
     """The run folder of the probe of tokens, which reads places for all families alike."""
     probes: dict[str, tuple[Path, ...]] = Field(default_factory=dict)
     """Of families whose embeddings are no tokens: the probe that decodes each member's, in the order of members."""
-    scenarios: Annotated[tuple[str, ...], AfterValidator(_known)] = ("kick", "panel", "uniform_hole")
+    scenarios: Annotated[tuple[str, ...], named_in(SCENARIOS)] = ("kick", "panel", "uniform_hole")
     seed: int = 0
     shape: ClipShape = ClipShape()
     context_frames: Positive = 8

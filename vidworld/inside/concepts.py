@@ -32,22 +32,20 @@ _SHOWN = 0.9
 class Concept(NamedTuple):
     label: str
     unit: str
-    samples: str
-    """`discs`, `scene`, `hidden` or `screens`."""
     binary: bool = False
 
 
 CONCEPTS = {
-    "place": Concept("place of a disc from the middle of its cell (x, y)", "units", "discs"),
-    "velocity": Concept("velocity of a disc (x, y)", "units/s", "discs"),
-    "speed": Concept("speed of a disc", "units/s", "discs"),
-    "direction": Concept("direction of a disc's motion (cosine, sine)", "", "discs"),
-    "mass": Concept("mass of a disc, the square of its radius", "units²", "discs"),
-    "time_to_contact": Concept("time until a disc meets another, of those that do within 0.8 s", "s", "discs"),
-    "position": Concept("position of the only disc in the picture (x, y)", "units", "scene"),
-    "count": Concept("number of discs", "", "scene"),
-    "hidden_existence": Concept("whether a disc is behind the screen", "", "hidden", binary=True),
-    "hidden_place": Concept("behind which of two screens a disc is", "", "screens", binary=True),
+    "place": Concept("place of a disc from the middle of its cell (x, y)", "units"),
+    "velocity": Concept("velocity of a disc (x, y)", "units/s"),
+    "speed": Concept("speed of a disc", "units/s"),
+    "direction": Concept("direction of a disc's motion (cosine, sine)", ""),
+    "mass": Concept("mass of a disc, the square of its radius", "units²"),
+    "time_to_contact": Concept("time until a disc meets another, of those that do within 0.8 s", "s"),
+    "position": Concept("position of the only disc in the picture (x, y)", "units"),
+    "count": Concept("number of discs", ""),
+    "hidden_existence": Concept("whether a disc is behind the screen", "", binary=True),
+    "hidden_place": Concept("behind which of two screens a disc is", "", binary=True),
 }
 
 
@@ -87,8 +85,7 @@ def scene_samples(
             order = Draws(clip_streams(f"inside/{scenario}/{split}", numbers, torch.device("cpu"))).order(context)
         shown = made.frames[torch.arange(each)[:, None], order]
         clips.append(Clips(shown, made.fps, made.identity))
-        assert made.tracks is not None
-        parts.append(_Scene(made.tracks, order[:, -1], 1 / made.fps, number * each, number < ALONE))
+        parts.append(_Scene(made.truth, order[:, -1], 1 / made.fps, number * each, number < ALONE))
     together = Clips(
         torch.cat([each.frames for each in clips]), shape.fps, tuple(name for each in clips for name in each.identity)
     )
@@ -152,10 +149,9 @@ def hidden_samples(kind: str, part: Part, shape: ClipShape, context: int, count:
     law = {"hidden": "legacy_permanence", "screens": "legacy_continuity"}[kind]
     split, first = _SPLITS[part]
     pairs = quadruplets(law, split, 0, range(first, first + count), splice_frame=context - 1, shape=shape)
-    a, b = pairs.a, pairs.b
-    assert a.tracks is not None and b.tracks is not None
-    there = [each.position[:, context - 1, 0].float() for each in (a.tracks, b.tracks)]
-    gone = [(each.visible[:, context - 1, 0] == 0) & each.present[:, context - 1, 0] for each in (a.tracks, b.tracks)]
+    a, b, truths = pairs.a, pairs.b, (pairs.a.truth, pairs.b.truth)
+    there = [each.position[:, context - 1, 0].float() for each in truths]
+    gone = [(each.visible[:, context - 1, 0] == 0) & each.present[:, context - 1, 0] for each in truths]
     frames = torch.cat((a.frames[:, :context], b.frames[:, :context]))
     clips = Clips(frames, shape.fps, (*a.identity, *b.identity))
     number, ones = torch.arange(count), torch.ones(count)
@@ -168,4 +164,4 @@ def hidden_samples(kind: str, part: Part, shape: ClipShape, context: int, count:
         clip, group = [number, number, number + count, number + count], [number] * 4
         answer, name = [ones, -ones, -ones, ones], "hidden_place"
     of_all = [torch.cat([each[kept] for each in values]) for values in (clip, group, places, answer)]
-    return Samples(clips, of_all[0], of_all[1], of_all[2], {name: of_all[3][:, None]}, tracks=(a.tracks, b.tracks))
+    return Samples(clips, of_all[0], of_all[1], of_all[2], {name: of_all[3][:, None]}, tracks=truths)

@@ -9,7 +9,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from vidworld.analysis.inside import MapResults, MapRow, Strip
-from vidworld.core.media import filmstrip, write_png
+from vidworld.core.media import stacked, write_png
 from vidworld.core.records import prepare_folder, provenance, write_json, writing
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.physics import models_of
@@ -58,13 +58,6 @@ def heated(
     return torch.lerp(frame.float(), red.expand_as(frame), 0.8 * share).round().to(torch.uint8)
 
 
-def stacked(rows: list[UInt8[Tensor, "time 3 height width"]]) -> UInt8[Tensor, "3 rows columns"]:
-    """Rows of pictures below each other."""
-    strips = [filmstrip(row) for row in rows]
-    line = torch.full_like(strips[0][:, :2], 230)
-    return torch.cat([part for strip in strips for part in (strip, line)][:-1], dim=1)
-
-
 def save_strip(config: InsideConfig, title: str, file: str, picture: UInt8[Tensor, "3 height width"]) -> Strip:
     """What the page says of a picture, after writing it below the folder of the results."""
     with writing(config.out / file):
@@ -94,8 +87,7 @@ class _Attention:
         self.config, self.name = config, name
         context = config.context_frames
         pairs = quadruplets("legacy_permanence", "id", 0, range(config.pairs), context - 1, config.shape)
-        tracks = pairs.a.tracks
-        assert tracks is not None
+        tracks = pairs.a.truth
         gone = (tracks.visible[:, context - 1, 0] == 0) & tracks.present[:, context - 1, 0]
         self.clips = [each.at(gone) for each in (pairs.a, pairs.b)]
         tracks = tracks.at(gone)

@@ -55,8 +55,7 @@ def surprises_of(model: Any, evaluator: Evaluator, pairs: Quadruplets) -> Surpri
     for clips in (pairs.a, pairs.b_then_a):
         with evaluator.accelerator.autocast():
             maps.append(surprise_by_cell(model, evaluator.encode(clips), evaluator.context_length, seeds).float().cpu())
-    grid, a, b = (maps[0].shape[2], maps[0].shape[3]), pairs.a.tracks, pairs.b.tracks
-    assert a is not None and b is not None
+    grid, a, b = (maps[0].shape[2], maps[0].shape[3]), pairs.a.truth, pairs.b.truth
     apart = ~((a.position - b.position).norm(dim=-1) < 0.1) & (a.present | b.present)
     chunk = evaluator.tokenizer.patch_size[0]
     near = [visited(each, apart & (each.visible > 0), grid, chunk, pairs.a, beside=True) for each in (a, b)]

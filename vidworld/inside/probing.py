@@ -120,7 +120,7 @@ class _Found(NamedTuple):
 def _of_layer(features: dict[Part, Tensor], parts: _Parts, controls: bool) -> Iterator[_Found]:
     """Every concept of these samples; those that the same samples know are read by the same networks."""
     answers = {part: parts[part].answers for part in PARTS}
-    known = {name: tuple(~value.isnan().any(dim=1) for value in _each(answers, name)) for name in answers["fit"]}
+    known = {name: tuple(~answers[part][name].isnan().any(dim=1) for part in PARTS) for name in answers["fit"]}
     masks: list[tuple[Tensor, ...]] = []
     for mask in known.values():
         if not any(all(map(torch.equal, mask, other)) for other in masks):
@@ -165,10 +165,6 @@ def _ridges(
         shuffled, chance = of(mixed)
         yield _Found(name, "ridge", SHUFFLED, shuffled, chance, float("nan"), len(cut["test"]))
     yield _Found(name, "ridge", "", found, chosen, found.value - shuffled.value, len(cut["test"]))
-
-
-def _each(answers: Mapping[Part, Mapping[str, Tensor]], name: str) -> list[Tensor]:
-    return [answers[part][name] for part in PARTS]
 
 
 def _order(name: str, count: int) -> Tensor:

@@ -6,12 +6,14 @@ from dataclasses import asdict
 import torch
 
 from vidworld.analysis.inside import SteeringResults, Strip
+from vidworld.core.media import stacked
 from vidworld.core.records import prepare_folder, provenance, write_json
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.physics import models_of
+from vidworld.inside.concepts import CONCEPTS
 from vidworld.inside.directions import Direction
 from vidworld.inside.features import features_of, grid_of
-from vidworld.inside.mapping import save_strip, stacked
+from vidworld.inside.mapping import save_strip
 from vidworld.inside.probing import PARTS, looked_into, scenes
 from vidworld.inside.schema import InsideConfig
 from vidworld.inside.steering import TARGET_SIZES, Readout, Steered, Steering, steer, steered_clips
@@ -63,12 +65,11 @@ def _strips(
     assert future.frames is not None and plain.frames is not None
     futures = (plain.frames, future.frames)
     seen, last = steering.steered.seen.clips.frames, config.context_frames - 1
-    units = {"velocity": "units/s", "place": "units"}[concept]
+    unit = CONCEPTS[concept].unit
     for number in range(min(config.shown, len(seen))):
         x, y = steering.steered.target[concept][number].tolist()
         shown = seen[number, last : last + 1].cpu()
         rows = [seen[number, last:].cpu(), *(torch.cat((shown, each[number])) for each in futures)]
-        title = (
-            f"{steering.name}: what happened, its future, and that with {concept} changed by ({x:.1f}, {y:.1f}) {units}"
-        )
+        change = f"{concept} changed by ({x:.1f}, {y:.1f}) {unit}"
+        title = f"{steering.name}: what happened, its future, and that with {change}"
         yield save_strip(config, title, f"media/steered_{steering.name}_{concept}_{number}.png", stacked(rows))

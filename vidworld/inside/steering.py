@@ -44,8 +44,7 @@ class Steered:
 
     @property
     def tracks(self) -> Tracks:
-        assert self.seen.clips.tracks is not None
-        return self.seen.clips.tracks
+        return self.seen.clips.truth
 
     def place(self, frame: int) -> Float[Tensor, "clip 2"]:
         """Where the discs are that are steered."""
@@ -54,8 +53,7 @@ class Steered:
 
 def steered_clips(evaluator: Evaluator, encoded: Encoded, name: str) -> Steered:
     """Of clips that have one: a disc that shows at the end of the context and that nothing touches from then on."""
-    tracks, last = encoded.clips.tracks, evaluator.context_frames - 1
-    assert tracks is not None
+    tracks, last = encoded.clips.truth, evaluator.context_frames - 1
     later = tracks.velocity[:, last:]
     free = ((later - later[:, :1]).norm(dim=-1).amax(dim=1) < 1e-6) & (tracks.visible[:, last:].amin(dim=1) > 0.9)
     kept = free.any(dim=1).nonzero()[:, 0]

@@ -1,5 +1,6 @@
 """The page of hidden properties: whether rollouts follow them, and what probes read of states, before and after."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -70,9 +71,8 @@ def _table(results: HiddenResults, metric: str) -> dict[str, Any]:
     cells = []
     for task, model, readout in dict.fromkeys((row.task, row.model, row.readout) for row in rows):
         mine = [found.get((task, model, readout, moment)) for moment in moments]
-        shown = ["–" if row is None else words.estimate_of(row) for row in mine]
         who = (HIDDEN_IN_WORDS.get(task, task), _label(model, results), READOUT_LABELS[readout or "pixels"])
-        cells.append((*who, *shown, str(max(row.n for row in mine if row))))
+        cells.append((*who, *map(words.estimate_of, mine), str(max(row.n for row in mine if row))))
     return {"heads": ("Property", "Model", "Read by", *map(words.title, moments), "n"), "rows": cells}
 
 
@@ -93,9 +93,8 @@ def _probe(each: PropertyProbe, results: HiddenResults) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _rank_curves(results: HiddenResults) -> list[Curve]:
+def _rank_curves(results: HiddenResults) -> Iterator[Curve]:
     """The rank that probes read over the frames seen, a line a model."""
-    curves = []
     for task, split in dict.fromkeys((each.task, each.split) for each in results.probes):
         mine = [each for each in results.probes if (each.task, each.split) == (task, split)]
         lines = []
@@ -106,5 +105,4 @@ def _rank_curves(results: HiddenResults) -> list[Curve]:
             banded = model in results.models
             lines.append(Series(_label(model, results), x, y, low if banded else None, high if banded else None, model))
         title = f"{HIDDEN_IN_WORDS.get(task, task)}, {words.split_label(split)}: what a ridge reads"
-        curves.append(Curve(title, "frames seen", "rank accuracy", lines))
-    return curves
+        yield Curve(title, "frames seen", "rank accuracy", lines)

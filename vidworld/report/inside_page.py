@@ -4,24 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from vidworld.analysis import inside
 from vidworld.analysis import labels as words
-from vidworld.analysis.inside import (
-    ORDER,
-    SHUFFLED,
-    MapResults,
-    MapRow,
-    ProbeResults,
-    ProbeRow,
-    SteeringResults,
-    SteeringRow,
-    Strip,
-)
 from vidworld.analysis.records import read_as
 from vidworld.core.errors import UserError
 from vidworld.report.charts import Legend
 from vidworld.report.page import embedded, save_page
 
-_FILES = {"probes.json": ProbeResults, "steering.json": SteeringResults, "maps.json": MapResults}
+_FILES = {"probes.json": inside.ProbeResults, "steering.json": inside.SteeringResults, "maps.json": inside.MapResults}
 _STEERING = ("Model", "Concept", "Layer", "Direction", "Read by", "Slope", "Other discs", "Found", "Clips")
 _MAPS = ("Model", "Layer", "Head", "What", "Share", "If even", "Clips")
 
@@ -47,12 +37,12 @@ def write_inside_page(folder: Path) -> Path:
     )  # fmt: skip
 
 
-def best_layer(rows: Sequence[ProbeRow]) -> ProbeRow:
+def best_layer(rows: Sequence[inside.ProbeRow]) -> inside.ProbeRow:
     """The row whose layer is best on the clips that layers are chosen on."""
     return max(rows, key=lambda row: row.chosen if row.chosen == row.chosen else -9.0)
 
 
-def sentences_of_probes(results: ProbeResults, legend: Legend) -> list[str]:
+def sentences_of_probes(results: inside.ProbeResults, legend: Legend) -> list[str]:
     """What each model's best layer tells of each concept, beside the tokens."""
     lines = []
     for name in results.models:
@@ -69,7 +59,7 @@ def sentences_of_probes(results: ProbeResults, legend: Legend) -> list[str]:
     return lines
 
 
-def used(results: SteeringResults, legend: Legend) -> list[str]:
+def used(results: inside.SteeringResults, legend: Legend) -> list[str]:
     """Which concepts a model uses: where its future follows the target, and not a random direction."""
     lines = []
     for row in results.rows:
@@ -87,7 +77,7 @@ def used(results: SteeringResults, legend: Legend) -> list[str]:
     return lines
 
 
-def heats(results: ProbeResults, legend: Legend) -> list[dict[str, Any]]:
+def heats(results: inside.ProbeResults, legend: Legend) -> list[dict[str, Any]]:
     """A table of colours for each model: a row a concept, a column a layer, then what it is compared with."""
     found, tokens = [], _linear(results, "tokens")
     for name in [*results.models]:
@@ -95,7 +85,7 @@ def heats(results: ProbeResults, legend: Legend) -> list[dict[str, Any]]:
         layers = list(dict.fromkeys(row.layer for row in rows))
         family = [other for other, model in results.models.items() if model.family == results.models[name].family]
         untrained = next(filter(None, (_linear(results, words.UNTRAINED + other) for other in (name, *family))), [])
-        shuffled, order = _linear(results, name, SHUFFLED), _linear(results, name, ORDER)
+        shuffled, order = _linear(results, name, inside.SHUFFLED), _linear(results, name, inside.ORDER)
         small = [row for row in results.rows if row.model == name and row.probe == "mlp"]
         lines = []
         for concept in results.concepts:
@@ -113,11 +103,11 @@ def heats(results: ProbeResults, legend: Legend) -> list[dict[str, Any]]:
     return found
 
 
-def _linear(results: ProbeResults, model: str, control: str = "") -> list[ProbeRow]:
+def _linear(results: inside.ProbeResults, model: str, control: str = "") -> list[inside.ProbeRow]:
     return [r for r in results.rows if r.model == model and r.probe == "ridge" and r.control == control]
 
 
-def _cell(row: ProbeRow, best: bool = False) -> dict[str, Any]:
+def _cell(row: inside.ProbeRow, best: bool = False) -> dict[str, Any]:
     """How strong its colour is, in percent: from chance to 1."""
     chance = 0.5 if row.metric == "accuracy" else 0.0
     share = max(0.0, min(1.0, (row.value - chance) / (1 - chance))) if row.value == row.value else 0.0
@@ -125,7 +115,7 @@ def _cell(row: ProbeRow, best: bool = False) -> dict[str, Any]:
     return {"heat": round(100 * share), "text": f"{row.value:.2f}", "title": title, "best": best}
 
 
-def _steered(row: SteeringRow, legend: Legend) -> tuple[str, ...]:
+def _steered(row: inside.SteeringRow, legend: Legend) -> tuple[str, ...]:
     others = "" if "ablated" in row.direction else f"{words.number(row.others)} (to {words.number(row.others_high)})"
     return (
         legend.label(row.model), row.concept, row.layer + (" (chosen)" if row.best else ""),
@@ -134,13 +124,13 @@ def _steered(row: SteeringRow, legend: Legend) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _mapped(row: MapRow, legend: Legend) -> tuple[str, ...]:
+def _mapped(row: inside.MapRow, legend: Legend) -> tuple[str, ...]:
     head = "" if not row.layer else "all" if row.head < 0 else str(row.head)
     even = words.number(row.uniform)
     return legend.label(row.model), row.layer, head, row.what, words.estimate_of(row), even, str(row.clips)
 
 
-def _pictures(strips: Sequence[Strip], folder: Path) -> list[dict[str, str]]:
+def _pictures(strips: Sequence[inside.Strip], folder: Path) -> list[dict[str, str]]:
     """Those that are still there."""
     there = [strip for strip in strips if (folder / strip.file).exists()]
     return [{"uri": embedded(folder / strip.file), "title": strip.title} for strip in there]

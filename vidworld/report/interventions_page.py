@@ -1,13 +1,13 @@
 """The page of interventions: errors of predicted effects, how far down chains models are right, pictures of pairs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from vidworld.analysis import labels as words
-from vidworld.analysis.interventions import NO_EFFECT, OTHER_SCENE, InterventionResults, PairStrip, Reach
+from vidworld.analysis.interventions import NO_EFFECT, OTHER_SCENE, InterventionResults, PairStrip
 from vidworld.analysis.labels import READOUT_LABELS
-from vidworld.analysis.records import Curve, Row, Series, read_as
+from vidworld.analysis.records import Curve, Series, read_as
 from vidworld.report import charts as plots
 from vidworld.report.page import embedded, save_page
 from vidworld.report.tables import tables_by_metric
@@ -31,7 +31,7 @@ def write_interventions_page(folder: Path) -> Path:
     return save_page(
         folder / "interventions.html", "interventions.html", said=effect_sentences(results), failures=results.failures,
         tables=tables_by_metric(results.rows, lambda name: _table(results, name)),
-        charts_drawn=plots.line_charts(_reach_curves(results, legend), legend), strips=_pictures(results, folder),
+        charts_drawn=plots.line_charts(_reach_curves(results, legend), legend), strips=list(_pictures(results, folder)),
     )  # fmt: skip
 
 
@@ -72,47 +72,37 @@ def interventions_summary(results: InterventionResults) -> str:
 def _table(results: InterventionResults, metric: str) -> dict[str, Any]:
     """A line for each scenario and change, a column for each model and readout."""
     rows = [row for row in results.rows if row.metric == metric]
-    found_by = dict.fromkeys((row.model, row.readout or "") for row in rows)
-    readers = sorted(found_by, key=lambda who: _rank(who, results))
-    places = list(dict.fromkeys((row.task, row.split) for row in rows))
     found = {(row.task, row.split, row.model, row.readout or ""): row for row in rows}
+    rank = {key[2:]: (key[2] in ANSWERS, words.model_rank(key[2], results.models), key[3]) for key in found}
+    readers = sorted(rank, key=rank.__getitem__)
     heads = ["Scenario", "Change", *(f"{label_of(model, results)}, {READOUT_LABELS[by]}" for model, by in readers), "n"]
     cells = []
-    for place in places:
-        mine: Sequence[Row | None] = [found.get((*place, *who)) for who in readers]
-        shown = ["–" if row is None else words.estimate_of(row) for row in mine]
-        cells.append((words.title(place[0]), change_label(place[1]), *shown, str(max(row.n for row in mine if row))))
+    for place in dict.fromkeys(key[:2] for key in found):
+        mine = [found.get((*place, *who)) for who in readers]
+        shown, n = map(words.estimate_of, mine), max(row.n for row in mine if row)
+        cells.append((words.title(place[0]), change_label(place[1]), *shown, str(n)))
     return {"heads": heads, "rows": cells}
 
 
-def _rank(who: tuple[str, str], results: InterventionResults) -> tuple[bool, int, str]:
-    return who[0] in ANSWERS, words.model_rank(who[0], results.models), who[1]
-
-
-def _reach_curves(results: InterventionResults, legend: plots.Legend) -> list[Curve]:
+def _reach_curves(results: InterventionResults, legend: plots.Legend) -> Iterator[Curve]:
     """A chart for each change of chains: the share that is right over the number of links, a line a model."""
-    curves = []
     for change in dict.fromkeys(each.change for each in results.reach):
         for by in dict.fromkeys(each.readout for each in results.reach if each.change == change):
             mine = [each for each in results.reach if (each.change, each.readout) == (change, by)]
-            lines = [_line(each, results) for each in sorted(mine, key=lambda r: legend.rank(r.model))]
+            lines = []
+            for each in sorted(mine, key=lambda each: legend.rank(each.model)):
+                x = [float(number) for number in range(1, len(each.shares) + 1)]
+                lines += [Series(label_of(each.model, results), x, each.shares, model=each.model)] if x else []
             title = f"Chains, {change_label(change)}, {READOUT_LABELS[by]}"
             note = f"Chains with so many links: {', '.join(map(str, mine[0].counts))}."
-            curves.append(Curve(title, "links", "share right so far", [line for line in lines if line.x], note))
-    return curves
+            yield Curve(title, "links", "share right so far", lines, note)
 
 
-def _line(reach: Reach, results: InterventionResults) -> Series:
-    x = [float(number) for number in range(1, len(reach.shares) + 1)]
-    return Series(label_of(reach.model, results), x, reach.shares, model=reach.model)
-
-
-def _pictures(results: InterventionResults, folder: Path) -> list[dict[str, Any]]:
+def _pictures(results: InterventionResults, folder: Path) -> Iterator[dict[str, Any]]:
     """Pair by pair its strips, the truth first; a picture that is not there any more is left out."""
     pairs: dict[str, list[PairStrip]] = {}
     for strip in results.strips:
         pairs.setdefault(strip.identity, []).append(strip)
-    shown = []
     for strips in pairs.values():
         pictures = [
             {"label": label_of(strip.model, results), "uri": embedded(folder / strip.file)}
@@ -120,5 +110,4 @@ def _pictures(results: InterventionResults, folder: Path) -> list[dict[str, Any]
             if (folder / strip.file).exists()
         ]
         title = f"{words.title(strips[0].task)}, {change_label(strips[0].change)}"
-        shown.append({"title": title, "pictures": pictures})
-    return shown
+        yield {"title": title, "pictures": pictures}

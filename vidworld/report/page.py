@@ -107,9 +107,8 @@ def render_page(run: RunFolder) -> str:
     comparison, rows = run.comparison, run.results.results
     legend = Legend(run.results.models, run.results.labels)
     withheld = {(v.law, v.metric): v.withheld for v in comparison.verdicts if v.withheld}
-    trainings = {name: (training.provenance, training.metrics) for name, training in run.trainings.items()}
     table, solved_table = tables.parted(tables.headline_table(rows, withheld, legend))
-    steps = tables.provenance_table(trainings | {"evaluation": (run.results.provenance, [])})
+    steps = tables.provenance_table(run.trainings | {"evaluation": TrainingRun(run.results.provenance, [])})
 
     return render_template(
         "page.html", "script.js", run=run, comparison=comparison, legend=legend, rows=rows, steps=steps,

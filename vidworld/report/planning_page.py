@@ -1,21 +1,12 @@
 """The page of planning: what agents reach by which protocol, success over compute, checks of actions, videos."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from vidworld.analysis import labels as words
-from vidworld.analysis.planning import (
-    ActionCheck,
-    FamilyRow,
-    Outcomes,
-    PlanningResults,
-    PlanningRow,
-    Return,
-    agent_label,
-    read_planning,
-)
+from vidworld.analysis.planning import ActionCheck, FamilyRow, PlanningResults, PlanningRow, agent_label, read_planning
 from vidworld.analysis.planning_checkpoints import FEWEST_CHECKPOINTS, TRAININGS, check_correlations
 from vidworld.analysis.planning_curves import row_label, success_over_compute
 from vidworld.report import charts as plots
@@ -35,33 +26,25 @@ def write_planning_page(folder: Path, out: Path, others: Sequence[Path] = ()) ->
     """
     results = read_planning(folder / "planning.json")
     every = [results, *(read_planning(other / "planning.json") for other in others)]
-    legend = plots.Legend(results.models)
+    legend, protocols = plots.Legend(results.models), _protocols(results).items()
     return save_page(
-        out,
-        "planning.html",
-        legend=legend,
-        said=sentences(results),
-        overview=overview(results),
-        results=_table(results),
-        charts_drawn=plots.line_charts(success_over_compute(results), legend, log_x=True),
-        checks=_checks(results),
-        correlated=correlation_lines(every),
-        families=_families(results),
-        landscapes=landscape_figures(results),
-        videos=_videos(results, folder),
-        protocols=[
-            {"name": names, "hash": key, "keys": results.protocols[key]} for key, names in _protocols(results).items()
-        ],
-        failures=results.failures,
-    )
+        out, "planning.html", legend=legend, said=sentences(results), overview=overview(results),
+        results={"heads": _HEADS, "rows": [_cells(row, results) for row in results.rows]},
+        charts_drawn=plots.line_charts(success_over_compute(results), legend, log_x=True), checks=_checks(results),
+        correlated=correlation_lines(every), families=_families(results), landscapes=landscape_figures(results),
+        videos=list(_videos(results, folder)), failures=results.failures,
+        protocols=[{"name": names, "hash": key, "keys": results.protocols[key]} for key, names in protocols],
+    )  # fmt: skip
 
 
 def planning_summary(results: PlanningResults) -> str:
     """The table as text, a line an agent."""
-    rows = [("environment", "protocol", "agent", "candidates", "ever", "end", "return", "FLOPs a plan", "s a plan")]
+    rows: list[tuple[str, ...]] = [
+        ("environment", "protocol", "agent", "candidates", "ever", "end", "return", "FLOPs a plan", "s a plan")
+    ]
     for row in results.rows:
         cells = (row.environment, row.protocol_name, row.agent, str(row.candidates))
-        reached = (_share(row.ever), _share(row.end), _share(row.returned))
+        reached = map(words.estimate_of, (row.ever, row.end, row.returned))
         rows.append((*cells, *reached, f"{row.flops:.3g}", f"{row.seconds:.2g}"))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
@@ -94,25 +77,21 @@ def sentences(results: PlanningResults) -> list[str]:
     return lines
 
 
-def _family_sentences(results: PlanningResults) -> list[str]:
+def _family_sentences(results: PlanningResults) -> Iterator[str]:
     """What families reach of which there are `TRAININGS` or more, at the largest number of candidates."""
-    lines = []
     for (place, protocol), rows in _at_most(results).items():
         enough = [row for row in rows if len(row.agents) >= TRAININGS]
         if enough:
-            said = ", ".join(f"{_family(row)} {words.estimate(row.value, row.low, row.high)}" for row in enough)
+            said = ", ".join(f"{words.title(row.family)} {words.estimate_of(row)}" for row in enough)
             label = results.environments.get(place, place)
-            lines.append(f"{label}, {min(len(row.agents) for row in enough)} trainings a family or more: {said}.")
+            yield f"{label}, {min(len(row.agents) for row in enough)} trainings a family or more: {said}."
         for pair in (each for each in results.pairs if (each.environment, each.protocol) == (place, protocol)):
             names = [words.title(pair.first), words.title(pair.second)]
             better, other = names if pair.value > 0 else names[::-1]
             ends = sorted((abs(pair.low), abs(pair.high)))
             if pair.p_value < 0.05:
-                lines.append(
-                    f"{better} reaches more than {other} by {words.estimate(abs(pair.value), *ends)}, "
-                    f"{words.p_text(pair.p_value)} corrected."
-                )
-    return lines
+                more = words.estimate(abs(pair.value), *ends)
+                yield f"{better} reaches more than {other} by {more}, {words.p_text(pair.p_value)} corrected."
 
 
 def _at_most(results: PlanningResults) -> dict[tuple[str, str], list[FamilyRow]]:
@@ -122,10 +101,6 @@ def _at_most(results: PlanningResults) -> dict[tuple[str, str], list[FamilyRow]]
         most = max((row for row in results.rows if row.environment == place), key=lambda row: row.candidates).protocol
         found[place, most] = [row for row in results.families if (row.environment, row.protocol) == (place, most)]
     return found
-
-
-def _family(row: FamilyRow) -> str:
-    return words.title(row.family)
 
 
 def correlation_lines(every: Sequence[PlanningResults]) -> list[str]:
@@ -148,12 +123,8 @@ def correlation_lines(every: Sequence[PlanningResults]) -> list[str]:
     ]
 
 
-def _share(found: Outcomes | Return | None) -> str:
-    return "–" if found is None else words.estimate(found.value, found.low, found.high)
-
-
 def _outcome(row: PlanningRow) -> str:
-    return _share(row.outcome) if row.judged else f"a return of {_share(row.outcome)}"
+    return ("" if row.judged else "a return of ") + words.estimate_of(row.outcome)
 
 
 _Place = tuple[str, str]  # environment and protocol's name
@@ -186,17 +157,13 @@ def _place_label(place: _Place, results: PlanningResults) -> str:
     return f"{label}, {place[1]}" if several else label
 
 
-def _table(results: PlanningResults) -> dict[str, Any]:
-    return {"heads": _HEADS, "rows": [_cells(row, results) for row in results.rows]}
-
-
 def _cells(row: PlanningRow, results: PlanningResults) -> tuple[str, ...]:
     flops = "–" if not row.flops > 0 else words.scientific(row.flops)
     return (
         results.environments.get(row.environment, row.environment), f"{row.protocol_name} ({row.protocol})",
-        row_label(row, results), str(row.candidates), _share(row.ever), _share(row.end),
+        row_label(row, results), str(row.candidates), words.estimate_of(row.ever), words.estimate_of(row.end),
         str(row.episodes), str(row.excluded), str(row.failed), words.number(row.blocks), words.number(row.cost),
-        _share(row.returned), flops, words.number(row.seconds),
+        words.estimate_of(row.returned), flops, words.number(row.seconds),
     )  # fmt: skip
 
 
@@ -206,8 +173,8 @@ def _families(results: PlanningResults) -> dict[str, Any]:
         "heads": heads,
         "rows": [
             (
-                results.environments.get(row.environment, row.environment), row.protocol, _family(row),
-                ", ".join(row.agents), words.estimate(row.value, row.low, row.high), words.scientific(row.flops),
+                results.environments.get(row.environment, row.environment), row.protocol, words.title(row.family),
+                ", ".join(row.agents), words.estimate_of(row), words.scientific(row.flops),
             )
             for row in results.families
         ],
@@ -232,9 +199,8 @@ def _check(each: ActionCheck, results: PlanningResults) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _videos(results: PlanningResults, folder: Path) -> list[dict[str, Any]]:
+def _videos(results: PlanningResults, folder: Path) -> Iterator[dict[str, Any]]:
     """By environment and agent; a video that is not there any more is left out."""
-    found = []
     for video in results.videos:
         path = folder / video.file
         if path.exists():
@@ -242,13 +208,12 @@ def _videos(results: PlanningResults, folder: Path) -> list[dict[str, Any]]:
             title = f"{place}, {agent_label(video.agent, results.models)}, episode {video.number}"
             judged = all(row.judged for row in results.rows if row.environment == video.environment)
             said = ("reached" if video.solved else "not reached") if judged else "nobody says whether a goal is reached"
-            found.append({"uri": embedded(path), "title": title, "said": said})
-    return found
+            yield {"uri": embedded(path), "title": title, "said": said}
 
 
 def _protocols(results: PlanningResults) -> dict[str, str]:
     """The names of the files that each hash comes from."""
-    names: dict[str, Sequence[str]] = {}
+    names: dict[str, dict[str, None]] = {}
     for row in results.rows:
-        names[row.protocol] = list(dict.fromkeys([*names.get(row.protocol, []), row.protocol_name]))
+        names.setdefault(row.protocol, {})[row.protocol_name] = None
     return {key: ", ".join(each) for key, each in names.items()}

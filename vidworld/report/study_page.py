@@ -3,25 +3,14 @@
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from vidworld.analysis import labels as words
+from vidworld.analysis import study
 from vidworld.analysis.labels import FAMILY_RUNS
 from vidworld.analysis.records import Model
-from vidworld.analysis.study import (
-    Finding,
-    Place,
-    Skill,
-    StudyResult,
-    by_place,
-    curve_of,
-    findings,
-    name_of,
-    outdated,
-    over_runs,
-    read_study,
-    skills,
-)
+from vidworld.analysis.study import Finding, Place, Skill, StudyResult, name_of
 from vidworld.core.errors import UserError
 from vidworld.core.records import read_json
 from vidworld.report import charts as plots
@@ -35,36 +24,29 @@ def write_study_page(
 
     Raises UserError: there is no result.
     """
-    found = read_study(folder)
+    found = study.read_study(folder)
     if not found:
         raise UserError(f"{folder}: holds no results of the study; make study writes them")
-    changed = {id(result): outdated(result, versions.get(result.family, {})) for result in found}
-    old = [(result, changed[id(result)]) for result in found if changed[id(result)]]
-    results = [result for result in found if not changed[id(result)]]
-    legend = plots.Legend(families)
-    drawn = [(place, _chart(place, cells, legend)) for place, cells in by_place(results).items()]
-    headline = {place for place, cells in by_place(results).items() if next(iter(cells.values()))[0][1].headline}
-    shown = sorted((place for place in by_place(results) if place in headline and _is_shown(place)), key=_order)
+    changed = [(result, study.outdated(result, versions.get(result.family, {}))) for result in found]
+    results = [result for result, names in changed if not names]
+    legend, skills = plots.Legend(families), study.skills(results)
+    drawn = {place: _chart(place, cells, legend) for place, cells in study.by_place(results).items()}
+    shown = sorted(filter(_is_shown, study.headlines(results)), key=_order)
+    further = [place for place in study.headlines(results) if place not in shown]
     largest = max((result.budget for result in results), default=0.0)
     return save_page(
-        out,
-        "study.html",
-        verdict=verdict(results, findings(results, largest), largest, legend),
-        runs=_runs(results, legend),
-        skills=_skills(skills(results), shown, legend),
-        further_skills=_skills(
-            skills(results), [place for place in by_place(results) if place in headline and place not in shown], legend
-        ),
-        headline=[chart for place in shown for other, chart in drawn if chart and place == other],
-        further=[chart for place, chart in drawn if chart and place not in shown],
+        out, "study.html", verdict=verdict(results, study.findings(results, largest), largest, legend),
+        runs=_runs(results, legend), skills=_skills(skills, shown, legend),
+        further_skills=_skills(skills, further, legend), headline=[drawn[place] for place in shown if drawn[place]],
+        further=[chart for place, chart in drawn.items() if chart and place not in shown],
         predictions=_predictions(folder, results, legend),
-        old=[(result.family, f"{result.budget:.2g}", result.seed, ", ".join(names)) for result, names in old],
-    )
+        old=[(result.family, f"{result.budget:.2g}", result.seed, ", ".join(n)) for result, n in changed if n],
+    )  # fmt: skip
 
 
 def _chart(place: Place, cells: Any, legend: plots.Legend) -> plots.Chart | None:
     """The curve, from a second budget on."""
-    chart = plots.line_chart(curve_of(place, cells), legend, log_x=True)
+    chart = plots.line_chart(study.curve_of(place, cells), legend, log_x=True)
     return chart if chart and len(chart.table) > 1 else None
 
 
@@ -103,15 +85,11 @@ def _runs(results: Sequence[StudyResult], legend: plots.Legend) -> dict[str, Any
     heads = ("Nuisance", "Budget, FLOPs", "Family", "Width", "Steps", "Runs", "Spent, FLOPs", "Time a run")
     rows = [
         (
-            *(str(nuisance), f"{budget:.2g}", legend.label(family), str(runs[0].width), str(runs[0].steps)),
-            *(
-                str(len(runs)),
-                f"{runs[0].training_flops:.3g}",
-                words.duration(sum(r.seconds for r in runs) / len(runs)),
-            ),
+            str(nuisance), f"{budget:.2g}", legend.label(family), str(runs[0].width), str(runs[0].steps),
+            str(len(runs)), f"{runs[0].training_flops:.3g}", words.duration(fmean(r.seconds for r in runs)),
         )
         for (nuisance, budget, family), runs in sorted(groups.items())
-    ]
+    ]  # fmt: skip
     return {"heads": heads, "rows": rows}
 
 
@@ -142,14 +120,12 @@ def _order(place: Place) -> tuple[bool, int]:
 
 def _predictions(folder: Path, results: Sequence[StudyResult], legend: plots.Legend) -> dict[str, Any]:
     """What was predicted before a budget was run, and what came of it."""
-    measured = by_place(results)
+    measured = study.by_place(results)
     rows = []
     for path in sorted(folder.glob("predictions_*.json")):
         for said in read_json(path)["predictions"]:
             place = Place(**said["place"])
             runs = measured.get(place, {}).get((said["family"], said["budget"]))
-            came = "not run yet"
-            if runs:
-                came = words.estimate_of(over_runs(runs))
+            came = words.estimate_of(study.over_runs(runs)) if runs else "not run yet"
             rows.append((words.title(name_of(place)), legend.label(said["family"]), f"{said['value']:.3g}", came))
     return {"heads": ("Number", "Family", "Predicted", "Measured"), "rows": rows}

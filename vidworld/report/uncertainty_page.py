@@ -131,15 +131,9 @@ def _cells(row: UncertaintyRow, results: UncertaintyResults) -> tuple[str, ...]:
 def _contrasts(results: UncertaintyResults) -> dict[str, Any]:
     heads = ("Scenario", "Quantity", "Subject", "What", "Found")
     rows = [
-        (
-            each.scenario,
-            each.quantity,
-            _label(each.subject, results),
-            words.title(each.what),
-            words.estimate_of(each.found),
-        )
-        for each in results.contrasts
-        if each.subject in results.members or each.subject == "oracle"
+        (one.scenario, one.quantity, _label(one.subject, results), words.title(one.what), words.estimate_of(one.found))
+        for one in results.contrasts
+        if one.subject in results.members or one.subject == "oracle"
     ]
     return {"heads": heads, "rows": rows}
 

@@ -23,17 +23,9 @@ from numpy import ndarray
 
 from vidworld.analysis.records import Value
 from vidworld.core.clip import Frames
+from vidworld.evaluation.benchmarks import physics_iq_published as published
 from vidworld.evaluation.benchmarks.benchmark import Benchmark, ContinuationScore, Entry, Reading
 from vidworld.evaluation.benchmarks.continuation import BenchmarkContext, numbers_by_model
-from vidworld.evaluation.benchmarks.physics_iq_published import (
-    HORIZON_S,
-    ScoredVideo,
-    frozen_video,
-    generated_video,
-    measures_as_published,
-    takes_as_published,
-    video_of_frames,
-)
 from vidworld.evaluation.evaluator import ModelFailure
 from vidworld.metrics import METRICS, PerClip
 from vidworld.metrics.physics_iq import PhysicsIq, physics_iq
@@ -147,7 +139,7 @@ def _motion_of(context: BenchmarkContext, entry: Entry, model: Any) -> Iterator[
     if full is None or (files and not first and not files.path_of(identity).is_file()):
         return  # the authors give no more of this take, or nobody was to continue it
     clip, chunk = context.clip(replace(entry, video=full)), context.evaluator.tokenizer.patch_size[0]
-    given, most = (round(seconds * fps) for seconds in (CONTEXT_S, HORIZON_S))
+    given, most = (round(seconds * fps) for seconds in (CONTEXT_S, published.HORIZON_S))
     there = min(clip.frames.shape[1] - given, most)
     seen = context.around(clip, given, there, hold=files is None and there >= chunk)
     if model is None:
@@ -168,26 +160,28 @@ def _motion_of(context: BenchmarkContext, entry: Entry, model: Any) -> Iterator[
             yield from _published(context, entry, model, scored)
 
 
-def _videos(context: BenchmarkContext, model: Any, file: Path | None, full: Path, future: Frames) -> list[ScoredVideo]:
+def _videos(
+    context: BenchmarkContext, model: Any, file: Path | None, full: Path, future: Frames
+) -> list[published.ScoredVideo]:
     """What is scored as published: a file of its own, what a model predicted, or the last frame that was shown.
 
     The latter beside models of any rate: at the videos' own size, at their rate and at that of models that run here.
     """
     fps = context.shape.fps
     if file is not None:
-        return [generated_video(file, model.model.begins, context.evaluator.context_frames / fps)]
+        return [published.generated_video(file, model.model.begins, context.evaluator.context_frames / fps)]
     if isinstance(model, CopyLast):
         last = round(CONTEXT_S * RECORDED_FPS) - 1
-        return [frozen_video(full, last, rate) for rate in dict.fromkeys((RECORDED_FPS, fps))]
-    return [video_of_frames(future[0].numpy(), fps)]
+        return [published.frozen_video(full, last, rate) for rate in dict.fromkeys((RECORDED_FPS, fps))]
+    return [published.video_of_frames(future[0].numpy(), fps)]
 
 
-def _published(context: BenchmarkContext, entry: Entry, model: Any, scored: ScoredVideo) -> Iterator[Value]:
+def _published(context: BenchmarkContext, entry: Entry, model: Any, scored: published.ScoredVideo) -> Iterator[Value]:
     """The measures of a video and, at its rate, those between the takes; none where these last no five seconds."""
     split = f"{PUBLISHED}_{scored.fps:g}fps"
     try:
-        takes = takes_as_published(entry.video, entry.compared_with[0], scored.fps)
-        own = measures_as_published(scored, entry.video)
+        takes = published.takes_as_published(entry.video, entry.compared_with[0], scored.fps)
+        own = published.measures_as_published(scored, entry.video)
     except Unreadable:
         return
     yield from _values(context, entry, None, takes, split)

@@ -146,13 +146,12 @@ def _phyworld_hdf5(folder: Path, count: int) -> Iterator[None]:
     shape = ClipShape(num_frames=32, fps=FPS, height_px=256, width_px=256)
     for law, scenario in zip(RADIUS, ("phyworld_uniform", "phyworld_parabola", "phyworld_collision"), strict=True):
         clips = SimulatedClips(scenario, "id", shape=shape).clips(range(count))
-        assert clips.tracks is not None
-        balls = 2 if law == "collision" else 1
-        place = clips.tracks.position[:, :, :balls].double().numpy()
-        speed = clips.tracks.velocity[:, 0, :balls, 0].numpy()
+        truth, balls = clips.truth, 2 if law == "collision" else 1
+        place = truth.position[:, :, :balls].double().numpy()
+        speed = truth.velocity[:, 0, :balls, 0].numpy()
         with h5py.File(folder / f"{law}_eval.hdf5", "w") as file:
             file["position_streams/00000"] = np.stack((place[..., 0], WORLD_SIZE - place[..., 1]), axis=-1)
-            file["init_streams/00000"] = np.concatenate((clips.tracks.radius[:, :balls].numpy(), speed), axis=1)
+            file["init_streams/00000"] = np.concatenate((truth.radius[:, :balls].numpy(), speed), axis=1)
             videos = file.create_dataset("video_streams/00000", (count,), h5py.vlen_dtype(np.uint8))
             for number, video in enumerate(clips.frames):
                 videos[number] = np.frombuffer(_written(folder / "one.mp4", video, FPS).read_bytes(), np.uint8)

@@ -46,6 +46,7 @@ FRAMES = (
 """How other people's models see frames as they are, where neither a benchmark nor the user says another."""
 USED = ("shape", "shape.fps", "chunk_frames")  # say what a benchmark's own context is in the models' frames
 Windows = Float[ndarray, " _"]  # one number a window; videos differ in length
+ByVideo = Mapping[str, Windows]
 THRESHOLD_PERCENTILE = 90.0
 AT_ONCE = 16  # windows that go through a model together
 WINDOW_SURPRISE = "window_surprise"  # what is kept of each video: a value for each window
@@ -108,11 +109,7 @@ def entries_of(benchmark: Benchmark, folder: Path) -> list[Entry]:
 
 
 def measure_videos(
-    context: BenchmarkContext,
-    subjects: Sequence[Subject],
-    entries: Sequence[Entry],
-    folder: Path,
-    settings: Mapping[str, Any],
+    context: BenchmarkContext, subjects: Sequence[Subject], entries: Sequence[Entry], folder: Path, settings: object
 ) -> Outcome:
     """The values of all videos: a unit for each and each subject, kept in the folder and known by their content.
 
@@ -151,12 +148,7 @@ def _pictures(entry: Entry) -> list[Path]:
 
 
 def scores_of_surprise(
-    benchmark: Benchmark,
-    folder: Path,
-    entries: Sequence[Entry],
-    surprise: Mapping[str, Mapping[str, Windows]],
-    out: Path,
-    seed: int,
+    benchmark: Benchmark, folder: Path, entries: Sequence[Entry], surprise: Mapping[str, ByVideo], out: Path, seed: int
 ) -> list[Value] | None:
     """The accuracies of each model; None but a submission for each where the videos' labels are not given away."""
     submission = benchmark.score.submission if isinstance(benchmark.score, SurpriseScore) else None
@@ -267,9 +259,7 @@ def read_surprise(path: Path, entries: Sequence[Entry]) -> dict[str, Windows]:
     return found
 
 
-def accuracies(
-    benchmark: Benchmark, entries: Iterable[Entry], surprise: Mapping[str, Windows], model: str, seed: int
-) -> list[Value]:
+def accuracies(benchmark: Benchmark, entries: Iterable[Entry], surprise: ByVideo, model: str, seed: int) -> list[Value]:
     """Relative and absolute accuracy and AUROC of each property, as values of pairs, videos and the property.
 
     Within a group possible videos are paired with the impossible ones of the same `pair`, in their order. Raises
