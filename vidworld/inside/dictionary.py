@@ -111,7 +111,8 @@ def about(codes: Grid, samples: Samples) -> Float[Tensor, "sample feature"]:
         return codes.mean(dim=(1, 2))[samples.clip]
     height, width = samples.clips.frames.shape[-2:]
     cell = cells_of(samples.place, (codes.shape[1], codes.shape[2]), height / width)
-    return windows(codes, samples.clip, cell).unflatten(1, (SIDE * SIDE, -1)).mean(dim=1)
+    near: Tensor = windows(codes, samples.clip, cell).unflatten(1, (SIDE * SIDE, -1)).mean(dim=1)
+    return near
 
 
 def along(codes: Float[Tensor, "sample feature"], answers: Float[Tensor, "sample _"]) -> Float[Tensor, "_ feature"]:

@@ -23,7 +23,7 @@ from vidworld.inside.probing import PARTS, looked_into, mixed_order, scenes, wha
 from vidworld.inside.schema import InsideConfig
 from vidworld.models.states import Grid, layer_names
 
-RECORDED = 64
+RECORDED_FEATURES = 64
 """Features of each model that are recorded: those that go with a concept best on other clips."""
 EXCITING = 5
 """Clips that are shown of a feature."""
@@ -84,7 +84,7 @@ def dictionaries_of(config: InsideConfig) -> DictionaryResults:
                 for control, each in (("", features), (SHUFFLED, _features(written, mixed))):
                     results.rows.append(_following(written, each, control))
                 if name in config.models:
-                    results.features.extend(features[:RECORDED])
+                    results.features.extend(features[:RECORDED_FEATURES])
                     results.strips.append(_picture(config, written, scored))
         write_json(config.out / "dictionary.json", asdict(results))
     return results
