@@ -189,16 +189,21 @@ def exciting(codes: Float[Tensor, "clip h w"]) -> list[tuple[int, int, int]]:
 
 
 def _picture(config: InsideConfig, written: _Written, scored: Mapping[str, _Scored]) -> Strip:
-    """A row for each concept's best feature: of the clips that it is most active in, a late frame and the last one."""
-    frames, codes, rows, said = written.clips.frames, written.codes["test"], [], []
-    grid = codes.shape[1], codes.shape[2]
+    """A row for each feature that goes best with a concept: two frames of clips it is most active in."""
+    frames, codes, rows = written.clips.frames, written.codes["test"], []
+    said: dict[int, list[str]] = {}
     for row in _of_concepts(written, scored):
-        at = exciting(codes[..., row.feature])
-        if len(at) == EXCITING:
-            drawn = [marked(frames[clip, number], (y, x), grid) for clip, y, x in at for number in (-4, -1)]
-            rows.append(torch.stack(drawn))
-            said.append(f"{row.concept} ({row.metric} {row.value:.2f})")
-    title = f"{written.model}, {written.layer}: where the features are most active that go best with {', '.join(said)}"
+        said.setdefault(row.feature, []).append(f"{row.concept} ({row.metric} {row.value:.2f})")
+    for feature in said:
+        rows.append(frames.new_zeros(2 * EXCITING, *frames.shape[2:]))
+        for place, (clip, *cell) in enumerate(exciting(codes[..., feature])):
+            for number, frame in enumerate((-4, -1)):
+                drawn = marked(frames[clip, frame], (cell[0], cell[1]), (codes.shape[1], codes.shape[2]))
+                rows[-1][2 * place + number] = drawn
+    best = "; ".join(" and ".join(each) for each in said.values())
+    title = (
+        f"{written.model}, {written.layer}, where features are most active; from the top, those that follow best {best}"
+    )
     return save_strip(config, title, f"media/dictionary_{written.model}.png", stacked(rows))
 
 

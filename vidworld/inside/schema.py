@@ -29,7 +29,7 @@ class InsideConfig(ModelsConfig):
     """Quadruplets whose surprise and attention are mapped."""
     dictionary_depth: Share = 0.8
     """Which layer's states a dictionary is made of: 1 is the last."""
-    dictionary_features: Positive = 512
+    dictionary_features: Positive = 256
     dictionary_active: Positive = 8
     """Features that may be active in the state of one cell."""
     dictionary_steps: Positive = 3000
