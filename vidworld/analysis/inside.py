@@ -1,4 +1,5 @@
-"""What was found inside models: a probe a row of probes.json, a steering of steering.json, a map of maps.json."""
+"""What was found inside models: a probe a row of probes.json, a steering of steering.json, a map of maps.json,
+and a feature of dictionary.json."""
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -82,6 +83,45 @@ class MapRow:
 
 
 @dataclass(frozen=True, config=STRICT)
+class DictionaryRow:
+    """How a model's states are written in features, or how far the feature that fits a concept best goes with it."""
+
+    model: str
+    layer: str
+    code: str
+    """`dictionary`, or what it is compared with: `neurons`, `principal components`."""
+    control: str
+    """Empty, or what was made wrong."""
+    concept: str
+    """Empty where it concerns the states or all features."""
+    metric: str
+    """`rank correlation`, `AUROC`; of states `R2`, `L0`; of features the shares `never active`, `follow a concept`."""
+    feature: int
+    """The one that was chosen on other clips; -1 where it concerns all."""
+    value: Number
+    low: Number
+    high: Number
+    clips: int
+
+
+@dataclass(frozen=True, config=STRICT)
+class FeatureRow:
+    """One feature of a dictionary, the concept that it goes with best on other clips, and what it is most active at."""
+
+    model: str
+    feature: int
+    active: Number
+    """The share of cells in which it is above 0."""
+    concept: str
+    metric: str
+    value: Number
+    low: Number
+    high: Number
+    exciting: list[str]
+    """The clips where it is most active, each with row and column of the cell: `uniform/id/0/17 at 3,5`."""
+
+
+@dataclass(frozen=True, config=STRICT)
 class Strip:
     """A picture of the page, below the folder of the results."""
 
@@ -111,4 +151,14 @@ class MapResults(ModelResults):
     """maps.json."""
 
     rows: list[MapRow]
+    strips: list[Strip] = Field(default_factory=list)
+
+
+@dataclass(frozen=True, config=STRICT)
+class DictionaryResults(ModelResults):
+    """dictionary.json."""
+
+    rows: list[DictionaryRow]
+    features: list[FeatureRow]
+    """Of each model those that go with a concept best."""
     strips: list[Strip] = Field(default_factory=list)

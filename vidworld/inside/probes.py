@@ -1,6 +1,7 @@
 """How well concepts are read out of features, and how sure that is; and their reading by a small network."""
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -25,10 +26,15 @@ def ratio_over(
     sums = torch.zeros(2, int(number.max()) + 1, dtype=torch.float64)
     for row, values in zip(sums, (above, below), strict=True):
         row.index_add_(0, number, values.double())
-    drawn = np.random.default_rng(0).multinomial(sums.shape[1], [1 / sums.shape[1]] * sums.shape[1], _DRAWN)
-    upper, lower = sums.numpy() @ drawn.T
+    upper, lower = sums.numpy() @ _drawn(sums.shape[1]).T
     interval = middle_95(upper / np.where(lower == 0, np.nan, lower))
     return Resampled(float(sums[0].sum() / sums[1].sum()), *interval)
+
+
+@lru_cache(maxsize=16)
+def _drawn(groups: int) -> np.ndarray:
+    """How often each group is in each resampling."""
+    return np.random.default_rng(0).multinomial(groups, [1 / groups] * groups, _DRAWN)
 
 
 def score(

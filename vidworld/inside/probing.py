@@ -70,14 +70,20 @@ def scenes(config: InsideConfig, evaluator: Evaluator, shuffled: bool = False) -
     return {kind: {part: found[part][kind] for part in PARTS} for kind in ("discs", "scene")}
 
 
+def what_is_hidden(config: InsideConfig) -> dict[str, _Parts]:
+    """The samples `hidden` and `screens`, by part."""
+    counts = dict(zip(PARTS, (config.quadruplets, config.quadruplets // 2, config.quadruplets), strict=True))
+    return {
+        kind: {part: hidden_samples(kind, part, config.shape, config.context_frames, n) for part, n in counts.items()}
+        for kind in ("hidden", "screens")
+    }
+
+
 def _rows_of(config: InsideConfig, evaluator: Evaluator, name: str, model: Any) -> Iterator[ProbeRow]:
     """The rows of a model, those of its controls included; of an untrained network they are few."""
     controls = not name.startswith(UNTRAINED)
     yield from _read(config, evaluator, name, model, scenes(config, evaluator), controls)
-    counts = (config.quadruplets, config.quadruplets // 2, config.quadruplets)
-    for kind in ("hidden", "screens"):
-        given = zip(PARTS, counts, strict=True)
-        parts = {part: hidden_samples(kind, part, config.shape, config.context_frames, n) for part, n in given}
+    for kind, parts in what_is_hidden(config).items():
         yield from _read(config, evaluator, name, model, {kind: parts}, controls)
     if controls and name != TOKENS:
         mixed = {"discs": scenes(config, evaluator, shuffled=True)["discs"]}
@@ -161,12 +167,12 @@ def _ridges(
     found, chosen = of(true)
     shuffled = Resampled(*[float("nan")] * 3)
     if controls:
-        mixed = {part: values[_order(f"{name}/{part}", len(values))] for part, values in true.items()}
+        mixed = {part: values[mixed_order(f"{name}/{part}", len(values))] for part, values in true.items()}
         shuffled, chance = of(mixed)
         yield _Found(name, "ridge", SHUFFLED, shuffled, chance, float("nan"), len(cut["test"]))
     yield _Found(name, "ridge", "", found, chosen, found.value - shuffled.value, len(cut["test"]))
 
 
-def _order(name: str, count: int) -> Tensor:
+def mixed_order(name: str, count: int) -> Tensor:
     """A random order of so many samples."""
     return Draws(clip_streams(f"inside/shuffled/{name}", [0], torch.device("cpu"))).order(count)[0]

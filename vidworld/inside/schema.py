@@ -1,12 +1,12 @@
 """Every key that the configuration of a look inside may hold."""
 
-from vidworld.core.config import NotNegative, Positive, schema
+from vidworld.core.config import NotNegative, Positive, Share, schema
 from vidworld.evaluation.schema import ModelsConfig, PhysicsConfig
 
 
 @schema
 class InsideConfig(ModelsConfig):
-    """eval/run_probes.py, eval/run_steering.py, eval/run_maps.py
+    """eval/run_probes.py, eval/run_steering.py, eval/run_maps.py, eval/run_dictionary.py
 
     Models are our own, or give hidden states: vjepa2:FOLDER, python:module.A. Steered futures are read by the probes.
     """
@@ -27,6 +27,13 @@ class InsideConfig(ModelsConfig):
     """Clips that are steered and reported; a third as many are chosen on."""
     pairs: Positive = 64
     """Quadruplets whose surprise and attention are mapped."""
+    dictionary_depth: Share = 0.8
+    """Which layer's states a dictionary is made of: 1 is the last."""
+    dictionary_features: Positive = 256
+    dictionary_active: Positive = 8
+    """Features that may be active in the state of one cell."""
+    dictionary_steps: Positive = 3000
+    """Of training a dictionary, each on 512 cells."""
     shown: NotNegative = 2
     """Clips that the page shows of each model."""
     clips_at_once: Positive = 25

@@ -1,4 +1,4 @@
-"""The page of a look inside: concepts by layer and model as heat, steering as slopes, maps as pictures."""
+"""The page of a look inside: concepts by layer and model as heat, steering as slopes, maps and features as pictures."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,10 @@ from vidworld.core.errors import UserError
 from vidworld.report.charts import Legend
 from vidworld.report.page import embedded, save_page
 
-_FILES = {"probes.json": inside.ProbeResults, "steering.json": inside.SteeringResults, "maps.json": inside.MapResults}
+_FILES = {
+    **{"probes.json": inside.ProbeResults, "steering.json": inside.SteeringResults},
+    **{"maps.json": inside.MapResults, "dictionary.json": inside.DictionaryResults},
+}
 _STEERING = ("Model", "Concept", "Layer", "Direction", "Read by", "Slope", "Other discs", "Found", "Clips")
 _MAPS = ("Model", "Layer", "Head", "What", "Share", "If even", "Clips")
 
@@ -23,7 +26,7 @@ def write_inside_page(folder: Path) -> Path:
     }
     if not found:
         raise UserError(f"{folder}: holds no {', '.join(_FILES)}; eval/run_probes.py writes the first")
-    probes, steering, maps = (found.get(name) for name in _FILES)
+    probes, steering, maps, dictionary = (found.get(name) for name in _FILES)
     models = {name: model for each in found.values() for name, model in each.models.items()}
     legend = Legend(models)
     return save_page(
@@ -34,6 +37,8 @@ def write_inside_page(folder: Path) -> Path:
         strips=_pictures(steering.strips if steering else (), folder),
         maps={"heads": _MAPS, "rows": [_mapped(row, legend) for row in maps.rows]} if maps else None,
         map_strips=_pictures(maps.strips if maps else (), folder),
+        dictionary=_dictionary(dictionary, legend) if dictionary else None,
+        dictionary_strips=_pictures(dictionary.strips if dictionary else (), folder),
     )  # fmt: skip
 
 
@@ -128,6 +133,24 @@ def _mapped(row: inside.MapRow, legend: Legend) -> tuple[str, ...]:
     head = "" if not row.layer else "all" if row.head < 0 else str(row.head)
     even = words.number(row.uniform)
     return legend.label(row.model), row.layer, head, row.what, words.estimate_of(row), even, str(row.clips)
+
+
+def _dictionary(results: inside.DictionaryResults, legend: Legend) -> dict[str, Any]:
+    """A row for each way in which a model's states are written, a column for each thing that was measured of it."""
+    columns = list(dict.fromkeys((row.concept, row.metric) for row in results.rows))
+    columns.sort(key=lambda column: column[0] != "")
+    found: dict[tuple[str, ...], dict[tuple[str, str], str]] = {}
+    for row in results.rows:
+        line = found.setdefault((legend.label(row.model), row.layer, row.code, row.control), {})
+        line[row.concept, row.metric] = words.number(row.value)
+    heads = (
+        "Model",
+        "Layer",
+        "Written in",
+        "Control",
+        *(words.title(concept or metric) for concept, metric in columns),
+    )
+    return {"heads": heads, "rows": [(*key, *(line.get(each, "") for each in columns)) for key, line in found.items()]}
 
 
 def _pictures(strips: Sequence[inside.Strip], folder: Path) -> list[dict[str, str]]:
