@@ -141,6 +141,11 @@ def test_figures_are_what_their_commands_make(tmp_path, monkeypatch):
     assert {f"figures/{path.name}" for path in (ROOT / "docs" / "figures").glob("*_id_*.png")} <= shown
 
 
+def test_the_picture_of_a_dictionary_is_that_of_its_results():
+    media = ROOT / "results" / "inside" / "media" / "dictionary_jepa.png"
+    assert (ROOT / "docs" / "figures" / media.name).read_bytes() == media.read_bytes()
+
+
 def test_results_are_those_of_their_files():
     page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+_[\d.]+e\d+_\w+)` \| (.*) \|$", page, re.MULTILINE)
