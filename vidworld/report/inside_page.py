@@ -142,7 +142,7 @@ def _dictionary(results: inside.DictionaryResults, legend: Legend) -> dict[str, 
     found: dict[tuple[str, ...], dict[tuple[str, str], str]] = {}
     for row in results.rows:
         line = found.setdefault((legend.label(row.model), row.layer, row.code, row.control), {})
-        line[row.concept, row.metric] = words.number(row.value)
+        line[row.concept, row.metric] = f"{row.value:.2f}" if row.value == row.value else "–"
     heads = (
         "Model",
         "Layer",
