@@ -9,7 +9,7 @@ colour are says all that a cost needs, whoever read it out of whatever.
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
 from jaxtyping import Bool, Float
@@ -120,7 +120,7 @@ class Environment(ABC, Generic[StateT]):
         """Numbers of a target; 0 where the goal is the same in all episodes."""
         return self.target(self.any_start()).shape[1]
 
-    def any_start(self) -> StateT:
+    def any_start(self) -> Any:
         """The first frame's state of an episode that is used for nothing else."""
         return self.start(Draws(clip_streams("any", [0], torch.device("cpu"))))
 
