@@ -35,10 +35,10 @@ def write_video(arena: Arena, agent: PlannerAgent, number: int, folder: Path) ->
             decisions.append((seen, decision))
 
     (episode,) = play(arena, agent, [number], watch)
+    environment, protocol, _ = arena
     if not whole:
         tqdm.write(f"{episode.failed or environment.name}: the video of episode {number} by {agent.name} is left out")
         return None
-    environment, protocol, _ = arena
     name = f"media/{media_name(environment.name)}_{protocol.hash}_{agent.name}_{number}.mp4"
     prepare_folder(folder / "media")
     with writing(folder / name):

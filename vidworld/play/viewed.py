@@ -114,9 +114,9 @@ def _of_clip(cast: Cast, choice: Choice, clips: Clips) -> dict[str, Any]:
             error_by_token(rollout.tokens[:, 0, k : k + 1], seen.tokens[:, context + k : context + k + 1])
             for k in range(rollout.tokens.shape[2])
         ]
-        told = {"errors": rounded(torch.stack(maps)), "surprises": rounded(surprise_map(cast, player, seen, context))}
-        told["probe"] = _by_probe(cast, player, rollout, tracks)
-        panels.append(_panel(player.name, player.label, frames, tracks, **told))
+        more = {"errors": rounded(torch.stack(maps)), "surprises": rounded(surprise_map(cast, player, seen, context))}
+        more["probe"] = _by_probe(cast, player, rollout, tracks)
+        panels.append(_panel(player.name, player.label, frames, tracks, **more))
         surprise[player.name] = {"": _surprise(cast, player, seen)}
     frozen = clips.frames[:, CONTEXT_FRAMES - 1 : CONTEXT_FRAMES].expand_as(clips.frames[:, CONTEXT_FRAMES:])
     frozen = torch.cat((clips.frames[:, :CONTEXT_FRAMES], frozen), dim=1)
@@ -191,9 +191,9 @@ def _by_probe(cast: Cast, player: Player, rollout: Rollout, tracks: Tracks | Non
         return rounded(probe.locate(rollout.embeddings[:, 0], tracks.color.to(rollout.embeddings.device))[0])
 
 
-def _panel(name: str, label: str, frames: Frames, tracks: Tracks | None, **told: Any) -> dict[str, Any]:
+def _panel(name: str, label: str, frames: Frames, tracks: Tracks | None, **more: Any) -> dict[str, Any]:
     tracked = {} if tracks is None else {"tracked": rounded(places_in(frames, tracks)[0])}
-    return {"name": name, "label": label, "sprite": sprite(frames)} | told | tracked
+    return {"name": name, "label": label, "sprite": sprite(frames)} | more | tracked
 
 
 def _shown(tracks: Tracks) -> Float[Tensor, "time object 2"]:
