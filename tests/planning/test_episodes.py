@@ -223,7 +223,7 @@ def test_an_environment_that_dies_costs_the_episode_that_it_died_in(tmp_path, ca
     assert [each.failed for each in found] == ["", "point died: RuntimeError: the floor is gone", ""]
     dying = play(Arena(Mortal(), given, SHAPE), simulator(given, Mortal()), range(3))
     assert [bool(each.failed) for each in dying] == [False, True, False]
-    assert write_video(Mortal(), given, simulator(given, Mortal()), 1, SHAPE, tmp_path) is None
+    assert write_video(Arena(Mortal(), given, SHAPE), simulator(given, Mortal()), 1, tmp_path) is None
     assert "point died: RuntimeError: the floor is gone: the video of episode 1" in capsys.readouterr().out
 
     class Costly(PointEnvironment):
