@@ -59,6 +59,31 @@ def test_a_public_name_is_defined_once_and_files_are_short():
     assert {name: files for name, files in places.items() if len(files) > 1 and not name.startswith("_")} == {}
 
 
+def test_few_files_are_behind_a_training():
+    """Those of `train` are imported in a function, once it is known that there is something to train."""
+    files, waiting = set(), _imported(PROJECT / "train" / "train_world_model.py", everywhere=True)
+    while waiting:
+        if (path := waiting.pop()) not in files:
+            files.add(path)
+            waiting |= _imported(path)
+    assert len(files) <= 30, sorted(str(path.relative_to(PROJECT)) for path in files)
+
+
+def _imported(path, everywhere=False):
+    """The package's files that a file imports when it is imported itself, or everywhere in it."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes = [*ast.walk(tree)] if everywhere else tree.body
+    names = {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
+    names |= {f"{node.module}.{name.name}" for node in nodes if isinstance(node, ast.ImportFrom) for name in node.names}
+    names |= {name.name for node in nodes if isinstance(node, ast.Import) for name in node.names}
+    found = set()
+    for name in names:
+        parts = name.split(".")
+        above = [PROJECT.joinpath(*parts[:depth], "__init__.py") for depth in range(1, len(parts) + 1)]
+        found |= {place for place in (*above, PROJECT.joinpath(*parts).with_suffix(".py")) if place.is_file()}
+    return {place for place in found if place.is_relative_to(PACKAGE)}
+
+
 def _defined(body):
     for node in body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):

@@ -14,8 +14,7 @@ import torch
 from vidworld.core.clip import Clips
 from vidworld.simulation import LAWS, NUISANCE_VERSION, SCENARIOS, SIMULATOR_VERSION
 from vidworld.simulation.environments import ENVIRONMENTS
-from vidworld.simulation.environments.clips import EnvironmentClips
-from vidworld.simulation.environments.policies import POLICIES
+from vidworld.simulation.environments.clips import POLICIES, EnvironmentClips
 from vidworld.simulation.nuisance import AMPLITUDES, BARE, add_nuisance, add_texture
 from vidworld.simulation.quadruplets import quadruplets
 from vidworld.simulation.simulated import SimulatedClips

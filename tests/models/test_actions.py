@@ -6,13 +6,13 @@ import pytest
 import torch
 from einops import rearrange
 
-from vidworld.core.clip import Clips
+from vidworld.core.clip import Clips, packed
 from vidworld.core.errors import UserError
 from vidworld.models.diffusion import DiffusionTransformer, GenerativeModel, flow_loss
 from vidworld.models.external import ExternalModel
 from vidworld.models.jepa import JointEmbeddingPredictor, PredictiveModel, own_past_share
 from vidworld.models.tokenizers import FrameTokenizer
-from vidworld.models.world_model import Encoded, packed
+from vidworld.models.world_model import Encoded
 
 CLIPS, CHUNKS, CHANNELS, PER_FRAME, CHUNK = 3, 4, 8, 2, 4
 WIDTH = 32

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from vidworld.core.clip import Clips
+from vidworld.core.clip import Clips, packed
 from vidworld.core.errors import UserError
 from vidworld.models.diffusion import DiffusionTransformer, GenerativeModel
 from vidworld.models.jepa import JointEmbeddingPredictor, PredictiveModel
 from vidworld.models.live import LiveRollout
-from vidworld.models.world_model import Encoded, packed
+from vidworld.models.world_model import Encoded
 
 CHANNELS, GRID, SEED = 16, (2, 2), 7
 

@@ -23,7 +23,7 @@ from vidworld.planning.agents import (
     RandomAgent,
     SimulatorImagination,
 )
-from vidworld.planning.episodes import episode_streams, play, starts_of, units_of
+from vidworld.planning.episodes import Arena, episode_streams, play, starts_of, units_of
 from vidworld.planning.imagination import ModelImagination, futures_at_once
 from vidworld.planning.protocol import PlanningProtocol, completed
 from vidworld.planning.units import PlanningUnit
@@ -60,7 +60,7 @@ def planner(given, model=None, environment=ENVIRONMENT, **changes):
 
 def reached(agent, given, environment=ENVIRONMENT):
     numbers = starts_of(environment, given).numbers
-    return play(environment, given, agent, numbers, SHAPE)
+    return play(Arena(environment, given, SHAPE), agent, numbers)
 
 
 def test_planners_reach_what_the_floors_do_not():
@@ -108,7 +108,7 @@ def test_the_distance_from_the_goals_picture_is_a_cost(over):
 def test_solved_starts_are_counted_and_excluded():
     given = protocol()
     starts = starts_of(ENVIRONMENT, given)
-    every = play(ENVIRONMENT, given, NoOpAgent(given, 2), range(starts.numbers[-1] + 1), SHAPE)
+    every = play(Arena(ENVIRONMENT, given, SHAPE), NoOpAgent(given, 2), range(starts.numbers[-1] + 1))
     solved = [each.number for each in every if each.ever]
     assert starts.excluded == len(solved) > 0
     assert sorted([*starts.numbers, *solved]) == list(range(12 + starts.excluded))
@@ -126,8 +126,8 @@ def test_an_environment_of_solved_starts_is_one_line():
 
 def test_episodes_do_not_depend_on_those_beside_them():
     given = protocol()
-    together = play(ENVIRONMENT, given, planner(given), range(5), SHAPE)
-    alone = [each for n in range(5) for each in play(ENVIRONMENT, given, planner(given), [n], SHAPE)]
+    together = play(Arena(ENVIRONMENT, given, SHAPE), planner(given), range(5))
+    alone = [each for n in range(5) for each in play(Arena(ENVIRONMENT, given, SHAPE), planner(given), [n])]
     assert [replace(each, seconds=0.0) for each in together] == [replace(each, seconds=0.0) for each in alone]
 
 
@@ -145,7 +145,7 @@ def test_success_ever_and_at_the_end_are_two_things():
             return self.state(state.place + 0.25 * action, state.goal)
 
     given = protocol(budget_blocks=12)
-    found = play(Unbounded(), given, Passing(given, 2), starts_of(ENVIRONMENT, given).numbers, SHAPE)
+    found = play(Arena(Unbounded(), given, SHAPE), Passing(given, 2), starts_of(ENVIRONMENT, given).numbers)
     assert all(each.ever and not each.end and 1 <= each.blocks <= 6 for each in found)
     assert all(each.cost > 3 for each in found)
 
@@ -184,14 +184,14 @@ def test_an_agent_sees_nothing_but_frames_its_actions_and_the_goal():
     for agent in (planner(given, environment=environment), RandomAgent(given, 2), NoOpAgent(given, 2)):
         assert len(reached(agent, given, environment)) == 3
     with pytest.raises(AssertionError, match="somebody looked at"):
-        play(environment, given, simulator(given, PointEnvironment()), [0], SHAPE)
+        play(Arena(environment, given, SHAPE), simulator(given, PointEnvironment()), [0])
 
     class Peeking(NoOpAgent):
         def decide(self, seen, before, state):
             return Decision((state.goal - state.place)[:, None])
 
     with pytest.raises(AttributeError, match="NoneType"):
-        play(environment, given, Peeking(given, 2), [0], SHAPE)
+        play(Arena(environment, given, SHAPE), Peeking(given, 2), [0])
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_an_action_out_of_bounds_is_a_counted_failure(action, said):
             return Decision(actions)
 
     given = protocol()
-    found = play(ENVIRONMENT, given, Wild(given, 2), range(3), SHAPE)
+    found = play(Arena(ENVIRONMENT, given, SHAPE), Wild(given, 2), range(3))
     assert [each.failed[: len(said)] for each in found] == ["", said, ""]
     assert not found[1].ever and not found[1].end
 
@@ -219,11 +219,11 @@ def test_an_environment_that_dies_costs_the_episode_that_it_died_in(tmp_path, ca
 
     given = protocol()
     deadly = ENVIRONMENT.start(Draws(episode_streams("start", given, [1]))).goal
-    found = play(Mortal(), given, NoOpAgent(given, 2), range(3), SHAPE)
+    found = play(Arena(Mortal(), given, SHAPE), NoOpAgent(given, 2), range(3))
     assert [each.failed for each in found] == ["", "point died: RuntimeError: the floor is gone", ""]
-    dying = play(Mortal(), given, simulator(given, Mortal()), range(3), SHAPE)
+    dying = play(Arena(Mortal(), given, SHAPE), simulator(given, Mortal()), range(3))
     assert [bool(each.failed) for each in dying] == [False, True, False]
-    assert write_video(Mortal(), given, simulator(given, Mortal()), 1, SHAPE, tmp_path) is None
+    assert write_video(Arena(Mortal(), given, SHAPE), simulator(given, Mortal()), 1, tmp_path) is None
     assert "point died: RuntimeError: the floor is gone: the video of episode 1" in capsys.readouterr().out
 
     class Costly(PointEnvironment):
@@ -232,23 +232,23 @@ def test_an_environment_that_dies_costs_the_episode_that_it_died_in(tmp_path, ca
                 raise ValueError("too many places")
             return super().cost(places, target)
 
-    found = play(Costly(), given, planner(given, environment=Costly()), range(2), SHAPE)
+    found = play(Arena(Costly(), given, SHAPE), planner(given, environment=Costly()), range(2))
     assert [each.failed for each in found] == ["point died: ValueError: too many places"] * 2
 
 
 def test_a_model_that_imagines_no_numbers_ends_its_row():
     given = protocol()
     with pytest.raises(ModelFailure, match=r"point_model: rollout of \w+ gave nan"):
-        play(ENVIRONMENT, given, planner(given, PointModel(gives=torch.nan)), [0], SHAPE)
+        play(Arena(ENVIRONMENT, given, SHAPE), planner(given, PointModel(gives=torch.nan)), [0])
 
 
 def test_futures_go_through_a_model_in_pieces_that_bound_memory():
     model, given = PointModel(), protocol(candidates=300, elites=30, iterations=1, budget_blocks=2, history=2)
-    play(ENVIRONMENT, given, planner(given, model), range(3), SHAPE)
+    play(Arena(ENVIRONMENT, given, SHAPE), planner(given, model), range(3))
     assert max(clips * samples for clips, samples, _, _ in model.asked) <= futures_at_once(torch.device("cpu"))
     assert {(horizon, context) for _, _, horizon, context in model.asked} == {(3, 2)}
     model = PointModel()
-    play(ENVIRONMENT, protocol(budget_blocks=2), planner(protocol(), model), range(3), SHAPE)
+    play(Arena(ENVIRONMENT, protocol(budget_blocks=2), SHAPE), planner(protocol(), model), range(3))
     assert (3, 16, 3, 2) in model.asked and (3, 16, 3, 3) in model.asked
 
 
@@ -261,7 +261,7 @@ def test_a_probe_is_needed_where_places_are_the_cost():
 
 
 def units(folder, given, agent, made_from="all"):
-    return list(units_of(ENVIRONMENT, given, agent, starts_of(ENVIRONMENT, given), SHAPE, folder, 5, made_from))
+    return list(units_of(Arena(ENVIRONMENT, given, SHAPE), agent, starts_of(ENVIRONMENT, given), folder, 5, made_from))
 
 
 def without_time(episodes):
@@ -284,7 +284,7 @@ def test_a_killed_run_goes_on_with_the_same_episodes(tmp_path):
     before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     resumed = measure(units(tmp_path, given, RandomAgent(given, 2)), accelerator, "planning").values
     assert all(path.stat().st_mtime_ns == time for path, time in before.items())
-    whole = play(ENVIRONMENT, given, RandomAgent(given, 2), starts_of(ENVIRONMENT, given).numbers, SHAPE)
+    whole = play(Arena(ENVIRONMENT, given, SHAPE), RandomAgent(given, 2), starts_of(ENVIRONMENT, given).numbers)
     assert without_time(resumed) == without_time(whole)
 
 
@@ -311,7 +311,7 @@ def test_a_model_that_fails_loses_its_own_row_alone(tmp_path):
 
 def test_what_is_no_number_is_kept_as_such(tmp_path):
     given = protocol()
-    episode = replace(play(ENVIRONMENT, given, NoOpAgent(given, 2), [0], SHAPE)[0], cost=torch.nan)
+    episode = replace(play(Arena(ENVIRONMENT, given, SHAPE), NoOpAgent(given, 2), [0])[0], cost=torch.nan)
     unit = PlanningUnit(tmp_path, "batch", "no_op", "all", EpisodeResult, lambda: [episode])
     unit.update()
     (kept,) = unit.values()

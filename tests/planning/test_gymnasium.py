@@ -12,7 +12,7 @@ from vidworld.core.config import load
 from vidworld.core.errors import UserError
 from vidworld.evaluation.evaluator import ModelFailure
 from vidworld.planning.agents import NoOpAgent, PlannerAgent, ReplayedImagination
-from vidworld.planning.episodes import play, starts_of
+from vidworld.planning.episodes import Arena, play, starts_of
 from vidworld.planning.imagination import ModelImagination
 from vidworld.planning.protocol import PlanningProtocol, completed
 from vidworld.planning.run import plan
@@ -69,13 +69,13 @@ def test_the_simulator_brings_most_and_success_is_known_where_it_is_said(config)
 
 def test_a_death_costs_its_episode_and_a_bad_action_its_own():
     environment, protocol = small("Mortal-v0")
-    found = play(environment, protocol, NoOpAgent(protocol, 2), range(6), SHAPE)
+    found = play(Arena(environment, protocol, SHAPE), NoOpAgent(protocol, 2), range(6))
     dead = [each for each in found if each.failed]
     assert 0 < len(dead) < 6 and {each.failed for each in dead} == {
         "gym_worlds:Mortal-v0 died: RuntimeError: no more memory"
     }
     assert all(each.returned != each.returned for each in dead)
-    alone = play(environment, protocol, NoOpAgent(protocol, 2), [found[0].number], SHAPE)[0]
+    alone = play(Arena(environment, protocol, SHAPE), NoOpAgent(protocol, 2), [found[0].number])[0]
     assert repr(alone) == repr(replace(found[0], seconds=alone.seconds))
 
 
@@ -94,7 +94,7 @@ def test_what_goes_another_way_foretells_nothing(name):
         protocol, 2, "simulator", sees_state=True, imagination=ReplayedImagination(environment, protocol)
     )
     with pytest.raises(ModelFailure, match="simulator: an episode that is played again goes another way"):
-        play(environment, protocol, agent, starts_of(environment, protocol).numbers, SHAPE)
+        play(Arena(environment, protocol, SHAPE), agent, starts_of(environment, protocol).numbers)
 
 
 def test_a_head_is_told_what_is_done_where_there_is_no_goal():
@@ -107,9 +107,9 @@ def test_a_head_is_told_what_is_done_where_there_is_no_goal():
 
     imagined = ModelImagination("m", PointModel(), point_evaluator(), None, environment, protocol, brings)
     agent = PlannerAgent(protocol, 2, "m", imagination=imagined)
-    found = play(environment, protocol, agent, [0], SHAPE)[0]
+    found = play(Arena(environment, protocol, SHAPE), agent, [0])[0]
     assert found.failed == "" and {each.shape[1:] for each in told} == {torch.Size([2, 8])}
-    assert found.returned > play(environment, protocol, NoOpAgent(protocol, 2), [0], SHAPE)[0].returned + 50
+    assert found.returned > play(Arena(environment, protocol, SHAPE), NoOpAgent(protocol, 2), [0])[0].returned + 50
 
 
 def test_only_rewards_can_be_planned_by(config, tmp_path):

@@ -12,7 +12,7 @@ from vidworld.core.config import load
 from vidworld.core.errors import UserError
 from vidworld.models.files import FORMAT
 from vidworld.planning.agents import PlannerAgent, over_trajectory
-from vidworld.planning.episodes import play, starts_of
+from vidworld.planning.episodes import Arena, play, starts_of
 from vidworld.planning.heads import ClonedAgent, load_head
 from vidworld.planning.imagination import ModelImagination
 from vidworld.planning.protocol import PlanningProtocol, completed
@@ -33,7 +33,7 @@ def protocol(**changes):
 
 
 def reached(agent, given):
-    return play(ENVIRONMENT, given, agent, starts_of(ENVIRONMENT, given).numbers, SHAPE)
+    return play(Arena(ENVIRONMENT, given, SHAPE), agent, starts_of(ENVIRONMENT, given).numbers)
 
 
 def brings(embeddings, goal):

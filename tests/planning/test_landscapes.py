@@ -7,7 +7,8 @@ from acting import CHUNK, POINT, SIDE, DeafWorld, PointWorld, point_evaluator
 from vidworld.core.clip_shape import ClipShape
 from vidworld.models.external import ExternalModel
 from vidworld.models.tokenizers import FrameTokenizer
-from vidworld.planning.landscapes import landscape_of_model, landscape_of_simulator
+from vidworld.planning.checks import landscape_of_model, landscape_of_simulator
+from vidworld.planning.episodes import Arena
 from vidworld.planning.protocol import PlanningProtocol, completed
 from vidworld.report.landscapes import _mark
 from vidworld.simulation.environments import ENVIRONMENTS
@@ -22,11 +23,11 @@ def protocol(monkeypatch):
 def of_model(model, protocol, number=3):
     external = ExternalModel("mine", model, FrameTokenizer(CHUNK, SIDE, SIDE))
     shape = ClipShape(num_frames=16, height_px=SIDE, width_px=SIDE)
-    return landscape_of_model("mine", external, point_evaluator(), POINT, protocol, number, shape)
+    return landscape_of_model("mine", external, point_evaluator(), Arena(POINT, protocol, shape), number)
 
 
 def test_the_lowest_action_of_truth_and_of_a_model_that_knows_it_is_the_nearest_of_the_grid(protocol):
-    truth, model = landscape_of_simulator(POINT, protocol, 3), of_model(PointWorld(), protocol)
+    truth, model = landscape_of_simulator(Arena(POINT, protocol, ClipShape()), 3), of_model(PointWorld(), protocol)
     assert truth.action == model.action and max(map(abs, truth.action)) <= 0.8
     assert np.abs(np.subtract(truth.lowest, truth.action)).max() <= 1 / 12 + 1e-9
     assert model.lowest == truth.lowest and truth.rank == model.rank == 0.0

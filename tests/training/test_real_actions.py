@@ -9,12 +9,12 @@ import torch
 from padded_videos import of_split
 from small_runs import rows, train_here
 
+from vidworld.core.clip import packed
 from vidworld.core.clip_shape import ClipShape
 from vidworld.models.files import load_model
 from vidworld.models.jepa import JointEmbeddingPredictor
 from vidworld.models.schema import DataConfig
 from vidworld.models.tokenizers import FrameTokenizer
-from vidworld.models.world_model import packed
 from vidworld.training.data import Mixture
 from vidworld.video.clips import ClipOptions
 from vidworld.video.ingest import ingest

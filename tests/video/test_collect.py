@@ -15,9 +15,8 @@ from vidworld.video import read_record
 from vidworld.video.action_tables import read_actions
 from vidworld.video.actions import VideoActions
 from vidworld.video.clips import ClipOptions
-from vidworld.video.collect import collect_episodes
+from vidworld.video.collect import Play, collect_episodes, played
 from vidworld.video.ingest import ingest
-from vidworld.video.playing import Play, played
 from vidworld.video.real import RealClips
 
 

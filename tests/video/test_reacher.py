@@ -7,15 +7,14 @@ import numpy as np
 import pytest
 import torch
 
+from vidworld.core.clip import packed
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
 from vidworld.models.jepa import JointEmbeddingPredictor
 from vidworld.models.tokenizers import FrameTokenizer
-from vidworld.models.world_model import packed
 from vidworld.video.clips import ClipOptions
-from vidworld.video.collect import collect_episodes
+from vidworld.video.collect import Play, collect_episodes
 from vidworld.video.ingest import ingest
-from vidworld.video.playing import Play
 from vidworld.video.real import RealClips
 
 

@@ -18,9 +18,8 @@ from vidworld.video import read_record, real_environment
 from vidworld.video.action_tables import actions_of, read_actions
 from vidworld.video.actions import VideoActions
 from vidworld.video.clips import ClipOptions
-from vidworld.video.collect import collect_episodes
+from vidworld.video.collect import Play, collect_episodes
 from vidworld.video.ingest import ingest
-from vidworld.video.playing import Play
 from vidworld.video.real import RealClips
 
 WORLD = "two_room"

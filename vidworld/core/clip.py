@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
 import torch
+from einops import rearrange
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
@@ -28,6 +29,11 @@ Actions = Float[Tensor, "clip t action"]
 """What is done in each chunk: the actions of its frames in one vector."""
 Stream = Float[Tensor, "clip t cell width"]
 """What runs through a transformer: the cells of each chunk in one axis."""
+
+
+def packed(actions: Float[Tensor, "clip time _"], chunks: int) -> Actions:
+    """The actions of frames as those of so many chunks."""
+    return rearrange(actions, "b (t p) a -> b t (p a)", t=chunks)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
@@ -40,6 +41,18 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(f"{path}: cannot be written ({reason}); free or choose another place") from error
+
+
+@contextmanager
+def room_for(what: str) -> Iterator[None]:
+    """Turns a place of temporary files that is full into one line that says for what there is no room."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        full = f"{tempfile.gettempdir()}: has no room for {what}"
+        raise UserError(f"{full}; free some, or name another place with TMPDIR") from error
 
 
 def prepare_folder(path: Path) -> Path:

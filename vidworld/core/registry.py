@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 from vidworld.core.errors import UserError
 
 ItemT = TypeVar("ItemT")
+NamesT = TypeVar("NamesT", bound=str | Iterable[str])
 
 
 class Registry(Mapping[str, ItemT], Generic[ItemT]):
@@ -75,6 +76,11 @@ class Registry(Mapping[str, ItemT], Generic[ItemT]):
         unknown = [name for name in names if name not in self._places]
         if unknown:
             raise UserError("\n".join(self._suggestion(name) for name in unknown))
+
+    def known(self, names: NamesT) -> NamesT:
+        """The name or names, which a key of a configuration holds; UserError as `check`."""
+        self.check([names] if isinstance(names, str) else names)
+        return names
 
     def _suggestion(self, name: str) -> str:
         near = difflib.get_close_matches(name, self, n=1)

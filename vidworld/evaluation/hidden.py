@@ -28,8 +28,7 @@ from vidworld.metrics.hidden import true_property
 from vidworld.metrics.interventions import Worlds
 from vidworld.models.diffusion import DiffusionTransformer
 from vidworld.models.jepa import JointEmbeddingPredictor
-from vidworld.models.oracle import Oracle
-from vidworld.models.property_oracle import PropertyOracle
+from vidworld.models.oracle import Oracle, PropertyOracle
 from vidworld.models.states import cells_of, hidden_states
 from vidworld.models.world_model import Encoded
 from vidworld.simulation import SCENARIOS

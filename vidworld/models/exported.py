@@ -69,9 +69,8 @@ def _parts(model: Any, grid: tuple[int, int]) -> Iterator[tuple[str, _Part, dict
         yield "step", _Part(network, denoises), given, ["chunk", "after"]
         return
     if network.chance != "none":
-        raise UserError(
-            f"{model.name}: says how sure it is ({network.chance}), which is not exported; one without would do"
-        )
+        how = f"says how sure it is ({network.chance}), which is not exported"
+        raise UserError(f"{model.name}: {how}; one without would do")
 
     def predicts(memory: Tensor, **given: Tensor) -> tuple[Tensor, Tensor]:
         chunk, after = network.predict(kv_caches=_caches(memory), **given)
@@ -200,9 +199,8 @@ def _stepped(network: Any, caches: KVCaches | None, chunks: dict[str, Tensor], d
     """All chunks, one step after another, and the memory after them."""
     like = next(iter(chunks.values()))
     clips, count, width = *like.shape[:2], network.config.width
-    with_actions(
-        torch.empty(clips, count, 1, width, device="meta"), network.embed_action, done
-    )  # says what does not fit
+    stream = torch.empty(clips, count, 1, width, device="meta")
+    with_actions(stream, network.embed_action, done)  # says what does not fit
     empty = torch.empty(_depth(network), 2, clips, network.heads, 0, width // network.heads, device=like.device)
     memory, answers = empty if caches is None else _stacked(caches), []
     given = chunks if done is None else {**chunks, "actions": done}
@@ -234,7 +232,6 @@ class ExportedDiffusion(DiffusionTransformer):
         towards: Tensor | None = None,
         actions: Actions | None = None,
     ) -> tuple[Tokens, KVCaches]:
-        """As `DiffusionTransformer.forward`."""
         levels = {"noise_level": noise_level, "towards": noise_level if towards is None else towards}
         return _stepped(self, kv_caches, {"noisy": noisy, "previous": previous, **levels}, actions)
 
@@ -245,11 +242,9 @@ class ExportedPredictor(JointEmbeddingPredictor):
     sessions: dict[str, OnnxFile]
 
     def embeddings(self, tokens: Tokens) -> Embeddings:
-        """As `JointEmbeddingPredictor.embeddings`."""
         return self._by_file("target" if self.target == "ema" else "encode", tokens)
 
     def context_embeddings(self, tokens: Tokens) -> Embeddings:
-        """As `JointEmbeddingPredictor.context_embeddings`."""
         return self._by_file("encode", tokens)
 
     def predict(

@@ -5,8 +5,8 @@ earlier chunks. Attention runs chunk by chunk over slices, so it needs no mask, 
 see, and takes a memory of earlier chunks in the same way as it takes the chunks of its own input.
 """
 
-from collections.abc import Callable, Iterable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -171,6 +171,22 @@ def through(
         x, memory = run(x, rotary, own, None if kv_caches is None else kv_caches[i])
         remembered.append(memory)
     return x, remembered
+
+
+@contextmanager
+def watched(modules: Iterable[nn.Module]) -> Iterator[list[Tensor]]:
+    """What these modules give within it, in the order in which they do; of a tuple the first."""
+    found: list[Tensor] = []
+
+    def keep(module: nn.Module, given: tuple[Any, ...], gives: Any) -> None:
+        found.append(gives[0] if isinstance(gives, tuple) else gives)
+
+    handles = [module.register_forward_hook(keep) for module in modules]
+    try:
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 class ActionEmbedding(nn.Linear):

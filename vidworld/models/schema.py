@@ -16,11 +16,6 @@ def _known(scenarios: dict[str, float] | str) -> dict[str, float] | str:
     return scenarios
 
 
-def _of_environments(policies: dict[str, Policy]) -> dict[str, Policy]:
-    ENVIRONMENTS.check(policies)
-    return policies
-
-
 @schema
 class DataConfig:
     """Which clips are trained on."""
@@ -30,7 +25,7 @@ class DataConfig:
     """What is simulated and how often each scenario, or environment in which somebody acts, is drawn, relative to the
     others; `all`: every scenario that has a weight, by it."""
     policies: Annotated[
-        dict[str, Policy], AfterValidator(_of_environments), Field(exclude_if=lambda policies: not policies)
+        dict[str, Policy], AfterValidator(ENVIRONMENTS.known), Field(exclude_if=lambda policies: not policies)
     ] = Field(default_factory=dict)
     """Who acts in each environment: `random` by default, `scripted` (a noisy expert) or `mixed` (half each)."""
     episodes: Annotated[Path | None, Field(exclude_if=lambda path: path is None)] = None

@@ -16,7 +16,7 @@ from vidworld.core.clip import Actions, Stream, Tokens
 from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.core.errors import UserError
 from vidworld.models.external import ExternalModel
-from vidworld.models.layers import Block
+from vidworld.models.layers import Block, watched
 from vidworld.models.world_model import Encoded, acted
 
 TOKENS = "tokens"
@@ -64,19 +64,11 @@ def hidden_states(model: Any, seen: Encoded) -> Layers:
         return seen.tokens[:, :, None].float()
     if isinstance(model, ExternalModel):
         return model.hidden_states(seen).to(seen.tokens.device)
-    network, found = model.network, []
+    network = model.network
     b, _, h, w, _ = seen.tokens.shape
-
-    def keep(block: nn.Module, given: tuple[Any, ...], gives: tuple[Stream, Any]) -> None:
-        found.append(gives[0].reshape(b, -1, h, w, gives[0].shape[-1]).float())
-
-    handles = [layer.block.register_forward_hook(keep) for layer in layers_of(network)]
-    try:
+    with watched(layer.block for layer in layers_of(network)) as found:
         teacher_forced(network, seen.tokens, acted(network, seen))
-    finally:
-        for handle in handles:
-            handle.remove()
-    return torch.stack(found, dim=2)
+    return torch.stack([states.reshape(b, -1, h, w, states.shape[-1]).float() for states in found], dim=2)
 
 
 def teacher_forced(network: Any, tokens: Tokens, actions: Actions | None) -> None:

@@ -10,7 +10,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from vidworld.core.clip import Actions, Clips, Frames, Tokens
+from vidworld.core.clip import Actions, Clips, Frames, Tokens, packed
 from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.core.errors import UserError
 from vidworld.models.tokenizers import Tokenizer
@@ -35,11 +35,6 @@ class Encoded:
         clean, actions = (None if x is None else x[:, first:end] for x in (self.clips.clean, self.clips.actions))
         cut = replace(self.clips, frames=self.clips.frames[:, first:end], tracks=tracks, clean=clean, actions=actions)
         return Encoded(cut, self.tokens[:, start:stop])
-
-
-def packed(actions: Float[Tensor, "clip time _"], chunks: int) -> Actions:
-    """The actions of frames as those of so many chunks."""
-    return rearrange(actions, "b (t p) a -> b t (p a)", t=chunks)
 
 
 def acted(network: Any, seen: Encoded) -> Actions | None:

@@ -21,7 +21,7 @@ from vidworld.core.errors import UserError
 from vidworld.evaluation.evaluator import ModelFailure
 from vidworld.models.external import first_line
 from vidworld.planning import PLANNERS
-from vidworld.planning.planners import CandidateActions, Costs, Score, warm_start
+from vidworld.planning.planners import Blocks, CandidateActions, Costs, Score, warm_start
 from vidworld.planning.protocol import PlanningProtocol
 from vidworld.simulation.environments.environment import FRAME_S, Environment
 from vidworld.simulation.environments.of_gymnasium import GymnasiumEnvironment
@@ -68,7 +68,7 @@ class Observed:
 class Decision(NamedTuple):
     """What is to be done, of which the first blocks are executed, and what it took."""
 
-    actions: Float[Tensor, "clip block action"]
+    actions: Blocks
     scored: int = 0
     calls: int = 0
     flops: float = 0.0
@@ -92,7 +92,7 @@ class Agent(ABC):
     """Whether it is given another episode's goal."""
 
     @abstractmethod
-    def decide(self, seen: Observed, before: Float[Tensor, "clip block action"] | None, state: Any) -> Decision:
+    def decide(self, seen: Observed, before: Blocks | None, state: Any) -> Decision:
         """The next blocks of actions; `before` is the plan before. Raises ModelFailure: its model fails."""
 
 
@@ -104,7 +104,8 @@ class Imagination(Protocol):
         """The cost of candidates from here on."""
 
     def flops(self, seen: Observed, scored: int, calls: int) -> float:
-        """Of the plan of one episode, in which so many candidates were scored in so many calls."""
+        """Of one episode's plan, whose candidates were scored in so many calls; 0 of what has no products to count."""
+        return 0.0
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class PlannerAgent(Agent):
 
     imagination: Imagination = field(kw_only=True)
 
-    def decide(self, seen: Observed, before: Float[Tensor, "clip block action"] | None, state: Any) -> Decision:
+    def decide(self, seen: Observed, before: Blocks | None, state: Any) -> Decision:
         """The best candidate's actions. Raises ModelFailure: the model fails, or the planner finds no gradient."""
         protocol, shape = self.protocol, (len(seen.frames), self.protocol.horizon_blocks, self.action_channels)
         start = torch.zeros(shape, dtype=torch.float64)
@@ -136,7 +137,7 @@ class RandomAgent(Agent):
 
     name: str = "random"
 
-    def decide(self, seen: Observed, before: Float[Tensor, "clip block action"] | None, state: Any) -> Decision:
+    def decide(self, seen: Observed, before: Blocks | None, state: Any) -> Decision:
         shape = (self.protocol.execute_blocks, self.action_channels)
         drawn = Draws(seen.streams).uniform(-1.0, 1.0, shape[0] * shape[1])
         return Decision(drawn.view(-1, *shape))
@@ -148,13 +149,13 @@ class NoOpAgent(Agent):
 
     name: str = "no_op"
 
-    def decide(self, seen: Observed, before: Float[Tensor, "clip block action"] | None, state: Any) -> Decision:
+    def decide(self, seen: Observed, before: Blocks | None, state: Any) -> Decision:
         shape = (len(seen.frames), self.protocol.execute_blocks, self.action_channels)
         return Decision(torch.zeros(shape, dtype=torch.float64))
 
 
 @dataclass(frozen=True)
-class SimulatorImagination:
+class SimulatorImagination(Imagination):
     """The truth: what the environment's own steps lead to, from the state. The ceiling of what planning reaches."""
 
     environment: Environment[Any]
@@ -189,13 +190,9 @@ class SimulatorImagination:
         both = zip(vars(mistaken).items(), vars(state).values(), strict=True)
         return type(state)(**{name: torch.where(wrong.view(-1, *[1] * (a.ndim - 1)), a, b) for (name, a), b in both})
 
-    def flops(self, seen: Observed, scored: int, calls: int) -> float:
-        """It has no products that are counted."""
-        return 0.0
-
 
 @dataclass(frozen=True)
-class ReplayedImagination:
+class ReplayedImagination(Imagination):
     """The truth of Gymnasium's environments, which can be put to no state: what their episodes, played again, bring."""
 
     environment: GymnasiumEnvironment
@@ -212,10 +209,6 @@ class ReplayedImagination:
             return over_trajectory(-brought, self.protocol)
 
         return cost
-
-    def flops(self, seen: Observed, scored: int, calls: int) -> float:
-        """It has no products that are counted."""
-        return 0.0
 
 
 def over_trajectory(costs: Float[Tensor, "*any t"], protocol: PlanningProtocol) -> Float[Tensor, "*any"]:

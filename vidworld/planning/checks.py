@@ -1,10 +1,16 @@
-"""Offline checks of a model that takes actions, on an environment's clips: whether what it imagines depends on them.
+"""Offline checks of a model that takes actions: whether what it imagines depends on them, and on the first one how.
 
 A model that ignores its actions can have a low error, and no planner can do anything with it. So its error under the
 actions that were done is compared with its error under those of other clips, which have the same distribution.
+
+Landscapes are energies over the first action. From an episode's start an action is drawn and held for a block. What
+comes of it is the goal, and every action of a grid is scored by how far what is imagined of it lies from that: of a
+model in the space that it predicts in, of the true simulator by the discs' places. Source: the landscapes of V-JEPA 2
+(arXiv 2506.09985).
 """
 
 import math
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -12,20 +18,29 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vidworld.analysis.planning import ActionCheck
+from vidworld.analysis.planning import ActionCheck, Landscape
 from vidworld.analysis.statistics import interval
 from vidworld.core.clip import Clips
+from vidworld.core.counter_rng import Draws
 from vidworld.core.errors import UserError
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.presentation import names_of
 from vidworld.models.world_model import Encoded, Futures
+from vidworld.planning.agents import of_environment
+from vidworld.planning.episodes import Arena, context_states, episode_streams
 from vidworld.planning.imagination import futures_at_once, imagine, in_its_space
+from vidworld.planning.protocol import PlanningProtocol
+from vidworld.simulation.environments.environment import FRAME_S
 
 CHECKS_VERSION = 1  # raised when the checks come to give other values
 IGNORED = 1.1
 """A factor up to which actions hardly matter (Source: MMBench2, arXiv 2606.27326: shuffle ratio)."""
 OTHER_CLIPS = 15
 """Clips whose actions are tried in place of a clip's own."""
+LANDSCAPES_VERSION = 1  # raised when landscapes come to have other values
+LANDSCAPE_SIDE = 13
+"""Actions along each axis."""
+_FAR = 0.8  # what is done stays so far from no action, along each axis: its valley lies inside the picture
 
 
 def check_actions(
@@ -84,3 +99,57 @@ def energies_under(
         true = in_its_space(model, evaluator, part.tokens)[:, None, start:].to(imagined)
         found.append((imagined - true).square().mean(dim=(2, 3, 4, 5)))
     return torch.cat(found)
+
+
+def landscape_of_model(name: str, model: Any, evaluator: Evaluator, arena: Arena, number: int) -> Landscape:
+    """A model's landscape at the start of episode `number`. Raises ModelFailure, EnvironmentDied."""
+    environment, protocol, shape = arena
+    tried = _tried(protocol, number)
+    with of_environment():
+        before = context_states(environment, protocol, [number])
+        after = _outcomes(arena, before[-1], tried[:1])
+        frames, _ = environment.draw([*before, *after], shape)
+    chunk = evaluator.tokenizer.patch_size[0]
+    rest = torch.zeros(*frames.shape[:2], 2)
+    seen = evaluator.encode(Clips(frames, 1 / FRAME_S, tuple(names_of(frames)), actions=rest))
+    done = tried.float().repeat(1, chunk)[None, :, None].expand(-1, -1, protocol.block_frames // chunk, -1)
+    energy = energies_under(name, model, evaluator, seen, len(before) // chunk, done)[0]
+    return _landscape((environment.name, name, number), tried, energy.double().cpu())
+
+
+def landscape_of_simulator(arena: Arena, number: int) -> Landscape:
+    """The true landscape: the mean squared distance of the discs from where they came to be (square world units).
+
+    Raises EnvironmentDied.
+    """
+    environment, protocol, _ = arena
+    tried = _tried(protocol, number)
+    with of_environment():
+        state = context_states(environment, protocol, [number])[-1]
+        outcomes = _outcomes(arena, state.at(torch.zeros(len(tried), dtype=torch.int64)), tried)
+        places = torch.stack([environment.places(each) for each in outcomes], dim=1)  # (action, frame, color, 2)
+    energy = (places - places[:1]).square().sum(dim=-1).nanmean(dim=(1, 2))
+    return _landscape((environment.name, "simulator", number), tried, energy)
+
+
+def _tried(protocol: PlanningProtocol, number: int) -> Float[Tensor, "action 2"]:
+    """What is done, then the grid, x fastest."""
+    done = Draws(episode_streams("landscape", protocol, [number])).uniform(-_FAR, _FAR, 2)
+    along = torch.linspace(-1, 1, LANDSCAPE_SIDE, dtype=torch.float64)
+    return torch.cat((done.double(), torch.cartesian_prod(along, along).flip(1)))
+
+
+def _outcomes(arena: Arena, state: Any, actions: Float[Tensor, "action 2"]) -> list[Any]:
+    """The states of the block's frames."""
+    return [*accumulate([actions] * arena.protocol.block_frames, arena.environment.step, initial=state)][1:]
+
+
+def _landscape(
+    of: tuple[str, str, int], tried: Float[Tensor, "action 2"], energy: Float[Tensor, " action"]
+) -> Landscape:
+    """Of the environment, agent and episode of these names."""
+    true, grid = energy[0], energy[1:]
+    lowest = tried[1 + int(grid.argmin())]
+    better = float((grid < true).double().mean() + 0.5 * (grid == true).double().mean())
+    side = (LANDSCAPE_SIDE, LANDSCAPE_SIDE)
+    return Landscape(*of, grid.view(side).tolist(), tried[0].tolist(), lowest.tolist(), better)

@@ -12,8 +12,6 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from jaxtyping import Float
-from torch import Tensor
 from tqdm import tqdm
 
 from vidworld.analysis.planning import Outcomes
@@ -26,11 +24,12 @@ from vidworld.models.families import config_schema
 from vidworld.models.files import fingerprint_in, read_budget
 from vidworld.models.schema import HeadConfig, WorldModelConfig
 from vidworld.planning.agents import Agent, Decision, Observed, RandomAgent
-from vidworld.planning.episodes import play, stream_name
+from vidworld.planning.episodes import Arena, play, stream_name
+from vidworld.planning.planners import Blocks
 from vidworld.planning.protocol import PlanningProtocol
 from vidworld.planning.run import Crew, plan
 from vidworld.planning.schema import DreamingConfig, PlanningConfig
-from vidworld.planning.tasks import PlanningTask, tasks_of
+from vidworld.planning.tasks import tasks_of
 from vidworld.simulation.environments import ENVIRONMENTS
 from vidworld.simulation.environments.episode_files import PlayedEpisodes, read_episodes
 from vidworld.simulation.environments.replayed import ReplayedClips
@@ -68,7 +67,7 @@ class NoisyAgent(Agent):
     noise: float = field(kw_only=True)
     astray: float = field(kw_only=True)
 
-    def decide(self, seen: Observed, before: Float[Tensor, "clip block action"] | None, state: Any) -> Decision:
+    def decide(self, seen: Observed, before: Blocks | None, state: Any) -> Decision:
         """Its decision, of which what is to be executed is changed."""
         decision = self.agent.decide(seen, before, state)
         draws, shape = Draws(mix(seen.streams + 1)), decision.actions.shape
@@ -150,7 +149,8 @@ class Dreaming:
 
     def _collect(self, number: int, arm: str, path: Path, record: Path) -> None:
         """Play this round's episodes, and write them after all those before; then how many reached their goal."""
-        config, task = self.config, self._task()
+        config, (task,) = self.config, tasks_of(self._planning(0, ARMS[0]))
+        task = replace(task, protocol=replace(task.protocol, split="train"))  # of episodes that are trained on
         protocol, environment = task.protocol, task.environment
         agent: Agent = RandomAgent(protocol, environment.action_channels)
         crew = Crew(self._planning(max(0, number - 1), arm), self.accelerator)
@@ -167,7 +167,8 @@ class Dreaming:
 
         for first in tqdm(range(0, len(numbers), config.episodes_at_once), "collect", unit="batch", disable=None):
             some = numbers[first : first + config.episodes_at_once]
-            solved += sum(each.ever for each in play(environment, protocol, agent, some, crew.shape(), watch))
+            arena = Arena(environment, protocol, crew.shape())
+            solved += sum(each.ever for each in play(arena, agent, some, watch))
         context, held = protocol.context_frames or 0, protocol.block_frames
         found = PlayedEpisodes(
             environment.name, stream_name("start", protocol), context, held, list(numbers),
@@ -201,8 +202,3 @@ class Dreaming:
             size_px=self.shape.height_px, shown=0, episodes_at_once=config.episodes_at_once,
             mixed_precision=config.mixed_precision,
         )  # fmt: skip
-
-    def _task(self) -> PlanningTask:
-        """The protocol in its environment, on episodes that are trained on."""
-        (task,) = tasks_of(self._planning(0, ARMS[0]))
-        return replace(task, protocol=replace(task.protocol, split="train"))

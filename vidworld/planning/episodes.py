@@ -7,11 +7,12 @@ episode comes to does not depend on those beside it.
 import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
 from vidworld.analysis.planning import EpisodeResult, failed_episode
@@ -19,6 +20,7 @@ from vidworld.core.clip_shape import ClipShape
 from vidworld.core.counter_rng import Draws, clip_streams
 from vidworld.core.errors import UserError
 from vidworld.planning.agents import Agent, Decision, EnvironmentDied, Goal, Observed, of_environment
+from vidworld.planning.planners import Blocks
 from vidworld.planning.protocol import PlanningProtocol
 from vidworld.planning.units import PlanningUnit
 from vidworld.simulation.environments.environment import Environment
@@ -28,6 +30,14 @@ MOST_SOLVED = 10
 STARTS_AT_ONCE = 50  # each of Gymnasium's has a renderer of its own
 Watch = Callable[[Observed, Decision | None], None]
 """Is given what is seen at each decision; at the end, None for one."""
+
+
+class Arena(NamedTuple):
+    """Where episodes are played: an environment, by a protocol, in pictures of this size."""
+
+    environment: Environment[Any]
+    protocol: PlanningProtocol
+    shape: ClipShape
 
 
 class Starts(NamedTuple):
@@ -69,20 +79,17 @@ def _solved_at_rest(environment: Environment[Any], protocol: PlanningProtocol, n
             states = context_states(environment, protocol, numbers)
             return torch.stack([environment.solved(state) for state in states]).any(dim=0).tolist()
     except EnvironmentDied:
-        return (
-            [done for n in numbers for done in _solved_at_rest(environment, protocol, [n])]
-            if len(numbers) > 1
-            else [False]
-        )
+        if len(numbers) == 1:
+            return [False]
+        return [done for n in numbers for done in _solved_at_rest(environment, protocol, [n])]
 
 
 def context_states(environment: Environment[Any], protocol: PlanningProtocol, numbers: Sequence[int]) -> list[Any]:
     """The states of the frames before the first action."""
-    states = [environment.start(Draws(episode_streams("start", protocol, numbers)))]
+    start = environment.start(Draws(episode_streams("start", protocol, numbers)))
     rest = torch.zeros(len(numbers), environment.action_channels, dtype=torch.float64)
-    for _ in range((protocol.context_frames or environment.context_frames) - 1):
-        states.append(environment.step(states[-1], rest))
-    return states
+    count = (protocol.context_frames or environment.context_frames) - 1
+    return [*accumulate([rest] * count, environment.step, initial=start)]
 
 
 def episode_streams(what: str, protocol: PlanningProtocol, numbers: Sequence[int]) -> Int[Tensor, " clip"]:
@@ -95,37 +102,25 @@ def stream_name(what: str, protocol: PlanningProtocol) -> str:
     return f"planning/{what}/{protocol.environment}/{protocol.split}/{protocol.seed}"
 
 
-def play(
-    environment: Environment[Any],
-    protocol: PlanningProtocol,
-    agent: Agent,
-    numbers: Sequence[int],
-    shape: ClipShape,
-    watch: Watch | None = None,
-) -> list[EpisodeResult]:
+def play(arena: Arena, agent: Agent, numbers: Sequence[int], watch: Watch | None = None) -> list[EpisodeResult]:
     """What the agent reaches in the episodes of these numbers.
 
     An action out of bounds, and an environment that raises, is a failure of its episode. Raises ModelFailure: the
     agent's model fails.
     """
     try:
-        return _play(environment, protocol, agent, numbers, shape, watch)
+        return _play(arena, agent, numbers, watch)
     except EnvironmentDied as death:
         if len(numbers) > 1:  # which one it was is not known
-            return [each for n in numbers for each in play(environment, protocol, agent, [n], shape, watch)]
-        who, unknown = (environment.name, protocol.hash, agent.name, numbers[0]), math.nan
+            return [each for n in numbers for each in play(arena, agent, [n], watch)]
+        name, unknown = arena.environment.name, math.nan
+        who = (name, arena.protocol.hash, agent.name, numbers[0])
         lost = EpisodeResult(*who, False, False, -1, unknown, unknown, 0, 0, 0, 0.0, 0.0)
-        return [failed_episode(lost, f"{environment.name} died: {death}")]
+        return [failed_episode(lost, f"{name} died: {death}")]
 
 
-def _play(
-    environment: Environment[Any],
-    protocol: PlanningProtocol,
-    agent: Agent,
-    numbers: Sequence[int],
-    shape: ClipShape,
-    watch: Watch | None,
-) -> list[EpisodeResult]:
+def _play(arena: Arena, agent: Agent, numbers: Sequence[int], watch: Watch | None) -> list[EpisodeResult]:
+    environment, protocol, shape = arena
     count, budget = len(numbers), protocol.budget_blocks or 0
     with of_environment():
         states = context_states(environment, protocol, numbers)
@@ -138,7 +133,7 @@ def _play(
     first, brought = torch.full((count,), -1), torch.zeros(count, dtype=torch.float64)
     failed: list[str] = [""] * count
     decisions: list[Decision] = []
-    before: Float[Tensor, "clip block action"] | None = None
+    before: Blocks | None = None
     for block in range(0, budget, protocol.execute_blocks):
         seen = Observed(frames, actions, goal, episode_streams(f"plan {block}", protocol, numbers), environment.fps)
         decision = agent.decide(seen, before, state if agent.sees_state else None)
@@ -179,7 +174,7 @@ def _play(
     return [failed_episode(each, why) if why else each for each, why in zip(found, failed, strict=True)]
 
 
-def _usable(actions: Float[Tensor, "clip block action"], failed: list[str]) -> Float[Tensor, "clip block action"]:
+def _usable(actions: Blocks, failed: list[str]) -> Blocks:
     """The actions; those of an episode in which one is out of bounds are rest, and it has failed."""
     bad = ~(actions.abs() <= 1 + 1e-6)
     for i in bad.flatten(1).any(dim=1).nonzero()[:, 0].tolist():
@@ -189,18 +184,11 @@ def _usable(actions: Float[Tensor, "clip block action"], failed: list[str]) -> F
 
 
 def units_of(
-    environment: Environment[Any],
-    protocol: PlanningProtocol,
-    agent: Agent,
-    starts: Starts,
-    shape: ClipShape,
-    folder: Path,
-    at_once: int,
-    made_from: str,
+    arena: Arena, agent: Agent, starts: Starts, folder: Path, at_once: int, made_from: str
 ) -> Iterator[PlanningUnit]:
     """The episodes of an agent in units of at most so many."""
     for first in range(0, len(starts.numbers), at_once):
         numbers = starts.numbers[first : first + at_once]
-        batch = f"{environment.name}_{protocol.hash}_{first}_{first + len(numbers) - 1}"
-        played = partial(play, environment, protocol, agent, numbers, shape)
-        yield PlanningUnit(folder, batch, agent.name, made_from, EpisodeResult, played)
+        batch = f"{arena.environment.name}_{arena.protocol.hash}_{first}_{first + len(numbers) - 1}"
+        measured = partial(play, arena, agent, numbers)
+        yield PlanningUnit(folder, batch, agent.name, made_from, EpisodeResult, measured)

@@ -16,6 +16,7 @@ from vidworld.models.files import check_tokenizer, load_model, read_budget
 from vidworld.models.head import GoalHead
 from vidworld.planning.agents import Agent, Decision, Observed
 from vidworld.planning.imagination import counted, encode_context
+from vidworld.planning.planners import Blocks
 
 OF_ANY_PLACE = ""
 """What the environment is called of clips that do not say theirs: their head is used wherever it is asked."""
@@ -49,7 +50,7 @@ class ClonedAgent(Agent):
     head: Any = field(kw_only=True)
     evaluator: Evaluator = field(kw_only=True)
 
-    def decide(self, seen: Observed, before: Float[Tensor, "clip block action"] | None, state: Any) -> Decision:
+    def decide(self, seen: Observed, before: Blocks | None, state: Any) -> Decision:
         """One action, held for all blocks until it looks again."""
         began = time.perf_counter()
         found: list[Tensor] = []

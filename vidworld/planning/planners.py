@@ -18,7 +18,9 @@ from vidworld.planning.protocol import PlanningProtocol
 
 CandidateActions = Float[Tensor, "clip candidate block action"]
 """Actions in [-1, 1] for each block of the horizon."""
+Blocks = Float[Tensor, "clip block action"]
 Costs = Float[Tensor, "clip candidate"]
+Streams = Int[Tensor, " clip"]
 Score = Callable[[CandidateActions], Costs]
 """What each candidate costs; lower is better, and what is no number is worse than anything."""
 
@@ -26,7 +28,7 @@ Score = Callable[[CandidateActions], Costs]
 class Plan(NamedTuple):
     """What was chosen of each episode's candidates."""
 
-    actions: Float[Tensor, "clip block action"]
+    actions: Blocks
     cost: Float[Tensor, " clip"]
     scored: int  # candidates that were scored of each episode
     calls: int  # batches that they were scored in
@@ -35,18 +37,10 @@ class Plan(NamedTuple):
 class Planner(Protocol):
     """`start` is where the search begins: zero, or what is left of the plan before."""
 
-    def __call__(
-        self,
-        score: Score,
-        streams: Int[Tensor, " clip"],
-        start: Float[Tensor, "clip block action"],
-        search: PlanningProtocol,
-    ) -> Plan: ...
+    def __call__(self, score: Score, streams: Streams, start: Blocks, search: PlanningProtocol) -> Plan: ...
 
 
-def random_shooting(
-    score: Score, streams: Int[Tensor, " clip"], start: Float[Tensor, "clip block action"], search: PlanningProtocol
-) -> Plan:
+def random_shooting(score: Score, streams: Streams, start: Blocks, search: PlanningProtocol) -> Plan:
     """The best of all candidates, drawn evenly from [-1, 1], and of where the search began.
 
     It scores as many as the planners that iterate: `iterations` times `candidates`.
@@ -58,40 +52,28 @@ def random_shooting(
     return best.plan
 
 
-def cem(
-    score: Score, streams: Int[Tensor, " clip"], start: Float[Tensor, "clip block action"], search: PlanningProtocol
-) -> Plan:
+def cem(score: Score, streams: Streams, start: Blocks, search: PlanningProtocol) -> Plan:
     """The cross-entropy method (Rubinstein 1999): normal candidates, whose mean and deviation become the elites'.
 
     The first candidate is the mean itself. `chosen` is the best candidate of all iterations, or the last mean, which
     is not scored itself (stable-worldmodel returns that).
     """
-    elites = min(search.elites, search.candidates)
-    mean, deviation, best = start, torch.full_like(start, search.noise), _Best(start)
-    for iteration in range(search.iterations):
-        tried = _about(mean, deviation, streams, iteration, search.candidates)
-        costs = best.see(tried, score)
-        chosen = costs.topk(elites, dim=1, largest=False).indices[..., None, None].expand(-1, -1, *start.shape[1:])
-        elite = tried.gather(1, chosen)
-        spread = elite.std(dim=1, correction=0) if elites > 1 else torch.zeros_like(mean)
-        mean, deviation = elite.mean(dim=1), spread.clamp_min(search.least_noise)
-    return best.plan if search.chosen == "best" else best.plan._replace(actions=mean)
+
+    def fitted(elite: CandidateActions, costs: Costs) -> tuple[Blocks, Blocks]:
+        mean = elite.mean(dim=1)
+        return mean, elite.std(dim=1, correction=0) if elite.shape[1] > 1 else torch.zeros_like(mean)
+
+    return _by_elites(score, streams, start, search, fitted)
 
 
-def mppi(
-    score: Score, streams: Int[Tensor, " clip"], start: Float[Tensor, "clip block action"], search: PlanningProtocol
-) -> Plan:
+def mppi(score: Score, streams: Streams, start: Blocks, search: PlanningProtocol) -> Plan:
     """Model predictive path integral control (Williams et al. 2017), iterated, with elites (as TD-MPC2 has it).
 
     Mean and deviation become those of the elites, weighted by exp(-cost / temperature); `temperature` is in standard
     deviations of the elites' costs, so that it means the same in any cost.
     """
-    elites = min(search.elites, search.candidates)
-    mean, deviation, best = start, torch.full_like(start, search.noise), _Best(start)
-    for iteration in range(search.iterations):
-        tried = _about(mean, deviation, streams, iteration, search.candidates)
-        costs, chosen = best.see(tried, score).topk(elites, dim=1, largest=False)
-        elite = tried.gather(1, chosen[..., None, None].expand(-1, -1, *start.shape[1:]))
+
+    def fitted(elite: CandidateActions, costs: Costs) -> tuple[Blocks, Blocks]:
         finite = costs.isfinite()
         known = torch.where(finite, costs, costs[:, :1].nan_to_num(0.0, 0.0, 0.0))
         scale = known.std(dim=1, keepdim=True, correction=0).clamp_min(1e-12) * search.temperature
@@ -99,14 +81,30 @@ def mppi(
         weight = torch.where(finite.any(dim=1, keepdim=True), weight, 1.0)  # all candidates failed: none is better
         weight = (weight / weight.sum(dim=1, keepdim=True))[..., None, None].to(elite)
         mean = (weight * elite).sum(dim=1)
-        variance = (weight * (elite - mean[:, None]).square()).sum(dim=1)
-        deviation = variance.sqrt().clamp_min(search.least_noise)
+        return mean, (weight * (elite - mean[:, None]).square()).sum(dim=1).sqrt()
+
+    return _by_elites(score, streams, start, search, fitted)
+
+
+def _by_elites(
+    score: Score,
+    streams: Streams,
+    start: Blocks,
+    search: PlanningProtocol,
+    fitted: Callable[[CandidateActions, Costs], tuple[Blocks, Blocks]],
+) -> Plan:
+    """Normal candidates, whose mean and deviation become those that are fitted to the elites, the best first."""
+    elites = min(search.elites, search.candidates)
+    mean, deviation, best = start, torch.full_like(start, search.noise), _Best(start)
+    for iteration in range(search.iterations):
+        tried = _about(mean, deviation, streams, iteration, search.candidates)
+        costs, chosen = best.see(tried, score).topk(elites, dim=1, largest=False)
+        mean, spread = fitted(tried.gather(1, chosen[..., None, None].expand(-1, -1, *start.shape[1:])), costs)
+        deviation = spread.clamp_min(search.least_noise)
     return best.plan if search.chosen == "best" else best.plan._replace(actions=mean)
 
 
-def gradient(
-    score: Score, streams: Int[Tensor, " clip"], start: Float[Tensor, "clip block action"], search: PlanningProtocol
-) -> Plan:
+def gradient(score: Score, streams: Streams, start: Blocks, search: PlanningProtocol) -> Plan:
     """Adam on every candidate's own cost, from where the search begins and normal candidates about it.
 
     Raises UserError: the cost has no gradient.
@@ -131,7 +129,7 @@ def gradient(
 class _Best:
     """The best candidate so far of each episode."""
 
-    def __init__(self, start: Float[Tensor, "clip block action"]) -> None:
+    def __init__(self, start: Blocks) -> None:
         cost = torch.full((len(start),), math.inf, dtype=torch.float64, device=start.device)
         self.plan = Plan(start, cost, 0, 0)
 
@@ -148,31 +146,23 @@ class _Best:
         return costs if keep_graph else costs.detach()
 
 
-def _uniform(
-    streams: Int[Tensor, " clip"], iteration: int, count: int, like: Float[Tensor, "clip block action"]
-) -> CandidateActions:
+def _uniform(streams: Streams, iteration: int, count: int, like: Blocks) -> CandidateActions:
     draws = Draws(mix(streams ^ iteration))
     return draws.uniform(count=count * like[0].numel()).view(-1, count, *like.shape[1:]).to(like)
 
 
-def _about(
-    mean: Float[Tensor, "clip block action"],
-    deviation: Float[Tensor, "clip block action"],
-    streams: Int[Tensor, " clip"],
-    iteration: int,
-    count: int,
-) -> CandidateActions:
+def _about(mean: Blocks, deviation: Blocks, streams: Streams, iteration: int, count: int) -> CandidateActions:
     """Normal candidates, cut to [-1, 1]; the first is the mean itself."""
     draws = Draws(mix(streams ^ iteration))
     noise = draws.normal(count * mean[0].numel()).view(-1, count, *mean.shape[1:]).to(mean)
     return _with_first((mean[:, None] + deviation[:, None] * noise).clamp(-1, 1), mean)
 
 
-def _with_first(tried: CandidateActions, first: Float[Tensor, "clip block action"]) -> CandidateActions:
+def _with_first(tried: CandidateActions, first: Blocks) -> CandidateActions:
     return torch.cat((first[:, None], tried[:, 1:]), dim=1)
 
 
-def warm_start(plan: Float[Tensor, "clip block action"], executed: int) -> Float[Tensor, "clip block action"]:
+def warm_start(plan: Blocks, executed: int) -> Blocks:
     """What is left of a plan of which so many blocks were executed; then rest (zero)."""
     left = plan[:, executed:]
     return torch.cat((left, torch.zeros_like(plan[:, : plan.shape[1] - left.shape[1]])), dim=1)

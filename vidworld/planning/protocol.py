@@ -13,31 +13,21 @@ from vidworld.core.config import Positive, PositiveFloat, resolved, schema
 from vidworld.core.errors import UserError
 from vidworld.core.records import fingerprint
 from vidworld.planning import PLANNERS
-from vidworld.simulation.environments import check_environments
+from vidworld.simulation.environments import known_environments
 
 if TYPE_CHECKING:
     from vidworld.simulation.environments.environment import Environment
-
-
-def _environment(name: str) -> str:
-    check_environments([name])
-    return name
 
 
 PROTOCOL_VERSION = 1
 """Of what is done with these keys; raised when the same keys come to give other episodes or other plans."""
 
 
-def _planner(name: str) -> str:
-    PLANNERS.check([name])
-    return name
-
-
 @schema
 class PlanningProtocol:
     """A file of configs/protocols/"""
 
-    environment: Annotated[str, AfterValidator(_environment)]
+    environment: Annotated[str, AfterValidator(known_environments)]
     episodes: Positive = 200
     """That count: where solved starts are excluded, so many others."""
     split: Literal["id", "val", "train"] = "id"
@@ -55,7 +45,7 @@ class PlanningProtocol:
     """Blocks that are imagined."""
     execute_blocks: Positive = 1
     """Blocks that are executed before the next plan."""
-    planner: Annotated[str, AfterValidator(_planner)] = "cem"
+    planner: Annotated[str, AfterValidator(PLANNERS.known)] = "cem"
     candidates: Positive = 64
     iterations: Positive = 5
     elites: Positive = 8

@@ -50,14 +50,19 @@ from vidworld.planning.agents import (
     ReplayedImagination,
     SimulatorImagination,
 )
-from vidworld.planning.checks import CHECKS_VERSION, check_actions
-from vidworld.planning.episodes import units_of
+from vidworld.planning.checks import (
+    CHECKS_VERSION,
+    LANDSCAPES_VERSION,
+    check_actions,
+    landscape_of_model,
+    landscape_of_simulator,
+)
+from vidworld.planning.episodes import Arena, units_of
 from vidworld.planning.heads import ClonedAgent, environments_of, load_head
 from vidworld.planning.imagination import ModelImagination, OwnCost, has_own_space
-from vidworld.planning.landscapes import LANDSCAPES_VERSION, landscape_of_model, landscape_of_simulator
 from vidworld.planning.protocol import PlanningProtocol, check_frames
 from vidworld.planning.schema import PlanningConfig
-from vidworld.planning.tasks import PlanningTask, any_start, first_of_each, planning_rows, tasks_of
+from vidworld.planning.tasks import PlanningTask, first_of_each, planning_rows, tasks_of
 from vidworld.planning.units import PlanningUnit
 from vidworld.planning.videos import VIDEOS_VERSION, write_video
 from vidworld.simulation import SIMULATOR_VERSION
@@ -112,11 +117,6 @@ def _shows(subject: Subject) -> bool:
     return bool(getattr(subject.model, "predicts", True))
 
 
-def _goals_differ(task: PlanningTask) -> bool:
-    """Whether one episode's goal is another than another's: else nobody is blind to it."""
-    return task.protocol.cost == "model" or task.environment.goal_numbers > 0
-
-
 class Crew:
     """The agents of a configuration; models are loaded once for each number of sampling steps."""
 
@@ -132,8 +132,12 @@ class Crew:
         """Those of every agent, task after task."""
         for task in tasks:
             for agent in self.agents(task):
-                given = (task.environment, task.protocol, agent, task.starts, self.shape(), self.folder)
-                yield from units_of(*given, self.config.episodes_at_once, self._made_from(task, agent.made_from))
+                made_from = self._made_from(task, agent.made_from)
+                given = (self._arena(task), agent, task.starts, self.folder)
+                yield from units_of(*given, self.config.episodes_at_once, made_from)
+
+    def _arena(self, task: PlanningTask) -> Arena:
+        return Arena(task.environment, task.protocol, self.shape())
 
     def _made_from(self, task: PlanningTask, *things: str | int) -> str:
         name = task.environment.name
@@ -158,15 +162,15 @@ class Crew:
         elif "simulator" in config.controls:
             truth = SimulatorImagination(environment, protocol)
             found.append(PlannerAgent(protocol, channels, "simulator", sees_state=True, imagination=truth))
-            if environment.mistaken(any_start(environment)) is not None:
+            if environment.mistaken(environment.any_start()) is not None:
                 guess = replace(truth, guesses=True)
                 found.append(PlannerAgent(protocol, channels, GUESSING, sees_state=True, imagination=guess))
-        blind = [
+        differ = protocol.cost == "model" or environment.goal_numbers > 0  # of goals: else nobody is blind to one
+        found += [
             replace(agent, name=agent.name + BLIND, made_from=fingerprint(agent.made_from, BLIND), other_goal=True)
             for agent in found
-            if isinstance(agent, PlannerAgent) and agent.name in config.goal_blind and _goals_differ(task)
+            if isinstance(agent, PlannerAgent) and agent.name in config.goal_blind and differ
         ]
-        found += blind
         if cloned := self._head(config.cloned, "action", task):
             made_from = fingerprint_in(config.cloned) if config.cloned else ""
             evaluator = self.evaluator(protocol)
@@ -283,14 +287,14 @@ class Crew:
             name, number = task.environment.name, task.starts.numbers[0]
             if task.environment.action_channels != 2 or isinstance(task.environment, GymnasiumEnvironment):
                 continue
-            given = (task.environment, task.protocol, number)
+            given = (self._arena(task), number)
             measured: dict[str, tuple[str, Callable[[], Landscape]]] = {}
             if "simulator" in self.config.controls:
                 measured["simulator"] = str(AGENTS_VERSION), partial(landscape_of_simulator, *given)
             for subject in self.subjects(task.protocol):
                 if subject.name in self.config.models and _shows(subject):
                     of = (subject.name, subject.model, self.evaluator(task.protocol))
-                    measured[subject.name] = subject.made_from, partial(landscape_of_model, *of, *given, self.shape())
+                    measured[subject.name] = subject.made_from, partial(landscape_of_model, *of, *given)
             for agent, (own, made) in measured.items():
                 made_from = self._made_from(task, own, LANDSCAPES_VERSION, number)
                 batch = f"landscape_{name}_{agent}"
@@ -300,29 +304,18 @@ class Crew:
         """Of the first episodes of each environment, by every model and the simulator."""
         for task in tasks:
             for agent in self.agents(task) if task.first and self.config.shown else ():
-                if not isinstance(agent, PlannerAgent) or not self._is_shown(agent.name):
+                if not isinstance(agent, PlannerAgent) or agent.name not in (*self.config.models, "simulator"):
                     continue
                 numbers = task.starts.numbers[: self.config.shown]
                 made_from = self._made_from(task, agent.made_from, VIDEOS_VERSION, *numbers)
                 batch = f"videos_{task.environment.name}_{agent.name}"
                 measured = partial(self._videos, task, agent, numbers)
-                yield PlanningUnit(
-                    self.folder,
-                    batch,
-                    agent.name,
-                    made_from,
-                    PlanningVideo,
-                    measured,
-                    lambda video: self.config.out / video.file,
-                )
+                given = (self.folder, batch, agent.name, made_from, PlanningVideo, measured)
+                yield PlanningUnit(*given, needs=lambda video: self.config.out / video.file)
 
     def _videos(self, task: PlanningTask, agent: PlannerAgent, numbers: Sequence[int]) -> list[PlanningVideo]:
-        given = (task.environment, task.protocol, agent)
-        made = [write_video(*given, number, self.shape(), self.config.out) for number in numbers]
+        made = [write_video(self._arena(task), agent, number, self.config.out) for number in numbers]
         return [video for video in made if video is not None]
-
-    def _is_shown(self, agent: str) -> bool:
-        return agent in self.config.models or agent == "simulator"
 
     def models(self, task: PlanningTask) -> dict[str, Model]:
         """What pages say of the configuration's models."""

@@ -9,15 +9,10 @@ from pydantic import AfterValidator, Field
 from vidworld.analysis.planning import BLIND
 from vidworld.core.config import NotNegative, Positive, Precision, Share, schema
 from vidworld.models import Spec
-from vidworld.simulation.environments import check_environments
+from vidworld.simulation.environments import known_environments
 
 Control = Literal["simulator", "random", "no_op", "copy_last", "untrained"]
 CONTROLS: tuple[Control, ...] = ("simulator", "random", "no_op", "copy_last", "untrained")
-
-
-def _known_environments(names: tuple[str, ...]) -> tuple[str, ...]:
-    check_environments(names)
-    return names
 
 
 @schema
@@ -28,7 +23,7 @@ class PlanningConfig:
     """The folder for planning.json, episodes.csv and videos."""
     protocols: tuple[Path, ...]
     """Files of configs/protocols/, which say all that success depends on beside the model."""
-    environments: Annotated[tuple[str, ...], AfterValidator(_known_environments)] = ()
+    environments: Annotated[tuple[str, ...], AfterValidator(known_environments)] = ()
     """Where each protocol is run; by default in the environment that it names. Any id of Gymnasium would do."""
     models: dict[str, str] = Field(default_factory=dict)
     """What plans, NAME: SPEC. A SPEC is a run folder, or python:module.ClassName of a model that takes actions."""
@@ -67,12 +62,8 @@ class PlanningConfig:
         if not self.protocols:
             raise ValueError("protocols names no file; configs/protocols/default.yaml is one")
         for name, text in self.models.items():
-            if (
-                name in (*CONTROLS, "cloned")
-                or name.startswith("untrained_")
-                or name.endswith(BLIND)
-                or not re.fullmatch(r"[\w.-]+", name)
-            ):
+            taken = name in (*CONTROLS, "cloned") or name.startswith("untrained_") or name.endswith(BLIND)
+            if taken or not re.fullmatch(r"[\w.-]+", name):
                 raise ValueError(
                     f"a model cannot be named {name!r}: {', '.join(CONTROLS)}, cloned, untrained_... and ...{BLIND} "
                     "are taken, and names are letters, digits, '_', '-' and '.'"

@@ -5,18 +5,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-import torch
-
 from vidworld.analysis.planning import EpisodeResult, PlanningRow, row_of_agent
-from vidworld.core.clip_shape import ClipShape
 from vidworld.core.config import load
-from vidworld.core.counter_rng import Draws, clip_streams
 from vidworld.core.errors import UserError
 from vidworld.planning.episodes import Starts, starts_of
 from vidworld.planning.heads import OF_ANY_PLACE, environments_of
 from vidworld.planning.protocol import PlanningProtocol, completed
 from vidworld.planning.schema import PlanningConfig
-from vidworld.simulation.environments import check_environments, environment_named
+from vidworld.simulation.environments import environment_named, known_environments
 from vidworld.simulation.environments.environment import Environment
 from vidworld.simulation.environments.of_gymnasium import GymnasiumEnvironment
 
@@ -50,13 +46,9 @@ def tasks_of(config: PlanningConfig, budgets: Sequence[int] = (), steps: Sequenc
     known: dict[str, Environment[Any]] = {}
     for path in config.protocols:
         protocol = load(PlanningProtocol, path)
-        names = [*(config.environments or (protocol.environment,))]
-        check_environments(names)
-        if (
-            protocol.cost == "reward"
-            and len(names) > 1
-            and (heads := [*config.rewards.values(), *filter(None, [config.reward])])
-        ):
+        names = [*known_environments(config.environments or (protocol.environment,))]
+        heads = [*config.rewards.values(), *filter(None, [config.reward])]
+        if protocol.cost == "reward" and len(names) > 1 and heads:
             learnt = environments_of(heads)
             names = [name for name in names if {name, OF_ANY_PLACE} & set(learnt)] or names
         for name in names:
@@ -66,7 +58,7 @@ def tasks_of(config: PlanningConfig, budgets: Sequence[int] = (), steps: Sequenc
             own = completed(replace(protocol, environment=name), environment)
             if own.cost != "reward" and isinstance(environment, GymnasiumEnvironment):
                 raise UserError(f"{path}: cost: {own.cost}, and {name} has rewards alone; cost: reward would do")
-            if own.cost == "model" and not _has_picture(environment):
+            if own.cost == "model" and environment.goal_picture(environment.any_start()) is None:
                 raise UserError(f"{path}: cost: model, and {name} has no picture of its goal; cost: state would do")
             every = [own.with_candidates(count) for count in budgets] or [own]
             largest = max(every, key=lambda each: each.candidates)
@@ -76,14 +68,6 @@ def tasks_of(config: PlanningConfig, budgets: Sequence[int] = (), steps: Sequenc
                 found += [PlanningTask(path.stem, other, environment, False, True) for other in others]
             shown.add(name)
     return found
-
-
-def _has_picture(environment: Environment[Any]) -> bool:
-    return environment.goal_picture(any_start(environment), ClipShape()) is not None
-
-
-def any_start(environment: Environment[Any]) -> Any:
-    return environment.start(Draws(clip_streams("any", [0], torch.device("cpu"))))
 
 
 def first_of_each(tasks: Sequence[PlanningTask]) -> list[PlanningTask]:
@@ -100,7 +84,6 @@ def planning_rows(episodes: Sequence[EpisodeResult], tasks: Sequence[PlanningTas
     rows = []
     for (environment, protocol, _), group in groups.items():
         task = by_name[environment, protocol]
-        rule, candidates = task.protocol.success, task.protocol.candidates
-        judged = task.environment.judges
-        rows.append(row_of_agent(group, task.name, candidates, task.starts.excluded, rule, judged))
+        of = (task.name, task.protocol.candidates, task.starts.excluded, task.protocol.success, task.environment.judges)
+        rows.append(row_of_agent(group, *of))
     return rows

@@ -1,7 +1,6 @@
 """Videos of episodes: what happened, what the agent had imagined of it, and the goal, side by side."""
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import UInt8
@@ -9,28 +8,19 @@ from torch import Tensor
 from tqdm import tqdm
 
 from vidworld.analysis.planning import PlanningVideo
-from vidworld.core.clip_shape import ClipShape
 from vidworld.core.media import write_mp4
 from vidworld.core.records import prepare_folder, writing
 from vidworld.evaluation.task import SCALE, media_name
 from vidworld.planning.agents import Decision, Observed, PlannerAgent
-from vidworld.planning.episodes import play
+from vidworld.planning.episodes import Arena, play
 from vidworld.planning.imagination import ModelImagination
 from vidworld.planning.protocol import PlanningProtocol
-from vidworld.simulation.environments.environment import Environment
 
 VIDEOS_VERSION = 1  # raised when videos come to look otherwise
 _GAP_PX = 2
 
 
-def write_video(
-    environment: Environment[Any],
-    protocol: PlanningProtocol,
-    agent: PlannerAgent,
-    number: int,
-    shape: ClipShape,
-    folder: Path,
-) -> PlanningVideo | None:
+def write_video(arena: Arena, agent: PlannerAgent, number: int, folder: Path) -> PlanningVideo | None:
     """What the page says of an episode, after writing its video below the folder; None where the environment dies.
 
     Raises ModelFailure.
@@ -44,7 +34,8 @@ def write_video(
         else:
             decisions.append((seen, decision))
 
-    (episode,) = play(environment, protocol, agent, [number], shape, watch)
+    (episode,) = play(arena, agent, [number], watch)
+    environment, protocol, _ = arena
     if not whole:
         tqdm.write(f"{episode.failed or environment.name}: the video of episode {number} by {agent.name} is left out")
         return None

@@ -14,10 +14,12 @@ from vidworld.models.exported import as_exported
 from vidworld.models.families import FAMILIES
 from vidworld.models.files import EXPORT_FORMS, read_budget, sampling_shift_of
 from vidworld.models.tokenizers import TOKENIZERS
-from vidworld.models.world_model import CopyLast, Encoded, Rollout
+from vidworld.models.world_model import Encoded, Rollout
 from vidworld.planning.imagination import imagine
 from vidworld.simulation import SCENARIOS
 from vidworld.simulation.environments import ENVIRONMENTS
+from vidworld.simulation.environments.clips import EnvironmentClips
+from vidworld.simulation.simulated import SimulatedClips
 
 ORDER = ("regression", "jepa", "diffusion")
 """Of families on a page; others come after."""
@@ -60,10 +62,6 @@ class Cast:
     worlds: tuple[str, ...]
     """Environments or, of models without actions, scenarios."""
     shape: ClipShape
-    copy_last: CopyLast = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "copy_last", CopyLast(self.evaluator.tokenizer))
 
     @property
     def chunk_frames(self) -> int:
@@ -142,6 +140,13 @@ def rolled_out(cast: Cast, player: Player, seen: Encoded, context: int) -> Rollo
         return cast.evaluator.roll_out(player.model, seen)
     done = seen.actions[:, None, context:]
     return imagine(player.name, player.model, cast.evaluator, seen.chunks(0, context), done)
+
+
+def clips_in(name: str, split: str, shape: ClipShape) -> EnvironmentClips | SimulatedClips:
+    """The clips of a scenario, or of an environment under a hand that knows its goal."""
+    if name in ENVIRONMENTS:
+        return EnvironmentClips(name, split, shape=shape, policy="scripted")
+    return SimulatedClips(name, split, shape=shape)
 
 
 def _found_in(run: Path) -> _Found:

@@ -39,12 +39,8 @@ def _common(parser: argparse.ArgumentParser) -> None:
     add("folder", metavar="RUN", help="a folder of runs that `make demo` or `make plan` wrote, or a release (hub:NAME)")
     add("--models", default="", metavar="NAMES", help="of RUN, by comma (default: the first of each family)")
     add("--sampling-steps", type=int, default=4, help="of diffusion, a chunk (default: %(default)s)")
-    add(
-        "--exported",
-        choices=list(EXPORT_FORMS),
-        metavar="FORM",
-        help="onnx or int8: by the files that `vidworld export` wrote",
-    )
+    by_files = "onnx or int8: by the files that `vidworld export` wrote"
+    add("--exported", choices=list(EXPORT_FORMS), metavar="FORM", help=by_files)
     add("--exports", type=Path, metavar="FOLDER", help="where these lie (default: RUN/export)")
     add("--host", default="127.0.0.1", help="127.0.0.1 or ::1 (default: %(default)s)")
     add("--port", type=int, default=8765, help="0 takes a free one (default: %(default)s)")

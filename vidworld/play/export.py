@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import cycle
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -29,11 +28,9 @@ from vidworld.models.files import EXPORT_FORMS
 from vidworld.models.live import LiveRollout
 from vidworld.models.pretrained import from_pretrained
 from vidworld.models.world_model import Encoded
-from vidworld.play.cast import CONTEXT_FRAMES, EXPORTS, Cast, Player, cast_of, rolled_out
+from vidworld.play.cast import CONTEXT_FRAMES, EXPORTS, Cast, Player, cast_of, clips_in, rolled_out
 from vidworld.simulation.environments import ENVIRONMENTS
-from vidworld.simulation.environments.clips import EnvironmentClips
 from vidworld.simulation.quadruplets import quadruplets
-from vidworld.simulation.simulated import SimulatedClips
 
 TORCH = "torch"
 NOT_TOLD = "not told by this machine"
@@ -65,10 +62,10 @@ class ExportRow:
 def sources(cast: Cast, clips: int) -> dict[str, Clips]:
     """What rollouts are measured on: two scenarios, or every environment under a hand that knows its goal."""
     if cast.action_channels:
-        acted = {name: EnvironmentClips(name, "id", shape=cast.shape, policy="scripted") for name in cast.worlds}
-        return {name: source.clips(range(clips)) for name, source in acted.items() if name in ENVIRONMENTS}
-    names = [name for name in EXPORTED_SCENARIOS if name in cast.worlds] or cast.worlds[:1]
-    return {name: SimulatedClips(name, "id", shape=cast.shape).clips(range(clips)) for name in names}
+        names = [name for name in cast.worlds if name in ENVIRONMENTS]
+    else:
+        names = [name for name in EXPORTED_SCENARIOS if name in cast.worlds] or [cast.worlds[0]]
+    return {name: clips_in(name, "id", cast.shape).clips(range(clips)) for name in names}
 
 
 def physics(
@@ -134,7 +131,8 @@ def forms_of(cast: Cast, player: Player, folder: Path, clips: int, count: int, c
     forms = {TORCH: player} | {form: player.by_files(folder, form) for form in EXPORT_FORMS}
     shown = sources(cast, clips)
     times = timed(cast, forms, next(iter(shown.values())), chunks)
-    weights = sum(p.numel() * p.element_size() for part in _networks(player.model) for p in part.parameters()) / 1e6
+    networks = filter(None, (player.model.network, getattr(player.model, "decoder", None)))
+    weights = sum(p.numel() * p.element_size() for part in networks for p in part.parameters()) / 1e6
     plain: dict[str, ndarray] = {}
     rows = []
     for form, each in forms.items():
@@ -152,10 +150,6 @@ def forms_of(cast: Cast, player: Player, folder: Path, clips: int, count: int, c
         names = [f"{player.name}/{file.name}" for file in files]
         rows.append(ExportRow(player.name, form, names, round(size, 2), took, joules, off_by, measures))
     return rows
-
-
-def _networks(model: Any) -> list[Any]:
-    return [part for part in (model.network, getattr(model, "decoder", None)) if part is not None]
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:

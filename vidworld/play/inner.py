@@ -18,12 +18,9 @@ from vidworld.inside.maps import attention_of
 from vidworld.inside.probes import score
 from vidworld.models.states import cells_of, hidden_states, layer_names
 from vidworld.models.world_model import Encoded
-from vidworld.play.cast import Cast, Player
+from vidworld.play.cast import Cast, Player, clips_in
 from vidworld.play.messages import rounded
 from vidworld.play.viewed import Choice, clips_of, first_of_law, known
-from vidworld.simulation.environments import ENVIRONMENTS
-from vidworld.simulation.environments.clips import EnvironmentClips
-from vidworld.simulation.simulated import SimulatedClips
 
 READ_CLIPS = 120
 """Clips of all worlds together; three of five are fitted to, a penalty is chosen on one and R2 told of another."""
@@ -144,8 +141,7 @@ class Inner:
                 told[name].append(asked.answers[name])
             first += len(clips)
         whole, number = torch.cat(features), torch.cat(clip)
-        part = _part(number)
-        fit, choose, test = (part == i for i in range(3))
+        fit, choose, test = number % 5 < 3, number % 5 == 3, number % 5 == 4
         found: dict[str, list[_Reading]] = {name: [] for name in READ}
         for layer in whole.unbind(dim=1):
             spectrum = Spectrum(layer[fit])
@@ -157,24 +153,12 @@ class Inner:
         return found
 
 
-def _part(number: Tensor) -> Tensor:
-    """0, 1 or 2 of each clip's number: to fit to, to choose on, to test."""
-    share = number % 5
-    return (share == 3).long() + 2 * (share == 4).long()
-
-
 def _shown(cast: Cast) -> list[Clips]:
     """Clips of all worlds."""
     each = -(-READ_CLIPS // len(cast.worlds))
-    found = []
-    for name in cast.worlds:
-        source = (
-            EnvironmentClips(name, "val", shape=cast.shape, policy="scripted")
-            if name in ENVIRONMENTS
-            else SimulatedClips(name, "val", shape=cast.shape)
-        )
-        found += [source.clips(some.tolist()) for some in torch.arange(FIRST, FIRST + each).split(_AT_ONCE)]
-    return found
+    numbers = torch.arange(FIRST, FIRST + each).split(_AT_ONCE)
+    sources = [clips_in(name, "val", cast.shape) for name in cast.worlds]
+    return [source.clips(some.tolist()) for source in sources for some in numbers]
 
 
 def _discs(tracks: Tracks, cast: Cast, grid: tuple[int, int]) -> _Discs:

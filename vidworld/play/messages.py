@@ -52,6 +52,7 @@ def request_of(text: str) -> Request:
 def answer(session: Session, moment: Moment, request: Request, **more: Any) -> bytes:
     """Length of the JSON (4 bytes, little-endian), the JSON, and of each panel that has frames its RGB bytes."""
     frames = [panel.frames for panel in moment.panels if panel.frames is not None]
+    state = moment.seen.state
     head = {
         "id": request.id,
         "did": request.do,
@@ -65,7 +66,7 @@ def answer(session: Session, moment: Moment, request: Request, **more: Any) -> b
         "recorded": len(session.steps),
         "size": list(frames[0].shape[1:2]) + list(frames[0].shape[3:]),
         "discs": [] if moment.seen.tracks is None else colors_of(moment.seen.tracks),
-        "agent": _agent(moment),
+        "agent": None if state is None else rounded(state.position[0, 0]),
         "panels": [_panel(panel) for panel in moment.panels],
     } | more  # fmt: skip
     line = json.dumps(head, separators=(",", ":")).encode()
@@ -87,11 +88,6 @@ def _panel(panel: Panel) -> dict[str, Any]:
 def colors_of(tracks: Tracks) -> list[str]:
     """The colours of one clip's discs, as pages name them."""
     return ["#" + "".join(f"{round(255 * float(part)):02x}" for part in color) for color in tracks.color[0]]
-
-
-def _agent(moment: Moment) -> list[float] | None:
-    state = moment.seen.state
-    return None if state is None else [round(each, 3) for each in state.position[0, 0].tolist()]
 
 
 def rounded(numbers: Float[Tensor, "*any"] | None, digits: int = 3) -> Any:

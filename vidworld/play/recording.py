@@ -2,10 +2,11 @@
 
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
@@ -90,7 +91,8 @@ def write_picture(path: Path, cast: Cast, moments: Iterable[Moment], count: int,
 
     Raises UserError: another suffix, or nothing can be written there.
     """
-    write = {".mp4": _write_mp4, ".gif": _write_gif}.get(path.suffix.lower())
+    writers: dict[str, Callable[..., object]] = {".mp4": write_mp4, ".gif": _write_gif}
+    write = writers.get(path.suffix.lower())
     if write is None:
         raise UserError(f"{path}: a moving picture is written as .mp4 or .gif")
     labels = PANEL_LABELS | {player.name: player.label for player in cast.players}
@@ -121,13 +123,7 @@ def _heading(label: str, below: str, width: int) -> UInt8[Tensor, "3 height widt
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(12)
     draw.text((2, 1), label, _INK, font)
     draw.text((2, _LABEL_PX - 1), below, _SOFT, font)
-    return (
-        torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8).view(2 * _LABEL_PX, width, 3).permute(2, 0, 1)
-    )
-
-
-def _write_mp4(path: Path, frames: Tensor, fps: float) -> None:
-    write_mp4(path, frames, fps)
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
 
 def _write_gif(path: Path, frames: Tensor, fps: float) -> None:

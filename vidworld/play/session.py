@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vidworld.core.clip import Clips, Frames, Tokens, Tracks
+from vidworld.core.clip import Clips, Frames, Tokens
 from vidworld.core.errors import UserError
 from vidworld.evaluation.presentation import names_of
 from vidworld.models.live import HISTORY, LiveRollout
@@ -186,9 +186,11 @@ class Session:
         """All show the last chunk that is seen."""
         frames = seen.frames[:, -self.cast.chunk_frames :]
         names = (TRUTH, *(player.name for player in self.cast.players), COPY_LAST)
-        tracks = _last(seen.tracks, self.cast.chunk_frames)
-        found = None if tracks is None else places_in(frames, tracks)[0]
-        moving = None if found is None or tracks is None else momenta(None, found, tracks, self.cast.shape.dt_s)
+        if seen.tracks is None:
+            return tuple(Panel(name, frames) for name in names)
+        tracks = seen.tracks.between(seen.frames.shape[1] - self.cast.chunk_frames, seen.frames.shape[1])
+        found = places_in(frames, tracks)[0]
+        moving = momenta(None, found, tracks, self.cast.shape.dt_s)
         return tuple(Panel(name, frames, found, moving) for name in names)
 
     def _next(self, done: tuple[float, ...], state: Any) -> Moment:
@@ -242,10 +244,6 @@ class Session:
         if actions is not None and done is not None:
             actions = torch.cat((actions, done.view(1, frames.shape[1], -1)), dim=1)[:, -count:]
         return replace(recent, frames=torch.cat((recent.frames, frames), dim=1)[:, -count:], actions=actions)
-
-
-def _last(tracks: Tracks | None, frames: int) -> Tracks | None:
-    return None if tracks is None else tracks.between(tracks.position.shape[1] - frames, tracks.position.shape[1])
 
 
 def _places(panels: list[Frames | None], seen: Happened | None) -> list[DiscPlaces] | None:

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -84,17 +85,12 @@ class ActedTruth(Truth):
         return Happened(frames, tracks, states[-1])
 
     def start(self, number: int) -> Happened:
-        states, frames = [self._first(number)], self.environment.context_frames
+        frames = -(-self.environment.context_frames // self.chunk_frames) * self.chunk_frames
         rest = torch.zeros(1, self.environment.action_channels, dtype=torch.float64)
-        for _ in range(-(-frames // self.chunk_frames) * self.chunk_frames - 1):
-            states.append(self.environment.step(states[-1], rest))
-        return self._seen(states)
+        return self._seen([*accumulate([rest] * (frames - 1), self.environment.step, initial=self._first(number))])
 
     def following(self, number: int, chunk: int, state: Any, action: Held) -> Happened:
-        states = [state]
-        for _ in range(self.chunk_frames):
-            states.append(self.environment.step(states[-1], action))
-        return self._seen(states[1:])
+        return self._seen([*accumulate([action] * self.chunk_frames, self.environment.step, initial=state)][1:])
 
     def hidden(self, state: Any, number: int) -> Any:
         """Screens that were lifted are down again."""

@@ -16,7 +16,7 @@ from vidworld.core.clip import Clips, Frames, Tracks
 from vidworld.core.errors import UserError
 from vidworld.models.live import LiveRollout
 from vidworld.models.world_model import Encoded, Rollout
-from vidworld.play.cast import CONTEXT_FRAMES, Cast, Player, rolled_out
+from vidworld.play.cast import CONTEXT_FRAMES, Cast, Player, clips_in, rolled_out
 from vidworld.play.messages import colors_of, rounded
 from vidworld.play.readings import error_by_token, places_in
 from vidworld.play.recording import PANEL_LABELS
@@ -24,9 +24,9 @@ from vidworld.play.session import COPY_LAST, TRUTH
 from vidworld.play.truths import video_frames
 from vidworld.simulation import LAWS, SCENARIOS
 from vidworld.simulation.environments import ENVIRONMENTS
-from vidworld.simulation.environments.clips import ENVIRONMENT_SPLITS, EnvironmentClips
+from vidworld.simulation.environments.clips import ENVIRONMENT_SPLITS
 from vidworld.simulation.quadruplets import quadruplets
-from vidworld.simulation.simulated import SPLITS, SimulatedClips
+from vidworld.simulation.simulated import SPLITS
 
 SPRITE_COLUMNS = 8
 """Pictures in a row of the one that holds all frames."""
@@ -94,20 +94,17 @@ def clips_of(cast: Cast, choice: Choice, video: Path | None) -> Clips:
         frames = frames[:, : frames.shape[1] // cast.chunk_frames * cast.chunk_frames]
         actions = torch.zeros(1, frames.shape[1], cast.action_channels) if cast.action_channels else None
         return Clips(frames, cast.shape.fps, (str(choice),), actions=actions)
-    if choice.name in ENVIRONMENTS:
-        return EnvironmentClips(choice.name, choice.split, shape=cast.shape, policy="scripted").clips([choice.index])
-    scenario = SCENARIOS[choice.name]
-    lacks = {"recombined": not scenario.ranges.corner, "more": not scenario.more}
-    if lacks.get(choice.split, False):
-        raise UserError(f"{choice}: the scenario has no split {choice.split}; id would do")
-    return SimulatedClips(choice.name, choice.split, shape=cast.shape).clips([choice.index])
+    if choice.name in SCENARIOS:
+        scenario = SCENARIOS[choice.name]
+        lacks = {"recombined": not scenario.ranges.corner, "more": not scenario.more}
+        if lacks.get(choice.split, False):
+            raise UserError(f"{choice}: the scenario has no split {choice.split}; id would do")
+    return clips_in(choice.name, choice.split, cast.shape).clips([choice.index])
 
 
 def _of_clip(cast: Cast, choice: Choice, clips: Clips) -> dict[str, Any]:
     seen, tracks = cast.evaluator.encode(clips), clips.tracks
-    panels = [
-        {"name": TRUTH, "label": PANEL_LABELS[TRUTH], "sprite": sprite(clips.frames), **_places(clips.frames, tracks)}
-    ]
+    panels = [_panel(TRUTH, PANEL_LABELS[TRUTH], clips.frames, tracks)]
     context = CONTEXT_FRAMES // cast.chunk_frames
     surprise = {}
     for player in cast.players:
@@ -117,20 +114,13 @@ def _of_clip(cast: Cast, choice: Choice, clips: Clips) -> dict[str, Any]:
             error_by_token(rollout.tokens[:, 0, k : k + 1], seen.tokens[:, context + k : context + k + 1])
             for k in range(rollout.tokens.shape[2])
         ]
-        panels.append(
-            {
-                "name": player.name, "label": player.label, "sprite": sprite(frames),
-                "errors": rounded(torch.stack(maps)),
-                "surprises": rounded(surprise_map(cast, player, seen, context)),
-                "probe": _by_probe(cast, player, rollout, tracks), **_places(frames, tracks),
-            }
-        )  # fmt: skip
+        more = {"errors": rounded(torch.stack(maps)), "surprises": rounded(surprise_map(cast, player, seen, context))}
+        more["probe"] = _by_probe(cast, player, rollout, tracks)
+        panels.append(_panel(player.name, player.label, frames, tracks, **more))
         surprise[player.name] = {"": _surprise(cast, player, seen)}
     frozen = clips.frames[:, CONTEXT_FRAMES - 1 : CONTEXT_FRAMES].expand_as(clips.frames[:, CONTEXT_FRAMES:])
     frozen = torch.cat((clips.frames[:, :CONTEXT_FRAMES], frozen), dim=1)
-    panels.append(
-        {"name": COPY_LAST, "label": PANEL_LABELS[COPY_LAST], "sprite": sprite(frozen), **_places(frozen, tracks)}
-    )
+    panels.append(_panel(COPY_LAST, PANEL_LABELS[COPY_LAST], frozen, tracks))
     return _head(cast, choice, clips) | {"panels": panels, "surprise": surprise}
 
 
@@ -154,12 +144,8 @@ def _of_law(cast: Cast, choice: Choice) -> dict[str, Any]:
         clips: Clips = getattr(made, side)
         seen, tracks = cast.evaluator.encode(replace(clips, tracks=None)), clips.tracks
         maps = {p.name: rounded(surprise_map(cast, p, seen, cut // cast.chunk_frames)) for p in cast.players}
-        panels.append(
-            {
-                "name": side, "label": f"{label} ({'possible' if len(side) == 1 else 'impossible'})",
-                "sprite": sprite(clips.frames), "by_model": maps, **_places(clips.frames, tracks),
-            }
-        )  # fmt: skip
+        label = f"{label} ({'possible' if len(side) == 1 else 'impossible'})"
+        panels.append(_panel(side, label, clips.frames, tracks, by_model=maps))
         for player in cast.players:
             surprise[player.name][side] = _surprise(cast, player, seen, cut)
     return _head(cast, choice, made.a, cut) | {"panels": panels, "surprise": surprise}
@@ -205,8 +191,9 @@ def _by_probe(cast: Cast, player: Player, rollout: Rollout, tracks: Tracks | Non
         return rounded(probe.locate(rollout.embeddings[:, 0], tracks.color.to(rollout.embeddings.device))[0])
 
 
-def _places(frames: Frames, tracks: Tracks | None) -> dict[str, Any]:
-    return {} if tracks is None else {"tracked": rounded(places_in(frames, tracks)[0])}
+def _panel(name: str, label: str, frames: Frames, tracks: Tracks | None, **more: Any) -> dict[str, Any]:
+    tracked = {} if tracks is None else {"tracked": rounded(places_in(frames, tracks)[0])}
+    return {"name": name, "label": label, "sprite": sprite(frames)} | more | tracked
 
 
 def _shown(tracks: Tracks) -> Float[Tensor, "time object 2"]:

@@ -1,6 +1,7 @@
 """Scenarios with chance of known form (a kick, a peg, a noisy panel), and one whose training lacks a band of speeds."""
 
 from dataclasses import replace
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -10,7 +11,7 @@ from vidworld.core.counter_rng import Draws
 from vidworld.simulation.chance import BAR, PANEL_HEIGHT, Chance, Level, moment_s
 from vidworld.simulation.discs import Scenes
 from vidworld.simulation.scenarios import MOTION_RANGES, uniform
-from vidworld.simulation.stage import Candidates, PerWorld, Point, Ranges, Scenario, Stage
+from vidworld.simulation.stage import Candidates, Ranges, Scenario, Stage
 
 KICK_RANGES = Ranges((0.5, 2.5), (0.6, 1.1), ((0.1, 0.4), (2.8, 3.2)), ((0.4, 0.55), (1.15, 1.25)))
 KICK_STD = 1.0
@@ -36,7 +37,7 @@ def kick(stage: Stage) -> Candidates:
     there, then = velocity[:, 0] * moment, velocity[:, 0] * end
     low = torch.minimum(there, then - reach).clamp(max=0) - radius
     high = torch.maximum(there, then + reach).clamp(min=0) + radius
-    position, valid = stage.place(low, high + _below(radius, BAR))
+    position, valid = stage.place(low, high + radius.new_tensor([0.0, BAR]))
     return (stage.scenes(position[:, None], velocity, radius, color),), valid
 
 
@@ -70,20 +71,8 @@ def sent_aside(state: Scenes, level: Level, draws: Draws) -> Float[Tensor, "clip
     return aside[:, None] - state.velocity
 
 
-def panel(stage: Stage) -> Candidates:
-    """One disc at constant velocity, in full view above a panel of cells whose brightness flickers."""
-    radius, color = stage.radius(1), stage.colors(1)
-    velocity = stage.speed(1)[:, :, None] * stage.draws.direction(1)
-    travel = velocity[:, 0] * stage.setting.duration_s
-    high = travel.clamp(min=0) + radius + _below(radius, PANEL_HEIGHT)
-    position, valid = stage.place(travel.clamp(max=0) - radius, high)
-    return (stage.scenes(position[:, None], velocity, radius, color),), valid
-
-
-def _below(like: PerWorld | Tensor, height: float) -> Point:
-    """What is kept free at the lower edge."""
-    return like.new_tensor([[0.0, height]]).expand(len(like), 2)
-
+panel = partial(uniform, below=PANEL_HEIGHT)
+"""One disc at constant velocity, in full view above a panel of cells whose brightness flickers."""
 
 # Weight 0: the trainings and evaluations of everything stay what they are; a configuration names these.
 KICK = Scenario((kick,), KICK_RANGES, weight=0.0, chance=Chance(kick=kicked))

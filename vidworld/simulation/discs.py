@@ -37,6 +37,22 @@ class Scenes:
         return Scenes(**{name: value[clips] for name, value in vars(self).items()})
 
 
+def discs_alone(
+    position: Float[Tensor, "clip object 2"],
+    velocity: Float[Tensor, "clip object 2"],
+    radius: Float[Tensor, "clip object"],
+    color: Float[Tensor, "clip object 3"],
+    gravity: float = 0.0,
+) -> Scenes:
+    """Scenes of these discs and nothing else, all present and elastic, mass their radius squared."""
+    nothing = radius.new_zeros(len(radius), 0, 4)
+    return Scenes(
+        position=position, velocity=velocity, radius=radius, mass=radius * radius, color=color,
+        present=torch.ones_like(radius, dtype=torch.bool), gravity=radius.new_full(radius.shape[:1], gravity),
+        restitution=radius.new_ones(len(radius)), walls=nothing[..., :3], screens=nothing, blocks=nothing,
+    )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Trajectories:
     """Where the discs of each clip are at these times."""

@@ -46,7 +46,6 @@ class Posterior:
     cost: Float[Tensor, " clip"]  # mean square of the residuals, in NOISE
 
     def at(self, clips: Tensor) -> "Posterior":
-        """The same for some of the clips."""
         return Posterior(**{k: v.at(clips) if k == "seen" else v[clips] for k, v in vars(self).items()})
 
     def draw(self, noise: Float[Tensor, "clip k parameter"], level: Float[Tensor, "clip k"]) -> Theta:

@@ -8,8 +8,9 @@ Nuisance and texture are the same in both worlds.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Int
@@ -34,16 +35,13 @@ LEAST_KICK = 1.5  # units a second that a kick changes a velocity by
 MOVES = (0.4, 1.5)  # units that a disc is moved by
 
 _Disc = Int[Tensor, " world"]
-Change = Callable[
-    [Stage, Scenes, _Disc], tuple[Scenes, Fits]
-]  # the scene with this disc changed, and whether it will do
+Change = Callable[[Stage, Scenes, _Disc], tuple[Scenes, Fits]]
+"""The scene with this disc changed, and whether it will do."""
 
 
-@dataclass(frozen=True)
-class WorldPair:
+class WorldPair(NamedTuple):
     """Clips of the same scenes as they are and with one disc changed."""
 
-    kind: str
     factual: Clips
     changed: Clips
 
@@ -127,7 +125,7 @@ def world_pairs(
         shown = add_nuisance(clean, stream, indices, nuisance) if nuisance else clean
         identity = tuple(f"{name}/{side}" for name in names)
         clips.append(Clips(shown, shape.fps, identity, tracks, clean if nuisance else None))
-    return WorldPair(kind, *clips)
+    return WorldPair(*clips)
 
 
 def _with_change(sampler: Sampler, kind: str, since: int, context_frames: int, stage: Stage) -> Candidates:
@@ -178,8 +176,5 @@ def _joined_in_time(before: Tracks, after: Tracks, since: int, shape: ClipShape)
     rest = after.between(0, shape.num_frames - since)
     per_frame = ("position", "velocity", "present", "visible")
     joined = {name: torch.cat((getattr(before.between(0, since), name), getattr(rest, name)), 1) for name in per_frame}
-    end_s = shape.duration_s
-    contact = torch.where(
-        after.contact_s + since * shape.dt_s <= end_s, after.contact_s + since * shape.dt_s, torch.nan
-    )
-    return replace(rest, **joined, contact_s=contact)
+    contact_s = after.contact_s + since * shape.dt_s
+    return replace(rest, **joined, contact_s=torch.where(contact_s <= shape.duration_s, contact_s, torch.nan))

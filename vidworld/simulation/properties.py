@@ -11,9 +11,9 @@ The simulator has no friction.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -25,7 +25,7 @@ from vidworld.core.counter_rng import public
 from vidworld.simulation import SCENARIOS, NuisanceLevel
 from vidworld.simulation.discs import Scenes, simulate
 from vidworld.simulation.simulated import check_split, simulated, with_level
-from vidworld.simulation.stage import Candidates, Fits, PerWorld, Range, Ranges, Sampler, Scenario, Stage
+from vidworld.simulation.stage import Candidates, Fits, PerWorld, Range, Ranges, Scenario, Stage
 
 Property = Literal["mass", "restitution"]
 PROPERTY_OF: dict[str, Property] = {"hidden_mass": "mass", "hidden_restitution": "restitution"}
@@ -104,11 +104,9 @@ def moment_of_test_s(tracks: Tracks) -> Float[Tensor, " clip"]:
     return tracks.contact_s[:, COMES]
 
 
-@dataclass(frozen=True)
-class PropertyPair:
+class PropertyPair(NamedTuple):
     """Clips of a scenario, and the same with another property: equal up to the reveal."""
 
-    what: Property
     own: Clips
     other: Clips
 
@@ -123,17 +121,13 @@ def property_pairs(
 ) -> PropertyPair:
     """The pairs of these numbers; the first of each is that clip of the scenario."""
     check_split(split)
-    what = PROPERTY_OF[scenario]
-    drawn_by = Scenario((_both(what),), SCENARIOS[scenario].ranges)
+    sampler = partial(row_of_three, what=PROPERTY_OF[scenario], worlds=2)
+    drawn_by = Scenario((sampler,), SCENARIOS[scenario].ranges)
     stream = f"{scenario}/{split}/{seed}"
     names = [public(f"{scenario}/{with_level(split, nuisance)}/{seed}") + f"/{index}" for index in indices]
     identities = [tuple(names), tuple(f"{name}/other" for name in names)]
-    own, other = simulated(drawn_by, stream, indices, identities, shape, split, torch.device("cpu"), nuisance)
-    return PropertyPair(what, own, other)
-
-
-def _both(what: Property) -> Sampler:
-    return partial(row_of_three, what=what, worlds=2)
+    pair = simulated(drawn_by, stream, indices, identities, shape, split, torch.device("cpu"), nuisance)
+    return PropertyPair(*pair)
 
 
 HIDDEN_MASS = Scenario((partial(row_of_three, what="mass"),), ROW_RANGES, weight=0.0)

@@ -8,8 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vidworld.simulation import SCENARIOS
-from vidworld.simulation.chance import Happening
-from vidworld.simulation.discs import simulate
+from vidworld.simulation.chance import Chance, Happening
 from vidworld.simulation.simulated import SimulatedClips
 from vidworld.simulation.stage import sample_scenes
 
@@ -29,12 +28,8 @@ def true_futures(source: SimulatedClips, indices: Sequence[int], count: int, see
     drawn_by, shape = SCENARIOS[source.scenario], source.shape
     (scenes,) = sample_scenes(drawn_by, source.stream, indices, shape, source.split, source.device)
     scenes, each = scenes.at(torch.arange(len(indices)).repeat_interleave(count)), (len(indices), count)
-    if drawn_by.chance is None:
-        times_s = torch.arange(shape.num_frames, dtype=torch.float64, device=source.device) / shape.fps
-        return TrueFutures(simulate(scenes, times_s).position.unflatten(0, each), None)
-    again = source.again._replace(seen_frames=seen_frames)
-    happening = Happening.of(drawn_by.chance, source.stream, indices, source.device, again, count)
+    again, chance = source.again._replace(seen_frames=seen_frames), drawn_by.chance or Chance()
+    happening = Happening.of(chance, source.stream, indices, source.device, again, count)
     position = happening.motion(scenes, shape).position.unflatten(0, each)
-    if not drawn_by.chance.panel:
-        return TrueFutures(position, None)
-    return TrueFutures(position, happening.brightness(shape.num_frames).unflatten(0, each))
+    brightness = happening.brightness(shape.num_frames).unflatten(0, each) if chance.panel else None
+    return TrueFutures(position, brightness)

@@ -29,12 +29,13 @@ MIN_CHANGE = 1.5  # how much A's velocity differs from B's where the ways cross,
 MIN_CHANGE_OF_TWO = 3.0  # the same for the velocities of two discs that meet, taken as one vector of four
 
 
-def uniform(stage: Stage) -> Candidates:
-    """One disc at constant velocity in any direction, in full view throughout."""
+def uniform(stage: Stage, below: float = 0.0) -> Candidates:
+    """One disc at constant velocity in any direction, in full view throughout, `below` units free at the lower edge."""
     radius, color = stage.radius(1), stage.colors(1)
     velocity = stage.speed(1)[:, :, None] * stage.draws.direction(1)
     travel = velocity[:, 0] * stage.setting.duration_s
-    position, valid = stage.place(travel.clamp(max=0) - radius, travel.clamp(min=0) + radius)
+    high = travel.clamp(min=0) + radius + radius.new_tensor([0.0, below])
+    position, valid = stage.place(travel.clamp(max=0) - radius, high)
     return (stage.scenes(position[:, None], velocity, radius, color),), valid
 
 
@@ -82,9 +83,8 @@ def billiards(stage: Stage, least: int = 3, most: int = 5) -> Candidates:
     """Three to five discs (or from `least` to `most`) and the picture's four edges, all contacts elastic."""
     radius, color = stage.radius(most), stage.colors(most)
     velocity = stage.speed(most)[:, :, None] * stage.draws.direction(most)
-    present = (
-        torch.arange(most, device=radius.device) < stage.draws.uniform(float(least), float(most + 1)).floor()[:, None]
-    )
+    count = stage.draws.uniform(float(least), float(most + 1)).floor()
+    present = torch.arange(most, device=radius.device) < count[:, None]
     room = stage.size - 2 * radius[:, :, None]
     share = stage.draws.uniform(count=2 * most).reshape(-1, most, 2)
     position = radius[:, :, None] + share * room

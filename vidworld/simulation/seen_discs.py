@@ -1,25 +1,32 @@
 """What the pixels of a context show of each disc, and what they would show of the discs of a scene.
 
-Discs are weighed colour by colour before the still picture of screens and blocks.
+Screens and blocks are grey boxes that stand still, found to a fraction of a pixel; discs are weighed colour by colour
+before them.
 """
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
+from numpy import ndarray
+from scipy import ndimage
 from torch import Tensor
 
 from vidworld.core.clip import Frames
 from vidworld.core.clip_shape import WORLD_SIZE, ClipShape
 from vidworld.simulation.discs import Scenes
-from vidworld.simulation.simulated import EDGE_PX, base_pictures
+from vidworld.simulation.simulated import BACKGROUND, BLOCK_GRAY, EDGE_PX, SCREEN_GRAY, base_pictures
 from vidworld.simulation.stage import PALETTE
-from vidworld.simulation.still_scene import find_boxes
 from vidworld.simulation.tracker import weigh_discs
 
 FAINTEST = 0.015  # share of a disc's colour under which a pixel shows none of it: a few levels of 256
 LEAST_AREA = 0.07  # square units of a colour that make a disc
 STRIPS, FADES = 32, 8  # of a disc whose visible part is summed, and of its edge
+GREY = 0.02  # difference of a pixel's channels up to which no disc shows in it
+SAME = 0.02  # difference of two greys up to which they are one
+SMALLEST = 5 / 64  # of the picture's width, of the side of a screen; smaller patches are a part of the background
+Box = list[float]  # left, top, right, bottom
 
 
 @dataclass(frozen=True)
@@ -35,7 +42,6 @@ class SeenDiscs:
     setting: ClipShape  # of the context
 
     def at(self, clips: Tensor) -> "SeenDiscs":
-        """The same for some of the clips."""
         return SeenDiscs(**{k: v if k == "setting" else v[clips] for k, v in vars(self).items()})
 
     @property
@@ -115,3 +121,56 @@ def _strips(
         area = area + part.sum(dim=-1)
         moments = moments + (part[..., None] * (low + high) / 2).sum(dim=1)
     return area, moments
+
+
+def find_boxes(
+    frames: Frames, setting: ClipShape
+) -> tuple[Float[Tensor, "clip screen 4"], Float[Tensor, "clip block 4"]]:
+    """Each clip's screens and blocks, in world units; all zero for none. There is room for one of each at least."""
+    shown = frames.float() / 255
+    grey = shown.amax(dim=2) - shown.amin(dim=2) < GREY
+    count = grey.sum(dim=1)
+    still = (shown.mean(dim=2) * grey).sum(dim=1) / count.clamp(min=1)
+    plates = torch.where(count > 0, still, BACKGROUND).double().cpu().numpy()
+    found = [(_screens(plate), _blocks(plate)) for plate in plates]
+    screens, blocks = zip(*found, strict=True)
+    return _stacked(screens, setting.pixel), _stacked(blocks, setting.pixel)
+
+
+def _stacked(boxes: tuple[list[Box], ...], pixel: float) -> Float[Tensor, "clip box 4"]:
+    stacked = torch.zeros(len(boxes), max(1, *(len(each) for each in boxes)), 4, dtype=torch.float64)
+    for i, each in enumerate(boxes):
+        for j, box in enumerate(each):
+            stacked[i, j] = torch.tensor(box, dtype=torch.float64) * pixel
+    return stacked
+
+
+def _screens(plate: Float[ndarray, "height width"]) -> list[Box]:
+    side = max(3, int(SMALLEST * plate.shape[1]))
+    core = ndimage.binary_opening(np.abs(plate - SCREEN_GRAY) < SAME, np.ones((side, side)))
+    share = np.clip((plate - BACKGROUND) / (SCREEN_GRAY - BACKGROUND), 0, 1)
+    found = []
+    for rows, columns in ndimage.find_objects(ndimage.label(core)[0]):
+        left, right = _edges(np.median(share[rows], axis=0), columns)
+        top, bottom = _edges(np.median(share[:, columns], axis=1), rows)
+        found.append([left, top, right, bottom])
+    return found
+
+
+def _blocks(plate: Float[ndarray, "height width"]) -> list[Box]:
+    """Blocks are as high as the picture; a screen may stand before a part of them."""
+    bright = ndimage.binary_opening(np.abs(plate - BLOCK_GRAY) < SAME, np.ones((3, 1)))
+    share = np.clip((plate - BACKGROUND) / (BLOCK_GRAY - BACKGROUND), 0, 1)
+    found = []
+    for (columns,) in ndimage.find_objects(ndimage.label(bright.any(axis=0))[0]):
+        rows = bright[:, columns].any(axis=1)
+        left, right = _edges(np.median(share[rows], axis=0), columns)
+        found.append([left, 0.0, right, float(len(plate))])
+    return found
+
+
+def _edges(share: Float[ndarray, " pixel"], inside: slice) -> tuple[float, float]:
+    """Where a stretch of full pixels ends, by the shares of the pixels on either side of it."""
+    before = share[inside.start - 1] if inside.start > 0 else 0.0
+    after = share[inside.stop] if inside.stop < len(share) else 0.0
+    return float(inside.start - before), float(inside.stop + after)

@@ -13,7 +13,7 @@ from vidworld.core.clip_shape import WORLD_SIZE, ClipShape
 from vidworld.core.counter_rng import Draws, clip_streams, mix, public, stratum
 from vidworld.core.errors import UserError
 from vidworld.simulation.chance import Chance
-from vidworld.simulation.discs import Scenes
+from vidworld.simulation.discs import Scenes, discs_alone
 
 _COLORS = ((235, 45, 45), (45, 205, 60), (45, 75, 250), (240, 215, 40), (225, 50, 225), (40, 225, 230))
 PALETTE = torch.tensor(_COLORS, dtype=torch.float32) / 255
@@ -70,11 +70,9 @@ class Stage:
         self.size = torch.tensor([WORLD_SIZE, setting.height], dtype=torch.float64, device=streams.device)
 
     def speed(self, count: int) -> PerDisc:
-        """Speeds of `count` discs."""
         return self._drawn(self.ranges.speed, self.ranges.speed_outside, self.outside_speed, count)
 
     def radius(self, count: int) -> PerDisc:
-        """Radii of `count` discs."""
         return self._drawn(self.ranges.radius, self.ranges.radius_outside, self.outside_radius, count)
 
     def _drawn(self, inside: Range, outside: tuple[Range, ...], is_outside: Fits, count: int) -> PerDisc:
@@ -95,29 +93,7 @@ class Stage:
         point = least + self.draws.uniform(count=2) * (most - least)
         return point, (least <= most).all(1)
 
-    def scenes(
-        self,
-        position: Float[Tensor, "world object 2"],
-        velocity: Float[Tensor, "world object 2"],
-        radius: Float[Tensor, "world object"],
-        color: Float[Tensor, "world object 3"],
-        gravity: float = 0.0,
-    ) -> Scenes:
-        """Worlds of these discs alone, all present and elastic, mass their radius squared."""
-        nothing = radius.new_zeros(len(radius), 0, 4)
-        return Scenes(
-            position=position,
-            velocity=velocity,
-            radius=radius,
-            mass=radius * radius,
-            present=torch.ones_like(radius, dtype=torch.bool),
-            color=color,
-            gravity=radius.new_full(radius.shape[:1], gravity),
-            restitution=radius.new_ones(len(radius)),
-            walls=nothing[..., :3],
-            screens=nothing,
-            blocks=nothing,
-        )
+    scenes = staticmethod(discs_alone)
 
 
 Candidates = tuple[tuple[Scenes, ...], Fits]  # worlds a stream that belong together, and whether they will do

@@ -4,7 +4,7 @@ import os
 import random
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate import Accelerator
@@ -14,20 +14,19 @@ from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from vidworld.core.clip import Actions, ClipSource, Frames, Tokens
+from vidworld.core.clip import Actions, ClipSource, Frames, Tokens, packed
 from vidworld.core.config import resolved
 from vidworld.core.errors import UserError
 from vidworld.core.records import fingerprint, prepare_folder, writing
 from vidworld.models.schema import DataConfig
 from vidworld.models.tokenizers import Tokenizer
-from vidworld.models.world_model import packed
 from vidworld.simulation import SCENARIOS
 from vidworld.simulation.environments import ENVIRONMENTS
-from vidworld.simulation.environments.clips import ActingSource, EnvironmentClips
-from vidworld.simulation.environments.replayed import ReplayedClips
-from vidworld.simulation.simulated import SimulatedClips
 from vidworld.training.finished import data_sources
 from vidworld.video import has_clips, real_action_channels
+
+if TYPE_CHECKING:
+    from vidworld.simulation.environments.clips import ActingSource
 
 SHARD_CLIPS = 512
 MADE_CLIPS = 256
@@ -103,10 +102,12 @@ def training_source(config: DataConfig, scenario: str) -> ClipSource:
     """
     if scenario in ENVIRONMENTS:
         return acting_source(config, scenario)
+    from vidworld.simulation.simulated import SimulatedClips  # each kind of clips where a configuration has such
+
     return SimulatedClips(scenario, "train", config.seed, config.clips, shape=config.shape, nuisance=config.nuisance)
 
 
-def acting_source(config: DataConfig, environment: str) -> ActingSource:
+def acting_source(config: DataConfig, environment: str) -> "ActingSource":
     """The clips of an environment that are trained on: by a policy, or of episodes that were collected.
 
     Raises UserError: an environment under nuisance, or episodes of another one.
@@ -114,7 +115,11 @@ def acting_source(config: DataConfig, environment: str) -> ActingSource:
     if config.nuisance:
         raise UserError(f"data.nuisance: there is none over the environment {environment}; 0 would do")
     if config.episodes is not None:
+        from vidworld.simulation.environments.replayed import ReplayedClips
+
         return ReplayedClips(config.episodes, environment, config.shape)
+    from vidworld.simulation.environments.clips import EnvironmentClips
+
     policy = config.policies.get(environment, "random")
     return EnvironmentClips(environment, "train", config.seed, config.clips, config.shape, policy)
 

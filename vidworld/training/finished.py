@@ -11,7 +11,6 @@ from vidworld.models.files import FORMAT, fingerprint_in, read_budget
 from vidworld.models.schema import AdoptConfig, DataConfig, TrainConfig
 from vidworld.simulation import APART, NUISANCE_VERSION, SCENARIOS, SIMULATOR_VERSION
 from vidworld.simulation.environments import ENVIRONMENTS
-from vidworld.simulation.environments.episode_files import digest_of_episodes
 from vidworld.video import training_fingerprint
 
 FREE = (
@@ -45,7 +44,11 @@ def data_sources(config: DataConfig) -> dict[str, str | None]:
     if config.nuisance:
         versions.append(("nuisance", NUISANCE_VERSION))
     found = {"simulation": fingerprint(SIMULATOR_VERSION, versions), "real_clips": training_fingerprint(config.real)}
-    return found | {"episodes": None if config.episodes is None else digest_of_episodes(config.episodes)}
+    if config.episodes is None:
+        return found | {"episodes": None}
+    from vidworld.simulation.environments.episode_files import digest_of_episodes
+
+    return found | {"episodes": digest_of_episodes(config.episodes)}
 
 
 def is_finished(config: TrainConfig | AdoptConfig, sources: Sources | None = None) -> bool:

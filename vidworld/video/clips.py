@@ -121,9 +121,8 @@ def clips_of_video(source: Source, entry: SidecarEntry, options: ClipOptions, ke
         video = open_video(path)
         times_s, mine = scene_times(video, entry), source.frames(video.times_s)
         base: TimeBase = video.time_base if entry.true_fps is None else "sidecar"
-        result = VideoClips(
-            video.decoder, base, len(mine), min(video.height_px, video.width_px), times_s[mine.start : mine.stop]
-        )
+        short_px, shown_s = min(video.height_px, video.width_px), times_s[mine.start : mine.stop]
+        result = VideoClips(video.decoder, base, len(mine), short_px, shown_s)
         for footage in read(video, options.size_px * ceil(MEASURED_PX / options.size_px), mine):
             _cut(footage, times_s, entry, options, result, keep)
             del footage  # before the next is read
@@ -214,21 +213,15 @@ def cut_clips(shot: Shot, fps: float, event_s: Span, options: ClipOptions) -> li
             continue
         picture = shot.frames[chosen][:, top : top + side, left : left + side]
         small = [cv2.resize(frame, (options.size_px,) * 2, interpolation=cv2.INTER_AREA) for frame in picture]
-        clips.append(
-            RealClip(
-                frames=np.ascontiguousarray(np.stack(small).transpose(0, 3, 1, 2)),
-                fps=fps,
-                start_s=start,
-                start_frame=round((start - float(grid[0])) * fps),
-                in_event=event_s is None or (start <= event_s[1] and start + float(steps[-1]) >= event_s[0]),
-                static_camera=is_static(shot.grey[chosen]),
-                motion=float(view.any(0).mean()),
-                motion_in_view=float(view.sum() / pixels.sum()),
-                time_error_s=error_s,
-                crop_left=left / side,
-                crop_top=top / side,
-            )
-        )
+        made = RealClip(
+            frames=np.ascontiguousarray(np.stack(small).transpose(0, 3, 1, 2)), fps=fps,
+            start_s=start, start_frame=round((start - float(grid[0])) * fps),
+            in_event=event_s is None or (start <= event_s[1] and start + float(steps[-1]) >= event_s[0]),
+            static_camera=is_static(shot.grey[chosen]), motion=float(view.any(0).mean()),
+            motion_in_view=float(view.sum() / pixels.sum()), time_error_s=error_s,
+            crop_left=left / side, crop_top=top / side,
+        )  # fmt: skip
+        clips.append(made)
     return clips
 
 

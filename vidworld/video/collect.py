@@ -1,33 +1,124 @@
 """`vidworld data collect ENVIRONMENT --out FOLDER`: episodes as videos with an `actions.csv`, which can be ingested.
 
-A video has its name only when its rows are in the table, so that a run that is stopped goes on where it was.
+Environments are ours by name, and those of Gymnasium by id. A video has its name only when its rows are in the table,
+so that a run that is stopped goes on where it was.
 """
 
 import argparse
 import csv
 import io
+import warnings
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
 from tqdm import tqdm
 
+from vidworld.core.clip_shape import ClipShape
 from vidworld.core.command import Command
 from vidworld.core.errors import UserError
 from vidworld.core.media import write_mp4
 from vidworld.core.records import append, prepare_folder, read_json, write_json, write_text, writing
 from vidworld.core.workers import each_apart, usual_workers
 from vidworld.simulation.environments import ENVIRONMENTS
-from vidworld.simulation.environments.by_id import MOST_FRAMES, UNSAID_FPS
-from vidworld.simulation.environments.policies import POLICIES
+from vidworld.simulation.environments.by_id import (
+    MOST_FRAMES,
+    PICTURES_VERSION,
+    UNSAID_FPS,
+    made_with,
+    open_world,
+    picture_of,
+    scaled_actions,
+    spec_of,
+)
+from vidworld.simulation.environments.clips import POLICIES, EnvironmentClips, check_policy
 from vidworld.video import ACTIONS_NAME, COLLECTED_NAME
 from vidworld.video.action_tables import REWARD
-from vidworld.video.playing import Play, made_by, played
 
+LONGEST_HELD = 8  # frames for which the random policy holds an action in Gymnasium's environments
 SMALLEST_PX = 16
+
+
+@dataclass(frozen=True)
+class Play:
+    """Which episodes: each follows from this and its number."""
+
+    environment: str
+    policy: str = "random"
+    seed: int = 0
+    size_px: int = 64
+    """Of the shorter side."""
+    most_frames: int | None = None
+    """Frames after which an episode is cut off; None: as many as one of ours has, 200 of Gymnasium's."""
+
+
+@dataclass(frozen=True)
+class Played:
+    """One episode."""
+
+    frames: UInt8[Tensor, "time 3 height width"]
+    fps: float
+    actions: Float[np.ndarray, "taken action"]
+    """What was done after each frame but the last, from -1 to 1; of Discrete ones 1 for that taken, else 0."""
+    rewards: Float[np.ndarray, " taken"]
+    """What each of these brought."""
+
+
+def made_by(play: Play) -> str:
+    """The version of what is played. UserError: there is no such environment or policy, or Gymnasium is missing."""
+    check_policy(play.policy)
+    if play.environment in ENVIRONMENTS:
+        return f"{play.environment} {ENVIRONMENTS.version(play.environment)}"
+    spec_of(play.environment)
+    if play.policy != "random":
+        raise UserError(f"{play.environment}: has no {play.policy} policy (ours have); --policy random would do")
+    return f"{made_with(play.environment)}, pictures {PICTURES_VERSION}"
+
+
+def played(play: Play, number: int) -> Played:
+    """One episode by its number. UserError: nobody could play it; other errors are the environment's own."""
+    return _ours(play, number) if play.environment in ENVIRONMENTS else _gymnasiums(play, number)
+
+
+def _ours(play: Play, number: int) -> Played:
+    """Clip `number` of the environment's clips for training, as long as an episode."""
+    world = ENVIRONMENTS[play.environment]
+    count = play.most_frames or world.context_frames + world.budget_frames
+    shape = ClipShape(num_frames=count, height_px=play.size_px, width_px=play.size_px)
+    logged = EnvironmentClips(play.environment, "train", play.seed, number + 1, shape, play.policy).logged([number])
+    clips, rewards = logged.clips, logged.reward[0, 1:].double().numpy()
+    assert clips.actions is not None
+    return Played(clips.frames[0], clips.fps, clips.actions[0, 1:].numpy().astype(np.float64), rewards)
+
+
+def _gymnasiums(play: Play, number: int) -> Played:
+    reset_seed, *of_policy = np.random.SeedSequence([play.seed, number]).generate_state(3).tolist()
+    draws = np.random.default_rng(of_policy)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Gymnasium's, about what it thinks of the environment
+        with closing(open_world(play.environment, play.size_px)) as world:
+            drawn, given = scaled_actions(play.environment, world.action_space)
+            world.reset(seed=reset_seed)
+            frames, ends = [picture_of(play.environment, world, play.size_px)], 0
+            actions: list[np.ndarray] = []
+            rewards: list[float] = []
+            while len(frames) < (play.most_frames or MOST_FRAMES):
+                if len(actions) == ends:
+                    held, ends = drawn(draws), ends + int(draws.integers(1, LONGEST_HELD + 1))
+                actions.append(held)
+                _, reward, terminated, truncated, _ = world.step(given(held))
+                rewards.append(float(reward))
+                frames.append(picture_of(play.environment, world, play.size_px))
+                if terminated or truncated:
+                    break
+            fps = float(world.metadata.get("render_fps") or UNSAID_FPS)
+    return Played(torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2), fps, np.stack(actions), np.array(rewards))
 
 
 @dataclass
@@ -71,7 +162,7 @@ def collect_episodes(play: Play, episodes: int, out: Path, workers: int | None =
         for index, done in each_apart(play_one, jobs, workers or usual_workers(), preload=[__name__]):
             job = jobs[index]
             if isinstance(done, Done):
-                append(table, _rows(names[job.number], *done, header=not table.exists()))
+                append(table, _rows(names[job.number], done, header=not table.exists()))
                 with writing(out):
                     job.part.replace(out / names[job.number])
                 result.made += 1
@@ -140,15 +231,13 @@ def _without_torn(table: Path) -> None:
         write_text(table, header + "".join(kept))
 
 
-def _rows(
-    file: str, actions: Float[np.ndarray, "taken action"], rewards: Float[np.ndarray, " taken"], header: bool
-) -> bytes:
+def _rows(file: str, done: Done, header: bool) -> bytes:
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     if header:
-        table.writerow(["file", "frame", *(f"action_{channel}" for channel in range(actions.shape[1])), REWARD])
-    done = zip(actions.tolist(), rewards.tolist(), strict=True)
-    table.writerows([file, frame, *action, reward] for frame, (action, reward) in enumerate(done))
+        table.writerow(["file", "frame", *(f"action_{channel}" for channel in range(done.actions.shape[1])), REWARD])
+    rows = zip(done.actions.tolist(), done.rewards.tolist(), strict=True)
+    table.writerows([file, frame, *action, reward] for frame, (action, reward) in enumerate(rows))
     return text.getvalue().encode()
 
 
@@ -158,13 +247,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add("environment", metavar="ENVIRONMENT", help=ours)
     add("--policy", default=usual.policy, help=f"{', '.join(POLICIES)}; of Gymnasium's random (default: %(default)s)")
     add("--episodes", type=int, default=100, help="(default: %(default)s)")
-    add(
-        "--out",
-        type=Path,
-        required=True,
-        metavar="FOLDER",
-        help=f"where videos, {ACTIONS_NAME} and {COLLECTED_NAME} go",
-    )
+    where = f"where videos, {ACTIONS_NAME} and {COLLECTED_NAME} go"
+    add("--out", type=Path, required=True, metavar="FOLDER", help=where)
     add("--seed", type=int, default=usual.seed, help="(default: %(default)s)")
     add("--size", type=int, default=usual.size_px, help="pixels of the shorter side (default: %(default)s)")
     most = f"frames of an episode at most (default: an episode of ours, {MOST_FRAMES} of Gymnasium's)"

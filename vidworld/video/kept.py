@@ -1,6 +1,5 @@
 """Frames that are too many for memory: kept in a temporary file, and read from it as they are asked for."""
 
-import errno
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -11,7 +10,7 @@ from jaxtyping import Int, UInt8
 from numpy import ndarray
 
 from vidworld.core.clip import VideoFrames
-from vidworld.core.errors import UserError
+from vidworld.core.records import room_for
 
 
 class KeptFrames:
@@ -51,14 +50,9 @@ def keep(pieces: Iterable[UInt8[ndarray, "_ _ _ 3"]]) -> KeptFrames:
     """The frames of successive pieces; UserError where there is no room for them."""
     place = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the frames)
     count, size = 0, (0, 0, 3)
-    try:
+    with room_for("the frames of a video"):
         for piece in pieces:
             place.write(np.ascontiguousarray(piece).data)
             count, size = count + len(piece), piece.shape[1:]
         place.flush()
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        full = f"{tempfile.gettempdir()}: has no room for the frames of a video"
-        raise UserError(f"{full}; free some, or name another place with TMPDIR") from error
     return KeptFrames(place, range(count), size)

@@ -81,10 +81,8 @@ class RealClips:
                 "(`vidworld data collect` writes it), or next.reward of a LeRobot data set"
             )
         mean, deviation = self._rewarded
-        brought = torch.from_numpy(np.asarray(self._actions[list(indices)]["rewards"], np.float64))[
-            :, : self.num_frames
-        ]
-        reward = (brought - mean) / (deviation or 1.0)
+        brought = np.asarray(self._actions[list(indices)]["rewards"], np.float64)[:, : self.num_frames]
+        reward = (torch.from_numpy(brought) - mean) / (deviation or 1.0)
         reward[:, 0] = torch.nan
         return Logged(
             clips, reward.new_zeros(len(reward), 0), reward, reward.new_zeros(*reward.shape, 0),

@@ -50,7 +50,8 @@ class ClipRows:
         if self.actions is not None and (fault := self.actions.fault(video.times_s)):
             raise Unreadable(fault)
         self._waiting += shots
-        most = _rows_at_once(self.options)
+        options = self.options
+        most = max(1, BATCH_BYTES // (options.num_frames * 3 * options.size_px**2))
         while len(self._waiting) >= most:
             self._write(video, most)
 
@@ -186,7 +187,3 @@ def _batches(parts: Sequence[Path]) -> Iterator[datasets.Dataset]:
         with pa.OSFile(str(part)) as file, pa.ipc.open_stream(file) as stream:
             for batch in stream:
                 yield datasets.Dataset(datasets.table.InMemoryTable(pa.Table.from_batches([batch])))
-
-
-def _rows_at_once(options: ClipOptions) -> int:
-    return max(1, BATCH_BYTES // (options.num_frames * 3 * options.size_px**2))

@@ -2,7 +2,6 @@
 content, wherever it lies, whatever it is called and whatever lies beside it.
 """
 
-import errno
 import hashlib
 import shutil
 import tarfile
@@ -19,8 +18,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 from PIL import Image, ImageSequence
 
-from vidworld.core.errors import UserError
-from vidworld.core.records import DIGITS, file_digest, fingerprint
+from vidworld.core.records import DIGITS, file_digest, fingerprint, room_for
 from vidworld.video.probe import Unreadable, opened
 from vidworld.video.stamps import Times
 from vidworld.video.webdataset import open_member
@@ -48,16 +46,11 @@ class Source:
             return
         with tempfile.NamedTemporaryFile(suffix=PurePosixPath(self.member).suffix) as place:
             try:
-                with open_member(self.path, self.member) as content:
+                with room_for(f"a video of {self.path.name}"), open_member(self.path, self.member) as content:
                     shutil.copyfileobj(content, place)
                     place.flush()
             except (tarfile.TarError, EOFError, KeyError) as error:
                 raise Unreadable(f"cannot be read from {self.path.name} ({error})") from error
-            except OSError as error:
-                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                    raise
-                full = f"{tempfile.gettempdir()}: has no room for a video of {self.path.name}"
-                raise UserError(f"{full}; free some, or name another place with TMPDIR") from error
             with _readable(Path(place.name)) as path:
                 yield path
 

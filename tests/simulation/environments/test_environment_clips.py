@@ -8,8 +8,7 @@ from vidworld.core.clip_shape import ClipShape
 from vidworld.core.counter_rng import Draws, clip_streams
 from vidworld.core.errors import UserError
 from vidworld.simulation.environments import ENVIRONMENTS
-from vidworld.simulation.environments.clips import ENVIRONMENT_SPLITS, EnvironmentClips
-from vidworld.simulation.environments.policies import POLICIES
+from vidworld.simulation.environments.clips import ENVIRONMENT_SPLITS, POLICIES, EnvironmentClips
 
 SHAPE = ClipShape(num_frames=24, height_px=32, width_px=32)
 

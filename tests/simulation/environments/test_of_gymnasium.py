@@ -7,7 +7,7 @@ import torch
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.counter_rng import Draws
 from vidworld.core.errors import UserError
-from vidworld.simulation.environments import check_environments, environment_named
+from vidworld.simulation.environments import environment_named, known_environments
 
 SIDE = gym_worlds.SIDE
 STREAMS = torch.tensor([3, 4])
@@ -91,9 +91,9 @@ def test_what_cannot_be_planned_in_is_said_in_a_line(name, said):
 
 
 def test_every_unknown_name_has_its_line():
-    check_environments(["puck", "gym_worlds:Square-v0"])
+    known_environments(["puck", "gym_worlds:Square-v0"])
     with pytest.raises(UserError) as error:
-        check_environments(["pukc", "puck", "Reachr-v5"])
+        known_environments(["pukc", "puck", "Reachr-v5"])
     assert [line.partition(";")[2] for line in str(error.value).split("\n")] == [
         " did you mean puck?", " did you mean Reacher-v5?"
     ]  # fmt: skip

@@ -101,7 +101,7 @@ def faults(model: ExternalModel, made: Quadruplets) -> Iterator[str]:
 
     def of_predict() -> Iterator[str]:
         broken = list(broken_by_predict(model, context, horizon, SEEDS))
-        yield from broken or _sees_the_future(model, clips, other, start)
+        yield from broken or _sees_the_future(model, context, horizon, other)
 
     def of_surprise() -> Iterator[str]:
         yield from broken_by_surprise(model, clips, start, SEEDS)
@@ -119,12 +119,11 @@ def faults(model: ExternalModel, made: Quadruplets) -> Iterator[str]:
             yield f"{method}: failed with {first_line(error)}"
 
 
-def _sees_the_future(model: ExternalModel, clips: Clips, other: Clips, start: int) -> Iterator[str]:
-    context, horizon = replace(clips, frames=clips.frames[:, :start]), clips.frames.shape[1] - start
+def _sees_the_future(model: ExternalModel, context: Clips, horizon: int, other: Clips) -> Iterator[str]:
     first = model.frames(context, horizon, SEEDS)
     if model.is_surprised:  # a model that keeps what it was shown there knows the future of such a clip
         with suppress(Exception):
-            model.surprise_by_frame(other, start, SEEDS)
+            model.surprise_by_frame(other, context.frames.shape[1], SEEDS)
     if not torch.equal(first, model.frames(context, horizon, SEEDS)):
         yield "predict: other frames after the context changed the prediction: it sees the future"
 

@@ -1,7 +1,7 @@
 """Other people's networks: the video diffusion models of diffusers, and V-JEPA 2 of transformers."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,13 @@ import torch
 import torch.nn.functional as F
 from einops import repeat
 from jaxtyping import Float, UInt8
-from torch import Tensor, nn
+from torch import Tensor
 
 from vidworld.core.clip import Clips, Frames
 from vidworld.core.errors import UserError
 from vidworld.core.records import read_json
 from vidworld.models.external.transformers_of_video import TRANSFORMERS, Levels, Parts, Question, sampled
+from vidworld.models.layers import watched
 from vidworld.models.tokenizers import video_vae
 from vidworld.models.tokenizers.video_vae import Latents, load_pretrained
 
@@ -240,11 +241,8 @@ class VJepa2:
             )
         pictures, side = self._pictures(clips.frames), config.crop_size // config.patch_size
         for stop in range(chunk_frames, total + 1, chunk_frames):
-            found: list[Tensor] = []
-            handles = [layer.register_forward_hook(_keeps(found)) for layer in self.network.encoder.layer]
-            self.network.encoder(pictures[:, :stop])
-            for handle in handles:
-                handle.remove()
+            with watched(self.network.encoder.layer) as found:
+                self.network.encoder(pictures[:, :stop])
             last = torch.stack(found, dim=1)[:, :, -self.cells :]
             states.append(last.float().unflatten(2, (side, side)))
         return torch.stack(states, dim=1)
@@ -256,12 +254,3 @@ class VJepa2:
             flat = F.interpolate(flat, (side, side), mode="bilinear", antialias=True, align_corners=False)
         mean, std = (torch.tensor(values, device=self.device).view(1, 3, 1, 1) for values in (MEAN, STD))
         return ((flat - mean) / std).view(*frames.shape[:2], *flat.shape[1:])
-
-
-def _keeps(found: list[Tensor]) -> Callable[..., None]:
-    """A forward hook that keeps what a layer gives."""
-
-    def keep(layer: nn.Module, given: tuple[Any, ...], gives: Any) -> None:
-        found.append(gives[0] if isinstance(gives, tuple) else gives)
-
-    return keep

@@ -1,16 +1,15 @@
 """Simulated environments in which somebody acts: exact, batched, with a goal and a rule of success each."""
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 from vidworld.core.errors import UserError
-from vidworld.core.registry import Registry
+from vidworld.core.registry import NamesT, Registry
 
 if TYPE_CHECKING:
     from vidworld.simulation.environments.environment import Environment
 
 Policy = Literal["random", "scripted", "mixed"]
-"""Who acts in clips of an environment: see vidworld/simulation/environments/policies.py."""
+"""Who acts in clips of an environment: see vidworld/simulation/environments/clips.py."""
 _NAMES = ("two_room", "puck", "hidden_goal", "heavy_or_light", "push_t")
 ENVIRONMENTS: "Registry[Environment[Any]]" = Registry(
     "environment",
@@ -19,10 +18,12 @@ ENVIRONMENTS: "Registry[Environment[Any]]" = Registry(
 )
 
 
-def check_environments(names: Iterable[str]) -> None:
-    """Raise a UserError with a line for each name that is neither ours, another package's, nor an id of Gymnasium."""
+def known_environments(names: NamesT) -> NamesT:
+    """The name or names; UserError with a line for each that is neither ours, another package's, nor Gymnasium's id."""
     faults = []
-    for name in (name for name in names if name not in ENVIRONMENTS):
+    for name in [names] if isinstance(names, str) else names:
+        if name in ENVIRONMENTS:
+            continue
         from vidworld.simulation.environments.by_id import spec_of
 
         try:
@@ -31,6 +32,7 @@ def check_environments(names: Iterable[str]) -> None:
             faults.append(str(error))
     if faults:
         raise UserError("\n".join(faults))
+    return names
 
 
 def environment_named(name: str, size_px: int) -> "Environment[Any]":

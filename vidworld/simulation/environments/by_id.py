@@ -49,9 +49,8 @@ def spec_of(name: str) -> Any:
     except gymnasium.error.Error:
         known = {each.casefold(): each for each in (*gymnasium.registry, *ENVIRONMENTS)}
         near = difflib.get_close_matches(own.casefold(), known, n=1)
-        hint = (
-            f"did you mean {known[near[0]]}?" if near else f"there are {', '.join(ENVIRONMENTS)}, and Gymnasium's ids"
-        )
+        there = f"there are {', '.join(ENVIRONMENTS)}, and Gymnasium's ids"
+        hint = f"did you mean {known[near[0]]}?" if near else there
         raise UserError(f"there is no environment {name!r}; {hint}") from None
     except Exception as error:
         raise UserError(f"{name}: importing {module!r} failed ({type(error).__name__}: {error})") from error
@@ -79,16 +78,13 @@ def open_world(name: str, size_px: int | None = None) -> Any:
     try:
         if size_px is not None:
             asked["render_mode"] = "rgb_array"
-            kind = spec.entry_point if callable(spec.entry_point) else _imported(gymnasium, spec.entry_point)
+            kind = spec.entry_point
+            kind = kind if callable(kind) else gymnasium.envs.registration.load_env_creator(kind)
             if any(each.__name__ == "MujocoEnv" for each in getattr(kind, "__mro__", ())):
                 asked |= {"width": _FINER * size_px, "height": _FINER * size_px}
         return gymnasium.make(name, **asked)
     except gymnasium.error.DependencyNotInstalled as error:
         raise UserError(f"{name}: {error}") from None
-
-
-def _imported(gymnasium: Any, entry_point: str) -> Any:
-    return gymnasium.envs.registration.load_env_creator(entry_point)
 
 
 def scaled_actions(name: str, space: Any) -> tuple[Drawn, Given]:

@@ -8,8 +8,8 @@ colour are says all that a cost needs, whoever read it out of whatever.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Generic, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
 from jaxtyping import Bool, Float
@@ -19,8 +19,8 @@ from vidworld.core.clip import Frames, Tracks
 from vidworld.core.clip_shape import WORLD_SIZE, ClipShape
 from vidworld.core.counter_rng import Draws, clip_streams
 from vidworld.core.errors import UserError
-from vidworld.simulation.discs import Scenes, Trajectories, dot, simulate
-from vidworld.simulation.environments.drawing import drawn_over_time
+from vidworld.simulation.discs import Scenes, Trajectories, discs_alone, dot, simulate
+from vidworld.simulation.simulated import render_discs, visible_share
 from vidworld.simulation.stage import PALETTE
 
 FRAME_S = 0.1
@@ -37,6 +37,8 @@ _PICTURE_EDGES = [[1.0, 0.0, 0.0], [-1.0, 0.0, -WORLD_SIZE], [0.0, 1.0, 0.0], [0
 
 _SameT = TypeVar("_SameT", bound="WorldState")
 Action = Float[Tensor, "env 2"]
+ColorPlaces = Float[Tensor, "env *any color 2"]
+"""Where the disc of each colour of the palette is (world units)."""
 
 
 @dataclass(frozen=True)
@@ -89,14 +91,12 @@ class Environment(ABC, Generic[StateT]):
     def solved(self, state: StateT) -> Bool[Tensor, " env"]:
         """The rule of success, at this frame."""
 
-    @abstractmethod
     def target(self, state: StateT) -> Float[Tensor, "env goal"]:
-        """The goal as numbers (world units); no columns where the cost needs none."""
+        """The goal as numbers (world units); no columns where it is the same in all episodes, as it is by default."""
+        return torch.zeros(len(state), 0, dtype=torch.float64)
 
     @abstractmethod
-    def cost(
-        self, places: Float[Tensor, "env *any color 2"], target: Float[Tensor, "env goal"]
-    ) -> Float[Tensor, "env *any"]:
+    def cost(self, places: ColorPlaces, target: Float[Tensor, "env goal"]) -> Float[Tensor, "env *any"]:
         """How far from solved this is (world units), by where the disc of each colour is and by the target.
 
         A function of what can be seen (NaN for a disc that is not), of true places and of those read out of imagined
@@ -118,8 +118,11 @@ class Environment(ABC, Generic[StateT]):
     @property
     def goal_numbers(self) -> int:
         """Numbers of a target; 0 where the goal is the same in all episodes."""
-        any_start = self.start(Draws(clip_streams("any", [0], torch.device("cpu"))))
-        return self.target(any_start).shape[1]
+        return self.target(self.any_start()).shape[1]
+
+    def any_start(self) -> Any:
+        """The first frame's state of an episode that is used for nothing else."""
+        return self.start(Draws(clip_streams("any", [0], torch.device("cpu"))))
 
     def goal_state(self, state: StateT) -> StateT | None:
         """The state as it would be with the goal reached; None where no picture of it is to be given."""
@@ -144,22 +147,11 @@ class Environment(ABC, Generic[StateT]):
 
     def scenes(self, state: StateT) -> Scenes:
         """What moves by itself from here on and what the picture shows: discs alone between the picture's edges."""
-        position = state.position
-        radius = position.new_tensor(self.radii).expand(len(state), -1)
-        nothing = position.new_zeros(len(state), 0, 4)
-        return Scenes(
-            position=position,
-            velocity=state.velocity,
-            radius=radius,
-            mass=radius * radius,
-            present=torch.ones_like(radius, dtype=torch.bool),
-            color=PALETTE[list(self.colors)].to(position).expand(len(state), -1, -1),
-            gravity=radius.new_zeros(len(state)),
-            restitution=radius.new_ones(len(state)),
-            walls=position.new_tensor(_PICTURE_EDGES).expand(len(state), -1, -1),
-            screens=nothing,
-            blocks=nothing,
-        )
+        position, count = state.position, len(state)
+        radius = position.new_tensor(self.radii).expand(count, -1)
+        color = PALETTE[list(self.colors)].to(position).expand(count, -1, -1)
+        walls = position.new_tensor(_PICTURE_EDGES).expand(count, -1, -1)
+        return replace(discs_alone(position, state.velocity, radius, color), walls=walls)
 
     def draw(self, states: Sequence[StateT], shape: ClipShape = ClipShape()) -> tuple[Frames, Tracks]:
         """The frames and true tracks of these states in time, in pictures of this size.
@@ -167,7 +159,7 @@ class Environment(ABC, Generic[StateT]):
         UserError where the picture is not square: the world is.
         """
         check_square(self.name, shape)
-        return drawn_over_time([self.scenes(state) for state in states], shape)
+        return _drawn_over_time([self.scenes(state) for state in states], shape)
 
 
 def check_square(name: str, shape: ClipShape) -> None:
@@ -195,9 +187,7 @@ def heading(place: Float[Tensor, "env 2"], goal: Float[Tensor, "env 2"]) -> Acti
     return way / way.abs().amax(dim=1, keepdim=True).clamp(min=1)
 
 
-def target_beside(
-    target: Float[Tensor, "env goal"], places: Float[Tensor, "env *any color 2"]
-) -> Float[Tensor, "env *any goal"]:
+def target_beside(target: Float[Tensor, "env goal"], places: ColorPlaces) -> Float[Tensor, "env *any goal"]:
     """Each environment's target, one beside every set of places of it."""
     ones = (1,) * (places.ndim - 3)
     return target.to(places).reshape(len(target), *ones, -1).expand(*places.shape[:-2], -1)
@@ -215,3 +205,37 @@ def first_that_fits(candidates: Float[Tensor, "env try 2"], fits: Bool[Tensor, "
         raise RuntimeError("none of the candidates fits")
     first = fits.to(torch.uint8).argmax(1)
     return candidates[torch.arange(len(first), device=first.device), first]
+
+
+def _drawn_over_time(scenes: Sequence[Scenes], shape: ClipShape) -> tuple[Frames, Tracks]:
+    """The frames and true tracks of the same worlds at times in turn.
+
+    Where screens and blocks stay, all frames of a world have one base picture, which takes longest to draw.
+    """
+    over = {name: torch.stack([getattr(each, name) for each in scenes], dim=1) for name in vars(scenes[0])}
+    stays = torch.stack([(over[name] == over[name][:, :1]).flatten(1).all(1) for name in ("screens", "blocks")]).all(0)
+    groups = [(some.nonzero()[:, 0], together) for some, together in ((stays, True), (~stays, False))]
+    parts = [(some, *_drawn(over, some, together, shape)) for some, together in groups if len(some) > 0]
+    numbers, frames, visible = (torch.cat(part) for part in zip(*parts, strict=True))
+    order = numbers.argsort()
+    tracks = Tracks(
+        position=over["position"],
+        velocity=over["velocity"],
+        radius=scenes[0].radius,
+        mass=scenes[0].mass,
+        color=scenes[0].color.to(torch.float32),
+        present=over["present"],
+        visible=visible[order],
+    )
+    return (frames if len(parts) == 1 else frames[order]), tracks
+
+
+def _drawn(over: dict[str, Tensor], some: Tensor, together: bool, shape: ClipShape) -> tuple[Frames, Tensor]:
+    """The frames of some worlds, each world's together or each by itself, and how much of each disc shows."""
+    fields = {name: value[some] for name, value in over.items()}
+    scene = {name: value[:, 0] if together else value.flatten(0, 1) for name, value in fields.items()}
+    place = fields["position"] if together else scene["position"][:, None]
+    looks = (scene["radius"], scene["color"], scene["present"], scene["screens"], scene["blocks"])
+    frames = render_discs(place, *looks, shape)
+    visible = visible_share(place, scene["radius"], scene["screens"], shape)
+    return frames.reshape(len(some), -1, *frames.shape[2:]), visible.reshape(len(some), -1, visible.shape[2])

@@ -49,10 +49,8 @@ class GymEnvironment(gymnasium.Env[np.ndarray, np.ndarray]):
         """The first picture of a new episode."""
         super().reset(seed=seed)
         del options
-        number = int(self.np_random.integers(2**31))
-        self._state = self.world.start(
-            Draws(clip_streams(f"gymnasium/{self.world.name}", [number], torch.device("cpu")))
-        )
+        stream, number = f"gymnasium/{self.world.name}", int(self.np_random.integers(2**31))
+        self._state = self.world.start(Draws(clip_streams(stream, [number], torch.device("cpu"))))
         self._frames = 0
         goal = self.world.goal_picture(self._state, self.shape)
         return self._picture(), {**self._info(), "goal_picture": None if goal is None else _as_array(goal)}
@@ -63,9 +61,8 @@ class GymEnvironment(gymnasium.Env[np.ndarray, np.ndarray]):
             raise UserError(f"{self.world.name}: reset() comes before step()")
         given = np.asarray(action, np.float64)
         if given.shape != self.action_space.shape or not np.isfinite(given).all():
-            raise UserError(
-                f"{self.world.name}: an action is {self.world.action_channels} finite numbers, not {action}"
-            )
+            wanted = f"an action is {self.world.action_channels} finite numbers"
+            raise UserError(f"{self.world.name}: {wanted}, not {action}")
         before = self._info()["cost"]
         self._state = self.world.step(self._state, torch.from_numpy(given)[None])
         self._frames += 1

@@ -12,6 +12,7 @@ from vidworld.simulation.discs import Scenes
 from vidworld.simulation.environments.environment import (
     AGENT_RADIUS,
     Action,
+    ColorPlaces,
     Environment,
     WorldState,
     driven,
@@ -92,16 +93,9 @@ class HeavyOrLight(Environment[TwoMasses]):
         )
 
     def solved(self, state: TwoMasses) -> Bool[Tensor, " env"]:
-        """A disc has been at the strip."""
         return state.reached
 
-    def target(self, state: TwoMasses) -> Float[Tensor, "env 0"]:
-        """Nothing: the strip is where it is in all episodes."""
-        return state.position.new_zeros(len(state), 0)
-
-    def cost(
-        self, places: Float[Tensor, "env *any color 2"], target: Float[Tensor, "env 0"]
-    ) -> Float[Tensor, "env *any"]:
+    def cost(self, places: ColorPlaces, target: Float[Tensor, "env 0"]) -> Float[Tensor, "env *any"]:
         """How far the disc nearer to the strip is from it, and a tenth of how far the agent is from the nearer disc.
 
         It says nothing of masses, and both discs are about as far from the strip at first.

@@ -14,6 +14,7 @@ from vidworld.simulation.environments.environment import (
     FRAME_S,
     IMMOVABLE,
     Action,
+    ColorPlaces,
     Environment,
     WorldState,
     driven,
@@ -105,17 +106,10 @@ class HiddenGoal(Environment[TwoScreens]):
         )
 
     def solved(self, state: TwoScreens) -> Bool[Tensor, " env"]:
-        """The disc's screen was lifted first, and the agent is near the disc."""
         near = seen_distance(state.position[:, 0], state.position[:, 1]) <= _NEAR
         return near & (state.opened == state.behind)
 
-    def target(self, state: TwoScreens) -> Float[Tensor, "env 0"]:
-        """Nothing: to be at the disc is the goal in all episodes."""
-        return state.position.new_zeros(len(state), 0)
-
-    def cost(
-        self, places: Float[Tensor, "env *any color 2"], target: Float[Tensor, "env 0"]
-    ) -> Float[Tensor, "env *any"]:
+    def cost(self, places: ColorPlaces, target: Float[Tensor, "env 0"]) -> Float[Tensor, "env *any"]:
         """The agent's distance to the disc; the picture's diagonal where the disc is not seen."""
         del target
         return seen_distance(places[..., 0, :], places[..., 1, :])

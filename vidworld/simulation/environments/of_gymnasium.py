@@ -6,6 +6,7 @@ Its episodes cannot be put back to an earlier frame: the same actions from the s
 import hashlib
 import weakref
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -31,7 +32,7 @@ from vidworld.simulation.environments.by_id import (
     scaled_actions,
     spec_of,
 )
-from vidworld.simulation.environments.environment import Environment
+from vidworld.simulation.environments.environment import ColorPlaces, Environment
 from vidworld.simulation.stage import PALETTE
 
 _SAYS_SUCCESS = ("is_success", "success")
@@ -105,8 +106,7 @@ class GymnasiumEnvironment(Environment[Any]):
         self.name, self.label, self.size_px = name, name, size_px  # type: ignore[misc]
         self.version = f"{made_with(name)}, pictures {PICTURES_VERSION}"  # type: ignore[misc]
         try:
-            world = open_world(name, size_px)
-            try:
+            with closing(open_world(name, size_px)) as world:
                 if not isinstance(world.action_space, gymnasium.spaces.Box):
                     kind = type(world.action_space).__name__
                     raise UserError(f"{name}: its actions are {kind}; to plan takes those of Box, with bounds")
@@ -116,8 +116,6 @@ class GymnasiumEnvironment(Environment[Any]):
                 world.reset(seed=0)
                 picture_of(name, world, size_px)
                 *_, info = world.step(self.given(np.zeros(self.action_channels)))
-            finally:
-                world.close()
         except UserError:
             raise
         except Exception as error:
@@ -181,7 +179,6 @@ class GymnasiumEnvironment(Environment[Any]):
         return torch.cat([state.picture for state in states], dim=1), None
 
     def reward(self, state: Ongoing) -> Float[Tensor, " env"]:
-        """What led to this frame brought."""
         return state.reward
 
     def solved(self, state: Ongoing) -> Bool[Tensor, " env"]:
@@ -194,7 +191,6 @@ class GymnasiumEnvironment(Environment[Any]):
 
     @property
     def goal_numbers(self) -> int:
-        """None."""
         return 0
 
     def goal_picture(self, state: Ongoing, shape: ClipShape = ClipShape()) -> None:
@@ -204,9 +200,7 @@ class GymnasiumEnvironment(Environment[Any]):
         """No disc is anywhere (NaN)."""
         return torch.full((len(state), len(PALETTE), 2), torch.nan, dtype=torch.float64)
 
-    def cost(
-        self, places: Float[Tensor, "env *any color 2"], target: Float[Tensor, "env goal"]
-    ) -> Float[Tensor, "env *any"]:
+    def cost(self, places: ColorPlaces, target: Float[Tensor, "env goal"]) -> Float[Tensor, "env *any"]:
         """Nobody says how far from solved it is (NaN)."""
         return torch.full(places.shape[:-2], torch.nan, dtype=torch.float64)
 

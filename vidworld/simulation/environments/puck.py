@@ -12,6 +12,7 @@ from vidworld.simulation.discs import Scenes
 from vidworld.simulation.environments.environment import (
     AGENT_RADIUS,
     Action,
+    ColorPlaces,
     Environment,
     WorldState,
     driven,
@@ -71,16 +72,12 @@ class Puck(Environment[Rink]):
         return replace(state, position=motion.position[:, 0], velocity=motion.velocity[:, 0])
 
     def solved(self, state: Rink) -> Bool[Tensor, " env"]:
-        """The puck is at its place."""
         return seen_distance(state.position[:, 1], state.goal) <= _REACHED
 
     def target(self, state: Rink) -> Float[Tensor, "env 2"]:
-        """The place."""
         return state.goal
 
-    def cost(
-        self, places: Float[Tensor, "env *any color 2"], target: Float[Tensor, "env 2"]
-    ) -> Float[Tensor, "env *any"]:
+    def cost(self, places: ColorPlaces, target: Float[Tensor, "env 2"]) -> Float[Tensor, "env *any"]:
         """The puck's distance to the place, and a tenth of the agent's to the puck."""
         agent, puck = places[..., 0, :], places[..., 1, :]
         return seen_distance(puck, target_beside(target, places)) + _NEARNESS * seen_distance(agent, puck)
@@ -98,7 +95,6 @@ class Puck(Environment[Rink]):
         return heading(agent, torch.where(ready[:, None], puck + ahead, way))
 
     def reached(self, state: Rink) -> Float[Tensor, "env 2"]:
-        """Where the puck is."""
         return state.position[:, 1]
 
     def goal_state(self, state: Rink) -> Rink:

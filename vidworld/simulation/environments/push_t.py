@@ -17,6 +17,7 @@ from vidworld.core.errors import UserError
 from vidworld.simulation.environments.environment import (
     FRAME_S,
     Action,
+    ColorPlaces,
     Environment,
     WorldState,
     driven,
@@ -96,7 +97,6 @@ class PushT(Environment[TeeState]):
         return replace(state, position=position, velocity=(position - state.position) / FRAME_S, angle=angle)
 
     def solved(self, state: TeeState) -> Bool[Tensor, " env"]:
-        """The T is where it is to be, and turned as it is to be."""
         turned = (state.angle - state.goal_angle + math.pi).remainder(2 * math.pi) - math.pi
         return (seen_distance(state.position[:, 1], state.goal[:, 1]) < _REACHED) & (turned.abs() < _TURNED)
 
@@ -104,9 +104,7 @@ class PushT(Environment[TeeState]):
         """Where bar and stem are to be."""
         return state.goal[:, 1:].flatten(1)
 
-    def cost(
-        self, places: Float[Tensor, "env *any color 2"], target: Float[Tensor, "env 4"]
-    ) -> Float[Tensor, "env *any"]:
+    def cost(self, places: ColorPlaces, target: Float[Tensor, "env 4"]) -> Float[Tensor, "env *any"]:
         """How far bar and stem are from their places, and a tenth of how far the agent is from the T."""
         agent, bar, stem = (places[..., i, :] for i in range(3))
         goal = target_beside(target, places)

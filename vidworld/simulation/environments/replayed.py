@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -39,16 +40,14 @@ class ReplayedClips:
         return len(self.episodes.numbers) * self.parts
 
     def clips(self, indices: Sequence[int]) -> Clips:
-        """The clips of these numbers, with tracks and actions."""
         return self.logged(indices).clips
 
     def logged(self, indices: Sequence[int]) -> Logged:
-        """The clips of these numbers with their goals and rewards."""
         states, actions = self._played
         which = torch.tensor(indices)
         rows, starts = which // self.parts, which % self.parts * FRAMES_HELD
         shown = starts[:, None] + torch.arange(self.shape.num_frames)
-        over = [over_time(states, rows, times) for times in shown.unbind(dim=1)]
+        over = over_time(states, rows, shown)
         numbers = [self.episodes.numbers[row] for row in rows.tolist()]
         identity = (f"{self.episodes.stream}/{n}/{start}" for n, start in zip(numbers, starts.tolist(), strict=True))
         aimless = torch.tensor(self.episodes.aimless)[rows]
@@ -62,7 +61,5 @@ class ReplayedClips:
         held = blocks.repeat_interleave(self.episodes.block_frames, dim=1)
         rest = held.new_zeros(len(held), self.episodes.context_frames, held.shape[2])
         actions = torch.cat((rest, held), dim=1)
-        states = [self.environment.start(Draws(streams))]
-        for action in actions[:, 1:].unbind(dim=1):
-            states.append(self.environment.step(states[-1], action))
-        return states, actions
+        start = self.environment.start(Draws(streams))
+        return [*accumulate(actions[:, 1:].unbind(dim=1), self.environment.step, initial=start)], actions

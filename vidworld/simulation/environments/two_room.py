@@ -14,6 +14,7 @@ from vidworld.simulation.environments.environment import (
     FRAME_S,
     OUT_OF_SIGHT,
     Action,
+    ColorPlaces,
     Environment,
     WorldState,
     driven,
@@ -56,8 +57,9 @@ class TwoRoom(Environment[Rooms]):
         door_y = draws.uniform(_DOOR / 2 + 0.5, WORLD_SIZE - _DOOR / 2 - 0.5)
         side = draws.sign()
         other = torch.where(draws.chance(_OTHER_ROOM), -side, side)
+        low, high = AGENT_RADIUS, WORLD_SIZE - AGENT_RADIUS
         agent, goal = (
-            torch.stack([_x_in_room(draws, wall_x, each), _anywhere(draws)], dim=1) for each in (side, other)
+            torch.stack([_x_in_room(draws, wall_x, each), draws.uniform(low, high)], dim=1) for each in (side, other)
         )
         return Rooms(agent[:, None], torch.zeros_like(agent)[:, None], wall_x, door_y, goal)
 
@@ -78,16 +80,13 @@ class TwoRoom(Environment[Rooms]):
         return replace(state, position=after[:, None], velocity=((after - before) / FRAME_S)[:, None])
 
     def solved(self, state: Rooms) -> Bool[Tensor, " env"]:
-        """The agent is at the goal."""
         return seen_distance(state.position[:, 0], state.goal) <= _REACHED
 
     def target(self, state: Rooms) -> Float[Tensor, "env 4"]:
         """The place (2), the height of the door's middle and where the wall is."""
         return torch.cat([state.goal, state.door_y[:, None], state.wall_x[:, None]], dim=1)
 
-    def cost(
-        self, places: Float[Tensor, "env *any color 2"], target: Float[Tensor, "env 4"]
-    ) -> Float[Tensor, "env *any"]:
+    def cost(self, places: ColorPlaces, target: Float[Tensor, "env 4"]) -> Float[Tensor, "env *any"]:
         """The way from the agent to the place, through the middle of the door where a wall is between.
 
         Twice `OUT_OF_SIGHT` where the agent is not seen: ways round the wall may be longer than the picture.
@@ -123,10 +122,6 @@ class TwoRoom(Environment[Rooms]):
         above = torch.stack([left, top, right, state.door_y - _DOOR / 2], dim=1)
         below = torch.stack([left, state.door_y + _DOOR / 2, right, bottom], dim=1)
         return replace(super().scenes(state), blocks=torch.stack([above, below], dim=1))
-
-
-def _anywhere(draws: Draws) -> Tensor:
-    return draws.uniform(AGENT_RADIUS, WORLD_SIZE - AGENT_RADIUS)
 
 
 def _x_in_room(draws: Draws, wall_x: Tensor, side: Tensor) -> Tensor:
