@@ -11,13 +11,14 @@ from torch import Tensor
 from vidworld.analysis.bootstrap import Resampled
 from vidworld.analysis.inside import SHUFFLED, DictionaryResults, DictionaryRow, FeatureRow, Strip
 from vidworld.core.clip import Clips
+from vidworld.core.media import stacked
 from vidworld.core.records import prepare_folder, provenance, write_json
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.physics import models_of
 from vidworld.inside.concepts import CONCEPTS, Part, Samples
 from vidworld.inside.dictionary import DICTIONARY, Agreement, Code, about, agreement, along, codes_of, sparse_coders
 from vidworld.inside.features import features_of, grid_of
-from vidworld.inside.mapping import save_strip, stacked
+from vidworld.inside.mapping import save_strip
 from vidworld.inside.probes import ratio_over
 from vidworld.inside.probing import PARTS, looked_into, mixed_order, scenes, what_is_hidden
 from vidworld.inside.schema import InsideConfig
