@@ -92,6 +92,11 @@ def test_features_are_read_about_what_they_are_of():
     assert int(marked(frame, (1, 2), (8, 8)).any(dim=0).sum()) == 12
 
 
+def test_no_more_features_are_active_than_there_are(tmp_path):
+    with pytest.raises(ValueError, match="dictionary_active 8: no more than dictionary_features 4"):
+        InsideConfig(out=tmp_path, models={}, dictionary_features=4)
+
+
 def test_a_dictionary_of_somebodys_model_from_states_to_the_page(tmp_path):
     config = InsideConfig(
         out=tmp_path, models={"mine": "python:seen_pixels.SeenPixels"}, shape=SMALL, untrained=False, fit=40,

@@ -150,7 +150,7 @@ class ActionCheck:
 
 @dataclass(frozen=True, config=STRICT)
 class Landscape:
-    """How badly each first action explains what truly came of one of them, from one start (planning/landscapes.py)."""
+    """How badly each first action explains what truly came of one of them, from one start (planning/checks.py)."""
 
     environment: str
     agent: str

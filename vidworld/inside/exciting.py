@@ -198,7 +198,7 @@ def _picture(config: InsideConfig, written: _Written, scored: Mapping[str, _Scor
     for feature in said:
         rows.append(frames.new_zeros(2 * EXCITING, *frames.shape[2:]))
         for place, (clip, *cell) in enumerate(exciting(codes[..., feature])):
-            for number, frame in enumerate((-4, -1)):
+            for number, frame in enumerate((-min(4, frames.shape[1]), -1)):
                 drawn = marked(frames[clip, frame], (cell[0], cell[1]), (codes.shape[1], codes.shape[2]))
                 rows[-1][2 * place + number] = drawn
     best = "; ".join(" and ".join(each) for each in said.values())
