@@ -93,7 +93,7 @@ def test_features_are_read_about_what_they_are_of():
 
 
 def test_no_more_features_are_active_than_there_are(tmp_path):
-    with pytest.raises(ValueError, match="dictionary_active 8: no more than dictionary_features 4"):
+    with pytest.raises(ValueError, match="dictionary_active 8: there are only 4 dictionary_features"):
         InsideConfig(out=tmp_path, models={}, dictionary_features=4)
 
 

@@ -41,10 +41,8 @@ class InsideConfig(ModelsConfig):
     def __post_init__(self) -> None:
         self.physics  # noqa: B018  (names and models are checked)
         if self.dictionary_active > self.dictionary_features:
-            most = self.dictionary_features
-            raise ValueError(
-                f"dictionary_active {self.dictionary_active}: no more than dictionary_features {most} can be"
-            )
+            active, there = self.dictionary_active, self.dictionary_features
+            raise ValueError(f"dictionary_active {active}: there are only {there} dictionary_features")
 
     @property
     def physics(self) -> PhysicsConfig:
