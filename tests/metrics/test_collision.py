@@ -41,6 +41,7 @@ def turned(truth: Tracks, degrees: float, stretch: float = 1.0) -> Tracks:
     return moved(truth, position)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("metric", [outgoing_velocity_error, velocity_error, momentum_drift])
 @given(seeds)
 @settings(max_examples=10)

@@ -79,6 +79,7 @@ def test_a_death_costs_its_episode_and_a_bad_action_its_own():
     assert repr(alone) == repr(replace(found[0], seconds=alone.seconds))
 
 
+@pytest.mark.thorough
 def test_starts_that_die_are_episodes_that_fail(config, tmp_path):
     (tmp_path / "small.yaml").write_text(PROTOCOL.replace("Reached", "Mortal").replace("episodes: 4", "episodes: 6"))
     results = plan(replace(config, environments=(), controls=("simulator", "no_op"), shown=6))

@@ -57,6 +57,7 @@ def test_every_agent_has_a_row_and_every_episode_a_line(config):
     assert keys["candidates"] == 12 and keys["context_frames"] == 8 and keys["budget_blocks"] == 6
 
 
+@pytest.mark.thorough
 def test_what_is_done_is_not_done_again(config, monkeypatch):
     plan(config)
     before = {path: path.stat().st_mtime_ns for path in (config.out / "units").iterdir()}

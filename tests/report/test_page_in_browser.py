@@ -136,6 +136,7 @@ def test_a_strip_that_is_no_png_is_named(short_run: Path, tmp_path: Path) -> Non
 # --- how wide ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 @needs_chromium
 def test_four_splits_beside_each_other_stay_on_the_page(finished_run: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(finished_run, tmp_path / "run")

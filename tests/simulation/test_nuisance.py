@@ -147,6 +147,7 @@ def energies(made: Clips) -> tuple[float, float]:
     return tuple(float(x.diff(dim=1).square().mean()) for x in (clean, made.frames.double() - clean))  # type: ignore
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("scenario", ["uniform", "collision", "occlusion", "billiards"])
 def test_level_1_is_about_as_much_as_what_moves_and_level_2_several_times_that(scenario: str) -> None:
     (motion, mild), (_, strong) = (
@@ -156,6 +157,7 @@ def test_level_1_is_about_as_much_as_what_moves_and_level_2_several_times_that(s
     assert strong / motion > 3
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("scenario", ["uniform", "collision", "occlusion", "billiards"])
 @pytest.mark.parametrize(("split", "level", "limit"), [("id", 1, 0.06), ("id", 2, 0.1), ("textures", 0, 0.06)])
 def test_the_tracker_reads_the_truth_through_it(scenario: str, split: str, level, limit: float) -> None:

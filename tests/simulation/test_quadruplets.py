@@ -52,6 +52,7 @@ def test_splicing_twice_gives_both_clips_back(frame: int, seed: int) -> None:
     assert torch.equal(first.frames[:, frame:], b.frames[:, frame:])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("law", LAWS)
 @pytest.mark.parametrize("split", ["id", "ood"])
 def test_impossible_clips_have_exactly_the_possible_ones_frames(law: str, split: str) -> None:

@@ -36,6 +36,7 @@ def fingerprint(made: Clips) -> str:
     return digest.hexdigest()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("scenario", SCENARIOS)
 @pytest.mark.parametrize("split", ["train", "ood"])
 def test_a_clip_is_the_same_in_any_batch(scenario: str, split: str) -> None:

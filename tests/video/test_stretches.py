@@ -43,6 +43,7 @@ def stretches() -> list[tuple[float, float]]:
     return list(zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("codec", OPTIONS)
 @pytest.mark.parametrize(("keys", "between"), [(2, 0), (2, 2), (3, 3), (10, 2), (250, 2)])
 def test_each_episode_has_its_own_frames(codec: str, keys: int, between: int, tmp_path: Path) -> None:

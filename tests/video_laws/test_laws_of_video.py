@@ -203,6 +203,7 @@ def elastic(times: np.ndarray, masses: tuple[float, float], seed: int = 0) -> np
     return np.array([200.0, 100.0]) + np.array([-9 * normal, 9 * normal]) + np.where(t < 0, before * t, after * t)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("masses", [(1.0, 1.0), (0.6317, 0.7492), (1.0, 2.0), (5.0, 1.0), (1.0, 5.0)])
 def test_a_collision_of_unequal_masses_keeps_its_momentum(masses: tuple[float, float]) -> None:
     times = np.arange(144) / 240

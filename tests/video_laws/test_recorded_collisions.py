@@ -61,6 +61,7 @@ def test_recorded_collisions_of_unequal_masses_keep_their_momentum() -> None:
     assert sum(angles) >= 34
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("seed", [45, 66, 69])
 def test_a_recorded_collision_of_a_heavy_thing_keeps_its_momentum(seed: int) -> None:
     """Masses of 3.3, 4.7 and 3.3 to 1; where the light one hardly moves before, it is no background either."""

@@ -58,6 +58,7 @@ def test_three_laws_end_to_end(name, folders, evaluator):
         assert all(math.isfinite(value.value) for value in measured)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", tiny_models.TRANSFORMERS)
 def test_other_frames_after_the_context_change_no_bit_of_the_prediction(name, folders, evaluator):
     model, clips = load(folders[name], evaluator), clips_of()

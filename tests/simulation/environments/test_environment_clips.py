@@ -42,6 +42,7 @@ def test_a_clip_is_the_same_in_any_batch_and_the_beginning_of_a_longer_one(sourc
     assert torch.equal(shorter.actions, together.actions[some, :13])
 
 
+@pytest.mark.thorough
 def test_the_actions_are_what_led_to_each_frame(source, made):
     made, world = made.at(slice(24)), source.environment
     assert made.actions.shape == (24, 24, 2) and made.actions.dtype == torch.float32

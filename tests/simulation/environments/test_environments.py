@@ -40,6 +40,7 @@ def test_the_name_of_an_environment_is_that_of_the_registry(name):
     assert ENVIRONMENTS[name].name == name and ENVIRONMENTS[name].label
 
 
+@pytest.mark.thorough
 def test_an_environment_is_the_same_in_any_batch(name):
     actions, some = random_actions(40, 30), torch.tensor([31, 4, 4, 17])
     together = lived(name, actions)
@@ -77,6 +78,7 @@ def test_discs_stay_apart_and_in_the_picture(name):
     assert len(between) == 0 or between.min() > -1e-6
 
 
+@pytest.mark.thorough
 def test_the_picture_shows_where_the_discs_are(name):
     world, shape = ENVIRONMENTS[name], ClipShape(height_px=96, width_px=96)
     states = lived(name, random_actions(16, 24))

@@ -21,6 +21,7 @@ def test_gymnasium_s_check_passes(name):
     check_env(GymEnvironment(name, SMALL, render_mode="rgb_array"))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_an_episode_by_an_expert_is_solved_and_its_rewards_are_the_cost_it_saved(name):
     world = GymEnvironment(name, SMALL)
