@@ -130,7 +130,7 @@ class PointWorld:
 
 
 class DeafWorld(PointWorld):
-    """It drops what it is told: python:acting.DeafWorld."""
+    """It drops the actions: python:acting.DeafWorld."""
 
     def predict(self, context, num_frames, seeds, actions):
         return super().predict(context, num_frames, seeds, torch.zeros_like(actions))
