@@ -45,7 +45,7 @@ class SteeringRow:
     layer: str
     concept: str
     direction: str
-    """`probe`, `means` (of so many dimensions), `random`, or `ablated` and `random ablated`."""
+    """`probe`, `means` (of so many dimensions), `exchanged`, `random`, or `ablated` and `random ablated`."""
     dimensions: int
     readout: str
     """`probe` or `pixels`: by what the future was read."""
@@ -57,7 +57,8 @@ class SteeringRow:
     """How much the other discs changed, over how much the steered one did."""
     others_high: Number
     read: Number
-    """Share of the futures in which the steered disc is found both before and after."""
+    """Share of the futures in which the steered disc is found both before and after. Of a hidden disc the share in
+    which it comes out unsteered, or none does: the most that steering can change."""
     best: bool
     """The layer that was chosen on other clips."""
     chosen: Number

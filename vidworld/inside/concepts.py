@@ -144,12 +144,17 @@ def _discs(clips: Clips, parts: Sequence[_Scene], cell: tuple[float, float]) -> 
     return Samples(clips, of_all["clip"], of_all["clip"], place, answers, of_all["disc"], truth)
 
 
-def hidden_samples(kind: str, part: Part, shape: ClipShape, context: int, count: int) -> Samples:
-    """The samples `hidden` or `screens` of so many pairs, A and B, which look the same in the last frame shown."""
-    law = {"hidden": "legacy_permanence", "screens": "legacy_continuity"}[kind]
+def pairs_of(law: str, part: Part, shape: ClipShape, context: int, count: int) -> tuple[Clips, Clips]:
+    """So many clips A and B of a law, whole ones, which look the same in the last frame that is shown."""
     split, first = _SPLITS[part]
     pairs = quadruplets(law, split, 0, range(first, first + count), splice_frame=context - 1, shape=shape)
-    a, b, truths = pairs.a, pairs.b, (pairs.a.truth, pairs.b.truth)
+    return pairs.a, pairs.b
+
+
+def hidden_samples(kind: str, part: Part, shape: ClipShape, context: int, count: int) -> Samples:
+    """The samples `hidden` or `screens` of so many pairs, A and B, which look the same in the last frame shown."""
+    a, b = pairs_of({"hidden": "legacy_permanence", "screens": "legacy_continuity"}[kind], part, shape, context, count)
+    truths = a.truth, b.truth
     there = [each.position[:, context - 1, 0].float() for each in truths]
     gone = [(each.visible[:, context - 1, 0] == 0) & each.present[:, context - 1, 0] for each in truths]
     frames = torch.cat((a.frames[:, :context], b.frames[:, :context]))

@@ -66,21 +66,23 @@ def along_means(ridge: Ridge, features: Features, answers: Answer, degree: int) 
 
 
 def at_random(like: Direction, ridge: Ridge, seed: int) -> Direction:
-    """Changes as large as those of another direction, along as many directions that were drawn."""
-    span = _drawn(like.dimensions, len(ridge.mean), seed)
+    """Changes as large as those of another direction, along directions that are drawn for each sample anew.
+
+    One direction for all samples would have a share of the concept's own, by chance of 1/sqrt(features).
+    """
 
     def change(features: Features, target: Answer) -> Features:
         size = (like.change(features, target) / ridge.scale).norm(dim=1, keepdim=True)
-        turned = target @ span[: target.shape[1]]
-        moved: Features = turned / turned.norm(dim=1, keepdim=True).clamp_min(1e-9) * size * ridge.scale
+        turned = _drawn(len(features), features.shape[1], seed)
+        moved: Features = turned / turned.norm(dim=1, keepdim=True) * size * ridge.scale
         return moved
 
-    return Direction("random", like.dimensions, change, span)
+    return Direction("random", like.dimensions, change, like.span[:0])
 
 
 def ablated(like: Direction, ridge: Ridge, seed: int | None = None) -> Direction:
     """What a direction spans is put to its mean; with a seed as many directions that were drawn."""
-    span = like.span if seed is None else _drawn(len(like.span), len(ridge.mean), seed)
+    span = like.span if seed is None else _basis(_drawn(len(like.span), len(ridge.mean), seed))
 
     def change(features: Features, target: Answer) -> Features:
         moved: Features = -((features - ridge.mean) / ridge.scale @ span.T @ span) * ridge.scale
@@ -96,4 +98,4 @@ def _basis(rows: Float[Tensor, "row feature"]) -> Float[Tensor, "row feature"]:
 
 def _drawn(count: int, features: int, seed: int) -> Float[Tensor, "count features"]:
     draws = Draws(clip_streams(f"inside/directions/{seed}", range(count), torch.device("cpu")))
-    return _basis(draws.normal(features).float())
+    return draws.normal(features).float()

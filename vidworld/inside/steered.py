@@ -2,19 +2,21 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from typing import Any
 
 import torch
 
-from vidworld.analysis.inside import SteeringResults, Strip
+from vidworld.analysis.inside import SteeringResults, SteeringRow, Strip
 from vidworld.core.media import stacked
 from vidworld.core.records import prepare_folder, provenance, write_json
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.physics import models_of
-from vidworld.inside.concepts import CONCEPTS
+from vidworld.inside.concepts import CONCEPTS, Part
 from vidworld.inside.directions import Direction
+from vidworld.inside.existence import EXISTENCE, hidden_pairs, steer_existence
 from vidworld.inside.features import features_of, grid_of
 from vidworld.inside.mapping import save_strip
-from vidworld.inside.probing import PARTS, looked_into, scenes
+from vidworld.inside.probing import PARTS, Parts, looked_into, scenes, what_is_hidden
 from vidworld.inside.schema import InsideConfig
 from vidworld.inside.steering import TARGET_SIZES, Readout, Steered, Steering, steer, steered_clips
 from vidworld.models.external import ExternalModel
@@ -30,6 +32,11 @@ def steer_models(config: InsideConfig) -> SteeringResults:
     evaluator = looked.evaluator
     results = SteeringResults(1, provenance(config.seed), models_of(config.physics), [], [])
     discs, grid = scenes(config, evaluator)["discs"], grid_of(evaluator, config.shape)
+    hidden, few = what_is_hidden(config)["hidden"], max(config.pairs // 3, 2)
+    pairs: dict[Part, Steered] = {
+        "test": hidden_pairs(evaluator, "test", config.shape, config.pairs),
+        "choose": hidden_pairs(evaluator, "choose", config.shape, few),
+    }
     test = _clips(config, evaluator, "id", 1000, config.steered)
     chosen_on = _clips(config, evaluator, "val", 60_000, max(config.steered // 3, 2))
     for name, model in looked.models.items():
@@ -47,8 +54,22 @@ def steer_models(config: InsideConfig) -> SteeringResults:
                 results.rows.append(row)
                 if row.best and row.direction in ("probe", "means") and row.readout == "pixels":
                     results.strips.extend(_strips(config, steering, concept, direction, layer))
+        results.rows.extend(_existence(config, name, model, evaluator, hidden, pairs))
         write_json(config.out / "steering.json", asdict(results))
     return results
+
+
+def _existence(
+    config: InsideConfig, name: str, model: Any, evaluator: Evaluator, hidden: Parts, pairs: dict[Part, Steered]
+) -> Iterator[SteeringRow]:
+    """The rows of a disc that is behind a screen, put in and taken out."""
+    grid = grid_of(evaluator, config.shape)
+    fit, choose = (
+        features_of(model, evaluator, [hidden[part]], grid, config.clips_at_once, name)[0] for part in PARTS[:2]
+    )
+    steering, other = (Steering(name, model, evaluator, pairs[part]) for part in ("test", "choose"))
+    answers = (hidden["fit"].answers[EXISTENCE], hidden["choose"].answers[EXISTENCE])
+    yield from steer_existence(steering, other, list(zip(fit, choose, strict=True)), answers)
 
 
 def _clips(config: InsideConfig, evaluator: Evaluator, split: str, first: int, count: int) -> Steered:

@@ -40,7 +40,7 @@ class Steered:
     disc: Int[Tensor, " clip"]
     others: Bool[Tensor, "clip object"]
     """Discs that nothing touches, by which side effects are told."""
-    target: dict[str, Float[Tensor, "clip 2"]]
+    target: dict[str, Float[Tensor, "clip _"]]
 
     @property
     def tracks(self) -> Tracks:
@@ -72,7 +72,7 @@ class Future(NamedTuple):
     """What came of one rollout."""
 
     places: dict[Readout, _Places]
-    """After the context, by readout; NaN where a disc is not found."""
+    """After the context, by readout: the clip's discs, then every other colour; NaN where none is found."""
     frames: Frames | None
 
 
@@ -108,16 +108,15 @@ class Steering:
             within = changed(self.model.network, layer, self.last, change, seen.tokens)
         with within, evaluator.accelerator.autocast():
             rollout = self.model.rollout(context, horizon, 1, evaluator.seeds(names_of(context.clips.frames)))
-        tracks, after = self.steered.tracks, slice(evaluator.context_frames, None)
-        discs, frames = tracks.radius.shape[1], None
-        found = evaluator.by_probe(self.name, rollout.embeddings[:, 0].float(), tracks).position[:, after, :discs]
+        tracks, after, frames = self.steered.tracks, slice(evaluator.context_frames, None), None
+        found = evaluator.by_probe(self.name, rollout.embeddings[:, 0].float(), tracks).position[:, after]
         places: dict[Readout, _Places] = {"probe": found.float()}
         if pixels:
             frames = evaluator.decode_future(seen, rollout.tokens[:, 0].float())
-            places["pixels"] = evaluator.by_pixels(frames, tracks).position[:, after, :discs].float()
+            places["pixels"] = evaluator.by_pixels(frames, tracks).position[:, after].float()
         return Future(places, frames)
 
-    def _change(self, direction: Direction, target: Float[Tensor, "clip 2"]) -> Any:
+    def _change(self, direction: Direction, target: Float[Tensor, "clip _"]) -> Any:
         grid = self.steered.seen.tokens.shape[2:4]
         clip = torch.arange(len(target))
         cell = cells_of(self.steered.place(self.evaluator.context_frames - 1), (grid[0], grid[1]), self.aspect)
@@ -141,7 +140,8 @@ class Steering:
 
     def came(self, concept: str, readout: Readout, future: Future) -> "Came":
         """How a concept of all discs differs between two futures, where they are found in both."""
-        before, after = self.plain.places[readout], future.places[readout]
+        discs = self.steered.tracks.radius.shape[1]
+        before, after = (each.places[readout][:, :, :discs] for each in (self.plain, future))
         both = ~(before + after).isnan().any(dim=-1)
         dt_s = self.steered.seen.clips.dt_s
         values = [outcome(concept, each, both, dt_s) for each in (before, after)]

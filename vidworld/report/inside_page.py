@@ -121,7 +121,11 @@ def _cell(row: inside.ProbeRow, best: bool = False) -> dict[str, Any]:
 
 
 def _steered(row: inside.SteeringRow, legend: Legend) -> tuple[str, ...]:
-    others = "" if "ablated" in row.direction else f"{words.number(row.others)} (to {words.number(row.others_high)})"
+    others = (
+        ""
+        if "ablated" in row.direction or row.others != row.others
+        else f"{words.number(row.others)} (to {words.number(row.others_high)})"
+    )
     return (
         legend.label(row.model), row.concept, row.layer + (" (chosen)" if row.best else ""),
         f"{row.direction}, {row.dimensions}", row.readout, words.estimate(row.slope, row.low, row.high), others,
