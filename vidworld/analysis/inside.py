@@ -48,7 +48,7 @@ class SteeringRow:
     """`probe`, `means` (of so many dimensions), `exchanged`, `random`, or `ablated` and `random ablated`."""
     dimensions: int
     readout: str
-    """`probe` or `pixels`: by what the future was read."""
+    """By what the future was read: `probe`, `pixels`, or `tokens` (of what is hidden)."""
     slope: Number
     """Of what was achieved against the target; 1 is all of it. Of an ablation: of what is left of the concept."""
     low: Number
@@ -57,8 +57,7 @@ class SteeringRow:
     """How much the other discs changed, over how much the steered one did."""
     others_high: Number
     read: Number
-    """Share of the futures in which the steered disc is found both before and after. Of a hidden disc the share in
-    which it comes out unsteered, or none does: the most that steering can change."""
+    """Share of the futures in which the steered disc is found both before and after."""
     best: bool
     """The layer that was chosen on other clips."""
     chosen: Number

@@ -1,13 +1,12 @@
-"""A disc that is hidden behind a screen, put into a model's state or taken out of it, and whether one comes out.
+"""A disc that is hidden behind a screen, put into a model's state or taken out of it, and what comes of it.
 
 The clips are pairs that look the same in the last frame of the context: in A a disc is behind the screen, in B none.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from vidworld.analysis.inside import SteeringRow
@@ -23,7 +22,6 @@ from vidworld.models.states import layers_of
 
 EXISTENCE = "hidden_existence"
 TAKEN_OUT, PUT_IN = "existence of a hidden disc (taken out)", "existence of a hidden disc (put in)"
-_NAN = float("nan")
 _FULL = 2.0
 """From no disc (-1) to a disc (1)."""
 
@@ -53,33 +51,13 @@ def exchanged(like: Direction) -> Direction:
     return Direction("exchanged", 0, change, like.span[:0])
 
 
-class _CameOut(NamedTuple):
-    """Whether a disc comes out of the screen, by clip: the A's, then the B's."""
-
-    itself: Bool[Tensor, " clip"]
-    """In the hidden disc's colour."""
-    any: Bool[Tensor, " clip"]
-    """In its colour, or in one that no other disc of the clip has."""
-
-
-def came_out(steering: Steering, places: Float[Tensor, "clip time colour 2"]) -> _CameOut:
-    """Found in at least half of the frames in which the hidden disc shows again in truth."""
-    start = steering.evaluator.context_frames
-    tracks = steering.steered.tracks
-    shows = (tracks.present & (tracks.visible > 0.9))[:, start:, 0]
-    found = ~places.isnan().any(dim=-1)
-    itself = found[..., 0]
-    some = itself | found[..., tracks.radius.shape[1] :].any(dim=-1)
-    counts = [(each & shows).sum(dim=1) for each in (itself, some)]
-    return _CameOut(*((2 * count >= shows.sum(dim=1)) & shows.any(dim=1) for count in counts))
-
-
 def steer_existence(
     steering: Steering, chosen_on: Steering, fitted: Sequence[tuple[Features, Others]],
     answers: tuple[Float[Tensor, "sample 1"], Float[Tensor, "other 1"]],
 ) -> Iterator[SteeringRow]:  # fmt: skip
-    """Rows of every layer: along its best direction, with the pair's states exchanged, at random; by what comes out.
+    """Rows of every layer: along its best direction, with the pair's states exchanged, at random.
 
+    Slope 1: the future is that of the other clip of the pair, by the tokens in which the two futures differ.
     chosen_on: other pairs, by which directions and the best layer are chosen. fitted: by layer, features to fit to and
     to choose penalties on, whose answers these are.
     """
@@ -87,34 +65,28 @@ def steer_existence(
     for layer, (features, others) in enumerate(fitted):
         ridge = Spectrum(features).ridge(answers[0], others, answers[1], slack=0.0)
         tried = [along_probe(ridge), along_means(ridge, features, answers[0], 1)]
-        results = [_mean_change(chosen_on, layer, direction) for direction in tried]
-        direction = tried[results.index(max(results))]
+        slopes = [float(above.sum() / below.sum()) for above, below in (_moved(chosen_on, layer, d) for d in tried)]
+        direction = tried[slopes.index(max(slopes))]
         readings.append((direction, exchanged(direction), at_random(direction, ridge, layer)))
-        chosen.append(max(results))
-    was, pairs = came_out(steering, steering.plain.places["probe"]), len(steering.steered.disc) // 2
-    room = {TAKEN_OUT: float(was.itself[:pairs].float().mean()), PUT_IN: 1 - float(was.any[pairs:].float().mean())}
-    best = max(range(len(chosen)), key=lambda layer: chosen[layer])
+        chosen.append(max(slopes))
+    best, pairs = max(range(len(chosen)), key=lambda layer: chosen[layer]), len(steering.steered.disc) // 2
     for layer, directions in enumerate(readings):
         label = layers_of(steering.model.network)[layer].name
         for direction in directions:
-            places = steering.future(layer, direction, EXISTENCE).places["probe"]
-            for what, change in _changes(steering, places).items():
-                ones, pair = torch.ones_like(change), torch.arange(len(change))
+            above, below = _moved(steering, layer, direction)
+            for what, half in ((TAKEN_OUT, slice(None, pairs)), (PUT_IN, slice(pairs, None))):
+                slope = ratio_over(above[half], below[half], torch.arange(pairs))
                 yield SteeringRow(
-                    steering.name, label, what, direction.name, direction.dimensions, "probe",
-                    *ratio_over(change, ones, pair), _NAN, _NAN, room[what], layer == best, chosen[layer], len(change),
+                    steering.name, label, what, direction.name, direction.dimensions, "tokens", *slope,
+                    float("nan"), float("nan"), 1.0, layer == best, chosen[layer], pairs,
                 )  # fmt: skip
 
 
-def _mean_change(steering: Steering, layer: int, direction: Direction) -> float:
-    places = steering.future(layer, direction, EXISTENCE).places["probe"]
-    return float(torch.cat([*_changes(steering, places).values()]).mean())
-
-
-def _changes(steering: Steering, places: Float[Tensor, "clip time colour 2"]) -> dict[str, Float[Tensor, " pair"]]:
-    """By how much more a disc comes out where one was put in, and less where it was taken out; 1 is all of it."""
-    was, now = came_out(steering, steering.plain.places["probe"]), came_out(steering, places)
-    pairs = len(was.itself) // 2
-    taken = was.itself[:pairs].float() - now.itself[:pairs].float()
-    put = now.any[pairs:].float() - was.any[pairs:].float()
-    return {TAKEN_OUT: taken, PUT_IN: put}
+def _moved(
+    steering: Steering, layer: int, direction: Direction
+) -> tuple[Float[Tensor, " clip"], Float[Tensor, " clip"]]:
+    """How far each future moved along the way to that of the other clip of the pair, and how long that way is."""
+    plain = steering.plain.tokens.nan_to_num().flatten(1)
+    steered = steering.future(layer, direction, EXISTENCE).tokens.nan_to_num().flatten(1)
+    way = plain.roll(len(plain) // 2, dims=0) - plain
+    return ((steered - plain) * way).sum(dim=1), way.square().sum(dim=1)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vidworld.analysis.inside import SteeringRow
 from vidworld.analysis.ridge import Features, Others, Spectrum
-from vidworld.core.clip import Frames, Tracks
+from vidworld.core.clip import Frames, Tokens, Tracks
 from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.core.counter_rng import Draws, clip_streams
 from vidworld.evaluation.evaluator import Evaluator
@@ -73,6 +73,8 @@ class Future(NamedTuple):
 
     places: dict[Readout, _Places]
     """After the context, by readout: the clip's discs, then every other colour; NaN where none is found."""
+    tokens: Tokens
+    """The chunks that were imagined, as the tokenizer would have them."""
     frames: Frames | None
 
 
@@ -114,7 +116,7 @@ class Steering:
         if pixels:
             frames = evaluator.decode_future(seen, rollout.tokens[:, 0].float())
             places["pixels"] = evaluator.by_pixels(frames, tracks).position[:, after].float()
-        return Future(places, frames)
+        return Future(places, rollout.tokens[:, 0].float(), frames)
 
     def _change(self, direction: Direction, target: Float[Tensor, "clip _"]) -> Any:
         grid = self.steered.seen.tokens.shape[2:4]

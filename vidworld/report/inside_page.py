@@ -68,7 +68,7 @@ def used(results: inside.SteeringResults, legend: Legend) -> list[str]:
     """Which concepts a model uses: where its future follows the target, and not a random direction."""
     lines = []
     for row in results.rows:
-        if not row.best or row.direction not in ("probe", "means") or row.readout != "probe":
+        if not row.best or row.direction not in ("probe", "means") or row.readout not in ("probe", "tokens"):
             continue
         same = (row.model, row.layer, row.concept)
         others = [r for r in results.rows if (r.model, r.layer, r.concept) == same and r.direction == "random"]
