@@ -59,14 +59,15 @@ def test_a_public_name_is_defined_once_and_files_are_short():
     assert {name: files for name, files in places.items() if len(files) > 1 and not name.startswith("_")} == {}
 
 
-def test_few_files_are_behind_a_training():
-    """Those of `train` are imported in a function, once it is known that there is something to train."""
-    files, waiting = set(), _imported(PROJECT / "train" / "train_world_model.py", everywhere=True)
+@pytest.mark.parametrize(("script", "most"), [("train/train_world_model.py", 30), ("eval/run_physics.py", 60)])
+def test_few_files_are_behind_a_script(script, most):
+    """Those of the script itself are imported in a function, once it is known that there is something to do."""
+    files, waiting = set(), _imported(PROJECT / script, everywhere=True)
     while waiting:
         if (path := waiting.pop()) not in files:
             files.add(path)
             waiting |= _imported(path)
-    assert len(files) <= 30, sorted(str(path.relative_to(PROJECT)) for path in files)
+    assert len(files) <= most, sorted(str(path.relative_to(PROJECT)) for path in files)
 
 
 def _imported(path, everywhere=False):

@@ -6,13 +6,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from vidworld.core.clip import Clips
+from vidworld.core.clip import Clips, Logged
 from vidworld.core.clip_shape import WORLD_SIZE, ClipShape
 from vidworld.core.errors import UserError
 from vidworld.models.files import begin_with, fingerprint_of, save_model
 from vidworld.models.head import GoalHead, deeds_of, rewards_of
 from vidworld.models.schema import DataConfig, HeadConfig
-from vidworld.simulation.environments.clips import EnvironmentClips, Logged
+from vidworld.simulation.environments.clips import EnvironmentClips
 from vidworld.training.examples import tells_actions
 from vidworld.training.finished import started_from
 

@@ -11,7 +11,7 @@ quad     one of a batch of quadruplets          object   discs of a clip, in the
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from einops import rearrange
@@ -128,3 +128,25 @@ class ClipSource(Protocol):
 
     def clips(self, indices: Sequence[int]) -> Clips:
         """The clips of these numbers; a pure function of them."""
+
+
+class Logged(NamedTuple):
+    """Clips with the goal of whoever acted in them, and the reward of each frame."""
+
+    clips: Clips
+    goal: Float[Tensor, "clip goal"]
+    """The target of the episode that a clip is of."""
+    reward: Float[Tensor, "clip time"]
+    """Minus the environment's cost of the true places (world units)."""
+    reached: Float[Tensor, "clip time goal"]
+    """The goal that each frame would have reached: the clip's own where the environment knows no other."""
+    aimless: Bool[Tensor, " clip"]
+    """Whether all that was done is random: nothing of it was for the goal."""
+
+
+@runtime_checkable
+class ActingSource(ClipSource, Protocol):
+    """Clips in which somebody acts in an environment."""
+
+    def logged(self, indices: Sequence[int]) -> Logged:
+        """The clips of these numbers with their goals and rewards."""

@@ -22,7 +22,7 @@ from vidworld.inside.schema import InsideConfig
 from vidworld.models.states import TOKENS, layer_names
 
 PARTS: tuple[Part, ...] = ("fit", "choose", "test")
-Parts = dict[Part, Samples]
+ByPart = dict[Part, Samples]
 
 
 class Looked(NamedTuple):
@@ -62,7 +62,7 @@ def probe_models(config: InsideConfig) -> ProbeResults:
     return results
 
 
-def scenes(config: InsideConfig, evaluator: Evaluator, shuffled: bool = False) -> dict[str, Parts]:
+def scenes(config: InsideConfig, evaluator: Evaluator, shuffled: bool = False) -> dict[str, ByPart]:
     """The samples `discs` and `scene`, by part."""
     grid, found = grid_of(evaluator, config.shape), {}
     for part, count in zip(PARTS, (config.fit, config.choose, config.test), strict=True):
@@ -70,7 +70,7 @@ def scenes(config: InsideConfig, evaluator: Evaluator, shuffled: bool = False) -
     return {kind: {part: found[part][kind] for part in PARTS} for kind in ("discs", "scene")}
 
 
-def what_is_hidden(config: InsideConfig) -> dict[str, Parts]:
+def what_is_hidden(config: InsideConfig) -> dict[str, ByPart]:
     """The samples `hidden` and `screens`, by part."""
     counts = dict(zip(PARTS, (config.quadruplets, config.quadruplets // 2, config.quadruplets), strict=True))
     return {
@@ -91,7 +91,7 @@ def _rows_of(config: InsideConfig, evaluator: Evaluator, name: str, model: Any) 
 
 
 def _read(
-    config: InsideConfig, evaluator: Evaluator, name: str, model: Any, kinds: Mapping[str, Parts], controls: bool,
+    config: InsideConfig, evaluator: Evaluator, name: str, model: Any, kinds: Mapping[str, ByPart], controls: bool,
     control: str = "",
 ) -> Iterator[ProbeRow]:  # fmt: skip
     """The rows of samples that are of the same clips."""
@@ -123,7 +123,7 @@ class _Found(NamedTuple):
     samples: int
 
 
-def _of_layer(features: dict[Part, Tensor], parts: Parts, controls: bool) -> Iterator[_Found]:
+def _of_layer(features: dict[Part, Tensor], parts: ByPart, controls: bool) -> Iterator[_Found]:
     """Every concept of these samples; those that the same samples know are read by the same networks."""
     answers = {part: parts[part].answers for part in PARTS}
     known = {name: tuple(~answers[part][name].isnan().any(dim=1) for part in PARTS) for name in answers["fit"]}

@@ -16,7 +16,7 @@ from vidworld.inside.directions import Direction
 from vidworld.inside.existence import EXISTENCE, hidden_pairs, steer_existence
 from vidworld.inside.features import features_of, grid_of
 from vidworld.inside.mapping import save_strip
-from vidworld.inside.probing import PARTS, Parts, looked_into, scenes, what_is_hidden
+from vidworld.inside.probing import PARTS, ByPart, looked_into, scenes, what_is_hidden
 from vidworld.inside.schema import InsideConfig
 from vidworld.inside.steering import TARGET_SIZES, Readout, Steered, Steering, steer, steered_clips
 from vidworld.models.external import ExternalModel
@@ -60,7 +60,7 @@ def steer_models(config: InsideConfig) -> SteeringResults:
 
 
 def _existence(
-    config: InsideConfig, name: str, model: Any, evaluator: Evaluator, hidden: Parts, pairs: dict[Part, Steered]
+    config: InsideConfig, name: str, model: Any, evaluator: Evaluator, hidden: ByPart, pairs: dict[Part, Steered]
 ) -> Iterator[SteeringRow]:
     """The rows of a disc that is behind a screen, put in and taken out."""
     grid = grid_of(evaluator, config.shape)

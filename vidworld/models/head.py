@@ -7,11 +7,10 @@ from diffusers.models.modeling_utils import ModelMixin
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vidworld.core.clip import Embeddings
+from vidworld.core.clip import Embeddings, Logged
 from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.core.counter_rng import Draws, key
 from vidworld.core.errors import UserError
-from vidworld.simulation.environments.clips import Logged
 
 _READ = 8  # numbers of a cell
 _WAVES = 4  # of each number of a goal, the finest half as long as the world is wide

@@ -26,7 +26,7 @@ from vidworld.training.finished import data_sources
 from vidworld.video import has_clips, real_action_channels
 
 if TYPE_CHECKING:
-    from vidworld.simulation.environments.clips import ActingSource
+    from vidworld.core.clip import ActingSource
 
 SHARD_CLIPS = 512
 MADE_CLIPS = 256

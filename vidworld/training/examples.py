@@ -8,11 +8,10 @@ from accelerate import Accelerator
 from torch import Tensor
 from tqdm import tqdm
 
-from vidworld.core.clip import Embeddings
+from vidworld.core.clip import ActingSource, Embeddings, Logged
 from vidworld.core.errors import UserError
 from vidworld.models.head import Answered, Goals
 from vidworld.models.schema import DataConfig
-from vidworld.simulation.environments.clips import ActingSource, Logged
 from vidworld.training.data import ENCODED_CLIPS, MADE_CLIPS, acting_source, weights
 from vidworld.video import real_environment
 

@@ -11,6 +11,7 @@ REAL_SPLITS = ("train", "val", "real")  # `real` is held out for the evaluation.
 RECORD_NAME = "ingest.json"
 SIDECAR_NAME = "clips.jsonl"  # what is known of the videos of a folder, beside them
 ACTIONS_NAME = "actions.csv"  # what was done in them, there too
+REWARD = "reward"  # its column of what that brought
 COLLECTED_NAME = "collected.json"  # of which environment a folder's videos are episodes, there too
 
 

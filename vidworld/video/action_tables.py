@@ -9,12 +9,12 @@ import numpy as np
 
 from vidworld.core.errors import UserError
 from vidworld.core.records import read_json
-from vidworld.video import ACTIONS_NAME
+from vidworld.video import ACTIONS_NAME, REWARD
 from vidworld.video.actions import FolderActions, VideoActions
 from vidworld.video.events import nearest
 from vidworld.video.lerobot import LEROBOT_INFO, Episode, listed
 
-FRAME, TIME, REWARD = "frame", "time_s", "reward"
+FRAME, TIME = "frame", "time_s"
 LEROBOT_REWARD = "next.reward"  # what the action of a frame brought
 ACTIONS_HELP = f"""{ACTIONS_NAME} beside the videos says what was done in them, as a table with a header:
   file        the video, from the folder on

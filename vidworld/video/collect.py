@@ -38,8 +38,7 @@ from vidworld.simulation.environments.by_id import (
     spec_of,
 )
 from vidworld.simulation.environments.clips import POLICIES, EnvironmentClips, check_policy
-from vidworld.video import ACTIONS_NAME, COLLECTED_NAME
-from vidworld.video.action_tables import REWARD
+from vidworld.video import ACTIONS_NAME, COLLECTED_NAME, REWARD
 
 LONGEST_HELD = 8  # frames for which the random policy holds an action in Gymnasium's environments
 SMALLEST_PX = 16

@@ -9,12 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vidworld.core.clip import Clips
+from vidworld.core.clip import Clips, Logged
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
-from vidworld.simulation.environments.clips import Logged
-from vidworld.video import ACTIONS_NAME, REAL_SPLITS, finished_record
-from vidworld.video.action_tables import REWARD
+from vidworld.video import ACTIONS_NAME, REAL_SPLITS, REWARD, finished_record
 
 
 class RealClips:

@@ -3,11 +3,12 @@
 import pytest
 import torch
 
+from vidworld.core.clip import ActingSource
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.counter_rng import Draws, clip_streams
 from vidworld.core.errors import UserError
 from vidworld.simulation.environments import ENVIRONMENTS
-from vidworld.simulation.environments.clips import ActingSource, EnvironmentClips
+from vidworld.simulation.environments.clips import EnvironmentClips
 from vidworld.simulation.environments.episode_files import PlayedEpisodes, digest_of_episodes, read_episodes
 from vidworld.simulation.environments.replayed import ReplayedClips
 

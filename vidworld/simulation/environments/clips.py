@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple, Protocol, get_args, runtime_checkable
+from typing import Any, get_args
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from vidworld.core.clip import Clips, ClipSource
+from vidworld.core.clip import Clips, Logged
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.counter_rng import Draws, clip_streams, mix, public
 from vidworld.core.errors import UserError
@@ -31,28 +31,6 @@ LATEST_START = 8 * FRAMES_HELD
 """The frame of its episode with which a clip begins at the latest."""
 ENVIRONMENT_SPLITS = ("train", "val", "id")
 """The same environments by other numbers."""
-
-
-class Logged(NamedTuple):
-    """Clips with the goal of whoever acted in them, and the reward of each frame."""
-
-    clips: Clips
-    goal: Float[Tensor, "clip goal"]
-    """The target of the episode that a clip is of."""
-    reward: Float[Tensor, "clip time"]
-    """Minus the environment's cost of the true places (world units)."""
-    reached: Float[Tensor, "clip time goal"]
-    """The goal that each frame would have reached: the clip's own where the environment knows no other."""
-    aimless: Bool[Tensor, " clip"]
-    """Whether all that was done is random: nothing of it was for the goal."""
-
-
-@runtime_checkable
-class ActingSource(ClipSource, Protocol):
-    """Clips in which somebody acts in an environment."""
-
-    def logged(self, indices: Sequence[int]) -> Logged:
-        """The clips of these numbers with their goals and rewards."""
 
 
 class EnvironmentClips:

@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 
-from vidworld.core.clip import Clips
+from vidworld.core.clip import Clips, Logged
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.counter_rng import Draws, clip_streams
 from vidworld.core.errors import UserError
 from vidworld.simulation.environments import ENVIRONMENTS
-from vidworld.simulation.environments.clips import Logged, logged_of, over_time
+from vidworld.simulation.environments.clips import logged_of, over_time
 from vidworld.simulation.environments.environment import FRAMES_HELD, check_square
 from vidworld.simulation.environments.episode_files import read_episodes
 
