@@ -189,6 +189,14 @@ def test_cues_in_the_results_are_those_that_were_measured():
             assert cell == f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]", (what, law)
 
 
+def test_cues_in_the_measures_are_those_that_were_measured():
+    page = (ROOT / "docs" / "measures.md").read_text(encoding="utf-8")
+    (laws,) = re.findall(r"^\| surprise accuracy \| (.*) \|$", page, re.MULTILINE)
+    for place, what in enumerate(("all cues, fitted", "one-object rule")):
+        (cells,) = re.findall(rf"^\| {what} \| (.*) \|$", page, re.MULTILINE)
+        assert cells.split(" | ") == [cue_cells(law)[place] for law in laws.split(" | ")]
+
+
 def test_scores_on_samples_of_benchmarks_are_those_of_their_files():
     page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
     names = {
