@@ -312,6 +312,10 @@ def test_costs_are_what_is_counted(monkeypatch):
         found = estimate.cost(load(WorldModelConfig, path, (), config_schema))
         hours = [found.flops / (989e12 * share) / 3600 for share in (0.4, 0.1)]
         memory = [(found.state_bytes + clips * found.bytes_a_clip) / 1e9 for clips in (256, 32)]
-        said = [f"{found.parameters / 1e6:.1f} M", f"{found.flops:.2e}".replace("e+", "e"), f"{hours[0]:.1f} to {hours[1]:.1f}"]
+        said = [
+            f"{found.parameters / 1e6:.1f} M",
+            f"{found.flops:.2e}".replace("e+", "e"),
+            f"{hours[0]:.1f} to {hours[1]:.1f}",
+        ]
         said += [f"${3 * hours[0]:.0f} to ${3 * hours[1]:.0f}", *(f"{each:.1f} GB" for each in memory)]
         assert cells.split(" | ") == said, name
