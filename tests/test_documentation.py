@@ -16,6 +16,7 @@ from scripts import ROOT
 
 import vidworld
 from vidworld import cli
+from vidworld.analysis.cues import FITTED, ONE_OBJECT, cues_of_law
 from vidworld.analysis.records import read_results
 from vidworld.core.config import RENAMED, load
 from vidworld.core.errors import UserError
@@ -26,6 +27,7 @@ from vidworld.models.schema import WorldModelConfig
 PAGES = [*(ROOT.glob("*.md")), *((ROOT / "docs").glob("*.md")), *((ROOT / "docs" / "api").glob("*.md"))]
 NAMED_TODAY = [page for page in PAGES if page.name != "CHANGELOG.md"]
 """Pages whose names are those of today; the changelog and the lab log have older ones, too."""
+STUDY_LAWS = ("permanence", "collision", "momentum", "constancy", "continuity", "solidity")
 FILE = re.compile(r"(?<![\w./<])((?:[\w.-]+/)+[\w.-]+\.(?:py|yaml|md|toml|sbatch))\b")
 
 
@@ -154,6 +156,47 @@ def test_results_are_those_of_their_files():
         assert cells.split(" | ") == study_cells(ROOT / "results" / "study" / f"{name}.json")
 
 
+def test_rollouts_of_the_study_are_those_of_their_files():
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    places = {
+        "reappearance, `occlusion`, 11 clips ↑": ("occlusion", "reappearance", "id"),
+        "object integrity, `collision` ↑": ("collision", "object_integrity", "id"),
+        "energy score, `uniform`, units ↓": ("uniform", "energy_score", "id"),
+        "energy score, `collision`, units ↓": ("collision", "energy_score", "id"),
+        "velocity error, `collision`, out of range, units/s ↓": ("collision", "velocity_error", "ood"),
+    }
+    for what, (task, metric, split) in places.items():
+        (cells,) = re.findall(rf"^\| {re.escape(what)} \| (.*) \|$", page.split("## Benchmarks")[0], re.MULTILINE)
+        expected = []
+        for family in ("regression", "diffusion", "jepa"):
+            found = [
+                row
+                for file in (ROOT / "results" / "study").glob(f"{family}_1.8e13_nuisance0_seed*.json")
+                for row in study_rows(file)
+                if (row["task"], row["metric"], row["split"], row["readout"]) == (task, metric, split, "pixels")
+            ]
+            values = sorted({f"{row['value']:.2f}" for row in found})
+            expected.append(" to ".join((values[0], values[-1])) if len(values) > 1 else values[0])
+        assert cells.split(" | ") == [*expected, f"{found[0]['floor']:.2f}", f"{found[0]['ceiling']:.2f}"], what
+
+
+def test_cues_in_the_results_are_those_that_were_measured():
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    for what, cue in (("picture cues, fitted", FITTED), ("one-object rule", f"{ONE_OBJECT}, straight")):
+        (cells,) = re.findall(rf"^\| {what} \| (.*) \|$", page, re.MULTILINE)
+        for law, cell in zip(STUDY_LAWS, cells.split(" | "), strict=False):
+            (found,) = (each for each in cues_of_law(law) if (each.cue, each.layout) == (cue, ""))
+            assert cell == f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]", (what, law)
+
+
+def test_cues_in_the_measures_are_those_that_were_measured():
+    page = (ROOT / "docs" / "measures.md").read_text(encoding="utf-8")
+    (laws,) = re.findall(r"^\| surprise accuracy \| (.*) \|$", page, re.MULTILINE)
+    for place, what in enumerate(("all cues, fitted", "one-object rule")):
+        (cells,) = re.findall(rf"^\| {what} \| (.*) \|$", page, re.MULTILINE)
+        assert cells.split(" | ") == [cue_cells(law)[place] for law in laws.split(" | ")]
+
+
 def test_scores_on_samples_of_benchmarks_are_those_of_their_files():
     page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
     names = {
@@ -196,19 +239,32 @@ def test_the_table_of_the_readme_is_that_of_its_files():
             ends = sorted({training[place].split()[0] for training in trainings})
             assert cell == (" to ".join((ends[0], ends[-1])) if len(ends) > 1 else ends[0]), what
     assert len(shown) == 4
+    for what, cells in shown.items():
+        law = next((law for law in places if what.startswith("surprise") and law in what), None)
+        assert cells[4:6] == (["–", "–"] if law is None else cue_cells(law)), what
+
+
+def cue_cells(law):
+    """What cues and the rule that each colour goes straight on reach on a law's quadruplets, to two digits."""
+    found = {each.cue: each for each in cues_of_law(law) if not each.layout}
+    return [f"{found[name].value:.2f}" for name in (FITTED, f"{ONE_OBJECT}, straight")]
+
+
+def study_rows(path):
+    result = json.loads(path.read_text(encoding="utf-8"))
+    return [dict(zip(result["columns"], row, strict=True)) for row in result["rows"]]
 
 
 def study_cells(path):
     """What docs/results.md says of a run."""
-    laws = ("permanence", "collision", "momentum", "constancy", "continuity", "solidity")
-    wanted = [("surprise", law, "surprise_accuracy", None) for law in laws]
-    result = json.loads(path.read_text(encoding="utf-8"))
+    wanted = [("surprise", law, "surprise_accuracy", None, "id") for law in STUDY_LAWS]
     found = {}
-    for row in (dict(zip(result["columns"], row, strict=True)) for row in result["rows"]):
-        if row["split"] == "id":
-            key = (row["task"], row["law"], row["metric"], row["readout"])
-            found[key] = f"{row['value']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
-    return [found[key] for key in (*wanted, ("collision", "uniform motion", "velocity_error", "pixels"))]
+    for row in study_rows(path):
+        key = tuple(row[name] for name in ("task", "law", "metric", "readout", "split"))
+        found[key] = f"{row['value']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
+    wanted.append(("collision", "uniform motion", "velocity_error", "pixels", "id"))
+    wanted += [("surprise", law, "surprise_accuracy", None, "ood") for law in ("permanence", "collision")]
+    return [found[key] for key in wanted]
 
 
 def test_the_citation_is_one():
@@ -256,6 +312,10 @@ def test_costs_are_what_is_counted(monkeypatch):
         found = estimate.cost(load(WorldModelConfig, path, (), config_schema))
         hours = [found.flops / (989e12 * share) / 3600 for share in (0.4, 0.1)]
         memory = [(found.state_bytes + clips * found.bytes_a_clip) / 1e9 for clips in (256, 32)]
-        said = [f"{found.parameters / 1e6:.1f} M", f"{found.flops:.2e}", f"{hours[0]:.1f} to {hours[1]:.1f}"]
-        said += [f"{3 * hours[0]:.0f} to {3 * hours[1]:.0f}", *(f"{each:.1f} GB" for each in memory)]
+        said = [
+            f"{found.parameters / 1e6:.1f} M",
+            f"{found.flops:.2e}".replace("e+", "e"),
+            f"{hours[0]:.1f} to {hours[1]:.1f}",
+        ]
+        said += [f"${3 * hours[0]:.0f} to ${3 * hours[1]:.0f}", *(f"{each:.1f} GB" for each in memory)]
         assert cells.split(" | ") == said, name
