@@ -20,7 +20,7 @@ from vidworld.video.action_tables import actions_of, read_actions
 from vidworld.video.actions import VideoActions
 from vidworld.video.clips import ClipOptions
 from vidworld.video.ingest import Ingested, ingest, summary
-from vidworld.video.real import RealClips
+from vidworld.video.real import Mirrored, RealClips
 
 OPTIONS = ClipOptions(size_px=32, num_frames=8, stride=4)
 FRAMES = 61
@@ -253,3 +253,8 @@ def test_other_numbers_of_channels_are_refused(tmp_path: Path) -> None:
     config = DataConfig(shape=shape, scenarios={"puck": 1.0}, real=made.out)
     with pytest.raises(UserError, match=r"different numbers of channels \(puck 2, .*out 1\); train one model each"):
         action_channels(config)
+
+
+def test_clips_with_actions_are_not_mirrored(ingested: Ingested) -> None:
+    with pytest.raises(UserError, match="real_mirrored=false"):
+        Mirrored(RealClips(ingested.out, "train"))

@@ -17,7 +17,7 @@ from vidworld.models.schema import DataConfig
 from vidworld.training.data import Mixture
 from vidworld.video.clips import ClipOptions
 from vidworld.video.ingest import ingest
-from vidworld.video.real import RealClips
+from vidworld.video.real import Mirrored, RealClips
 
 
 @pytest.fixture(scope="module")
@@ -88,3 +88,22 @@ def test_what_is_not_there_is_said(path: Path, tmp_path: Path) -> None:
         RealClips(tmp_path, "train")
     with pytest.raises(UserError, match=r"'test'.*there are train, val, real"):
         RealClips(path, "test")
+
+
+def test_mirrored_clips_come_after_those_as_they_are(path: Path) -> None:
+    source = RealClips(path, "train")
+    both, count = Mirrored(source), len(source)
+    assert len(both) == 2 * count
+    order = [count, 0, count + 1]
+    mirrored, plain = both.clips(order), source.clips([0, 0, 1])
+    expected = torch.stack([plain.frames[0].flip(-1), plain.frames[1], plain.frames[2].flip(-1)])
+    assert torch.equal(mirrored.frames, expected)
+    assert not torch.equal(mirrored.frames[0], mirrored.frames[1])
+
+
+def test_training_draws_mirrored_clips_where_it_is_asked_to(path: Path) -> None:
+    alone = {"real": path, "real_share": 1.0, "clips": 40, "shape": ClipShape(height_px=16, width_px=16)}
+    plain, mirrored = (Mixture(DataConfig(**alone, real_mirrored=flag)).frames(range(40)) for flag in (False, True))
+    as_they_are = {frames.numpy().tobytes() for frames in plain}
+    seen = [frames.numpy().tobytes() in as_they_are for frames in mirrored]
+    assert any(seen) and not all(seen)

@@ -39,6 +39,8 @@ class DataConfig:
     """A folder that `vidworld data ingest` made."""
     real_share: Share = 0.2
     """How many of the clips are real where there are any."""
+    real_mirrored: Annotated[bool, Field(exclude_if=lambda mirrored: not mirrored)] = False
+    """Whether real clips without actions are trained on as they are and mirrored from left to right."""
 
 
 @schema

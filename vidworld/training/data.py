@@ -131,9 +131,10 @@ def _sources(config: DataConfig) -> tuple[list[ClipSource], list[float]]:
     if config.real is not None and not has_clips(config.real, "train"):
         print(f"{config.real}: has no clips in split 'train'; simulated clips only", flush=True)
     elif config.real is not None:
-        from vidworld.video.real import RealClips
+        from vidworld.video.real import Mirrored, RealClips
 
-        sources.append(RealClips(config.real, "train", config.shape))
+        real = RealClips(config.real, "train", config.shape)
+        sources.append(Mirrored(real) if config.real_mirrored else real)
         shares = [share / sum(shares) * (1 - config.real_share) for share in shares] + [config.real_share]
     return sources, shares
 

@@ -1,6 +1,7 @@
 """Clips of real video by number: a ClipSource over a data set that `vidworld data ingest` wrote."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import datasets  # type: ignore[import-untyped]
@@ -87,6 +88,11 @@ class RealClips:
             torch.ones(len(reward), dtype=torch.bool),
         )  # fmt: skip
 
+    @property
+    def acts(self) -> bool:
+        """Whether somebody acts in the clips."""
+        return self._actions is not None
+
     def same_shot(self, index: int) -> list[int]:
         """The numbers of the clips of the same shot, this one too."""
         return [i for i, shot in enumerate(self._shots) if shot == self._shots[index]]
@@ -96,6 +102,28 @@ class RealClips:
         at = {(shot, start): i for i, (shot, start) in enumerate(zip(self._shots, self._starts, strict=True))}
         found = {i: at.get((shot, start + frames)) for (shot, start), i in at.items()}
         return {i: other for i, other in found.items() if other is not None}
+
+
+class Mirrored:
+    """The clips of a data set without actions, then the same ones mirrored: left is right, and down stays down."""
+
+    def __init__(self, source: RealClips) -> None:
+        """Raises UserError: actions would not fit mirrored pictures."""
+        if source.acts:
+            raise UserError(
+                f"{source.path}: has actions, which do not fit mirrored pictures; real_mirrored=false would do"
+            )
+        self.source = source
+
+    def __len__(self) -> int:
+        return 2 * len(self.source)
+
+    def clips(self, indices: Sequence[int]) -> Clips:
+        """The clips of these numbers."""
+        count = len(self.source)
+        clips = self.source.clips([number % count for number in indices])
+        turned = torch.tensor([number >= count for number in indices])[:, None, None, None, None]
+        return replace(clips, frames=torch.where(turned, clips.frames.flip(-1), clips.frames))
 
 
 def _scaled(
