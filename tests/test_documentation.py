@@ -261,10 +261,11 @@ def study_cells(path):
     found = {}
     for row in study_rows(path):
         key = tuple(row[name] for name in ("task", "law", "metric", "readout", "split"))
-        found[key] = f"{row['value']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
+        found[key] = row
     wanted.append(("collision", "uniform motion", "velocity_error", "pixels", "id"))
     wanted += [("surprise", law, "surprise_accuracy", None, "ood") for law in ("permanence", "collision")]
-    return [found[key] for key in wanted]
+    rows = [found[key] for key in wanted]
+    return [f"{row['value']:.2f} [{row['low']:.2f}, {row['high']:.2f}]" for row in rows]
 
 
 def test_the_citation_is_one():
