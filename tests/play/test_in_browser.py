@@ -48,10 +48,21 @@ def agent(page):
     return page.evaluate("current.agent")
 
 
+def begun(page):
+    """Time stands still until somebody acts."""
+    until(page, "typeof current === 'object' && current && can.act")
+    time.sleep(0.5)
+    assert page.evaluate("[paused, current.chunk, current.size[0] > 4]") == [True, 0, True]
+    assert "then time begins" in page.evaluate("document.getElementById('say').textContent")
+    key(page, "ArrowRight")
+    until(page, "current.chunk > 1 && !paused")
+    page.evaluate("dispatchEvent(new KeyboardEvent('keyup', {key: 'ArrowRight'}))")
+
+
 @pytest.mark.parametrize("width", [400, 1600])
 def test_play(served, width):
     with opened(served, width) as page:
-        until(page, "typeof current === 'object' && current && current.chunk > 0")
+        begun(page)
         assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
         before = agent(page)
         key(page, "ArrowLeft")
@@ -64,6 +75,13 @@ def test_play(served, width):
         until(page, f"current.chunk === {chunk + 1} && !pending")
         key(page, "Backspace")
         until(page, f"current.chunk === {chunk}")
+        recorded = page.evaluate("current.recorded")
+        key(page, "p")
+        until(page, "current.did === 'replay'")
+        key(page, "p")
+        key(page, " ")
+        key(page, " ")
+        until(page, f"paused && current.recorded === {recorded} && current.chunk > 1")
         page.evaluate("document.querySelector('[data-do=new]').click()")
         until(page, "current.number === 1 && current.chunk > 0")
         key(page, "2")
@@ -82,7 +100,7 @@ def test_play(served, width):
 def test_two_tabs_are_two_sessions(served):
     with opened(served, 800) as one, opened(served, 801) as other:
         for page in (one, other):
-            until(page, "typeof current === 'object' && current && current.chunk > 1")
+            begun(page)
         key(one, "n")
         until(one, "current.number === 1")
         assert other.evaluate("current.number") == 0

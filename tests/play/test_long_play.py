@@ -75,6 +75,7 @@ def test_minutes_of_play_drop_no_connection_and_no_memory(tmp_path):
             end = time.monotonic() + 120
             while not page.evaluate("typeof current === 'object' && current && current.chunk > 0"):
                 assert time.monotonic() < end, page.evaluate("document.body.innerText")
+                press(page, KEYS[0])  # time stands still until somebody acts
                 time.sleep(0.2)
             found = played(page, process, seconds)
     finally:

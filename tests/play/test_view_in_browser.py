@@ -49,9 +49,10 @@ def text(page, place):
 def test_all_of_the_viewer_by_keys(served, width):
     with opened(served.folder, served.address, width) as page:
         until(page, "view !== null")
-        for _ in range(9):
+        assert page.evaluate("frame === view.context")
+        while page.evaluate("frame") < 9:
             page.press("ArrowRight")
-        assert page.evaluate("frame") == 9 and "frame 9 of 15" in text(page, "#frame")
+        assert page.evaluate("frame") == 9 and "frame 10 of 16" in text(page, "#frame")
         page.press("ArrowLeft")
         page.press("]")
         until(page, "view.choice.endsWith('/1')")

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from vidworld.core.clip import Tracks
 from vidworld.play.session import Moment, Panel, Session
+from vidworld.simulation.environments.environment import AGENT_SPEED, IMMOVABLE
 
 MOST_BYTES = 512
 """Of a message from a page."""
@@ -63,8 +64,11 @@ def answer(session: Session, moment: Moment, request: Request, **more: Any) -> b
             "act": bool(session.cast.action_channels), "drag": session.truth.acts, "hide": session.truth.can_hide,
             "back": len(session.moments) > 1, "anchor": moment.panels[0].frames is not None,
         },
+        "solved": session.truth.solved(state),
         "recorded": len(session.steps),
         "size": list(frames[0].shape[1:2]) + list(frames[0].shape[3:]),
+        "massive": [] if moment.seen.tracks is None else (moment.seen.tracks.mass[0] >= IMMOVABLE).tolist(),
+        "full": 1.0 if moment.seen.tracks is None else round(float(moment.seen.tracks.mass[0, 0]) * AGENT_SPEED, 3),
         "discs": [] if moment.seen.tracks is None else colors_of(moment.seen.tracks),
         "agent": None if state is None else rounded(state.position[0, 0]),
         "panels": [_panel(panel) for panel in moment.panels],

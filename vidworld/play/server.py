@@ -20,7 +20,7 @@ from vidworld.core.hardware import one_core_pool
 from vidworld.play.cast import Cast
 from vidworld.play.guard import Guard, check_loopback
 from vidworld.play.messages import MOST_BYTES, Malformed, Request, answer, request_of
-from vidworld.play.recording import FILE_NAME, PANEL_LABELS, export_played
+from vidworld.play.recording import EXPORTED, FILE_NAME, PANEL_LABELS, export_played
 from vidworld.play.session import COPY_LAST, TRUTH, PlayedStep, Session
 from vidworld.play.truths import Truth
 
@@ -30,8 +30,9 @@ PAGES = Path(__file__).parent / "pages"
 HINTS = {
     "two_room": "Go through the door into the other room.",
     "puck": "Run into the green puck to kick it.",
-    "hidden_goal": "A disc goes behind one of two screens: touch a screen to lift it.",
-    "heavy_or_light": "Run into one of the two discs; one is much heavier. After the blow you only coast.",
+    "hidden_goal": "A disc went behind one of the two screens. Steer into that screen first: it lifts.",
+    "heavy_or_light": "Knock a disc up to the grey strip. One of the two is ten times heavier, and their first meeting "
+    "shows which. You have one blow; after it you only coast (n: a new scene).",
 }
 
 
@@ -59,7 +60,13 @@ class Playground:
         names = [player.name for player in self.cast.players]
         labels = PANEL_LABELS | {player.name: player.label for player in self.cast.players}
         labels |= {world: world.replace("_", " ").capitalize() for world in self.worlds}
-        return {"worlds": list(self.worlds), "panels": [TRUTH, *names, COPY_LAST], "labels": labels, "hints": HINTS}
+        return {
+            "worlds": list(self.worlds),
+            "panels": [TRUTH, *names, COPY_LAST],
+            "labels": labels,
+            "hints": HINTS,
+            "exported": EXPORTED,
+        }
 
 
 def play_app(ground: Playground, port: int) -> Any:
@@ -155,7 +162,7 @@ class _Tab:
         return answer(self.session, moment, request, **more)
 
     def _commanded(self, session: Session, request: Request) -> Any:
-        steps, self.replayed = list(session.steps), []
+        steps, self.replayed = self._recorded(session), []
         if request.do == "world":
             if request.world not in self.ground.worlds:
                 raise UserError(f"there is no world {request.world!r}; there are {', '.join(self.ground.worlds)}")
@@ -170,13 +177,18 @@ class _Tab:
             return session.now
         return {"back": session.back, "anchor": session.anchor, "hide": session.hide}[request.do]()
 
+    def _recorded(self, session: Session) -> list[PlayedStep]:
+        """What was played, with what a replay has still to play."""
+        return [*session.steps, *reversed(self.replayed)]
+
     async def _save(self, request: Request) -> None:
         session, ground = self.session, self.ground
         assert session is not None
+        steps = self._recorded(session)
         try:
             await self.websocket.send_text(json.dumps({"saving": True}))
             again = Session(ground.cast, session.truth, session.number, over=ground.players.map)
-            files = await asyncio.to_thread(export_played, again, list(session.steps), ground.out)
+            files = await asyncio.to_thread(export_played, again, steps, ground.out)
             names = [file.name for file in files]
             done = {"id": request.id, "saved": names, "folder": str(ground.out)}
         except UserError as error:

@@ -133,8 +133,9 @@ class Session:
             self.moments.pop()
             now = self.now
             self._stretches = [each for each in self._stretches if each.number <= now.stretch]
-            for live in self._stretches[-1].live.values():
-                live.go_back(now.chunk - self._stretches[-1].begun)
+            with self.cast.evaluator.accelerator.autocast(), torch.no_grad():
+                for live in self._stretches[-1].live.values():
+                    live.go_back(now.chunk - self._stretches[-1].begun)
             del self.steps[now.steps :]
         return self.now
 
@@ -183,14 +184,13 @@ class Session:
         return self.now
 
     def _first_panels(self, seen: Happened) -> tuple[Panel, ...]:
-        """All show the last chunk that is seen."""
-        frames = seen.frames[:, -self.cast.chunk_frames :]
+        """All show what models are shown."""
+        frames = seen.frames
         names = (TRUTH, *(player.name for player in self.cast.players), COPY_LAST)
         if seen.tracks is None:
             return tuple(Panel(name, frames) for name in names)
-        tracks = seen.tracks.between(seen.frames.shape[1] - self.cast.chunk_frames, seen.frames.shape[1])
-        found = places_in(frames, tracks)[0]
-        moving = momenta(None, found, tracks, self.cast.shape.dt_s)
+        found = places_in(frames, seen.tracks)[0]
+        moving = momenta(None, found, seen.tracks, self.cast.shape.dt_s)
         return tuple(Panel(name, frames, found, moving) for name in names)
 
     def _next(self, done: tuple[float, ...], state: Any) -> Moment:

@@ -65,6 +65,10 @@ class Truth(ABC):
         """What somebody who knows the state would do."""
         raise NotImplementedError
 
+    def solved(self, state: Any) -> bool:
+        """Whether the agent has done what there is to do."""
+        return False
+
 
 class ActedTruth(Truth):
     """An environment, whose every scene is a function of its name and number; the agent acts in it."""
@@ -101,6 +105,9 @@ class ActedTruth(Truth):
 
     def expert(self, state: Any) -> Held:
         return self.environment.expert(state)
+
+    def solved(self, state: Any) -> bool:
+        return bool(self.environment.solved(state))
 
 
 class SceneTruth(Truth):
