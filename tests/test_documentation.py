@@ -221,6 +221,22 @@ def shown(row):
     return f"{row.value:.2f}" + (f" [{row.low:.2f}, {row.high:.2f}]" if row.n > 1 else "")
 
 
+def test_variants_on_real_video_are_those_of_their_file():
+    page = (ROOT / "docs" / "real_video.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^\| [^|]+ \| (?:as the demo|longer) \| (.*) \|$", page, re.MULTILINE)
+    found = {}
+    for _, model, metric, *numbers, _ in json.loads((ROOT / "results/real_video/variants.json").read_text())["rows"]:
+        digits = 3 if metric.endswith("mse") else 2
+        value, low, high = (f"{number:.{digits}f}" for number in numbers)
+        found.setdefault((model, metric), set()).add(f"{value} [{low}, {high}]")
+    metrics = [f"physics_iq_{name}" for name in ("spatial_iou", "weighted_spatial_iou", "spatiotemporal_iou", "mse")]
+    models = {model for model, _ in found}
+    assert len(shown) == len(models) == 11
+    for cells in shown:
+        wanted = zip(cells.split(" | "), [*metrics, "position_error"], strict=True)
+        assert any(all(cell in found[model, metric] for cell, metric in wanted) for model in models), cells
+
+
 def test_the_table_of_the_readme_is_that_of_its_files():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     shown = {
