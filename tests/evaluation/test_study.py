@@ -1,5 +1,6 @@
 """The study's cells, what is run again and what is not, and that a training that fails is a result."""
 
+import fcntl
 import json
 import subprocess
 import sys
@@ -109,6 +110,34 @@ def test_a_training_that_fails_is_a_result(
 
 def test_shares_have_each_run_once(tmp_path: Path, commands: list[list[str]]) -> None:
     assert run_study(config_of(tmp_path), (0, 2)) + run_study(config_of(tmp_path), (0, 1)) == 6
+
+
+def test_processes_do_not_measure_in_one_folder(tmp_path: Path, commands: list[list[str]]) -> None:
+    config = config_of(tmp_path)
+    taken = tmp_path / "out" / "nuisance0" / "physics_0"
+    taken.mkdir(parents=True)
+    with (taken / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert run_study(config, pattern="jepa_2*") == 1
+    run_study(config, pattern="regression_2*")
+    measured = [part for command in commands if "run_physics" in command[1] for part in command if part[:4] == "out="]
+    assert [Path(part).name for part in measured] == ["physics_1", "physics_0"]
+
+
+def test_a_run_that_another_process_finished_in_the_meantime_is_not_run_again(
+    tmp_path: Path, commands: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, run = config_of(tmp_path), Study.run
+
+    def run_twice(study: Study, cell: Any, bar: Any) -> Any:
+        monkeypatch.setattr(Study, "run", run)
+        run_study(config)  # another process is faster
+        return run(study, cell, bar)
+
+    monkeypatch.setattr(Study, "run", run_twice)
+    monkeypatch.setattr(module.fcntl, "flock", lambda *_: None)
+    run_study(config)
+    assert sum("run_physics" in command[1] for command in commands) == 6 + 1
 
 
 def test_a_script_that_fails_is_said_with_its_last_words(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import product
+from itertools import count, product
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -184,7 +184,7 @@ class Study:
 
     # --- running ---
 
-    def run(self, cell: Cell, share: str, bar: Any) -> StudyResult:
+    def run(self, cell: Cell, bar: Any) -> StudyResult:
         """Train and measure a cell, and write its result; what of it is finished is not done again.
 
         A training that ends with a message (it collapsed, or its losses were no numbers) is a result, too.
@@ -213,7 +213,8 @@ class Study:
                 train("probe", f"probe_{cell.name}")
                 of_decoder = read_budget(self.folder(cell, f"probe_{cell.name}"))
                 spent, seconds = spent + of_decoder["training_flops"], seconds + of_decoder["seconds"]
-            rows = self._measure(cell, self.folder(cell, f"physics_{share}"), seen)
+            with _free(self.folder(cell, "physics")) as out:
+                rows = self._measure(cell, out, seen)
         origin = {k: v for k, v in provenance(cell.seed).items() if k in RECORDED}
         result = StudyResult(
             cell.family, cell.budget, cell.width, cell.seed, cell.nuisance, steps, spent, seconds,
@@ -319,6 +320,21 @@ def _alone(path: Path) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def _free(folder: Path) -> Iterator[Path]:
+    """The first of folder_0, folder_1, … that no other process measures in: baselines are measured once in each."""
+    for number in count():
+        out = folder.with_name(f"{folder.name}_{number}")
+        prepare_folder(out)
+        with (out / "lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            yield out
+            return
+
+
 def run_study(config: StudyConfig, share: tuple[int, int] = (0, 1), pattern: str = "*") -> int:
     """Run all cells that match a pattern and are not done, or of them the share I of N; return how many were run.
 
@@ -333,7 +349,10 @@ def run_study(config: StudyConfig, share: tuple[int, int] = (0, 1), pattern: str
     total = sum(cell.budget for cell in left)
     with tqdm(total=total, desc="study", unit="FLOP", unit_scale=True, disable=None) as bar:
         for number, cell in enumerate(left, 1):
-            result = study.run(cell, f"{share[0]}_of_{share[1]}", bar)
+            with _alone(study.folder(cell, f"{cell.name}.lock")):
+                if study.state(cell) == "done":  # by another process, in the meantime
+                    continue
+                result = study.run(cell, bar)
             what = f"failed ({result.failed})" if result.failed else f"{len(result.rows)} numbers"
             bar.write(f"{study.path(cell)}: {what}; {number} of {len(left)} runs")
     return len(left)
