@@ -23,7 +23,9 @@ def release() -> int:
     return int(number[1]) if number else 99
 
 
-needs_ffmpeg = pytest.mark.skipif(release() < 6, reason="the ffmpeg command is not here, or cannot turn a video it copies")
+needs_ffmpeg = pytest.mark.skipif(
+    release() < 6, reason="the ffmpeg command is not here, or cannot turn a video it copies"
+)
 
 HEIGHT, WIDTH = 48, 80
 CODECS = {

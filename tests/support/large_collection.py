@@ -31,9 +31,7 @@ def write(folder: Path, clips: int, options: ClipOptions) -> Path:
             rows.add(video, [(0, clip) for clip in made])
             rows.flush(video)
         rates = (options.fps,)
-        records.append(
-            FileRecord(file, "train", OF_VIDEO, rates, OF_VIDEO, 1, 300, 0, 0, "pyav", "presentation", ())
-        )
+        records.append(FileRecord(file, "train", OF_VIDEO, rates, OF_VIDEO, 1, 300, 0, 0, "pyav", "presentation", ()))
     out = folder / "clips"
     content = join({"train": parts, "val": [], "real": []}, options, out)
     write_json(out / RECORD_NAME, {"content": content, "files": [asdict(one) for one in records]})

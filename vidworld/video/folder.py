@@ -5,6 +5,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import av
@@ -152,9 +153,9 @@ def _name(path: Path) -> str:
 
 def _shows_a_video(path: Path) -> bool:
     """Whether FFmpeg finds moving pictures in a file whose name tells nothing."""
-    with suppress(av.error.FFmpegError, OSError, UnicodeError):
-        with av.open(os.fsencode(path).decode(), timeout=LOOKED_AT_S) as container:
-            kind = container.format.name
-            streams = [one for one in container.streams.video if not one.disposition & Disposition.attached_pic]
-            return bool(streams) and kind not in NO_VIDEOS and not kind.endswith("_pipe")
+    at_once = partial(av.open, timeout=LOOKED_AT_S)
+    with suppress(av.error.FFmpegError, OSError, UnicodeError), at_once(os.fsencode(path).decode()) as container:
+        kind = container.format.name
+        streams = [one for one in container.streams.video if not one.disposition & Disposition.attached_pic]
+        return bool(streams) and kind not in NO_VIDEOS and not kind.endswith("_pipe")
     return False

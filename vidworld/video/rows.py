@@ -64,7 +64,7 @@ class ClipRows:
         rows = _rows(self._waiting[:count], self.written, video, self.entry, self.options)
         if self.actions is not None:
             rows |= _done(self.actions, [clip for _, clip in self._waiting[:count]], video, self.options)
-        self._writer.write_table(datasets.Dataset.from_dict(rows, features=self.features).data.table)
+        self._writer.write_batch(rows)
         self.written += count
         del self._waiting[:count]
 
@@ -180,8 +180,24 @@ def join(
 
 
 def _batches(parts: Sequence[Path]) -> Iterator[datasets.Dataset]:
-    """The rows of files as they were written, some at a time. (A file that is mapped fills memory as it is read.)"""
+    """The rows of files, some megabytes at a time. (A file that is mapped fills memory as it is read.)
+
+    Those of short videos go together: a data set takes memory and time to open for each batch that it was written in.
+    """
+    waiting: list[pa.RecordBatch] = []
+    size = 0
     for part in parts:
         with pa.OSFile(str(part)) as file, pa.ipc.open_stream(file) as stream:
             for batch in stream:
-                yield datasets.Dataset(datasets.table.InMemoryTable(pa.Table.from_batches([batch])))
+                size += batch.nbytes
+                if waiting and size > BATCH_BYTES:
+                    yield _rows_of(waiting)
+                    waiting, size = [], batch.nbytes
+                waiting.append(batch)
+    if waiting:
+        yield _rows_of(waiting)
+
+
+def _rows_of(batches: Sequence[pa.RecordBatch]) -> datasets.Dataset:
+    table = datasets.table.InMemoryTable(pa.Table.from_batches(batches).combine_chunks())
+    return datasets.Dataset(table, fingerprint="rows")  # otherwise `datasets` hashes all of it

@@ -124,7 +124,7 @@ class _Shrunk(NamedTuple):
 
 
 def _compared(found: _Shrunk, truth: _Shrunk, scored: ScoredVideo) -> FourMeasures:
-    there = min(map(len, (*found, *truth)))
+    there = min(len(found.pictures), len(found.masks), len(truth.pictures), len(truth.masks))
     if there < scored.count:
         raise Unreadable(f"{there} frames at {scored.fps:g} a second are no five seconds")
     pictures = zip(found.pictures, truth.pictures, strict=True)
