@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidworld.core.records import fingerprint
+from vidworld.core.records import ListFingerprint, fingerprint
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8)
@@ -37,3 +37,11 @@ def test_a_number_that_is_not_finite_is_refused(number):
 def test_what_json_does_not_have_is_refused():
     with pytest.raises(TypeError, match="Path"):
         fingerprint(Path("runs"))
+
+
+@given(st.lists(VALUES))
+def test_a_list_that_comes_bit_by_bit_has_the_fingerprint_of_the_whole(values):
+    parts = ListFingerprint()
+    parts.add(values[:2])
+    parts.add(values[2:])
+    assert str(parts) == fingerprint(values)

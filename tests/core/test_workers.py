@@ -1,5 +1,7 @@
 """A process that dies costs the job that it was at, and no other."""
 
+import sys
+
 import dying
 import pytest
 
@@ -24,3 +26,8 @@ def test_what_the_work_raises_is_raised() -> None:
 def test_nothing_to_do_and_some_processors() -> None:
     assert dict(each_apart(dying.square, [], workers=2)) == {}
     assert 1 <= usual_workers() <= 16
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is given back where glibc is used")
+def test_memory_that_is_freed_is_given_back() -> None:
+    assert dict(each_apart(dying.gaps_mb, [100], workers=1))[0] < 10

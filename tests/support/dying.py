@@ -2,6 +2,7 @@
 
 import os
 import time
+from pathlib import Path
 
 from vidworld.core.workers import ends_if_stalled
 
@@ -22,3 +23,19 @@ def step(sleeps_s: float) -> float:
             goes_on()
     time.sleep(0.6)  # afterwards nothing is watched
     return sleeps_s
+
+
+def gaps_mb(blocks: int) -> float:
+    """What this process keeps of blocks of a megabyte that were freed, with small ones between them that were not."""
+    large, small = [], []
+    for _ in range(blocks):
+        large.append(bytearray(b"x") * 2**20)
+        small.append(bytearray(b"x") * 2**10)
+    before = _own_mb()
+    del large
+    return blocks - (before - _own_mb())
+
+
+def _own_mb() -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith("RssAnon")) / 1024

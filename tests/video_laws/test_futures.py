@@ -29,6 +29,8 @@ def recording(places: np.ndarray) -> Tensor:
 class OneClip(RealClips):
     """A single throw."""
 
+    num_frames = FRAMES
+
     def __init__(self, **changed: object) -> None:
         row = {"event": "projectile", "in_event": True, "static_camera": True, "start_s": 0.0}
         row |= {"gravity_direction": [0.0, 1.0], "sidecar": '{"true_fps": 30, "contact_frames": []}'}

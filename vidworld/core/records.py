@@ -216,8 +216,29 @@ def fingerprint(*things: Any) -> str:
     A path or a time of modification belongs in none: the same content elsewhere is the same. What JSON does not have
     (a path, a tensor) is a TypeError, a number that is not finite a ValueError.
     """
-    text = json.dumps(things, sort_keys=True, allow_nan=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
+    return hashlib.sha256(_canonical(things)).hexdigest()[:DIGITS]
+
+
+def _canonical(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, allow_nan=False, separators=(",", ":")).encode()
+
+
+class ListFingerprint:
+    """The `fingerprint` of a list of values that are added one after another and not kept."""
+
+    def __init__(self) -> None:
+        self._hash, self._between = hashlib.sha256(b"[["), b""
+
+    def add(self, values: Iterable[Any]) -> None:
+        """TypeError and ValueError as `fingerprint`."""
+        for value in values:
+            self._hash.update(self._between + _canonical(value))
+            self._between = b","
+
+    def __str__(self) -> str:
+        whole = self._hash.copy()
+        whole.update(b"]]")
+        return whole.hexdigest()[:DIGITS]
 
 
 def provenance(seed: int, command: Sequence[str] | None = None) -> dict[str, Any]:

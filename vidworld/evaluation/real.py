@@ -159,7 +159,9 @@ def real_quadruplets(
         else:
             shot = tuple(source.same_shot(i))
             if shot not in backgrounds:
-                backgrounds[shot] = background_of_shot(_pictures(source, shot))
+                there = len(shot) * source.num_frames
+                some = source.frames_among(shot, np.arange(0, there, max(1, there // BACKGROUND_FRAMES)))
+                backgrounds[shot] = background_of_shot(some.numpy())
             b = emptied(a, backgrounds[shot])
         if differs_enough(a, b, splice_frame):
             taken[file] += 1
@@ -172,9 +174,8 @@ def held(a: ClipArray, splice_frame: int) -> ClipArray:
     return np.repeat(a[splice_frame - 1 : splice_frame], len(a), axis=0)
 
 
-def background_of_shot(shot: ClipArray) -> Background:
-    """What the frames of a shot mostly show, and where that is the background for sure."""
-    some = shot[:: max(1, len(shot) // BACKGROUND_FRAMES)]
+def background_of_shot(some: ClipArray) -> Background:
+    """What frames of a shot mostly show, and where that is the background for sure."""
     level = np.median(some, axis=(2, 3), keepdims=True)  # exposures change
     usual = np.asarray(np.median(some - level, axis=0) + np.median(level, axis=0), np.int16)
     same = _furthest(some, _lit(usual, some)) <= SEEN_LEVELS

@@ -79,10 +79,12 @@ def moving(pictures: Iterable[GreyPicture]) -> Iterator[GreyPicture]:
 
 
 def _moved(picture: GreyPicture, average: Float64[ndarray, "rows columns"]) -> GreyPicture:
-    away = cv2.absdiff(picture, cv2.convertScaleAbs(average))
-    _, moved = cv2.threshold(away, MOVED_LEVELS, 1, cv2.THRESH_BINARY)
-    opened = cv2.morphologyEx(moved, cv2.MORPH_OPEN, KERNEL)
-    return np.asarray(cv2.morphologyEx(opened, cv2.MORPH_CLOSE, KERNEL), np.uint8)
+    moved = cv2.convertScaleAbs(average)  # each step is made in the place of the one before
+    cv2.absdiff(picture, moved, dst=moved)
+    cv2.threshold(moved, MOVED_LEVELS, 1, cv2.THRESH_BINARY, dst=moved)
+    cv2.morphologyEx(moved, cv2.MORPH_OPEN, KERNEL, dst=moved)
+    cv2.morphologyEx(moved, cv2.MORPH_CLOSE, KERNEL, dst=moved)
+    return np.asarray(moved, np.uint8)
 
 
 def spatial_iou(predicted: Masks, truth: Masks) -> float:

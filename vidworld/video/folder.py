@@ -5,6 +5,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import av
@@ -18,6 +19,7 @@ from vidworld.video.suffixes import OTHER_SUFFIXES, VIDEO_SUFFIXES
 from vidworld.video.webdataset import left_out, videos_in_shard
 
 NO_VIDEO = "is no video"
+LOOKED_AT_S = 30.0  # most that FFmpeg may take to say what a file is whose name tells nothing
 NO_VIDEOS = ("tty", "image2", "lrc", "ico")  # what FFmpeg makes pictures of, though they are texts or single pictures
 
 
@@ -151,7 +153,8 @@ def _name(path: Path) -> str:
 
 def _shows_a_video(path: Path) -> bool:
     """Whether FFmpeg finds moving pictures in a file whose name tells nothing."""
-    with suppress(av.error.FFmpegError, OSError, UnicodeError), av.open(os.fsencode(path).decode()) as container:
+    at_once = partial(av.open, timeout=LOOKED_AT_S)
+    with suppress(av.error.FFmpegError, OSError, UnicodeError), at_once(os.fsencode(path).decode()) as container:
         kind = container.format.name
         streams = [one for one in container.streams.video if not one.disposition & Disposition.attached_pic]
         return bool(streams) and kind not in NO_VIDEOS and not kind.endswith("_pipe")

@@ -2,18 +2,24 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
+from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import datasets  # type: ignore[import-untyped]
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int, UInt8
+from numpy import ndarray
 from torch import Tensor
 
 from vidworld.core.clip import Clips, Logged
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
 from vidworld.video import ACTIONS_NAME, REAL_SPLITS, REWARD, finished_record
+
+if TYPE_CHECKING:
+    import datasets  # type: ignore[import-untyped]
 
 
 class RealClips:
@@ -46,11 +52,10 @@ class RealClips:
         self.rows = rows.remove_columns(["frames", *done])
         """What is known of each clip, a row a clip."""
         self._pictures = rows.select_columns("frames").with_format("numpy", dtype=np.uint8)
-        self.identity: tuple[str, ...] = tuple(rows["identity"])
-        self.fps: tuple[float, ...] = tuple(rows["fps"])
-        self.static_camera: tuple[bool, ...] = tuple(rows["static_camera"])
-        self._shots = list(zip(rows["file"], rows["shot"], strict=True))
-        self._starts = list(rows["start_frame"])
+        known = self._columns("identity", "fps", "static_camera")
+        self.identity: tuple[str, ...] = tuple(known["identity"])
+        self.fps: tuple[float, ...] = tuple(known["fps"])
+        self.static_camera: tuple[bool, ...] = tuple(known["static_camera"])
 
     def __len__(self) -> int:
         return len(self.identity)
@@ -95,13 +100,42 @@ class RealClips:
 
     def same_shot(self, index: int) -> list[int]:
         """The numbers of the clips of the same shot, this one too."""
-        return [i for i, shot in enumerate(self._shots) if shot == self._shots[index]]
+        return self._clips_of_shot[self._shots[index]]
+
+    def frames_among(
+        self, clips: Sequence[int], numbers: Int[ndarray, " some"]
+    ) -> UInt8[Tensor, "some 3 height width"]:
+        """Of the frames of clips, one clip after another, those of these numbers, which do not fall.
+
+        One clip is in memory at a time: a shot may have thousands.
+        """
+        found = []
+        for place, of_clip in groupby(numbers.tolist(), lambda number: number // self.num_frames):
+            found.append(self.clips([clips[place]]).frames[0, [number % self.num_frames for number in of_clip]])
+        return torch.cat(found)
 
     def later(self, frames: int) -> dict[int, int]:
         """For clips that have one: the number of the clip of the shot that starts so many frames later."""
-        at = {(shot, start): i for i, (shot, start) in enumerate(zip(self._shots, self._starts, strict=True))}
+        starts = self._columns("start_frame")["start_frame"]
+        at = {(shot, start): i for i, (shot, start) in enumerate(zip(self._shots, starts, strict=True))}
         found = {i: at.get((shot, start + frames)) for (shot, start), i in at.items()}
         return {i: other for i, other in found.items() if other is not None}
+
+    @cached_property
+    def _shots(self) -> list[tuple[str, int]]:
+        known = self._columns("file", "shot")
+        return list(zip(known["file"], known["shot"], strict=True))
+
+    @cached_property
+    def _clips_of_shot(self) -> dict[tuple[str, int], list[int]]:
+        found: dict[tuple[str, int], list[int]] = {}
+        for number, shot in enumerate(self._shots):
+            found.setdefault(shot, []).append(number)
+        return found
+
+    def _columns(self, *names: str) -> dict[str, list[Any]]:
+        """Whole columns at once; `datasets` makes them row by row where they are asked for by name."""
+        return dict(self.rows.select_columns([*names])[:])
 
 
 class Mirrored:
@@ -140,14 +174,16 @@ def _scaled(
     return scaled.float()
 
 
-def _open_split(path: Path, split: str) -> datasets.Dataset:
+def _open_split(path: Path, split: str) -> "datasets.Dataset":
     """The rows of a split, read from disk as they are asked for.
 
     UserError where there is no finished data set, a file of it is missing or broken, or no clip is in that split.
     """
+    from datasets import load_from_disk  # 100 MB, which only real clips need
+
     finished_record(path)
     try:
-        splits = datasets.load_from_disk(path)
+        splits = load_from_disk(path)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"{path}: cannot be read ({reason}); remove it and ingest its videos again") from error

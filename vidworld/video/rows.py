@@ -12,7 +12,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 from datasets.arrow_writer import ArrowWriter  # type: ignore[import-untyped]
 from jaxtyping import Float32
 
-from vidworld.core.records import fingerprint, read_json, write_json
+from vidworld.core.records import ListFingerprint, read_json, write_json
 from vidworld.video import REAL_SPLITS
 from vidworld.video.actions import VideoActions
 from vidworld.video.clips import ClipOptions, RealClip, VideoClips
@@ -64,7 +64,7 @@ class ClipRows:
         rows = _rows(self._waiting[:count], self.written, video, self.entry, self.options)
         if self.actions is not None:
             rows |= _done(self.actions, [clip for _, clip in self._waiting[:count]], video, self.options)
-        self._writer.write_table(datasets.Dataset.from_dict(rows, features=self.features).data.table)
+        self._writer.write_batch(rows)
         self.written += count
         del self._waiting[:count]
 
@@ -161,29 +161,43 @@ def join(
     datasets.DatasetDict({split: none[split] for split in REAL_SPLITS if parts[split]}).save_to_disk(out)
     content = {}
     for split in REAL_SPLITS:
-        frames: list[Any] = []
-        known: list[Any] = []
-        done: list[Any] = []
+        frames, known, done = ListFingerprint(), ListFingerprint(), ListFingerprint()
         if parts[split]:
             writer = ArrowWriter(features=kinds, path=str(out / split / ROWS_NAME))
             for rows in _batches(parts[split]):
                 writer.write_table(rows.data.table)
-                pictures = rows.select_columns("frames").with_format("numpy", dtype=np.uint8)
-                frames += [[*one.shape, hashlib.sha256(one.tobytes()).hexdigest()] for one in pictures["frames"]]
-                known += rows.remove_columns("frames").to_list()
-                done += rows.select_columns(acted).to_list() if acted else []
+                pictures = rows.select_columns("frames").with_format("numpy", dtype=np.uint8)[:]["frames"]
+                frames.add([*one.shape, hashlib.sha256(one.tobytes()).hexdigest()] for one in pictures)
+                known.add(rows.remove_columns("frames").to_list())
+                done.add(rows.select_columns(acted).to_list() if acted else ())
             writer.finalize()
             writer.close()
             state = out / split / "state.json"  # as `datasets` wrote it, with the one file that it did not
             write_json(state, read_json(state) | {"_data_files": [{"filename": ROWS_NAME}]})
-        content[split] = {"frames": fingerprint(frames), "rows": fingerprint(known)}
-        content[split] |= {"actions": fingerprint(done)} if action_channels else {}
+        content[split] = {"frames": str(frames), "rows": str(known)}
+        content[split] |= {"actions": str(done)} if action_channels else {}
     return content
 
 
 def _batches(parts: Sequence[Path]) -> Iterator[datasets.Dataset]:
-    """The rows of files as they were written, some at a time. (A file that is mapped fills memory as it is read.)"""
+    """The rows of files, some megabytes at a time. (A file that is mapped fills memory as it is read.)
+
+    Those of short videos go together: a data set takes memory and time to open for each batch that it was written in.
+    """
+    waiting: list[pa.RecordBatch] = []
+    size = 0
     for part in parts:
         with pa.OSFile(str(part)) as file, pa.ipc.open_stream(file) as stream:
             for batch in stream:
-                yield datasets.Dataset(datasets.table.InMemoryTable(pa.Table.from_batches([batch])))
+                size += batch.nbytes
+                if waiting and size > BATCH_BYTES:
+                    yield _rows_of(waiting)
+                    waiting, size = [], batch.nbytes
+                waiting.append(batch)
+    if waiting:
+        yield _rows_of(waiting)
+
+
+def _rows_of(batches: Sequence[pa.RecordBatch]) -> datasets.Dataset:
+    table = datasets.table.InMemoryTable(pa.Table.from_batches(batches).combine_chunks())
+    return datasets.Dataset(table, fingerprint="rows")  # otherwise `datasets` hashes all of it

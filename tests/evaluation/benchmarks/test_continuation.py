@@ -218,6 +218,8 @@ def test_a_frame_in_which_the_true_video_was_lost_is_left_out() -> None:
         (slice(10, 11), True),
         (slice(15, 16), False),  # no second after the context is whole
         (slice(0, 8), False),  # no model could know of it
+        (slice(13, None), True),  # a projectile flies out of the picture
+        (slice(10, None), False),  # a velocity in one frame is no motion
     ],
 )
 def test_a_video_that_itself_keeps_nothing_penalises_no_model(

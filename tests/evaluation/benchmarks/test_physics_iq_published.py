@@ -11,6 +11,7 @@ import pytest
 from scripts import run
 
 from vidworld.evaluation.benchmarks.physics_iq_published import (
+    ScoredVideo,
     frozen_video,
     generated_video,
     measures_as_published,
@@ -21,6 +22,10 @@ from vidworld.evaluation.benchmarks.physics_iq_published import (
 from vidworld.video.decode import Unreadable
 
 SHAPE = ("shape.height_px=32", "shape.width_px=32", "context_frames=8")
+
+
+def all_of(video: ScoredVideo) -> np.ndarray:
+    return np.stack([picture.copy() for picture in video.pictures()])
 
 
 @pytest.fixture(scope="module")
@@ -83,8 +88,8 @@ def test_masks_that_the_authors_give_are_used(folder: Path, tmp_path: Path) -> N
 def test_true_videos_are_blended_to_another_rate_or_read_where_they_are_there(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder / "benchmark", tmp_path / "b")
     (video,) = tmp_path.glob("b/split-videos/testing/30FPS/0001_*.mp4")
-    whole = np.stack([*true_video(video, 30.0).pictures()])
-    eight = np.stack([*true_video(video, 8.0).pictures()])
+    whole = all_of(true_video(video, 30.0))
+    eight = all_of(true_video(video, 8.0))
     assert len(eight) == 40
     places = np.arange(40) * 149 / 39  # from the first of the five seconds to the last, as its code has it
     below = np.minimum(places.astype(int), 148)
@@ -92,7 +97,7 @@ def test_true_videos_are_blended_to_another_rate_or_read_where_they_are_there(fo
     assert np.abs(eight - ((1 - share) * whole[below] + share * whole[below + 1])).max() <= 1
     other = tmp_path / "b/split-videos/testing/8FPS" / video.name.replace("30FPS", "8FPS")
     scenes._video(other, np.full((40, scenes.HEIGHT, scenes.WIDTH, 3), 77, np.uint8), 8)
-    assert np.abs(np.stack([*true_video(video, 8.0).pictures()]).astype(int) - 77).max() <= 2
+    assert np.abs(all_of(true_video(video, 8.0)).astype(int) - 77).max() <= 2
 
 
 def test_a_video_of_a_models_own_begins_where_it_is_said_to(folder: Path, tmp_path: Path) -> None:
@@ -111,7 +116,7 @@ def test_a_video_of_a_models_own_begins_where_it_is_said_to(folder: Path, tmp_pa
 def test_what_a_model_predicts_here_is_scored_at_its_own_size_and_rate(folder: Path) -> None:
     """True frames at a quarter of the size and ten a second come near the truth; frozen ones do not."""
     (video,) = folder.glob("benchmark/split-videos/testing/30FPS/0001_*.mp4")
-    pictures = np.stack([*true_video(video, 10.0).pictures()])[..., ::-1].transpose(0, 3, 1, 2)
+    pictures = all_of(true_video(video, 10.0))[..., ::-1].transpose(0, 3, 1, 2)
     near = measures_as_published(video_of_frames(pictures, 10.0), video)
     still = measures_as_published(video_of_frames(pictures[:1].repeat(50, axis=0), 10.0), video)
     assert near == (1.0, 1.0, 1.0, 0.0)

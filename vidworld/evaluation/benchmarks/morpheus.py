@@ -3,8 +3,9 @@
 Source: Zhang et al. 2025 (arXiv 2504.02918), data set physics-from-video/morpheus-real-world: videos of 1280 x 1024.
 Its own evaluation has invariants for each experiment, in metres; all share mechanical energy. Ours is that of the one
 thing that moves most, in the picture's own units: gravity is the number for which the true video keeps its energy best.
-A future in which the thing is not found for long enough keeps nothing; a video whose own thing is not has no score,
-which is said.
+What counts ends where the thing is seen for the last time: a projectile flies out of the picture within a second. A
+future in which it is not found for long enough keeps nothing; a video whose own thing is not has no score, which is
+said.
 
 Quirks of the published invariance, kept: for each invariant only the best window counts, and an object that stands
 still (or a window in which nothing happens) conserves everything and scores 1. vidworld's own drifts compare with the
@@ -29,6 +30,7 @@ from vidworld.video_laws.futures import as_video
 
 MAX_PREDICTED_S = 5.0
 _WINDOW_S = 1.0  # of which the best window counts; of a shorter future all of it
+_FEWEST = 3  # frames of a window
 LARGE_MEAN = 1.0  # |mean| from which the standard deviation is taken relative to it
 _METRIC = "physical_invariance_score"
 _READING = Reading(256)
@@ -57,13 +59,20 @@ def _energy_of(context: BenchmarkContext, entry: Entry, model: Any) -> Iterator[
     unit = _READING.size_px / video.shape[2]
     truth = track(video, 1, scene)
 
+    def energy(place: ndarray) -> ndarray:
+        return mechanical_energy(place[:, 0] * unit, truth[:, 0] * unit, fps)[start:]
+
+    seen = np.flatnonzero(np.isfinite(energy(truth)))
+    end = 0 if len(seen) == 0 else int(seen[-1]) + 1
+    if end < _FEWEST or np.isnan(truth[:start]).all():
+        return
+
     def kept(place: ndarray) -> float:
-        energy = mechanical_energy(place[:, 0] * unit, truth[:, 0] * unit, fps)[start:]
-        window = min(len(energy), max(3, round(_WINDOW_S * fps)))
-        return float(physical_invariance(energy[None, None], window)[0])
+        window = min(end, max(_FEWEST, round(_WINDOW_S * fps)))
+        return float(physical_invariance(energy(place)[None, None, :end], window)[0])
 
     value = kept(truth)
-    if np.isnan(value) or np.isnan(truth[:start]).all():
+    if np.isnan(value):
         return
     if model is not None:
         future = torch.cat((clip.frames[:, :start], context.future(model, clip)), dim=1)
@@ -108,9 +117,12 @@ def _left_out(values: Sequence[Value], entries: Sequence[Entry]) -> Iterator[str
     scored = {value.identity for value in values}
     for entry in entries:
         if entry.identity not in scored:
-            why = f"what moves is not found in the frames given, or not for {_WINDOW_S:g} s on end after them"
+            less = f"{_WINDOW_S:g} s on end after them (if it leaves the picture before, {_FEWEST} frames)"
+            why = f"what moves is not found in the frames given, or not for {less}"
             yield f"morpheus: {entry.identity} has no score, of any model: in the true video {why}"
 
 
 _ENERGY = ContinuationScore(_energy_of, (_METRIC,), notes=_left_out)
-MORPHEUS = Benchmark("morpheus", "Morpheus", "arXiv 2504.02918", _MORPHEUS_LAYOUT, _READING, _experiments, _ENERGY)
+MORPHEUS = Benchmark(
+    "morpheus", "Morpheus", "arXiv 2504.02918", _MORPHEUS_LAYOUT, _READING, _experiments, _ENERGY, version=2
+)

@@ -13,10 +13,11 @@ not rounded to four places on the way.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache, partial
-from itertools import islice, repeat
+from functools import lru_cache
+from itertools import chain, islice, repeat
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
+from typing import BinaryIO, NamedTuple
 
 import cv2
 import numpy as np
@@ -26,10 +27,12 @@ from numpy import ndarray
 from vidworld.metrics.physics_iq import GreyPicture, iou, moving
 from vidworld.models.external.videos import Begins
 from vidworld.video.decode import Unreadable
+from vidworld.video.kept import KeptFrames, keep
 
 HORIZON_S = 5.0
 SHRUNK = 4  # by so much is a video smaller where it is compared
 MASK_LEVEL = 127
+MIXED_ROWS = 64  # of a picture that are blended at once
 _Picture = UInt8[ndarray, "height width 3"]  # blue, green, red
 Size = tuple[int, int]  # width, height
 FourMeasures = tuple[float, float, float, float]  # spatial, spatiotemporal and weighted spatial IoU, and MSE
@@ -38,7 +41,10 @@ PackedMasks = list[UInt8[ndarray, " byte"]]  # a bit for each pixel of each fram
 
 @dataclass(frozen=True)
 class ScoredVideo:
-    """Pictures of one size, from the first that counts on; they are made or read one after another, each time anew."""
+    """Pictures of one size, from the first that counts on; they are made or read one after another, each time anew.
+
+    A picture is there until the next is asked for, which may be made in its place.
+    """
 
     pictures: Callable[[], Iterator[_Picture]]
     fps: float
@@ -94,12 +100,10 @@ def true_video(video: Path, fps: float) -> ScoredVideo:
 
 
 def measures_as_published(scored: ScoredVideo, video: Path) -> FourMeasures:
-    """A video's four measures against a testing video, at the video's rate. Raises Unreadable."""
-    truth = true_video(video, scored.fps)
-    height, width = next(iter(truth.pictures())).shape[:2]
-    size = width // SHRUNK, height // SHRUNK
-    true_masks = _true_masks(video, scored.fps, size, _stamp(video))
-    return _compared(scored, _masks_of(scored, size), truth, true_masks, size)
+    """A video's four measures against a testing video, at the video's rate. Raises Unreadable, UserError."""
+    truth = _true(video, scored.fps, _stamp(video))
+    height, width = truth.pictures.shape[1:3]
+    return _compared(_shrunk(scored, (width, height)), truth, scored)
 
 
 def takes_as_published(video: Path, other: Path, fps: float) -> FourMeasures:
@@ -112,17 +116,21 @@ def _between_takes(video: Path, other: Path, fps: float, stamps: object) -> Four
     return measures_as_published(true_video(other, fps), video)
 
 
-def _compared(
-    scored: ScoredVideo, masks: PackedMasks, truth: ScoredVideo, true_masks: PackedMasks, size: Size
-) -> FourMeasures:
-    count = scored.count
-    pictures = (map(partial(cv2.resize, dsize=size), each.pictures()) for each in (scored, truth))
-    errors = [float(np.mean((a / 255.0 - b / 255.0) ** 2)) for a, b in islice(zip(*pictures, strict=False), count)]
-    there = min(len(errors), len(masks), len(true_masks))
-    if there < count:
+class _Shrunk(NamedTuple):
+    """Of a video, at the size at which it is compared."""
+
+    pictures: KeptFrames
+    masks: PackedMasks
+
+
+def _compared(found: _Shrunk, truth: _Shrunk, scored: ScoredVideo) -> FourMeasures:
+    there = min(len(found.pictures), len(found.masks), len(truth.pictures), len(truth.masks))
+    if there < scored.count:
         raise Unreadable(f"{there} frames at {scored.fps:g} a second are no five seconds")
-    frames, moved, truly_moved = [], *np.zeros((2, size[0] * size[1]), np.int64)
-    for packed in zip(masks, true_masks, strict=True):
+    pictures = zip(found.pictures, truth.pictures, strict=True)
+    errors = [float(np.mean((a / 255.0 - b / 255.0) ** 2)) for a, b in pictures]
+    frames, moved, truly_moved = [], *np.zeros((2, int(np.prod(truth.pictures.shape[1:3]))), np.int64)
+    for packed in zip(found.masks, truth.masks, strict=True):
         mask, true_mask = (np.unpackbits(each, count=len(moved)) for each in packed)
         frames.append(iou(mask, true_mask))
         moved += mask
@@ -131,23 +139,53 @@ def _compared(
     return spatial, float(np.mean(frames)), iou(moved, truly_moved), float(np.mean(errors))
 
 
-# --- masks ---
-
-
 @lru_cache(maxsize=2)
-def _true_masks(video: Path, fps: float, size: Size, stamp: object) -> PackedMasks:
-    return _masks_of(true_video(video, fps), size)
+def _true(video: Path, fps: float, stamp: object) -> _Shrunk:
+    return _shrunk(true_video(video, fps))
 
 
-def _masks_of(scored: ScoredVideo, size: Size) -> PackedMasks:
-    """What moves, through an MP4 and shrunk; the video's own masks, where it has some."""
-    with TemporaryDirectory() as folder:
+def _shrunk(scored: ScoredVideo, size: Size | None = None) -> _Shrunk:
+    """A video's five seconds, by default at a quarter of its size; decoded once, with nothing else in memory meanwhile.
+
+    What moves is found afterwards, in grey pictures of its own size: temporary files of 1.5 GB where these are of
+    3840 x 2160 px. The video's own masks are taken, where it has some.
+    """
+    shown: Iterator[_Picture] = islice(scored.pictures(), scored.count)
+    first = next(shown, None)
+    if first is None:
+        raise Unreadable("holds no frame")
+    rows, columns = first.shape[:2]
+    size, shown = size or (columns // SHRUNK, rows // SHRUNK), chain((first,), shown)
+    del first
+    with TemporaryDirectory() as folder, (Path(folder) / "grey").open("w+b") as grey:
+        pictures = keep(_shrinking(shown, size, None if scored.masks else grey))
         place = scored.masks or Path(folder) / "masks.mp4"
         if scored.masks is None:
-            grey = map(partial(cv2.cvtColor, code=cv2.COLOR_BGR2GRAY), islice(scored.pictures(), scored.count))
-            _write(place, moving(np.asarray(picture, np.uint8) for picture in grey), scored.fps)
+            _write(place, _moving_in(grey, len(pictures), rows, columns), scored.fps)
         shrunk = (cv2.resize(picture, size)[..., 0] for picture in islice(_pictures_in(place), scored.count))
-        return [np.packbits(picture > MASK_LEVEL) for picture in shrunk]
+        return _Shrunk(pictures, [np.packbits(picture > MASK_LEVEL) for picture in shrunk])
+
+
+def _moving_in(grey: BinaryIO, count: int, rows: int, columns: int) -> Iterator[GreyPicture]:
+    """The masks of a file's grey pictures, all of which are found before the first is given."""
+    with TemporaryFile() as masks:
+        grey.seek(0)
+        for mask in moving(np.fromfile(grey, np.uint8, rows * columns).reshape(rows, columns) for _ in range(count)):
+            np.packbits(mask).tofile(masks)
+        masks.seek(0)
+        for _ in range(count):
+            packed = np.fromfile(masks, np.uint8, -(-rows * columns // 8))
+            yield np.unpackbits(packed, count=rows * columns).reshape(rows, columns)
+
+
+def _shrinking(pictures: Iterator[_Picture], size: Size, grey: BinaryIO | None) -> Iterator[UInt8[ndarray, "1 _ _ 3"]]:
+    for picture in pictures:
+        if grey is not None:
+            grey.write(np.ascontiguousarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)).data)
+        yield np.asarray(cv2.resize(picture, size), np.uint8)[None]
+
+
+# --- files ---
 
 
 def _write(path: Path, masks: Iterable[GreyPicture], fps: float) -> None:
@@ -161,14 +199,12 @@ def _write(path: Path, masks: Iterable[GreyPicture], fps: float) -> None:
         out.release()
 
 
-# --- files ---
-
-
 def _pictures_in(path: Path) -> Iterator[_Picture]:
-    """One after another, with one decoding thread, whose memory is a few pictures."""
-    capture = _open(path)
+    """One after another, each in the place of the one before, with one decoding thread."""
+    capture, picture = _open(path), None
     while capture.grab():
-        yield np.asarray(capture.retrieve()[1], np.uint8)  # under no name: it is gone when the next one is made
+        picture = np.asarray(capture.retrieve(picture)[1], np.uint8)
+        yield picture
 
 
 def _rate_and_length(path: Path) -> tuple[float, int]:
@@ -185,17 +221,22 @@ def _open(path: Path) -> cv2.VideoCapture:
 
 def _blended(pictures: Iterator[_Picture], there: int, count: int) -> Iterator[_Picture]:
     """`count` pictures from the first of `there` to the last, those between two of them blended."""
-    number, before, after = 0, next(pictures), None
+    number, before, after = 0, next(pictures).copy(), None  # `after` is in the place that pictures are read to
+    mixed = np.empty_like(before)
     for k in range(count):
         place = k * (there - 1) / max(1, count - 1)
         while number < int(place):
-            before, after, number = (next(pictures) if after is None else after), None, number + 1
+            np.copyto(before, next(pictures) if after is None else after)
+            after, number = None, number + 1
         share = place - int(place)
         if share == 0:
             yield before
             continue
         after = next(pictures) if after is None else after
-        yield ((1 - share) * before.astype(np.float32) + share * after.astype(np.float32)).astype(np.uint8)
+        for top in range(0, len(mixed), MIXED_ROWS):  # as numbers of 32 bits two whole pictures would be 200 MB
+            rows = slice(top, top + MIXED_ROWS)
+            mixed[rows] = (1 - share) * before[rows].astype(np.float32) + share * after[rows].astype(np.float32)
+        yield mixed
 
 
 def _stamp(path: Path) -> tuple[int, int]:

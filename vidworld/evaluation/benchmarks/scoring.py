@@ -27,6 +27,7 @@ from vidworld.analysis.results import write_results
 from vidworld.core.config import load
 from vidworld.core.errors import UserError
 from vidworld.core.records import file_digest, fingerprint, prepare_folder, read_json, write_text
+from vidworld.core.workers import gives_memory_back
 from vidworld.evaluation.benchmarks.benchmark import Benchmark, ContinuationScore, Entry, SurpriseScore, check
 from vidworld.evaluation.benchmarks.continuation import READING_VERSION, BenchmarkContext, numbers_by_model, pictures_of
 from vidworld.evaluation.evaluator import BASELINES_VERSION, Subject, evaluation_accelerator, evaluator_of, model_of
@@ -48,6 +49,7 @@ USED = ("shape", "shape.fps", "chunk_frames")  # say what a benchmark's own cont
 Windows = Float[ndarray, " _"]  # one number a window; videos differ in length
 ByVideo = Mapping[str, Windows]
 THRESHOLD_PERCENTILE = 90.0
+PICTURE_BYTES = 2**24  # one of 3840 x 2160 px has 25 MB
 AT_ONCE = 16  # windows that go through a model together
 WINDOW_SURPRISE = "window_surprise"  # what is kept of each video: a value for each window
 
@@ -72,6 +74,7 @@ def score_folder(benchmark: Benchmark, folder: Path, config: PhysicsConfig) -> N
             files.call({f"{benchmark.name}/{one.identity}": one.generated for one in entries if one.generated})
     context = BenchmarkContext(evaluator, benchmark, config.shape)
     settings = settings_of(config) | {"levels": list(config.levels)}
+    gives_memory_back(PICTURE_BYTES)
     values: list[Value] | None
     values, failures = measure_videos(context, subjects, entries, prepare_folder(config.out / "units"), settings)
     if not accelerator.is_main_process:

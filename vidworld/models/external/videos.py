@@ -9,11 +9,13 @@ from typing import Literal
 import av
 import torch
 import torch.nn.functional as F
+from jaxtyping import UInt8
 from torch import Tensor
 
 from vidworld.core.clip import Clips, Frames
 from vidworld.core.errors import UserError
 
+THREADS = 2  # of a decoder: each holds frames of its own
 NAMED = 5  # missing files that a message names
 Begins = Literal["context", "last frame", "future"]
 """What a video begins with: all frames that were shown, the last of them, or the first that is predicted."""
@@ -75,21 +77,25 @@ class Videos:
         self.check_clips(context.identity)
         seen, size = context.frames.shape[1], context.frames.shape[-2:]
         paths = map(self.path_of, context.identity)
-        return torch.stack([_scaled(self._read(path, seen, num_frames, context.fps), size) for path in paths])
+        return torch.stack([self._read(path, seen, num_frames, context.fps, size) for path in paths])
 
-    def _read(self, path: Path, seen: int, num_frames: int, fps: float) -> Tensor:
+    def _read(
+        self, path: Path, seen: int, num_frames: int, fps: float, size: Sequence[int] | None = None
+    ) -> UInt8[Tensor, "time 3 height width"]:
+        """The frames that are asked for, each scaled as it is read: fifty of 3840 x 2160 px are 1.2 GB."""
         frames, count = {}, 0
         try:
             with av.open(str(path)) as container:
                 stream = container.streams.video[0]
-                stream.thread_type = "AUTO"
+                stream.thread_type, stream.codec_context.thread_count = "AUTO", THREADS
                 rate = float(stream.average_rate or fps)
                 step = rate / fps if fps > 0 else 1.0  # a batch of several rates has none (NaN): then frame for frame
                 before = {"context": seen, "last frame": 1}.get(self.begins or "future", 0)  # frames of the clip
                 numbers = [round((before + i) * step) for i in range(num_frames)]
                 for count, frame in enumerate(container.decode(stream), start=1):
                     if count - 1 in numbers:
-                        frames[count - 1] = torch.from_numpy(frame.to_ndarray(format="rgb24"))
+                        picture = torch.from_numpy(frame.to_ndarray(format="rgb24")).permute(2, 0, 1)[None]
+                        frames[count - 1] = picture if size is None else _scaled(picture, size)
         except (av.FFmpegError, OSError, IndexError) as error:
             raise UserError(f"{path}: cannot be read as a video ({str(error) or type(error).__name__})") from error
         held = f"{path}: {count} frames at {rate:g} a second"
@@ -99,7 +105,7 @@ class Videos:
             raise UserError(f"{held}{after} end before the future that is asked for, {asked}")
         if self.begins is None and count > round(num_frames * step) and path.name not in self.called.values():
             raise UserError(f"{held} are more than the future, {asked}: say what they begin with, {_SAY}")
-        return torch.stack([frames[number] for number in numbers]).permute(0, 3, 1, 2)
+        return torch.cat([frames[number] for number in numbers])
 
 
 FROM_CONTEXT = partial(Videos, begins="context")
@@ -113,7 +119,8 @@ def file_name(identity: str) -> str:
 
 
 def _scaled(frames: Tensor, size: Sequence[int]) -> Tensor:
-    if frames.shape[-2:] != tuple(size):
-        scaled = F.interpolate(frames.float(), tuple(size), mode="bilinear", antialias=True, align_corners=False)
-        frames = scaled.round().clamp(0, 255).to(torch.uint8)
-    return frames
+    if frames.shape[-2:] == tuple(size):
+        return frames
+    how = dict(mode="bilinear", antialias=True, align_corners=False)
+    scaled = [F.interpolate(colour.float(), tuple(size), **how) for colour in frames.split(1, dim=1)]  # type: ignore[arg-type]
+    return torch.cat(scaled, dim=1).round().clamp(0, 255).to(torch.uint8)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from numpy import ndarray
 from scipy.ndimage import binary_fill_holes
 
@@ -23,12 +23,17 @@ SURE_TIMES = 2.0  # an object has a pixel that differs by so many times as much 
 MIN_AREA_PX = 6.0
 
 
+def sampled(count: int) -> Int[ndarray, " some"]:
+    """The numbers of those of so many frames that a background is the median of."""
+    return np.linspace(0, count - 1, min(SAMPLED, count)).round().astype(int)
+
+
 def background_of(frames: IndexedFrames) -> Picture:
     """The scene without what moves: each pixel's median, and where a thing rested for long, the value behind it.
 
     Of a pixel's two steady values the background's is the one nearer to what its surroundings would continue as.
     """
-    sample = frames[np.linspace(0, len(frames) - 1, min(SAMPLED, len(frames))).round().astype(int)]
+    sample = frames[sampled(len(frames))]
     usual = np.median(sample, axis=0).astype(np.float32)
     differs = np.zeros(sample.shape[:3], bool)
     for frame, apart in zip(sample, differs, strict=True):
