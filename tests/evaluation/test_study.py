@@ -124,20 +124,31 @@ def test_processes_do_not_measure_in_one_folder(tmp_path: Path, commands: list[l
     assert [Path(part).name for part in measured] == ["physics_1", "physics_0"]
 
 
+def test_what_another_process_runs_is_left_to_it(tmp_path: Path, commands: list[list[str]]) -> None:
+    config = config_of(tmp_path)
+    cell = Study(config).cells[0]
+    lock = Study(config).folder(cell, f"{cell.name}.lock")
+    lock.parent.mkdir(parents=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert run_study(config) == 5
+    assert run_study(config) == 1
+
+
 def test_a_run_that_another_process_finished_in_the_meantime_is_not_run_again(
     tmp_path: Path, commands: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config, run = config_of(tmp_path), Study.run
+    monkeypatch.setattr(module.Cell, "name", property(lambda cell: f"{cell.family}_fail_seed{cell.seed}"))
+    config = config_of(tmp_path, points=(StudyPoint(budget=4e12, seeds=1),))
+    alone = Study.run_alone
 
-    def run_twice(study: Study, cell: Any, bar: Any) -> Any:
-        monkeypatch.setattr(Study, "run", run)
-        run_study(config)  # another process is faster
-        return run(study, cell, bar)
+    def late(study: Study, cell: Any, bar: Any) -> bool:
+        monkeypatch.setattr(Study, "run_alone", alone)
+        run_study(config)  # another process is faster; its trainings fail
+        return alone(study, cell, bar)
 
-    monkeypatch.setattr(Study, "run", run_twice)
-    monkeypatch.setattr(module.fcntl, "flock", lambda *_: None)
-    run_study(config)
-    assert sum("run_physics" in command[1] for command in commands) == 6 + 1
+    monkeypatch.setattr(Study, "run_alone", late)
+    assert run_study(config) == 0
 
 
 def test_a_script_that_fails_is_said_with_its_last_words(tmp_path: Path) -> None:

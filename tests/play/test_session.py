@@ -64,7 +64,10 @@ def test_models_predict_under_the_same_action(cast):
     assert all(not torch.equal(left[i], right[i]) for i in range(4))
 
 
-def test_back_and_on_again_is_as_if_nothing_had_been(cast):
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_back_and_on_again_is_as_if_nothing_had_been(cast, monkeypatch, dtype):
+    if dtype != torch.float32:
+        monkeypatch.setattr(cast.evaluator.accelerator, "autocast", lambda: torch.autocast("cpu", dtype))
     straight, wandering = session(cast), session(cast)
     hands = [(1.0, 0.0), (0.0, 1.0), (-1.0, 0.3), (0.2, -1.0), (1.0, 1.0), (0.0, 0.0)]
     for hand in hands:

@@ -1,4 +1,4 @@
-"""A data set of many clips is opened and drawn from without being read into memory, in a time that does not grow."""
+"""A data set of many clips is opened and drawn from without being read into memory."""
 
 import time
 from pathlib import Path
@@ -55,4 +55,4 @@ def test_a_hundred_thousand_clips_are_drawn_as_a_thousand_do(tmp_path: Path) -> 
         rate = 200 * CLIPS / (time.perf_counter() - began)
         found[count] = (first_s, taken_mb() - before, rate)
         print(f"{count} clips: first batch after {found[count][0]:.2f} s, {found[count][1]:.0f} MB, {rate:.0f} clips/s")
-    assert found[100_000][1] < 150 and found[100_000][2] > 0.2 * found[1_000][2]
+    assert found[100_000][0] < 5 and found[100_000][1] < 150 and found[100_000][2] > 0.2 * found[1_000][2]

@@ -90,15 +90,16 @@ def test_what_is_not_there_is_said(path: Path, tmp_path: Path) -> None:
         RealClips(path, "test")
 
 
-def test_mirrored_clips_come_after_those_as_they_are(path: Path) -> None:
+def test_every_clip_comes_as_it_is_and_mirrored_and_soon(path: Path) -> None:
     source = RealClips(path, "train")
     both, count = Mirrored(source), len(source)
     assert len(both) == 2 * count
-    order = [count, 0, count + 1]
-    mirrored, plain = both.clips(order), source.clips([0, 0, 1])
-    expected = torch.stack([plain.frames[0].flip(-1), plain.frames[1], plain.frames[2].flip(-1)])
-    assert torch.equal(mirrored.frames, expected)
-    assert not torch.equal(mirrored.frames[0], mirrored.frames[1])
+    plain, found = source.clips(range(count)).frames, both.clips(range(2 * count)).frames
+    for number in range(count):
+        pair = [found[number], found[number + count]]
+        as_it_is, turned = pair if number % 2 == 0 else pair[::-1]
+        assert torch.equal(as_it_is, plain[number]) and torch.equal(turned, plain[number].flip(-1))
+    assert torch.equal(both.clips([1]).frames[0], plain[1].flip(-1))
 
 
 def test_training_draws_mirrored_clips_where_it_is_asked_to(path: Path) -> None:

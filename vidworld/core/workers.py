@@ -78,7 +78,7 @@ def ends_if_stalled(seconds: float) -> Iterator[Callable[[], None]]:
 def gives_memory_back(block_bytes: int) -> None:
     """From now on each block of so many bytes goes back to the system as soon as it is free, where glibc is used.
 
-    It would keep them, and what is small between them: 350 MB of gaps after a minute of video, 1 GB after half an hour.
+    It would keep them, and what is small between them.
     """
     with suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, block_bytes)

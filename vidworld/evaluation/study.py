@@ -184,6 +184,19 @@ class Study:
 
     # --- running ---
 
+    def run_alone(self, cell: Cell, bar: Any) -> bool:
+        """Run a cell, but one that another process runs, or has run in the meantime; whether it was run here."""
+        start = bar.n
+        with _alone(self.folder(cell, f"{cell.name}.lock"), wait=False) as mine:
+            if not mine or not self.state(cell).startswith(("to do", "outdated")):
+                bar.update(cell.budget)
+                return False
+            result = self.run(cell, bar)
+        what = f"failed ({result.failed})" if result.failed else f"{len(result.rows)} numbers"
+        bar.update(start + cell.budget - bar.n)
+        bar.write(f"{self.path(cell)}: {what}")
+        return True
+
     def run(self, cell: Cell, bar: Any) -> StudyResult:
         """Train and measure a cell, and write its result; what of it is finished is not done again.
 
@@ -199,7 +212,7 @@ class Study:
                 bar.update(start + cell.budget * beat["step"] / beat["steps"] - bar.n)
 
         train = partial(self._train, cell, seen)
-        with _alone(self.folder(cell, "lock")):  # what all cells share is trained by one of them
+        with _alone(self.folder(cell, "lock")):  # waits: what all cells share is trained by one of them
             train("tokenizer", "tokenizer")
             train("probe", "probe")
         per_step, decoder = flops_of(self.training(cell), self.probe(cell), self.folder(cell, "tokenizer"))
@@ -222,7 +235,6 @@ class Study:
         )  # fmt: skip
         prepare_folder(self.config.results)
         write_result(self.path(cell), result)
-        bar.update(start + cell.budget - bar.n)
         return result
 
     def _train(
@@ -312,12 +324,16 @@ def run_command(command: Sequence[str], seen: Callable[[], None], may_fail: bool
 
 
 @contextlib.contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Hold a lock that one process has at a time."""
+def _alone(path: Path, wait: bool = True) -> Iterator[bool]:
+    """Hold a lock that one process has at a time; whether it is held, which without waiting it may not be."""
     prepare_folder(path.parent)
     with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
 
 
 @contextlib.contextmanager
@@ -325,18 +341,16 @@ def _free(folder: Path) -> Iterator[Path]:
     """The first of folder_0, folder_1, … that no other process measures in: baselines are measured once in each."""
     for number in count():
         out = folder.with_name(f"{folder.name}_{number}")
-        prepare_folder(out)
-        with (out / "lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            yield out
-            return
+        with _alone(out / "lock", wait=False) as mine:
+            if mine:
+                yield out
+                return
 
 
 def run_study(config: StudyConfig, share: tuple[int, int] = (0, 1), pattern: str = "*") -> int:
     """Run all cells that match a pattern and are not done, or of them the share I of N; return how many were run.
+
+    What another process runs is left to it.
 
     Raises UserError: no cell matches, or what all share cannot be made.
     """
@@ -348,11 +362,4 @@ def run_study(config: StudyConfig, share: tuple[int, int] = (0, 1), pattern: str
     left = [cell for cell in mine if study.state(cell).startswith(("to do", "outdated"))]
     total = sum(cell.budget for cell in left)
     with tqdm(total=total, desc="study", unit="FLOP", unit_scale=True, disable=None) as bar:
-        for number, cell in enumerate(left, 1):
-            with _alone(study.folder(cell, f"{cell.name}.lock")):
-                if study.state(cell) == "done":  # by another process, in the meantime
-                    continue
-                result = study.run(cell, bar)
-            what = f"failed ({result.failed})" if result.failed else f"{len(result.rows)} numbers"
-            bar.write(f"{study.path(cell)}: {what}; {number} of {len(left)} runs")
-    return len(left)
+        return sum(study.run_alone(cell, bar) for cell in left)

@@ -4,6 +4,7 @@ The clips are pairs that look the same in the last frame of the context: in A a 
 """
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -14,6 +15,7 @@ from vidworld.analysis.ridge import Answer, Features, Others, Spectrum
 from vidworld.core.clip import Clips
 from vidworld.core.clip_shape import ClipShape
 from vidworld.evaluation.evaluator import Evaluator
+from vidworld.evaluation.presentation import names_of
 from vidworld.inside.concepts import Part, pairs_of
 from vidworld.inside.directions import Direction, along_means, along_probe, at_random
 from vidworld.inside.probes import ratio_over
@@ -39,7 +41,8 @@ def hidden_pairs(evaluator: Evaluator, part: Part, shape: ClipShape, count: int)
     target[: len(kept)] *= -1
     nothing = torch.zeros(2 * len(kept), tracks.radius.shape[1], dtype=torch.bool)
     disc = torch.zeros(2 * len(kept), dtype=torch.int64)
-    return Steered(evaluator.encode(clips), disc, nothing, {EXISTENCE: target})
+    names = tuple(names_of(a.frames[:, :context]))
+    return Steered(evaluator.encode(clips), disc, nothing, {EXISTENCE: target}, 2 * names)
 
 
 def exchanged(like: Direction) -> Direction:
@@ -65,28 +68,43 @@ def steer_existence(
     for layer, (features, others) in enumerate(fitted):
         ridge = Spectrum(features).ridge(answers[0], others, answers[1], slack=0.0)
         tried = [along_probe(ridge), along_means(ridge, features, answers[0], 1)]
-        slopes = [float(above.sum() / below.sum()) for above, below in (_moved(chosen_on, layer, d) for d in tried)]
-        direction = tried[slopes.index(max(slopes))]
+        results = [_moved(chosen_on, layer, each) for each in tried]
+        number = min(range(len(tried)), key=lambda i: results[i].missed)
+        direction = tried[number]
         readings.append((direction, exchanged(direction), at_random(direction, ridge, layer)))
-        chosen.append(max(slopes))
-    best, pairs = max(range(len(chosen)), key=lambda layer: chosen[layer]), len(steering.steered.disc) // 2
+        chosen.append(results[number])
+    best = min(range(len(chosen)), key=lambda layer: chosen[layer].missed)
+    pairs = len(steering.steered.disc) // 2
     for layer, directions in enumerate(readings):
         label = layers_of(steering.model.network)[layer].name
         for direction in directions:
-            above, below = _moved(steering, layer, direction)
+            moved, slope_there = _moved(steering, layer, direction), chosen[layer].slope
             for what, half in ((TAKEN_OUT, slice(None, pairs)), (PUT_IN, slice(pairs, None))):
-                slope = ratio_over(above[half], below[half], torch.arange(pairs))
+                slope = ratio_over(moved.along[half], moved.way[half], torch.arange(pairs))
                 yield SteeringRow(
                     steering.name, label, what, direction.name, direction.dimensions, "tokens", *slope,
-                    float("nan"), float("nan"), 1.0, layer == best, chosen[layer], pairs,
+                    float("nan"), float("nan"), 1.0, layer == best, slope_there, pairs,
                 )  # fmt: skip
 
 
-def _moved(
-    steering: Steering, layer: int, direction: Direction
-) -> tuple[Float[Tensor, " clip"], Float[Tensor, " clip"]]:
-    """How far each future moved along the way to that of the other clip of the pair, and how long that way is."""
+class _Moved(NamedTuple):
+    """How far futures moved along the way to that of the other clip of the pair."""
+
+    along: Float[Tensor, " clip"]
+    way: Float[Tensor, " clip"]
+    """How long that way is, squared."""
+    missed: float
+    """The share of the way that was missed, in squares; what moved beside the way counts."""
+
+    @property
+    def slope(self) -> float:
+        return float(self.along.sum() / self.way.sum().clamp_min(1e-9))
+
+
+def _moved(steering: Steering, layer: int, direction: Direction) -> _Moved:
     plain = steering.plain.tokens.nan_to_num().flatten(1)
-    steered = steering.future(layer, direction, EXISTENCE).tokens.nan_to_num().flatten(1)
+    moved = steering.future(layer, direction, EXISTENCE).tokens.nan_to_num().flatten(1) - plain
     way = plain.roll(len(plain) // 2, dims=0) - plain
-    return ((steered - plain) * way).sum(dim=1), way.square().sum(dim=1)
+    whole = way.square().sum(dim=1)
+    missed = float((way - moved).square().sum() / whole.sum().clamp_min(1e-9))
+    return _Moved((moved * way).sum(dim=1), whole, missed)

@@ -41,6 +41,8 @@ class Steered:
     others: Bool[Tensor, "clip object"]
     """Discs that nothing touches, by which side effects are told."""
     target: dict[str, Float[Tensor, "clip _"]]
+    names: tuple[str, ...] | None = None
+    """What each clip's random numbers follow from, one for both clips of a pair; None: from the frames shown."""
 
     @property
     def tracks(self) -> Tracks:
@@ -109,7 +111,8 @@ class Steering:
             change = self._change(direction, self.steered.target[concept])
             within = changed(self.model.network, layer, self.last, change, seen.tokens)
         with within, evaluator.accelerator.autocast():
-            rollout = self.model.rollout(context, horizon, 1, evaluator.seeds(names_of(context.clips.frames)))
+            names = self.steered.names or names_of(context.clips.frames)
+            rollout = self.model.rollout(context, horizon, 1, evaluator.seeds(names))
         tracks, after, frames = self.steered.tracks, slice(evaluator.context_frames, None), None
         found = evaluator.by_probe(self.name, rollout.embeddings[:, 0].float(), tracks).position[:, after]
         places: dict[Readout, _Places] = {"probe": found.float()}

@@ -1,7 +1,9 @@
 """The server of play: a page, and a session for each tab that has it open."""
 
 import asyncio
+import contextlib
 import json
+import logging
 import socket
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -60,13 +62,7 @@ class Playground:
         names = [player.name for player in self.cast.players]
         labels = PANEL_LABELS | {player.name: player.label for player in self.cast.players}
         labels |= {world: world.replace("_", " ").capitalize() for world in self.worlds}
-        return {
-            "worlds": list(self.worlds),
-            "panels": [TRUTH, *names, COPY_LAST],
-            "labels": labels,
-            "hints": HINTS,
-            "exported": EXPORTED,
-        }
+        return {"worlds": list(self.worlds), "panels": [TRUTH, *names, COPY_LAST], "labels": labels, "hints": HINTS}
 
 
 def play_app(ground: Playground, port: int) -> Any:
@@ -92,6 +88,10 @@ def play_app(ground: Playground, port: int) -> Any:
             await _Tab(ground, websocket).serve()
         except WebSocketDisconnect:
             pass
+        except Exception:
+            logging.getLogger(__name__).exception("a session failed")
+            with contextlib.suppress(RuntimeError):  # closed already
+                await websocket.close(1011)
         finally:
             ground.playing -= 1
 
@@ -142,7 +142,12 @@ class _Tab:
     async def _answer(self, request: Request) -> None:
         if request.do == "save":
             if self.saving is None or self.saving.done():
-                self.saving = asyncio.create_task(self._save(request))
+                session = self.session
+                assert session is not None
+                taken = await self._in_turn(lambda: (session.truth, session.number, self._recorded(session)))
+                self.saving = asyncio.create_task(self._save(request, *taken))
+            else:
+                await self.websocket.send_text(json.dumps({"id": request.id, "error": "a recording is being written"}))
             return
         await self.websocket.send_bytes(await self._in_turn(self._done, request))
 
@@ -162,7 +167,14 @@ class _Tab:
         return answer(self.session, moment, request, **more)
 
     def _commanded(self, session: Session, request: Request) -> Any:
-        steps, self.replayed = self._recorded(session), []
+        if self.replayed and request.do in ("back", "anchor", "hide"):
+            raise UserError("a recording is being replayed: wait for its end, or begin a new scene")
+        steps = self._recorded(session)
+        moment = self._moved_on(session, request)
+        self.replayed = steps[::-1] if request.do == "replay" else self.replayed if request.do == "look" else []
+        return moment
+
+    def _moved_on(self, session: Session, request: Request) -> Any:
         if request.do == "world":
             if request.world not in self.ground.worlds:
                 raise UserError(f"there is no world {request.world!r}; there are {', '.join(self.ground.worlds)}")
@@ -171,7 +183,6 @@ class _Tab:
         if request.do == "new":
             return session.new((session.number + 1) % 100_000 if request.number is None else request.number)
         if request.do == "replay":
-            self.replayed = steps[::-1]
             return session.new(session.number)
         if request.do == "look":
             return session.now
@@ -181,16 +192,14 @@ class _Tab:
         """What was played, with what a replay has still to play."""
         return [*session.steps, *reversed(self.replayed)]
 
-    async def _save(self, request: Request) -> None:
-        session, ground = self.session, self.ground
-        assert session is not None
-        steps = self._recorded(session)
+    async def _save(self, request: Request, truth: Truth, number: int, steps: list[PlayedStep]) -> None:
+        ground = self.ground
         try:
             await self.websocket.send_text(json.dumps({"saving": True}))
-            again = Session(ground.cast, session.truth, session.number, over=ground.players.map)
+            again = Session(ground.cast, truth, number, over=ground.players.map)
             files = await asyncio.to_thread(export_played, again, steps, ground.out)
             names = [file.name for file in files]
-            done = {"id": request.id, "saved": names, "folder": str(ground.out)}
+            done = {"id": request.id, "saved": names, "folder": str(ground.out), "whole": len(steps) <= EXPORTED}
         except UserError as error:
             done = {"id": request.id, "error": str(error)}
         await self.websocket.send_text(json.dumps(done))

@@ -139,13 +139,13 @@ class RealClips:
 
 
 class Mirrored:
-    """The clips of a data set without actions, then the same ones mirrored: left is right, and down stays down."""
+    """The clips of a data set without actions, every second one mirrored from left to right, then the others' turn."""
 
     def __init__(self, source: RealClips) -> None:
         """Raises UserError: actions would not fit mirrored pictures."""
         if source.acts:
             raise UserError(
-                f"{source.path}: has actions, which do not fit mirrored pictures; real_mirrored=false would do"
+                f"{source.path}: has actions, which do not fit mirrored pictures; data.real_mirrored=false would do"
             )
         self.source = source
 
@@ -156,7 +156,8 @@ class Mirrored:
         """The clips of these numbers."""
         count = len(self.source)
         clips = self.source.clips([number % count for number in indices])
-        turned = torch.tensor([number >= count for number in indices])[:, None, None, None, None]
+        turned = torch.tensor([(number % count + number // count) % 2 == 1 for number in indices])
+        turned = turned[:, None, None, None, None]
         return replace(clips, frames=torch.where(turned, clips.frames.flip(-1), clips.frames))
 
 
