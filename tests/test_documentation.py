@@ -269,6 +269,36 @@ def test_the_table_of_the_readme_is_that_of_its_files():
         assert cells[4:6] == (["–", "–"] if law is None else cue_cells(law)), what
 
 
+def apart(better, worse, budget, law):
+    """In how many pairs of trainings the interval of one family lies above that of another."""
+    place = {"task": "surprise", "law": law, "metric": "surprise_accuracy", "split": "id"}
+    ends = [
+        [
+            (row["low"], row["high"])
+            for file in sorted((ROOT / "results" / "study").glob(f"{family}_{budget}_nuisance0_seed*.json"))
+            for row in study_rows(file)
+            if all(row[key] == value for key, value in place.items())
+        ]
+        for family in (better, worse)
+    ]
+    assert [len(each) for each in ends] == [3, 3]
+    return sum(one[0] > other[1] for one in ends[0] for other in ends[1])
+
+
+def test_pairs_of_trainings_that_pages_count_are_those_of_the_files():
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    page = " ".join((ROOT / "docs" / "results.md").read_text(encoding="utf-8").split())
+    assert apart("regression", "diffusion", "1.8e13", "permanence") == 7 and "diffusion's in 7 of 9 pairs" in readme
+    assert apart("regression", "jepa", "1.8e13", "permanence") == 9 and "above a JEPA's in all 9" in readme
+    continuity = [apart("regression", other, "1.8e13", "continuity") for other in ("diffusion", "jepa")]
+    assert continuity == [7, 9] and "on continuity in 7 and 9" in page
+    assert apart("diffusion", "jepa", "1.8e13", "permanence") == 6 and "six of nine pairs are disjoint" in page
+    assert apart("jepa", "diffusion", "1.8e13", "collision") == 2 and "on collision of two" in page
+    assert apart("jepa", "diffusion", "9.0e12", "collision") == 5 and "disjoint intervals in five of nine pairs" in page
+    permanence = [apart(other, "jepa", "9.0e12", "permanence") for other in ("regression", "diffusion")]
+    assert permanence == [6, 7] and "in six and seven of nine pairs" in page
+
+
 def cue_cells(law):
     """What cues and the rule that each colour goes straight on reach on a law's quadruplets, to two digits."""
     found = {each.cue: each for each in cues_of_law(law) if not each.layout}
