@@ -21,6 +21,7 @@ from vidworld.analysis.records import read_results
 from vidworld.core.config import RENAMED, load
 from vidworld.core.errors import UserError
 from vidworld.evaluation.schema import PhysicsConfig
+from vidworld.inside.existence import PUT_IN, TAKEN_OUT
 from vidworld.models.families import config_schema
 from vidworld.models.schema import WorldModelConfig
 
@@ -146,6 +147,27 @@ def test_figures_are_what_their_commands_make(tmp_path, monkeypatch):
 def test_the_picture_of_a_dictionary_is_that_of_its_results():
     media = ROOT / "results" / "inside" / "media" / "dictionary_jepa.png"
     assert (ROOT / "docs" / "figures" / media.name).read_bytes() == media.read_bytes()
+
+
+def test_three_trainings_that_were_steered_are_those_of_their_files():
+    page = (ROOT / "docs" / "inside.md").read_text(encoding="utf-8").split("## Three trainings")[1]
+    files = [ROOT / "results" / "inside" / f"steering_9.0e12_seed{seed}.json" for seed in range(3)]
+    trainings = [json.loads(file.read_text(encoding="utf-8"))["rows"] for file in files]
+    concepts = {"hidden disc taken out": TAKEN_OUT, "hidden disc put in": PUT_IN}
+    kinds = {"random direction": ("random",), "states exchanged": ("exchanged",)}
+    rows = re.findall(r"^\| ([\w ]+), ([\w ]+) \| (.*) \|$", page, re.MULTILINE)
+    assert len(rows) == 10
+    for name, what, cells in rows:
+        for family, cell in zip(("regression", "diffusion", "jepa"), cells.split(" | "), strict=True):
+            found = [
+                row["others" if what == "other discs" else "slope"]
+                for steered in trainings
+                for row in steered
+                if (row["model"], row["concept"], row["best"]) == (family, concepts.get(name, name), True)
+                and row["readout"] != "pixels"
+                and row["direction"] in kinds.get(what, ("probe", "means"))
+            ]
+            assert cell == ", ".join(f"{value:.2f}" for value in found), (name, what, family)
 
 
 def test_results_are_those_of_their_files():
