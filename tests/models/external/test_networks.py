@@ -11,6 +11,7 @@ import torch
 from measured import rollout_values, surprise_values
 from safetensors.torch import load_file, save_file
 
+from vidworld.core.clip import Clips
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
 from vidworld.evaluation.surprises import encode_quadruplets, surprise_of
@@ -78,6 +79,23 @@ def test_later_frames_change_no_bit_of_the_surprise_before_them(name, folders, e
     assert torch.equal(one[:, 0], two[:, 0])
     assert not torch.equal(one[:, 1], two[:, 1])
     assert not torch.equal(one, model.surprise(evaluator.encode(clips), 2, [6]))
+
+
+@pytest.mark.parametrize("name", tiny_models.TRANSFORMERS)
+def test_what_a_transformer_holds_after_a_chunk_is_of_the_frames_up_to_there(name, folders):
+    model = DiffusersVideo(folders[name], CPU, 2)
+    generator = torch.Generator().manual_seed(0)
+    frames = torch.randint(0, 255, (2, 16, 3, 32, 32), dtype=torch.uint8, generator=generator)
+    later, corner = frames.clone(), frames.clone()
+    later[:, 8:] = 0
+    corner[:, :8, :, 16:, 16:] = 255
+    states, after, moved = (model.hidden_states(Clips(f, 10.0, ("a", "b")), 8) for f in (frames, later, corner))
+    layers = tiny_models.TRANSFORMERS[name][2]["num_layers"]
+    assert states.shape[:3] == (2, 2, layers) and states.isfinite().all()
+    assert torch.equal(states[:, 0], after[:, 0]) and not torch.allclose(states[:, 1], after[:, 1], atol=1e-3)
+    change = (moved - states)[:, 0].abs().mean(dim=(0, 1, 4))
+    h, w = change.shape
+    assert change[h // 2 :, w // 2 :].mean() > change[: h // 2, : w // 2].mean()  # where the pictures differ
 
 
 def test_vjepa2_predicts_from_the_context_encoded_alone(folders, evaluator):
@@ -148,6 +166,9 @@ def test_every_variant_takes_its_past_and_no_other(name, tmp_path):
     assert torch.equal(frames, model.predict(context, 6, [3]))
     assert not torch.equal(frames, model.predict(replace(context, frames=255 - context.frames), 6, [3]))
     assert not torch.equal(frames, model.predict(context, 6, [4]))
+    states, other = (model.hidden_states(replace(context, frames=f), 4) for f in (context.frames, 255 - context.frames))
+    assert states.shape[:2] == (1, 2) and states.shape[3] == states.shape[4] > 1
+    assert states.isfinite().all() and not torch.allclose(states, other, atol=1e-3)
 
 
 @pytest.mark.parametrize(("length", "fitted"), [(8, 9), (5, 5), (6, 5), (7, 5), (1, 1)])

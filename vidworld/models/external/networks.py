@@ -22,6 +22,8 @@ from vidworld.models.tokenizers.video_vae import Latents, load_pretrained
 
 SHARES = (0.3, 0.5, 0.7, 0.9)
 """Noise shares that surprise is the mean over; at the ends a target is trivial or cannot be predicted."""
+STATES_SHARE = 0.1
+"""Noise share at which states are read."""
 USUAL_FPS = 24.0  # for clips of no known rate
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Source: ImageNet's statistics, as in V-JEPA 2's own video processor."""
@@ -95,6 +97,37 @@ class DiffusersVideo:
             errors.append(torch.stack([each.square().mean(dim=(1, 2, 3, 4)) for each in wrong]).mean(dim=0))
             past = upto
         return repeat(torch.stack(errors, dim=1), "b t -> b (t r)", r=ratio)[:, :num_frames].cpu()
+
+    @torch.no_grad()
+    def hidden_states(self, clips: Clips, chunk_frames: int) -> Float[Tensor, "clip chunk layer row column channel"]:
+        """After each block, of the last latent of each chunk, as it is denoised from little noise, after those before.
+
+        It is shown the frames up to there alone; the noise is the same for all clips. Source of states at little noise:
+        DIFT (arXiv 2306.03881). Raises UserError: a first chunk is a single latent, which has none before it.
+        """
+        transformer, level, states = self.parts.transformer, self.parts.levels.at(STATES_SHARE), []
+        blocks = transformer.transformer_blocks if hasattr(transformer, "transformer_blocks") else transformer.blocks
+        for stop in range(chunk_frames, clips.frames.shape[1] + 1, chunk_frames):
+            seen = self._encode(self._fitted(clips.frames[:, :stop]))
+            if seen.shape[2] < 2:
+                raise UserError(
+                    f"{self.parts.folder}: chunks of {chunk_frames} frames are one latent; longer ones would do"
+                )
+            past, last = seen[:, :, :-1], seen[:, :, -1:]
+            noise, past_noise = self._noise([0] * len(last), 1, last), self._noise([1] * len(last), past.shape[2], past)
+            with watched(blocks) as found:
+                self._answer(Question(past, past_noise, _rate(clips), level.noisy(last, noise), level))
+            h, w = (size // side for size, side in zip(seen.shape[3:], self._patch()[1:], strict=True))
+            states.append(torch.stack([each.float().unflatten(1, (-1, h, w))[:, -1] for each in found], dim=1))
+        return torch.stack(states, dim=1)
+
+    def _patch(self) -> tuple[int, int, int]:
+        """Latents in time, rows and columns of a token."""
+        config = self.parts.transformer.config
+        if isinstance(config.patch_size, int):
+            return getattr(config, "patch_size_t", None) or 1, config.patch_size, config.patch_size
+        frames, rows, columns = config.patch_size
+        return frames, rows, columns
 
     def _answer(self, question: Question) -> Latents:
         """The network's answer about the future."""
