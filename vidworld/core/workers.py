@@ -16,7 +16,7 @@ _Job = TypeVar("_Job")
 _Result = TypeVar("_Result")
 
 MOST_WORKERS = 16
-BLOCK_BYTES = 2**18  # of memory, from which on a worker gives it back at once
+GIVEN_BACK_BYTES = 2**18  # of memory, from which on a worker gives it back at once
 M_MMAP_THRESHOLD = -3  # Source: malloc.h of glibc
 AHEAD = 4  # jobs a worker that are handed out at a time, so that few are in doubt where a process dies
 
@@ -102,4 +102,4 @@ def _pool(workers: int, preload: Sequence[str]) -> ProcessPoolExecutor:
         context.set_forkserver_preload(list(preload))
     except ValueError:  # Windows
         context = get_context("spawn")  # type: ignore[assignment]
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=gives_memory_back, initargs=(BLOCK_BYTES,))
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=gives_memory_back, initargs=(GIVEN_BACK_BYTES,))

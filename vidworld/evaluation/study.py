@@ -5,15 +5,14 @@ and a cell whose result is there, and of today's versions, is not run again: a s
 """
 
 import contextlib
-import fcntl
 import fnmatch
 import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import count, product
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -23,6 +22,7 @@ from vidworld.analysis.records import read_results
 from vidworld.analysis.study import StudyResult, StudyRow, outdated, read_result, row_of, write_result
 from vidworld.core.config import Positive, PositiveFloat, load, resolved, schema
 from vidworld.core.errors import UserError
+from vidworld.core.locks import alone, free_folder
 from vidworld.core.records import fingerprint, prepare_folder, provenance, read_json
 from vidworld.core.registry import Registry
 from vidworld.evaluation.schema import PhysicsConfig, named_in
@@ -187,7 +187,7 @@ class Study:
     def run_alone(self, cell: Cell, bar: Any) -> bool:
         """Run a cell, but one that another process runs, or has run in the meantime; whether it was run here."""
         start = bar.n
-        with _alone(self.folder(cell, f"{cell.name}.lock"), wait=False) as mine:
+        with alone(self.folder(cell, f"{cell.name}.lock"), wait=False) as mine:
             if not mine or not self.state(cell).startswith(("to do", "outdated")):
                 bar.update(cell.budget)
                 return False
@@ -212,7 +212,7 @@ class Study:
                 bar.update(start + cell.budget * beat["step"] / beat["steps"] - bar.n)
 
         train = partial(self._train, cell, seen)
-        with _alone(self.folder(cell, "lock")):  # waits: what all cells share is trained by one of them
+        with alone(self.folder(cell, "lock")):  # waits: what all cells share is trained by one of them
             train("tokenizer", "tokenizer")
             train("probe", "probe")
         per_step, decoder = flops_of(self.training(cell), self.probe(cell), self.folder(cell, "tokenizer"))
@@ -226,7 +226,7 @@ class Study:
                 train("probe", f"probe_{cell.name}")
                 of_decoder = read_budget(self.folder(cell, f"probe_{cell.name}"))
                 spent, seconds = spent + of_decoder["training_flops"], seconds + of_decoder["seconds"]
-            with _free(self.folder(cell, "physics")) as out:
+            with free_folder(self.folder(cell, "physics")) as out:
                 rows = self._measure(cell, out, seen)
         origin = {k: v for k, v in provenance(cell.seed).items() if k in RECORDED}
         result = StudyResult(
@@ -321,30 +321,6 @@ def run_command(command: Sequence[str], seen: Callable[[], None], may_fail: bool
     if process.returncode != 2 or not errors or not may_fail:
         raise UserError(f"{shlex.join(command[1:4])}: {what}")
     return what
-
-
-@contextlib.contextmanager
-def _alone(path: Path, wait: bool = True) -> Iterator[bool]:
-    """Hold a lock that one process has at a time; whether it is held, which without waiting it may not be."""
-    prepare_folder(path.parent)
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
-
-
-@contextlib.contextmanager
-def _free(folder: Path) -> Iterator[Path]:
-    """The first of folder_0, folder_1, … that no other process measures in: baselines are measured once in each."""
-    for number in count():
-        out = folder.with_name(f"{folder.name}_{number}")
-        with _alone(out / "lock", wait=False) as mine:
-            if mine:
-                yield out
-                return
 
 
 def run_study(config: StudyConfig, share: tuple[int, int] = (0, 1), pattern: str = "*") -> int:

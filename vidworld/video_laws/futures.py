@@ -17,7 +17,7 @@ from vidworld.core.clip_shape import WORLD_SIZE
 from vidworld.metrics.velocity import ANYWHERE
 from vidworld.video.real import RealClips
 from vidworld.video.tracking import background_of, track
-from vidworld.video.tracking.blobs import Picture, sampled
+from vidworld.video.tracking.blobs import Picture, spread_over
 from vidworld.video_laws import VIDEO_LAWS, LawFit, NoFit, Position, TrackTimes, VideoLaw, VideoScene
 
 TRACKED_AT = 4  # clips are tracked at so many times their size: what is 2 px wide at 64 px has no body of its own
@@ -51,7 +51,7 @@ def true_motion(source: RealClips, number: int, start: int) -> TrueMotion | None
     if law is None or not (row["in_event"] and row["static_camera"]):
         return None
     shot = source.same_shot(number)
-    scene = background_of(as_video(source.frames_among(shot, sampled(len(shot) * source.num_frames))))
+    scene = background_of(as_video(source.frames_among(shot, spread_over(len(shot) * source.num_frames))))
     clip = source.clips([number])
     whole = as_video(clip.frames[0])
     truth = track(whole, law.objects, scene)

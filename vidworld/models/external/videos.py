@@ -15,7 +15,7 @@ from torch import Tensor
 from vidworld.core.clip import Clips, Frames
 from vidworld.core.errors import UserError
 
-THREADS = 2  # of a decoder: each holds frames of its own
+DECODER_THREADS = 2  # each holds frames of its own
 NAMED = 5  # missing files that a message names
 Begins = Literal["context", "last frame", "future"]
 """What a video begins with: all frames that were shown, the last of them, or the first that is predicted."""
@@ -87,7 +87,7 @@ class Videos:
         try:
             with av.open(str(path)) as container:
                 stream = container.streams.video[0]
-                stream.thread_type, stream.codec_context.thread_count = "AUTO", THREADS
+                stream.thread_type, stream.codec_context.thread_count = "AUTO", DECODER_THREADS
                 rate = float(stream.average_rate or fps)
                 step = rate / fps if fps > 0 else 1.0  # a batch of several rates has none (NaN): then frame for frame
                 before = {"context": seen, "last frame": 1}.get(self.begins or "future", 0)  # frames of the clip

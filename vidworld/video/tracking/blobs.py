@@ -23,7 +23,7 @@ SURE_TIMES = 2.0  # an object has a pixel that differs by so many times as much 
 MIN_AREA_PX = 6.0
 
 
-def sampled(count: int) -> Int[ndarray, " some"]:
+def spread_over(count: int) -> Int[ndarray, " some"]:
     """The numbers of those of so many frames that a background is the median of."""
     return np.linspace(0, count - 1, min(SAMPLED, count)).round().astype(int)
 
@@ -33,7 +33,7 @@ def background_of(frames: IndexedFrames) -> Picture:
 
     Of a pixel's two steady values the background's is the one nearer to what its surroundings would continue as.
     """
-    sample = frames[sampled(len(frames))]
+    sample = frames[spread_over(len(frames))]
     usual = np.median(sample, axis=0).astype(np.float32)
     differs = np.zeros(sample.shape[:3], bool)
     for frame, apart in zip(sample, differs, strict=True):

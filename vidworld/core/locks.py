@@ -1,0 +1,33 @@
+"""Locks between processes of one machine, or of a file system that has them."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+from vidworld.core.records import prepare_folder
+
+
+@contextmanager
+def alone(path: Path, wait: bool = True) -> Iterator[bool]:
+    """Hold a lock that one process has at a time; whether it is held, which without waiting it may not be."""
+    prepare_folder(path.parent)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
+@contextmanager
+def free_folder(folder: Path) -> Iterator[Path]:
+    """The first of folder_0, folder_1, … that no other process works in."""
+    for number in count():
+        out = folder.with_name(f"{folder.name}_{number}")
+        with alone(out / "lock", wait=False) as mine:
+            if mine:
+                yield out
+                return
