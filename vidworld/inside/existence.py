@@ -29,7 +29,7 @@ _FULL = 2.0
 
 
 def hidden_pairs(evaluator: Evaluator, part: Part, shape: ClipShape, count: int) -> Steered:
-    """The A's of so many pairs, then their B's, both with the truth of A: what is asked is that they change places."""
+    """The A's of so many pairs, then their B's, both with the truth of A; the target is that they change places."""
     context = evaluator.context_frames
     a, b = pairs_of("legacy_permanence", part, shape, context, count)
     truth = a.truth
