@@ -106,6 +106,35 @@ def test_a_fault_of_the_hand_is_a_line_and_play_goes_on(client):
         assert asked(tab, do="step")[0]["chunk"] == 1
 
 
+def test_a_session_that_fails_ends_with_a_code_and_frees_its_place(client, ground, monkeypatch):
+    def fails(session, action=()):
+        raise RuntimeError("a fault of ours")
+
+    with opened(client) as tab:
+        tab.receive_text()
+        monkeypatch.setattr(Session, "act", fails)
+        tab.send_text(json.dumps({"do": "step", "id": 1, "action": [0.0, 0.0]}))
+        with pytest.raises(WebSocketDisconnect) as ended:
+            tab.receive_text()
+    assert ended.value.code == 1011
+    assert ground.playing == 0
+
+
+def test_what_would_end_a_replay_is_refused_and_loses_nothing(client):
+    with opened(client) as tab:
+        tab.receive_text()
+        for number in range(3):
+            tab.send_text(json.dumps({"do": "step", "id": number, "action": [1.0, 0.0]}))
+            tab.receive_bytes()
+        tab.send_text(json.dumps({"do": "replay", "id": 3}))
+        tab.receive_bytes()
+        tab.send_text(json.dumps({"do": "back", "id": 4}))
+        assert "being replayed" in json.loads(tab.receive_text())["error"]
+        for left in (2, 1, 0):
+            tab.send_text(json.dumps({"do": "step", "id": 5, "action": [0.0, 0.0]}))
+            assert head_of(tab.receive_bytes())[0]["replaying"] == left
+
+
 def test_two_tabs_are_two_sessions_and_there_is_a_bound(client, monkeypatch, ground):
     monkeypatch.setattr(server, "MOST_SESSIONS", 2)
     with opened(client) as one, opened(client) as other:
