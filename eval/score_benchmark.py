@@ -12,6 +12,7 @@ in our own setting (test), also of videos that were made elsewhere. A run that w
 """
 
 import argparse
+import sys
 from argparse import Namespace
 from pathlib import Path
 
@@ -52,8 +53,9 @@ def parse() -> Namespace:
     parser.add_argument("overrides", nargs="*", metavar="key=value", help=help_)
     arguments: Namespace = parser.parse_intermixed_args()
     BENCHMARKS.check([arguments.kind])
-    if arguments.world is not None:
-        raise UserError(f"--world is called --model now: --model {arguments.world}")
+    if arguments.world is not None:  # as the first edition called it
+        print(f"--world is called --model now: --model {arguments.world}", file=sys.stderr)
+        arguments.model.append(arguments.world)
     if arguments.surprise is None:
         if arguments.config is None and not arguments.model:
             raise UserError("name models: --config for those of a file, --model [NAME=]SPEC, or --surprise FILE")

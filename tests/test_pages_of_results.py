@@ -136,6 +136,16 @@ def test_variants_on_real_video_are_those_of_their_file():
         assert cells.split(" | ") == [found[tokenizer, model, metric] for metric in [*metrics, "position_error"]], what
 
 
+def test_ten_minutes_of_play_are_those_of_their_file():
+    found = json.loads((ROOT / "results/play/ten_minutes.json").read_text())
+    late = {name: f"{took:.0f}" for name, took in found["frame_p95_ms_by_the_wall"].items()}
+    page = " ".join((ROOT / "docs" / "play.md").read_text(encoding="utf-8").split())
+    assert (found["minutes"], found["dropped"], found["errors"]) == (10, 0, [])
+    assert f"took the JEPA {late['jepa']} ms, regression {late['regression']} and diffusion {late['diffusion']}" in page
+    minute, three = found["samples"][1], found["samples"][3]
+    assert f"The server took {minute['server_mb']:.0f} MB after one minute, {three['server_mb']:.0f} MB after" in page
+
+
 def test_the_table_of_the_readme_is_that_of_its_files():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     shown = {

@@ -3,7 +3,6 @@
 import fcntl
 import json
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ import pytest
 from scripts import ROOT, run
 
 from vidworld.analysis.study import read_study, write_result
-from vidworld.core.errors import UserError
 from vidworld.core.records import write_json
 from vidworld.evaluation import study as module
 from vidworld.evaluation.study import Study, StudyConfig, StudyPoint, cells, run_study, versions_of
@@ -149,21 +147,6 @@ def test_a_run_that_another_process_finished_in_the_meantime_is_not_run_again(
 
     monkeypatch.setattr(Study, "run_alone", late)
     assert run_study(config) == 0
-
-
-def test_a_script_that_fails_is_said_with_its_last_words(tmp_path: Path) -> None:
-    script = tmp_path / "script.py"
-    script.write_text("import sys\nprint('error: no such thing', file=sys.stderr)\nsys.exit(2)")
-    command = [sys.executable, str(script)]
-    assert module.run_command(command, lambda: None, may_fail=True) == "no such thing"
-    with pytest.raises(UserError, match="no such thing"):
-        module.run_command(command, lambda: None)
-    script.write_text("raise ValueError('odd')")
-    with pytest.raises(UserError, match="odd"):
-        module.run_command(command, lambda: None, may_fail=True)
-    script.write_text("import os\nos.kill(os.getpid(), 15)")
-    with pytest.raises(SystemExit, match="75"):
-        module.run_command(command, lambda: None)
 
 
 def test_the_list_names_every_run_of_the_projects_study(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -6,10 +6,7 @@ and a cell whose result is there, and of today's versions, is not run again: a s
 
 import contextlib
 import fnmatch
-import shlex
-import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import product
@@ -25,18 +22,17 @@ from vidworld.core.errors import UserError
 from vidworld.core.locks import alone, free_folder
 from vidworld.core.records import fingerprint, prepare_folder, provenance, read_json
 from vidworld.core.registry import Registry
+from vidworld.evaluation.commands import ROOT, run_command
 from vidworld.evaluation.schema import PhysicsConfig, named_in
 from vidworld.metrics import METRICS
 from vidworld.models.families import FAMILIES, config_schema
 from vidworld.models.files import read_budget
 from vidworld.models.schema import ProbeConfig, TokenizerConfig, TrainConfig
 from vidworld.simulation import LAWS, NUISANCE_VERSION, SCENARIOS, SIMULATOR_VERSION, NuisanceLevel
-from vidworld.training.resilience import STOPPED
 
 Progress = Callable[[], None]
 HEAD_WIDTH = 32
 DECODED = ("jepa",)  # families whose embeddings are no tokens
-ROOT = Path(__file__).parents[2]
 
 
 @schema
@@ -293,34 +289,6 @@ def flops_of(config: Any, probe: ProbeConfig, folder: Path) -> tuple[float, floa
     decoder = untrained_probe(probe, tokenizer, network).decoder
     assert decoder is not None
     return step, probe.steps * counted(probe.global_batch_size, partial(decoder_loss, decoder, network))
-
-
-def run_command(command: Sequence[str], seen: Callable[[], None], may_fail: bool = False) -> str:
-    """Run a script, calling `seen` while it runs; the message that it failed with, where it may.
-
-    Raises SystemExit: it was stopped, to be started again (75, or a signal). UserError: it failed, and must not.
-    """
-    with tempfile.TemporaryFile("w+") as said:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=said)
-        try:
-            while process.poll() is None:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(timeout=2)
-                seen()
-        except BaseException:
-            process.terminate()
-            raise
-        said.seek(0)
-        lines = said.read().splitlines()
-    if process.returncode == 0:
-        return ""
-    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    if process.returncode == STOPPED or process.returncode < 0:
-        raise SystemExit(STOPPED)
-    what = "\n".join(errors or lines[-20:]) or f"exit code {process.returncode}"
-    if process.returncode != 2 or not errors or not may_fail:
-        raise UserError(f"{shlex.join(command[1:4])}: {what}")
-    return what
 
 
 def run_study(config: StudyConfig, share: tuple[int, int] = (0, 1), pattern: str = "*") -> int:

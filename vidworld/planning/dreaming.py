@@ -19,7 +19,7 @@ from vidworld.core.config import load, resolved
 from vidworld.core.counter_rng import Draws, mix
 from vidworld.core.errors import UserError
 from vidworld.core.records import fingerprint, prepare_folder, provenance, read_json, write_json
-from vidworld.evaluation.study import ROOT, run_command
+from vidworld.evaluation.commands import ROOT, run_command
 from vidworld.models.families import config_schema
 from vidworld.models.files import fingerprint_in, read_budget
 from vidworld.models.schema import HeadConfig, WorldModelConfig

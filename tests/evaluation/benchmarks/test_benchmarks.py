@@ -253,6 +253,11 @@ def test_the_script_scores_anothers_surprise_and_submits_without_labels(
     assert "mine, permanence, test, relative_accuracy_score: 1.000" in scored(tmp_path / "dev")
     results = json.loads((tmp_path / "dev" / "out" / "results.json").read_text())
     assert (results["schema"], results["models"]["mine"]["label"]) == (2, "mine")
+    old = ("--surprise", tmp_path / "s.json", "--world", "mine")  # as the first edition called it
+    assert run("eval/score_benchmark.py", "intphys", tmp_path / "dev", *old, "--out", tmp_path / "old") == 0
+    said = capsys.readouterr()
+    assert "mine, permanence, test, relative_accuracy_score: 1.000" in said.out
+    assert said.err == "--world is called --model now: --model mine\n"
     samples.intphys(tmp_path / "test", labelled=False)
     assert "a submission of 12 videos" in scored(tmp_path / "test")
     assert (tmp_path / "test" / "out" / "answer_mine.zip").exists()

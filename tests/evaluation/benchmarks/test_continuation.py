@@ -328,7 +328,6 @@ def test_a_benchmarks_own_context_is_in_the_chunks_that_are_asked_for(tmp_path: 
     ("kind", "more", "says"),
     [
         ("phsyion", ("--model", "python:my_world.MyWorld"), "did you mean physion?"),
-        ("physion", ("--world", "videos:mine"), "--model videos:mine"),
         ("physion", ("--model", "pyhton:my_world.MyWorld"), "did you mean python?"),
     ],
 )

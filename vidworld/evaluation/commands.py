@@ -1,0 +1,62 @@
+"""Scripts of the repository that another script runs, one after the other."""
+
+import contextlib
+import shlex
+import signal
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from vidworld.core.errors import UserError
+from vidworld.training.resilience import STOPPED
+
+ROOT = Path(__file__).parents[2]
+
+
+def run_command(command: Sequence[str], seen: Callable[[], None], may_fail: bool = False) -> str:
+    """Run a script, calling `seen` while it runs; the message that it failed with, where it may.
+
+    Raises SystemExit: it was stopped, to be started again (75, or a signal). UserError: it failed, and must not.
+    """
+    with tempfile.TemporaryFile("w+") as said, _stoppable():
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=said)
+        try:
+            while process.poll() is None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(timeout=2)
+                seen()
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
+        said.seek(0)
+        lines = said.read().splitlines()
+    if process.returncode == 0:
+        return ""
+    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    if process.returncode == STOPPED or process.returncode < 0:
+        raise SystemExit(STOPPED)
+    what = "\n".join(errors or lines[-20:]) or f"exit code {process.returncode}"
+    if process.returncode != 2 or not errors or not may_fail:
+        raise UserError(f"{shlex.join(command[1:4])}: {what}")
+    return what
+
+
+@contextlib.contextmanager
+def _stoppable() -> Iterator[None]:
+    """SIGTERM, which would end this process alone and leave the script running, as an exception in between."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _stop(*_: object) -> NoReturn:
+    raise SystemExit(STOPPED)
