@@ -136,6 +136,35 @@ def test_variants_on_real_video_are_those_of_their_file():
         assert cells.split(" | ") == [found[tokenizer, model, metric] for metric in [*metrics, "position_error"]], what
 
 
+def test_the_demos_table_is_that_of_its_file():
+    found = json.loads((ROOT / "results/demo/one_demo.json").read_text())
+    models, shown = ("regression", "diffusion", "jepa", "copy_last", "oracle"), {}
+    for row in found["rows"]:
+        model, task, law, split, metric, _, value, low, high, *_ = row
+        interval = f" [{low:.2f}, {high:.2f}]" if model in models[:3] else ""
+        shown[task, law if task == "surprise" else metric, split, model] = f"{value:.2f}{interval}"
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8").split("## The demo")[1]
+    rows = re.findall(r"^\| ([^|]*[↑↓]) \| (.*) \|$", page, re.MULTILINE)
+    assert len(rows) == len(found["rows"]) / len(models) == 9
+    for what, cells in rows:
+        name, place, split = re.split(", |`", what.strip("↑↓ "))[0].replace(" ", "_"), "surprise", "id"
+        if name == "surprise_accuracy":
+            name = what.split(", ")[1].split()[0]
+        else:
+            place, split = what.split("`")[1], "ood" if "out of range" in what else "id"
+        assert cells.split(" | ") == [shown[place, name, split, model] for model in models], what
+    better = {(v["law"], frozenset((v["first"], v["second"]))): v["better"] for v in found["verdicts"]}
+    pairs = {
+        frozenset(pair): pair for pair in (("regression", "diffusion"), ("regression", "jepa"), ("diffusion", "jepa"))
+    }
+    said = {
+        ("permanence", "regression diffusion"): "diffusion", ("permanence", "diffusion jepa"): "diffusion",
+        ("collision", "regression diffusion"): "regression", ("collision", "diffusion jepa"): "jepa",
+        ("constancy", "diffusion jepa"): "diffusion",
+    }  # fmt: skip
+    assert {(law, " ".join(pairs[pair])): name for (law, pair), name in better.items() if name} == said
+
+
 def test_ten_minutes_of_play_are_those_of_their_file():
     found = json.loads((ROOT / "results/play/ten_minutes.json").read_text())
     late = {name: f"{took:.0f}" for name, took in found["frame_p95_ms_by_the_wall"].items()}
