@@ -165,6 +165,37 @@ def test_the_demos_table_is_that_of_its_file():
     assert {(law, " ".join(pairs[pair])): name for (law, pair), name in better.items() if name} == said
 
 
+def predicted_cells(budget, measure, ranges):
+    """What docs/results.md says of a prediction: the mean over a family's trainings, and the range predicted."""
+    laws, cells = [*STUDY_LAWS, "velocity error, collision"], []
+    for family, (low, high) in ranges.items():
+        values = []
+        for path in sorted((ROOT / "results" / "study").glob(f"{family}_{budget}_nuisance0_seed*.json")):
+            if measure in laws:
+                values.append(float(study_cells(path)[laws.index(measure)].split()[0]))
+            else:
+                metric, task, *split = measure.replace(" error", "_error").split(", ")
+                place = (task, metric, "ood" if split else "id", "pixels")
+                values += [
+                    r["value"] for r in study_rows(path) if (r["task"], r["metric"], r["split"], r["readout"]) == place
+                ]
+        digits = 1 if high > 2 else 2
+        mean = f"{sum(values) / len(values):.{digits}f}" if values else "–"
+        inside = "" if not values else " ✓" if low <= float(mean) <= high else " ✗"
+        cells.append(f"{mean} ({low:.{digits}f} to {high:.{digits}f}){inside}")
+    return cells
+
+
+def test_predictions_stand_beside_what_came():
+    made = json.loads((ROOT / "results/predictions/larger_points.json").read_text())
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    for budget, measures in made["points"].items():
+        for measure, ranges in measures.items():
+            cells = predicted_cells(budget, measure, ranges)
+            row = f"| {float(budget):.2g}".replace("+", "") + f" | {measure} | " + " | ".join(cells) + " |"
+            assert row in page or all(cell.startswith("–") for cell in cells), row
+
+
 def test_ten_minutes_of_play_are_those_of_their_file():
     found = json.loads((ROOT / "results/play/ten_minutes.json").read_text())
     late = {name: f"{took:.0f}" for name, took in found["frame_p95_ms_by_the_wall"].items()}
