@@ -196,6 +196,28 @@ def test_predictions_stand_beside_what_came():
             assert row in page or all(cell.startswith("–") for cell in cells), row
 
 
+def test_what_trained_models_know_of_hidden_properties_is_that_of_its_file():
+    found = json.loads((ROOT / "results/hidden/trained_seed0.json").read_text())
+    page = (ROOT / "docs" / "hidden.md").read_text(encoding="utf-8")
+
+    def shown(value, low, high):
+        return f"{value:.2f} [{low:.2f}, {high:.2f}]"
+
+    read = {(p["task"], p["model"], p["frames"]): p for p in found["probes"] if p["split"] == "id"}
+    acted = {
+        (r["task"], r["model"]): shown(r["value"], r["low"], r["high"])
+        for r in found["rows"]
+        if (r["metric"], r["split"]) == ("implied_rank", "after") and r["readout"] in (None, "pixels")
+    }
+    tasks = ("hidden_mass", "hidden_restitution")
+    for model in ("regression", "diffusion", "jepa"):
+        probes = [read[task, model, frames] for task in tasks for frames in (8, 12, 16)]
+        cells = [shown(p["rank"], p["rank_low"], p["rank_high"]) for p in probes]
+        assert f"| {model} | {' | '.join(cells)} |" in page
+        assert f"| {model} | {' | '.join(acted[task, model] for task in tasks)} |" in page
+        assert all(0.45 <= read[task, model, 4]["rank"] <= 0.55 for task in tasks)
+
+
 def test_ten_minutes_of_play_are_those_of_their_file():
     found = json.loads((ROOT / "results/play/ten_minutes.json").read_text())
     late = {name: f"{took:.0f}" for name, took in found["frame_p95_ms_by_the_wall"].items()}
