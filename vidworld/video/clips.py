@@ -287,7 +287,7 @@ def find_shots(frames: VideoFrames, times_s: Times, first: int = 0) -> Shots:
     black = grey.max(axis=(1, 2)) < BLACK_LEVEL
     kept, until_s = _different(grey, black, times_s)
     blacks = np.diff(np.cumsum(black)[kept]) if len(kept) else np.zeros(0, np.int64)  # between each kept and the next
-    breaks = np.flatnonzero(_cuts(grey[kept]) | (blacks > BLACK_BREAK)) + 1
+    breaks = np.flatnonzero(_cuts([grey[k] for k in kept]) | (blacks > BLACK_BREAK)) + 1
     parts = zip(np.split(kept, breaks), np.split(until_s, breaks), strict=True)
     shots = (
         Shot(_taken(frames, of), _taken(grey, of), times_s[of], until, of + first) for of, until in parts if len(of)
@@ -303,7 +303,10 @@ def _taken(frames: np.ndarray, numbers: Int64[np.ndarray, " kept"]) -> np.ndarra
 
 def to_grey(frames: VideoFrames) -> Grey:
     """The frames in grey, blurred over 3 x 3 pixels against the noise of sensor and compression."""
-    return np.stack([cv2.GaussianBlur(cv2.cvtColor(f, cv2.COLOR_RGB2GRAY), (3, 3), 0) for f in frames])
+    grey = np.empty(frames.shape[:3], np.uint8)
+    for place, frame in zip(grey, frames, strict=True):
+        place[:] = cv2.GaussianBlur(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), (3, 3), 0)
+    return grey
 
 
 def _different(
@@ -321,7 +324,7 @@ def _different(
     return np.asarray(kept, np.int64), np.asarray(until_s, np.float64)
 
 
-def _cuts(grey: Grey) -> Bool[np.ndarray, " step"]:
+def _cuts(grey: Sequence[UInt8[np.ndarray, "height width"]]) -> Bool[np.ndarray, " step"]:
     """Whether each step from one frame to the next is a cut: much changes at once, and not around it."""
     changed = np.array([_changed(a, b) for a, b in pairwise(grey)])
     usual = np.empty(len(changed))
