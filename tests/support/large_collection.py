@@ -9,7 +9,8 @@ from vidworld.core.records import write_json
 from vidworld.video import RECORD_NAME
 from vidworld.video.clips import ClipOptions, RealClip, VideoClips
 from vidworld.video.jobs import FileRecord
-from vidworld.video.rows import ClipRows, join
+from vidworld.video.joined import join
+from vidworld.video.rows import ClipRows
 from vidworld.video.sidecar import SidecarEntry
 
 OF_VIDEO = 4  # clips

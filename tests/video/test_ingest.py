@@ -125,7 +125,7 @@ def test_what_was_there_stays_where_making_fails(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("vidworld.video.ingest.join", full)
+    monkeypatch.setattr("vidworld.video.joined.join", full)
     with pytest.raises(UserError, match=r"cannot be written \(No space left on device\)"):
         ingest(folder, ingested.out, ClipOptions(size_px=24, num_frames=8))
     assert sorted(path.relative_to(ingested.out) for path in ingested.out.rglob("*")) == before

@@ -82,7 +82,8 @@ def test_rows_are_written_a_few_at_a_time(folder: Path, tmp_path: Path, monkeypa
     options = ClipOptions(fps=30.0, size_px=16, num_frames=4, stride=1)
     at_once = ingest(folder, tmp_path / "at_once", options, workers=1)
     monkeypatch.setattr(jobs, "each_apart", in_this_process)
-    monkeypatch.setattr("vidworld.video.rows.BATCH_BYTES", 3 * 4 * 3 * 16 * 16)
+    for module in ("rows", "joined"):
+        monkeypatch.setattr(f"vidworld.video.{module}.BATCH_BYTES", 3 * 4 * 3 * 16 * 16)
     few = ingest(folder, tmp_path / "few", options)
     assert few.files == at_once.files and sum(one.clips for one in few.files) > 40
     for split in {one.split for one in few.files}:

@@ -75,9 +75,8 @@ def test_a_video_is_read_within_a_window_whatever_its_size(tmp_path: Path, monke
     monkeypatch.setattr(decode, "PIECE_BYTES", 4 * 3 * made_videos.HEIGHT * made_videos.WIDTH)
     pieces = list(read(open_video(path), made_videos.HEIGHT))
     assert [len(piece.frames) for piece in pieces] == [4] * 7 + [2]
-    monkeypatch.setattr(
-        decode, "DECORD_PIXELS", made_videos.HEIGHT * made_videos.WIDTH - 1
-    )  # it holds a hundred frames
+    assert open_video(path).decoder == ("pyav" if decode.decord is None else "decord")
+    monkeypatch.setattr(decode, "DECORD_BYTES", 30 * 3 * made_videos.HEIGHT * made_videos.WIDTH - 1)  # it may hold all
     assert open_video(path).decoder == "pyav"
 
 

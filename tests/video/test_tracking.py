@@ -5,10 +5,14 @@ import numpy as np
 import pytest
 
 from vidworld.video.tracking import background_of, track
+from vidworld.video.tracking.behind import behind
 from vidworld.video.tracking.blobs import blobs, threshold_of
 
 HEIGHT, WIDTH = 90, 140
 RED, BLUE, SKIN = (210, 40, 40), (40, 60, 210), (200, 160, 130)
+SLOW_X = np.array(
+    [45 + 0.17 * k if k < 30 else 50 - 0.2 * (k - 30) for k in range(60)]
+)  # its middle is hidden all along
 
 
 def wall(seed: int = 0) -> np.ndarray:
@@ -121,3 +125,26 @@ def test_what_appears_elsewhere_or_in_another_colour_is_another_thing() -> None:
         discs = [[(10 + 1.5 * k, 45.0, RED)] if k < 16 else [(x + 0.5 * k, 45.0, color)] for k in t]
         tracked = track(recording([d if not 16 <= k < 24 else [] for k, d in enumerate(discs)]), 1)
         assert not (np.isfinite(tracked[:16]).any() and np.isfinite(tracked[24:]).any())
+
+
+def test_the_scene_behind_a_slow_thing_is_found() -> None:
+    frames = recording([[(x, 40, RED), (10 + 2 * k, 70, BLUE)] for k, x in enumerate(SLOW_X)])
+    first = background_of(frames)
+    off_px, mended_px = (
+        int((np.abs(scene - wall()).max(axis=-1) > 12).sum()) for scene in (first, behind(frames, first))
+    )
+    assert off_px > 40 and mended_px < 5
+
+
+def test_a_slow_thing_goes_as_fast_as_it_does() -> None:
+    """Before, the middle of the disc counted for nothing, and its place lagged by up to two pixels."""
+    frames = recording([[(x, 40, RED)] for x in SLOW_X])
+    seen = track(frames, 1, behind(frames, background_of(frames)))[:, 0, 0]
+    assert np.abs(seen - SLOW_X).max() < 0.3
+    assert np.abs(track(frames, 1)[:, 0, 0] - SLOW_X).max() > 1
+
+
+def test_a_scene_in_which_nothing_moves_stays_as_it_is() -> None:
+    frames = recording([[]] * 12)
+    first = background_of(frames)
+    np.testing.assert_array_equal(behind(frames, first), first)

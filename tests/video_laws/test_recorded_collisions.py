@@ -62,12 +62,12 @@ def test_recorded_collisions_of_unequal_masses_keep_their_momentum() -> None:
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("seed", [45, 66, 69])
+@pytest.mark.parametrize("seed", [14, 45, 66, 69, 189])
 def test_a_recorded_collision_of_a_heavy_thing_keeps_its_momentum(seed: int) -> None:
-    """Masses of 3.3, 4.7 and 3.3 to 1; where the light one hardly moves before, it is no background either."""
+    """Masses of 2.9 to 4.7 to 1; what hardly moves before is no background, whichever of them it is."""
     found = {one.name: one for one in measured(seed).quantities}
     angle, kept = found["momentum_angle"], found["momentum_kept"]
-    assert angle.low < 0 < angle.high and abs(angle.value) < 4
+    assert angle.low < 0 < angle.high and abs(angle.value) < 8
     assert kept.low < 1 < kept.high and kept.value == pytest.approx(1, abs=0.2)
 
 

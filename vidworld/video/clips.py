@@ -7,9 +7,8 @@ frames of about 128 px, or shares of the picture. They were set on 34 videos of 
 second) changes 13 % and 1.5 times.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from math import ceil, floor
 
 import cv2
@@ -22,6 +21,8 @@ from vidworld.video.sidecar import SidecarEntry
 from vidworld.video.source import Source
 
 Grey = UInt8[np.ndarray, "time height width"]
+Unbroken = tuple[Int64[np.ndarray, " kept"], Float64[np.ndarray, " kept"]]
+"""The numbers of a shot's different frames, and until when each of them is shown."""
 Span = tuple[float, float] | None  # an event's start and end in seconds, where one is known
 
 BLACK_LEVEL = 12  # no pixel of a black frame is brighter; a dark scene with one small lit ball is not black
@@ -284,15 +285,29 @@ def _crop(moved: Sequence[Bool[np.ndarray, "time height width"]]) -> tuple[int, 
 def find_shots(frames: VideoFrames, times_s: Times, first: int = 0) -> Shots:
     """The shots of consecutive frames, the first of which has number `first` in the file."""
     grey = to_grey(frames)
-    black = grey.max(axis=(1, 2)) < BLACK_LEVEL
-    kept, until_s = _different(grey, black, times_s)
-    blacks = np.diff(np.cumsum(black)[kept]) if len(kept) else np.zeros(0, np.int64)  # between each kept and the next
-    breaks = np.flatnonzero(_cuts(grey[kept]) | (blacks > BLACK_BREAK)) + 1
-    parts = zip(np.split(kept, breaks), np.split(until_s, breaks), strict=True)
-    shots = (
-        Shot(_taken(frames, of), _taken(grey, of), times_s[of], until, of + first) for of, until in parts if len(of)
-    )
-    return Shots(tuple(shots), int(black.sum()), int((~black).sum()) - len(kept))
+    parts, black, repeated = unbroken(grey, times_s)
+    shots = (Shot(_taken(frames, of), _taken(grey, of), times_s[of], until, of + first) for of, until in parts)
+    return Shots(tuple(shots), black, repeated)
+
+
+def unbroken(grey: Iterable[UInt8[np.ndarray, "height width"]], times_s: Times) -> tuple[list[Unbroken], int, int]:
+    """The shots of frames in grey, of which two are in memory at a time; how many are black, and repeat another."""
+    kept, until_s, blacks, changed = list[int](), list[float](), list[int](), list[float]()
+    black, last = 0, None
+    for i, frame in enumerate(grey):
+        if frame.max() < BLACK_LEVEL:
+            black += 1
+        elif last is not None and cv2.absdiff(frame, last).max() <= REPEAT_LEVELS:
+            until_s[-1] = float(times_s[i])
+        else:
+            changed += [] if last is None else [_changed(last, frame)]
+            kept.append(i)
+            until_s.append(float(times_s[i]))
+            blacks.append(black)
+            last = frame
+    breaks = np.flatnonzero(_cuts(np.array(changed)) | (np.diff(blacks) > BLACK_BREAK)) + 1
+    parts = zip(np.split(np.array(kept, np.int64), breaks), np.split(np.array(until_s), breaks), strict=True)
+    return [part for part in parts if len(part[0])], black, len(times_s) - black - len(kept)
 
 
 def _taken(frames: np.ndarray, numbers: Int64[np.ndarray, " kept"]) -> np.ndarray:
@@ -303,27 +318,14 @@ def _taken(frames: np.ndarray, numbers: Int64[np.ndarray, " kept"]) -> np.ndarra
 
 def to_grey(frames: VideoFrames) -> Grey:
     """The frames in grey, blurred over 3 x 3 pixels against the noise of sensor and compression."""
-    return np.stack([cv2.GaussianBlur(cv2.cvtColor(f, cv2.COLOR_RGB2GRAY), (3, 3), 0) for f in frames])
+    grey = np.empty(frames.shape[:3], np.uint8)
+    for place, frame in zip(grey, frames, strict=True):
+        place[:] = cv2.GaussianBlur(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), (3, 3), 0)
+    return grey
 
 
-def _different(
-    grey: Grey, black: Bool[np.ndarray, " time"], times_s: Times
-) -> tuple[Int64[np.ndarray, " kept"], Float64[np.ndarray, " kept"]]:
-    """Which frames are neither black nor like the last one kept, and until when each of them is shown."""
-    kept: list[int] = []
-    until_s: list[float] = []
-    for i in np.flatnonzero(~black):
-        if kept and cv2.absdiff(grey[i], grey[kept[-1]]).max() <= REPEAT_LEVELS:
-            until_s[-1] = float(times_s[i])
-        else:
-            kept.append(int(i))
-            until_s.append(float(times_s[i]))
-    return np.asarray(kept, np.int64), np.asarray(until_s, np.float64)
-
-
-def _cuts(grey: Grey) -> Bool[np.ndarray, " step"]:
+def _cuts(changed: Float64[np.ndarray, " step"]) -> Bool[np.ndarray, " step"]:
     """Whether each step from one frame to the next is a cut: much changes at once, and not around it."""
-    changed = np.array([_changed(a, b) for a, b in pairwise(grey)])
     usual = np.empty(len(changed))
     for i in range(len(changed)):
         around = np.r_[changed[max(0, i - NEIGHBOURS) : i], changed[i + 1 : i + 1 + NEIGHBOURS]]

@@ -1,7 +1,7 @@
 """Reading a video: its frames, shrunk, and when each is shown.
 
-PyAV says what a file holds (`probe`). decord reads plain files from their start where it lists the same frames at the
-same times; PyAV reads all others, and stretches of any. No more than a window of frames is in memory.
+PyAV says what a file holds (`probe`). decord reads short plain files from their start where it lists the same frames
+at the same times; PyAV reads all others, and stretches of any. No more than a window of frames is in memory.
 """
 
 from bisect import bisect_right
@@ -36,7 +36,9 @@ ReadBy = Literal["decord", "pyav"]
 PIECE_FRAMES = 2000  # of which clips are cut at once
 PIECE_BYTES = 2**26  # 1000 frames at 128 x 171 px: what a piece takes at most, however large its frames are
 BLOCK_BYTES = 2**22  # of full frames that decord gives at once
-DECORD_PIXELS = 1280 * 720  # of a frame: decord holds a hundred of them, 2.7 GB at 3840 x 2160 px
+DECORD_BYTES = 2**26
+"""Of all frames of a video that decord reads. A thread of it decodes ahead of what it was asked for, and all of that
+stays in memory until it is asked for: where cutting clips takes longer than decoding, gigabytes of a long video."""
 KEYS_BACK = 2  # key frames before the one needed: pictures between two may need what comes before the first
 SAME_TIME = 0.25  # of a step: as far as decord's times may be from ours
 
@@ -65,7 +67,7 @@ class Footage:
 def open_video(path: Path) -> Video:
     """The video's times and size; Unreadable where it is empty, no video, or cut short. Raises OSError."""
     found, stat = probe(path), path.stat()
-    small = found.height_px * found.width_px <= DECORD_PIXELS
+    small = 3 * found.height_px * found.width_px * len(found.times_s) <= DECORD_BYTES
     agree = decord is not None and found.plain and small and _decord_agrees(path, stat.st_size, stat.st_mtime_ns)
     decoder: ReadBy = "decord" if agree else "pyav"
     return Video(path, decoder, found.times_s, found.time_base, found.height_px, found.width_px)

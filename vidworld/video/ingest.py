@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import datasets  # type: ignore[import-untyped]
 from pydantic import TypeAdapter
 from tqdm import tqdm
 
@@ -26,7 +25,6 @@ from vidworld.video.clips import ClipOptions
 from vidworld.video.events import nearest
 from vidworld.video.folder import NO_VIDEO, collection_of
 from vidworld.video.jobs import INGEST_VERSION, FileRecord, SetAside, jobs_of, read_all
-from vidworld.video.rows import join
 from vidworld.video.sidecar import SidecarEntry, read_sidecar, sidecar_help
 from vidworld.video.source import content_of
 
@@ -101,6 +99,8 @@ def ingest(
             by_split = {s: [parts[one.file] for one in records if one.split == s] for s in REAL_SPLITS}
             built = workshop / "built"
             acted = (0, False) if actions is None else (len(actions.channels), actions.rewarded)
+            from vidworld.video.joined import join  # `datasets`, 100 MB, which reading the videos does without
+
             content = join(by_split, options, built, *acted)
             made = {"version": INGEST_VERSION, "made_of": made_of, "options": asdict(options)}
             made |= {"content": content, "files": [asdict(one) for one in records]}
@@ -144,14 +144,13 @@ def _finished(out: Path, made_of: str) -> Ingested | None:
 
 @contextmanager
 def _workshop(out: Path) -> Iterator[Path]:
-    """A folder beside `out` to build in; without the progress bars of `datasets`.
+    """A folder beside `out` to build in.
 
     It is gone afterwards, unless the run is stopped: then the clips of the videos that were read stay for the next.
     """
-    path, loud = out.with_name(f".{out.name}.part"), not datasets.utils.are_progress_bars_disabled()
+    path = out.with_name(f".{out.name}.part")
     shutil.rmtree(path / "built", ignore_errors=True)
     (path / "parts").mkdir(parents=True, exist_ok=True)
-    datasets.disable_progress_bars()
     try:
         yield path
     except Exception:
@@ -159,9 +158,6 @@ def _workshop(out: Path) -> Iterator[Path]:
         raise
     else:
         shutil.rmtree(path, ignore_errors=True)
-    finally:
-        if loud:
-            datasets.enable_progress_bars()
 
 
 def _set_aside(

@@ -15,7 +15,7 @@ from vidworld.core.workers import each_apart, ends_if_stalled
 from vidworld.video.actions import FolderActions, VideoActions
 from vidworld.video.clips import ClipOptions, RealClip, VideoClips, clips_of_video
 from vidworld.video.probe import Unreadable
-from vidworld.video.rows import ClipRows
+from vidworld.video.rows import ROWS_VERSION, ClipRows
 from vidworld.video.sidecar import SidecarEntry
 from vidworld.video.source import Source, splits_by_content
 
@@ -81,7 +81,8 @@ def jobs_of(
         if content is None or content not in seen:
             entry = known.get(file) or SidecarEntry.model_validate({"file": file})
             acts = [] if actions is None else [actions.known(file)]
-            key = fingerprint(INGEST_VERSION, file, content, asdict(options), entry.model_dump(mode="json"), *acts)
+            version = [INGEST_VERSION, ROWS_VERSION]
+            key = fingerprint(version, file, content, asdict(options), entry.model_dump(mode="json"), *acts)
             name = hashlib.sha256(f"{key} {splits.get(file)}".encode()).hexdigest()
             part, done = workshop / "parts" / name, None if actions is None else actions.of(file)
             jobs.append(Job(file, sources[file], entry, options, splits.get(file, ""), part, done))

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from vidworld.core.errors import UserError
 from vidworld.core.records import append_jsonl, prepare_folder, read_jsonl
 from vidworld.video import SIDECAR_NAME
-from vidworld.video.clips import find_shots, scene_times
+from vidworld.video.clips import scene_times, to_grey, unbroken
 from vidworld.video.decode import Unreadable, open_video, read
 from vidworld.video.kept import IndexedFrames, KeptFrames, keep
 from vidworld.video.sidecar import GRAVITY_DIRECTIONS, SidecarEntry, read_sidecar
@@ -28,7 +28,7 @@ FAR_BETTER = 0.6  # of the deviation
 WELL = 0.5  # of the frames: where fewer are tracked well, it is said
 PIECE = 32  # frames that are read at once
 SHOT_PX = 96  # cuts are looked for in frames with a shorter side of so many pixels
-FIT_VERSION = 2  # of tracking and laws: raised when the same video comes to have other results
+FIT_VERSION = 3  # of tracking and laws: raised when the same video comes to have other results
 FIT_RECORD_NAME = "videos.jsonl"
 
 
@@ -179,13 +179,11 @@ def _longest_shot(frames: IndexedFrames, times_s: np.ndarray) -> slice:
     """Where it lies, with the frames that repeat another."""
     scale = min(1.0, SHOT_PX / min(frames.shape[1:3]))
     small = (cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) for frame in frames)
-    grey = np.stack([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in small])  # a third of the memory
-    shots = find_shots(np.broadcast_to(grey[..., None], (*grey.shape, 3)), times_s).shots
+    shots, _, _ = unbroken((to_grey(frame[None])[0] for frame in small), times_s)
     if not shots:  # black throughout
         return slice(None)
-    longest = max(shots, key=lambda shot: shot.until_s[-1] - shot.times_s[0])
-    end = int(np.searchsorted(times_s, longest.until_s[-1], side="right"))
-    return slice(int(longest.numbers[0]), end)
+    numbers, until_s = max(shots, key=lambda shot: shot[1][-1] - times_s[shot[0][0]])
+    return slice(int(numbers[0]), int(np.searchsorted(times_s, until_s[-1], side="right")))
 
 
 def fit_summary(videos: Sequence[VideoFit]) -> str:

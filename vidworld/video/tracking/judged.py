@@ -14,6 +14,7 @@ from numpy import ndarray
 
 from vidworld.video.kept import IndexedFrames
 from vidworld.video.tracking import Followed, follow
+from vidworld.video.tracking.behind import behind
 from vidworld.video.tracking.blobs import Blob, Picture, background_of
 
 BORDER_PX = 1.0  # what comes so near to the border may go on beyond it
@@ -53,7 +54,7 @@ class Judged:
 
 def judge(frames: IndexedFrames, objects: int) -> Judged:
     """The objects that `track` follows in the frames of a static camera, and how well each is one object."""
-    scene = background_of(frames)
+    scene = behind(frames, background_of(frames))
     paths = follow(frames, objects, scene)
     there = (len(frames), objects)
     position, cut, alike, agreed = np.full((*there, 2), np.nan), *(np.zeros(there, bool) for _ in range(3))
