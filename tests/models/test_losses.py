@@ -1,5 +1,6 @@
 """Regression and JEPA that say how sure they are: by a Gaussian head, or by a latent variable."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -65,13 +66,30 @@ def test_a_loss_reaches_every_weight_and_says_what_is_learned(chance):
     assert all(parameter.grad is not None for parameter in network.parameters())
 
 
-def test_the_gaussian_loss_is_least_at_the_true_variance():
+def test_the_gaussian_loss_ends_at_the_true_mean_and_variance():
     target = 0.5 * torch.randn(64, 8, 4, 4, 4, generator=torch.Generator().manual_seed(0))
-    mean = torch.zeros_like(target)
-    losses = [gaussian_loss(mean, torch.full_like(mean, 2 * torch.tensor(s).log()), target) for s in (0.3, 0.5, 0.8)]
-    assert losses[1] < min(losses[0], losses[2]) and min(losses) > 0
+
+    def pulls(mean, std):
+        """How the loss rises with either."""
+        at = torch.tensor([mean, 2 * math.log(std)], requires_grad=True)
+        loss = gaussian_loss(at[0].expand(target.shape), at[1].expand(target.shape), target)
+        loss.backward()
+        assert loss > 0
+        return at.grad
+
+    assert pulls(0.0, 0.3)[1] < -0.01 and pulls(0.0, 0.8)[1] > 0.01 and abs(pulls(0.0, 0.5)[1]) < 2e-3
+    assert pulls(-0.2, 0.5)[0] < -0.1 and pulls(0.2, 0.5)[0] > 0.1 and abs(pulls(0.0, 0.5)[0]) < 0.02
     low, high = bounded(torch.tensor([-99.0, 99.0]))
     assert (float(low), float(high)) == pytest.approx(LOG_VARIANCES)
+
+
+def test_what_was_called_noise_is_still_learned_by_the_gaussian_loss():
+    """The mean's pull falls with the standard deviation, not with the variance."""
+    mean, target, pulls = torch.zeros(1, 1, 1, 1, 1, requires_grad=True), torch.ones(1, 1, 1, 1, 1), []
+    for std in (0.1, 1.0):
+        loss = gaussian_loss(mean, torch.full((1, 1, 1, 1, 1), 2 * math.log(std)), target)
+        pulls.append(float(torch.autograd.grad(loss, mean)[0]))
+    assert pulls[0] / pulls[1] == pytest.approx(10)
 
 
 def test_the_energy_loss_is_least_for_the_true_spread():
