@@ -218,6 +218,31 @@ def test_what_trained_models_know_of_hidden_properties_is_that_of_its_file():
         assert all(0.45 <= read[task, model, 4]["rank"] <= 0.55 for task in tasks)
 
 
+def test_interventions_by_larger_models_are_those_of_their_files():
+    def rows(name):
+        found = json.loads((ROOT / "results/interventions" / f"{name}.json").read_text())["rows"]
+        of = {(r["model"], r["task"], r["split"]): r for r in found if r["metric"] == "effect_error"}
+        return of | {
+            (r["model"], r["task"], r["split"]): r
+            for r in found
+            if (r["metric"], r["readout"]) == ("effect_error", "pixels")
+        }
+
+    regression = rows("regression_9.0e13_seed0") | rows("regression_9.0e13_seed0_128_pairs")
+    jepas = rows("jepa_3.6e13_seeds_0_1_2")
+    page = (ROOT / "docs" / "interventions.md").read_text(encoding="utf-8").split("## With more compute")[1]
+    shown = re.findall(r"^\| `(\w+)`, (\w+) \| (.*) \|$", page, re.MULTILINE)
+    assert len(shown) == 6
+    for task, change, cells in shown:
+        one = regression["regression", task, change]
+        of_jepas = sorted(jepas[f"jepa_{seed}", task, change]["value"] for seed in range(3))
+        assert cells.split(" | ") == [
+            f"{one['value']:.2f} [{one['low']:.2f}, {one['high']:.2f}]",
+            f"{of_jepas[0]:.2f} to {of_jepas[-1]:.2f}",
+            f"{regression['constant_velocity', task, change]['value']:.2f}",
+        ]
+
+
 def test_ten_minutes_of_play_are_those_of_their_file():
     found = json.loads((ROOT / "results/play/ten_minutes.json").read_text())
     late = {name: f"{took:.0f}" for name, took in found["frame_p95_ms_by_the_wall"].items()}
