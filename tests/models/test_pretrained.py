@@ -89,6 +89,8 @@ def test_what_is_missing_or_broken_is_one_line(runs, tmp_path):
     with pytest.raises(UserError, match="cannot be fetched"):
         from_pretrained("hub:no such name")
     write_release(runs, tmp_path / "b", 8)
+    with pytest.raises(UserError, match=r"packed, as those of a release; .*from_pretrained\('.*b'\) makes run folders"):
+        load_model(DiffusionTransformer, tmp_path / "b" / "diffusion")
     whole = (tmp_path / "b" / "diffusion" / "model" / "packed.safetensors").read_bytes()
     (tmp_path / "b" / "diffusion" / "model" / "packed.safetensors").write_bytes(whole[:-100])
     with pytest.raises(UserError, match=r"packed\.safetensors: cannot be read"):

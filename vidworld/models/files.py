@@ -22,6 +22,9 @@ else:
 FORMAT = 5
 """Of saved models. One higher whenever the same weights come to mean another network."""
 
+WEIGHTS, PACKED = "diffusion_pytorch_model.safetensors", "packed.safetensors"
+"""The weights of a model, and those of a release in fewer bits."""
+
 
 class ExportForm(NamedTuple):
     label: str
@@ -99,6 +102,11 @@ def load_model(kind: type[M], run_folder: Path) -> M:
     found = read_json(folder / "config.json").get("_class_name")
     if found != kind.__name__:
         raise UserError(f"{run_folder}: holds a model of kind {found}, where one of kind {kind.__name__} is needed")
+    if (folder / PACKED).exists() and not (folder / WEIGHTS).exists():
+        unpacked = f"vidworld.models.pretrained.from_pretrained({str(run_folder.parent)!r})"
+        raise UserError(
+            f"{run_folder}: its weights are packed, as those of a release; {unpacked} makes run folders of it"
+        )
     try:
         model: M = kind.from_pretrained(str(folder), local_files_only=True, use_safetensors=True)
     except (OSError, RuntimeError, ValueError) as error:

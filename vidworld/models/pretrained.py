@@ -25,13 +25,12 @@ from vidworld.core.records import (
     write_json,
     writing,
 )
-from vidworld.models.files import fingerprint_of_weights, read_budget
+from vidworld.models.files import PACKED, WEIGHTS, fingerprint_of_weights, read_budget
 
 Bits = Literal[8, 16, 32]
 
 HUB = "hub:"
 RECORD = "release.json"
-WEIGHTS, PACKED = "diffusion_pytorch_model.safetensors", "packed.safetensors"
 ROW_SCALE = "@scale"  # after a tensor's name: what the whole numbers of each of its rows are multiplied with
 MADE_FROM = ("tokenizer", "jepa")  # keys of budget.json that hold another model's fingerprint
 MIN_PACKED = 4096  # numbers of a tensor from which eight bits pay; smaller ones stay as they are
