@@ -205,16 +205,17 @@ def test_what_trained_models_know_of_hidden_properties_is_that_of_its_file():
 
     read = {(p["task"], p["model"], p["frames"]): p for p in found["probes"] if p["split"] == "id"}
     acted = {
-        (r["task"], r["model"]): shown(r["value"], r["low"], r["high"])
+        (r["task"], r["readout"], r["model"]): shown(r["value"], r["low"], r["high"])
         for r in found["rows"]
-        if (r["metric"], r["split"]) == ("implied_rank", "after") and r["readout"] in (None, "pixels")
+        if (r["metric"], r["split"]) == ("implied_rank", "after")
     }
     tasks = ("hidden_mass", "hidden_restitution")
     for model in ("regression", "diffusion", "jepa"):
         probes = [read[task, model, frames] for task in tasks for frames in (8, 12, 16)]
         cells = [shown(p["rank"], p["rank_low"], p["rank_high"]) for p in probes]
         assert f"| {model} | {' | '.join(cells)} |" in page
-        assert f"| {model} | {' | '.join(acted[task, model] for task in tasks)} |" in page
+        cells = [acted[task, readout, model] for task in tasks for readout in ("pixels", "probe")]
+        assert f"| {model} | {' | '.join(cells)} |" in page
         assert all(0.45 <= read[task, model, 4]["rank"] <= 0.55 for task in tasks)
 
 
@@ -228,7 +229,7 @@ def test_interventions_by_larger_models_are_those_of_their_files():
             if (r["metric"], r["readout"]) == ("effect_error", "pixels")
         }
 
-    regression = rows("regression_9.0e13_seed0") | rows("regression_9.0e13_seed0_128_pairs")
+    regression, more = rows("regression_9.0e13_seed0"), rows("regression_9.0e13_seed0_128_pairs")
     jepas = rows("jepa_3.6e13_seeds_0_1_2")
     page = (ROOT / "docs" / "interventions.md").read_text(encoding="utf-8").split("## With more compute")[1]
     shown = re.findall(r"^\| `(\w+)`, (\w+) \| (.*) \|$", page, re.MULTILINE)
@@ -241,6 +242,9 @@ def test_interventions_by_larger_models_are_those_of_their_files():
             f"{of_jepas[0]:.2f} to {of_jepas[-1]:.2f}",
             f"{regression['constant_velocity', task, change]['value']:.2f}",
         ]
+    kick, removal = (more["regression", "collision", change] for change in ("kick", "remove"))
+    said = [f"{one['value']:.2f} [{one['low']:.2f}, {one['high']:.2f}]" for one in (kick, removal)]
+    assert f"has {said[0]} for the kick and {said[1]} for the removal" in page
 
 
 def test_ten_minutes_of_play_are_those_of_their_file():

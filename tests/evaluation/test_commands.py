@@ -1,6 +1,5 @@
 """Scripts that another script runs: what they failed with, and that they end with it."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -28,18 +27,20 @@ def test_a_script_that_fails_is_said_with_its_last_words(tmp_path: Path) -> None
         run_command(command, lambda: None)
 
 
-def test_sigterm_ends_the_script_too(tmp_path: Path) -> None:
-    script, noted = tmp_path / "script.py", tmp_path / "pid"
+def test_sigterm_ends_the_script_and_what_it_started(tmp_path: Path) -> None:
+    """As accelerate's launcher, which waits for the training and passes no signal on."""
+    script, launcher, noted = tmp_path / "script.py", tmp_path / "launcher.py", tmp_path / "pid"
     script.write_text(
         f"import os, pathlib, time\npathlib.Path({str(noted)!r}).write_text(str(os.getpid()))\ntime.sleep(60)"
     )
+    launcher.write_text(f"import subprocess, sys\nsubprocess.run([sys.executable, {str(script)!r}])")
     code = "import sys; from vidworld.evaluation.commands import run_command; run_command(sys.argv[1:], lambda: None)"
-    process = subprocess.Popen([sys.executable, "-c", code, sys.executable, str(script)])
+    process = subprocess.Popen([sys.executable, "-c", code, sys.executable, str(launcher)])
     end = time.monotonic() + 60
     while not (noted.exists() and noted.read_text()):
         assert time.monotonic() < end and process.poll() is None
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=30) == 75
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(noted.read_text()), 0)
+    status = Path(f"/proc/{noted.read_text()}/stat")
+    assert not status.exists() or status.read_text().split()[2] == "Z"

@@ -148,3 +148,9 @@ def test_a_scene_in_which_nothing_moves_stays_as_it_is() -> None:
     frames = recording([[]] * 12)
     first = background_of(frames)
     np.testing.assert_array_equal(behind(frames, first), first)
+
+
+def test_a_few_frames_are_too_few_to_look_behind_what_moves() -> None:
+    frames = recording([[(x, 40, RED)] for x in SLOW_X])[:5]
+    first = background_of(frames)
+    np.testing.assert_array_equal(behind(frames, first), first)

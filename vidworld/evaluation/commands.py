@@ -1,11 +1,13 @@
 """Scripts of the repository that another script runs, one after the other."""
 
 import contextlib
+import os
 import shlex
 import signal
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -14,6 +16,7 @@ from vidworld.core.errors import UserError
 from vidworld.training.resilience import STOPPED
 
 ROOT = Path(__file__).parents[2]
+GRACE_S = 120.0  # in which a training that is stopped saves
 
 
 def run_command(command: Sequence[str], seen: Callable[[], None], may_fail: bool = False) -> str:
@@ -22,15 +25,14 @@ def run_command(command: Sequence[str], seen: Callable[[], None], may_fail: bool
     Raises SystemExit: it was stopped, to be started again (75, or a signal). UserError: it failed, and must not.
     """
     with tempfile.TemporaryFile("w+") as said, _stoppable():
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=said)
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=said, start_new_session=True)
         try:
             while process.poll() is None:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(timeout=2)
                 seen()
         except BaseException:
-            process.terminate()
-            process.wait()
+            _end(process)
             raise
         said.seek(0)
         lines = said.read().splitlines()
@@ -43,6 +45,19 @@ def run_command(command: Sequence[str], seen: Callable[[], None], may_fail: bool
     if process.returncode != 2 or not errors or not may_fail:
         raise UserError(f"{shlex.join(command[1:4])}: {what}")
     return what
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End a script and all that it started (a launcher passes no signal on), which may save where it was."""
+    end = time.monotonic() + GRACE_S
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+        while time.monotonic() < end:
+            time.sleep(0.1)
+            process.poll()
+            os.killpg(process.pid, 0)
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from vidworld.video.tracking.blobs import HIDDEN_SHARE, Picture, Shown, blobs, s
 LOOKS = 10  # at most: each finds things more nearly whole than the one before
 RIM = np.ones((5, 5), np.uint8)  # two pixels around a thing may be partly hidden by it
 SEEN = 3  # frames in which nothing hides a pixel: fewer are no median
+FEWEST = 10  # frames: of fewer, too few are left in which a pixel is not hidden
 
 
 def behind(frames: IndexedFrames, scene: Picture) -> Picture:
@@ -20,6 +21,8 @@ def behind(frames: IndexedFrames, scene: Picture) -> Picture:
     Only pixels that are hidden in many frames change, and by more than noise.
     """
     sample, threshold, first = frames[spread_over(len(frames))], threshold_of(frames, scene), scene
+    if len(sample) < FEWEST:
+        return scene
     for _ in range(LOOKS):
         hidden = np.stack([_hidden(frame, scene, threshold) for frame in sample])
         seen = len(sample) - hidden.sum(axis=0)

@@ -1,0 +1,60 @@
+"""What docs/uncertainty.md says came out is what its file says."""
+
+import json
+import re
+
+from small_runs import ROOT
+
+MODELS = ("regression", "few", "diffusion", "jepa", "oracle", "frozen", "blind", "noise_only")
+ROWS = (
+    ("`kick`: slope (aim 1)", "kick", "id", "position", "slope"),
+    ("90% regions cover", "kick", "id", "position", "covered_90"),
+    ("energy score ↓", "kick", "id", "position", "energy"),
+    ("`panel`: slope, brightness", "panel", "id", "brightness", "slope"),
+    ("R², brightness", "panel", "id", "brightness", "r2"),
+    ("`uniform_hole`: error, in range ↓", "uniform_hole", "id", "position", "error"),
+    ("error, in the hole ↓", "uniform_hole", "hole", "position", "error"),
+    ("90% regions cover, in range", "uniform_hole", "id", "position", "covered_90"),
+    ("epistemic reading, in range", "uniform_hole", "id", "position", "epistemic"),
+)
+CONTRASTS = (
+    ("epistemic change of brightness (0)", "panel", "brightness", "epistemic_change"),
+    ("epistemic change of places (0)", "panel", "position", "epistemic_change"),
+    ("AUROC, epistemic (0.8)", "uniform_hole", "position", "auroc_hole"),
+    ("AUROC, true error", "uniform_hole", "position", "auroc_hole_of_error"),
+)
+
+
+def same(cell, found, digits=2):
+    """Whether a cell of the page is a value, or a value with its interval, of the file."""
+    numbers = [float(text) for text in re.findall(r"-?\d+\.\d+", cell.replace("−", "-"))]
+    if not isinstance(found, dict):
+        return numbers == [round(found, digits)]
+    return numbers[0] == round(found["value"], digits) + 0.0 and (
+        len(numbers) == 1 or numbers[1:] == [round(found["low"], digits) + 0.0, round(found["high"], digits) + 0.0]
+    )
+
+
+def test_the_table_of_uncertainty_is_that_of_its_file():
+    content = json.loads((ROOT / "results/uncertainty/longer.json").read_text())
+    rows = {(r["subject"], r["scenario"], r["condition"], r["quantity"]): r for r in content["rows"]}
+    contrasts = {(c["subject"], c["scenario"], c["quantity"], c["what"]): c["found"] for c in content["contrasts"]}
+    page = (ROOT / "docs" / "uncertainty.md").read_text(encoding="utf-8").split("## What came out")[1]
+    shown = [
+        line.strip("| ").split(" | ")
+        for line in page.splitlines()
+        if line.startswith("| ") and "regression" not in line
+    ]
+    cells = {what: dict(zip(MODELS, found, strict=True)) for what, *found in shown}
+    assert len(shown) == len(ROWS) + len(CONTRASTS) + 2  # noise doubled: of kick, and of the panel
+    for what, *place, key in ROWS:
+        for model, cell in cells[what].items():
+            assert cell == "–" or same(cell, rows[model, *place][key], 3 if key == "epistemic" else 2), (what, model)
+    for what, *place in CONTRASTS:
+        for model in MODELS[:4]:
+            assert same(cells[what][model], contrasts[model, *place]), (what, model)
+    of_models = [check for check in content["checks"] if check["subject"] in ("regression", "diffusion", "jepa")]
+    failed = [
+        c for c in of_models if not (c["least"] or -1e9) <= c["value"] <= (1e9 if c["most"] is None else c["most"])
+    ]
+    assert f"{len(of_models)} checks {len(failed)} fail" in " ".join(page.split())
