@@ -37,8 +37,8 @@ PIECE_FRAMES = 2000  # of which clips are cut at once
 PIECE_BYTES = 2**26  # 1000 frames at 128 x 171 px: what a piece takes at most, however large its frames are
 BLOCK_BYTES = 2**22  # of full frames that decord gives at once
 DECORD_BYTES = 2**26
-"""Of all frames of a video that decord reads. A thread of it decodes ahead of what it was asked for, and all of that
-stays in memory until it is asked for: where cutting clips takes longer than decoding, gigabytes of a long video."""
+"""Of all frames of a video that decord reads. A thread of it decodes ahead of what is read, and all of that stays in
+memory until then: where cutting clips takes longer than decoding, gigabytes of a long video."""
 KEYS_BACK = 2  # key frames before the one needed: pictures between two may need what comes before the first
 SAME_TIME = 0.25  # of a step: as far as decord's times may be from ours
 
