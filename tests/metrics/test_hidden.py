@@ -93,3 +93,15 @@ def test_equal_samples_have_no_spread(truth):
     twice = Worlds(truth.factual, truth.factual)
     assert implied_spread(twice, twice, DT_S, START).max() == 0.0
     assert np.nanmean(implied_spread(truth, twice, DT_S, START)) > 0.05
+
+
+@pytest.mark.parametrize(("scenario", "least", "most"), [("hidden_mass", 0.4, 0.8), ("hidden_restitution", 0.02, 0.2)])
+def test_out_of_range_only_a_legible_truth_is_judged(scenario, least, most):
+    pair = property_pairs(scenario, "ood", 0, range(100))
+    truth = Worlds(pair.own.tracks, pair.other.tracks)
+    ranks = implied_rank(truth, truth, DT_S, START)
+    judged = ~np.isnan(ranks)
+    assert least < judged.mean() < most  # discs that hardly bounce pile up while the test is read
+    assert (ranks[judged] == 1.0).all() and (outcome_rank(truth, truth, DT_S, START)[judged] == 1.0).all()
+    for metric in (outcome_rank, property_error):
+        assert np.isnan(metric(truth, truth, DT_S, START)[~judged]).all()

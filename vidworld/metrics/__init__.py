@@ -80,5 +80,8 @@ METRICS: Registry[Metric] = Registry(
         for module, places in _METRICS_OF.items()
         for place in places.split()
     },
-    versions={"determinism_spread": 2},  # of found objects only, in units
+    versions={
+        "determinism_spread": 2,  # of found objects only, in units
+        "implied_rank": 2, "outcome_rank": 2, "property_error": 2,  # where the truth is legible
+    },  # fmt: skip
 )

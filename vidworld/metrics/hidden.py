@@ -23,6 +23,7 @@ _STRIKES, _HIDDEN, _COMES = range(3)
 _AFTER = 2  # steps after the contact that outgoing velocities are the mean of, at most
 _SAME = 0.02  # of what is implied: differences up to this are none
 _LEAST_CHANGE = 0.2  # units a second of the third disc's velocity, under which nothing was struck
+_LEGIBLE = 0.25  # of the pair's difference: how far what the truth implies may lie from the true property
 _NEAR = 0.1  # units that discs which touch may be read apart
 SCENARIOS_OF_PROPERTIES = ("hidden_mass", "hidden_restitution")
 _metric = partial(metric_of, "hidden property", takes="worlds", scenarios=SCENARIOS_OF_PROPERTIES)
@@ -57,6 +58,15 @@ def implied_property(predicted: Tracks, truth: Tracks, dt_s: float, start: int) 
     closing, taken_on = incoming[:, 0] - incoming[:, 1], outgoing - incoming[:, 1]
     found = np.where(concerns_mass(truth), taken_on / (2 * closing), 2 * taken_on / closing - 1)
     return np.where(taken_on > _LEAST_CHANGE, found.clip(0, 1.5), np.nan)
+
+
+def _is_legible(truth: Worlds, dt_s: float, start: int) -> Bool[ndarray, " clip"]:
+    """Whether what truly happened implies the true properties, well within what the two worlds differ by."""
+    true = [true_property(each, dt_s) for each in truth]
+    revealed = int(np.ceil(max(as_array(each.contact_s)[:, _STRIKES].max() for each in truth) / dt_s)) + 1
+    implied = [implied_property(each, each, dt_s, max(start, revealed)) for each in truth]
+    errors = np.abs(np.subtract(implied, true)).max(axis=0)
+    return np.asarray(errors <= _LEGIBLE * np.abs(true[0] - true[1]))
 
 
 def _axis(truth: Tracks) -> Float[ndarray, "clip 2"]:
@@ -104,9 +114,10 @@ def _rank(one: PerClip, other: PerClip, true_one: PerClip, true_other: PerClip) 
     ideal=1.0, bounds=(0.0, 1.0), headline=True,
 )  # fmt: skip
 def implied_rank(predicted: Worlds, truth: Worlds, dt_s: float, start: int) -> PerClip:
-    """1, 0 or 1/2 a pair; 1/2 is chance."""
+    """1, 0 or 1/2 a pair; 1/2 is chance. NaN where the true outcomes do not imply the true properties."""
     implied = [implied_property(mine, true, dt_s, start) for mine, true in zip(predicted, truth, strict=True)]
-    return _rank(*implied, *(true_property(true, dt_s) for true in truth))
+    ranks = _rank(*implied, *(true_property(true, dt_s) for true in truth))
+    return np.where(_is_legible(truth, dt_s, start), ranks, np.nan)
 
 
 @_metric(
@@ -114,20 +125,21 @@ def implied_rank(predicted: Worlds, truth: Worlds, dt_s: float, start: int) -> P
     ideal=1.0, bounds=(0.0, 1.0),
 )  # fmt: skip
 def outcome_rank(predicted: Worlds, truth: Worlds, dt_s: float, start: int) -> PerClip:
-    """Whether the order of the third disc's outgoing velocities is the true one; 1/2 where it meets nothing."""
+    """Whether the order of the third disc's outgoing velocities is the true one; 1/2 where it meets nothing. NaN as above."""
     sides = [*zip(predicted, truth, strict=True), *zip(truth, truth, strict=True)]
     outgoing = [_about_the_test(mine, true, dt_s, start)[1] for mine, true in sides]
-    return _rank(*outgoing)
+    return np.where(_is_legible(truth, dt_s, start), _rank(*outgoing), np.nan)
 
 
 @_metric("share", "How far the implied property lies from the true one.")
 def property_error(predicted: Worlds, truth: Worlds, dt_s: float, start: int) -> PerClip:
-    """Mean over both clips of the error, m / (m + m') or the restitution; what implies nothing is wrong by 1/2."""
+    """Mean over both clips of the error, m / (m + m') or the restitution; what implies nothing is wrong by 1/2. NaN as above."""
     errors = [
         np.abs(implied_property(mine, true, dt_s, start) - true_property(true, dt_s))
         for mine, true in zip(predicted, truth, strict=True)
     ]
-    return np.asarray(np.mean([np.where(np.isnan(each), 0.5, each) for each in errors], axis=0))
+    both = np.mean([np.where(np.isnan(each), 0.5, each) for each in errors], axis=0)
+    return np.where(_is_legible(truth, dt_s, start), both, np.nan)
 
 
 @_metric("share", "How far two samples of one future differ in what they imply; the aim is the oracle's.", None)

@@ -72,7 +72,9 @@ def _table(results: HiddenResults, metric: str) -> dict[str, Any]:
     for task, model, readout in dict.fromkeys((row.task, row.model, row.readout) for row in rows):
         mine = [found.get((task, model, readout, moment)) for moment in moments]
         who = (HIDDEN_IN_WORDS.get(task, task), _label(model, results), READOUT_LABELS[readout or "pixels"])
-        cells.append((*who, *map(words.estimate_of, mine), str(max(row.n for row in mine if row))))
+        counts = sorted({row.n for row in mine if row})
+        judged = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+        cells.append((*who, *map(words.estimate_of, mine), judged))
     return {"heads": ("Property", "Model", "Read by", *map(words.title, moments), "n"), "rows": cells}
 
 
