@@ -81,8 +81,15 @@ def test_one_file_and_one_entry_point_each_are_trained_on_measured_and_on_the_pa
     run(package, "train/train_world_model.py", "--config", tmp_path / "mine.yaml", *SMALL, *data, scenarios)
     assert json.loads((mine / "model" / "budget.json").read_text())["family"] == "damped"
 
+    named, huber = (
+        [f"tokenizer={tokenizer}", "family=huber", "model={width: 32, heads: 1, depth: 1}"],
+        tmp_path / "huber",
+    )
+    demo = ("--config", configs / "diffusion.yaml")
+    run(package, "train/train_world_model.py", *demo, f"out={huber}", *named, *SMALL, *data, scenarios)
+
     (tmp_path / "physics.yaml").write_text(
-        f"out: {tmp_path / 'physics'}\ntokenizer: {tokenizer}\nmodels: {{damped: {mine}}}\n"
+        f"out: {tmp_path / 'physics'}\ntokenizer: {tokenizer}\nmodels: {{damped: {mine}, huber: {huber}}}\n"
         "scenarios: [drift, uniform]\nlaws: [inertia]\nclips: 3\nfurther_quadruplets: 3\nood_quadruplets: 2\nshown: 1\n"
     )
     for number in range(2):
@@ -99,7 +106,7 @@ def test_one_file_and_one_entry_point_each_are_trained_on_measured_and_on_the_pa
         "uniform",
         "backwards",
     }  # the scenario names the metric, and the metric the scenario
-    assert [row for row in rows if (row["model"], row["law"]) == ("damped", "inertia")]
+    assert {row["model"] for row in rows if row["law"] == "inertia"} > {"damped", "huber"}
     truth = [r for r in rows if (r["model"], r["metric"]) == ("truth", "last_distance")]
     assert all(row["value"] < 0.5 for row in truth)
 
@@ -109,7 +116,7 @@ def test_one_file_and_one_entry_point_each_are_trained_on_measured_and_on_the_pa
         for row in scores
         if (row["task"], row["metric"]) == ("motion_videos", "last_picture")
     }
-    assert errors.keys() == {"truth", "copy_last", "damped"}
+    assert errors.keys() == {"truth", "copy_last", "damped", "huber"}
     assert errors["truth"] == 0 < min(errors["copy_last"], errors["damped"])
 
     board = tmp_path / "leaderboard.html"
@@ -117,7 +124,13 @@ def test_one_file_and_one_entry_point_each_are_trained_on_measured_and_on_the_pa
         package, ["eval/make_report.py", tmp_path], ["eval/make_leaderboard.py", tmp_path, "--out", board]
     )
     page = (tmp_path / "report.html").read_text()
-    for words in ("Damped copy", "What goes right does not turn back.", "Distance from the true place", "Drift"):
+    for words in (
+        "Damped copy",
+        "Huber",
+        "What goes right does not turn back.",
+        "Distance from the true place",
+        "Drift",
+    ):
         assert words in page, words
     every = board.read_text()  # of the physics and of the benchmark on one page
     for words in (

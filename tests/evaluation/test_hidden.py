@@ -7,10 +7,11 @@ from accelerate import Accelerator
 
 from vidworld.core.clip_shape import ClipShape
 from vidworld.evaluation.evaluator import Evaluator
-from vidworld.evaluation.hidden import has_states, measure_hidden, state_features
+from vidworld.evaluation.hidden import measure_hidden, state_features
 from vidworld.evaluation.paired_schema import HiddenConfig
 from vidworld.models.diffusion import DiffusionTransformer, GenerativeModel
 from vidworld.models.jepa import JointEmbeddingPredictor, PredictiveModel
+from vidworld.models.states import has_states
 from vidworld.models.tokenizers import FrameTokenizer
 from vidworld.models.world_model import CopyLast
 from vidworld.report.hidden_page import write_hidden_page

@@ -26,10 +26,8 @@ from vidworld.evaluation.task import Case, Setup, TaskPlace, Unit, measure, piec
 from vidworld.metrics import Metric
 from vidworld.metrics.hidden import true_property
 from vidworld.metrics.interventions import Worlds
-from vidworld.models.diffusion import DiffusionTransformer
-from vidworld.models.jepa import JointEmbeddingPredictor
 from vidworld.models.oracle import Oracle, PropertyOracle
-from vidworld.models.states import cells_of, hidden_states
+from vidworld.models.states import cells_of, has_states, hidden_states
 from vidworld.models.world_model import Encoded
 from vidworld.simulation import SCENARIOS
 from vidworld.simulation.properties import HIDDEN_DISC, moment_of_reveal_s, moment_of_test_s, property_pairs
@@ -131,18 +129,13 @@ def _of_subject(
 # --- what probes read of states: what networks remember of a disc ---
 
 
-def has_states(model: Any) -> bool:
-    """Whether a model is one of ours, whose network can be looked into."""
-    return isinstance(getattr(model, "network", None), DiffusionTransformer | JointEmbeddingPredictor)
-
-
 def state_features(model: Any, evaluator: Evaluator, seen: Encoded, disc: int) -> StateFeatures:
     """The state that the next chunk is predicted from, at the cell where the disc is at each chunk's end, and its mean.
 
-    model: one of ours, whose state is that after its last block; None for the tokens of each chunk alone: what shows at
-    the moment, without any memory.
+    model: one of ours, whose state is that after its last block, or one that offers states; None for the tokens of each
+    chunk alone: what shows at the moment, without any memory.
     """
-    clips, chunks, h, w, _ = seen.tokens.shape
+    clips, chunks = seen.tokens.shape[:2]
     states = []
     for start in range(0, clips, CLIPS_READ_AT_ONCE):
         some = slice(start, start + CLIPS_READ_AT_ONCE)
@@ -150,13 +143,17 @@ def state_features(model: Any, evaluator: Evaluator, seen: Encoded, disc: int) -
             states.append(hidden_states(model, Encoded(seen.clips.at(some), seen.tokens[some]))[:, :, -1].cpu())
     stream, step = torch.cat(states), seen.clips.frames.shape[1] // chunks
     aspect = seen.clips.frames.shape[-2] / seen.clips.frames.shape[-1]
-    row, column = cells_of(seen.clips.truth.position[:, step - 1 :: step, disc], (h, w), aspect).unbind(dim=-1)
+    place, grid = seen.clips.truth.position[:, step - 1 :: step, disc], (stream.shape[2], stream.shape[3])
+    row, column = cells_of(place, grid, aspect).unbind(dim=-1)
     own = stream[torch.arange(clips)[:, None], torch.arange(chunks), row, column]
     return torch.cat((own, stream.flatten(2, 3).mean(dim=2)), dim=-1).double()
 
 
 def _probes(config: HiddenConfig, evaluator: Evaluator, subjects: Sequence[Subject]) -> Iterator[PropertyProbe]:
     """Of the tokens of each chunk alone, of every model's state and of that of the same network untrained."""
+    trained = [subject for subject in subjects if subject.name in config.models]
+    if without := [subject.name for subject in trained if not has_states(subject.model)]:
+        print(f"{', '.join(without)}: no hidden_states to read; rollouts alone are measured")
     models = {"tokens": None} | {each.name: each.model for each in subjects if has_states(each.model)}
     for scenario in config.scenarios if config.tokenizer is not None else ():  # whole frames are no features
         fitted = _encoded(config, evaluator, scenario, "val", config.fitted)

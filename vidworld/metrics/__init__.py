@@ -82,6 +82,6 @@ METRICS: Registry[Metric] = Registry(
     },
     versions={
         "determinism_spread": 2,  # of found objects only, in units
-        "implied_rank": 2, "outcome_rank": 2, "property_error": 2,  # where the truth is legible
-    },  # fmt: skip
+        **dict.fromkeys(("implied_rank", "outcome_rank", "property_error"), 2),  # where the truth is legible
+    },
 )

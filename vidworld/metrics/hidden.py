@@ -125,7 +125,7 @@ def implied_rank(predicted: Worlds, truth: Worlds, dt_s: float, start: int) -> P
     ideal=1.0, bounds=(0.0, 1.0),
 )  # fmt: skip
 def outcome_rank(predicted: Worlds, truth: Worlds, dt_s: float, start: int) -> PerClip:
-    """Whether the order of the third disc's outgoing velocities is the true one; 1/2 where it meets nothing. NaN as above."""
+    """Whether the third disc's outgoing velocities are in the true order; 1/2 where it meets none, NaN as above."""
     sides = [*zip(predicted, truth, strict=True), *zip(truth, truth, strict=True)]
     outgoing = [_about_the_test(mine, true, dt_s, start)[1] for mine, true in sides]
     return np.where(_is_legible(truth, dt_s, start), _rank(*outgoing), np.nan)
@@ -133,7 +133,10 @@ def outcome_rank(predicted: Worlds, truth: Worlds, dt_s: float, start: int) -> P
 
 @_metric("share", "How far the implied property lies from the true one.")
 def property_error(predicted: Worlds, truth: Worlds, dt_s: float, start: int) -> PerClip:
-    """Mean over both clips of the error, m / (m + m') or the restitution; what implies nothing is wrong by 1/2. NaN as above."""
+    """Mean over both clips of the error, m / (m + m') or the restitution; what implies nothing is wrong by 1/2.
+
+    NaN as above.
+    """
     errors = [
         np.abs(implied_property(mine, true, dt_s, start) - true_property(true, dt_s))
         for mine, true in zip(predicted, truth, strict=True)

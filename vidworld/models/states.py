@@ -52,6 +52,15 @@ def layer_names(model: Any, count: int) -> list[str]:
     return [TOKENS] if model is None else [f"layer.{number}" for number in range(count)]
 
 
+def has_states(model: Any) -> bool:
+    """Whether `hidden_states` has an answer: a model of ours that can be looked into, or one that offers states."""
+    if isinstance(model, ExternalModel):
+        return callable(getattr(model.model, "hidden_states", None))
+    network: Any = getattr(model, "network", None)
+    looked_into = hasattr(network, "prefill") or hasattr(network, "context_embeddings")
+    return looked_into and bool(layers_of(network))
+
+
 @torch.no_grad()
 def hidden_states(model: Any, seen: Encoded) -> Layers:
     """The states of clips, of all chunks and layers, in single precision.

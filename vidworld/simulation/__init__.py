@@ -24,11 +24,11 @@ SCENARIOS: "Registry[Scenario]" = Registry(
     | {"dominoes": "vidworld.simulation.chains:DOMINOES"}
     | {name: f"vidworld.simulation.properties:{name.upper()}" for name in _PROPERTIES},
 )
-_LAWS = ("permanence", "collision", "momentum", "constancy", "continuity", "solidity")
+_TWO_EDITIONS = ("permanence", "collision", "momentum", "constancy", "continuity", "solidity")
 LAWS: "Registry[Law]" = Registry(
     "law",
     "vidworld.laws",
-    {name: f"vidworld.simulation.pairs:{name.upper()}_LAW" for name in _LAWS}
-    | {f"legacy_{name}": f"vidworld.simulation.scenarios:LEGACY_{name.upper()}_LAW" for name in _LAWS},
-    versions=dict.fromkeys(_LAWS, 2),  # 1: the first edition's quadruplets, today's legacy
+    {name: f"vidworld.simulation.pairs:{name.upper()}_LAW" for name in _TWO_EDITIONS}
+    | {f"legacy_{name}": f"vidworld.simulation.scenarios:LEGACY_{name.upper()}_LAW" for name in _TWO_EDITIONS},
+    versions=dict.fromkeys(_TWO_EDITIONS, 2),  # 1: the first edition's quadruplets, today's legacy
 )

@@ -3,6 +3,7 @@
 import json
 import textwrap
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     (about / "entry_points.txt").write_text(ENTRY_POINTS)
     (tmp_path / "site" / "tiny_benchmark.py").write_text(textwrap.dedent(PACKAGE))
     monkeypatch.syspath_prepend(tmp_path / "site")
+    monkeypatch.setattr("vidworld.core.registry.metadata", metadata)
     registries = (BENCHMARKS, METRICS)
     for registry in registries:  # they look for entry points once a process
         vars(registry).pop("_places", None)
