@@ -42,6 +42,7 @@ OTHER = {
         "context_frames": 12,
         "budget_blocks": 3,
         "discount": 0.9,
+        "unseen": "remembered",
     },
 }
 

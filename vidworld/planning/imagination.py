@@ -32,6 +32,14 @@ def futures_at_once(device: torch.device) -> int:
 
 
 @runtime_checkable
+class Remembers(Protocol):
+    """Where discs are that may be hidden, as a model's state says (vidworld/planning/memory.py)."""
+
+    def places(self, context: Encoded) -> Float[Tensor, "clip color 2"]:
+        """At the context's end, in world units; NaN of colours that are not there."""
+
+
+@runtime_checkable
 class Locator(Protocol):
     """A probe: where discs are, in what a model imagines."""
 
@@ -61,8 +69,10 @@ class ModelImagination:
         environment: Environment[Any],
         protocol: PlanningProtocol,
         reward: Callable[[Embeddings, Goals], Answered] | None = None,
+        memory: Remembers | None = None,
     ) -> None:
-        """probe, reward: what reads the model's embeddings, where `cost: state` and `cost: reward`.
+        """probe, reward: what reads the model's embeddings, where `cost: state` and `cost: reward`. memory: what reads
+        its state, where `unseen: remembered`.
 
         Raises UserError: the one that is needed is missing.
         """
@@ -74,7 +84,7 @@ class ModelImagination:
                 f"rewards.{name}=FOLDER (train/train_head.py)"
             )
         self.name, self.model, self.evaluator, self.probe, self.reward = name, model, evaluator, probe, reward
-        self.environment, self.protocol = environment, protocol
+        self.environment, self.protocol, self.memory = environment, protocol, memory
         self.chunk_frames = evaluator.tokenizer.patch_size[0]
         self._counted: dict[tuple[int, ...], _Flops] = {}
 
@@ -91,6 +101,15 @@ class ModelImagination:
         """The newest whole chunks of what was seen, as the model is shown them."""
         return encode_context(seen, self.evaluator, self.protocol.history)
 
+    def _now(self, seen: Observed) -> tuple[Encoded, Float[Tensor, "clip color 2"] | None]:
+        """The context; and where the discs are that its last chunk does not show, if that is to be remembered."""
+        context = self.context(seen)
+        if self.memory is None:
+            return context, None
+        now = in_its_space(self.model, self.evaluator, context.tokens[:, -1:])
+        shown = self._places(now[:, None])[:, 0, 0]
+        return context, self.memory.places(context).where(shown.isnan(), torch.nan)
+
     def rollout(self, model: Any, context: Encoded, actions: CandidateActions) -> Rollout:
         """What the model imagines of each candidate. Raises ModelFailure."""
         return imagine(self.name, model, self.evaluator, context, self._held(actions))
@@ -103,7 +122,7 @@ class ModelImagination:
     def score(self, seen: Observed, state: Any) -> Score:
         """The cost of candidates; `state` is not looked at."""
         del state
-        context = self.context(seen)
+        context, remembered = self._now(seen)
         goal = self._goal(seen) if self.protocol.cost == "model" else None
 
         def cost(actions: CandidateActions) -> Costs:
@@ -114,9 +133,9 @@ class ModelImagination:
             for first in range(0, clips, few):
                 some = slice(first, first + few)
                 part = Encoded(context.clips.at(some), context.tokens[some])
-                target = seen.goal.target[some]
+                target, away = seen.goal.target[some], None if remembered is None else remembered[some]
                 pieces = [
-                    self._cost(part, piece, target, None if goal is None else goal[some])
+                    self._cost(part, piece, target, None if goal is None else goal[some], away)
                     for piece in actions[some].split(most, dim=1)
                 ]
                 rows.append(torch.cat(pieces, dim=1))
@@ -129,7 +148,7 @@ class ModelImagination:
         size = (min(seen.frames.shape[1] // self.chunk_frames, self.protocol.history), *seen.frames.shape[2:])
         if size not in self._counted:
             one, blocks = _first(seen), self.protocol.horizon_blocks
-            encoding, score = counted(lambda: self.context(one)), self.score(one, None)
+            score, encoding = self.score(one, None), counted(lambda: self._now(one))
             first, second = (
                 counted(lambda count=count: score(torch.zeros(1, count, blocks, seen.actions.shape[-1])))
                 for count in (1, 2)
@@ -147,8 +166,9 @@ class ModelImagination:
         return replace(self.evaluator, context_frames=length).decode_future(context, tokens)
 
     def _cost(
-        self, context: Encoded, actions: CandidateActions, target: Float[Tensor, "clip goal"], goal: Embeddings | None
-    ) -> Costs:
+        self, context: Encoded, actions: CandidateActions, target: Float[Tensor, "clip goal"], goal: Embeddings | None,
+        remembered: Float[Tensor, "clip color 2"] | None,
+    ) -> Costs:  # fmt: skip
         imagined = self.rollout(self._scored, context, actions).embeddings
         if self.protocol.cost_over == "last":
             imagined = imagined[:, :, -1:]
@@ -158,6 +178,9 @@ class ModelImagination:
             apart = -self._rewards(imagined, target, actions)
         else:
             places = self._places(imagined)
+            if remembered is not None:
+                away = remembered[:, None, None].expand_as(places)
+                places = places.where(away.isnan(), away)
             with of_environment():
                 apart = self.environment.cost(places, target)
         costs: Costs = over_trajectory(apart, self.protocol).double().cpu()

@@ -70,6 +70,9 @@ class PlanningProtocol:
     """`state`: the environment's cost of where a probe sees the discs of the imagined chunks, the same for all
     families. `model`: the squared distance from the picture of the goal, in the space that the model predicts in.
     `reward`: minus what a trained head says that each imagined chunk brings, so that `sum` plans by return."""
+    unseen: Annotated[Literal["lost", "remembered"], Field(exclude_if=lambda way: way == "lost")] = "lost"
+    """Where a disc is that cannot be seen now, for `cost: state`. `lost`: where imagined chunks show it, if they do.
+    `remembered`: where the model's state at the end of what it was shown says (vidworld/planning/memory.py)."""
     cost_over: Literal["last", "sum"] = "sum"
     """The cost of the last imagined chunk, or the mean over all of them."""
     discount: Annotated[float, Field(gt=0, le=1, exclude_if=lambda discount: discount == 1)] = 1.0
@@ -82,6 +85,10 @@ class PlanningProtocol:
             raise ValueError(f"elites {self.elites} are more than candidates {self.candidates}")
         if self.execute_blocks > self.horizon_blocks:
             raise ValueError(f"execute_blocks {self.execute_blocks} are more than horizon_blocks {self.horizon_blocks}")
+        if self.unseen == "remembered" and self.cost != "state":
+            raise ValueError(
+                f"unseen: remembered is of places, which cost: {self.cost} reads none of; take cost: state"
+            )
 
     @property
     def hash(self) -> str:

@@ -60,6 +60,7 @@ from vidworld.planning.checks import (
 from vidworld.planning.episodes import Arena, units_of
 from vidworld.planning.heads import ClonedAgent, environments_of, load_head
 from vidworld.planning.imagination import ModelImagination, OwnCost, has_own_space
+from vidworld.planning.memory import MEMORY_VERSION, Memory
 from vidworld.planning.protocol import PlanningProtocol, check_frames
 from vidworld.planning.schema import PlanningConfig
 from vidworld.planning.tasks import PlanningTask, first_of_each, planning_rows, tasks_of
@@ -197,6 +198,8 @@ class Crew:
             return False
         if protocol.cost == "reward":
             return self._reward_folder(subject) is not None
+        if protocol.unseen == "remembered":
+            return False
         return protocol.cost == "model" or self._probe(protocol, subject) is not None
 
     def evaluator(self, protocol: PlanningProtocol) -> Evaluator:
@@ -253,10 +256,15 @@ class Crew:
             if reward is None:
                 known = ", ".join(environments_of([folder]))
                 raise UserError(f"{folder}: knows what {known} brings, and nothing of {task.environment.name}")
+        memory = None
+        if protocol.unseen == "remembered":
+            given = (self.evaluator(protocol), task.environment, protocol, self.config.size_px)
+            memory, made_from = Memory(subject.name, subject.model, *given), fingerprint(made_from, MEMORY_VERSION)
         own = protocol.cost == "model" and callable(getattr(getattr(subject.model, "model", None), "cost", None))
         imagination = (OwnCost if own else ModelImagination)(
-            subject.name, subject.model, self.evaluator(protocol), probe, task.environment, protocol, reward
-        )
+            subject.name, subject.model, self.evaluator(protocol), probe, task.environment, protocol, reward,
+            memory,
+        )  # fmt: skip
         channels = task.environment.action_channels
         return PlannerAgent(protocol, channels, subject.name, made_from, imagination=imagination)
 

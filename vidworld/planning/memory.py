@@ -1,0 +1,102 @@
+"""What a model remembers of discs that cannot be seen now: a ridge on its state says where they are, for the cost.
+
+Imagined chunks show a hidden disc where the model lets it come back, which it may not have learned although its state
+knows the place. `unseen: remembered` of a protocol tells the two apart.
+"""
+
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vidworld.analysis.ridge import Ridge, Spectrum
+from vidworld.core.clip import Frames
+from vidworld.core.clip_shape import ClipShape
+from vidworld.core.counter_rng import Draws
+from vidworld.core.errors import UserError
+from vidworld.evaluation.evaluator import Evaluator
+from vidworld.models.states import has_states, hidden_states
+from vidworld.models.world_model import Encoded
+from vidworld.planning.agents import Goal, Observed, of_environment
+from vidworld.planning.episodes import context_states, episode_streams
+from vidworld.planning.imagination import encode_context
+from vidworld.planning.protocol import PlanningProtocol
+from vidworld.simulation.environments.environment import Environment
+from vidworld.simulation.stage import PALETTE
+
+MEMORY_VERSION = 1  # raised when the same state comes to say another place
+EPISODES = 256
+"""That a ridge is fitted to: of split `train`, with random actions; there the true places are known."""
+_AT_ONCE = 32
+
+
+class _Played(NamedTuple):
+    frames: Frames
+    actions: Float[Tensor, "clip time action"]
+    places: Float[Tensor, "clip time coordinate"]  # x and y of every disc of the environment
+
+
+class Memory:
+    """Where discs are at the end of what a model was shown, by its last layer's state; a ridge a length of context."""
+
+    def __init__(
+        self, name: str, model: Any, evaluator: Evaluator, environment: Environment[Any], protocol: PlanningProtocol,
+        size_px: int,
+    ) -> None:  # fmt: skip
+        """size_px: of the pictures. Raises UserError: the model shows no state."""
+        if not has_states(model):
+            raise UserError(f"{name}: has no hidden_states, from which to read what it remembers; take unseen: lost")
+        self.model, self.evaluator, self.environment, self.protocol = model, evaluator, environment, protocol
+        self.shape = ClipShape(height_px=size_px, width_px=size_px)
+        self._ridges: dict[int, Ridge] = {}
+
+    def places(self, context: Encoded) -> Float[Tensor, "clip color 2"]:
+        """In world units, of every disc of the environment, seen or not; NaN of colours that it has not."""
+        chunks = context.tokens.shape[1]
+        if chunks not in self._ridges:
+            self._ridges[chunks] = self._fitted(chunks)
+        found = self._ridges[chunks](self._states(context)).unflatten(1, (-1, 2))
+        places = torch.full((len(found), len(PALETTE), 2), torch.nan, dtype=found.dtype)
+        places[:, list(self.environment.colors)] = found
+        return places
+
+    def _states(self, context: Encoded) -> Float[Tensor, "clip feature"]:
+        states = []
+        for first in range(0, len(context.tokens), _AT_ONCE):
+            some = slice(first, first + _AT_ONCE)
+            with self.evaluator.accelerator.autocast():
+                found = hidden_states(self.model, Encoded(context.clips.at(some), context.tokens[some]))
+            states.append(found[:, -1, -1].flatten(1).double().cpu())
+        return torch.cat(states)
+
+    def _fitted(self, chunks: int) -> Ridge:
+        """Of contexts of so many chunks, as an agent is shown them, up to the last block of an episode."""
+        played, step = self._played, self.evaluator.tokenizer.patch_size[0]
+        every = range(step, played.frames.shape[1] + 1, step)
+        ends = [end for end in every if min(end // step, self.protocol.history) == chunks]
+        nothing = Goal(torch.zeros(len(played.frames), 0), None)
+        streams = torch.zeros(len(played.frames), dtype=torch.int64)
+        seen = [Observed(played.frames[:, :end], played.actions[:, :end], nothing, streams) for end in ends]
+        states = torch.cat([self._states(encode_context(each, self.evaluator, chunks)) for each in seen])
+        scale = states.std(dim=0, correction=0)
+        spectrum = Spectrum(states, torch.where(scale > 1e-9, scale, torch.inf))
+        return spectrum.ridge_left_out(torch.cat([played.places[:, end - 1] for end in ends]))[0]
+
+    @cached_property
+    def _played(self) -> _Played:
+        environment, protocol, numbers = self.environment, replace(self.protocol, split="train"), range(EPISODES)
+        channels, blocks = environment.action_channels, protocol.budget_blocks or 0
+        draws = Draws(episode_streams("memory", protocol, numbers))
+        done = draws.uniform(-1.0, 1.0, count=blocks * channels).unflatten(1, (blocks, channels))
+        done = done.repeat_interleave(protocol.block_frames, dim=1)
+        with of_environment():
+            states = context_states(environment, protocol, numbers)
+            rest = done.new_zeros(len(numbers), len(states), channels)
+            for action in done.unbind(dim=1):
+                states.append(environment.step(states[-1], action))
+            frames, _ = environment.draw(states, self.shape)
+            places = [environment.places(state)[:, list(environment.colors)].flatten(1) for state in states]
+        return _Played(frames, torch.cat((rest, done), dim=1), torch.stack(places, dim=1))
