@@ -1,0 +1,57 @@
+"""What the pages say of the study's largest point, and of the compute that its aims would take, is of its files."""
+
+import re
+
+import numpy as np
+from scripts import ROOT
+from test_pages_of_results import study_rows
+
+FAMILIES = ("regression", "diffusion", "jepa")
+PAGE = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+MEASURES = {
+    "velocity error, `uniform`, units/s ↓": ("uniform", "velocity_error", "id"),
+    "velocity error, `collision`, units/s ↓": ("collision", "velocity_error", "id"),
+    "velocity error, `collision`, out of range, units/s ↓": ("collision", "velocity_error", "ood"),
+    "reappearance, `occlusion`, 11 clips ↑": ("occlusion", "reappearance", "id"),
+    "energy score, `uniform`, units ↓": ("uniform", "energy_score", "id"),
+    "energy score, `collision`, units ↓": ("collision", "energy_score", "id"),
+    "object integrity, `uniform` ↑": ("uniform", "object_integrity", "id"),
+}
+AIMS = {"velocity error, `uniform`": 0.15, "velocity error, `collision`": 0.30, "the same, out of range": 1.50}
+
+
+def read(file, place):
+    (row,) = (r for r in study_rows(file) if (r["task"], r["metric"], r["split"], r["readout"]) == (*place, "pixels"))
+    return row
+
+
+def test_rollouts_at_the_largest_point_are_those_of_their_files():
+    table = PAGE.split("Rollouts at 9e13 FLOPs")[1].split("###")[0]
+    files = [ROOT / "results" / "study" / f"{family}_9.0e13_nuisance0_seed0.json" for family in FAMILIES]
+    for what, place in MEASURES.items():
+        (cells,) = re.findall(rf"^\| {re.escape(what)} \| (.*) \|$", table, re.MULTILINE)
+        rows = [read(file, place) for file in files]
+        expected = [f"{row['value']:.2f} [{row['low']:.2f}, {row['high']:.2f}]" for row in rows]
+        assert cells.split(" | ") == [*expected, f"{rows[0]['floor']:.2f}", f"{rows[0]['ceiling']:.2f}"], what
+
+
+def power_of_compute(family, place):
+    """The exponent of the error over FLOPs, and its size at one FLOP (as a logarithm), by all trainings."""
+    files = sorted((ROOT / "results" / "study").glob(f"{family}_*_nuisance0_seed*.json"))
+    flops = [float(re.search(r"_([\d.]+e\d+)_", file.name).group(1)) for file in files]
+    return np.polyfit(np.log(flops), np.log([read(file, place)["value"] for file in files]), 1)
+
+
+def test_the_compute_that_aims_would_take_follows_from_the_files():
+    table = PAGE.split("What the aims would take")[1].split("###")[0]
+    places = dict(zip(AIMS, list(MEASURES.values())[:3], strict=True))
+    for what, aim in AIMS.items():
+        (cells,) = re.findall(rf"^\| {re.escape(what)} \| (.*) \|$", table, re.MULTILINE)
+        expected = [f"{aim:.2f}"]
+        for family in ("regression", "diffusion"):
+            exponent, size = power_of_compute(family, places[what])
+            expected += [
+                f"{exponent:.2f}".replace("-", "−"),
+                f"{np.exp((np.log(aim) - size) / exponent):.0e}".replace("+", ""),
+            ]
+        assert cells.split(" | ") == expected, what
