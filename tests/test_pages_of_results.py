@@ -229,7 +229,8 @@ def test_interventions_by_larger_models_are_those_of_their_files():
             if (r["metric"], r["readout"]) == ("effect_error", "pixels")
         }
 
-    regression, more = rows("regression_9.0e13_seed0"), rows("regression_9.0e13_seed0_128_pairs")
+    regression = rows("regression_9.0e13_seed0")
+    more = rows("diffusion_jepa_9.0e13_seed0_128_pairs") | rows("regression_9.0e13_seed0_128_pairs")
     jepas = rows("jepa_3.6e13_seeds_0_1_2")
     page = (ROOT / "docs" / "interventions.md").read_text(encoding="utf-8").split("## With more compute")[1]
     shown = re.findall(r"^\| `(\w+)`, (\w+) \| (.*) \|$", page, re.MULTILINE)
@@ -242,9 +243,10 @@ def test_interventions_by_larger_models_are_those_of_their_files():
             f"{of_jepas[0]:.2f} to {of_jepas[-1]:.2f}",
             f"{regression['constant_velocity', task, change]['value']:.2f}",
         ]
-    kick, removal = (more["regression", "collision", change] for change in ("kick", "remove"))
-    said = [f"{one['value']:.2f} [{one['low']:.2f}, {one['high']:.2f}]" for one in (kick, removal)]
-    assert f"has {said[0]} for the kick and {said[1]} for the removal" in page
+    for change in ("kick", "remove"):
+        found = [more[model, "collision", change] for model in ("regression", "diffusion", "jepa", "constant_velocity")]
+        said = " | ".join(f"{one['value']:.2f} [{one['low']:.2f}, {one['high']:.2f}]" for one in found)
+        assert f"| {change} | {said} |" in page
 
 
 def test_hidden_goals_of_200_episodes_are_those_of_their_file():
