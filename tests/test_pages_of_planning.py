@@ -1,0 +1,46 @@
+"""What the page of planning says of 200 episodes is what the files of results hold."""
+
+import json
+import re
+
+from scripts import ROOT
+
+PAGE = (ROOT / "docs" / "planning.md").read_text(encoding="utf-8")
+TABLE = PAGE.split("### With 200 episodes")[1].split("### Remembered")[0]
+LONG, RELEASE = "jepa_1720_steps", "jepa"
+AGENTS = {
+    "JEPA of 1,720 steps": ("jepa", (LONG,)),
+    "JEPA of the release": ("jepa", (RELEASE,)),
+    "diffusion of the release, 1 step": ("diffusion", ("diffusion",)),
+    "untrained JEPA": ("untrained_jepa", (LONG, RELEASE)),
+    "copy-last": ("copy_last", (LONG, RELEASE, "diffusion")),
+    "random": ("random", (LONG, RELEASE, "diffusion")),
+    "goal-blind simulator": ("simulator_goal_blind", (LONG, RELEASE, "diffusion")),
+    "simulator that guesses": ("simulator_guessing", (LONG, RELEASE, "diffusion")),
+    "true simulator": ("simulator", (LONG, RELEASE, "diffusion")),
+}
+"""The name in results, and of which files of an environment the first that has it counts."""
+ENVIRONMENTS = ("two_room", "puck", "hidden_goal", "heavy_or_light")
+
+
+def success(environment, agent, files):
+    for file in files:
+        path = ROOT / "results" / "planning" / f"{environment}_200_{file}.json"
+        rows = json.loads(path.read_text())["rows"] if path.is_file() else []
+        for row in rows:
+            if row["agent"] == agent:
+                assert row["episodes"] >= 197 and row["failed"] == 0
+                return f"{row['ever']['value']:.2f} [{row['ever']['low']:.2f}, {row['ever']['high']:.2f}]"
+    return "–"
+
+
+def test_success_in_200_episodes_is_that_of_the_files():
+    for label, (agent, files) in AGENTS.items():
+        (cells,) = re.findall(rf"^\| {re.escape(label)} \| (.*) \|$", TABLE, re.MULTILINE)
+        assert cells.split(" | ") == [success(environment, agent, files) for environment in ENVIRONMENTS], label
+
+
+def test_success_by_memory_is_that_of_the_file():
+    (cells,) = re.findall(r"^\| hidden discs where the state remembers them \| (.*) \|$", PAGE, re.MULTILINE)
+    families = [success("hidden_goal", family, ("remembered",)) for family in ("regression", "diffusion", "jepa")]
+    assert cells.split(" | ") == [*families, success("hidden_goal", "simulator_guessing", (RELEASE,))]
