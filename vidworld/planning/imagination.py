@@ -148,7 +148,8 @@ class ModelImagination:
         size = (min(seen.frames.shape[1] // self.chunk_frames, self.protocol.history), *seen.frames.shape[2:])
         if size not in self._counted:
             one, blocks = _first(seen), self.protocol.horizon_blocks
-            score, encoding = self.score(one, None), counted(lambda: self._now(one))
+            score = self.score(one, None)  # before anything is counted: a memory is fitted when it is first asked
+            encoding = counted(lambda: self._now(one))
             first, second = (
                 counted(lambda count=count: score(torch.zeros(1, count, blocks, seen.actions.shape[-1])))
                 for count in (1, 2)
@@ -241,7 +242,7 @@ class OwnCost(ModelImagination):
 
         def cost(actions: CandidateActions) -> Costs:
             by_frame = actions.repeat_interleave(self.protocol.block_frames, dim=2).float()
-            with _asking(self.name, self.model), torch.set_grad_enabled(actions.requires_grad):
+            with asking(self.name, self.model), torch.set_grad_enabled(actions.requires_grad):
                 found = self.model.model.cost(context, goal, by_frame)
                 if not isinstance(found, Tensor) or found.shape != actions.shape[:2]:
                     raise UserError(f"cost gave no tensor of shape {tuple(actions.shape[:2])} (clip, candidate)")
@@ -276,7 +277,7 @@ def imagine(name: str, model: Any, evaluator: Evaluator, context: Encoded, done:
     that is of one future whatever is done (copy-last) is asked once.
     """
     names, (samples, horizon) = context.clips.identity, done.shape[1:3]
-    with _asking(name, model), evaluator.accelerator.autocast(), torch.set_grad_enabled(done.requires_grad):
+    with asking(name, model), evaluator.accelerator.autocast(), torch.set_grad_enabled(done.requires_grad):
         if isinstance(model, CopyLast):
             one = model.rollout(context, horizon, 1, evaluator.seeds(names))
             return Rollout(*(each.expand(-1, samples, *[-1] * 4) for each in one))
@@ -301,7 +302,7 @@ def in_its_space(model: Any, evaluator: Evaluator, tokens: Tokens) -> Embeddings
 
 
 @contextmanager
-def _asking(name: str, model: Any) -> Iterator[None]:
+def asking(name: str, model: Any) -> Iterator[None]:
     """What goes wrong in a model becomes a ModelFailure, which ends its row and not the run."""
     try:
         yield

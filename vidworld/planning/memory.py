@@ -22,7 +22,7 @@ from vidworld.models.states import has_states, hidden_states
 from vidworld.models.world_model import Encoded
 from vidworld.planning.agents import Goal, Observed, of_environment
 from vidworld.planning.episodes import context_states, episode_streams
-from vidworld.planning.imagination import encode_context
+from vidworld.planning.imagination import asking, encode_context
 from vidworld.planning.protocol import PlanningProtocol
 from vidworld.simulation.environments.environment import Environment
 from vidworld.simulation.stage import PALETTE
@@ -30,6 +30,7 @@ from vidworld.simulation.stage import PALETTE
 MEMORY_VERSION = 1  # raised when the same state comes to say another place
 EPISODES = 256
 """That a ridge is fitted to: of split `train`, with random actions; there the true places are known."""
+_FITTED = 192  # of these; the others choose the penalty
 _AT_ONCE = 32
 
 
@@ -49,41 +50,50 @@ class Memory:
         """size_px: of the pictures. Raises UserError: the model shows no state."""
         if not has_states(model):
             raise UserError(f"{name}: has no hidden_states, from which to read what it remembers; take unseen: lost")
-        self.model, self.evaluator, self.environment, self.protocol = model, evaluator, environment, protocol
+        self.name, self.model, self.evaluator = name, model, evaluator
+        self.environment, self.protocol = environment, protocol
         self.shape = ClipShape(height_px=size_px, width_px=size_px)
-        self._ridges: dict[int, Ridge] = {}
+        self._ridges: dict[int, list[Ridge]] = {}
 
     def places(self, context: Encoded) -> Float[Tensor, "clip color 2"]:
         """In world units, of every disc of the environment, seen or not; NaN of colours that it has not."""
-        chunks = context.tokens.shape[1]
+        chunks, states = context.tokens.shape[1], self._states(context)
         if chunks not in self._ridges:
             self._ridges[chunks] = self._fitted(chunks)
-        found = self._ridges[chunks](self._states(context)).unflatten(1, (-1, 2))
-        places = torch.full((len(found), len(PALETTE), 2), torch.nan, dtype=found.dtype)
-        places[:, list(self.environment.colors)] = found
+        places = torch.full((len(states), len(PALETTE), 2), torch.nan, dtype=states.dtype)
+        for color, ridge in zip(self.environment.colors, self._ridges[chunks], strict=True):
+            places[:, color] = ridge(states)
         return places
 
     def _states(self, context: Encoded) -> Float[Tensor, "clip feature"]:
         states = []
         for first in range(0, len(context.tokens), _AT_ONCE):
             some = slice(first, first + _AT_ONCE)
-            with self.evaluator.accelerator.autocast():
+            with asking(self.name, self.model), self.evaluator.accelerator.autocast():
                 found = hidden_states(self.model, Encoded(context.clips.at(some), context.tokens[some]))
             states.append(found[:, -1, -1].flatten(1).double().cpu())
         return torch.cat(states)
 
-    def _fitted(self, chunks: int) -> Ridge:
-        """Of contexts of so many chunks, as an agent is shown them, up to the last block of an episode."""
+    def _fitted(self, chunks: int) -> list[Ridge]:
+        """One for each disc, of contexts of so many chunks, as an agent is shown them, up to an episode's last block.
+
+        The penalty is the best one for episodes that are not fitted to: contexts of one episode are alike.
+        """
         played, step = self._played, self.evaluator.tokenizer.patch_size[0]
         every = range(step, played.frames.shape[1] + 1, step)
         ends = [end for end in every if min(end // step, self.protocol.history) == chunks]
         nothing = Goal(torch.zeros(len(played.frames), 0), None)
         streams = torch.zeros(len(played.frames), dtype=torch.int64)
         seen = [Observed(played.frames[:, :end], played.actions[:, :end], nothing, streams) for end in ends]
-        states = torch.cat([self._states(encode_context(each, self.evaluator, chunks)) for each in seen])
-        scale = states.std(dim=0, correction=0)
-        spectrum = Spectrum(states, torch.where(scale > 1e-9, scale, torch.inf))
-        return spectrum.ridge_left_out(torch.cat([played.places[:, end - 1] for end in ends]))[0]
+        states = torch.stack([self._states(encode_context(each, self.evaluator, chunks)) for each in seen])
+        places = torch.stack([played.places[:, end - 1] for end in ends])
+        (fitted, others), (true, of_others) = (
+            (each[:, :_FITTED].flatten(0, 1), each[:, _FITTED:].flatten(0, 1)) for each in (states, places)
+        )
+        scale = fitted.std(dim=0, correction=0)
+        spectrum = Spectrum(fitted, torch.where(scale > 1e-9, scale, torch.inf))
+        pairs = zip(true.split(2, dim=1), of_others.split(2, dim=1), strict=True)
+        return [spectrum.ridge(mine, others, theirs, slack=0.0) for mine, theirs in pairs]
 
     @cached_property
     def _played(self) -> _Played:
