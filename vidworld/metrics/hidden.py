@@ -11,6 +11,7 @@ where it is the other, and 1/2 where nothing is implied or both are the same, as
 from functools import partial
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
@@ -62,11 +63,16 @@ def implied_property(predicted: Tracks, truth: Tracks, dt_s: float, start: int) 
 
 def _is_legible(truth: Worlds, dt_s: float, start: int) -> Bool[ndarray, " clip"]:
     """Whether what truly happened implies the true properties, well within what the two worlds differ by."""
-    true = [true_property(each, dt_s) for each in truth]
-    revealed = int(np.ceil(max(as_array(each.contact_s)[:, _STRIKES].max() for each in truth) / dt_s)) + 1
-    implied = [implied_property(each, each, dt_s, max(start, revealed)) for each in truth]
-    errors = np.abs(np.subtract(implied, true)).max(axis=0)
-    return np.asarray(errors <= _LEGIBLE * np.abs(true[0] - true[1]))
+    reveal_s = np.maximum(*(as_array(each.contact_s)[:, _STRIKES] for each in truth))
+    starts = np.maximum(np.ceil(reveal_s / dt_s).astype(int) + 1, start)  # whatever other pairs are measured with it
+    legible = np.zeros(len(starts), dtype=bool)
+    for first in np.unique(starts):
+        rows = np.flatnonzero(starts == first)
+        some = [each.at(torch.from_numpy(rows)) for each in truth]
+        true = [true_property(each, dt_s) for each in some]
+        implied = [implied_property(each, each, dt_s, int(first)) for each in some]
+        legible[rows] = np.abs(np.subtract(implied, true)).max(axis=0) <= _LEGIBLE * np.abs(true[0] - true[1])
+    return legible
 
 
 def _axis(truth: Tracks) -> Float[ndarray, "clip 2"]:
