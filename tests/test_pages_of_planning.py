@@ -44,3 +44,16 @@ def test_success_by_memory_is_that_of_the_file():
     (cells,) = re.findall(r"^\| hidden discs where the state remembers them \| (.*) \|$", PAGE, re.MULTILINE)
     families = [success("hidden_goal", family, ("remembered",)) for family in ("regression", "diffusion", "jepa")]
     assert cells.split(" | ") == [*families, success("hidden_goal", "simulator_guessing", (RELEASE,))]
+
+
+def test_success_against_compute_is_that_of_the_file():
+    rows = json.loads((ROOT / "results/planning/two_room_budgets.json").read_text())["rows"]
+    lines = re.findall(r"^\| (\d+) \| (.*) \|$", PAGE.split("### Success against compute")[1], re.MULTILINE)
+    assert [int(candidates) for candidates, _ in lines] == [4, 8, 16, 32, 64]
+    for candidates, cells in lines:
+        found = {row["agent"]: row for row in rows if row["candidates"] == int(candidates)}
+        ever = [found[agent]["ever"] for agent in ("regression", "diffusion", "jepa", "simulator")]
+        expected = [f"{each['value']:.2f} [{each['low']:.2f}, {each['high']:.2f}]" for each in ever]
+        flops = [found[family]["flops"] for family in ("regression", "diffusion", "jepa")]
+        expected.append(f"{min(flops):.1e} to {max(flops):.1e}".replace("e+0", "e").replace("e+", "e"))
+        assert cells.split(" | ") == expected
