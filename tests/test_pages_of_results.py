@@ -196,27 +196,37 @@ def test_predictions_stand_beside_what_came():
             assert row in page or all(cell.startswith("–") for cell in cells), row
 
 
-def test_what_trained_models_know_of_hidden_properties_is_that_of_its_file():
-    found = json.loads((ROOT / "results/hidden/trained_seed0.json").read_text())
-    page = (ROOT / "docs" / "hidden.md").read_text(encoding="utf-8")
+def test_what_trained_models_know_of_hidden_properties_is_that_of_their_files():
+    files = [ROOT / "results" / "hidden" / f"longer_{name}.json" for name in ("seed0", "seeds_1_2_diffusion")]
+    page = (ROOT / "docs" / "hidden.md").read_text(encoding="utf-8").split("## Checkpoints that never")[0]
 
     def shown(value, low, high):
         return f"{value:.2f} [{low:.2f}, {high:.2f}]"
 
-    read = {(p["task"], p["model"], p["frames"]): p for p in found["probes"] if p["split"] == "id"}
-    acted = {
-        (r["task"], r["readout"], r["model"]): shown(r["value"], r["low"], r["high"])
-        for r in found["rows"]
-        if (r["metric"], r["split"]) == ("implied_rank", "after")
-    }
-    tasks = ("hidden_mass", "hidden_restitution")
-    for model in ("regression", "diffusion", "jepa"):
+    read, acted = {}, {}
+    for found in (json.loads(file.read_text()) for file in files):
+        read |= {(p["task"], p["model"], p["frames"]): p for p in found["probes"] if p["split"] == "id"}
+        acted |= {
+            (r["task"], r["readout"], r["model"]): shown(r["value"], r["low"], r["high"])
+            for r in found["rows"]
+            if (r["metric"], r["split"]) == ("implied_rank", "after")
+        }
+    tasks, seeds = ("hidden_mass", "hidden_restitution"), ("", "_1", "_2")
+    models = {f"{family}, seed {n}": f"{family}{s}" for family in ("regression", "jepa") for n, s in enumerate(seeds)}
+    for label, model in {**models, "diffusion": "diffusion"}.items():
         probes = [read[task, model, frames] for task in tasks for frames in (8, 12, 16)]
         cells = [shown(p["rank"], p["rank_low"], p["rank_high"]) for p in probes]
-        assert f"| {model} | {' | '.join(cells)} |" in page
+        assert f"| {label} | {' | '.join(cells)} |" in page
         cells = [acted[task, readout, model] for task in tasks for readout in ("pixels", "probe")]
-        assert f"| {model} | {' | '.join(cells)} |" in page
+        assert f"| {label} | {' | '.join(cells)} |" in page
         assert all(0.45 <= read[task, model, 4]["rank"] <= 0.55 for task in tasks)
+    for task, least in (
+        ("hidden_mass", 0.89),
+        ("hidden_restitution", 0.83),
+    ):  # "by disjoint intervals in all nine pairs"
+        low = [read[task, f"jepa{seed}", 8]["rank_low"] for seed in seeds]
+        assert min(low) > max(read[task, f"regression{seed}", 8]["rank_high"] for seed in seeds)
+        assert round(min(read[task, f"jepa{seed}", 8]["rank"] for seed in seeds), 2) == least
 
 
 def test_interventions_by_larger_models_are_those_of_their_files():
