@@ -40,6 +40,13 @@ def test_success_in_200_episodes_is_that_of_the_files():
         assert cells.split(" | ") == [success(environment, agent, files) for environment in ENVIRONMENTS], label
 
 
+def test_all_of_an_environment_were_played_by_one_protocol():
+    for environment in ENVIRONMENTS:
+        files = (ROOT / "results" / "planning").glob(f"{environment}_200_*.json")
+        rows = [row for file in files if "remembered" not in file.name for row in json.loads(file.read_text())["rows"]]
+        assert len({row["protocol"] for row in rows}) == 1 and {row["rule"] for row in rows} == {"ever"}
+
+
 def test_success_by_memory_is_that_of_the_file():
     (cells,) = re.findall(r"^\| hidden discs where the state remembers them \| (.*) \|$", PAGE, re.MULTILINE)
     families = [success("hidden_goal", family, ("remembered",)) for family in ("regression", "diffusion", "jepa")]
