@@ -64,3 +64,13 @@ def test_success_against_compute_is_that_of_the_file():
         flops = [found[family]["flops"] for family in ("regression", "diffusion", "jepa")]
         expected.append(f"{min(flops):.1e} to {max(flops):.1e}".replace("e+0", "e").replace("e+", "e"))
         assert cells.split(" | ") == expected
+
+
+def test_push_t_is_that_of_its_file():
+    rows = json.loads((ROOT / "results/planning/push_t_quick.json").read_text())["rows"]
+    ever = {row["agent"]: row["ever"] for row in rows}
+    shown = {agent: f"{each['value']:.2f} [{each['low']:.2f}, {each['high']:.2f}]" for agent, each in ever.items()}
+    (cells,) = re.findall(r"^\| `push_t` \| (.*) \|$", PAGE, re.MULTILINE)
+    assert cells.split(" | ")[:3] == [shown["regression"], shown["jepa"], shown["diffusion"]]
+    controls = ("simulator_goal_blind", "random", "simulator")
+    assert cells.split(" | ")[4:] == [f"{ever[agent]['value']:.2f}" for agent in controls]
