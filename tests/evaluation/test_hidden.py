@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
+from scripts import ROOT
 
+from vidworld.analysis.hidden import HiddenResults
+from vidworld.analysis.records import read_as
 from vidworld.core.clip_shape import ClipShape
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.hidden import measure_hidden, state_features
@@ -14,7 +17,7 @@ from vidworld.models.jepa import JointEmbeddingPredictor, PredictiveModel
 from vidworld.models.states import has_states
 from vidworld.models.tokenizers import FrameTokenizer
 from vidworld.models.world_model import CopyLast
-from vidworld.report.hidden_page import write_hidden_page
+from vidworld.report.hidden_page import hidden_sentences, write_hidden_page
 from vidworld.simulation.simulated import SimulatedClips
 
 CPU = Accelerator(cpu=True, mixed_precision="no")
@@ -74,3 +77,10 @@ def test_states_remember_and_see_no_future(kind):
     changed = state_features(model, evaluator, type(seen)(seen.clips, later), 0)
     assert np.allclose(changed[:, :2], states[:, :2], atol=1e-5)
     assert not np.allclose(changed[:, 3], states[:, 3], atol=1e-7)  # the last chunk's state tells of the one before it
+
+
+def test_a_page_says_whether_the_best_model_is_above_who_forgets():
+    made = read_as(HiddenResults, ROOT / "results" / "hidden" / "longer_seeds_1_2_diffusion.json")
+    mass, restitution = hidden_sentences(made)
+    assert "above chance and above the oracle without memory (0.56)" in mass
+    assert "above chance and not above the oracle without memory (0.76)" in restitution
