@@ -34,7 +34,7 @@ def _label(name: str, results: HiddenResults) -> str:
 
 
 def hidden_sentences(results: HiddenResults) -> list[str]:
-    """What the rows say of each property: the best model's rank after the reveal, beside chance and beside forgetting."""
+    """What the rows say of each property: the best model's rank after the reveal, beside chance and forgetting."""
     lines = []
     ranks = [row for row in results.rows if row.metric == "implied_rank"]
     rows = [row for row in ranks if row.model in results.models]
