@@ -74,3 +74,14 @@ def test_push_t_is_that_of_its_file():
     assert cells.split(" | ")[:3] == [shown["regression"], shown["jepa"], shown["diffusion"]]
     controls = ("simulator_goal_blind", "random", "simulator")
     assert cells.split(" | ")[4:] == [f"{ever[agent]['value']:.2f}" for agent in controls]
+
+
+def test_dreaming_is_that_of_its_file():
+    rows = json.loads((ROOT / "results/planning/dreaming_puck.json").read_text())["rows"]
+    assert {row["success"]["count"] for row in rows} == {0} and len(rows) == 6
+    last = {row["arm"]: row for row in rows if row["round"] == 2}
+    assert (last["planned"]["collected"]["count"], last["random"]["collected"]["count"]) == (0, 2)
+    first = next(row for row in rows if row["round"] == 0)
+    said = (f"{cost:.2f}" for cost in (first["cost"], last["planned"]["cost"], last["random"]["cost"]))
+    begin, planned, at_random = said
+    assert f"from {begin} to {planned} with planned data and to {at_random} with random data" in " ".join(PAGE.split())
