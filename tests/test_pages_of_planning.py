@@ -85,3 +85,11 @@ def test_dreaming_is_that_of_its_file():
     said = (f"{cost:.2f}" for cost in (first["cost"], last["planned"]["cost"], last["random"]["cost"]))
     begin, planned, at_random = said
     assert f"from {begin} to {planned} with planned data and to {at_random} with random data" in " ".join(PAGE.split())
+
+
+def test_the_ceiling_by_the_default_protocol_is_that_of_its_file():
+    rows = json.loads((ROOT / "results/planning/default_controls.json").read_text())["rows"]
+    simulator = {row["environment"]: row for row in rows if row["agent"] == "simulator"}
+    reached = [f"{simulator[environment]['ever']['value']:.2f}" for environment in ENVIRONMENTS]
+    assert min(simulator[environment]["episodes"] for environment in ENVIRONMENTS) >= 197
+    assert f"reaches {', '.join(reached[:3])} and {reached[3]} of 200 goals in these four" in PAGE
