@@ -11,6 +11,7 @@ LONG, RELEASE = "jepa_1720_steps", "jepa"
 AGENTS = {
     "JEPA of 1,720 steps": ("jepa", (LONG,)),
     "JEPA of the release": ("jepa", (RELEASE,)),
+    "regression of the release": ("regression", ("regression",)),
     "diffusion of the release, 1 step": ("diffusion", ("diffusion",)),
     "untrained JEPA": ("untrained_jepa", (LONG, RELEASE)),
     "copy-last": ("copy_last", (LONG, RELEASE, "diffusion")),
@@ -48,9 +49,11 @@ def test_all_of_an_environment_were_played_by_one_protocol():
 
 
 def test_success_by_memory_is_that_of_the_file():
-    (cells,) = re.findall(r"^\| hidden discs where the state remembers them \| (.*) \|$", PAGE, re.MULTILINE)
-    families = [success("hidden_goal", family, ("remembered",)) for family in ("regression", "diffusion", "jepa")]
-    assert cells.split(" | ") == [*families, success("hidden_goal", "simulator_guessing", (RELEASE,))]
+    families, guesses = ("regression", "diffusion", "jepa"), success("hidden_goal", "simulator_guessing", (RELEASE,))
+    for what, of in (("where the state remembers them", "remembered"), ("where imagined chunks show them", None)):
+        (cells,) = re.findall(rf"^\| hidden discs {what} \| (.*) \|$", PAGE, re.MULTILINE)
+        expected = [success("hidden_goal", family, (of or family,)) for family in families]
+        assert cells.split(" | ") == [*expected, guesses]
 
 
 def test_success_against_compute_is_that_of_the_file():
