@@ -43,12 +43,14 @@ def test_the_evaluation_of_a_chain_is_what_its_folder_configures(tmp_path, file,
     launch.write_text('#!/bin/sh\necho launch "$@"\n')
     launch.chmod(0o755)
     (tmp_path / file).touch()
-    environment = os.environ | {"VIDWORLD_PYTHON": "echo", "MODELS": "jepa"}
+    for name, family in (("jepa_wide", "jepa"), ("mine", "jepa_of_mine")):  # the second is a family of somebody's own
+        (tmp_path / f"{name}.yaml").write_text(f"family: {family}  # with a remark\n")
+    environment = os.environ | {"VIDWORLD_PYTHON": "echo", "MODELS": "jepa_wide mine"}
     given = ["slurm/evaluate", ".", "runs", "seed=3"]
     said = subprocess.run(given, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout
     first, second = said.splitlines()
     assert first.startswith(f"launch {script} --config ./{file} ") and first.endswith(
-        "models={jepa: runs/jepa, } seed=3"
+        "models={jepa_wide: runs/jepa_wide, mine: runs/mine, } seed=3"
     )
-    assert "tokenizer=runs/tokenizer probe=runs/probe probes.jepa=runs/probe_jepa" in first
+    assert "tokenizer=runs/tokenizer probe=runs/probe probes={jepa_wide: runs/probe_jepa_wide, } models=" in first
     assert second.endswith(page)
