@@ -10,6 +10,13 @@ from vidworld.analysis.records import read_results
 from vidworld.inside.existence import PUT_IN, TAKEN_OUT
 
 STUDY_LAWS = ("permanence", "collision", "momentum", "constancy", "continuity", "solidity")
+STUDY_ROLLOUTS = {
+    "reappearance, `occlusion`, 11 clips ↑": ("occlusion", "reappearance", "id"),
+    "object integrity, `collision` ↑": ("collision", "object_integrity", "id"),
+    "energy score, `uniform`, units ↓": ("uniform", "energy_score", "id"),
+    "energy score, `collision`, units ↓": ("collision", "energy_score", "id"),
+    "velocity error, `collision`, out of range, units/s ↓": ("collision", "velocity_error", "ood"),
+}
 
 
 def test_the_picture_of_a_dictionary_is_that_of_its_results():
@@ -48,14 +55,7 @@ def test_results_are_those_of_their_files():
 
 def test_rollouts_of_the_study_are_those_of_their_files():
     page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
-    places = {
-        "reappearance, `occlusion`, 11 clips ↑": ("occlusion", "reappearance", "id"),
-        "object integrity, `collision` ↑": ("collision", "object_integrity", "id"),
-        "energy score, `uniform`, units ↓": ("uniform", "energy_score", "id"),
-        "energy score, `collision`, units ↓": ("collision", "energy_score", "id"),
-        "velocity error, `collision`, out of range, units/s ↓": ("collision", "velocity_error", "ood"),
-    }
-    for what, (task, metric, split) in places.items():
+    for what, (task, metric, split) in STUDY_ROLLOUTS.items():
         (cells,) = re.findall(rf"^\| {re.escape(what)} \| (.*) \|$", page.split("Rollouts at 9e13")[0], re.MULTILINE)
         expected = []
         for family in ("regression", "diffusion", "jepa"):
