@@ -152,8 +152,20 @@ def test_a_result_is_read_as_it_was_written_to_five_digits(tmp_path: Path) -> No
 
 def test_runs_at_two_levels_of_nuisance_are_not_added_up_to_a_familys() -> None:
     results = [result("jepa", 1.0, seed, 0.9, nuisance=level) for level in (0, 1) for seed in range(3)]
-    said = verdict(results, findings(results, 1.0), 1.0, Legend())
+    said = verdict(results, Legend())
     assert "jepa 3 at nuisance 0, jepa 3 at nuisance 1" in said[0].replace("JEPA", "jepa").replace("Jepa", "jepa")
     assert "no family is named better" in said[1]
     many = [result("jepa", 1.0, seed, 0.9) for seed in range(5)]
-    assert not any("checkpoints" in line for line in verdict(many, findings(many, 1.0), 1.0, Legend()))
+    assert not any("checkpoints" in line for line in verdict(many, Legend()))
+
+
+def test_a_smaller_budget_with_five_runs_a_side_names_families_and_the_largest_without_them_does_not() -> None:
+    def of(budget: float, seeds: int) -> list[StudyResult]:
+        values = {"jepa": 0.9, "regression": 0.6}
+        return [result(name, budget, seed, at + 0.001 * seed) for name, at in values.items() for seed in range(seeds)]
+
+    said = " ".join(verdict(of(1.0, 5) + of(2.0, 1), Legend())[1:])
+    assert "no family is named better" in said and "At 1 FLOPs" in said and "At 2 FLOPs" not in said
+    equal = [result(name, 1.0, seed, 0.9 + 0.01 * seed) for name in ("jepa", "regression") for seed in range(5)]
+    assert verdict(equal, Legend())[-1].startswith("At 1 FLOPs no headline number tells two families apart")
+    assert len(verdict(of(1.0, 4), Legend())) == 2

@@ -11,9 +11,10 @@ from vidworld.core.config import load
 from vidworld.core.errors import UserError
 from vidworld.planning import PLANNERS
 from vidworld.planning.protocol import PlanningProtocol, check_frames, completed
+from vidworld.simulation.environments.push_t import PUSH_T
 
 FILES = sorted((ROOT / "configs" / "protocols").glob("*.yaml"))
-ENVIRONMENT = SimpleNamespace(name="two_room", context_frames=8, budget_frames=50)
+ENVIRONMENT = SimpleNamespace(name="two_room", context_frames=8, budget_frames=50, horizon_frames=16)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -59,6 +60,10 @@ def test_what_a_protocol_leaves_open_is_the_environments_own():
     protocol = completed(PlanningProtocol(environment="puck"), ENVIRONMENT)
     assert (protocol.environment, protocol.context_frames, protocol.budget_blocks) == ("two_room", 8, 12)
     assert completed(PlanningProtocol(environment="puck", budget_blocks=3), ENVIRONMENT).budget_blocks == 3
+    assert (protocol.imagined_blocks, completed(protocol, PUSH_T).imagined_blocks) == (4, 4)
+    assert completed(PlanningProtocol(environment="push_t"), PUSH_T).imagined_blocks == 8
+    with pytest.raises(UserError, match="two_room: execute_blocks 5 are more than its horizon of 4; name a longer"):
+        completed(PlanningProtocol(environment="two_room", execute_blocks=5), ENVIRONMENT)
     with pytest.raises(UserError, match="two_room: its budget of 50 frames holds no block of 64"):
         completed(PlanningProtocol(environment="two_room", block_frames=64), ENVIRONMENT)
 
@@ -73,7 +78,7 @@ def test_other_numbers_of_candidates_have_the_same_share_of_elites():
     ("given", "said"),
     [
         ("elites: 65", "elites 65 are more than candidates 64"),
-        ("execute_blocks: 6", "execute_blocks 6 are more than horizon_blocks 5"),
+        ("execute_blocks: 6\nhorizon_blocks: 5", "execute_blocks 6 are more than horizon_blocks 5"),
         ("planner: cen", "did you mean cem"),
         ("horizon: 3", "did you mean horizon_blocks"),
         ("success: sometimes", 'success is "sometimes"'),

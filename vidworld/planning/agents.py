@@ -116,7 +116,7 @@ class PlannerAgent(Agent):
 
     def decide(self, seen: Observed, before: Blocks | None, state: Any) -> Decision:
         """The best candidate's actions. Raises ModelFailure: the model fails, or the planner finds no gradient."""
-        protocol, shape = self.protocol, (len(seen.frames), self.protocol.horizon_blocks, self.action_channels)
+        protocol, shape = self.protocol, (len(seen.frames), self.protocol.imagined_blocks, self.action_channels)
         start = torch.zeros(shape, dtype=torch.float64)
         if before is not None and protocol.warm_start:
             start = warm_start(before, protocol.execute_blocks)

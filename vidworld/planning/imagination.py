@@ -147,7 +147,7 @@ class ModelImagination:
         """Counted once for so long a context, of one and of two candidates, and multiplied."""
         size = (min(seen.frames.shape[1] // self.chunk_frames, self.protocol.history), *seen.frames.shape[2:])
         if size not in self._counted:
-            one, blocks = _first(seen), self.protocol.horizon_blocks
+            one, blocks = _first(seen), self.protocol.imagined_blocks
             score = self.score(one, None)  # before anything is counted: a memory is fitted when it is first asked
             encoding = counted(lambda: self._now(one))
             first, second = (

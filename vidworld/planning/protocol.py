@@ -41,8 +41,8 @@ class PlanningProtocol:
     """Blocks of actions that an episode has; by default as many as the environment's budget holds."""
     block_frames: Positive = 4
     """Frames that one action is held for: a whole number of the tokenizer's chunks."""
-    horizon_blocks: Positive = 5
-    """Blocks that are imagined."""
+    horizon_blocks: Positive | None = None
+    """Blocks that are imagined; by default as many as the environment's horizon holds."""
     execute_blocks: Positive = 1
     """Blocks that are executed before the next plan."""
     planner: Annotated[str, AfterValidator(PLANNERS.known)] = "cem"
@@ -83,12 +83,18 @@ class PlanningProtocol:
     def __post_init__(self) -> None:
         if self.elites > self.candidates:
             raise ValueError(f"elites {self.elites} are more than candidates {self.candidates}")
-        if self.execute_blocks > self.horizon_blocks:
+        if self.horizon_blocks is not None and self.execute_blocks > self.horizon_blocks:
             raise ValueError(f"execute_blocks {self.execute_blocks} are more than horizon_blocks {self.horizon_blocks}")
         if self.unseen == "remembered" and self.cost != "state":
             raise ValueError(
                 f"unseen: remembered is of places, which cost: {self.cost} reads none of; take cost: state"
             )
+
+    @property
+    def imagined_blocks(self) -> int:
+        """The horizon of a protocol that is `completed`."""
+        assert self.horizon_blocks is not None
+        return self.horizon_blocks
 
     @property
     def hash(self) -> str:
@@ -104,17 +110,26 @@ class PlanningProtocol:
 def completed(protocol: PlanningProtocol, environment: "Environment[Any]") -> PlanningProtocol:
     """The protocol with the environment's own numbers where it leaves them open.
 
-    Raises UserError: the budget holds no block, or there is no picture of the goal to compare with.
+    Raises UserError: the budget holds no block, more is executed than imagined, or there is no picture of the goal
+    to compare with.
     """
-    context, blocks = protocol.context_frames, protocol.budget_blocks
+    context, blocks, horizon = protocol.context_frames, protocol.budget_blocks, protocol.horizon_blocks
     context = environment.context_frames if context is None else context
     blocks = environment.budget_frames // protocol.block_frames if blocks is None else blocks
+    horizon = max(1, environment.horizon_frames // protocol.block_frames) if horizon is None else horizon
     if blocks < 1:
         raise UserError(
             f"{environment.name}: its budget of {environment.budget_frames} frames holds no block of "
             f"{protocol.block_frames}; a smaller block_frames would do"
         )
-    return replace(protocol, environment=environment.name, context_frames=context, budget_blocks=blocks)
+    if protocol.execute_blocks > horizon:
+        raise UserError(
+            f"{environment.name}: execute_blocks {protocol.execute_blocks} are more than its horizon of {horizon}; "
+            "name a longer horizon_blocks"
+        )
+    return replace(
+        protocol, environment=environment.name, context_frames=context, budget_blocks=blocks, horizon_blocks=horizon
+    )
 
 
 def check_frames(protocol: PlanningProtocol, chunk: int) -> None:

@@ -244,7 +244,7 @@ class Crew:
         return PhysicsConfig(
             out=config.out, models=config.models, compare=(), tokenizer=config.tokenizer, probe=config.probe,
             probes=probes, chunk_frames=config.chunk_frames, seed=config.seed, oracle=False,
-            shape=self.shape(context + protocol.horizon_blocks * protocol.block_frames), context_frames=context,
+            shape=self.shape(context + protocol.imagined_blocks * protocol.block_frames), context_frames=context,
             sampling_steps=protocol.sampling_steps, mixed_precision=config.mixed_precision,
         )  # fmt: skip
 
@@ -285,7 +285,7 @@ class Crew:
 
     def _check(self, task: PlanningTask, subject: Subject) -> list[ActionCheck]:
         protocol, name, context = task.protocol, task.environment.name, task.protocol.context_frames or 0
-        shape = self.shape(context + protocol.horizon_blocks * protocol.block_frames)
+        shape = self.shape(context + protocol.imagined_blocks * protocol.block_frames)
         clips = EnvironmentClips(name, protocol.split, protocol.seed, shape=shape).clips(range(self.config.checks))
         return [check_actions(subject.name, subject.model, self.evaluator(protocol), clips, context, name)]
 

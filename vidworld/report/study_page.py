@@ -10,7 +10,7 @@ from vidworld.analysis import labels as words
 from vidworld.analysis import study
 from vidworld.analysis.labels import FAMILY_RUNS
 from vidworld.analysis.records import Model
-from vidworld.analysis.study import Finding, Place, Skill, StudyResult, name_of
+from vidworld.analysis.study import Place, Skill, StudyResult, name_of
 from vidworld.core.errors import UserError
 from vidworld.core.records import read_json
 from vidworld.report import charts as plots
@@ -33,10 +33,9 @@ def write_study_page(
     drawn = {place: _chart(place, cells, legend) for place, cells in study.by_place(results).items()}
     shown = sorted(filter(_is_shown, study.headlines(results)), key=_order)
     further = [place for place in study.headlines(results) if place not in shown]
-    largest = max((result.budget for result in results), default=0.0)
     return save_page(
-        out, "study.html", verdict=verdict(results, study.findings(results, largest), largest, legend),
-        runs=_runs(results, legend), skills=_skills(skills, shown, legend),
+        out, "study.html", verdict=verdict(results, legend), runs=_runs(results, legend),
+        skills=_skills(skills, shown, legend),
         further_skills=_skills(skills, further, legend), headline=[drawn[place] for place in shown if drawn[place]],
         further=[chart for place, chart in drawn.items() if chart and place not in shown],
         predictions=_predictions(folder, results, legend),
@@ -50,31 +49,42 @@ def _chart(place: Place, cells: Any, legend: plots.Legend) -> plots.Chart | None
     return chart if chart and len(chart.table) > 1 else None
 
 
-def verdict(results: Sequence[StudyResult], found: Sequence[Finding], budget: float, legend: plots.Legend) -> list[str]:
-    """What the largest budget says, in sentences: of families from five runs a side on, of these checkpoints before."""
+def verdict(results: Sequence[StudyResult], legend: plots.Legend) -> list[str]:
+    """What was run at the largest budget, and which family is better at each that has five runs a side, in sentences."""
     if not results:
         return ["No result is of today's versions."]
-    at = [result for result in results if result.budget == budget]
-    runs = Counter((result.family, result.nuisance) for result in at)
-    counted = ", ".join(f"{legend.label(name)} {number} at nuisance {level}" for (name, level), number in runs.items())
-    lines = [f"At the largest budget that was run, {budget:.2g} training FLOPs, these are the runs: {counted}."]
-    if min(runs.values()) < FAMILY_RUNS:
+    runs: dict[float, Counter[tuple[str, int]]] = defaultdict(Counter)
+    for result in results:
+        runs[result.budget][result.family, result.nuisance] += 1
+    largest = max(runs)
+    here = runs[largest].items()
+    counted = ", ".join(f"{legend.label(name)} {count} at nuisance {level}" for (name, level), count in here)
+    lines = [f"At the largest budget that was run, {largest:.2g} training FLOPs, these are the runs: {counted}."]
+    if min(runs[largest].values()) < FAMILY_RUNS:
         lines.append(
             f"Somewhere they are fewer than {FAMILY_RUNS} a family: there what is said is of these checkpoints, and no "
             "family is named better."
         )
-    winners: dict[str, list[str]] = defaultdict(list)
-    for finding in found:
-        if finding.better:
-            winners[finding.better].append(name_of(finding.place))
-    for family, places in winners.items():
-        lines.append(f"{legend.label(family)} is better on: {'; '.join(places)}.")
-    if not winners and min(runs.values()) >= FAMILY_RUNS:
-        lines.append("No headline number tells two families apart at the corrected level.")
+    for budget in sorted(runs):
+        lines += _better(results, budget, legend)
     if failed := [result for result in results if result.failed]:
         each = "; ".join(f"{legend.label(r.family)}, {r.budget:.2g} FLOPs, seed {r.seed}: {r.failed}" for r in failed)
         lines.append(f"{len(failed)} trainings ended before their time: {each}.")
     return lines
+
+
+def _better(results: Sequence[StudyResult], budget: float, legend: plots.Legend) -> list[str]:
+    """Which family is better on what, at a budget with runs enough to say it."""
+    found = [finding for finding in study.findings(results, budget) if min(finding.runs) >= FAMILY_RUNS]
+    winners: dict[str, list[str]] = defaultdict(list)
+    for finding in found:
+        if finding.better:
+            winners[finding.better].append(name_of(finding.place))
+    if found and not winners:
+        return [f"At {budget:.2g} FLOPs no headline number tells two families apart at the corrected level."]
+    return [
+        f"At {budget:.2g} FLOPs {legend.label(name)} is better on: {'; '.join(on)}." for name, on in winners.items()
+    ]
 
 
 def _runs(results: Sequence[StudyResult], legend: plots.Legend) -> dict[str, Any]:

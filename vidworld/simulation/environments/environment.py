@@ -75,6 +75,8 @@ class Environment(ABC, Generic[StateT]):
     """Frames of an episode in which nothing is done yet: what is seen before the first plan."""
     budget_frames: ClassVar[int] = 40
     """Frames after these in which the goal is to be reached."""
+    horizon_frames: ClassVar[int] = 16
+    """Frames that a plan has to look ahead for the true simulator to reach the goal."""
     colors: ClassVar[tuple[int, ...]] = (0,)
     """Each object's colour, by its number in the palette; the agent is the first object."""
     radii: ClassVar[tuple[float, ...]] = (AGENT_RADIUS,)

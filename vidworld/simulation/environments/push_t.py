@@ -15,6 +15,7 @@ from vidworld.core.clip_shape import WORLD_SIZE, ClipShape
 from vidworld.core.counter_rng import Draws
 from vidworld.core.errors import UserError
 from vidworld.simulation.environments.environment import (
+    AGENT_SPEED,
     FRAME_S,
     Action,
     ColorPlaces,
@@ -40,6 +41,7 @@ _APART = 2.2  # of the agent from the bar's middle, at least
 _TRIES = 64
 _NEARNESS = 0.1  # the weight of the agent's distance to the T
 _WALL = 2.0  # half of the thickness of what stands about the picture: the agent gives way to nothing
+_CLEAR = 0.1  # what is farther apart than this does not touch (units)
 _FINE_BITS = 8  # of a pixel's fraction in the drawing
 
 
@@ -66,6 +68,7 @@ class PushT(Environment[TeeState]):
     name, label = "push_t", "Push-T"
     colors = (0, 1, 2)
     radii = (_AGENT_RADIUS, 0.66, 0.57)  # of discs as large as bar and stem
+    budget_frames, horizon_frames = 80, 32  # the agent has to go round the T before it pushes the right way
 
     def start(self, draws: Draws) -> TeeState:
         """A T and its goal somewhere in the middle, and the agent beside it."""
@@ -87,12 +90,13 @@ class PushT(Environment[TeeState]):
         """Each by itself; whatever is not pushed stands still."""
         pymunk = _pymunk()
         velocity = driven(state.position[:, 0], action, _AGENT_RADIUS, WORLD_SIZE - _AGENT_RADIUS)
-        after = [
-            _pushed(pymunk, *each)
-            for each in zip(state.position.tolist(), state.angle.tolist(), velocity.tolist(), strict=True)
-        ]
-        moved = torch.tensor(after, dtype=state.position.dtype)
-        agent, bar, angle = moved[:, :2], moved[:, 2:4], moved[:, 4]
+        agent, bar, angle = state.position[:, 0] + velocity * FRAME_S, state.position[:, 1].clone(), state.angle.clone()
+        by_agent, by_wall = _may_touch(state.position, angle)
+        touched = (by_agent | by_wall).nonzero()[:, 0]
+        if len(touched):
+            given = (each[touched].tolist() for each in (state.position, angle, velocity, by_wall))
+            pushed = torch.tensor([_pushed(pymunk, *one) for one in zip(*given, strict=True)], dtype=bar.dtype)
+            bar[touched], angle[touched] = pushed[:, :2], pushed[:, 2]
         position = torch.stack([agent, bar, bar + _STEM_AWAY * _down(angle)], dim=1)
         return replace(state, position=position, velocity=(position - state.position) / FRAME_S, angle=angle)
 
@@ -142,6 +146,21 @@ class PushT(Environment[TeeState]):
         return frames, replace(tracks, position=position, visible=torch.ones_like(tracks.visible))
 
 
+def _may_touch(position: Float[Tensor, "env 3 2"], angle: Float[Tensor, " env"]) -> tuple[Tensor, Tensor]:
+    """Within a frame the agent the T, and the T a wall (both "env"): without either, the T stays where it is."""
+    agent, bar, stem = position.unbind(dim=1)
+    reach = math.sqrt(2) * AGENT_SPEED * FRAME_S + _AGENT_RADIUS + _CLEAR
+    down = _down(angle)
+    across = torch.stack([down[:, 1], -down[:, 0]], dim=1)
+    agent_does, wall_does = torch.zeros_like(angle, dtype=torch.bool), torch.zeros_like(angle, dtype=torch.bool)
+    for middle, size in ((bar, _BAR), (stem, _STEM)):
+        away = torch.stack([((agent - middle) * along).sum(1) for along in (across, down)], dim=1).abs()
+        agent_does |= (away - away.new_tensor(size) / 2).clamp(min=0).norm(dim=1) < reach
+        margin = math.hypot(*size) / 2 + reach
+        wall_does |= ((middle < margin) | (middle > WORLD_SIZE - margin)).any(dim=1)
+    return agent_does, wall_does
+
+
 def _down(angle: Float[Tensor, " env"]) -> Float[Tensor, "env 2"]:
     """From the T's bar to its stem."""
     return torch.stack([-angle.sin(), angle.cos()], dim=1)
@@ -182,8 +201,8 @@ def _pymunk() -> Any:
     return pymunk
 
 
-def _pushed(pymunk: Any, position: list[list[float]], angle: float, velocity: list[float]) -> list[float]:
-    """The agent's and the bar's places and the T's angle a frame later: a function of these alone, in a new space."""
+def _pushed(pymunk: Any, position: list[list[float]], angle: float, velocity: list[float], walled: bool) -> list[float]:
+    """The bar's place and the T's angle a frame later: a function of these alone, in a new space."""
     space = pymunk.Space()
     space.damping = 0.0
     agent = pymunk.Body(body_type=pymunk.Body.KINEMATIC)
@@ -197,16 +216,14 @@ def _pushed(pymunk: Any, position: list[list[float]], angle: float, velocity: li
     shapes = [pymunk.Circle(agent, _AGENT_RADIUS), pymunk.Poly(block, bar), pymunk.Poly(block, stem)]
     low, high = -_WALL, WORLD_SIZE + _WALL
     corners = [(low, low), (high, low), (high, high), (low, high)]
-    walls = [
-        pymunk.Segment(space.static_body, one, other, _WALL)
-        for one, other in zip(corners, corners[1:] + corners[:1], strict=True)
-    ]
+    sides = zip(corners, corners[1:] + corners[:1], strict=True) if walled else ()
+    walls = [pymunk.Segment(space.static_body, *side, _WALL) for side in sides]
     for each in (*shapes, *walls):
         each.friction = 1.0
     space.add(agent, block, *shapes, *walls)
     for _ in range(_SUBSTEPS):
         space.step(FRAME_S / _SUBSTEPS)
-    return [*agent.position, *block.position, block.angle]
+    return [*block.position, block.angle]
 
 
 PUSH_T = PushT()
