@@ -50,7 +50,7 @@ def _chart(place: Place, cells: Any, legend: plots.Legend) -> plots.Chart | None
 
 
 def verdict(results: Sequence[StudyResult], legend: plots.Legend) -> list[str]:
-    """What was run at the largest budget, and which family is better at each that has five runs a side, in sentences."""
+    """What was run at the largest budget, and and who is better wherever there are five runs a side, in sentences."""
     if not results:
         return ["No result is of today's versions."]
     runs: dict[float, Counter[tuple[str, int]]] = defaultdict(Counter)

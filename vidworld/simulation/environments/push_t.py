@@ -39,7 +39,7 @@ _MARGIN = 2.2  # of the T's bar from the edges at first and at the goal
 _WAY, _TURN = 1.5, math.pi / 4  # of the goal from the start, at most, along each axis and about it
 _APART = 2.2  # of the agent from the bar's middle, at least
 _TRIES = 64
-_NEARNESS = 0.1  # the weight of the agent's distance to the T
+_NEARNESS = 0.03  # the weight of the agent's distance to the T; with more it stays where it would have to go round
 _WALL = 2.0  # half of the thickness of what stands about the picture: the agent gives way to nothing
 _CLEAR = 0.1  # what is farther apart than this does not touch (units)
 _FINE_BITS = 8  # of a pixel's fraction in the drawing
@@ -109,7 +109,7 @@ class PushT(Environment[TeeState]):
         return state.goal[:, 1:].flatten(1)
 
     def cost(self, places: ColorPlaces, target: Float[Tensor, "env 4"]) -> Float[Tensor, "env *any"]:
-        """How far bar and stem are from their places, and a tenth of how far the agent is from the T."""
+        """How far bar and stem are from their places, and 0.03 of how far the agent is from the T."""
         agent, bar, stem = (places[..., i, :] for i in range(3))
         goal = target_beside(target, places)
         apart = seen_distance(bar, goal[..., :2]) + seen_distance(stem, goal[..., 2:])
