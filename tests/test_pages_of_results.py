@@ -317,9 +317,6 @@ def test_pairs_of_trainings_that_pages_count_are_those_of_the_files():
     assert continuity == [7, 9] and "on continuity in 7 and 9" in page
     assert apart("diffusion", "jepa", "1.8e13", "permanence") == 6 and "six of nine pairs are disjoint" in page
     assert apart("jepa", "diffusion", "1.8e13", "collision") == 2 and "on collision of two" in page
-    assert apart("jepa", "diffusion", "9.0e12", "collision") == 5 and "disjoint intervals in five of nine pairs" in page
-    permanence = [apart(other, "jepa", "9.0e12", "permanence") for other in ("regression", "diffusion")]
-    assert permanence == [6, 7] and "in six and seven of nine pairs" in page
 
 
 def cue_cells(law):

@@ -1,10 +1,13 @@
 """What the pages say of the study's largest point, and of the compute that its aims would take, is of its files."""
 
 import re
+from collections import Counter
 
 import numpy as np
 from scripts import ROOT
 from test_pages_of_results import STUDY_ROLLOUTS, study_rows
+
+from vidworld.analysis.study import findings, read_study
 
 FAMILIES = ("regression", "diffusion", "jepa")
 PAGE = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
@@ -54,3 +57,24 @@ def test_the_compute_that_aims_would_take_follows_from_the_files():
                 f"{np.exp((np.log(aim) - size) / exponent):.0e}".replace("+", ""),
             ]
         assert cells.split(" | ") == expected, what
+
+
+def test_what_is_said_of_families_follows_from_their_five_trainings():
+    said = " ".join(PAGE.split("**Families at 9e12 FLOPs.**")[1].split("- **1.8e13")[0].split())
+    found = findings(read_study(ROOT / "results" / "study"), 9e12)
+    assert {min(finding.runs) for finding in found} == {5}
+    assert f"Of {len(found) // 3} headline" in said and f"all {len(found):,} comparisons" in said
+    won = Counter((finding.better, finding.other) for finding in found if finding.better)
+    assert won == {
+        ("regression", "jepa"): 49, ("regression", "diffusion"): 21, ("diffusion", "jepa"): 12, ("jepa", "diffusion"): 1
+    }  # fmt: skip
+    assert (
+        "than the JEPA on 49 and than diffusion on 21, diffusion than the JEPA on 12, and the JEPA than diffusion on 1"
+        in said
+    )
+    speeds = [f for f in found if set(f.families) == {"jepa", "regression"} and f.place.metric == "velocity_error"]
+    assert f"on {sum(f.better == 'regression' for f in speeds)} of {len(speeds)}" in said
+    laws = [f for f in found if (f.place.task, f.place.split) == ("surprise", "id")]
+    nearest = min(laws, key=lambda f: f.p_value)
+    assert not any(f.better for f in laws) and f"(p = {nearest.p_value:.2f})" in said
+    assert (nearest.place.law, set(nearest.families)) == ("collision", {"jepa", "diffusion"})

@@ -226,6 +226,11 @@ class Finding(NamedTuple):
     p_value: float  # corrected (Holm) for all findings; NaN under two runs a side
     better: str | None  # the family, from `FAMILY_RUNS` runs a side, where the difference is no chance
 
+    @property
+    def other(self) -> str:
+        """The family that is not the better one, where one is."""
+        return next(family for family in self.families if family != self.better)
+
 
 def findings(results: Sequence[StudyResult], budget: float) -> list[Finding]:
     """Every pair of families on every headline number at a budget."""

@@ -34,7 +34,7 @@ def write_study_page(
     shown = sorted(filter(_is_shown, study.headlines(results)), key=_order)
     further = [place for place in study.headlines(results) if place not in shown]
     return save_page(
-        out, "study.html", verdict=verdict(results, legend), runs=_runs(results, legend),
+        out, "study.html", verdict=verdict(results, legend), runs=_runs(results, legend), apart=_apart(results, legend),
         skills=_skills(skills, shown, legend),
         further_skills=_skills(skills, further, legend), headline=[drawn[place] for place in shown if drawn[place]],
         further=[chart for place, chart in drawn.items() if chart and place not in shown],
@@ -74,17 +74,37 @@ def verdict(results: Sequence[StudyResult], legend: plots.Legend) -> list[str]:
 
 
 def _better(results: Sequence[StudyResult], budget: float, legend: plots.Legend) -> list[str]:
-    """Which family is better on what, at a budget with runs enough to say it."""
+    """Which family is better than which, on how many numbers of a metric, at a budget with runs enough to say it."""
     found = [finding for finding in study.findings(results, budget) if min(finding.runs) >= FAMILY_RUNS]
-    winners: dict[str, list[str]] = defaultdict(list)
-    for finding in found:
-        if finding.better:
-            winners[finding.better].append(name_of(finding.place))
-    if found and not winners:
+    tested = Counter((frozenset(each.families), each.place.metric) for each in found)
+    won: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for each in found:
+        if each.better:
+            won[each.better, each.other][each.place.metric] += 1
+    if found and not won:
         return [f"At {budget:.2g} FLOPs no headline number tells two families apart at the corrected level."]
-    return [
-        f"At {budget:.2g} FLOPs {legend.label(name)} is better on: {'; '.join(on)}." for name, on in winners.items()
-    ]
+    lines = []
+    for (better, other), metrics in sorted(won.items()):
+        counted = [
+            f"{metric.replace('_', ' ')} ({count} of {tested[frozenset((better, other)), metric]})"
+            for metric, count in metrics.most_common()
+        ]
+        who = f"{legend.label(better)} is better than {legend.label(other)}"
+        lines.append(f"At {budget:.2g} FLOPs, five runs a side or more, {who} on: {', '.join(counted)}.")
+    return lines
+
+
+def _apart(results: Sequence[StudyResult], legend: plots.Legend) -> dict[str, Any]:
+    """Every headline number that tells two families apart, the surest first."""
+    found = [each for at in sorted({r.budget for r in results}) for each in study.findings(results, at) if each.better]
+    rows = [
+        (
+            words.title(name_of(each.place)), f"{each.budget:.2g}", legend.label(each.better or ""),
+            legend.label(each.other), words.p_text(each.p_value),
+        )
+        for each in sorted(found, key=lambda each: (each.budget, each.p_value))
+    ]  # fmt: skip
+    return {"heads": ("Number", "Budget, FLOPs", "Better", "Than", "p, corrected"), "rows": rows}
 
 
 def _runs(results: Sequence[StudyResult], legend: plots.Legend) -> dict[str, Any]:
