@@ -96,3 +96,9 @@ def test_the_ceiling_by_the_default_protocol_is_that_of_its_file():
     reached = [f"{simulator[environment]['ever']['value']:.2f}" for environment in ENVIRONMENTS]
     assert min(simulator[environment]["episodes"] for environment in ENVIRONMENTS) >= 197
     assert f"reaches {', '.join(reached[:3])} and {reached[3]} of 200 goals in these four" in PAGE
+    rows = json.loads((ROOT / "results/planning/push_t_default_controls.json").read_text())["rows"]
+    ever = {row["agent"]: row["ever"] for row in rows}
+    assert ever["simulator"]["value"] >= 0.98 and {row["episodes"] for row in rows} == {200}
+    simulator = f"{ever['simulator']['value']:.2f} [{ever['simulator']['low']:.2f}, {ever['simulator']['high']:.2f}]"
+    floors = f"random actions {ever['random']['value']:.2f}, none {ever['no_op']['value']:.2f}"
+    assert f"{simulator} in Push-T ({floors};" in " ".join(PAGE.split())
