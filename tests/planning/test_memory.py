@@ -4,8 +4,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from vidworld.core.errors import UserError
-from vidworld.evaluation.evaluator import Evaluator
+from vidworld.evaluation.evaluator import Evaluator, ModelFailure
 from vidworld.models.external import ExternalModel
 from vidworld.models.tokenizers import FrameTokenizer
 from vidworld.models.world_model import CopyLast, Rollout
@@ -118,9 +117,12 @@ def test_only_what_cannot_be_seen_now_is_remembered_and_the_plan_to_it_is_the_ch
     assert (remembered[:, 1, 0].isnan() == ~seen_place(early.frames[:, -1], 1)[:, 0].isnan()).all()
 
 
-def test_a_model_without_states_and_a_cost_without_places_are_refused_with_a_line():
-    with pytest.raises(UserError, match=r"copy_last: has no hidden_states.* unseen: lost"):
-        Memory("copy_last", CopyLast(EVALUATOR.tokenizer), EVALUATOR, WORLD, PROTOCOL, SIDE)
+def test_a_model_without_states_loses_its_rows_and_a_cost_without_places_is_refused(episodes):
+    still = CopyLast(EVALUATOR.tokenizer)
+    memory = Memory("copy_last", still, EVALUATOR, WORLD, PROTOCOL, SIDE)
+    imagination = ModelImagination("copy_last", still, EVALUATOR, Looks(), WORLD, PROTOCOL, memory=memory)
+    with pytest.raises(ModelFailure, match=r"copy_last: has no hidden_states .* unseen: lost"):
+        imagination.score(episodes[1], None)
     with pytest.raises(ValueError, match="take cost: state"):
         PlanningProtocol(environment="hidden_goal", unseen="remembered", cost="model")
 

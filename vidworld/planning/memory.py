@@ -16,8 +16,7 @@ from vidworld.analysis.ridge import Ridge, Spectrum
 from vidworld.core.clip import Frames
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.counter_rng import Draws
-from vidworld.core.errors import UserError
-from vidworld.evaluation.evaluator import Evaluator
+from vidworld.evaluation.evaluator import Evaluator, ModelFailure
 from vidworld.models.states import has_states, hidden_states
 from vidworld.models.world_model import Encoded
 from vidworld.planning.agents import Goal, Observed, of_environment
@@ -47,16 +46,19 @@ class Memory:
         self, name: str, model: Any, evaluator: Evaluator, environment: Environment[Any], protocol: PlanningProtocol,
         size_px: int,
     ) -> None:  # fmt: skip
-        """size_px: of the pictures. Raises UserError: the model shows no state."""
-        if not has_states(model):
-            raise UserError(f"{name}: has no hidden_states, from which to read what it remembers; take unseen: lost")
+        """size_px: of the pictures."""
         self.name, self.model, self.evaluator = name, model, evaluator
         self.environment, self.protocol = environment, protocol
         self.shape = ClipShape(height_px=size_px, width_px=size_px)
         self._ridges: dict[int, list[Ridge]] = {}
 
     def places(self, context: Encoded) -> Float[Tensor, "clip color 2"]:
-        """In world units, of every disc of the environment, seen or not; NaN of colours that it has not."""
+        """In world units, of every disc of the environment, seen or not; NaN of colours that it has not.
+
+        Raises ModelFailure: the model shows no state.
+        """
+        if not has_states(self.model):
+            raise ModelFailure(self.name, "has no hidden_states to read what it remembers from; take unseen: lost")
         chunks, states = context.tokens.shape[1], self._states(context)
         if chunks not in self._ridges:
             self._ridges[chunks] = self._fitted(chunks)
