@@ -5,7 +5,7 @@ import re
 
 from scripts import ROOT
 
-from vidworld.analysis.cues import FITTED, ONE_OBJECT, cues_of_law
+from vidworld.analysis.cues import FITTED, MIRRORED, ONE_OBJECT, cues_of_law
 from vidworld.analysis.records import read_results
 from vidworld.inside.existence import PUT_IN, TAKEN_OUT
 
@@ -72,7 +72,11 @@ def test_rollouts_of_the_study_are_those_of_their_files():
 
 def test_cues_in_the_results_are_those_that_were_measured():
     page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
-    for what, cue in (("picture cues, fitted", FITTED), ("one-object rule", f"{ONE_OBJECT}, straight")):
+    for what, cue in (
+        ("picture cues, fitted", FITTED),
+        ("one-object rule", f"{ONE_OBJECT}, straight"),
+        (MIRRORED, MIRRORED),
+    ):
         (cells,) = re.findall(rf"^\| {what} \| (.*) \|$", page, re.MULTILINE)
         for law, cell in zip(STUDY_LAWS, cells.split(" | "), strict=False):
             (found,) = (each for each in cues_of_law(law) if (each.cue, each.layout) == (cue, ""))
@@ -82,9 +86,13 @@ def test_cues_in_the_results_are_those_that_were_measured():
 def test_cues_in_the_measures_are_those_that_were_measured():
     page = (ROOT / "docs" / "measures.md").read_text(encoding="utf-8")
     (laws,) = re.findall(r"^\| surprise accuracy \| (.*) \|$", page, re.MULTILINE)
-    for place, what in enumerate(("all cues, fitted", "one-object rule")):
+    for place, what in enumerate(("all cues, fitted", "one-object rule", MIRRORED)):
         (cells,) = re.findall(rf"^\| {what} \| (.*) \|$", page, re.MULTILINE)
         assert cells.split(" | ") == [cue_cells(law)[place] for law in laws.split(" | ")]
+    halves = {each.layout: each.value for each in cues_of_law("solidity") if each.cue == MIRRORED}
+    assert f"is right in {halves['meeting']:.2f}, in the other half in {halves['passing']:.2f}" in " ".join(
+        page.split()
+    )
 
 
 def test_scores_on_samples_of_benchmarks_are_those_of_their_files():
@@ -289,7 +297,7 @@ def test_the_table_of_the_readme_is_that_of_its_files():
     assert len(shown) == 4
     for what, cells in shown.items():
         law = next((law for law in places if what.startswith("surprise") and law in what), None)
-        assert cells[4:6] == (["–", "–"] if law is None else cue_cells(law)), what
+        assert cells[4:6] == (["–", "–"] if law is None else cue_cells(law)[:2]), what
 
 
 def apart(better, worse, budget, law):
@@ -322,7 +330,7 @@ def test_pairs_of_trainings_that_pages_count_are_those_of_the_files():
 def cue_cells(law):
     """What cues and the rule that each colour goes straight on reach on a law's quadruplets, to two digits."""
     found = {each.cue: each for each in cues_of_law(law) if not each.layout}
-    return [f"{found[name].value:.2f}" for name in (FITTED, f"{ONE_OBJECT}, straight")]
+    return [f"{found[name].value:.2f}" for name in (FITTED, f"{ONE_OBJECT}, straight", MIRRORED)]
 
 
 def study_rows(path):

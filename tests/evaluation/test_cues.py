@@ -19,6 +19,7 @@ from vidworld.evaluation.cues import (
     evidence,
     fitted,
     measure_law,
+    mirrored,
 )
 from vidworld.metrics.surprise import surprise_accuracy
 from vidworld.simulation import LAWS
@@ -111,10 +112,10 @@ def test_no_cue_solves_a_few_of_a_new_law_and_a_frozen_frame_ties(law):
     copies = surprise_accuracy(found[next(iter(COPIES))][..., None])
     assert (copies == 0.5).all()
     assert all(each.shape == (24, 2, 2) and np.isfinite(each).all() for each in found.values())
-    named = {name.rpartition(", ")[0] for name in found if name not in COPIES}
-    assert len(found) == len(named) * len(FORMS) + len(COPIES)
+    named = {name.rpartition(", ")[0] for name in found if name not in (*COPIES, kept.MIRRORED)}
+    assert len(found) == len(named) * len(FORMS) + len(COPIES) + 1
     accuracies = {name: surprise_accuracy(each[..., None]).mean() for name, each in found.items()}
-    judged = {name: value for name, value in accuracies.items() if not name.startswith(kept.ONE_OBJECT)}
+    judged = {name: value for name, value in accuracies.items() if not name.startswith(kept.RULES)}
     assert all(0.15 < value < 0.85 for value in judged.values()), judged
 
 
@@ -122,6 +123,13 @@ def test_cues_solve_the_legacy_law_of_momentum_and_one_object_does_the_new():
     found = {law: cue_distances(law, "id", range(24)) for law in ("legacy_momentum", "momentum")}
     for law, cue in (("legacy_momentum", "motion energy, before"), ("momentum", "one object, straight")):
         assert surprise_accuracy(found[law][cue][..., None]).mean() > 0.95
+
+
+def test_who_goes_back_the_way_it_came_is_the_mirrored_past():
+    frames = torch.arange(6, dtype=torch.uint8).view(1, 6, 1, 1, 1).expand(1, 6, 3, 2, 2)
+    back = torch.cat((frames[:, :3], frames[:, :3].flip(1)), dim=1)
+    assert mirrored(frames, back, 3).tolist() == [0.0]
+    assert mirrored(frames, frames, 3) == pytest.approx((1 + 9 + 25) / 3)
 
 
 # --- what is kept of them ---
@@ -135,7 +143,7 @@ def test_every_law_of_today_has_been_measured_and_cues_tell_the_legacy_ones_alon
     assert bool(told_by_cues(law)) == bool(LAWS[law].legacy), told_by_cues(law)
     if not LAWS[law].legacy:
         assert all(each.n >= 2000 for each in found if not each.layout)
-        judged = [each for each in found if not each.cue.startswith(kept.ONE_OBJECT)]
+        judged = [each for each in found if not each.cue.startswith(kept.RULES)]
         assert all(0.40 <= each.value <= CONTROL_LIMIT for each in judged)
         assert all(each.high <= CONTROL_LIMIT for each in judged if each.cue == FITTED and not each.layout)
 
@@ -164,7 +172,7 @@ def test_a_law_is_told_by_an_interval_in_either_direction_and_in_one_layout(monk
 def test_the_law_is_measured_again(law):
     """On other numbers of quadruplets than those that are kept, and fewer."""
     found = measure_law(law, 400, 400)
-    judged = [each for each in found.accuracies if not each.cue.startswith(kept.ONE_OBJECT)]
+    judged = [each for each in found.accuracies if not each.cue.startswith(kept.RULES)]
     assert not [each for each in judged if each.tells]
     before = {(each.cue, each.layout): each for each in cues_of_law(law)}
     for each in found.accuracies:

@@ -1,5 +1,8 @@
 """Models that break one promise each."""
 
+import os
+import sys
+
 import torch
 from my_world import MyWorld
 
@@ -93,3 +96,45 @@ class Breaks(MyWorld):
 class NeedsArguments(MyWorld):
     def __init__(self, path):
         self.path = path
+
+
+class Leaves(MyWorld):
+    def surprise(self, clips, context_frames, seeds):
+        sys.exit()
+
+
+class LeavesAtOnce(MyWorld):
+    def __init__(self):
+        sys.exit(0)
+
+
+class NoSamples(MyWorld):
+    samples = 0
+
+
+class Addressed(MyWorld):
+    def fingerprint(self):
+        return str(object())
+
+
+class Unnamed(MyWorld):
+    def fingerprint(self):
+        raise OSError("no weights")
+
+
+class Property(MyWorld):
+    @property
+    def predict(self):
+        raise KeyError("weights")
+
+
+class Intrudes(MyWorld):
+    """Honest numbers, but it leaves torch and the process another than it found them."""
+
+    def surprise(self, clips, context_frames, seeds):
+        found = super().surprise(clips, context_frames, seeds)
+        torch.set_default_dtype(torch.float64)
+        torch.set_default_device("meta")
+        os.chdir("/")
+        with torch.enable_grad():
+            return found.clone().requires_grad_()

@@ -3,6 +3,7 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import av
 import containers
 import numpy as np
 import pytest
@@ -48,6 +49,22 @@ def same(ours: np.ndarray, frames: np.ndarray) -> None:
     assert ours.shape == frames.shape
     off = np.abs(ours.astype(np.int16) - frames).mean(axis=(1, 2, 3))
     assert off.max() < SAME_LEVELS, f"frames {np.flatnonzero(off >= SAME_LEVELS)} differ by {off.max():.1f} levels"
+
+
+@pytest.mark.parametrize("fps", [10, 30])
+def test_a_bare_stream_without_times_has_its_codecs_rate(fps: int, tmp_path: Path) -> None:
+    path = tmp_path / "bare.h264"
+    with av.open(str(path), "w", format="h264") as out:
+        stream = out.add_stream("libx264", rate=fps)
+        stream.width = stream.height = 64
+        pictures = [
+            av.VideoFrame.from_ndarray(np.full((64, 64, 3), 8 * i, np.uint8), format="rgb24") for i in range(12)
+        ]
+        for picture in [*pictures, None]:
+            out.mux(stream.encode(picture))
+    video = open_video(path)
+    assert video.time_base == "average rate"
+    np.testing.assert_allclose(video.times_s, np.arange(12) / fps, atol=1e-6)
 
 
 WITHOUT_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)

@@ -65,6 +65,12 @@ def test_names_of_any_bytes_are_read_and_shown_as_text(recording: Path, tmp_path
     assert "caf\\xe9.mp4" in summary(made)
 
 
+def test_what_steers_a_terminal_is_shown_as_text(recording: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a\n\x1b[31m\u202fb.mp4").write_bytes(recording.read_bytes())
+    assert [*collection_of(tmp_path / "in").sources] == ["a\\n\\x1b[31m\u202fb.mp4"]
+
+
 def test_doubles_are_known_by_all_of_their_bytes(recording: Path, tmp_path: Path) -> None:
     put(recording, tmp_path / "in" / "a.mp4", tmp_path / "in" / "b.mp4")
     other = made_videos.recording(np.arange(20) / 30)

@@ -165,9 +165,24 @@ def test_what_cannot_be_done_is_said_in_a_line(folder: Path, tmp_path: Path) -> 
     fails(bad, tmp_path / "out", "no video in it can be used: a.mp4 is no video that can be decoded")
     fails(folder, tmp_path / "file" / "out", "cannot be written")
     fails(folder, tmp_path / "other", "is there already and is no ingested data set")
-    fails(folder, tmp_path / "out", "--fps: 0 is not above zero", ClipOptions(fps=0.0))
+    fails(folder, tmp_path / "out", "--fps: 0 is no number above zero", ClipOptions(fps=0.0))
+    fails(folder, tmp_path / "out", "--fps: inf is no number above zero", ClipOptions(fps=float("inf")))
     assert (tmp_path / "other" / "thesis.txt").read_text() == "keep me"
     assert not (tmp_path / "out").exists()
+
+
+def test_an_event_that_ends_after_its_video_sets_that_aside(tmp_path: Path) -> None:
+    folder = tmp_path / "videos"
+    for name in ("a", "b"):
+        made_videos.write(folder / f"{name}.mp4", made_videos.recording(SECONDS[:40], seed=ord(name)))
+    (folder / "clips.jsonl").write_text(
+        '{"file": "a.mp4", "event_frames": [3, 39]}\n{"file": "b.mp4", "event_frames": [3, 40]}\n'
+    )
+    made = ingest(folder, tmp_path / "out", OPTIONS)
+    assert [one.file for one in made.files] == ["a.mp4"]
+    assert [(one.file, one.reason) for one in made.set_aside] == [
+        ("b.mp4", "ends with frame 39, and its event_frames with 40")
+    ]
 
 
 def test_a_data_set_is_known_by_what_it_holds(tmp_path: Path) -> None:

@@ -24,6 +24,12 @@ def test_known_fields_are_read_and_others_kept(tmp_path: Path) -> None:
     assert json.loads(entry.model_dump_json())["note"] == "by hand"
 
 
+def test_a_file_in_this_folder_is_the_file_and_brackets_without_end_are_a_fault(tmp_path: Path) -> None:
+    assert [*read_sidecar(write(tmp_path / "clips.jsonl", {"file": "./a.mp4"}))] == ["a.mp4"]
+    with pytest.raises(UserError, match=r"clips\.jsonl:1: "):
+        read_sidecar(write(tmp_path / "clips.jsonl", "[" * 30_000))
+
+
 def test_every_fault_is_named_with_its_line(tmp_path: Path) -> None:
     path = write(
         tmp_path / "clips.jsonl",

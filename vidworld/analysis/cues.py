@@ -21,6 +21,12 @@ ONE_OBJECT = "one object"
 """Each colour's centroid. That it goes straight on is the law itself in momentum, and elsewhere a part of it: shown."""
 
 
+MIRRORED = "mirrored past"
+"""The whole past in pixels, backwards. That a thing does not go back the way it came is a part of most laws: shown."""
+RULES = (ONE_OBJECT, MIRRORED)
+"""What says how things move, and not only what is seen: these withhold nothing."""
+
+
 @dataclass(frozen=True, config=STRICT)
 class CueAccuracy:
     """The target-matched accuracy of one cue, over all quadruplets of a law or those of a layout."""
@@ -35,7 +41,7 @@ class CueAccuracy:
     @property
     def tells(self) -> str:
         """How it solves the quadruplets beyond chance and doubt, as it is or turned round; empty where it does not."""
-        if self.cue.startswith(ONE_OBJECT):
+        if self.cue.startswith(RULES):
             return ""
         if self.low > CONTROL_LIMIT:
             return f"{self.cue} {self.value:.2f}"

@@ -18,7 +18,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from torch import Tensor
 
-from vidworld.analysis.cues import FITTED, ONE_OBJECT, CueAccuracy, LawCues
+from vidworld.analysis.cues import FITTED, MIRRORED, ONE_OBJECT, RULES, CueAccuracy, LawCues
 from vidworld.analysis.statistics import interval
 from vidworld.core.clip import Frames
 from vidworld.core.clip_shape import ClipShape
@@ -143,6 +143,7 @@ def cue_distances(
         }
         for name, lag in COPIES.items():
             found[name] = _matrix([[_copied(p, f, start, lag) for f in frames] for p in frames])
+        found[MIRRORED] = _matrix([[mirrored(p, f, start) for f in frames] for p in frames])
         parts.append(found)
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
@@ -155,6 +156,12 @@ def _copied(past: Frames, future: Frames, start: int, lag: int) -> Float[ndarray
     return change.square().mean((1, 2, 3, 4)).double().numpy()
 
 
+def mirrored(past: Frames, future: Frames, start: int) -> Float[ndarray, "clip"]:
+    """The squared distance of the future from the past backwards: the last frame comes first."""
+    back = past[:, :start].flip(1)[:, : future.shape[1] - start].float()
+    return (future[:, start : start + back.shape[1]].float() - back).square().mean((1, 2, 3, 4)).double().numpy()
+
+
 def _matrix(by_past: list[list[ndarray]]) -> Distances:
     return np.stack([np.stack(row, axis=-1) for row in by_past], axis=1)
 
@@ -164,7 +171,7 @@ def _matrix(by_past: list[list[ndarray]]) -> Distances:
 
 def evidence(found: Mapping[str, Distances]) -> Float[ndarray, "future cue"]:
     """How much nearer each future is to its own past than to the other's, -1 to 1, by each cue that is not the law."""
-    cues = [each for name, each in found.items() if not name.startswith(ONE_OBJECT)]
+    cues = [each for name, each in found.items() if not name.startswith(RULES)]
     own = np.stack([np.concatenate([each[:, 0, 0], each[:, 1, 1]]) for each in cues], axis=1)
     other = np.stack([np.concatenate([each[:, 1, 0], each[:, 0, 1]]) for each in cues], axis=1)
     return np.asarray((other - own) / np.maximum(other + own, 1e-12))

@@ -26,8 +26,9 @@ from vidworld.evaluation.presentation import batches_of, names_of
 from vidworld.evaluation.schema import PhysicsConfig
 from vidworld.metrics.velocity import velocity_error
 from vidworld.models import KINDS, RUN, Spec, world_model
-from vidworld.models.external import ExternalModel, first_line
+from vidworld.models.external import ExternalModel
 from vidworld.models.external.check_world import broken_by_predict, broken_by_surprise
+from vidworld.models.external.foreign import first_line
 from vidworld.models.families import FAMILIES
 from vidworld.models.files import check_tokenizer, fingerprint_in, load_model, read_budget
 from vidworld.models.oracle import Oracle
@@ -281,10 +282,9 @@ def model_of(config: PhysicsConfig, spec: Spec, evaluator: Evaluator) -> Subject
     made_from = fingerprint(spec.fingerprint(), config.sampling_steps, config.sampling_shift)
     model = KINDS[spec.kind](spec.path, evaluator.accelerator.device, config.sampling_steps)
     external = ExternalModel(spec.name, model, evaluator.tokenizer)
-    can, samples = (external.predicts, external.is_surprised), getattr(model, "samples", None)
-    own = getattr(model, "fingerprint", None)  # of weights that lie elsewhere than the class
-    made_from = fingerprint(made_from, str(own())) if callable(own) else made_from
-    return Subject(spec.name, external, made_from, *can, samples=samples)
+    own = external.fingerprint()
+    made_from = fingerprint(made_from, own) if own else made_from
+    return Subject(spec.name, external, made_from, external.predicts, external.is_surprised, samples=external.samples)
 
 
 def _of_run(config: PhysicsConfig, spec: Spec, evaluator: Evaluator, untrained: bool = False) -> Subject:

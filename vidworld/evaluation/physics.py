@@ -140,7 +140,8 @@ def is_measured(out: Path, inputs: str) -> bool:
     """Whether the folder holds the results of these very models and this configuration."""
     record = out / "comparison.json"
     written = record.exists() and (out / "results.json").exists()
-    return written and bool(read_json(record).get("inputs") == inputs)
+    before = read_json(record) if written else None
+    return isinstance(before, dict) and bool(before.get("inputs") == inputs)
 
 
 def write_files(setup: Setup, values: list[Value], media: dict[str, Any], inputs: str | None) -> None:

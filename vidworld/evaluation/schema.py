@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import fields, replace
 from itertools import combinations, product
@@ -26,6 +27,9 @@ def named_in(registry: Registry[Any]) -> AfterValidator:
 
     def check(names: Names) -> Names:
         registry.check(() if names == "all" else names)
+        twice = [name for name, count in Counter(() if names == "all" else names).items() if count > 1]
+        if twice:
+            raise ValueError(f"{twice[0]} is named twice")
         return names
 
     return AfterValidator(check)

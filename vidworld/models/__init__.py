@@ -44,6 +44,8 @@ class Spec(NamedTuple):
     @staticmethod
     def of(name: str, text: str) -> "Spec":
         """The model of this SPEC under this name; nothing is imported. Raises UserError: the kind is unknown."""
+        if not text:
+            raise UserError(f"model {name or '?'}: names nothing; a run folder or KIND:PATH would do")
         kind, colon, path = text.partition(":")
         if not colon or "/" in kind:
             return Spec(name, RUN, text)

@@ -19,7 +19,7 @@ from vidworld.core.clip import Frames
 from vidworld.core.counter_rng import Draws
 from vidworld.core.errors import UserError
 from vidworld.evaluation.evaluator import ModelFailure
-from vidworld.models.external import first_line
+from vidworld.models.external.foreign import first_line
 from vidworld.planning import PLANNERS
 from vidworld.planning.planners import Blocks, CandidateActions, Costs, Score, warm_start
 from vidworld.planning.protocol import PlanningProtocol

@@ -16,7 +16,8 @@ from vidworld.core.clip import Clips, Embeddings, Frames, Tokens
 from vidworld.core.errors import UserError
 from vidworld.evaluation.evaluator import Evaluator, ModelFailure
 from vidworld.evaluation.presentation import names_of
-from vidworld.models.external import ExternalModel, first_line
+from vidworld.models.external import ExternalModel
+from vidworld.models.external.foreign import first_line
 from vidworld.models.head import Answered, Goals
 from vidworld.models.world_model import CopyLast, Encoded, Futures, Rollout, check_numbers
 from vidworld.planning.agents import Observed, of_environment, over_trajectory

@@ -100,7 +100,7 @@ def _number(text: str) -> float | None:
         value = float(text)
     except ValueError:
         return None
-    return value if np.isfinite(value) else None
+    return value if abs(value) <= np.finfo(np.float32).max else None  # as which actions are kept
 
 
 def _video(path: Path, key: str, rows: list[tuple[float, list[float], int]], rewarded: bool) -> VideoActions | str:

@@ -121,6 +121,8 @@ def clips_of_video(source: Source, entry: SidecarEntry, options: ClipOptions, ke
     with source.opened() as path:
         video = open_video(path)
         times_s, mine = scene_times(video, entry), source.frames(video.times_s)
+        if entry.event_frames is not None and entry.event_frames[1] >= mine.stop:
+            raise Unreadable(f"ends with frame {mine.stop - 1}, and its event_frames with {entry.event_frames[1]}")
         base: TimeBase = video.time_base if entry.true_fps is None else "sidecar"
         short_px, shown_s = min(video.height_px, video.width_px), times_s[mine.start : mine.stop]
         result = VideoClips(video.decoder, base, len(mine), short_px, shown_s)

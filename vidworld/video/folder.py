@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from unicodedata import category
 
 import av
 from av.stream import Disposition
@@ -44,7 +45,7 @@ def collection_of(folder: Path) -> Collection:
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: {'is not a folder' if folder.exists() else 'there is no such folder'}")
-    found = _lerobot(folder) if (folder / LEROBOT_INFO).exists() else _files(folder)
+    found = _lerobot(folder) if os.path.lexists(folder / LEROBOT_INFO) else _files(folder)
     if not found.sources:
         some = [f"{name} {reason}" for name, reason in found.others.items()]
         there = f": {'; '.join(some[:3])}" if some else ""
@@ -123,9 +124,9 @@ def _identity(path: Path) -> tuple[int, int]:
 def _why_not_entered(path: Path, root: Path, seen: set[tuple[int, int]]) -> str:
     if path.name.startswith("."):
         return "is hidden"
-    if (path / RECORD_NAME).exists():
-        return "is a data set of clips"
     try:
+        if (path / RECORD_NAME).exists():
+            return "is a data set of clips"
         if path.is_symlink():
             target = path.resolve()
             if root.is_relative_to(target) or target.is_relative_to(root):
@@ -147,8 +148,9 @@ def _why_not_opened(path: Path) -> str:
 
 
 def _name(path: Path) -> str:
-    """Its name as text; of bytes that are no UTF-8 each is shown as such: caf\\xe9.mp4."""
-    return path.as_posix().encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    """Its name as text; of bytes that are no UTF-8, or steer a terminal, each is shown as such: caf\\xe9.mp4."""
+    text = path.as_posix().encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(c if category(c) != "Cc" else c.encode("unicode_escape").decode() for c in text)
 
 
 def _shows_a_video(path: Path) -> bool:

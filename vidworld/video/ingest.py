@@ -5,6 +5,8 @@ The data set is one of `datasets`, a row a clip, beside a record of how it was m
 
 import argparse
 import json
+import math
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -70,7 +72,7 @@ def ingest(
     ends costs the video that it was at, which is set aside.
     """
     _check(options, workers)
-    if sidecar is None and (folder / SIDECAR_NAME).exists():
+    if sidecar is None and os.path.lexists(folder / SIDECAR_NAME):
         sidecar = folder / SIDECAR_NAME
     known = {} if sidecar is None else read_sidecar(sidecar)
     found = collection_of(folder)
@@ -121,7 +123,7 @@ def ingest(
 def _check(options: ClipOptions, workers: int | None) -> None:
     low = {"--fps": options.fps, "--size": options.size_px, "--stride": options.stride}
     low |= {} if workers is None else {"--workers": workers}
-    faults = [f"{name}: {value:g} is not above zero" for name, value in low.items() if not value > 0]
+    faults = [f"{name}: {value:g} is no number above zero" for name, value in low.items() if not 0 < value < math.inf]
     if options.num_frames < 2:
         faults.append(f"--num-frames: {options.num_frames} is below 2, and nothing moves in one picture")
     if faults:

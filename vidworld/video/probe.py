@@ -132,11 +132,15 @@ def _turn(frame: VideoFrame) -> Turn | None:
     return None if a > abs(b) and d > abs(c) else (a, b, c, d)
 
 
+_NO_TIMES = 0x80  # FFmpeg's flag of a form without times, as a bare stream of H.264
+
+
 @lru_cache(maxsize=32)  # a video of many episodes is opened for each of them
 def _probe(path: Path, size: int, time_ns: int) -> Contents:
     with opened(path) as (container, stream):
         context, tick = stream.codec_context, stream.time_base or Fraction(1, av.time_base)
-        listed, rate = stream.frames, stream.average_rate or stream.guessed_rate
+        untimed = container.format.flags & _NO_TIMES  # its average rate is the demuxer's usual one
+        listed, rate = stream.frames, (None if untimed else stream.average_rate) or stream.guessed_rate
         length = float(stream.duration * tick) if stream.duration else None
         start_s = (container.start_time or 0) / av.time_base
         aspect = float(stream.sample_aspect_ratio or context.sample_aspect_ratio or 1)

@@ -3,7 +3,7 @@
 import argparse
 import json
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -74,6 +74,11 @@ class SidecarEntry(BaseModel):
         "that shows both, from top to bottom if one lies above the other; a ratio will do, and 'equal' too",
         examples=[[0.6317, 0.7492], "631.7 g, 749.2 g", "1:5", "equal"],
     )
+
+    @field_validator("file")
+    @classmethod
+    def _plain(cls, file: str) -> str:
+        return PurePosixPath(file).as_posix()  # ./a.mp4 is a.mp4
 
     @field_validator("event")
     @classmethod
@@ -167,7 +172,7 @@ def _slips(line: str) -> list[str]:
     """The keys of a line that are ours but for their spelling."""
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return []
     ours = list(SidecarEntry.model_fields)
     slips = []

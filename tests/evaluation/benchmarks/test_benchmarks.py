@@ -1,6 +1,7 @@
 """Every benchmark's sample passes the checker, a file taken away is named, and its videos are read as it says."""
 
 import json
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from vidworld.evaluation.benchmarks import BENCHMARKS
 from vidworld.evaluation.benchmarks.benchmark import Entry, check
 from vidworld.evaluation.benchmarks.continuation import clip_of, windows_of
 from vidworld.evaluation.benchmarks.phyworld_hdf5 import true_positions
-from vidworld.evaluation.benchmarks.scoring import accuracies
+from vidworld.evaluation.benchmarks.scoring import accuracies, read_surprise
 from vidworld.evaluation.benchmarks.violation_folders import write_submission
 
 ALL = sorted(BENCHMARKS)
@@ -201,6 +202,21 @@ def test_intphys2s_videos_are_paired_by_their_names(order: str, tmp_path: Path, 
     arguments = ("--surprise", tmp_path / "s.json", "--model", "mine", "--out", tmp_path / "out")
     assert run("eval/score_benchmark.py", "intphys2", tmp_path / "in", *arguments) == 0
     assert "relative_accuracy_score: 1.000" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "given", ["NaN", "Infinity", "null", "[]", '"3"', "true", "[[1]]", "1" + "0" * 400, "[1, NaN]"]
+)
+def test_a_surprise_that_is_no_number_is_named_with_its_video(given: str, tmp_path: Path) -> None:
+    samples.intphys2(tmp_path)
+    entries = BENCHMARKS["intphys2"].entries(tmp_path)
+    names = [entry.identity for entry in entries]
+    samples.text(
+        tmp_path / "s.json",
+        "{" + ", ".join(f'"{name}": {given if i == 1 else 2}' for i, name in enumerate(names)) + "}",
+    )
+    with pytest.raises(UserError, match=rf"s\.json: {re.escape(names[1])} has .*, where a number a window is needed"):
+        read_surprise(tmp_path / "s.json", entries)
 
 
 def test_a_pair_of_intphys2_that_lacks_a_side_is_named(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import tiny_models
+import torch
 
 from vidworld import cli
 
@@ -40,6 +41,12 @@ BROKEN = {
     "ByName": "surprise: the same clips gave other numbers in another order and under other names",
     "Breaks": "predict: failed with RuntimeError: out of luck",
     "NeedsArguments": "NeedsArguments() failed (TypeError: ",
+    "Leaves": "surprise: failed with Left: it called sys.exit()",
+    "LeavesAtOnce": "LeavesAtOnce() failed (Left: it called sys.exit(0))",
+    "NoSamples": "samples is 0; a whole number from 1 on would do",
+    "Addressed": "fingerprint() gave <object object at 0x",
+    "Unnamed": "fingerprint() failed with OSError: no weights",
+    "Property": "predict failed with KeyError: 'weights'",
 }
 
 
@@ -50,6 +57,13 @@ def test_each_broken_promise_is_said(name, capsys):
     assert BROKEN[name] in error
     assert "Traceback" not in error
     assert all(line.startswith("error: ") for line in error.splitlines())
+
+
+def test_what_a_model_sets_for_the_whole_process_is_set_back(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert check("python:faulty_worlds.Intrudes") == 0
+    assert (torch.get_default_dtype(), torch.get_default_device()) == (torch.float32, torch.device("cpu"))
+    assert Path.cwd() == tmp_path
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ from vidworld.evaluation.task import Outcome, Unit, measure, settings_of
 from vidworld.metrics import METRICS, PerClip
 from vidworld.models import Spec
 from vidworld.models.external.videos import Videos
-from vidworld.models.world_model import CopyLast
+from vidworld.models.world_model import LARGEST, CopyLast
 
 TRUTH = Subject("truth", None, "")  # the video itself
 FRAMES = (
@@ -252,14 +252,21 @@ def surprise_of_video(
 def read_surprise(path: Path, entries: Sequence[Entry]) -> dict[str, Windows]:
     """Surprises that something else computed: a JSON object of lists of numbers, by video. Raises UserError."""
     content = read_json(path)
-    try:
-        found = {str(name): np.atleast_1d(np.asarray(of, np.float64)) for name, of in content.items()}
-    except (AttributeError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: is no JSON object of numbers by video ({error})") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: is no JSON object of numbers by video")
+    found = {str(name): _finite(path, name, of) for name, of in content.items()}
     lacking = [entry.identity for entry in entries if entry.identity not in found]
     if lacking:
         raise UserError(f"{path}: has no surprise of {lacking[0]} ({len(lacking)} lacking)")
     return found
+
+
+def _finite(path: Path, name: str, given: Any) -> Windows:
+    """One number or a list of them. Raises UserError: it is another thing, or a number is none or has no end."""
+    numbers = given if isinstance(given, list) else [given]
+    if numbers and all(type(number) in (int, float) and abs(number) <= LARGEST for number in numbers):
+        return np.array(numbers, np.float64)
+    raise UserError(f"{path}: {name} has {str(given)[:60]}, where a number a window is needed")
 
 
 def accuracies(benchmark: Benchmark, entries: Iterable[Entry], surprise: ByVideo, model: str, seed: int) -> list[Value]:

@@ -7,6 +7,7 @@ of all models.
 
 import importlib
 import inspect
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,6 +22,7 @@ from torch import Tensor
 
 from vidworld.core.clip import Clips, Frames
 from vidworld.core.errors import UserError
+from vidworld.models.external.foreign import first_line, foreign
 from vidworld.models.external.videos import Videos
 from vidworld.models.tokenizers import Tokenizer
 from vidworld.models.world_model import Encoded, Futures, Rollout, check_numbers, tokens_of_future
@@ -46,15 +48,15 @@ Names of clips and seeds are digests of the frames that are shown. A clip's answ
 
 class ExternalModel:
     def __init__(self, name: str, model: Any, tokenizer: Tokenizer) -> None:
-        """Raises UserError: the model offers neither method, or one that cannot be called with what it is given."""
+        """Raises UserError: the model offers neither method, or something that cannot be used as it has to be."""
         self.name, self.model, self.tokenizer = name, model, tokenizer
         self.tried: set[str] = set()  # methods that kept their promises on clips of this evaluation
-        self.predicts, self.is_surprised = (callable(getattr(model, method, None)) for method in METHODS)
+        self.predicts, self.is_surprised = (callable(self._own(method)) for method in METHODS)
         if not self.predicts and not self.is_surprised:
             neither = " nor ".join(f"{method}({', '.join(takes)})" for method, takes in METHODS.items())
             raise UserError(f"{name}: {type(model).__name__} has neither {neither}")
         for method, arguments in METHODS.items():
-            if callable(own := getattr(model, method, None)):
+            if callable(own := self._own(method)):
                 try:
                     acting = ["actions"] if method == "predict" and self.acts else []
                     inspect.signature(own).bind(*arguments, *acting)
@@ -62,6 +64,33 @@ class ExternalModel:
                     raise UserError(f"{name}: {method} must take ({', '.join(arguments)})") from error
                 except ValueError:  # of something compiled nothing is known
                     pass
+        self.samples: int | None = self._own("samples")
+        """How many futures it has of a context, where it says so."""
+        if self.samples is not None and (type(self.samples) is not int or self.samples < 1):
+            raise UserError(f"{name}: samples is {self.samples!r}; a whole number from 1 on would do")
+
+    def _own(self, what: str) -> Any:
+        try:
+            with foreign():
+                return getattr(self.model, what, None)
+        except Exception as error:  # of a property of somebody else's
+            raise UserError(f"{self.name}: {what} failed with {first_line(error)}") from error
+
+    def fingerprint(self) -> str:
+        """What it says of weights that lie elsewhere than its class; empty where it says nothing.
+
+        Raises UserError: it cannot be asked, or the answer differs in each process.
+        """
+        if not callable(own := self._own("fingerprint")):
+            return ""
+        try:
+            with foreign():
+                said = str(own())
+        except Exception as error:
+            raise UserError(f"{self.name}: fingerprint() failed with {first_line(error)}") from error
+        if re.search(r"\bat 0x[0-9a-f]+", said):
+            raise UserError(f"{self.name}: fingerprint() gave {said}, an address that is another one in each process")
+        return said
 
     @property
     def reads_names(self) -> bool:
@@ -93,7 +122,7 @@ class ExternalModel:
         tokens = []
         if actions is not None:
             return self._under(actions, context, seeds)
-        for sample in range(min(samples, getattr(self.model, "samples", samples))):
+        for sample in range(min(samples, self.samples or samples)):
             frames = self.frames(context.clips, num_frames, [seed + sample for seed in seeds])
             tokens.append(tokens_of_future(self.tokenizer, context, frames))
         stacked = torch.stack(tokens, dim=1)
@@ -118,7 +147,8 @@ class ExternalModel:
         # A copy: a slice of the whole clip's frames would still lead to those after it, and is not to be written to.
         shown = replace(context.shown, frames=context.frames.clone())
         wanted = (len(shown), num_frames, *shown.frames.shape[2:])
-        frames: Frames = self.model.predict(shown, num_frames, list(seeds), **done)
+        with foreign():
+            frames: Frames = self.model.predict(shown, num_frames, list(seeds), **done)
         self._check("predict", frames, wanted, "uint8", "clip, frame, colour, row, column")
         return frames
 
@@ -132,11 +162,12 @@ class ExternalModel:
     def surprise_by_frame(self, clips: Clips, context_frames: int, seeds: Sequence[int]) -> Float[Tensor, "clip frame"]:
         """At each frame after the context. Raises UserError: there is no finite number for some clip and frame."""
         shown = replace(clips.shown, frames=clips.frames.clone())
-        surprise: Tensor = self.model.surprise(shown, context_frames, list(seeds))
+        with foreign():
+            surprise: Tensor = self.model.surprise(shown, context_frames, list(seeds))
         wanted = (len(clips), clips.frames.shape[1] - context_frames)
         self._check("surprise", surprise, wanted, "floating-point", "clip, frame after the context")
         check_numbers(self.name, "surprise", clips.identity, surprise)
-        return surprise.float().cpu()
+        return surprise.detach().float().cpu()
 
     @torch.no_grad()
     def hidden_states(self, seen: Encoded) -> Float[Tensor, "clip chunk layer row column channel"]:
@@ -145,11 +176,12 @@ class ExternalModel:
         if not callable(own):
             raise UserError(f"{self.name}: {type(self.model).__name__} has no hidden_states(clips, chunk_frames)")
         shown = replace(seen.clips.shown, frames=seen.clips.frames.clone())
-        states: Tensor = own(shown, self.tokenizer.patch_size[0])
+        with foreign():
+            states: Tensor = own(shown, self.tokenizer.patch_size[0])
         shape = tuple(states.shape) if isinstance(states, Tensor) and states.ndim == 6 else (0, 0, 1, 1, 1, 1)
         wanted = (*seen.tokens.shape[:2], *shape[2:])
         self._check("hidden_states", states, wanted, "floating-point", "clip, chunk, layer, row, column, channel")
-        return states.float()
+        return states.detach().float()
 
     def _check(self, method: str, given: object, wanted: tuple[int, ...], kind: str, axes: str) -> None:
         """Raise UserError if what a method gave is no tensor of this shape and of this kind of numbers."""
@@ -171,7 +203,8 @@ def load_python(path: str, device: torch.device, steps: int) -> Any:
     if kind is None:
         raise UserError(f"python:{path}: the module {module_name} has no {class_name}")
     try:
-        return kind()
+        with foreign():
+            return kind()
     except Exception as error:
         raise UserError(f"python:{path}: {class_name}() failed ({first_line(error)})") from error
 
@@ -184,14 +217,11 @@ def module_of(path: str) -> ModuleType:
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
-        return importlib.import_module(module_name)
+        with foreign():
+            return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         raise UserError(
             f"python:{path}: there is no module {error.name}; it is looked for in this folder and on PYTHONPATH"
         ) from error
     except Exception as error:  # whatever somebody else's module raises
         raise UserError(f"python:{path}: importing {module_name} failed ({first_line(error)})") from error
-
-
-def first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"

@@ -17,7 +17,8 @@ from vidworld.core.clip_shape import ClipShape
 from vidworld.core.command import Command
 from vidworld.core.errors import UserError
 from vidworld.models import KINDS, RUN, Spec
-from vidworld.models.external import ExternalModel, first_line
+from vidworld.models.external import ExternalModel
+from vidworld.models.external.foreign import first_line
 from vidworld.models.external.videos import Videos
 from vidworld.models.tokenizers import FrameTokenizer
 from vidworld.simulation.quadruplets import Quadruplets, quadruplets
@@ -163,6 +164,7 @@ def _run(arguments: argparse.Namespace) -> None:
         what = f"a folder of {len(list(world.model.folder.glob('*.mp4')))} clips, measured by rollouts alone"
         print(f"{world.name}: {what}; eval/run_physics.py names those that are missing")
         return
+    world.fingerprint()
     made = quadruplets("momentum", "id", 0, range(2), splice_frame=context, shape=shape)
     if found := list(faults(world, made)):
         raise UserError("\n".join(line if line.startswith(world.name) else f"{world.name}: {line}" for line in found))
