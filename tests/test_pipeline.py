@@ -233,6 +233,7 @@ def test_every_world_and_control_is_in_the_results_with_an_interval(measured):
         "blind",
         "fitted_cues",
         "one_object",
+        "mirrored_past",
     }
     assert surprise == {"diffusion", "regression", "truth", "oracle"} | controls
     velocity = {(row["model"], row["readout"]) for row in rows if row["metric"] == "velocity_error"}

@@ -166,7 +166,7 @@ def test_a_smaller_budget_with_five_runs_a_side_names_families_and_the_largest_w
 
     said = " ".join(verdict(of(1.0, 5) + of(2.0, 1), Legend())[1:])
     assert "no family is named better" in said and "At 2 FLOPs" not in said
-    assert "five runs a side or more, JEPA is better than Regression on: surprise accuracy (1 of 1)." in said
+    assert "5 runs a side or more, JEPA is better than Regression on: surprise accuracy (1 of 1)." in said
     equal = [result(name, 1.0, seed, 0.9 + 0.01 * seed) for name in ("jepa", "regression") for seed in range(5)]
     assert verdict(equal, Legend())[-1].startswith("At 1 FLOPs no headline number tells two families apart")
     assert len(verdict(of(1.0, 4), Legend())) == 2

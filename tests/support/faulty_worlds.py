@@ -131,10 +131,13 @@ class Property(MyWorld):
 class Intrudes(MyWorld):
     """Honest numbers, but it leaves torch and the process another than it found them."""
 
+    device = "meta"
+
     def surprise(self, clips, context_frames, seeds):
         found = super().surprise(clips, context_frames, seeds)
         torch.set_default_dtype(torch.float64)
-        torch.set_default_device("meta")
+        torch.set_default_device(self.device)
+        torch.set_float32_matmul_precision("medium")
         os.chdir("/")
         with torch.enable_grad():
             return found.clone().requires_grad_()

@@ -181,7 +181,7 @@ def test_an_event_that_ends_after_its_video_sets_that_aside(tmp_path: Path) -> N
     made = ingest(folder, tmp_path / "out", OPTIONS)
     assert [one.file for one in made.files] == ["a.mp4"]
     assert [(one.file, one.reason) for one in made.set_aside] == [
-        ("b.mp4", "ends with frame 39, and its event_frames with 40")
+        ("b.mp4", "has frames 0 to 39, and event_frames 3 to 40")
     ]
 
 

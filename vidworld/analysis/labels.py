@@ -44,6 +44,7 @@ REFERENCES = {
     "blind": Reference("Blind (0.50 by construction)", "control"),
     "fitted_cues": Reference("All cues, fitted", "control"),
     "one_object": Reference("One object, straight on", "baseline"),
+    "mirrored_past": Reference("The past played backwards", "baseline"),
 }
 """In the order in which they are listed, after the models."""
 UNTRAINED = "untrained_"

@@ -15,7 +15,7 @@ from numpy import ndarray
 
 from vidworld.analysis import statistics as stats
 from vidworld.analysis.ceiling import by_decision
-from vidworld.analysis.cues import CONTROL_LIMIT, FITTED, ONE_OBJECT, cues_of_law, told_by_cues
+from vidworld.analysis.cues import CONTROL_LIMIT, FITTED, MIRRORED, ONE_OBJECT, cues_of_law, told_by_cues
 from vidworld.analysis.labels import FAMILY_RUNS, Models, kind_of, model_label
 from vidworld.analysis.records import Comparison, Labels, Results, Row, RowKey, Value, Verdict
 from vidworld.analysis.shortfalls import READOUT, SPLIT, is_solved, shortfalls
@@ -119,7 +119,7 @@ def rows_from_clips(values: Iterable[Value]) -> list[Row]:
 
 def cue_rows(rows: Sequence[Row]) -> list[Row]:
     """Beside each law's headline what all cues together tell, and what one object does that goes straight on."""
-    shown = {FITTED: "fitted_cues", f"{ONE_OBJECT}, straight": "one_object"}
+    shown = {FITTED: "fitted_cues", f"{ONE_OBJECT}, straight": "one_object", MIRRORED: "mirrored_past"}
     found, likes = [], dict[tuple[str, str], Row]()
     for row in rows:
         if (row.metric, row.split) == ("surprise_accuracy", SPLIT):

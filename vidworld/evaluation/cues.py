@@ -27,7 +27,7 @@ from vidworld.simulation import LAWS
 from vidworld.simulation.quadruplets import layout_of, quadruplets
 from vidworld.simulation.simulated import BACKGROUND
 
-CUES_VERSION = 1  # raised when a cue, or the model of all, comes to be another
+CUES_VERSION = 2  # raised when a cue, or the model of all, comes to be another
 RIDGE = 1e-3
 SATURATED = 0.15  # a pixel whose channels differ by more is of a disc
 MOSTLY_SHOWN = 0.6  # of the most that a half of a clip shows: of less, discs are half hidden and their middle is off

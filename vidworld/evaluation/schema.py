@@ -40,7 +40,7 @@ Split = Literal["id", "ood", "recombined", "more", "textures"]
 HEADLINE_SPLITS = {"id", "ood", "recombined"}
 RESERVED = (
     *("truth", "reconstruction", "oracle", "copy_last", "constant_velocity", "frame_difference", "blind"),
-    *("references", "fitted_cues", "one_object"),
+    *("references", "fitted_cues", "one_object", "mirrored_past"),
 )
 """Names that results have for what stands beside every model."""
 

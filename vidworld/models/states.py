@@ -55,7 +55,7 @@ def layer_names(model: Any, count: int) -> list[str]:
 def has_states(model: Any) -> bool:
     """Whether `hidden_states` has an answer: a model of ours that can be looked into, or one that offers states."""
     if isinstance(model, ExternalModel):
-        return callable(getattr(model.model, "hidden_states", None))
+        return callable(model.own("hidden_states"))
     network: Any = getattr(model, "network", None)
     looked_into = hasattr(network, "prefill") or hasattr(network, "context_embeddings")
     return looked_into and bool(layers_of(network))

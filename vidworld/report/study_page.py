@@ -50,7 +50,7 @@ def _chart(place: Place, cells: Any, legend: plots.Legend) -> plots.Chart | None
 
 
 def verdict(results: Sequence[StudyResult], legend: plots.Legend) -> list[str]:
-    """What was run at the largest budget, and and who is better wherever there are five runs a side, in sentences."""
+    """What was run at the largest budget, and who is better wherever there are five runs a side, in sentences."""
     if not results:
         return ["No result is of today's versions."]
     runs: dict[float, Counter[tuple[str, int]]] = defaultdict(Counter)
@@ -63,7 +63,7 @@ def verdict(results: Sequence[StudyResult], legend: plots.Legend) -> list[str]:
     if min(runs[largest].values()) < FAMILY_RUNS:
         lines.append(
             f"Somewhere they are fewer than {FAMILY_RUNS} a family: there what is said is of these checkpoints, and no "
-            "family is named better."
+            "family is named better at this budget."
         )
     for budget in sorted(runs):
         lines += _better(results, budget, legend)
@@ -90,12 +90,12 @@ def _better(results: Sequence[StudyResult], budget: float, legend: plots.Legend)
             for metric, count in metrics.most_common()
         ]
         who = f"{legend.label(better)} is better than {legend.label(other)}"
-        lines.append(f"At {budget:.2g} FLOPs, five runs a side or more, {who} on: {', '.join(counted)}.")
+        lines.append(f"At {budget:.2g} FLOPs, {FAMILY_RUNS} runs a side or more, {who} on: {', '.join(counted)}.")
     return lines
 
 
 def _apart(results: Sequence[StudyResult], legend: plots.Legend) -> dict[str, Any]:
-    """Every headline number that tells two families apart, the surest first."""
+    """Every headline number that tells two families apart, by budget, the surest first."""
     found = [each for at in sorted({r.budget for r in results}) for each in study.findings(results, at) if each.better]
     rows = [
         (

@@ -1,7 +1,7 @@
 """Real video; here what `vidworld data ingest` recorded of a data set, read without waiting for its clips or torch."""
 
 import json
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from vidworld.core.errors import UserError
@@ -13,6 +13,11 @@ SIDECAR_NAME = "clips.jsonl"  # what is known of the videos of a folder, beside 
 ACTIONS_NAME = "actions.csv"  # what was done in them, there too
 REWARD = "reward"  # its column of what that brought
 COLLECTED_NAME = "collected.json"  # of which environment a folder's videos are episodes, there too
+
+
+def plain_name(file: str) -> str:
+    """A video's name in a table as its folder has it: ./a.mp4 is a.mp4."""
+    return PurePosixPath(file).as_posix() if file else file
 
 
 def read_record(path: Path) -> dict[str, Any] | None:

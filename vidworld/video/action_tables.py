@@ -9,7 +9,7 @@ import numpy as np
 
 from vidworld.core.errors import UserError
 from vidworld.core.records import read_json
-from vidworld.video import ACTIONS_NAME, REWARD
+from vidworld.video import ACTIONS_NAME, REWARD, plain_name
 from vidworld.video.actions import FolderActions, VideoActions
 from vidworld.video.events import nearest
 from vidworld.video.lerobot import LEROBOT_INFO, Episode, listed
@@ -49,7 +49,7 @@ def read_actions(path: Path) -> FolderActions:
             for cells in table:
                 if not any(cell.strip() for cell in cells):
                     continue
-                file = cells[places[0]].strip() if len(cells) > places[0] else ""
+                file = plain_name(cells[places[0]].strip()) if len(cells) > places[0] else ""
                 said = f"{path.name}:{table.line_num}"
                 if len(cells) != len(header):
                     fault = f"{said} has {len(cells)} cells, and its header {len(header)}"
@@ -59,7 +59,7 @@ def read_actions(path: Path) -> FolderActions:
                 numbers = [_number(text) for _, text in named]
                 if bad := [name for name, number in zip(numbers_of, numbers, strict=True) if number is None]:
                     text = cells[header.index(bad[0])]
-                    fault = f"{said}: {bad[0]}: {text!r} is no number"
+                    fault = f"{said}: {bad[0]}: {text!r} is no number, or too large"
                     faults.setdefault(file, f"has an action that cannot be used: {fault}")
                     continue
                 stamp, *values = [number for number in numbers if number is not None]

@@ -121,8 +121,7 @@ def clips_of_video(source: Source, entry: SidecarEntry, options: ClipOptions, ke
     with source.opened() as path:
         video = open_video(path)
         times_s, mine = scene_times(video, entry), source.frames(video.times_s)
-        if entry.event_frames is not None and entry.event_frames[1] >= mine.stop:
-            raise Unreadable(f"ends with frame {mine.stop - 1}, and its event_frames with {entry.event_frames[1]}")
+        check_event(entry, mine)
         base: TimeBase = video.time_base if entry.true_fps is None else "sidecar"
         short_px, shown_s = min(video.height_px, video.width_px), times_s[mine.start : mine.stop]
         result = VideoClips(video.decoder, base, len(mine), short_px, shown_s)
@@ -161,6 +160,13 @@ def _cut(
 def scene_times(video: Video, entry: SidecarEntry) -> Times:
     """When each frame happened: by the sidecar's true rate, else when it is shown."""
     return video.times_s if entry.true_fps is None else np.arange(len(video.times_s)) / entry.true_fps
+
+
+def check_event(entry: SidecarEntry, numbers: range) -> None:
+    """Raise Unreadable where the sidecar's event is not within the frames, which have these numbers in their file."""
+    first, last = entry.event_frames or (numbers.start, numbers.start)
+    if first < numbers.start or last >= numbers.stop:
+        raise Unreadable(f"has frames {numbers.start} to {numbers.stop - 1}, and event_frames {first} to {last}")
 
 
 def _event_s(shot: Shot, times_s: Times, entry: SidecarEntry) -> Span:

@@ -45,12 +45,20 @@ def collection_of(folder: Path) -> Collection:
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: {'is not a folder' if folder.exists() else 'there is no such folder'}")
-    found = _lerobot(folder) if os.path.lexists(folder / LEROBOT_INFO) else _files(folder)
+    found = _lerobot(folder) if is_there(folder / LEROBOT_INFO) else _files(folder)
     if not found.sources:
         some = [f"{name} {reason}" for name, reason in found.others.items()]
         there = f": {'; '.join(some[:3])}" if some else ""
         raise UserError(f"{folder}: there is no video file, LeRobot data set or WebDataset shard in it{there}")
     return found
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is such a file, as far as one may know."""
+    try:
+        return path.exists()
+    except OSError:  # of a folder that may not be entered
+        return False
 
 
 def _lerobot(folder: Path) -> Collection:

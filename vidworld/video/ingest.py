@@ -6,7 +6,6 @@ The data set is one of `datasets`, a row a clip, beside a record of how it was m
 import argparse
 import json
 import math
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,7 +24,7 @@ from vidworld.video.action_tables import ACTIONS_HELP, actions_of
 from vidworld.video.actions import FolderActions
 from vidworld.video.clips import ClipOptions
 from vidworld.video.events import nearest
-from vidworld.video.folder import NO_VIDEO, collection_of
+from vidworld.video.folder import NO_VIDEO, collection_of, is_there
 from vidworld.video.jobs import INGEST_VERSION, FileRecord, SetAside, jobs_of, read_all
 from vidworld.video.sidecar import SidecarEntry, read_sidecar, sidecar_help
 from vidworld.video.source import content_of
@@ -72,7 +71,7 @@ def ingest(
     ends costs the video that it was at, which is set aside.
     """
     _check(options, workers)
-    if sidecar is None and os.path.lexists(folder / SIDECAR_NAME):
+    if sidecar is None and is_there(folder / SIDECAR_NAME):
         sidecar = folder / SIDECAR_NAME
     known = {} if sidecar is None else read_sidecar(sidecar)
     found = collection_of(folder)

@@ -19,7 +19,7 @@ from vidworld.video.rows import ROWS_VERSION, ClipRows
 from vidworld.video.sidecar import SidecarEntry
 from vidworld.video.source import Source, splits_by_content
 
-INGEST_VERSION = 3  # of the way clips are made: raised when the same videos come to give other clips or splits
+INGEST_VERSION = 4  # of the way clips are made: raised when the same videos come to give other clips or splits
 STALLED_S = 900.0  # of decoding, after which a piece of a video is given up
 CRASHES = "ends the process that reads it: its decoder crashes, or gives nothing for fifteen minutes"
 

@@ -3,14 +3,14 @@
 import argparse
 import json
 import re
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from vidworld.core.command import Command
 from vidworld.core.errors import UserError
-from vidworld.video import SIDECAR_NAME
+from vidworld.video import SIDECAR_NAME, plain_name
 from vidworld.video.events import event_of, events_help, nearest
 from vidworld.video.folder import sources_of
 
@@ -78,7 +78,7 @@ class SidecarEntry(BaseModel):
     @field_validator("file")
     @classmethod
     def _plain(cls, file: str) -> str:
-        return PurePosixPath(file).as_posix()  # ./a.mp4 is a.mp4
+        return plain_name(file)
 
     @field_validator("event")
     @classmethod

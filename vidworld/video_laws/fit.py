@@ -14,7 +14,7 @@ from tqdm import tqdm
 from vidworld.core.errors import UserError
 from vidworld.core.records import append_jsonl, prepare_folder, read_jsonl
 from vidworld.video import SIDECAR_NAME
-from vidworld.video.clips import scene_times, to_grey, unbroken
+from vidworld.video.clips import check_event, scene_times, to_grey, unbroken
 from vidworld.video.decode import Unreadable, open_video, read
 from vidworld.video.kept import IndexedFrames, KeptFrames, keep
 from vidworld.video.sidecar import GRAVITY_DIRECTIONS, SidecarEntry, read_sidecar
@@ -28,7 +28,7 @@ FAR_BETTER = 0.6  # of the deviation
 WELL = 0.5  # of the frames: where fewer are tracked well, it is said
 PIECE = 32  # frames that are read at once
 SHOT_PX = 96  # cuts are looked for in frames with a shorter side of so many pixels
-FIT_VERSION = 3  # of tracking and laws: raised when the same video comes to have other results
+FIT_VERSION = 4  # of tracking and laws: raised when the same video comes to have other results
 FIT_RECORD_NAME = "videos.jsonl"
 
 
@@ -156,8 +156,9 @@ def footage_of(path: Path, entry: SidecarEntry) -> FittedVideo:
     """
     video = open_video(path)
     times_s = scene_times(video, entry)
+    check_event(entry, range(len(times_s)))
     first, end = entry.event_frames or (0, len(times_s) - 1)
-    numbers = range(first, min(end + 1, len(times_s)))
+    numbers = range(first, end + 1)
     if (there := len(numbers)) < MIN_VIDEO_FRAMES:
         of = f" of the event's ({first} to {end})" if entry.event_frames else ""
         few = f"has {there} frame{'s' * (there != 1)}{of}"

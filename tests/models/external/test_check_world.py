@@ -59,10 +59,14 @@ def test_each_broken_promise_is_said(name, capsys):
     assert all(line.startswith("error: ") for line in error.splitlines())
 
 
-def test_what_a_model_sets_for_the_whole_process_is_set_back(capsys, tmp_path, monkeypatch):
+@pytest.mark.parametrize("device", ["meta", "cuda"])  # there, and on most machines not there
+def test_what_a_model_sets_for_the_whole_process_is_set_back(device, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("faulty_worlds.Intrudes.device", device)
     assert check("python:faulty_worlds.Intrudes") == 0
-    assert (torch.get_default_dtype(), torch.get_default_device()) == (torch.float32, torch.device("cpu"))
+    assert getattr(torch._GLOBAL_DEVICE_CONTEXT, "device_context", None) is None
+    assert (torch.zeros(1).dtype, torch.zeros(1).device) == (torch.float32, torch.device("cpu"))
+    assert torch.is_grad_enabled() and torch.get_float32_matmul_precision() == "highest"
     assert Path.cwd() == tmp_path
 
 

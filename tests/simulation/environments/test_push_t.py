@@ -17,7 +17,7 @@ COUNT, EVERYTHING = 48, torch.ones(48, dtype=torch.bool)
 def test_what_cannot_touch_is_left_out_and_changes_nothing(monkeypatch):
     draw = torch.Generator().manual_seed(0)
     state = PUSH_T.start(Draws(clip_streams("push_t/alone", range(COUNT), torch.device("cpu"))))
-    state = replace(state, position=state.position + 3 * torch.rand(COUNT, 1, 2, generator=draw) - 1.5)  # some at walls
+    state = replace(state, position=state.position + 6 * torch.rand(COUNT, 1, 2, generator=draw) - 3)  # some at walls
     asked = []
     for frame in range(24):
         action = torch.rand(COUNT, 2, generator=draw, dtype=torch.float64) * 2 - 1

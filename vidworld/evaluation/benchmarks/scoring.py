@@ -254,15 +254,14 @@ def read_surprise(path: Path, entries: Sequence[Entry]) -> dict[str, Windows]:
     content = read_json(path)
     if not isinstance(content, dict):
         raise UserError(f"{path}: is no JSON object of numbers by video")
-    found = {str(name): _finite(path, name, of) for name, of in content.items()}
-    lacking = [entry.identity for entry in entries if entry.identity not in found]
-    if lacking:
+    names = [entry.identity for entry in entries]
+    if lacking := [name for name in names if name not in content]:
         raise UserError(f"{path}: has no surprise of {lacking[0]} ({len(lacking)} lacking)")
-    return found
+    return {name: _numbers(path, name, content[name]) for name in names}
 
 
-def _finite(path: Path, name: str, given: Any) -> Windows:
-    """One number or a list of them. Raises UserError: it is another thing, or a number is none or has no end."""
+def _numbers(path: Path, name: str, given: Any) -> Windows:
+    """One number or a list of them. Raises UserError: it is another thing, or a number is not finite."""
     numbers = given if isinstance(given, list) else [given]
     if numbers and all(type(number) in (int, float) and abs(number) <= LARGEST for number in numbers):
         return np.array(numbers, np.float64)

@@ -7,6 +7,7 @@ of all models.
 
 import importlib
 import inspect
+import numbers
 import re
 import sys
 from collections.abc import Sequence
@@ -51,12 +52,12 @@ class ExternalModel:
         """Raises UserError: the model offers neither method, or something that cannot be used as it has to be."""
         self.name, self.model, self.tokenizer = name, model, tokenizer
         self.tried: set[str] = set()  # methods that kept their promises on clips of this evaluation
-        self.predicts, self.is_surprised = (callable(self._own(method)) for method in METHODS)
+        self.predicts, self.is_surprised = (callable(self.own(method)) for method in METHODS)
         if not self.predicts and not self.is_surprised:
             neither = " nor ".join(f"{method}({', '.join(takes)})" for method, takes in METHODS.items())
             raise UserError(f"{name}: {type(model).__name__} has neither {neither}")
         for method, arguments in METHODS.items():
-            if callable(own := self._own(method)):
+            if callable(own := self.own(method)):
                 try:
                     acting = ["actions"] if method == "predict" and self.acts else []
                     inspect.signature(own).bind(*arguments, *acting)
@@ -64,12 +65,18 @@ class ExternalModel:
                     raise UserError(f"{name}: {method} must take ({', '.join(arguments)})") from error
                 except ValueError:  # of something compiled nothing is known
                     pass
-        self.samples: int | None = self._own("samples")
+        self.samples = self._samples()
         """How many futures it has of a context, where it says so."""
-        if self.samples is not None and (type(self.samples) is not int or self.samples < 1):
-            raise UserError(f"{name}: samples is {self.samples!r}; a whole number from 1 on would do")
 
-    def _own(self, what: str) -> Any:
+    def _samples(self) -> int | None:
+        if (samples := self.own("samples")) is None:
+            return None
+        if isinstance(samples, numbers.Integral) and not isinstance(samples, bool) and int(samples) >= 1:
+            return int(samples)
+        raise UserError(f"{self.name}: samples is {samples!r}; a whole number from 1 on would do")
+
+    def own(self, what: str) -> Any:
+        """What the model offers under a name; None where there is none. Raises UserError: a property of it fails."""
         try:
             with foreign():
                 return getattr(self.model, what, None)
@@ -81,14 +88,14 @@ class ExternalModel:
 
         Raises UserError: it cannot be asked, or the answer differs in each process.
         """
-        if not callable(own := self._own("fingerprint")):
+        if not callable(own := self.own("fingerprint")):
             return ""
         try:
             with foreign():
                 said = str(own())
         except Exception as error:
             raise UserError(f"{self.name}: fingerprint() failed with {first_line(error)}") from error
-        if re.search(r"\bat 0x[0-9a-f]+", said):
+        if re.search(r"<.* at 0x[0-9a-f]+>", said):
             raise UserError(f"{self.name}: fingerprint() gave {said}, an address that is another one in each process")
         return said
 
@@ -106,8 +113,8 @@ class ExternalModel:
     def acts(self) -> bool:
         """Whether `predict` takes actions."""
         try:
-            return "actions" in inspect.signature(self.model.predict).parameters
-        except (AttributeError, ValueError):  # it has none, or one that is compiled
+            return self.predicts and "actions" in inspect.signature(self.model.predict).parameters
+        except ValueError:  # it is compiled
             return False
 
     @torch.no_grad()
@@ -172,7 +179,7 @@ class ExternalModel:
     @torch.no_grad()
     def hidden_states(self, seen: Encoded) -> Float[Tensor, "clip chunk layer row column channel"]:
         """What the model holds after each chunk. Raises UserError: it does not say, or not in this shape."""
-        own = getattr(self.model, "hidden_states", None)
+        own = self.own("hidden_states")
         if not callable(own):
             raise UserError(f"{self.name}: {type(self.model).__name__} has no hidden_states(clips, chunk_frames)")
         shown = replace(seen.clips.shown, frames=seen.clips.frames.clone())

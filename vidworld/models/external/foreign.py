@@ -1,4 +1,4 @@
-"""Calls of somebody else's code: what it sets for the whole process is set back, and where it leaves, it has failed."""
+"""Calls of somebody else's code: what it sets of torch is set back, and where it ends the process, it has failed."""
 
 import os
 from collections.abc import Iterator
@@ -15,17 +15,24 @@ class Left(Exception):
 
 @contextmanager
 def foreign() -> Iterator[None]:
-    """Keep the folder, and torch's default dtype and device, as they are. Raises Left for `sys.exit`."""
-    dtype, device = torch.get_default_dtype(), torch.get_default_device()
+    """Keep the folder, and torch's default dtype and device, whether gradients are kept, and the products' precision.
+
+    Numbers of threads may be changed: they change no number of ours. Raises Left for `sys.exit`.
+    """
+    dtype, grad, precision = torch.get_default_dtype(), torch.is_grad_enabled(), torch.get_float32_matmul_precision()
+    # `get_default_device` makes a tensor there, which fails where the device is missing.
+    device = getattr(getattr(torch, "_GLOBAL_DEVICE_CONTEXT", None), "device_context", None)
     try:
         with chdir(os.curdir):
             yield
     except SystemExit as error:
         raise Left(f"it called sys.exit({error.code if error.code is not None else ''})") from error
     finally:
+        torch.set_default_device(None if device is None else device.device)
         torch.set_default_dtype(dtype)
-        if torch.get_default_device() != device:
-            torch.set_default_device(device)
+        torch.set_grad_enabled(grad)
+        if torch.get_float32_matmul_precision() != precision:
+            torch.set_float32_matmul_precision(precision)
 
 
 def first_line(error: Exception) -> str:

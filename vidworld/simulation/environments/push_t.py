@@ -147,7 +147,7 @@ class PushT(Environment[TeeState]):
 
 
 def _may_touch(position: Float[Tensor, "env 3 2"], angle: Float[Tensor, " env"]) -> tuple[Tensor, Tensor]:
-    """Within a frame the agent the T, and the T a wall (both "env"): without either, the T stays where it is."""
+    """Where the agent may touch the T within a frame, and where the T a wall (both "env"); else the T stays."""
     agent, bar, stem = position.unbind(dim=1)
     reach = math.sqrt(2) * AGENT_SPEED * FRAME_S + _AGENT_RADIUS + _CLEAR
     down = _down(angle)
