@@ -102,3 +102,14 @@ def test_the_ceiling_by_the_default_protocol_is_that_of_its_file():
     simulator = f"{ever['simulator']['value']:.2f} [{ever['simulator']['low']:.2f}, {ever['simulator']['high']:.2f}]"
     floors = f"random actions {ever['random']['value']:.2f}, none {ever['no_op']['value']:.2f}"
     assert f"{simulator} in Push-T ({floors};" in " ".join(PAGE.split())
+
+
+def test_how_models_condition_on_their_actions_is_that_of_the_files():
+    files = sorted((ROOT / "results" / "planning").glob("*.json"))
+    checks = [each for file in files for each in json.loads(file.read_text()).get("checks", [])]
+    trained = [each for each in checks if not each["model"].startswith("untrained")]
+    factors, best = ([each[key] for each in trained] for key in ("factor", "top"))
+    said = " ".join(PAGE.split())
+    assert f"their error is {min(factors):.1f} to {max(factors):.0f} times as high" in said
+    assert f"fit best in {100 * min(best):.0f} to {100 * max(best):.0f}% of 48 clips" in said
+    assert {min(trained, key=lambda each: each[key])["environment"] for key in ("factor", "top")} == {"push_t"}

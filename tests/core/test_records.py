@@ -79,6 +79,9 @@ def test_a_row_that_a_kill_cut_off_is_no_row_but_a_broken_one_is_said(tmp_path):
     assert "line 2 is not a JSON object" in fault(read_jsonl, path)
     assert "No such file" in fault(read_jsonl, tmp_path / "none.jsonl")
     assert "is not JSON" in fault(read_json, path)
+    path.write_text("[" * 100_000 + "\n")
+    assert "is not JSON" in fault(read_json, path)
+    assert "line 1 is not a JSON object" in fault(read_jsonl, path)
 
 
 def test_a_write_that_fails_leaves_the_file_that_was_there(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from pydantic import ValidationError
 
 from vidworld.evaluation import physics
 from vidworld.evaluation.physics import inputs_of, is_measured
@@ -100,3 +101,10 @@ def test_what_is_measured_says_from_what(config, tmp_path):
     (config.out / "comparison.json").write_text(json.dumps({"inputs": "x"}))
     assert is_measured(config.out, "x")
     assert not is_measured(config.out, "y")
+    (config.out / "comparison.json").write_text("[]")
+    assert not is_measured(config.out, "x")
+
+
+def test_a_name_that_is_given_twice_is_refused_before_anything_is_measured(tmp_path):
+    with pytest.raises(ValidationError, match="momentum is named twice"):
+        PhysicsConfig(out=tmp_path, laws=("momentum", "collision", "momentum"))

@@ -21,6 +21,11 @@ def fingerprint(text):
     return Spec.parse(text).fingerprint()
 
 
+def test_a_model_that_names_nothing_is_refused_with_its_name():
+    with pytest.raises(UserError, match="model mine: names nothing"):
+        Spec.of("mine", "")
+
+
 def test_a_model_is_named_by_its_path_unless_it_is_given_a_name():
     assert Spec.parse("videos:some/folder") == ("folder", "videos", "some/folder")
     assert Spec.parse("sora=videos:some/folder").name == "sora"

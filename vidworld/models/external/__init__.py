@@ -7,10 +7,11 @@ of all models.
 
 import importlib
 import inspect
-import numbers
+import operator
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -71,8 +72,9 @@ class ExternalModel:
     def _samples(self) -> int | None:
         if (samples := self.own("samples")) is None:
             return None
-        if isinstance(samples, numbers.Integral) and not isinstance(samples, bool) and int(samples) >= 1:
-            return int(samples)
+        with suppress(TypeError):
+            if type(samples) is not bool and (count := operator.index(samples)) >= 1:
+                return count
         raise UserError(f"{self.name}: samples is {samples!r}; a whole number from 1 on would do")
 
     def own(self, what: str) -> Any:
