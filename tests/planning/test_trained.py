@@ -110,7 +110,17 @@ def test_families_plan_by_gradient(runs, tmp_path):
     planning(runs, tmp_path / "one", 1, *by_gradient, "checks=0")
     results = read_planning(tmp_path / "one" / "planning.json")
     assert {row.agent for row in results.rows} == {"regression", "diffusion", "jepa", "random"}
+    few = [
+        "models={regression: " + str(runs / "regression") + "}",
+        "probes={}",
+        "controls=[]",
+        "goal_blind=[]",
+        "shown=0",
+    ]
+    planning(runs, tmp_path / "two", 1, *few, "checks=0")
+    forwards = read_planning(tmp_path / "two" / "planning.json").rows[0].flops
     assert all(row.scored == 8 and row.flops > 1e5 for row in results.rows[:3])
+    assert 1.5 * forwards < next(row.flops for row in results.rows if row.agent == "regression") < 3.5 * forwards
 
 
 def asked(side=32):

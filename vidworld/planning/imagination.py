@@ -4,7 +4,7 @@ import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -145,16 +145,21 @@ class ModelImagination:
         return cost
 
     def flops(self, seen: Observed, scored: int, calls: int) -> float:
-        """Counted once for so long a context, of one and of two candidates, and multiplied."""
+        """Counted once for so long a context, of one and two candidates, and multiplied; gradient goes back as well."""
         size = (min(seen.frames.shape[1] // self.chunk_frames, self.protocol.history), *seen.frames.shape[2:])
         if size not in self._counted:
             one, blocks = _first(seen), self.protocol.imagined_blocks
             score = self.score(one, None)  # before anything is counted: a memory is fitted when it is first asked
             encoding = counted(lambda: self._now(one))
-            first, second = (
-                counted(lambda count=count: score(torch.zeros(1, count, blocks, seen.actions.shape[-1])))
-                for count in (1, 2)
-            )
+
+            def once(count: int) -> None:
+                with torch.set_grad_enabled(self.protocol.planner == "gradient"):
+                    asked = torch.zeros(1, count, blocks, seen.actions.shape[-1], requires_grad=True)
+                    costs = score(asked)
+                    if costs.requires_grad:  # the way back as well
+                        torch.autograd.grad(costs.sum(), asked)
+
+            first, second = (counted(partial(once, count)) for count in (1, 2))
             self._counted[size] = _Flops(encoding, 2 * first - second, second - first)
         found = self._counted[size]
         return found.plan + calls * found.call + scored * found.candidate

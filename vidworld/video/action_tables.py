@@ -59,7 +59,8 @@ def read_actions(path: Path) -> FolderActions:
                 numbers = [_number(text) for _, text in named]
                 if bad := [name for name, number in zip(numbers_of, numbers, strict=True) if number is None]:
                     text = cells[header.index(bad[0])]
-                    fault = f"{said}: {bad[0]}: {text!r} is no number, or too large"
+                    why = "is too large a number" if text.strip().lstrip("+-")[:1].isdigit() else "is no number"
+                    fault = f"{said}: {bad[0]}: {text!r} {why}"
                     faults.setdefault(file, f"has an action that cannot be used: {fault}")
                     continue
                 stamp, *values = [number for number in numbers if number is not None]
