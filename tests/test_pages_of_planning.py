@@ -113,3 +113,18 @@ def test_how_models_condition_on_their_actions_is_that_of_the_files():
     assert f"their error is {min(factors):.1f} to {max(factors):.0f} times as high" in said
     assert f"fit best in {100 * min(best):.0f} to {100 * max(best):.0f}% of 48 clips" in said
     assert {min(trained, key=lambda each: each[key])["environment"] for key in ("factor", "top")} == {"push_t"}
+
+
+def test_planners_are_those_of_their_file():
+    rows = json.loads((ROOT / "results/planning/two_room_planners.json").read_text())["rows"]
+    found = {(row["protocol_name"], row["agent"]): row for row in rows}
+    table = PAGE.split("### Planners")[1].split("###")[0]
+    for planner in ("random_shooting", "cem", "mppi", "gradient"):
+        (cells,) = re.findall(rf"^\| `{planner}` \| (.*) \|$", table, re.MULTILINE)
+        mine = found[planner, "regression"]
+        ever = [found[planner, agent]["ever"] for agent in ("regression", "simulator")]
+        expected = [f"{each['value']:.2f} [{each['low']:.2f}, {each['high']:.2f}]" for each in ever]
+        assert cells.split(" | ") == [*expected, f"{mine['flops']:.1e}".replace("e+", "e"), f"{mine['seconds']:.2f}"]
+    mine = [found[planner, "regression"] for planner in ("random_shooting", "cem", "mppi", "gradient")]
+    assert max(each["ever"]["low"] for each in mine) <= min(each["ever"]["high"] for each in mine)
+    assert 1.8 < mine[3]["flops"] / mine[1]["flops"] < 2.2
