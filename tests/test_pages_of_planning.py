@@ -2,8 +2,13 @@
 
 import json
 import re
+from dataclasses import replace
 
 from scripts import ROOT
+
+from vidworld.core.config import load
+from vidworld.planning.protocol import PlanningProtocol, completed
+from vidworld.simulation.environments import environment_named
 
 PAGE = (ROOT / "docs" / "planning.md").read_text(encoding="utf-8")
 TABLE = PAGE.split("### With 200 episodes")[1].split("### Remembered")[0]
@@ -128,3 +133,19 @@ def test_planners_are_those_of_their_file():
     mine = [found[planner, "regression"] for planner in ("random_shooting", "cem", "mppi", "gradient")]
     assert max(each["ever"]["low"] for each in mine) <= min(each["ever"]["high"] for each in mine)
     assert 1.8 < mine[3]["flops"] / mine[1]["flops"] < 2.2
+
+
+def test_results_are_of_todays_protocols():
+    """Where keys or defaults come to differ the hash does, and what was measured by it is to be measured again."""
+    ours = ("default", "quick", "sixteen", "remembered")
+    checked = set()
+    for file in sorted((ROOT / "results" / "planning").glob("*.json")):
+        for row in json.loads(file.read_text())["rows"]:
+            name, environment = row.get("protocol_name"), row.get("environment")
+            if name in ours and (name, environment, row["candidates"]) not in checked:
+                given = load(PlanningProtocol, ROOT / "configs" / "protocols" / f"{name}.yaml")
+                today = completed(replace(given, environment=environment), environment_named(environment, 64))
+                today = today.with_candidates(row["candidates"])
+                assert row["protocol"] == today.hash, (file.name, name, environment)
+                checked.add((name, environment, row["candidates"]))
+    assert {(name, environment) for name, environment, _ in checked} >= {("default", "push_t"), ("quick", "two_room")}
