@@ -163,10 +163,7 @@ def test_a_clip_that_is_faster_than_its_video_has_the_action_that_held() -> None
         (["a.mp4,0,1", "a.mp4,0,1"], "has an action that cannot be used: actions.csv:3: frame 0 has a row already"),
         (["a.mp4,0,1", "a.mp4,1,left"], "has an action that cannot be used: actions.csv:3: dx: 'left' is no number"),
         (
-            (
-                ["a.mp4,0,1", "a.mp4,1,1e39"],
-                "has an action that cannot be used: actions.csv:3: dx: '1e39' is too large a number",
-            ),
+            ["a.mp4,0,1", "a.mp4,1,1e39"],
             "has an action that cannot be used: actions.csv:3: dx: '1e39' is too large a number",
         ),
         (["a.mp4,0,1", "a.mp4,1,nan"], "has an action that cannot be used: actions.csv:3: dx: 'nan' is no number"),

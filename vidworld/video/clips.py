@@ -173,8 +173,7 @@ def _event_s(shot: Shot, times_s: Times, entry: SidecarEntry) -> Span:
     """When the sidecar's event happens within the shot; None where it does not say, or not in this shot."""
     if entry.event_frames is None:
         return None
-    first = max(entry.event_frames[0], int(shot.numbers[0]))
-    last = min(entry.event_frames[1], int(shot.numbers[-1]))
+    first, last = max(entry.event_frames[0], int(shot.numbers[0])), min(entry.event_frames[1], int(shot.numbers[-1]))
     return (float(times_s[first]), float(times_s[last])) if first < last else None
 
 
