@@ -72,11 +72,8 @@ def test_rollouts_of_the_study_are_those_of_their_files():
 
 def test_cues_in_the_results_are_those_that_were_measured():
     page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
-    for what, cue in (
-        ("picture cues, fitted", FITTED),
-        ("one-object rule", f"{ONE_OBJECT}, straight"),
-        (MIRRORED, MIRRORED),
-    ):
+    rows = {"picture cues, fitted": FITTED, "one-object rule": f"{ONE_OBJECT}, straight", MIRRORED: MIRRORED}
+    for what, cue in rows.items():
         (cells,) = re.findall(rf"^\| {what} \| (.*) \|$", page, re.MULTILINE)
         for law, cell in zip(STUDY_LAWS, cells.split(" | "), strict=False):
             (found,) = (each for each in cues_of_law(law) if (each.cue, each.layout) == (cue, ""))
