@@ -42,7 +42,7 @@ export TORCHINDUCTOR_VEC_ISA_OK := 1
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-short play plan sure hidden study $(MODELS) probe few-step calibrate bench test test-thorough test-statistics test-cluster test-long test-kills test-chaos test-slurm bench-scaling check check-gpu docs clean
+.PHONY: help demo demo-short play plan plan-tables sure hidden study $(MODELS) probe few-step calibrate bench test test-thorough test-statistics test-cluster test-long test-kills test-chaos test-slurm bench-scaling check check-gpu docs clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,6 +84,27 @@ plan: .venv/installed ## train the world models on clips in which somebody acts,
 	$(EVALUATE) eval/run_planning.py --config configs/plan/planning.yaml cloned=runs/plan/cloned reward=runs/plan/reward \
 		$(if $(JEPA_PROBE),rewards.jepa=runs/plan/reward_jepa) protocols=[configs/protocols/quick.yaml,configs/protocols/return.yaml]
 	$(BIN)/python eval/make_planning.py runs/plan/planning
+
+# On the release's weights; what is done is not run again.
+PLANNED = $(EVALUATE) eval/run_planning.py --config configs/plan/planning.yaml
+plan-tables: .venv/installed ## the tables of docs/planning.md, of 200 episodes a row, most by the models in release/ (hours)
+	$(PLANNED) out=runs/tables/controls protocols=[configs/protocols/default.yaml] goal_blind=[] models={} probes={} \
+		environments=[two_room,puck,hidden_goal,heavy_or_light,push_t] tokenizer=null probe=null checks=0 shown=0
+	R=$$($(BIN)/python -c 'from vidworld.models.pretrained import from_pretrained as f; print(f("release"))') && \
+	T="tokenizer=$$R/tokenizer" && P="$$T probe=$$R/probe probes.jepa=$$R/probe_jepa checks=0 shown=0 goal_blind=[]" && \
+	ALL="models={regression: $$R/regression, diffusion: $$R/diffusion, jepa: $$R/jepa}" && \
+	SIXTEEN=protocols=[configs/protocols/sixteen.yaml] && \
+	$(BIN)/python train/train_world_model.py --config configs/plan/jepa.yaml steps=1720 $$T out=runs/tables/jepa && \
+	$(BIN)/python train/train_probe.py --config configs/plan/probe.yaml $$T jepa=runs/tables/jepa out=runs/tables/probe_jepa && \
+	$(PLANNED) out=runs/tables/jepa_1720_steps $$SIXTEEN $$T probe=$$R/probe probes.jepa=runs/tables/probe_jepa \
+		"models={jepa: runs/tables/jepa}" controls=[simulator,random,no_op,copy_last,untrained] && \
+	$(PLANNED) out=runs/tables/release $$SIXTEEN $$P "$$ALL" environments=[two_room,hidden_goal] controls=[] && \
+	$(PLANNED) out=runs/tables/remembered protocols=[configs/protocols/remembered.yaml] environments=[hidden_goal] \
+		$$P "$$ALL" controls=[] && \
+	$(PLANNED) out=runs/tables/budgets --budgets 4,8,16,32,64 environments=[two_room] $$P "$$ALL" controls=[simulator] && \
+	$(PLANNED) out=runs/tables/planners --planners random_shooting,cem,mppi,gradient environments=[two_room] $$SIXTEEN \
+		$$P "models={regression: $$R/regression}" controls=[simulator]
+	$(BIN)/python eval/make_planning.py $(addprefix runs/tables/,controls jepa_1720_steps release remembered budgets planners)
 
 # Members of a family are seeds; what is done is not run again.
 sure: .venv/installed ## families that say how sure they are, where something is left to chance: train, measure, make the page

@@ -4,7 +4,8 @@ accelerate launch eval/run_planning.py [--config FILE] [key=value ...] [--budget
 
 A run that was stopped goes on where it was. models.NAME=SPEC adds a model that takes actions; --budgets runs every
 protocol at several numbers of candidates, and --steps plans with diffusion models at several numbers of sampling steps,
-for success against compute; --episodes-for 0.05 says how many episodes make every share certain to five points.
+for success against compute; --planners cem,mppi runs every protocol with each of these; --episodes-for 0.05 says how
+many episodes make every share certain to five points.
 """
 
 import argparse
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from vidworld.core.config import load
 from vidworld.core.errors import ArgumentParser, run_script
+from vidworld.planning import PLANNERS
 from vidworld.planning.schema import PlanningConfig
 
 
@@ -20,6 +22,7 @@ def main() -> None:
     parser.add_argument("--config", type=Path, default=Path("configs/plan/planning.yaml"), metavar="FILE")
     parser.add_argument("--budgets", type=_counts, default=(), metavar="N,N,...", help="numbers of candidates")
     parser.add_argument("--steps", type=_counts, default=(), metavar="N,N,...", help="sampling steps of diffusion")
+    parser.add_argument("--planners", type=_planners, default=(), metavar="NAME,NAME,...", help="in place of one")
     parser.add_argument("--episodes-for", type=float, metavar="MARGIN", help="say how many episodes a margin takes")
     parser.add_argument("overrides", nargs="*", metavar="key.path=value", help="replaces the file's value")
     arguments = parser.parse_intermixed_args()
@@ -34,7 +37,7 @@ def main() -> None:
     from vidworld.planning.run import plan
     from vidworld.report.planning_page import planning_summary
 
-    results = plan(config, arguments.budgets, arguments.steps)
+    results = plan(config, arguments.budgets, arguments.steps, arguments.planners)
     if results.rows:
         print(planning_summary(results))
         print(f"{config.out / 'planning.json'}: {len(results.rows)} rows; eval/make_planning.py makes its page")
@@ -48,6 +51,13 @@ def _counts(text: str) -> tuple[int, ...]:
     if not counts or min(counts) < 1:
         raise argparse.ArgumentTypeError(f"{text!r}: positive numbers, for instance 4,8,16,32,64, would do")
     return counts
+
+
+def _planners(text: str) -> tuple[str, ...]:
+    try:
+        return tuple(PLANNERS.known(name.strip()) for name in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 if __name__ == "__main__":

@@ -92,6 +92,16 @@ def test_budgets_give_success_over_compute(config, monkeypatch):
     assert "Success over planner compute" in page and "True simulator (ceiling)" in page
 
 
+def test_each_of_several_planners_has_a_row_and_the_same_episodes(config):
+    results = plan(replace(config, shown=0, checks=0), planners=("mppi", "random_shooting"))
+    mine = [row for row in results.rows if row.agent == "mine"]
+    assert [row.protocol_name.split("_", 1)[1] for row in mine] == ["mppi", "random_shooting"]
+    assert [each["planner"] for each in results.protocols.values()] == ["mppi", "random_shooting"]
+    assert len({row.excluded for row in mine}) == 1
+    page = write_planning_page(config.out, config.out / "planning.html").read_text()
+    assert "mppi" in page and "random_shooting" in page
+
+
 def test_the_page_shows_rows_videos_and_failures(config):
     with pytest.raises(UserError, match=r"deaf: predict takes no actions.*; its rows are left out"):
         plan(replace(config, models={**config.models, "deaf": "python:acting.BrokenWorld"}))

@@ -72,15 +72,17 @@ from vidworld.simulation.environments.clips import EnvironmentClips
 from vidworld.simulation.environments.of_gymnasium import GymnasiumEnvironment
 
 
-def plan(config: PlanningConfig, budgets: Sequence[int] = (), steps: Sequence[int] = ()) -> PlanningResults:
+def plan(
+    config: PlanningConfig, budgets: Sequence[int] = (), steps: Sequence[int] = (), planners: Sequence[str] = ()
+) -> PlanningResults:
     """Play what is not played yet, and write planning.json, episodes.csv and videos.
 
     budgets: numbers of candidates, at each of which every protocol is run in place of its own. steps: numbers of
-    sampling steps at which diffusion models plan besides. Raises UserError: of models that fail, after the others'
-    results are written.
+    sampling steps at which diffusion models plan besides. planners: with which every protocol is run in place of its
+    own. Raises UserError: of models that fail, after the others' results are written.
     """
     accelerator = evaluation_accelerator(config.mixed_precision)
-    tasks, crew = tasks_of(config, budgets, steps), Crew(config, accelerator)
+    tasks, crew = tasks_of(config, budgets, steps, planners), Crew(config, accelerator)
     units = [*crew.episodes(tasks), *crew.checks(tasks), *crew.landscapes(tasks), *crew.videos(tasks)]
     found, failures = measure(units, accelerator, "planning")
     if not accelerator.is_main_process:

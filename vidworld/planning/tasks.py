@@ -22,7 +22,7 @@ class PlanningTask:
     """One protocol in one environment, at one number of candidates."""
 
     name: str
-    """Of the protocol's file."""
+    """Of the protocol's file, and of its planner where that is another than the file's."""
     protocol: PlanningProtocol
     environment: Environment[Any]
     first: bool
@@ -35,8 +35,10 @@ class PlanningTask:
         return starts_of(self.environment, self.protocol)
 
 
-def tasks_of(config: PlanningConfig, budgets: Sequence[int] = (), steps: Sequence[int] = ()) -> list[PlanningTask]:
-    """Every protocol in each of its environments, at these budgets and sampling steps.
+def tasks_of(
+    config: PlanningConfig, budgets: Sequence[int] = (), steps: Sequence[int] = (), planners: Sequence[str] = ()
+) -> list[PlanningTask]:
+    """Every protocol in each of its environments, with these planners, at these budgets and sampling steps.
 
     By reward in those of several environments that a head knows.
 
@@ -60,12 +62,17 @@ def tasks_of(config: PlanningConfig, budgets: Sequence[int] = (), steps: Sequenc
                 raise UserError(f"{path}: cost: {own.cost}, and {name} has rewards alone; cost: reward would do")
             if own.cost == "model" and environment.goal_picture(environment.any_start()) is None:
                 raise UserError(f"{path}: cost: model, and {name} has no picture of its goal; cost: state would do")
-            every = [own.with_candidates(count) for count in budgets] or [own]
-            largest = max(every, key=lambda each: each.candidates)
-            for each in every:
-                found.append(PlanningTask(path.stem, each, environment, name not in shown and each is largest))
+            by_name = {f"{path.stem}_{planner}": replace(own, planner=planner) for planner in planners}
+            every = [
+                (called, each)
+                for called, planned in (by_name or {path.stem: own}).items()
+                for each in [planned.with_candidates(count) for count in budgets] or [planned]
+            ]
+            _, largest = max(every, key=lambda each: each[1].candidates)
+            for called, each in every:
+                found.append(PlanningTask(called, each, environment, name not in shown and each is largest))
                 others = [replace(each, sampling_steps=count) for count in steps if count != each.sampling_steps]
-                found += [PlanningTask(path.stem, other, environment, False, True) for other in others]
+                found += [PlanningTask(called, other, environment, False, True) for other in others]
             shown.add(name)
     return found
 
