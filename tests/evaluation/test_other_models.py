@@ -143,6 +143,11 @@ def test_missing_clips_are_named_before_anything_is_measured(config, videos, tmp
         ),
         (("models.mine=python:my_world.MyWorld", "horizons=[8,22]"), "horizons 22 is no multiple of the tokenizer's"),
         (("models.mine=python:my_world.MyWorld", "context_frames=16"), "leaves none of 16"),
+        (("models.a=python:my_world.MyWorld", "compare=[[a, a]]"), "'a' is tested against itself"),
+        (
+            ("models.a=python:my_world.MyWorld", "models.b=python:my_world.MyWorld", "compare=[[a, b], [b, a]]"),
+            "names a pair of models twice",
+        ),
     ],
 )
 def test_what_cannot_be_scored_is_one_line(config, arguments, says, capsys):

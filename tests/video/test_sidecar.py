@@ -38,11 +38,12 @@ def test_every_fault_is_named_with_its_line(tmp_path: Path) -> None:
         {"true_fps": 0},
         {"file": "b.mp4"},
         {"file": "b.mp4"},
+        {"file": "c.mp4", "true_fps": 1e308},
     )
     with pytest.raises(UserError) as error:
         read_sidecar(path)
     lines = str(error.value).splitlines()
-    assert [line.removeprefix(f"{path}:").split(":")[0] for line in lines] == ["1", "1", "2", "3", "3", "5"]
+    assert [line.removeprefix(f"{path}:").split(":")[0] for line in lines] == ["1", "1", "2", "3", "3", "5", "6"]
     for said in ("true_fps: ", "event_frames", "file: b.mp4 has a line already"):
         assert any(said in line for line in lines)
 

@@ -167,6 +167,11 @@ class PhysicsConfig(ModelsConfig):
                 near = difflib.get_close_matches(name, self.models, n=1)
                 hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(self.models)}"
                 raise ValueError(f"there is no model {name!r}; {hint}")
+        for pair in self.pairs:
+            if pair[0] == pair[1]:
+                raise ValueError(f"compare: {pair[0]!r} is tested against itself; name two models")
+        if len({frozenset(pair) for pair in self.pairs}) < len(self.pairs):
+            raise ValueError("compare names a pair of models twice; once would do")
 
     @property
     def conditions(self) -> dict[str, Condition]:

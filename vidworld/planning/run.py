@@ -57,6 +57,7 @@ from vidworld.planning.checks import (
     landscape_of_model,
     landscape_of_simulator,
 )
+from vidworld.planning.ensemble import ensembles_of
 from vidworld.planning.episodes import Arena, units_of
 from vidworld.planning.heads import ClonedAgent, environments_of, load_head
 from vidworld.planning.imagination import ModelImagination, OwnCost, has_own_space
@@ -157,6 +158,8 @@ class Crew:
             for subject in self.subjects(protocol)
             if not task.of_samplers or hasattr(subject.model, "steps")
         ]
+        planners = {agent.name: agent for agent in found if isinstance(agent, PlannerAgent)}
+        found += ensembles_of(config.ensembles, planners, protocol)
         if task.of_samplers:
             return found
         if "simulator" in config.controls and isinstance(environment, GymnasiumEnvironment):

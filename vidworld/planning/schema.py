@@ -27,6 +27,9 @@ class PlanningConfig:
     """Where each protocol is run; by default in the environment that it names. Any id of Gymnasium would do."""
     models: dict[str, str] = Field(default_factory=dict)
     """What plans, NAME: SPEC. A SPEC is a run folder, or python:module.ClassName of a model that takes actions."""
+    ensembles: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Agents that plan with several of `models` at once, by the mean of their costs, NAME: [MODEL, MODEL]; a protocol's
+    `caution` charges what they disagree about."""
     tokenizer: Path | None = None
     """The run folder of the tokenizer; without one models of yours are given frames as they are."""
     chunk_frames: Positive = 4
@@ -61,19 +64,30 @@ class PlanningConfig:
     def __post_init__(self) -> None:
         if not self.protocols:
             raise ValueError("protocols names no file; configs/protocols/default.yaml is one")
-        for name, text in self.models.items():
+        for name in (*self.models, *self.ensembles):
             taken = name in (*CONTROLS, "cloned") or name.startswith("untrained_") or name.endswith(BLIND)
             if taken or not re.fullmatch(r"[\w.-]+", name):
                 raise ValueError(
                     f"a model cannot be named {name!r}: {', '.join(CONTROLS)}, cloned, untrained_... and ...{BLIND} "
                     "are taken, and names are letters, digits, '_', '-' and '.'"
                 )
+        for name, text in self.models.items():
             Spec.of(name, text)
+        for name, members in self.ensembles.items():
+            if name in self.models:
+                raise ValueError(f"ensembles: {name!r} is the name of a model as well; give it another")
+            if len(set(members)) < 2 or len(set(members)) < len(members):
+                raise ValueError(f"ensembles: {name}: two models or more, each once, would do")
+            for member in members:
+                if member not in self.models:
+                    raise ValueError(
+                        f"ensembles: {name}: there is no model {member!r}; there are {', '.join(self.models)}"
+                    )
         if not self.models and not self.controls and self.cloned is None:
             raise ValueError(
                 "models and controls name nobody who plans; models={NAME: FOLDER} or controls=[random] would do"
             )
-        known = [*self.models, *self.controls]
+        known = [*self.models, *self.ensembles, *self.controls]
         if self.tokenizer is None and (self.reward or self.rewards or self.cloned):
             raise ValueError("reward, rewards and cloned read tokens: name their tokenizer, tokenizer=FOLDER")
         for name in self.goal_blind:

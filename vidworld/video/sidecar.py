@@ -39,7 +39,7 @@ class SidecarEntry(BaseModel):
     model_config = ConfigDict(strict=True, extra="allow", frozen=True, allow_inf_nan=False)
 
     file: str = Field(description="the video, from the folder on", examples=["throw.mp4"])
-    true_fps: Annotated[float, Field(gt=0)] | None = Field(
+    true_fps: Annotated[float, Field(gt=0, le=1e9)] | None = Field(
         default=None,
         description="frames a second of the scene, where the video is shown slower or faster: frame i happened at "
         "i / true_fps s. null: when it is shown",
