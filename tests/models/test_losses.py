@@ -11,7 +11,8 @@ from vidworld.core.config import load, resolved
 from vidworld.core.counter_rng import generators
 from vidworld.evaluation.schema import PhysicsConfig
 from vidworld.models.families import FAMILIES
-from vidworld.models.losses import LOG_VARIANCES, bounded, energy_loss, gaussian_loss
+from vidworld.models.layers import Basis
+from vidworld.models.losses import LOG_VARIANCES, bounded, correlated_loss, energy_loss, gaussian_loss
 from vidworld.models.world_model import Encoded
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "demo"
@@ -40,7 +41,7 @@ def test_by_default_nothing_is_new():
 
 
 @pytest.mark.parametrize("name", ["regression", "jepa"])
-@pytest.mark.parametrize("chance", ["gaussian", "latent"])
+@pytest.mark.parametrize("chance", ["gaussian", "correlated", "latent"])
 def test_samples_are_draws_of_a_clips_own_seed(name, chance):
     family, _, network = made(name, chance)
     torch.nn.init.normal_(network.head.weight)
@@ -55,7 +56,7 @@ def test_samples_are_draws_of_a_clips_own_seed(name, chance):
     assert torch.equal(one, again)  # one sample is the middle future
 
 
-@pytest.mark.parametrize("chance", ["gaussian", "latent"])
+@pytest.mark.parametrize("chance", ["gaussian", "correlated", "latent"])
 def test_a_loss_reaches_every_weight_and_says_what_is_learned(chance):
     family, config, network = made("regression", chance)
     tokens = torch.randn(4, 3, 2, 2, 6)
@@ -90,6 +91,36 @@ def test_what_was_called_noise_is_still_learned_by_the_gaussian_loss():
         loss = gaussian_loss(mean, torch.full((1, 1, 1, 1, 1), 2 * math.log(std)), target)
         pulls.append(float(torch.autograd.grad(loss, mean)[0]))
     assert pulls[0] / pulls[1] == pytest.approx(10)
+
+
+def test_a_basis_is_a_rotation_and_at_first_none():
+    basis = Basis(6)
+    assert torch.equal(basis.matrix(), torch.eye(6))
+    torch.nn.init.normal_(basis.turns, std=3.0)
+    turned = basis.matrix()
+    assert torch.allclose(turned @ turned.T, torch.eye(6), atol=1e-5) and not torch.allclose(turned, torch.eye(6))
+    mean, target, log_variance = torch.randn(3, 2, 1, 1, 1, 6)
+    plain = gaussian_loss(mean, log_variance, target)
+    fit = 0.5 * ((target - mean).square() * (-log_variance).exp()).mean()
+    assert torch.isclose(correlated_loss(mean, log_variance, target, torch.eye(6)), plain + fit)
+
+
+def test_the_basis_comes_to_be_that_in_which_nothing_is_correlated():
+    """Numbers that vary together, of which each by itself says half of the spread."""
+    draw = torch.Generator().manual_seed(0)
+    mixed = torch.linalg.qr(torch.randn(4, 4, generator=draw))[0]
+    target = torch.randn(4096, 1, 1, 1, 4, generator=draw) * torch.tensor([1.0, 0.5, 0.1, 0.05]) @ mixed
+    basis, mean, raw = Basis(4), torch.zeros(4, requires_grad=True), torch.zeros(4, requires_grad=True)
+    optimiser = torch.optim.Adam([basis.turns, mean, raw], lr=0.05)
+    for _ in range(400):
+        optimiser.zero_grad()
+        given = (mean.expand(target.shape), bounded(raw).expand(target.shape))
+        correlated_loss(*given, target, basis.matrix()).backward()
+        optimiser.step()
+    matrix, variance = basis.matrix().detach(), bounded(raw).exp().detach()
+    found, true = matrix.T @ torch.diag(variance) @ matrix, target.flatten(0, 3).T.cov()
+    assert torch.allclose(found, true, atol=0.03)
+    assert (true - torch.diag(true.diag())).abs().max() > 0.1  # which variances alone do not say
 
 
 def test_the_energy_loss_is_least_for_the_true_spread():

@@ -175,9 +175,12 @@ class RegressionModel:
     heads: Positive = 6
     """Of 32 channels each: heads of 64 hid what was to be remembered (DECISIONS.md, 2026-11-23)."""
     attention_backend: str = "native"
-    chance: Annotated[Literal["none", "gaussian", "latent"], Field(exclude_if=lambda way: way == "none")] = "none"
-    """How it says what cannot be predicted: not at all, by a variance for each number, or by a latent variable that
-    decides which future comes; see JointEmbeddingPredictor. Several samples of a rollout are then draws."""
+    chance: Annotated[
+        Literal["none", "gaussian", "correlated", "latent"], Field(exclude_if=lambda way: way == "none")
+    ] = "none"
+    """How it says what cannot be predicted: not at all, by a variance for each number, or each component of a learned
+    basis, or by a latent variable that decides which future comes; see JointEmbeddingPredictor. Several samples of a
+    rollout are then draws."""
 
 
 @schema

@@ -17,8 +17,16 @@ from vidworld.core.clip import Actions, Embeddings, Tokens
 from vidworld.core.counter_rng import normal_of
 from vidworld.core.errors import UserError
 from vidworld.models.families import Loss
-from vidworld.models.layers import ActionEmbedding, Block, KVCaches, initialise, norm, through, with_actions
-from vidworld.models.losses import LATENT, bounded, energy_loss, gaussian_loss, sketched_gaussian, variance_covariance
+from vidworld.models.layers import ActionEmbedding, Basis, Block, KVCaches, initialise, norm, through, with_actions
+from vidworld.models.losses import (
+    LATENT,
+    bounded,
+    correlated_loss,
+    energy_loss,
+    gaussian_loss,
+    sketched_gaussian,
+    variance_covariance,
+)
 from vidworld.models.world_model import Encoded, Futures, Rollout, acted, no_grad_unless_asked
 
 
@@ -41,6 +49,7 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
     What cannot be predicted (`chance`):
         none: a prediction is a point.
         gaussian: each number of an embedding has a mean and a variance of its own.
+        correlated: the same in a basis that is learned, so that the numbers of a cell vary together.
         latent: a standard normal vector a chunk decides which future comes, for all cells at once.
     """
 
@@ -59,7 +68,7 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         regulariser_weight: float = 1.0,
         attention_backend: str = "native",
         action_channels: int = 0,
-        chance: Literal["none", "gaussian", "latent"] = "none",
+        chance: Literal["none", "gaussian", "correlated", "latent"] = "none",
     ) -> None:
         super().__init__()
         self.heads, self.target, self.regulariser_weight = heads, target, regulariser_weight
@@ -70,7 +79,9 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self.encoder = nn.ModuleList(Block(width, heads, attention_backend) for _ in range(encoder_depth))
         self.predictor = nn.ModuleList(Block(width, heads, attention_backend) for _ in range(predictor_depth))
         self.head = nn.Linear(width, self.embedding_channels)
-        self.log_variance = nn.Linear(width, self.embedding_channels) if chance == "gaussian" else None
+        sure = chance in ("gaussian", "correlated")
+        self.log_variance = nn.Linear(width, self.embedding_channels) if sure else None
+        self.basis = Basis(self.embedding_channels) if chance == "correlated" else None
         self.embed_action = ActionEmbedding(action_channels, width) if action_channels else None
         self.embed_latent = ActionEmbedding(LATENT, width) if chance == "latent" else None
         initialise(self, encoder_depth + predictor_depth)
@@ -106,7 +117,8 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         x, remembered = self._ahead(embeddings, kv_caches, actions, drawn)
         following = embeddings + self.head(x)
         if self.log_variance is not None and drawn is not None:
-            following = following + (bounded(self.log_variance(x)) / 2).exp().to(following) * drawn
+            apart = (bounded(self.log_variance(x)) / 2).exp().to(following) * drawn
+            following = following + (apart if self.basis is None else apart @ self.basis.matrix().to(apart))
         return following, remembered
 
     def _ahead(
@@ -166,7 +178,9 @@ class JointEmbeddingPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         x, _ = self._ahead(context, None, done, None)
         predicted = (context + self.head(x)).float()
         if self.log_variance is not None:
-            return gaussian_loss(predicted, bounded(self.log_variance(x)), target), predicted
+            given = (predicted, bounded(self.log_variance(x)), target)
+            loss = gaussian_loss(*given) if self.basis is None else correlated_loss(*given, self.basis.matrix())
+            return loss, predicted
         return F.mse_loss(predicted, target), predicted
 
     @torch.no_grad()

@@ -199,6 +199,23 @@ class ActionEmbedding(nn.Linear):
         nn.init.normal_(self.weight, std=0.5 * self.in_features**-0.5)
 
 
+class Basis(nn.Module):
+    """An orthogonal basis that is learned, at first the numbers' own: a rotation, the exponential of a skew matrix."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.turns = nn.Parameter(torch.zeros(channels * (channels - 1) // 2))  # one for each pair of channels
+
+    def matrix(self) -> Float[Tensor, "component channel"]:
+        """A component a row. A turn is divided by the root of the channels, as a step turns all pairs at once."""
+        above = torch.triu_indices(self.channels, self.channels, 1, device=self.turns.device)
+        turns = self.turns.float() / self.channels**0.5
+        upper = turns.new_zeros(self.channels, self.channels).index_put(tuple(above), turns)
+        matrix: Tensor = torch.linalg.matrix_exp(upper - upper.T)
+        return matrix
+
+
 def with_actions(x: Stream, embedding: ActionEmbedding | None, actions: Actions | None) -> Stream:
     """The stream with what is done in its chunks.
 

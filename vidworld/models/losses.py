@@ -87,6 +87,19 @@ def gaussian_loss(mean: Embeddings, log_variance: Embeddings, target: Embeddings
     return 0.5 * (weight * (log_variance - LOG_VARIANCES[0] + error * (-log_variance).exp())).mean()
 
 
+def correlated_loss(
+    mean: Embeddings, log_variance: Embeddings, target: Embeddings, basis: Float[Tensor, "component channel"]
+) -> Float[Tensor, ""]:
+    """The Gaussian loss of the components in an orthogonal basis, and what fits the basis to what is left of them.
+
+    The second part is the likelihood itself, without the weights of the first: of all rotations it is least for the one
+    in which the components are uncorrelated, given their variances.
+    """
+    fixed, left = basis.detach(), (target - mean.detach()) @ basis.T
+    fit = 0.5 * (left.square() * (-log_variance.detach()).exp()).mean()
+    return gaussian_loss(mean @ fixed.T, log_variance, target @ fixed.T) + fit
+
+
 def energy_loss(samples: Float[Tensor, "2 clip t h w embedding"], target: Embeddings) -> Float[Tensor, ""]:
     """The energy score of two samples of each chunk as a whole, an unbiased estimate; distances are root mean squares.
 
