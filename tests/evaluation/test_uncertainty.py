@@ -13,6 +13,7 @@ from vidworld.analysis.uncertainty import UncertaintyResults, checks_of, contras
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.config import load
 from vidworld.core.errors import UserError
+from vidworld.evaluation.best_gaussians import FUTURES, of_cells, of_numbers
 from vidworld.evaluation.uncertainty import CONTROLS_OF_UNCERTAINTY, known_of, measure_uncertainty, readings
 from vidworld.evaluation.uncertainty_schema import UncertaintyConfig
 from vidworld.models.families import FAMILIES, DiffusionConfig, DiffusionModel, RegressionConfig, RegressionModel
@@ -141,6 +142,7 @@ def test_every_family_is_measured_alike_and_no_unit_twice(config, monkeypatch):
     point = rows["regression", "panel", "id", "position"]
     assert np.isnan(point.aleatoric) and point.epistemic > 0  # no head, no reading; two seeds disagree
     assert rows["oracle", "panel", "id", "brightness"].clips == 16
+    assert rows["best_of_cells", "panel", "id", "brightness"].aleatoric > 0
     assert np.isnan(rows["oracle", "panel", "noise", "position"].epistemic)
     whats = {each.what for each in results.contrasts if each.subject == "regression"}
     assert whats == {"true_ratio", "epistemic_change"}  # nothing else is read of a point
@@ -153,6 +155,21 @@ def test_every_family_is_measured_alike_and_no_unit_twice(config, monkeypatch):
     assert json.dumps(asdict(again)["rows"]) == json.dumps(asdict(results)["rows"])
     read = read_as(UncertaintyResults, config.out / "uncertainty.json")
     assert read.members["diffusion"] == config.members["diffusion"]
+
+
+def test_the_best_gaussians_have_the_moments_of_the_futures():
+    """Two numbers of a cell that are one: apart they lose what they have in common, together they keep it."""
+    draw = torch.Generator().manual_seed(0)
+    common = torch.randn(1, FUTURES, 2, 1, 1, 1, generator=draw)
+    futures = torch.cat((common, common), dim=-1) + 3
+    normal = torch.randn(1, 4000, 2, 1, 1, FUTURES, generator=draw)
+    apart, together = of_numbers(futures, normal[..., :2]), of_cells(futures, normal)
+    true = futures.sum(dim=-1).var(dim=1)
+    assert torch.allclose(apart.var(dim=1), futures.var(dim=1), rtol=0.1)
+    assert torch.allclose(together.mean(dim=1), futures.mean(dim=1), atol=0.1)
+    assert torch.allclose(apart.sum(dim=-1).var(dim=1), true / 2, rtol=0.1)
+    assert torch.allclose(together.sum(dim=-1).var(dim=1), true, rtol=0.1)
+    assert abs(together.flatten(2)[0].T.corrcoef()[0, 2]) < 0.1  # each chunk varies by itself
 
 
 def test_what_is_wrong_in_a_configuration_is_said():

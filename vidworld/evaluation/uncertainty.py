@@ -19,6 +19,7 @@ from vidworld.analysis import uncertainty
 from vidworld.analysis.records import Value
 from vidworld.core.hardware import precision
 from vidworld.core.records import fingerprint, prepare_folder, provenance, write_json
+from vidworld.evaluation.best_gaussians import BEST_GAUSSIANS, best_gaussian
 from vidworld.evaluation.evaluator import Subject, evaluation_accelerator, evaluator_of, model_of, tools_of
 from vidworld.evaluation.physics import refuse
 from vidworld.evaluation.presentation import PRESENTATION_VERSION
@@ -137,6 +138,9 @@ class Bench:
                     yield self.unit(*place, numbers, name, made_from, truth, draw)
                 draw = partial(self.of_probe, scenario, seen)
                 yield self.unit(*place, numbers, uncertainty.THROUGH_PROBE, "", truth, draw)
+                for name in BEST_GAUSSIANS if SCENARIOS[scenario].chance is not None else ():
+                    draw = partial(self.of_gaussian, name, source, numbers, seen)
+                    yield self.unit(*place, numbers, name, "", truth, draw)
             for numbers in pieces(config.control_clips, config.clips_at_once):
                 for name, control in CONTROLS_OF_UNCERTAINTY.items():
                     draw = partial(self.of_control, control, truth, numbers)
@@ -187,6 +191,10 @@ class Bench:
     def of_probe(self, scenario: str, seen: Callable[[], Encoded]) -> Quantities:
         tokens = seen().tokens[:, None, self.evaluator.context_length :]
         return {name: draws[None] for name, draws in self.read(tokens, seen(), scenario).items()}
+
+    def of_gaussian(self, name: str, source: SimulatedClips, numbers: range, seen: Callable[[], Encoded]) -> Quantities:
+        tokens = best_gaussian(name, self.evaluator, source, numbers, self.config.samples)
+        return {of: draws[None] for of, draws in self.read(tokens, seen(), source.scenario).items()}
 
     def read(
         self, tokens: Float[Tensor, "clip sample t h w latent"], seen: Encoded, scenario: str
