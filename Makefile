@@ -104,7 +104,8 @@ plan-tables: .venv/installed ## the tables of docs/planning.md, of 200 episodes 
 	$(PLANNED) out=runs/tables/budgets --budgets 4,8,16,32,64 environments=[two_room] $$P "$$ALL" controls=[simulator] && \
 	$(PLANNED) out=runs/tables/planners --planners random_shooting,cem,mppi,gradient environments=[two_room] $$SIXTEEN \
 		$$P "models={regression: $$R/regression}" controls=[simulator]
-	$(BIN)/python eval/make_planning.py $(addprefix runs/tables/,controls jepa_1720_steps release remembered budgets planners)
+	@for each in controls jepa_1720_steps release remembered budgets planners; do \
+		$(BIN)/python eval/make_planning.py runs/tables/$$each || exit 1; done
 
 # Members of a family are seeds; what is done is not run again.
 sure: .venv/installed ## families that say how sure they are, where something is left to chance: train, measure, make the page

@@ -19,6 +19,8 @@ def main() -> None:
     first, *others = arguments.results or [usual]
     for line in correlation_lines([read_planning(folder / "planning.json") for folder in (first, *others)]):
         print(line)
+    if others:
+        print(f"the page is of {first}; of the other {len(others)} the checkpoints count where checks are compared")
     print(write_planning_page(first, arguments.out or first / "planning.html", others))
 
 

@@ -13,7 +13,7 @@ from vidworld.analysis.uncertainty import UncertaintyResults, checks_of, contras
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.config import load
 from vidworld.core.errors import UserError
-from vidworld.evaluation.best_gaussians import FUTURES, of_cells, of_numbers
+from vidworld.evaluation.best_gaussians import MOMENTS_OF, of_cells, of_numbers
 from vidworld.evaluation.uncertainty import CONTROLS_OF_UNCERTAINTY, known_of, measure_uncertainty, readings
 from vidworld.evaluation.uncertainty_schema import UncertaintyConfig
 from vidworld.models.families import FAMILIES, DiffusionConfig, DiffusionModel, RegressionConfig, RegressionModel
@@ -160,9 +160,9 @@ def test_every_family_is_measured_alike_and_no_unit_twice(config, monkeypatch):
 def test_the_best_gaussians_have_the_moments_of_the_futures():
     """Two numbers of a cell that are one: apart they lose what they have in common, together they keep it."""
     draw = torch.Generator().manual_seed(0)
-    common = torch.randn(1, FUTURES, 2, 1, 1, 1, generator=draw)
+    common = torch.randn(1, MOMENTS_OF, 2, 1, 1, 1, generator=draw)
     futures = torch.cat((common, common), dim=-1) + 3
-    normal = torch.randn(1, 4000, 2, 1, 1, FUTURES, generator=draw)
+    normal = torch.randn(1, 4000, 2, 1, 1, MOMENTS_OF, generator=draw)
     apart, together = of_numbers(futures, normal[..., :2]), of_cells(futures, normal)
     true = futures.sum(dim=-1).var(dim=1)
     assert torch.allclose(apart.var(dim=1), futures.var(dim=1), rtol=0.1)

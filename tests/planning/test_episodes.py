@@ -305,7 +305,7 @@ def test_a_model_that_fails_loses_its_own_row_alone(tmp_path):
     given, accelerator = protocol(), point_evaluator().accelerator
     agents = [planner(given, PointModel("broken", gives=torch.inf)), NoOpAgent(given, 2)]
     found = measure([u for agent in agents for u in units(tmp_path, given, agent)], accelerator, "planning")
-    assert list(found.failures) == ["broken"] and "rollout of" in found.failures["broken"]
+    assert list(found.failures) == ["broken in point"] and "rollout of" in found.failures["broken in point"]
     assert {each.agent for each in found.values} == {"no_op"} and len(found.values) == 12
 
 

@@ -60,7 +60,14 @@ class Registry(Mapping[str, ItemT], Generic[ItemT]):
         if name not in self._loaded:
             self.check([name])
             module, _, attribute = self._places[name].partition(":")
-            self._loaded[name] = getattr(import_module(module), attribute)
+            try:
+                self._loaded[name] = getattr(import_module(module), attribute)
+            except (ImportError, AttributeError) as error:
+                if name in self.builtin:
+                    raise
+                raise UserError(
+                    f"{self.kind} {name}: {self._places[name]} cannot be loaded ({error}); mend or remove its package"
+                ) from error
         return self._loaded[name]
 
     def get(self, name: str, default: Any = None) -> Any:

@@ -15,30 +15,30 @@ from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.presentation import names_of
 from vidworld.simulation.simulated import SimulatedClips
 
-FUTURES = 48
+MOMENTS_OF = 48
 """True futures of each clip that moments are of."""
 
 FutureTokens = Float[Tensor, "clip future t h w latent"]
-Drawn = Float[Tensor, "clip sample t h w latent"]
+FutureDraws = Float[Tensor, "clip sample t h w latent"]
 
 
 def tokens_of_futures(evaluator: Evaluator, source: SimulatedClips, numbers: range) -> FutureTokens:
     """The tokens of other futures of these clips, after the same context."""
     found = []
-    for number in range(1, FUTURES + 1):
+    for number in range(1, MOMENTS_OF + 1):
         other = copy.copy(source)
         other.again = source.again._replace(number=number, seen_frames=evaluator.context_frames)
         found.append(evaluator.encode(other.clips(numbers)).tokens[:, evaluator.context_length :].float())
     return torch.stack(found, dim=1)
 
 
-def of_numbers(futures: FutureTokens, normal: Drawn) -> Drawn:
+def of_numbers(futures: FutureTokens, normal: FutureDraws) -> FutureDraws:
     """Draws in which each number varies by itself, as it does in the futures."""
     draws: Tensor = futures.mean(dim=1, keepdim=True) + futures.std(dim=1, keepdim=True) * normal
     return draws
 
 
-def of_cells(futures: FutureTokens, normal: Float[Tensor, "clip sample t h w future"]) -> Drawn:
+def of_cells(futures: FutureTokens, normal: Float[Tensor, "clip sample t h w future"]) -> FutureDraws:
     """Draws in which the numbers of each cell vary together, as they do in the futures; cells by themselves."""
     mean = futures.mean(dim=1, keepdim=True)
     apart = torch.einsum("nsthwf,nfthwc->nsthwc", normal, futures - mean)
@@ -46,7 +46,7 @@ def of_cells(futures: FutureTokens, normal: Float[Tensor, "clip sample t h w fut
     return draws
 
 
-Form = tuple[Callable[[FutureTokens, Tensor], Drawn], Callable[[FutureTokens], int]]
+Form = tuple[Callable[[FutureTokens, Tensor], FutureDraws], Callable[[FutureTokens], int]]
 BEST_GAUSSIANS: dict[str, Form] = {
     "best_of_numbers": (of_numbers, lambda futures: futures.shape[-1]),
     "best_of_cells": (of_cells, lambda futures: futures.shape[1]),

@@ -294,7 +294,10 @@ def _of_run(config: PhysicsConfig, spec: Spec, evaluator: Evaluator, untrained: 
     if config.tokenizer is None:
         raise UserError(f"{folder}: is measured with its tokenizer; name that, tokenizer=FOLDER")
     check_tokenizer(folder, evaluator.tokenizer.fingerprint())
-    family = FAMILIES[read_budget(folder)["family"]]
+    budget = read_budget(folder)
+    if "family" not in budget:
+        raise UserError(f"{folder}: holds no world model; models.{spec.name}=FOLDER wants one of {', '.join(FAMILIES)}")
+    family = FAMILIES[budget["family"]]
     if untrained:
         torch.manual_seed(config.seed)  # before the network is made, whose weights are drawn
     network = load_model(family.network_class(), folder)

@@ -105,28 +105,34 @@ class WorkUnit(Protocol):
 
 class Outcome(NamedTuple):
     values: list[Any]  # of the subjects that did not fail
-    failures: dict[str, str]  # by subject, a line; what was measured of it is kept, and no part of the values
+    failures: dict[str, str]  # by `who_fails`, a line; what was measured of it is kept, and no part of the values
 
 
 def measure(units: Sequence[WorkUnit], accelerator: Accelerator, name: str) -> Outcome:
     """The values of the units, of which the processes measure what is stale, each its share; all wait for all.
 
-    A subject that fails is not measured any further; the others are.
+    A subject that fails is not measured any further where it failed; the others are.
     """
     batches = list(dict.fromkeys(unit.batch for unit in units))
     mine = set(batches[accelerator.process_index :: accelerator.num_processes])
     pending = [unit for unit in units if unit.batch in mine and unit.stale]
     failures: dict[str, str] = {}
     for unit in tqdm(pending, name, unit="unit", disable=None if accelerator.is_main_process else True):
-        if unit.subject not in failures:
+        if who_fails(unit) not in failures:
             try:
                 unit.update()
             except ModelFailure as failure:
-                failures[unit.subject] = str(failure)
+                failures[who_fails(unit)] = str(failure)
     accelerator.wait_for_everyone()
     if accelerator.num_processes > 1:  # each knows what failed in any
         failures = dict(pair for each in gather_object([failures]) for pair in each.items())
-    return Outcome([v for unit in units if unit.subject not in failures for v in unit.values()], failures)
+    return Outcome([v for unit in units if who_fails(unit) not in failures for v in unit.values()], failures)
+
+
+def who_fails(unit: WorkUnit) -> str:
+    """The subject, and where it fails, if the unit says so: it may do elsewhere."""
+    place = getattr(unit, "place", "")
+    return f"{unit.subject} in {place}" if place else unit.subject
 
 
 # --- tasks: functions that turn models and a configuration into work units ---

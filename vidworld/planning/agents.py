@@ -7,7 +7,7 @@ import time
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -19,9 +19,9 @@ from vidworld.core.clip import Frames
 from vidworld.core.counter_rng import Draws
 from vidworld.core.errors import UserError
 from vidworld.evaluation.evaluator import ModelFailure
-from vidworld.models.external.foreign import first_line
+from vidworld.models.external.foreign import first_line, foreign
 from vidworld.planning import PLANNERS
-from vidworld.planning.planners import Blocks, CandidateActions, Costs, Score, warm_start
+from vidworld.planning.planners import Blocks, CandidateActions, Costs, Plan, Score, warm_start
 from vidworld.planning.protocol import PlanningProtocol
 from vidworld.simulation.environments.environment import FRAME_S, Environment
 from vidworld.simulation.environments.of_gymnasium import GymnasiumEnvironment
@@ -38,7 +38,8 @@ class EnvironmentDied(Exception):
 def of_environment() -> Iterator[None]:
     """What is raised in here is the environment's fault, and becomes EnvironmentDied."""
     try:
-        yield
+        with foreign():
+            yield
     except Exception as error:
         raise EnvironmentDied(first_line(error)) from error
 
@@ -121,14 +122,34 @@ class PlannerAgent(Agent):
         if before is not None and protocol.warm_start:
             start = warm_start(before, protocol.execute_blocks)
         began = time.perf_counter()
-        try:
-            plan = PLANNERS[protocol.planner](self.imagination.score(seen, state), seen.streams, start, protocol)
-        except ModelFailure:
-            raise
-        except UserError as error:  # the planner cannot do with what it was given
-            raise ModelFailure(self.name, str(error)) from error
+        plan = self._planned(self.imagination.score(seen, state), seen, start)
         seconds, flops = time.perf_counter() - began, self.imagination.flops(seen, plan.scored, plan.calls)
         return Decision(plan.actions.clamp(-1, 1), plan.scored, plan.calls, flops, seconds)
+
+    def _planned(self, score: Score, seen: Observed, start: Blocks) -> Plan:
+        protocol = self.protocol
+        planner, ours = PLANNERS[protocol.planner], protocol.planner in PLANNERS.builtin
+        try:
+            with nullcontext() if ours else foreign():
+                plan = planner(score, seen.streams, start, protocol)
+                actions = plan.actions.detach()
+                clips, blocks, channels = actions.shape
+                fits = (clips, channels) == (len(start), self.action_channels) and blocks >= protocol.execute_blocks
+                if not fits or not actions.is_floating_point():
+                    wanted = f"({len(start)}, {protocol.execute_blocks} or more, {self.action_channels})"
+                    raise UserError(
+                        f"planner {protocol.planner} gave actions of shape {tuple(actions.shape)} and {actions.dtype}; "
+                        f"{wanted} (clip, block, action) in floating point would do"
+                    )
+        except (ModelFailure, EnvironmentDied):
+            raise
+        except UserError as error:  # the planner cannot do with what it was given, or gave what is no plan
+            raise ModelFailure(self.name, str(error)) from error
+        except Exception as error:
+            if ours:
+                raise
+            raise ModelFailure(self.name, f"planner {protocol.planner} failed with {first_line(error)}") from error
+        return plan._replace(actions=actions)
 
 
 @dataclass(frozen=True)

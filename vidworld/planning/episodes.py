@@ -149,7 +149,10 @@ def _play(arena: Arena, agent: Agent, numbers: Sequence[int], watch: Watch | Non
                 for _ in range(protocol.block_frames):
                     state = environment.step(state, action)
                     new.append(state)
-                    brought += environment.reward(state)
+                    reward = environment.reward(state)
+                    for i in reward.isfinite().logical_not().nonzero()[:, 0].tolist():
+                        failed[i] = failed[i] or f"{environment.name} gave a reward of {float(reward[i]):g}"
+                    brought += reward
                     first = torch.where(environment.solved(state) & (first < 0), number + 1, first)
                 drawn, _ = environment.draw(new, shape)
             frames = torch.cat((frames, drawn), dim=1)
@@ -191,4 +194,4 @@ def units_of(
         numbers = starts.numbers[first : first + at_once]
         batch = f"{arena.environment.name}_{arena.protocol.hash}_{first}_{first + len(numbers) - 1}"
         measured = partial(play, arena, agent, numbers)
-        yield PlanningUnit(folder, batch, agent.name, made_from, EpisodeResult, measured)
+        yield PlanningUnit(folder, batch, agent.name, made_from, EpisodeResult, measured, arena.environment.name)

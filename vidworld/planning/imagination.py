@@ -245,6 +245,9 @@ class OwnCost(ModelImagination):
         del state
         self._goal(seen)
         context, goal = self.context(seen).clips.shown, seen.goal.picture
+        # Copies: neither what was seen before it nor what others are shown is within reach.
+        done = None if context.actions is None else context.actions.clone()
+        context = replace(context, frames=context.frames.clone(), actions=done)
 
         def cost(actions: CandidateActions) -> Costs:
             by_frame = actions.repeat_interleave(self.protocol.block_frames, dim=2).float()

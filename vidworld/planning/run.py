@@ -1,6 +1,7 @@
 """The planning of a configuration: agents x protocols x environments, unit by unit, to planning.json and videos."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,7 @@ from vidworld.core.clip_shape import ClipShape
 from vidworld.core.config import resolved
 from vidworld.core.errors import UserError
 from vidworld.core.hardware import precision
+from vidworld.core.locks import alone
 from vidworld.core.records import fingerprint, prepare_folder, provenance, write_csv, write_json
 from vidworld.evaluation.evaluator import (
     Evaluator,
@@ -49,6 +51,7 @@ from vidworld.planning.agents import (
     RandomAgent,
     ReplayedImagination,
     SimulatorImagination,
+    of_environment,
 )
 from vidworld.planning.checks import (
     CHECKS_VERSION,
@@ -83,7 +86,14 @@ def plan(
     own. Raises UserError: of models that fail, after the others' results are written.
     """
     accelerator = evaluation_accelerator(config.mixed_precision)
-    tasks, crew = tasks_of(config, budgets, steps, planners), Crew(config, accelerator)
+    with alone(config.out / "lock", wait=False) if accelerator.is_main_process else nullcontext(True) as mine:
+        if not mine:
+            raise UserError(f"{config.out}: another run is planning there; wait for it, or name another out")
+        return _played(config, accelerator, tasks_of(config, budgets, steps, planners))
+
+
+def _played(config: PlanningConfig, accelerator: Accelerator, tasks: Sequence[PlanningTask]) -> PlanningResults:
+    crew = Crew(config, accelerator)
     units = [*crew.episodes(tasks), *crew.checks(tasks), *crew.landscapes(tasks), *crew.videos(tasks)]
     found, failures = measure(units, accelerator, "planning")
     if not accelerator.is_main_process:
@@ -107,12 +117,12 @@ def plan(
     return results
 
 
-def _one(made: Callable[[], Landscape], environment: str) -> list[Landscape]:
+def _unless_it_dies(made: Callable[[], Any], environment: str, what: str) -> list[Any]:
     """None where the environment dies, with a line."""
     try:
         return [made()]
     except EnvironmentDied as death:
-        tqdm.write(f"{environment} died ({death}): its landscape of costs is left out")
+        tqdm.write(f"{environment} died ({death}): its {what} is left out")
         return []
 
 
@@ -284,15 +294,17 @@ class Crew:
                 if subject.name == "copy_last" or not _shows(subject):  # it takes none, or shows nothing
                     continue
                 made_from = self._made_from(task, subject.made_from, CHECKS_VERSION, self.config.checks)
-                measured = partial(self._check, task, subject)
-                batch = f"check_{task.environment.name}_{subject.name}"
-                yield PlanningUnit(self.folder, batch, subject.name, made_from, ActionCheck, measured)
+                measured, name = partial(self._check, task, subject), task.environment.name
+                batch = f"check_{name}_{subject.name}"
+                one = partial(_unless_it_dies, measured, name, "check of actions")
+                yield PlanningUnit(self.folder, batch, subject.name, made_from, ActionCheck, one, name)
 
-    def _check(self, task: PlanningTask, subject: Subject) -> list[ActionCheck]:
+    def _check(self, task: PlanningTask, subject: Subject) -> ActionCheck:
         protocol, name, context = task.protocol, task.environment.name, task.protocol.context_frames or 0
         shape = self.shape(context + protocol.imagined_blocks * protocol.block_frames)
-        clips = EnvironmentClips(name, protocol.split, protocol.seed, shape=shape).clips(range(self.config.checks))
-        return [check_actions(subject.name, subject.model, self.evaluator(protocol), clips, context, name)]
+        with of_environment():
+            clips = EnvironmentClips(name, protocol.split, protocol.seed, shape=shape).clips(range(self.config.checks))
+        return check_actions(subject.name, subject.model, self.evaluator(protocol), clips, context, name)
 
     def landscapes(self, tasks: Sequence[PlanningTask]) -> Iterator[PlanningUnit]:
         """Of the first episode of each environment, by the simulator and every model."""
@@ -311,7 +323,8 @@ class Crew:
             for agent, (own, made) in measured.items():
                 made_from = self._made_from(task, own, LANDSCAPES_VERSION, number)
                 batch = f"landscape_{name}_{agent}"
-                yield PlanningUnit(self.folder, batch, agent, made_from, Landscape, partial(_one, made, name))
+                one = partial(_unless_it_dies, made, name, "landscape of costs")
+                yield PlanningUnit(self.folder, batch, agent, made_from, Landscape, one, name)
 
     def videos(self, tasks: Sequence[PlanningTask]) -> Iterator[PlanningUnit]:
         """Of the first episodes of each environment, by every model and the simulator."""
@@ -323,7 +336,7 @@ class Crew:
                 made_from = self._made_from(task, agent.made_from, VIDEOS_VERSION, *numbers)
                 batch = f"videos_{task.environment.name}_{agent.name}"
                 measured = partial(self._videos, task, agent, numbers)
-                given = (self.folder, batch, agent.name, made_from, PlanningVideo, measured)
+                given = (self.folder, batch, agent.name, made_from, PlanningVideo, measured, task.environment.name)
                 yield PlanningUnit(*given, needs=lambda video: self.config.out / video.file)
 
     def _videos(self, task: PlanningTask, agent: PlannerAgent, numbers: Sequence[int]) -> list[PlanningVideo]:

@@ -8,6 +8,7 @@ from typing import Any
 from vidworld.analysis.planning import EpisodeResult, PlanningRow, row_of_agent
 from vidworld.core.config import load
 from vidworld.core.errors import UserError
+from vidworld.planning.agents import EnvironmentDied, of_environment
 from vidworld.planning.episodes import Starts, starts_of
 from vidworld.planning.heads import OF_ANY_PLACE, environments_of
 from vidworld.planning.protocol import PlanningProtocol, completed
@@ -55,7 +56,7 @@ def tasks_of(
             names = [name for name in names if {name, OF_ANY_PLACE} & set(learnt)] or names
         for name in names:
             if name not in known:
-                known[name] = environment_named(name, config.size_px)
+                known[name] = that_begins(environment_named(name, config.size_px))
             environment = known[name]
             own = completed(replace(protocol, environment=name), environment)
             if own.cost != "reward" and isinstance(environment, GymnasiumEnvironment):
@@ -74,7 +75,21 @@ def tasks_of(
                 others = [replace(each, sampling_steps=count) for count in steps if count != each.sampling_steps]
                 found += [PlanningTask(called, other, environment, False, True) for other in others]
             shown.add(name)
-    return found
+    # What is named twice is played once.
+    return list({(task.environment.name, task.protocol.hash): task for task in reversed(found)}.values())[::-1]
+
+
+def that_begins(environment: Environment[Any]) -> Environment[Any]:
+    """The environment, if its episodes can begin. Raises UserError: what an agent is given of one cannot be made."""
+    try:
+        with of_environment():
+            start = environment.any_start()
+            environment.target(start), environment.goal_picture(start)
+            if not isinstance(environment, GymnasiumEnvironment):
+                environment.mistaken(start)
+    except EnvironmentDied as death:
+        raise UserError(f"{environment.name}: no episode can begin there ({death})") from death
+    return environment
 
 
 def first_of_each(tasks: Sequence[PlanningTask]) -> list[PlanningTask]:

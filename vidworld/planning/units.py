@@ -28,6 +28,8 @@ class PlanningUnit:
     kind: type
     """The dataclass of its rows."""
     measure: Callable[[], Sequence[Any]]
+    place: str = ""
+    """The environment: a subject that fails there is measured in others."""
     needs: Callable[[Any], Path | None] = lambda row: None
     """A file that belongs to a row: without it the row is made again."""
 

@@ -47,7 +47,13 @@ def planning_summary(results: PlanningResults) -> str:
         reached = map(words.estimate_of, (row.ever, row.end, row.returned))
         rows.append((*cells, *reached, f"{row.flops:.3g}", f"{row.seconds:.2g}"))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    lines += [
+        f"{row.environment}, {row.agent}: {row.failed} of {row.episodes} episodes failed; episodes.csv says why"
+        for row in results.rows
+        if row.failed
+    ]
+    return "\n".join([*lines, *_deaf(results)])
 
 
 def sentences(results: PlanningResults) -> list[str]:
@@ -71,10 +77,16 @@ def sentences(results: PlanningResults) -> list[str]:
             f"{agent_label(floor.agent, results.models).lower()} {_outcome(floor)}."
         )
     lines += _family_sentences(results)
-    if ignoring := [each for each in results.checks if each.ignores]:
-        said = ", ".join(f"{agent_label(each.model, results.models)} in {each.environment}" for each in ignoring)
-        lines.append(f"Their futures hardly depend on actions: {said}.")
-    return lines
+    return lines + _deaf(results)
+
+
+def _deaf(results: PlanningResults) -> list[str]:
+    """A sentence on the models whose futures do not follow actions, if there are any."""
+    ignoring = [each for each in results.checks if each.ignores]
+    said = ", ".join(
+        f"{agent_label(each.model, results.models)} in {each.environment} ({each.clips} clips)" for each in ignoring
+    )
+    return [f"Not shown to depend on actions: the futures of {said}."] if ignoring else []
 
 
 def _family_sentences(results: PlanningResults) -> Iterator[str]:

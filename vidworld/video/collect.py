@@ -188,7 +188,7 @@ def play_one(job: _Job) -> Done | str:
         episode = played(job.play, job.number)
     except UserError:
         raise
-    except Exception as error:  # whatever another's environment raises costs its episode
+    except (Exception, SystemExit) as error:  # whatever another's environment raises costs its episode
         lines = str(error).splitlines() or [""]
         return f"died ({type(error).__name__}: {lines[0]})"
     with writing(job.part):

@@ -163,7 +163,8 @@ class GymnasiumEnvironment(Environment[Any]):
         twin = self._twin
         twin.seed = episode.seed
         twin.begin()
-        if [twin.step(action) for action in episode.done] != episode.rewards or twin.seen != episode.seen:
+        rewards = [twin.step(action) for action in episode.done]
+        if not np.array_equal(rewards, episode.rewards, equal_nan=True) or twin.seen != episode.seen:
             return None
         return [sum(twin.step(action) for _ in range(block_frames)) / block_frames for action in blocks]
 
