@@ -1,7 +1,7 @@
 """Readings of uncertainty: known variances are read as they are, the oracle passes and what knows nothing fails."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -170,6 +170,17 @@ def test_the_best_gaussians_have_the_moments_of_the_futures():
     assert torch.allclose(apart.sum(dim=-1).var(dim=1), true / 2, rtol=0.1)
     assert torch.allclose(together.sum(dim=-1).var(dim=1), true, rtol=0.1)
     assert abs(together.flatten(2)[0].T.corrcoef()[0, 2]) < 0.1  # each chunk varies by itself
+
+
+def test_parts_that_do_not_fit_are_said(config, tmp_path):
+    with pytest.raises(UserError, match="was trained on pictures of 32 x 32 px, not of 64 x 64; pictures of that size"):
+        measure_uncertainty(replace(config, shape=ClipShape()))
+    with pytest.raises(UserError, match=f"{tmp_path}/probe: holds no world model"):
+        measure_uncertainty(replace(config, members={"mine": (f"{tmp_path}/probe",)}))
+    record = {"tokenizer": json.loads((tmp_path / "tokenizer/model/budget.json").read_text())["fingerprint"]}
+    save_model(Probe(8, 8, 4, (4, 4), 32, 1, decodes=True), tmp_path / "probe", record)
+    with pytest.raises(UserError, match="reads a JEPA's embeddings and no tokens; name it as probes"):
+        measure_uncertainty(config)
 
 
 def test_what_is_wrong_in_a_configuration_is_said():

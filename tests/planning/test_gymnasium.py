@@ -1,7 +1,9 @@
 """Planning in any environment of Gymnasium: by return, with the floors and the ceiling beside."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from acting import PointModel, point_evaluator
@@ -19,6 +21,8 @@ from vidworld.planning.run import plan
 from vidworld.planning.schema import PlanningConfig
 from vidworld.report.planning_page import planning_summary, sentences, write_planning_page
 from vidworld.simulation.environments import environment_named
+from vidworld.simulation.environments.by_id import made_with
+from vidworld.simulation.environments.of_gymnasium import GymnasiumsEpisode
 
 SIDE = 16
 SHAPE = ClipShape(height_px=SIDE, width_px=SIDE)
@@ -117,3 +121,18 @@ def test_only_rewards_can_be_planned_by(config, tmp_path):
     (tmp_path / "small.yaml").write_text(PROTOCOL.replace("cost: reward", "cost: state"))
     with pytest.raises(UserError, match="cost: state, and gym_worlds:Reached-v0 has rewards alone; cost: reward would"):
         plan(config)
+
+
+def test_a_world_of_no_package_is_known_by_its_source(tmp_path, monkeypatch):
+    source = "import gymnasium\nfrom gym_worlds import Square\ngymnasium.register('Own-v0', Square)\n"
+    (tmp_path / "own_world.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    before = made_with("own_world:Own-v0")
+    assert "own_world " in before and "gym_worlds " in before and "gymnasium " in before
+    (tmp_path / "own_world.py").write_text(source + "# reward: another\n")
+    assert made_with("own_world:Own-v0") != before
+
+
+@pytest.mark.parametrize(("said", "solved"), [(1.0, True), (True, True), (0, False), (np.nan, False), (None, False)])
+def test_a_success_that_is_no_number_is_none(said, solved):
+    assert GymnasiumsEpisode.solved.fget(SimpleNamespace(info={"is_success": said})) is solved

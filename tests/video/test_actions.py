@@ -262,3 +262,10 @@ def test_other_numbers_of_channels_are_refused(tmp_path: Path) -> None:
 def test_clips_with_actions_are_not_mirrored(ingested: Ingested) -> None:
     with pytest.raises(UserError, match="real_mirrored=false"):
         Mirrored(RealClips(ingested.out, "train"))
+
+
+def test_actions_that_all_end_before_the_video_are_a_fault():
+    frames_s = np.arange(4) / 10
+    values = np.ones((3, 1))
+    assert "time_s is in seconds from there" in VideoActions(values, np.array([-3.0, -2.0, -1.0])).fault(frames_s)
+    assert VideoActions(values, np.array([-1.0, 0.0, 0.2])).fault(frames_s) == ""

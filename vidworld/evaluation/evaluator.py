@@ -213,9 +213,17 @@ def evaluator_of(config: PhysicsConfig, accelerator: Accelerator) -> Evaluator:
         for name, folder in _probes(config).items():
             check_tokenizer(folder, tokenizer.fingerprint())
             probes[name] = load_model(Probe, folder).to(accelerator.device)
-    chunk = tokenizer.patch_size[0]
+            if not name and probes[name].decoder is not None:
+                raise UserError(f"probe={folder}: reads a JEPA's embeddings and no tokens; name it as probes.NAME")
+    chunk, height, width = tokenizer.patch_size
     check_chunks(chunk, {"context_frames": [config.context_frames], "shape.num_frames": [shape.num_frames]})
-    tokenizer.grid_of(shape.num_frames, shape.height_px, shape.width_px)
+    _, *grid = tokenizer.grid_of(shape.num_frames, shape.height_px, shape.width_px)
+    known = list(getattr(getattr(tokenizer, "config", None), "grid", grid))
+    if known != grid:
+        raise UserError(
+            f"{config.tokenizer}: was trained on pictures of {known[1] * width} x {known[0] * height} px, not of "
+            f"{shape.width_px} x {shape.height_px}; pictures of that size would do"
+        )
     return Evaluator(tokenizer, probes, accelerator, config.context_frames, config.seed)
 
 

@@ -38,7 +38,12 @@ class VideoActions:
             return f"has no action of frame {rows} (it has {count} frames)" if rows < count - 1 else ""
         first_s = float(self.times_s[0])
         late = count > 1 and first_s > times_s[1] - times_s[0]
-        return f"has no action before {first_s:g} s" if late else ""
+        if late:
+            return f"has no action before {first_s:g} s"
+        last_s = float(self.times_s[-1])
+        if count > 1 and last_s < 0:
+            return f"has no action after {last_s:g} s, before its first frame; time_s is in seconds from there"
+        return ""
 
     def led_to(self, times_s: Times, wanted_s: Float64[np.ndarray, " wanted"]) -> Float32[np.ndarray, "wanted channel"]:
         """What led to each frame of a clip at the wanted times: the mean of what was done between the video's frames

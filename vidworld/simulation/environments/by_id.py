@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import packages_distributions, version
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -13,6 +15,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from vidworld.core.errors import UserError
+from vidworld.core.records import file_digest
 from vidworld.simulation.environments import ENVIRONMENTS
 
 MOST_FRAMES = 200  # of an episode that nothing else ends earlier
@@ -57,13 +60,17 @@ def spec_of(name: str) -> Any:
 
 
 def made_with(name: str) -> str:
-    """The versions of Gymnasium, MuJoCo and the package that an environment comes from, of those that are installed."""
+    """Of what an environment comes: the versions of Gymnasium, MuJoCo and its package, of those that are installed, and
+    digests of modules that no package brought."""
     entry = spec_of(name).entry_point
     module = entry.partition(":")[0] if isinstance(entry, str) else entry.__module__
     tops = {"gymnasium", "mujoco", name.rpartition(":")[0].partition(".")[0], module.partition(".")[0]}
     installed = packages_distributions()
     packages = sorted({package for top in tops for package in installed.get(top, ())})
-    return ", ".join(f"{package} {version(package)}" for package in packages)
+    own = {each for each in (name.rpartition(":")[0], module) if each and each.partition(".")[0] not in installed}
+    places = {each: spec.origin for each in sorted(own) if (spec := find_spec(each)) and spec.has_location}
+    digests = [f"{each} {file_digest(Path(place))[:12]}" for each, place in places.items() if place]
+    return ", ".join([*(f"{package} {version(package)}" for package in packages), *digests])
 
 
 def open_world(name: str, size_px: int | None = None) -> Any:

@@ -73,7 +73,8 @@ class GymnasiumsEpisode:
 
     @property
     def solved(self) -> bool:
-        return any(bool(self.info.get(key)) for key in _SAYS_SUCCESS)
+        said = [self.info[key] for key in _SAYS_SUCCESS if key in self.info]
+        return any(bool(each) and np.float64(each) > 0 for each in said)  # NaN is no success
 
 
 @dataclass(frozen=True)
