@@ -39,7 +39,7 @@ def test_the_table_of_uncertainty_is_that_of_its_file():
     content = json.loads((ROOT / "results/uncertainty/longer.json").read_text())
     rows = {(r["subject"], r["scenario"], r["condition"], r["quantity"]): r for r in content["rows"]}
     contrasts = {(c["subject"], c["scenario"], c["quantity"], c["what"]): c["found"] for c in content["contrasts"]}
-    page = (ROOT / "docs" / "uncertainty.md").read_text(encoding="utf-8").split("## What came out")[1]
+    page = (ROOT / "docs" / "uncertainty.md").read_text(encoding="utf-8").split("### Three families")[1]
     shown = [
         line.strip("| ").split(" | ")
         for line in page.splitlines()
@@ -58,3 +58,27 @@ def test_the_table_of_uncertainty_is_that_of_its_file():
         c for c in of_models if not (c["least"] or -1e9) <= c["value"] <= (1e9 if c["most"] is None else c["most"])
     ]
     assert f"{len(of_models)} checks {len(failed)} fail" in " ".join(page.split())
+
+
+HEADS = ("gaussian", "best_of_numbers", "correlated", "best_of_cells", "oracle")
+
+
+def test_the_table_of_gaussian_heads_is_that_of_its_file():
+    content = json.loads((ROOT / "results/uncertainty/correlated.json").read_text())
+    rows = {(r["subject"], r["scenario"], r["quantity"]): r for r in content["rows"] if r["condition"] == "id"}
+    ratios = {(c["subject"], c["scenario"]): c["found"] for c in content["contrasts"] if c["what"] == "variance_ratio"}
+    page = (ROOT / "docs" / "uncertainty.md").read_text(encoding="utf-8")
+    part = page.split("### What a Gaussian can say")[1].split("### Three families")[0]
+    lines = [line.strip("| ").split(" | ") for line in part.splitlines() if line.startswith("| ")][1:]
+    assert len(lines) == 9
+    assert all(
+        same(lines[8][i], rows[head, "uniform_hole", "position"]["error"]) for i, head in ((1, HEADS[0]), (3, HEADS[2]))
+    )
+    for place, of_place in (("panel", lines[:4]), ("kick", lines[4:8])):
+        quantity, digits = ("brightness", 3) if place == "panel" else ("position", 2)
+        for i, head in enumerate(HEADS, start=1):
+            row = rows[head, place, quantity]
+            for line, key in zip(of_place, ("slope", "covered_90", "energy"), strict=False):
+                assert same(line[i], row[key], digits if key == "energy" else 2), (place, head, key)
+            assert same(of_place[3][i], ratios[head, place]), (place, head)
+    assert not content["provenance"]["dirty"]
