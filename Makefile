@@ -87,7 +87,7 @@ plan: .venv/installed ## train the world models on clips in which somebody acts,
 
 # On the release's weights; what is done is not run again.
 PLANNED = $(EVALUATE) eval/run_planning.py --config configs/plan/planning.yaml
-plan-tables: .venv/installed ## the tables of docs/planning.md, of 200 episodes a row, most by the models in release/ (hours)
+plan-tables: .venv/tools ## the tables of docs/planning.md again, most by the models in release/, of 200 episodes and more (hours)
 	$(PLANNED) out=runs/tables/controls protocols=[configs/protocols/default.yaml] goal_blind=[] models={} probes={} \
 		environments=[two_room,puck,hidden_goal,heavy_or_light,push_t] tokenizer=null probe=null checks=0 shown=0
 	R=$$($(BIN)/python -c 'from vidworld.models.pretrained import from_pretrained as f; print(f("release"))') && \

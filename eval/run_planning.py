@@ -1,6 +1,7 @@
 """Measures what agents reach that imagine what comes of their actions.
 
 accelerate launch eval/run_planning.py [--config FILE] [key=value ...] [--budgets 4,8,16,32,64] [--steps 1,2,4]
+    [--planners cem,mppi]
 
 A run that was stopped goes on where it was. models.NAME=SPEC adds a model that takes actions; --budgets runs every
 protocol at several numbers of candidates, and --steps plans with diffusion models at several numbers of sampling steps,

@@ -60,7 +60,7 @@ def test_the_table_of_uncertainty_is_that_of_its_file():
     assert f"{len(of_models)} checks {len(failed)} fail" in " ".join(page.split())
 
 
-HEADS = ("gaussian", "best_of_numbers", "correlated", "best_of_cells", "oracle")
+HEADS = ("gaussian", "true_numbers", "correlated", "true_cells", "oracle")
 
 
 def test_the_table_of_gaussian_heads_is_that_of_its_file():

@@ -13,7 +13,7 @@ from vidworld.analysis.uncertainty import UncertaintyResults, checks_of, contras
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.config import load
 from vidworld.core.errors import UserError
-from vidworld.evaluation.best_gaussians import MOMENTS_OF, of_cells, of_numbers
+from vidworld.evaluation.true_gaussians import MOMENTS_OF, of_cells, of_numbers
 from vidworld.evaluation.uncertainty import CONTROLS_OF_UNCERTAINTY, known_of, measure_uncertainty, readings
 from vidworld.evaluation.uncertainty_schema import UncertaintyConfig
 from vidworld.models.families import FAMILIES, DiffusionConfig, DiffusionModel, RegressionConfig, RegressionModel
@@ -142,7 +142,7 @@ def test_every_family_is_measured_alike_and_no_unit_twice(config, monkeypatch):
     point = rows["regression", "panel", "id", "position"]
     assert np.isnan(point.aleatoric) and point.epistemic > 0  # no head, no reading; two seeds disagree
     assert rows["oracle", "panel", "id", "brightness"].clips == 16
-    assert rows["best_of_cells", "panel", "id", "brightness"].aleatoric > 0
+    assert rows["true_cells", "panel", "id", "brightness"].aleatoric > 0
     assert np.isnan(rows["oracle", "panel", "noise", "position"].epistemic)
     whats = {each.what for each in results.contrasts if each.subject == "regression"}
     assert whats == {"true_ratio", "epistemic_change"}  # nothing else is read of a point
@@ -157,7 +157,7 @@ def test_every_family_is_measured_alike_and_no_unit_twice(config, monkeypatch):
     assert read.members["diffusion"] == config.members["diffusion"]
 
 
-def test_the_best_gaussians_have_the_moments_of_the_futures():
+def test_the_true_gaussians_have_the_moments_of_the_futures():
     """Two numbers of a cell that are one: apart they lose what they have in common, together they keep it."""
     draw = torch.Generator().manual_seed(0)
     common = torch.randn(1, MOMENTS_OF, 2, 1, 1, 1, generator=draw)

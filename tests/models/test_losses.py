@@ -97,11 +97,21 @@ def test_a_basis_is_a_rotation_and_at_first_none():
     basis = Basis(6)
     assert torch.equal(basis.matrix(), torch.eye(6))
     torch.nn.init.normal_(basis.turns, std=3.0)
-    turned = basis.matrix()
+    with torch.autocast("cpu", torch.bfloat16):
+        turned = basis.matrix()
     assert torch.allclose(turned @ turned.T, torch.eye(6), atol=1e-5) and not torch.allclose(turned, torch.eye(6))
     mean, target, log_variance = torch.randn(3, 2, 1, 1, 1, 6)
     plain = gaussian_loss(mean, log_variance, target)
     fit = 0.5 * ((target - mean).square() * (-log_variance).exp()).mean()
+    target.requires_grad_()
+    pulls = [
+        torch.autograd.grad(each, target)[0]
+        for each in (
+            gaussian_loss(mean, log_variance, target),
+            correlated_loss(mean, log_variance, target, torch.eye(6)),
+        )
+    ]
+    assert torch.allclose(*pulls, atol=1e-6)  # what fits the basis pulls at no target
     assert torch.isclose(correlated_loss(mean, log_variance, target, torch.eye(6)), plain + fit)
 
 

@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -21,7 +22,7 @@ from vidworld.planning.planners import Plan, random_shooting
 from vidworld.planning.protocol import PlanningProtocol, completed
 from vidworld.planning.run import plan
 from vidworld.planning.schema import PlanningConfig
-from vidworld.planning.tasks import that_begins
+from vidworld.planning.tasks import tasks_of, that_begins
 from vidworld.planning.units import PlanningUnit
 from vidworld.report.planning_page import planning_summary
 from vidworld.simulation.environments import ENVIRONMENTS
@@ -61,6 +62,8 @@ def _cut(score, streams, start, search):
         (_changed(actions=torch.zeros(3, 2, 4)), r"gave actions of shape \(3, 2, 4\).*\(3, 2 or more, 2\)"),
         (_changed(actions=torch.zeros(1, 2, 2)), r"gave actions of shape \(1, 2, 2\)"),
         (_changed(actions=torch.zeros(3, 2, 2, dtype=torch.complex64)), "complex64"),
+        (_changed(scored=None), "planner odd failed with TypeError"),
+        (lambda *given: SimpleNamespace(actions=random_shooting(*given).actions), "planner odd failed with Attribute"),
         (_cut, r"gave actions of shape \(3, 1, 2\)"),
     ],
 )
@@ -140,6 +143,18 @@ def test_what_is_named_twice_is_played_once(config, tmp_path):
     assert [row.ever for row in twice.rows] == [row.ever for row in once.rows]
 
 
+def test_protocols_that_differ_in_sampling_steps_keep_all_of_their_rows(config, tmp_path):
+    few, more = tmp_path / "few.yaml", tmp_path / "more.yaml"
+    text = (tmp_path / "small.yaml").read_text()
+    few.write_text(f"{text}sampling_steps: 2\n")
+    more.write_text(f"{text}sampling_steps: 4\n")
+    found = tasks_of(replace(config, protocols=(few, more)), steps=(2, 4))
+    assert [(task.name, task.protocol.sampling_steps, task.of_samplers) for task in found] == [
+        ("few", 2, False),
+        ("more", 4, False),
+    ]
+
+
 def test_two_runs_do_not_plan_in_one_folder(config):
     with alone(config.out / "lock"), pytest.raises(UserError, match="another run is planning there"):
         plan(config)
@@ -162,7 +177,7 @@ def test_who_fails_in_one_place_is_measured_in_others(tmp_path):
         PlanningUnit(tmp_path, name, "mine", "all", int, work, name) for name, work in (("a", fails), ("b", lambda: []))
     ]
     found = measure(units, point_evaluator().accelerator, "planning")
-    assert found.failures == {"mine in a": "mine: takes two actions"}
+    assert found.failures == {"mine in a": "mine: takes two actions (in a)"}
     assert not units[1].stale and units[0].stale
 
 

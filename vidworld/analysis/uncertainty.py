@@ -19,8 +19,8 @@ THROUGH_PROBE = "truth_through_probe"
 REFERENCES_OF_UNCERTAINTY = {
     ORACLE: "Oracle: the true conditional distribution",
     THROUGH_PROBE: "True future through tokenizer and probe",
-    "best_of_numbers": "Best Gaussian over tokens, each number by itself",
-    "best_of_cells": "Best Gaussian over tokens, each cell's numbers together",
+    "true_numbers": "True moments of tokens, each number by itself",
+    "true_cells": "True moments of tokens, each cell's numbers together",
     FROZEN: "Frozen: the last frame, for certain",
     MARGINAL: "Blind: the futures of other clips",
     NOISE_ONLY: "Noise only: the last frame and noise of the usual size",

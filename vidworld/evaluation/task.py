@@ -122,7 +122,8 @@ def measure(units: Sequence[WorkUnit], accelerator: Accelerator, name: str) -> O
             try:
                 unit.update()
             except ModelFailure as failure:
-                failures[who_fails(unit)] = str(failure)
+                place = getattr(unit, "place", "")
+                failures[who_fails(unit)] = f"{failure} (in {place})" if place else str(failure)
     accelerator.wait_for_everyone()
     if accelerator.num_processes > 1:  # each knows what failed in any
         failures = dict(pair for each in gather_object([failures]) for pair in each.items())

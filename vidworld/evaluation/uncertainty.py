@@ -19,12 +19,12 @@ from vidworld.analysis import uncertainty
 from vidworld.analysis.records import Value
 from vidworld.core.hardware import precision
 from vidworld.core.records import fingerprint, prepare_folder, provenance, write_json
-from vidworld.evaluation.best_gaussians import BEST_GAUSSIANS, best_gaussian
 from vidworld.evaluation.evaluator import Subject, evaluation_accelerator, evaluator_of, model_of, tools_of
 from vidworld.evaluation.physics import refuse
 from vidworld.evaluation.presentation import PRESENTATION_VERSION
 from vidworld.evaluation.schema import PhysicsConfig
 from vidworld.evaluation.task import Unit, measure, pieces
+from vidworld.evaluation.true_gaussians import MOMENTS_OF, TRUE_GAUSSIANS, true_gaussian
 from vidworld.evaluation.uncertainty_schema import UncertaintyConfig
 from vidworld.metrics.uncertainty import LEVELS_OF_COVERAGE, central_share, crps, vector_energy_score
 from vidworld.models.world_model import Encoded
@@ -138,9 +138,9 @@ class Bench:
                     yield self.unit(*place, numbers, name, made_from, truth, draw)
                 draw = partial(self.of_probe, scenario, seen)
                 yield self.unit(*place, numbers, uncertainty.THROUGH_PROBE, "", truth, draw)
-                for name in BEST_GAUSSIANS if SCENARIOS[scenario].chance is not None else ():
+                for name in TRUE_GAUSSIANS if SCENARIOS[scenario].chance is not None else ():
                     draw = partial(self.of_gaussian, name, source, numbers, seen)
-                    yield self.unit(*place, numbers, name, "", truth, draw)
+                    yield self.unit(*place, numbers, name, str(MOMENTS_OF), truth, draw)
             for numbers in pieces(config.control_clips, config.clips_at_once):
                 for name, control in CONTROLS_OF_UNCERTAINTY.items():
                     draw = partial(self.of_control, control, truth, numbers)
@@ -193,7 +193,7 @@ class Bench:
         return {name: draws[None] for name, draws in self.read(tokens, seen(), scenario).items()}
 
     def of_gaussian(self, name: str, source: SimulatedClips, numbers: range, seen: Callable[[], Encoded]) -> Quantities:
-        tokens = best_gaussian(name, self.evaluator, source, numbers, self.config.samples)
+        tokens = true_gaussian(name, self.evaluator, source, numbers, self.config.samples)
         return {of: draws[None] for of, draws in self.read(tokens, seen(), source.scenario).items()}
 
     def read(

@@ -6,7 +6,7 @@ see, and takes a memory of earlier chunks in the same way as it takes the chunks
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -64,10 +64,14 @@ class Rotary(NamedTuple):
         return torch.cat(turned, dim=-1)
 
 
+def in_full_precision(kind: str) -> AbstractContextManager[Any]:
+    """Without autocast, on a kind of device: what is computed keeps the precision of what it is of."""
+    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
+
+
 def norm(x: Tensor) -> Tensor:
     """Layer norm without parameters, in the precision of `x` (autocast would return float32 and copy)."""
-    kind = x.device.type
-    with torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext():
+    with in_full_precision(x.device.type):
         return F.layer_norm(x, x.shape[-1:])
 
 
@@ -212,7 +216,8 @@ class Basis(nn.Module):
         above = torch.triu_indices(self.channels, self.channels, 1, device=self.turns.device)
         turns = self.turns.float() / self.channels**0.5
         upper = turns.new_zeros(self.channels, self.channels).index_put(tuple(above), turns)
-        matrix: Tensor = torch.linalg.matrix_exp(upper - upper.T)
+        with in_full_precision(turns.device.type):
+            matrix: Tensor = torch.linalg.matrix_exp(upper - upper.T)
         return matrix
 
 

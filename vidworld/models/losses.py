@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vidworld.core.clip import Embeddings
+from vidworld.models.layers import in_full_precision
 
 LATENT = 32
 """Numbers of a latent variable a chunk, standard normal (as many as in FGN, arXiv 2506.10772)."""
@@ -95,9 +96,11 @@ def correlated_loss(
     The second part is the likelihood itself, without the weights of the first: of all rotations it is least for the one
     in which the components are uncorrelated, given their variances.
     """
-    fixed, left = basis.detach(), (target - mean.detach()) @ basis.T
+    with in_full_precision(mean.device.type):
+        apart = (mean - target).float()
+        turned, left = apart @ basis.detach().T, apart.detach() @ basis.T
     fit = 0.5 * (left.square() * (-log_variance.detach()).exp()).mean()
-    return gaussian_loss(mean @ fixed.T, log_variance, target @ fixed.T) + fit
+    return gaussian_loss(turned, log_variance, torch.zeros_like(turned)) + fit
 
 
 def energy_loss(samples: Float[Tensor, "2 clip t h w embedding"], target: Embeddings) -> Float[Tensor, ""]:

@@ -141,6 +141,7 @@ class PlannerAgent(Agent):
                         f"planner {protocol.planner} gave actions of shape {tuple(actions.shape)} and {actions.dtype}; "
                         f"{wanted} (clip, block, action) in floating point would do"
                     )
+                found = Plan(actions, plan.cost, int(plan.scored), int(plan.calls))
         except (ModelFailure, EnvironmentDied):
             raise
         except UserError as error:  # the planner cannot do with what it was given, or gave what is no plan
@@ -149,7 +150,7 @@ class PlannerAgent(Agent):
             if ours:
                 raise
             raise ModelFailure(self.name, f"planner {protocol.planner} failed with {first_line(error)}") from error
-        return plan._replace(actions=actions)
+        return found
 
 
 @dataclass(frozen=True)

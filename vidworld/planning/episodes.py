@@ -152,7 +152,7 @@ def _play(arena: Arena, agent: Agent, numbers: Sequence[int], watch: Watch | Non
                     reward = environment.reward(state)
                     for i in reward.isfinite().logical_not().nonzero()[:, 0].tolist():
                         failed[i] = failed[i] or f"{environment.name} gave a reward of {float(reward[i]):g}"
-                    brought += reward
+                    brought += torch.where(reward.isfinite(), reward, torch.nan)
                     first = torch.where(environment.solved(state) & (first < 0), number + 1, first)
                 drawn, _ = environment.draw(new, shape)
             frames = torch.cat((frames, drawn), dim=1)

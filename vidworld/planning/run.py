@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 from tqdm import tqdm
 
 from vidworld.analysis.labels import UNTRAINED
@@ -87,7 +88,7 @@ def plan(
     """
     accelerator = evaluation_accelerator(config.mixed_precision)
     with alone(config.out / "lock", wait=False) if accelerator.is_main_process else nullcontext(True) as mine:
-        if not mine:
+        if not all(gather_object([mine])):
             raise UserError(f"{config.out}: another run is planning there; wait for it, or name another out")
         return _played(config, accelerator, tasks_of(config, budgets, steps, planners))
 

@@ -23,7 +23,7 @@ class PlanningTask:
     """One protocol in one environment, at one number of candidates."""
 
     name: str
-    """Of the protocol's file, and of its planner where that is another than the file's."""
+    """Of the protocol's file; with the planner's, where several are asked for."""
     protocol: PlanningProtocol
     environment: Environment[Any]
     first: bool
@@ -75,8 +75,10 @@ def tasks_of(
                 others = [replace(each, sampling_steps=count) for count in steps if count != each.sampling_steps]
                 found += [PlanningTask(called, other, environment, False, True) for other in others]
             shown.add(name)
-    # What is named twice is played once.
-    return list({(task.environment.name, task.protocol.hash): task for task in reversed(found)}.values())[::-1]
+    once: dict[tuple[str, str], PlanningTask] = {}  # what is named twice is played once, by all if by all once
+    for task in sorted(found, key=lambda task: task.of_samplers):
+        once.setdefault((task.environment.name, task.protocol.hash), task)
+    return [task for task in found if task is once[task.environment.name, task.protocol.hash]]
 
 
 def that_begins(environment: Environment[Any]) -> Environment[Any]:
@@ -88,6 +90,8 @@ def that_begins(environment: Environment[Any]) -> Environment[Any]:
             if not isinstance(environment, GymnasiumEnvironment):
                 environment.mistaken(start)
     except EnvironmentDied as death:
+        if isinstance(death.__cause__, UserError):
+            raise death.__cause__ from death
         raise UserError(f"{environment.name}: no episode can begin there ({death})") from death
     return environment
 

@@ -68,9 +68,17 @@ def made_with(name: str) -> str:
     installed = packages_distributions()
     packages = sorted({package for top in tops for package in installed.get(top, ())})
     own = {each for each in (name.rpartition(":")[0], module) if each and each.partition(".")[0] not in installed}
-    places = {each: spec.origin for each in sorted(own) if (spec := find_spec(each)) and spec.has_location}
+    places = {each: _place_of(each) for each in sorted(own)}
     digests = [f"{each} {file_digest(Path(place))[:12]}" for each, place in places.items() if place]
     return ", ".join([*(f"{package} {version(package)}" for package in packages), *digests])
+
+
+def _place_of(module: str) -> str | None:
+    """A module's file, if it has one."""
+    if module in sys.modules:
+        return getattr(sys.modules[module], "__file__", None)
+    spec = find_spec(module)
+    return spec.origin if spec is not None and spec.has_location else None
 
 
 def open_world(name: str, size_px: int | None = None) -> Any:

@@ -1,6 +1,6 @@
-"""What a Gaussian over tokens could say of chance at best: its moments are those of the true futures' tokens.
+"""What a Gaussian over tokens says of chance that has the true moments: those of the tokens of true futures.
 
-Read as models are, it bounds what heads of that form can reach, however long they are trained.
+Read as models are, it shows what a head of that form comes to that has learned what is true.
 """
 
 import copy
@@ -17,6 +17,8 @@ from vidworld.simulation.simulated import SimulatedClips
 
 MOMENTS_OF = 48
 """True futures of each clip that moments are of."""
+FIRST = 100_000
+"""Their numbers are others than those that the true variance is of."""
 
 FutureTokens = Float[Tensor, "clip future t h w latent"]
 FutureDraws = Float[Tensor, "clip sample t h w latent"]
@@ -25,7 +27,7 @@ FutureDraws = Float[Tensor, "clip sample t h w latent"]
 def tokens_of_futures(evaluator: Evaluator, source: SimulatedClips, numbers: range) -> FutureTokens:
     """The tokens of other futures of these clips, after the same context."""
     found = []
-    for number in range(1, MOMENTS_OF + 1):
+    for number in range(FIRST, FIRST + MOMENTS_OF):
         other = copy.copy(source)
         other.again = source.again._replace(number=number, seen_frames=evaluator.context_frames)
         found.append(evaluator.encode(other.clips(numbers)).tokens[:, evaluator.context_length :].float())
@@ -47,19 +49,19 @@ def of_cells(futures: FutureTokens, normal: Float[Tensor, "clip sample t h w fut
 
 
 Form = tuple[Callable[[FutureTokens, Tensor], FutureDraws], Callable[[FutureTokens], int]]
-BEST_GAUSSIANS: dict[str, Form] = {
-    "best_of_numbers": (of_numbers, lambda futures: futures.shape[-1]),
-    "best_of_cells": (of_cells, lambda futures: futures.shape[1]),
+TRUE_GAUSSIANS: dict[str, Form] = {
+    "true_numbers": (of_numbers, lambda futures: futures.shape[-1]),
+    "true_cells": (of_cells, lambda futures: futures.shape[1]),
 }
 """How each draws, and how many normal numbers a cell takes."""
 
 
-def best_gaussian(
+def true_gaussian(
     name: str, evaluator: Evaluator, source: SimulatedClips, numbers: range, samples: int
 ) -> FutureTokens:
     """So many draws of each of these clips by the Gaussian of this name."""
     futures = tokens_of_futures(evaluator, source, numbers)
-    draw, width = BEST_GAUSSIANS[name]
+    draw, width = TRUE_GAUSSIANS[name]
     seeds = evaluator.seeds(names_of(source.clips(numbers).frames))
     shape = (samples, *futures.shape[2:5], width(futures))
     normal = normal_of([torch.Generator().manual_seed(seed) for seed in seeds], *shape)
