@@ -17,7 +17,7 @@ from vidworld.simulation.simulated import SimulatedClips
 
 MOMENTS_OF = 48
 """True futures of each clip that moments are of."""
-FIRST = 100_000
+NUMBERED_FROM = 100_000
 """Their numbers are others than those that the true variance is of."""
 
 FutureTokens = Float[Tensor, "clip future t h w latent"]
@@ -27,7 +27,7 @@ FutureDraws = Float[Tensor, "clip sample t h w latent"]
 def tokens_of_futures(evaluator: Evaluator, source: SimulatedClips, numbers: range) -> FutureTokens:
     """The tokens of other futures of these clips, after the same context."""
     found = []
-    for number in range(FIRST, FIRST + MOMENTS_OF):
+    for number in range(NUMBERED_FROM, NUMBERED_FROM + MOMENTS_OF):
         other = copy.copy(source)
         other.again = source.again._replace(number=number, seen_frames=evaluator.context_frames)
         found.append(evaluator.encode(other.clips(numbers)).tokens[:, evaluator.context_length :].float())
