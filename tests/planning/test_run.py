@@ -145,7 +145,9 @@ def test_a_goal_without_picture_is_one_line(config, monkeypatch):
 
 
 def test_a_cost_that_is_never_a_number_ends_its_row(config):
-    with pytest.raises(UserError, match="no: cost gave no number for any candidate; its rows are left out"):
+    with pytest.raises(
+        UserError, match=r"no: cost gave no number for any candidate \(in point\); its rows are left out"
+    ):
         plan(replace(config, models={"no": "python:numberless_world.NoNumber"}, shown=0))
     assert "no" not in rows(config) and "random" in rows(config)
 
