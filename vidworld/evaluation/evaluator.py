@@ -215,8 +215,15 @@ def evaluator_of(config: PhysicsConfig, accelerator: Accelerator) -> Evaluator:
             probes[name] = load_model(Probe, folder).to(accelerator.device)
             if not name and probes[name].decoder is not None:
                 raise UserError(f"probe={folder}: reads a JEPA's embeddings and no tokens; name it as probes.NAME")
-    chunk, height, width = tokenizer.patch_size
+    chunk = tokenizer.patch_size[0]
     check_chunks(chunk, {"context_frames": [config.context_frames], "shape.num_frames": [shape.num_frames]})
+    tokenizer.grid_of(shape.num_frames, shape.height_px, shape.width_px)
+    return Evaluator(tokenizer, probes, accelerator, config.context_frames, config.seed)
+
+
+def check_size(config: PhysicsConfig, tokenizer: Tokenizer) -> None:
+    """Raise UserError where the tokenizer was trained on pictures of another size than the configuration's."""
+    shape, (_, height, width) = config.shape, tokenizer.patch_size
     _, *grid = tokenizer.grid_of(shape.num_frames, shape.height_px, shape.width_px)
     known = list(getattr(getattr(tokenizer, "config", None), "grid", grid))
     if known != grid:
@@ -224,7 +231,6 @@ def evaluator_of(config: PhysicsConfig, accelerator: Accelerator) -> Evaluator:
             f"{config.tokenizer}: was trained on pictures of {known[1] * width} x {known[0] * height} px, not of "
             f"{shape.width_px} x {shape.height_px}; pictures of that size would do"
         )
-    return Evaluator(tokenizer, probes, accelerator, config.context_frames, config.seed)
 
 
 def check_chunks(chunk: int, counts: Mapping[str, Iterable[int]]) -> None:

@@ -19,7 +19,7 @@ from vidworld.analysis import uncertainty
 from vidworld.analysis.records import Value
 from vidworld.core.hardware import precision
 from vidworld.core.records import fingerprint, prepare_folder, provenance, write_json
-from vidworld.evaluation.evaluator import Subject, evaluation_accelerator, evaluator_of, model_of, tools_of
+from vidworld.evaluation.evaluator import Subject, check_size, evaluation_accelerator, evaluator_of, model_of, tools_of
 from vidworld.evaluation.physics import refuse
 from vidworld.evaluation.presentation import PRESENTATION_VERSION
 from vidworld.evaluation.schema import PhysicsConfig
@@ -115,6 +115,7 @@ class Bench:
         self.config, self.folder = config, prepare_folder(config.out / "units")
         physics = _physics(config)
         self.evaluator = evaluator_of(physics, accelerator)
+        check_size(physics, self.evaluator.tokenizer)
         self.families: dict[str, list[Subject]] = {name: [] for name in config.members}
         for spec in physics.specs:
             self.families[spec.name.rpartition(".")[0]].append(model_of(physics, spec, self.evaluator))

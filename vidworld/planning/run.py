@@ -33,6 +33,7 @@ from vidworld.core.records import fingerprint, prepare_folder, provenance, write
 from vidworld.evaluation.evaluator import (
     Evaluator,
     Subject,
+    check_size,
     evaluation_accelerator,
     evaluator_of,
     subjects_of,
@@ -234,9 +235,8 @@ class Crew:
 
     def _head(self, folder: Path | None, predicts: str, task: PlanningTask) -> GoalHead | None:
         """A head, where the configuration names one that knows the environment."""
-        if folder is None:
-            return None
-        return load_head(folder, predicts, task.environment.name, self.evaluator(task.protocol))
+        where = task.environment.name
+        return None if folder is None else load_head(folder, predicts, where, self.evaluator(task.protocol))
 
     def _load(self, protocol: PlanningProtocol) -> tuple[Evaluator, list[Subject]]:
         config, steps = self.config, protocol.sampling_steps
@@ -245,6 +245,7 @@ class Crew:
         if steps not in self._loaded:
             physics = self._physics(protocol)
             evaluator = evaluator_of(physics, self.accelerator)
+            check_size(physics, evaluator.tokenizer)
             subjects = subjects_of(physics, evaluator)
             tools = tools_of(physics) | {"precision": precision(config.mixed_precision)}
             for subject in subjects:
