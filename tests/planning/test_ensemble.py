@@ -1,4 +1,4 @@
-"""Ensembles: the mean of several models' costs, and what their disagreement is charged."""
+"""Ensembles: the mean of several models' costs, and a penalty on disagreement."""
 
 from dataclasses import dataclass, replace
 
@@ -56,7 +56,7 @@ def test_caution_keeps_away_from_what_members_disagree_about(planner):
     assert ((where - 0.5).abs() < 0.2).all()
 
 
-def test_members_that_agree_are_charged_nothing_and_have_a_gradient():
+def test_members_that_agree_have_no_penalty_and_have_a_gradient():
     careful = replace(SMALL, caution=5.0)
     alone, together = chosen(SMALL, 2.0, 2.0), chosen(careful, 2.0, 2.0)
     assert torch.allclose(alone[0], together[0], atol=1e-5)

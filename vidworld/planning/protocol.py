@@ -78,7 +78,7 @@ class PlanningProtocol:
     discount: Annotated[float, Field(gt=0, le=1, exclude_if=lambda discount: discount == 1)] = 1.0
     """What each chunk counts of the one before it, in `sum`."""
     caution: Annotated[float, Field(ge=0, exclude_if=lambda caution: caution == 0)] = 0.0
-    """What ensembles are charged for disagreeing: so many standard deviations of their members' costs."""
+    """Penalty of an ensemble on what its members disagree about: so many standard deviations of their costs."""
     sampling_steps: Positive = 2
     """Evaluations of a diffusion model a chunk."""
 

@@ -29,7 +29,7 @@ class PlanningConfig:
     """What plans, NAME: SPEC. A SPEC is a run folder, or python:module.ClassName of a model that takes actions."""
     ensembles: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Agents that plan with several of `models` at once, by the mean of their costs, NAME: [MODEL, MODEL]; a protocol's
-    `caution` charges what they disagree about."""
+    `caution` penalises what they disagree about."""
     tokenizer: Path | None = None
     """The run folder of the tokenizer; without one models of yours are given frames as they are."""
     chunk_frames: Positive = 4
