@@ -18,8 +18,8 @@ class Ensemble(Imagination):
     """The mean of what its members say that a candidate costs, and `caution` standard deviations of that over them.
 
     Members that learned the same from the same clips disagree where they did not learn it: the penalty is on what the
-    models do not know, and not on what nobody can. Source: ensembles of dynamics, as in PETS (arXiv 1805.12114), with the
-    penalty of pessimistic planners, as in MOPO (arXiv 2005.13239).
+    models do not know, and not on what nobody can. Source: ensembles of dynamics, as in PETS (arXiv 1805.12114), with
+    the penalty of pessimistic planners, as in MOPO (arXiv 2005.13239).
     """
 
     members: Sequence[Imagination]
