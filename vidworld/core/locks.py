@@ -1,5 +1,6 @@
 """Locks between processes of one machine, or of a file system that has them."""
 
+import errno
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,9 @@ def alone(path: Path, wait: bool = True) -> Iterator[bool]:
         except BlockingIOError:
             yield False
             return
+        except OSError as error:  # where a file system has no locks nobody is kept out
+            if error.errno not in (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK):
+                raise
         yield True
 
 
