@@ -149,3 +149,15 @@ def test_results_are_of_todays_protocols():
                 assert row["protocol"] == today.hash, (file.name, name, environment)
                 checked.add((name, environment, row["candidates"]))
     assert {(name, environment) for name, environment, _ in checked} >= {("default", "push_t"), ("quick", "two_room")}
+
+
+def test_the_row_of_ensembles_is_that_of_its_file():
+    content = json.loads((ROOT / "results/planning/puck_ensembles.json").read_text())
+    found = {(row["protocol_name"], row["agent"]): row["ever"] for row in content["rows"]}
+    places = [("quick", name) for name in ("regression", "diffusion", "jepa", "together")]
+    places += [("careful", "together"), ("quick", "simulator")]
+    shown = [f"{found[each]['value']:.2f} [{found[each]['low']:.2f}, {found[each]['high']:.2f}]" for each in places]
+    page = (ROOT / "docs" / "planning.md").read_text(encoding="utf-8")
+    assert f"| {' | '.join(shown)} |" in page
+    cautions = [keys.get("caution", 0) for keys in content["protocols"].values()]
+    assert sorted(cautions) == [0, 1.0] and not content["provenance"]["dirty"]
