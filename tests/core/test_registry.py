@@ -43,3 +43,15 @@ def test_the_version_of_another_packages_thing_is_its_own(monkeypatch):
     known = Registry("thing", "g", {"a": "x:A", "b": "x:B"}, versions={"b": 3})
     monkeypatch.setattr(registry, "import_module", lambda name: type("M", (), {"THING": type("T", (), {"version": 7})}))
     assert [known.version(name) for name in known] == [1, 3, 7]
+
+
+def test_what_another_package_changes_is_noticed(monkeypatch, tmp_path):
+    theirs = EntryPoint("mine", "a_thing_of_theirs:THING", "g")
+    monkeypatch.setattr(registry.metadata, "entry_points", lambda group: [theirs])
+    monkeypatch.syspath_prepend(tmp_path)
+    source = tmp_path / "a_thing_of_theirs.py"
+    source.write_text("THING = 1")
+    known = Registry("thing", "g", {"ours": "vidworld:__version__"})
+    before = known.made_of("mine")
+    source.write_text("THING = 2")
+    assert known.made_of("mine") != before and known.made_of("ours") == "1"

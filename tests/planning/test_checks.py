@@ -23,16 +23,47 @@ class Turned(PointWorld):
         return super().predict(context, num_frames, seeds, -actions)
 
 
+class Late(PointWorld):
+    """It hears each action a chunk late."""
+
+    def predict(self, context, num_frames, seeds, actions):
+        first = torch.zeros_like(actions[:, :CHUNK])
+        return super().predict(context, num_frames, seeds, torch.cat((first, actions[:, :-CHUNK]), dim=1))
+
+
+class Early(PointWorld):
+    """It hears each action a chunk early."""
+
+    def predict(self, context, num_frames, seeds, actions):
+        last = torch.zeros_like(actions[:, :CHUNK])
+        return super().predict(context, num_frames, seeds, torch.cat((actions[:, CHUNK:], last), dim=1))
+
+
+class Backwards(PointWorld):
+    """It hears the last action first."""
+
+    def predict(self, context, num_frames, seeds, actions):
+        held = actions.unflatten(1, (-1, CHUNK)).flip(1).flatten(1, 2)
+        return super().predict(context, num_frames, seeds, held)
+
+
+@pytest.mark.parametrize(
+    ("kind", "order"), [(Late, "a chunk late"), (Early, "a chunk early"), (Backwards, "backwards")]
+)
+def test_a_model_that_hears_its_actions_in_another_order_is_caught(kind, order):
+    assert check(kind(), point_clips(frames=24)).hears == order
+
+
 def test_a_model_that_hears_its_actions_passes():
     found = check(PointWorld())
-    assert not found.ignores and found.factor > 100 and found.factor_low > 10
+    assert not found.ignores and not found.hears and found.factor > 100 and found.factor_low > 10
     assert found.rank == 0.0 and found.rank_high < 0.5 and found.top == 1.0
     assert found.error_true < found.error_shuffled / 10
 
 
 def test_a_model_that_drops_its_actions_is_caught():
     found = check(DeafWorld())
-    assert found.ignores
+    assert found.ignores and not found.hears
     assert (found.factor, found.factor_low, found.rank, found.top) == (1.0, 1.0, 0.5, 0.0)
 
 

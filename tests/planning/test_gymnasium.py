@@ -20,7 +20,7 @@ from vidworld.planning.protocol import PlanningProtocol, completed
 from vidworld.planning.run import plan
 from vidworld.planning.schema import PlanningConfig
 from vidworld.report.planning_page import planning_summary, sentences, write_planning_page
-from vidworld.simulation.environments import environment_named
+from vidworld.simulation.environments import by_id, environment_named
 from vidworld.simulation.environments.by_id import made_with
 from vidworld.simulation.environments.of_gymnasium import GymnasiumsEpisode
 
@@ -81,6 +81,15 @@ def test_a_death_costs_its_episode_and_a_bad_action_its_own():
     assert all(each.returned != each.returned for each in dead)
     alone = play(Arena(environment, protocol, SHAPE), NoOpAgent(protocol, 2), [found[0].number])[0]
     assert repr(alone) == repr(replace(found[0], seconds=alone.seconds))
+
+
+def test_a_step_without_end_costs_its_episode(monkeypatch):
+    environment, protocol = small("Stuck-v0")
+    monkeypatch.setattr(by_id, "LONGEST_S", 0.3)
+    found = play(Arena(environment, protocol, SHAPE), NoOpAgent(protocol, 2), range(3))
+    lost = [each.failed for each in found if each.failed]
+    assert 0 < len(lost) < 3
+    assert set(lost) == {"gym_worlds:Stuck-v0 died: TimeoutError: gym_worlds:Stuck-v0 took over 0.3 s"}
 
 
 @pytest.mark.thorough

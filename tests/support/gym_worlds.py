@@ -1,6 +1,7 @@
 """Worlds of Gymnasium in which a square moves by its action, for tests: `gym_worlds:Square-v0` and others."""
 
 import os
+import time
 
 import gymnasium
 import numpy as np
@@ -117,6 +118,23 @@ class Mortal(Reached):
         return super().reset(seed=seed)
 
 
+class Stuck(Reached):
+    """A third of its episodes never come to a second step, and catch what would end them once."""
+
+    def reset(self, *, seed=None, options=None):
+        self.stuck = seed % 3 == 1
+        return super().reset(seed=seed)
+
+    def step(self, action):
+        while self.stuck and self.steps:
+            try:
+                time.sleep(30)
+            except TimeoutError:
+                self.stuck = False
+                time.sleep(30)
+        return super().step(action)
+
+
 class Fickle(Rewarded):
     """The same actions bring something else each time."""
 
@@ -141,6 +159,6 @@ class Drifting(Rewarded):
 
 for _world in (Square, Steps, Unstable, Fatal, Unbounded, Many, Unseen, Lacking, Broken):
     gymnasium.register(f"{_world.__name__}-v0", f"gym_worlds:{_world.__name__}", disable_env_checker=True)
-for _world in (Rewarded, Reached, Mortal, Fickle, Drifting):
+for _world in (Rewarded, Reached, Mortal, Stuck, Fickle, Drifting):
     _name = f"{_world.__name__}-v0"
     gymnasium.register(_name, f"gym_worlds:{_world.__name__}", max_episode_steps=LIMIT, disable_env_checker=True)

@@ -146,6 +146,8 @@ class ActionCheck:
     """Share of clips in which the true actions fit best."""
     ignores: bool
     """Whether nothing shows that its futures depend on actions."""
+    hears: str = ""
+    """In what other order its own actions fit better than in the right one, beyond chance: "a chunk late"."""
 
 
 @dataclass(frozen=True, config=STRICT)

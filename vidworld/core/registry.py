@@ -1,12 +1,15 @@
 """Registries: what there is of one kind by name, ours and what other packages add, imported only when it is used."""
 
 import difflib
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from importlib import import_module, metadata
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from vidworld.core.errors import UserError
+from vidworld.core.records import file_digest
 
 ItemT = TypeVar("ItemT")
 NamesT = TypeVar("NamesT", bound=str | Iterable[str])
@@ -77,6 +80,14 @@ class Registry(Mapping[str, ItemT], Generic[ItemT]):
     def version(self, name: str) -> int:
         """What the values of a thing were made by: 1 unless said otherwise, by `versions` or by its own `version`."""
         return self._versions.get(name, 1) if name in self.builtin else getattr(self[name], "version", 1)
+
+    def made_of(self, name: str) -> str:
+        """What the values of a thing were made by: its version and, of another package's, a digest of its file."""
+        version = str(self.version(name))  # which loads what is not ours
+        if name in self.builtin:
+            return version
+        file = getattr(sys.modules.get(self._places[name].partition(":")[0]), "__file__", None)
+        return version if file is None else f"{version} {file_digest(Path(file))[:12]}"
 
     def check(self, names: Iterable[str]) -> None:
         """Raise a UserError with a line for each unknown name and the nearest known one; nothing is imported."""

@@ -1,7 +1,9 @@
 """Offline checks of a model that takes actions: whether what it imagines depends on them, and on the first one how.
 
 A model that ignores its actions can have a low error, and no planner can do anything with it. So its error under the
-actions that were done is compared with its error under those of other clips, which have the same distribution.
+actions that were done is compared with its error under those of other clips, which have the same distribution. A model
+that hears its actions a chunk late, or in another order, does not ignore them; so a clip's own actions are tried in
+other orders, too, by the change from chunk to chunk, which shows when each action is felt.
 
 Landscapes are energies over the first action. From an episode's start an action is drawn and held for a block. What
 comes of it is the goal, and every action of a grid is scored by how far what is imagined of it lies from that: of a
@@ -10,6 +12,7 @@ model in the space that it predicts in, of the true simulator by the discs' plac
 """
 
 import math
+from collections.abc import Callable
 from itertools import accumulate
 from typing import Any
 
@@ -19,7 +22,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vidworld.analysis.planning import ActionCheck, Landscape
-from vidworld.analysis.statistics import interval
+from vidworld.analysis.statistics import Interval, interval
 from vidworld.core.clip import Clips
 from vidworld.core.counter_rng import Draws
 from vidworld.core.errors import UserError
@@ -32,11 +35,17 @@ from vidworld.planning.imagination import futures_at_once, imagine, in_its_space
 from vidworld.planning.protocol import PlanningProtocol
 from vidworld.simulation.environments.environment import FRAME_S
 
-CHECKS_VERSION = 1  # raised when the checks come to give other values
+CHECKS_VERSION = 2  # raised when the checks come to give other values
 IGNORED = 1.1
 """A factor up to which actions hardly matter (Source: MMBench2, arXiv 2606.27326: shuffle ratio)."""
 OTHER_CLIPS = 15
 """Clips whose actions are tried in place of a clip's own."""
+ORDERS: dict[str, Callable[[Tensor], Tensor]] = {
+    "a chunk late": lambda own: own.roll(-1, dims=1),
+    "a chunk early": lambda own: own.roll(1, dims=1),
+    "backwards": lambda own: own.flip(1),
+}
+"""How a model may hear its actions (clip, chunk, ...) by mistake, and the order to give them in that mends it."""
 LANDSCAPES_VERSION = 1  # raised when landscapes come to have other values
 LANDSCAPE_SIDE = 13
 """Actions along each axis."""
@@ -46,14 +55,19 @@ _FAR = 0.8  # what is done stays so far from no action, along each axis: its val
 def check_actions(
     name: str, model: Any, evaluator: Evaluator, clips: Clips, context_frames: int, environment: str
 ) -> ActionCheck:
-    """How much worse the model's futures fit under others' actions, and the rank of the true ones among these.
+    """How much worse the model's futures fit under others' actions, the rank of the true ones, and their right order.
 
     Raises ModelFailure: the model fails. UserError: fewer than two clips, or clips without actions.
     """
+    seen, start, own = _checked(name, evaluator, clips, context_frames)
     errors = energies(name, model, evaluator, clips, context_frames).double().cpu()
     true, others = errors[:, 0], errors[:, 1:]
-    ratio = (others.mean(dim=1).clamp_min(1e-12).log() - true.clamp_min(1e-12).log()).numpy()
-    factor = interval(np.asarray(ratio)[None])
+    factor = _log_ratio(others.mean(dim=1), true)
+    done = torch.stack([own, *(mend(own) for mend in ORDERS.values())], dim=1)
+    changes = energies_under(name, model, evaluator, seen, start, done, of_changes=True).double().cpu()
+    ratios = {order: _log_ratio(changes[:, i], changes[:, 0]) for i, order in enumerate(ORDERS, start=1)}
+    bar = -math.log(IGNORED)
+    fits = {order: each.value for order, each in ratios.items() if each.high < 0 and each.value < bar}
     better = (others < true[:, None]).double() + 0.5 * (others == true[:, None]).double()
     ranks = interval(better.mean(dim=1).numpy()[None], bounds=(0.0, 1.0))
     size, least = math.exp(factor.value), math.exp(factor.low)
@@ -61,8 +75,14 @@ def check_actions(
         environment=environment, model=name, clips=len(clips), error_true=float(true.mean()),
         error_shuffled=float(others.mean()), factor=size, factor_low=least, rank=ranks.value, rank_low=ranks.low,
         rank_high=ranks.high, top=float((true < others.amin(dim=1)).double().mean()),
-        ignores=size <= IGNORED or least <= 1.0 or ranks.high >= 0.5,
+        ignores=size <= IGNORED or least <= 1.0 or ranks.high >= 0.5, hears=min(fits, key=fits.__getitem__, default=""),
     )  # fmt: skip
+
+
+def _log_ratio(errors: Float[Tensor, " clip"], true: Float[Tensor, " clip"]) -> Interval:
+    """The mean over clips of the logarithm of errors over those under the true actions."""
+    ratio = errors.clamp_min(1e-12).log() - true.clamp_min(1e-12).log()
+    return interval(np.asarray(ratio)[None])
 
 
 def energies(
@@ -72,23 +92,30 @@ def energies(
 
     In the space that the model predicts in. Raises ModelFailure, UserError: as `check_actions`.
     """
-    if clips.actions is None or len(clips) < 2:
-        raise UserError(f"{name}: actions are checked on two clips or more that have some")
-    shown = Clips(clips.frames, clips.fps, tuple(names_of(clips.frames)), actions=clips.actions.float())
-    chunk = evaluator.tokenizer.patch_size[0]
-    start = context_frames // chunk
-    seen = evaluator.encode(shown)
-    assert seen.actions is not None
-    own, count = seen.actions[:, start:], min(OTHER_CLIPS, len(clips) - 1)
+    seen, start, own = _checked(name, evaluator, clips, context_frames)
+    count = min(OTHER_CLIPS, len(clips) - 1)
     done = torch.stack([own.roll(-k, dims=0) for k in range(count + 1)], dim=1)
     return energies_under(name, model, evaluator, seen, start, done)
 
 
+def _checked(
+    name: str, evaluator: Evaluator, clips: Clips, context_frames: int
+) -> tuple[Encoded, int, Float[Tensor, "clip chunk action"]]:
+    """The clips encoded, their chunks of context, and what was done after these."""
+    if clips.actions is None or len(clips) < 2:
+        raise UserError(f"{name}: actions are checked on two clips or more that have some")
+    shown = Clips(clips.frames, clips.fps, tuple(names_of(clips.frames)), actions=clips.actions.float())
+    seen, start = evaluator.encode(shown), context_frames // evaluator.tokenizer.patch_size[0]
+    assert seen.actions is not None
+    return seen, start, seen.actions[:, start:]
+
+
 def energies_under(
-    name: str, model: Any, evaluator: Evaluator, seen: Encoded, start: int, done: Futures
+    name: str, model: Any, evaluator: Evaluator, seen: Encoded, start: int, done: Futures, of_changes: bool = False
 ) -> Float[Tensor, "clip sample"]:
     """The squared error of what is imagined after the first `start` chunks if each of these is done, in its space.
 
+    of_changes: of the changes from chunk to chunk (NaN of a single chunk).
     Raises ModelFailure.
     """
     few, found = max(1, futures_at_once(evaluator.accelerator.device) // done.shape[1]), []
@@ -97,7 +124,8 @@ def energies_under(
         part = Encoded(seen.clips.at(some), seen.tokens[some])
         imagined = imagine(name, model, evaluator, part.chunks(0, start), done[some]).embeddings
         true = in_its_space(model, evaluator, part.tokens)[:, None, start:].to(imagined)
-        found.append((imagined - true).square().mean(dim=(2, 3, 4, 5)))
+        off = (imagined - true).diff(dim=2) if of_changes else imagined - true
+        found.append(off.square().mean(dim=(2, 3, 4, 5)))
     return torch.cat(found)
 
 

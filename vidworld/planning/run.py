@@ -44,6 +44,7 @@ from vidworld.evaluation.schema import PhysicsConfig
 from vidworld.evaluation.task import measure
 from vidworld.models.files import fingerprint_in
 from vidworld.models.head import GoalHead
+from vidworld.planning import PLANNERS
 from vidworld.planning.agents import (
     AGENTS_VERSION,
     Agent,
@@ -156,9 +157,9 @@ class Crew:
         return Arena(task.environment, task.protocol, self.shape())
 
     def _made_from(self, task: PlanningTask, *things: str | int) -> str:
-        name = task.environment.name
-        registered = ENVIRONMENTS.version(name) if name in ENVIRONMENTS else 0
-        versions = [registered, task.environment.version, SIMULATOR_VERSION, AGENTS_VERSION]
+        name, planner = task.environment.name, PLANNERS.made_of(task.protocol.planner)
+        registered = ENVIRONMENTS.made_of(name) if name in ENVIRONMENTS else ""
+        versions = [registered, task.environment.version, planner, SIMULATOR_VERSION, AGENTS_VERSION]
         return fingerprint(task.protocol.hash, versions, self.config.size_px, *things)
 
     def agents(self, task: PlanningTask) -> list[Agent]:
@@ -193,10 +194,7 @@ class Crew:
             made_from = fingerprint_in(config.cloned) if config.cloned else ""
             evaluator = self.evaluator(protocol)
             found.append(ClonedAgent(protocol, channels, made_from=made_from, head=cloned, evaluator=evaluator))
-        if "random" in config.controls:
-            found.append(RandomAgent(protocol, channels))
-        if "no_op" in config.controls:
-            found.append(NoOpAgent(protocol, channels))
+        found += [kind(protocol, channels) for kind in (RandomAgent, NoOpAgent) if kind.name in config.controls]
         return found
 
     def subjects(self, protocol: PlanningProtocol) -> list[Subject]:

@@ -9,6 +9,7 @@ from vidworld.analysis import labels as words
 from vidworld.analysis.planning import ActionCheck, FamilyRow, PlanningResults, PlanningRow, agent_label, read_planning
 from vidworld.analysis.planning_checkpoints import FEWEST_CHECKPOINTS, TRAININGS, check_correlations
 from vidworld.analysis.planning_curves import row_label, success_over_compute
+from vidworld.core.errors import UserError
 from vidworld.report import charts as plots
 from vidworld.report.landscapes import landscape_figures
 from vidworld.report.page import embedded, save_page
@@ -20,19 +21,24 @@ _HEADS = (
 
 
 def write_planning_page(folder: Path, out: Path, others: Sequence[Path] = ()) -> Path:
-    """The page's path, after writing it from FOLDER/planning.json and its videos. Raises UserError: there is none.
+    """The page's path, after writing it from FOLDER/planning.json and those of its videos that are there.
+
+    Raises UserError: there is no such file, or what it holds is not whole.
 
     others: further folders, whose checkpoints count where offline checks are compared with success.
     """
     results = read_planning(folder / "planning.json")
     every = [results, *(read_planning(other / "planning.json") for other in others)]
     legend, protocols = plots.Legend(results.models), _protocols(results).items()
+    if lacking := [key for key, _ in protocols if key not in results.protocols]:
+        said = f"{folder / 'planning.json'}: protocols lacks {', '.join(lacking)}, of which there are rows"
+        raise UserError(f"{said}; run eval/run_planning.py again")
     return save_page(
         out, "planning.html", legend=legend, said=sentences(results), overview=overview(results),
         results={"heads": _HEADS, "rows": [_cells(row, results) for row in results.rows]},
         charts_drawn=plots.line_charts(success_over_compute(results), legend, log_x=True), checks=_checks(results),
         correlated=correlation_lines(every), families=_families(results), landscapes=landscape_figures(results),
-        videos=list(_videos(results, folder)), failures=results.failures,
+        videos=list(_videos(results, folder)), failures=[*results.failures, *lost_videos(results, folder)],
         protocols=[{"name": names, "hash": key, "keys": results.protocols[key]} for key, names in protocols],
     )  # fmt: skip
 
@@ -86,7 +92,13 @@ def _deaf(results: PlanningResults) -> list[str]:
     said = ", ".join(
         f"{agent_label(each.model, results.models)} in {each.environment} ({each.clips} clips)" for each in ignoring
     )
-    return [f"Not shown to depend on actions: the futures of {said}."] if ignoring else []
+    lines = [f"Not shown to depend on actions: the futures of {said}."] if ignoring else []
+    return lines + [
+        f"{agent_label(each.model, results.models)} in {each.environment} hears its actions {each.hears}: "
+        "so ordered, they fit what happened better."
+        for each in results.checks
+        if each.hears
+    ]
 
 
 def _family_sentences(results: PlanningResults) -> Iterator[str]:
@@ -109,7 +121,7 @@ def _family_sentences(results: PlanningResults) -> Iterator[str]:
 def _at_most(results: PlanningResults) -> dict[tuple[str, str], list[FamilyRow]]:
     """The families' rows of each environment, of the protocol with the most candidates."""
     found: dict[tuple[str, str], list[FamilyRow]] = {}
-    for place in dict.fromkeys(row.environment for row in results.families):
+    for place in dict.fromkeys(row.environment for row in results.rows):
         most = max((row for row in results.rows if row.environment == place), key=lambda row: row.candidates).protocol
         found[place, most] = [row for row in results.families if (row.environment, row.protocol) == (place, most)]
     return found
@@ -207,15 +219,22 @@ def _check(each: ActionCheck, results: PlanningResults) -> tuple[str, ...]:
         words.number(each.error_true), words.number(each.error_shuffled),
         f"{words.number(each.factor)} (from {words.number(each.factor_low)})",
         words.estimate(each.rank, each.rank_low, each.rank_high), words.percent(each.top), str(each.clips),
-        "ignores its actions" if each.ignores else "",
+        f"hears its actions {each.hears}" if each.hears else "ignores its actions" if each.ignores else "",
     )  # fmt: skip
+
+
+def lost_videos(results: PlanningResults, folder: Path) -> list[str]:
+    """A line where videos are not in the folder, as after a move, and so not on the page."""
+    lost = [video.file for video in results.videos if not (folder / video.file).is_file()]
+    said = f"{len(lost)} of {len(results.videos)} videos are not beside planning.json any more, and left out"
+    return [f"{said}; the first is {lost[0]}"] if lost else []
 
 
 def _videos(results: PlanningResults, folder: Path) -> Iterator[dict[str, Any]]:
     """By environment and agent; a video that is not there any more is left out."""
     for video in results.videos:
         path = folder / video.file
-        if path.exists():
+        if path.is_file():
             place = results.environments.get(video.environment, video.environment)
             title = f"{place}, {agent_label(video.agent, results.models)}, episode {video.number}"
             judged = all(row.judged for row in results.rows if row.environment == video.environment)

@@ -2,8 +2,11 @@
 
 import difflib
 import os
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import packages_distributions, version
 from importlib.util import find_spec
@@ -22,6 +25,7 @@ MOST_FRAMES = 200  # of an episode that nothing else ends earlier
 UNSAID_FPS = 10.0  # of environments that do not say theirs
 PICTURES_VERSION = 2  # raised when the same frames come to look otherwise
 _FINER = 2  # times as many pixels are rendered as are kept, where that can be asked for
+LONGEST_S = 60.0  # that an environment may take for a step, a reset or a picture
 Drawn = Callable[[np.random.Generator], np.ndarray]
 Given = Callable[[np.ndarray], Any]
 
@@ -102,6 +106,29 @@ def open_world(name: str, size_px: int | None = None) -> Any:
         raise UserError(f"{name}: {error}") from None
 
 
+@contextmanager
+def in_time(name: str, seconds: float | None = None) -> Iterator[None]:
+    """Raise TimeoutError where the environment takes longer than this, or than LONGEST_S.
+
+    A signal ends it, so that only the main thread of a process on Unix is kept from waiting for ever.
+    """
+    seconds = LONGEST_S if seconds is None else seconds
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGALRM"):
+        yield
+        return
+
+    def end(*_: Any) -> None:
+        raise TimeoutError(f"{name} took over {seconds:g} s")
+
+    handler = signal.signal(signal.SIGALRM, end)
+    timer = signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)  # again each second: it may have caught the first
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, *timer)
+        signal.signal(signal.SIGALRM, handler)
+
+
 def scaled_actions(name: str, space: Any) -> tuple[Drawn, Given]:
     """How an action's channels are drawn, and what the environment is given for them.
 
@@ -127,7 +154,8 @@ def scaled_actions(name: str, space: Any) -> tuple[Drawn, Given]:
 def picture_of(name: str, world: Any, size_px: int) -> UInt8[np.ndarray, "height width 3"]:
     """What it renders now, its shorter side so long. UserError: it renders no pictures, or a package is missing."""
     try:
-        picture = world.render()
+        with in_time(name):
+            picture = world.render()
     except gymnasium_for(name).error.DependencyNotInstalled as error:
         raise UserError(f"{name}: {error}") from None
     if not isinstance(picture, np.ndarray) or picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:

@@ -26,6 +26,7 @@ from vidworld.simulation.environments.by_id import (
     UNSAID_FPS,
     Given,
     gymnasium_for,
+    in_time,
     made_with,
     open_world,
     picture_of,
@@ -44,14 +45,15 @@ class GymnasiumsEpisode:
     """One episode, played from its seed; rewards are zero after its end."""
 
     def __init__(self, name: str, given: Given, seed: int, size_px: int | None) -> None:
-        self.given, self.seed, self.world = given, seed, open_world(name, size_px)
+        self.name, self.given, self.seed, self.world = name, given, seed, open_world(name, size_px)
         self.flatten = gymnasium_for(name).spaces.flatten
         weakref.finalize(self, self.world.close)
         self.begin()
 
     def begin(self) -> None:
         """Go to its first frame."""
-        seen, self.info = self.world.reset(seed=self.seed)
+        with in_time(self.name):
+            seen, self.info = self.world.reset(seed=self.seed)
         self.done: list[np.ndarray] = []
         self.rewards: list[float] = []
         self.seen, self.over = [self._digest(seen)], False
@@ -61,7 +63,8 @@ class GymnasiumsEpisode:
         self.done.append(action)
         self.rewards.append(0.0)
         if not self.over:
-            seen, reward, terminated, truncated, self.info = self.world.step(self.given(action))
+            with in_time(self.name):
+                seen, reward, terminated, truncated, self.info = self.world.step(self.given(action))
             self.rewards[-1], self.over = float(reward), bool(terminated or truncated)
             self.seen.append(self._digest(seen))
         return self.rewards[-1]
@@ -107,7 +110,7 @@ class GymnasiumEnvironment(Environment[Any]):
         self.name, self.label, self.size_px = name, name, size_px  # type: ignore[misc]
         self.version = f"{made_with(name)}, pictures {PICTURES_VERSION}"  # type: ignore[misc]
         try:
-            with closing(open_world(name, size_px)) as world:
+            with in_time(name), closing(open_world(name, size_px)) as world:
                 if not isinstance(world.action_space, gymnasium.spaces.Box):
                     kind = type(world.action_space).__name__
                     raise UserError(f"{name}: its actions are {kind}; to plan takes those of Box, with bounds")
