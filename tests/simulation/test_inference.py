@@ -108,3 +108,9 @@ def test_an_empty_picture_holds_nothing():
     posterior = infer(frames, 10.0)
     assert not posterior.seen.present.any() and not posterior.seen.screens.any()
     assert posterior.positions(posterior.theta[:, None], 8).isfinite().all()
+
+
+def test_specks_that_look_like_a_disc_wedged_in_do_not_end_it():
+    clips = SimulatedClips("occlusion", "id", nuisance=1).clips(range(10, 11))
+    found = infer(clips.frames[:, :CONTEXT], clips.fps)
+    assert found.theta.isfinite().all() and found.cost > EXPLAINED

@@ -30,6 +30,7 @@ EXPLAINED = 10.0  # mean square of the residuals, in NOISE, up to which a fit ex
 NEAR_A_SCREEN = 3.2  # units a second: a first guess of what is whole in no two frames; discs there move sideways
 LEVELS = 401  # restitutions that one is drawn from
 MAX_RADIUS = 3.0  # units: no scene has larger discs, and between walls they would never come to rest
+MOST_EVENTS = 500  # of a scene that is tried: some wedge a disc in, which no true one does
 
 Theta = Float[Tensor, "clip k parameter"]  # five for each disc (position, velocity, radius), and the restitution
 
@@ -91,7 +92,7 @@ class Posterior:
             some = (self.frame == frame).nonzero()[:, 0]
             scenes = scenes_of(self.seen.at(some), theta[some], self.gravity[some])
             times_s = torch.arange(end - frame, end - frame + horizon, dtype=theta.dtype) * self.seen.setting.dt_s
-            found[some] = simulate(scenes, times_s).position.unflatten(0, theta[some].shape[:2])
+            found[some] = simulate(scenes, times_s, MOST_EVENTS).position.unflatten(0, theta[some].shape[:2])
         return found
 
 
@@ -230,7 +231,7 @@ def _residuals(seen: SeenDiscs, frame: int, gravity: Tensor, theta: Theta) -> Fl
     """How far what would show lies from what does, in standard deviations."""
     scenes = scenes_of(seen, theta, gravity)
     times_s = torch.arange(seen.area.shape[1] - frame, dtype=theta.dtype) * seen.setting.dt_s
-    position = simulate(scenes, times_s).position
+    position = simulate(scenes, times_s, MOST_EVENTS).position
     parts = (each.unflatten(0, theta.shape[:2]) for each in visible_part(scenes, position, seen.setting))
     area, moments = parts
     true_area, place, most = seen.area[:, None, frame:], seen.place[:, None, frame:], seen.most[:, None, None]
