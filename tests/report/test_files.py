@@ -61,7 +61,7 @@ def test_a_wrong_field_is_named_with_its_place(run: Path) -> None:
     change(run / "physics" / "results.json", lambda c: c["results"][3].update(value="high", n="many"))
     line = refused(run)
     assert "results.json: results.3.value: " in line
-    assert line.endswith("(and 1 more)")
+    assert line.endswith("(and 1 more); run the evaluation that wrote it again")
 
 
 def test_an_older_schema_is_refused(run: Path) -> None:

@@ -1,13 +1,16 @@
 """The bench: its rows add up, its peers do the same work, and its page says what its rows say."""
 
 import importlib
+import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
 from scripts import ROOT
+from torch import nn
 
-from speed import peers
+from speed import cases, peers
 from speed.bench import Growth, exponent, measure
 from speed.cases import BASE, CHANNELS, CHUNKS, DEMO, GRID, Case, Size, clip_cases, reading_cases, training_step
 from speed.page import write_page
@@ -130,6 +133,77 @@ def test_reading_and_making_clips_give_as_many_frames_as_they_say(tmp_path):
     (making,) = clip_cases(2)
     assert making.ours().frames.shape[:2] == (2, 16)
     assert making.amount == 32
+
+
+def short_plans(monkeypatch):
+    for name, value in (("PLANNED", 32), ("IMAGINED", 2), ("ROUNDS", 2)):
+        monkeypatch.setattr(cases, name, value)
+    return cases.planning_cases(Size("small", 32, 3, 1), CPU)
+
+
+def test_a_plan_has_a_peer_only_where_stable_worldmodel_is_installed(monkeypatch):
+    monkeypatch.setattr(cases, "find_spec", lambda name: None)
+    diffusion, jepa = short_plans(monkeypatch)
+    assert diffusion.peers == jepa.peers == {}
+    assert diffusion.amount == jepa.amount == 128
+
+
+def test_lewm_plans_as_often_for_as_many_candidates_and_steps(monkeypatch, capsys):
+    asked = []
+
+    class LeWM(nn.Module):
+        def encode(self, info):
+            return {"emb": info["pixels"][:, :, 0, 0, :192]}
+
+        def rollout(self, info, actions):
+            asked.append(("rollout", tuple(info["emb"].shape), tuple(actions.shape)))
+            return {"predicted_emb": info["emb"]}
+
+    class CEMSolver:
+        def __init__(self, model, num_samples, n_steps, device):
+            self.size = num_samples, n_steps
+
+        def configure(self, action_space, n_envs, config):
+            self.size += (config.horizon, n_envs * action_space.shape[1] * config.action_block)
+
+        def solve(self, info):
+            print("solved in a second")
+            asked.append(("solve", *self.size))
+            return {"actions": info["action"]}
+
+    def nothing(*_, **__):
+        return nn.Identity()
+
+    fakes = {
+        "": SimpleNamespace(PlanConfig=SimpleNamespace),
+        ".solver": SimpleNamespace(CEMSolver=CEMSolver),
+        ".wm.lewm": SimpleNamespace(LeWM=lambda *parts: LeWM()),
+        ".wm.lewm.module": SimpleNamespace(Predictor=nothing, Embedder=nothing, MLP=nothing),
+    }
+    for name, fake in fakes.items():
+        monkeypatch.setitem(sys.modules, f"stable_worldmodel{name}", fake)
+    monkeypatch.setattr(cases, "find_spec", lambda name: name == "stable_worldmodel" or None)
+    for case in short_plans(monkeypatch):
+        asked.clear()
+        for job in case.peers.values():
+            job()
+        assert asked == [("rollout", (1, 32, 1, 192), (1, 32, 2, 8))] * 2 + [("solve", 32, 2, 2, 8)]
+    assert capsys.readouterr().out == ""
+
+
+def test_lewm_itself_has_its_published_size_and_plans(monkeypatch, capsys):
+    pytest.importorskip("stable_worldmodel", reason="docs/stable_worldmodel.md: its own environment")
+    planner = peers.LatentPlanner(candidates=32, horizon=4, iterations=2, actions=8, device=CPU)
+    assert 17e6 < sum(p.numel() for p in planner.network.parameters()) < 19e6
+    with torch.no_grad():
+        first, again = planner.imagine(torch.randn(1, 32, 4, 8))
+    assert first.shape == (1, 32, 1 + 4, 192) and first.isfinite().all() and torch.equal(first, again)
+    assert planner.plan().shape == (1, 4, 8)
+    for case in short_plans(monkeypatch):
+        assert [*case.peers] == ["stable-worldmodel LeWM.rollout", "stable-worldmodel CEMSolver"]
+        for job in case.peers.values():
+            job()
+    assert capsys.readouterr().out == ""
 
 
 def test_the_page_says_what_the_rows_say(tmp_path):

@@ -164,8 +164,13 @@ def test_a_clip_that_is_faster_than_its_video_has_the_action_that_held() -> None
         (["a.mp4,0,1", "a.mp4,1,left"], "has an action that cannot be used: actions.csv:3: dx: 'left' is no number"),
         (
             ["a.mp4,0,1", "a.mp4,1,1e39"],
-            "has an action that cannot be used: actions.csv:3: dx: '1e39' is too large a number",
+            "has an action that cannot be used: actions.csv:3: dx: '1e39' is too large a number (at most 1e+12)",
         ),
+        (
+            ["a.mp4,0,1", "a.mp4,1,-3e38"],
+            "has an action that cannot be used: actions.csv:3: dx: '-3e38' is too large a number (at most 1e+12)",
+        ),
+        (['a.mp4,0,"1,5"'], "has an action that cannot be used: actions.csv:2: dx: '1,5' is no number"),
         (["a.mp4,0,1", "a.mp4,1,nan"], "has an action that cannot be used: actions.csv:3: dx: 'nan' is no number"),
         (["a.mp4,0,1", "a.mp4,1"], "has an action that cannot be used: actions.csv:3 has 2 cells, and its header 3"),
         (
@@ -196,12 +201,18 @@ def test_a_broken_row_costs_its_video(lines: list[str], reason: str, tmp_path: P
         ("file,frame,dx,dx\n", "has several columns 'dx'"),
         ("", "has no column file; it has none"),
         ("file,frame,dx\n", "has no row"),
+        ('file,frame,dx\na.mp4,0,1\n"a.mp4,1,1\na.mp4,2,1\n', r"actions\.csv:3: is no row of a table .*close each"),
+        ('file,frame,dx\na.mp4,0,"1\nb.mp4,0,1"\n', r"actions\.csv:2: is no row of a table .*close each"),
+        ('"file,frame,dx\na.mp4,0,1\n', r"actions\.csv:1: is no row of a table .*close each"),
+        ("file;frame;dx\na.mp4;0;0,5\n", r"actions\.csv:1: separates its cells by semicolons; commas are wanted"),
+        ("file,frame,dx\na.mp4\t0\t1\n", r"actions\.csv:2: separates its cells by tabs; commas are wanted"),
     ],
 )
 def test_a_table_that_is_none_is_said_in_a_line(text: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "actions.csv").write_text(text)
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=said) as error:
         read_actions(tmp_path / "actions.csv")
+    assert all(line.startswith(str(tmp_path / "actions.csv")) for line in str(error.value).splitlines())
 
 
 @pytest.mark.parametrize("kind", ["lerobot", "lerobot_v3"])
@@ -269,3 +280,13 @@ def test_actions_that_all_end_before_the_video_are_a_fault():
     values = np.ones((3, 1))
     assert "time_s is in seconds from there" in VideoActions(values, np.array([-3.0, -2.0, -1.0])).fault(frames_s)
     assert VideoActions(values, np.array([-1.0, 0.0, 0.2])).fault(frames_s) == ""
+
+
+def test_times_far_beyond_the_video_are_a_fault():
+    """As in milliseconds, or since 1970; a log that goes on for a while after the video is none."""
+    frames_s, values = np.arange(41) / 10, np.ones((40, 1))
+    stamps_s = np.arange(40) / 10
+    for other in (1000 * stamps_s, 10 * stamps_s, 1.7e9 + stamps_s):
+        said = f"has an action at {other[-1]:g} s, and lasts 4 s; time_s is in seconds from its first frame"
+        assert VideoActions(values, other).fault(frames_s).startswith(said)
+    assert VideoActions(values, 3 * stamps_s).fault(frames_s) == ""

@@ -1,8 +1,10 @@
 """Episodes are collected as videos with their actions, which come back when the folder is ingested."""
 
 import builtins
+import re
 from pathlib import Path
 
+import gym_worlds
 import numpy as np
 import pytest
 import torch
@@ -150,6 +152,18 @@ def test_what_cannot_be_collected_is_said_in_a_line(play: Play, said: str, tmp_p
     with pytest.raises(UserError, match=said) as error:
         collect_episodes(play, 2, tmp_path / "videos", workers=1)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("said", [float("nan"), float("inf"), 0, -5, 1e-9, "fast", [20]])
+def test_a_rate_that_is_none_is_said_in_a_line(said: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gym_worlds.Square, "metadata", {"render_modes": ["rgb_array"], "render_fps": said})
+    with pytest.raises(UserError, match=f"render_fps is {re.escape(repr(said))}; 0.001 to 10000 frames a second would"):
+        played(Play("gym_worlds:Square-v0", size_px=16), 0)
+
+
+def test_a_rate_that_is_not_said_is_ten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gym_worlds.Square, "metadata", {"render_modes": ["rgb_array"]})
+    assert played(Play("gym_worlds:Square-v0", size_px=16, most_frames=2), 0).fps == 10
 
 
 def test_ours_need_no_gymnasium_and_others_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -286,7 +286,8 @@ def read_as(kind: type[RecordT], path: Path) -> RecordT:
         first, *rest = error.errors()
         where = ".".join(str(part) for part in first["loc"])
         more = f" (and {len(rest)} more)" if rest else ""
-        raise UserError(f"{path}: {where + ': ' if where else ''}{first['msg']}{more}") from error
+        said = f"{path}: {where + ': ' if where else ''}{first['msg']}{more}"
+        raise UserError(f"{said}; run the evaluation that wrote it again") from error
 
 
 def read_results(path: Path) -> Results:

@@ -21,19 +21,15 @@ def write_mp4(path: str | Path, frames: UInt8[Tensor, "time 3 height width"], fp
 
     An odd width or height is made even by repeating the last column or row, as the pixel format demands.
     """
-    frames = enlarged(frames, scale)
-    height, width = frames.shape[-2:]
-    if height % 2:
-        frames = torch.cat([frames, frames[..., -1:, :]], dim=-2)
-    if width % 2:
-        frames = torch.cat([frames, frames[..., -1:]], dim=-1)
-    pictures = frames.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    sides = (side * scale for side in frames.shape[-2:])
+    rows, columns = (torch.arange(side + side % 2).clamp(max=side - 1) // scale for side in sides)
     rate = Fraction(fps).limit_denominator(1001)
     with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
         stream = container.add_stream("libx264", rate=rate, options={"crf": "16", "preset": "medium"})
-        stream.height, stream.width = pictures.shape[1:3]
+        stream.height, stream.width = len(rows), len(columns)
         stream.pix_fmt = "yuv420p"
-        for picture in pictures:
+        for frame in frames:  # one at a time: there may be many, and copies of them all take several times as much
+            picture = frame[:, rows[:, None], columns].permute(1, 2, 0).contiguous().cpu().numpy()
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
     return Path(path)

@@ -10,6 +10,7 @@ from PIL import Image
 
 from vidworld.analysis import labels as words
 from vidworld.analysis.planning import Landscape, PlanningResults, agent_label
+from vidworld.core.errors import UserError
 
 _DARK, _LIGHT = np.array([24, 30, 92]), np.array([255, 236, 150])
 
@@ -30,15 +31,19 @@ class LandscapeFigure(NamedTuple):
 
 
 def landscape_figures(results: PlanningResults) -> list[LandscapeFigure]:
-    """One for each landscape, in the order of environments and agents."""
+    """One for each landscape, in the order of environments and agents. UserError: one is none."""
     return [_figure(each, results) for each in results.landscapes]
 
 
 def _figure(found: Landscape, results: PlanningResults) -> LandscapeFigure:
     place = results.environments.get(found.environment, found.environment)
-    side, apart = len(found.energy), float(np.hypot(*np.subtract(found.action, found.lowest)))
-    said = f"lowest {words.number(apart)} from the true action; {words.percent(found.rank)} of actions fit better"
+    side = len(found.energy)
     title = f"{place}, {agent_label(found.agent, results.models)}"
+    if {len(row) for row in found.energy} != {side} or not len(found.action) == len(found.lowest) == 2:
+        said = f"planning.json: the landscape of {title} is no square of energies with two actions of x and y"
+        raise UserError(f"{said}; run eval/run_planning.py again")
+    apart = float(np.hypot(*np.subtract(found.action, found.lowest)))
+    said = f"lowest {words.number(apart)} from the true action; {words.percent(found.rank)} of actions fit better"
     return LandscapeFigure(title, _picture(found.energy), _mark(found.action, side), _mark(found.lowest, side), said)
 
 

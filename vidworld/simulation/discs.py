@@ -126,7 +126,8 @@ def simulate(scenes: Scenes, times_s: Float[Tensor, " time"], most_events: int |
 
     most_events: after so many (of a disc that is wedged in, say) discs fly on through all that is in their way.
     ValueError where several discs have gravity and walls that take energy: a disc at rest there would not fall with
-    the others, and contacts would no longer be roots of quadratics. RuntimeError after `MAX_EVENTS` events, where no number is given.
+    the others, and contacts would no longer be roots of quadratics. RuntimeError after `MAX_EVENTS` events, without
+    `most_events`.
     """
     crowded = scenes.present.sum(1) > 1
     if bool((crowded & (scenes.gravity != 0) & (scenes.restitution < 1)).any()) and scenes.walls.shape[1] > 0:

@@ -1,7 +1,8 @@
 """Where it says what was done in videos: an `actions.csv` beside them, or the tables of a LeRobot data set."""
 
 import csv
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from vidworld.video.events import nearest
 from vidworld.video.lerobot import LEROBOT_INFO, Episode, listed
 
 FRAME, TIME = "frame", "time_s"
+OTHER_MARKS = ((";", "semicolons"), ("\t", "tabs"))  # by which other programs separate cells
 LEROBOT_REWARD = "next.reward"  # what the action of a frame brought
+LARGEST_NUMBER = 1e12  # of a table: those beyond stand for what is missing (3e38) or are times (1.7e18 ns)
 ACTIONS_HELP = f"""{ACTIONS_NAME} beside the videos says what was done in them, as a table with a header:
   file        the video, from the folder on
   frame       the frame AFTER which the action was taken, counted from 0; the last frame's row may be left out
@@ -41,31 +44,28 @@ def read_actions(path: Path) -> FolderActions:
     faults: dict[str, str] = {}
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            table = csv.reader(stream)
-            header = [name.strip() for name in next(table, [])]
+            table = _cells(path, stream)
+            header = [name.strip() for name in next(table, (1, []))[1]]
             key, channels = _columns(path, header)
             numbers_of = (key, *channels, *[REWARD] * (REWARD in header))
             places = [header.index(name) for name in ("file", *numbers_of)]
-            for cells in table:
+            for line, cells in table:
                 if not any(cell.strip() for cell in cells):
                     continue
                 file = plain_name(cells[places[0]].strip()) if len(cells) > places[0] else ""
-                said = f"{path.name}:{table.line_num}"
+                said = f"{path.name}:{line}"
                 if len(cells) != len(header):
                     fault = f"{said} has {len(cells)} cells, and its header {len(header)}"
                     faults.setdefault(file, f"has an action that cannot be used: {fault}")
                     continue
-                named = zip(numbers_of, (cells[place] for place in places[1:]), strict=True)
-                numbers = [_number(text) for _, text in named]
-                if bad := [name for name, number in zip(numbers_of, numbers, strict=True) if number is None]:
-                    text = cells[header.index(bad[0])]
-                    why = "is too large a number" if text.strip().lstrip("+-")[:1].isdigit() else "is no number"
-                    fault = f"{said}: {bad[0]}: {text!r} {why}"
-                    faults.setdefault(file, f"has an action that cannot be used: {fault}")
+                texts = [cells[place] for place in places[1:]]
+                found = [*zip(numbers_of, texts, map(_number, texts), strict=True)]
+                if bad := [f"{name}: {text!r} {why}" for name, text, why in found if isinstance(why, str)]:
+                    faults.setdefault(file, f"has an action that cannot be used: {said}: {bad[0]}")
                     continue
-                stamp, *values = [number for number in numbers if number is not None]
-                rows.setdefault(file, []).append((stamp, values, table.line_num))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+                stamp, *values = [number for *_, number in found if not isinstance(number, str)]
+                rows.setdefault(file, []).append((stamp, values, line))
+    except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no table in UTF-8"
         raise UserError(f"{path}: cannot be read ({reason})") from error
     if not rows and not faults:
@@ -73,6 +73,19 @@ def read_actions(path: Path) -> FolderActions:
     rewarded = REWARD in header
     videos = {file: _video(path, key, of, rewarded) for file, of in rows.items()}
     return FolderActions(tuple(channels), videos | faults, rewarded)
+
+
+def _cells(path: Path, lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
+    """The cells of each line with its number, each line by itself. UserError: one is no row, or has no commas."""
+    for number, line in enumerate(lines, start=1):
+        try:
+            cells = next(csv.reader([line], strict=True), [])
+        except csv.Error as error:
+            said = f"{path}:{number}: is no row of a table ({error})"
+            raise UserError(f'{said}; close each quotation mark (") in its line, or take it out') from error
+        if len(cells) == 1 and (used := [name for mark, name in OTHER_MARKS if mark in line]):
+            raise UserError(f"{path}:{number}: separates its cells by {used[0]}; commas are wanted")
+        yield number, cells
 
 
 def _columns(path: Path, header: list[str]) -> tuple[str, list[str]]:
@@ -96,12 +109,15 @@ def _columns(path: Path, header: list[str]) -> tuple[str, list[str]]:
     return (FRAME if FRAME in header else TIME), channels
 
 
-def _number(text: str) -> float | None:
+def _number(text: str) -> float | str:
+    """What a cell says, or what is wrong with it."""
     try:
         value = float(text)
     except ValueError:
-        return None
-    return value if abs(value) <= np.finfo(np.float32).max else None  # as which actions are kept
+        value = math.nan
+    if math.isnan(value):
+        return "is no number"
+    return value if abs(value) <= LARGEST_NUMBER else f"is too large a number (at most {LARGEST_NUMBER:g})"
 
 
 def _video(path: Path, key: str, rows: list[tuple[float, list[float], int]], rewarded: bool) -> VideoActions | str:

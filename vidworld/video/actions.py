@@ -18,6 +18,8 @@ NO_ACTIONS = (
     f"has no actions, and other videos of the folder have some (add its rows to {ACTIONS_NAME}, or --no-actions)"
 )
 
+LENGTHS_AT_MOST = 4  # of a video that its actions may go on for, as a log does that is ended after it
+
 
 @dataclass(frozen=True)
 class VideoActions:
@@ -36,11 +38,13 @@ class VideoActions:
             if rows > count:
                 return f"has actions of {rows} frames, and only {count} frames"
             return f"has no action of frame {rows} (it has {count} frames)" if rows < count - 1 else ""
-        first_s = float(self.times_s[0])
+        first_s, last_s = float(self.times_s[0]), float(self.times_s[-1])
+        if count > 1 and last_s > LENGTHS_AT_MOST * (length_s := float(times_s[-1] - times_s[0])):
+            said = f"has an action at {last_s:g} s, and lasts {length_s:.3g} s"
+            return f"{said}; time_s is in seconds from its first frame, and later actions are to be left out"
         late = count > 1 and first_s > times_s[1] - times_s[0]
         if late:
             return f"has no action before {first_s:g} s"
-        last_s = float(self.times_s[-1])
         if count > 1 and last_s < 0:
             return f"has no action after {last_s:g} s, before its first frame; time_s is in seconds from there"
         return ""

@@ -31,6 +31,8 @@ from vidworld.simulation.environments.by_id import (
     MOST_FRAMES,
     PICTURES_VERSION,
     UNSAID_FPS,
+    fps_of,
+    in_time,
     made_with,
     open_world,
     picture_of,
@@ -102,8 +104,10 @@ def _gymnasiums(play: Play, number: int) -> Played:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Gymnasium's, about what it thinks of the environment
         with closing(open_world(play.environment, play.size_px)) as world:
+            fps = fps_of(play.environment, world.metadata)
             drawn, given = scaled_actions(play.environment, world.action_space)
-            world.reset(seed=reset_seed)
+            with in_time(play.environment):
+                world.reset(seed=reset_seed)
             frames, ends = [picture_of(play.environment, world, play.size_px)], 0
             actions: list[np.ndarray] = []
             rewards: list[float] = []
@@ -111,12 +115,12 @@ def _gymnasiums(play: Play, number: int) -> Played:
                 if len(actions) == ends:
                     held, ends = drawn(draws), ends + int(draws.integers(1, LONGEST_HELD + 1))
                 actions.append(held)
-                _, reward, terminated, truncated, _ = world.step(given(held))
+                with in_time(play.environment):
+                    _, reward, terminated, truncated, _ = world.step(given(held))
                 rewards.append(float(reward))
                 frames.append(picture_of(play.environment, world, play.size_px))
                 if terminated or truncated:
                     break
-            fps = float(world.metadata.get("render_fps") or UNSAID_FPS)
     return Played(torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2), fps, np.stack(actions), np.array(rewards))
 
 

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import packages_distributions, version
@@ -23,6 +23,7 @@ from vidworld.simulation.environments import ENVIRONMENTS
 
 MOST_FRAMES = 200  # of an episode that nothing else ends earlier
 UNSAID_FPS = 10.0  # of environments that do not say theirs
+LEAST_FPS, MOST_FPS = 0.001, 1e4  # at which a video can be written
 PICTURES_VERSION = 2  # raised when the same frames come to look otherwise
 _FINER = 2  # times as many pixels are rendered as are kept, where that can be asked for
 LONGEST_S = 60.0  # that an environment may take for a step, a reset or a picture
@@ -149,6 +150,19 @@ def scaled_actions(name: str, space: Any) -> tuple[Drawn, Given]:
         return np.asarray(np.clip(scaled, space.low, space.high), space.dtype)
 
     return (lambda draws: draws.uniform(-1, 1, space.low.size)), given
+
+
+def fps_of(name: str, metadata: Mapping[str, Any]) -> float:
+    """Frames a second by an environment's metadata. UserError: they say something else."""
+    said = metadata.get("render_fps")
+    try:
+        fps = UNSAID_FPS if said is None else float(said)
+    except (TypeError, ValueError):
+        fps = 0.0
+    if not LEAST_FPS <= fps <= MOST_FPS:
+        would = f"{LEAST_FPS:g} to {MOST_FPS:g} frames a second would do, or none said ({UNSAID_FPS:g} then)"
+        raise UserError(f"{name}: its metadata's render_fps is {said!r}; {would}")
+    return fps
 
 
 def picture_of(name: str, world: Any, size_px: int) -> UInt8[np.ndarray, "height width 3"]:

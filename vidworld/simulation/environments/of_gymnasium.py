@@ -23,8 +23,8 @@ from vidworld.core.errors import UserError
 from vidworld.simulation.environments.by_id import (
     MOST_FRAMES,
     PICTURES_VERSION,
-    UNSAID_FPS,
     Given,
+    fps_of,
     gymnasium_for,
     in_time,
     made_with,
@@ -116,7 +116,7 @@ class GymnasiumEnvironment(Environment[Any]):
                     raise UserError(f"{name}: its actions are {kind}; to plan takes those of Box, with bounds")
                 self.given = scaled_actions(name, world.action_space)[1]
                 self.action_channels = int(world.action_space.low.size)  # type: ignore[misc]
-                self.fps = float(world.metadata.get("render_fps") or UNSAID_FPS)  # type: ignore[misc]
+                self.fps = fps_of(name, world.metadata)  # type: ignore[misc]
                 world.reset(seed=0)
                 picture_of(name, world, size_px)
                 *_, info = world.step(self.given(np.zeros(self.action_channels)))
