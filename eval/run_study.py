@@ -26,7 +26,7 @@ def main() -> None:
     config = load(StudyConfig, arguments.config, arguments.overrides)
     if arguments.list:
         study = Study(config)
-        for cell in study.cells:
+        for cell in study.named(arguments.cells, arguments.share):
             print(f"{cell.name}: {study.state(cell)}")
     elif arguments.predict:
         print(predict(config, arguments.predict))

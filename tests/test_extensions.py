@@ -1,4 +1,4 @@
-"""Another package adds a scenario, law, metric, task, model family and benchmark: one file and one entry point each.
+"""Another package adds a scenario, law, metric, task, family, benchmark and planner: one file and entry point each.
 
 They are trained on or measured and stand on the page, and nothing of vidworld is edited. The files are those of
 docs/adding.md, which shows how to add a thing.
@@ -140,3 +140,20 @@ def test_one_file_and_one_entry_point_each_are_trained_on_measured_and_on_the_pa
         "Damped copy",
     ):
         assert words in every, words
+
+
+def test_a_planner_from_one_file_plans_beside_ours(package, tmp_path):
+    alone = ["controls=[simulator,random]", "models={}", "tokenizer=null", "probe=null", "probes={}", "goal_blind=[]"]
+    quick = [
+        f"protocols=[{ROOT / 'configs' / 'protocols' / 'quick.yaml'}]",
+        "environments=[two_room]",
+        "checks=0",
+        "shown=0",
+    ]
+    config = ("--config", ROOT / "configs" / "plan" / "planning.yaml", "--planners", "hill_climb,cem")
+    run(package, "eval/run_planning.py", *config, f"out={tmp_path}", *quick, *alone)
+    rows = json.loads((tmp_path / "planning.json").read_text())["rows"]
+    reached = {(row["protocol_name"], row["agent"]): row["ever"]["value"] for row in rows}
+    assert len(reached) == 4
+    for planner in ("hill_climb", "cem"):
+        assert reached[f"quick_{planner}", "simulator"] > 0.6 > reached[f"quick_{planner}", "random"]

@@ -276,25 +276,26 @@ def test_ten_minutes_of_play_are_those_of_their_file():
 
 def test_the_table_of_the_readme_is_that_of_its_files():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    shown = {
-        what: cells
-        for what, *cells in (row.strip("| ").split(" | ") for row in text.splitlines() if "↑" in row or "↓" in row)
-    }
-    folder = ROOT / "results" / "study"
-    runs = [
-        [study_cells(file) for file in sorted(folder.glob(f"{family}_1.8e13_nuisance0_seed*.json"))]
-        for family in ("regression", "diffusion", "jepa")
-    ]
-    places = {"permanence": 0, "collision": 1, "momentum": 2}
-    for what, cells in shown.items():
-        place = next((number for law, number in places.items() if what.startswith("surprise") and law in what), 6)
-        for cell, trainings in zip(cells, runs, strict=False):
-            ends = sorted({training[place].split()[0] for training in trainings})
-            assert cell == (" to ".join((ends[0], ends[-1])) if len(ends) > 1 else ends[0]), what
-    assert len(shown) == 4
-    for what, cells in shown.items():
-        law = next((law for law in places if what.startswith("surprise") and law in what), None)
-        assert cells[4:6] == (["–", "–"] if law is None else cue_cells(law)[:2]), what
+    rows = [row.strip("| ").split(" | ") for row in text.splitlines() if "↑" in row or "↓" in row]
+    places = {"permanence ↑": 0, "collision ↑": 1, "velocity error, `collision`, units/s ↓": 6}
+    trainings = {"9e12": ("9.0e12", 5), "3.6e13": ("3.6e13", 3)}
+    assert len(rows) == 5
+    for what, flops, *cells in rows:
+        budget, count = trainings[flops]
+        for cell, family in zip(cells, ("regression", "diffusion", "jepa"), strict=False):
+            files = sorted((ROOT / "results" / "study").glob(f"{family}_{budget}_nuisance0_seed*.json"))
+            assert len(files) == count and f"{('three', '', 'five')[count - 3]}" in text
+            found = sorted({study_cells(file)[places[what]].split()[0] for file in files})
+            assert cell == "–".join(sorted({found[0], found[-1]})), (what, flops, family)
+        floor, cues, rule, ceiling = cells[3:]
+        law = what.removesuffix(" ↑")
+        assert [cues, rule] == (cue_cells(law)[:2] if law in STUDY_LAWS else ["–", "–"]), what
+        page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+        for name, cell in (("frozen last frame (floor)", floor), ("oracle (ceiling)", ceiling)):
+            assert (
+                re.findall(rf"^\| {re.escape(name)} \| (.*) \|$", page, re.MULTILINE)[0].split(" | ")[places[what]]
+                == cell
+            )
 
 
 def apart(better, worse, budget, law):
@@ -315,9 +316,11 @@ def apart(better, worse, budget, law):
 
 def test_pairs_of_trainings_that_pages_count_are_those_of_the_files():
     readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert [apart(other, "jepa", "3.6e13", "permanence") for other in ("regression", "diffusion")] == [9, 9]
+    assert "below the others by disjoint intervals in all 9 pairs" in readme
     page = " ".join((ROOT / "docs" / "results.md").read_text(encoding="utf-8").split())
-    assert apart("regression", "diffusion", "1.8e13", "permanence") == 7 and "diffusion's in 7 of 9 pairs" in readme
-    assert apart("regression", "jepa", "1.8e13", "permanence") == 9 and "above a JEPA's in all 9" in readme
+    assert apart("regression", "diffusion", "1.8e13", "permanence") == 7 and "disjoint in 7 of 9 pairs" in page
+    assert apart("regression", "jepa", "1.8e13", "permanence") == 9 and "in all 9 with the JEPA" in page
     continuity = [apart("regression", other, "1.8e13", "continuity") for other in ("diffusion", "jepa")]
     assert continuity == [7, 9] and "on continuity in 7 and 9" in page
     assert apart("diffusion", "jepa", "1.8e13", "permanence") == 6 and "six of nine pairs are disjoint" in page

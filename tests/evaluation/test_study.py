@@ -157,6 +157,10 @@ def test_the_list_names_every_run_of_the_projects_study(capsys: pytest.CaptureFi
     assert lines[0] == "regression_3.0e12_nuisance0_seed0: to do"
     assert run("eval/run_study.py", *given, "--cells", "nothing") == 2
     assert "no run of the study is named 'nothing'; --list shows all" in capsys.readouterr().err
+    shown = [run("eval/run_study.py", *given, "--list", "--cells", "jepa_*", "--share", f"{i}/2") for i in range(2)]
+    named = [line.split(":")[0] for line in capsys.readouterr().out.splitlines()]
+    assert shown == [0, 0] and named and all(name.startswith("jepa_") for name in named)
+    assert len(set(named)) == len(named)
     assert run("eval/run_study.py", *given, "--share", "2/2") == 2
 
 

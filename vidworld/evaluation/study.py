@@ -119,6 +119,13 @@ class Study:
         """What was measured of a cell, by whatever version; None where nothing was."""
         return read_result(self.path(cell)) if self.path(cell).exists() else None
 
+    def named(self, pattern: str, share: tuple[int, int]) -> list[Cell]:
+        """The cells that match a pattern, or of them the share I of N. UserError: none matches."""
+        found = [cell for cell in self.cells if fnmatch.fnmatch(cell.name, pattern)]
+        if not found:
+            raise UserError(f"no run of the study is named {pattern!r}; --list shows all")
+        return found[share[0] :: share[1]]  # of all, so that a share is the same when it is started again
+
     def state(self, cell: Cell) -> str:
         """In words: to do, outdated, failed or done."""
         result = self.result(cell)
@@ -299,11 +306,7 @@ def run_study(config: StudyConfig, share: tuple[int, int] = (0, 1), pattern: str
     Raises UserError: no cell matches, or what all share cannot be made.
     """
     study = Study(config)
-    chosen = [cell for cell in study.cells if fnmatch.fnmatch(cell.name, pattern)]
-    if not chosen:
-        raise UserError(f"no run of the study is named {pattern!r}; --list shows all")
-    mine = chosen[share[0] :: share[1]]  # of all, so that a share is the same when it is started again
-    left = [cell for cell in mine if study.state(cell).startswith(("to do", "outdated"))]
+    left = [cell for cell in study.named(pattern, share) if study.state(cell).startswith(("to do", "outdated"))]
     total = sum(cell.budget for cell in left)
     with tqdm(total=total, desc="study", unit="FLOP", unit_scale=True, disable=None) as bar:
         return sum(study.run_alone(cell, bar) for cell in left)
