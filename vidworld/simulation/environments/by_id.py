@@ -108,21 +108,20 @@ def open_world(name: str, size_px: int | None = None) -> Any:
 
 
 @contextmanager
-def in_time(name: str, seconds: float | None = None) -> Iterator[None]:
-    """Raise TimeoutError where the environment takes longer than this, or than LONGEST_S.
+def in_time(name: str) -> Iterator[None]:
+    """Raise TimeoutError where the environment takes longer than LONGEST_S.
 
     A signal ends it, so that only the main thread of a process on Unix is kept from waiting for ever.
     """
-    seconds = LONGEST_S if seconds is None else seconds
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGALRM"):
         yield
         return
 
     def end(*_: Any) -> None:
-        raise TimeoutError(f"{name} took over {seconds:g} s")
+        raise TimeoutError(f"{name} took over {LONGEST_S:g} s")
 
     handler = signal.signal(signal.SIGALRM, end)
-    timer = signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)  # again each second: it may have caught the first
+    timer = signal.setitimer(signal.ITIMER_REAL, LONGEST_S, 1.0)  # again each second: it may have caught the first
     try:
         yield
     finally:
