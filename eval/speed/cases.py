@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -240,7 +241,11 @@ PLANNED, IMAGINED, ROUNDS = 64, 5, 5
 
 
 def planning_cases(size: Size, device: torch.device) -> list[Case]:
-    """A plan: futures under actions from one memory of the context, in chunks of 16 cells as in configs/plan."""
+    """A plan: futures under actions from one memory of the context, in chunks of 16 cells as in configs/plan.
+
+    Beside it LeWM, where stable-worldmodel is installed: the same candidates as often, by a larger network. Neither
+    side encodes a picture, counts a cost or chooses.
+    """
     tokens, actions = torch.randn(1, CHUNKS, 4, 4, CHANNELS), 2 * TokenizerModel.patch_size[0]
     frames = torch.zeros(1, FRAMES, 3, SIDE_PX, SIDE_PX, dtype=torch.uint8)
     context = Encoded(Clips(frames, 10.0, ("",), actions=torch.zeros(1, FRAMES, 2)), tokens.to(device))
@@ -248,7 +253,11 @@ def planning_cases(size: Size, device: torch.device) -> list[Case]:
     network = size.diffusion(device, action_channels=actions)
     diffusion = GenerativeModel(network, "diffusion, 2 steps", 2, PhysicsConfig.sampling_shift, (0.7,))
     jepa = PredictiveModel(size.jepa(device, target="ema", action_channels=actions))
-    limit, found = block_products(PLANNED * 16, size.width, device), []
+    limit, found, theirs = block_products(PLANNED * 16, size.width, device), [], dict[str, Job]()
+    if find_spec("stable_worldmodel") is not None:
+        lewm = placed(peers.LatentWorld(actions), device)
+        job = without_gradients(lambda: [lewm(candidates) for _ in range(ROUNDS)], device)
+        theirs["stable-worldmodel LeWM"] = job
     for model in (diffusion, jepa):
 
         def imagine(model: GenerativeModel | PredictiveModel = model) -> object:
@@ -256,7 +265,7 @@ def planning_cases(size: Size, device: torch.device) -> list[Case]:
 
         job, chunks = without_gradients(imagine, device), PLANNED * IMAGINED * ROUNDS
         name = f"a plan of {PLANNED} candidates, {IMAGINED} chunks, {ROUNDS} iterations, {model.name}"
-        found.append(Case(name, "chunks/s", chunks, job, limit=limit, needed=flops_of(imagine)))
+        found.append(Case(name, "chunks/s", chunks, job, theirs, limit, flops_of(imagine)))
     return found
 
 

@@ -1,9 +1,10 @@
 """What a user would take instead: networks of diffusers and transformers, and loops over pymunk, cv2, decord and PyAV.
 
-All are built from their configurations, in the sizes that the worlds have; nothing is downloaded.
+All are built from their configurations, in the sizes that the worlds have; LeWM in its own. Nothing is downloaded.
 """
 
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from diffusers import AutoencoderKLCosmos, AutoencoderKLLTXVideo, CogVideoXTrans
 from diffusers.models.embeddings import get_3d_rotary_pos_embed
 from jaxtyping import UInt8
 from torch import Tensor, nn
-from transformers import VJEPA2Config, VJEPA2Model
+from transformers import ViTConfig, ViTModel, VJEPA2Config, VJEPA2Model
 
 
 class VideoTransformer(nn.Module):
@@ -96,6 +97,49 @@ def ltx_autoencoder(channels: int) -> nn.Module:
     )  # fmt: skip
     placed: nn.Module = network.eval()
     return placed
+
+
+class LatentWorld(nn.Module):
+    """stable-worldmodel's LeWM of random weights in its published size, imagining from one picture.
+
+    The size is that of config/train/model/lewm.yaml in github.com/lucas-maes/le-wm (arXiv 2603.19312): ViT-tiny, six
+    blocks of prediction, three steps of memory, one token a step. Needs the package: docs/stable_worldmodel.md.
+    """
+
+    picture: Tensor
+    embedded: Tensor
+
+    def __init__(self, actions: int) -> None:
+        """actions: numbers of a step, those of its frames together."""
+        super().__init__()
+        # By name, for its types are known only where it is installed.
+        lewm = import_module("stable_worldmodel.wm.lewm")
+        parts = import_module("stable_worldmodel.wm.lewm.module")
+        width, side_px, hidden = 192, 224, 2048
+        form: dict[str, Any] = {"hidden_size": width, "num_hidden_layers": 12, "num_attention_heads": 3}
+        form |= {"intermediate_size": 4 * width, "image_size": side_px, "patch_size": 14}
+        encoder = ViTModel(ViTConfig(**form), add_pooling_layer=False)
+        predictor = parts.Predictor(
+            num_frames=3, depth=6, heads=16, dim_head=64, mlp_dim=hidden, input_dim=width, hidden_dim=width, dropout=0.1
+        )
+        projections = [parts.MLP(width, hidden, norm_fn=nn.BatchNorm1d) for _ in range(2)]
+        self.network: Any = lewm.LeWM(encoder, predictor, parts.Embedder(actions, emb_dim=width), *projections)
+        self.eval()
+        picture = torch.randn(1, 1, 3, side_px, side_px)
+        self.register_buffer("picture", picture)
+        with torch.no_grad():
+            self.register_buffer("embedded", self.network.encode({"pixels": picture})["emb"])
+
+    def forward(self, candidates: Tensor) -> Tensor:
+        """The embeddings (1 candidate time channel) that follow on actions (1 candidate step action), by its `rollout`.
+
+        What a rollout of ours does, of one environment: the picture is encoded beforehand; no cost, no choice. Its
+        CEMSolver would add two pictures a plan, and autocast does not keep cast weights in that one's inference mode.
+        """
+        shared = {"pixels": self.picture, "emb": self.embedded}
+        seen = {name: each[:, None].expand(-1, candidates.shape[1], *each.shape[1:]) for name, each in shared.items()}
+        found: Tensor = self.network.rollout(seen, candidates)["predicted_emb"]
+        return found
 
 
 SUPERSAMPLED = 4
