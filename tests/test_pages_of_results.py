@@ -280,11 +280,14 @@ def test_the_table_of_the_readme_is_that_of_its_files():
     places = {"permanence ↑": 0, "collision ↑": 1, "velocity error, `collision`, units/s ↓": 6}
     trainings = {"9e12": ("9.0e12", 5), "3.6e13": ("3.6e13", 3)}
     assert len(rows) == 5
+    heads = "regression | diffusion | jepa | frozen frame (floor) | picture cues | one-object rule | oracle (ceiling) |"
+    assert f"| surprise accuracy or error, in distribution | FLOPs | {heads}" in text
+    assert "five a family at 9e12 FLOPs, three at 3.6e13" in text
     for what, flops, *cells in rows:
         budget, count = trainings[flops]
         for cell, family in zip(cells, ("regression", "diffusion", "jepa"), strict=False):
             files = sorted((ROOT / "results" / "study").glob(f"{family}_{budget}_nuisance0_seed*.json"))
-            assert len(files) == count and f"{('three', '', 'five')[count - 3]}" in text
+            assert len(files) == count
             found = sorted({study_cells(file)[places[what]].split()[0] for file in files})
             assert cell == "–".join(sorted({found[0], found[-1]})), (what, flops, family)
         floor, cues, rule, ceiling = cells[3:]
@@ -296,6 +299,28 @@ def test_the_table_of_the_readme_is_that_of_its_files():
                 re.findall(rf"^\| {re.escape(name)} \| (.*) \|$", page, re.MULTILINE)[0].split(" | ")[places[what]]
                 == cell
             )
+
+
+def test_ranges_in_the_readmes_sentences_are_those_of_the_files():
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+
+    def span(task, metric, split, law=None, budget="3.6e13"):
+        found = [
+            row["value"]
+            for file in (ROOT / "results" / "study").glob(f"*_{budget}_nuisance0_seed*.json")
+            for row in study_rows(file)
+            if (row["task"], row["metric"], row["split"]) == (task, metric, split)
+            and law in (None, row["law"])
+            and row["readout"] in (None, "pixels")
+        ]
+        assert len(found) == 9
+        return f"{min(found):.2f}–{max(found):.2f}"
+
+    assert f"Out of range collision is at {span('surprise', 'surprise_accuracy', 'ood', 'collision')} (3.6e13)" in text
+    assert f"not out of range ({span('collision', 'velocity_error', 'ood')}; 3.00)" in text
+    assert f"discs less whole ({span('collision', 'object_integrity', 'id')}; 0.90)" in text
+    momentum = [study_cells(file)[2] for file in (ROOT / "results" / "study").glob("*_3.6e13_nuisance0_seed*.json")]
+    assert "All learn momentum (1.00)" in text and {cell.split()[0] for cell in momentum} == {"1.00"}
 
 
 def apart(better, worse, budget, law):

@@ -11,6 +11,7 @@ import torch
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
+from tqdm import tqdm
 
 from speed import peers
 from speed.timing import Job, Probe, block_products, memory_copy
@@ -255,9 +256,14 @@ def planning_cases(size: Size, device: torch.device) -> list[Case]:
     jepa = PredictiveModel(size.jepa(device, target="ema", action_channels=actions))
     limit, found, theirs = block_products(PLANNED * 16, size.width, device), [], dict[str, Job]()
     if find_spec("stable_worldmodel") is not None:
-        lewm = placed(peers.LatentWorld(actions), device)
-        job = without_gradients(lambda: [lewm(candidates) for _ in range(ROUNDS)], device)
-        theirs["stable-worldmodel LeWM"] = job
+        try:
+            lewm = placed(peers.LatentWorld(actions), device)
+        except ImportError as error:  # of what the package needs and does not ask for
+            tqdm.write(f"stable-worldmodel is left out: {error}")
+        else:
+            theirs["stable-worldmodel LeWM"] = without_gradients(
+                lambda: [lewm(candidates) for _ in range(ROUNDS)], device
+            )
     for model in (diffusion, jepa):
 
         def imagine(model: GenerativeModel | PredictiveModel = model) -> object:

@@ -46,12 +46,15 @@ def test_the_version_of_another_packages_thing_is_its_own(monkeypatch):
 
 
 def test_what_another_package_changes_is_noticed(monkeypatch, tmp_path):
-    theirs = EntryPoint("mine", "a_thing_of_theirs:THING", "g")
+    theirs = EntryPoint("mine", "a_package_of_theirs:Thing", "g")
     monkeypatch.setattr(registry.metadata, "entry_points", lambda group: [theirs])
     monkeypatch.syspath_prepend(tmp_path)
-    source = tmp_path / "a_thing_of_theirs.py"
-    source.write_text("THING = 1")
+    package = tmp_path / "a_package_of_theirs"
+    package.mkdir()
+    (package / "__init__.py").write_text("from a_package_of_theirs.inner import Thing")
+    (package / "inner.py").write_text("class Thing:\n    size = 1\n")
     known = Registry("thing", "g", {"ours": "vidworld:__version__"})
-    before = known.made_of("mine")
-    source.write_text("THING = 2")
-    assert known.made_of("mine") != before and known.made_of("ours") == "1"
+    before = known.digests(["mine"])
+    (package / "inner.py").write_text("class Thing:\n    size = 2\n")
+    assert known.digests(["mine"]) != before and len(before) == 2
+    assert known.digests(["ours", "nobody's"]) == []

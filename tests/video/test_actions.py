@@ -201,11 +201,12 @@ def test_a_broken_row_costs_its_video(lines: list[str], reason: str, tmp_path: P
         ("file,frame,dx,dx\n", "has several columns 'dx'"),
         ("", "has no column file; it has none"),
         ("file,frame,dx\n", "has no row"),
-        ('file,frame,dx\na.mp4,0,1\n"a.mp4,1,1\na.mp4,2,1\n', r"actions\.csv:3: is no row of a table .*close each"),
-        ('file,frame,dx\na.mp4,0,"1\nb.mp4,0,1"\n', r"actions\.csv:2: is no row of a table .*close each"),
-        ('"file,frame,dx\na.mp4,0,1\n', r"actions\.csv:1: is no row of a table .*close each"),
+        ('file,frame,dx\na.mp4,0,1\n"a.mp4,1,1\na.mp4,2,1\n', r"actions\.csv:3: a quotation mark is not closed"),
+        ('file,frame,dx\na.mp4,0,"1\nb.mp4,0,1"\n', r"actions\.csv:2: a quotation mark is not closed"),
+        ('"file,frame,dx\na.mp4,0,1\n', r"actions\.csv:1: a quotation mark is not closed"),
         ("file;frame;dx\na.mp4;0;0,5\n", r"actions\.csv:1: separates its cells by semicolons; commas are wanted"),
         ("file,frame,dx\na.mp4\t0\t1\n", r"actions\.csv:2: separates its cells by tabs; commas are wanted"),
+        ('file,frame,dx\na.mp4,0,"1', r"actions\.csv:2: a quotation mark is not closed"),
     ],
 )
 def test_a_table_that_is_none_is_said_in_a_line(text: str, said: str, tmp_path: Path) -> None:
@@ -213,6 +214,13 @@ def test_a_table_that_is_none_is_said_in_a_line(text: str, said: str, tmp_path: 
     with pytest.raises(UserError, match=said) as error:
         read_actions(tmp_path / "actions.csv")
     assert all(line.startswith(str(tmp_path / "actions.csv")) for line in str(error.value).splitlines())
+
+
+def test_odd_lines_cost_no_more_than_themselves(tmp_path: Path) -> None:
+    lines = ["file,frame,dx", '"a.mp4" ,0,1', "\t", "# made by me; 2026", "", "a.mp4,1,2 "]
+    (tmp_path / "actions.csv").write_text("\n".join(lines))
+    found = read_actions(tmp_path / "actions.csv")
+    assert found.by_file["a.mp4"].values.ravel().tolist() == [1.0, 2.0] and len(found.by_file) == 2
 
 
 @pytest.mark.parametrize("kind", ["lerobot", "lerobot_v3"])

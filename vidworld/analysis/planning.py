@@ -147,7 +147,7 @@ class ActionCheck:
     ignores: bool
     """Whether nothing shows that its futures depend on actions."""
     hears: str = ""
-    """In what other order its own actions fit better than in the right one, beyond chance: "a chunk late"."""
+    """In what other order or sign its own actions fit better than as they were done, beyond chance: "a chunk late"."""
 
 
 @dataclass(frozen=True, config=STRICT)

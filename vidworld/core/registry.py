@@ -81,13 +81,20 @@ class Registry(Mapping[str, ItemT], Generic[ItemT]):
         """What the values of a thing were made by: 1 unless said otherwise, by `versions` or by its own `version`."""
         return self._versions.get(name, 1) if name in self.builtin else getattr(self[name], "version", 1)
 
-    def made_of(self, name: str) -> str:
-        """What the values of a thing were made by: its version and, of another package's, a digest of its file."""
-        version = str(self.version(name))  # which loads what is not ours
-        if name in self.builtin:
-            return version
-        file = getattr(sys.modules.get(self._places[name].partition(":")[0]), "__file__", None)
-        return version if file is None else f"{version} {file_digest(Path(file))[:12]}"
+    def digests(self, names: Iterable[str]) -> list[str]:
+        """Of the files that other packages' things among these come from: where they are registered, and defined."""
+        found = []
+        for name in names:
+            if name not in self or name in self.builtin:
+                continue
+            modules = {
+                self._places[name].partition(":")[0],
+                getattr(self[name], "__module__", type(self[name]).__module__),
+            }
+            others = sorted(module for module in modules if module.partition(".")[0] != "vidworld")
+            files = (getattr(sys.modules.get(module), "__file__", None) for module in others)
+            found += [file_digest(Path(file)) for file in files if file and Path(file).is_file()]
+        return found
 
     def check(self, names: Iterable[str]) -> None:
         """Raise a UserError with a line for each unknown name and the nearest known one; nothing is imported."""

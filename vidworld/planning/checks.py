@@ -3,7 +3,7 @@
 A model that ignores its actions can have a low error, and no planner can do anything with it. So its error under the
 actions that were done is compared with its error under those of other clips, which have the same distribution. A model
 that hears its actions a chunk late, or in another order, does not ignore them; so a clip's own actions are tried in
-other orders, too, by the change from chunk to chunk, which shows when each action is felt.
+other orders and signs, too, by the change from chunk to chunk, which shows when each action is felt.
 
 Landscapes are energies over the first action. From an episode's start an action is drawn and held for a block. What
 comes of it is the goal, and every action of a grid is scored by how far what is imagined of it lies from that: of a
@@ -14,7 +14,7 @@ model in the space that it predicts in, of the true simulator by the discs' plac
 import math
 from collections.abc import Callable
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -40,16 +40,26 @@ IGNORED = 1.1
 """A factor up to which actions hardly matter (Source: MMBench2, arXiv 2606.27326: shuffle ratio)."""
 OTHER_CLIPS = 15
 """Clips whose actions are tried in place of a clip's own."""
-ORDERS: dict[str, Callable[[Tensor], Tensor]] = {
+OPPOSITE = "with the opposite sign"
+MISHEARD: dict[str, Callable[[Tensor], Tensor]] = {
     "a chunk late": lambda own: own.roll(-1, dims=1),
     "a chunk early": lambda own: own.roll(1, dims=1),
     "backwards": lambda own: own.flip(1),
+    OPPOSITE: lambda own: -own,
 }
-"""How a model may hear its actions (clip, chunk, ...) by mistake, and the order to give them in that mends it."""
+"""How a model may hear its actions (clip, chunk, ...) by mistake, and how to give them so that it is mended."""
 LANDSCAPES_VERSION = 1  # raised when landscapes come to have other values
 LANDSCAPE_SIDE = 13
 """Actions along each axis."""
 _FAR = 0.8  # what is done stays so far from no action, along each axis: its valley lies inside the picture
+
+
+class Energies(NamedTuple):
+    """Squared errors of what is imagined, in the space that a model predicts in."""
+
+    chunks: Float[Tensor, "clip sample"]
+    changes: Float[Tensor, "clip sample"]
+    """Of the changes from chunk to chunk; NaN of a single chunk."""
 
 
 def check_actions(
@@ -59,74 +69,66 @@ def check_actions(
 
     Raises ModelFailure: the model fails. UserError: fewer than two clips, or clips without actions.
     """
-    seen, start, own = _checked(name, evaluator, clips, context_frames)
-    errors = energies(name, model, evaluator, clips, context_frames).double().cpu()
-    true, others = errors[:, 0], errors[:, 1:]
+    found = energies(name, model, evaluator, clips, context_frames)
+    true, others = found.chunks[:, 0], found.chunks[:, 1 : -len(MISHEARD)]
     factor = _log_ratio(others.mean(dim=1), true)
-    done = torch.stack([own, *(mend(own) for mend in ORDERS.values())], dim=1)
-    changes = energies_under(name, model, evaluator, seen, start, done, of_changes=True).double().cpu()
-    ratios = {order: _log_ratio(changes[:, i], changes[:, 0]) for i, order in enumerate(ORDERS, start=1)}
-    bar = -math.log(IGNORED)
-    fits = {order: each.value for order, each in ratios.items() if each.high < 0 and each.value < bar}
     better = (others < true[:, None]).double() + 0.5 * (others == true[:, None]).double()
     ranks = interval(better.mean(dim=1).numpy()[None], bounds=(0.0, 1.0))
     size, least = math.exp(factor.value), math.exp(factor.low)
+    chunks = clips.frames.shape[1] // evaluator.tokenizer.patch_size[0]
+    orders = chunks - context_frames // evaluator.tokenizer.patch_size[0] > 2  # two chunks have one other order
     return ActionCheck(
         environment=environment, model=name, clips=len(clips), error_true=float(true.mean()),
         error_shuffled=float(others.mean()), factor=size, factor_low=least, rank=ranks.value, rank_low=ranks.low,
         rank_high=ranks.high, top=float((true < others.amin(dim=1)).double().mean()),
-        ignores=size <= IGNORED or least <= 1.0 or ranks.high >= 0.5, hears=min(fits, key=fits.__getitem__, default=""),
+        ignores=size <= IGNORED or least <= 1.0 or ranks.high >= 0.5, hears=_misheard(found.changes, orders),
     )  # fmt: skip
 
 
-def _log_ratio(errors: Float[Tensor, " clip"], true: Float[Tensor, " clip"]) -> Interval:
-    """The mean over clips of the logarithm of errors over those under the true actions."""
-    ratio = errors.clamp_min(1e-12).log() - true.clamp_min(1e-12).log()
+def _misheard(changes: Float[Tensor, "clip sample"], orders: bool) -> str:
+    """Which of `MISHEARD` fits the changes best, of those that do better than the right way and others' actions."""
+    true, others = changes[:, 0], changes[:, 1 : -len(MISHEARD)].mean(dim=1)
+    fits = {}
+    for way, errors in zip(MISHEARD, changes[:, -len(MISHEARD) :].unbind(dim=1), strict=True):
+        than_true, than_others = _log_ratio(errors, true), _log_ratio(errors, others)
+        if than_true.high < 0 and than_true.value < -math.log(IGNORED) and than_others.high < 0:
+            fits[way] = than_true.value
+    best = min(fits, key=fits.__getitem__, default="")
+    return best if orders or best in ("", OPPOSITE) else "in another order"
+
+
+def _log_ratio(errors: Float[Tensor, " clip"], others: Float[Tensor, " clip"]) -> Interval:
+    """The mean over clips of the logarithm of errors over others."""
+    ratio = errors.clamp_min(1e-12).log() - others.clamp_min(1e-12).log()
     return interval(np.asarray(ratio)[None])
 
 
-def energies(
-    name: str, model: Any, evaluator: Evaluator, clips: Clips, context_frames: int
-) -> Float[Tensor, "clip sample"]:
-    """The squared error of each clip's imagined future: first under its own actions, then under other clips'.
+def energies(name: str, model: Any, evaluator: Evaluator, clips: Clips, context_frames: int) -> Energies:
+    """Those of each clip's future: under its own actions, under other clips', and under its own as in `MISHEARD`.
 
-    In the space that the model predicts in. Raises ModelFailure, UserError: as `check_actions`.
+    Raises ModelFailure, UserError: as `check_actions`.
     """
-    seen, start, own = _checked(name, evaluator, clips, context_frames)
-    count = min(OTHER_CLIPS, len(clips) - 1)
-    done = torch.stack([own.roll(-k, dims=0) for k in range(count + 1)], dim=1)
-    return energies_under(name, model, evaluator, seen, start, done)
-
-
-def _checked(
-    name: str, evaluator: Evaluator, clips: Clips, context_frames: int
-) -> tuple[Encoded, int, Float[Tensor, "clip chunk action"]]:
-    """The clips encoded, their chunks of context, and what was done after these."""
     if clips.actions is None or len(clips) < 2:
         raise UserError(f"{name}: actions are checked on two clips or more that have some")
     shown = Clips(clips.frames, clips.fps, tuple(names_of(clips.frames)), actions=clips.actions.float())
     seen, start = evaluator.encode(shown), context_frames // evaluator.tokenizer.patch_size[0]
     assert seen.actions is not None
-    return seen, start, seen.actions[:, start:]
+    own, count = seen.actions[:, start:], min(OTHER_CLIPS, len(clips) - 1)
+    others = [own.roll(-k, dims=0) for k in range(1, count + 1)]
+    done = torch.stack([own, *others, *(mend(own) for mend in MISHEARD.values())], dim=1)
+    return energies_under(name, model, evaluator, seen, start, done)
 
 
-def energies_under(
-    name: str, model: Any, evaluator: Evaluator, seen: Encoded, start: int, done: Futures, of_changes: bool = False
-) -> Float[Tensor, "clip sample"]:
-    """The squared error of what is imagined after the first `start` chunks if each of these is done, in its space.
-
-    of_changes: of the changes from chunk to chunk (NaN of a single chunk).
-    Raises ModelFailure.
-    """
+def energies_under(name: str, model: Any, evaluator: Evaluator, seen: Encoded, start: int, done: Futures) -> Energies:
+    """Those of what is imagined after the first `start` chunks if each of these is done. Raises ModelFailure."""
     few, found = max(1, futures_at_once(evaluator.accelerator.device) // done.shape[1]), []
     for first in range(0, len(seen.tokens), few):
         some = slice(first, first + few)
         part = Encoded(seen.clips.at(some), seen.tokens[some])
         imagined = imagine(name, model, evaluator, part.chunks(0, start), done[some]).embeddings
-        true = in_its_space(model, evaluator, part.tokens)[:, None, start:].to(imagined)
-        off = (imagined - true).diff(dim=2) if of_changes else imagined - true
-        found.append(off.square().mean(dim=(2, 3, 4, 5)))
-    return torch.cat(found)
+        off = imagined - in_its_space(model, evaluator, part.tokens)[:, None, start:].to(imagined)
+        found.append([each.square().mean(dim=(2, 3, 4, 5)).double().cpu() for each in (off, off.diff(dim=2))])
+    return Energies(*(torch.cat(each) for each in zip(*found, strict=True)))
 
 
 def landscape_of_model(name: str, model: Any, evaluator: Evaluator, arena: Arena, number: int) -> Landscape:
@@ -141,8 +143,8 @@ def landscape_of_model(name: str, model: Any, evaluator: Evaluator, arena: Arena
     rest = torch.zeros(*frames.shape[:2], 2)
     seen = evaluator.encode(Clips(frames, 1 / FRAME_S, tuple(names_of(frames)), actions=rest))
     done = tried.float().repeat(1, chunk)[None, :, None].expand(-1, -1, protocol.block_frames // chunk, -1)
-    energy = energies_under(name, model, evaluator, seen, len(before) // chunk, done)[0]
-    return _landscape((environment.name, name, number), tried, energy.double().cpu())
+    energy = energies_under(name, model, evaluator, seen, len(before) // chunk, done).chunks[0]
+    return _landscape((environment.name, name, number), tried, energy)
 
 
 def landscape_of_simulator(arena: Arena, number: int) -> Landscape:

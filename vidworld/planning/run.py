@@ -157,10 +157,11 @@ class Crew:
         return Arena(task.environment, task.protocol, self.shape())
 
     def _made_from(self, task: PlanningTask, *things: str | int) -> str:
-        name, planner = task.environment.name, PLANNERS.made_of(task.protocol.planner)
-        registered = ENVIRONMENTS.made_of(name) if name in ENVIRONMENTS else ""
-        versions = [registered, task.environment.version, planner, SIMULATOR_VERSION, AGENTS_VERSION]
-        return fingerprint(task.protocol.hash, versions, self.config.size_px, *things)
+        name = task.environment.name
+        registered = ENVIRONMENTS.version(name) if name in ENVIRONMENTS else 0
+        versions = [registered, task.environment.version, SIMULATOR_VERSION, AGENTS_VERSION]
+        theirs = [*ENVIRONMENTS.digests([name]), *PLANNERS.digests([task.protocol.planner])]
+        return fingerprint(task.protocol.hash, versions, self.config.size_px, *things, *theirs)
 
     def agents(self, task: PlanningTask) -> list[Agent]:
         """The models, those of them that are goal-blind, and the controls."""

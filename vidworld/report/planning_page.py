@@ -34,11 +34,12 @@ def write_planning_page(folder: Path, out: Path, others: Sequence[Path] = ()) ->
         said = f"{folder / 'planning.json'}: protocols lacks {', '.join(lacking)}, of which there are rows"
         raise UserError(f"{said}; run eval/run_planning.py again")
     return save_page(
-        out, "planning.html", legend=legend, said=sentences(results), overview=overview(results),
+        out, "planning.html", legend=legend, overview=overview(results),
+        said=[*sentences(results), *lost_videos(results, folder)],
         results={"heads": _HEADS, "rows": [_cells(row, results) for row in results.rows]},
         charts_drawn=plots.line_charts(success_over_compute(results), legend, log_x=True), checks=_checks(results),
         correlated=correlation_lines(every), families=_families(results), landscapes=landscape_figures(results),
-        videos=list(_videos(results, folder)), failures=[*results.failures, *lost_videos(results, folder)],
+        videos=list(_videos(results, folder)), failures=results.failures,
         protocols=[{"name": names, "hash": key, "keys": results.protocols[key]} for key, names in protocols],
     )  # fmt: skip
 
@@ -88,7 +89,7 @@ def sentences(results: PlanningResults) -> list[str]:
 
 def _deaf(results: PlanningResults) -> list[str]:
     """A sentence on the models whose futures do not follow actions, if there are any."""
-    ignoring = [each for each in results.checks if each.ignores]
+    ignoring = [each for each in results.checks if each.ignores and not each.hears]
     said = ", ".join(
         f"{agent_label(each.model, results.models)} in {each.environment} ({each.clips} clips)" for each in ignoring
     )

@@ -65,7 +65,7 @@ def read_actions(path: Path) -> FolderActions:
                     continue
                 stamp, *values = [number for *_, number in found if not isinstance(number, str)]
                 rows.setdefault(file, []).append((stamp, values, line))
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or "it is no table in UTF-8"
         raise UserError(f"{path}: cannot be read ({reason})") from error
     if not rows and not faults:
@@ -77,15 +77,28 @@ def read_actions(path: Path) -> FolderActions:
 
 def _cells(path: Path, lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
     """The cells of each line with its number, each line by itself. UserError: one is no row, or has no commas."""
+    width = 0
     for number, line in enumerate(lines, start=1):
-        try:
-            cells = next(csv.reader([line], strict=True), [])
-        except csv.Error as error:
-            said = f"{path}:{number}: is no row of a table ({error})"
-            raise UserError(f'{said}; close each quotation mark (") in its line, or take it out') from error
-        if len(cells) == 1 and (used := [name for mark, name in OTHER_MARKS if mark in line]):
-            raise UserError(f"{path}:{number}: separates its cells by {used[0]}; commas are wanted")
+        if _leaves_open(line):
+            raise UserError(
+                f'{path}:{number}: a quotation mark is not closed; close each (") in its line, or take it out'
+            )
+        cells = next(csv.reader([line]), [])
+        for mark, name in OTHER_MARKS:
+            parts = len(line.split(mark))
+            if len(cells) == 1 and line.strip() and (parts == width if width else parts > 1):
+                raise UserError(f"{path}:{number}: separates its cells by {name}; commas are wanted")
+        width = width or len(cells)
         yield number, cells
+
+
+def _leaves_open(line: str) -> bool:
+    """Whether a quotation mark is not closed in it; others that are out of place are the reader's to take."""
+    try:
+        next(csv.reader([line], strict=True), [])
+    except csv.Error as error:
+        return "unexpected end of data" in str(error)
+    return False
 
 
 def _columns(path: Path, header: list[str]) -> tuple[str, list[str]]:
@@ -114,8 +127,8 @@ def _number(text: str) -> float | str:
     try:
         value = float(text)
     except ValueError:
-        value = math.nan
-    if math.isnan(value):
+        return "is no number"
+    if math.isnan(value) or text.strip().lstrip("+-").casefold().startswith("inf"):
         return "is no number"
     return value if abs(value) <= LARGEST_NUMBER else f"is too large a number (at most {LARGEST_NUMBER:g})"
 

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
@@ -111,7 +112,8 @@ def open_world(name: str, size_px: int | None = None) -> Any:
 def in_time(name: str) -> Iterator[None]:
     """Raise TimeoutError where the environment takes longer than LONGEST_S.
 
-    A signal ends it, so that only the main thread of a process on Unix is kept from waiting for ever.
+    A signal ends what Python does; a call into C that never comes back is not ended, nor is anything outside the main
+    thread or on Windows.
     """
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGALRM"):
         yield
@@ -120,12 +122,13 @@ def in_time(name: str) -> Iterator[None]:
     def end(*_: Any) -> None:
         raise TimeoutError(f"{name} took over {LONGEST_S:g} s")
 
-    handler = signal.signal(signal.SIGALRM, end)
-    timer = signal.setitimer(signal.ITIMER_REAL, LONGEST_S, 1.0)  # again each second: it may have caught the first
+    began, handler = time.monotonic(), signal.signal(signal.SIGALRM, end)
+    left_s, every_s = signal.setitimer(signal.ITIMER_REAL, LONGEST_S, 1.0)  # again: it may have caught the first
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, *timer)
+        left_s = max(1e-3, left_s - (time.monotonic() - began)) if left_s else 0.0  # of an alarm that was set before
+        signal.setitimer(signal.ITIMER_REAL, left_s, every_s)
         signal.signal(signal.SIGALRM, handler)
 
 

@@ -110,16 +110,18 @@ class GymnasiumEnvironment(Environment[Any]):
         self.name, self.label, self.size_px = name, name, size_px  # type: ignore[misc]
         self.version = f"{made_with(name)}, pictures {PICTURES_VERSION}"  # type: ignore[misc]
         try:
-            with in_time(name), closing(open_world(name, size_px)) as world:
+            with closing(open_world(name, size_px)) as world:
                 if not isinstance(world.action_space, gymnasium.spaces.Box):
                     kind = type(world.action_space).__name__
                     raise UserError(f"{name}: its actions are {kind}; to plan takes those of Box, with bounds")
                 self.given = scaled_actions(name, world.action_space)[1]
                 self.action_channels = int(world.action_space.low.size)  # type: ignore[misc]
                 self.fps = fps_of(name, world.metadata)  # type: ignore[misc]
-                world.reset(seed=0)
+                with in_time(name):
+                    world.reset(seed=0)
                 picture_of(name, world, size_px)
-                *_, info = world.step(self.given(np.zeros(self.action_channels)))
+                with in_time(name):
+                    *_, info = world.step(self.given(np.zeros(self.action_channels)))
         except UserError:
             raise
         except Exception as error:
