@@ -96,7 +96,7 @@ def _deaf(results: PlanningResults) -> list[str]:
     lines = [f"Not shown to depend on actions: the futures of {said}."] if ignoring else []
     return lines + [
         f"{agent_label(each.model, results.models)} in {each.environment} hears its actions {each.hears}: "
-        "so ordered, they fit what happened better."
+        "given to mend that, they fit what happened better."
         for each in results.checks
         if each.hears
     ]
