@@ -5,7 +5,8 @@ from collections import Counter
 
 import numpy as np
 from scripts import ROOT
-from test_pages_of_results import STUDY_ROLLOUTS, study_rows
+from study_files import study_rows
+from test_pages_of_results import STUDY_ROLLOUTS
 
 from vidworld.analysis.study import findings, read_study
 
