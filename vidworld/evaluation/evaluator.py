@@ -278,9 +278,13 @@ class Subject:
 def subjects_of(config: PhysicsConfig, evaluator: Evaluator) -> list[Subject]:
     """The models of the configuration, in its order; baselines; untrained networks of the same forms; controls."""
     version = str(BASELINES_VERSION)
+    models = [model_of(config, spec, evaluator) for spec in config.specs]
+    if config.oracle:
+        models.append(Subject("oracle", Oracle(evaluator.tokenizer), version, needs_tracks=True))
+    if not config.controls:
+        return models
     return [
-        *(model_of(config, spec, evaluator) for spec in config.specs),
-        *([Subject("oracle", Oracle(evaluator.tokenizer), version, needs_tracks=True)] if config.oracle else []),
+        *models,
         Subject("copy_last", world_model.CopyLast(evaluator.tokenizer), version),
         Subject("constant_velocity", world_model.ConstantVelocity(evaluator.tokenizer), version, needs_tracks=True),
         *(_of_run(config, spec, evaluator, untrained=True) for spec in config.specs if spec.kind == RUN),

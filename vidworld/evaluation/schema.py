@@ -125,6 +125,8 @@ class PhysicsConfig(ModelsConfig):
     metrics: Annotated[Names, named_in(METRICS)] = "all"
     oracle: bool = True
     """Whether the oracle is measured as the ceiling: a few tenths of a second a quadruplet."""
+    controls: bool = True
+    """Whether baselines, untrained networks and controls are measured beside the models; a verdict needs them."""
     main_laws: Laws = ("permanence", "collision", "momentum")
     """Laws of which more quadruplets are measured."""
     clips: NotNegative = 64
