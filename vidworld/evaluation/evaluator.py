@@ -281,11 +281,11 @@ def subjects_of(config: PhysicsConfig, evaluator: Evaluator) -> list[Subject]:
     models = [model_of(config, spec, evaluator) for spec in config.specs]
     if config.oracle:
         models.append(Subject("oracle", Oracle(evaluator.tokenizer), version, needs_tracks=True))
+    models.append(Subject("copy_last", world_model.CopyLast(evaluator.tokenizer), version))
     if not config.controls:
         return models
     return [
         *models,
-        Subject("copy_last", world_model.CopyLast(evaluator.tokenizer), version),
         Subject("constant_velocity", world_model.ConstantVelocity(evaluator.tokenizer), version, needs_tracks=True),
         *(_of_run(config, spec, evaluator, untrained=True) for spec in config.specs if spec.kind == RUN),
         Subject("frame_difference", world_model.FrameDifference(), version, rolls_out=False),

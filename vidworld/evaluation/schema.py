@@ -126,7 +126,7 @@ class PhysicsConfig(ModelsConfig):
     oracle: bool = True
     """Whether the oracle is measured as the ceiling: a few tenths of a second a quadruplet."""
     controls: bool = True
-    """Whether baselines, untrained networks and controls are measured beside the models; a verdict needs them."""
+    """Whether more than the frozen last frame, the floor, is measured beside the models; a verdict needs it."""
     main_laws: Laws = ("permanence", "collision", "momentum")
     """Laws of which more quadruplets are measured."""
     clips: NotNegative = 64

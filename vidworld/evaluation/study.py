@@ -178,7 +178,7 @@ class Study:
         probes = f"{{model: {self.folder(cell, f'probe_{cell.name}')}}}" if cell.family in DECODED else "{}"
         given = [f"out={out}", f"tokenizer={self.folder(cell, 'tokenizer')}", f"probe={self.folder(cell, 'probe')}"]
         given += [f"nuisance={cell.nuisance}", f"models={models}", "compare=[]", "tried=[]", "shown=0"]
-        given += [f"probes={probes}", "oracle=false", "controls=false"]  # no row of theirs is kept
+        given += [f"probes={probes}", "oracle=false", "controls=false"]  # none of their rows is kept
         return [*given, *self.config.evaluation]
 
     def evaluation(self, cell: Cell) -> PhysicsConfig:
