@@ -178,7 +178,8 @@ class Study:
         probes = f"{{model: {self.folder(cell, f'probe_{cell.name}')}}}" if cell.family in DECODED else "{}"
         given = [f"out={out}", f"tokenizer={self.folder(cell, 'tokenizer')}", f"probe={self.folder(cell, 'probe')}"]
         given += [f"nuisance={cell.nuisance}", f"models={models}", "compare=[]", "tried=[]", "shown=0"]
-        given += [f"probes={probes}", "oracle=false", "controls=false"]  # none of their rows is kept
+        given += [f"probes={probes}", "controls=false"]  # none of their rows is kept
+        given.append(f"oracle={'false' if cell.nuisance else 'true'}")  # it says what is decided, but not in noise
         return [*given, *self.config.evaluation]
 
     def evaluation(self, cell: Cell) -> PhysicsConfig:
