@@ -108,6 +108,19 @@ def test_worlds_stand_beside_the_references_and_a_stopped_run_goes_on(config, vi
     assert "lacks 3 of 3 clips: uniform_id_1_0.mp4, uniform_id_1_1.mp4, uniform_id_1_2.mp4" in capsys.readouterr().err
 
 
+def test_a_model_measured_alone_has_the_numbers_that_it_has_beside_others(config, tmp_path):
+    alone = ("models.mine=python:my_world.MyWorld", "laws=[permanence]", "oracle=false", "controls=false")
+    others = {"oracle", "constant_velocity", "frame_difference", "blind"}
+    assert score(config, *alone) == 0
+    found = json.loads((tmp_path / "scores" / "results.json").read_text())["results"]
+    assert not others & {row["model"] for row in found}
+    assert score(config, *alone[:2]) == 0
+    beside = json.loads((tmp_path / "scores" / "results.json").read_text())["results"]
+    assert others <= {row["model"] for row in beside}
+    kept = [[row | {"ceiling": 0} for row in rows if row["model"] in ("mine", "copy_last")] for rows in (found, beside)]
+    assert kept[0] == kept[1] != []  # but for the ceiling, which is the oracle's where it is measured
+
+
 def test_a_model_that_changed_is_measured_again(config, videos, tmp_path):
     folder = tmp_path / "oracle"
     shutil.copytree(videos, folder)

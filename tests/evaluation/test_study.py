@@ -96,6 +96,14 @@ def test_what_changed_is_run_again(tmp_path: Path, commands: list[list[str]], mo
     assert study.state(study.cells[1]) == "outdated: law collision changed"
 
 
+def test_the_model_is_measured_alone_but_for_the_oracle_that_says_what_is_decided(tmp_path: Path) -> None:
+    config = config_of(tmp_path, nuisance=(0, 1))
+    for cell in cells(config):
+        evaluation = Study(config).evaluation(cell)
+        assert not evaluation.controls
+        assert evaluation.oracle == (cell.nuisance == 0)
+
+
 def test_a_training_that_fails_is_a_result(
     tmp_path: Path, commands: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

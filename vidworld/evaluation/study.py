@@ -179,7 +179,7 @@ class Study:
         given = [f"out={out}", f"tokenizer={self.folder(cell, 'tokenizer')}", f"probe={self.folder(cell, 'probe')}"]
         given += [f"nuisance={cell.nuisance}", f"models={models}", "compare=[]", "tried=[]", "shown=0"]
         given += [f"probes={probes}", "controls=false"]  # none of their rows is kept
-        given.append(f"oracle={'false' if cell.nuisance else 'true'}")  # it says what is decided, but not in noise
+        given.append(f"oracle={'false' if cell.nuisance else 'true'}")  # the ceiling; in noise it sees no scene
         return [*given, *self.config.evaluation]
 
     def evaluation(self, cell: Cell) -> PhysicsConfig:
