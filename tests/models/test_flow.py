@@ -5,7 +5,15 @@ from itertools import pairwise
 import pytest
 import torch
 
-from vidworld.models.diffusion import flow_loss, noised, sample, shifted, training_levels
+from vidworld.models.diffusion import (
+    DiffusionTransformer,
+    GenerativeModel,
+    flow_loss,
+    noised,
+    sample,
+    shifted,
+    training_levels,
+)
 
 
 @pytest.mark.parametrize("pure", [0.0, 0.25, 1.0])
@@ -88,3 +96,35 @@ def test_the_sampler_equals_a_reference_integral():
     for now, following in pairwise([*levels, 0.0]):
         x = x + (following - now) * (x - (x * now - 1)) / now
     assert torch.allclose(sample(lambda tokens, level, _: tokens * level - 1, noise, steps, shift), x, atol=1e-5)
+
+
+def trained_on_a_few_directions(prediction: str, width: int = 32, channels: int = 96, steps: int = 700):
+    """A network much narrower than its tokens, trained on chunks that vary in four directions, and these."""
+    torch.manual_seed(0)
+    directions = torch.linalg.qr(torch.randn(channels, 4))[0].T
+    network = DiffusionTransformer(channels, width, depth=2, heads=1, modulation_rank=16, prediction=prediction)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=3e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 6e-3, total_steps=steps)
+    for _ in range(steps):
+        tokens = 2.5 * torch.randn(64, 2, 1, 1, 4) @ directions
+        flow_loss(network, tokens, torch.randn(64, 1, 1, 1, channels), torch.rand(64, 1)).backward()
+        optimiser.step()
+        optimiser.zero_grad()
+        schedule.step()
+    return network, directions
+
+
+@pytest.mark.thorough
+def test_a_network_narrower_than_its_tokens_takes_all_noise_out_of_a_sample_that_it_predicts_whole():
+    """As EDM has it, what is added to the noisy estimate has to carry that noise, and what is too much of it stays."""
+    outside, inside = {}, {}
+    for prediction in ("edm", "sample"):
+        network, directions = trained_on_a_few_directions(prediction)
+        model = GenerativeModel(network, "diffusion", steps=16, shift=3.0, levels=(0.7,))
+        previous = (2.5 * torch.randn(1, 1, 1, 1, 4) @ directions).expand(256, -1, -1, -1, -1)
+        found = model.following(previous, None, None, torch.randn(256, 1, 1, 1, 96))[0].flatten(1)
+        within = (found @ directions.T).var(dim=0).sum()
+        inside[prediction], outside[prediction] = float(within), float(found.var(dim=0).sum() - within)
+    assert outside["edm"] > 5.0  # true: 0
+    assert outside["sample"] < 0.1
+    assert inside["sample"] == pytest.approx(4 * 2.5**2, rel=0.4)

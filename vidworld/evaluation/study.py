@@ -142,6 +142,9 @@ class Study:
         configs = [resolved(self.training(cell)), resolved(self.tokenizer(cell)), resolved(self.probe(cell))]
         paths = ("out", "tokenizer", "jepa", "log_every", "save_every", "keep", "steps", "compile")
         kept = [{k: v for k, v in config.items() if k not in paths} for config in configs]
+        for config in kept:
+            if model := config.get("model"):
+                config["model"] = {k: v for k, v in model.items() if (k, v) not in LATER.items()}
         evaluation = {k: v for k, v in resolved(self.evaluation(cell)).items() if k in MEASURED_BY}
         return fingerprint(kept, cell.budget, evaluation)
 
@@ -258,6 +261,8 @@ class Study:
 
 
 RECORDED = ("commit", "dirty", "versions", "cpu", "cores", "device_name", "auto_precision", "command", "started")
+LATER = {"prediction": "edm"}
+"""Keys of a network that came after the first results, and the values that these were made by."""
 MEASURED_BY = (
     *("seed", "context_frames", "tasks", "scenarios", "laws", "splits", "horizons", "contexts", "metrics", "clips"),
     *("further_clips", "quadruplets", "further_quadruplets", "ood_quadruplets", "samples"),

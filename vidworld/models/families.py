@@ -123,6 +123,8 @@ class DiffusionModel:
     """Of 32 channels each: heads of 64 hid what was to be remembered (DECISIONS.md, 2026-11-23)."""
     modulation_rank: Positive = 32
     attention_backend: str = "native"
+    prediction: Literal["edm", "sample"] = "edm"
+    """What the network adds: what EDM's linear estimate of the clean chunk misses, or the change from the chunk before."""
 
 
 @schema
