@@ -54,8 +54,9 @@ def test_a_denoised_chunk_sees_every_clean_chunk_before_it(tokens, noisy, level)
         assert not torch.allclose(before[:, 2], network(noisy, level, changed[:, :3])[0][:, 2])
 
 
-def test_remembered_chunks_give_the_diffusion_world_what_seeing_them_again_would(tokens, noisy):
-    network = random_weights(DiffusionTransformer(**SMALL, depth=2))
+@pytest.mark.parametrize("prediction", ["edm", "sample"])
+def test_remembered_chunks_give_the_diffusion_world_what_seeing_them_again_would(prediction, tokens, noisy):
+    network = random_weights(DiffusionTransformer(**SMALL, depth=2, prediction=prediction))
     level = torch.tensor([[1.0, 1.0, 0.4]]).expand(2, -1)
     whole = network(noisy, level, tokens[:, :3])[0]
     kv_caches = network.prefill(tokens[:, 1:2], network.prefill(tokens[:, :1]))
@@ -81,6 +82,17 @@ def test_pure_noise_disturbs_nothing_and_clean_tokens_pass(tokens, noisy):
 
     assert torch.equal(denoised(noisy, 1.0), denoised(torch.randn_like(noisy), 1.0))
     assert torch.allclose(denoised(noisy, 0.0), noisy, atol=1e-5)
+
+
+def test_one_that_predicts_samples_sees_no_pure_noise_and_adds_to_the_chunk_before_what_its_width_can_carry(noisy):
+    tokens = torch.randn(2, 3, 3, 3, 6, generator=torch.Generator().manual_seed(0))
+    network = random_weights(DiffusionTransformer(6, width=4, heads=1, depth=2, prediction="sample"))
+    with torch.no_grad():
+        pure = [network(each, torch.ones(2, 3), tokens)[0] for each in (noisy, torch.randn_like(noisy))]
+        clean = network(noisy, torch.zeros(2, 3), tokens)[0]
+    assert torch.equal(*pure)
+    added = (clean - tokens).flatten(0, 3)
+    assert torch.linalg.matrix_rank(added - added.mean(dim=0), rtol=1e-4) <= 4
 
 
 @pytest.mark.parametrize("target", ["frozen", "vcreg", "sigreg", "ema"])

@@ -124,7 +124,7 @@ class DiffusionModel:
     modulation_rank: Positive = 32
     attention_backend: str = "native"
     prediction: Literal["edm", "sample"] = "edm"
-    """What the network adds: what EDM's linear estimate of the clean chunk misses, or the change from the chunk before."""
+    """What is predicted: what EDM's linear estimate of a clean chunk misses, or its change from the chunk before."""
 
 
 @schema
