@@ -108,7 +108,7 @@ def test_a_family_is_named_better_from_five_runs_on(runs: int) -> None:
     results += [result("diffusion", 1.0, seed, 0.6 + seed / 100) for seed in range(runs)]
     (finding,) = findings(results, 1.0)
     assert finding.families == ("diffusion", "jepa")
-    assert finding.p_value < 0.001
+    assert finding.p_value < 0.001 if runs == 5 else math.isnan(finding.p_value)  # what nobody is named by is no test
     assert finding.better == ("jepa" if runs == 5 else None)
 
 

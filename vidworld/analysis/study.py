@@ -223,7 +223,7 @@ class Finding(NamedTuple):
     budget: float
     families: tuple[str, str]
     runs: tuple[int, int]
-    p_value: float  # corrected (Holm) for all findings; NaN under two runs a side
+    p_value: float  # corrected (Holm) for all findings of `FAMILY_RUNS` runs a side; NaN under that
     better: str | None  # the family, from `FAMILY_RUNS` runs a side, where the difference is no chance
 
     @property
@@ -242,10 +242,11 @@ def findings(results: Sequence[StudyResult], budget: float) -> list[Finding]:
             one, other = (np.array([row.value for _, row in here[name]]) for name in pair)
             ahead = pair[bool(one.mean() > other.mean()) != higher_is_better]
             found[f"{place}{pair}"] = Finding(place, budget, pair, (len(one), len(other)), welch(one, other), ahead)
-    corrected = holm({name: finding.p_value for name, finding in found.items()})
+    tested = {name: finding.p_value for name, finding in found.items() if min(finding.runs) >= FAMILY_RUNS}
+    corrected = holm(tested)
     for name, finding in found.items():
-        stands = min(finding.runs) >= FAMILY_RUNS and corrected[name] < 1 - LEVEL
-        found[name] = finding._replace(p_value=corrected[name], better=finding.better if stands else None)
+        p_value = corrected.get(name, math.nan)
+        found[name] = finding._replace(p_value=p_value, better=finding.better if p_value < 1 - LEVEL else None)
     return list(found.values())
 
 
