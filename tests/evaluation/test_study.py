@@ -104,6 +104,20 @@ def test_the_model_is_measured_alone_but_for_the_oracle_that_says_what_is_decide
         assert evaluation.oracle == (cell.nuisance == 0)
 
 
+def test_a_study_of_another_form_of_a_network_has_other_settings_and_its_trainings_are_told(
+    tmp_path: Path, commands: list[list[str]]
+) -> None:
+    usual = config_of(tmp_path, families=("diffusion",))
+    other = replace(usual, training=("model.prediction=sample",), results=tmp_path / "other")
+    cell = cells(usual)[0]
+    assert Study(usual).settings(cell) == Study(replace(usual, training=("model.prediction=edm",))).settings(cell)
+    assert Study(usual).settings(cell) != Study(other).settings(cell)
+    run_study(other)
+    told = [command for command in commands if "train_world_model" in command[1]]
+    assert len(told) == 3 and all("model.prediction=sample" in command for command in told)
+    assert not any("model.prediction=sample" in c for c in commands if "train_world_model" not in c[1])
+
+
 def test_a_training_that_fails_is_a_result(
     tmp_path: Path, commands: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,6 +61,8 @@ class StudyConfig:
     """Different clips of a training, the same for all: their tokens are made once."""
     launch: tuple[str, ...] = ()
     """What starts a training in place of python, for instance [accelerate, launch]."""
+    training: tuple[str, ...] = ()
+    """key=value of every world model's training, in place of those of its configuration: a study of something else."""
     evaluation: tuple[str, ...] = ()
     """key=value of eval/run_physics.py, in place of those of configs/physics.yaml."""
 
@@ -160,7 +162,11 @@ class Study:
             given.append(f"tokenizer={self.folder(cell, 'tokenizer')}")
         if name == cell.name:
             given += [f"seed={cell.seed}", f"data.clips={self.config.clips}"]
-            given += [f"model.width={cell.width}", f"model.heads={max(1, cell.width // HEAD_WIDTH)}"]
+            given += [
+                f"model.width={cell.width}",
+                f"model.heads={max(1, cell.width // HEAD_WIDTH)}",
+                *self.config.training,
+            ]
         if name == f"probe_{cell.name}":
             given.append(f"jepa={self.folder(cell, cell.name)}")
         return given

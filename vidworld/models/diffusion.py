@@ -20,8 +20,6 @@ from vidworld.models.world_model import Encoded, Futures, Rollout, acted, no_gra
 
 CHANGE = 0.3
 """Variance of a token's change from one chunk to the next, of tokens whose own is 1: as a rule, of simulated clips."""
-FADES = 0.1
-"""How far below level 1 noisy tokens begin to fade from a network that predicts samples; at 1 it sees none of them."""
 MAX_STEPS = 4
 """Steps of the finest sampling of a flow map; each is learnt from two that are half as long."""
 
@@ -156,23 +154,19 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         Input and output are preconditioned as in EDM (arXiv 2206.00364), with the previous chunk for the mean of what
         is expected: the network sees the best linear estimate and adds what that misses, as much as it may miss. At
         level 1 that is the previous chunk alone, so that pure noise disturbs nothing, and what is predicted is the
-        change, as in the JEPA. With `prediction` "sample" it is the change at every level (x-prediction, arXiv
-        2511.13720): what is added to a noisy estimate has to take its noise out again, which a network narrower than
-        its tokens cannot carry.
+        change, as in the JEPA. With `prediction` "sample" the change is added to that chunk at every level
+        (x-prediction, arXiv 2511.13720): what is added to a noisy estimate has to take its noise out again, which a
+        network narrower than its tokens cannot carry.
 
         With `flow_map` the answer is where a straight step would end that leads as far as the curved flow does from
         the noise level to the level `towards` (by default the same: the flow itself). Without it `towards` is not used.
         """
         b, t, h, w, _ = noisy.shape
         level = noise_level[:, :, None, None, None]
-        spread, off = CHANGE * (1 - level) ** 2 + level**2, noisy - (1 - level) * previous
-        estimate = previous + CHANGE * (1 - level) / spread * off
+        spread = CHANGE * (1 - level) ** 2 + level**2
+        estimate = previous + CHANGE * (1 - level) / spread * (noisy - (1 - level) * previous)
         deviation = (CHANGE / spread).sqrt() * level
-        given = estimate
-        if self.prediction == "sample":
-            estimate, deviation = previous, torch.ones_like(level)
-            given = off / spread.sqrt() * ((1 - level) / FADES).clamp_max(1)
-        x = self.embed(given.flatten(2, 3)) + self.embed_previous(previous.flatten(2, 3))
+        x = self.embed(estimate.flatten(2, 3)) + self.embed_previous(previous.flatten(2, 3))
         x = with_actions(x, self.embed_action, actions)
         embedded = self.embed_noise(_frequencies(noise_level).to(x.dtype))
         if self.embed_jump is not None:
@@ -187,7 +181,7 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         y, seen = through(self, self.blocks, x, (h, w), kv_caches, of_block)
         shift, scale = modulation[..., 6:, :].unbind(dim=-2)
         change = self.head(torch.addcmul(shift, norm(y), 1 + scale)).view(noisy.shape)
-        return estimate + deviation * change, seen
+        return (previous + change if self.prediction == "sample" else estimate + deviation * change), seen
 
     def prefill(
         self, previous: Tokens, kv_caches: KVCaches | None = None, actions: Actions | None = None
