@@ -50,7 +50,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         return ""
 
     monkeypatch.setattr(module, "run_command", pretend)
-    monkeypatch.setattr(module, "flops_of", lambda config, *_: (1e9, 1e12 * (config.family == "jepa")))
+    monkeypatch.setattr(module, "flops_of", lambda config, *_: (1e9, 1e12 / 300 * (config.family == "jepa")))
     monkeypatch.setattr(
         module, "read_budget", lambda folder: json.loads((folder / "model" / "budget.json").read_text())
     )
@@ -116,6 +116,21 @@ def test_a_study_of_another_form_of_a_network_has_other_settings_and_its_trainin
     told = [command for command in commands if "train_world_model" in command[1]]
     assert len(told) == 3 and all("model.prediction=sample" in command for command in told)
     assert not any("model.prediction=sample" in c for c in commands if "train_world_model" not in c[1])
+
+
+def test_a_decoder_has_the_share_of_a_budget_that_it_is_given(tmp_path: Path, commands: list[list[str]]) -> None:
+    usual = config_of(tmp_path)
+    shared = replace(usual, decoder_share=0.25, results=tmp_path / "shared")
+    jepa, regression = (next(c for c in cells(usual) if c.family == name) for name in ("jepa", "regression"))
+    assert Study(shared).settings(jepa) != Study(usual).settings(jepa)
+    assert Study(shared).settings(regression) == Study(usual).settings(regression)
+    run_study(shared)
+    for result in read_study(tmp_path / "shared"):
+        if result.family == "jepa":
+            assert result.steps * 1e9 == pytest.approx(0.75 * result.budget)
+    decoders = [dict(part.split("=", 1) for part in command if "=" in part) for command in commands]
+    steps = [int(each["steps"]) for each in decoders if Path(each["out"]).name.startswith("probe_jepa")]
+    assert steps == [round(0.25 * budget / (1e12 / 300)) for budget in (2e12, 4e12, 4e12)]
 
 
 def test_a_training_that_fails_is_a_result(

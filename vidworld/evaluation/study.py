@@ -13,6 +13,7 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
+from pydantic import Field
 from tqdm import tqdm
 
 from vidworld.analysis.records import read_results
@@ -61,6 +62,8 @@ class StudyConfig:
     """Different clips of a training, the same for all: their tokens are made once."""
     launch: tuple[str, ...] = ()
     """What starts a training in place of python, for instance [accelerate, launch]."""
+    decoder_share: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Of a budget, what the decoder of learned embeddings is trained by; None: as many steps at every budget."""
     training: tuple[str, ...] = ()
     """key=value of every world model's training, in place of those of its configuration: a study of something else."""
     evaluation: tuple[str, ...] = ()
@@ -148,7 +151,8 @@ class Study:
             if model := config.get("model"):
                 config["model"] = {k: v for k, v in model.items() if (k, v) not in LATER.items()}
         evaluation = {k: v for k, v in resolved(self.evaluation(cell)).items() if k in MEASURED_BY}
-        return fingerprint(kept, cell.budget, evaluation)
+        share = [self.config.decoder_share] if self.config.decoder_share and cell.family in DECODED else []
+        return fingerprint(kept, cell.budget, evaluation, *share)
 
     # --- configurations ---
 
@@ -228,7 +232,12 @@ class Study:
         with alone(self.folder(cell, "lock")):  # waits: what all cells share is trained by one of them
             train("tokenizer", "tokenizer")
             train("probe", "probe")
-        per_step, decoder = flops_of(self.training(cell), self.probe(cell), self.folder(cell, "tokenizer"))
+        probe = self.probe(cell)
+        per_step, decoder_step = flops_of(self.training(cell), probe, self.folder(cell, "tokenizer"))
+        decoder_steps = probe.steps
+        if decoder_step and self.config.decoder_share:
+            decoder_steps = max(1, round(self.config.decoder_share * cell.budget / decoder_step))
+        decoder = decoder_steps * decoder_step
         steps = max(1, round((cell.budget - decoder) / per_step))
         failed = train("world_model", cell.name, [f"steps={steps}"], may_fail=True)
         spent, seconds, rows = steps * per_step + decoder, 0.0, []
@@ -236,7 +245,7 @@ class Study:
             budget = read_budget(self.folder(cell, cell.name))
             spent, seconds = budget["training_flops"], budget["seconds"]
             if cell.family in DECODED:
-                train("probe", f"probe_{cell.name}")
+                train("probe", f"probe_{cell.name}", [f"steps={decoder_steps}"])
                 of_decoder = read_budget(self.folder(cell, f"probe_{cell.name}"))
                 spent, seconds = spent + of_decoder["training_flops"], seconds + of_decoder["seconds"]
             with free_folder(self.folder(cell, "physics")) as out:
@@ -278,7 +287,7 @@ MEASURED_BY = (
 
 
 def flops_of(config: Any, probe: ProbeConfig, folder: Path) -> tuple[float, float]:
-    """Floating-point operations of a step of a training, and of a whole training of its decoder (0 without one).
+    """Floating-point operations of a step of a training, and of a step of its decoder's (0 without one).
 
     By torch's counter, forward and backward, as the trainings count.
     """
@@ -307,7 +316,7 @@ def flops_of(config: Any, probe: ProbeConfig, folder: Path) -> tuple[float, floa
         return step, 0.0
     decoder = untrained_probe(probe, tokenizer, network).decoder
     assert decoder is not None
-    return step, probe.steps * counted(probe.global_batch_size, partial(decoder_loss, decoder, network))
+    return step, counted(probe.global_batch_size, partial(decoder_loss, decoder, network))
 
 
 def run_study(config: StudyConfig, share: tuple[int, int] = (0, 1), pattern: str = "*") -> int:
