@@ -1,5 +1,6 @@
 """What the pages say of the study's largest point, and of the compute that its aims would take, is of its files."""
 
+import json
 import re
 from collections import Counter
 from itertools import product
@@ -109,3 +110,18 @@ def test_the_table_with_nuisance_is_that_of_its_files():
             ends = sorted({f"{value:.{digits}f}" for value in found}, key=float)
             expected.append(" to ".join((ends[0], ends[-1])) if len(ends) > 1 else ends[0])
         assert lines[what].split(" | ") == expected, what
+
+
+def test_the_table_of_a_longer_decoder_is_that_of_its_files():
+    part = PAGE.split("### A decoder trained ten times as long")[1].split("\n### ")[0]
+    lines = dict(line.strip("| ").split(" | ", 1) for line in part.splitlines() if line.startswith("| "))
+    assert len(lines) == len(MEASURES) + 1
+    decoders = [ROOT / "results" / "decoder" / f"jepa_9.0e13_seed0_{steps}_steps.json" for steps in (300, 3000)]
+    told = [json.loads(file.read_text(encoding="utf-8"))["results"] for file in decoders]
+    others = [study_rows(ROOT / "results" / "study" / f"{name}_9.0e13_nuisance0_seed0.json") for name in FAMILIES[:2]]
+    for what, place in MEASURES.items():
+        cells = []
+        for rows in (*([row for row in rows if row["model"] == "model"] for rows in told), *others):
+            (row,) = (r for r in rows if (r["task"], r["metric"], r["split"], r["readout"]) == (*place, "pixels"))
+            cells.append(f"{row['value']:.2f} [{row['low']:.2f}, {row['high']:.2f}]")
+        assert lines[what].split(" | ") == cells, what
