@@ -3,11 +3,10 @@
 import json
 import re
 from collections import Counter
-from itertools import product
 
 import numpy as np
 from scripts import ROOT
-from study_files import STUDY_LAWS, study_rows
+from study_files import study_rows
 from test_pages_of_results import STUDY_ROLLOUTS
 
 from vidworld.analysis.study import findings, read_study
@@ -81,35 +80,6 @@ def test_what_is_said_of_families_follows_from_their_five_trainings():
     nearest = min(laws, key=lambda f: f.p_value)
     assert not any(f.better for f in laws) and f"(p = {nearest.p_value:.2f})" in said
     assert (nearest.place.law, set(nearest.families)) == ("collision", {"jepa", "diffusion"})
-
-
-NUISANCE = {f"{law} ↑": ("surprise", law, "surprise_accuracy", None, "id") for law in STUDY_LAWS} | {
-    "velocity error, `uniform`, units/s ↓": ("uniform", "uniform motion", "velocity_error", "pixels", "id"),
-    "velocity error, `collision`, units/s ↓": ("collision", "uniform motion", "velocity_error", "pixels", "id"),
-    "energy score, `collision`, units ↓": ("collision", "prediction", "energy_score", "pixels", "id"),
-    "object integrity, `collision` ↑": ("collision", "appearance", "object_integrity", "pixels", "id"),
-    "static scene error, `collision` ↓": ("collision", "appearance", "static_scene_error", "pixels", "id"),
-}
-
-
-def test_the_table_with_nuisance_is_that_of_its_files():
-    part = (ROOT / "docs" / "results.md").read_text(encoding="utf-8").split("### With nuisance")[1].split("\n### ")[0]
-    lines = dict(line.strip("| ").split(" | ", 1) for line in part.splitlines() if line.startswith("| "))
-    assert len(lines) == len(NUISANCE) + 1
-    for what, place in NUISANCE.items():
-        digits, expected = (1 if "static" in what else 2), []
-        for family, level in product(FAMILIES, (0, 1)):
-            files = (ROOT / "results" / "study").glob(f"{family}_9.0e12_nuisance{level}_seed*.json")
-            found = [
-                row["value"]
-                for file in files
-                for row in study_rows(file)
-                if tuple(row[name] for name in ("task", "law", "metric", "readout", "split")) == place
-            ]
-            assert len(found) >= 3
-            ends = sorted({f"{value:.{digits}f}" for value in found}, key=float)
-            expected.append(" to ".join((ends[0], ends[-1])) if len(ends) > 1 else ends[0])
-        assert lines[what].split(" | ") == expected, what
 
 
 def test_the_table_of_a_longer_decoder_is_that_of_its_files():

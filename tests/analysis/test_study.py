@@ -170,3 +170,13 @@ def test_a_smaller_budget_with_five_runs_a_side_names_families_and_the_largest_w
     equal = [result(name, 1.0, seed, 0.9 + 0.01 * seed) for name in ("jepa", "regression") for seed in range(5)]
     assert verdict(equal, Legend())[-1].startswith("At 1 FLOPs no headline number tells two families apart")
     assert len(verdict(of(1.0, 4), Legend())) == 2
+
+
+@pytest.mark.parametrize("higher_is_better", [True, False])
+def test_there_is_no_skill_where_the_floor_is_as_good_as_the_ceiling(higher_is_better: bool) -> None:
+    (row,) = result("jepa", 1.0, 0, 0.9).rows
+    worse, better = (0.2, 0.8) if higher_is_better else (0.8, 0.2)
+    aim = replace(row, higher_is_better=higher_is_better, value=better)
+    assert has_skill(replace(aim, floor=worse, ceiling=better))
+    assert not has_skill(replace(aim, floor=better, ceiling=worse))
+    assert not has_skill(replace(aim, value=worse, floor=better, ceiling=worse))

@@ -114,8 +114,8 @@ def test_a_model_measured_alone_has_the_numbers_that_it_has_beside_others(config
     assert score(config, *alone) == 0
     found = json.loads((tmp_path / "scores" / "results.json").read_text())["results"]
     assert not others & {row["model"] for row in found}
-    assert score(config, *alone[:2]) == 0
-    beside = json.loads((tmp_path / "scores" / "results.json").read_text())["results"]
+    assert score(config, *alone[:2], f"out={tmp_path / 'beside'}") == 0
+    beside = json.loads((tmp_path / "beside" / "results.json").read_text())["results"]
     assert others <= {row["model"] for row in beside}
     kept = [[row | {"ceiling": 0} for row in rows if row["model"] in ("mine", "copy_last")] for rows in (found, beside)]
     assert kept[0] == kept[1] != []  # but for the ceiling, which is the oracle's where it is measured

@@ -186,6 +186,8 @@ def has_skill(row: StudyRow) -> bool:
     """Whether a run is three quarters of the way from floor to ceiling."""
     if row.floor is None or row.ceiling is None or not math.isfinite(row.value):
         return False
+    if row.higher_is_better is not None and (row.ceiling - row.floor) * (1 if row.higher_is_better else -1) <= 0:
+        return False  # the floor is no worse: a static scene is drawn best by whoever draws the last frame again
     return reached(row.value, row.floor, row.ceiling, row.higher_is_better) >= SKILL
 
 

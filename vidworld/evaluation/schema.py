@@ -125,7 +125,7 @@ class PhysicsConfig(ModelsConfig):
     metrics: Annotated[Names, named_in(METRICS)] = "all"
     oracle: bool = True
     """Whether the oracle is measured as the ceiling: a few tenths of a second a quadruplet."""
-    controls: bool = True
+    controls: Annotated[bool, Field(exclude_if=bool)] = True
     """Whether more than the frozen last frame, the floor, is measured beside the models; a verdict needs it."""
     main_laws: Laws = ("permanence", "collision", "momentum")
     """Laws of which more quadruplets are measured."""

@@ -34,6 +34,7 @@ from vidworld.simulation import LAWS, NUISANCE_VERSION, SCENARIOS, SIMULATOR_VER
 Progress = Callable[[], None]
 HEAD_WIDTH = 32
 DECODED = ("jepa",)  # families whose embeddings are no tokens
+FIRST_DECODER = 300  # steps of the decoder of results that do not say it
 
 
 @schema
@@ -147,12 +148,10 @@ class Study:
         configs = [resolved(self.training(cell)), resolved(self.tokenizer(cell)), resolved(self.probe(cell))]
         paths = ("out", "tokenizer", "jepa", "log_every", "save_every", "keep", "steps", "compile")
         kept = [{k: v for k, v in config.items() if k not in paths} for config in configs]
-        for config in kept:
-            if model := config.get("model"):
-                config["model"] = {k: v for k, v in model.items() if (k, v) not in LATER.items()}
         evaluation = {k: v for k, v in resolved(self.evaluation(cell)).items() if k in MEASURED_BY}
-        share = [self.config.decoder_share] if self.config.decoder_share and cell.family in DECODED else []
-        return fingerprint(kept, cell.budget, evaluation, *share)
+        decoder = self.config.decoder_share or self.probe(cell).steps
+        other = [decoder] if cell.family in DECODED and decoder != FIRST_DECODER else []
+        return fingerprint(kept, cell.budget, evaluation, *other)
 
     # --- configurations ---
 
@@ -165,7 +164,7 @@ class Study:
         if name != "tokenizer":
             given.append(f"tokenizer={self.folder(cell, 'tokenizer')}")
         if name == cell.name:
-            given += [f"seed={cell.seed}", f"data.clips={self.config.clips}"]
+            given += [*self.config.training, f"seed={cell.seed}", f"data.clips={self.config.clips}"]
             given += [
                 f"model.width={cell.width}",
                 f"model.heads={max(1, cell.width // HEAD_WIDTH)}",
@@ -276,8 +275,6 @@ class Study:
 
 
 RECORDED = ("commit", "dirty", "versions", "cpu", "cores", "device_name", "auto_precision", "command", "started")
-LATER = {"prediction": "edm"}
-"""Keys of a network that came after the first results, and the values that these were made by."""
 MEASURED_BY = (
     *("seed", "context_frames", "tasks", "scenarios", "laws", "splits", "horizons", "contexts", "metrics", "clips"),
     *("further_clips", "quadruplets", "further_quadruplets", "ood_quadruplets", "samples"),

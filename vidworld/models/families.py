@@ -123,7 +123,7 @@ class DiffusionModel:
     """Of 32 channels each: heads of 64 hid what was to be remembered (DECISIONS.md, 2026-11-23)."""
     modulation_rank: Positive = 32
     attention_backend: str = "native"
-    prediction: Literal["edm", "sample"] = "edm"
+    prediction: Annotated[Literal["edm", "sample"], Field(exclude_if=lambda what: what == "edm")] = "edm"
     """What is predicted: what EDM's linear estimate of a clean chunk misses, or its change from the chunk before."""
 
 

@@ -1,0 +1,98 @@
+"""What the page says of nuisance is of the study's files: ranges over trainings with it and without."""
+
+import re
+from itertools import product
+
+from scripts import ROOT
+from study_files import STUDY_LAWS
+
+from vidworld.analysis.study import StudyRow, read_study
+
+FAMILIES = ("regression", "diffusion", "jepa")
+PART = (ROOT / "docs" / "results.md").read_text(encoding="utf-8").split("### With nuisance")[1].split("\n### ")[0]
+MOTION, PICTURE = "uniform motion", "appearance"
+SHOWN = {f"{law} ↑": ("surprise", law, "surprise_accuracy", None, "id") for law in STUDY_LAWS} | {
+    f"velocity error, `{name}`, units/s ↓": (name, MOTION, "velocity_error", "pixels", "id")
+    for name in ("uniform", "collision", "parabola", "occlusion")
+} | {
+    "the same, `collision` before textures ↓": ("collision", MOTION, "velocity_error", "pixels", "textures"),
+    "energy score, `collision`, units ↓": ("collision", "prediction", "energy_score", "pixels", "id"),
+    "energy score, `occlusion`, units ↓": ("occlusion", "prediction", "energy_score", "pixels", "id"),
+    "object integrity, `collision` ↑": ("collision", PICTURE, "object_integrity", "pixels", "id"),
+    "static scene error, `collision` ↓": ("collision", PICTURE, "static_scene_error", "pixels", "id"),
+    "the same, before textures ↓": ("collision", PICTURE, "static_scene_error", "pixels", "textures"),
+}  # fmt: skip
+COUNTED = {
+    "energy score": ("energy_score", "id"),
+    "velocity error": ("velocity_error", "id"),
+    "static scene error": ("static_scene_error", "id"),
+    "energy score, before textures": ("energy_score", "textures"),
+    "velocity error, before textures": ("velocity_error", "textures"),
+    "static scene error, before textures": ("static_scene_error", "textures"),
+    "phantom objects, before textures": ("phantom_objects", "textures"),
+}
+
+
+def rows_at_the_demos_point() -> dict[tuple[str, int], list[dict[tuple[str | None, ...], StudyRow]]]:
+    """The rows of every training by family and nuisance."""
+    found: dict[tuple[str, int], list[dict[tuple[str | None, ...], StudyRow]]] = {}
+    for result in read_study(ROOT / "results" / "study"):
+        if result.budget == 9e12:
+            rows = {(row.task, row.law, row.metric, row.readout, row.split): row for row in result.rows}
+            found.setdefault((result.family, result.nuisance), []).append(rows)
+    return found
+
+
+RUNS = rows_at_the_demos_point()
+
+
+def moved(family: str, metric: str, split: str) -> tuple[int, int, int]:
+    """How many headline numbers lie wholly on the worse, and on the better side with nuisance; and of how many."""
+    places = [
+        k for k, row in RUNS[family, 0][0].items() if (row.metric, row.split, row.headline) == (metric, split, True)
+    ]
+    worse = better = 0
+    for place in places:
+        without, noisy = ([run[place].value for run in RUNS[family, level]] for level in (0, 1))
+        rises, falls = min(noisy) > max(without), max(noisy) < min(without)
+        higher = RUNS[family, 0][0][place].higher_is_better
+        worse, better = worse + (falls if higher else rises), better + (rises if higher else falls)
+    return worse, better, len(places)
+
+
+def test_the_ranges_are_those_of_the_files():
+    assert {key: len(runs) for key, runs in RUNS.items()} == {
+        (family, level): 5 if level == 0 else 3 for family, level in product(FAMILIES, (0, 1))
+    }
+    lines = dict(
+        line.strip("| ").split(" | ", 1) for line in PART.split("How many")[0].splitlines() if line[:2] == "| "
+    )
+    assert len(lines) == len(SHOWN) + 1
+    for what, place in SHOWN.items():
+        digits, expected = (1 if place[2] == "static_scene_error" else 2), []
+        for family, level in product(FAMILIES, (0, 1)):
+            ends = sorted({f"{run[place].value:.{digits}f}" for run in RUNS[family, level]}, key=float)
+            expected.append(" to ".join((ends[0], ends[-1])) if len(ends) > 1 else ends[0])
+        assert lines[what].split(" | ") == expected, what
+
+
+def test_the_counts_are_those_of_the_files():
+    lines = dict(re.findall(r"^\| ([a-z][a-z, ]+ \(\d+\)) \| (.*) \|$", PART, re.MULTILINE))
+    expected = {}
+    for what, place in COUNTED.items():
+        found = [moved(family, *place) for family in FAMILIES]
+        expected[f"{what} ({found[0][2]})"] = " | ".join(f"{worse}, {better}" for worse, better, _ in found)
+    assert lines == expected
+
+
+def test_the_sentences_are_those_of_the_files():
+    continuity = ("surprise", "continuity", "surprise_accuracy", None, "id")
+    for family, said in (("regression", "mean 0.60 to 0.41"), ("diffusion", "0.48 to 0.39")):
+        means = [
+            sum(run[continuity].value for run in RUNS[family, level]) / len(RUNS[family, level]) for level in (0, 1)
+        ]
+        assert f"{means[0]:.2f} to {means[1]:.2f}" in said
+        assert said in PART
+    still = ("collision", PICTURE, "static_scene_error", "pixels", "id")
+    floors = [f"{RUNS['jepa', level][0][still].floor:.1f}" for level in (1, 0)]
+    assert f"error of {floors[0]}, without nuisance {floors[1]}" in PART
