@@ -95,3 +95,19 @@ def test_the_table_of_a_longer_decoder_is_that_of_its_files():
             (row,) = (r for r in rows if (r["task"], r["metric"], r["split"], r["readout"]) == (*place, "pixels"))
             cells.append(f"{row['value']:.2f} [{row['low']:.2f}, {row['high']:.2f}]")
         assert lines[what].split(" | ") == cells, what
+
+
+def test_what_a_decoders_share_changes_at_a_fifth_of_that_is_of_its_files():
+    part = " ".join(PAGE.split("### A decoder trained ten times as long")[1].split("\n### ")[0].split())
+    name = "jepa_1.8e13_nuisance0_seed0.json"
+    shared, usual = (
+        [read(ROOT / "results" / folder / name, ("collision", metric, "id"))["value"] for metric in MEASURED]
+        for folder in ("study_decoder", "study")
+    )
+    assert (
+        f"at {shared[0]:.2f} ({usual[0]:.2f}), the discs slightly more whole ({shared[1]:.2f} for {usual[1]:.2f})"
+        in part
+    )
+
+
+MEASURED = ("velocity_error", "object_integrity")

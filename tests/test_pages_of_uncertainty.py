@@ -82,3 +82,47 @@ def test_the_table_of_gaussian_heads_is_that_of_its_file():
                 assert same(line[i], row[key], digits if key == "energy" else 2), (place, head, key)
             assert same(of_place[3][i], ratios[head, place]), (place, head)
     assert not content["provenance"]["dirty"]
+
+
+LONGER = (
+    *(
+        ("kick", "position", key)
+        for key in ("slope", "r2", "covered_90", "energy", "variance_ratio", "epistemic_change")
+    ),
+    *(
+        ("panel", "brightness", key)
+        for key in ("slope", "r2", "covered_90", "energy", "variance_ratio", "epistemic_change")
+    ),
+    ("panel", "position", "epistemic_change"),
+    *(("uniform_hole", "position", key) for key in ("error", "covered_90", "auroc_hole", "auroc_hole_of_error")),
+)
+
+
+def test_the_table_of_longer_trainings_in_a_learned_basis_is_that_of_its_file():
+    content = json.loads((ROOT / "results/uncertainty/learned_basis.json").read_text())
+    rows = {(r["subject"], r["scenario"], r["quantity"]): r for r in content["rows"] if r["condition"] == "id"}
+    contrasts = {(c["subject"], c["scenario"], c["quantity"], c["what"]): c["found"] for c in content["contrasts"]}
+    page = (ROOT / "docs" / "uncertainty.md").read_text(encoding="utf-8")
+    part = page.split("### In a learned basis")[1].split("\n### ")[0]
+    lines = [line.strip("| ").split(" | ") for line in part.splitlines() if line.startswith("| ")][1:]
+    assert len(lines) == len(LONGER)
+    for (scenario, quantity, key), cells in zip(LONGER, lines, strict=True):
+        for name, cell in zip(("regression", "jepa", "true_cells", "oracle"), cells[1:], strict=True):
+            row = rows.get((name, scenario, quantity), {})
+            found = row.get(key, contrasts.get((name, scenario, quantity, key)))
+            digits = 3 if (key, quantity) == ("energy", "brightness") else 2
+            if cell == "–":
+                assert found is None
+            else:
+                assert same(cell, found, digits), (scenario, key, name)
+    ratios = [
+        contrasts[name, *place, "variance_ratio"]
+        for name in ("regression", "jepa")
+        for place in (("kick", "position"), ("panel", "brightness"))
+    ]
+    assert [ratio["high"] >= 2 for ratio in ratios] == [True, True, True, False]
+    assert all(
+        abs(contrasts[name, place, "position", "epistemic_change"]["value"]) < 0.1
+        for name, place in (("regression", "kick"), ("jepa", "kick"), ("regression", "panel"), ("jepa", "panel"))
+    )
+    assert not content["provenance"]["dirty"]
