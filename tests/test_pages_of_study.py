@@ -111,3 +111,13 @@ def test_what_a_decoders_share_changes_at_a_fifth_of_that_is_of_its_files():
 
 
 MEASURED = ("velocity_error", "object_integrity")
+
+
+def test_what_every_training_has_cost_is_its_budget_decoder_included():
+    results = [
+        result
+        for folder in ("study", "study_sample", "study_decoder")
+        for result in read_study(ROOT / "results" / folder)
+    ]
+    assert len(results) > 50
+    assert all(abs(result.training_flops / result.budget - 1) < 0.01 for result in results)
