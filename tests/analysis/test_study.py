@@ -180,3 +180,6 @@ def test_there_is_no_skill_where_the_floor_is_as_good_as_the_ceiling(higher_is_b
     assert has_skill(replace(aim, floor=worse, ceiling=better))
     assert not has_skill(replace(aim, floor=better, ceiling=worse))
     assert not has_skill(replace(aim, value=worse, floor=better, ceiling=worse))
+    assert skills([result("jepa", 1.0, 0, 0.9)]) != []
+    turned = replace(row, floor=row.ceiling, ceiling=row.floor)
+    assert skills([result("jepa", 1.0, 0, 0.9, rows=[turned])]) == []

@@ -182,12 +182,21 @@ def name_of(place: Place) -> str:
     return ", ".join([*parts, f"nuisance {place.nuisance}"]).replace("_", " ")
 
 
+def has_way(row: StudyRow) -> bool:
+    """Whether there is a way from floor to ceiling.
+
+    There is none where the floor is as good: a static scene is drawn best by whoever draws the last frame again.
+    """
+    if row.floor is None or row.ceiling is None or not math.isfinite(row.ceiling - row.floor):
+        return False
+    return row.higher_is_better is None or (row.ceiling - row.floor) * (1 if row.higher_is_better else -1) > 0
+
+
 def has_skill(row: StudyRow) -> bool:
     """Whether a run is three quarters of the way from floor to ceiling."""
-    if row.floor is None or row.ceiling is None or not math.isfinite(row.value):
+    if not has_way(row) or not math.isfinite(row.value):
         return False
-    if row.higher_is_better is not None and (row.ceiling - row.floor) * (1 if row.higher_is_better else -1) <= 0:
-        return False  # the floor is no worse: a static scene is drawn best by whoever draws the last frame again
+    assert row.floor is not None and row.ceiling is not None
     return reached(row.value, row.floor, row.ceiling, row.higher_is_better) >= SKILL
 
 
@@ -201,12 +210,14 @@ class Skill(NamedTuple):
 
 
 def skills(results: Sequence[StudyResult]) -> list[Skill]:
-    """Of every headline number, whether runs have it as a skill. A run that failed has none."""
+    """Of every headline number with a way to go, whether runs have it as a skill. A run that failed has none."""
     failed: dict[tuple[str, float, int], int] = defaultdict(int)
     for result in results:
         failed[result.family, result.budget, result.nuisance] += bool(result.failed)
     found = []
     for place, cells in headlines(results).items():
+        if not has_way(row_like(cells)):
+            continue
         for family, at in by_family(cells).items():
             shares = [
                 (budget, sum(has_skill(row) for _, row in runs), len(runs) + failed[family, budget, place.nuisance])
