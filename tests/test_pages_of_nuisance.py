@@ -96,3 +96,45 @@ def test_the_sentences_are_those_of_the_files():
     still = ("collision", PICTURE, "static_scene_error", "pixels", "id")
     floors = [f"{RUNS['jepa', level][0][still].floor:.1f}" for level in (1, 0)]
     assert f"error of {floors[0]}, without nuisance {floors[1]}" in PART
+
+
+def test_the_laws_at_twice_the_demos_compute_are_those_of_the_files():
+    results = [result for result in read_study(ROOT / "results" / "study") if result.budget == 1.8e13]
+    lines = dict(
+        line.strip("| ").split(" | ", 1) for line in PART.split("**At 1.8e13")[1].splitlines() if line[:2] == "| "
+    )
+    assert len(lines) == len(STUDY_LAWS) + 1
+    found = {
+        (result.family, result.nuisance, row.law): []
+        for result in results for row in result.rows if row.law in STUDY_LAWS
+    }  # fmt: skip
+    for result in results:
+        for row in result.rows:
+            if (row.task, row.metric, row.split) == ("surprise", "surprise_accuracy", "id") and row.law in STUDY_LAWS:
+                found[result.family, result.nuisance, row.law].append(row)
+    for law in STUDY_LAWS:
+        cells = []
+        for family in FAMILIES:
+            ends = sorted(f"{row.value:.2f}" for row in found[family, 0, law])
+            assert len(ends) == 3
+            (noisy,) = found[family, 1, law]
+            cells.append(" to ".join((ends[0], ends[-1])) if ends[0] != ends[-1] else ends[0])
+            cells.append(f"{noisy.value:.2f} [{noisy.low:.2f}, {noisy.high:.2f}]")
+        assert lines[f"{law} ↑"].split(" | ") == cells, law
+    for law in ("permanence", "constancy", "continuity"):
+        (jepa,), others = found["jepa", 1, law], [row for name in FAMILIES[:2] for row in found[name, 1, law]]
+        assert jepa.low > max(row.high for row in others)
+        assert jepa.value > max(row.value for row in found["jepa", 0, law])
+    (said,) = re.findall(r"leads on permanence: (.*?)\.\s", (ROOT / "README.md").read_text(encoding="utf-8"))
+    order = ("jepa", "regression", "diffusion")
+    values = [f"{found[name, 1, 'permanence'][0].value:.2f}" for name in order]
+    assert said == f"{values[0]}; {values[1]}, {values[2]}"
+    place = ("uniform", MOTION, "velocity_error", "pixels", "id")
+    speeds = {
+        result.family: f"{row.value:.2f}"
+        for result in results if result.nuisance == 1
+        for row in result.rows if (row.task, row.law, row.metric, row.readout, row.split) == place
+    }  # fmt: skip
+    assert (
+        "{regression} on `uniform` of the regression, {diffusion} of the diffusion, {jepa} of".format(**speeds) in PART
+    )
