@@ -112,6 +112,8 @@ def test_a_study_of_another_form_of_a_network_has_other_settings_and_its_trainin
     cell = cells(usual)[0]
     assert Study(usual).settings(cell) == Study(replace(usual, training=("model.prediction=edm",))).settings(cell)
     assert Study(usual).settings(cell) != Study(other).settings(cell)
+    wider = replace(usual, training=("model.width=64", "seed=9"))  # what a cell decides stays
+    assert Study(wider).settings(cell) == Study(usual).settings(cell)
     run_study(other)
     told = [command for command in commands if "train_world_model" in command[1]]
     assert len(told) == 3 and all("model.prediction=sample" in command for command in told)

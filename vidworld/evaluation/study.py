@@ -165,11 +165,7 @@ class Study:
             given.append(f"tokenizer={self.folder(cell, 'tokenizer')}")
         if name == cell.name:
             given += [*self.config.training, f"seed={cell.seed}", f"data.clips={self.config.clips}"]
-            given += [
-                f"model.width={cell.width}",
-                f"model.heads={max(1, cell.width // HEAD_WIDTH)}",
-                *self.config.training,
-            ]
+            given += [f"model.width={cell.width}", f"model.heads={max(1, cell.width // HEAD_WIDTH)}"]
         if name == f"probe_{cell.name}":
             given.append(f"jepa={self.folder(cell, cell.name)}")
         return given
