@@ -99,49 +99,42 @@ def test_the_sentences_are_those_of_the_files():
 
 
 def test_the_laws_at_twice_the_demos_compute_are_those_of_the_files():
-    results = [result for result in read_study(ROOT / "results" / "study") if result.budget == 1.8e13]
-    second = [result for result in results if (result.nuisance, result.seed) == (1, 1)]
-    results = [result for result in results if (result.nuisance, result.seed) != (1, 1)]
-    lines = dict(
-        line.strip("| ").split(" | ", 1) for line in PART.split("**At 1.8e13")[1].splitlines() if line[:2] == "| "
-    )
-    assert len(lines) == len(STUDY_LAWS) + 1
-    found = {
-        (result.family, result.nuisance, row.law): []
-        for result in results for row in result.rows if row.law in STUDY_LAWS
-    }  # fmt: skip
-    for result in results:
-        for row in result.rows:
+    part = PART.split("**At 1.8e13")[1]
+    found: dict[tuple[str, int, str], list[StudyRow]] = {}
+    speeds: dict[str, list[float]] = {}
+    for result in read_study(ROOT / "results" / "study"):
+        for row in result.rows if result.budget == 1.8e13 else ():
             if (row.task, row.metric, row.split) == ("surprise", "surprise_accuracy", "id") and row.law in STUDY_LAWS:
-                found[result.family, result.nuisance, row.law].append(row)
+                found.setdefault((result.family, result.nuisance, row.law), []).append(row)
+            place = (row.task, row.law, row.metric, row.readout, row.split, result.nuisance)
+            if place == ("uniform", MOTION, "velocity_error", "pixels", "id", 1):
+                speeds.setdefault(result.family, []).append(row.value)
+    assert {len(rows) for rows in found.values()} == {3}
+
+    def said(values: list[float], between: str = " to ") -> str:
+        ends = sorted({f"{value:.2f}" for value in values})
+        return between.join((ends[0], ends[-1])) if len(ends) > 1 else ends[0]
+
+    lines = dict(line.strip("| ").split(" | ", 1) for line in part.splitlines() if line[:2] == "| ")
+    assert len(lines) == len(STUDY_LAWS) + 1
     for law in STUDY_LAWS:
-        cells = []
-        for family in FAMILIES:
-            ends = sorted(f"{row.value:.2f}" for row in found[family, 0, law])
-            assert len(ends) == 3
-            (noisy,) = found[family, 1, law]
-            cells.append(" to ".join((ends[0], ends[-1])) if ends[0] != ends[-1] else ends[0])
-            cells.append(f"{noisy.value:.2f} [{noisy.low:.2f}, {noisy.high:.2f}]")
+        cells = [said([row.value for row in found[family, level, law]]) for family, level in product(FAMILIES, (0, 1))]
         assert lines[f"{law} ↑"].split(" | ") == cells, law
+    disjoint = []
     for law in ("permanence", "constancy", "continuity"):
-        (jepa,), others = found["jepa", 1, law], [row for name in FAMILIES[:2] for row in found[name, 1, law]]
-        assert jepa.low > max(row.high for row in others)
-        assert jepa.value > max(row.value for row in found["jepa", 0, law])
-    laws = ("permanence", "constancy", "continuity")
-    again = {row.law: row.value for result in second if result.family == "regression" for row in result.rows
-             if (row.task, row.metric, row.split) == ("surprise", "surprise_accuracy", "id")}  # fmt: skip
-    three = [f"{again[law]:.2f}" for law in laws]
-    assert f"a second regression has {three[0]}, {three[1]} and {three[2]} on the three laws" in PART
-    (said,) = re.findall(r"leads on permanence: (.*?)\.\s", (ROOT / "README.md").read_text(encoding="utf-8"))
-    order = ("jepa", "regression", "diffusion")
-    values = [f"{found[name, 1, 'permanence'][0].value:.2f}" for name in order]
-    assert said == f"{values[0]}; {values[1]}, {values[2]}"
-    place = ("uniform", MOTION, "velocity_error", "pixels", "id")
-    speeds = {
-        result.family: f"{row.value:.2f}"
-        for result in results if result.nuisance == 1
-        for row in result.rows if (row.task, row.law, row.metric, row.readout, row.split) == place
-    }  # fmt: skip
-    assert (
-        "{regression} on `uniform` of the regression, {diffusion} of the diffusion, {jepa} of".format(**speeds) in PART
-    )
+        jepas, others = found["jepa", 1, law], [row for name in FAMILIES[:2] for row in found[name, 1, law]]
+        assert min(row.value for row in jepas) > max(row.value for row in others)
+        if law != "constancy":
+            assert min(row.value for row in jepas) > max(row.value for row in found["jepa", 0, law])
+        means = {name: sum(row.value for row in found[name, 0, law]) for name in FAMILIES}
+        assert means["jepa"] < means["diffusion"] < means["regression"]
+        disjoint.append(sum(one.low > other.high for one, other in product(jepas, others)))
+    on = "{} of the 18 pairs of a JEPA and another model on permanence, {} on constancy and {} on continuity"
+    assert on.format(*disjoint) in " ".join(part.split())
+    motion = "error is {}, the diffusions' {}, the JEPAs' {}.".format(*(said(speeds[name]) for name in FAMILIES))
+    assert motion in part
+    (readme,) = re.findall(r"leads on permanence: (.*?)\.\s", (ROOT / "README.md").read_text(encoding="utf-8"))
+    order = [
+        said([row.value for row in found[name, 1, "permanence"]], "–") for name in ("jepa", "regression", "diffusion")
+    ]
+    assert readme == f"{order[0]}; {order[1]}, {order[2]}"
