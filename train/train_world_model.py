@@ -60,6 +60,8 @@ def train(config: WorldModelConfig, sources: Sources, resume: bool) -> None:
     run.count_flops(batch(0), lambda *whole: loss_of(network, *whole).total)
     if config.gradient_checkpointing:  # counted without: the second forward pass teaches nothing
         network.enable_gradient_checkpointing()
+    if not run.step and config.start is None:
+        family.fit(config, network, cache.tokens(range(min(256, len(cache)))))
     with accelerator.autocast():
         some = range(min(64, len(cache)))
         done = {"actions": cache.actions(some).to(accelerator.device)} if cache.acts else {}

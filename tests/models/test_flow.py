@@ -14,6 +14,7 @@ from vidworld.models.diffusion import (
     shifted,
     training_levels,
 )
+from vidworld.models.preconditioning import preconditioned
 
 
 @pytest.mark.parametrize("pure", [0.0, 0.25, 1.0])
@@ -98,33 +99,67 @@ def test_the_sampler_equals_a_reference_integral():
     assert torch.allclose(sample(lambda tokens, level, _: tokens * level - 1, noise, steps, shift), x, atol=1e-5)
 
 
+@pytest.mark.parametrize("variance", [0.5, 5.5, 30.0])
+def test_steps_of_second_order_leave_a_gaussian_its_variance_which_eulers_shrink(variance):
+    """The exact denoiser of a Gaussian is linear, so that what sampling loses is the steps' own doing."""
+    asked = []
+
+    def denoiser(noisy, level, following):
+        asked.append(level)
+        return preconditioned(torch.tensor(level), torch.tensor(variance))[0] * noisy
+
+    noise = torch.randn(4, 1, 8, 8, 16, generator=torch.Generator().manual_seed(0))
+    left = {}
+    for order in (1, 2):
+        left[order] = float(sample(denoiser, noise, 16, 1.0, order).var() / (noise.var() * variance))
+    assert len(asked) == 16 + 31
+    assert left[1] < 0.87
+    assert left[2] == pytest.approx(1.0, abs=0.04)
+
+
 def trained_on_a_few_directions(prediction: str, width: int = 32, channels: int = 96, steps: int = 700):
-    """A network much narrower than its tokens, trained on chunks that vary in four directions, and these."""
+    """A network much narrower than its tokens, trained on chunks that vary in four directions, and these.
+
+    Half of the chunks vary 0.5 as much, half 2.5; the one before tells which, by the sign of its first component.
+    """
     torch.manual_seed(0)
     directions = torch.linalg.qr(torch.randn(channels, 4))[0].T
-    network = DiffusionTransformer(channels, width, depth=2, heads=1, modulation_rank=16, prediction=prediction)
+    network = DiffusionTransformer(channels, width, 2, 1, modulation_rank=16, prediction=prediction)
     optimiser = torch.optim.AdamW(network.parameters(), lr=3e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 6e-3, total_steps=steps)
-    for _ in range(steps):
-        tokens = 2.5 * torch.randn(64, 2, 1, 1, 4) @ directions
-        flow_loss(network, tokens, torch.randn(64, 1, 1, 1, channels), torch.rand(64, 1)).backward()
+    for step in range(steps):
+        tokens = following_by_sign(torch.randint(2, (128, 1)) * 2.0 - 1) @ directions
+        if step == 0 and network.changes is not None:
+            network.changes.fit(tokens)
+        level = training_levels(torch.rand(128, 1), 1.0, 0.25)
+        flow_loss(network, tokens, torch.randn(128, 1, 1, 1, channels), level, with_spread=True).backward()
         optimiser.step()
         optimiser.zero_grad()
         schedule.step()
     return network, directions
 
 
+def following_by_sign(signs: torch.Tensor) -> torch.Tensor:
+    """Two chunks in four components: (clip, 2, 1, 1, 4). The second varies by 2.5 where the sign is +1, else by 0.5."""
+    first = torch.cat((2 * signs, torch.zeros(len(signs), 3)), dim=1)
+    second = torch.where(signs > 0, 2.5, 0.5) * torch.randn(len(signs), 4)
+    return torch.stack((first, second), dim=1)[:, :, None, None]
+
+
 @pytest.mark.thorough
-def test_a_network_narrower_than_its_tokens_takes_all_noise_out_of_a_sample_that_it_predicts_whole():
-    """As EDM has it, what is added to the noisy estimate has to carry that noise, and what is too much of it stays."""
+def test_samples_of_a_network_narrower_than_its_tokens_vary_where_and_as_much_as_they_should_if_changes_are_fitted():
+    """By one variance of changes for all, noise stays where nothing varies, and all chunks vary alike."""
     outside, inside = {}, {}
-    for prediction in ("edm", "sample"):
+    for prediction in ("edm", "sample", "fitted"):
         network, directions = trained_on_a_few_directions(prediction)
         model = GenerativeModel(network, "diffusion", steps=16, shift=3.0, levels=(0.7,))
-        previous = (2.5 * torch.randn(1, 1, 1, 1, 4) @ directions).expand(256, -1, -1, -1, -1)
-        found = model.following(previous, None, None, torch.randn(256, 1, 1, 1, 96))[0].flatten(1)
-        within = (found @ directions.T).var(dim=0).sum()
-        inside[prediction], outside[prediction] = float(within), float(found.var(dim=0).sum() - within)
-    assert outside["edm"] > 5.0  # true: 0
-    assert outside["sample"] < 0.1
-    assert inside["sample"] == pytest.approx(4 * 2.5**2, rel=0.4)
+        for sign in (-1.0, 1.0):
+            previous = following_by_sign(torch.full((256, 1), sign))[:, :1] @ directions
+            found = model.following(previous, None, None, torch.randn(256, 1, 1, 1, 96))[0].flatten(1)
+            within = (found @ directions.T).var(dim=0).sum()
+            inside[prediction, sign] = float(within)
+            outside[prediction, sign] = float(found.var(dim=0).sum() - within)
+    assert outside["edm", -1.0] > 5.0  # true: 0
+    assert max(outside["sample", -1.0], outside["fitted", -1.0]) < 0.1
+    assert inside["fitted", -1.0] == pytest.approx(4 * 0.5**2, rel=0.5)
+    assert inside["fitted", 1.0] == pytest.approx(4 * 2.5**2, rel=0.4)

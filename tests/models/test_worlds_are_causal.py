@@ -54,9 +54,16 @@ def test_a_denoised_chunk_sees_every_clean_chunk_before_it(tokens, noisy, level)
         assert not torch.allclose(before[:, 2], network(noisy, level, changed[:, :3])[0][:, 2])
 
 
-@pytest.mark.parametrize("prediction", ["edm", "sample"])
+def random_diffusion(prediction, tokens):
+    network = DiffusionTransformer(**SMALL, depth=2, prediction=prediction)
+    if network.changes is not None:
+        network.changes.fit(tokens)
+    return random_weights(network)
+
+
+@pytest.mark.parametrize("prediction", ["edm", "sample", "fitted"])
 def test_remembered_chunks_give_the_diffusion_world_what_seeing_them_again_would(prediction, tokens, noisy):
-    network = random_weights(DiffusionTransformer(**SMALL, depth=2, prediction=prediction))
+    network = random_diffusion(prediction, tokens)
     level = torch.tensor([[1.0, 1.0, 0.4]]).expand(2, -1)
     whole = network(noisy, level, tokens[:, :3])[0]
     kv_caches = network.prefill(tokens[:, 1:2], network.prefill(tokens[:, :1]))
@@ -74,8 +81,9 @@ def test_each_chunk_has_a_noise_level_of_its_own(tokens, noisy, level):
     assert not torch.allclose(before[:, 2], after[:, 2])
 
 
-def test_pure_noise_disturbs_nothing_and_clean_tokens_pass(tokens, noisy):
-    network = random_weights(DiffusionTransformer(**SMALL, depth=2))
+@pytest.mark.parametrize("prediction", ["edm", "fitted"])
+def test_pure_noise_disturbs_nothing_and_clean_tokens_pass(prediction, tokens, noisy):
+    network = random_diffusion(prediction, tokens)
 
     def denoised(chunks, level):
         return network(chunks, torch.full((2, 3), level), tokens[:, :3])[0]

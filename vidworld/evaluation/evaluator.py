@@ -328,5 +328,6 @@ def _of_run(config: PhysicsConfig, spec: Spec, evaluator: Evaluator, untrained: 
         )
     model = family.world_model(network, name, config, decoder)
     levels = list(getattr(model, "levels", ()))
+    form += ["second order"] if config.sampling_order == 2 else []
     made_from = fingerprint(spec.fingerprint(), *form, config.sampling_steps, config.sampling_shift, levels)
     return Subject(name, model, made_from, rolls_out=not untrained, in_distribution_only=untrained)

@@ -63,6 +63,10 @@ class Condition(NamedTuple):
     clips: int
 
 
+SamplingOrder = Annotated[Literal[1, 2], Field(exclude_if=lambda order: order == 1)]
+"""Euler's sampling steps, or Heun's: each but the last two evaluations, and samples that vary as they should."""
+
+
 @schema
 class ModelsConfig:
     """What every evaluation of models says."""
@@ -85,7 +89,8 @@ class ModelsConfig:
     shape: ClipShape = ClipShape()
     """Frames, their rate and size, of clips that are simulated for it."""
     sampling_steps: Positive = 4
-    """Evaluations of a diffusion model a chunk."""
+    """Steps of a diffusion model a chunk."""
+    sampling_order: SamplingOrder = 1
     mixed_precision: Precision = "auto"
     """What products are computed in: bf16 where the processor has it."""
 

@@ -274,7 +274,7 @@ RECORDED = ("commit", "dirty", "versions", "cpu", "cores", "device_name", "auto_
 MEASURED_BY = (
     *("seed", "context_frames", "tasks", "scenarios", "laws", "splits", "horizons", "contexts", "metrics", "clips"),
     *("further_clips", "quadruplets", "further_quadruplets", "ood_quadruplets", "samples"),
-    *("sampling_steps", "sampling_shift", "levels", "main_laws"),
+    *("sampling_steps", "sampling_shift", "sampling_order", "levels", "main_laws"),
 )
 """Keys of an evaluation that its numbers depend on."""
 

@@ -249,7 +249,7 @@ def _physics(config: UncertaintyConfig) -> PhysicsConfig:
         out=config.out, models=models, compare=(), tokenizer=config.tokenizer, probe=config.probe, probes=probes,
         seed=config.seed, oracle=False, shape=config.shape, context_frames=config.context_frames,
         sampling_steps=config.sampling_steps, sampling_shift=config.sampling_shift,
-        mixed_precision=config.mixed_precision,
+        sampling_order=config.sampling_order, mixed_precision=config.mixed_precision,
     )  # fmt: skip
 
 

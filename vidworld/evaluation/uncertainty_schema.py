@@ -9,7 +9,7 @@ from pydantic import Field
 from vidworld.analysis.uncertainty import BASE, DOUBLED, REFERENCES_OF_UNCERTAINTY
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.config import Positive, PositiveFloat, Precision, schema
-from vidworld.evaluation.schema import named_in
+from vidworld.evaluation.schema import SamplingOrder, named_in
 from vidworld.models import Spec
 from vidworld.simulation import SCENARIOS
 
@@ -44,6 +44,7 @@ class UncertaintyConfig:
     """Level of what is left to chance that is doubled in variance; levels are drawn from 0.5 to 1.5."""
     sampling_steps: Positive = 4
     sampling_shift: PositiveFloat = 8.0
+    sampling_order: SamplingOrder = 1
     clips_at_once: Annotated[int, Field(ge=8)] = 32
     """What goes through a model together, and what a stopped run does again at most."""
     mixed_precision: Precision = "auto"

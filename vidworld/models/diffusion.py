@@ -1,5 +1,6 @@
 """Diffusion: rectified flow, the network that denoises, its rollouts and surprise, and the flow map of a few steps."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, Literal
@@ -16,10 +17,10 @@ from torch import Tensor, nn
 from vidworld.core.clip import Actions, Tokens
 from vidworld.core.counter_rng import normal_of
 from vidworld.models.layers import ActionEmbedding, Block, KVCache, KVCaches, initialise, norm, through, with_actions
+from vidworld.models.losses import LOG_VARIANCES, correlated_loss
+from vidworld.models.preconditioning import CHANGE, Changes, preconditioned
 from vidworld.models.world_model import Encoded, Futures, Rollout, acted, no_grad_unless_asked
 
-CHANGE = 0.3
-"""Variance of a token's change from one chunk to the next, of tokens whose own is 1: as a rule, of simulated clips."""
 MAX_STEPS = 4
 """Steps of the finest sampling of a flow map; each is learnt from two that are half as long."""
 
@@ -50,25 +51,41 @@ def velocity(noisy: Tokens, denoised: Tokens, noise_level: Float[Tensor, "clip t
 
 
 def flow_loss(
-    network: Callable[..., tuple[Tokens, Any]],
+    network: Callable[..., Any],
     tokens: Tokens,
     noise: Float[Tensor, "clip later h w latent"],
     noise_level: Float[Tensor, "clip later"],
     actions: Actions | None = None,
+    *,
+    with_spread: bool = False,
 ) -> Float[Tensor, ""]:
     """Mean squared error of every chunk but the first, denoised from a level of its own given the clean ones before.
 
     Noise and levels are those of the chunks but the first. All levels weigh the same: weighed as velocities, by one
     over the level squared, those at which nothing is left to predict drown the others (DECISIONS.md, 2026-11-22).
+
+    `with_spread`: and, where the network predicts how changes vary, the likelihood of what it leaves of them, through
+    which no gradient goes to what is denoised.
     """
     chunks = tokens[:, 1:]
-    given = {} if actions is None else {"actions": actions[:, 1:]}
-    denoised, _ = network(noised(chunks, noise, noise_level), noise_level, tokens[:, :-1], **given)
-    return F.mse_loss(denoised.float(), chunks.float())
+    given: dict[str, Any] = {} if actions is None else {"actions": actions[:, 1:]}
+    if with_spread:
+        given["with_spread"] = True
+    found = network(noised(chunks, noise, noise_level), noise_level, tokens[:, :-1], **given)
+    denoised, spread = found[0], found[2:]
+    loss = F.mse_loss(denoised.float(), chunks.float())
+    if spread:
+        loss = loss + correlated_loss(denoised.detach(), spread[0], chunks, spread[1])
+    return loss
 
 
-def sample(denoiser: Callable[[Tokens, float, float], Tokens], noise: Tokens, steps: int, shift: float) -> Tokens:
-    """Clean tokens: the flow from noise, by `steps` Euler steps of diffusers' scheduler.
+def sample(
+    denoiser: Callable[[Tokens, float, float], Tokens], noise: Tokens, steps: int, shift: float, order: int = 1
+) -> Tokens:
+    """Clean tokens: the flow from noise, by `steps` Euler steps of diffusers' scheduler, or Heun's of `order` 2.
+
+    Euler's steps shrink what they draw: of a Gaussian's variance 16 even steps leave 0.8, Heun's, which evaluate twice
+    but for the last, 0.97 and more. Source: EDM (arXiv 2206.00364), algorithm 1.
 
     `denoiser` gives the clean tokens behind noisy ones of a level, of which a step to the second level is to be taken.
     """
@@ -77,6 +94,10 @@ def sample(denoiser: Callable[[Tokens, float, float], Tokens], noise: Tokens, st
     tokens = noise
     for timestep, (level, following) in zip(scheduler.timesteps, pairwise(scheduler.sigmas.tolist()), strict=True):
         flow = velocity(tokens, denoiser(tokens, level, following), tokens.new_full(tokens.shape[:2], level))
+        if order == 2 and following > 0:
+            ahead = tokens + (following - level) * flow
+            there = denoiser(ahead, following, following)
+            flow = (flow + velocity(ahead, there, tokens.new_full(tokens.shape[:2], following))) / 2
         tokens = scheduler.step(flow, timestep, tokens).prev_sample
     return tokens
 
@@ -103,7 +124,7 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         attention_backend: str = "native",
         flow_map: bool = False,
         action_channels: int = 0,
-        prediction: Literal["edm", "sample"] = "edm",
+        prediction: Literal["edm", "sample", "fitted"] = "edm",
     ) -> None:
         super().__init__()
         self.heads, self.gradient_checkpointing, self.prediction = heads, False, prediction
@@ -120,10 +141,13 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self.block_modulation = nn.Parameter(torch.zeros(depth, 6, width))
         self.blocks = nn.ModuleList(Block(width, heads, attention_backend) for _ in range(depth))
         self.head = nn.Linear(width, channels)
+        self.changes = Changes(channels, width) if prediction == "fitted" else None
         self.embed_action = ActionEmbedding(action_channels, width) if action_channels else None
         initialise(self, depth)
         if self.embed_action is not None:
             self.embed_action.draw()
+        if self.changes is not None:  # the variance of the fit, before anything is learned of where it is another
+            nn.init.zeros_(self.changes.spread.weight)
         nn.init.zeros_(self.block_modulation)
         for embed in (self.embed_noise, self.embed_jump):
             if embed is not None:
@@ -144,8 +168,11 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         kv_caches: KVCaches | None = None,
         towards: Float[Tensor, "clip t"] | None = None,
         actions: Actions | None = None,
-    ) -> tuple[Tokens, KVCaches]:
+        with_spread: bool = False,
+    ) -> tuple[Tokens, KVCaches, *tuple[Tensor, ...]]:
         """The clean chunks behind noisy ones, and the keys and values of these and of those before.
+
+        And `with_spread`, where it is predicted, how what is denoised varies: logarithms of variances, and their basis.
 
         Noise levels lie in [0, 1], 0 being clean. `previous` is the clean chunk before each: it enters where its noisy
         successor does, so that every chunk of one pass has a clean past. `kv_caches` stand for earlier chunks;
@@ -156,16 +183,20 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         level 1 that is the previous chunk alone, so that pure noise disturbs nothing, and what is predicted is the
         change, as in the JEPA. With `prediction` "sample" the change is added to that chunk at every level
         (x-prediction, arXiv 2511.13720): what is added to a noisy estimate has to take its noise out again, which a
-        network narrower than its tokens cannot carry.
+        network narrower than its tokens cannot carry. With "fitted" the estimate is of `Changes`, which has no noise
+        where nothing changes, and as much of the change as is to be expected of each place.
 
         With `flow_map` the answer is where a straight step would end that leads as far as the curved flow does from
         the noise level to the level `towards` (by default the same: the flow itself). Without it `towards` is not used.
         """
         b, t, h, w, _ = noisy.shape
         level = noise_level[:, :, None, None, None]
-        spread = CHANGE * (1 - level) ** 2 + level**2
-        estimate = previous + CHANGE * (1 - level) / spread * (noisy - (1 - level) * previous)
-        deviation = (CHANGE / spread).sqrt() * level
+        apart, changes = noisy - (1 - level) * previous, self.changes
+        kept, deviation = preconditioned(level, level.new_tensor(CHANGE))
+        if changes is None:
+            estimate = previous + kept * apart
+        else:
+            estimate = previous + changes.kept(apart, preconditioned(level, changes.variance)[0], changes.basis)
         x = self.embed(estimate.flatten(2, 3)) + self.embed_previous(previous.flatten(2, 3))
         x = with_actions(x, self.embed_action, actions)
         embedded = self.embed_noise(_frequencies(noise_level).to(x.dtype))
@@ -180,8 +211,16 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
         y, seen = through(self, self.blocks, x, (h, w), kv_caches, of_block)
         shift, scale = modulation[..., 6:, :].unbind(dim=-2)
-        change = self.head(torch.addcmul(shift, norm(y), 1 + scale)).view(noisy.shape)
-        return (previous + change if self.prediction == "sample" else estimate + deviation * change), seen
+        y = torch.addcmul(shift, norm(y), 1 + scale)
+        if changes is not None:
+            variance, basis = changes.variance_here(y).view(noisy.shape), changes.learned_basis()
+            kept, missed = preconditioned(level, variance)
+            estimate = previous + changes.kept(apart, kept, basis)
+        change = self.head(y).view(noisy.shape)
+        denoised = previous + change if self.prediction == "sample" else estimate + deviation * change
+        if with_spread and changes is not None:
+            return denoised, seen, missed.square().clamp_min(math.exp(LOG_VARIANCES[0])).log(), basis
+        return denoised, seen
 
     def prefill(
         self, previous: Tokens, kv_caches: KVCaches | None = None, actions: Actions | None = None
@@ -205,9 +244,17 @@ def _frequencies(levels: Float[Tensor, "clip t"]) -> Float[Tensor, "chunk 128"]:
 class GenerativeModel:
     """Denoises the next chunk; surprise is the denoising error of the chunk that really came, a mean over `levels`."""
 
-    def __init__(self, network: DiffusionTransformer, name: str, steps: int, shift: float, levels: Sequence[float]):
+    def __init__(
+        self,
+        network: DiffusionTransformer,
+        name: str,
+        steps: int,
+        shift: float,
+        levels: Sequence[float],
+        order: int = 1,
+    ):
         self.network, self.name = network.eval(), name
-        self.steps, self.shift, self.levels = steps, shift, tuple(levels)
+        self.steps, self.shift, self.levels, self.order = steps, shift, tuple(levels), order
 
     @no_grad_unless_asked
     def rollout(
@@ -259,7 +306,7 @@ class GenerativeModel:
             clean: Tokens = chunk.float()
             return clean
 
-        return sample(denoised, noise, self.steps, self.shift), after
+        return sample(denoised, noise, self.steps, self.shift, self.order), after
 
     @torch.no_grad()
     def surprise(self, seen: Encoded, context_length: int, seeds: Sequence[int]) -> Float[Tensor, "clip chunk"]:

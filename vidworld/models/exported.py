@@ -231,6 +231,7 @@ class ExportedDiffusion(DiffusionTransformer):
         kv_caches: KVCaches | None = None,
         towards: Tensor | None = None,
         actions: Actions | None = None,
+        with_spread: bool = False,
     ) -> tuple[Tokens, KVCaches]:
         levels = {"noise_level": noise_level, "towards": noise_level if towards is None else towards}
         return _stepped(self, kv_caches, {"noisy": noisy, "previous": previous, **levels}, actions)

@@ -44,6 +44,9 @@ class Sampling(Protocol):
     def sampling_shift(self) -> float: ...
 
     @property
+    def sampling_order(self) -> int: ...
+
+    @property
     def levels(self) -> tuple[float, ...]: ...
 
 
@@ -77,6 +80,10 @@ class Family(ABC, Generic[C]):
 
         Clips in which somebody acts come with `actions`, (clip, t, action).
         """
+
+    def fit(self, config: C, network: Any, tokens: "Tensor") -> None:
+        """Set, before the first step, what a network takes from tokens of the training and does not learn; nothing by
+        default."""
 
     def after_step(self, config: C, network: Any) -> None:
         """Change whatever follows the weights; nothing by default."""
@@ -123,8 +130,9 @@ class DiffusionModel:
     """Of 32 channels each: heads of 64 hid what was to be remembered (DECISIONS.md, 2026-11-23)."""
     modulation_rank: Positive = 32
     attention_backend: str = "native"
-    prediction: Annotated[Literal["edm", "sample"], Field(exclude_if=lambda what: what == "edm")] = "edm"
-    """What is predicted: what EDM's linear estimate of a clean chunk misses, or its change from the chunk before."""
+    prediction: Annotated[Literal["edm", "sample", "fitted"], Field(exclude_if=lambda what: what == "edm")] = "edm"
+    """What is predicted: what EDM's linear estimate of a clean chunk misses, its change from the chunk before, or what
+    an estimate misses that knows how tokens change: fitted to data, and learned for each place (preconditioning.py)."""
 
 
 @schema
@@ -160,13 +168,20 @@ class Diffusion(Family[DiffusionConfig]):
     ) -> Loss:
         from vidworld.models.diffusion import flow_loss
 
-        return Loss(flow_loss(model, tokens, *drawn, **done), {})
+        given: dict[str, Any] = {**done, "with_spread": config.model.prediction == "fitted"}
+        return Loss(flow_loss(model, tokens, *drawn, **given), {})
+
+    def fit(self, config: DiffusionConfig, network: Any, tokens: "Tensor") -> None:
+        """The covariance of changes, where that is fitted."""
+        if network.changes is not None:
+            network.changes.fit(tokens)
 
     def world_model(self, network: Any, name: str, settings: Sampling, decoder: Any = None) -> "WorldModel":
         """Its samples are tokens, which need no decoder."""
         from vidworld.models.diffusion import GenerativeModel
 
-        return GenerativeModel(network, name, settings.sampling_steps, settings.sampling_shift, settings.levels)
+        of_steps = settings.sampling_steps, settings.sampling_shift
+        return GenerativeModel(network, name, *of_steps, settings.levels, settings.sampling_order)
 
 
 @schema
