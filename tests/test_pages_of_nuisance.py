@@ -133,6 +133,23 @@ def test_the_laws_at_twice_the_demos_compute_are_those_of_the_files():
     assert on.format(*disjoint) in " ".join(part.split())
     motion = "error is {}, the diffusions' {}, the JEPAs' {}.".format(*(said(speeds[name]) for name in FAMILIES))
     assert motion in part
+    later = [
+        result for result in read_study(ROOT / "results" / "study") if (result.budget, result.nuisance) == (3.6e13, 1)
+    ]
+    known: dict[str, list[float]] = {}
+    for result in later:
+        for row in result.rows:
+            if (row.task, row.metric, row.split) == ("surprise", "surprise_accuracy", "id"):
+                known.setdefault(f"{result.family} {row.law}", []).append(row.value)
+    jepas, (regression,), (diffusion,) = (known[f"{name} permanence"] for name in ("jepa", "regression", "diffusion"))
+    values = " and ".join(f"{value:.2f}" for value in jepas)
+    assert f"permanence {values} (JEPAs), {regression:.2f} (regression), {diffusion:.2f} (diffusion)" in part
+    rest = [v for name in FAMILIES for law in ("constancy", "continuity") for v in known[f"{name} {law}"]]
+    assert f"constancy and continuity {min(rest):.2f} to {max(rest):.2f}." in part
+    for law, name in product(("collision", "momentum"), FAMILIES):
+        without, with_it = ([row.value for row in found[name, level, law]] for level in (0, 1))
+        assert min(without) <= max(with_it)
+        assert min(with_it) <= max(without)
     (readme,) = re.findall(r"leads on permanence: (.*?)\.\s", (ROOT / "README.md").read_text(encoding="utf-8"))
     order = [
         said([row.value for row in found[name, 1, "permanence"]], "–") for name in ("jepa", "regression", "diffusion")

@@ -271,13 +271,14 @@ def test_worlds_of_equal_budget_are_a_controlled_comparison(measured):
 
 @pytest.mark.slow
 @pytest.mark.thorough
-def test_other_noise_levels_make_the_values_of_a_diffusion_stale_and_no_others(measured, tmp_path):
+@pytest.mark.parametrize("other", ["levels=[1.0]", "sampling_order=2"])
+def test_other_levels_or_steps_make_the_values_of_a_diffusion_stale_and_no_others(other, measured, tmp_path):
     def units():
         return {path.name: json.loads(path.read_text())["made_from"] for path in (out / "units").glob("*.json")}
 
     out = shutil.copytree(measured / "physics", tmp_path / "physics")
     before = units()
-    assert evaluate(measured, out, "levels=[1.0]") == 0
+    assert evaluate(measured, out, other) == 0
     changed = {name for name, made_from in units().items() if before[name] != made_from}
     assert changed and all("diffusion" in name for name in changed)
 

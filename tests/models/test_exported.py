@@ -31,8 +31,11 @@ def drawn(network):
 def of_family(family, actions=0):
     """A tiny model."""
     acts = {"action_channels": actions}
-    if family == "diffusion":
-        network = DiffusionTransformer(**SMALL, **acts, depth=1, modulation_rank=8)
+    if family in ("diffusion", "fitted"):
+        prediction = "fitted" if family == "fitted" else "edm"
+        network = DiffusionTransformer(**SMALL, **acts, depth=1, modulation_rank=8, prediction=prediction)
+        if network.changes is not None:
+            network.changes.fit(seen_clips().tokens)
         return GenerativeModel(drawn(network), family, 2, 8.0, (0.5, 0.9))
     target = "frozen" if family == "regression" else "ema"
     network = drawn(JointEmbeddingPredictor(**SMALL, **PREDICTIVE, **acts, target=target))
@@ -72,7 +75,7 @@ class InTorch:
 
 
 @pytest.mark.parametrize("actions", [0, 8])
-@pytest.mark.parametrize("family", ["regression", "jepa", "diffusion"])
+@pytest.mark.parametrize("family", ["regression", "jepa", "diffusion", "fitted"])
 def test_by_steps_a_model_says_what_it_says_in_one_pass(family, actions, tmp_path, monkeypatch):
     model = of_family(family, actions)
     parts = {name: part for name, part, _, _ in exported._parts(model, GRID)}
@@ -111,7 +114,7 @@ def test_without_onnx_that_is_said(monkeypatch, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", ["regression", "jepa", "diffusion"])
+@pytest.mark.parametrize("family", ["regression", "jepa", "diffusion", "fitted"])
 def test_files_say_what_the_network_says(family, tmp_path):
     for package in ("onnxruntime", "onnxscript"):
         pytest.importorskip(package)

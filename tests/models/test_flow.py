@@ -1,6 +1,7 @@
 """Noising, the levels of a batch, and the sampler on a flow whose answer is known."""
 
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,6 +15,8 @@ from vidworld.models.diffusion import (
     shifted,
     training_levels,
 )
+from vidworld.models.families import FAMILIES
+from vidworld.models.losses import correlated_loss
 from vidworld.models.preconditioning import preconditioned
 
 
@@ -115,6 +118,56 @@ def test_steps_of_second_order_leave_a_gaussian_its_variance_which_eulers_shrink
     assert len(asked) == 16 + 31
     assert left[1] < 0.87
     assert left[2] == pytest.approx(1.0, abs=0.04)
+
+
+def fitted_network(**more):
+    torch.manual_seed(0)
+    network = DiffusionTransformer(6, width=16, depth=1, heads=1, modulation_rank=8, prediction="fitted", **more)
+    network.changes.fit(torch.randn(64, 3, 1, 1, 6) * torch.linspace(0.2, 2.0, 6))
+    return network
+
+
+def test_a_fitted_networks_loss_has_the_likelihood_of_what_denoising_leaves_which_teaches_the_spread_alone():
+    network, tokens, noise = fitted_network(), torch.randn(4, 3, 2, 2, 6), torch.randn(4, 2, 2, 2, 6)
+    level = torch.rand(4, 2)
+    denoised, _, log_variance, basis = network(
+        noised(tokens[:, 1:], noise, level), level, tokens[:, :2], with_spread=True
+    )
+    likelihood = correlated_loss(denoised.detach(), log_variance, tokens[:, 1:], basis)
+    whole, plain = (flow_loss(network, tokens, noise, level, with_spread=each) for each in (True, False))
+    torch.testing.assert_close(whole - plain, likelihood)
+    (whole - plain).backward()
+    assert float(network.head.weight.grad.abs().max()) < 1e-6
+    assert float(network.changes.spread.weight.grad.abs().max()) > 1e-3
+    assert float(network.changes.turns.turns.grad.abs().max()) > 1e-4
+
+
+def test_how_much_is_said_to_be_left_of_a_gaussian_is_what_is_left():
+    """Before it learns, at every level: the deviation of the best linear estimate in each direction of the fit."""
+    network, level = fitted_network(), torch.tensor([[0.9], [0.4]])
+    tokens = torch.zeros(2, 2, 1, 1, 6)
+    _, _, log_variance, basis = network(tokens[:, 1:], level, tokens[:, :1], with_spread=True)
+    expected = preconditioned(level, network.changes.variance)[1].square().log()
+    torch.testing.assert_close(log_variance.flatten(1), expected, atol=1e-5, rtol=1e-5)
+    assert torch.equal(basis, network.changes.basis)
+
+
+@pytest.mark.parametrize(("few_steps", "order"), [(False, 2), (True, 1)])
+def test_the_family_samples_by_the_order_that_is_asked_for_but_one_of_few_steps(few_steps, order):
+    settings = SimpleNamespace(sampling_steps=2, sampling_shift=1.0, sampling_order=2, levels=(0.7,))
+    model = FAMILIES["diffusion"].world_model(fitted_network(flow_map=few_steps), "it", settings)
+    assert model.order == order
+
+
+def test_a_settled_basis_is_the_learned_one_until_training_goes_on():
+    network = fitted_network()
+    torch.nn.init.normal_(network.changes.turns.turns)
+    learned = network.changes.learned_basis().detach()
+    network.eval().changes.settle()
+    torch.nn.init.zeros_(network.changes.turns.turns)
+    assert torch.equal(network.changes.learned_basis(), learned)
+    assert torch.equal(network.train().changes.learned_basis(), network.changes.basis)
+    assert "changes.settled" not in network.state_dict()
 
 
 def trained_on_a_few_directions(prediction: str, width: int = 32, channels: int = 96, steps: int = 700):

@@ -69,9 +69,12 @@ def test_two_exact_halves_end_where_the_exact_jump_does():
     assert not torch.allclose(by_flow, expected, atol=1e-3)
 
 
-def test_before_it_is_trained_a_flow_map_answers_as_the_network_that_it_comes_from():
+@pytest.mark.parametrize("prediction", ["edm", "fitted"])
+def test_before_it_is_trained_a_flow_map_answers_as_the_network_that_it_comes_from(prediction):
     torch.manual_seed(0)
-    network = DiffusionTransformer(6, width=32, depth=2, heads=2).eval()
+    network = DiffusionTransformer(6, width=32, depth=2, heads=2, prediction=prediction).eval()
+    if network.changes is not None:
+        network.changes.fit(torch.randn(8, 3, 2, 2, 6))
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
     wider = flow_map_of(network).eval()

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vidworld.core.errors import UserError
 from vidworld.models.diffusion import DiffusionTransformer
 from vidworld.models.preconditioning import LEAST_VARIANCE, Changes, preconditioned
 
@@ -68,3 +69,12 @@ def test_a_place_may_vary_more_or_less_than_the_fit_within_bounds():
     more, less = changes.variance_here(torch.ones(2)), changes.variance_here(-torch.ones(2))
     torch.testing.assert_close((more / changes.variance).log(), torch.full((3,), 4.0))
     torch.testing.assert_close((less / changes.variance).log(), torch.full((3,), -4.0))
+
+
+@pytest.mark.parametrize(
+    ("tokens", "says"),
+    [(torch.zeros(2, 1, 1, 1, 3), "clips of one chunk"), (torch.full((2, 3, 1, 1, 3), torch.nan), "not finite")],
+)
+def test_what_cannot_be_fitted_is_one_clear_line(tokens, says):
+    with pytest.raises(UserError, match=says):
+        Changes(3, width=2).fit(tokens)

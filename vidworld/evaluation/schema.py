@@ -64,7 +64,8 @@ class Condition(NamedTuple):
 
 
 SamplingOrder = Annotated[Literal[1, 2], Field(exclude_if=lambda order: order == 1)]
-"""Euler's sampling steps, or Heun's: each but the last two evaluations, and samples that vary as they should."""
+"""Euler's sampling steps, or Heun's, each but the last two evaluations: they shrink less what they draw, where steps
+are even (`sampling_shift=1`). One of few steps (train/train_few_step.py) always takes Euler's."""
 
 
 @schema
