@@ -98,16 +98,16 @@ LONGER = (
 )
 
 
-def test_the_table_of_longer_trainings_in_a_learned_basis_is_that_of_its_file():
+def test_the_table_of_three_members_a_family_is_that_of_its_file():
     content = json.loads((ROOT / "results/uncertainty/learned_basis.json").read_text())
     rows = {(r["subject"], r["scenario"], r["quantity"]): r for r in content["rows"] if r["condition"] == "id"}
     contrasts = {(c["subject"], c["scenario"], c["quantity"], c["what"]): c["found"] for c in content["contrasts"]}
     page = (ROOT / "docs" / "uncertainty.md").read_text(encoding="utf-8")
-    part = page.split("### In a learned basis")[1].split("\n### ")[0]
+    part = page.split("### Three members a family")[1].split("\n### ")[0]
     lines = [line.strip("| ").split(" | ") for line in part.splitlines() if line.startswith("| ")][1:]
     assert len(lines) == len(LONGER)
     for (scenario, quantity, key), cells in zip(LONGER, lines, strict=True):
-        for name, cell in zip(("regression", "jepa", "true_cells", "oracle"), cells[1:], strict=True):
+        for name, cell in zip(("regression", "diffusion", "jepa", "true_cells", "oracle"), cells[1:], strict=True):
             row = rows.get((name, scenario, quantity), {})
             found = row.get(key, contrasts.get((name, scenario, quantity, key)))
             digits = 3 if (key, quantity) == ("energy", "brightness") else 2
@@ -115,14 +115,15 @@ def test_the_table_of_longer_trainings_in_a_learned_basis_is_that_of_its_file():
                 assert found is None
             else:
                 assert same(cell, found, digits), (scenario, key, name)
-    ratios = [
-        contrasts[name, *place, "variance_ratio"]
-        for name in ("regression", "jepa")
-        for place in (("kick", "position"), ("panel", "brightness"))
+    assert {len(members) for members in content["members"].values()} == {3}
+    families, places = ("regression", "jepa", "diffusion"), (("kick", "position"), ("panel", "brightness"))
+    ratios = [contrasts[name, *place, "variance_ratio"] for name in families for place in places]
+    assert [ratio["low"] <= 2 <= ratio["high"] for ratio in ratios] == [True, True, True, False, False, False]
+    changes = [
+        contrasts[name, scenario, "position", "epistemic_change"] for name in families for scenario in ("kick", "panel")
     ]
-    assert [ratio["high"] >= 2 for ratio in ratios] == [True, True, True, False]
-    assert all(
-        abs(contrasts[name, place, "position", "epistemic_change"]["value"]) < 0.1
-        for name, place in (("regression", "kick"), ("jepa", "kick"), ("regression", "panel"), ("jepa", "panel"))
-    )
+    assert sum(abs(change["value"]) < 0.1 for change in changes) == 3
+    assert all(change["low"] <= 0 <= change["high"] and change["high"] >= 0.285 for change in changes)
+    best = min(rows[name, "panel", "brightness"]["energy"] for name in families)
+    assert rows["diffusion", "panel", "brightness"]["energy"] == best
     assert not content["provenance"]["dirty"]
