@@ -48,10 +48,10 @@ class Recorder(torch.nn.Module):
 
     def __init__(self, answer=None):
         super().__init__()
-        self.asked, self.answer = [], answer
+        self.evaluated, self.answer = [], answer
 
     def forward(self, noisy, noise_level, previous):
-        self.asked.append((noisy, noise_level, previous))
+        self.evaluated.append((noisy, noise_level, previous))
         return torch.zeros_like(noisy) if self.answer is None else self.answer, []
 
 
@@ -59,7 +59,7 @@ def test_training_denoises_every_chunk_but_the_first_given_the_clean_one_before(
     torch.manual_seed(0)
     network, tokens = Recorder(), torch.randn(3, 4, 2, 2, 4)
     flow_loss(network, tokens, torch.randn(3, 3, 2, 2, 4), torch.rand(3, 3))
-    ((noisy, level, previous),) = network.asked
+    ((noisy, level, previous),) = network.evaluated
     assert torch.equal(previous, tokens[:, :-1])
     assert noisy.shape == tokens[:, 1:].shape
     assert level.shape == (3, 3)
@@ -105,17 +105,17 @@ def test_the_sampler_equals_a_reference_integral():
 @pytest.mark.parametrize("variance", [0.5, 5.5, 30.0])
 def test_steps_of_second_order_leave_a_gaussian_its_variance_which_eulers_shrink(variance):
     """The exact denoiser of a Gaussian is linear, so that what sampling loses is the steps' own doing."""
-    asked = []
+    evaluated = []
 
     def denoiser(noisy, level, following):
-        asked.append(level)
+        evaluated.append(level)
         return preconditioned(torch.tensor(level), torch.tensor(variance))[0] * noisy
 
     noise = torch.randn(4, 1, 8, 8, 16, generator=torch.Generator().manual_seed(0))
     left = {}
     for order in (1, 2):
         left[order] = float(sample(denoiser, noise, 16, 1.0, order).var() / (noise.var() * variance))
-    assert len(asked) == 16 + 31
+    assert len(evaluated) == 16 + 31
     assert left[1] < 0.87
     assert left[2] == pytest.approx(1.0, abs=0.04)
 
@@ -153,7 +153,7 @@ def test_how_much_is_said_to_be_left_of_a_gaussian_is_what_is_left():
 
 
 @pytest.mark.parametrize(("few_steps", "order"), [(False, 2), (True, 1)])
-def test_the_family_samples_by_the_order_that_is_asked_for_but_one_of_few_steps(few_steps, order):
+def test_the_family_samples_by_the_order_of_its_settings_but_one_of_few_steps(few_steps, order):
     settings = SimpleNamespace(sampling_steps=2, sampling_shift=1.0, sampling_order=2, levels=(0.7,))
     model = FAMILIES["diffusion"].world_model(fitted_network(flow_map=few_steps), "it", settings)
     assert model.order == order

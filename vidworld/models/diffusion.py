@@ -193,7 +193,7 @@ class DiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         b, t, h, w, _ = noisy.shape
         level = noise_level[:, :, None, None, None]
         apart, changes = noisy - (1 - level) * previous, self.changes
-        kept, deviation = preconditioned(level, torch.full_like(level, CHANGE))
+        kept, deviation = preconditioned(level, CHANGE)
         if changes is None:
             estimate = previous + kept * apart
         else:

@@ -16,7 +16,7 @@ LEAST_VARIANCE = 1e-3
 """Of a direction in which nothing that the fit has seen changes: enough for the likelihood to tell it from less."""
 
 
-def preconditioned(level: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+def preconditioned(level: Tensor, variance: Tensor | float) -> tuple[Tensor, Tensor]:
     """What of a noisy change the best linear estimate keeps, and the deviation of what that misses.
 
     Of a change of so much variance, at a noise level. Source: EDM (arXiv 2206.00364), table 1, for rectified flow.
