@@ -9,6 +9,7 @@ import pytest
 import torch
 from small_runs import rows, train_here, weights
 
+from vidworld.core.locks import alone
 from vidworld.training import run as training_run
 from vidworld.training.run import Run
 
@@ -87,6 +88,16 @@ def test_a_broken_newest_checkpoint_costs_the_steps_since_the_one_before(unfinis
     assert "going on from step 2" in said
     first, again = weights(undisturbed), weights(unfinished)
     assert all(torch.equal(first[name], again[name]) for name in first)
+
+
+def test_a_folder_in_which_another_trains_is_refused_and_untouched(unfinished, capsys):
+    with alone(unfinished / "lock"):
+        before = sorted(unfinished.rglob("*")), (unfinished / "metrics.jsonl").read_bytes()
+        assert train_here("diffusion", unfinished) == 2
+        (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
+        assert "another training is running there" in line
+        assert before == (sorted(unfinished.rglob("*")), (unfinished / "metrics.jsonl").read_bytes())
+    assert train_here("diffusion", unfinished) == 0
 
 
 def test_a_run_that_diverges_skips_steps_and_ends_with_one_line(runs, capsys):

@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from vidworld.core.locks import alone, free_folder
+from vidworld.core.locks import alone, free_folder, hold
 
 
 def test_one_holds_a_lock_and_who_does_not_wait_is_told(tmp_path):
@@ -12,6 +12,14 @@ def test_one_holds_a_lock_and_who_does_not_wait_is_told(tmp_path):
         assert first and not second
     with alone(tmp_path / "lock", wait=False) as again:
         assert again
+
+
+def test_a_lock_is_held_until_its_file_is_closed(tmp_path):
+    held = hold(tmp_path / "lock")
+    assert hold(tmp_path / "lock", wait=False) is None
+    held.close()
+    with hold(tmp_path / "lock", wait=False) as again:
+        assert again is not None
 
 
 def test_each_has_a_folder_of_its_own(tmp_path):

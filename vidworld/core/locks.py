@@ -3,27 +3,34 @@
 import errno
 import fcntl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import count
 from pathlib import Path
+from typing import TextIO
 
 from vidworld.core.records import prepare_folder
 
 
+def hold(path: Path, wait: bool = True) -> TextIO | None:
+    """A lock that one process has at a time, until it closes the file; without waiting None where another has it."""
+    prepare_folder(path.parent)
+    file = path.open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    except OSError as error:  # where a file system has no locks nobody is kept out
+        if error.errno not in (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK):
+            raise
+    return file
+
+
 @contextmanager
 def alone(path: Path, wait: bool = True) -> Iterator[bool]:
-    """Hold a lock that one process has at a time; whether it is held, which without waiting it may not be."""
-    prepare_folder(path.parent)
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        except OSError as error:  # where a file system has no locks nobody is kept out
-            if error.errno not in (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK):
-                raise
-        yield True
+    """Hold a lock for a while; whether it is held, which without waiting it may not be."""
+    with hold(path, wait) or nullcontext() as file:
+        yield file is not None
 
 
 @contextmanager

@@ -4,11 +4,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import InitProcessGroupKwargs, send_to_device, set_seed
+from accelerate.utils import InitProcessGroupKwargs, gather_object, send_to_device, set_seed
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.training_utils import EMAModel
 from torch import Tensor
@@ -18,7 +18,7 @@ from tqdm import tqdm
 from vidworld.core.config import resolved
 from vidworld.core.errors import UserError
 from vidworld.core.hardware import precision, product_dtype
-from vidworld.core.records import prepare_folder
+from vidworld.core.locks import hold
 from vidworld.models.files import FORMAT, save_model
 from vidworld.models.schema import TrainConfig
 from vidworld.training.checkpoint import (
@@ -61,6 +61,7 @@ class Run:
     ema: EMAModel
     records: RunLog
     step: int  # the number of the step that is taken or was taken last, from 1 on
+    lock: TextIO | None = None  # of the folder, which the main process has to itself
     flops_per_step: int = 0
     waited_s: float = 0.0
     started_s: float = field(default_factory=time.monotonic)
@@ -117,7 +118,7 @@ class Run:
                     if self.stopping and self.step < self.config.steps:
                         self.stop()
         except BaseException:  # also the end of a loop that an error has left
-            self.interruption.release()
+            self._release()
             raise
 
     def fetch(self, batches: Iterator[Batch]) -> Batch:
@@ -269,9 +270,15 @@ class Run:
 
     def _part_company(self) -> None:
         """End what processes have in common, when the first of them is done with writing."""
-        self.interruption.release()
+        self._release()
         self.accelerator.wait_for_everyone()
         self.accelerator.end_training()
+
+    def _release(self) -> None:
+        """Let go of the signals and of the folder."""
+        self.interruption.release()
+        if self.lock is not None:
+            self.lock.close()
 
 
 def compile_blocks(network: ModelMixin, accelerator: Accelerator, mode: str = "default") -> None:
@@ -296,8 +303,8 @@ def why_not_compile(device: torch.device) -> str | None:
 def begin(config: TrainConfig, network: ModelMixin, resume: bool, sources: Sources) -> Run:
     """A run at its first step, or at that of the newest whole checkpoint in its folder.
 
-    Raises UserError: the folder cannot be written, its checkpoint is of another configuration, or `resume` is asked for
-    with nothing there.
+    Raises UserError: the folder cannot be written, another training runs there, its checkpoint is of another
+    configuration, or `resume` is asked for with nothing there.
     """
     accelerator = Accelerator(
         mixed_precision=precision(config.mixed_precision),
@@ -313,7 +320,10 @@ def begin(config: TrainConfig, network: ModelMixin, resume: bool, sources: Sourc
         )
     if missing := missing_trackers(config.trackers):
         raise UserError(f"trackers: {', '.join(missing)} cannot be imported; install it, or leave it out")
-    prepare_folder(config.out)
+    main = accelerator.is_main_process
+    lock = hold(config.out / "lock", wait=False) if main else None
+    if not all(gather_object([lock is not None or not main])):
+        raise UserError(f"{config.out}: another training is running there; wait for it, or name another out")
     step, state = state_to_resume(config, accelerator, resume, sources)
     kind = type(network)
     network = network.to(accelerator.device).train()
@@ -321,10 +331,9 @@ def begin(config: TrainConfig, network: ModelMixin, resume: bool, sources: Sourc
     schedules = [make_schedule(optimiser, config.optimiser, config.steps) for optimiser in optimisers]
     model, *prepared = accelerator.prepare(network, *optimisers)
     ema = EMAModel(network.parameters(), decay=config.optimiser.ema_decay, use_ema_warmup=True, power=0.9, foreach=True)
-    main = accelerator.is_main_process
     records = RunLog(config.out, config, config.seed, main, resumed_step=step or None, trackers=config.trackers)
     optimiser, schedule = Optimisers(prepared), Schedules(schedules)
-    run = Run(config, sources, accelerator, network, model, kind, optimiser, schedule, ema, records, step)
+    run = Run(config, sources, accelerator, network, model, kind, optimiser, schedule, ema, records, step, lock)
     if state is not None:
         run.restore(state)
         accelerator.print(f"{config.out}: going on from step {step}")
