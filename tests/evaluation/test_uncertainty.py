@@ -93,12 +93,17 @@ def test_contrasts_are_of_clips_out_of_range_and_of_doubled_noise():
     add("uniform_hole", "hole", epistemic=2.0, error=1.0)
     add("kick", "noise", aleatoric=1.0, true_variance=1.0, epistemic=1.0)
     add("kick", "noise_doubled", aleatoric=2.1, true_variance=2.0, epistemic=1.3)
+    add("kick", "noise_twice_the_std", aleatoric=3.1, true_variance=4.0, epistemic=1.05)
     contrasts = contrasts_of(tables_of(values))
     found = {each.what: each.found.value for each in contrasts}
     assert found["auroc_hole"] == 1.0 and found["auroc_hole_of_error"] == pytest.approx(0.5, abs=0.1)
     assert found["variance_ratio"] == pytest.approx(2.1, rel=0.05) and found["true_ratio"] == pytest.approx(2, rel=0.05)
+    assert found["true_ratio_of_twice_the_std"] == pytest.approx(4, rel=0.05)
     holds = {check.what.rpartition(": ")[2]: check.holds for check in checks_of([], contrasts, ["mine"])}
-    assert holds == {"auroc hole": True, "variance ratio": True, "epistemic change": False}
+    assert holds == {
+        "auroc hole": True, "variance ratio": True, "epistemic change": False,
+        "variance ratio of twice the std": True, "epistemic change of twice the std": True,
+    }  # fmt: skip
 
 
 @pytest.fixture
@@ -135,7 +140,7 @@ def test_every_family_is_measured_alike_and_no_unit_twice(config, monkeypatch):
     monkeypatch.setattr("vidworld.analysis.uncertainty.RESAMPLED", 20)
     results = measure_uncertainty(config)
     rows = {(row.subject, row.scenario, row.condition, row.quantity): row for row in results.rows}
-    assert {key[2] for key in rows} == {"id", "noise", "noise_doubled"}
+    assert {key[2] for key in rows} == {"id", "noise", "noise_doubled", "noise_twice_the_std"}
     for name in ("diffusion", "gaussian"):
         row = rows[name, "panel", "id", "brightness"]
         assert row.aleatoric > 0 and np.isfinite(row.epistemic) and row.clips == 8
@@ -145,7 +150,8 @@ def test_every_family_is_measured_alike_and_no_unit_twice(config, monkeypatch):
     assert rows["true_cells", "panel", "id", "brightness"].aleatoric > 0
     assert np.isnan(rows["oracle", "panel", "noise", "position"].epistemic)
     whats = {each.what for each in results.contrasts if each.subject == "regression"}
-    assert whats == {"true_ratio", "epistemic_change"}  # nothing else is read of a point
+    of_points = {"true_ratio", "epistemic_change"}  # nothing else is read of a point
+    assert whats == of_points | {f"{name}_of_twice_the_std" for name in of_points}
     page = write_uncertainty_page(config.out / "uncertainty.json", config.out / "page.html").read_text()
     assert "no reading" in page and "reliability" in page and "nan" not in page.lower().replace("finance", "")
     assert "Oracle" in uncertainty_summary(results)

@@ -165,8 +165,8 @@ class Bench:
         return Unit(self.folder, batch, subject, inputs, dict.fromkeys(METRICS_READ, 1), values)
 
     def clips(self, scenario: str, condition: str) -> SimulatedClips:
-        """The clips of a scenario under a condition; those of the two levels of noise are of the same scenes."""
-        level = {uncertainty.BASE: 1.0, uncertainty.DOUBLED: 2**0.5}.get(condition)
+        """The clips of a scenario under a condition; those of all levels of noise are of the same scenes."""
+        level = uncertainty.NOISES.get(condition)
         again = OWN_FUTURE if level is None else OWN_FUTURE._replace(level=level * self.config.base_level)
         count = max(self.config.clips, self.config.control_clips)
         split = "id" if level is not None else condition

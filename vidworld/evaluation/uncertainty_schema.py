@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from vidworld.analysis.uncertainty import BASE, DOUBLED, REFERENCES_OF_UNCERTAINTY
+from vidworld.analysis.uncertainty import NOISES, REFERENCES_OF_UNCERTAINTY
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.config import Positive, PositiveFloat, Precision, schema
 from vidworld.evaluation.schema import SamplingOrder, named_in
@@ -41,7 +41,7 @@ class UncertaintyConfig:
     true_samples: Annotated[int, Field(ge=16)] = 256
     """Futures that the true conditional variance is of."""
     base_level: PositiveFloat = 0.75
-    """Level of what is left to chance that is doubled in variance; levels are drawn from 0.5 to 1.5."""
+    """Level of what is left to chance that is doubled in variance, and in std; levels are drawn from 0.5 to 1.5."""
     sampling_steps: Positive = 4
     sampling_shift: PositiveFloat = 8.0
     sampling_order: SamplingOrder = 1
@@ -70,6 +70,6 @@ class UncertaintyConfig:
     def conditions(self, scenario: str) -> tuple[str, ...]:
         """Those that a scenario has clips for: its usual clips, and what is planted in it."""
         drawn_by = SCENARIOS[scenario]
-        noise = (BASE, DOUBLED) if drawn_by.chance is not None else ()
+        noise = tuple(NOISES) if drawn_by.chance is not None else ()
         hole = ("hole", "ood") if drawn_by.ranges.hole is not None else ()
         return ("id", *noise, *hole)

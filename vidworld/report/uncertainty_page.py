@@ -24,11 +24,14 @@ _HEADS = (
 )
 _CHECKS = ("Subject", "What", "Found", "Wanted", "")
 _CONDITIONS = {
-    "id": "in range", "hole": "speeds left out", "ood": "out of range", "noise": "one level", "noise_doubled": "doubled"
+    "id": "in range", "hole": "speeds left out", "ood": "out of range", "noise": "one level",
+    "noise_doubled": "twice the variance", "noise_twice_the_std": "twice the std",
 }  # fmt: skip
 _AIMS = {
-    "variance ratio": "Factor by which the variance it reads grows when the noise doubles (aim 2 or more)",
+    "variance ratio": "Factor by which the variance it reads grows when that of the noise doubles (aim 2 or more)",
     "epistemic change": "change of its epistemic reading then (aim −0.1 to 0.1)",
+    "variance ratio of twice the std": "the factor when its std doubles (true: 4; aim 2 or more)",
+    "epistemic change of twice the std": "change of its epistemic reading then (aim −0.1 to 0.1)",
     "auroc hole": "AUROC of that reading for speeds left out of training (aim 0.8 or more)",
 }
 """How each check of a family is said."""
