@@ -135,6 +135,12 @@ def config(tmp_path):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("order", ["true", "0", "3", "1.0"])
+def test_an_order_of_steps_that_there_is_not_is_refused(order):
+    with pytest.raises(UserError, match="sampling_order"):
+        load(UncertaintyConfig, SHIPPED, [f"sampling_order={order}"])
+
+
 @pytest.mark.thorough
 def test_every_family_is_measured_alike_and_no_unit_twice(config, monkeypatch):
     monkeypatch.setattr("vidworld.analysis.uncertainty.RESAMPLED", 20)

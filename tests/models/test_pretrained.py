@@ -74,6 +74,14 @@ def test_eight_bits_round_each_row_by_at_most_half_a_step(rows, size, seed):
     assert ((back - weights).abs() <= 0.51 * step).all()
 
 
+def test_eight_bits_leave_a_fitted_basis_orthonormal():
+    basis = torch.linalg.qr(torch.randn(96, 96, generator=torch.Generator().manual_seed(0))).Q
+    name = f"some.{pretrained.KEPT_WHOLE}"
+    assert torch.equal(pretrained._unpacked(pretrained._packed({name: basis}, 8))[name], basis)
+    network = DiffusionTransformer(8, width=64, depth=2, heads=2, prediction="fitted")
+    assert pretrained.KEPT_WHOLE in network.state_dict()
+
+
 def test_a_row_of_zeros_stays_one():
     weights = torch.zeros(2, pretrained.MIN_PACKED)
     assert torch.equal(pretrained._unpacked(pretrained._packed({"a": weights}, 8))["a"], weights)

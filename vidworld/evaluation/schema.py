@@ -63,7 +63,7 @@ class Condition(NamedTuple):
     clips: int
 
 
-SamplingOrder = Annotated[Literal[1, 2], Field(exclude_if=lambda order: order == 1)]
+SamplingOrder = Annotated[int, Field(strict=True, ge=1, le=2, exclude_if=lambda order: order == 1)]
 """Euler's sampling steps, or Heun's, each but the last two evaluations: they shrink less what they draw, where steps
 are even (`sampling_shift=1`). One of few steps (train/train_few_step.py) always takes Euler's."""
 

@@ -34,6 +34,7 @@ RECORD = "release.json"
 ROW_SCALE = "@scale"  # after a tensor's name: what the whole numbers of each of its rows are multiplied with
 MADE_FROM = ("tokenizer", "jepa")  # keys of budget.json that hold another model's fingerprint
 MIN_PACKED = 4096  # numbers of a tensor from which eight bits pay; smaller ones stay as they are
+KEPT_WHOLE = "changes.basis"  # must stay orthonormal
 
 
 def models_in(runs: Path) -> dict[str, Path]:
@@ -119,7 +120,7 @@ def _packed(weights: Mapping[str, Tensor], bits: Bits) -> dict[str, Tensor]:
         return {name: value.half().contiguous() for name, value in weights.items()}
     packed = {}
     for name, value in weights.items():
-        if value.ndim < 2 or value.numel() < MIN_PACKED:
+        if value.ndim < 2 or value.numel() < MIN_PACKED or name.endswith(KEPT_WHOLE):
             packed[name] = value.contiguous()
             continue
         largest = value.flatten(1).abs().amax(dim=1).clamp_min(torch.finfo(torch.float32).tiny)
