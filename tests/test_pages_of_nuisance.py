@@ -98,6 +98,44 @@ def test_the_sentences_are_those_of_the_files():
     assert f"error of {floors[0]}, without nuisance {floors[1]}" in PART
 
 
+def test_how_many_headline_numbers_nuisance_moves_is_counted_in_the_files():
+    worse, better = {name: 0 for name in FAMILIES}, {name: 0 for name in FAMILIES}
+    of, textured = set(), 0
+    for name in FAMILIES:
+        kinds = {(row.metric, row.split) for row in RUNS[name, 0][0].values() if row.headline}
+        found = {kind: moved(name, *kind) for kind in kinds}
+        of.add(sum(count for _, _, count in found.values()))
+        worse[name], better[name] = (sum(counts[i] for counts in found.values()) for i in (0, 1))
+        if name == "jepa":
+            textured = sum(gained for (_, split), (_, gained, _) in found.items() if split == "textures")
+    text = " ".join(PART.split())
+    assert f"of the {of.pop()} headline numbers of all splits" in text and not of
+    assert (
+        "{regression} in regressions, {diffusion} in diffusions and {jepa} in JEPAs are worse".format(**worse) in text
+    )
+    assert "{regression}, {diffusion} and {jepa} better".format(**better) in text
+    assert "all but one on textures" in text and better["jepa"] - textured == 1
+
+
+def test_what_nuisance_leaves_out_of_range_is_that_of_the_files():
+    found: dict[tuple[str, str], list[float]] = {}
+    for result in read_study(ROOT / "results" / "study"):
+        for row in result.rows if (result.budget, result.nuisance) == (1.8e13, 1) else ():
+            if (row.task, row.metric, row.split) == ("surprise", "surprise_accuracy", "ood"):
+                found.setdefault((result.family, row.law), []).append(row.value)
+
+    def said(*names: str, law: str) -> str:
+        values = [value for name in names for value in found[name, law]]
+        return f"{min(values):.2f} to {max(values):.2f}"
+
+    jepas, others = said("jepa", law="continuity"), said("regression", "diffusion", law="continuity")
+    text = " ".join(PART.split())
+    assert f"on continuity alone ({jepas}, the others {others})" in text
+    diffusions, jepas = said("diffusion", law="permanence"), said("jepa", law="permanence")
+    assert f"every diffusion ({diffusions}) is above every JEPA ({jepas})" in text
+    assert min(found["diffusion", "permanence"]) > max(found["jepa", "permanence"])
+
+
 def test_the_laws_at_twice_the_demos_compute_are_those_of_the_files():
     part = PART.split("**At 1.8e13")[1]
     found: dict[tuple[str, int, str], list[StudyRow]] = {}
@@ -150,7 +188,9 @@ def test_the_laws_at_twice_the_demos_compute_are_those_of_the_files():
         without, with_it = ([row.value for row in found[name, level, law]] for level in (0, 1))
         assert min(without) <= max(with_it)
         assert min(with_it) <= max(without)
-    (readme,) = re.findall(r"leads on permanence: (.*?)\.\s", (ROOT / "README.md").read_text(encoding="utf-8"))
+    (readme,) = re.findall(
+        r"lead on permanence, in distribution: (.*?)\.\s", (ROOT / "README.md").read_text(encoding="utf-8")
+    )
     order = [
         said([row.value for row in found[name, 1, "permanence"]], "–") for name in ("jepa", "regression", "diffusion")
     ]
