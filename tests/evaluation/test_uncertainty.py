@@ -13,11 +13,12 @@ from vidworld.analysis.uncertainty import UncertaintyResults, checks_of, contras
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.config import load
 from vidworld.core.errors import UserError
+from vidworld.evaluation.evaluator import evaluation_accelerator
 from vidworld.evaluation.true_gaussians import MOMENTS_OF, of_cells, of_numbers
-from vidworld.evaluation.uncertainty import CONTROLS_OF_UNCERTAINTY, known_of, measure_uncertainty, readings
+from vidworld.evaluation.uncertainty import CONTROLS_OF_UNCERTAINTY, Bench, known_of, measure_uncertainty, readings
 from vidworld.evaluation.uncertainty_schema import UncertaintyConfig
 from vidworld.models.families import FAMILIES, DiffusionConfig, DiffusionModel, RegressionConfig, RegressionModel
-from vidworld.models.files import save_model
+from vidworld.models.files import read_budget, save_model
 from vidworld.models.probe import Probe
 from vidworld.models.tokenizers.autoencoder import Autoencoder
 from vidworld.report.uncertainty_page import uncertainty_summary, write_uncertainty_page
@@ -139,6 +140,19 @@ def config(tmp_path):
 def test_an_order_of_steps_that_there_is_not_is_refused(order):
     with pytest.raises(UserError, match="sampling_order"):
         load(UncertaintyConfig, SHIPPED, [f"sampling_order={order}"])
+
+
+def test_a_probe_of_one_family_makes_no_other_stale(config, tmp_path):
+    def units(given):
+        return {(unit.batch, unit.subject): unit.made_from for unit in Bench(given, accelerator).units()}
+
+    accelerator = evaluation_accelerator("no")
+    before = units(config)
+    save_model(Probe(8, 8, 4, (4, 4), 32, 1), tmp_path / "own", read_budget(tmp_path / "probe"))
+    own = tmp_path / "own"
+    after = units(replace(config, probes={"gaussian": (own, own)}))
+    assert before.keys() == after.keys()
+    assert {place[1] for place in after if after[place] != before[place]} == {"gaussian"}
 
 
 @pytest.mark.thorough

@@ -242,8 +242,8 @@ def check_chunks(chunk: int, counts: Mapping[str, Iterable[int]]) -> None:
 
 
 def tools_of(config: PhysicsConfig) -> dict[str, str | None]:
-    """The fingerprints of tokenizer and probes, from their records alone."""
-    folders = {"tokenizer": config.tokenizer, **{f"probe {n}": f for n, f in _probes(config).items()}}
+    """The fingerprints of the tokenizer and of its probe, which all models share, from their records alone."""
+    folders = {"tokenizer": config.tokenizer} | ({} if config.probe is None else {"probe ": config.probe})
     tools = {name: None if folder is None else fingerprint_in(folder) for name, folder in folders.items()}
     return tools if config.tokenizer else tools | {"chunk_frames": str(config.chunk_frames)}
 
@@ -297,12 +297,17 @@ def model_of(config: PhysicsConfig, spec: Spec, evaluator: Evaluator) -> Subject
     """One model of a configuration. Raises UserError."""
     if spec.kind == RUN:
         return _of_run(config, spec, evaluator)
-    made_from = fingerprint(spec.fingerprint(), config.sampling_steps, config.sampling_shift)
+    made_from = fingerprint(spec.fingerprint(), config.sampling_steps, config.sampling_shift, *_own_probe(config, spec))
     model = KINDS[spec.kind](spec.path, evaluator.accelerator.device, config.sampling_steps)
     external = ExternalModel(spec.name, model, evaluator.tokenizer)
     own = external.fingerprint()
     made_from = fingerprint(made_from, own) if own else made_from
     return Subject(spec.name, external, made_from, external.predicts, external.is_surprised, samples=external.samples)
+
+
+def _own_probe(config: PhysicsConfig, spec: Spec) -> list[str]:
+    """What of a model's values depends on a probe of its own: nobody else's do."""
+    return [f"probe {fingerprint_in(config.probes[spec.name])}"] if spec.name in config.probes else []
 
 
 def _of_run(config: PhysicsConfig, spec: Spec, evaluator: Evaluator, untrained: bool = False) -> Subject:
@@ -329,5 +334,6 @@ def _of_run(config: PhysicsConfig, spec: Spec, evaluator: Evaluator, untrained: 
     model = family.world_model(network, name, config, decoder)
     levels = list(getattr(model, "levels", ()))
     form += ["second order"] if config.sampling_order == 2 else []
+    form += _own_probe(config, spec)
     made_from = fingerprint(spec.fingerprint(), *form, config.sampling_steps, config.sampling_shift, levels)
     return Subject(name, model, made_from, rolls_out=not untrained, in_distribution_only=untrained)

@@ -33,7 +33,7 @@ from vidworld.metrics import METRICS
 from vidworld.models import RUN
 from vidworld.models.external import ExternalModel
 from vidworld.models.families import FAMILIES
-from vidworld.models.files import read_budget
+from vidworld.models.files import fingerprint_in, read_budget
 from vidworld.simulation import LAWS, NUISANCE_VERSION, SCENARIOS, SIMULATOR_VERSION
 from vidworld.video import content_fingerprint, has_clips
 from vidworld.video.real import RealClips
@@ -131,9 +131,10 @@ def inputs_of(config: PhysicsConfig) -> str:
     }
     labels = [[law.statement for law in LAWS.values()], [metric.description for metric in METRICS.values()]]
     models = [[spec.name, spec.fingerprint()] for spec in config.specs]
+    probes = {name: fingerprint_in(folder) for name, folder in config.probes.items()}
     real = content_fingerprint(config.real, "real") if config.real and has_clips(config.real, "real") else None
     simulator = [SIMULATOR_VERSION, NUISANCE_VERSION]
-    return fingerprint(settings, versions, simulator, models, tools_of(config), real, labels)
+    return fingerprint(settings, versions, simulator, models, probes, tools_of(config), real, labels)
 
 
 def is_measured(out: Path, inputs: str) -> bool:
