@@ -26,6 +26,7 @@ COMMANDS: Registry[Command] = Registry(
         "play": "vidworld.play.command:PLAY",
         "view": "vidworld.play.command:VIEW",
     },
+    of="vidworld.core.command:Command",
 )
 """A command is imported when it is called: `vidworld --help` need not wait for torch."""
 PURPOSES = {

@@ -1,8 +1,10 @@
 """The study's numbers: over runs, skills and where they come, findings from five runs on, predictions, versions."""
 
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -136,14 +138,15 @@ def test_a_curve_is_drawn_over_what_was_spent() -> None:
 
 
 def test_a_result_is_read_as_it_was_written_to_five_digits(tmp_path: Path) -> None:
-    rows = [replace(ROW, value=0.123456789, floor=None), replace(ROW, high=math.nan, n=3)]
+    rows = [replace(ROW, value=0.123456789, floor=None), replace(ROW, law="momentum", high=math.nan, n=3)]
     made = result("jepa", 1e12, 0, 0.9, provenance={"cores": 2}, rows=rows)
-    write_result(tmp_path / "a_seed0.json", made)
+    path = tmp_path / "jepa_1.0e12_nuisance0_seed0.json"
+    write_result(path, made)
     (read,) = read_study(tmp_path)
     assert replace(read, rows=[]) == replace(made, rows=[])
     assert read.rows[0] == replace(rows[0], value=0.12346)
     assert math.isnan(read.rows[1].high)
-    write_result(tmp_path / "a_seed0.json", replace(made, rows=[]))
+    write_result(path, replace(made, rows=[]))
     assert read_study(tmp_path)[0].rows == []
     (tmp_path / "b_seed1.json").write_text("[]")
     with pytest.raises(UserError, match=r"b_seed1\.json: is no result of the study"):
@@ -183,3 +186,35 @@ def test_there_is_no_skill_where_the_floor_is_as_good_as_the_ceiling(higher_is_b
     assert skills([result("jepa", 1.0, 0, 0.9)]) != []
     turned = replace(row, floor=row.ceiling, ceiling=row.floor)
     assert skills([result("jepa", 1.0, 0, 0.9, rows=[turned])]) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"budget": math.inf}, "budget"),
+        ({"budget": -1.0}, "budget"),
+        ({"training_flops": 0.0}, "training_flops"),
+        ({"training_flops": 1e308}, "training_flops"),
+        ({"seed": -1}, "seed"),
+        ({"steps": "many"}, "steps"),
+        ({"family": 3}, "family"),
+    ],
+)
+def test_a_field_that_cannot_be_is_named(change: dict[str, Any], said: str, tmp_path: Path) -> None:
+    path = tmp_path / "jepa_1.0e12_nuisance0_seed0.json"
+    write_result(path, result("jepa", 1e12, 0, 0.9))
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(UserError, match=rf"seed0\.json: is no result of the study \({said}: "):
+        read_study(tmp_path)
+
+
+def test_a_copy_is_no_further_training(tmp_path: Path) -> None:
+    made = result("jepa", 1e12, 0, 0.9)
+    write_result(tmp_path / f"{made.name}.json", made)
+    write_result(tmp_path / "jepa_1.0e12_nuisance0_seed1.json", made)
+    with pytest.raises(UserError, match=r"seed1\.json: holds jepa_1\.0e12_nuisance0_seed0; name it so, or remove it"):
+        read_study(tmp_path)
+    (tmp_path / "jepa_1.0e12_nuisance0_seed1.json").unlink()
+    write_result(tmp_path / f"{made.name}.json", replace(made, rows=[*made.rows, *made.rows]))
+    with pytest.raises(UserError, match="has two rows of"):
+        read_study(tmp_path)

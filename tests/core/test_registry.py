@@ -1,5 +1,6 @@
 """Registries: every built-in name leads to a thing, and a name belongs to one."""
 
+import sys
 from importlib.metadata import EntryPoint
 
 import pytest
@@ -58,3 +59,31 @@ def test_what_another_package_changes_is_noticed(monkeypatch, tmp_path):
     (package / "inner.py").write_text("class Thing:\n    size = 2\n")
     assert known.digests(["mine"]) != before and len(before) == 2
     assert known.digests(["ours", "nobody's"]) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("THING = (", r"cannot be loaded \(SyntaxError: .*\)"),
+        ("raise RuntimeError('no\\ngood')", r"cannot be loaded \(RuntimeError: no good\)"),
+        ("import sys; sys.exit(0)", r"cannot be loaded \(SystemExit: 0\)"),
+        ("OTHER = 1", r"cannot be loaded \(AttributeError: .*THING.*\)"),
+        ("THING = 'a word'", "is a str, where a Scenario is wanted"),
+        ("THING = None", "is a NoneType, where a Scenario is wanted"),
+    ],
+)
+def test_a_broken_package_of_somebody_elses_is_one_line(content, said, monkeypatch, tmp_path):
+    theirs = EntryPoint("mine", "broken_of_theirs:THING", "g")
+    monkeypatch.setattr(registry.metadata, "entry_points", lambda group: [theirs])
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "broken_of_theirs", raising=False)
+    (tmp_path / "broken_of_theirs.py").write_text(content)
+    known = Registry("scenario", "g", {}, of="vidworld.simulation.stage:Scenario")
+    with pytest.raises(UserError, match=rf"^scenario mine: broken_of_theirs:THING {said}; mend or remove its package$"):
+        known["mine"]
+
+
+def test_an_entry_point_without_a_module_is_one_line(monkeypatch):
+    monkeypatch.setattr(registry.metadata, "entry_points", lambda group: [EntryPoint("mine", "", "g")])
+    with pytest.raises(UserError, match=r"^thing mine: .* cannot be loaded"):
+        Registry("thing", "g", {})["mine"]

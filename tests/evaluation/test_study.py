@@ -11,6 +11,7 @@ import pytest
 from scripts import ROOT, run
 
 from vidworld.analysis.study import read_study, write_result
+from vidworld.core.errors import UserError
 from vidworld.core.records import write_json
 from vidworld.evaluation import study as module
 from vidworld.evaluation.study import Study, StudyConfig, StudyPoint, cells, run_study, versions_of
@@ -20,6 +21,9 @@ ROW = {
     "value": 0.9, "low": 0.8, "high": 1.0, "n": 4, "unit": "", "higher_is_better": True, "floor": 0.5, "ceiling": 1.0,
     "seed": 0, "readout": None, "headline": True,
 }  # fmt: skip
+
+
+COLLAPSING = "collapsing"  # a folder in which trainings fail
 
 
 def config_of(folder: Path, **changed: Any) -> StudyConfig:
@@ -43,7 +47,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
             model = {"label": "", "family": "jepa", "spec": ""}
             content = {"schema": 2, "provenance": {}, "models": {"model": model}, "compare": [], "labels": labels}
             write_json(out / "results.json", content | {"results": [ROW, ROW | {"model": "truth"}]})
-        elif "fail" in out.name:
+        elif may_fail and COLLAPSING in out.parts:
             return "collapsed"
         else:
             write_json(out / "model" / "budget.json", {"training_flops": 1e12, "seconds": 2.0})
@@ -135,13 +139,10 @@ def test_a_decoder_has_the_share_of_a_budget_that_it_is_given(tmp_path: Path, co
     assert steps == [round(0.25 * budget / (1e12 / 300)) for budget in (2e12, 4e12, 4e12)]
 
 
-def test_a_training_that_fails_is_a_result(
-    tmp_path: Path, commands: list[list[str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module.Cell, "name", property(lambda cell: f"{cell.family}_fail_seed{cell.seed}"))
-    config = config_of(tmp_path, points=(StudyPoint(budget=4e12, seeds=1),))
+def test_a_training_that_fails_is_a_result(tmp_path: Path, commands: list[list[str]]) -> None:
+    config = config_of(tmp_path / COLLAPSING, points=(StudyPoint(budget=4e12, seeds=1),))
     assert run_study(config) == 2
-    assert [(r.failed, r.rows) for r in read_study(tmp_path / "results")] == [("collapsed", [])] * 2
+    assert [(r.failed, r.rows) for r in read_study(config.results)] == [("collapsed", [])] * 2
     assert run_study(config) == 0
 
 
@@ -175,8 +176,7 @@ def test_what_another_process_runs_is_left_to_it(tmp_path: Path, commands: list[
 def test_a_run_that_another_process_finished_in_the_meantime_is_not_run_again(
     tmp_path: Path, commands: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module.Cell, "name", property(lambda cell: f"{cell.family}_fail_seed{cell.seed}"))
-    config = config_of(tmp_path, points=(StudyPoint(budget=4e12, seeds=1),))
+    config = config_of(tmp_path / COLLAPSING, points=(StudyPoint(budget=4e12, seeds=1),))
     alone = Study.run_alone
 
     def late(study: Study, cell: Any, bar: Any) -> bool:
@@ -224,3 +224,20 @@ def test_the_page_has_curves_skills_predictions_and_what_is_old(
     assert "not run yet" in page
     assert "law collision" in page
     assert subprocess.run(["grep", "-c", "<svg", config.results / "study.html"], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"family": "regresion"}, {"family": "jepa"}, {"budget": 5e12}, {"seed": 7}, {"nuisance": 1}, {"width": 3}],
+)
+def test_a_result_of_another_run_is_not_taken_for_this(
+    change: dict[str, Any], tmp_path: Path, commands: list[list[str]]
+) -> None:
+    config = config_of(tmp_path)
+    run_study(config)
+    path = config.results / "regression_2.0e12_nuisance0_seed0.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    study = Study(config)
+    (cell,) = (cell for cell in study.cells if cell.name == path.stem)
+    with pytest.raises(UserError, match=r"regression_2\.0e12_nuisance0_seed0\.json: holds .*; name it so, or remove"):
+        study.state(cell)

@@ -67,6 +67,28 @@ def test_a_metric_that_is_added_is_measured_alone_and_one_that_is_dropped_is_not
     assert values(fewer) == {"place": 1.0}
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda record: record.pop("values"),
+        lambda record: record.pop("metrics"),
+        lambda record: record.update(metrics=["speed"]),
+        lambda record: record["values"].pop(),
+        lambda record: record["values"][0].pop(),
+        lambda record: record["values"][0].append(1),
+        lambda record: record["values"][0].__setitem__(-2, "fast"),
+        lambda record: record.update(values=None),
+    ],
+)
+def test_a_damaged_file_is_measured_again(unit, calls, damage):
+    first = unit()
+    values(first)
+    record = json.loads(first.path.read_text())
+    damage(record)
+    first.path.write_text(json.dumps(record))
+    assert values(first) == {"speed": 2.0, "place": 2.0} and calls == ["a", "a"]
+
+
 @pytest.mark.parametrize("content", ["", "no JSON", "[]", json.dumps({"made_from": "a"})[:-3]])
 def test_a_file_that_is_cut_off_is_measured_again(unit, content):
     first = unit()

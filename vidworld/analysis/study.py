@@ -2,15 +2,15 @@
 
 import json
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from itertools import combinations, takewhile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from vidworld.analysis.ceiling import reached
@@ -20,6 +20,8 @@ from vidworld.analysis.statistics import LEVEL, Interval, holm, interval_over_ru
 from vidworld.core.errors import UserError
 from vidworld.core.records import plain, read_json, write_text
 
+Count = Annotated[int, Field(ge=0)]
+Flops = Annotated[float, Field(gt=0, lt=1e40, allow_inf_nan=False)]
 SKILL = 0.75
 """Share of the way from floor to ceiling from which on a run has a skill."""
 
@@ -49,18 +51,28 @@ class StudyResult:
     """What one training of the study came to: RESULTS/NAME.json."""
 
     family: str
-    budget: float  # training FLOPs that were allowed
-    width: int
-    seed: int
-    nuisance: int
-    steps: int
-    training_flops: float  # spent, by torch's counter; that of a learned embedding's decoder included
+    budget: Flops  # of a training, that were allowed
+    width: Count
+    seed: Count
+    nuisance: Count
+    steps: Count
+    training_flops: Flops  # spent, by torch's counter; that of a learned embedding's decoder included
     seconds: float
     settings: str  # fingerprint of the configurations it was made by
     versions: dict[str, int]  # of all that gives its numbers their meaning
     provenance: dict[str, Any]  # commit, machine and command
     failed: str  # why the training ended; empty where it was measured
     rows: list[StudyRow]
+
+    @property
+    def name(self) -> str:
+        """Of its file."""
+        return run_name(self.family, self.budget, self.nuisance, self.seed)
+
+
+def run_name(family: str, budget: float, nuisance: int, seed: int) -> str:
+    """The name of a training of the study."""
+    return f"{family}_{budget:.1e}_nuisance{nuisance}_seed{seed}".replace("+", "")
 
 
 class Place(NamedTuple):
@@ -98,14 +110,26 @@ def read_result(path: Path) -> StudyResult:
     try:
         columns = content.pop("columns")
         rows = [dict(zip(columns, row, strict=True)) for row in content.pop("rows")]
-        return TypeAdapter(StudyResult).validate_python(content | {"rows": rows})
+        read = TypeAdapter(StudyResult).validate_python(content | {"rows": rows})
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: is no result of the study ({str(error).splitlines()[0]})") from error
+        said = str(error).splitlines()[0]
+        if isinstance(error, ValidationError):
+            wrong = error.errors()[0]
+            said = f"{'.'.join(map(str, wrong['loc']))}: {wrong['msg']}"
+        raise UserError(f"{path}: is no result of the study ({said})") from error
+    counts = Counter((row.task, row.law, row.split, row.metric, row.readout) for row in read.rows)
+    if twice := next((place for place, count in counts.items() if count > 1), None):
+        raise UserError(f"{path}: has two rows of {', '.join(part for part in twice if part)}; run it again")
+    return read
 
 
 def read_study(folder: Path) -> list[StudyResult]:
-    """All results of a folder, cheapest first. Raises UserError: a file is none."""
-    found = [read_result(path) for path in sorted(folder.glob("*_seed*.json"))]
+    """All results of a folder, cheapest first. Raises UserError: a file is none, or one of another name."""
+    found = []
+    for path in sorted(folder.glob("*_seed*.json")):
+        found.append(read_result(path))
+        if (name := found[-1].name) != path.stem:  # a copy would count as one more training
+            raise UserError(f"{path}: holds {name}; name it so, or remove it")
     return sorted(found, key=lambda result: (result.nuisance, result.budget, result.family, result.seed))
 
 

@@ -156,13 +156,13 @@ def contrasts_of(tables: Mapping[RowPlace, Mapping[str, PerCase]]) -> list[Contr
                     found.append(Contrast(*place, name, _resampled(scores.separation, known[metric], table[metric])))
         base = tables.get((subject, scenario, BASE, quantity))
         if condition in _AGAINST_BASE and base is not None:
-            of = _AGAINST_BASE[condition]
+            suffix = _AGAINST_BASE[condition]
             for name, metric in (("variance_ratio", "aleatoric"), ("true_ratio", "true_variance")):
                 if base["true_variance"].mean() > 1e-12 and base[metric].mean() > 0:
-                    found.append(Contrast(*place, name + of, _resampled(_ratio, base[metric], table[metric])))
+                    found.append(Contrast(*place, name + suffix, _resampled(_ratio, base[metric], table[metric])))
             if not np.isnan(base["epistemic"]).any() and base["epistemic"].mean() != 0:
                 change = _resampled(lambda a, b: _ratio(a, b) - 1, base["epistemic"], table["epistemic"])
-                found.append(Contrast(*place, f"epistemic_change{of}", change))
+                found.append(Contrast(*place, f"epistemic_change{suffix}", change))
     return found
 
 
@@ -207,8 +207,8 @@ def checks_of(
         if subject == FROZEN:
             check(subject, f"{where}: covered by 90% regions", row.covered_90.value, None, 0.5)
     hoped: dict[str, tuple[float, float | None]] = {"auroc_hole": (0.8, None)}
-    for of in _AGAINST_BASE.values():
-        hoped |= {f"variance_ratio{of}": (2.0, None), f"epistemic_change{of}": (-0.1, 0.1)}
+    for suffix in _AGAINST_BASE.values():
+        hoped |= {f"variance_ratio{suffix}": (2.0, None), f"epistemic_change{suffix}": (-0.1, 0.1)}
     for each in contrasts:
         if each.subject in families and each.what in hoped:
             name = each.what.replace("_", " ")

@@ -15,6 +15,11 @@ ItemT = TypeVar("ItemT")
 NamesT = TypeVar("NamesT", bound=str | Iterable[str])
 
 
+def _at(place: str) -> Any:
+    module, _, attribute = place.partition(":")
+    return getattr(import_module(module), attribute)
+
+
 class Registry(Mapping[str, ItemT], Generic[ItemT]):
     """Things of one kind by name.
 
@@ -24,6 +29,8 @@ class Registry(Mapping[str, ItemT], Generic[ItemT]):
         [project.entry-points."vidworld.scenarios"]
         pendulum = "their_package.pendulum:PENDULUM"
 
+    `of` names the class (`module:Class`) that all of them are instances of, where there is one.
+
     `versions` holds those that are no longer 1: what was measured or made with another one is stale. Golden values
     in tests/golden fail where values change and the version does not.
 
@@ -31,9 +38,9 @@ class Registry(Mapping[str, ItemT], Generic[ItemT]):
     """
 
     def __init__(
-        self, kind: str, group: str, builtin: Mapping[str, str], versions: Mapping[str, int] | None = None
+        self, kind: str, group: str, builtin: Mapping[str, str], versions: Mapping[str, int] | None = None, of: str = ""
     ) -> None:
-        self.kind, self.group, self.builtin = kind, group, builtin
+        self.kind, self.group, self.builtin, self._of = kind, group, builtin, of
         self._versions = versions or {}
         self._loaded: dict[str, ItemT] = {}
 
@@ -62,16 +69,23 @@ class Registry(Mapping[str, ItemT], Generic[ItemT]):
         """The thing itself; UserError with the nearest name where there is none of that name."""
         if name not in self._loaded:
             self.check([name])
-            module, _, attribute = self._places[name].partition(":")
-            try:
-                self._loaded[name] = getattr(import_module(module), attribute)
-            except (ImportError, AttributeError) as error:
-                if name in self.builtin:
-                    raise
-                raise UserError(
-                    f"{self.kind} {name}: {self._places[name]} cannot be loaded ({error}); mend or remove its package"
-                ) from error
+            self._loaded[name] = _at(self._places[name]) if name in self.builtin else self._others(name)
         return self._loaded[name]
+
+    def _others(self, name: str) -> ItemT:
+        """What another package adds. Raises UserError: it cannot be loaded, or is something else."""
+        try:
+            item: ItemT = _at(self._places[name])
+            wrong = ""
+            if self._of and not isinstance(item, _at(self._of)):
+                wrong = f"is a {type(item).__name__}, where a {self._of.partition(':')[2]} is wanted"
+            elif not self._of and not callable(item):
+                wrong = f"is a {type(item).__name__}, which cannot be called"
+        except (Exception, SystemExit) as error:  # of somebody else's module, which is run as it is loaded
+            wrong = f"cannot be loaded ({type(error).__name__}: {error})".replace("\n", " ")
+        if wrong:
+            raise UserError(f"{self.kind} {name}: {self._places[name]} {wrong}; mend or remove its package")
+        return item
 
     def get(self, name: str, default: Any = None) -> Any:
         """The thing itself, or the default for an unknown name."""

@@ -15,5 +15,6 @@ TASKS: "Registry[Task]" = Registry(
         "surprise": "vidworld.evaluation.surprises:SURPRISE",
         "real_video": "vidworld.evaluation.real:REAL_VIDEO",
     },
+    of="vidworld.evaluation.task:Task",
 )
 """What models are measured by. A task is a function from a `Setup` to work units."""

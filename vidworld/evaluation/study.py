@@ -17,7 +17,7 @@ from pydantic import Field
 from tqdm import tqdm
 
 from vidworld.analysis.records import read_results
-from vidworld.analysis.study import StudyResult, StudyRow, outdated, read_result, row_of, write_result
+from vidworld.analysis.study import StudyResult, StudyRow, outdated, read_result, row_of, run_name, write_result
 from vidworld.core.config import Positive, PositiveFloat, load, resolved, schema
 from vidworld.core.errors import UserError
 from vidworld.core.locks import alone, free_folder
@@ -82,7 +82,7 @@ class Cell(NamedTuple):
 
     @property
     def name(self) -> str:
-        return f"{self.family}_{self.budget:.1e}_nuisance{self.nuisance}_seed{self.seed}".replace("+", "")
+        return run_name(self.family, self.budget, self.nuisance, self.seed)
 
 
 def cells(config: StudyConfig) -> list[Cell]:
@@ -122,8 +122,13 @@ class Study:
         return self.config.results / f"{cell.name}.json"
 
     def result(self, cell: Cell) -> StudyResult | None:
-        """What was measured of a cell, by whatever version; None where nothing was."""
-        return read_result(self.path(cell)) if self.path(cell).exists() else None
+        """What was measured of a cell, by whatever version; None where nothing was. UserError: it is of another."""
+        if not self.path(cell).exists():
+            return None
+        found = read_result(self.path(cell))
+        if any(getattr(found, name) != value for name, value in cell._asdict().items()):
+            raise UserError(f"{self.path(cell)}: holds {found.name}, {found.width} wide; name it so, or remove it")
+        return found
 
     def named(self, pattern: str, share: tuple[int, int]) -> list[Cell]:
         """The cells that match a pattern, or of them the share I of N. UserError: none matches."""

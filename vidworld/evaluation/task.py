@@ -53,20 +53,21 @@ class Unit:
         return self.folder / f"{self.batch}.{self.subject}.json"
 
     @property
-    def kept(self) -> dict[str, Any]:
-        """What the file holds, where that was made from the same."""
+    def kept(self) -> tuple[dict[str, int], list[Value]]:
+        """The versions of metrics and the values that the file holds, where that is whole and made from the same."""
         try:
-            kept = read_json(self.path)
-            if kept["made_from"] == self.made_from:
-                return dict(kept)
-        except (UserError, KeyError, TypeError):  # not there, or no file of ours
+            found = read_json(self.path)
+            values = [_value(*row) for row in found["values"]]
+            if found["made_from"] == self.made_from and found.get("count", len(values)) == len(values):
+                return dict(found["metrics"]), values
+        except (UserError, AttributeError, KeyError, TypeError, ValueError):  # not there, or no file of ours
             pass
-        return {"metrics": {}, "values": []}
+        return {}, []
 
     @property
     def stale(self) -> set[str]:
         """The metrics whose values are not there, or are of something else."""
-        kept = self.kept["metrics"]
+        kept, _ = self.kept
         return {name for name, version in self.metrics.items() if kept.get(name) != version}
 
     def update(self) -> None:
@@ -77,14 +78,18 @@ class Unit:
         values = [value for value in self.values() if value.metric in self.metrics.keys() - stale]
         values += [value for value in self.measure() if value.metric in stale]
         rows = [list(astuple(value)) for value in values]
-        write_json(self.path, {"made_from": self.made_from, "metrics": dict(self.metrics), "values": rows})
+        record = {"made_from": self.made_from, "metrics": dict(self.metrics), "count": len(rows), "values": rows}
+        write_json(self.path, record)
 
     def values(self) -> list[Value]:
         """What was measured."""
-        rows = [dict(zip(Value.__dataclass_fields__, row, strict=True)) for row in self.kept["values"]]
-        for row in rows:
-            row["value"] = math.nan if row["value"] is None else row["value"]
-        return [Value(**row) for row in rows if row["metric"] in self.metrics]
+        return [value for value in self.kept[1] if value.metric in self.metrics]
+
+
+def _value(*row: Any) -> Value:
+    """A row of a unit's file. Raises TypeError, ValueError: it is none."""
+    *before, value, seed = row
+    return Value(*before, math.nan if value is None else float(value), seed)
 
 
 @runtime_checkable

@@ -84,4 +84,5 @@ METRICS: Registry[Metric] = Registry(
         "determinism_spread": 2,  # of found objects only, in units
         **dict.fromkeys(("implied_rank", "outcome_rank", "property_error"), 2),  # where the truth is legible
     },
+    of="vidworld.metrics:Metric",
 )

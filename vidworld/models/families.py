@@ -111,6 +111,7 @@ FAMILIES: Registry[Family[Any]] = Registry(
         "regression": "vidworld.models.families:REGRESSION",
         "jepa": "vidworld.models.families:JEPA",
     },
+    of="vidworld.models.families:Family",
 )
 
 

@@ -23,6 +23,7 @@ SCENARIOS: "Registry[Scenario]" = Registry(
     | {name: f"vidworld.simulation.chancy:{name.upper()}" for name in _CHANCY}
     | {"dominoes": "vidworld.simulation.chains:DOMINOES"}
     | {name: f"vidworld.simulation.properties:{name.upper()}" for name in _PROPERTIES},
+    of="vidworld.simulation.stage:Scenario",
 )
 _TWO_EDITIONS = ("permanence", "collision", "momentum", "constancy", "continuity", "solidity")
 LAWS: "Registry[Law]" = Registry(
@@ -31,4 +32,5 @@ LAWS: "Registry[Law]" = Registry(
     {name: f"vidworld.simulation.pairs:{name.upper()}_LAW" for name in _TWO_EDITIONS}
     | {f"legacy_{name}": f"vidworld.simulation.scenarios:LEGACY_{name.upper()}_LAW" for name in _TWO_EDITIONS},
     versions=dict.fromkeys(_TWO_EDITIONS, 2),  # 1: the first edition's quadruplets, today's legacy
+    of="vidworld.simulation.stage:Law",
 )

@@ -96,6 +96,7 @@ VIDEO_LAWS: Registry[VideoLaw] = Registry(
         "collision": "vidworld.video_laws.momentum:COLLISION",
         "explosion": "vidworld.video_laws.momentum:EXPLOSION",
     },
+    of="vidworld.video_laws:VideoLaw",
 )
 
 

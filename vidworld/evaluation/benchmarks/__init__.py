@@ -23,5 +23,6 @@ BENCHMARKS: "Registry[Benchmark]" = Registry(
         "lerobot": "vidworld.evaluation.benchmarks.training_sources:LEROBOT",
         "webdataset": "vidworld.evaluation.benchmarks.training_sources:WEBDATASET",
     },
+    of="vidworld.evaluation.benchmarks.benchmark:Benchmark",
 )
 """What eval/score_benchmark.py and `vidworld data check` read."""

@@ -159,7 +159,7 @@ class ExternalModel:
         with foreign():
             frames: Frames = self.model.predict(shown, num_frames, list(seeds), **done)
         self._check("predict", frames, wanted, "uint8", "clip, frame, colour, row, column")
-        return frames
+        return frames.detach().clone()  # the model may write its next answer into the same memory
 
     def surprise(self, seen: Encoded, context_length: int, seeds: Sequence[int]) -> Float[Tensor, "clip chunk"]:
         """The mean over each chunk's frames. Raises UserError: there is no finite number for some clip and frame."""
@@ -176,7 +176,7 @@ class ExternalModel:
         wanted = (len(clips), clips.frames.shape[1] - context_frames)
         self._check("surprise", surprise, wanted, "floating-point", "clip, frame after the context")
         check_numbers(self.name, "surprise", clips.identity, surprise)
-        return surprise.detach().float().cpu()
+        return surprise.detach().float().cpu().clone()
 
     @torch.no_grad()
     def hidden_states(self, seen: Encoded) -> Float[Tensor, "clip chunk layer row column channel"]:
@@ -190,7 +190,7 @@ class ExternalModel:
         shape = tuple(states.shape) if isinstance(states, Tensor) and states.ndim == 6 else (0, 0, 1, 1, 1, 1)
         wanted = (*seen.tokens.shape[:2], *shape[2:])
         self._check("hidden_states", states, wanted, "floating-point", "clip, chunk, layer, row, column, channel")
-        return states.detach().float()
+        return states.detach().float().clone()
 
     def _check(self, method: str, given: object, wanted: tuple[int, ...], kind: str, axes: str) -> None:
         """Raise UserError if what a method gave is no tensor of this shape and of this kind of numbers."""

@@ -16,6 +16,7 @@ ENVIRONMENTS: "Registry[Environment[Any]]" = Registry(
     "vidworld.environments",
     {name: f"vidworld.simulation.environments.{name}:{name.upper()}" for name in _NAMES},
     versions={"push_t": 2},  # 1: less time, and more cost of the agent's own way
+    of="vidworld.simulation.environments.environment:Environment",
 )
 
 
