@@ -19,7 +19,7 @@ from vidworld.simulation.occlusion import RENDERED, at_any_time
 from vidworld.simulation.pairs import crossing, turned_contact
 from vidworld.simulation.quadruplets import Quadruplets, layout_of, quadruplets, splice
 from vidworld.simulation.scenarios import MIN_CHANGE
-from vidworld.simulation.stage import Stage
+from vidworld.simulation.stage import Candidates, Law, PerWorld, Ranges, Stage
 
 COUNT = 48
 SPLICE = 8
@@ -277,3 +277,20 @@ def test_the_layout_of_a_quad_is_known_from_its_identity() -> None:
     assert layout_of("legacy_momentum/id/0/5") == "momentum" and layout_of("momentum/id/0/5") == "crossing"
     assert {layout_of(f"solidity/val/1/{i}") for i in range(4)} == {"meeting", "passing"}
     assert layout_of("puck_a.mp4/3/jump") is None and layout_of("jump/real/0/1") is None
+
+
+@pytest.mark.parametrize(("seconds", "refused"), [(0.0, False), (0.2, True)])
+def test_a_law_in_which_a_seam_shows_is_refused(seconds: float, refused: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def turns(stage: Stage, moment_s: PerWorld) -> Candidates:
+        radius, color, middle = stage.radius(1), stage.colors(1), torch.full_like(moment_s, 5.0)
+        ways = [torch.tensor([sign, 0.0]).expand(len(middle), 1, 2) for sign in (1.0, -1.0)]
+        point, when = torch.stack((middle, middle), dim=-1)[:, None], (moment_s + seconds)[:, None, None]
+        return tuple(stage.scenes(point - way * when, way, radius, color) for way in ways), middle > 0
+
+    ranges = Ranges((1.0, 1.0), (0.7, 1.0), ((2.5, 3.0),), ((1.2, 1.4),), corner=0.0)
+    monkeypatch.setattr("vidworld.simulation.quadruplets.LAWS", {"turns": Law((turns,), ranges, "Nothing turns.")})
+    if refused:
+        with pytest.raises(UserError, match="law turns: A and B look the same neither in the frame before the splice"):
+            quadruplets("turns", "id", 0, range(2))
+    else:
+        assert len(quadruplets("turns", "id", 0, range(2))) == 2

@@ -35,7 +35,9 @@ def test_a_law_is_four_clips(words: list[str], tmp_path: Path, capsys: pytest.Ca
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["permanance"], "there is no law 'permanance'; did you mean permanence"),
+        (["permanance"], "there is no scenario or law 'permanance'; did you mean permanence"),
+        (["unifrom"], "there is no scenario or law 'unifrom'; did you mean uniform"),
+        (["xyzzy"], "there is no scenario or law 'xyzzy'; there are uniform"),
         (["uniform", "--quad"], "there is no law 'uniform'"),
         (["uniform", "--split", "vale"], "there is no split 'vale'"),
         (["uniform", "--index", "-1"], "--index -1: clips are numbered from 0"),

@@ -89,7 +89,7 @@ class Unit:
 def _value(*row: Any) -> Value:
     """A row of a unit's file. Raises TypeError, ValueError: it is none."""
     *before, value, seed = row
-    return Value(*before, math.nan if value is None else float(value), seed)
+    return Value(*(*before, math.nan if value is None else float(value), seed))
 
 
 @runtime_checkable

@@ -14,6 +14,9 @@ from vidworld.simulation import LAWS, NuisanceLevel
 from vidworld.simulation.simulated import LEVEL_MARK, check_split, simulated, with_level
 from vidworld.simulation.stage import Layout, Sampler, Scenario
 
+SEAM = 4
+"""Of 255: by so much pictures that look the same may differ, where they are drawn on another device."""
+
 
 @dataclass(frozen=True)
 class Quadruplets:
@@ -73,6 +76,8 @@ def quadruplets(
     Nuisance follows the quadruplet and a frame's place in time, in all four clips. Where discs are hidden at the splice
     they are so in the frames before and after it; where they are in view (momentum, collision), A and B look the same
     in the frame before `splice_frame`, the legacy ones in that frame.
+
+    Raises UserError: A and B look the same in neither, so that the seam would tell what is possible.
     """
     rule = LAWS[law]
     check_split(split)
@@ -85,6 +90,13 @@ def quadruplets(
     stream, device = f"quad/{rule.legacy or law}/{split}/{seed}", torch.device(device)
     drawn_by = Scenario(samplers, rule.ranges)
     a, b = simulated(drawn_by, stream, indices, identities, shape, split, device, nuisance)
+    frames = slice(splice_frame - 1, splice_frame + 1)
+    apart = (a.frames[:, frames].int() - b.frames[:, frames].int()).abs().amax(dim=(0, 2, 3, 4))
+    if identity and int(apart.min()) > SEAM:
+        raise UserError(
+            f"law {law}: A and B look the same neither in the frame before the splice nor in that frame, where no seam "
+            "may be seen; a layout that gives both the same places at its moment would do"
+        )
     bare_a, bare_b = (replace(clips, identity=identity, tracks=None) for clips in (a, b))
     a_then_b = splice(bare_a, bare_b, splice_frame, "a_then_b")
     return Quadruplets(law, a, b, a_then_b, splice(bare_b, bare_a, splice_frame, "b_then_a"), splice_frame, identity)

@@ -1,6 +1,7 @@
 """`vidworld data render`: a picture and an MP4 of a simulated clip, or of the four clips of a quadruplet."""
 
 import argparse
+import difflib
 from pathlib import Path
 
 from vidworld.core.clip_shape import ClipShape
@@ -12,10 +13,13 @@ from vidworld.simulation.quadruplets import quadruplets
 from vidworld.simulation.simulated import SPLITS, SimulatedClips
 
 
+def _names() -> list[str]:
+    return [*SCENARIOS, *(law for law in LAWS if law not in SCENARIOS)]
+
+
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    names = [*SCENARIOS, *(law for law in LAWS if law not in SCENARIOS)]
     add = parser.add_argument
-    add("name", metavar="SCENARIO_OR_LAW", help=f"one of {', '.join(names)}")
+    add("name", metavar="SCENARIO_OR_LAW", help=f"one of {', '.join(_names())}")
     quad = "the law's quad, where a scenario has the same name (collision)"
     add("--quadruplet", "--quad", action="store_true", help=quad)
     add("--split", default="id", help=f"one of {', '.join(SPLITS)} (default: %(default)s)")
@@ -40,6 +44,10 @@ def _run(arguments: argparse.Namespace) -> None:
     setting = ClipShape(num_frames=arguments.num_frames, fps=arguments.fps, **size)
     name, split, seed, index = arguments.name, arguments.split, arguments.seed, arguments.index
     if arguments.quadruplet or name not in SCENARIOS:
+        if not arguments.quadruplet and name not in LAWS:
+            near = difflib.get_close_matches(name, _names(), n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(_names())}"
+            raise UserError(f"there is no scenario or law {name!r}; {hint}")
         LAWS.check([name])
         quadruplet = quadruplets(name, split, seed, [index], splice_frame=setting.num_frames // 2, shape=setting)
         videos = {part: getattr(quadruplet, part) for part in ("a", "b", "a_then_b", "b_then_a")}
