@@ -1,6 +1,7 @@
 """Work units: how clips are divided, and which values are measured again."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from accelerate import Accelerator
@@ -8,7 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vidworld.analysis.records import Value
-from vidworld.evaluation.task import Unit, measure, pieces
+from vidworld.core.errors import UserError
+from vidworld.evaluation import TASKS
+from vidworld.evaluation.task import Setup, Unit, applied, measure, pieces, units_of
+from vidworld.metrics import Metric
 
 
 @given(st.integers(0, 300), st.integers(1, 40))
@@ -100,3 +104,28 @@ def test_numbers_come_back_to_the_last_bit(tmp_path):
     number = 0.1 + 0.2
     unit = Unit(tmp_path, "b", "m", "a", {"x": 1}, lambda: [Value("m", None, "t", "l", "id", "x", "", "c", number, 0)])
     assert [value.value for value in measure([unit], Accelerator(cpu=True), "test").values] == [number]
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (lambda given: 1 / 0, "failed with ZeroDivisionError: division by zero"),
+        (lambda given: 3.0, r"gave numbers of shape \(\), where \(2,\) is wanted"),
+        (lambda given: ["fast", "slow"], "failed with ValueError: could not convert string to float: 'fast'"),
+        (lambda given: None, r"gave numbers of shape \(\)"),
+    ],
+)
+def test_somebody_elses_metric_that_fails_is_one_line(function, said):
+    metric = Metric("theirs", "motion", "px", False, function)
+    with pytest.raises(UserError, match=rf"^metric theirs: {said}"):
+        applied(metric, 2, None)
+
+
+@pytest.mark.parametrize(
+    ("units", "said"),
+    [(lambda setup: None, "failed with TypeError"), (lambda setup: [5], "gave a int"), (lambda setup: 1 / 0, "failed")],
+)
+def test_somebody_elses_task_that_fails_is_one_line(units, said, monkeypatch):
+    monkeypatch.setitem(TASKS._loaded, "theirs", SimpleNamespace(units=units))
+    with pytest.raises(UserError, match=f"^task theirs: {said}"):
+        list(units_of(["theirs"], object.__new__(Setup)))

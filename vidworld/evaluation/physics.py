@@ -28,7 +28,7 @@ from vidworld.evaluation.evaluator import (
 )
 from vidworld.evaluation.presentation import PRESENTATION_VERSION, clip_seed
 from vidworld.evaluation.schema import HEADLINE_SPLITS, PhysicsConfig, measured_splits
-from vidworld.evaluation.task import Setup, Task, measure
+from vidworld.evaluation.task import Setup, Task, measure, units_of
 from vidworld.metrics import METRICS
 from vidworld.models import RUN
 from vidworld.models.external import ExternalModel
@@ -62,8 +62,8 @@ def evaluate(config: PhysicsConfig) -> None:
     if config.real is not None and setup.real is None:
         accelerator.print(f"{config.real}: has no held-out clips (split real); simulated clips only")
 
-    tasks = [TASKS[name] for name in (TASKS if config.tasks == "all" else config.tasks)]
-    units = [unit for task in tasks for unit in task.units(setup)]
+    names = list(TASKS) if config.tasks == "all" else config.tasks
+    tasks, units = [TASKS[name] for name in names], [*units_of(names, setup)]
     values, failures = measure(units, accelerator, "physics")
 
     if accelerator.is_main_process:

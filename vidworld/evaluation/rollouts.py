@@ -25,7 +25,18 @@ from vidworld.core.records import prepare_folder, writing
 from vidworld.evaluation.evaluator import Evaluator, Subject
 from vidworld.evaluation.pictures import Scene, beside_ideal, scene_of
 from vidworld.evaluation.schema import PhysicsConfig, measured_splits
-from vidworld.evaluation.task import SCALE, Case, Setup, Task, TaskPlace, Unit, media_name, pieces, simulated_clips
+from vidworld.evaluation.task import (
+    SCALE,
+    Case,
+    Setup,
+    Task,
+    TaskPlace,
+    Unit,
+    applied,
+    media_name,
+    pieces,
+    simulated_clips,
+)
 from vidworld.metrics import Metric
 from vidworld.metrics.appearance import Pictures
 from vidworld.models.external.videos import file_name
@@ -142,13 +153,14 @@ def _measured(
     tracks = [each.predicted if isinstance(each, Pictures) else each for each in samples]
     distinct = 1 if all(each is samples[0] for each in samples) else len(samples)
     pictures = [each for each in samples[:distinct] if isinstance(each, Pictures)]
+    count = len(seen.clips)
     for metric in metrics:
         if metric.takes == "samples":
-            numbers = metric.function(tracks, *shown)
+            numbers = applied(metric, count, tracks, *shown)
         elif metric.takes == "tracks":
-            numbers = np.mean([metric.function(each, *shown) for each in tracks[:distinct]], axis=0)
+            numbers = np.mean([applied(metric, count, each, *shown) for each in tracks[:distinct]], axis=0)
         elif metric.takes == "pictures" and pictures:
-            numbers = np.mean([metric.function(each) for each in pictures], axis=0)
+            numbers = np.mean([applied(metric, count, each) for each in pictures], axis=0)
         else:
             continue
         yield from case.values(metric, seen.clips.identity, numbers.tolist())
@@ -170,7 +182,8 @@ def _kept_by_tokenizer(
     }
     for metric in metrics:
         if metric.takes in given:
-            yield from case.values(metric, clips.identity, metric.function(*given[metric.takes]).tolist())
+            numbers = applied(metric, len(clips), *given[metric.takes])
+            yield from case.values(metric, clips.identity, numbers.tolist())
 
 
 def save_rollouts(

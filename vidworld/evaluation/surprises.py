@@ -21,7 +21,7 @@ from vidworld.core.media import filmstrip, write_png
 from vidworld.core.records import prepare_folder, writing
 from vidworld.evaluation.evaluator import Evaluator, Subject
 from vidworld.evaluation.presentation import clip_seed, shared_names
-from vidworld.evaluation.task import SCALE, Case, Setup, Task, Unit, media_name, pieces
+from vidworld.evaluation.task import SCALE, Case, Setup, Task, Unit, applied, media_name, pieces
 from vidworld.metrics import Metric
 from vidworld.metrics.surprise import Surprise
 from vidworld.models.world_model import Encoded, Scorer, truth_surprise
@@ -170,7 +170,8 @@ def measure_surprise(
     case: Case, matrix: Surprise, quadruplets: Quadruplets, metrics: Sequence[Metric]
 ) -> Iterator[Value]:
     for metric in metrics:
-        yield from case.values(metric, quadruplets.identity, metric.function(matrix).tolist(), quadruplets.law)
+        numbers = applied(metric, len(quadruplets), matrix)
+        yield from case.values(metric, quadruplets.identity, numbers.tolist(), quadruplets.law)
 
 
 def _encoded(setup: Setup, law: str, split: str, numbers: Sequence[int]) -> EncodedQuadruplets:

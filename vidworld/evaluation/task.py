@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+import numpy as np
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 from tqdm import tqdm
@@ -23,10 +24,12 @@ from vidworld.core.counter_rng import public
 from vidworld.core.errors import UserError
 from vidworld.core.hardware import precision
 from vidworld.core.records import fingerprint, read_json, write_json
+from vidworld.evaluation import TASKS
 from vidworld.evaluation.evaluator import Evaluator, ModelFailure, Subject, tools_of
 from vidworld.evaluation.presentation import PRESENTATION_VERSION, clip_seed
 from vidworld.evaluation.schema import PhysicsConfig
-from vidworld.metrics import METRICS, Metric
+from vidworld.metrics import METRICS, Metric, PerClip
+from vidworld.models.external.foreign import first_line
 from vidworld.simulation import LAWS, NUISANCE_VERSION, SIMULATOR_VERSION
 from vidworld.simulation.simulated import SimulatedClips
 from vidworld.video.real import RealClips
@@ -243,6 +246,37 @@ class Case:
             if math.isfinite(number):
                 place = (self.model, self.readout, self.task, metric.law if law is None else law, self.split)
                 yield Value(*place, metric.name, metric.unit, identity, float(number), self.seed)
+
+
+def applied(metric: Metric, count: int, *given: Any) -> PerClip:
+    """What a metric says of so many clips. Raises UserError: one of another package fails, or gives something else."""
+    if metric.name in METRICS.builtin:
+        return metric.function(*given)
+    try:
+        numbers = np.asarray(metric.function(*given), dtype=np.float64)
+        wrong = (
+            "" if numbers.shape == (count,) else f"gave numbers of shape {numbers.shape}, where ({count},) is wanted"
+        )
+    except Exception as error:  # of somebody else's function
+        wrong = f"failed with {first_line(error)}"
+    if wrong:
+        raise UserError(f"metric {metric.name}: {wrong}; mend it and start again: what was measured is kept")
+    return numbers
+
+
+def units_of(names: Iterable[str], setup: Setup) -> Iterator[Unit]:
+    """The units of tasks. Raises UserError: a task of another package fails, or gives something else."""
+    for name in names:
+        try:
+            units = list(TASKS[name].units(setup))
+            wrong = next((f"gave a {type(unit).__name__}" for unit in units if not isinstance(unit, Unit)), "")
+        except Exception as error:
+            if name in TASKS.builtin or isinstance(error, UserError):
+                raise
+            wrong = f"failed with {first_line(error)}"
+        if wrong:
+            raise UserError(f"task {name}: {wrong}; it must give work units (docs/adding.md)")
+        yield from units
 
 
 def media_name(identity: str) -> str:
