@@ -298,3 +298,8 @@ def test_only_the_main_process_writes(tmp_path):
     log = RunLog(tmp_path / "run", Tiny(), seed=4, main=False)
     log.write(0, {"loss": 1.0})
     assert not (tmp_path / "run").exists()
+
+
+def test_half_of_a_surrogate_pair_comes_back_from_json(tmp_path):
+    write_json(tmp_path / "a.json", {"a": "x\ud800 ü"})
+    assert read_json(tmp_path / "a.json") == {"a": "x\ud800 ü"}

@@ -13,6 +13,8 @@ from vidworld.play import cast
         (["play", "release", "--environment", "pukc"], "there is no environment 'pukc'; did you mean puck"),
         (["play", "release", "--host", "0.0.0.0"], "only this machine may connect"),
         (["view", "release", "--host", "example.org"], "only this machine may connect"),
+        (["play", "release", "--port", "99999999"], "--port 99999999: is no port; 1 to 65535 would do"),
+        (["view", "release", "--port", "-1"], "--port -1: is no port"),
         (["view", "release", "--sampling-steps", "0"], "at least 1 is needed"),
     ],
 )

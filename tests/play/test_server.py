@@ -265,6 +265,8 @@ def test_only_loopback_is_listened_on(cast):
             serve(lambda port: None, host, 0, "play")
     for host in ("127.0.0.1", "::1"):
         check_loopback(host)
+    with pytest.raises(UserError, match=r"--port 99999999: cannot be used \(ports are numbers up to 65535\)"):
+        serve(lambda port: None, "127.0.0.1", 99999999, "play")
 
 
 def kept_bytes(session):

@@ -132,3 +132,46 @@ def test_thinning_keeps_the_mean_and_the_order() -> None:
     assert [y for _, y in thinned] == pytest.approx([0.5] * 100)
     assert thinned == sorted(thinned)
     assert plots.thin(points[:5], most=100) == points[:5]
+
+
+EDGES = [math.nan, math.inf, -math.inf, 0.0, -1.0, 1e308, -1e308, 5e-324, 1.0]
+
+
+@pytest.mark.parametrize("value", EDGES)
+def test_an_axis_takes_any_number(value: float) -> None:
+    for values in ([value], [value, 2.0], [-1e308, value, 1e308]):
+        axes = [plots.log_axis(values), *(plots.linear_axis(values, zero, tight) for zero, tight in ZERO_TIGHT)]
+        for axis in axes:
+            assert math.isfinite(axis.low) and math.isfinite(axis.high) and axis.low < axis.high
+            assert all(0 <= axis.percent(each) <= 100 for each in EDGES)
+
+
+ZERO_TIGHT = [(False, False), (True, False), (False, True), (True, True)]
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_a_chart_leaves_out_what_cannot_be_drawn(log: bool) -> None:
+    x = [2.0, 4.0, *EDGES]
+    odd = Series("odd", x, [1.0, 20.0, *[3.0] * len(EDGES)], low=[0.5, -1e308], high=[1e308, 30.0, *EDGES])
+    chart = plots.line_chart(Curve("a", "x", "y", [odd], shaded=[(math.nan, math.inf)]), log_x=log, log_y=log)
+    assert chart
+    drawn = {"2", "4", "1"} if log else {"2", "4", "1", "0", "-1", "4.94066e-324"}
+    assert {x for x, _ in chart.table} == drawn
+    assert chart.lines[0].path.count(",") == len(drawn) and "nan" not in str(chart.lines)
+    odd = Series("odd", [float(i) for i in range(len(EDGES))], EDGES)
+    values = plots.line_chart(Curve("a", "x", "y", [odd]))
+    assert values and values.lines[0].path.count(",") == 4
+    assert plots.line_chart(Curve("a", "x", "y", [Series("odd", [math.nan], [1.0])])) is None
+
+
+def test_lines_of_unequal_length_have_empty_cells() -> None:
+    series = [Series("long", [0, 1], [1, 2]), Series("short", [0, 1], [1], low=[0.5], high=[])]
+    chart = plots.line_chart(Curve("a", "x", "y", series))
+    assert chart and chart.table == (("0", ("1.00", "1.00")), ("1", ("2.00", "–")))
+
+
+@pytest.mark.parametrize("value", EDGES)
+def test_any_surprise_has_a_panel_or_none(value: float) -> None:
+    shown = Quadruplet(law="a", identity="b", frames={}, frames_per_chunk=4, chunk_start=0)
+    for pair in (SurprisePair([value], [value]), SurprisePair([value, -1e308], [1.0, 1e308]), SurprisePair([], [])):
+        assert "nan" not in str(plots.surprise_panel(shown, pair, "JEPA", "hue0"))

@@ -103,3 +103,16 @@ def test_media_stay_in_their_folder(run: Path) -> None:
         media_bytes(read_run(run), "../secret.png")
     with pytest.raises(UserError, match=r"media\.json: names 'media/none\.png', which is not there"):
         media_bytes(read_run(run), "media/none.png")
+
+
+@pytest.mark.parametrize("path", ["media/a\0.png", "x" * 5000, "media/" + "y" * 300 + ".png"])
+def test_a_name_that_no_file_can_have_is_one_line(finished_run: Path, path: str) -> None:
+    with pytest.raises(UserError, match=r"media\.json: names '.*', which cannot be read \(") as caught:
+        media_bytes(read_run(finished_run), path)
+    assert len(str(caught.value).splitlines()) == 1 and len(str(caught.value)) < 500
+
+
+def test_media_that_lead_in_a_circle_are_named(run: Path) -> None:
+    (run / "physics" / "a.png").symlink_to(run / "physics" / "a.png")
+    with pytest.raises(UserError, match=r"media\.json: names 'a\.png', which "):
+        media_bytes(read_run(run), "a.png")

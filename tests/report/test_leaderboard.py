@@ -63,6 +63,14 @@ def test_every_row_of_every_file_is_there_with_its_command(runs: tuple[Path, Pat
     assert "http" not in text.replace("http-equiv", "")
 
 
+@pytest.mark.parametrize("command", ["eval/run_physics.py 'a b", "   ", "eval/it.py \\"])
+def test_a_command_that_somebody_edited_is_shown_as_it_is(command: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "one", [row("jepa", 1.0)], command)
+    page, _ = write_leaderboard([path], tmp_path / "board.html")
+    assert command.replace("'", "&#39;") in page.read_text()
+    assert f"python {command}" not in page.read_text()
+
+
 def test_a_folder_stands_for_every_results_json_in_it_once(runs: tuple[Path, Path], tmp_path: Path) -> None:
     assert len(results_files([tmp_path, runs[0] / "results.json", runs[1]])) == 2
 

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,8 @@ def test_detection_limits_stand_with_their_law_where_a_calibration_lies_beside_t
     (chapter,) = re.findall(r'<article id="law-momentum".*?</article>', report.render_page(read_run(folder)), re.S)
     cells = re.findall("<td>(.*?)</td>", chapter.split("Detection limit")[-1])
     assert cells == [*("momentum", "Momentum drift", "speed, uniform", "tracker", "0.0189 ratio", "2 %", "1.00", "200")]
+    rows = read_run(folder).calibration
+    assert report.tables.limits_table([replace(rows[0], readout="by eye")])["rows"][0][3] == "by eye"
     calibration.write_text("{}")
     with pytest.raises(UserError, match=r"calibration\.json: is of schema None, not 3"):
         read_run(folder)
@@ -294,3 +297,49 @@ def test_models_have_columns_and_colours_in_their_order(page: Page) -> None:
 def test_a_page_needs_no_torch() -> None:
     code = "import sys, vidworld.report.page, vidworld.report.leaderboard; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("provenance", [{}, {"versions": "x"}, {"versions": [1], "started": 3}])
+def test_provenance_that_says_little_is_shown(provenance: dict[str, Any], edited: Callable[..., Path]) -> None:
+    words = render(edited("physics/results.json", lambda content: content.update(provenance=provenance))).words
+    assert "Provenance" in words
+
+
+def test_a_log_that_says_nothing_is_no_training_chart(edited: Callable[..., Path]) -> None:
+    folder = edited("physics/results.json", lambda content: None)
+    lines = ({"loss": 1}, {"step": "x", "loss": 1}, {"step": 10**400, "loss": [1]}, {"seconds": "long"})
+    (folder / "jepa" / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert "JEPA: Loss" not in render(folder).words
+
+
+def test_without_models_or_known_budgets_there_is_a_page(edited: Callable[..., Path]) -> None:
+    folder = edited("physics/comparison.json", lambda content: content.update(budgets={"jepa": {"steps": None}}))
+    assert "Budget" in render(folder).words
+    folder = edited("physics/results.json", lambda content: content.update(models={}, compare=[]))
+    assert "Budget" in render(folder).words
+
+
+def test_half_of_a_surrogate_pair_is_written_as_json_says_it(edited: Callable[..., Path]) -> None:
+    folder = edited("physics/results.json", lambda content: content["provenance"].update(command="run \ud800"))
+    assert "run \\ud800" in report.write_report(folder).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("field", ["chunk_start", "frames_per_chunk"])
+def test_more_frames_than_a_page_shows_are_refused(field: str, edited: Callable[..., Path]) -> None:
+    folder = edited("physics/media.json", lambda content: content["quadruplets"][0].update({field: 1e9}))
+    with pytest.raises(UserError, match=r"media\.json: .*: chunk_start and frames_per_chunk give more than the 10,000"):
+        report.render_page(read_run(folder))
+
+
+def test_more_frames_than_the_picture_has_pixels_are_refused(edited: Callable[..., Path]) -> None:
+    folder = edited("physics/media.json", lambda content: content["quadruplets"][0].update(chunk_start=2000))
+    with pytest.raises(UserError, match=r"\.png: is 1039 x 64 pixels, no 8,\d\d\d frames side by side"):
+        report.render_page(read_run(folder))
+
+
+def test_the_start_of_a_png_is_none(edited: Callable[..., Path]) -> None:
+    folder = edited("physics/media.json", lambda content: None)
+    shown = read_run(folder).media.quadruplets[0].frames["possible"]
+    (folder / "physics" / shown).write_bytes(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(UserError, match="should be a PNG, and is not"):
+        report.render_page(read_run(folder))

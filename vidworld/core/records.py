@@ -66,11 +66,14 @@ def prepare_folder(path: Path) -> Path:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write the whole file or leave what was there, whenever the process is killed."""
+    """Write the whole file or leave what was there, whenever the process is killed.
+
+    Half of a surrogate pair, which UTF-8 cannot hold, is written as JSON says it: `\\ud800`.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     with writing(path):
         try:
-            with temporary.open("w", encoding="utf-8", newline="\n") as file:
+            with temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())

@@ -87,6 +87,8 @@ def _play(arguments: argparse.Namespace) -> None:
 
 def _cast(arguments: argparse.Namespace) -> "Cast":
     check_loopback(arguments.host)
+    if not 0 <= arguments.port < 2**16:  # before any model is loaded
+        raise UserError(f"--port {arguments.port}: is no port; 1 to 65535 would do, or 0, which takes a free one")
     from vidworld.models.pretrained import from_pretrained
     from vidworld.play.cast import cast_of
 

@@ -215,8 +215,9 @@ def serve(app_at: Callable[[int], Any], host: str, port: int, what: str) -> None
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((host, port))
-        except OSError as error:
-            raise UserError(f"--port {port}: cannot be used ({error.strerror}); --port 0 takes a free one") from None
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or "ports are numbers up to 65535"
+            raise UserError(f"--port {port}: cannot be used ({reason}); --port 0 takes a free one") from None
         bound = listening.getsockname()[1]
         name = f"[{host}]" if ":" in host else host
         print(f"{what}: http://{name}:{bound}/ (Ctrl-C ends it)", flush=True)

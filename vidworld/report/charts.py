@@ -8,13 +8,15 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from vidworld.analysis.labels import Models, estimate, model_label, model_rank, number, rank
 from vidworld.analysis.records import Curve, Labels, Quadruplet, Series, SurprisePair
 
 MAX_POINTS = 240
 """Points of a training curve: more than a screen shows."""
+LARGEST, SMALLEST = 1e100, 1e-100
+"""A number that is larger is not drawn, nor is a smaller one on a logarithmic axis: nothing that is measured is."""
 DASHES = 4
 HUES = 8
 """Colours of models; style.css has as many, `hue0` and so on."""
@@ -71,14 +73,26 @@ class Axis(NamedTuple):
         low, high, x = self.low, self.high, value
         if self.log:
             low, high, x = math.log10(low), math.log10(high), math.log10(max(x, low))
-        return round(100 * min(1.0, max(0.0, (x - low) / (high - low))), 2)
+        return round(100 * min(1.0, max(0.0, (x - low) / (high - low))), 2) if high > low else 0.0
+
+
+def as_number(value: Any) -> float | None:
+    """A number of a log as one that can be drawn; None for anything else."""
+    return float(value) if isinstance(value, int | float) and abs(value) <= LARGEST else None
+
+
+def _drawn(value: float, log: bool) -> bool:
+    """Whether an axis of this kind has a place for the value."""
+    return abs(value) <= LARGEST and (not log or value >= SMALLEST)
 
 
 def linear_axis(values: Sequence[float], zero: bool = False, tight: bool = False) -> Axis:
     """A linear axis over these values with about four round ticks; with `zero` it includes 0.
 
     It ends on ticks, or where the values do if `tight`; then whole values (chunks, frames, steps) have whole ticks.
+    What cannot be drawn counts for nothing.
     """
+    values = [value for value in values if _drawn(value, log=False)] or [0.0]
     low, high = min(values), max(values)
     low, high = (min(low, 0.0), max(high, 0.0)) if zero else (low, high)
     size = max(abs(low), abs(high))
@@ -103,7 +117,8 @@ def share_axis() -> Axis:
 
 
 def log_axis(values: Sequence[float]) -> Axis:
-    """A logarithmic axis over these positive values, with ticks at 1, 2 and 5, or at powers of ten only."""
+    """A logarithmic axis over the positive ones of these values, with ticks at 1, 2 and 5, or at powers of ten only."""
+    values = [value for value in values if _drawn(value, log=True)] or [1.0]
     low, high = math.log10(min(values)), math.log10(max(values))
     low, high = (low - 0.1, high + 0.1) if high - low < 0.2 else (low - 0.02, high + 0.02)
     axis = Axis(10**low, 10**high, (), log=True)
@@ -134,17 +149,17 @@ class Chart(NamedTuple):
 
 
 def line_chart(curve: Curve, legend: Legend | None = None, *, log_x: bool = False, log_y: bool = False) -> Chart | None:
-    """The curve as lines with bands; None where it has no finite value.
+    """The curve as lines with bands, without what cannot be drawn; None where nothing is left.
 
     A quantity called accuracy or AUROC has its chance line at one half.
     """
     legend = legend or Legend()
-    x_values = [x for series in curve.series for x, _ in _points(series, series.y)]
-    y_values = [y for s in curve.series for part in (s.y, s.low, s.high) for _, y in _points(s, part)]
+    x_values = [x for series in curve.series for x, _ in _points(series, series.y, log_x)]
+    y_values = [y for s in curve.series for part in (s.y, s.low, s.high) for _, y in _points(s, part, log_x)]
     if not x_values:
         return None
     share = any(word in curve.y_label.lower() for word in ("accuracy", "auroc"))
-    log_y = log_y and min(y_values) > 0 and max(y_values) / min(y_values) > 10
+    log_y = log_y and min(y_values) >= SMALLEST and max(y_values) / min(y_values) > 10
     y_axis = log_axis(y_values) if log_y else linear_axis([*y_values, 0.5, 1.0] if share else y_values)
     x_axis = log_axis(x_values) if log_x else linear_axis(x_values, tight=True)
     used: Counter[str] = Counter()
@@ -190,9 +205,9 @@ class SurprisePanel(NamedTuple):
 
 def surprise_panel(quadruplet: Quadruplet, pair: SurprisePair, label: str, color: str) -> SurprisePanel | None:
     """Steps over the horizon's chunks from 0 to the largest surprise; None without any complete chunk."""
-    width = 100 / (quadruplet.chunk_start + len(pair.possible))
+    width = 100 / max(1, quadruplet.chunk_start + len(pair.possible))
     both = enumerate(zip(pair.possible, pair.impossible, strict=False), quadruplet.chunk_start)
-    values = [(i, a, b) for i, (a, b) in both if math.isfinite(a) and math.isfinite(b)]
+    values = [(i, a, b) for i, (a, b) in both if _drawn(a, log=False) and _drawn(b, log=False)]
     if not values:
         return None
     axis = Axis(min(0.0, *(min(a, b) for _, a, b in values)), max(max(a, b) for _, a, b in values) or 1.0, ())
@@ -213,13 +228,14 @@ def thin(points: list[tuple[float, float]], most: int = MAX_POINTS) -> list[tupl
     return [(sum(x for x, _ in g) / len(g), sum(y for _, y in g) / len(g)) for g in groups]
 
 
-def _points(series: Series, values: Sequence[float] | None) -> list[tuple[float, float]]:
-    return [(x, y) for x, y in zip(series.x, values or [], strict=False) if math.isfinite(y)]
+def _points(series: Series, values: Sequence[float] | None, log_x: bool) -> list[tuple[float, float]]:
+    both = zip(series.x, values or [], strict=False)
+    return [(x, y) for x, y in both if _drawn(x, log_x) and _drawn(y, log=False)]
 
 
 def _line(series: Series, color: str, dash: int, x_axis: Axis, y_axis: Axis) -> Line:
     path, low, high = (
-        [(x_axis.percent(x), 100 - y_axis.percent(y)) for x, y in _points(series, values)]
+        [(x_axis.percent(x), 100 - y_axis.percent(y)) for x, y in _points(series, values, x_axis.log)]
         for values in (series.y, series.low, series.high)
     )
     band = f"{_path([*low, *high[::-1]])} Z" if low and high else ""
@@ -230,7 +246,8 @@ def _cell(series: Series, x: float) -> str:
     if x not in series.x:
         return ""
     i = series.x.index(x)
-    return estimate(series.y[i], *(ends[i] if ends else None for ends in (series.low, series.high)))
+    parts = [part[i] if part and i < len(part) else None for part in (series.y, series.low, series.high)]
+    return estimate(*(part if part is None or _drawn(part, log=False) else None for part in parts))
 
 
 def _path(points: Sequence[tuple[float, float]]) -> str:

@@ -118,9 +118,17 @@ def _table(names: Sequence[str], runs: Sequence[Results], legend: Legend) -> lis
 
 def _origin(name: str, provenance: dict[str, Any]) -> Origin:
     command, commit, started = (str(provenance.get(key) or "") for key in ("command", "commit", "started"))
-    if command and Path(shlex.split(command)[0]).suffix == ".py":
+    if _is_script(command):
         command = f"python {command}"
     return Origin(name, command, commit, bool(provenance.get("dirty")), started[:16].replace("T", " "))
+
+
+def _is_script(command: str) -> bool:
+    """Whether it begins with a Python file; somebody may have edited what is recorded into no command at all."""
+    try:
+        return Path(shlex.split(command)[0]).suffix == ".py"
+    except (ValueError, IndexError):
+        return False
 
 
 def _bar(row: Row, axis: Sequence[float]) -> tuple[float, float, float] | None:

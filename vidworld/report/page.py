@@ -22,6 +22,8 @@ from vidworld.report.charts import Legend
 
 TEMPLATES = Path(__file__).parent / "templates"
 MEDIA_TYPES = {".mp4": "video/mp4", ".webm": "video/webm", ".png": "image/png"}
+MOST_FRAMES = 10_000
+"""Of a quadruplet that a page shows."""
 TRAINING_CURVES = {
     "loss": "loss",
     "psnr_db": "PSNR, dB",
@@ -93,13 +95,20 @@ def _training(folder: Path) -> TrainingRun:
 
 
 def media_bytes(run: RunFolder, path: str) -> bytes:
-    """The content of a file that `media.json` names; UserError where it is missing or outside `physics`."""
-    file = (run.physics / path).resolve()
-    if not file.is_relative_to(run.physics.resolve()):
-        raise UserError(f"{run.physics / 'media.json'}: {path!r} lies outside {run.physics}")
-    if not file.is_file():
-        raise UserError(f"{run.physics / 'media.json'}: names {path!r}, which is not there")
-    return file.read_bytes()
+    """The content of a file that `media.json` names; UserError where it cannot be read or lies outside `physics`."""
+    media, name = run.physics / "media.json", repr(path if len(path) <= 200 else f"{path[:197]}...")
+    try:
+        file = (run.physics / path).resolve()
+        if not file.is_relative_to(run.physics.resolve()):
+            raise UserError(f"{media}: {name} lies outside {run.physics}")
+        if not file.is_file():
+            raise UserError(f"{media}: names {name}, which is not there")
+        return file.read_bytes()
+    except UserError:
+        raise
+    except (OSError, ValueError, RuntimeError) as error:  # a name that no file can have, or links in a circle
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UserError(f"{media}: names {name}, which cannot be read ({reason})") from error
 
 
 def render_page(run: RunFolder) -> str:
@@ -182,7 +191,8 @@ def training_charts(run: RunFolder, legend: Legend) -> list[plots.Chart]:
     for run_name, training in run.trainings.items():
         model = run_name if run_name in legend.models else "truth"
         for name, y_label in TRAINING_CURVES.items():
-            points = [(float(m["step"]), float(m[name])) for m in training.metrics if m.get(name) is not None]
+            both = [(plots.as_number(m.get("step")), plots.as_number(m.get(name))) for m in training.metrics]
+            points = [(step, value) for step, value in both if step is not None and value is not None]
             x, y = ([point[i] for point in plots.thin(points)] for i in (0, 1))
             series, title = Series(name, x, y, model=model), f"{legend.label(run_name)}: {words.title(name)}"
             charts.append(plots.line_chart(Curve(title, "step", y_label, [series]), legend, log_y=name == "loss"))
@@ -252,21 +262,27 @@ def _laws(run: RunFolder, legend: Legend) -> list[dict[str, Any]]:
 
 
 def _quadruplet(run: RunFolder, shown: Quadruplet, legend: Legend) -> dict[str, Any]:
+    horizon = max((len(pair.possible) for pair in shown.surprise.values()), default=0)
+    frames = (shown.chunk_start + horizon) * shown.frames_per_chunk
+    if frames > MOST_FRAMES:
+        more = f"chunk_start and frames_per_chunk give more than the {MOST_FRAMES:,} frames that a page shows"
+        raise UserError(f"{run.physics / 'media.json'}: {shown.identity}: {more}")
     panels = [
         plots.surprise_panel(shown, shown.surprise[name], legend.label(name), legend.color(name))
         for name in sorted(shown.surprise, key=legend.rank)
     ]
-    horizon = max((len(pair.possible) for pair in shown.surprise.values()), default=0)
-    frames = (shown.chunk_start + horizon) * shown.frames_per_chunk
     strips = []
     for kind, path in shown.frames.items():
         content = media_bytes(run, path)
-        if content[:8] != b"\x89PNG\r\n\x1a\n":
+        if content[:8] != b"\x89PNG\r\n\x1a\n" or len(content) < 24:
             raise UserError(f"{run.physics / path}: should be a PNG, and is not")
         width, height = struct.unpack(">II", content[16:24])
-        frames = frames if horizon else round(width / height)  # without a surprise: taken as square frames
+        # Without a surprise: taken as square frames.
+        frames = frames if horizon else max(1, round(width / max(1, height)))
         gap = -width % frames  # the lines between the frames
         frame_width = (width + gap) / frames - gap
+        if frame_width < 1 or height < 1 or frames > MOST_FRAMES:
+            raise UserError(f"{run.physics / path}: is {width} x {height} pixels, no {frames:,} frames side by side")
         strip = {"kind": kind, "uri": _data_uri(path, content), "aspect": frame_width / height}
         strips.append(strip | {"length": width / frame_width})
     return {

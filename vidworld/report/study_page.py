@@ -6,15 +6,37 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from pydantic import FiniteFloat
+from pydantic.dataclasses import dataclass
+
 from vidworld.analysis import labels as words
 from vidworld.analysis import study
 from vidworld.analysis.labels import FAMILY_RUNS
-from vidworld.analysis.records import Model
+from vidworld.analysis.records import STRICT, Model, read_as
 from vidworld.analysis.study import Place, Skill, StudyResult, name_of
 from vidworld.core.errors import UserError
-from vidworld.core.records import read_json
 from vidworld.report import charts as plots
 from vidworld.report.page import save_page
+
+
+@dataclass(frozen=True, config=STRICT)
+class Said:
+    """What a headline number of a family was expected to be, as `study.Prediction`."""
+
+    place: Place
+    family: str
+    budget: FiniteFloat
+    value: FiniteFloat
+    from_budgets: list[FiniteFloat]
+
+
+@dataclass(frozen=True, config=STRICT)
+class Predictions:
+    """predictions_BUDGET.json: what was expected before a budget was run."""
+
+    budget: FiniteFloat
+    commit: str | None
+    predictions: list[Said]
 
 
 def write_study_page(
@@ -22,7 +44,7 @@ def write_study_page(
 ) -> Path:
     """The page's path, after writing it. `versions` are today's, by family: results of others are listed, not drawn.
 
-    Raises UserError: there is no result.
+    Raises UserError: there is no result, or a file of predictions is none.
     """
     found = study.read_study(folder)
     if not found:
@@ -153,9 +175,8 @@ def _predictions(folder: Path, results: Sequence[StudyResult], legend: plots.Leg
     measured = study.by_place(results)
     rows = []
     for path in sorted(folder.glob("predictions_*.json")):
-        for said in read_json(path)["predictions"]:
-            place = Place(**said["place"])
-            runs = measured.get(place, {}).get((said["family"], said["budget"]))
+        for said in read_as(Predictions, path).predictions:
+            runs = measured.get(said.place, {}).get((said.family, said.budget))
             came = words.estimate_of(study.over_runs(runs)) if runs else "not run yet"
-            rows.append((words.title(name_of(place)), legend.label(said["family"]), f"{said['value']:.3g}", came))
+            rows.append((words.title(name_of(said.place)), legend.label(said.family), f"{said.value:.3g}", came))
     return {"heads": ("Number", "Family", "Predicted", "Measured"), "rows": rows}

@@ -133,7 +133,7 @@ def budget_table(comparison: Comparison, models: Models) -> list[dict[str, Any]]
     table = []
     for name, values in found.items():
         known = [value for value in values if value is not None]
-        spread = "equal" if known.count(known[0]) == len(known) else "differs"
+        spread = "equal" if all(value == known[0] for value in known) else "differs"
         if spread == "differs" and all(isinstance(value, (int, float)) and value > 0 for value in known):
             spread = f"{max(known) / min(known):.3g}"
         cells = [words.setting(value) for value in values]
@@ -145,7 +145,8 @@ def provenance_table(steps: Mapping[str, tuple[dict[str, Any], list[dict[str, An
     """Per step of a run, by its provenance and what it logged, when, where and with what it ran."""
     table = []
     for name, (record, metrics) in steps.items():
-        seconds = metrics[-1].get("seconds") if metrics else None
+        seconds = plots.as_number(metrics[-1].get("seconds")) if metrics else None
+        versions = record.get("versions")
         machine = [record.get("device_name") or record.get("device"), record.get("cpu")]
         machine += [f"{record[count]} {count}" for count in ("processes", "cores", "threads") if record.get(count)]
         table.append(
@@ -155,10 +156,10 @@ def provenance_table(steps: Mapping[str, tuple[dict[str, Any], list[dict[str, An
                 "commit": str(record.get("commit") or "–")[:12],
                 "dirty": bool(record.get("dirty")),
                 "started": str(record.get("started") or "–")[:16].replace("T", " "),
-                "took": "–" if seconds is None else words.duration(float(seconds)),
+                "took": "–" if seconds is None else words.duration(seconds),
                 "seed": words.setting(record.get("seed")),
                 "machine": ", ".join(str(part) for part in machine if part) or "–",
-                "versions": {"python": record.get("python")} | (record.get("versions") or {}),
+                "versions": {"python": record.get("python")} | (versions if isinstance(versions, dict) else {}),
             }
         )
     return table
@@ -222,8 +223,9 @@ def limits_table(rows: Sequence[CalibrationRow]) -> dict[str, Any]:
     found = {(row.fault, row.metric, row.readout): row for row in rows}
     cells = [
         (
-            row.law, words.title(row.metric), f"{row.fault}, {row.task}", words.READOUT_LABELS[row.readout],
-            f"{row.noise_floor:.3g} {row.unit}", words.detection_limit_text(row.detection_limit, row.fault_unit),
+            row.law, words.title(row.metric), f"{row.fault}, {row.task}",
+            words.READOUT_LABELS.get(row.readout, row.readout), f"{row.noise_floor:.3g} {row.unit}",
+            words.detection_limit_text(row.detection_limit, row.fault_unit),
             f"{row.monotone:.2f}", str(row.n),
         )
         for row in found.values()

@@ -8,6 +8,7 @@ import tiny_models
 import torch
 
 from vidworld import cli
+from vidworld.core.errors import UserError
 
 ROOT = Path(__file__).parents[3]
 SMALL = ("--height", "24", "--width", "24")
@@ -88,6 +89,37 @@ def test_what_names_no_world_is_said(spec, says, capsys):
 def test_a_context_that_leaves_nothing_is_said(capsys):
     assert check("python:my_world.MyWorld", "--context-frames", "16") == 2
     assert "--context-frames 16" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--height", "0"], "--height 0: must be more than 0"),
+        (["--height", "-4"], "--height -4: must be more than 0"),
+        (["--num-frames", "0"], "--num-frames 0: must be more than 0"),
+        (["--steps", "0"], "--steps 0: must be more than 0"),
+        (["--num-frames", "100000000"], "--num-frames 100000000: are too many; at most 256 would do"),
+        (["--height", "100000", "--width", "100000"], "--height 100000 --width 100000 --num-frames 16: are "),
+    ],
+)
+def test_sizes_that_no_clip_can_have_are_one_line(arguments, says, capsys):
+    assert check("python:my_world.MyWorld", *arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {says}")
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [("", "failed with UserError"), ("no weights\nlook there", "failed with UserError: no weights"), ("\nx", "failed")],
+)
+def test_what_a_model_refuses_is_one_line_with_its_name(said, line, monkeypatch, capsys):
+    def refuses(self, context, num_frames, seeds):
+        raise UserError(said)
+
+    monkeypatch.setattr("faulty_worlds.Breaks.predict", refuses)
+    assert check("python:faulty_worlds.Breaks") == 2
+    (first,) = capsys.readouterr().err.splitlines()
+    assert first.startswith(f"error: Breaks: predict: {line}") and "look there" not in first
 
 
 def test_a_network_keeps_the_protocol(tmp_path, capsys):

@@ -28,6 +28,8 @@ NEAR = 1e-3  # relative difference up to which surprise may depend on what else 
 NEAR_LEVELS = 2  # of 255: the same of frames
 LOOSER = 10  # times as much where kernels depend on the batch and sum in any order, as those of GPUs do
 OTHER_NAMES = ("another", "yet another")
+MOST_FRAMES = 256  # of a clip that check-world makes: the scenes of longer ones leave the picture
+MOST_PIXELS = 2**24  # of such a clip, over all its frames: 16 of 1024 x 1024 are as many
 
 _Ask = Callable[[Sequence[int], Sequence[str], Sequence[int]], Tensor]
 """The model's answer about the clips of these places, under these names and with these seeds."""
@@ -114,8 +116,9 @@ def faults(model: ExternalModel, made: Quadruplets) -> Iterator[str]:
         try:
             if is_offered:
                 yield from check()
-        except UserError as error:
-            yield str(error)
+        except UserError as error:  # ours, which begins with the model's name, or the model's own
+            said = first_line(error).removeprefix(f"{type(error).__name__}: ")
+            yield said if said.startswith(f"{model.name}: ") else f"{method}: failed with {first_line(error)}"
         except Exception as error:  # whatever somebody else's code raises
             yield f"{method}: failed with {first_line(error)}"
 
@@ -149,8 +152,21 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--steps", type=int, default=2, help="of a diffusion model's sampler (default: %(default)s)")
 
 
+def _check_sizes(arguments: argparse.Namespace) -> None:
+    """Raise UserError: a size is no size, or such clips would not fit into memory."""
+    for name in ("height", "width", "num_frames", "steps"):
+        if (value := getattr(arguments, name)) <= 0:
+            raise UserError(f"--{name.replace('_', '-')} {value}: must be more than 0")
+    if arguments.num_frames > MOST_FRAMES:
+        raise UserError(f"--num-frames {arguments.num_frames}: are too many; at most {MOST_FRAMES} would do")
+    if (pixels := arguments.num_frames * arguments.height * arguments.width) > MOST_PIXELS:
+        size = f"--height {arguments.height} --width {arguments.width} --num-frames {arguments.num_frames}"
+        raise UserError(f"{size}: are {pixels:,} pixels a clip; at most {MOST_PIXELS:,} would do")
+
+
 def _run(arguments: argparse.Namespace) -> None:
     context, total, size = arguments.context_frames, arguments.num_frames, (arguments.height, arguments.width)
+    _check_sizes(arguments)
     shape = ClipShape(num_frames=total, height_px=size[0], width_px=size[1])
     if not 0 < context < total:
         raise UserError(f"--context-frames {context}: must lie between 0 and --num-frames {total}")
@@ -167,7 +183,7 @@ def _run(arguments: argparse.Namespace) -> None:
     world.fingerprint()
     made = quadruplets("momentum", "id", 0, range(2), splice_frame=context, shape=shape)
     if found := list(faults(world, made)):
-        raise UserError("\n".join(line if line.startswith(world.name) else f"{world.name}: {line}" for line in found))
+        raise UserError("\n".join(f"{world.name}: {line.removeprefix(f'{world.name}: ')}" for line in found))
     for line in notes(world, made):
         print(f"{world.name}: {line}")
     offered = " and ".join(name for name, has in (("predict", world.predicts), ("surprise", world.is_surprised)) if has)
