@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from vidworld.analysis.records import Value
 from vidworld.core.errors import UserError
 from vidworld.evaluation import TASKS
-from vidworld.evaluation.task import Setup, Unit, applied, measure, pieces, units_of
+from vidworld.evaluation.task import Setup, Unit, applied, measure, pieces, units_of_tasks
 from vidworld.metrics import Metric
 
 
@@ -128,4 +128,4 @@ def test_somebody_elses_metric_that_fails_is_one_line(function, said):
 def test_somebody_elses_task_that_fails_is_one_line(units, said, monkeypatch):
     monkeypatch.setitem(TASKS._loaded, "theirs", SimpleNamespace(units=units))
     with pytest.raises(UserError, match=f"^task theirs: {said}"):
-        list(units_of(["theirs"], object.__new__(Setup)))
+        list(units_of_tasks(["theirs"], object.__new__(Setup)))

@@ -28,7 +28,7 @@ from vidworld.evaluation.evaluator import (
 )
 from vidworld.evaluation.presentation import PRESENTATION_VERSION, clip_seed
 from vidworld.evaluation.schema import HEADLINE_SPLITS, PhysicsConfig, measured_splits
-from vidworld.evaluation.task import Setup, Task, measure, units_of
+from vidworld.evaluation.task import Setup, Task, measure, units_of_tasks
 from vidworld.metrics import METRICS
 from vidworld.models import RUN
 from vidworld.models.external import ExternalModel
@@ -63,7 +63,7 @@ def evaluate(config: PhysicsConfig) -> None:
         accelerator.print(f"{config.real}: has no held-out clips (split real); simulated clips only")
 
     names = list(TASKS) if config.tasks == "all" else config.tasks
-    tasks, units = [TASKS[name] for name in names], [*units_of(names, setup)]
+    tasks, units = [TASKS[name] for name in names], [*units_of_tasks(names, setup)]
     values, failures = measure(units, accelerator, "physics")
 
     if accelerator.is_main_process:

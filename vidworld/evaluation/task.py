@@ -264,7 +264,7 @@ def applied(metric: Metric, count: int, *given: Any) -> PerClip:
     return numbers
 
 
-def units_of(names: Iterable[str], setup: Setup) -> Iterator[Unit]:
+def units_of_tasks(names: Iterable[str], setup: Setup) -> Iterator[Unit]:
     """The units of tasks. Raises UserError: a task of another package fails, or gives something else."""
     for name in names:
         try:

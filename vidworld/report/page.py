@@ -22,7 +22,7 @@ from vidworld.report.charts import Legend
 
 TEMPLATES = Path(__file__).parent / "templates"
 MEDIA_TYPES = {".mp4": "video/mp4", ".webm": "video/webm", ".png": "image/png"}
-MOST_FRAMES = 10_000
+MOST_FRAMES_SHOWN = 10_000
 """Of a quadruplet that a page shows."""
 TRAINING_CURVES = {
     "loss": "loss",
@@ -264,8 +264,8 @@ def _laws(run: RunFolder, legend: Legend) -> list[dict[str, Any]]:
 def _quadruplet(run: RunFolder, shown: Quadruplet, legend: Legend) -> dict[str, Any]:
     horizon = max((len(pair.possible) for pair in shown.surprise.values()), default=0)
     frames = (shown.chunk_start + horizon) * shown.frames_per_chunk
-    if frames > MOST_FRAMES:
-        more = f"chunk_start and frames_per_chunk give more than the {MOST_FRAMES:,} frames that a page shows"
+    if frames > MOST_FRAMES_SHOWN:
+        more = f"chunk_start and frames_per_chunk give more than the {MOST_FRAMES_SHOWN:,} frames that a page shows"
         raise UserError(f"{run.physics / 'media.json'}: {shown.identity}: {more}")
     panels = [
         plots.surprise_panel(shown, shown.surprise[name], legend.label(name), legend.color(name))
@@ -281,7 +281,7 @@ def _quadruplet(run: RunFolder, shown: Quadruplet, legend: Legend) -> dict[str, 
         frames = frames if horizon else max(1, round(width / max(1, height)))
         gap = -width % frames  # the lines between the frames
         frame_width = (width + gap) / frames - gap
-        if frame_width < 1 or height < 1 or frames > MOST_FRAMES:
+        if frame_width < 1 or height < 1 or frames > MOST_FRAMES_SHOWN:
             raise UserError(f"{run.physics / path}: is {width} x {height} pixels, no {frames:,} frames side by side")
         strip = {"kind": kind, "uri": _data_uri(path, content), "aspect": frame_width / height}
         strips.append(strip | {"length": width / frame_width})

@@ -28,7 +28,7 @@ NEAR = 1e-3  # relative difference up to which surprise may depend on what else 
 NEAR_LEVELS = 2  # of 255: the same of frames
 LOOSER = 10  # times as much where kernels depend on the batch and sum in any order, as those of GPUs do
 OTHER_NAMES = ("another", "yet another")
-MOST_FRAMES = 256  # of a clip that check-world makes: the scenes of longer ones leave the picture
+MOST_FRAMES_OF_CLIP = 256  # of a clip that check-world makes: the scenes of longer ones leave the picture
 MOST_PIXELS = 2**24  # of such a clip, over all its frames: 16 of 1024 x 1024 are as many
 
 _Ask = Callable[[Sequence[int], Sequence[str], Sequence[int]], Tensor]
@@ -157,8 +157,8 @@ def _check_sizes(arguments: argparse.Namespace) -> None:
     for name in ("height", "width", "num_frames", "steps"):
         if (value := getattr(arguments, name)) <= 0:
             raise UserError(f"--{name.replace('_', '-')} {value}: must be more than 0")
-    if arguments.num_frames > MOST_FRAMES:
-        raise UserError(f"--num-frames {arguments.num_frames}: are too many; at most {MOST_FRAMES} would do")
+    if arguments.num_frames > MOST_FRAMES_OF_CLIP:
+        raise UserError(f"--num-frames {arguments.num_frames}: are too many; at most {MOST_FRAMES_OF_CLIP} would do")
     if (pixels := arguments.num_frames * arguments.height * arguments.width) > MOST_PIXELS:
         size = f"--height {arguments.height} --width {arguments.width} --num-frames {arguments.num_frames}"
         raise UserError(f"{size}: are {pixels:,} pixels a clip; at most {MOST_PIXELS:,} would do")
