@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from vidworld.analysis.ceiling import reached
@@ -292,9 +292,18 @@ class Prediction(NamedTuple):
 
     place: Place
     family: str
-    budget: float
-    value: float
-    from_budgets: list[float]
+    budget: Flops
+    value: FiniteFloat
+    from_budgets: list[Flops]
+
+
+@dataclass(frozen=True, config=STRICT)
+class Predictions:
+    """predictions_BUDGET.json: what was expected before a budget was run."""
+
+    budget: Flops
+    commit: str | None
+    predictions: list[Prediction]
 
 
 def predictions(results: Sequence[StudyResult], budget: float) -> list[Prediction]:

@@ -6,37 +6,14 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from pydantic import FiniteFloat
-from pydantic.dataclasses import dataclass
-
 from vidworld.analysis import labels as words
 from vidworld.analysis import study
 from vidworld.analysis.labels import FAMILY_RUNS
-from vidworld.analysis.records import STRICT, Model, read_as
-from vidworld.analysis.study import Place, Skill, StudyResult, name_of
+from vidworld.analysis.records import Model, read_as
+from vidworld.analysis.study import Place, Predictions, Skill, StudyResult, name_of
 from vidworld.core.errors import UserError
 from vidworld.report import charts as plots
 from vidworld.report.page import save_page
-
-
-@dataclass(frozen=True, config=STRICT)
-class Said:
-    """What a headline number of a family was expected to be, as `study.Prediction`."""
-
-    place: Place
-    family: str
-    budget: FiniteFloat
-    value: FiniteFloat
-    from_budgets: list[FiniteFloat]
-
-
-@dataclass(frozen=True, config=STRICT)
-class Predictions:
-    """predictions_BUDGET.json: what was expected before a budget was run."""
-
-    budget: FiniteFloat
-    commit: str | None
-    predictions: list[Said]
 
 
 def write_study_page(
