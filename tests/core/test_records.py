@@ -303,3 +303,5 @@ def test_only_the_main_process_writes(tmp_path):
 def test_half_of_a_surrogate_pair_comes_back_from_json(tmp_path):
     write_json(tmp_path / "a.json", {"a": "x\ud800 ü"})
     assert read_json(tmp_path / "a.json") == {"a": "x\ud800 ü"}
+    append_jsonl(tmp_path / "a.jsonl", {"a": "x\ud800 ü"})
+    assert read_jsonl(tmp_path / "a.jsonl") == [{"a": "x\ud800 ü"}]

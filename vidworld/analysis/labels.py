@@ -132,7 +132,7 @@ def number(value: float | None, low: float | None = None, high: float | None = N
     decimals = 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
     if low is not None and high is not None and high > low:  # not for NaN
         width = high - low if abs(value) >= 0.1 else (high - low) / 2
-        decimals = min(4, max(decimals, -math.floor(math.log10(width) + 1e-9)))
+        decimals = min(4, max(decimals, -math.floor(math.log10(min(width, 1e9)) + 1e-9)))
     elif value and abs(value) < 0.1:
         return f"{value:.2g}".replace("-", "−")
     return f"{value:.{decimals}f}".replace("-", "−")
@@ -144,11 +144,16 @@ def percent(share: float) -> str:
 
 
 def interval_text(value: float | None, low: float | None, high: float | None) -> str:
-    """The interval in brackets, with the digits of `number(value, low, high)`; empty without an interval."""
+    """The interval in brackets, with the digits of `number(value, low, high)`, or powers of ten as there.
+
+    It is empty without an interval.
+    """
     if value is None or low is None or high is None or not math.isfinite(value + low + high):
         return ""
-    decimals = len(number(value, low, high).partition(".")[2])
-    return f"[{low:.{decimals}f}, {high:.{decimals}f}]".replace("-", "−")
+    text = number(value, low, high)
+    decimals = len(text.partition(".")[2])
+    ends = [scientific(end) if "×" in text or abs(end) >= 1e5 else f"{end:.{decimals}f}" for end in (low, high)]
+    return f"[{', '.join(ends)}]".replace("-", "−")
 
 
 def estimate(value: float | None, low: float | None, high: float | None) -> str:
@@ -163,6 +168,8 @@ def estimate_of(found: Bounded | None) -> str:
 
 def scientific(value: float) -> str:
     """Three digits and a power of ten: 1.31 × 10¹⁵."""
+    if not value:
+        return "0"
     mantissa, exponent = f"{value:.2e}".split("e")
     power = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
     return f"{mantissa} × 10{power}".replace("-", "−")

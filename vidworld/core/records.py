@@ -109,8 +109,8 @@ def append_jsonl(path: Path, row: Mapping[str, Any]) -> None:
 
 
 def as_line(row: Mapping[str, Any]) -> bytes:
-    """A line of JSON; NaN and infinity become null."""
-    return (json.dumps(plain(row), allow_nan=False, ensure_ascii=False) + "\n").encode()
+    """A line of JSON; NaN and infinity become null, half of a surrogate pair is written as `write_text` does."""
+    return (json.dumps(plain(row), allow_nan=False, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
 
 
 def read_json(path: Path) -> Any:
