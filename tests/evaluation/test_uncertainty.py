@@ -60,7 +60,7 @@ def control_rows():
         known = known_of(config, SimulatedClips(scenario, "id"), range(clips))
         for name, control in CONTROLS_OF_UNCERTAINTY.items():
             for quantity in known.draws:
-                draws = control(known, quantity, 16)[None]
+                draws = control(known, quantity)[None]
                 for metric, each in readings(draws, known.draws[quantity], known.happened[quantity]).items():
                     place = (name, quantity, scenario, "uncertainty", "id", metric, "")
                     values += [Value(*place, str(i), x, 0) for i, x in enumerate(each.tolist())]

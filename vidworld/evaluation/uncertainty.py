@@ -34,6 +34,7 @@ from vidworld.simulation.resimulated import TrueFutures, true_futures
 from vidworld.simulation.simulated import SimulatedClips
 
 UNCERTAINTY_VERSION = 1  # raised when readings come to give other values
+CONTROLS_VERSION = 2  # raised when controls come to give other futures
 METRICS_READ = (
     *("aleatoric", "epistemic", "true_variance", "error", "crps", "energy"),
     *map(uncertainty.covered_name, LEVELS_OF_COVERAGE),
@@ -145,7 +146,7 @@ class Bench:
             for numbers in pieces(config.control_clips, config.clips_at_once):
                 for name, control in CONTROLS_OF_UNCERTAINTY.items():
                     draw = partial(self.of_control, control, truth, numbers)
-                    yield self.unit(*place, numbers, name, "", truth, draw)
+                    yield self.unit(*place, numbers, name, str(CONTROLS_VERSION), truth, draw)
 
     def unit(
         self, scenario: str, condition: str, numbers: range, subject: str, made_from: str, truth: _Truth, draw: _Draw
@@ -212,7 +213,7 @@ class Bench:
 
     def of_control(self, control: "ControlDraw", truth: _Truth, numbers: range) -> Quantities:
         known = truth(numbers)
-        return {name: control(known, name, self.config.samples)[None] for name in known.draws}
+        return {name: control(known, name)[None] for name in known.draws}
 
 
 def known_of(config: UncertaintyConfig, source: SimulatedClips, numbers: range) -> Known:
@@ -253,15 +254,17 @@ def _physics(config: UncertaintyConfig) -> PhysicsConfig:
     )  # fmt: skip
 
 
-ControlDraw = Callable[[Known, str, int], Float[ndarray, "sample clip time dim"]]
+ControlDraw = Callable[[Known, str], Float[ndarray, "sample clip time dim"]]
+"""From what may come and the name of a quantity; of few futures a region's ends are not known, and a slope is chance."""
 
 
-def _blind(known: Known, quantity: str, samples: int) -> ndarray:
+def _blind(known: Known, quantity: str) -> ndarray:
+    """What came in every other clip."""
     happened = known.happened[quantity]
-    return np.stack([np.roll(happened, 1 + i % (len(happened) - 1), axis=0) for i in range(samples)])
+    return np.stack([np.roll(happened, by, axis=0) for by in range(1, len(happened))])
 
 
-def _noise_only(known: Known, quantity: str, samples: int) -> ndarray:
+def _noise_only(known: Known, quantity: str) -> ndarray:
     usual = np.sqrt(max(float(known.draws[quantity].var(axis=0).mean()), 1e-12))
     noise = np.random.default_rng(0).normal(size=known.again[quantity].shape)
     noisy: ndarray = known.last[quantity] + usual * noise
@@ -269,9 +272,8 @@ def _noise_only(known: Known, quantity: str, samples: int) -> ndarray:
 
 
 CONTROLS_OF_UNCERTAINTY: dict[str, ControlDraw] = {
-    uncertainty.ORACLE: lambda known, quantity, samples: known.again[quantity],
-    # As many as the oracle's: of few futures a region's ends are not known, and even a point covers something.
-    uncertainty.FROZEN: lambda known, name, samples: np.broadcast_to(known.last[name], known.again[name].shape).copy(),
+    uncertainty.ORACLE: lambda known, quantity: known.again[quantity],
+    uncertainty.FROZEN: lambda known, name: np.broadcast_to(known.last[name], known.again[name].shape).copy(),
     uncertainty.MARGINAL: _blind,
     uncertainty.NOISE_ONLY: _noise_only,
 }
