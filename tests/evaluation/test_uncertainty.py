@@ -107,6 +107,20 @@ def test_contrasts_are_of_clips_out_of_range_and_of_doubled_noise():
     }  # fmt: skip
 
 
+def test_the_same_scenes_are_drawn_again_together():
+    """Where every scene's variance is doubled, however much scenes differ, nothing about the factor is unsure."""
+    varied = np.random.default_rng(0).lognormal(sigma=2, size=64)
+    values = [
+        Value("mine", "position", "kick", "uncertainty", condition, metric, "", str(i), factor * x, 0)
+        for condition, factor in (("noise", 1.0), ("noise_doubled", 2.0))
+        for metric in ("aleatoric", "true_variance", "epistemic")
+        for i, x in enumerate(varied.tolist())
+    ]
+    found = {each.what: each.found for each in contrasts_of(tables_of(values))}
+    for what, expected in (("variance_ratio", 2.0), ("true_ratio", 2.0), ("epistemic_change", 1.0)):
+        assert found[what].low == pytest.approx(expected) and found[what].high == pytest.approx(expected)
+
+
 @pytest.fixture
 def config(tmp_path):
     """A small configuration of networks that were never trained."""

@@ -5,8 +5,9 @@ from itertools import pairwise
 import pytest
 import torch
 
+from vidworld.core.counter_rng import generators
 from vidworld.models.diffusion import DiffusionTransformer, sample, shifted
-from vidworld.models.flow_map import Jump, draw_jumps, flow_map_loss, flow_map_of, two_halves
+from vidworld.models.flow_map import Jump, draw, flow_map_loss, flow_map_of, jumps, two_halves
 
 MEAN, DEVIATION = 1.5, 0.3
 
@@ -30,8 +31,7 @@ class ExactMap(torch.nn.Module):
 
 
 def test_jumps_are_the_steps_of_sampling_in_1_2_or_4():
-    torch.manual_seed(0)
-    jump = draw_jumps(torch.Size((400, 3)), 3.0, torch.device("cpu"))
+    jump = jumps(torch.rand(400, 2, 3, generator=torch.Generator().manual_seed(0)), 3.0)
     steps = {
         (round(a, 5), round(b, 5))
         for n in (1, 2, 4)
@@ -87,15 +87,47 @@ def test_before_it_is_trained_a_flow_map_answers_as_the_network_that_it_comes_fr
 
 
 def test_a_flow_map_learns_to_jump():
+    """Its loss on the same draws, twenty times as many as a step has, falls by more than such a mean scatters."""
     torch.manual_seed(0)
     network = flow_map_of(DiffusionTransformer(4, width=32, depth=1, heads=1))
     optimiser = torch.optim.AdamW(network.parameters(), lr=3e-3)
     tokens = torch.randn(16, 1, 1, 1, 4).expand(-1, 4, -1, -1, -1) + 0.3 * torch.randn(16, 4, 1, 1, 4)
-    losses = []
-    for _ in range(60):
-        loss = flow_map_loss(network, tokens, 3.0, 3.0)
-        loss.backward()
+    many = tokens.repeat(20, 1, 1, 1, 1)
+    drawn = draw(generators(1, 0, range(len(many))), many)
+
+    def tested():
+        with torch.no_grad():
+            return flow_map_loss(network, many, drawn, 3.0, 3.0).item()
+
+    before = tested()
+    for step in range(120):
+        flow_map_loss(network, tokens, draw(generators(0, step, range(16)), tokens), 3.0, 3.0).backward()
         optimiser.step()
         optimiser.zero_grad()
-        losses.append(loss.item())
-    assert sum(losses[-10:]) < 0.8 * sum(losses[:10])
+    assert tested() < 0.85 * before
+
+
+def test_how_a_batch_is_cut_changes_no_loss():
+    """What a clip is given at random is its own: micro-batches and processes lose what the whole batch does."""
+    torch.manual_seed(0)
+    network = flow_map_of(DiffusionTransformer(4, width=32, depth=1, heads=1))
+    torch.nn.init.normal_(network.head.weight, std=0.1)
+    tokens = torch.randn(4, 3, 2, 2, 4)
+
+    def loss(places):
+        drawn = draw(generators(0, 7, places), tokens[list(places)])
+        return flow_map_loss(network, tokens[list(places)], drawn, 3.0, 3.0).item()
+
+    assert loss(range(4)) == pytest.approx((loss(range(2)) + loss(range(2, 4))) / 2, rel=1e-5)
+    assert loss(range(2)) != pytest.approx(loss(range(2, 4)), rel=1e-3)
+
+
+def test_a_flow_map_of_a_network_that_acts_is_given_the_actions():
+    torch.manual_seed(0)
+    network = flow_map_of(DiffusionTransformer(4, width=32, depth=1, heads=1, action_channels=2))
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    tokens, actions = torch.randn(3, 3, 2, 2, 4), torch.randn(3, 3, 2)
+    drawn = draw(generators(0, 0, range(3)), tokens)
+    one, other = (flow_map_loss(network, tokens, drawn, 3.0, 3.0, each).item() for each in (actions, -actions))
+    assert one != pytest.approx(other, rel=1e-4)

@@ -159,14 +159,20 @@ def contrasts_of(tables: Mapping[RowPlace, Mapping[str, PerCase]]) -> list[Contr
             suffix = _AGAINST_BASE[condition]
             for name, metric in (("variance_ratio", "aleatoric"), ("true_ratio", "true_variance")):
                 if base["true_variance"].mean() > 1e-12 and base[metric].mean() > 0:
-                    found.append(Contrast(*place, name + suffix, _resampled(_ratio, base[metric], table[metric])))
+                    found.append(Contrast(*place, name + suffix, _resampled(_ratio, _pairs(metric, base, table))))
             if not np.isnan(base["epistemic"]).any() and base["epistemic"].mean() != 0:
-                change = _resampled(lambda a, b: _ratio(a, b) - 1, base["epistemic"], table["epistemic"])
+                change = _resampled(lambda pairs: _ratio(pairs) - 1, _pairs("epistemic", base, table))
                 found.append(Contrast(*place, f"epistemic_change{suffix}", change))
     return found
 
 
-def _ratio(base: PerCase, other: PerCase) -> float:
+def _pairs(metric: str, base: Mapping[str, PerCase], other: Mapping[str, PerCase]) -> Float[ndarray, "2 clip"]:
+    """The values of the same scenes under two conditions, which are drawn again together."""
+    return np.stack([base[metric], other[metric]])
+
+
+def _ratio(pairs: Float[ndarray, "2 clip"]) -> float:
+    base, other = pairs
     return float(other.mean() / base.mean())
 
 

@@ -1,4 +1,4 @@
-"""Diffusion: rectified flow, the network that denoises, its rollouts and surprise, and the flow map of a few steps."""
+"""Diffusion: rectified flow, the network that denoises, its rollouts and surprise."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -20,9 +20,6 @@ from vidworld.models.layers import ActionEmbedding, Block, KVCache, KVCaches, in
 from vidworld.models.losses import LOG_VARIANCES, correlated_loss
 from vidworld.models.preconditioning import CHANGE, Changes, preconditioned
 from vidworld.models.world_model import Encoded, Futures, Rollout, acted, no_grad_unless_asked
-
-MAX_STEPS = 4
-"""Steps of the finest sampling of a flow map; each is learnt from two that are half as long."""
 
 
 def noised(tokens: Tokens, noise: Tokens, noise_level: Float[Tensor, "clip t"]) -> Tokens:
