@@ -1,6 +1,6 @@
-"""Measures what fewer steps of sampling cost in physics: python eval/run_steps.py runs/demo [--clips 32].
+"""Measure what fewer steps of sampling cost in physics: python eval/run_steps.py runs/demo [--clips 32].
 
-Of the diffusion world of a run folder, and of its few-step form where there is one. The curves
+Of the diffusion model of a run folder, and of its few-step form where there is one. The curves
 join those that the report draws.
 """
 
@@ -9,15 +9,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
+from vidworld.analysis.statistics import Interval, interval
 from vidworld.core.clip import Clips
+from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import ArgumentParser, UserError, run_script
 from vidworld.core.records import provenance, read_json, write_json
 from vidworld.evaluation.evaluator import Evaluator, evaluation_accelerator
+from vidworld.metrics.velocity import velocity_error
 from vidworld.models.diffusion import DiffusionTransformer, GenerativeModel
-from vidworld.models.files import check_tokenizer, load_model, sampling_shift_of
-from vidworld.models.tokenizers.autoencoder import Autoencoder
+from vidworld.models.files import check_tokenizer, load_model, read_budget, sampling_shift_of
+from vidworld.models.tokenizers import load_tokenizer
 from vidworld.simulation.simulated import SimulatedClips
 
 STEPS = (1, 2, 4, 10)
@@ -32,20 +36,21 @@ def main() -> None:
     arguments = parse()
     runs: Path = arguments.runs
     accelerator = evaluation_accelerator()
-    tokenizer = load_model(Autoencoder, runs / "tokenizer").to(accelerator.device)
+    tokenizer = load_tokenizer(runs / "tokenizer").to(accelerator.device)
     names = [name for name in ("diffusion", "few_step") if (runs / name / "model").is_dir()]
     if not names:
-        raise UserError(f"{runs}: no finished diffusion world there; train it first, or name another run folder")
+        raise UserError(f"{runs}: no finished diffusion model there; train it first, or name another run folder")
     samplers = {}
     for name in names:
         check_tokenizer(runs / name, tokenizer.fingerprint())
         network = load_model(DiffusionTransformer, runs / name).to(accelerator.device)
         shift = sampling_shift_of(runs / name)
         samplers[name] = [GenerativeModel(network, name, count, shift, LEVELS) for count in STEPS]
+    shape = ClipShape(**read_budget(runs / names[0])["config"]["data"]["shape"])
     evaluator = Evaluator(tokenizer, {}, accelerator, CONTEXT_FRAMES, 0)
     curves = []
     for scenario in tqdm(SCENARIOS, "steps", disable=None):
-        clips = SimulatedClips(scenario, "id").clips(range(arguments.clips))
+        clips = SimulatedClips(scenario, "id", shape=shape).clips(range(arguments.clips))
         curves.append(error_by_steps(evaluator, samplers, clips, scenario))
     out = runs / "steps.json"
     write_json(out, {"schema": 1, "provenance": provenance(0), "clips": arguments.clips, "curves": curves})
@@ -64,14 +69,21 @@ def main() -> None:
 def error_by_steps(
     evaluator: Evaluator, samplers: Mapping[str, Sequence[GenerativeModel]], clips: Clips, scenario: str
 ) -> dict[str, Any]:
-    """A curve of the report: mean velocity error by pixels with its 95% interval, a line a world."""
+    """A curve of the report: mean velocity error by pixels with its 95% interval, a line a model."""
     series = []
     for name, by_steps in samplers.items():
-        found = [evaluator.mean_velocity_error(sampler, clips) for sampler in by_steps]
+        found = [mean_error(evaluator, sampler, clips) for sampler in by_steps]
         line = {"label": name, "x": list(STEPS), "y": [each.value for each in found]}
         series.append(line | {"low": [each.low for each in found], "high": [each.high for each in found]})
     title = f"Velocity error by evaluations of the network, {scenario}"
     return {"name": title, "x_label": "evaluations a chunk", "y_label": "units/s", "series": series}
+
+
+def mean_error(evaluator: Evaluator, sampler: GenerativeModel, clips: Clips) -> Interval:
+    """The velocity error by pixels over these clips, units/s, of one future each."""
+    found = evaluator.by_pixels(evaluator.future_frames(sampler, evaluator.encode(clips)), clips.truth)
+    errors = velocity_error(found, clips.truth, clips.dt_s, evaluator.context_frames)
+    return interval(np.asarray(errors)[None], bounds=(0.0, np.inf))
 
 
 def parse() -> argparse.Namespace:

@@ -17,8 +17,9 @@ def main() -> None:
     from vidworld.report.uncertainty_page import uncertainty_summary, write_uncertainty_page
 
     results = measure_uncertainty(config)
-    print(uncertainty_summary(results))
-    print(write_uncertainty_page(config.out / "uncertainty.json", config.out / "uncertainty.html"))
+    if results is not None:
+        print(uncertainty_summary(results))
+        print(write_uncertainty_page(config.out / "uncertainty.json", config.out / "uncertainty.html"))
 
 
 if __name__ == "__main__":

@@ -22,9 +22,23 @@ def test_a_script_that_fails_is_said_with_its_last_words(tmp_path: Path) -> None
     script.write_text("raise ValueError('odd')")
     with pytest.raises(UserError, match="odd"):
         run_command(command, lambda: None, may_fail=True)
-    script.write_text("import os\nos.kill(os.getpid(), 15)")
-    with pytest.raises(SystemExit, match="75"):
-        run_command(command, lambda: None)
+    for wish in (signal.SIGTERM, signal.SIGUSR1):
+        script.write_text(f"import os\nos.kill(os.getpid(), {wish.value})")
+        with pytest.raises(SystemExit, match="75"):
+            run_command(command, lambda: None)
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(signal.SIGKILL, "killed by SIGKILL, often for lack of memory"), (signal.SIGSEGV, "killed by SIGSEGV")],
+)
+def test_a_script_that_was_killed_is_no_wish_to_stop(number: signal.Signals, words: str, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        f"import os, sys\nprint('so far', file=sys.stderr, flush=True)\nos.kill(os.getpid(), {number.value})"
+    )
+    with pytest.raises(UserError, match=rf"so far\n{words}"):
+        run_command([sys.executable, str(script)], lambda: None)
 
 
 def test_sigterm_ends_the_script_and_what_it_started(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import fcntl
 import json
 import subprocess
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,18 @@ from vidworld.analysis.study import read_study, write_result
 from vidworld.core.errors import UserError
 from vidworld.core.records import write_json
 from vidworld.evaluation import study as module
-from vidworld.evaluation.study import Study, StudyConfig, StudyPoint, cells, run_study, versions_of
+from vidworld.evaluation.physics import CHANGES_NO_VALUE
+from vidworld.evaluation.schema import PhysicsConfig
+from vidworld.evaluation.study import (
+    MEASURED_BY,
+    MEASURED_LATER,
+    Study,
+    StudyConfig,
+    StudyPoint,
+    cells,
+    run_study,
+    versions_of,
+)
 
 ROW = {
     "model": "model", "task": "surprise", "law": "collision", "split": "id", "metric": "surprise_accuracy",
@@ -122,6 +133,21 @@ def test_a_study_of_another_form_of_a_network_has_other_settings_and_its_trainin
     told = [command for command in commands if "train_world_model" in command[1]]
     assert len(told) == 3 and all("model.prediction=sample" in command for command in told)
     assert not any("model.prediction=sample" in c for c in commands if "train_world_model" not in c[1])
+
+
+@pytest.mark.parametrize("key", ["clips=3", "shape.num_frames=24", "shape.height_px=32", "mixed_precision=bf16"])
+def test_a_study_that_measures_otherwise_has_other_settings(tmp_path: Path, key: str) -> None:
+    usual = config_of(tmp_path)
+    cell = cells(usual)[0]
+    assert Study(replace(usual, evaluation=(*usual.evaluation, key))).settings(cell) != Study(usual).settings(cell)
+
+
+def test_every_key_of_an_evaluation_is_known_to_change_numbers_or_not() -> None:
+    """`nuisance` is a cell's own; the others change what is measured beside a model, or what is shown."""
+    neither = {"nuisance", "chunk_frames", "compare", "tried", "shown", "oracle", "controls"}
+    keys = {field.name for field in fields(PhysicsConfig)}
+    assert keys == {*MEASURED_BY, *MEASURED_LATER, *CHANGES_NO_VALUE} | neither
+    assert not {*MEASURED_BY, *MEASURED_LATER} & {*CHANGES_NO_VALUE, *neither}
 
 
 def test_a_decoder_has_the_share_of_a_budget_that_it_is_given(tmp_path: Path, commands: list[list[str]]) -> None:

@@ -46,10 +46,11 @@ def test_every_concept_has_its_rows_and_controls(results):
 
 
 def test_shuffled_labels_are_at_chance_within_their_interval(results):
-    for row in results[1].rows:
-        if row.control == SHUFFLED:
-            chance = 0.5 if row.metric == "accuracy" else 0.0
-            assert row.low <= chance + 0.02 and row.high >= chance - 0.05, row
+    shuffled = [row for row in results[1].rows if row.control == SHUFFLED]
+    assert {row.metric for row in shuffled} == {"accuracy", "R2"}
+    for row in shuffled:
+        chance = 0.5 if row.metric == "accuracy" else 0.0
+        assert row.low <= chance + 0.02 and row.high >= chance - 0.05, row
 
 
 def test_the_page_shows_every_concept(results):

@@ -317,7 +317,10 @@ def test_what_is_no_number_is_kept_as_such(tmp_path):
     (kept,) = unit.values()
     assert kept.cost != kept.cost
     assert asdict(replace(kept, cost=0.0)) == asdict(replace(episode, cost=0.0))
-    assert json.loads(unit.path.read_text())["made_from"] == "all"
+    record = json.loads(unit.path.read_text())
+    assert record["made_from"] == "all"
+    unit.path.write_text(json.dumps(record | {"rows": []}))  # a row is missing
+    assert unit.stale
 
 
 def test_who_guesses_what_is_hidden_is_wrong_in_half_of_the_episodes_and_stays_so():

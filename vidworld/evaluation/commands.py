@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from vidworld.core.errors import UserError
-from vidworld.training.resilience import STOPPED
+from vidworld.training.resilience import SIGNALS, STOPPED
 
 ROOT = Path(__file__).parents[2]
 GRACE_S = 120.0  # in which a training that is stopped saves
@@ -39,8 +39,11 @@ def run_command(command: Sequence[str], seen: Callable[[], None], may_fail: bool
     if process.returncode == 0:
         return ""
     errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    if process.returncode == STOPPED or process.returncode < 0:
+    if process.returncode == STOPPED or -process.returncode in SIGNALS:
         raise SystemExit(STOPPED)
+    if process.returncode < 0:
+        killed = signal.Signals(-process.returncode)
+        lines.append(f"killed by {killed.name}" + (", often for lack of memory" if killed == signal.SIGKILL else ""))
     what = "\n".join(errors or lines[-20:]) or f"exit code {process.returncode}"
     if process.returncode != 2 or not errors or not may_fail:
         raise UserError(f"{shlex.join(command[1:4])}: {what}")

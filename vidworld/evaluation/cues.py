@@ -21,7 +21,6 @@ from torch import Tensor
 from vidworld.analysis.cues import FITTED, MIRRORED, ONE_OBJECT, RULES, CueAccuracy, LawCues
 from vidworld.analysis.statistics import interval
 from vidworld.core.clip import Frames
-from vidworld.core.clip_shape import ClipShape
 from vidworld.metrics.surprise import surprise_accuracy
 from vidworld.simulation import LAWS
 from vidworld.simulation.quadruplets import layout_of, quadruplets
@@ -127,13 +126,14 @@ def distances(past: CueValues, future: CueValues, form: str) -> Float[ndarray, "
     return np.asarray(np.where(known & comes, error, np.where(known == comes, 0.0, AWAY)).sum(-1))
 
 
-def cue_distances(
-    law: str, split: str, numbers: Sequence[int], start: int = 8, shape: ClipShape = ClipShape(), seed: int = 0
-) -> dict[str, Distances]:
-    """Every cue's distance of every future from every past, by cue and form, of these quadruplets of a law."""
-    parts: list[dict[str, Distances]] = []
+def cue_distances(law: str, split: str, numbers: Sequence[int]) -> dict[str, Distances]:
+    """Every cue's distance of every future from every past, by cue and form, of these quadruplets of a law.
+
+    They are of the usual shape and seed 0, and begin to differ after 8 frames.
+    """
+    start, parts = 8, list[dict[str, Distances]]()
     for first in range(0, len(numbers), QUADRUPLETS_AT_ONCE):
-        made = quadruplets(law, split, seed, numbers[first : first + QUADRUPLETS_AT_ONCE], start, shape)
+        made = quadruplets(law, split, 0, numbers[first : first + QUADRUPLETS_AT_ONCE], start)
         frames = [made.a.frames, made.b.frames]
         pasts, futures = ([cues_of(each[:, part]) for each in frames] for part in (slice(start), slice(start, None)))
         found = {

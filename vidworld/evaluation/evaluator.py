@@ -9,14 +9,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs
 from jaxtyping import Float
 from torch import Tensor
 
-from vidworld.analysis.statistics import Interval, interval
 from vidworld.core.clip import Clips, Frames, Tracks
 from vidworld.core.config import Precision
 from vidworld.core.errors import UserError
@@ -24,7 +22,6 @@ from vidworld.core.hardware import precision
 from vidworld.core.records import fingerprint
 from vidworld.evaluation.presentation import batches_of, names_of
 from vidworld.evaluation.schema import PhysicsConfig
-from vidworld.metrics.velocity import velocity_error
 from vidworld.models import KINDS, RUN, Spec, world_model
 from vidworld.models.external import ExternalModel
 from vidworld.models.external.check_world import broken_by_predict, broken_by_surprise
@@ -193,13 +190,6 @@ class Evaluator:
             position = probe.locate(embeddings, color.to(embeddings.device)).cpu().float()
         return after_context(position, truth, self.context_frames)
 
-    def mean_velocity_error(self, model: WorldModel, clips: Clips) -> Interval:
-        """The world's velocity error by pixels over these clips, units/s, one future each."""
-        frames = self.decode(self.roll_out(model, self.encode(clips)).tokens[:, 0])
-        found = self.by_pixels(frames, clips.truth)
-        errors = velocity_error(found, clips.truth, clips.dt_s, self.context_frames)
-        return interval(np.asarray(errors)[None], bounds=(0, np.inf))
-
 
 def evaluator_of(config: PhysicsConfig, accelerator: Accelerator) -> Evaluator:
     """What all subjects of a configuration are measured with.
@@ -251,14 +241,6 @@ def tools_of(config: PhysicsConfig) -> dict[str, str | None]:
 def _probes(config: PhysicsConfig) -> dict[str, Path]:
     """Run folders of probes by model; that of the tokens is ''."""
     return ({"": config.probe} if config.probe is not None else {}) | dict(config.probes)
-
-
-def located(
-    frames: Frames, color: Float[Tensor, "clip object 3"], radius: Float[Tensor, "clip object"]
-) -> Float[Tensor, "clip time object 2"]:
-    """Where the discs are, a few clips at a time: three times faster than all at once, which no cache holds."""
-    pieces = (each.split(5) for each in (frames, color, radius))
-    return torch.cat([locate_discs(*piece) for piece in zip(*pieces, strict=True)])
 
 
 @dataclass

@@ -33,7 +33,6 @@ from vidworld.simulation import LAWS, NUISANCE_VERSION, SCENARIOS, SIMULATOR_VER
 
 Progress = Callable[[], None]
 HEAD_WIDTH = 32
-DECODED = ("jepa",)  # families whose embeddings are no tokens
 FIRST_DECODER = 300  # steps of the decoder of results that do not say it
 
 
@@ -153,9 +152,10 @@ class Study:
         configs = [resolved(self.training(cell)), resolved(self.tokenizer(cell)), resolved(self.probe(cell))]
         paths = ("out", "tokenizer", "jepa", "log_every", "save_every", "keep", "steps", "compile")
         kept = [{k: v for k, v in config.items() if k not in paths} for config in configs]
-        evaluation = {k: v for k, v in resolved(self.evaluation(cell)).items() if k in MEASURED_BY}
+        every, usual = (resolved(config) for config in (self.evaluation(cell), PhysicsConfig(out=Path(), models={})))
+        evaluation = {k: v for k, v in every.items() if k in MEASURED_BY or (k in MEASURED_LATER and v != usual[k])}
         decoder = self.config.decoder_share or self.probe(cell).steps
-        other = [decoder] if cell.family in DECODED and decoder != FIRST_DECODER else []
+        other = [decoder] if FAMILIES[cell.family].decoded and decoder != FIRST_DECODER else []
         return fingerprint(kept, cell.budget, evaluation, *other)
 
     # --- configurations ---
@@ -188,7 +188,7 @@ class Study:
     def evaluated_by(self, cell: Cell, out: Path) -> list[str]:
         """The overrides of the evaluation of a cell."""
         models = f"{{model: {self.folder(cell, cell.name)}}}"
-        probes = f"{{model: {self.folder(cell, f'probe_{cell.name}')}}}" if cell.family in DECODED else "{}"
+        probes = f"{{model: {self.folder(cell, f'probe_{cell.name}')}}}" if FAMILIES[cell.family].decoded else "{}"
         given = [f"out={out}", f"tokenizer={self.folder(cell, 'tokenizer')}", f"probe={self.folder(cell, 'probe')}"]
         given += [f"nuisance={cell.nuisance}", f"models={models}", "compare=[]", "tried=[]", "shown=0"]
         given += [f"probes={probes}", "controls=false"]  # none of their rows is kept
@@ -244,7 +244,7 @@ class Study:
         if not failed:
             budget = read_budget(self.folder(cell, cell.name))
             spent, seconds = budget["training_flops"], budget["seconds"]
-            if cell.family in DECODED:
+            if FAMILIES[cell.family].decoded:
                 train("probe", f"probe_{cell.name}", [f"steps={decoder_steps}"])
                 of_decoder = read_budget(self.folder(cell, f"probe_{cell.name}"))
                 spent, seconds = spent + of_decoder["training_flops"], seconds + of_decoder["seconds"]
@@ -282,6 +282,8 @@ MEASURED_BY = (
     *("sampling_steps", "sampling_shift", "sampling_order", "levels", "main_laws"),
 )
 """Keys of an evaluation that its numbers depend on."""
+MEASURED_LATER = ("shape", "mixed_precision")
+"""The same of keys that count where they are not as usual: files that were made before they did stay good."""
 
 
 def flops_of(config: Any, probe: ProbeConfig, folder: Path) -> tuple[float, float]:
@@ -310,7 +312,7 @@ def flops_of(config: Any, probe: ProbeConfig, folder: Path) -> tuple[float, floa
         return family.loss(config, network, tokens, *drawn).total
 
     step = counted(config.global_batch_size, loss)
-    if config.family not in DECODED:
+    if not family.decoded:
         return step, 0.0
     decoder = untrained_probe(probe, tokenizer, network).decoder
     assert decoder is not None

@@ -87,14 +87,16 @@ _Truth = Callable[[range], Known]
 _Draw = Callable[[], Quantities]
 
 
-def measure_uncertainty(config: UncertaintyConfig) -> uncertainty.UncertaintyResults:
-    """Measure what is not measured yet, and write uncertainty.json.
+def measure_uncertainty(config: UncertaintyConfig) -> uncertainty.UncertaintyResults | None:
+    """Measure what is not measured yet, and write uncertainty.json; None in processes that are not the main one.
 
     Raises UserError: a model cannot be used; of models that fail, after the others' results are written.
     """
     accelerator = evaluation_accelerator(config.mixed_precision)
     bench = Bench(config, accelerator)
     values, failures = measure([*bench.units()], accelerator, "uncertainty")
+    if not accelerator.is_main_process:
+        return None
     tables = uncertainty.tables_of(values)
     rows = [uncertainty.uncertainty_row(place, table) for place, table in tables.items()]
     contrasts = uncertainty.contrasts_of(tables)
@@ -103,8 +105,7 @@ def measure_uncertainty(config: UncertaintyConfig) -> uncertainty.UncertaintyRes
         samples=config.samples, rows=tuple(rows), contrasts=tuple(contrasts),
         checks=tuple(uncertainty.checks_of(rows, contrasts, config.members)), failures=tuple(failures.values()),
     )  # fmt: skip
-    if accelerator.is_main_process:
-        write_json(config.out / "uncertainty.json", asdict(results))
+    write_json(config.out / "uncertainty.json", asdict(results))
     refuse(failures)
     return results
 
@@ -255,7 +256,7 @@ def _physics(config: UncertaintyConfig) -> PhysicsConfig:
 
 
 ControlDraw = Callable[[Known, str], Float[ndarray, "sample clip time dim"]]
-"""From what may come and the name of a quantity; of few futures a region's ends are not known, and a slope is chance."""
+"""From what may come and the name of a quantity; many, since of few a region's ends and slopes are chance."""
 
 
 def _blind(known: Known, quantity: str) -> ndarray:

@@ -34,7 +34,10 @@ class Looked(NamedTuple):
 
 def looked_into(config: InsideConfig) -> Looked:
     """The tokens, the models of a configuration and, if it says so, untrained ones of each form. Raises UserError."""
-    evaluator = evaluator_of(config.physics, evaluation_accelerator(config.mixed_precision))
+    accelerator = evaluation_accelerator(config.mixed_precision)
+    if accelerator.num_processes > 1:
+        raise UserError(f"{config.out}: what is inside is looked at in one process; start it without a launcher")
+    evaluator = evaluator_of(config.physics, accelerator)
     models: dict[str, Any] = {TOKENS: None} if config.tokenizer is not None else {}
     forms = set()
     for subject in subjects_of(config.physics, evaluator):

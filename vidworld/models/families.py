@@ -56,6 +56,8 @@ class Family(ABC, Generic[C]):
     name: str
     label: str  # in tables and charts
     config: type[C]  # the keys of its training
+    decoded: bool = False
+    """Whether a decoder turns what it predicts into tokens, which is trained after it (train/train_probe.py)."""
     version: int = 1  # of another package's; for ours `versions` of FAMILIES: raised when rollouts or surprise change
 
     @abstractmethod
@@ -94,7 +96,7 @@ class Family(ABC, Generic[C]):
 
     @abstractmethod
     def world_model(self, network: Any, name: str, settings: Sampling, decoder: Any = None) -> "WorldModel":
-        """The trained network as the evaluation takes it; `decoder` turns embeddings that are none into tokens."""
+        """The trained network as the evaluation takes it; `decoder` makes embeddings tokens, which they are not."""
 
     def untrained(self, network: Any) -> Any:
         """A network of the same configuration whose weights are drawn anew, from torch's generator."""
@@ -281,7 +283,7 @@ class Regression(Predictive[RegressionConfig]):
 class Jepa(Predictive[JepaConfig]):
     """That network with learned targets."""
 
-    name, label, config = "jepa", "JEPA", JepaConfig
+    name, label, config, decoded = "jepa", "JEPA", JepaConfig, True
 
     def after_step(self, config: JepaConfig, network: Any) -> None:
         """Move the target encoder of mode ema."""

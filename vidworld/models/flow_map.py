@@ -56,7 +56,12 @@ def jumps(which: Float[Tensor, "clip 2 t"], shift: float) -> Jump:
 
 
 def flow_map_loss(
-    network: nn.Module, tokens: Tokens, drawn: Drawn, shift: float, sampling_shift: float, actions: Actions | None = None
+    network: nn.Module,
+    tokens: Tokens,
+    drawn: Drawn,
+    shift: float,
+    sampling_shift: float,
+    actions: Actions | None = None,
 ) -> Float[Tensor, ""]:
     """Mean squared error of every chunk but the first: about a quarter learn the flow itself, others jumps along it.
 

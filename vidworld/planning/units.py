@@ -45,7 +45,8 @@ class PlanningUnit:
     def update(self) -> None:
         """Make what is stale; a kill leaves the file as it was or as it is to be."""
         if self.stale:
-            write_json(self.path, {"made_from": self.made_from, "rows": [asdict(row) for row in self.measure()]})
+            rows = [asdict(row) for row in self.measure()]
+            write_json(self.path, {"made_from": self.made_from, "count": len(rows), "rows": rows})
 
     def values(self) -> list[Any]:
         """What was made."""
@@ -60,6 +61,8 @@ class PlanningUnit:
             # What was no number is null in the file.
             given = [{key: math.nan if value is None else value for key, value in row.items()} for row in kept["rows"]]
             rows = [self.kind(**row) for row in given]
+            if kept.get("count", len(rows)) != len(rows):
+                return None
         except (UserError, KeyError, TypeError, ValueError):  # not there, or no file of ours
             return None
         files = [self.needs(row) for row in rows]

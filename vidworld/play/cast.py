@@ -116,7 +116,7 @@ def cast_of(
     chunk, players, channels = evaluator.tokenizer.patch_size[0], [], set()
     for spec in config.specs:
         record = records[spec.name]
-        if record["family"] == "diffusion":  # one of few steps knows the levels of its training alone
+        if {"shift", "sampling_shift"} & record["config"].keys():  # one of few steps knows the levels of its training
             config = replace(config, sampling_shift=sampling_shift_of(run / spec.name))
         subject = model_of(config, spec, evaluator)
         label = FAMILIES[record["family"]].label
@@ -168,10 +168,10 @@ def _found_in(run: Path) -> _Found:
 
 
 def _first_of_each(found: _Found) -> list[str]:
-    """The first model of each family that can be used: a JEPA needs a probe that decodes it."""
+    """The first model of each family that can be used: a JEPA, or any that is decoded, needs a probe that does so."""
     first: dict[str, str] = {}
     for name, record in found.models.items():
-        if record["family"] != "jepa" or record["fingerprint"] in found.decoders:
+        if not FAMILIES[record["family"]].decoded or record["fingerprint"] in found.decoders:
             first.setdefault(record["family"], name)
     return [first[family] for family in sorted(first, key=lambda f: (ORDER.index(f) if f in ORDER else 9, f))]
 

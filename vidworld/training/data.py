@@ -184,9 +184,11 @@ class CachedTokens:
 def cache_tokens(tokenizer: Any, config: DataConfig, folder: Path, accelerator: Accelerator) -> CachedTokens:
     """The tokens of every clip of the configuration; made now where they are missing, shared by the processes.
 
-    Their folder is named by the fingerprints of the tokenizer and of the clips, so that no others are taken for these.
+    Their folder is named by the fingerprints of the tokenizer and of the clips, and by what is less than float32, so
+    that no others are taken for these.
     """
-    folder = prepare_folder(folder / fingerprint(tokenizer.fingerprint(), training_clips(config)))
+    made_in = [] if accelerator.mixed_precision == "no" else [accelerator.mixed_precision]
+    folder = prepare_folder(folder / fingerprint(tokenizer.fingerprint(), training_clips(config), *made_in))
     starts = range(0, config.clips, SHARD_CLIPS)
     paths = [folder / f"{start:09d}.safetensors" for start in starts]
     # Shares of all, not of the missing ones: another run may add some between one process' look and another's.
