@@ -1,6 +1,6 @@
 """Clips a second of one process and of two, one thread each: python eval/bench_scaling.py [--rounds 12].
 
-Weak scaling: every process has as many clips as the one alone. The diffusion world of the demo, on noise for tokens;
+Weak scaling: every process has as many clips as the one alone. The diffusion model of the demo, on noise for tokens;
 data parallel over gloo as in a training, gradients exchanged, the optimiser included. Beside it stand two processes at
 once that exchange nothing: more than they get out of two cores nobody can. All stay alive and take short turns, so
 that a core that is slow for a minute is slow for each of them; ratios are medians over the rounds.
@@ -88,7 +88,7 @@ def rate_of(processes: Sequence[subprocess.Popen[str]]) -> float:
 
 
 def network_of_demo() -> tuple[DiffusionTransformer, tuple[int, int, int]]:
-    """The demo's diffusion world, untrained, and the grid (t, h, w) of a clip's tokens, from its configurations."""
+    """The demo's diffusion model, untrained, and the grid (t, h, w) of a clip's tokens, from its configurations."""
     tokenizer = load(TokenizerConfig, CONFIGS / "tokenizer.yaml").model
     config = load(DiffusionConfig, CONFIGS / "diffusion.yaml")
     shape = config.data.shape

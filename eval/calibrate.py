@@ -1,4 +1,4 @@
-"""Measures the measures: python eval/calibrate.py [--out runs/calibration]. Needs no trained world.
+"""Measure the measures: python eval/calibrate.py [--out runs/calibration]. Needs no trained model.
 
 Plants faults of known sizes in true tracks or their pictures, renders them again and reads them back; and measures
 models that need no training. What cues tell of laws is read from vidworld/analysis/cues.json (eval/measure_cues.py).

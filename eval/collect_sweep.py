@@ -1,4 +1,4 @@
-"""Makes one table of a sweep, and of several seeds one report: python eval/collect_sweep.py runs/seeds.
+"""Make one table of a sweep, and of several seeds one report: python eval/collect_sweep.py runs/seeds.
 
 Comparisons that are not finished are listed with how far they are; run it again at any time.
 """

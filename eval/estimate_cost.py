@@ -1,4 +1,4 @@
-"""Estimates what training a world model costs on GPUs: python eval/estimate_cost.py --config configs/base/jepa.yaml
+"""Estimate what training a world model costs on GPUs: python eval/estimate_cost.py --config configs/base/jepa.yaml
 
 FLOPs and the bytes that are kept for the gradient are counted on tensors that have shapes and no values (no tokenizer,
 no data, seconds); time and price follow from what you say of the GPU. Nothing of it was measured on one.

@@ -1,4 +1,4 @@
-"""Fits laws of motion to real videos: python eval/fit_laws.py FOLDER --out runs/laws."""
+"""Fit laws of motion to real videos: python eval/fit_laws.py FOLDER --out runs/laws."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Merges results of any number of runs: python eval/make_leaderboard.py runs/a runs/b [--out leaderboard.html]."""
+"""Merge results of any number of runs: python eval/make_leaderboard.py runs/a runs/b [--out leaderboard.html]."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Makes the page of planning from its results: python eval/make_planning.py [runs/plan/planning ...] [--out FILE].
+"""Make the page of planning from its results: python eval/make_planning.py [runs/plan/planning ...] [--out FILE].
 
 The page is of the first folder; the checkpoints of all of them count where offline checks are compared with success.
 """

@@ -1,4 +1,4 @@
-"""Makes one self-contained page of a run: python eval/make_report.py runs/demo [--out report.html]."""
+"""Make one self-contained page of a run: python eval/make_report.py runs/demo [--out report.html]."""
 
 from pathlib import Path
 

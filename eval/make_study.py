@@ -1,4 +1,4 @@
-"""Makes the page of the study from its committed results: python eval/make_study.py [results/study] [--out FILE]."""
+"""Make the page of the study from its committed results: python eval/make_study.py [results/study] [--out FILE]."""
 
 from pathlib import Path
 

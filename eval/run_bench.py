@@ -1,4 +1,4 @@
-"""Measures how fast it all is: python eval/run_bench.py [--out runs/bench]. Needs no trained world.
+"""Measure how fast it all is: python eval/run_bench.py [--out runs/bench]. Needs no trained model.
 
 Everything is measured in one run on one core (or `--cores`), ours and what a user would take instead in turn. About
 six minutes.

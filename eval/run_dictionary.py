@@ -1,4 +1,4 @@
-"""Makes a dictionary of a layer of each world model, scored against concepts: to dictionary.json.
+"""Make a dictionary of a layer of each world model, scored against concepts: to dictionary.json.
 
 python eval/run_dictionary.py --config configs/inside/probes.yaml [models.NAME=SPEC ...]
 """

@@ -1,4 +1,4 @@
-"""Measures whether models learn, from one event, the mass or restitution that nothing shows, and act on it in the next.
+"""Measure whether models learn, from one event, the mass or restitution that nothing shows, and act on it in the next.
 
 python eval/run_hidden.py --config configs/hidden/hidden.yaml [key=value ...]
 

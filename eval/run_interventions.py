@@ -1,4 +1,4 @@
-"""Measures whether models predict what comes of a change: a disc removed, moved, kicked or of another mass.
+"""Measure whether models predict what comes of a change: a disc removed, moved, kicked or of another mass.
 
 python eval/run_interventions.py --config configs/interventions/physics.yaml [key=value ...]
 

@@ -1,4 +1,4 @@
-"""Maps where world models are surprised, and where they look from what is hidden: to maps.json.
+"""Map where world models are surprised, and where they look from what is hidden: to maps.json.
 
 python eval/run_maps.py --config configs/inside/probes.yaml [models.NAME=SPEC ...]
 """

@@ -1,4 +1,4 @@
-"""Measures world models on physics.
+"""Measure world models on physics.
 
 accelerate launch eval/run_physics.py --config configs/demo/physics.yaml [key=value ...]
 

@@ -1,4 +1,4 @@
-"""Measures what agents reach that imagine what comes of their actions.
+"""Measure what agents reach that imagine what comes of their actions.
 
 accelerate launch eval/run_planning.py [--config FILE] [key=value ...] [--budgets 4,8,16,32,64] [--steps 1,2,4]
     [--planners cem,mppi]

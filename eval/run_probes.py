@@ -1,4 +1,4 @@
-"""Reads concepts out of every layer of world models, beside controls: to probes.json.
+"""Read concepts out of every layer of world models, beside controls: to probes.json.
 
 python eval/run_probes.py --config configs/inside/probes.yaml [models.NAME=SPEC ...]
 """

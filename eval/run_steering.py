@@ -1,4 +1,4 @@
-"""Steers concepts inside world models and reads what comes of it in their futures: to steering.json.
+"""Steer concepts inside world models and reads what comes of it in their futures: to steering.json.
 
 python eval/run_steering.py --config configs/inside/probes.yaml [models.NAME=SPEC ...]
 """

@@ -1,4 +1,4 @@
-"""Runs the study: families over training FLOPs, seeds and nuisance, each run's result a small file as it ends.
+"""Run the study: families over training FLOPs, seeds and nuisance, each run's result a small file as it ends.
 
 python eval/run_study.py --config configs/study.yaml [--list] [--cells 'jepa_*'] [--share 0/2] [--predict BUDGET]
 

@@ -1,4 +1,4 @@
-"""Measures how sure models say they are, beside what is true: chance of known form, a band of speeds never seen.
+"""Measure how sure models say they are, beside what is true: chance of known form, a band of speeds never seen.
 
 python eval/run_uncertainty.py --config configs/sure/uncertainty.yaml [key=value ...]
 

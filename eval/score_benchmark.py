@@ -1,4 +1,4 @@
-"""Scores models on a benchmark's videos.
+"""Score models on a benchmark's videos.
 
 python eval/score_benchmark.py intphys FOLDER --config configs/demo/physics.yaml --out runs/intphys [key=value ...]
 python eval/score_benchmark.py physics_iq FOLDER --model diffusers:FOLDER --out runs/physics_iq

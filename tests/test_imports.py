@@ -1,5 +1,6 @@
 import ast
 import collections
+import re
 from pathlib import Path
 
 import grimp
@@ -47,6 +48,16 @@ def test_scripts_do_not_take_the_name_of_a_module():
     modules = {path.stem for path in PACKAGE.rglob("*.py")}
     scripts = {path.stem for folder in ("train", "eval") for path in (PROJECT / folder).glob("*.py")}
     assert not scripts & modules
+
+
+def test_the_architecture_names_every_module_of_every_room():
+    """In the row of its room: who reads it as whole is not misled."""
+    rows = re.findall(r"^\| `(\w+)/` \|.*$", (PROJECT / "ARCHITECTURE.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert {f"vidworld.{room}" for room in rows} == {f"vidworld.{path.parent.name}" for path in PACKAGE.glob("*/*.py")}
+    for line in (PROJECT / "ARCHITECTURE.md").read_text(encoding="utf-8").splitlines():
+        if room := re.match(r"\| `(\w+)/` \|", line):
+            modules = {path.stem for path in (PACKAGE / room[1]).glob("*.py")} - {"__init__"}
+            assert modules <= set(re.findall(r"`(\w+)`", line)), room[1]
 
 
 def test_a_public_name_is_defined_once_and_files_are_short():

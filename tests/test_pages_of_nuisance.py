@@ -189,9 +189,9 @@ def test_the_laws_at_twice_the_demos_compute_are_those_of_the_files():
         assert min(without) <= max(with_it)
         assert min(with_it) <= max(without)
     (readme,) = re.findall(
-        r"lead on permanence, in distribution: (.*?)\.\s", (ROOT / "README.md").read_text(encoding="utf-8")
+        r"learn it first: at 1\.8e13, in distribution, (.*?); three trainings each", (ROOT / "README.md").read_text(encoding="utf-8")
     )
     order = [
         said([row.value for row in found[name, 1, "permanence"]], "–") for name in ("jepa", "regression", "diffusion")
     ]
-    assert readme == f"{order[0]}; {order[1]}, {order[2]}"
+    assert readme == f"{order[0]} (regression {order[1]}, diffusion {order[2]}"

@@ -1,4 +1,4 @@
-"""Makes a pretrained video autoencoder of diffusers a tokenizer of ours: measures its statistics, trains nothing.
+"""Make a pretrained video autoencoder of diffusers a tokenizer of ours: measures its statistics, trains nothing.
 
 python train/adopt_tokenizer.py --config configs/base/adopt.yaml pretrained=FOLDER [key=value ...]
 """

@@ -30,7 +30,7 @@ def train(config: FewStepConfig, sources: Sources, resume: bool) -> None:
     from vidworld.core.hardware import ahead
     from vidworld.models.diffusion import DiffusionTransformer
     from vidworld.models.files import check_tokenizer, load_model
-    from vidworld.models.flow_map import Drawn, draw, flow_map_loss, flow_map_of
+    from vidworld.models.flow_map import JumpDraws, draw, flow_map_loss, flow_map_of
     from vidworld.models.tokenizers import load_tokenizer
     from vidworld.training.data import acting, batch_order, cache_tokens
     from vidworld.training.run import begin
@@ -56,7 +56,7 @@ def train(config: FewStepConfig, sources: Sources, resume: bool) -> None:
         return tokens, *draw(streams, tokens), *((cache.actions(mine),) if cache.acts else ())
 
     def loss_of(model: Any, tokens: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:
-        drawn, actions = Drawn(*rest[:2]), rest[2] if cache.acts else None
+        drawn, actions = JumpDraws(*rest[:2]), rest[2] if cache.acts else None
         return flow_map_loss(model, tokens, drawn, config.shift, config.sampling_shift, actions)
 
     run.count_flops(batch(0), lambda *whole: loss_of(network, *whole))

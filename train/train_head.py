@@ -1,4 +1,4 @@
-"""Trains a head on what is logged in environments: rewards by the goal, or the actions of whoever acts in the clips.
+"""Train a head on what is logged in environments: rewards by the goal, or the actions of whoever acts in the clips.
 
 accelerate launch train/train_head.py --config configs/plan/reward.yaml [key=value ...]      (cloned.yaml: actions)
 """

@@ -1,4 +1,4 @@
-"""Trains the probe of a representation.
+"""Train the probe of a representation.
 
 accelerate launch train/train_probe.py --config configs/demo/probe.yaml [key=value ...]
 """

@@ -1,4 +1,4 @@
-"""Trains the tokenizer.
+"""Train the tokenizer.
 
 accelerate launch train/train_tokenizer.py --config configs/demo/tokenizer.yaml [key=value ...]
 """

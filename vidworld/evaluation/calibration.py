@@ -1,4 +1,4 @@
-"""What the evaluation can see, without a world: metrics under injected errors, and baselines.
+"""What the evaluation can see, without a model: metrics under injected errors, and baselines.
 
 An injected error is true tracks with one thing wrong by a known amount, as tracks and as pictures of them. It takes
 true tracks, a size, the seconds a frame and the first frame of the horizon, and changes the horizon only; a size of 0

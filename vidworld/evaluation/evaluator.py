@@ -87,6 +87,7 @@ class Evaluator:
             return Encoded(clips, self.tokenizer.encode(clips.frames.to(self.accelerator.device)))
 
     def decode(self, tokens: Tensor) -> Frames:
+        """The frames of chunks, (clip, chunk, h, w, latent) to (clip, frame, 3, height, width)."""
         with self.accelerator.autocast():
             return self.tokenizer.decode(tokens).cpu()
 

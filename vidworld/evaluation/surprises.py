@@ -33,6 +33,8 @@ SURPRISE_VERSION = 2  # of what is done between a model's surprise and a metric;
 
 
 class EncodedQuadruplets(NamedTuple):
+    """Quadruplets with the tokens of all their clips."""
+
     quadruplets: Quadruplets
     stack: Encoded  # their clips: all A, all A then B, all B then A, all B
     seeds: list[int]  # one a clip of the stack: the clips of a quadruplet share it

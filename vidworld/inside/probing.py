@@ -12,6 +12,7 @@ from vidworld.analysis.inside import ORDER, SHUFFLED, ProbeResults, ProbeRow
 from vidworld.analysis.labels import UNTRAINED
 from vidworld.analysis.ridge import Spectrum
 from vidworld.core.counter_rng import Draws, clip_streams
+from vidworld.core.errors import UserError
 from vidworld.core.records import prepare_folder, provenance, write_json
 from vidworld.evaluation.evaluator import Evaluator, evaluation_accelerator, evaluator_of, subjects_of
 from vidworld.evaluation.physics import models_of

@@ -140,6 +140,8 @@ class DiffusionModel:
 
 @schema
 class DiffusionConfig(WorldModelConfig):
+    """train/train_world_model.py with `family: diffusion`"""
+
     family: str = "diffusion"
     model: DiffusionModel = DiffusionModel()
     shift: PositiveFloat = 8.0
@@ -205,6 +207,8 @@ class RegressionModel:
 
 @schema
 class RegressionConfig(WorldModelConfig):
+    """The same with `family: regression`"""
+
     family: str = "regression"
     model: RegressionModel = RegressionModel()
     collapse_ratio: PositiveFloat = 1.0
@@ -229,6 +233,8 @@ class JepaModel(RegressionModel):
 
 @schema
 class JepaConfig(RegressionConfig):
+    """The same with `family: jepa`"""
+
     family: str = "jepa"
     model: JepaModel = JepaModel()
     target_decay: Share = 0.998

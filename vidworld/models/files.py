@@ -58,7 +58,7 @@ def fingerprint_in(run_folder: Path) -> str:
 
 
 def check_tokenizer(folder: Path, fingerprint: str) -> None:
-    """Raise UserError where the world of this run folder was trained on another tokenizer's tokens."""
+    """Raise UserError where the model of this run folder was trained on another tokenizer's tokens."""
     trained_on = read_budget(folder).get("tokenizer")
     if trained_on != fingerprint:
         raise UserError(

@@ -35,16 +35,16 @@ class Jump(NamedTuple):
     finest: Bool[Tensor, "clip t"]  # the halves are steps of the flow itself and no jumps
 
 
-class Drawn(NamedTuple):
+class JumpDraws(NamedTuple):
     """What a batch is given at random, each clip from its own stream."""
 
     noise: Float[Tensor, "clip later h w latent"]
     uniform: Float[Tensor, "clip 4 later"]  # which jump (steps of sampling, and which of them), flow or jump, level
 
 
-def draw(streams: Sequence[Generator], tokens: Tokens) -> Drawn:
+def draw(streams: Sequence[Generator], tokens: Tokens) -> JumpDraws:
     """For every chunk of the clips but the first."""
-    return Drawn(normal_of(streams, *tokens[0, 1:].shape), uniform_of(streams, 4, tokens.shape[1] - 1))
+    return JumpDraws(normal_of(streams, *tokens[0, 1:].shape), uniform_of(streams, 4, tokens.shape[1] - 1))
 
 
 def jumps(which: Float[Tensor, "clip 2 t"], shift: float) -> Jump:
@@ -58,7 +58,7 @@ def jumps(which: Float[Tensor, "clip 2 t"], shift: float) -> Jump:
 def flow_map_loss(
     network: nn.Module,
     tokens: Tokens,
-    drawn: Drawn,
+    drawn: JumpDraws,
     shift: float,
     sampling_shift: float,
     actions: Actions | None = None,

@@ -1,4 +1,4 @@
-"""The JEPA world: network, rollouts, and the alarm of a training that has collapsed."""
+"""The JEPA: network, rollouts, and the alarm of a training that has collapsed."""
 
 import copy
 from collections.abc import Callable, Mapping, Sequence

@@ -51,6 +51,7 @@ class OptimiserConfig:
     lr: PositiveFloat = 3e-3
     weight_decay: Annotated[float, Field(ge=0)] = 0.02
     warmup_steps: Annotated[int, Field(ge=0)] = 50
+    """In which the rate rises from 0; at most a tenth of the steps."""
     warmdown_ratio: Share = 0.5
     """The last part of the steps, over which the rate falls to zero."""
     max_grad_norm: PositiveFloat = 1.0

@@ -19,6 +19,8 @@ from vidworld.simulation.simulated import BACKGROUND
 
 @dataclass(frozen=True)
 class Encoded:
+    """Clips with their tokens, (clip, chunk, h, w, latent): what a world model is shown."""
+
     clips: Clips
     tokens: Tokens
 

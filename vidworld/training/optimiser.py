@@ -95,6 +95,8 @@ def make_optimisers(
 ) -> list[Optimizer]:
     """Muon for matrices (half the steps to a loss: DECISIONS.md, 2026-11-22) and AdamW for the rest, or AdamW alone.
 
+    Matrices are those of embeddings and heads, too, and all weights decay, biases and places included.
+
     Raises UserError: `lr_factors` names a part that the network has not.
     """
     parts = [name for name, part in model.named_children() if any(p.requires_grad for p in part.parameters())]

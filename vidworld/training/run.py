@@ -227,6 +227,7 @@ class Run:
         return numbers[self.accelerator.process_index :: self.accelerator.num_processes]
 
     def mean(self, value: Tensor) -> Tensor:
+        """Over all processes, which must all call it."""
         mean: Tensor = self.accelerator.reduce(value, "mean")
         return mean
 
@@ -247,6 +248,7 @@ class Run:
         return state
 
     def restore(self, state: State) -> None:
+        """Go on from a checkpoint's state. All processes must call it."""
         restore(state, self.network, self.ema, self.optimiser.plain, self.schedule.each)
         self.spikes.restore(state.numbers["spikes"])
         if self.accelerator.scaler is not None and state.numbers["scaler"] is not None:

@@ -49,6 +49,8 @@ Names of clips and seeds are digests of the frames that are shown. A clip's answ
 
 
 class ExternalModel:
+    """Somebody else's model as a world model of ours: what it offers is called, and what it answers is checked."""
+
     def __init__(self, name: str, model: Any, tokenizer: Tokenizer) -> None:
         """Raises UserError: the model offers neither method, or something that cannot be used as it has to be."""
         self.name, self.model, self.tokenizer = name, model, tokenizer

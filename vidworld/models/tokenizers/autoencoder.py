@@ -34,7 +34,7 @@ def quantised(latents: Tensor, levels: int) -> Tensor:
 
 
 def nearest_code(latents: Tensor, levels: int) -> Tensor:
-    """The code nearest to each latent: for latents that a world predicted."""
+    """The code nearest to each latent: for latents that a model predicted."""
     half = levels // 2
     return torch.round(latents / SPREAD * half).clamp(-half, half - 1 + levels % 2) / half * SPREAD
 
