@@ -1,5 +1,7 @@
 """Hidden properties from a configuration to the page: chance before the reveal, and after it only with memory."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from scripts import ROOT
 from vidworld.analysis.hidden import HiddenResults
 from vidworld.analysis.records import read_as
 from vidworld.core.clip_shape import ClipShape
+from vidworld.core.errors import UserError
 from vidworld.evaluation.evaluator import Evaluator
 from vidworld.evaluation.hidden import measure_hidden, state_features
 from vidworld.evaluation.paired_schema import HiddenConfig
@@ -46,6 +49,11 @@ def test_before_the_reveal_all_is_chance_and_after_it_the_oracle_knows(results):
     assert ranks["copy_last", "after"] == 0.5 and ranks["oracle_without_memory", "after"] < 0.9
     spread = {row.split: row.value for row in results.rows if (row.model, row.metric) == ("oracle", "implied_spread")}
     assert spread["after"] < 0.02 and spread["before"] > 0.05
+
+
+def test_a_context_that_no_chunk_ends_at_is_refused_before_anything_is_measured(config):
+    with pytest.raises(UserError, match="before_frames 3 is no multiple of the tokenizer's chunk of 4"):
+        measure_hidden(replace(config, before_frames=3), CPU)
 
 
 def test_what_is_done_is_kept_and_the_page_is_made(config, results):

@@ -1,6 +1,7 @@
 """Interventions from a configuration to the page: the oracle knows effects, frozen frames and blind answers do not."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from vidworld.analysis.records import Value, read_as
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
 from vidworld.evaluation.interventions import measure_interventions
-from vidworld.evaluation.paired_schema import InterventionConfig
+from vidworld.evaluation.paired_schema import HiddenConfig, InterventionConfig
 from vidworld.report.interventions_page import effect_sentences, write_interventions_page
 
 CPU = Accelerator(cpu=True, mixed_precision="no")
@@ -112,13 +113,16 @@ def test_the_page_shows_tables_chains_and_pictures(config, results):
     assert kept["schema"] == 1 and len(read.rows) == len(results.rows)
 
 
-def test_models_that_act_are_given_the_actions_and_others_are_not_asked(tmp_path):
+def test_models_that_act_are_given_the_actions_and_others_are_refused(tmp_path):
     Acting.given.clear()
     config = InterventionConfig(
         out=tmp_path, interventions={"puck": ("act",)}, pairs=1, mixed_precision="no", shown=0,
         models={"acting": f"python:{__name__}.Acting", "deaf": f"python:{__name__}.SameNoise"},
         shape=ClipShape(num_frames=32, height_px=32, width_px=32),
     )  # fmt: skip
+    with pytest.raises(UserError, match="deaf: takes no actions; leave it out"):
+        measure_interventions(config, CPU)
+    config = replace(config, models={"acting": config.models["acting"]})
     found = values(measure_interventions(config, CPU), "passed_on_error")
     assert Acting.given[0] == 0.0 and Acting.given[1] > 0.1
     assert {model for model, *_ in found} == {
@@ -134,8 +138,25 @@ def test_models_that_act_are_given_the_actions_and_others_are_not_asked(tmp_path
 
 @pytest.mark.parametrize(
     ("given", "said"),
-    [({"colision": ("remove",)}, "did you mean collision"), ({"puck": ("act", "kick")}, "the one intervention is act")],
+    [
+        ({"colision": ("remove",)}, "did you mean collision"),
+        ({"puck": ("act", "kick")}, "the one intervention is act"),
+        ({}, "names nothing to measure"),
+        ({"collision": ()}, "names nothing to measure"),
+        ({"collision": ("kick", "kick")}, "kick is named twice"),
+    ],
 )
 def test_unknown_places_are_one_line(tmp_path, given, said):
     with pytest.raises((UserError, ValueError), match=said):
         InterventionConfig(out=tmp_path, interventions=given, shape=ClipShape())
+
+
+def test_a_model_cannot_have_the_name_of_an_answer_beside_it(tmp_path):
+    given = {"out": tmp_path, "interventions": {"collision": ("kick",)}, "models": {"no_effect": f"{tmp_path}"}}
+    with pytest.raises(ValueError, match="cannot be named 'no_effect'"):
+        InterventionConfig(**given)
+    with pytest.raises(ValueError, match="cannot be named 'oracle_without_memory'"):
+        HiddenConfig(out=tmp_path, models={"oracle_without_memory": f"{tmp_path}"})
+    for key, value in (("scenarios", ()), ("splits", ()), ("splits", ("id", "id")), ("seed", 10**23)):
+        with pytest.raises(ValueError, match=key):
+            HiddenConfig(out=tmp_path, models={}, **{key: value})

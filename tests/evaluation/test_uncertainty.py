@@ -48,6 +48,9 @@ def test_one_member_has_no_epistemic_reading_and_one_future_no_aleatoric_one():
     draws, true, happened = np.zeros((1, 1, 4, 3, 2)), np.zeros((9, 4, 3, 2)), np.ones((4, 3, 2))
     found = readings(draws, true, happened)
     assert np.isnan(found["aleatoric"]).all() and np.isnan(found["epistemic"]).all()
+    assert np.isnan(found["covered_0.9"]).all()  # no region, which the truth could lie in
+    row = uncertainty_row(("mine", "kick", "id", "position"), found)
+    assert np.isnan([row.covered_90.value, row.calibration_error, row.excess, *row.selective]).all()
     assert np.allclose(found["error"], 2**0.5) and np.allclose(found["energy"], 2**0.5)
 
 
@@ -215,6 +218,9 @@ def test_the_true_gaussians_have_the_moments_of_the_futures():
 def test_parts_that_do_not_fit_are_said(config, tmp_path):
     with pytest.raises(UserError, match="was trained on pictures of 32 x 32 px, not of 64 x 64; pictures of that size"):
         measure_uncertainty(replace(config, shape=ClipShape()))
+    twice = (config.members["regression"][0],) * 2
+    with pytest.raises(UserError, match=r"members\.mine: names one model twice"):
+        measure_uncertainty(replace(config, members={"mine": twice}, probes={}))
     with pytest.raises(UserError, match=f"{tmp_path}/probe: holds no world model"):
         measure_uncertainty(replace(config, members={"mine": (f"{tmp_path}/probe",)}))
     record = {"tokenizer": json.loads((tmp_path / "tokenizer/model/budget.json").read_text())["fingerprint"]}
@@ -230,3 +236,6 @@ def test_what_is_wrong_in_a_configuration_is_said():
         load(UncertaintyConfig, SHIPPED, ["members.oracle=[runs/a]"])
     with pytest.raises(UserError, match="there is no scenario 'kik'"):
         load(UncertaintyConfig, SHIPPED, ["scenarios=[kik]"])
+    for wrong in ("scenarios=[]", "base_level=1e300", f"seed={10**23}"):
+        with pytest.raises(UserError, match=wrong.partition("=")[0]):
+            load(UncertaintyConfig, SHIPPED, [wrong])

@@ -4,6 +4,9 @@ from pydantic.dataclasses import dataclass
 
 from vidworld.analysis.records import STRICT, ModelResults, Number, Row
 
+WITHOUT_MEMORY = "oracle_without_memory"
+"""A physicist who sees how discs move, and takes all for elastic and of the mass of their size."""
+
 
 @dataclass(frozen=True, config=STRICT)
 class PropertyProbe:

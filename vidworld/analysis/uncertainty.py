@@ -1,5 +1,6 @@
 """What models say of their own uncertainty beside what is true of it: rows and checks from the values of clips."""
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
@@ -57,7 +58,7 @@ class UncertaintyRow:
     """Of the aleatoric reading over the true conditional variance, clip by clip; NaN where that does not vary."""
     r2: Number
     coverage: tuple[Number, ...]
-    """Of central regions of `LEVELS_OF_COVERAGE`."""
+    """Of central regions of `LEVELS_OF_COVERAGE`; NaN: a point has none."""
     covered_90: Bounds95
     calibration_error: Number
     crps: Number
@@ -65,7 +66,7 @@ class UncertaintyRow:
     error: Number
     """Distance of the mean prediction from what happened."""
     selective: tuple[Number, ...]
-    """Mean error of `KEPT_SHARES` of the clips, those of least total variance."""
+    """Mean error of `KEPT_SHARES` of the clips, those of least total variance; NaN: it has no reading to choose by."""
     excess: Number
     """0: declines as one who knows its error; 1: as one who knows nothing."""
 
@@ -132,15 +133,16 @@ def uncertainty_row(place: RowPlace, table: Mapping[str, PerCase]) -> Uncertaint
     line = scores.line_of(read, true) if varies else scores.line_of(read, np.ones_like(true))
     slope = _resampled(lambda pair: scores.line_of(*pair).slope, np.stack([read, true])) if varies else _NOTHING
     coverage = tuple(float(table[covered_name(level)].mean()) for level in scores.LEVELS_OF_COVERAGE)
+    none = np.isnan(read).all() and np.isnan(table["epistemic"]).all()
     total = np.nan_to_num(read) + np.nan_to_num(table["epistemic"])
+    selective = [math.nan] * len(KEPT_SHARES) if none else scores.selective_errors(error, total, KEPT_SHARES)
     return UncertaintyRow(
         *place, clips=len(true), true_variance=float(true.mean()), aleatoric=float(read.mean()),
         epistemic=float(table["epistemic"].mean()), slope=slope, r2=line.r2, coverage=coverage,
         covered_90=_resampled(lambda shares: float(shares.mean()), table[covered_name(0.9)]),
         calibration_error=scores.calibration_error(np.array(coverage)), crps=float(table["crps"].mean()),
         energy=float(table["energy"].mean()), error=float(error.mean()),
-        selective=tuple(scores.selective_errors(error, total, KEPT_SHARES)),
-        excess=scores.excess_of_selection(error, total),
+        selective=tuple(selective), excess=math.nan if none else scores.excess_of_selection(error, total),
     )  # fmt: skip
 
 

@@ -232,6 +232,16 @@ def check_chunks(chunk: int, counts: Mapping[str, Iterable[int]]) -> None:
                 raise UserError(f"{key} {count} is no multiple of the tokenizer's chunk of {chunk} frames; choose one")
 
 
+def needs_actions(subject: "Subject") -> bool:
+    """Whether a model has to be told what is done: ours that was trained so."""
+    return getattr(getattr(subject.model, "network", None), "embed_action", None) is not None
+
+
+def takes_actions(subject: "Subject") -> bool:
+    """Whether a model can be told what is done."""
+    return needs_actions(subject) or (isinstance(subject.model, ExternalModel) and subject.model.acts)
+
+
 def tools_of(config: PhysicsConfig) -> dict[str, str | None]:
     """The fingerprints of the tokenizer and of its probe, which all models share, from their records alone."""
     folders = {"tokenizer": config.tokenizer} | ({} if config.probe is None else {"probe ": config.probe})

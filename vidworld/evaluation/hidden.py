@@ -13,13 +13,22 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vidworld.analysis.bootstrap import resampled
-from vidworld.analysis.hidden import HiddenResults, PropertyProbe
+from vidworld.analysis.hidden import WITHOUT_MEMORY, HiddenResults, PropertyProbe
 from vidworld.analysis.records import Value
 from vidworld.analysis.results import rows_from_clips
 from vidworld.analysis.ridge import Spectrum, concordance, r_squared, share_covered
+from vidworld.core.errors import UserError
 from vidworld.core.records import prepare_folder, provenance, write_json
 from vidworld.evaluation import interventions as pairs
-from vidworld.evaluation.evaluator import BASELINES_VERSION, Evaluator, Subject, evaluator_of, subjects_of
+from vidworld.evaluation.evaluator import (
+    BASELINES_VERSION,
+    Evaluator,
+    Subject,
+    check_chunks,
+    evaluator_of,
+    needs_actions,
+    subjects_of,
+)
 from vidworld.evaluation.paired_schema import HiddenConfig
 from vidworld.evaluation.physics import models_of, refuse
 from vidworld.evaluation.task import Case, Setup, TaskPlace, Unit, measure, pieces
@@ -34,8 +43,6 @@ from vidworld.simulation.properties import HIDDEN_DISC, moment_of_reveal_s, mome
 from vidworld.simulation.simulated import SimulatedClips
 
 HIDDEN_VERSION = 1  # of what is done between two rollouts and a metric; raised when that gives other values
-WITHOUT_MEMORY = "oracle_without_memory"
-"""A physicist who sees how discs move, and takes all for elastic and of the mass of their size."""
 CLIPS_READ_AT_ONCE = 16
 StateFeatures = Float[Tensor, "clip chunk feature"]
 _SPREAD = "implied_spread"
@@ -52,6 +59,7 @@ def measure_hidden(config: HiddenConfig, accelerator: Accelerator) -> HiddenResu
     contexts = {"before": config.before_frames, "after": config.after_frames}
     physics = {moment: config.physics(frames, oracle=False) for moment, frames in contexts.items()}
     evaluator = evaluator_of(physics["after"], accelerator)
+    check_chunks(evaluator.tokenizer.patch_size[0], {"before_frames": [config.before_frames]})
     subjects, folder = _subjects(config, evaluator), prepare_folder(config.out / "units")
     units: list[Unit] = []
     for moment, of_moment in physics.items():
@@ -74,6 +82,9 @@ def measure_hidden(config: HiddenConfig, accelerator: Accelerator) -> HiddenResu
 def _subjects(config: HiddenConfig, evaluator: Evaluator) -> list[Subject]:
     """The models, the physicist who remembers, the one who does not, and what needs no training."""
     every = subjects_of(config.physics(config.after_frames, oracle=False), evaluator)
+    for subject in every:
+        if needs_actions(subject):
+            raise UserError(f"{subject.name}: is told what is done, and in these clips nobody acts; leave it out")
     version = str(BASELINES_VERSION)
     oracles = [
         Subject("oracle", PropertyOracle(evaluator.tokenizer), version),

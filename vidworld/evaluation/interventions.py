@@ -13,16 +13,16 @@ from vidworld.analysis.interventions import NO_EFFECT, OTHER_SCENE, Intervention
 from vidworld.analysis.records import Value
 from vidworld.analysis.results import rows_from_clips
 from vidworld.core.clip import Clips, Tracks
+from vidworld.core.errors import UserError
 from vidworld.core.media import stacked, write_png
 from vidworld.core.records import prepare_folder, provenance, write_json, writing
-from vidworld.evaluation.evaluator import Evaluator, Subject, evaluator_of, subjects_of
+from vidworld.evaluation.evaluator import Evaluator, Subject, evaluator_of, needs_actions, subjects_of, takes_actions
 from vidworld.evaluation.paired_schema import InterventionConfig
 from vidworld.evaluation.physics import models_of, refuse
 from vidworld.evaluation.presentation import names_of
 from vidworld.evaluation.task import Case, Setup, TaskPlace, Unit, measure, media_name, pieces
 from vidworld.metrics import Metric
 from vidworld.metrics.interventions import Worlds
-from vidworld.models.external import ExternalModel
 from vidworld.models.world_model import Encoded, Rollout
 from vidworld.simulation import SCENARIOS
 from vidworld.simulation.environments import ENVIRONMENTS
@@ -43,6 +43,7 @@ def measure_interventions(config: InterventionConfig, accelerator: Accelerator) 
     physics = config.physics(config.context_frames)
     evaluator = evaluator_of(physics, accelerator)
     setup = Setup(physics, evaluator, subjects_of(physics, evaluator), None, prepare_folder(config.out / "units"))
+    _check_acting(config, setup.subjects)
     values, failures = measure(list(intervention_units(config, setup)), accelerator, "interventions")
     if not accelerator.is_main_process:
         return None
@@ -104,14 +105,20 @@ def pair_of(
     return pair.factual, pair.changed
 
 
+def _check_acting(config: InterventionConfig, subjects: Sequence[Subject]) -> None:
+    """Raise UserError where a model of the configuration has nothing that it could be measured on."""
+    kinds = [kind for of_place in config.interventions.values() for kind in of_place]
+    for subject in subjects:
+        able = not subject.rolls_out or any(_is_measured(subject, kind) for kind in kinds)
+        if subject.name in config.models and not able:
+            what = "takes no actions" if ACT in kinds else "is told what is done, and in these clips nobody acts"
+            raise UserError(f"{subject.name}: {what}; leave it out, or name interventions that it can follow")
+
+
 def _is_measured(subject: Subject, kind: str) -> bool:
     """Whether a subject rolls out, and hears what is done where that is the intervention (a frozen frame needs not)."""
-    if kind != ACT:
-        return subject.rolls_out
-    network = getattr(subject.model, "network", None)
-    hears = getattr(network, "embed_action", None) is not None
-    hears |= isinstance(subject.model, ExternalModel) and subject.model.acts
-    return subject.rolls_out and (hears or subject.name == "copy_last")
+    hears = takes_actions(subject) or subject.name == "copy_last"
+    return subject.rolls_out and (hears if kind == ACT else not needs_actions(subject))
 
 
 def roll_out_both(evaluator: Evaluator, subject: Subject, pair: SeenPair, samples: int) -> tuple[Rollout, Rollout]:

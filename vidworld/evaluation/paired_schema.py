@@ -4,8 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from vidworld.analysis.hidden import WITHOUT_MEMORY
+from vidworld.analysis.interventions import NO_EFFECT, OTHER_SCENE
 from vidworld.core.config import NotNegative, Positive, PositiveFloat, schema
-from vidworld.evaluation.schema import ModelsConfig, PhysicsConfig
+from vidworld.evaluation.schema import ModelsConfig, PhysicsConfig, some_once
 from vidworld.simulation import SCENARIOS, NuisanceLevel
 from vidworld.simulation.environments import ENVIRONMENTS
 
@@ -24,6 +26,12 @@ class PairedConfig(ModelsConfig):
     pairs_at_once: Positive = 12
     """What goes through a model together, and what a stopped run does again at most."""
 
+    def check_names(self, *taken: str) -> None:
+        """Raise ValueError where a model has the name of an answer that stands beside the models."""
+        for name in taken:
+            if name in self.models:
+                raise ValueError(f"a model cannot be named {name!r}, which stands beside all models; name it otherwise")
+
     def physics(self, context_frames: int, oracle: bool = True) -> PhysicsConfig:
         """The keys that models are loaded by. Raises ValueError, as these do."""
         return self.physics_with(
@@ -33,7 +41,9 @@ class PairedConfig(ModelsConfig):
 
 
 def _known_places(kinds: dict[str, tuple[Intervention, ...]]) -> dict[str, tuple[Intervention, ...]]:
+    some_once(tuple(kinds))
     for name, of_place in kinds.items():
+        some_once(of_place)
         if "act" in of_place:
             ENVIRONMENTS.check([name])
             if of_place != ("act",):
@@ -49,7 +59,7 @@ class InterventionConfig(PairedConfig):
 
     interventions: Annotated[dict[str, tuple[Intervention, ...]], AfterValidator(_known_places)]
     """What is done to one disc, by scenario; `act` in an environment: the agent acts where it would not."""
-    splits: tuple[Literal["id", "ood", "more", "textures"], ...] = ("id",)
+    splits: Annotated[tuple[Literal["id", "ood", "more", "textures"], ...], AfterValidator(some_once)] = ("id",)
     """Of the scenarios that have them; `more` has discs beside that nothing reaches."""
     context_frames: Positive = 8
     pairs: Positive = 32
@@ -58,6 +68,7 @@ class InterventionConfig(PairedConfig):
     """Pairs of each whose pictures the page shows."""
 
     def __post_init__(self) -> None:
+        self.check_names(NO_EFFECT, OTHER_SCENE)
         self.physics(self.context_frames)
 
 
@@ -65,8 +76,11 @@ class InterventionConfig(PairedConfig):
 class HiddenConfig(PairedConfig):
     """eval/run_hidden.py"""
 
-    scenarios: tuple[Literal["hidden_mass", "hidden_restitution"], ...] = ("hidden_mass", "hidden_restitution")
-    splits: tuple[Literal["id", "ood"], ...] = ("id",)
+    scenarios: Annotated[tuple[Literal["hidden_mass", "hidden_restitution"], ...], AfterValidator(some_once)] = (
+        "hidden_mass",
+        "hidden_restitution",
+    )
+    splits: Annotated[tuple[Literal["id", "ood"], ...], AfterValidator(some_once)] = ("id",)
     """`ood`: properties outside the range trained on, too."""
     before_frames: Positive = 4
     """Frames shown of rollouts that begin before the reveal."""
@@ -82,5 +96,6 @@ class HiddenConfig(PairedConfig):
     def __post_init__(self) -> None:
         if not self.before_frames < self.after_frames:
             raise ValueError(f"before_frames {self.before_frames} must be fewer than after_frames {self.after_frames}")
+        self.check_names(WITHOUT_MEMORY)
         self.physics(self.before_frames)
         self.physics(self.after_frames)

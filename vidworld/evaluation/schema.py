@@ -27,14 +27,26 @@ def named_in(registry: Registry[Any]) -> AfterValidator:
 
     def check(names: Names) -> Names:
         registry.check(() if names == "all" else names)
-        twice = [name for name, count in Counter(() if names == "all" else names).items() if count > 1]
-        if twice:
-            raise ValueError(f"{twice[0]} is named twice")
-        return names
+        return names if names == "all" else once_each(names)
 
     return AfterValidator(check)
 
 
+def once_each(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names. Raises ValueError where one is named twice."""
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise ValueError(f"{twice[0]} is named twice")
+    return names
+
+
+def some_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names. Raises ValueError where there is none, or one is named twice."""
+    if not names:
+        raise ValueError("names nothing to measure")
+    return once_each(names)
+
+
+Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Laws = Annotated[Names, named_in(LAWS)]
 Split = Literal["id", "ood", "recombined", "more", "textures"]
 HEADLINE_SPLITS = {"id", "ood", "recombined"}
@@ -85,7 +97,7 @@ class ModelsConfig:
     """The run folder of the probe of tokens; without one positions are tracked in decoded pixels only."""
     probes: dict[str, Path] = Field(default_factory=dict)
     """Run folders of probes of models whose embeddings are not tokens, by the model's name."""
-    seed: int = 0
+    seed: Seed = 0
     """Of the clips, of what models draw at random, and of untrained networks."""
     shape: ClipShape = ClipShape()
     """Frames, their rate and size, of clips that are simulated for it."""
@@ -121,7 +133,7 @@ class PhysicsConfig(ModelsConfig):
     """`all`: but the legacy ones, which cues tell without physics."""
     nuisance: NuisanceLevel = 0
     """How much of a picture cannot be predicted. Metrics compare with what the picture would be without it."""
-    splits: tuple[Split, ...] = get_args(Split)
+    splits: Annotated[tuple[Split, ...], AfterValidator(once_each)] = get_args(Split)
     """In distribution, out of it, known values in new combinations; more discs than in training, and before a static
     texture."""
     horizons: tuple[Positive, ...] = (8, 24, 56)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from vidworld.analysis import uncertainty
 from vidworld.analysis.records import Value
+from vidworld.core.errors import UserError
 from vidworld.core.hardware import precision
 from vidworld.core.records import fingerprint, prepare_folder, provenance, write_json
 from vidworld.evaluation.evaluator import Subject, check_size, evaluation_accelerator, evaluator_of, model_of, tools_of
@@ -33,7 +34,7 @@ from vidworld.simulation.chance import OWN_FUTURE, panel_brightness
 from vidworld.simulation.resimulated import TrueFutures, true_futures
 from vidworld.simulation.simulated import SimulatedClips
 
-UNCERTAINTY_VERSION = 1  # raised when readings come to give other values
+UNCERTAINTY_VERSION = 2  # raised when readings come to give other values
 CONTROLS_VERSION = 2  # raised when controls come to give other futures
 METRICS_READ = (
     *("aleatoric", "epistemic", "true_variance", "error", "crps", "energy"),
@@ -53,7 +54,7 @@ def readings(
 ) -> dict[str, Float[ndarray, " clip"]]:
     """What is read of each clip, and what it is compared with: means over frames, variances summed over components.
 
-    One sample a member has no aleatoric reading, one member no epistemic one: NaN.
+    One sample a member has no aleatoric reading, and no region that covers anything; one member no epistemic one: NaN.
     """
     members, samples = draws.shape[:2]
     within = draws.var(axis=1, ddof=1).mean(axis=0) if samples > 1 else np.full(draws.shape[2:], np.nan)
@@ -70,8 +71,10 @@ def readings(
         "crps": crps(some, happened).mean(axis=(-2, -1)),
         "energy": vector_energy_score(some, happened).mean(axis=-1),
     }
-    shares = {uncertainty.covered_name(level): central_share(pooled, happened, level) for level in LEVELS_OF_COVERAGE}
-    return found | {name: share.mean(axis=(-2, -1)) for name, share in shares.items()}
+    for level in LEVELS_OF_COVERAGE:
+        share = central_share(pooled, happened, level).mean(axis=(-2, -1))
+        found[uncertainty.covered_name(level)] = share if samples > 1 else np.full_like(share, np.nan)
+    return found
 
 
 class Known(NamedTuple):
@@ -121,6 +124,11 @@ class Bench:
         self.families: dict[str, list[Subject]] = {name: [] for name in config.members}
         for spec in physics.specs:
             self.families[spec.name.rpartition(".")[0]].append(model_of(physics, spec, self.evaluator))
+        for name, members in self.families.items():
+            if len({member.made_from for member in members}) < len(members):
+                raise UserError(
+                    f"members.{name}: names one model twice, which agrees with itself; other seeds would do"
+                )
         self.settings = fingerprint(
             tools_of(physics), config.seed, vars(config.shape), config.context_frames, config.samples,
             config.true_samples, config.base_level, precision(config.mixed_precision), SIMULATOR_VERSION,

@@ -4,12 +4,12 @@ import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from vidworld.analysis.uncertainty import NOISES, REFERENCES_OF_UNCERTAINTY
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.config import Positive, PositiveFloat, Precision, schema
-from vidworld.evaluation.schema import SamplingOrder, named_in
+from vidworld.evaluation.schema import SamplingOrder, Seed, named_in, some_once
 from vidworld.models import Spec
 from vidworld.simulation import SCENARIOS
 
@@ -28,8 +28,12 @@ class UncertaintyConfig:
     """The run folder of the probe of tokens, which reads places for all families alike."""
     probes: dict[str, tuple[Path, ...]] = Field(default_factory=dict)
     """Of families whose embeddings are no tokens: the probe that decodes each member's, in the order of members."""
-    scenarios: Annotated[tuple[str, ...], named_in(SCENARIOS)] = ("kick", "panel", "uniform_hole")
-    seed: int = 0
+    scenarios: Annotated[tuple[str, ...], named_in(SCENARIOS), AfterValidator(some_once)] = (
+        "kick",
+        "panel",
+        "uniform_hole",
+    )
+    seed: Seed = 0
     shape: ClipShape = ClipShape()
     context_frames: Positive = 8
     clips: Annotated[int, Field(ge=8)] = 64
@@ -40,7 +44,7 @@ class UncertaintyConfig:
     """Futures of each clip and member."""
     true_samples: Annotated[int, Field(ge=16)] = 256
     """Futures that the true conditional variance is of."""
-    base_level: PositiveFloat = 0.75
+    base_level: Annotated[float, Field(gt=0, le=10)] = 0.75
     """Level of what is left to chance that is doubled in variance, and in std; levels are drawn from 0.5 to 1.5."""
     sampling_steps: Positive = 4
     sampling_shift: PositiveFloat = 8.0

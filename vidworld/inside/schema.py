@@ -1,5 +1,9 @@
 """Every key that the configuration of a look inside may hold."""
 
+from typing import Annotated
+
+from pydantic import Field
+
 from vidworld.core.config import NotNegative, Positive, Share, schema
 from vidworld.evaluation.schema import ModelsConfig, PhysicsConfig
 
@@ -13,11 +17,11 @@ class InsideConfig(ModelsConfig):
 
     context_frames: Positive = 8
     """What is shown; states are those of the last chunk."""
-    fit: Positive = 800
+    fit: Annotated[int, Field(ge=8)] = 800
     """Clips that probes are fitted to, of the split val."""
-    choose: Positive = 250
+    choose: Annotated[int, Field(ge=8)] = 250
     """Further clips of it, on which penalties, layers and directions are chosen."""
-    test: Positive = 400
+    test: Annotated[int, Field(ge=8)] = 400
     """Clips of the split id, which are reported."""
     quadruplets: Positive = 200
     """The same for what is hidden: that are fitted to; half as many are chosen on, and as many are reported."""
