@@ -277,3 +277,30 @@ def test_ten_minutes_of_play_are_those_of_their_file():
     assert f"took the JEPA {late['jepa']} ms, regression {late['regression']} and diffusion {late['diffusion']}" in page
     minute, three = found["samples"][1], found["samples"][3]
     assert f"The server took {minute['server_mb']:.0f} MB after one minute, {three['server_mb']:.0f} MB after" in page
+
+
+def test_what_the_smallest_point_of_the_study_shows_is_that_of_its_files():
+    page = " ".join((ROOT / "docs" / "results.md").read_text(encoding="utf-8").split())
+    found = {}
+    for family in ("regression", "diffusion", "jepa"):
+        files = sorted((ROOT / "results" / "study").glob(f"{family}_3.0e12_nuisance0_seed*.json"))
+        assert len(files) == 3
+        for row in (row for file in files for row in study_rows(file)):
+            if row["split"] == "id" and row["readout"] in (None, "pixels"):
+                found.setdefault((family, row["task"], row["law"], row["metric"]), []).append(row)
+
+    def span(law, *families):
+        values = [r["value"] for f in families for r in found[f, "surprise", law, "surprise_accuracy"]]
+        return f"{min(values):.2f} to {max(values):.2f}"
+
+    assert f"momentum of single discs ({span('momentum', 'regression', 'diffusion')}), JEPAs in part" in page
+    assert f"JEPAs in part ({span('momentum', 'jepa')})" in page
+    regressions, diffusions = (span("permanence", family) for family in ("regression", "diffusion"))
+    assert f"On permanence regressions have {regressions} and diffusions {diffusions}" in page
+    errors = {
+        f: [r for (g, t, _, m), rows in found.items() if (g, t, m) == (f, "collision", "velocity_error") for r in rows]
+        for f in ("regression", "diffusion", "jepa")
+    }
+    assert all(len(rows) == 3 for rows in errors.values())
+    assert not [row for rows in errors.values() for row in rows if row["high"] < row["floor"]]
+    assert all(row["low"] > row["floor"] for row in errors["jepa"])
