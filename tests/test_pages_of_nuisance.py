@@ -189,7 +189,8 @@ def test_the_laws_at_twice_the_demos_compute_are_those_of_the_files():
         assert min(without) <= max(with_it)
         assert min(with_it) <= max(without)
     (readme,) = re.findall(
-        r"learn it first: at 1\.8e13, in distribution, (.*?); three trainings each", (ROOT / "README.md").read_text(encoding="utf-8")
+        r"learn it first: at 1\.8e13, in distribution, (.*?); three trainings each",
+        (ROOT / "README.md").read_text(encoding="utf-8"),
     )
     order = [
         said([row.value for row in found[name, 1, "permanence"]], "–") for name in ("jepa", "regression", "diffusion")

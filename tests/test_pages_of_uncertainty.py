@@ -127,3 +127,19 @@ def test_the_table_of_three_members_a_family_is_that_of_its_file():
     best = min(rows[name, "panel", "brightness"]["energy"] for name in families)
     assert rows["diffusion", "panel", "brightness"]["energy"] == best
     assert not content["provenance"]["dirty"]
+
+
+def test_the_table_of_twice_the_std_is_that_of_its_file():
+    content = json.loads((ROOT / "results/uncertainty/twice_the_std.json").read_text())
+    contrasts = {(c["subject"], c["scenario"], c["quantity"], c["what"]): c["found"] for c in content["contrasts"]}
+    page = (ROOT / "docs" / "uncertainty.md").read_text(encoding="utf-8")
+    part = page.split("### Noise of twice the std")[1].split("\n### ")[0]
+    lines = [line.strip("| ").split(" | ") for line in part.splitlines() if line.startswith("| ")][1:]
+    places = [
+        (place, what) for place in (("kick", "position"), ("panel", "brightness")) for what in ("", "_of_twice_the_std")
+    ]
+    for (place, what), cells in zip(places, lines, strict=True):
+        for name, cell in zip(("regression", "jepa", "true_cells", "oracle"), cells[1:], strict=True):
+            assert same(cell, contrasts[name, *place, f"variance_ratio{what}"]), (place, what, name)
+            assert name == "oracle" or not what or contrasts[name, *place, f"variance_ratio{what}"]["low"] > 2
+    assert {len(members) for members in content["members"].values()} == {1} and not content["provenance"]["dirty"]

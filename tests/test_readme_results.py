@@ -74,7 +74,9 @@ def apart(better, worse, budget, law):
 def test_pairs_of_trainings_that_pages_count_are_those_of_the_files():
     readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
     assert [apart(other, "jepa", "3.6e13", "permanence") for other in ("regression", "diffusion")] == [9, 9]
-    assert "JEPAs learn permanence later: at 3.6e13 they lie below others by disjoint intervals in all 18 pairs" in readme
+    assert (
+        "JEPAs learn permanence later: at 3.6e13 they lie below others by disjoint intervals in all 18 pairs" in readme
+    )
     page = " ".join((ROOT / "docs" / "results.md").read_text(encoding="utf-8").split())
     assert apart("regression", "diffusion", "1.8e13", "permanence") == 7 and "disjoint in 7 of 9 pairs" in page
     assert apart("regression", "jepa", "1.8e13", "permanence") == 9 and "in all 9 with the JEPA" in page
