@@ -24,7 +24,7 @@ def main() -> None:
     from accelerate import Accelerator
     from tqdm import tqdm
 
-    from vidworld.models.files import save_model
+    from vidworld.models.files import check_finite, save_model
     from vidworld.models.tokenizers.video_vae import PretrainedAutoencoder
     from vidworld.training.data import Mixture
     from vidworld.training.optimiser import count_parameters
@@ -39,6 +39,7 @@ def main() -> None:
     batches = [numbers[start : start + AT_ONCE] for start in range(0, len(numbers), AT_ONCE)]
     shown = tqdm(batches, desc=str(config.out), unit="batch", disable=None)
     tokenizer.fit_statistics(clips.frames(batch) for batch in shown)
+    check_finite(tokenizer, config.out)
     prepare_folder(config.out)
     record = {
         "config": resolved(config),

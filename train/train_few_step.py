@@ -32,11 +32,12 @@ def train(config: FewStepConfig, sources: Sources, resume: bool) -> None:
     from vidworld.models.files import check_tokenizer, load_model
     from vidworld.models.flow_map import JumpDraws, draw, flow_map_loss, flow_map_of
     from vidworld.models.tokenizers import load_tokenizer
-    from vidworld.training.data import acting, batch_order, cache_tokens
+    from vidworld.training.data import acting, batch_order, cache_tokens, check_clips
     from vidworld.training.run import begin
 
     # --- the trained model, cached tokens, and where an earlier run left off ---
     tokenizer = load_tokenizer(config.tokenizer)
+    check_clips(tokenizer, config.data.shape)
     teacher = load_model(DiffusionTransformer, config.diffusion)
     check_tokenizer(config.diffusion, tokenizer.fingerprint())
     actions = sum(acting(config.data, tokenizer))

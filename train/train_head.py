@@ -8,7 +8,7 @@ from functools import partial
 
 from vidworld.core.config import parse_command_line
 from vidworld.core.errors import run_script
-from vidworld.models.files import fingerprint_in
+from vidworld.models.files import check_tokenizer, fingerprint_in
 from vidworld.models.schema import HeadConfig
 from vidworld.training.finished import Sources, data_sources, is_finished, started_from
 
@@ -19,6 +19,8 @@ def main() -> None:
     models = {name: fingerprint_in(folder) if folder else None for name, folder in read.items()}
     sources = models | data_sources(config.data) | started_from(config.start)
     if not is_finished(config, sources):
+        for folder in (config.jepa, config.start):
+            check_tokenizer(folder, models["tokenizer"])
         train(config, sources, arguments.resume)
 
 

@@ -7,7 +7,7 @@ from functools import partial
 
 from vidworld.core.config import parse_command_line
 from vidworld.core.errors import run_script
-from vidworld.models.files import fingerprint_in
+from vidworld.models.files import check_tokenizer, fingerprint_in
 from vidworld.models.schema import ProbeConfig
 from vidworld.training.finished import Sources, data_sources, is_finished
 
@@ -18,6 +18,7 @@ def main() -> None:
     models = {name: fingerprint_in(folder) if folder else None for name, folder in read.items()}
     sources = models | data_sources(config.data)
     if not is_finished(config, sources):
+        check_tokenizer(config.jepa, models["tokenizer"])
         train(config, sources, arguments.resume)
 
 

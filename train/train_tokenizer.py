@@ -33,8 +33,11 @@ def train(config: TokenizerConfig, sources: Sources, resume: bool) -> None:
     shape = config.data.shape
     _, rows, columns = config.model.patch_size
     network = Autoencoder(**vars(config.model), grid=(shape.height_px // rows, shape.width_px // columns))
-    network.fit_components(clips.frames(range(min(256, len(clips)))))
-    run = begin(config, network, resume, sources)
+
+    def fit() -> None:
+        network.fit_components(clips.frames(range(min(256, len(clips)))))
+
+    run = begin(config, network, resume, sources, fit)
     accelerator, model = run.accelerator, run.model
 
     grid = network.grid_of(shape.num_frames, shape.height_px, shape.width_px)

@@ -11,7 +11,7 @@ from typing import Any
 from vidworld.core.config import parse_command_line
 from vidworld.core.errors import run_script
 from vidworld.models.families import FAMILIES, Loss, config_schema
-from vidworld.models.files import fingerprint_in
+from vidworld.models.files import check_tokenizer, fingerprint_in
 from vidworld.models.schema import WorldModelConfig
 from vidworld.training.finished import Sources, data_sources, is_finished, started_from
 
@@ -21,6 +21,7 @@ def main() -> None:
     config, arguments = parse_command_line(WorldModelConfig, None, __doc__, config_schema, kinds)
     sources = {"tokenizer": fingerprint_in(config.tokenizer)} | data_sources(config.data) | started_from(config.start)
     if not is_finished(config, sources):
+        check_tokenizer(config.start, sources["tokenizer"])
         train(config, sources, arguments.resume)
 
 
@@ -33,12 +34,13 @@ def train(config: WorldModelConfig, sources: Sources, resume: bool) -> None:
     from vidworld.core.hardware import ahead
     from vidworld.models.files import begin_with
     from vidworld.models.tokenizers import load_tokenizer
-    from vidworld.training.data import acting, batch_order, cache_tokens
+    from vidworld.training.data import acting, batch_order, cache_tokens, check_clips
     from vidworld.training.run import begin
 
     # --- network, cached tokens, and where an earlier run left off ---
     family = FAMILIES[config.family]
     tokenizer = load_tokenizer(config.tokenizer)
+    check_clips(tokenizer, config.data.shape)
     set_seed(config.seed)
     network = family.network(config, tokenizer.channels, *acting(config.data, tokenizer))
     begin_with(network, config.start)

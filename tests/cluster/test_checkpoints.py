@@ -59,6 +59,17 @@ def test_a_broken_newest_checkpoint_is_set_aside_with_one_line(file, fault, run_
     assert (run_folder / "checkpoints" / "broken_step_00000002").exists()
 
 
+def test_a_checkpoint_is_not_believed_by_its_name_nor_by_an_empty_manifest(run_folder, capsys):
+    newest = checkpoints(run_folder)[-1][1]
+    renamed = newest.rename(newest.with_name("step_99999999"))
+    assert newest_value(run_folder) == 1
+    assert f"{renamed}: state.json is of step 2; set aside" in capsys.readouterr().out
+    (checkpoints(run_folder)[-1][1] / "manifest.json").write_text("{}")
+    with pytest.raises(UserError, match="none of its checkpoints is whole"):
+        newest_checkpoint(run_folder)
+    assert "does not name its files" in capsys.readouterr().out
+
+
 def test_where_no_checkpoint_is_whole_that_is_said_and_they_are_kept(run_folder, capsys):
     for _, path in checkpoints(run_folder):
         (path / "network.safetensors").unlink()

@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from vidworld.core.config import resolved
 from vidworld.core.errors import UserError
-from vidworld.models.files import FORMAT, fingerprint_in, read_budget
+from vidworld.models.files import FORMAT, WEIGHTS, fingerprint_in, read_budget
 from vidworld.models.schema import DataConfig, ProbeConfig, TokenizerConfig
 from vidworld.simulation import SCENARIOS
 from vidworld.training import finished
@@ -30,7 +32,14 @@ def probe(out, **record):
     budget = {"config": resolved(config), "format": FORMAT, "fingerprint": "a probe"} | SOURCES | record
     (out / "model").mkdir(parents=True)
     (out / "model" / "budget.json").write_text(json.dumps(budget, default=str))
+    written(out)
     return config
+
+
+def written(out):
+    """The other files of a model, whose weights are one number."""
+    (out / "model" / "config.json").write_text("{}")
+    save_file({"weight": torch.zeros(1)}, out / "model" / WEIGHTS)
 
 
 def test_the_same_again_is_finished(config, capsys):
@@ -44,6 +53,22 @@ def test_a_probe_of_a_predictor_that_was_trained_again_in_its_place_is_another(c
         is_finished(config, SOURCES | {"jepa": "another"})
 
 
+@pytest.mark.parametrize("name", ["config.json", WEIGHTS])
+def test_a_finished_model_that_is_damaged_is_said(config, name):
+    path = config.out / "model" / name
+    whole = path.read_bytes()
+    path.write_bytes(b"[]" if name == "config.json" else whole[:-2])
+    with pytest.raises(UserError, match=rf"{name}: is damaged.*; remove the run's folder model/ and train it again"):
+        is_finished(config, SOURCES)
+    path.unlink()
+    with pytest.raises(UserError, match=name):
+        is_finished(config, SOURCES)
+    for budget in ("[]", json.dumps({"format": FORMAT})):
+        (config.out / "model" / "budget.json").write_text(budget)
+        with pytest.raises(UserError, match=r"budget\.json: is damaged"):
+            fingerprint_in(config.out)
+
+
 def test_other_real_clips_are_another_training_and_the_same_elsewhere_are_not(tmp_path):
     def training(real):
         return TokenizerConfig(out=tmp_path / "tokenizer", data=DataConfig(real=real))
@@ -51,6 +76,7 @@ def test_other_real_clips_are_another_training_and_the_same_elsewhere_are_not(tm
     (tmp_path / "tokenizer" / "model").mkdir(parents=True)
     budget = {"config": resolved(training(tmp_path / "real")), "format": FORMAT, "real_clips": "abc"}
     (tmp_path / "tokenizer" / "model" / "budget.json").write_text(json.dumps(budget))
+    written(tmp_path / "tokenizer")
     assert is_finished(training(tmp_path / "moved"), {"real_clips": "abc"})
     for config, clips in ((training(tmp_path / "real"), "def"), (training(None), None)):
         with pytest.raises(UserError, match=rf"the real clips that are trained on \(abc, now {clips}\); choose"):

@@ -88,6 +88,25 @@ def test_what_is_there_is_not_made_again(tmp_path: Path) -> None:
         collect_episodes(play, 4, tmp_path / "some")
 
 
+def test_an_episode_without_its_actions_or_pictures_is_made_again(tmp_path: Path) -> None:
+    play = Play("two_room", size_px=32, most_frames=6)
+    collect_episodes(play, 3, tmp_path / "whole", workers=1)
+    collect_episodes(play, 3, tmp_path / "some", workers=1)
+    table = tmp_path / "some" / "actions.csv"
+    (tmp_path / "some" / "episode_000001.mp4").write_bytes(b"")
+    again = collect_episodes(play, 3, tmp_path / "some", workers=1)
+    assert (again.made, again.there) == (1, 2)
+    table.unlink()
+    assert collect_episodes(play, 3, tmp_path / "some", workers=1).made == 3
+    assert table.read_text() == (tmp_path / "whole" / "actions.csv").read_text()
+    table.write_bytes(b"file,\xff\xfe")
+    with pytest.raises(UserError, match=r"actions\.csv: is no table of actions; remove it"):
+        collect_episodes(play, 3, tmp_path / "some", workers=1)
+    (tmp_path / "some" / "collected.json").write_text("[1]")
+    with pytest.raises(UserError, match=r"collected\.json: is no record of collected episodes"):
+        collect_episodes(play, 3, tmp_path / "some", workers=1)
+
+
 def test_actions_of_gymnasium_are_scaled_by_their_bounds() -> None:
     """The square goes where the actions, scaled back, lead it; a clip has 61 frames at the world's own rate."""
     episode = played(Play("gym_worlds:Square-v0", size_px=40), 0)

@@ -8,13 +8,17 @@ from itertools import count
 from pathlib import Path
 from typing import TextIO
 
-from vidworld.core.records import prepare_folder
+from vidworld.core.records import prepare_folder, writing
 
 
 def hold(path: Path, wait: bool = True) -> TextIO | None:
-    """A lock that one process has at a time, until it closes the file; without waiting None where another has it."""
+    """A lock that one process has at a time, until it closes the file; without waiting None where another has it.
+
+    Raises UserError: the file cannot be written.
+    """
     prepare_folder(path.parent)
-    file = path.open("w")
+    with writing(path):
+        file = path.open("w")
     try:
         fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

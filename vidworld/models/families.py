@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field
 from vidworld.core.config import Positive, PositiveFloat, Share, schema
 from vidworld.core.errors import UserError
 from vidworld.core.registry import Registry
-from vidworld.models.schema import WorldModelConfig
+from vidworld.models.schema import AttentionBackend, WorldModelConfig, check_heads
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -132,10 +132,13 @@ class DiffusionModel:
     heads: Positive = 6
     """Of 32 channels each: heads of 64 hid what was to be remembered (DECISIONS.md, 2026-11-23)."""
     modulation_rank: Positive = 32
-    attention_backend: str = "native"
+    attention_backend: AttentionBackend = "native"
     prediction: Annotated[Literal["edm", "sample", "fitted"], Field(exclude_if=lambda what: what == "edm")] = "edm"
     """What is predicted: what EDM's linear estimate of a clean chunk misses, its change from the chunk before, or what
     an estimate misses that knows how tokens change: fitted to data, and learned for each place (preconditioning.py)."""
+
+    def __post_init__(self) -> None:
+        check_heads(self)
 
 
 @schema
@@ -196,13 +199,16 @@ class RegressionModel:
     predictor_depth: Positive = 2
     heads: Positive = 6
     """Of 32 channels each: heads of 64 hid what was to be remembered (DECISIONS.md, 2026-11-23)."""
-    attention_backend: str = "native"
+    attention_backend: AttentionBackend = "native"
     chance: Annotated[
         Literal["none", "gaussian", "correlated", "latent"], Field(exclude_if=lambda way: way == "none")
     ] = "none"
     """How it says what cannot be predicted: not at all, by a variance for each number, or each component of a learned
     basis, or by a latent variable that decides which future comes; see JointEmbeddingPredictor. Several samples of a
     rollout are then draws."""
+
+    def __post_init__(self) -> None:
+        check_heads(self)
 
 
 @schema

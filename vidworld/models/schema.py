@@ -1,9 +1,9 @@
 """Every key that the configuration of a training may hold, with its unit and its default."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.config import NotNegative, Positive, PositiveFloat, Precision, Share, schema
@@ -14,6 +14,32 @@ from vidworld.simulation.environments import ENVIRONMENTS, Policy
 def _known(scenarios: dict[str, float] | str) -> dict[str, float] | str:
     SCENARIOS.check(() if isinstance(scenarios, str) else scenarios.keys() - ENVIRONMENTS.keys())
     return scenarios
+
+
+def _named(folder: object) -> object:
+    if folder == "" or "\0" in str(folder):
+        raise ValueError("names no folder; one such as runs/NAME would do")
+    return folder
+
+
+def _known_backend(name: str) -> str:
+    if name != "native":  # any other is worth waiting for torch
+        from diffusers.models.attention_dispatch import AttentionBackendName
+
+        known = sorted(str(backend.value) for backend in AttentionBackendName)
+        if name not in known:
+            raise ValueError(f"there is no such attention; known: {', '.join(known)}")
+    return name
+
+
+AttentionBackend = Annotated[str, AfterValidator(_known_backend)]
+"""A name that diffusers knows; what it computes with on a GPU."""
+
+
+def check_heads(model: Any) -> None:
+    """Raise ValueError where a network's heads are not equally wide."""
+    if model.width % model.heads:
+        raise ValueError(f"width {model.width} does not divide into {model.heads} heads; choose a multiple of them")
 
 
 @schema
@@ -32,7 +58,7 @@ class DataConfig:
     """A file of episodes that were played (eval/run_dreaming.py): the environment's clips are parts of these."""
     clips: Positive = 16384
     """Different clips in an epoch."""
-    seed: int = 0
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] = 0
     nuisance: NuisanceLevel = 0
     """How much of a simulated picture cannot be predicted: noise, flicker and rain at level 0 (none), 1 or 2."""
     real: Path | None = None
@@ -41,6 +67,12 @@ class DataConfig:
     """How many of the clips are real where there are any."""
     real_mirrored: Annotated[bool, Field(exclude_if=lambda mirrored: not mirrored)] = False
     """Whether real clips without actions are trained on as they are and mirrored from left to right."""
+
+    def __post_init__(self) -> None:
+        if not self.scenarios and (self.real is None or not self.real_share):
+            raise ValueError("names nothing to learn from; scenarios={bounce: 1}, or real=FOLDER, would do")
+        if self.scenarios and self.scenarios != "all" and not 1e-30 < sum(self.scenarios.values()) < 1e30:
+            raise ValueError("the weights of scenarios add up to nothing, or too much; about 1 each would do")
 
 
 @schema
@@ -88,9 +120,9 @@ class SpikeConfig:
 class TrainConfig:
     """What every training has."""
 
-    out: Path
+    out: Annotated[Path, BeforeValidator(_named)]
     """The run folder."""
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     steps: Positive = 1000
     global_batch_size: Positive = 32
     """Clips in one optimiser step, over all processes and accumulated parts."""
@@ -109,7 +141,7 @@ class TrainConfig:
     save_every: Positive = 500
     keep: KeepConfig = KeepConfig()
     spikes: SpikeConfig = SpikeConfig()
-    timeout_s: PositiveFloat = 1800.0
+    timeout_s: Annotated[float, Field(gt=0, le=1e9)] = 1800.0
     """A run ends, with a message, where a step or a collective takes longer."""
     optimiser: OptimiserConfig = OptimiserConfig()
     data: DataConfig = DataConfig()
@@ -127,9 +159,12 @@ class TokenizerModel:
     width: Positive = 192
     depth: Positive = 2
     heads: Positive = 3
-    attention_backend: str = "native"
+    attention_backend: AttentionBackend = "native"
     levels: Annotated[int, Field(ge=2)] | None = None
     """Values that a channel can take (finite scalar quantisation); without it any."""
+
+    def __post_init__(self) -> None:
+        check_heads(self)
 
 
 @schema
@@ -144,7 +179,7 @@ class TokenizerConfig(TrainConfig):
 class AdoptConfig:
     """train/adopt_tokenizer.py"""
 
-    out: Path
+    out: Annotated[Path, BeforeValidator(_named)]
     """The run folder, used like that of a tokenizer of our own."""
     pretrained: Path
     """The local folder of a video autoencoder of diffusers (config.json and weights)."""
@@ -188,6 +223,12 @@ class ProbeConfig(TrainConfig):
     width: Positive = 128
     depth: Positive = 2
 
+    def __post_init__(self) -> None:
+        if not self.data.scenarios:
+            raise ValueError("data.scenarios: a probe learns where simulated objects are; {bounce: 1} would do")
+        if self.width % max(1, self.width // 64):
+            raise ValueError(f"width is {self.width}: heads are 64 wide; a multiple of 64 would do")
+
 
 @schema
 class HeadConfig(TrainConfig):
@@ -211,7 +252,5 @@ class HeadConfig(TrainConfig):
                 f"data.scenarios: only environments have goals and rewards ({', '.join(ENVIRONMENTS)}), not "
                 f"{', '.join(strangers) or 'all scenarios'}; of data.real alone, data.scenarios={{}}"
             )
-        if not simulated and self.data.real is None:
-            raise ValueError("data: names nothing to learn from; data.scenarios={puck: 1} or data.real=FOLDER would do")
         if simulated and self.data.real is not None:
             raise ValueError("data: a head learns of simulated environments or of data.real; leave one out")

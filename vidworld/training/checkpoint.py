@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,7 +105,7 @@ def _under(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
 def checkpoints(run_folder: Path) -> list[tuple[int, Path]]:
     """Steps and folders of the run's checkpoints, the oldest first."""
     found = (run_folder / "checkpoints").glob("step_*")
-    return sorted((int(path.name[5:]), path) for path in found if path.name[5:].isdigit())
+    return sorted((int(path.name[5:]), path) for path in found if path.name[5:].isdecimal())
 
 
 def save_checkpoint(run_folder: Path, step: int, state: State, keep: KeepConfig) -> None:
@@ -140,7 +140,7 @@ def newest_checkpoint(run_folder: Path) -> tuple[int, Path] | None:
     for leftover in (run_folder / "checkpoints").glob(".step_*"):
         shutil.rmtree(leftover, ignore_errors=True)
     for step, path in reversed(found):
-        fault = _fault(path)
+        fault = _fault(step, path)
         if fault is None:
             return step, path
         print(f"{path}: {fault}; set aside, going back to the checkpoint before it", flush=True)
@@ -188,6 +188,17 @@ def state_to_resume(
     return step, state
 
 
+@contextmanager
+def fitting(run_folder: Path, step: int) -> Iterator[None]:
+    """Turns what a state raises that is not of this training into one line that names its checkpoint."""
+    try:
+        yield
+    except (LookupError, AttributeError, TypeError, ValueError, RuntimeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        place = run_folder / "checkpoints" / f"step_{step:08d}"
+        raise UserError(f"{place}: does not fit this run ({reason}); remove it to go on from the one before") from error
+
+
 class CheckpointWriter:
     """Write checkpoints beside the training, one at a time."""
 
@@ -216,16 +227,32 @@ class CheckpointWriter:
             print(f"warning: {error}; training goes on without this checkpoint", flush=True)
 
 
-def _fault(path: Path) -> str | None:
-    """What is wrong with the files of a checkpoint; None where they are those that were written."""
+def _fault(step: int, path: Path) -> str | None:
+    """What is wrong with the files of a checkpoint; None where they are those that were written at this step."""
     try:
-        for name, digest in read_json(path / MANIFEST).items():
+        manifest = read_json(path / MANIFEST)
+        if not {"state.json", "network.safetensors"} <= manifest.keys():
+            return f"{MANIFEST} does not name its files"
+        for name, digest in manifest.items():
             if not (path / name).exists():
                 return f"{name} is missing"
             if file_digest(path / name) != digest:
                 return f"{name} is not what was written"
     except (UserError, OSError, AttributeError):
         return f"{MANIFEST} is missing or unreadable"
+    return _fault_of_state(step, path / "state.json")
+
+
+def _fault_of_state(step: int, path: Path) -> str | None:
+    """Why a state is not this step's: the name of a folder alone is not believed."""
+    try:
+        numbers = read_json(path)
+        if numbers["step"] != step:
+            return f"{path.name} is of step {numbers['step']}"
+        if "config" in numbers and step > (steps := numbers["config"]["steps"]):
+            return f"{path.name} is of a run of {steps} steps"
+    except (UserError, LookupError, TypeError):
+        return f"{path.name} holds no state"
     return None
 
 
@@ -240,7 +267,7 @@ def _outdated(found: list[tuple[int, Path]], keep: KeepConfig) -> list[Path]:
 
 def _loss(path: Path) -> float:
     """Mean loss since the checkpoint before; infinite where it is not known."""
-    with suppress(UserError):
+    with suppress(UserError, AttributeError, TypeError, ValueError):
         if (loss := read_json(path / "state.json").get("loss")) is not None:
             return float(loss)
     return float("inf")

@@ -15,6 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from vidworld.core.clip import Actions, ClipSource, Frames, Tokens, packed
+from vidworld.core.clip_shape import ClipShape
 from vidworld.core.config import resolved
 from vidworld.core.errors import UserError
 from vidworld.core.records import fingerprint, prepare_folder, writing
@@ -95,6 +96,16 @@ def acting(config: DataConfig, tokenizer: Tokenizer) -> tuple[int, ...]:
     return (per_frame * tokenizer.patch_size[0],) if per_frame else ()
 
 
+def check_clips(tokenizer: Tokenizer, shape: ClipShape) -> None:
+    """Raise UserError where clips are not whole chunks, or one alone, after which nothing is left to predict."""
+    chunks, chunk = tokenizer.grid_of(shape.num_frames, shape.height_px, shape.width_px)[0], tokenizer.patch_size[0]
+    if chunks < 2:
+        raise UserError(
+            f"data.shape.num_frames={shape.num_frames}: is one chunk, after which nothing is left to predict; "
+            f"{2 * chunk} or more would do"
+        )
+
+
 def training_source(config: DataConfig, scenario: str) -> ClipSource:
     """The clips of a scenario, or of an environment in which somebody acts, that are trained on.
 
@@ -136,6 +147,8 @@ def _sources(config: DataConfig) -> tuple[list[ClipSource], list[float]]:
         real = RealClips(config.real, "train", config.shape)
         sources.append(Mirrored(real) if config.real_mirrored else real)
         shares = [share / sum(shares) * (1 - config.real_share) for share in shares] + [config.real_share]
+    if not sources:
+        raise UserError(f"data: {config.real} has nothing to learn from; data.scenarios={{bounce: 1}} would do")
     return sources, shares
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from vidworld.core.config import resolved
 from vidworld.core.errors import UserError
 from vidworld.core.records import fingerprint
-from vidworld.models.files import FORMAT, fingerprint_in, read_budget
+from vidworld.models.files import FORMAT, check_whole, fingerprint_in, read_budget
 from vidworld.models.schema import AdoptConfig, DataConfig, TrainConfig
 from vidworld.simulation import APART, NUISANCE_VERSION, SCENARIOS, SIMULATOR_VERSION
 from vidworld.simulation.environments import ENVIRONMENTS
@@ -52,7 +52,10 @@ def data_sources(config: DataConfig) -> dict[str, str | None]:
 
 
 def is_finished(config: TrainConfig | AdoptConfig, sources: Sources | None = None) -> bool:
-    """Whether the run folder holds this very configuration's model, which is said. Raises UserError: another's is."""
+    """Whether the run folder holds this very configuration's model, which is said.
+
+    Raises UserError: it holds another's, or this one's is damaged.
+    """
     if not (config.out / "model" / "budget.json").exists():
         return False
     budget = read_budget(config.out)
@@ -61,6 +64,7 @@ def is_finished(config: TrainConfig | AdoptConfig, sources: Sources | None = Non
             f"{config.out}: holds a model made from another configuration: {', '.join(found)}; "
             "choose another out=FOLDER, or remove that one"
         )
+    check_whole(config.out)
     print(f"{config.out}: finished before, from the same configuration; nothing to do")
     return True
 

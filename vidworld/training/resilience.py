@@ -19,7 +19,8 @@ from typing import Any
 
 from vidworld.core.errors import UserError
 from vidworld.core.records import write_json
-from vidworld.models.schema import SpikeConfig
+from vidworld.models.files import check_finite
+from vidworld.models.schema import SpikeConfig, TrainConfig
 
 STOPPED = 75
 """Exit code of a run that was stopped and goes on when it is started again (EX_TEMPFAIL of sysexits.h)."""
@@ -121,6 +122,16 @@ class Spikes:
     def restore(self, state: dict[str, Any]) -> None:
         self.recent = deque(state["recent"], maxlen=self.config.window)
         self.skipped = state["skipped"]
+
+
+def check_trained(model: Any, config: TrainConfig, skipped: int) -> None:
+    """Raise UserError where no step was taken, or a weight is not finite: such a model is not to be written."""
+    if skipped >= config.steps:
+        raise UserError(
+            f"{config.out}: no model is written, as no step was taken: the loss or the gradient of each was a spike or "
+            "not finite; a lower optimiser.lr may help, in another out=FOLDER, or another tokenizer"
+        )
+    check_finite(model, config.out)
 
 
 class Heartbeat:

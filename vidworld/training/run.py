@@ -25,6 +25,7 @@ from vidworld.training.checkpoint import (
     CheckpointWriter,
     State,
     averages,
+    fitting,
     restore,
     save_checkpoint,
     state_of,
@@ -39,7 +40,7 @@ from vidworld.training.optimiser import (
     make_optimisers,
     make_schedule,
 )
-from vidworld.training.resilience import STOPPED, Heartbeat, Interruption, Spikes, Watchdog
+from vidworld.training.resilience import STOPPED, Heartbeat, Interruption, Spikes, Watchdog, check_trained
 from vidworld.training.run_log import RunLog, missing_trackers
 
 Batch = tuple[Any, ...]
@@ -193,21 +194,22 @@ class Run:
         return model
 
     def finish(self, model: ModelMixin, **record: object) -> None:
-        """Write the finished model and what it cost, and wait until it is there."""
+        """Write the finished model and what it cost, and wait until it is there; UserError as `check_trained`."""
         self.records.close()
+        try:
+            check_trained(model, self.config, self.spikes.skipped)
+        except UserError:
+            self._release()
+            raise
         if self.accelerator.is_main_process:
             self.writer.wait()
             budget = {
-                "config": resolved(self.config),
-                "parameters": count_parameters(model),
-                "steps": self.config.steps,
-                "skipped_steps": self.spikes.skipped,
+                "config": resolved(self.config), "parameters": count_parameters(model), "steps": self.config.steps,
+                "skipped_steps": self.spikes.skipped, "seconds": round(self.records.seconds, 1),
                 "clips_seen": self.config.steps * self.config.global_batch_size,
                 "training_flops": self.flops_per_step * self.config.steps,
-                "seconds": round(self.records.seconds, 1),
-                **self.sources,
-                **record,
-            }
+                **self.sources, **record,
+            }  # fmt: skip
             save_model(model, self.config.out, budget)
             print(
                 f"{self.config.out}: {self.config.steps} steps in {self.records.seconds:.0f} s, "
@@ -302,8 +304,10 @@ def why_not_compile(device: torch.device) -> str | None:
     return None
 
 
-def begin(config: TrainConfig, network: ModelMixin, resume: bool, sources: Sources) -> Run:
-    """A run at its first step, or at that of the newest whole checkpoint in its folder.
+def begin(
+    config: TrainConfig, network: ModelMixin, resume: bool, sources: Sources, first: Callable[[], object] = bool
+) -> Run:
+    """A run at its first step, before which `first` is called, or at that of the newest whole checkpoint in its folder.
 
     Raises UserError: the folder cannot be written, another training runs there, its checkpoint is of another
     configuration, or `resume` is asked for with nothing there.
@@ -328,6 +332,8 @@ def begin(config: TrainConfig, network: ModelMixin, resume: bool, sources: Sourc
         raise UserError(f"{config.out}: another training is running there; wait for it, or name another out")
     step, state = state_to_resume(config, accelerator, resume, sources)
     kind = type(network)
+    if state is None:
+        first()
     network = network.to(accelerator.device).train()
     optimisers = make_optimisers(network, config.optimiser, product_dtype(config.mixed_precision))
     schedules = [make_schedule(optimiser, config.optimiser, config.steps) for optimiser in optimisers]
@@ -337,6 +343,7 @@ def begin(config: TrainConfig, network: ModelMixin, resume: bool, sources: Sourc
     optimiser, schedule = Optimisers(prepared), Schedules(schedules)
     run = Run(config, sources, accelerator, network, model, kind, optimiser, schedule, ema, records, step, lock)
     if state is not None:
-        run.restore(state)
+        with fitting(config.out, step):
+            run.restore(state)
         accelerator.print(f"{config.out}: going on from step {step}")
     return run

@@ -51,10 +51,13 @@ class RunLog:
         record = provenance(seed)
         rows: list[dict[str, Any]] = []
         if resumed_step is not None:
-            rows = [row for row in read_jsonl(self.metrics) if row["step"] <= resumed_step]
+            rows = _rows_until(resumed_step, self.metrics)
             self._started -= rows[-1]["seconds"] if rows else 0.0
             first = read_json(folder / "provenance.json")
-            record = first | {"resumed": [*first.get("resumed", []), {"after_step": resumed_step} | record]}
+            before = first.get("resumed", []) if isinstance(first, dict) else None
+            if not isinstance(before, list):
+                raise UserError(f"{folder / 'provenance.json'}: is no record of a run; write {{}} in it to go on")
+            record = first | {"resumed": [*before, {"after_step": resumed_step} | record]}
         else:
             for old in (folder / "tensorboard").glob("events.out.tfevents.*"):
                 old.unlink()
@@ -103,6 +106,15 @@ class RunLog:
             if not self._refused:
                 print(f"warning: {error}; training goes on, and keeps its metrics until they can be", flush=True)
             self._refused = True
+
+
+def _rows_until(step: int, path: Path) -> list[dict[str, Any]]:
+    """The rows of metrics up to a step. Raises UserError: one does not say of which step, or second, it is."""
+    rows = read_jsonl(path)
+    for number, row in enumerate(rows, start=1):
+        if any(type(row.get(name)) not in (int, float) for name in ("step", "seconds")):
+            raise UserError(f"{path}: line {number} has no step and seconds; mend it or take the line out")
+    return [row for row in rows if row["step"] <= step]
 
 
 class _Tracker:

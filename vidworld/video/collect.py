@@ -158,8 +158,8 @@ def collect_episodes(play: Play, episodes: int, out: Path, workers: int | None =
     record = {"made_by": made_by(play), "table": TABLE_VERSION} | asdict(play)
     _begin(out, record)
     table, names = out / ACTIONS_NAME, {number: f"episode_{number:06d}.mp4" for number in range(episodes)}
-    _without_torn(table)
-    jobs = [_Job(play, n, out / f".{name}.part.mp4") for n, name in names.items() if not (out / name).exists()]
+    there = _without_torn(table)
+    jobs = [_Job(play, n, out / f".{name}.part.mp4") for n, name in names.items() if name not in there]
     result = Collected(out, there=episodes - len(jobs))
     with tqdm(total=episodes, initial=result.there, desc="collect", unit="episode", disable=None) as bar:
         for index, done in each_apart(play_one, jobs, workers or usual_workers(), preload=[__name__]):
@@ -214,7 +214,9 @@ def _begin(out: Path, record: dict[str, object]) -> None:
     if out.is_dir() and any(out.iterdir()):
         if not (out / COLLECTED_NAME).exists():
             raise UserError(f"{out}: is there already and holds no collected episodes: name another folder")
-        before = dict(read_json(out / COLLECTED_NAME))
+        before = read_json(out / COLLECTED_NAME)
+        if not isinstance(before, dict):
+            raise UserError(f"{out / COLLECTED_NAME}: is no record of collected episodes; name another folder")
         if differ := [f"{key} {before.get(key)}, now {now}" for key, now in record.items() if before.get(key) != now]:
             raise UserError(f"{out}: holds episodes of others ({'; '.join(differ)}): name another folder")
         return
@@ -222,16 +224,24 @@ def _begin(out: Path, record: dict[str, object]) -> None:
     write_json(out / COLLECTED_NAME, record)
 
 
-def _without_torn(table: Path) -> None:
-    """Takes away the rows of videos that a stopped run did not finish."""
+def _without_torn(table: Path) -> set[str]:
+    """Take away the rows of videos that a stopped run did not finish; the videos that are there with their rows.
+
+    Raises UserError: it is no text.
+    """
     if not table.exists():
-        return
-    header, *lines = table.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
-    kept = [line for line in lines if (table.parent / line.partition(",")[0]).is_file()]
+        return set()
+    try:
+        header, *lines = table.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
+    except UnicodeDecodeError as error:
+        raise UserError(f"{table}: is no table of actions; remove it, and all episodes are made again") from error
+    whole = {path.name for path in table.parent.glob("*.mp4") if path.stat().st_size > 0}
+    kept = [line for line in lines if line.partition(",")[0] in whole]
     if not kept:
         table.unlink()
     elif kept != lines:
         write_text(table, header + "".join(kept))
+    return {line.partition(",")[0] for line in kept}
 
 
 def _rows(file: str, done: Done, header: bool) -> bytes:

@@ -12,9 +12,8 @@ from torch import Tensor
 
 from vidworld.core.clip import Frames, Tokens
 from vidworld.core.errors import UserError
-from vidworld.core.records import read_json
 from vidworld.core.registry import Registry
-from vidworld.models.files import fingerprint_of, load_model
+from vidworld.models.files import fingerprint_of, load_model, read_object
 
 PatchSize = tuple[int, int, int]
 """Frames, rows and columns of one patch."""
@@ -124,6 +123,6 @@ TOKENIZERS: Registry[type[Tokenizer]] = Registry(
 def load_tokenizer(run_folder: Path) -> Any:
     """The tokenizer of a run folder, our own or an adopted one, in evaluation mode. Raises UserError: there is none."""
     config = run_folder / "model" / "config.json"
-    name = str(read_json(config).get("_class_name")) if config.exists() else ""
+    name = str(read_object(config).get("_class_name")) if config.exists() else ""
     kind: Any = TOKENIZERS[name if name in TOKENIZERS else "Autoencoder"]
     return load_model(kind, run_folder)
