@@ -42,6 +42,10 @@ def test_a_law_is_four_clips(words: list[str], tmp_path: Path, capsys: pytest.Ca
         (["uniform", "--split", "vale"], "there is no split 'vale'"),
         (["uniform", "--index", "-1"], "--index -1: clips are numbered from 0"),
         (["uniform", "--num-frames", "0"], "--num-frames 0: must be more than 0"),
+        (["uniform", "--fps", "nan"], "--fps nan: must be more than 0, and at most 1000"),
+        (["uniform", "--fps", "1e300"], "--fps .*: must be more than 0, and at most 1000"),
+        (["uniform", "--scale", "100000"], "--scale 100000: must be more than 0, and at most 64"),
+        (["uniform", "--index", "99999999999999999999"], "--index 99999999999999999999: clips are numbered"),
         (["uniform", "--num-frames", "500"], "uniform/id/0: no clip fits"),
     ],
 )

@@ -112,6 +112,12 @@ def test_the_same_is_not_made_twice_and_other_options_replace_it(folder: Path, i
     assert made() == before
     larger = ingest(folder, ingested.out, ClipOptions(size_px=16, num_frames=8, stride=4))
     assert not larger.reused
+    (ingested.out / "set_aside.json").write_text("{")
+    with pytest.raises(UserError, match="its records are damaged"):
+        ingest(folder, ingested.out, ClipOptions(size_px=16, num_frames=8, stride=4))
+    (ingested.out / "set_aside.json").write_text('[{"odd": 1}]')
+    with pytest.raises(UserError, match="its records are damaged; remove it, or name another folder"):
+        ingest(folder, ingested.out, ClipOptions(size_px=16, num_frames=8, stride=4))
     assert RealClips(ingested.out, "train").size_px == 16
     assert [path.name for path in ingested.out.parent.iterdir()] == [ingested.out.name]
     ingest(folder, ingested.out, OPTIONS)
@@ -163,6 +169,8 @@ def test_what_cannot_be_done_is_said_in_a_line(folder: Path, tmp_path: Path) -> 
     fails(bad, tmp_path / "out", "there is no video file, LeRobot data set or WebDataset shard in it")
     (bad / "a.mp4").write_text("text")
     fails(bad, tmp_path / "out", "no video in it can be used: a.mp4 is no video that can be decoded")
+    (bad / "collected.json").write_text("[1]")
+    fails(bad, tmp_path / "out", r"collected\.json: is no record of collected episodes")
     fails(folder, tmp_path / "file" / "out", "cannot be written")
     fails(folder, tmp_path / "other", "is there already and is no ingested data set")
     fails(folder, tmp_path / "out", "--fps: 0 is no number above zero", ClipOptions(fps=0.0))

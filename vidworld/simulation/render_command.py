@@ -13,6 +13,10 @@ from vidworld.simulation.quadruplets import quadruplets
 from vidworld.simulation.simulated import SPLITS, SimulatedClips
 
 
+_MOST = {"height": 4096, "width": 4096, "num_frames": 10_000, "fps": 1000, "scale": 64}
+"""What an argument may be; no number (nan) is none of it."""
+
+
 def _names() -> list[str]:
     return [*SCENARIOS, *(law for law in LAWS if law not in SCENARIOS)]
 
@@ -35,11 +39,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    for name in ("height", "width", "num_frames", "fps", "scale"):
-        if (value := getattr(arguments, name)) <= 0:
-            raise UserError(f"--{name.replace('_', '-')} {value}: must be more than 0")
-    if arguments.index < 0:
-        raise UserError(f"--index {arguments.index}: clips are numbered from 0")
+    for name, most in _MOST.items():
+        if not 0 < (value := getattr(arguments, name)) <= most:
+            raise UserError(f"--{name.replace('_', '-')} {value}: must be more than 0, and at most {most}")
+    if not 0 <= arguments.index < 2**63 - 1:
+        raise UserError(f"--index {arguments.index}: clips are numbered from 0 to 2^63 - 2")
     size = {"height_px": arguments.height, "width_px": arguments.width}
     setting = ClipShape(num_frames=arguments.num_frames, fps=arguments.fps, **size)
     name, split, seed, index = arguments.name, arguments.split, arguments.seed, arguments.index

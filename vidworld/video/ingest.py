@@ -4,13 +4,13 @@ The data set is one of `datasets`, a row a clip, beside a record of how it was m
 """
 
 import argparse
-import json
 import math
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter
 from tqdm import tqdm
@@ -71,6 +71,7 @@ def ingest(
     ends costs the video that it was at, which is set aside.
     """
     _check(options, workers)
+    collected = _collected(folder) if (folder / COLLECTED_NAME).exists() else None
     if sidecar is None and is_there(folder / SIDECAR_NAME):
         sidecar = folder / SIDECAR_NAME
     known = {} if sidecar is None else read_sidecar(sidecar)
@@ -105,8 +106,8 @@ def ingest(
             content = join(by_split, options, built, *acted)
             made = {"version": INGEST_VERSION, "made_of": made_of, "options": asdict(options)}
             made |= {"content": content, "files": [asdict(one) for one in records]}
-            if (folder / COLLECTED_NAME).exists():
-                made["environment"] = dict(read_json(folder / COLLECTED_NAME)).get("environment")
+            if collected is not None:
+                made["environment"] = collected.get("environment")
             if actions is not None:  # held-out videos change nothing that is trained on
                 trained = [one.file for one in records if one.split == "train"]
                 made["actions"] = actions.record(trained or [one.file for one in records])
@@ -129,6 +130,14 @@ def _check(options: ClipOptions, workers: int | None) -> None:
         raise UserError("\n".join(faults))
 
 
+def _collected(folder: Path) -> dict[str, Any]:
+    """The record of collected episodes. Raises UserError: it is none."""
+    record = read_json(folder / COLLECTED_NAME)
+    if not isinstance(record, dict):
+        raise UserError(f"{folder / COLLECTED_NAME}: is no record of collected episodes; remove it, or collect again")
+    return record
+
+
 def _finished(out: Path, made_of: str) -> Ingested | None:
     """What is at `out` already, if it is of the same files and options."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
@@ -138,9 +147,12 @@ def _finished(out: Path, made_of: str) -> Ingested | None:
         raise UserError(f"{out}: is there already and is no ingested data set: name another folder")
     if record.get("made_of") != made_of:
         return None
-    files = TypeAdapter(tuple[FileRecord, ...]).validate_python(record["files"])
-    aside = json.loads((out / SET_ASIDE_NAME).read_text(encoding="utf-8"))
-    return Ingested(out, files, tuple(SetAside(**one) for one in aside), reused=True)
+    try:
+        files = TypeAdapter(tuple[FileRecord, ...]).validate_python(record["files"])
+        aside = tuple(SetAside(**one) for one in read_json(out / SET_ASIDE_NAME))
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{out}: its records are damaged; remove it, or name another folder") from error
+    return Ingested(out, files, aside, reused=True)
 
 
 @contextmanager

@@ -55,6 +55,8 @@ def listed(folder: Path) -> Iterator[Episode | Unusable]:
         raise UserError(f"{path}: has no {error}") from error
     if not cameras or not paths[1]:
         raise UserError(f"{path}: names no camera whose frames are videos")
+    if not all(isinstance(each, str) for each in paths):
+        raise UserError(f"{path}: data_path and video_path are to be texts with places for episodes")
     if not version.startswith(("v2", "v3")):
         raise UserError(f"{path}: format {version} is not known; v2.0, v2.1 and v3.0 are")
     rows, of_row = (_lines, _of_v2) if version.startswith("v2") else (_tables, _of_v3)
@@ -64,7 +66,7 @@ def listed(folder: Path) -> Iterator[Episode | Unusable]:
             continue
         try:
             yield from [of_row(folder, info, camera, row) for camera in cameras]
-        except (KeyError, TypeError, ValueError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
             yield Unusable(name, f"an episode has no usable {error}")
 
 

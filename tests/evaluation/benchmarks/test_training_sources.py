@@ -149,6 +149,17 @@ def test_what_cannot_be_read_is_set_aside_or_one_line(tmp_path: Path) -> None:
     info.write_text(json.dumps(json.loads(info.read_text()) | {"codebase_version": "v2.1"}))
     with pytest.raises(UserError, match="an episode has no usable 'episode_index'"):
         ingest(theirs, tmp_path / "other", OPTIONS)
+    (theirs / "meta" / "episodes.jsonl").write_text('{"length": 3, "episode_index": 1e400}\n')
+    with pytest.raises(UserError, match="an episode has no usable cannot convert float infinity"):
+        ingest(theirs, tmp_path / "other", OPTIONS)
+    (theirs / "meta" / "episodes.jsonl").write_text('{"length": 3, "episode_index": 0}\n')
+    usual = json.loads(info.read_text())
+    info.write_text(json.dumps(usual | {"video_path": "{episode_index.real.x}.mp4"}))
+    with pytest.raises(UserError, match="an episode has no usable"):
+        ingest(theirs, tmp_path / "other", OPTIONS)
+    info.write_text(json.dumps(usual | {"video_path": 4}))
+    with pytest.raises(UserError, match=r"info\.json: data_path and video_path are to be texts"):
+        ingest(theirs, tmp_path / "other", OPTIONS)
     info.write_text("{}")
     with pytest.raises(UserError, match="has no 'codebase_version'"):
         ingest(theirs, tmp_path / "other", OPTIONS)
