@@ -12,7 +12,6 @@ from vidworld.simulation import LAWS, SCENARIOS
 from vidworld.simulation.quadruplets import quadruplets
 from vidworld.simulation.simulated import SPLITS, SimulatedClips
 
-
 _MOST = {"height": 4096, "width": 4096, "num_frames": 10_000, "fps": 1000, "scale": 64}
 """What an argument may be; no number (nan) is none of it."""
 
