@@ -4,6 +4,7 @@ import errno
 
 import pytest
 
+from vidworld.core.errors import UserError
 from vidworld.core.locks import alone, free_folder, hold
 
 
@@ -20,6 +21,12 @@ def test_a_lock_is_held_until_its_file_is_closed(tmp_path):
     held.close()
     with hold(tmp_path / "lock", wait=False) as again:
         assert again is not None
+
+
+def test_a_folder_in_the_place_of_a_lock_is_one_line(tmp_path):
+    (tmp_path / "lock").mkdir()
+    with pytest.raises(UserError, match="lock: cannot be written"):
+        hold(tmp_path / "lock", wait=False)
 
 
 def test_each_has_a_folder_of_its_own(tmp_path):
