@@ -7,7 +7,6 @@ import made_videos
 import numpy as np
 import pytest
 import samples
-import small_runs
 import torch
 from padded_videos import of_split
 from safetensors.torch import load_file
@@ -98,14 +97,6 @@ def test_models_share_the_cached_tokens(runs):
     assert len(list((runs / "tokenizer" / "tokens").rglob("*.safetensors"))) == 1
 
 
-@pytest.mark.thorough
-def test_tokens_of_another_precision_are_others(runs, tmp_path):
-    shutil.copytree(runs / "tokenizer", tmp_path / "tokenizer")
-    again = small_runs.train("regression", tmp_path / "regression", "steps=2", "mixed_precision=bf16")
-    assert again.returncode == 0, again.stderr
-    assert len(list((tmp_path / "tokenizer" / "tokens").iterdir())) == 2
-
-
 def test_a_finished_run_is_not_done_again(runs, capsys):
     before = (runs / "regression" / "model" / "budget.json").stat().st_mtime_ns
     assert train("regression", runs / "regression") == 0
@@ -130,22 +121,6 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_weights(name, runs, tmp_path
     first, again = (load_file(f / "model" / "diffusion_pytorch_model.safetensors") for f in (runs / name, stopped))
     for key, value in first.items():
         assert torch.equal(value, again[key]), key
-
-
-@pytest.mark.thorough
-def test_a_diffusion_model_learns_to_sample_in_few_steps(runs, tmp_path, capsys):
-    """And what fewer steps cost is measured, of clips of the shape that it was trained on."""
-    for name in ("tokenizer", "diffusion"):
-        (tmp_path / name).symlink_to(runs / name)
-    given = [f"{name}={tmp_path / name}" for name in ("tokenizer", "diffusion")]
-    line = ["train/train_few_step.py", "--config", ROOT / "configs/demo/few_step.yaml", *given, *SHORT]
-    assert run(*line, f"out={tmp_path / 'acts'}", "data.scenarios={two_room: 1}") == 2
-    assert "takes 0 numbers of action a chunk, and the clips of this training have" in capsys.readouterr().err
-    assert run(*line, f"out={tmp_path / 'few_step'}") == 0
-    assert run("eval/run_steps.py", tmp_path, "--clips", "2") == 0
-    curves = json.loads((tmp_path / "steps.json").read_text())["curves"]
-    assert [[each["label"] for each in curve["series"]] for curve in curves] == [["diffusion", "few_step"]] * 2
-    assert all(np.isfinite(each["y"]).all() for curve in curves for each in curve["series"])
 
 
 @pytest.mark.thorough

@@ -15,7 +15,7 @@ SMALL = {
     "regression": ["model.width=32", "model.encoder_depth=1", "model.predictor_depth=1", "model.heads=2"],
     "probe": ["width=32"],
 }
-SMALL["jepa"] = SMALL["regression"]
+SMALL |= {"jepa": SMALL["regression"], "few_step": []}
 SETTINGS = [
     "steps=6",
     "global_batch_size=4",
