@@ -12,8 +12,10 @@ from vidworld.analysis.interventions import InterventionResults, reach_of
 from vidworld.analysis.records import Value, read_as
 from vidworld.core.clip_shape import ClipShape
 from vidworld.core.errors import UserError
-from vidworld.evaluation.interventions import measure_interventions
+from vidworld.evaluation.evaluator import Subject, needs_actions, takes_actions
+from vidworld.evaluation.interventions import check_acting, measure_interventions
 from vidworld.evaluation.paired_schema import HiddenConfig, InterventionConfig
+from vidworld.models.diffusion import DiffusionTransformer, GenerativeModel
 from vidworld.report.interventions_page import effect_sentences, write_interventions_page
 
 CPU = Accelerator(cpu=True, mixed_precision="no")
@@ -160,3 +162,21 @@ def test_a_model_cannot_have_the_name_of_an_answer_beside_it(tmp_path):
     for key, value in (("scenarios", ()), ("splits", ()), ("splits", ("id", "id")), ("seed", 10**23)):
         with pytest.raises(ValueError, match=key):
             HiddenConfig(out=tmp_path, models={}, **{key: value})
+
+
+@pytest.mark.parametrize(
+    ("channels", "kinds", "said"),
+    [
+        (2, {"collision": ("kick",)}, "ours: needs actions, and in these clips"),
+        (0, {"puck": ("act",)}, "takes no actions"),
+    ],
+)
+def test_a_model_that_can_follow_none_of_the_interventions_is_refused(tmp_path, channels, kinds, said):
+    network = DiffusionTransformer(4, width=16, depth=1, heads=1, action_channels=channels)
+    subject = Subject("ours", GenerativeModel(network, "ours", 1, 8.0, (0.7,)), "")
+    assert needs_actions(subject) == takes_actions(subject) == bool(channels)
+    config = InterventionConfig(out=tmp_path, interventions=kinds, models={"ours": f"{tmp_path}"})
+    with pytest.raises(UserError, match=said):
+        check_acting(config, [subject])
+    both = replace(config, interventions={"collision": ("kick",), "puck": ("act",)})
+    check_acting(both, [subject])

@@ -233,12 +233,12 @@ def check_chunks(chunk: int, counts: Mapping[str, Iterable[int]]) -> None:
 
 
 def needs_actions(subject: "Subject") -> bool:
-    """Whether a model has to be told what is done: ours that was trained so."""
+    """Whether a model cannot do without actions: one of ours that was trained with them."""
     return getattr(getattr(subject.model, "network", None), "embed_action", None) is not None
 
 
 def takes_actions(subject: "Subject") -> bool:
-    """Whether a model can be told what is done."""
+    """Whether a model can be given actions."""
     return needs_actions(subject) or (isinstance(subject.model, ExternalModel) and subject.model.acts)
 
 

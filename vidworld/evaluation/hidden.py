@@ -84,7 +84,7 @@ def _subjects(config: HiddenConfig, evaluator: Evaluator) -> list[Subject]:
     every = subjects_of(config.physics(config.after_frames, oracle=False), evaluator)
     for subject in every:
         if needs_actions(subject):
-            raise UserError(f"{subject.name}: is told what is done, and in these clips nobody acts; leave it out")
+            raise UserError(f"{subject.name}: needs actions, and in these clips nobody acts; leave it out")
     version = str(BASELINES_VERSION)
     oracles = [
         Subject("oracle", PropertyOracle(evaluator.tokenizer), version),

@@ -43,7 +43,7 @@ def measure_interventions(config: InterventionConfig, accelerator: Accelerator) 
     physics = config.physics(config.context_frames)
     evaluator = evaluator_of(physics, accelerator)
     setup = Setup(physics, evaluator, subjects_of(physics, evaluator), None, prepare_folder(config.out / "units"))
-    _check_acting(config, setup.subjects)
+    check_acting(config, setup.subjects)
     values, failures = measure(list(intervention_units(config, setup)), accelerator, "interventions")
     if not accelerator.is_main_process:
         return None
@@ -105,13 +105,13 @@ def pair_of(
     return pair.factual, pair.changed
 
 
-def _check_acting(config: InterventionConfig, subjects: Sequence[Subject]) -> None:
+def check_acting(config: InterventionConfig, subjects: Sequence[Subject]) -> None:
     """Raise UserError where a model of the configuration has nothing that it could be measured on."""
     kinds = [kind for of_place in config.interventions.values() for kind in of_place]
     for subject in subjects:
         able = not subject.rolls_out or any(_is_measured(subject, kind) for kind in kinds)
         if subject.name in config.models and not able:
-            what = "takes no actions" if ACT in kinds else "is told what is done, and in these clips nobody acts"
+            what = "takes no actions" if ACT in kinds else "needs actions, and in these clips nobody acts"
             raise UserError(f"{subject.name}: {what}; leave it out, or name interventions that it can follow")
 
 

@@ -27,10 +27,10 @@ class PairedConfig(ModelsConfig):
     """What goes through a model together, and what a stopped run does again at most."""
 
     def check_names(self, *taken: str) -> None:
-        """Raise ValueError where a model has the name of an answer that stands beside the models."""
+        """Raise ValueError where a model has the name of one of the controls."""
         for name in taken:
             if name in self.models:
-                raise ValueError(f"a model cannot be named {name!r}, which stands beside all models; name it otherwise")
+                raise ValueError(f"a model cannot be named {name!r}, which is a control's name; choose another")
 
     def physics(self, context_frames: int, oracle: bool = True) -> PhysicsConfig:
         """The keys that models are loaded by. Raises ValueError, as these do."""
